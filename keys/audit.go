@@ -1,0 +1,167 @@
+package keys
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Event is one audit row: who changed what, when, by which request. It is written
+// in the transaction of the change and linked to the row before it, so that no row
+// can be changed, removed or put in between without [VerifyChain] noticing. A cut
+// tail is invisible to any chain; only a checkpoint kept elsewhere shows that.
+type Event struct {
+	Seq       int64     // 1 for the first, without gaps
+	ID        uuid.UUID // version 7
+	At        time.Time // UTC, microseconds
+	Actor     string    // "local:alice(1000)" or "key:<id>"
+	Action    Action
+	KeyID     string
+	RequestID string
+	Detail    string // JSON, without secrets and digests
+	Prev      []byte // Hash of the row before; 32 zero bytes in the first
+	Hash      []byte
+}
+
+// Action is what was done to a key.
+type Action string
+
+// The actions that exist so far.
+const (
+	ActionIssue  Action = "key.issue"
+	ActionRevoke Action = "key.revoke"
+)
+
+const labelAudit = "mcpkeys/audit/v1"
+
+// Link places e behind prev, the newest row of the chain, or at its start when
+// prev is nil. A store calls it inside the transaction that writes the row.
+func (e *Event) Link(prev *Event) {
+	e.Seq, e.Prev = 1, make([]byte, sha256.Size)
+	if prev != nil {
+		e.Seq, e.Prev = prev.Seq+1, bytes.Clone(prev.Hash)
+	}
+	e.Hash = e.sum()
+}
+
+// sum is SHA-256 without a key, so that anybody who has the rows can check them.
+func (e *Event) sum() []byte {
+	b := make(canonical, 0, 512)
+	b.text(labelAudit)
+	b.text(string(e.Prev))
+	b.number(e.Seq)
+	b.text(string(e.ID[:]))
+	b.time(e.At)
+	for _, text := range []string{e.Actor, string(e.Action), e.KeyID, e.RequestID, e.Detail} {
+		b.text(text)
+	}
+	h := sha256.Sum256(b)
+	return h[:]
+}
+
+// ChainError names the first audit row at which the chain does not hold.
+type ChainError struct {
+	Seq    int64
+	Reason string
+}
+
+func (e *ChainError) Error() string {
+	return fmt.Sprintf("audit row %d: %s", e.Seq, e.Reason)
+}
+
+// VerifyChain reads rows from the first on and returns the newest, nil for an
+// empty log. The error is a [*ChainError], or the one that events yielded.
+func VerifyChain(events iter.Seq2[Event, error]) (*Event, error) {
+	var prev *Event
+	for e, err := range events {
+		if err != nil {
+			return prev, err
+		}
+		want := e
+		want.Link(prev)
+		switch {
+		case e.Seq != want.Seq:
+			return prev, &ChainError{want.Seq, "is missing"}
+		case !bytes.Equal(e.Prev, want.Prev):
+			return prev, &ChainError{e.Seq, "does not follow the row before it, so one of the two was changed"}
+		case !bytes.Equal(e.Hash, want.Hash):
+			return prev, &ChainError{e.Seq, "was changed after it was written"}
+		}
+		prev = &e
+	}
+	return prev, nil
+}
+
+// keyDetail is what an audit row tells of a key: all that can be decided by it, and
+// nothing that proves it.
+type keyDetail struct {
+	Kind       Kind              `json:"kind"`
+	Name       string            `json:"name"`
+	Owner      string            `json:"owner,omitempty"`
+	Scopes     []string          `json:"scopes,omitempty"`
+	Audience   []string          `json:"audience,omitempty"`
+	AllowedIPs []string          `json:"allowed_ips,omitempty"`
+	RateLimit  string            `json:"rate_limit,omitempty"`
+	Metadata   map[string]string `json:"metadata,omitempty"`
+	ExpiresAt  *time.Time        `json:"expires_at,omitempty"`
+	Status     Status            `json:"status"`
+	Reason     string            `json:"reason,omitempty"`
+	Version    int64             `json:"version"`
+	Tampered   bool              `json:"tampered,omitempty"`
+}
+
+func detailOf(k *Key, now time.Time) *keyDetail {
+	d := &keyDetail{
+		Kind: k.Kind, Name: k.Name, Owner: k.Owner, Scopes: k.Scopes, Audience: k.Audience,
+		RateLimit: k.RateLimit.String(), Metadata: k.Metadata,
+		Status: k.Status(now), Reason: k.RevokedReason, Version: k.Version,
+	}
+	for _, p := range k.AllowedIPs {
+		d.AllowedIPs = append(d.AllowedIPs, p.String())
+	}
+	if !k.ExpiresAt.IsZero() {
+		d.ExpiresAt = &k.ExpiresAt
+	}
+	return d
+}
+
+// detail renders the state before and after a change; before is nil for a new key.
+func detail(before, after *keyDetail) (string, error) {
+	text, err := json.Marshal(struct {
+		Before *keyDetail `json:"before,omitempty"`
+		After  *keyDetail `json:"after"`
+	}{before, after})
+	if err != nil {
+		return "", fmt.Errorf("render audit detail: %w", err)
+	}
+	return string(text), nil
+}
+
+// NewRequestID makes an id for a request that brought none: a UUID version 7.
+func NewRequestID() string { return newUUID().String() }
+
+// newUUID cannot fail in practice: the only error is that of crypto/rand, which
+// ends the program first.
+func newUUID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+type requestIDKey struct{}
+
+// WithRequestID notes the id of the request that ctx belongs to; audit rows written
+// under ctx carry it.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+// RequestIDFrom returns the id noted in ctx, or a fresh one.
+func RequestIDFrom(ctx context.Context) string {
+	if id, ok := ctx.Value(requestIDKey{}).(string); ok && id != "" {
+		return id
+	}
+	return NewRequestID()
+}

@@ -1,0 +1,106 @@
+package keys
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Code is the outcome of a check, one word for every log, audit row and API.
+type Code string
+
+// The codes, in the order in which a check comes upon them.
+const (
+	CodeValid             Code = "valid"
+	CodeNoCredential      Code = "no_credential"      // the request carries no key
+	CodeTwoCredentials    Code = "two_credentials"    // it carries more than one, or one twice
+	CodeMalformed         Code = "malformed"          // not a token: no store is asked
+	CodeNotFound          Code = "not_found"          // no key has the id, or the secret is not its
+	CodeRevoked           Code = "revoked"            // final
+	CodeDisabled          Code = "disabled"           // can be undone
+	CodeExpired           Code = "expired"            // the key, or a rotated secret's grace
+	CodeWrongKind         Code = "wrong_kind"         // an admin key at a server, or the reverse
+	CodeWrongAudience     Code = "wrong_audience"     // made for another server
+	CodeIPNotAllowed      Code = "ip_not_allowed"     // called from elsewhere
+	CodeRateLimited       Code = "rate_limited"       // too often
+	CodeInsufficientScope Code = "insufficient_scope" // authenticated, but not granted this
+	CodeUnavailable       Code = "unavailable"        // the store cannot be read, or the row's seal is broken
+)
+
+// Decision is the outcome of authenticating one request. The zero value denies.
+type Decision struct {
+	Code       Code
+	Identity   *Identity     // nil unless Valid
+	KeyID      string        // the key's id where one was proved, for logs; never for the client
+	RetryAfter time.Duration // with rate_limited and unavailable: when to come back
+	Cause      error         // with unavailable: what went wrong, for the operator's log only
+}
+
+// Valid reports whether the request may proceed. Scopes are a further question:
+// [Identity.Allows].
+func (d Decision) Valid() bool { return d.Code == CodeValid && d.Identity != nil }
+
+// Authorize narrows a valid decision to one that needs required: what was valid
+// and does not grant all of them becomes insufficient_scope. Every surface that
+// refuses for scopes does so through here.
+func (d Decision) Authorize(required ...string) Decision {
+	if !d.Valid() || d.Identity.AllowsAll(required...) {
+		return d
+	}
+	return Decision{Code: CodeInsufficientScope, KeyID: d.KeyID}
+}
+
+// Demand is what a place asks of every key that comes to it.
+type Demand struct {
+	Kind     Kind       // which keys belong here; empty means [KindKey]
+	Audience string     // the server's own name; empty accepts only keys for every server
+	Any      bool       // every live key belongs here, whatever its kind and audience: for answers about the key itself
+	ClientIP netip.Addr // where the call comes from; the zero Addr is in no range
+}
+
+// Admit judges the state of a key whose secret s was just proved. It holds the
+// order of the decision after format, id and digest:
+//
+//	revoked, disabled, expired (the key, then the secret), kind, audience, client IP
+//
+// Rate limit and usage follow, counted by the verifier. A dead key is told so
+// before anything else is said about it.
+func (k *Key) Admit(s *KeySecret, now time.Time, demand Demand) Code {
+	switch {
+	case !k.RevokedAt.IsZero():
+		return CodeRevoked
+	case !k.DisabledAt.IsZero():
+		return CodeDisabled
+	case expired(k.ExpiresAt, now), expired(s.ExpiresAt, now):
+		return CodeExpired
+	case !demand.accepts(k.Kind):
+		return CodeWrongKind
+	case !k.serves(demand):
+		return CodeWrongAudience
+	case !k.allowsIP(demand.ClientIP):
+		return CodeIPNotAllowed
+	}
+	return CodeValid
+}
+
+func (d Demand) accepts(kind Kind) bool {
+	if d.Kind == "" {
+		return d.Any || kind == KindKey
+	}
+	return d.Any || kind == d.Kind
+}
+
+// serves: a key for no server in particular is good at every one; a place without
+// a name takes only such keys. An admin key's audience is no address but the limit
+// of what it may administer, so it is not asked here.
+func (k *Key) serves(demand Demand) bool {
+	return demand.Any || k.Kind == KindAdmin || len(k.Audience) == 0 || slices.Contains(k.Audience, demand.Audience)
+}
+
+func (k *Key) allowsIP(ip netip.Addr) bool {
+	if len(k.AllowedIPs) == 0 {
+		return true
+	}
+	ip = ip.Unmap().WithZone("")
+	return slices.ContainsFunc(k.AllowedIPs, func(p netip.Prefix) bool { return p.Contains(ip) })
+}

@@ -1,0 +1,55 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of administration and storage. Compare with [errors.Is]. The outcome of a
+// request's check is not an error but a [Decision] with a [Code].
+var (
+	// ErrMalformed: the text is no token.
+	ErrMalformed = errors.New("not a well-formed mcpkeys token")
+	// ErrNotFound: there is no such key.
+	ErrNotFound = errors.New("no such key")
+	// ErrConflict: the change contradicts what is stored.
+	ErrConflict = errors.New("conflict")
+	// ErrNameTaken: another unrevoked key of the owner has the name. It is an
+	// ErrConflict.
+	ErrNameTaken = fmt.Errorf("%w: this owner already has an unrevoked key of that name; choose another name, or revoke that key first", ErrConflict)
+	// ErrIDTaken: the freshly drawn id is in use; draw again. It is an ErrConflict.
+	ErrIDTaken = fmt.Errorf("%w: the id is taken", ErrConflict)
+	// ErrTampered: the row's seal does not match its fields, so somebody changed
+	// it without the pepper.
+	ErrTampered = errors.New("the key was changed outside mcpkeys: its row does not match its seal")
+	// ErrUnavailable: the store cannot be read or written now.
+	ErrUnavailable = errors.New("the key store is unavailable")
+	// ErrNoChange is what a change function given to [Store.Update] returns when
+	// there is nothing to write.
+	ErrNoChange = errors.New("nothing to change")
+)
+
+// InvalidError is input that breaks a rule. Its text names the field and the fix
+// and never holds the value.
+type InvalidError struct {
+	Field  string // as the API names it: "name", "scopes", "expires"
+	Reason string // a clause that says the rule and the fix
+}
+
+func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
+
+func invalid(field, reason string, args ...any) error {
+	return &InvalidError{Field: field, Reason: fmt.Sprintf(reason, args...)}
+}
+
+// AmbiguousError is a reference that fits several keys. It is an [ErrConflict].
+type AmbiguousError struct {
+	Candidates []*Key
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("%d keys fit that reference; use the id of the one you mean", len(e.Candidates))
+}
+
+// Is makes errors.Is(err, ErrConflict) hold.
+func (e *AmbiguousError) Is(target error) bool { return target == ErrConflict }

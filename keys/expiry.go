@@ -1,0 +1,131 @@
+package keys
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DefaultLife is how long a key lives when nobody says otherwise.
+const DefaultLife = 90 * 24 * time.Hour
+
+// Expiry says when a key shall end: after a duration, at an instant, or never. The
+// zero value means [DefaultLife].
+type Expiry struct {
+	mode expiryMode
+	in   time.Duration
+	at   time.Time
+}
+
+type expiryMode uint8
+
+const (
+	expiryDefault expiryMode = iota
+	expiryIn
+	expiryAt
+	expiryNever
+)
+
+// NeverExpires has to be asked for.
+func NeverExpires() Expiry { return Expiry{mode: expiryNever} }
+
+// ExpiresAt ends at t.
+func ExpiresAt(t time.Time) Expiry { return Expiry{mode: expiryAt, at: t} }
+
+// ParseExpiry reads what people write: a duration (90d, 12w, 36h, 1y), a date
+// (2027-01-31, its first instant in UTC), an RFC 3339 time, or never. Empty means
+// [DefaultLife].
+func ParseExpiry(text string) (Expiry, error) {
+	switch text {
+	case "":
+		return Expiry{}, nil
+	case "never":
+		return NeverExpires(), nil
+	}
+	if in, err := ParseDuration(text); err == nil {
+		if in <= 0 {
+			return Expiry{}, invalid("expires", "must be longer than nothing, such as 90d")
+		}
+		return Expiry{mode: expiryIn, in: in}, nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339Nano} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return ExpiresAt(at), nil
+		}
+	}
+	return Expiry{}, invalid("expires", "must be a duration (90d, 12w, 36h, 1y), a date (2027-01-31), an RFC 3339 time, or never")
+}
+
+// lastExpiry bounds instants so that every one can be stored and printed.
+var lastExpiry = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+
+// At resolves the expiry for a key made at now; zero means never. It refuses what
+// is past, and what lies beyond the year 9999.
+func (e Expiry) At(now time.Time) (time.Time, error) {
+	at := now.Add(DefaultLife)
+	switch e.mode {
+	case expiryNever:
+		return time.Time{}, nil
+	case expiryAt:
+		at = e.at
+	case expiryIn:
+		at = now.Add(e.in)
+	}
+	at = wallClock(at)
+	if at.After(lastExpiry) {
+		return time.Time{}, invalid("expires", "lies too far ahead; use never if that is meant")
+	}
+	if expired(at, now) {
+		return time.Time{}, invalid("expires", "is in the past; use a later date, or a duration such as 90d")
+	}
+	return at, nil
+}
+
+// units are the suffixes of a duration. A year is 365 days.
+var units = []struct {
+	suffix byte
+	length time.Duration
+}{
+	{'y', 365 * 24 * time.Hour},
+	{'w', 7 * 24 * time.Hour},
+	{'d', 24 * time.Hour},
+	{'h', time.Hour},
+	{'m', time.Minute},
+	{'s', time.Second},
+}
+
+// ParseDuration reads a whole number and one of s m h d w y: 45s, 24h, 90d. It
+// refuses signs, fractions and what does not fit 292 years.
+func ParseDuration(text string) (time.Duration, error) {
+	bad := invalid("duration", "must be a whole number and a unit: s, m, h, d, w or y, such as 24h or 90d")
+	if len(text) < 2 {
+		return 0, bad
+	}
+	number, suffix := text[:len(text)-1], text[len(text)-1]
+	n, err := strconv.ParseUint(number, 10, 63)
+	if err != nil {
+		return 0, bad
+	}
+	for _, u := range units {
+		if u.suffix != suffix {
+			continue
+		}
+		if n > uint64(math.MaxInt64/u.length) {
+			return 0, bad
+		}
+		return time.Duration(n) * u.length, nil
+	}
+	return 0, bad
+}
+
+// FormatDuration renders d in the largest unit that divides it: 90d becomes 90d,
+// 24h becomes 1d. Weeks and years are left to days, which read plainer.
+func FormatDuration(d time.Duration) string {
+	for _, u := range units {
+		if strings.IndexByte("dhms", u.suffix) >= 0 && d >= u.length && d%u.length == 0 {
+			return strconv.FormatInt(int64(d/u.length), 10) + string(u.suffix)
+		}
+	}
+	return d.String()
+}

@@ -1,0 +1,136 @@
+package keys
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Identity is who is calling: the key that a request was authenticated with, as it
+// was at that moment. It is immutable, safe for concurrent use, and holds no
+// secret. A nil Identity is nobody and may do nothing.
+type Identity struct {
+	keyID     string
+	kind      Kind
+	name      string
+	owner     string
+	scopes    *Scopes
+	audience  []string
+	metadata  map[string]string
+	expiresAt time.Time
+}
+
+// NewIdentity makes the identity that k's holder acts under. It fails when k's
+// scopes do not compile, which a key that passed [Key.Validate] never does.
+func NewIdentity(k *Key) (*Identity, error) {
+	scopes, err := CompileScopes(k.Scopes)
+	if err != nil {
+		return nil, err
+	}
+	return &Identity{
+		keyID: k.ID, kind: k.Kind, name: k.Name, owner: k.Owner,
+		scopes: scopes, audience: slices.Clone(k.Audience),
+		metadata: maps.Clone(k.Metadata), expiresAt: k.ExpiresAt,
+	}, nil
+}
+
+// KeyID is the key's public id, stable over rotations.
+func (i *Identity) KeyID() string {
+	if i == nil {
+		return ""
+	}
+	return i.keyID
+}
+
+// Kind is the sort of key.
+func (i *Identity) Kind() Kind {
+	if i == nil {
+		return ""
+	}
+	return i.kind
+}
+
+// Name is what the key was called when it was issued.
+func (i *Identity) Name() string {
+	if i == nil {
+		return ""
+	}
+	return i.name
+}
+
+// Owner is who answers for the key; empty if nobody was named.
+func (i *Identity) Owner() string {
+	if i == nil {
+		return ""
+	}
+	return i.owner
+}
+
+// Scopes returns a copy of the granted scopes. To decide, use [Identity.Allows]:
+// a granted scope may hold wildcards.
+func (i *Identity) Scopes() []string {
+	if i == nil {
+		return nil
+	}
+	return i.scopes.Granted()
+}
+
+// Audience returns a copy of the servers that the key is for; empty means all of
+// this deployment.
+func (i *Identity) Audience() []string {
+	if i == nil {
+		return nil
+	}
+	return slices.Clone(i.audience)
+}
+
+// Metadata returns a copy of the key's metadata.
+func (i *Identity) Metadata() map[string]string {
+	if i == nil {
+		return nil
+	}
+	return maps.Clone(i.metadata)
+}
+
+// ExpiresAt is when the key ends; zero means never.
+func (i *Identity) ExpiresAt() time.Time {
+	if i == nil {
+		return time.Time{}
+	}
+	return i.expiresAt
+}
+
+// Allows reports whether the caller was granted the literal scope required. It is
+// pure, counts nothing and may be asked as often as needed; a list asks it once an
+// entry, and a call asks the very same question.
+func (i *Identity) Allows(required string) bool {
+	return i != nil && i.scopes.Allows(required)
+}
+
+// AllowsAll reports whether every one of required is granted; none asks nothing.
+func (i *Identity) AllowsAll(required ...string) bool {
+	if i == nil {
+		return false
+	}
+	for _, r := range required {
+		if !i.scopes.Allows(r) {
+			return false
+		}
+	}
+	return true
+}
+
+type identityKey struct{}
+
+// NewContext returns ctx with the caller's identity in it. Guards call it.
+func NewContext(ctx context.Context, i *Identity) context.Context {
+	return context.WithValue(ctx, identityKey{}, i)
+}
+
+// IdentityFrom tells a handler who is calling. Without a guard on the way it
+// returns nil and false; the nil Identity allows nothing.
+func IdentityFrom(ctx context.Context) (*Identity, bool) {
+	i, _ := ctx.Value(identityKey{}).(*Identity)
+	return i, i != nil
+}

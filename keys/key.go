@@ -1,0 +1,96 @@
+package keys
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Key is one API key as it is stored: who it is for, what it may do, how long it
+// lives. It never holds the secret. Times are UTC in whole microseconds; a zero
+// time means "not set".
+//
+// A Key read from a store is the reader's own copy.
+type Key struct {
+	ID    string // public, 12 letters and digits
+	Kind  Kind
+	Name  string // unique among the owner's unrevoked keys
+	Owner string // who answers for it; may be empty
+
+	Scopes     []string          // granted scopes, wildcards allowed; see [CompileScopes]
+	Audience   []string          // the servers it is for; empty means every server of this deployment
+	AllowedIPs []netip.Prefix    // where calls may come from; empty means anywhere
+	RateLimit  RateLimit         // zero means unlimited
+	Metadata   map[string]string // free, for the operator
+
+	CreatedAt     time.Time
+	CreatedBy     string    // the actor that issued it
+	ExpiresAt     time.Time // zero means never
+	DisabledAt    time.Time // set while disabled; can be undone
+	RevokedAt     time.Time // set once revoked; final
+	RevokedReason string
+
+	Version int64       // 1 when issued, one more with each change
+	Secrets []KeySecret // one, or two during a rotation's grace
+	Seal    Seal        // binds all of the above to a pepper
+}
+
+// KeySecret is what is stored in place of one secret.
+type KeySecret struct {
+	Number    int64  // 1 for the first, one more with each rotation
+	Scheme    Scheme // how Digest was made
+	PepperID  string // the pepper that Digest and Lookup were made with
+	Digest    []byte
+	Lookup    []byte    // finds an imported secret whose token names no id; nil otherwise
+	CreatedAt time.Time // UTC, microseconds
+	ExpiresAt time.Time // the end of a rotation's grace; zero means the key's own expiry
+}
+
+// Status is what a key amounts to at one moment. It is derived, never stored.
+type Status string
+
+// The statuses, from good to final.
+const (
+	StatusActive   Status = "active"
+	StatusExpiring Status = "expiring" // valid, with less than [ExpiringWithin] to live
+	StatusExpired  Status = "expired"
+	StatusDisabled Status = "disabled"
+	StatusRevoked  Status = "revoked"
+)
+
+// ExpiringWithin is how long before its expiry a key counts as expiring.
+const ExpiringWithin = 14 * 24 * time.Hour
+
+// ParseStatus reads one of the five words.
+func ParseStatus(text string) (Status, error) {
+	all := []Status{StatusActive, StatusExpiring, StatusExpired, StatusDisabled, StatusRevoked}
+	if s := Status(text); slices.Contains(all, s) {
+		return s, nil
+	}
+	return "", invalid("status", "must be one of active, expiring, expired, disabled, revoked")
+}
+
+// Status derives the key's status at now.
+func (k *Key) Status(now time.Time) Status {
+	switch {
+	case !k.RevokedAt.IsZero():
+		return StatusRevoked
+	case !k.DisabledAt.IsZero():
+		return StatusDisabled
+	case expired(k.ExpiresAt, now):
+		return StatusExpired
+	case !k.ExpiresAt.IsZero() && k.ExpiresAt.Sub(now) < ExpiringWithin:
+		return StatusExpiring
+	}
+	return StatusActive
+}
+
+// expired is the one rule of expiry: a deadline is the first instant that is too
+// late. It follows the wall clock as it is.
+func expired(deadline, now time.Time) bool {
+	return !deadline.IsZero() && !now.Before(deadline)
+}
+
+// wallClock is how this package notes a moment: UTC, whole microseconds, without
+// the monotonic reading, so that what is written equals what is read back.
+func wallClock(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,97 @@
+package keys
+
+import (
+	"context"
+	"time"
+)
+
+// Manager is what one may do with keys as an administrator. [NewManager] is the one
+// beside the store; the client of the admin API is another, so that a command or a
+// screen need not know where the keys are.
+type Manager interface {
+	// Issue makes a new key. Its secret is in the result, and nowhere else, ever.
+	Issue(ctx context.Context, req IssueRequest) (Issued, error)
+	// Key returns the key with the exact id, or ErrNotFound. For what people type
+	// there is [Resolve].
+	Key(ctx context.Context, id string) (*Key, error)
+	// List returns a page of keys, newest first.
+	List(ctx context.Context, q Query) (Page, error)
+	// Revoke ends a key for good. To revoke a revoked key changes nothing and
+	// succeeds, the first reason stands.
+	Revoke(ctx context.Context, id, reason string) (*Key, error)
+}
+
+// Actor is who acts, as audit rows name it: "local:alice(1000)" or "key:<id>". It
+// is free text; an actor without a name may not change anything.
+type Actor string
+
+// ManagerOptions configures [NewManager]. Nil and the zero value are ready for use.
+type ManagerOptions struct {
+	Now func() time.Time // nil means time.Now
+}
+
+// LocalManager acts on a store in the name of one actor. It is safe for concurrent
+// use.
+type LocalManager struct {
+	store Store
+	actor Actor
+	clock func() time.Time
+}
+
+var _ Manager = (*LocalManager)(nil)
+
+// NewManager returns the Manager beside store, acting in the name of actor, which
+// must be valid free text and not empty.
+func NewManager(store Store, actor Actor, o *ManagerOptions) (*LocalManager, error) {
+	if actor == "" {
+		return nil, invalid("actor", "is required: nobody changes keys namelessly")
+	}
+	if err := ValidateText("actor", string(actor)); err != nil {
+		return nil, err
+	}
+	m := &LocalManager{store: store, actor: actor, clock: time.Now} //nolint:forbidigo // the default clock
+	if o != nil && o.Now != nil {
+		m.clock = o.Now
+	}
+	return m, nil
+}
+
+func (m *LocalManager) now() time.Time { return wallClock(m.clock()) }
+
+// Key implements [Manager]. A key whose seal is broken is returned together with
+// [ErrTampered]: there is something to look at, and nothing to trust.
+func (m *LocalManager) Key(ctx context.Context, id string) (*Key, error) {
+	k, err := m.store.Key(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return k, m.store.Peppers().CheckSeal(k)
+}
+
+// List implements [Manager]. It checks no seals: a list is for finding.
+func (m *LocalManager) List(ctx context.Context, q Query) (Page, error) {
+	q.Now = m.now()
+	switch {
+	case q.Limit <= 0:
+		q.Limit = DefaultLimit
+	case q.Limit > MaxLimit:
+		q.Limit = MaxLimit
+	}
+	return m.store.List(ctx, q)
+}
+
+// event starts the audit row of one change.
+func (m *LocalManager) event(ctx context.Context, action Action, keyID string, now time.Time, before, after *keyDetail) (Event, error) {
+	text, err := detail(before, after)
+	if err != nil {
+		return Event{}, err
+	}
+	requestID := RequestIDFrom(ctx)
+	if err := ValidateText("request_id", requestID); err != nil {
+		return Event{}, err
+	}
+	return Event{
+		ID: newUUID(), At: now, Actor: string(m.actor), Action: action,
+		KeyID: keyID, RequestID: requestID, Detail: text,
+	}, nil
+}

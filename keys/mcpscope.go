@@ -1,0 +1,84 @@
+package keys
+
+import "strings"
+
+// The scopes of MCP are made from names that servers choose. ToolScope, PromptScope
+// and ResourceScope percent-encode every byte outside [A-Za-z0-9_.-], so that no
+// name can add a segment, a second scope or a wildcard of its own.
+
+const (
+	toolPrefix     = "tools:"
+	promptPrefix   = "prompts:"
+	resourcePrefix = "resources:"
+)
+
+// ToolScope is the scope that calling the named tool requires. An empty name makes
+// a scope that nothing grants.
+func ToolScope(name string) string { return toolPrefix + encodeName(name, false) }
+
+// PromptScope is the scope that getting the named prompt requires.
+func PromptScope(name string) string { return promptPrefix + encodeName(name, false) }
+
+// ResourceScope is the scope that reading the resource requires. A URI with a dot
+// segment (/../ and its encoded forms) makes a scope that nothing grants: a grant
+// of file:///x/* must not reach file:///x/../y on a server that resolves it.
+func ResourceScope(uri string) string {
+	if hasDotSegment(uri) {
+		return resourcePrefix
+	}
+	return resourcePrefix + encodeName(uri, false)
+}
+
+// ToolPattern is the granted scope for a tool's name that may hold wildcards.
+func ToolPattern(glob string) string { return toolPrefix + encodeName(glob, true) }
+
+// PromptPattern is the granted scope for a prompt's name that may hold wildcards.
+func PromptPattern(glob string) string { return promptPrefix + encodeName(glob, true) }
+
+// ResourcePattern is the granted scope for a URI that may hold wildcards, such as
+// file:///x/*. A * matches slashes too.
+func ResourcePattern(glob string) string { return resourcePrefix + encodeName(glob, true) }
+
+const upperHex = "0123456789ABCDEF"
+
+func encodeName(name string, keepStars bool) string {
+	plain := func(c byte) bool {
+		return c == '_' || c == '.' || c == '-' || (c == '*' && keepStars) || isBase62(string(c))
+	}
+	n := 0
+	for i := range len(name) {
+		if !plain(name[i]) {
+			n++
+		}
+	}
+	if n == 0 {
+		return name
+	}
+	var b strings.Builder
+	b.Grow(len(name) + 2*n)
+	for i := range len(name) {
+		if c := name[i]; plain(c) {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', upperHex[c>>4], upperHex[c&15]})
+		}
+	}
+	return b.String()
+}
+
+// hasDotSegment finds "." and ".." between slashes of either kind, with the dots
+// and slashes percent-encoded once or not.
+func hasDotSegment(uri string) bool {
+	if !strings.Contains(uri, ".") && !strings.Contains(uri, "%") {
+		return false
+	}
+	plain := dotDecoder.Replace(uri)
+	for segment := range strings.FieldsFuncSeq(plain, func(r rune) bool { return strings.ContainsRune(`/\?#`, r) }) {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+var dotDecoder = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", `\`, "%5C", `\`)

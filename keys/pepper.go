@@ -1,0 +1,185 @@
+package keys
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"strings"
+	"sync"
+)
+
+// Labels separate the uses of one pepper, so that a value made for one purpose
+// means nothing in another.
+const (
+	labelDigest = "mcpkeys/digest/v1"
+	labelCheck  = "mcpkeys/check/v1"
+	labelRow    = "mcpkeys/row/v1"
+)
+
+// pepperLen is the size of a pepper in bytes.
+const pepperLen = 32
+
+// Peppers are the secrets outside the database without which nothing in it can be
+// verified or forged: one current, under which new digests are made, and any
+// number of retired ones that still verify. Whoever holds them is the authority
+// over the keys; whoever only writes the database is not.
+//
+// They are safe for concurrent use and print nothing. There is no useful zero
+// value: use [GeneratePeppers] or [ParsePeppers].
+type Peppers struct {
+	current *pepper
+	byID    map[string]*pepper
+	order   []*pepper
+}
+
+type pepper struct {
+	id     string
+	root   Secret
+	digest mac
+	row    mac
+	check  Digest
+}
+
+// mac computes one labelled HMAC-SHA-256. A closure, so that no printer that
+// follows pointers comes upon key material.
+type mac func(message string) Digest
+
+// GeneratePeppers draws one fresh current pepper.
+func GeneratePeppers() (*Peppers, error) {
+	var root [pepperLen]byte
+	_, _ = rand.Read(root[:]) // documented to never fail
+	p, err := newPepper("p"+randomBase62(6), root[:])
+	if err != nil {
+		return nil, err
+	}
+	return newPeppers(p, []*pepper{p}), nil
+}
+
+func newPeppers(current *pepper, all []*pepper) *Peppers {
+	byID := make(map[string]*pepper, len(all))
+	for _, p := range all {
+		byID[p.id] = p
+	}
+	return &Peppers{current: current, byID: byID, order: all}
+}
+
+func newPepper(id string, root []byte) (*pepper, error) {
+	p := &pepper{id: id, root: NewSecret(string(root))}
+	derived := make(map[string][]byte, 3)
+	for _, label := range []string{labelDigest, labelRow, labelCheck} {
+		key, err := hkdf.Key(sha256.New, root, nil, label, sha256.Size)
+		if err != nil {
+			return nil, fmt.Errorf("derive %s: %w", label, err)
+		}
+		derived[label] = key
+	}
+	p.digest, p.row = newMAC(derived[labelDigest]), newMAC(derived[labelRow])
+	p.check = Digest(derived[labelCheck])
+	return p, nil
+}
+
+// macState is what one computation needs; pooled, because setting up an HMAC costs
+// five allocations and three times the computation itself.
+type macState struct {
+	hash hash.Hash
+	in   [256]byte
+	out  [sha256.Size]byte
+}
+
+func newMAC(key []byte) mac {
+	pool := sync.Pool{New: func() any { return &macState{hash: hmac.New(sha256.New, key)} }}
+	return func(message string) Digest {
+		s := pool.Get().(*macState)
+		s.hash.Reset()
+		for len(message) > 0 {
+			n := copy(s.in[:], message)
+			_, _ = s.hash.Write(s.in[:n]) // a hash never fails to write
+			message = message[n:]
+		}
+		d := Digest(s.hash.Sum(s.out[:0]))
+		clear(s.in[:])
+		pool.Put(s)
+		return d
+	}
+}
+
+const pepperHeader = `# mcpkeys peppers. Without this file every key in its database is dead.
+# Keep it 0600, and back it up apart from the database.
+`
+
+// ParsePeppers reads the text that [Peppers.Encode] writes: a line per pepper of
+// "id current|retired hex", comments after #. Errors name the line, never its
+// content.
+func ParsePeppers(text []byte) (*Peppers, error) {
+	var current *pepper
+	var all []*pepper
+	seen := map[string]bool{}
+	for i, line := range strings.Split(string(text), "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		p, isCurrent, err := parsePepperLine(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		}
+		if seen[p.id] || (isCurrent && current != nil) {
+			return nil, fmt.Errorf("line %d: the id stands twice, or a second pepper is current", i+1)
+		}
+		if isCurrent {
+			current = p
+		}
+		seen[p.id] = true
+		all = append(all, p)
+	}
+	if current == nil {
+		return nil, fmt.Errorf("no current pepper in it")
+	}
+	return newPeppers(current, all), nil
+}
+
+func parsePepperLine(line string) (p *pepper, isCurrent bool, err error) {
+	fields := strings.Fields(line)
+	if len(fields) != 3 || (fields[1] != "current" && fields[1] != "retired") {
+		return nil, false, fmt.Errorf("want: id, current or retired, %d hex digits", 2*pepperLen)
+	}
+	root, err := hex.DecodeString(fields[2])
+	if err != nil || len(root) != pepperLen || !isBase62(fields[0]) {
+		return nil, false, fmt.Errorf("want an id of letters and digits and %d hex digits", 2*pepperLen)
+	}
+	p, err = newPepper(fields[0], root)
+	return p, fields[1] == "current", err
+}
+
+// Encode renders the peppers for their file. The result is the secret itself.
+func (p *Peppers) Encode() []byte {
+	var b strings.Builder
+	b.WriteString(pepperHeader)
+	for _, one := range p.order {
+		state := "retired"
+		if one == p.current {
+			state = "current"
+		}
+		fmt.Fprintf(&b, "%s %s %x\n", one.id, state, one.root.Reveal())
+	}
+	return []byte(b.String())
+}
+
+// Checks returns, by pepper id, the value that a store keeps to notice a wrong
+// pepper before anybody is refused for it. It reveals nothing about the pepper.
+func (p *Peppers) Checks() map[string]Digest {
+	out := make(map[string]Digest, len(p.order))
+	for _, one := range p.order {
+		out[one.id] = one.check
+	}
+	return out
+}
+
+// Format prints the ids only, whatever the verb.
+func (p *Peppers) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "[%d peppers]", len(p.order))
+}

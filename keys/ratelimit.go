@@ -1,0 +1,83 @@
+package keys
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// RateLimit allows Count calls per Window, at most Burst at once. The zero value
+// is no limit. It is counted per process: n servers allow n times the rate.
+type RateLimit struct {
+	Count  int
+	Window time.Duration
+	Burst  int
+}
+
+// Bounds of a rate limit. The longest window keeps arithmetic far from overflow.
+const (
+	maxRateCount  = 1_000_000
+	maxRateWindow = 24 * time.Hour
+)
+
+// IsZero reports whether there is no limit.
+func (l RateLimit) IsZero() bool { return l == RateLimit{} }
+
+// ParseRateLimit reads COUNT/WINDOW, with an optional burst after a colon: 60/m,
+// 100/10s, 1000/h:50. The window is s, m, h or d, with or without a number.
+// Without a burst the whole count may come at once.
+func ParseRateLimit(text string) (RateLimit, error) {
+	bad := invalid("rate_limit", "must be a count per time, such as 60/m, 100/10s or 1000/h:50")
+	rate, burst, hasBurst := strings.Cut(text, ":")
+	count, window, ok := strings.Cut(rate, "/")
+	if !ok {
+		return RateLimit{}, bad
+	}
+	var l RateLimit
+	var err error
+	if l.Count, err = strconv.Atoi(count); err != nil {
+		return RateLimit{}, bad
+	}
+	if window != "" && (window[0] < '0' || window[0] > '9') {
+		window = "1" + window
+	}
+	if l.Window, err = ParseDuration(window); err != nil {
+		return RateLimit{}, bad
+	}
+	l.Burst = l.Count
+	if hasBurst {
+		if l.Burst, err = strconv.Atoi(burst); err != nil {
+			return RateLimit{}, bad
+		}
+	}
+	return l, l.validate()
+}
+
+func (l RateLimit) validate() error {
+	if l.IsZero() {
+		return nil
+	}
+	if l.Count < 1 || l.Count > maxRateCount || l.Burst < 1 || l.Burst > l.Count {
+		return invalid("rate_limit", "must allow 1 to %d calls, with a burst of 1 to that count", maxRateCount)
+	}
+	if l.Window < time.Second || l.Window > maxRateWindow {
+		return invalid("rate_limit", "must have a window of one second to one day")
+	}
+	return nil
+}
+
+// String renders what [ParseRateLimit] reads; empty for no limit.
+func (l RateLimit) String() string {
+	if l.IsZero() {
+		return ""
+	}
+	window := FormatDuration(l.Window)
+	if strings.HasPrefix(window, "1") && len(window) == 2 {
+		window = window[1:]
+	}
+	text := strconv.Itoa(l.Count) + "/" + window
+	if l.Burst != l.Count {
+		text += ":" + strconv.Itoa(l.Burst)
+	}
+	return text
+}

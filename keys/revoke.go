@@ -1,0 +1,24 @@
+package keys
+
+import "context"
+
+// Revoke implements [Manager]. A key whose seal is broken can be revoked too, and
+// its audit row says that it was: revoking must never wait for a repair.
+func (m *LocalManager) Revoke(ctx context.Context, id, reason string) (*Key, error) {
+	if err := ValidateText("reason", reason); err != nil {
+		return nil, err
+	}
+	peppers := m.store.Peppers()
+	return m.store.Update(ctx, id, func(k *Key) (Event, error) {
+		if !k.RevokedAt.IsZero() {
+			return Event{}, ErrNoChange
+		}
+		now := m.now()
+		before := detailOf(k, now)
+		before.Tampered = peppers.CheckSeal(k) != nil
+		k.RevokedAt, k.RevokedReason = now, reason
+		k.Version++
+		peppers.Seal(k)
+		return m.event(ctx, ActionRevoke, id, now, before, detailOf(k, now))
+	})
+}

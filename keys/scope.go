@@ -1,0 +1,168 @@
+package keys
+
+import (
+	"slices"
+	"strings"
+)
+
+// MaxScope is the length of one granted scope, in bytes.
+const MaxScope = 1024
+
+// Scopes is a compiled set of granted scopes. The zero value and nil grant nothing.
+// It is immutable and safe for concurrent use.
+type Scopes struct {
+	granted  []string
+	literals map[string]struct{}
+	patterns []pattern
+}
+
+// pattern is one granted scope that holds a wildcard.
+type pattern struct {
+	segments []string // each may hold '*'
+	tail     bool     // a last segment of '*' alone, taken off segments: one or more of any
+}
+
+// CompileScopes checks and compiles granted scopes.
+//
+// A scope is one RFC 6749 scope-token: printable ASCII but for space, " and \. It
+// is cut into segments by colons; none is empty. In a granted scope * inside a
+// segment matches any run without a colon, and * as the whole last segment matches
+// one or more segments. There is no other hierarchy: tools:get grants tools:get.
+//
+//	tools:get_forecast   tools:get_forecast
+//	tools:get_*          tools:get_forecast, not tools:set_x
+//	tools:*              tools:a and tools:a:b, not tools
+//	*                    everything
+//
+// The error is an [*InvalidError].
+func CompileScopes(granted []string) (*Scopes, error) {
+	s := &Scopes{granted: slices.Clone(granted), literals: map[string]struct{}{}}
+	for _, g := range granted {
+		if err := validateScope(g); err != nil {
+			return nil, err
+		}
+		if !strings.Contains(g, "*") {
+			s.literals[g] = struct{}{}
+			continue
+		}
+		s.patterns = append(s.patterns, compilePattern(g))
+	}
+	return s, nil
+}
+
+func compilePattern(granted string) pattern {
+	segments := strings.Split(granted, ":")
+	last := len(segments) - 1
+	if segments[last] == "*" {
+		return pattern{segments: segments[:last], tail: true}
+	}
+	return pattern{segments: segments}
+}
+
+func validateScope(s string) error {
+	switch {
+	case s == "":
+		return invalid("scopes", "must not be empty")
+	case len(s) > MaxScope:
+		return invalid("scopes", "must be at most %d characters each", MaxScope)
+	case !scopeChars(s):
+		return invalid("scopes", `may hold printable ASCII only, without spaces, quotes and backslashes; other characters of a tool's name are percent-encoded, which --tool does`)
+	case emptySegment(s):
+		return invalid("scopes", "must not have an empty part: no colon at either end, and no two in a row")
+	case LooksLikeToken(s):
+		return invalid("scopes", "must not hold a key; if that was a real one, revoke it now")
+	}
+	return nil
+}
+
+// ValidateRequired holds the rule for a scope that a server requires: a literal
+// one, without wildcards. Guards call it where they are built, so that a typing
+// error stops the program and not its users.
+func ValidateRequired(required string) error {
+	if strings.Contains(required, "*") {
+		return invalid("scopes", "that a server requires are literal: no *")
+	}
+	return validateScope(required)
+}
+
+func scopeChars(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x21 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+func emptySegment(s string) bool {
+	return s == "" || s[0] == ':' || s[len(s)-1] == ':' || strings.Contains(s, "::")
+}
+
+// Granted returns the scopes as they were granted.
+func (s *Scopes) Granted() []string {
+	if s == nil {
+		return nil
+	}
+	return slices.Clone(s.granted)
+}
+
+// Allows reports whether the set grants required, which is literal. What is no
+// well-formed scope is granted by nothing, not even by *.
+func (s *Scopes) Allows(required string) bool {
+	if s == nil {
+		return false
+	}
+	if _, ok := s.literals[required]; ok {
+		return true
+	}
+	if len(s.patterns) == 0 || !scopeChars(required) || emptySegment(required) || strings.Contains(required, "*") {
+		return false
+	}
+	for i := range s.patterns {
+		if s.patterns[i].matches(required) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches walks the segments of both sides together. required is well-formed.
+func (p *pattern) matches(required string) bool {
+	rest, more := required, true
+	for _, want := range p.segments {
+		if !more {
+			return false
+		}
+		var have string
+		have, rest, more = strings.Cut(rest, ":")
+		if !globMatch(want, have) {
+			return false
+		}
+	}
+	return more == p.tail
+}
+
+// globMatch reports whether text fits glob, in which * stands for any run, also an
+// empty one. It remembers only the last star, which is enough because each star
+// may take whatever an earlier one could have: time is at most the product of the
+// lengths, and there is no recursion to exhaust.
+func globMatch(glob, text string) bool {
+	g, t := 0, 0
+	star, mark := -1, 0
+	for t < len(text) {
+		switch {
+		case g < len(glob) && glob[g] == '*':
+			star, mark = g, t
+			g++
+		case g < len(glob) && glob[g] == text[t]:
+			g++
+			t++
+		case star >= 0:
+			mark++
+			g, t = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(glob[g:], "*") == ""
+}

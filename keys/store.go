@@ -1,0 +1,105 @@
+package keys
+
+import (
+	"context"
+	"time"
+)
+
+// Reader is what checking and looking need of a store. All methods are safe for
+// concurrent use, return copies, and fail with an error that is [ErrUnavailable]
+// when the store cannot be read. The proof of an implementation is store/storetest.
+type Reader interface {
+	Feed
+
+	// Key returns the key with the exact id, whatever its status, or ErrNotFound.
+	// Ids are case-sensitive. It does not check the seal.
+	Key(ctx context.Context, id string) (*Key, error)
+
+	// List returns the keys that fit q, newest first.
+	List(ctx context.Context, q Query) (Page, error)
+
+	// Events returns audit rows with a Seq above after, oldest first, at most limit.
+	Events(ctx context.Context, after int64, limit int) ([]Event, error)
+
+	// Peppers returns the peppers that the store was opened with. A store and its
+	// peppers travel together, because neither is of use alone.
+	Peppers() *Peppers
+
+	// Close waits for what is under way and releases everything. Further calls fail
+	// with ErrUnavailable.
+	Close() error
+}
+
+// Store is a Reader that can also change keys. There is no way to change a key
+// without an audit row: each method writes both in one transaction, or neither. A
+// change goes on to its end when ctx is cancelled half-way, so that a client who
+// hangs up cannot undo a revocation.
+type Store interface {
+	Reader
+
+	// Create writes a new key, sealed by the caller, and its event. It fails with
+	// ErrIDTaken, or with ErrNameTaken when an unrevoked key of the owner has the
+	// name, and then nothing is written.
+	Create(ctx context.Context, k *Key, e Event) error
+
+	// Update reads the key, lets change alter and seal it, and writes it with the
+	// event that change returns, all in one write transaction: two updates of one
+	// key never overlap. It returns the key as it then stands. Exactly one row is
+	// touched, or none.
+	//
+	// Id, kind and creation are not change's to alter. When change returns
+	// ErrNoChange nothing is written and Update succeeds; on any other error nothing
+	// is written and Update returns it. change may run more than once and must not
+	// call the store.
+	Update(ctx context.Context, id string, change func(*Key) (Event, error)) (*Key, error)
+}
+
+// Feed tells what changed, in the order of commits, whoever changed it: another
+// process and a database shell are seen too.
+type Feed interface {
+	// Changes returns the ids of keys changed after the position since, oldest
+	// first, at most once each, and the position to ask from next time. A reader
+	// starts with the position that Changes(ctx, -1) returns, which yields no ids.
+	// Lost is true when the store no longer has everything since then; the reader
+	// then forgets all it knows.
+	Changes(ctx context.Context, since int64) (Changes, error)
+}
+
+// Changes is one answer of a [Feed].
+type Changes struct {
+	IDs  []string
+	Seq  int64
+	Lost bool
+}
+
+// Query says which keys to list. The zero Query lists all. Conditions add up.
+// Texts are compared as they are: % and _ and * mean themselves.
+type Query struct {
+	Status    Status // at Now; empty means any
+	Unrevoked bool
+	Kind      Kind    // empty means both
+	Name      string  // exact
+	Owner     *string // exact; nil means any
+	IDPrefix  string
+	Scope     string    // among the granted ones, exactly as granted
+	Audience  string    // among the key's, exactly
+	Search    string    // part of id, name or owner, without regard to ASCII case
+	ExpiresBy time.Time // unrevoked keys that end before this
+
+	Now    time.Time // for Status; the Manager sets it
+	Limit  int       // of one page; 0 means [DefaultLimit], above [MaxLimit] is cut
+	Cursor string    // Next of the page before
+}
+
+// Sizes of a page.
+const (
+	DefaultLimit = 50
+	MaxLimit     = 200
+)
+
+// Page is a part of a list. Paging through all of it shows every key that was there
+// from beginning to end exactly once, however many are issued meanwhile.
+type Page struct {
+	Keys []*Key
+	Next string // opaque; empty on the last page
+}

@@ -1,0 +1,57 @@
+package keys
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxText is the length of free text, in characters.
+const MaxText = 128
+
+// tokenLike finds what could be a key of ours inside other text, also with the
+// wrong case, a typing error or its end cut off: text is shown and stored, so none
+// may come near.
+var tokenLike = regexp.MustCompile(`(?i)mcp[ka]_[0-9a-z]{12}_[0-9a-z]{4}`)
+
+// LooksLikeToken reports whether text holds something of a token's shape. Use it
+// where a person may have put a secret into the wrong place.
+func LooksLikeToken(text string) bool { return tokenLike.MatchString(text) }
+
+// ValidateText holds the rule for free text (name, owner, reason, metadata,
+// request ids): at most [MaxText] printable characters, no control or
+// bidirectional-override characters, no space at either end, nothing that looks
+// like a key. Empty is fine. The error is an [*InvalidError] that names field and
+// never repeats text.
+func ValidateText(field, text string) error {
+	switch {
+	case !utf8.ValidString(text):
+		return invalid(field, "must be valid UTF-8")
+	case utf8.RuneCountInString(text) > MaxText:
+		return invalid(field, "must be at most %d characters", MaxText)
+	case strings.IndexFunc(text, unprintable) >= 0:
+		return invalid(field, "must hold printable characters only: no line breaks, control or invisible characters")
+	case text != strings.TrimSpace(text):
+		return invalid(field, "must not begin or end with a space")
+	case LooksLikeToken(text):
+		return invalid(field, "must not hold a key; if that was a real one, revoke it now")
+	}
+	return nil
+}
+
+// unprintable follows [unicode.IsPrint], which leaves out controls, format
+// characters (the bidirectional ones are among them) and all spaces but U+0020.
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
+
+// validateName adds what a reference to a key needs: a name is never mistaken for
+// an id.
+func validateName(name string) error {
+	if name == "" {
+		return invalid("name", "is required; say what the key is for, such as ci or nightly-report")
+	}
+	if ValidID(name) {
+		return invalid("name", "has the shape of a key id (%d letters and digits); add a hyphen", IDLen)
+	}
+	return ValidateText("name", name)
+}

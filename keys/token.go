@@ -1,0 +1,95 @@
+package keys
+
+import "hash/crc32"
+
+// Sizes of a token, in bytes. The whole fits one SHA-256 block.
+const (
+	// IDLen is the length of a key's public id.
+	IDLen = 12
+	// TokenLen is the length of a whole token.
+	TokenLen = prefixLen + IDLen + 1 + secretLen + checkLen
+
+	prefixLen = 5  // "mcpk_" or "mcpa_"
+	secretLen = 30 // 178 bits
+	checkLen  = 6  // a CRC-32 in base62
+
+	idStart   = prefixLen
+	idEnd     = idStart + IDLen
+	textStart = idEnd + 1
+	checkAt   = textStart + secretLen
+)
+
+// Token is a well-formed token whose check digits are right. That makes it no
+// credential: only a store and a pepper can tell whether it is one.
+//
+// The zero Token is not valid.
+type Token struct {
+	id   string
+	kind Kind
+	text Secret
+}
+
+// NewToken draws a fresh token of the given kind from crypto/rand: 71 random bits
+// of id, 178 of secret.
+func NewToken(kind Kind) Token {
+	return newToken(kind, randomBase62(IDLen))
+}
+
+func newToken(kind Kind, id string) Token {
+	body := kind.prefix() + id + "_" + randomBase62(secretLen)
+	return Token{id: id, kind: kind, text: NewSecret(body + checkDigits(body))}
+}
+
+// ParseToken reads a token exactly as it was issued. Anything else, were it one
+// space away, is [ErrMalformed]; the error never repeats the text.
+//
+// It does not allocate when the Token stays in the caller's frame.
+func ParseToken(text string) (Token, error) {
+	kind, ok := tokenKind(text)
+	if !ok {
+		return Token{}, ErrMalformed
+	}
+	return Token{id: text[idStart:idEnd], kind: kind, text: NewSecret(text)}, nil
+}
+
+// tokenKind holds the strict form: prefix, two underscores, base62, check. The
+// length comes first, so that no longer input is ever read.
+func tokenKind(text string) (Kind, bool) {
+	if len(text) != TokenLen || text[idEnd] != '_' {
+		return "", false
+	}
+	kind, ok := kindOfPrefix(text[:prefixLen])
+	if !ok || !isBase62(text[idStart:idEnd]) || !isBase62(text[textStart:]) {
+		return "", false
+	}
+	return kind, checkMatches(text)
+}
+
+// checkDigits returns the CRC-32 (IEEE) of body in six base62 digits.
+func checkDigits(body string) string {
+	var d [checkLen]byte
+	base62Digits(d[:], crc32.ChecksumIEEE([]byte(body)))
+	return string(d[:])
+}
+
+// checkMatches compares without constant time on purpose: the check is public
+// arithmetic on what the caller sent.
+func checkMatches(text string) bool {
+	var buf [checkAt]byte
+	copy(buf[:], text)
+	var want [checkLen]byte
+	base62Digits(want[:], crc32.ChecksumIEEE(buf[:]))
+	return text[checkAt:] == string(want[:])
+}
+
+// ID is the public part that identifies the key: safe in logs, URLs and tables.
+func (t Token) ID() string { return t.id }
+
+// Kind tells by the prefix which sort of key the token is of.
+func (t Token) Kind() Kind { return t.kind }
+
+// Secret is the whole token.
+func (t Token) Secret() Secret { return t.text }
+
+// ValidID reports whether s has the shape of a key id.
+func ValidID(s string) bool { return len(s) == IDLen && isBase62(s) }

@@ -1,0 +1,128 @@
+package keys
+
+import (
+	"net/netip"
+	"strings"
+	"unicode"
+)
+
+// Bounds of a key's lists.
+const (
+	MaxScopes     = 256
+	MaxAudience   = 32
+	MaxAllowedIPs = 64
+	MaxMetadata   = 32
+)
+
+// Validate reports the first rule that k breaks, as an [*InvalidError]. It looks
+// at k alone; whether its name is taken only the store can tell.
+func (k *Key) Validate() error {
+	if err := validateName(k.Name); err != nil {
+		return err
+	}
+	if err := ValidateText("owner", k.Owner); err != nil {
+		return err
+	}
+	if k.Kind != KindKey && k.Kind != KindAdmin {
+		return invalid("kind", "must be key or admin")
+	}
+	if err := validateScopes(k.Kind, k.Scopes); err != nil {
+		return err
+	}
+	if err := validateAudience(k.Audience); err != nil {
+		return err
+	}
+	if err := validateAllowedIPs(k.AllowedIPs); err != nil {
+		return err
+	}
+	if err := k.RateLimit.validate(); err != nil {
+		return err
+	}
+	return validateMetadata(k.Metadata)
+}
+
+func validateScopes(kind Kind, scopes []string) error {
+	if len(scopes) > MaxScopes {
+		return invalid("scopes", "must be at most %d; use a wildcard such as tools:get_*", MaxScopes)
+	}
+	if _, err := CompileScopes(scopes); err != nil {
+		return err
+	}
+	if kind != KindAdmin {
+		return nil
+	}
+	for _, s := range scopes {
+		if !isAdminScope(s) {
+			return invalid("scopes", "of an admin key must be among %s", strings.Join(AdminScopes(), ", "))
+		}
+	}
+	return nil
+}
+
+func validateAudience(audience []string) error {
+	if len(audience) > MaxAudience {
+		return invalid("audience", "must be at most %d servers", MaxAudience)
+	}
+	for _, a := range audience {
+		if err := ValidateAudience(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ValidateAudience holds the rule for a server's name: printable without spaces,
+// such as weather or https://mcp.example/mcp.
+func ValidateAudience(a string) error {
+	if a == "" || strings.IndexFunc(a, unicode.IsSpace) >= 0 {
+		return invalid("audience", "must be a server's name or URL without spaces, such as weather")
+	}
+	return ValidateText("audience", a)
+}
+
+func validateAllowedIPs(prefixes []netip.Prefix) error {
+	if len(prefixes) > MaxAllowedIPs {
+		return invalid("allowed_ips", "must be at most %d ranges", MaxAllowedIPs)
+	}
+	for _, p := range prefixes {
+		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {
+			return invalid("allowed_ips", "must be CIDR ranges such as 10.0.0.0/8 or 2001:db8::/32")
+		}
+	}
+	return nil
+}
+
+// ParseAllowedIP reads a CIDR range or a single address. Host bits are cut off, and
+// IPv4 written as IPv6 becomes IPv4.
+func ParseAllowedIP(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil || (p.Addr().Is4In6() && p.Bits() < 96) {
+		return netip.Prefix{}, invalid("allowed_ips", "must be CIDR ranges or addresses, such as 10.0.0.0/8 or 2001:db8::1")
+	}
+	if p.Addr().Is4In6() {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked(), nil
+}
+
+func validateMetadata(metadata map[string]string) error {
+	if len(metadata) > MaxMetadata {
+		return invalid("metadata", "must be at most %d entries", MaxMetadata)
+	}
+	for name, value := range metadata {
+		if name == "" {
+			return invalid("metadata", "must not have an empty name")
+		}
+		if err := ValidateText("metadata", name); err != nil {
+			return err
+		}
+		if err := ValidateText("metadata", value); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -31,7 +31,7 @@ const (
 type Decision struct {
 	Code       Code
 	Identity   *Identity     // nil unless Valid
-	KeyID      string        // the key's id where one was proved, for logs; never for the client
+	KeyID      string        // the id that a well-formed token names, proved or not, for logs
 	RetryAfter time.Duration // with rate_limited and unavailable: when to come back
 	Cause      error         // with unavailable: what went wrong, for the operator's log only
 }

@@ -24,8 +24,11 @@ type limiter struct {
 // to wait until they would; a refused call counts nothing. A cost above the burst
 // never fits.
 func (l *limiter) take(k *keys.Key, cost int, now time.Time) time.Duration {
-	if k.RateLimit.IsZero() {
+	switch {
+	case k.RateLimit.IsZero():
 		return 0
+	case cost > k.RateLimit.Burst:
+		return k.RateLimit.Window
 	}
 	interval := int64(k.RateLimit.Window) / int64(k.RateLimit.Count)
 	room := interval * int64(k.RateLimit.Burst)

@@ -2,4 +2,7 @@ module github.com/mcpkeys/mcpkeys
 
 go 1.26
 
-require github.com/google/uuid v1.6.0
+require (
+	github.com/google/go-cmp v0.7.0
+	github.com/google/uuid v1.6.0
+)

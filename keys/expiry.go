@@ -76,7 +76,7 @@ func (e Expiry) At(now time.Time) (time.Time, error) {
 	if at.After(lastExpiry) {
 		return time.Time{}, invalid("expires", "lies too far ahead; use never if that is meant")
 	}
-	if expired(at, now) {
+	if !at.After(now) { // not expired(): the year 1 is Go's zero time, and no key may live for ever by asking for it
 		return time.Time{}, invalid("expires", "is in the past; use a later date, or a duration such as 90d")
 	}
 	return at, nil

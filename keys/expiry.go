@@ -33,6 +33,9 @@ func NeverExpires() Expiry { return Expiry{mode: expiryNever} }
 // ExpiresAt ends at t.
 func ExpiresAt(t time.Time) Expiry { return Expiry{mode: expiryAt, at: t} }
 
+// IsDefault reports whether e leaves the expiry open.
+func (e Expiry) IsDefault() bool { return e.mode == expiryDefault }
+
 // ParseExpiry reads what people write: a duration (90d, 12w, 36h, 1y), a date
 // (2027-01-31, its first instant in UTC), an RFC 3339 time, or never. Empty means
 // [DefaultLife].

@@ -31,20 +31,3 @@ func TestLimiterIsExact(t *testing.T) {
 		t.Errorf("64000 calls at one instant: %d passed, want 100", n)
 	}
 }
-
-// TestLimiterIgnoresTheWallClock: readings of the monotonic clock decide, also when
-// the wall clock is stepped between them.
-func TestLimiterIgnoresTheWallClock(t *testing.T) {
-	k := &keys.Key{ID: "aaaaaaaaaaaa", RateLimit: keys.RateLimit{Count: 1, Window: time.Hour, Burst: 1}}
-	start := time.Now()
-	l := limiter{start: start}
-	if l.take(k, 1, start) != 0 {
-		t.Fatal("the first call was refused")
-	}
-	if l.take(k, 1, start.Add(time.Minute)) == 0 {
-		t.Error("a minute later: passed, want refused")
-	}
-	if l.take(k, 1, start.Add(time.Hour)) != 0 {
-		t.Error("an hour later: refused, want passed")
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,7 +13,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mattn/go-sqlite3"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -271,7 +271,13 @@ func TestAddedPepperIsNoted(t *testing.T) {
 }
 
 func TestSQLiteIsNewEnough(t *testing.T) {
-	if text, number, _ := sqlite3.Version(); number < 3_051_003 {
+	s := open(t, create(t))
+	var text string
+	var number [3]int
+	if err := s.Writer().QueryRow(`SELECT sqlite_version()`).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscanf(text, "%d.%d.%d", &number[0], &number[1], &number[2]); err != nil || slices.Compare(number[:], []int{3, 51, 3}) < 0 {
 		t.Errorf("SQLite %s can corrupt a database that two connections checkpoint; 3.51.3 or newer is needed", text)
 	}
 }

@@ -8,3 +8,5 @@ require (
 	github.com/mattn/go-sqlite3 v1.14.53
 	pgregory.net/rapid v1.3.0
 )
+
+require github.com/google/go-cmp v0.7.0

@@ -49,7 +49,7 @@ func Run(t *testing.T, a Adapter) {
 			lines := s.headers(k)
 			var log syncBuffer
 			place := &place{}
-			guard := k.Guard(&middleware.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+			guard := k.Guard(&middleware.Options{Logger: Logger(&log)})
 			srv := httptest.NewServer(a.Mount(guard, place.reached))
 			defer srv.Close()
 
@@ -188,7 +188,23 @@ func (b *syncBuffer) String() string {
 // status.
 func Status(t testing.TB, h http.Handler, method, path string) int {
 	t.Helper()
+	return StatusOf(h, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+}
+
+// StatusOf hands r to h, without a network, and returns the answer's status.
+func StatusOf(h http.Handler, r *http.Request) int {
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+	h.ServeHTTP(w, r)
 	return w.Code
 }
+
+// Answer is [Status] with the whole answer.
+func Answer(t testing.TB, h http.Handler, method, path string) (resp *http.Response, body string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+	return w.Result(), w.Body.String()
+}
+
+// Logger writes JSON lines to w.
+func Logger(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }

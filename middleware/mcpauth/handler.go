@@ -46,10 +46,10 @@ func Handler(guard *middleware.Guard, server *mcp.Server, o *Options) http.Handl
 	without := withSessions
 	without.Stateless, without.EventStore = true, nil // nothing is ever resumed there
 
-	server.AddReceivingMiddleware(authorize)
+	server.AddReceivingMiddleware(authorize(guard))
 	eras := &eras{
 		server:   server,
-		hidden:   hiddenServer(),
+		hidden:   hiddenServer(guard),
 		sessions: mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &withSessions),
 	}
 	eras.sessionless = mcp.NewStreamableHTTPHandler(eras.serverFor, &without)
@@ -132,8 +132,8 @@ func (e *eras) serverFor(r *http.Request) *mcp.Server {
 
 // hiddenServer has no features: what all of a server looks like to a key that was
 // granted nothing of it.
-func hiddenServer() *mcp.Server {
+func hiddenServer(guard *middleware.Guard) *mcp.Server {
 	s := mcp.NewServer(&mcp.Implementation{Name: "mcpkeys"}, nil)
-	s.AddReceivingMiddleware(authorize)
+	s.AddReceivingMiddleware(authorize(guard))
 	return s
 }

@@ -1,0 +1,145 @@
+package mcpauth
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
+)
+
+// openMethods name nothing that a scope could be about, so every good key may use them.
+// What the lists and subscriptions/listen tell is narrowed instead.
+var openMethods = map[string]bool{
+	"initialize":                       true,
+	"ping":                             true,
+	"server/discover":                  true,
+	"logging/setLevel":                 true,
+	"notifications/initialized":        true,
+	"notifications/cancelled":          true,
+	"notifications/progress":           true,
+	"notifications/roots/list_changed": true,
+
+	"tools/list":               true,
+	"prompts/list":             true,
+	"resources/list":           true,
+	"resources/templates/list": true,
+	"subscriptions/listen":     true,
+}
+
+// authorize makes the receiving middleware: the one place where messages are judged,
+// whichever transport they came by. It asks [keys.Identity.Allows] and nothing else.
+func authorize(guard *middleware.Guard) mcp.Middleware {
+	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			c, ok := callerOf(req)
+			if !ok {
+				guard.LogRefusal(ctx, keys.Decision{Code: keys.CodeNoCredential}, slog.String("method", method))
+				return nil, errNobody
+			}
+			ctx = c.context(ctx)
+			scope, unknown := need(method, req)
+			if unknown != nil && !c.identity.Allows(scope) {
+				denied := keys.Decision{Code: keys.CodeInsufficientScope, KeyID: c.identity.KeyID()}
+				guard.LogRefusal(ctx, denied, slog.String("method", method), slog.String("scope", scope))
+				return nil, unknown
+			}
+			res, err := c.answer(req, func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) })
+			if err != nil {
+				return nil, err
+			}
+			return private(res), nil
+		}
+	}
+}
+
+// need tells what scope a message takes, and what the SDK would say if the thing that it
+// names were not there. Nil means that every good key may send it. A scope that is no
+// scope, as the empty one, is granted to nobody.
+func need(method string, req mcp.Request) (scope string, unknown error) {
+	switch r := req.(type) {
+	case *mcp.CallToolRequest:
+		return keys.ToolScope(r.Params.Name), invalidParams("unknown tool %q", r.Params.Name)
+	case *mcp.GetPromptRequest:
+		return prompt(r.Params.Name)
+	case *mcp.ReadResourceRequest:
+		return resource(r.Params.URI)
+	case *mcp.SubscribeRequest:
+		return resource(r.Params.URI)
+	case *mcp.UnsubscribeRequest:
+		return resource(r.Params.URI)
+	case *mcp.CompleteRequest:
+		return completion(r.Params.Ref)
+	}
+	if openMethods[method] {
+		return "", nil
+	}
+	return "", &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf("method not found: %q unsupported", method)}
+}
+
+func prompt(name string) (scope string, unknown error) {
+	return keys.PromptScope(name), invalidParams("unknown prompt %q", name)
+}
+
+func resource(uri string) (scope string, unknown error) {
+	return keys.ResourceScope(uri), mcp.ResourceNotFoundError(uri)
+}
+
+// completion suggests values for a prompt's or a template's arguments, which tells of
+// both, so it takes what using them takes.
+func completion(ref *mcp.CompleteReference) (scope string, unknown error) {
+	switch {
+	case ref == nil:
+		return "", invalidParams("invalid params: missing required 'ref' field")
+	case ref.Type == "ref/prompt":
+		return prompt(ref.Name)
+	case ref.Type == "ref/resource":
+		return resource(ref.URI)
+	}
+	return "", invalidParams("invalid params: unknown kind of reference")
+}
+
+// answer lets a message pass, with lists and subscriptions narrowed to what was granted.
+func (c caller) answer(req mcp.Request, next forward) (mcp.Result, error) {
+	switch r := req.(type) {
+	case *mcp.ListToolsRequest:
+		return list(c, r, next, tools)
+	case *mcp.ListPromptsRequest:
+		return list(c, r, next, prompts)
+	case *mcp.ListResourcesRequest:
+		return list(c, r, next, resources)
+	case *mcp.ListResourceTemplatesRequest:
+		return list(c, r, next, templates)
+	case *mcp.SubscriptionsListenRequest:
+		return next(c.narrow(r))
+	}
+	return next(req)
+}
+
+// narrow takes the resources that were not granted out of a subscription, as the
+// protocol provides: the acknowledgement names what was agreed to. The other
+// notifications of that stream say that a list changed, and name nothing.
+func (c caller) narrow(r *mcp.SubscriptionsListenRequest) *mcp.SubscriptionsListenRequest {
+	if r.Params == nil || r.Params.Notifications == nil {
+		return r // refused by the SDK
+	}
+	request, params, wanted := *r, *r.Params, *r.Params.Notifications
+	wanted.ResourceSubscriptions = nil
+	for _, uri := range r.Params.Notifications.ResourceSubscriptions {
+		if c.identity.Allows(keys.ResourceScope(uri)) {
+			wanted.ResourceSubscriptions = append(wanted.ResourceSubscriptions, uri)
+		}
+	}
+	params.Notifications, request.Params = &wanted, &params
+	return &request
+}
+
+var errNobody = &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "authentication required"}
+
+func invalidParams(message string, args ...any) error {
+	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf(message, args...)}
+}

@@ -1,0 +1,49 @@
+// Package newfile puts a finished file in place under a name that is not taken
+// yet, all of it or nothing, so that a crash at any moment leaves either no file
+// or the whole one on the disk.
+//
+// It never replaces anything: what exists under the name may be the only copy of
+// a pepper. Write a temporary file in the directory of its final name, then call
+// [Publish].
+package newfile
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Publish makes temp durable, gives it the name path and makes the name durable.
+// Both must be in one directory. The name temp is gone afterwards, whatever the
+// outcome. When path exists the error is [fs.ErrExist].
+func Publish(temp, path string) error {
+	err := publish(temp, path)
+	if gone := os.Remove(temp); err == nil && gone != nil {
+		err = fmt.Errorf("remove temporary file: %w", gone)
+	}
+	return err
+}
+
+// publish links instead of renaming: a rename would silently replace path.
+func publish(temp, path string) error {
+	if err := flush(temp); err != nil {
+		return fmt.Errorf("flush file to disk: %w", err)
+	}
+	if err := os.Link(temp, path); err != nil {
+		return fmt.Errorf("put file in place: %w", err)
+	}
+	if err := flush(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("flush directory to disk: %w", err)
+	}
+	return nil
+}
+
+// flush fsyncs the file or directory of that name.
+func flush(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

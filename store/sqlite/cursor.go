@@ -1,0 +1,51 @@
+package sqlite
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// cursor is a place in the list: behind the key that was made at createdAt and has
+// the id. Keys made later stand before it, so they never shift what follows.
+type cursor struct {
+	createdAt int64
+	id        string
+}
+
+const (
+	cursorVersion = 1
+	cursorLen     = 1 + 8 + keys.IDLen
+)
+
+func cursorAfter(r *record) cursor { return cursor{r.createdAt, string(r.id)} }
+
+// String renders c for the outside, where it is opaque.
+func (c cursor) String() string {
+	b := make([]byte, 0, cursorLen)
+	b = append(b, cursorVersion)
+	b = binary.BigEndian.AppendUint64(b, uint64(c.createdAt)) //nolint:gosec // the bits, not the value
+	b = append(b, c.id...)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func parseCursor(text string) (cursor, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(b) != cursorLen || b[0] != cursorVersion {
+		return cursor{}, &keys.InvalidError{Field: "cursor", Reason: "is not one that this list returned; start again without it"}
+	}
+	return cursor{int64(binary.BigEndian.Uint64(b[1:9])), string(b[9:])}, nil //nolint:gosec // the bits, not the value
+}
+
+func (f *filter) addCursor(text string) error {
+	if text == "" {
+		return nil
+	}
+	c, err := parseCursor(text)
+	if err != nil {
+		return err
+	}
+	f.and(`created_at <= ? AND (created_at < ? OR id > ?)`, c.createdAt, c.createdAt, []byte(c.id))
+	return nil
+}

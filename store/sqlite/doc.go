@@ -1,0 +1,33 @@
+// Package sqlite keeps keys in one SQLite file on a local disk: the store of a
+// single machine, shared by as many processes on it as needed.
+//
+// [Create] makes a database and its pepper, once. A program that administers keys
+// then calls [Open]; a program that only checks them calls [OpenVerifier], which
+// cannot write. Both return an implementation of the interfaces in package keys,
+// proved by the suite in store/storetest.
+//
+// # What is promised
+//
+// What a method acknowledged survives a crash and a power cut: the log is
+// written ahead and flushed at every commit (WAL, synchronous=FULL; the driver's
+// own default is weaker). A change and its audit row are one transaction. Every
+// commit is seen at once by every process on the machine. Changes made by a
+// database shell are seen too, because triggers note them, and are refused,
+// because the row's seal no longer fits ([keys.ErrTampered]).
+//
+// # What it refuses
+//
+// Network file systems, where SQLite's locks do not hold; a database of another
+// program or of a newer mcpkeys; a pepper that is not the database's, or that
+// others may read. Each refusal says what to do, and changes nothing.
+//
+// # Beside the database
+//
+// keys.db-wal and keys.db-shm belong to it and come and go; keys.db.pepper is its
+// pepper, unless [Options] name another place. All are 0600, and the directory
+// must be writable, also for a program that only reads. Do not open the file with
+// any other means than SQLite while it is in use, not even to copy it: closing a
+// file drops the locks that SQLite holds on it in that process.
+//
+// The driver needs cgo, so gcc, to be built.
+package sqlite

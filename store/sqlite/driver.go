@@ -1,0 +1,69 @@
+//go:build cgo
+
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// minVersion is SQLite 3.51.3: before it, concurrent checkpoints of two
+// connections could corrupt a database in WAL mode.
+const minVersion = 3_051_003
+
+// hardening runs on every new connection, besides what the DSN sets. A schema that
+// somebody planted must not call functions with side effects; damaged pages are
+// noticed when read; an I/O error is an error and not a SIGBUS; a log that once
+// grew gives its space back.
+const hardening = `
+PRAGMA trusted_schema = OFF;
+PRAGMA cell_size_check = ON;
+PRAGMA mmap_size = 0;
+PRAGMA journal_size_limit = 67108864;`
+
+// connector opens connections of one DSN. It keeps the driver out of the global
+// registry of database/sql.
+type connector struct {
+	dsn    string
+	driver *sqlite3.SQLiteDriver
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c connector) Driver() driver.Driver                        { return c.driver }
+
+// openDB returns a pool of at most conns connections, which stay open. Nothing is
+// opened yet.
+func openDB(dsn string, conns int) *sql.DB {
+	db := sql.OpenDB(connector{dsn, &sqlite3.SQLiteDriver{
+		ConnectHook: func(c *sqlite3.SQLiteConn) error {
+			_, err := c.Exec(hardening, nil)
+			return err
+		},
+	}})
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db
+}
+
+// checkDriver refuses a SQLite with a known way to lose data.
+func checkDriver() error {
+	text, number, _ := sqlite3.Version()
+	if number < minVersion {
+		return fmt.Errorf("built with SQLite %s, which can corrupt a shared database: build with 3.51.3 or newer", text)
+	}
+	return nil
+}
+
+// codes returns SQLite's own code of err, basic and extended; zero if it has none.
+func codes(err error) (basic, extended int) {
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return 0, 0
+	}
+	return int(e.Code), int(e.ExtendedCode)
+}

@@ -1,0 +1,25 @@
+//go:build !cgo
+
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+)
+
+// Without cgo there is no SQLite in the program. It still compiles, so that the
+// sentence below is what one gets to read.
+var errNoCgo = errors.New("built without cgo: install gcc and build with CGO_ENABLED=1")
+
+func checkDriver() error { return errNoCgo }
+
+type connector struct{}
+
+func (connector) Connect(context.Context) (driver.Conn, error) { return nil, errNoCgo }
+func (connector) Driver() driver.Driver                        { return nil }
+
+func openDB(string, int) *sql.DB { return sql.OpenDB(connector{}) }
+
+func codes(error) (basic, extended int) { return 0, 0 }

@@ -1,0 +1,58 @@
+package sqlite
+
+import (
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// cachePages is SQLite's page cache per connection, as PRAGMA cache_size reads it:
+// 64 MiB. Random ids touch pages all over the file.
+const cachePages = "-65536"
+
+// busyTimeout is how many milliseconds a writer waits for one in another process.
+const busyTimeout = "5000"
+
+// readerConns is how many reads run at once.
+func readerConns() int { return max(2, runtime.GOMAXPROCS(0)) }
+
+// writerDSN opens for reading and writing and never makes a file: a mistyped path
+// must not become a database. Transactions take the write lock when they begin;
+// one that reads first and locks later fails at once when somebody else wrote
+// in between, whatever the timeout.
+func writerDSN(path string) string {
+	return dsn(path, url.Values{
+		"mode":          {"rw"},
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"FULL"},
+		"_busy_timeout": {busyTimeout},
+		"_foreign_keys": {"1"},
+		"_txlock":       {"immediate"},
+		"_cache_size":   {cachePages},
+	})
+}
+
+// readerDSN opens for queries only, twice over: the file is opened read-only, and
+// the connection refuses statements that write.
+func readerDSN(path string) string {
+	return dsn(path, url.Values{
+		"mode":          {"ro"},
+		"_query_only":   {"1"},
+		"_synchronous":  {"FULL"},
+		"_busy_timeout": {busyTimeout},
+		"_foreign_keys": {"1"},
+		"_cache_size":   {cachePages},
+	})
+}
+
+// dsn writes path as a file URI, in which %, ? and # must be escaped: SQLite would
+// otherwise cut the name off and open another file.
+func dsn(path string, params url.Values) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // a drive letter
+	}
+	u := url.URL{Scheme: "file", Path: path, RawQuery: params.Encode()}
+	return u.String()
+}

@@ -1,0 +1,63 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// SQLite's codes, as far as this package tells them apart.
+const (
+	codeBusy       = 5
+	codeReadOnly   = 8
+	codeCorrupt    = 11
+	codeFull       = 13
+	codeCantOpen   = 14
+	codeConstraint = 19
+	codeNotADB     = 26
+
+	codePrimaryKey = codeConstraint | 6<<8
+	codeUnique     = codeConstraint | 8<<8
+)
+
+// errClosed is what every method returns after Close.
+var errClosed = fmt.Errorf("%w: it was closed", keys.ErrUnavailable)
+
+// unavailable is where the driver's errors end: whatever it reports while doing
+// something means that the store cannot be used now. What the caller cancelled is
+// the caller's, and a broken constraint is a wrong input rather than a sick store.
+// It passes nil on.
+func unavailable(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	basic, _ := codes(err)
+	switch basic {
+	case codeConstraint:
+		return fmt.Errorf("%s: the database refuses it: %w", doing, err)
+	case codeBusy:
+		return fmt.Errorf("%s: %w: another process has been writing for too long: %w", doing, keys.ErrUnavailable, err)
+	case codeFull:
+		return fmt.Errorf("%s: %w: the disk is full: %w", doing, keys.ErrUnavailable, err)
+	case codeCorrupt, codeNotADB:
+		return fmt.Errorf("%s: %w: the file is damaged; restore a backup: %w", doing, keys.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%s: %w: %w", doing, keys.ErrUnavailable, err)
+}
+
+// refusedKey translates what can go wrong with a row of keys: its id or its name
+// is taken.
+func refusedKey(doing string, err error) error {
+	switch _, extended := codes(err); extended {
+	case codePrimaryKey:
+		return keys.ErrIDTaken
+	case codeUnique:
+		return keys.ErrNameTaken
+	}
+	return unavailable(doing, err)
+}

@@ -1,0 +1,159 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+)
+
+// Options configures [Create], [Open] and [OpenVerifier]. Nil and the zero value
+// are ready for use.
+type Options struct {
+	PepperFile string // empty means the database's path with ".pepper" behind it
+}
+
+func (o *Options) pepperFile(path string) string {
+	if o == nil || o.PepperFile == "" {
+		return path + ".pepper"
+	}
+	return o.PepperFile
+}
+
+// Open opens the key store at path for reading and writing. Any number of
+// processes may have it open. When there is none the error is [fs.ErrNotExist].
+func Open(path string, o *Options) (*Store, error) {
+	path, err := place(path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := OpenVerifier(path, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{Reader: r, writer: openDB(writerDSN(path), 1)}
+	if err := s.ready(context.Background()); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// OpenVerifier opens the key store at path for queries only: what a guarded server
+// needs. Its pepper is needed all the same. When there is no key store the error is
+// [fs.ErrNotExist].
+func OpenVerifier(path string, o *Options) (*Reader, error) {
+	path, err := place(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := inspect(path); err != nil {
+		return nil, err
+	}
+	peppers, err := pepperfile.Load(o.pepperFile(path))
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{path: path, db: openDB(readerDSN(path), readerConns()), peppers: peppers}
+	if err := r.start(context.Background(), o.pepperFile(path)); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// place makes path absolute: the directory of the process may change, the key
+// store does not.
+func place(path string) (string, error) {
+	if err := checkDriver(); err != nil {
+		return "", err
+	}
+	if path == "" {
+		return "", errors.New("no path given for the key store; name one, such as mcpkeys.db")
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", path, err)
+	}
+	return abs, nil
+}
+
+// inspect looks at the file without opening it. To open and close it would drop
+// the locks of any other connection that this process has on it.
+func inspect(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("no key store at %s; make one with 'keyctl init': %w", path, fs.ErrNotExist)
+	case err != nil:
+		return fmt.Errorf("open key store: %w", err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file, so not a key store; make one with 'keyctl init'", path)
+	}
+	return refuseNetwork(path)
+}
+
+// start recognises the database and prepares the statements. It comes before
+// anything is opened for writing, so that a file that is not ours stays as it is.
+func (r *Reader) start(ctx context.Context, pepperFile string) error {
+	if err := recognise(ctx, r.db, r.path); err != nil {
+		return err
+	}
+	if err := checkPeppers(ctx, r.db, r.peppers, pepperFile); err != nil {
+		return err
+	}
+	return r.prepare(ctx)
+}
+
+func recognise(ctx context.Context, db *sql.DB, path string) error {
+	var application, version int
+	row := db.QueryRowContext(ctx, `SELECT application_id, user_version FROM pragma_application_id, pragma_user_version`)
+	if err := row.Scan(&application, &version); err != nil {
+		return unopened(path, err)
+	}
+	switch {
+	case application != applicationID:
+		return fmt.Errorf("%s is not a key store but another file; make one with 'keyctl init' under another name", path)
+	case version > schemaVersion:
+		return fmt.Errorf("%s was made by a newer mcpkeys (schema %d, this one knows %d): update this program", path, version, schemaVersion)
+	case version < schemaVersion:
+		return fmt.Errorf("%s has schema %d, which no mcpkeys ever wrote: restore a backup", path, version)
+	}
+	return nil
+}
+
+// unopened says what the commonest failures of a first query mean.
+func unopened(path string, err error) error {
+	switch basic, _ := codes(err); basic {
+	case codeNotADB:
+		return fmt.Errorf("%s is not a database; make one with 'keyctl init' under another name: %w", path, err)
+	case codeCorrupt:
+		return fmt.Errorf("%s is damaged; restore a backup: %w", path, err)
+	case codeCantOpen, codeReadOnly:
+		return fmt.Errorf("%s cannot be opened: the file and its directory %s must be writable for this user, also for reading, because SQLite keeps its -wal and -shm files there: %w", path, filepath.Dir(path), err)
+	}
+	return unavailable("open key store "+path, err)
+}
+
+// ready makes sure that writing is possible, rather than let the first change find
+// out, and notes peppers that were added to the file.
+func (s *Store) ready(ctx context.Context) error {
+	var mode string
+	if err := s.writer.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
+		return unopened(s.path, err)
+	}
+	if mode != "wal" {
+		return fmt.Errorf("%s cannot be shared: its file system does not support SQLite's write-ahead log; move it to a local disk", s.path)
+	}
+	tx, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return unopened(s.path, err)
+	}
+	if err := notePeppers(ctx, tx, s.peppers); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return unavailable("open key store", tx.Commit())
+}

@@ -1,0 +1,181 @@
+package sqlite
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// keyColumns and secretColumns are read in this order by scanRow. A key is read
+// together with its secrets in one statement, so never half before and half after
+// a change.
+const (
+	keyColumns = `k.id, k.kind, k.name, k.owner, k.scopes, k.audience, k.allowed_ips, k.metadata,
+		k.rate_count, k.rate_window, k.rate_burst,
+		k.created_at, k.created_by, k.expires_at, k.disabled_at, k.revoked_at, k.revoked_reason,
+		k.version, k.seal_pepper, k.seal`
+	secretColumns = `s.number, s.scheme, s.pepper_id, s.digest, s.lookup, s.created_at, s.expires_at`
+)
+
+// record is a key as its rows hold it, before anything is made of them.
+type record struct {
+	id, seal                               []byte
+	kind, name, owner                      string
+	scopes, audience, allowedIPs, metadata string
+	rateCount, rateWindow, rateBurst       int64
+	createdAt                              int64
+	createdBy, revokedReason               string
+	expiresAt, disabledAt, revokedAt       sql.NullInt64
+	version                                int64
+	sealPepper                             string
+	secrets                                []secretRecord
+}
+
+type secretRecord struct {
+	number, createdAt, expiresAt sql.NullInt64
+	scheme, pepperID             sql.NullString
+	digest, lookup               []byte
+}
+
+// scanRecords reads what a join of keys and secrets yields, ordered so that the
+// rows of a key stand together.
+func scanRecords(rows *sql.Rows) ([]*record, error) {
+	defer func() { _ = rows.Close() }() // rows.Err reports it
+	var all []*record
+	for rows.Next() {
+		r, s, err := scanRow(rows)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(all); n > 0 && bytes.Equal(all[n-1].id, r.id) {
+			r = all[n-1]
+		} else {
+			all = append(all, r)
+		}
+		if s.number.Valid {
+			r.secrets = append(r.secrets, s)
+		}
+	}
+	return all, rows.Err()
+}
+
+func scanRow(rows *sql.Rows) (*record, secretRecord, error) {
+	var r record
+	var s secretRecord
+	err := rows.Scan(&r.id, &r.kind, &r.name, &r.owner, &r.scopes, &r.audience, &r.allowedIPs, &r.metadata,
+		&r.rateCount, &r.rateWindow, &r.rateBurst,
+		&r.createdAt, &r.createdBy, &r.expiresAt, &r.disabledAt, &r.revokedAt, &r.revokedReason,
+		&r.version, &r.sealPepper, &r.seal,
+		&s.number, &s.scheme, &s.pepperID, &s.digest, &s.lookup, &s.createdAt, &s.expiresAt)
+	return &r, s, err
+}
+
+// key makes the key, a fresh copy with each call. Where a column cannot be
+// understood somebody edited it: the error is then [keys.ErrTampered], and the key
+// holds the rest of the row and no seal, so that it can be looked at and revoked
+// but never passes for sound.
+func (r *record) key() (*keys.Key, error) {
+	k := &keys.Key{
+		ID: string(r.id), Kind: keys.Kind(r.kind), Name: r.name, Owner: r.owner,
+		RateLimit: keys.RateLimit{Count: int(r.rateCount), Window: time.Duration(r.rateWindow), Burst: int(r.rateBurst)},
+		CreatedAt: instant(r.createdAt), CreatedBy: r.createdBy, ExpiresAt: maybeInstant(r.expiresAt),
+		DisabledAt: maybeInstant(r.disabledAt), RevokedAt: maybeInstant(r.revokedAt), RevokedReason: r.revokedReason,
+		Version: r.version,
+	}
+	for _, s := range r.secrets {
+		k.Secrets = append(k.Secrets, s.secret())
+	}
+	var allowedIPs []string
+	err := errors.Join(
+		fromJSON("scopes", r.scopes, &k.Scopes), fromJSON("audience", r.audience, &k.Audience),
+		fromJSON("allowed_ips", r.allowedIPs, &allowedIPs), fromJSON("metadata", r.metadata, &k.Metadata))
+	for _, text := range allowedIPs {
+		p, perr := netip.ParsePrefix(text)
+		if perr != nil {
+			err = errors.Join(err, unreadable("allowed_ips"))
+			continue
+		}
+		k.AllowedIPs = append(k.AllowedIPs, p)
+	}
+	if err != nil {
+		return k, err
+	}
+	k.Seal = keys.Seal{PepperID: r.sealPepper, MAC: bytes.Clone(r.seal)}
+	return k, nil
+}
+
+func (s *secretRecord) secret() keys.KeySecret {
+	return keys.KeySecret{
+		Number: s.number.Int64, Scheme: keys.Scheme(s.scheme.String), PepperID: s.pepperID.String,
+		Digest: bytes.Clone(s.digest), Lookup: bytes.Clone(s.lookup),
+		CreatedAt: instant(s.createdAt.Int64), ExpiresAt: maybeInstant(s.expiresAt),
+	}
+}
+
+// unreadable names the column and never what is in it.
+func unreadable(column string) error {
+	return fmt.Errorf("%w: %s cannot be read", keys.ErrTampered, column)
+}
+
+// fromJSON leaves into nil for an empty list: there is one way to have none.
+func fromJSON(column, text string, into any) error {
+	if text == "[]" || text == "{}" {
+		return nil
+	}
+	if json.Unmarshal([]byte(text), into) != nil {
+		return unreadable(column)
+	}
+	return nil
+}
+
+// toJSON renders strings, which never fails.
+func toJSON[T []string | map[string]string](v T) string {
+	text, _ := json.Marshal(v)
+	if string(text) != "null" {
+		return string(text)
+	}
+	if _, ok := any(v).([]string); ok {
+		return "[]"
+	}
+	return "{}"
+}
+
+// values are keyColumns' from name on, in that order: what writing a key binds.
+func values(k *keys.Key) []any {
+	var allowedIPs []string
+	for _, p := range k.AllowedIPs {
+		allowedIPs = append(allowedIPs, p.String())
+	}
+	return []any{
+		string(k.Kind), k.Name, k.Owner,
+		toJSON(k.Scopes), toJSON(k.Audience), toJSON(allowedIPs), toJSON(k.Metadata),
+		k.RateLimit.Count, int64(k.RateLimit.Window), k.RateLimit.Burst,
+		micros(k.CreatedAt), k.CreatedBy, maybeMicros(k.ExpiresAt), maybeMicros(k.DisabledAt), maybeMicros(k.RevokedAt),
+		k.RevokedReason, k.Version, k.Seal.PepperID, k.Seal.MAC,
+	}
+}
+
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+// maybeMicros is NULL for a time that is not set.
+func maybeMicros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return micros(t)
+}
+
+func instant(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+func maybeInstant(us sql.NullInt64) time.Time {
+	if !us.Valid {
+		return time.Time{}
+	}
+	return instant(us.Int64)
+}

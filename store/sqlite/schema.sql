@@ -1,0 +1,136 @@
+-- The schema of an mcpkeys database, version 1.
+--
+-- Times are integer microseconds since 1970, UTC; NULL means "not set". Ids are
+-- blobs, so that no collation ever folds their case. Lists are JSON text. All
+-- tables are STRICT: a shell cannot slip a text in where a number belongs.
+--
+-- Whatever changes keys or secrets, be it another process or a database shell,
+-- bumps meta.change_seq and leaves a row in events, in the same transaction: the
+-- triggers at the end see to it, not the program.
+
+-- One value a row:
+--   change_seq    number of the newest row in events
+--   generation    random; a restored database gets another
+--   created_at    when the database was made
+--   pepper/<id>   32 bytes by which a wrong pepper is noticed at start
+CREATE TABLE meta (
+  name  TEXT NOT NULL PRIMARY KEY,
+  value ANY  NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One row a key. The seal binds every column and the key's rows in secrets to a
+-- pepper outside this file: a row that was edited here is refused, not obeyed.
+CREATE TABLE keys (
+  id             BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 12),
+  kind           TEXT    NOT NULL CHECK (kind IN ('key', 'admin')),
+  name           TEXT    NOT NULL CHECK (name <> ''),
+  owner          TEXT    NOT NULL,
+  scopes         TEXT    NOT NULL CHECK (json_valid(scopes) AND json_type(scopes) = 'array'),
+  audience       TEXT    NOT NULL CHECK (json_valid(audience) AND json_type(audience) = 'array'),
+  allowed_ips    TEXT    NOT NULL CHECK (json_valid(allowed_ips) AND json_type(allowed_ips) = 'array'),
+  metadata       TEXT    NOT NULL CHECK (json_valid(metadata) AND json_type(metadata) = 'object'),
+  rate_count     INTEGER NOT NULL CHECK (rate_count >= 0),   -- 0: no limit
+  rate_window    INTEGER NOT NULL CHECK (rate_window >= 0),  -- nanoseconds
+  rate_burst     INTEGER NOT NULL CHECK (rate_burst >= 0),
+  created_at     INTEGER NOT NULL,
+  created_by     TEXT    NOT NULL,
+  expires_at     INTEGER,
+  disabled_at    INTEGER,
+  revoked_at     INTEGER,
+  revoked_reason TEXT    NOT NULL,
+  version        INTEGER NOT NULL CHECK (version >= 1),
+  seal_pepper    TEXT    NOT NULL,
+  seal           BLOB    NOT NULL CHECK (length(seal) = 32)
+) STRICT, WITHOUT ROWID;
+
+-- A name is free again once its key is revoked.
+CREATE UNIQUE INDEX keys_name ON keys (owner, name) WHERE revoked_at IS NULL;
+-- Lists run newest first.
+CREATE INDEX keys_newest ON keys (created_at DESC, id);
+CREATE INDEX keys_owner ON keys (owner, created_at DESC, id);
+CREATE INDEX keys_expiry ON keys (expires_at) WHERE revoked_at IS NULL AND expires_at IS NOT NULL;
+
+-- What is kept in place of a secret: one row, or two during a rotation's grace.
+-- lookup finds an imported secret whose token names no id.
+CREATE TABLE secrets (
+  key_id     BLOB    NOT NULL REFERENCES keys (id),
+  number     INTEGER NOT NULL CHECK (number >= 1),
+  scheme     TEXT    NOT NULL CHECK (scheme <> ''),
+  pepper_id  TEXT    NOT NULL,
+  digest     BLOB    NOT NULL CHECK (scheme <> 'hmac-sha256' OR length(digest) = 32),
+  lookup     BLOB,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  PRIMARY KEY (key_id, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX secrets_lookup ON secrets (lookup) WHERE lookup IS NOT NULL;
+
+CREATE TRIGGER secrets_at_most_two BEFORE INSERT ON secrets
+WHEN (SELECT count(*) FROM secrets WHERE key_id = NEW.key_id) >= 2
+BEGIN
+  SELECT RAISE(ABORT, 'a key has at most two secrets');
+END;
+
+-- Who changed what. Each row's hash covers the row and the hash before it.
+CREATE TABLE audit (
+  seq        INTEGER NOT NULL PRIMARY KEY CHECK (seq >= 1),
+  id         BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
+  at         INTEGER NOT NULL,
+  actor      TEXT    NOT NULL CHECK (actor <> ''),
+  action     TEXT    NOT NULL CHECK (action <> ''),
+  key_id     TEXT    NOT NULL,
+  request_id TEXT    NOT NULL,
+  detail     TEXT    NOT NULL CHECK (json_valid(detail)),
+  prev       BLOB    NOT NULL CHECK (length(prev) = 32),
+  hash       BLOB    NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+
+-- The feed: which key changed, in the order of commits, numbered without gaps. A
+-- gap tells a reader that it missed something and must forget all it knows.
+CREATE TABLE events (
+  seq    INTEGER NOT NULL PRIMARY KEY,
+  key_id BLOB    NOT NULL,
+  kind   TEXT    NOT NULL
+) STRICT;
+
+CREATE TRIGGER keys_inserted AFTER INSERT ON keys BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.id, 'key.inserted' FROM meta WHERE name = 'change_seq';
+END;
+
+CREATE TRIGGER keys_updated AFTER UPDATE ON keys BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.id, 'key.updated' FROM meta WHERE name = 'change_seq';
+END;
+
+-- A row that is given another id changes two keys.
+CREATE TRIGGER keys_renamed AFTER UPDATE OF id ON keys WHEN OLD.id <> NEW.id BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, OLD.id, 'key.renamed' FROM meta WHERE name = 'change_seq';
+END;
+
+CREATE TRIGGER keys_deleted AFTER DELETE ON keys BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, OLD.id, 'key.deleted' FROM meta WHERE name = 'change_seq';
+END;
+
+CREATE TRIGGER secrets_inserted AFTER INSERT ON secrets BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.key_id, 'secret.inserted' FROM meta WHERE name = 'change_seq';
+END;
+
+CREATE TRIGGER secrets_updated AFTER UPDATE ON secrets BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.key_id, 'secret.updated' FROM meta WHERE name = 'change_seq';
+END;
+
+CREATE TRIGGER secrets_moved AFTER UPDATE OF key_id ON secrets WHEN OLD.key_id <> NEW.key_id BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, OLD.key_id, 'secret.moved' FROM meta WHERE name = 'change_seq';
+END;
+
+CREATE TRIGGER secrets_deleted AFTER DELETE ON secrets BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, OLD.key_id, 'secret.deleted' FROM meta WHERE name = 'change_seq';
+END;

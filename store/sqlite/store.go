@@ -1,0 +1,138 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Store is a [Reader] that can also change keys. It is safe for concurrent use;
+// changes queue for the one connection that writes.
+type Store struct {
+	*Reader
+	writer *sql.DB
+}
+
+var _ keys.Store = (*Store)(nil)
+
+// Close implements [keys.Reader]. The writer goes last, so that it can move the log
+// into the database.
+func (s *Store) Close() error {
+	if !s.gate.shut() {
+		return nil
+	}
+	return errors.Join(s.db.Close(), s.writer.Close())
+}
+
+// Create implements [keys.Store].
+func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := insertKey(ctx, tx, k); err != nil {
+			return err
+		}
+		if err := writeSecrets(ctx, tx, k.ID, nil, k.Secrets); err != nil {
+			return err
+		}
+		if _, err := s.confirm(ctx, tx, k.ID); err != nil {
+			return err
+		}
+		return appendEvent(ctx, tx, k.ID, e)
+	})
+}
+
+// Update implements [keys.Store].
+func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
+	var result *keys.Key
+	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		result, err = s.update(ctx, tx, id, change)
+		return err
+	})
+	if err != nil && !errors.Is(err, keys.ErrNoChange) {
+		return nil, err
+	}
+	return result, nil
+}
+
+// update returns the key as it stands in the end, also with ErrNoChange.
+func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
+	rec, err := one(tx.QueryContext(ctx, selectKey, []byte(id)))
+	if err != nil {
+		return nil, err
+	}
+	// A row that cannot be understood comes without a seal and can still be revoked.
+	before, _ := rec.key()
+	after, _ := rec.key()
+	e, err := change(after)
+	if err != nil {
+		return before, err
+	}
+	if err := updateKey(ctx, tx, before, after); err != nil {
+		return nil, err
+	}
+	if err := writeSecrets(ctx, tx, id, before.Secrets, after.Secrets); err != nil {
+		return nil, err
+	}
+	stored, err := s.confirm(ctx, tx, id)
+	if err != nil {
+		return nil, err
+	}
+	return stored, appendEvent(ctx, tx, id, e)
+}
+
+// confirm reads back what was written and refuses it unless its seal fits: a key
+// that somebody forgot to seal, or that does not survive being stored, would be
+// dead for ever.
+func (s *Store) confirm(ctx context.Context, tx *sql.Tx, id string) (*keys.Key, error) {
+	rec, err := one(tx.QueryContext(ctx, selectKey, []byte(id)))
+	if err != nil {
+		return nil, err
+	}
+	k, err := rec.key()
+	if err == nil {
+		err = s.peppers.CheckSeal(k)
+	}
+	if err != nil {
+		return nil, errors.New("write key: it is not sealed as it would be stored; seal it after the last change")
+	}
+	return k, nil
+}
+
+// write runs one change in a transaction of its own, to its end whatever becomes
+// of ctx.
+func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx) error) error {
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	ctx = context.WithoutCancel(ctx)
+	return inTx(ctx, s.writer, func(tx *sql.Tx) error { return change(ctx, tx) })
+}
+
+// inTx commits what do did, or rolls it back when do fails or panics.
+func inTx(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return unavailable("begin", err)
+	}
+	defer func() { _ = tx.Rollback() }() // after a commit there is nothing left to roll back
+	if err := do(tx); err != nil {
+		return err
+	}
+	return unavailable("commit", tx.Commit())
+}
+
+// exactlyOne refuses a statement that touched no row, or more than its own: a
+// condition that went wrong once deleted every key of a comparable service.
+func exactlyOne(result sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	n, err := result.RowsAffected()
+	if err == nil && n != 1 {
+		err = fmt.Errorf("%d rows touched instead of one", n)
+	}
+	return err
+}

@@ -1,0 +1,103 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+const (
+	insertKeySQL = `INSERT INTO keys (id, kind, name, owner, scopes, audience, allowed_ips, metadata,
+			rate_count, rate_window, rate_burst, created_at, created_by, expires_at, disabled_at, revoked_at,
+			revoked_reason, version, seal_pepper, seal)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+	updateKeySQL = `UPDATE keys SET kind = ?, name = ?, owner = ?, scopes = ?, audience = ?, allowed_ips = ?, metadata = ?,
+			rate_count = ?, rate_window = ?, rate_burst = ?, created_at = ?, created_by = ?, expires_at = ?, disabled_at = ?,
+			revoked_at = ?, revoked_reason = ?, version = ?, seal_pepper = ?, seal = ?
+		WHERE id = ? AND version = ?`
+
+	insertSecretSQL = `INSERT INTO secrets (scheme, pepper_id, digest, lookup, created_at, expires_at, key_id, number)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+	updateSecretSQL = `UPDATE secrets SET scheme = ?, pepper_id = ?, digest = ?, lookup = ?, created_at = ?, expires_at = ?
+		WHERE key_id = ? AND number = ?`
+	deleteSecretSQL = `DELETE FROM secrets WHERE key_id = ? AND number = ?`
+)
+
+func insertKey(ctx context.Context, tx *sql.Tx, k *keys.Key) error {
+	args := append([]any{[]byte(k.ID)}, values(k)...)
+	return refusedKey("write key", exactlyOne(tx.ExecContext(ctx, insertKeySQL, args...)))
+}
+
+func updateKey(ctx context.Context, tx *sql.Tx, before, after *keys.Key) error {
+	if before.ID != after.ID || before.Kind != after.Kind || !before.CreatedAt.Equal(after.CreatedAt) || before.CreatedBy != after.CreatedBy {
+		return errors.New("write key: a change must leave id, kind and creation as they are")
+	}
+	args := append(values(after), []byte(before.ID), before.Version)
+	return refusedKey("write key", exactlyOne(tx.ExecContext(ctx, updateKeySQL, args...)))
+}
+
+// writeSecrets writes what differs: removals first, so that there are never three.
+func writeSecrets(ctx context.Context, tx *sql.Tx, id string, before, after []keys.KeySecret) error {
+	if err := checkSecrets(after); err != nil {
+		return err
+	}
+	old := byNumber(before)
+	kept := byNumber(after)
+	for _, s := range before {
+		if kept[s.Number] == nil {
+			if err := writeSecret(ctx, tx, deleteSecretSQL, []byte(id), s.Number); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range after {
+		s := &after[i]
+		statement := insertSecretSQL
+		if was := old[s.Number]; was != nil {
+			if same(was, s) {
+				continue
+			}
+			statement = updateSecretSQL
+		}
+		err := writeSecret(ctx, tx, statement, string(s.Scheme), s.PepperID, s.Digest, s.Lookup,
+			micros(s.CreatedAt), maybeMicros(s.ExpiresAt), []byte(id), s.Number)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeSecret(ctx context.Context, tx *sql.Tx, statement string, args ...any) error {
+	return unavailable("write secret", exactlyOne(tx.ExecContext(ctx, statement, args...)))
+}
+
+// checkSecrets wants them in the order in which they are read back, which the seal
+// covers.
+func checkSecrets(list []keys.KeySecret) error {
+	if len(list) < 1 || len(list) > 2 {
+		return fmt.Errorf("write key: it has %d secrets; one or two are possible", len(list))
+	}
+	if len(list) == 2 && list[0].Number >= list[1].Number {
+		return errors.New("write key: its secrets must stand in the order of their numbers")
+	}
+	return nil
+}
+
+func byNumber(list []keys.KeySecret) map[int64]*keys.KeySecret {
+	out := make(map[int64]*keys.KeySecret, len(list))
+	for i := range list {
+		out[list[i].Number] = &list[i]
+	}
+	return out
+}
+
+func same(a, b *keys.KeySecret) bool {
+	return a.Scheme == b.Scheme && a.PepperID == b.PepperID && bytes.Equal(a.Digest, b.Digest) &&
+		bytes.Equal(a.Lookup, b.Lookup) && a.CreatedAt.Equal(b.CreatedAt) && a.ExpiresAt.Equal(b.ExpiresAt)
+}

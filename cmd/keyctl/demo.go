@@ -16,14 +16,15 @@ func newDemo(a *app) *cobra.Command {
 	var once bool
 	cmd := &cobra.Command{
 		Use:     "demo",
-		Short:   "Try it all: a guarded MCP server and a key, in a directory of its own",
+		Short:   "Try it all out, in a directory of its own",
 		GroupID: groupOther,
-		Long: `Start a guarded MCP server with a key store and a key of its own, and print what
-to try on it, ready to paste. It uses a temporary directory and a free port, reads
-no KEYCTL_ variable, and takes everything away again when it ends.
+		Long: `Start a guarded MCP server with a key store and a key of its own, and print
+what to try on it, ready to paste. It uses a temporary directory and a free
+port, reads no KEYCTL_ variable, and takes everything away again when it ends.
 
 With --once it plays the story itself, with a real MCP client: a tool that was
-granted, one that was not, and the key's end. It exits 0 only if every step held.`,
+granted, one that was not, and the key's end. It exits 0 only if every step
+held.`,
 		Example: "  keyctl demo --once\n  keyctl demo",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -31,8 +31,8 @@ key is read from standard input, without echo on a terminal, and never from an
 argument.
 
 It prints one word, valid or the reason why not, and exits 0 or 3. Without
---audience it decides as a server without a name does, which takes only keys that
-are good everywhere.`,
+--audience it decides as a server without a name does, which takes only keys
+that are good everywhere.`,
 		Example: `  keyctl verify - --scope tools:get_forecast <key.txt
   if pass show ci-key | keyctl verify - >/dev/null; then echo good; fi`,
 		Args: func(_ *cobra.Command, args []string) error {

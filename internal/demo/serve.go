@@ -26,7 +26,7 @@ func Serve(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err e
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(st.writeKey(token), st.serve()); err != nil {
+	if err := errors.Join(st.writeFiles(token), st.serve()); err != nil {
 		return err
 	}
 	p := &page{out: out}
@@ -35,50 +35,69 @@ func Serve(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err e
 		return fmt.Errorf("print what to try: %w", p.err)
 	}
 	<-ctx.Done()
-	p.line("\nGone, and the directory with it.")
+	p.line("\nAll gone.")
 	return nil
 }
 
-func (s *stage) keyFile() string    { return filepath.Join(s.dir, "key") }
-func (s *stage) headerFile() string { return filepath.Join(s.dir, "header") }
+// The files that the commands to try refer to, so that the key stands in none of
+// them and they fit a line.
+const (
+	keyFile     = "key"
+	headersFile = "headers"
+	callFile    = "call.json"
+)
 
-// writeKey puts the key into two files for its owner: alone, and as the header that
-// curl reads from a file, so that it need not stand in a command line.
-func (s *stage) writeKey(token keys.Token) error {
+// call is a tool call in the protocol's form without sessions, which fits into one
+// request.
+const (
+	callHeaders = `Content-Type: application/json
+Accept: application/json, text/event-stream
+MCP-Protocol-Version: 2026-07-28
+Mcp-Method: tools/call
+Mcp-Name: get_feels_like
+`
+	callBody = `{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+  "name": "get_feels_like",
+  "arguments": {"celsius": -5, "wind_kmh": 30},
+  "_meta": {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "curl", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {}
+  }
+}}
+`
+)
+
+func (s *stage) writeFiles(token keys.Token) error {
 	secret := token.Secret().Reveal()
-	return errors.Join(
-		os.WriteFile(s.keyFile(), []byte(secret+"\n"), 0o600),
-		os.WriteFile(s.headerFile(), []byte("Authorization: Bearer "+secret+"\n"), 0o600),
-	)
+	var errs []error
+	for name, text := range map[string]string{
+		keyFile:     secret + "\n",
+		headersFile: "Authorization: Bearer " + secret + "\n" + callHeaders,
+		callFile:    callBody,
+	} {
+		errs = append(errs, os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600))
+	}
+	return errors.Join(errs...)
 }
 
-// invite prints what to try, ready to paste. Commands may be wider than a page:
-// a broken one could not be pasted.
+// invite prints what to try, ready to paste. Commands may be wider than a page: a
+// broken one could not be pasted.
 func (s *stage) invite(p *page) {
 	keyctl := s.keyctl.Shown + " --db " + s.db()
+	file := func(name string) string { return filepath.Join(s.dir, name) }
 	p.line("A guarded MCP server is up at %s", s.url)
-	p.line("It has a key store of its own and one key, %s, for its tools %s.", keyName, granted)
-	p.line("\nIn another terminal, call it without a key, and with it:\n")
-	p.line("  curl -i -X POST %s", s.url)
-	p.line("  curl -s -H @%s \\", s.headerFile())
-	for _, h := range []string{
-		"Content-Type: application/json", "Accept: application/json, text/event-stream",
-		"MCP-Protocol-Version: 2026-07-28", "Mcp-Method: tools/call", "Mcp-Name: get_feels_like",
-	} {
-		p.line("    -H '%s' \\", h)
-	}
-	p.line("    -d '%s' \\", feelsLikeRequest)
-	p.line("    %s", s.url)
+	p.line("It has a key store of its own, with one key, %s, for its tools %s.", keyName, granted)
+	p.line("\nIn another terminal, call a tool without the key, and with it:\n")
+	p.line("  curl %s -d @%s", s.url, file(callFile))
+	p.line("  curl %s -d @%s \\", s.url, file(callFile))
+	p.line("    -H @%s", file(headersFile))
 	p.line("\nLook at the key, end it, and call again:\n")
 	p.line("  %s list", keyctl)
 	p.line("  %s revoke %s --yes", keyctl, keyName)
-	p.line("\nLet Claude Code use it (the key stays in the environment):\n")
-	p.line("  export MCPKEYS_DEMO_KEY=$(cat %s)", s.keyFile())
+	p.line("\nOr let Claude Code use it; its settings then name a variable, not the key:\n")
+	p.line("  export MCPKEYS_DEMO_KEY=$(cat %s)", file(keyFile))
 	p.line("  claude mcp add --transport http mcpkeys-demo %s \\", s.url)
 	p.line("    --header 'Authorization: Bearer ${MCPKEYS_DEMO_KEY}'")
-	p.line("\nCtrl-C ends it and takes the directory away.")
+	p.line("\nCtrl-C ends it and takes everything away.")
 }
-
-// feelsLikeRequest is a call in the protocol's form without sessions, which fits
-// into one request.
-const feelsLikeRequest = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_feels_like","arguments":{"celsius":-5,"wind_kmh":30},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"curl","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`

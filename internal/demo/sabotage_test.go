@@ -72,23 +72,19 @@ func unguarded(_ *middleware.Guard, s *mcp.Server) http.Handler {
 	return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s }, nil)
 }
 
-// tampered guards s, but for calls of one tool, which another server answers that
-// nobody guards.
+// tampered guards s, and then answers calls of one tool itself.
 func tampered(tool string, answer func() (mcp.Result, error)) func(*middleware.Guard, *mcp.Server) http.Handler {
 	return func(g *middleware.Guard, s *mcp.Server) http.Handler {
-		other := mcp.NewServer(&mcp.Implementation{Name: "other"}, nil)
-		other.AddReceivingMiddleware(func(mcp.MethodHandler) mcp.MethodHandler {
-			return func(context.Context, string, mcp.Request) (mcp.Result, error) { return answer() }
-		})
 		guarded := mcpauth.Handler(g, s, nil)
-		open := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return other }, &mcp.StreamableHTTPOptions{Stateless: true})
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("Mcp-Name") == tool {
-				open.ServeHTTP(w, r)
-				return
+		s.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
+			return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+				if call, ok := req.GetParams().(*mcp.CallToolParamsRaw); ok && call.Name == tool {
+					return answer()
+				}
+				return next(ctx, method, req)
 			}
-			guarded.ServeHTTP(w, r)
 		})
+		return guarded
 	}
 }
 

@@ -49,43 +49,76 @@ var glyphs = map[keys.Status]string{
 
 func statusWord(s keys.Status) string { return glyphs[s] + " " + string(s) }
 
-// keysTable lays keys out in columns that together never fill more than the
-// screen. The id is always whole, name and owner give way to each other, and
-// scopes take what is left.
+// The columns of the table, and the gap between two.
+const (
+	colName = iota
+	colID
+	colOwner
+	colEnds
+	colStatus
+	colScopes
+	columns
+
+	gap = 2
+)
+
+// keysTable lays keys out in lines that never fill more than the screen.
 func (a *app) keysTable(found []*keys.Key, now time.Time) string {
-	const gap = 2
-	rows := [][]string{{"NAME", "ID", "OWNER", "EXPIRES", "STATUS", "SCOPES"}}
+	rows := [][columns]string{{"NAME", "ID", "OWNER", "EXPIRES", "STATUS", "SCOPES"}}
 	for _, k := range found {
 		ends := "never"
 		if !k.ExpiresAt.IsZero() {
 			ends = relative(k.ExpiresAt, now)
 		}
-		rows = append(rows, []string{clean(k.Name), clean(k.ID), clean(k.Owner), ends, statusWord(k.Status(now)), ""})
+		scopes := clean(words(k.Scopes, "-"))
+		rows = append(rows, [columns]string{clean(k.Name), clean(k.ID), clean(k.Owner), ends, statusWord(k.Status(now)), scopes})
 	}
-	widths := make([]int, len(rows[0]))
-	for _, r := range rows {
-		for i, text := range r {
-			widths[i] = max(widths[i], cells(text))
-		}
-	}
-	widths[0], widths[2] = min(widths[0], 20), min(widths[2], 12)
-	last := len(widths) - 1
-	left := a.width() - 1
-	for _, w := range widths[:last] {
-		left -= w + gap
-	}
+	widths := columnWidths(rows, a.width()-1)
 	var b strings.Builder
 	for i, r := range rows {
 		if i > 0 {
-			r[last] = scopesWithin(found[i-1].Scopes, left)
+			r[colScopes] = scopesWithin(found[i-1].Scopes, widths[colScopes])
 		}
 		var line strings.Builder
-		for col, text := range r[:last] {
+		for col, text := range r {
 			line.WriteString(fit(text, widths[col]) + strings.Repeat(" ", gap))
 		}
-		b.WriteString(strings.TrimRight(line.String()+r[last], " ") + "\n")
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 	return b.String()
+}
+
+// columnWidths gives every column what it needs. Where that is more than the
+// screen, scopes keep a quarter of it, and the wider of name and owner gives way
+// first. The id is always whole: it is what other commands take.
+func columnWidths(rows [][columns]string, screen int) [columns]int {
+	var widths [columns]int
+	for _, r := range rows {
+		for col, text := range r {
+			widths[col] = max(widths[col], cells(text))
+		}
+	}
+	const leastName, leastOwner = 14, 8
+	left := func() int {
+		n := screen - (columns-1)*gap
+		for _, w := range widths[:colScopes] {
+			n -= w
+		}
+		return n
+	}
+	for left() < min(widths[colScopes], screen/4) {
+		switch name, owner := widths[colName], widths[colOwner]; {
+		case name > leastName && name-leastName >= owner-leastOwner:
+			widths[colName]--
+		case owner > leastOwner:
+			widths[colOwner]--
+		default:
+			widths[colScopes] = max(left(), 4)
+			return widths
+		}
+	}
+	widths[colScopes] = left()
+	return widths
 }
 
 // scopesWithin shows as many whole scopes as fit, and how many more there are.

@@ -76,12 +76,14 @@ func (a *app) keysTable(found []*keys.Key, now time.Time) string {
 	widths := columnWidths(rows, a.width()-1)
 	var b strings.Builder
 	for i, r := range rows {
-		if i > 0 {
+		if i > 0 && widths[colScopes] > 0 {
 			r[colScopes] = scopesWithin(found[i-1].Scopes, widths[colScopes])
 		}
 		var line strings.Builder
 		for col, text := range r {
-			line.WriteString(fit(text, widths[col]) + strings.Repeat(" ", gap))
+			if widths[col] > 0 {
+				line.WriteString(fit(text, widths[col]) + strings.Repeat(" ", gap))
+			}
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
@@ -89,8 +91,9 @@ func (a *app) keysTable(found []*keys.Key, now time.Time) string {
 }
 
 // columnWidths gives every column what it needs. Where that is more than the
-// screen, scopes keep a quarter of it, and the wider of name and owner gives way
-// first. The id is always whole: it is what other commands take.
+// screen, scopes keep a sixth of it, and owner and name give way; where that is not
+// enough, scopes and then owner are left out, which is a width of zero. The id is
+// always whole: it is what other commands take.
 func columnWidths(rows [][columns]string, screen int) [columns]int {
 	var widths [columns]int
 	for _, r := range rows {
@@ -98,27 +101,37 @@ func columnWidths(rows [][columns]string, screen int) [columns]int {
 			widths[col] = max(widths[col], cells(text))
 		}
 	}
-	const leastName, leastOwner = 14, 8
-	left := func() int {
-		n := screen - (columns-1)*gap
-		for _, w := range widths[:colScopes] {
-			n -= w
-		}
-		return n
+	const leastName, leastOwner, leastScopes = 18, 8, 8
+	share := min(widths[colScopes], screen/6)
+	left := func() int { return screen - filled(widths) + widths[colScopes] }
+	shrink(&widths[colOwner], leastOwner, share-left())
+	shrink(&widths[colName], leastName, share-left())
+	if widths[colScopes] = left(); widths[colScopes] < min(leastScopes, share) {
+		widths[colScopes] = 0
 	}
-	for left() < min(widths[colScopes], screen/4) {
-		switch name, owner := widths[colName], widths[colOwner]; {
-		case name > leastName && name-leastName >= owner-leastOwner:
-			widths[colName]--
-		case owner > leastOwner:
-			widths[colOwner]--
-		default:
-			widths[colScopes] = max(left(), 4)
-			return widths
-		}
+	if filled(widths) > screen {
+		widths[colOwner] = 0
 	}
-	widths[colScopes] = left()
+	shrink(&widths[colName], 4, filled(widths)-screen)
 	return widths
+}
+
+// filled is how many columns of the screen a line takes.
+func filled(widths [columns]int) int {
+	n := -gap
+	for _, w := range widths {
+		if w > 0 {
+			n += w + gap
+		}
+	}
+	return n
+}
+
+// shrink takes up to by off width, and leaves least.
+func shrink(width *int, least, by int) {
+	if by > 0 {
+		*width = max(min(*width, least), *width-by)
+	}
 }
 
 // scopesWithin shows as many whole scopes as fit, and how many more there are.

@@ -4,9 +4,9 @@
 
 # One set of build flags for every go command below: SQLite is compiled once, and
 # each further set would take it half a minute more. The tag leaves out SQLite's
-# way to load foreign code; nothing here uses it.
+# way to load foreign code; nothing here uses it. Flags that you set stay.
 BUILD_FLAGS := -tags=sqlite_omit_load_extension
-export GOFLAGS := $(strip $(filter-out $(BUILD_FLAGS),$(GOFLAGS)) $(BUILD_FLAGS))
+export GOFLAGS := $(strip $(filter-out $(BUILD_FLAGS),$(shell go env GOFLAGS 2>/dev/null)) $(BUILD_FLAGS))
 
 STATICCHECK := go tool -modfile=tools.mod staticcheck
 FUZZTIME    ?= 20s

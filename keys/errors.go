@@ -19,6 +19,8 @@ var (
 	ErrNameTaken = fmt.Errorf("%w: this owner already has an unrevoked key of that name; choose another name, or revoke that key first", ErrConflict)
 	// ErrIDTaken: the freshly drawn id is in use; draw again. It is an ErrConflict.
 	ErrIDTaken = fmt.Errorf("%w: the id is taken", ErrConflict)
+	// ErrDenied: the acting admin key may not do that.
+	ErrDenied = errors.New("this admin key may not do that")
 	// ErrTampered: the row's seal does not match its fields, so somebody changed
 	// it without the pepper.
 	ErrTampered = errors.New("the key was changed outside mcpkeys: its row does not match its seal")

@@ -33,6 +33,9 @@ func NeverExpires() Expiry { return Expiry{mode: expiryNever} }
 // ExpiresAt ends at t.
 func ExpiresAt(t time.Time) Expiry { return Expiry{mode: expiryAt, at: t} }
 
+// IsDefault reports whether e leaves the expiry open.
+func (e Expiry) IsDefault() bool { return e.mode == expiryDefault }
+
 // ParseExpiry reads what people write: a duration (90d, 12w, 36h, 1y), a date
 // (2027-01-31, its first instant in UTC), an RFC 3339 time, or never. Empty means
 // [DefaultLife].
@@ -76,7 +79,7 @@ func (e Expiry) At(now time.Time) (time.Time, error) {
 	if at.After(lastExpiry) {
 		return time.Time{}, invalid("expires", "lies too far ahead; use never if that is meant")
 	}
-	if expired(at, now) {
+	if !at.After(now) { // not expired(): the year 1 is Go's zero time, and no key may live for ever by asking for it
 		return time.Time{}, invalid("expires", "is in the past; use a later date, or a duration such as 90d")
 	}
 	return at, nil

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -17,6 +18,7 @@ type Identity struct {
 	owner     string
 	scopes    *Scopes
 	audience  []string
+	ips       []netip.Prefix
 	metadata  map[string]string
 	expiresAt time.Time
 }
@@ -30,7 +32,7 @@ func NewIdentity(k *Key) (*Identity, error) {
 	}
 	return &Identity{
 		keyID: k.ID, kind: k.Kind, name: k.Name, owner: k.Owner,
-		scopes: scopes, audience: slices.Clone(k.Audience),
+		scopes: scopes, audience: slices.Clone(k.Audience), ips: slices.Clone(k.AllowedIPs),
 		metadata: maps.Clone(k.Metadata), expiresAt: k.ExpiresAt,
 	}, nil
 }
@@ -83,6 +85,15 @@ func (i *Identity) Audience() []string {
 		return nil
 	}
 	return slices.Clone(i.audience)
+}
+
+// AllowedIPs returns a copy of the ranges that the key may be used from; empty means
+// anywhere.
+func (i *Identity) AllowedIPs() []netip.Prefix {
+	if i == nil {
+		return nil
+	}
+	return slices.Clone(i.ips)
 }
 
 // Metadata returns a copy of the key's metadata.

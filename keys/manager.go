@@ -25,9 +25,17 @@ type Manager interface {
 // is free text; an actor without a name may not change anything.
 type Actor string
 
-// ManagerOptions configures [NewManager]. Nil and the zero value are ready for use.
+// ManagerOptions configures [NewManager] and [NewDelegate]. Nil and the zero value are ready for use.
 type ManagerOptions struct {
 	Now func() time.Time // nil means time.Now
+}
+
+// clock is safe on nil options.
+func (o *ManagerOptions) clock() func() time.Time {
+	if o == nil || o.Now == nil {
+		return time.Now //nolint:forbidigo // the default clock
+	}
+	return o.Now
 }
 
 // LocalManager acts on a store in the name of one actor. It is safe for concurrent
@@ -49,11 +57,7 @@ func NewManager(store Store, actor Actor, o *ManagerOptions) (*LocalManager, err
 	if err := ValidateText("actor", string(actor)); err != nil {
 		return nil, err
 	}
-	m := &LocalManager{store: store, actor: actor, clock: time.Now} //nolint:forbidigo // the default clock
-	if o != nil && o.Now != nil {
-		m.clock = o.Now
-	}
-	return m, nil
+	return &LocalManager{store: store, actor: actor, clock: o.clock()}, nil
 }
 
 func (m *LocalManager) now() time.Time { return wallClock(m.clock()) }

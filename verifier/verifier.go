@@ -105,10 +105,10 @@ func (v *Verifier) find(ctx context.Context, id string) (*keys.Key, error) {
 	if errors.Is(err, keys.ErrNotFound) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = v.reader.Peppers().CheckSeal(k)
 	}
-	if err := v.reader.Peppers().CheckSeal(k); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", id, err)
 	}
 	return k, nil

@@ -10,6 +10,7 @@
 //     a name that says something.
 //   - tree_test.go: no path of one person's machine in any file, no test that can
 //     be skipped, licences that go together with ours.
+//   - attacks_test.go: every abuse case on the list has a test that names it.
 //   - commands_test.go: what make says on a machine without a C compiler, and that
 //     a skipped test fails the strict run.
 //

@@ -66,7 +66,7 @@ var layers = []layer{
 	},
 	{
 		path:  "...",
-		never: []string{"cmd/keyctl", "examples/mcpserver", "examples/gin", "examples/nethttp"},
+		never: []string{"cmd/keyctl"},
 		why:   "a program is not a library",
 	},
 }
@@ -98,6 +98,11 @@ var borders = []border{
 		path: gosdk + "/...",
 		only: []string{"middleware/mcpauth", "internal/demo", "examples/...", "cmd/..."},
 		why:  "MCP is one adapter",
+	},
+	{
+		path: "examples/...",
+		only: []string{"examples/...", "internal/demo", "cmd/keyctl"},
+		why:  "an example shows, and only the demo is built on it",
 	},
 }
 
@@ -200,6 +205,7 @@ func TestWrongArrowsAreRefused(t *testing.T) {
 		{path: "cmd/keyctl", imports: sqlite},
 		{path: "cmd/keyctl", imports: gin},
 		{path: "verifyapi", imports: gosdk + "/mcp"},
+		{path: "admin", imports: module + "/examples/mcpserver/weather"},
 	} {
 		p := &pkg{
 			ImportPath: module + "/" + tc.path,

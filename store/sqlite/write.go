@@ -43,7 +43,7 @@ func updateKey(ctx context.Context, tx *sql.Tx, before, after *keys.Key) error {
 
 // writeSecrets writes what differs: removals first, so that there are never three.
 func writeSecrets(ctx context.Context, tx *sql.Tx, id string, before, after []keys.KeySecret) error {
-	if err := checkSecrets(after); err != nil {
+	if err := checkSecrets(before, after); err != nil {
 		return err
 	}
 	old := byNumber(before)
@@ -78,9 +78,10 @@ func writeSecret(ctx context.Context, tx *sql.Tx, statement string, args ...any)
 }
 
 // checkSecrets wants them in the order in which they are read back, which the seal
-// covers.
-func checkSecrets(list []keys.KeySecret) error {
-	if len(list) < 1 || len(list) > 2 {
+// covers. A key that has lost its secrets to a database shell may stay without: it
+// must still be possible to revoke it.
+func checkSecrets(before, list []keys.KeySecret) error {
+	if len(list) > 2 || (len(list) == 0 && len(before) != 0) {
 		return fmt.Errorf("write key: it has %d secrets; one or two are possible", len(list))
 	}
 	if len(list) == 2 && list[0].Number >= list[1].Number {

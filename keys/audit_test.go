@@ -1,0 +1,102 @@
+package keys_test
+
+import (
+	"errors"
+	"iter"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+func chainOf(n int) []keys.Event {
+	var events []keys.Event
+	var prev *keys.Event
+	for i := range n {
+		e := keys.Event{
+			ID: uuid.UUID{byte(i)}, At: noon.Add(time.Duration(i) * time.Second), Actor: "local:a(1)",
+			Action: keys.ActionIssue, KeyID: "aaaaaaaaaaaa", RequestID: "r", Detail: `{"after":{}}`,
+		}
+		e.Link(prev)
+		events = append(events, e)
+		prev = &events[len(events)-1]
+	}
+	return events
+}
+
+func stream(events []keys.Event) iter.Seq2[keys.Event, error] {
+	return func(yield func(keys.Event, error) bool) {
+		for _, e := range events {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func TestChainVerifies(t *testing.T) {
+	if head, err := keys.VerifyChain(stream(nil)); head != nil || err != nil {
+		t.Errorf("VerifyChain of no rows: got %v, %v", head, err)
+	}
+	if head, err := keys.VerifyChain(stream(chainOf(5))); err != nil || head.Seq != 5 {
+		t.Errorf("VerifyChain: got %v, %v", head, err)
+	}
+}
+
+// TestA27ChainNamesTheRow: an attacker with a database shell covers a trace. Any
+// field changed, any row removed, repeated, moved or slipped in is named.
+func TestA27ChainNamesTheRow(t *testing.T) {
+	for name, row := range map[string]struct {
+		edit func([]keys.Event) []keys.Event
+		seq  int64
+	}{
+		"actor":      {func(e []keys.Event) []keys.Event { e[2].Actor = "local:b(2)"; return e }, 3},
+		"action":     {func(e []keys.Event) []keys.Event { e[2].Action = keys.ActionRevoke; return e }, 3},
+		"key":        {func(e []keys.Event) []keys.Event { e[2].KeyID = "bbbbbbbbbbbb"; return e }, 3},
+		"request":    {func(e []keys.Event) []keys.Event { e[2].RequestID = "s"; return e }, 3},
+		"detail":     {func(e []keys.Event) []keys.Event { e[2].Detail = `{}`; return e }, 3},
+		"time":       {func(e []keys.Event) []keys.Event { e[2].At = e[2].At.Add(time.Microsecond); return e }, 3},
+		"id":         {func(e []keys.Event) []keys.Event { e[2].ID[15]++; return e }, 3},
+		"prev":       {func(e []keys.Event) []keys.Event { e[2].Prev[0]++; return e }, 3},
+		"hash":       {func(e []keys.Event) []keys.Event { e[2].Hash = slices.Clone(e[1].Hash); return e }, 3},
+		"rehashed":   {func(e []keys.Event) []keys.Event { e[2].Actor = "x"; e[2].Link(&e[1]); return e }, 4},
+		"removed":    {func(e []keys.Event) []keys.Event { return slices.Delete(e, 2, 3) }, 3},
+		"renumbered": {func(e []keys.Event) []keys.Event { e = slices.Delete(e, 2, 3); e[2].Seq, e[3].Seq = 3, 4; return e }, 3},
+		"first":      {func(e []keys.Event) []keys.Event { return e[1:] }, 1},
+		"swapped":    {func(e []keys.Event) []keys.Event { e[1], e[2] = e[2], e[1]; return e }, 2},
+		"repeated":   {func(e []keys.Event) []keys.Event { return slices.Insert(e, 2, e[1]) }, 3},
+		"field moved": {func(e []keys.Event) []keys.Event {
+			e[2].KeyID, e[2].RequestID = "aaaaaaaaaaaar", ""
+			return e
+		}, 3},
+	} {
+		_, err := keys.VerifyChain(stream(row.edit(chainOf(5))))
+		var chain *keys.ChainError
+		if !errors.As(err, &chain) || chain.Seq != row.seq {
+			t.Errorf("VerifyChain with %s edited: got %v, want row %d named", name, err, row.seq)
+		}
+	}
+}
+
+func TestChainPassesErrorsOn(t *testing.T) {
+	broken := errors.New("cannot read")
+	_, err := keys.VerifyChain(func(yield func(keys.Event, error) bool) { yield(keys.Event{}, broken) })
+	if !errors.Is(err, broken) {
+		t.Errorf("VerifyChain: got %v, want the reader's error", err)
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	if a, b := keys.NewRequestID(), keys.NewRequestID(); a == b || uuid.MustParse(a).Version() != 7 {
+		t.Errorf("NewRequestID: got %q and %q", a, b)
+	}
+	if got := keys.RequestIDFrom(keys.WithRequestID(t.Context(), "abc")); got != "abc" {
+		t.Errorf("RequestIDFrom: got %q, want abc", got)
+	}
+	if got := keys.RequestIDFrom(t.Context()); uuid.Validate(got) != nil {
+		t.Errorf("RequestIDFrom an empty context: got %q, want a fresh UUID", got)
+	}
+}

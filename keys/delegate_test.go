@@ -1,0 +1,125 @@
+package keys_test
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// asCaller issues an admin key and puts the manager into its hands.
+func asCaller(t *testing.T, m keys.Manager, req keys.IssueRequest) *keys.Delegate {
+	t.Helper()
+	if req.Kind == "" {
+		req.Kind = keys.KindAdmin
+	}
+	identity, err := keys.NewIdentity(mustIssue(t, m, req).Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys.NewDelegate(m, identity, &keys.ManagerOptions{Now: func() time.Time { return noon }})
+}
+
+func wantDenied(t *testing.T, what string, err error) {
+	t.Helper()
+	if !errors.Is(err, keys.ErrDenied) {
+		t.Errorf("%s: got %v, want ErrDenied", what, err)
+	}
+}
+
+// TestA26Escalation: an admin key with little power tries to hand out, or take from
+// others, more than it has (Grafana CVE-2026-22640). An ordinary key, and nobody,
+// try to administer at all: a key can never mint keys.
+func TestA26Escalation(t *testing.T) {
+	m, store := newManager(t)
+	full := mustIssue(t, m, keys.IssueRequest{Kind: keys.KindAdmin, Name: "full"}).Key
+	plain := mustIssue(t, m, keys.IssueRequest{Name: "plain", Scopes: []string{"*"}}).Key
+	before := len(events(t, store))
+
+	ordinary, err := keys.NewIdentity(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, caller := range map[string]*keys.Identity{"ordinary key granted everything": ordinary, "nobody": nil} {
+		d := keys.NewDelegate(m, caller, nil)
+		_, err := d.Issue(t.Context(), keys.IssueRequest{Name: "x"})
+		wantDenied(t, name+" issues", err)
+		_, err = d.Revoke(t.Context(), plain.ID, "")
+		wantDenied(t, name+" revokes", err)
+		_, err = d.Key(t.Context(), plain.ID)
+		wantDenied(t, name+" reads", err)
+		_, err = d.List(t.Context(), keys.Query{})
+		wantDenied(t, name+" lists", err)
+	}
+	if n := len(events(t, store)); n != before {
+		t.Errorf("%d audit rows after denied acts, want %d", n, before)
+	}
+
+	reader := asCaller(t, m, keys.IssueRequest{Name: "reader", Scopes: []string{keys.ScopeKeysRead}})
+	_, err = reader.Issue(t.Context(), keys.IssueRequest{Name: "x"})
+	wantDenied(t, "reader issues", err)
+	_, err = reader.Revoke(t.Context(), plain.ID, "")
+	wantDenied(t, "reader revokes", err)
+
+	writer := asCaller(t, m, keys.IssueRequest{Name: "writer", Scopes: []string{keys.ScopeKeysRead, keys.ScopeKeysWrite}})
+	_, err = writer.Issue(t.Context(), keys.IssueRequest{Kind: keys.KindAdmin, Name: "x"})
+	wantDenied(t, "writer issues a full admin key", err)
+	_, err = writer.Issue(t.Context(), keys.IssueRequest{Kind: keys.KindAdmin, Name: "x", Scopes: []string{keys.ScopeAuditRead}})
+	wantDenied(t, "writer issues an admin key with a scope that it lacks", err)
+	_, err = writer.Revoke(t.Context(), full.ID, "")
+	wantDenied(t, "writer revokes a stronger admin key", err)
+	if _, err := writer.Issue(t.Context(), keys.IssueRequest{Kind: keys.KindAdmin, Name: "peer", Scopes: []string{keys.ScopeKeysRead}}); err != nil {
+		t.Errorf("writer issues a weaker admin key: %v", err)
+	}
+	if _, err := writer.Revoke(t.Context(), plain.ID, ""); err != nil {
+		t.Errorf("writer revokes an ordinary key: %v", err)
+	}
+	if _, err := writer.Revoke(t.Context(), "zzzzzzzzzzzz", ""); !errors.Is(err, keys.ErrNotFound) {
+		t.Errorf("writer revokes nobody: got %v, want ErrNotFound", err)
+	}
+}
+
+// TestA26Confinement: what an admin key issues stays within its own audience,
+// addresses and life. What the request leaves open is inherited.
+func TestA26Confinement(t *testing.T) {
+	m, _ := newManager(t)
+	prefix := netip.MustParsePrefix
+	confined := asCaller(t, m, keys.IssueRequest{
+		Name: "confined", Audience: []string{"weather", "mail"},
+		AllowedIPs: []netip.Prefix{prefix("10.0.0.0/8")}, Expires: keys.ExpiresAt(noon.Add(48 * time.Hour)),
+	})
+	later, _ := keys.ParseExpiry("3d")
+	sooner, _ := keys.ParseExpiry("1d")
+	for name, req := range map[string]keys.IssueRequest{
+		"another audience":  {Audience: []string{"payroll"}},
+		"one audience more": {Audience: []string{"weather", "payroll"}},
+		"another network":   {AllowedIPs: []netip.Prefix{prefix("192.0.2.0/24")}},
+		"a wider network":   {AllowedIPs: []netip.Prefix{prefix("0.0.0.0/0")}},
+		"one bit wider":     {AllowedIPs: []netip.Prefix{prefix("10.0.0.0/7")}},
+		"another family":    {AllowedIPs: []netip.Prefix{prefix("::/0")}},
+		"a longer life":     {Expires: later},
+		"no end":            {Expires: keys.NeverExpires()},
+	} {
+		req.Name = "x"
+		_, err := confined.Issue(t.Context(), req)
+		wantDenied(t, name, err)
+	}
+	open, err := confined.Issue(t.Context(), keys.IssueRequest{Name: "open"})
+	if err != nil {
+		t.Fatalf("a request that leaves all open: %v", err)
+	}
+	if k := open.Key; len(k.Audience) != 2 || len(k.AllowedIPs) != 1 || !k.ExpiresAt.Equal(noon.Add(48*time.Hour)) {
+		t.Errorf("inherited: got %v %v %v", k.Audience, k.AllowedIPs, k.ExpiresAt)
+	}
+	narrow, err := confined.Issue(t.Context(), keys.IssueRequest{
+		Name: "narrow", Audience: []string{"mail"}, AllowedIPs: []netip.Prefix{prefix("10.1.0.0/16")}, Expires: sooner,
+	})
+	if err != nil {
+		t.Fatalf("a request within the limits: %v", err)
+	}
+	if k := narrow.Key; k.Audience[0] != "mail" || k.AllowedIPs[0].Bits() != 16 || !k.ExpiresAt.Equal(noon.Add(24*time.Hour)) {
+		t.Errorf("narrowed: got %v %v %v", k.Audience, k.AllowedIPs, k.ExpiresAt)
+	}
+}

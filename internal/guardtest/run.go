@@ -1,16 +1,19 @@
 package guardtest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
@@ -49,7 +52,7 @@ func Run(t *testing.T, a Adapter) {
 			lines := s.headers(k)
 			var log syncBuffer
 			place := &place{}
-			guard := k.Guard(&middleware.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+			guard := k.Guard(&middleware.Options{Logger: Logger(&log)})
 			srv := httptest.NewServer(a.Mount(guard, place.reached))
 			defer srv.Close()
 
@@ -188,7 +191,44 @@ func (b *syncBuffer) String() string {
 // status.
 func Status(t testing.TB, h http.Handler, method, path string) int {
 	t.Helper()
+	return StatusOf(h, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+}
+
+// StatusOf hands r to h, without a network, and returns the answer's status.
+func StatusOf(h http.Handler, r *http.Request) int {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code
+}
+
+// Answer is [Status] with the whole answer.
+func Answer(t testing.TB, h http.Handler, method, path string) (resp *http.Response, body string) {
+	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
-	return w.Code
+	return w.Result(), w.Body.String()
+}
+
+// Logger writes JSON lines to w.
+func Logger(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
+
+// Raw writes text to a fresh connection and returns the status of the first answer, or
+// nothing when the connection is closed without one.
+func Raw(t testing.TB, addr, text string) string {
+	t.Helper()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(conn).ReadString('\n')
+	fields := strings.Fields(line)
+	if len(fields) < 2 {
+		return ""
+	}
+	return fields[1]
 }

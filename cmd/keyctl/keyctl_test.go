@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"io"
 	"testing"
 	"time"
 
@@ -38,4 +40,19 @@ func mustTime(t testing.TB, text string) time.Time {
 		t.Fatal(err)
 	}
 	return at
+}
+
+func cancelled(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+// waitingReader gives nothing until it is closed.
+type waitingReader struct{ closed chan struct{} }
+
+func (r waitingReader) Read([]byte) (int, error) {
+	<-r.closed
+	return 0, io.EOF
 }

@@ -30,11 +30,7 @@ func (r *Reader) Key(ctx context.Context, id string) (*keys.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := rec.key()
-	if err != nil {
-		return nil, err
-	}
-	return k, nil
+	return rec.key() // what can be understood of it, also with ErrTampered
 }
 
 // one takes the answer of selectKey. Secrets without a key are no key.

@@ -1,0 +1,42 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newCompletion() *cobra.Command {
+	shells := []string{"bash", "zsh", "fish", "powershell"}
+	return &cobra.Command{
+		Use:     "completion bash|zsh|fish|powershell",
+		Short:   "Print a script that completes commands and flags",
+		GroupID: groupOther,
+		Long: `Print a script for your shell that completes keyctl's commands, flags and keys.
+
+For the shell you are in, bash or zsh:
+
+  source <(keyctl completion bash)
+
+For every shell from now on:
+
+  bash  D=~/.local/share/bash-completion/completions; mkdir -p "$D"
+        keyctl completion bash >"$D/keyctl"
+  zsh   keyctl completion zsh >"${fpath[1]}/_keyctl"
+  fish  keyctl completion fish >~/.config/fish/completions/keyctl.fish
+
+In PowerShell: keyctl completion powershell | Out-String | Invoke-Expression`,
+		ValidArgs: shells,
+		Args:      oneArg("a shell: bash, zsh, fish or powershell"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			root, out := cmd.Root(), cmd.OutOrStdout()
+			switch args[0] {
+			case "bash":
+				return root.GenBashCompletionV2(out, true)
+			case "zsh":
+				return root.GenZshCompletion(out)
+			case "fish":
+				return root.GenFishCompletion(out, true)
+			case "powershell":
+				return root.GenPowerShellCompletionWithDesc(out)
+			}
+			return usagef("completion knows bash, zsh, fish and powershell")
+		},
+	}
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets scripts run keyctl as a process of its own: this test binary under
+// another name.
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"keyctl": main}) }
+
+// TestScripts runs testdata/script: one script a command, one a story.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":    cmdExits,
+			"sql":      cmdSQL,
+			"mistype":  cmdMistype,
+			"nosecret": cmdNoSecret,
+			"noescape": cmdNoEscape,
+			"onlyjson": cmdOnlyJSON,
+			"mode":     cmdMode,
+			"many":     cmdMany,
+			"narrow":   cmdNarrow,
+		},
+	})
+}
+
+func mustTime(t testing.TB, text string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+func cancelled(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+// waitingReader gives nothing until it is closed.
+type waitingReader struct{ closed chan struct{} }
+
+func (r waitingReader) Read([]byte) (int, error) {
+	<-r.closed
+	return 0, io.EOF
+}

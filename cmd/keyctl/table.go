@@ -1,0 +1,188 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// printKeys writes a list in the format that was asked for.
+func (a *app) printKeys(found []*keys.Key) error {
+	now := a.now()
+	switch a.output {
+	case formatJSON:
+		all := make([]keyJSON, 0, len(found))
+		for _, k := range found {
+			all = append(all, newKeyJSON(k, now))
+		}
+		return a.printJSON(all)
+	case formatJSONL:
+		for _, k := range found {
+			if err := a.printJSON(newKeyJSON(k, now)); err != nil {
+				return err
+			}
+		}
+		return nil
+	case formatCSV:
+		return a.print(keysCSV(found, now))
+	case formatName:
+		var b strings.Builder
+		for _, k := range found {
+			b.WriteString(k.ID + "\n")
+		}
+		return a.print(b.String())
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return a.print(a.keysTable(found, now))
+}
+
+// glyphs go before the word of a status, so that a table can be skimmed.
+var glyphs = map[keys.Status]string{
+	keys.StatusActive: "●", keys.StatusExpiring: "◐", keys.StatusExpired: "○",
+	keys.StatusDisabled: "◌", keys.StatusRevoked: "✗",
+}
+
+func statusWord(s keys.Status) string { return glyphs[s] + " " + string(s) }
+
+// The columns of the table, and the gap between two.
+const (
+	colName = iota
+	colID
+	colOwner
+	colEnds
+	colStatus
+	colScopes
+	columns
+
+	gap = 2
+)
+
+// keysTable lays keys out in lines that never fill more than the screen.
+func (a *app) keysTable(found []*keys.Key, now time.Time) string {
+	rows := [][columns]string{{"NAME", "ID", "OWNER", "EXPIRES", "STATUS", "SCOPES"}}
+	for _, k := range found {
+		ends := "never"
+		if !k.ExpiresAt.IsZero() {
+			ends = relative(k.ExpiresAt, now)
+		}
+		scopes := clean(words(k.Scopes, "-"))
+		rows = append(rows, [columns]string{clean(k.Name), clean(k.ID), clean(k.Owner), ends, statusWord(k.Status(now)), scopes})
+	}
+	widths := columnWidths(rows, a.width()-1)
+	var b strings.Builder
+	for i, r := range rows {
+		if i > 0 && widths[colScopes] > 0 {
+			r[colScopes] = scopesWithin(found[i-1].Scopes, widths[colScopes])
+		}
+		var line strings.Builder
+		for col, text := range r {
+			if widths[col] > 0 {
+				line.WriteString(fit(text, widths[col]) + strings.Repeat(" ", gap))
+			}
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	return b.String()
+}
+
+// columnWidths gives every column what it needs. Where that is more than the
+// screen, scopes keep a sixth of it, and owner and name give way; where that is not
+// enough, scopes and then owner are left out, which is a width of zero. The id is
+// always whole: it is what other commands take.
+func columnWidths(rows [][columns]string, screen int) [columns]int {
+	var widths [columns]int
+	for _, r := range rows {
+		for col, text := range r {
+			widths[col] = max(widths[col], cells(text))
+		}
+	}
+	const leastName, leastOwner, leastScopes = 18, 8, 8
+	share := min(widths[colScopes], screen/6)
+	left := func() int { return screen - filled(widths) + widths[colScopes] }
+	shrink(&widths[colOwner], leastOwner, share-left())
+	shrink(&widths[colName], leastName, share-left())
+	if widths[colScopes] = left(); widths[colScopes] < min(leastScopes, share) {
+		widths[colScopes] = 0
+	}
+	if filled(widths) > screen {
+		widths[colOwner] = 0
+	}
+	shrink(&widths[colName], 4, filled(widths)-screen)
+	return widths
+}
+
+// filled is how many columns of the screen a line takes.
+func filled(widths [columns]int) int {
+	n := -gap
+	for _, w := range widths {
+		if w > 0 {
+			n += w + gap
+		}
+	}
+	return n
+}
+
+// shrink takes up to by off width, and leaves least.
+func shrink(width *int, least, by int) {
+	if by > 0 {
+		*width = max(min(*width, least), *width-by)
+	}
+}
+
+// scopesWithin shows as many whole scopes as fit, and how many more there are.
+func scopesWithin(scopes []string, width int) string {
+	if len(scopes) == 0 {
+		return "-"
+	}
+	text := clean(strings.Join(scopes, " "))
+	if cells(text) <= width {
+		return text
+	}
+	for n := len(scopes) - 1; n > 0; n-- {
+		short := clean(strings.Join(scopes[:n], " ")) + fmt.Sprintf(" … +%d", len(scopes)-n)
+		if cells(short) <= width {
+			return short
+		}
+	}
+	more := ""
+	if len(scopes) > 1 {
+		more = fmt.Sprintf(" +%d", len(scopes)-1)
+	}
+	return cut(clean(scopes[0]), width-1-len(more)) + "…" + more
+}
+
+// keysCSV writes a header and a row a key. A cell that a spreadsheet would take for
+// a formula gets an apostrophe before it.
+func keysCSV(found []*keys.Key, now time.Time) string {
+	var b strings.Builder
+	w := csv.NewWriter(&b)
+	_ = w.Write([]string{"id", "name", "owner", "kind", "scopes", "audience", "created_at", "expires_at", "status"})
+	for _, k := range found {
+		ends := ""
+		if !k.ExpiresAt.IsZero() {
+			ends = k.ExpiresAt.Format(time.RFC3339Nano)
+		}
+		cells := []string{
+			k.ID, k.Name, k.Owner, string(k.Kind), strings.Join(k.Scopes, " "), strings.Join(k.Audience, " "),
+			k.CreatedAt.Format(time.RFC3339Nano), ends, string(k.Status(now)),
+		}
+		for i := range cells {
+			cells[i] = noFormula(cells[i])
+		}
+		_ = w.Write(cells) // into memory: cannot fail
+	}
+	w.Flush()
+	return b.String()
+}
+
+func noFormula(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
+}

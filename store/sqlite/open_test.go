@@ -154,7 +154,7 @@ func TestReadOnlyPlacesAreRefused(t *testing.T) {
 					t.Fatal(err)
 				}
 			} else if c.owner == 0 {
-				t.Skip("only root can give files away")
+				c.database = 0 // only root can give files away; a file that says no to all is as closed
 			}
 			dir := filepath.Dir(path)
 			chmod(t, filepath.Dir(dir), 0o755)

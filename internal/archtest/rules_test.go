@@ -100,6 +100,11 @@ var borders = []border{
 		why:  "MCP is one adapter",
 	},
 	{
+		path: "internal/guardtest",
+		only: []string{"internal/guardtest"},
+		why:  "it is for tests",
+	},
+	{
 		path: "examples/...",
 		only: []string{"examples/...", "internal/demo", "cmd/keyctl"},
 		why:  "an example shows, and only the demo is built on it",

@@ -15,7 +15,8 @@ type Options struct {
 	// TrustedOrigins are the web pages, besides the server's own host, whose scripts
 	// may call: "https://inspector.example", exactly as browsers send it. A request
 	// from any other page is answered 403 before its key is looked at. Programs
-	// that are no browsers send no Origin and are not concerned.
+	// that are no browsers send no Origin and are not concerned. Handler sends no CORS
+	// headers: where pages shall read answers, put a CORS middleware around it.
 	TrustedOrigins []string
 
 	// HTTP is handed to the SDK: SessionTimeout, JSONResponse, EventStore, Logger,

@@ -182,6 +182,14 @@ func TestCreateRefuses(t *testing.T) {
 		t.Errorf("Create over a key store changed something")
 	}
 
+	remove(t, path+".pepper") // a lost pepper must not look like a wrong one afterwards
+	if err := sqlite.Create(path, nil); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("Create over a key store without pepper: got %v, want ErrExist", err)
+	}
+	if got := names(snapshot(t, filepath.Dir(path))); !slices.Equal(got, []string{"keys.db"}) {
+		t.Errorf("Create over a key store without pepper left %v", got)
+	}
+
 	missing := filepath.Join(t.TempDir(), "no", "keys.db")
 	if err := sqlite.Create(missing, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "make it first") {
 		t.Errorf("Create in a missing directory: got %v", err)

@@ -54,21 +54,44 @@ type Store interface {
 	Update(ctx context.Context, id string, change func(*Key) (Event, error)) (*Key, error)
 }
 
+// Lease is how long a reader may trust what it remembers without having looked: an
+// entry is good while the last successful look at the store began less than a Lease
+// ago. A store whose way of telling others failed, and was put right, holds back its
+// writers' answers for as long.
+const Lease = 2 * time.Second
+
 // Feed tells what changed, in the order of commits, whoever changed it: another
 // process and a database shell are seen too.
 type Feed interface {
+	// Epoch returns a number that is another one after each change that was
+	// acknowledged, by any process, before the call. It costs about a nanosecond. A
+	// store that cannot tell so cheaply returns another number each time.
+	//
+	// Only inequality means something. The number says when to ask Changes, not what
+	// changed, and a retried change that had nothing to do may move it too.
+	Epoch() uint64
+
 	// Changes returns the ids of keys changed after the position since, oldest
-	// first, at most once each, and the position to ask from next time. A reader
-	// starts with the position that Changes(ctx, -1) returns, which yields no ids.
-	// Lost is true when the store no longer has everything since then; the reader
-	// then forgets all it knows.
-	Changes(ctx context.Context, since int64) (Changes, error)
+	// first, at most once each, and the position to ask from next time. The zero
+	// Position yields no ids and is where a reader starts. Lost is true when the
+	// store cannot tell everything since then, because it was restored or replaced;
+	// the reader then forgets all it knows.
+	//
+	// Changes looks at the truth: it fails with ErrUnavailable when the store cannot
+	// be read, or is not at its place any more.
+	Changes(ctx context.Context, since Position) (Changes, error)
+}
+
+// Position is how far a reader has followed a [Feed].
+type Position struct {
+	Generation string // differs between a store and what was restored over it
+	Seq        int64
 }
 
 // Changes is one answer of a [Feed].
 type Changes struct {
 	IDs  []string
-	Seq  int64
+	Next Position
 	Lost bool
 }
 

@@ -70,10 +70,10 @@ func BenchmarkKey(b *testing.B) {
 		}
 	})
 	b.Run("feed", func(b *testing.B) {
-		c := mustChanges(b, r, -1)
+		c := mustChanges(b, r, keys.Position{})
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := r.Changes(b.Context(), c.Seq); err != nil {
+			if _, err := r.Changes(b.Context(), c.Next); err != nil {
 				b.Fatal(err)
 			}
 		}

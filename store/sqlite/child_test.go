@@ -77,7 +77,7 @@ func TestSecondProcessWrites(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = r.Close() })
 	m := manager(t, s)
-	seq := mustChanges(t, r, -1).Seq
+	seq := mustChanges(t, r, keys.Position{}).Next
 
 	cmd := child(t, "write", path)
 	out, err := cmd.StdoutPipe()
@@ -102,7 +102,7 @@ func TestSecondProcessWrites(t *testing.T) {
 			t.Errorf("Issue beside the other process: %v", err)
 		}
 		c := mustChanges(t, r, seq)
-		seq = c.Seq
+		seq = c.Next
 		for _, id := range c.IDs {
 			seen[id] = true
 		}

@@ -2,12 +2,15 @@ package sqlite
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strconv"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 const (
-	selectChangeSeq = `SELECT value FROM meta WHERE name = 'change_seq'`
+	selectChangeSeq = `SELECT s.value, g.value FROM meta s, meta g WHERE s.name = 'change_seq' AND g.name = 'generation'`
 
 	// One statement, so one state of the database: the number and the events
 	// belong together whoever is writing.
@@ -16,36 +19,55 @@ const (
 		WHERE m.name = 'change_seq' ORDER BY e.seq`
 )
 
-// Changes implements [keys.Feed]. A position is the number of an event. Lost means
-// that events since then are missing, or that the database is an older one than
-// the position is from.
-func (r *Reader) Changes(ctx context.Context, since int64) (keys.Changes, error) {
+// Epoch implements [keys.Feed]. See the type epoch.
+func (r *Reader) Epoch() uint64 { return r.epoch.load() }
+
+// Changes implements [keys.Feed]. A position is the number of an event in one
+// incarnation of the database. Lost means that events since then are missing, that
+// the database is an older one than the position is from, or that another file has
+// taken the place of the database or of its epoch.
+func (r *Reader) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
+	ctx = context.WithoutCancel(ctx)
+	if err := r.follow(ctx); err != nil {
+		return keys.Changes{}, err
+	}
 	if err := r.gate.enter(); err != nil {
 		return keys.Changes{}, err
 	}
 	defer r.gate.leave()
-	var seq int64
-	if err := r.changeSeq.QueryRowContext(context.WithoutCancel(ctx)).Scan(&seq); err != nil {
-		return keys.Changes{}, unavailable("read change number", err)
-	}
-	if since < 0 || since == seq {
-		return keys.Changes{Seq: seq}, nil
+	now, err := r.position(ctx)
+	switch {
+	case err != nil:
+		return keys.Changes{}, err
+	case since == keys.Position{}, since == now:
+		return keys.Changes{Next: now}, nil
+	case since.Generation != now.Generation, since.Seq > now.Seq:
+		return keys.Changes{Next: now, Lost: true}, nil
 	}
 	return r.changes(ctx, since)
 }
 
-func (r *Reader) changes(ctx context.Context, since int64) (keys.Changes, error) {
-	rows, err := r.db.QueryContext(ctx, selectChanges, since)
+func (r *Reader) position(ctx context.Context) (keys.Position, error) {
+	var p keys.Position
+	if err := r.changeSeq.QueryRowContext(ctx).Scan(&p.Seq, &p.Generation); err != nil {
+		return keys.Position{}, unavailable("read change number", err)
+	}
+	p.Generation += "/" + strconv.Itoa(r.incarnation)
+	return p, nil
+}
+
+func (r *Reader) changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
+	rows, err := r.db.QueryContext(ctx, selectChanges, since.Seq)
 	if err != nil {
 		return keys.Changes{}, unavailable("read changes", err)
 	}
 	defer func() { _ = rows.Close() }() // rows.Err reports it
-	var c keys.Changes
+	c := keys.Changes{Next: since}
 	var found int64
 	seen := map[string]bool{}
 	for rows.Next() {
 		var id []byte
-		if err := rows.Scan(&c.Seq, &id); err != nil {
+		if err := rows.Scan(&c.Next.Seq, &id); err != nil {
 			return keys.Changes{}, unavailable("read changes", err)
 		}
 		if id == nil {
@@ -60,8 +82,54 @@ func (r *Reader) changes(ctx context.Context, since int64) (keys.Changes, error)
 	if err := rows.Err(); err != nil {
 		return keys.Changes{}, unavailable("read changes", err)
 	}
-	if found != c.Seq-since { // also when since lies ahead
-		return keys.Changes{Seq: c.Seq, Lost: true}, nil
+	if found != c.Next.Seq-since.Seq {
+		return keys.Changes{Next: c.Next, Lost: true}, nil
 	}
 	return c, nil
+}
+
+// follow makes sure that what is open is what stands at the path, and opens that
+// otherwise: a database restored by renaming, an epoch file that was removed.
+func (r *Reader) follow(ctx context.Context) error {
+	if err := r.gate.enter(); err != nil {
+		return err
+	}
+	same := r.same()
+	r.gate.leave()
+	if same {
+		return nil
+	}
+	return r.gate.alone(func() error {
+		if r.same() {
+			return nil
+		}
+		r.incarnation++
+		return r.reopen(ctx)
+	})
+}
+
+func (r *Reader) same() bool {
+	file, err := identify(r.path)
+	return err == nil && file == r.file && r.epoch.current()
+}
+
+func (r *Reader) reopen(ctx context.Context) error {
+	file, err := identify(r.path)
+	if err != nil {
+		return fmt.Errorf("%w: the key store is gone from %s: %w", keys.ErrUnavailable, r.path, err)
+	}
+	if file != r.file {
+		h, err := r.start(ctx)
+		if err != nil {
+			return fmt.Errorf("%w: another file has taken the key store's place: %w", keys.ErrUnavailable, err)
+		}
+		if err := r.db.Close(); err != nil {
+			return errors.Join(unavailable("close the replaced key store", err), h.db.Close())
+		}
+		r.handle = h
+	}
+	if err := r.epoch.open(r.writable); err != nil {
+		return fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
+	}
+	return nil
 }

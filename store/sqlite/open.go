@@ -32,7 +32,7 @@ func Open(path string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := OpenVerifier(path, o)
+	r, err := openReader(path, o, true)
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +51,12 @@ func OpenVerifier(path string, o *Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openReader(path, o, false)
+}
+
+// openReader takes the epoch after the database: a counter that moves in between
+// makes the first look superfluous, never missing.
+func openReader(path string, o *Options, writable bool) (*Reader, error) {
 	if err := inspect(path); err != nil {
 		return nil, err
 	}
@@ -58,8 +64,12 @@ func OpenVerifier(path string, o *Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{path: path, db: openDB(readerDSN(path), readerConns()), peppers: peppers}
-	if err := r.start(context.Background(), o.pepperFile(path)); err != nil {
+	r := &Reader{path: path, pepperFile: o.pepperFile(path), peppers: peppers, writable: writable}
+	r.epoch.path, r.epoch.sharing = epochPath(path), share
+	if r.handle, err = r.start(context.Background()); err != nil {
+		return nil, err
+	}
+	if err := r.epoch.open(writable); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
@@ -96,16 +106,27 @@ func inspect(path string) error {
 	return refuseNetwork(path)
 }
 
-// start recognises the database and prepares the statements. It comes before
-// anything is opened for writing, so that a file that is not ours stays as it is.
-func (r *Reader) start(ctx context.Context, pepperFile string) error {
-	if err := recognise(ctx, r.db, r.path); err != nil {
-		return err
+// start opens the database, recognises it and prepares the statements. It comes
+// before anything is opened for writing, so that a file that is not ours stays as
+// it is. The file is identified first: if another takes its name in between,
+// [Reader.Changes] notices.
+func (r *Reader) start(ctx context.Context) (handle, error) {
+	file, err := identify(r.path)
+	if err != nil {
+		return handle{}, fmt.Errorf("open key store: %w", err)
 	}
-	if err := checkPeppers(ctx, r.db, r.peppers, pepperFile); err != nil {
-		return err
+	h := handle{file: file, db: openDB(readerDSN(r.path), readerConns())}
+	err = recognise(ctx, h.db, r.path)
+	if err == nil {
+		err = checkPeppers(ctx, h.db, r.peppers, r.pepperFile)
 	}
-	return r.prepare(ctx)
+	if err == nil {
+		err = h.prepare(ctx)
+	}
+	if err != nil {
+		return handle{}, errors.Join(err, h.db.Close())
+	}
+	return h, nil
 }
 
 func recognise(ctx context.Context, db *sql.DB, path string) error {

@@ -93,7 +93,7 @@ func TestReadOnlyPlacesAreRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			path := create(t)
 			if os.Geteuid() == 0 {
-				for _, p := range []string{path + ".pepper", path} {
+				for _, p := range []string{path + ".pepper", path + "-epoch", path} {
 					if err := os.Chown(p, 65534, 65534); err != nil {
 						t.Fatal(err)
 					}

@@ -12,11 +12,21 @@ import (
 // Reader answers queries about keys and cannot write. It is safe for concurrent
 // use.
 type Reader struct {
-	path    string
-	db      *sql.DB
-	peppers *keys.Peppers
-	gate    gate
+	path       string
+	pepperFile string
+	peppers    *keys.Peppers
+	epoch      epoch
+	writable   bool // the epoch is mapped for writing
 
+	gate gate // whoever is inside may use what follows; it changes only behind the shut gate
+	handle
+	incarnation int // counts what was opened in place of something else
+}
+
+// handle is an open database file.
+type handle struct {
+	file      fileID
+	db        *sql.DB
 	keyByID   *sql.Stmt
 	changeSeq *sql.Stmt
 }
@@ -35,10 +45,10 @@ func (r *Reader) Close() error {
 }
 
 // prepare compiles the statements of the hot path once per connection.
-func (r *Reader) prepare(ctx context.Context) error {
+func (h *handle) prepare(ctx context.Context) error {
 	var err1, err2 error
-	r.keyByID, err1 = r.db.PrepareContext(ctx, selectKey)
-	r.changeSeq, err2 = r.db.PrepareContext(ctx, selectChangeSeq)
+	h.keyByID, err1 = h.db.PrepareContext(ctx, selectKey)
+	h.changeSeq, err2 = h.db.PrepareContext(ctx, selectChangeSeq)
 	return unavailable("prepare statements", errors.Join(err1, err2))
 }
 
@@ -58,6 +68,16 @@ func (g *gate) enter() error {
 }
 
 func (g *gate) leave() { g.mu.RUnlock() }
+
+// alone runs do when nobody is inside, and lets nobody in meanwhile.
+func (g *gate) alone(do func() error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return errClosed
+	}
+	return do()
+}
 
 // shut reports whether this call was the one that shut it.
 func (g *gate) shut() bool {

@@ -110,8 +110,20 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx)
 		return err
 	}
 	defer s.gate.leave()
+	if file, err := identify(s.path); err != nil || file != s.file {
+		return fmt.Errorf("%w: another file has taken the place of %s; start this program again", keys.ErrUnavailable, s.path)
+	}
 	ctx = context.WithoutCancel(ctx)
-	return inTx(ctx, s.writer, func(tx *sql.Tx) error { return change(ctx, tx) })
+	err := inTx(ctx, s.writer, func(tx *sql.Tx) error { return change(ctx, tx) })
+	if err != nil && !errors.Is(err, keys.ErrNoChange) {
+		return err
+	}
+	// Also when there was nothing to change: the process that made the change may
+	// have died between its commit and this.
+	if bumped := s.epoch.bump(); bumped != nil {
+		return fmt.Errorf("tell other processes: %w: %w", keys.ErrUnavailable, bumped)
+	}
+	return err
 }
 
 // inTx commits what do did, or rolls it back when do fails or panics.

@@ -76,7 +76,7 @@ func TestA27EditedRowsAreTampered(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, path, ids := tamperable(t)
 			ids["copy"] = []byte("copycopycopy")
-			seq := mustChanges(t, s, -1).Seq
+			seq := mustChanges(t, s, keys.Position{}).Next
 			result, err := shell(t, path).Exec(c.statement, named(ids)...)
 			if err != nil {
 				t.Fatalf("shell: %v", err)
@@ -143,7 +143,7 @@ func TestA27RenamedAndDeletedRowsAreTold(t *testing.T) {
 		{`DELETE FROM keys WHERE id = ?`, ids["b"], []string{string(ids["b"])}},
 		{`INSERT OR REPLACE INTO keys SELECT * FROM keys WHERE id = ?`, ids["c"], []string{string(ids["c"])}},
 	} {
-		seq := mustChanges(t, s, -1).Seq
+		seq := mustChanges(t, s, keys.Position{}).Next
 		mustExec(t, db, c.statement, c.id)
 		got := mustChanges(t, s, seq).IDs
 		slices.Sort(got)
@@ -269,11 +269,11 @@ func chain(t *testing.T, s keys.Reader) iter.Seq2[keys.Event, error] {
 // once.
 func TestRevokeIsOneChange(t *testing.T) {
 	s, _, ids := tamperable(t)
-	seq := mustChanges(t, s, -1).Seq
+	seq := mustChanges(t, s, keys.Position{}).Next
 	if _, err := manager(t, s).Revoke(t.Context(), string(ids["a"]), ""); err != nil {
 		t.Fatal(err)
 	}
-	if c := mustChanges(t, s, seq); c.Seq != seq+1 || !slices.Equal(c.IDs, []string{string(ids["a"])}) {
+	if c := mustChanges(t, s, seq); c.Next.Seq != seq.Seq+1 || !slices.Equal(c.IDs, []string{string(ids["a"])}) {
 		t.Errorf("Changes: got %+v, want one, of a", c)
 	}
 }
@@ -283,17 +283,18 @@ func TestRevokeIsOneChange(t *testing.T) {
 func TestCutFeedIsLost(t *testing.T) {
 	s, path, _ := tamperable(t)
 	db := shell(t, path)
-	newest := mustChanges(t, s, -1).Seq
+	newest := mustChanges(t, s, keys.Position{}).Next
 	mustExec(t, db, `DELETE FROM events WHERE seq = 3`)
-	for since, lost := range map[int64]bool{0: true, 2: true, 3: false, newest: false} {
-		if c := mustChanges(t, s, since); c.Lost != lost || c.Seq != newest {
-			t.Errorf("Changes(%d): got %+v, want lost %v and position %d", since, c, lost, newest)
+	for seq, lost := range map[int64]bool{0: true, 2: true, 3: false, newest.Seq: false} {
+		since := keys.Position{Generation: newest.Generation, Seq: seq}
+		if c := mustChanges(t, s, since); c.Lost != lost || c.Next != newest {
+			t.Errorf("Changes(%v): got %+v, want lost %v and position %v", since, c, lost, newest)
 		}
 	}
 	mustExec(t, db, `DELETE FROM meta WHERE name = 'change_seq'`)
-	for _, since := range []int64{-1, 0, newest} {
+	for _, since := range []keys.Position{{}, {Generation: newest.Generation}, newest} {
 		if _, err := s.Changes(t.Context(), since); !errors.Is(err, keys.ErrUnavailable) {
-			t.Errorf("Changes(%d) without a number: got %v, want ErrUnavailable", since, err)
+			t.Errorf("Changes(%v) without a number: got %v, want ErrUnavailable", since, err)
 		}
 	}
 }

@@ -56,11 +56,11 @@ func issue(t testing.TB, s keys.Store, req keys.IssueRequest) keys.Issued {
 	return issued
 }
 
-func mustChanges(t testing.TB, f keys.Feed, since int64) keys.Changes {
+func mustChanges(t testing.TB, f keys.Feed, since keys.Position) keys.Changes {
 	t.Helper()
 	c, err := f.Changes(t.Context(), since)
 	if err != nil {
-		t.Fatalf("Changes(%d): %v", since, err)
+		t.Fatalf("Changes(%v): %v", since, err)
 	}
 	return c
 }

@@ -10,30 +10,30 @@ import (
 
 func feedTellsOnce(t *testing.T, f *fixture) {
 	before := f.create("before", nil)
-	c := f.changes(f.store, -1)
+	c := f.changes(f.store, keys.Position{})
 	if len(c.IDs) != 0 || c.Lost {
-		t.Fatalf("Changes(-1): got %+v, want a position and no ids", c)
+		t.Fatalf("Changes from the start: got %+v, want a position and no ids", c)
 	}
 	a, b := f.create("a", nil), f.create("b", nil)
 	f.mustUpdate(a.ID, func(k *keys.Key) { k.DisabledAt = f.now })
 	f.mustUpdate(a.ID, func(k *keys.Key) { k.Secrets[0].ExpiresAt = f.now })
-	first := f.changes(f.store, c.Seq)
-	if !slices.Equal(first.IDs, []string{a.ID, b.ID}) || first.Lost || first.Seq <= c.Seq {
+	first := f.changes(f.store, c.Next)
+	if !slices.Equal(first.IDs, []string{a.ID, b.ID}) || first.Lost || first.Next.Seq <= c.Next.Seq {
 		t.Errorf("Changes: got %+v, want %s and %s, each once", first, a.ID, b.ID)
 	}
 	f.mustUpdate(before.ID, func(k *keys.Key) { k.RevokedAt = f.now })
-	second := f.changes(f.store, first.Seq)
+	second := f.changes(f.store, first.Next)
 	if !slices.Equal(second.IDs, []string{before.ID}) || second.Lost {
 		t.Errorf("Changes: got %+v, want %s", second, before.ID)
 	}
-	if again := f.changes(f.store, first.Seq); diff(second, again) != "" {
+	if again := f.changes(f.store, first.Next); diff(second, again) != "" {
 		t.Errorf("Changes asked again: got %+v, want %+v", again, second)
 	}
-	if end := f.changes(f.store, second.Seq); len(end.IDs) != 0 || end.Seq != second.Seq || end.Lost {
+	if end := f.changes(f.store, second.Next); len(end.IDs) != 0 || end.Next != second.Next || end.Lost {
 		t.Errorf("Changes at the end: got %+v, want nothing and the same position", end)
 	}
-	if all := f.changes(f.store, 0); len(all.IDs) != 3 || all.Lost {
-		t.Errorf("Changes(0): got %+v, want three ids", all)
+	if all := f.changes(f.store, keys.Position{Generation: c.Next.Generation}); len(all.IDs) != 3 || all.Lost {
+		t.Errorf("Changes from the first event: got %+v, want three ids", all)
 	}
 }
 
@@ -42,7 +42,7 @@ func feedTellsOnce(t *testing.T, f *fixture) {
 func feedTellsOfOthers(t *testing.T, f *fixture) {
 	writers := []*keys.LocalManager{f.manager(f.another()), f.manager(f.another())}
 	reader := f.another()
-	seq := f.changes(reader, -1).Seq
+	seq := f.changes(reader, keys.Position{}).Next
 	want, got := map[string]bool{}, map[string]bool{}
 	for i := range 12 {
 		issued, err := writers[i%2].Issue(t.Context(), keys.IssueRequest{Name: "key " + strconv.Itoa(i)})
@@ -64,7 +64,7 @@ func feedTellsOfOthers(t *testing.T, f *fixture) {
 			}
 			got[id] = true
 		}
-		seq = c.Seq
+		seq = c.Next
 	}
 	if d := diff(want, got); d != "" {
 		t.Errorf("what the feed told (-want +got):\n%s", d)
@@ -73,13 +73,13 @@ func feedTellsOfOthers(t *testing.T, f *fixture) {
 
 func feedIsSilent(t *testing.T, f *fixture) {
 	k := f.create("ci", nil)
-	seq := f.changes(f.store, -1).Seq
+	seq := f.changes(f.store, keys.Position{}).Next
 	taken := f.newKey("ci", nil)
 	_ = f.store.Create(t.Context(), taken, f.event(taken.ID)) // refused: the name is taken
 	_, _ = f.store.Update(t.Context(), k.ID, func(*keys.Key) (keys.Event, error) { return keys.Event{}, keys.ErrNoChange })
 	f.all(keys.Query{})
-	if c := f.changes(f.store, seq); c.Seq != seq || len(c.IDs) != 0 || c.Lost {
-		t.Errorf("Changes: got %+v, want position %d and nothing", c, seq)
+	if c := f.changes(f.store, seq); c.Next != seq || len(c.IDs) != 0 || c.Lost {
+		t.Errorf("Changes: got %+v, want position %v and nothing", c, seq)
 	}
 }
 
@@ -87,9 +87,13 @@ func feedIsSilent(t *testing.T, f *fixture) {
 // backup: whoever holds it knows things that are no longer so.
 func futurePositionIsLost(t *testing.T, f *fixture) {
 	f.create("a", nil)
-	seq := f.changes(f.store, -1).Seq
-	if c := f.changes(f.store, seq+1); !c.Lost || c.Seq != seq {
-		t.Errorf("Changes(%d): got %+v, want lost and position %d", seq+1, c, seq)
+	seq := f.changes(f.store, keys.Position{}).Next
+	ahead := keys.Position{Generation: seq.Generation, Seq: seq.Seq + 1}
+	elsewhere := keys.Position{Generation: "another", Seq: seq.Seq}
+	for _, since := range []keys.Position{ahead, elsewhere} {
+		if c := f.changes(f.store, since); !c.Lost || c.Next != seq {
+			t.Errorf("Changes(%v): got %+v, want lost and position %v", since, c, seq)
+		}
 	}
 }
 
@@ -97,7 +101,7 @@ func commitIsSeenAtOnce(t *testing.T, f *fixture) {
 	other := f.another()
 	for i := range 20 {
 		k := f.create("key "+strconv.Itoa(i), nil)
-		seq := f.changes(other, -1).Seq
+		seq := f.changes(other, keys.Position{}).Next
 		f.key(other, k.ID)
 		f.mustUpdate(k.ID, func(k *keys.Key) { k.RevokedAt = f.now })
 		if f.key(other, k.ID).RevokedAt.IsZero() {

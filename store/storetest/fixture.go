@@ -168,11 +168,11 @@ func (f *fixture) events() []keys.Event {
 	return events
 }
 
-func (f *fixture) changes(s keys.Store, since int64) keys.Changes {
+func (f *fixture) changes(s keys.Store, since keys.Position) keys.Changes {
 	f.t.Helper()
 	c, err := s.Changes(f.t.Context(), since)
 	if err != nil {
-		f.t.Fatalf("Changes(%d): %v", since, err)
+		f.t.Fatalf("Changes(%v): %v", since, err)
 	}
 	return c
 }
@@ -181,12 +181,12 @@ func (f *fixture) changes(s keys.Store, since int64) keys.Changes {
 type state struct {
 	Keys   []*keys.Key
 	Events []keys.Event
-	Seq    int64
+	Next   keys.Position
 }
 
 func (f *fixture) state() state {
 	f.t.Helper()
-	return state{f.all(keys.Query{}), f.events(), f.changes(f.store, -1).Seq}
+	return state{f.all(keys.Query{}), f.events(), f.changes(f.store, keys.Position{}).Next}
 }
 
 // wantSame fails unless nothing at all was written since before.

@@ -27,7 +27,7 @@ func changeTouchesOneKey(t *testing.T, f *fixture) {
 		"rotate":  func(k *keys.Key) { k.Secrets = k.Secrets[1:] },
 	}
 	for name, edit := range edits {
-		before, seq, audit := f.others(target.ID), f.changes(f.store, -1).Seq, len(f.events())
+		before, seq, audit := f.others(target.ID), f.changes(f.store, keys.Position{}).Next, len(f.events())
 		f.mustUpdate(target.ID, edit)
 		if d := diff(before, f.others(target.ID)); d != "" {
 			t.Errorf("%s: another key changed (-before +after):\n%s", name, d)

@@ -16,7 +16,7 @@ type RateLimit struct {
 
 // Bounds of a rate limit. The longest window keeps arithmetic far from overflow.
 const (
-	maxRateCount  = 1_000_000
+	maxRateCount  = 100_000_000
 	maxRateWindow = 24 * time.Hour
 )
 

@@ -86,6 +86,16 @@ func writeCheck(dst *[checkLen]byte, body string) {
 	base62Digits(dst[:], crc32.ChecksumIEEE(bytes))
 }
 
+// TokenID returns the id in a text that has the outer shape of a token, so that what
+// is remembered of the key can be found. Nothing else is looked at: the text may be
+// junk that [ParseToken] refuses. It does not allocate; the id shares text's memory.
+func TokenID(text string) (id string, ok bool) {
+	if len(text) != TokenLen || text[idEnd] != '_' {
+		return "", false
+	}
+	return text[idStart:idEnd], true
+}
+
 // ID is the public part that identifies the key: safe in logs, URLs and tables.
 func (t Token) ID() string { return t.id }
 

@@ -20,11 +20,16 @@ package verifier
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
+	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/maypok86/otter/v2"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -32,9 +37,13 @@ import (
 // unavailableRetry is when a client may come back after a store failed.
 const unavailableRetry = time.Second
 
+// DefaultKeys is how many keys a verifier remembers unless told otherwise.
+const DefaultKeys = 100_000
+
 // Options configures [New]. Nil and the zero value are ready for use.
 type Options struct {
-	Now func() time.Time // nil means time.Now; its monotonic reading drives the rate limits
+	Now  func() time.Time // nil means time.Now; its monotonic reading drives rate limits and leases
+	Keys int              // how many keys to remember at the most; 0 means DefaultKeys
 }
 
 // Call says what is asked of the presented key. The zero Call asks for an ordinary
@@ -50,9 +59,14 @@ type Call struct {
 // Verifier authenticates requests against one store. It is safe for concurrent use.
 // The zero Verifier is not usable.
 type Verifier struct {
-	reader keys.Reader
-	clock  func() time.Time
-	limits limiter
+	reader    keys.Reader
+	clock     func() time.Time
+	start     time.Time
+	watch     watch
+	fills     fills
+	cells     *otter.Cache[string, *cell]
+	forgotten atomic.Uint64 // counts times of forgetting
+	unknown   unknown
 }
 
 // New returns a Verifier over reader, which the caller still owns and closes after
@@ -62,10 +76,22 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 		return nil, errors.New("verifier: no store; was the error of opening it dropped?")
 	}
 	v := &Verifier{reader: reader, clock: time.Now} //nolint:forbidigo // the default clock
+	size := DefaultKeys
 	if o != nil && o.Now != nil {
 		v.clock = o.Now
 	}
-	v.limits.start = v.clock()
+	if o != nil && o.Keys > 0 {
+		size = o.Keys
+	}
+	v.start = v.clock()
+	v.watch.feed, v.watch.forget = reader, v.forget
+	var err error
+	if v.cells, err = otter.New(&otter.Options[string, *cell]{MaximumSize: size}); err != nil {
+		return nil, fmt.Errorf("verifier: %w", err)
+	}
+	if v.unknown, err = newUnknown(); err != nil {
+		return nil, fmt.Errorf("verifier: %w", err)
+	}
 	return v, nil
 }
 
@@ -83,51 +109,129 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) ke
 	if token == "" {
 		return keys.Decision{Code: keys.CodeNoCredential}
 	}
-	t, err := keys.ParseToken(token)
+	id, ok := keys.TokenID(token)
+	if !ok {
+		return keys.Decision{Code: keys.CodeMalformed}
+	}
+	forgotten := v.forgotten.Load()
+	c, known := v.cells.GetIfPresent(id)
+	if !known { // junk ends here, before the store is asked for anything
+		if _, err := keys.ParseToken(token); err != nil {
+			return keys.Decision{Code: keys.CodeMalformed}
+		}
+	}
+	now := v.clock()
+	epoch, err := v.watch.fresh(now.Sub(v.start), v.sinceStart)
+	if err != nil {
+		return unavailable(id, err)
+	}
+	if forgotten != v.forgotten.Load() {
+		c, _ = v.cells.GetIfPresent(id) // c may have been evicted before it could be told to forget
+	}
+	return v.check(ctx, &check{token: token, id: id, call: call, now: now, epoch: epoch}, c)
+}
+
+// check is one call of Authenticate on its way.
+type check struct {
+	token string
+	id    string
+	call  Call
+	now   time.Time
+	epoch uint64
+}
+
+// check decides by what is remembered in c, which is known to be good, or by what
+// the store says. A nil c remembers nothing.
+func (v *Verifier) check(ctx context.Context, q *check, c *cell) keys.Decision {
+	sum := sumOf(q.token)
+	if e := c.remembered(); e != nil {
+		if secret := e.proved(&sum); secret != nil {
+			return v.admit(e, secret, q, c)
+		}
+	}
+	return v.checkUnproved(ctx, q, c, &sum)
+}
+
+func (v *Verifier) checkUnproved(ctx context.Context, q *check, c *cell, sum *[sha256.Size]byte) keys.Decision {
+	t, err := keys.ParseToken(q.token)
 	if err != nil {
 		return keys.Decision{Code: keys.CodeMalformed}
 	}
-	k, err := v.find(ctx, t.ID())
-	if err != nil {
-		return keys.Decision{Code: keys.CodeUnavailable, KeyID: t.ID(), RetryAfter: unavailableRetry, Cause: err}
+	denied := keys.Decision{Code: keys.CodeNotFound, KeyID: q.id}
+	e := c.remembered()
+	if e == nil {
+		mark := v.unknown.mark(q.token)
+		generation := v.forgotten.Load()
+		if v.unknown.has(mark, generation) {
+			return denied
+		}
+		if e, err = v.fetch(ctx, q.id, q.epoch); err != nil {
+			return unavailable(q.id, err)
+		}
+		if e == nil {
+			v.reader.Peppers().Verify(nil, t.Secret()) // costs what a known id costs
+			v.unknown.add(mark, generation)
+			return denied
+		}
+		c = v.cell(q.id)
 	}
-	secret := v.reader.Peppers().Verify(k, t.Secret())
+	secret := e.prove(v.reader.Peppers(), t.Secret(), sum)
 	if secret == nil {
-		return keys.Decision{Code: keys.CodeNotFound, KeyID: t.ID()}
+		return denied
 	}
-	return v.admit(k, secret, call)
+	return v.admit(e, secret, q, c)
 }
 
-// find returns nil for an unknown id. A row with a broken seal is an error: nothing
-// it says can be acted upon, not even that it is revoked.
-func (v *Verifier) find(ctx context.Context, id string) (*keys.Key, error) {
-	k, err := v.reader.Key(ctx, id)
-	if errors.Is(err, keys.ErrNotFound) {
-		return nil, nil
-	}
-	if err == nil {
-		err = v.reader.Peppers().CheckSeal(k)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("key %s: %w", id, err)
-	}
-	return k, nil
-}
-
-func (v *Verifier) admit(k *keys.Key, secret *keys.KeySecret, call Call) keys.Decision {
-	now := v.clock()
-	code := k.Admit(secret, now, keys.Demand{
-		Kind: call.Kind, Any: call.Any, Audience: call.Audience, ClientIP: call.ClientIP,
+func (v *Verifier) admit(e *entry, secret *keys.KeySecret, q *check, c *cell) keys.Decision {
+	code := e.key.Admit(secret, q.now, keys.Demand{
+		Kind: q.call.Kind, Any: q.call.Any, Audience: q.call.Audience, ClientIP: q.call.ClientIP,
 	})
 	if code != keys.CodeValid {
-		return keys.Decision{Code: code, KeyID: k.ID}
+		return keys.Decision{Code: code, KeyID: e.key.ID}
 	}
-	identity, err := keys.NewIdentity(k)
-	if err != nil {
-		return keys.Decision{Code: keys.CodeUnavailable, KeyID: k.ID, RetryAfter: unavailableRetry, Cause: err}
+	if wait := c.bucket.take(e.key.RateLimit, max(q.call.Cost, 1), q.now.Sub(v.start)); wait > 0 {
+		return keys.Decision{Code: keys.CodeRateLimited, KeyID: e.key.ID, RetryAfter: wait, Limit: e.key.RateLimit}
 	}
-	if wait := v.limits.take(k, max(call.Cost, 1), now); wait > 0 {
-		return keys.Decision{Code: keys.CodeRateLimited, KeyID: k.ID, RetryAfter: wait, Limit: k.RateLimit}
+	return keys.Decision{Code: keys.CodeValid, KeyID: e.key.ID, Identity: e.identity}
+}
+
+func unavailable(id string, err error) keys.Decision {
+	return keys.Decision{Code: keys.CodeUnavailable, KeyID: id, RetryAfter: unavailableRetry, Cause: err}
+}
+
+func (v *Verifier) sinceStart() time.Duration { return v.clock().Sub(v.start) }
+
+// cell returns what is remembered of a key that exists, in the cache or new in it.
+func (v *Verifier) cell(id string) *cell {
+	if c, ok := v.cells.GetIfPresent(id); ok {
+		return c
 	}
-	return keys.Decision{Code: keys.CodeValid, KeyID: k.ID, Identity: identity}
+	c, _ := v.cells.SetIfAbsent(strings.Clone(id), &cell{}) // a clone, or the token would stay in memory with it
+	return c
+}
+
+func (v *Verifier) remember(id string, e *entry) {
+	if e != nil {
+		v.cell(id).entry.Store(e)
+	}
+}
+
+// forget drops what changed. What is being read is marked first, so that nothing
+// old can be put in place behind the dropping.
+func (v *Verifier) forget(c keys.Changes) {
+	if len(c.IDs) == 0 && !c.Lost {
+		return
+	}
+	v.fills.mark(c)
+	if c.Lost {
+		for _, one := range v.cells.All() {
+			one.entry.Store(nil)
+		}
+	}
+	for _, id := range c.IDs {
+		if one, ok := v.cells.GetIfPresent(id); ok {
+			one.entry.Store(nil)
+		}
+	}
+	v.forgotten.Add(1)
 }

@@ -1,0 +1,91 @@
+package verifier
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"sync/atomic"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// cell is what this process remembers of one key. It outlives the entry in it: when
+// the key changes the entry goes, and the rate that was used up stays used up.
+type cell struct {
+	entry  atomic.Pointer[entry] // nil: ask the store
+	bucket bucket
+}
+
+func (c *cell) remembered() *entry {
+	if c == nil {
+		return nil
+	}
+	return c.entry.Load()
+}
+
+// entry is a key as it was read, sealed and whole, with what was proved about it. It
+// is immutable but for proofs.
+type entry struct {
+	key      *keys.Key
+	identity *keys.Identity
+	proofs   atomic.Pointer[[]proof]
+}
+
+// proof notes that a token with this SHA-256 is one of the key's secrets. Comparing
+// it costs half of the HMAC that found it out. It is no weaker: nobody can make a
+// proof but by presenting the token itself, and it never leaves this process.
+type proof struct {
+	sum    [sha256.Size]byte
+	secret *keys.KeySecret
+}
+
+// sumOf hashes a token without letting it escape to the heap.
+func sumOf(token string) [sha256.Size]byte {
+	var text [keys.TokenLen]byte
+	copy(text[:], token)
+	return sha256.Sum256(text[:])
+}
+
+func newEntry(k *keys.Key) (*entry, error) {
+	identity, err := keys.NewIdentity(k)
+	if err != nil {
+		return nil, err
+	}
+	return &entry{key: k, identity: identity}, nil
+}
+
+// proved returns the secret that a token of this sum is known to be, or nil.
+func (e *entry) proved(sum *[sha256.Size]byte) *keys.KeySecret {
+	list := e.proofs.Load()
+	if list == nil {
+		return nil
+	}
+	for i := range *list {
+		p := &(*list)[i]
+		if subtle.ConstantTimeCompare(p.sum[:], sum[:]) == 1 {
+			return p.secret
+		}
+	}
+	return nil
+}
+
+// prove compares the token with the stored digests, and remembers what it finds. A
+// key has two secrets at the most, so the list stays short.
+func (e *entry) prove(peppers *keys.Peppers, token keys.Secret, sum *[sha256.Size]byte) *keys.KeySecret {
+	secret := peppers.Verify(e.key, token)
+	if secret == nil {
+		return nil
+	}
+	for {
+		old := e.proofs.Load()
+		list := []proof{{*sum, secret}}
+		if old != nil {
+			list = append(list, *old...)
+		}
+		if e.proofs.CompareAndSwap(old, &list) {
+			return secret
+		}
+		if known := e.proved(sum); known != nil {
+			return known
+		}
+	}
+}

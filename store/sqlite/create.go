@@ -35,7 +35,7 @@ func Create(path string, o *Options) error {
 	if err != nil {
 		return err
 	}
-	if err := makeEpoch(epochPath(path), time.Unix(0, 0)); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := makeEpoch(epochPath(path), true); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
 	temp, err := build(filepath.Dir(path), peppers)

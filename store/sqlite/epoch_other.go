@@ -4,23 +4,22 @@ package sqlite
 
 import (
 	"errors"
-	"os"
-	"time"
+	"io/fs"
 )
 
 // Without shared mappings there is no counter: every check asks the database.
 
-type mapping struct{ file fileID }
+const canShare = false
 
-type fileID struct{}
+type page struct{ file fileID }
 
-func identify(path string) (fileID, error) {
-	_, err := os.Stat(path)
-	return fileID{}, err
-}
+type fileID struct{ inode uint64 }
 
-func share(string, bool) (*mapping, error) { return nil, errors.ErrUnsupported }
+func identityOf(fs.FileInfo) (fileID, error) { return fileID{}, nil }
 
-func (m *mapping) load() uint64    { return 0 }
-func (m *mapping) add()            {}
-func (m *mapping) born() time.Time { return time.Time{} }
+func share(string, bool) (*page, error) { return nil, errors.ErrUnsupported }
+
+func (*page) load() (uint64, bool) { return 0, false }
+func (*page) add() bool            { return false }
+func (*page) settled() bool        { return false }
+func (*page) settle()              {}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -128,8 +129,17 @@ func (r *Reader) reopen(ctx context.Context) error {
 		}
 		r.handle = h
 	}
-	if err := r.epoch.open(r.writable); err != nil {
+	if _, err := r.epoch.open(r.writable); err != nil {
 		return fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
 	}
 	return nil
+}
+
+// identify returns the identity of the file that has the name now.
+func identify(path string) (fileID, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fileID{}, err
+	}
+	return identityOf(info)
 }

@@ -36,7 +36,7 @@ func Open(path string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Reader: r, writer: openDB(writerDSN(path), 1)}
+	s := &Store{Reader: r, writer: openDB(writerDSN(path), 1), written: r.file}
 	if err := s.ready(context.Background()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -69,7 +69,7 @@ func openReader(path string, o *Options, writable bool) (*Reader, error) {
 	if r.handle, err = r.start(context.Background()); err != nil {
 		return nil, err
 	}
-	if err := r.epoch.open(writable); err != nil {
+	if _, err := r.epoch.open(writable); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil

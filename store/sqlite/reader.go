@@ -41,6 +41,7 @@ func (r *Reader) Close() error {
 	if !r.gate.shut() {
 		return nil
 	}
+	r.epoch.close()
 	return r.db.Close()
 }
 

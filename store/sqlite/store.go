@@ -13,7 +13,8 @@ import (
 // changes queue for the one connection that writes.
 type Store struct {
 	*Reader
-	writer *sql.DB
+	writer  *sql.DB
+	written fileID // what writer has open; the Reader may go on to another file, writer does not
 }
 
 var _ keys.Store = (*Store)(nil)
@@ -24,6 +25,7 @@ func (s *Store) Close() error {
 	if !s.gate.shut() {
 		return nil
 	}
+	s.epoch.close()
 	return errors.Join(s.db.Close(), s.writer.Close())
 }
 
@@ -110,12 +112,16 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx)
 		return err
 	}
 	defer s.gate.leave()
-	if file, err := identify(s.path); err != nil || file != s.file {
-		return fmt.Errorf("%w: another file has taken the place of %s; start this program again", keys.ErrUnavailable, s.path)
+	if err := s.inPlace(); err != nil {
+		return err
 	}
 	ctx = context.WithoutCancel(ctx)
 	err := inTx(ctx, s.writer, func(tx *sql.Tx) error { return change(ctx, tx) })
 	if err != nil && !errors.Is(err, keys.ErrNoChange) {
+		return err
+	}
+	// What was committed to a file that has lost its place meanwhile is lost as well.
+	if err := s.inPlace(); err != nil {
 		return err
 	}
 	// Also when there was nothing to change: the process that made the change may
@@ -124,6 +130,14 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx)
 		return fmt.Errorf("tell other processes: %w: %w", keys.ErrUnavailable, bumped)
 	}
 	return err
+}
+
+// inPlace refuses to write to a database that others cannot find any more.
+func (s *Store) inPlace() error {
+	if file, err := identify(s.path); err != nil || file != s.written {
+		return fmt.Errorf("%w: another file has taken the place of %s; start this program again", keys.ErrUnavailable, s.path)
+	}
+	return nil
 }
 
 // inTx commits what do did, or rolls it back when do fails or panics.

@@ -67,8 +67,9 @@ type Feed interface {
 	// acknowledged, by any process, before the call. It costs about a nanosecond. A
 	// store that cannot tell so cheaply returns another number each time.
 	//
-	// Only inequality means something. The number says when to ask Changes, not what
-	// changed, and a retried change that had nothing to do may move it too.
+	// The numbers that one handle returns never fall, and one that was left behind
+	// never comes again. A number says when to ask Changes, not what changed, and a
+	// retried change that had nothing to do may move it too.
 	Epoch() uint64
 
 	// Changes returns the ids of keys changed after the position since, oldest

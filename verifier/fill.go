@@ -94,13 +94,17 @@ func (v *Verifier) read(ctx context.Context, id string) (*entry, error) {
 func (v *Verifier) fetch(ctx context.Context, id string, epoch uint64) (*entry, error) {
 	one, began := v.fills.join(id, epoch)
 	if !began {
-		<-one.done
-		return one.entry, one.err
+		select {
+		case <-one.done:
+			return one.entry, one.err
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: waiting for the store: %w", keys.ErrUnavailable, context.Cause(ctx))
+		}
 	}
 	one.err = errUnread // for those who wait, should reading panic
 	defer v.fills.land(id, one, func(e *entry) { v.remember(id, e) })
-	one.entry, one.err = v.read(ctx, id)
+	one.entry, one.err = v.read(context.WithoutCancel(ctx), id) // who hangs up must not fail those who wait
 	return one.entry, one.err
 }
 
-var errUnread = fmt.Errorf("%w: reading a key broke off", keys.ErrUnavailable)
+var errUnread = fmt.Errorf("%w: reading broke off", keys.ErrUnavailable)

@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,14 +22,16 @@ const pollEvery = 250 * time.Millisecond
 // moves the epoch later is not covered by it. A check that found the epoch at n may
 // wait for a look under way only if that look noted at least n; otherwise the change
 // that moved the epoch to n may have been committed after the look's reading, and
-// the check waits for the next look.
+// the check waits for the next look. Nor is a look of use that began a lease ago:
+// while it hung, the epoch itself may have been replaced.
+//
+// The model in model_test.go shows what each of these rules is for.
 type watch struct {
 	feed   keys.Feed
-	forget func(keys.Changes) // drops what changed, before anybody is told
+	clock  func() time.Duration // monotonic
+	forget func(keys.Changes)   // drops what changed, before anybody is told
 
-	seen   atomic.Uint64 // the epoch that the last good look noted
-	looked atomic.Int64  // when it began, nanoseconds on the monotonic clock
-	began  atomic.Bool   // whether there was one at all
+	last atomic.Pointer[look] // that came through
 
 	mu      sync.Mutex
 	current *look
@@ -36,60 +39,89 @@ type watch struct {
 }
 
 type look struct {
+	began time.Duration
 	noted uint64
 	done  chan struct{}
 	err   error
 }
 
-// fresh returns when everything that was acknowledged before the call is forgotten, and
-// the epoch that it found: what is read from now on is at least that new. clock is
-// read for a look's beginning.
-func (w *watch) fresh(at time.Duration, clock func() time.Duration) (epoch uint64, err error) {
-	epoch = w.feed.Epoch()
-	age := at - time.Duration(w.looked.Load())
-	unmoved := w.began.Load() && epoch == w.seen.Load()
-	if unmoved && age < pollEvery {
-		return epoch, nil
-	}
-	err = w.look(epoch, clock)
-	if unmoved && age < keys.Lease {
-		return epoch, nil // if the store cannot be read: nothing was announced, and the lease holds
-	}
-	return epoch, err
+// covers reports whether the look is of use to a check that began at the moment at
+// and found the epoch.
+func (l *look) covers(epoch uint64, at time.Duration) bool {
+	return l.noted >= epoch && at-l.began < keys.Lease
 }
 
-// look waits for a look that noted at least epoch, or makes one.
-func (w *watch) look(epoch uint64, clock func() time.Duration) error {
+// fresh returns when everything that was acknowledged before the moment at is
+// forgotten, and the epoch that it found: what is read from now on is at least that
+// new.
+func (w *watch) fresh(ctx context.Context, at time.Duration) (epoch uint64, err error) {
+	epoch = w.feed.Epoch()
+	last := w.last.Load()
+	if last == nil || last.noted < epoch {
+		return epoch, w.look(ctx, epoch, at)
+	}
+	switch age := at - last.began; {
+	case age < pollEvery:
+		return epoch, nil
+	case age < keys.Lease: // nothing was announced: whatever comes of it, the lease holds
+		w.glance()
+		return epoch, nil
+	}
+	return epoch, w.look(ctx, epoch, at)
+}
+
+// glance looks unless somebody else does.
+func (w *watch) glance() {
+	if l, mine := w.join(); mine {
+		w.take(l)
+	}
+}
+
+// look waits for a look that covers epoch and at, or makes one.
+func (w *watch) look(ctx context.Context, epoch uint64, at time.Duration) error {
 	for {
-		w.mu.Lock()
-		l := w.current
-		if l == nil {
-			l = &look{done: make(chan struct{})}
-			w.current = l
-			w.mu.Unlock()
-			w.take(l, clock)
-			return l.err // it began after the call, so it noted what the call did or more
+		l, mine := w.join()
+		if mine {
+			w.take(l)
+			return l.err // it began after the call, so it covers it
 		}
-		w.mu.Unlock()
-		<-l.done
-		if l.noted >= epoch {
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: waiting for the store: %w", keys.ErrUnavailable, context.Cause(ctx))
+		}
+		if l.covers(epoch, at) {
 			return l.err
 		}
 	}
 }
 
+// join returns the look under way, or a new one that the caller must take.
+func (w *watch) join() (l *look, mine bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.current != nil {
+		return w.current, false
+	}
+	w.current = &look{done: make(chan struct{}), err: errUnread}
+	return w.current, true
+}
+
 // take is one look. It owns next while it is current.
-func (w *watch) take(l *look, clock func() time.Duration) {
-	began := clock()
+func (w *watch) take(l *look) {
+	defer w.end(l)
+	l.began = w.clock()
 	l.noted = w.feed.Epoch()
 	changes, err := w.feed.Changes(context.Background(), w.next)
-	if l.err = err; err == nil {
-		w.forget(changes)
-		w.next = changes.Next
-		w.looked.Store(int64(began))
-		w.seen.Store(l.noted)
-		w.began.Store(true)
+	if l.err = err; err != nil {
+		return
 	}
+	w.forget(changes)
+	w.next = changes.Next
+	w.last.Store(l)
+}
+
+func (w *watch) end(l *look) {
 	w.mu.Lock()
 	w.current = nil
 	w.mu.Unlock()

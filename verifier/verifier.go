@@ -84,7 +84,7 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 		size = o.Keys
 	}
 	v.start = v.clock()
-	v.watch.feed, v.watch.forget = reader, v.forget
+	v.watch.feed, v.watch.clock, v.watch.forget = reader, v.sinceStart, v.forget
 	var err error
 	if v.cells, err = otter.New(&otter.Options[string, *cell]{MaximumSize: size}); err != nil {
 		return nil, fmt.Errorf("verifier: %w", err)
@@ -121,7 +121,7 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) ke
 		}
 	}
 	now := v.clock()
-	epoch, err := v.watch.fresh(now.Sub(v.start), v.sinceStart)
+	epoch, err := v.watch.fresh(ctx, now.Sub(v.start))
 	if err != nil {
 		return unavailable(id, err)
 	}

@@ -22,7 +22,6 @@ type fills struct {
 }
 
 type fill struct {
-	epoch   uint64 // noted before the row is read
 	changed bool   // guarded by fills.mu; the result must not be remembered
 	done    chan struct{}
 	entry   *entry // nil for an unknown id
@@ -45,15 +44,17 @@ func (f *fills) mark(c keys.Changes) {
 	}
 }
 
-// join returns a fill under way that is good enough for a check that found the epoch
-// at epoch, or begins one. The caller that began it must fly it.
-func (f *fills) join(id string, epoch uint64) (one *fill, began bool) {
+// join returns a fill under way, or begins one, which the caller must fly. A fill that
+// is not marked is good enough for whoever has just made sure that all he should know
+// of is forgotten: had its row been read before a change, the look that found the
+// change would have marked it.
+func (f *fills) join(id string) (one *fill, began bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if one := f.flying[id]; one != nil && one.epoch >= epoch && !one.changed {
+	if one := f.flying[id]; one != nil && !one.changed {
 		return one, false
 	}
-	one = &fill{epoch: epoch, done: make(chan struct{})}
+	one = &fill{done: make(chan struct{})}
 	if f.flying == nil {
 		f.flying = map[string]*fill{}
 	}
@@ -90,9 +91,10 @@ func (v *Verifier) read(ctx context.Context, id string) (*entry, error) {
 	return newEntry(k)
 }
 
-// fetch returns the key's entry as it stands now or later, nil for an unknown id.
-func (v *Verifier) fetch(ctx context.Context, id string, epoch uint64) (*entry, error) {
-	one, began := v.fills.join(id, epoch)
+// fetch returns the key's entry as it stands now or later, nil for an unknown id. It
+// comes after watch.fresh.
+func (v *Verifier) fetch(ctx context.Context, id string) (*entry, error) {
+	one, began := v.fills.join(id)
 	if !began {
 		select {
 		case <-one.done:

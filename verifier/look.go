@@ -25,7 +25,8 @@ const pollEvery = 250 * time.Millisecond
 // the check waits for the next look. Nor is a look of use that began a lease ago:
 // while it hung, the epoch itself may have been replaced.
 //
-// The model in model_test.go shows what each of these rules is for.
+// Package internal/model tries every order of events, and shows what each of these
+// rules is for.
 type watch struct {
 	feed   keys.Feed
 	clock  func() time.Duration // monotonic
@@ -52,22 +53,21 @@ func (l *look) covers(epoch uint64, at time.Duration) bool {
 }
 
 // fresh returns when everything that was acknowledged before the moment at is
-// forgotten, and the epoch that it found: what is read from now on is at least that
-// new.
-func (w *watch) fresh(ctx context.Context, at time.Duration) (epoch uint64, err error) {
-	epoch = w.feed.Epoch()
+// forgotten. Whoever fails to make sure of that gets the reason.
+func (w *watch) fresh(ctx context.Context, at time.Duration) error {
+	epoch := w.feed.Epoch()
 	last := w.last.Load()
 	if last == nil || last.noted < epoch {
-		return epoch, w.look(ctx, epoch, at)
+		return w.look(ctx, epoch, at)
 	}
 	switch age := at - last.began; {
 	case age < pollEvery:
-		return epoch, nil
+		return nil
 	case age < keys.Lease: // nothing was announced: whatever comes of it, the lease holds
 		w.glance()
-		return epoch, nil
+		return nil
 	}
-	return epoch, w.look(ctx, epoch, at)
+	return w.look(ctx, epoch, at)
 }
 
 // glance looks unless somebody else does.

@@ -11,8 +11,11 @@
 // store. A store that cannot be read, and a row whose seal is broken, end in
 // unavailable and never in a pass.
 //
-// Every check reads the store, so a revocation counts from the moment it is
-// committed, whichever process made it.
+// A key is read once and remembered. Nothing remembered is used before the store's
+// epoch has been compared, so when a revoke has returned, in whichever process on the
+// machine, no check that starts later passes; package internal/model shows why. When
+// the store cannot be read, what is remembered is good for [keys.Lease] since the
+// last good look at it began, provided that nobody announced a change.
 //
 // The package refuses to cache what it could not prove fresh, to log (it returns
 // what a log needs) and to know about HTTP or any particular store.
@@ -121,14 +124,13 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) ke
 		}
 	}
 	now := v.clock()
-	epoch, err := v.watch.fresh(ctx, now.Sub(v.start))
-	if err != nil {
+	if err := v.watch.fresh(ctx, now.Sub(v.start)); err != nil {
 		return unavailable(id, err)
 	}
 	if forgotten != v.forgotten.Load() {
 		c, _ = v.cells.GetIfPresent(id) // c may have been evicted before it could be told to forget
 	}
-	return v.check(ctx, &check{token: token, id: id, call: call, now: now, epoch: epoch}, c)
+	return v.check(ctx, &check{token: token, id: id, call: call, now: now}, c)
 }
 
 // check is one call of Authenticate on its way.
@@ -137,7 +139,6 @@ type check struct {
 	id    string
 	call  Call
 	now   time.Time
-	epoch uint64
 }
 
 // check decides by what is remembered in c, which is known to be good, or by what
@@ -165,7 +166,7 @@ func (v *Verifier) checkUnproved(ctx context.Context, q *check, c *cell, sum *[s
 		if v.unknown.has(mark, generation) {
 			return denied
 		}
-		if e, err = v.fetch(ctx, q.id, q.epoch); err != nil {
+		if e, err = v.fetch(ctx, q.id); err != nil {
 			return unavailable(q.id, err)
 		}
 		if e == nil {

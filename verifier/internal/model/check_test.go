@@ -19,7 +19,6 @@ type check struct {
 
 type look struct {
 	told
-	seq     int8 // how far it read
 	touches bool // what it read holds a change of the key
 	failed  bool
 	over    bool

@@ -1,7 +1,5 @@
 package model
 
-import "fmt"
-
 // explore tries every order of events. It returns how many states there are, and the
 // events that lead to a broken promise, or nil.
 func explore(r rules, s scenario) (states int, trail []string) {
@@ -17,7 +15,7 @@ func explore(r rules, s scenario) (states int, trail []string) {
 		}
 		for _, e := range s.events(w, r) {
 			if visit(e.then) {
-				trail = append(trail, e.what)
+				trail = append(trail, e.who+" "+e.what)
 				return true
 			}
 		}
@@ -72,9 +70,11 @@ func (w *world) tidy() {
 	}
 }
 
+var checkNames = [maxChecks]string{"check 1", "check 2", "check 3"}
+
 type event struct {
-	what string
-	then world
+	who, what string
+	then      world
 }
 
 // events returns all that can happen next.
@@ -84,25 +84,16 @@ func (s scenario) events(w world, r rules) []event {
 		then := w
 		if what, ok := do(&then); ok {
 			then.tidy()
-			out = append(out, event{who + " " + what, then})
+			out = append(out, event{who, what, then})
 		}
 	}
 	for i := range int8(s.checks) { //nolint:gosec // at most maxChecks
 		if i > 0 && w.checks[i-1].stage == start {
 			break // they are all alike until they start
 		}
-		try(fmt.Sprintf("check %d", i+1), func(w *world) (string, bool) { return w.move(i, r) })
+		try(checkNames[i], func(w *world) (string, bool) { return w.move(i, r) })
 	}
-	try("the revoker", func(w *world) (string, bool) {
-		what, ok := w.revoker.move(w, r, func(n int8) { w.revoked = n })
-		w.returned = int(w.revoker.step) == len(program(r))
-		return what, ok
-	})
-	if s.remote {
-		try("another process", func(w *world) (string, bool) {
-			return w.other.move(w, r, func(n int8) { w.changed = n })
-		})
-	}
+	try("the revoker", func(w *world) (string, bool) { return w.revoker.move(w, r) })
 	accidents(s, r, try)
 	return out
 }

@@ -59,8 +59,7 @@ func (w *world) readFeed(l *look) {
 		w.mapped = w.path
 		w.turn++
 	}
-	l.seq = w.seq
-	l.touches = w.revoked > w.next
+	l.touches = w.revoked && !w.known
 }
 
 func (w *world) waitLook(c *check, r rules) (what string, ok bool) {
@@ -115,10 +114,10 @@ func (w *world) forget(c *check, r rules) (what string, ok bool) {
 		}
 	case countForgetting:
 		what = "counts the forgetting"
-		if l.seq > w.next {
+		if l.touches {
 			w.forgotten++
+			w.known = true
 		}
-		w.next = l.seq
 		c.stage = last
 		if !r.forgetFirst {
 			c.stage = findCellAgain

@@ -1,8 +1,8 @@
 // Package model is the protocol between those who change keys and those who check
-// them, small enough to be explored whole: one key that is revoked, another that is
-// changed, a few checks at once in one process, a clock of a few ticks. Every order
-// in which their steps can happen is tried. It is a test, and it is the explanation
-// of package verifier's rules: read [rules] first.
+// them, small enough to be explored whole: one key that is revoked, a few
+// checks of it at once in one process, a clock of a few ticks. Every order in which
+// their steps can happen is tried. It is a test, and it is the explanation of package
+// verifier's rules: read [rules] first.
 //
 // The one property is the promise: no check that starts after a revoke returned is
 // accepted. [TestEveryOrderKeepsThePromise] shows that it holds;

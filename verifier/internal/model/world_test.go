@@ -13,7 +13,6 @@ const none = -1
 type scenario struct {
 	name    string
 	checks  int  // at most maxChecks
-	remote  bool // another key is changed too, by another process
 	crash   bool // the revoker may die once, and then somebody revokes again
 	remove  bool // the epoch file may be removed once
 	outage  bool // the store may become unreadable for the server, for ever
@@ -29,25 +28,24 @@ const maxChecks = 3
 type world struct {
 	now int8
 
-	// The database. Changes are numbered; zero is not yet.
-	revoked, changed, seq int8
-	unreadable            bool
+	revoked    bool // the row says so, and the feed holds a change
+	unreadable bool
 
 	// Epoch files: which one has the name, and what stands in them.
 	path  int8
 	files [2]file
 
-	revoker, other writer
-	crashed        bool
-	removed        bool
-	returned       bool // the revoke did
+	revoker  writer
+	crashed  bool
+	removed  bool
+	returned bool // the revoke did
 
 	// The server's process.
 	mapped    int8 // which epoch file
 	turn      int8
 	last      told
 	current   int8 // the check that is looking
-	next      int8 // changes up to here are known
+	known     bool // the feed's change was read
 	forgotten int8
 	cached    int8 // the cell in the cache
 	cells     [2]entry
@@ -84,16 +82,33 @@ var hot = func() world {
 }()
 
 var scenarios = []scenario{
+	{name: "new epoch file, long ago", checks: 2, started: replaced()},
 	{name: "three checks", checks: 3, evict: true, started: cold()},
 	{name: "crash and retry", checks: 2, crash: true, evict: true, ticks: 1, started: hot},
-	{name: "new epoch file", checks: 2, remote: true, remove: true, ticks: 2, started: hot},
-	{name: "unreadable store", checks: 2, crash: true, remove: true, outage: true, ticks: 2, started: hot},
+	{name: "new epoch file", checks: 2, remove: true, ticks: 2, started: idle()},
+	{name: "unreadable store", checks: 2, remove: true, outage: true, ticks: 2, started: hot},
 }
 
 // cold is a server that has looked but knows no key yet.
 func cold() world {
 	w := hot
 	w.cells[0] = unknown
+	return w
+}
+
+// idle is a server whose next check looks.
+func idle() world {
+	w := hot
+	w.last.began = -poll
+	return w
+}
+
+// replaced is a server that nobody has asked since another process made a new epoch
+// file, waited, and went. One more change, and the new count is what the old one was.
+func replaced() world {
+	w := hot
+	w.now, w.path = lease, 1
+	w.files[1] = file{count: 1, settled: true}
 	return w
 }
 
@@ -108,7 +123,7 @@ func (w *world) epoch(r rules) int8 {
 
 // row is what reading the key returns.
 func (w *world) row() entry {
-	if w.revoked != 0 {
+	if w.revoked {
 		return revoked
 	}
 	return good

@@ -1,6 +1,6 @@
 package model
 
-// writer is one process that changes one key: commit, move the epoch, wait until it
+// writer is the process that revokes the key: commit, move the epoch, wait until it
 // has settled, return.
 type writer struct {
 	step   int8
@@ -27,8 +27,8 @@ func program(r rules) []act {
 }
 
 // move does the writer's next thing, and reports whether there is one that it can do
-// now. change takes the number of the change.
-func (p *writer) move(w *world, r rules, change func(n int8)) (what string, ok bool) {
+// now.
+func (p *writer) move(w *world, r rules) (what string, ok bool) {
 	list := program(r)
 	if int(p.step) == len(list) {
 		return "", false
@@ -43,8 +43,7 @@ func (p *writer) move(w *world, r rules, change func(n int8)) (what string, ok b
 			}
 			break
 		}
-		w.seq++
-		change(w.seq)
+		w.revoked = true
 	case mapEpoch:
 		what = "has the epoch file open"
 		if w.path == none {
@@ -60,16 +59,18 @@ func (p *writer) move(w *world, r rules, change func(n int8)) (what string, ok b
 		if r.settle && !f.settled && w.now-p.since < lease {
 			return "", false
 		}
-		what = "has no need to wait"
+		what = "need not wait any more"
 		f.settled = true
+		p.mapped, p.since = 0, 0
 	case acknowledge:
 		what = "returns"
+		w.returned = true
 	}
 	p.step++
 	return what, true
 }
 
-// dead reports whether the writer may die here to some effect: it committed, and has
+// mayDie reports whether the writer may die here to some effect: it committed, and has
 // told nobody.
 func (p *writer) mayDie(r rules) bool {
 	return r.commitFirst && !p.retry && (p.step == 1 || p.step == 2)

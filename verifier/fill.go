@@ -22,7 +22,7 @@ type fills struct {
 }
 
 type fill struct {
-	changed bool   // guarded by fills.mu; the result must not be remembered
+	changed bool // guarded by fills.mu; the result must not be remembered
 	done    chan struct{}
 	entry   *entry // nil for an unknown id
 	err     error

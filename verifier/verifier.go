@@ -70,10 +70,12 @@ type Verifier struct {
 	cells     *otter.Cache[string, *cell]
 	forgotten atomic.Uint64 // counts times of forgetting
 	unknown   unknown
+
+	subscribers subscribers
 }
 
 // New returns a Verifier over reader, which the caller still owns and closes after
-// the last check.
+// the last check. A Verifier without subscribers needs no closing.
 func New(reader keys.Reader, o *Options) (*Verifier, error) {
 	if reader == nil || isNilPointer(reader) {
 		return nil, errors.New("verifier: no store; was the error of opening it dropped?")
@@ -235,4 +237,5 @@ func (v *Verifier) forget(c keys.Changes) {
 		}
 	}
 	v.forgotten.Add(1)
+	v.subscribers.tell(c)
 }

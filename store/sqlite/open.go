@@ -75,8 +75,9 @@ func openReader(path string, o *Options, writable bool) (*Reader, error) {
 	return r, nil
 }
 
-// place makes path absolute: the directory of the process may change, the key
-// store does not.
+// place makes path absolute, because the directory of the process may change and the
+// key store does not; and resolves links, because all who share the database must
+// find one epoch beside it, by whatever name they call it.
 func place(path string) (string, error) {
 	if err := checkDriver(); err != nil {
 		return "", err
@@ -87,6 +88,12 @@ func place(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", fmt.Errorf("find %s: %w", path, err)
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real, nil
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
+		return filepath.Join(dir, filepath.Base(abs)), nil
 	}
 	return abs, nil
 }

@@ -57,7 +57,7 @@ func (l *look) covers(epoch uint64, at time.Duration) bool {
 func (w *watch) fresh(ctx context.Context, at time.Duration) error {
 	epoch := w.feed.Epoch()
 	last := w.last.Load()
-	if last == nil || last.noted < epoch {
+	if last == nil || last.noted != epoch {
 		return w.look(ctx, epoch, at)
 	}
 	switch age := at - last.began; {

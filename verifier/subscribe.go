@@ -44,11 +44,24 @@ type subscriber struct {
 func (v *Verifier) OnChange(keyID string, f func()) (cancel func()) {
 	s := &subscriber{call: f}
 	keyID = strings.Clone(keyID) // or the token would stay in memory with it
-	l := &v.subscribers
+	v.subscribers.add(keyID, s, v.follow)
+	v.followFrom()
+	return func() { v.subscribers.cancel(keyID, s) }
+}
+
+// followFrom makes sure that there is a position to follow from: what comes before
+// the first look of all is no change to it.
+func (v *Verifier) followFrom() {
+	if v.watch.last.Load() == nil && v.watch.fresh(context.Background(), v.sinceStart()) != nil {
+		v.subscribers.tell(keys.Changes{Lost: true})
+	}
+}
+
+func (l *subscribers) add(keyID string, s *subscriber, follow func(wake <-chan struct{})) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return func() {}
+		return
 	}
 	if l.byID == nil {
 		l.byID = map[string]map[*subscriber]struct{}{}
@@ -60,9 +73,8 @@ func (v *Verifier) OnChange(keyID string, f func()) (cancel func()) {
 	if l.wake == nil {
 		wake := make(chan struct{}, 1)
 		l.wake = wake
-		l.running.Go(func() { v.follow(wake) })
+		l.running.Go(func() { follow(wake) })
 	}
-	return func() { l.cancel(keyID, s) }
 }
 
 func (l *subscribers) cancel(keyID string, s *subscriber) {
@@ -104,11 +116,11 @@ func (l *subscribers) tell(c keys.Changes) {
 	defer l.mu.Unlock()
 	if c.Lost {
 		for _, list := range l.byID {
-			l.add(list)
+			l.note(list)
 		}
 	}
 	for _, id := range c.IDs {
-		l.add(l.byID[id])
+		l.note(l.byID[id])
 	}
 	if len(l.told) == 0 || l.wake == nil {
 		return
@@ -119,7 +131,7 @@ func (l *subscribers) tell(c keys.Changes) {
 	}
 }
 
-func (l *subscribers) add(list map[*subscriber]struct{}) {
+func (l *subscribers) note(list map[*subscriber]struct{}) {
 	for s := range list {
 		l.told = append(l.told, s)
 	}

@@ -115,7 +115,7 @@ func (e *epoch) current() bool {
 		return false
 	}
 	file, err := identityOf(info)
-	return err == nil && file == p.file
+	return err == nil && file == p.file && p.marked()
 }
 
 // bump tells every process that something was committed. It returns when they all

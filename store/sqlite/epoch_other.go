@@ -20,6 +20,7 @@ func identityOf(fs.FileInfo) (fileID, error) { return fileID{}, nil }
 func share(string, bool) (*page, error) { return nil, errors.ErrUnsupported }
 
 func (*page) load() (uint64, bool) { return 0, false }
+func (*page) marked() bool         { return true }
 func (*page) add() bool            { return false }
 func (*page) settled() bool        { return false }
 func (*page) settle()              {}

@@ -93,9 +93,18 @@ func (p *page) disown() {
 	})
 }
 
+// load is touch without the call of a function, because every check comes by here.
 func (p *page) load() (n uint64, ok bool) {
-	ok = p.touch(func() { n = p.word(wordCounter).Load() })
-	return n, ok
+	was := debug.SetPanicOnFault(true)
+	defer func() {
+		if !ok {
+			_ = recover() //nolint:errcheck // the fault
+		}
+		debug.SetPanicOnFault(was)
+	}()
+	n = p.word(wordCounter).Load()
+	runtime.KeepAlive(p)
+	return n, true
 }
 
 func (p *page) add() bool { return p.touch(func() { p.word(wordCounter).Add(1) }) }

@@ -112,3 +112,66 @@ func commitIsSeenAtOnce(t *testing.T, f *fixture) {
 		}
 	}
 }
+
+// The epoch of each handle is another one as soon as a change has been acknowledged
+// to whichever handle, and then the change is there to be read. That holds for a
+// change that had nothing to do as well: it may be a second attempt, after a first
+// one that was committed and never told.
+func epochMoves(t *testing.T, f *fixture) {
+	handles := []keys.Store{f.store, f.another(), f.another()}
+	var k *keys.Key
+	for i, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"create", func() error {
+			k = f.newKey("ci", nil)
+			return f.store.Create(t.Context(), k, f.event(k.ID))
+		}},
+		{"update", func() error {
+			_, err := f.update(handles[1], k.ID, func(k *keys.Key) { k.Owner = "x" })
+			return err
+		}},
+		{"revoke", func() error {
+			_, err := f.manager(handles[2]).Revoke(t.Context(), k.ID, "leaked")
+			return err
+		}},
+		{"revoke again", func() error {
+			_, err := f.manager(handles[1]).Revoke(t.Context(), k.ID, "leaked")
+			return err
+		}},
+	} {
+		var before []uint64
+		var since []keys.Position
+		for _, h := range handles {
+			before = append(before, h.Epoch())
+			since = append(since, f.changes(h, keys.Position{}).Next)
+		}
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		for j, h := range handles {
+			if h.Epoch() == before[j] {
+				t.Errorf("%s: the epoch of handle %d did not move", step.name, j)
+			}
+			if c := f.changes(h, since[j]); i < 3 && !slices.Equal(c.IDs, []string{k.ID}) {
+				t.Errorf("%s: the feed of handle %d: got %+v, want %s", step.name, j, c, k.ID)
+			}
+		}
+	}
+}
+
+// Whoever sees a number can rely on all that he was told of smaller ones.
+func epochNeverFalls(t *testing.T, f *fixture) {
+	other := f.another()
+	var last uint64
+	for i := range 20 {
+		f.create("key "+strconv.Itoa(i), nil)
+		f.changes(other, keys.Position{})
+		now := other.Epoch()
+		if now <= last {
+			t.Fatalf("Epoch after %d changes: got %d, want more than %d", i+1, now, last)
+		}
+		last = now
+	}
+}

@@ -80,6 +80,8 @@ var promises = []struct {
 	{"the feed is silent when nothing changed", feedIsSilent},
 	{"a position that never was is lost", futurePositionIsLost},
 	{"a commit is seen by every handle at once", commitIsSeenAtOnce},
+	{"the epoch moves with every acknowledged change", epochMoves},
+	{"the epoch never falls", epochNeverFalls},
 
 	{"everything survives a restart", everythingSurvivesRestart},
 	{"a closed store is unavailable", closedIsUnavailable},

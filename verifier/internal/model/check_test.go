@@ -104,7 +104,7 @@ func (w *world) move(i int8, r rules) (what string, ok bool) {
 func (c *check) judge(w *world, r rules) {
 	age := c.began - w.last.began
 	switch {
-	case w.last.noted < c.epoch:
+	case w.last.noted != c.epoch:
 		c.stage = joinLook
 	case age < poll:
 		c.stage = findCellAgain

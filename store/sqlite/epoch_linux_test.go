@@ -1,0 +1,37 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+)
+
+// A program that opens and closes the store all the time keeps no file mapped.
+func TestCloseUnmapsTheEpoch(t *testing.T) {
+	path := create(t)
+	for range 1000 {
+		r, err := sqlite.OpenVerifier(path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const patience = 100 // of rounds; a mapping goes after the collection that found nobody using it
+	left := 0
+	for range patience {
+		runtime.GC()
+		maps, err := os.ReadFile("/proc/self/maps")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left = bytes.Count(maps, []byte(path+"-epoch")); left == 0 {
+			return
+		}
+	}
+	t.Errorf("%d mappings are left of 1000 that were closed", left)
+}

@@ -1,0 +1,313 @@
+package sqlite_test
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+)
+
+func openVerifier(t testing.TB, path string) *sqlite.Reader {
+	t.Helper()
+	r, err := sqlite.OpenVerifier(path, nil)
+	if err != nil {
+		t.Fatalf("OpenVerifier: %v", err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+func mustRevoke(t testing.TB, s keys.Store, id string) {
+	t.Helper()
+	if _, err := manager(t, s).Revoke(t.Context(), id, "test"); err != nil {
+		t.Fatalf("Revoke: %v", err)
+	}
+}
+
+func mustRename(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Another process changes keys. As soon as it says so this process's epoch has moved,
+// and it has not moved for any change that cannot be read yet.
+func TestEpochOfAnotherProcess(t *testing.T) {
+	path := create(t)
+	r := openVerifier(t, path)
+	first := r.Epoch()
+	cmd := child(t, "write", path)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for scan := bufio.NewScanner(out); scan.Scan(); lines++ {
+		moved := int(r.Epoch() - first) //nolint:gosec // a small number
+		if moved < lines+1 {
+			t.Errorf("%s: the epoch moved by %d, want %d at least", scan.Text(), moved, lines+1)
+		}
+		events, err := r.Events(t.Context(), 0, 1000)
+		if err != nil || len(events) < moved {
+			t.Errorf("%s: the epoch moved by %d, and %d changes can be read, %v", scan.Text(), moved, len(events), err)
+		}
+	}
+	if err := cmd.Wait(); err != nil || lines != 2*childRounds {
+		t.Fatalf("the other process: %d lines, %v", lines, err)
+	}
+}
+
+// What was refused and changed nothing leaves the epoch alone, so that a client who
+// sends nonsense to an administrator's program does not make every server look. A
+// store may do otherwise.
+func TestEpochStandsStill(t *testing.T) {
+	s := open(t, create(t))
+	issue(t, s, keys.IssueRequest{Name: "ci"})
+	before := s.Epoch()
+	if _, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "ci"}); err == nil {
+		t.Error("Issue: a taken name was not refused")
+	}
+	if _, err := manager(t, s).Revoke(t.Context(), "unknown00000", ""); err == nil {
+		t.Error("Revoke of an unknown id was not refused")
+	}
+	if now := s.Epoch(); now != before {
+		t.Errorf("Epoch: got %d, want %d as before", now, before)
+	}
+}
+
+// Without the file every check is told to look, and all else works: a server goes on,
+// if slower, when somebody tidied up too much.
+func TestEpochFileMissing(t *testing.T) {
+	path := create(t)
+	remove(t, path+"-epoch")
+	r := openVerifier(t, path)
+	mustChanges(t, r, keys.Position{})
+	if a, b := r.Epoch(), r.Epoch(); a >= b {
+		t.Errorf("Epoch: got %d and then %d, want more each time", a, b)
+	}
+	if _, err := os.Stat(path + "-epoch"); err == nil {
+		t.Error("a program that only reads made the file")
+	}
+}
+
+// The file is deleted under a server that maps it. Whoever changes a key next makes
+// it anew, and does not return before the server must have looked. The server
+// notices with its next look, and from then on shares the new file.
+func TestEpochFileRemoved(t *testing.T) {
+	path := create(t)
+	s, r := open(t, path), openVerifier(t, path)
+	key := issue(t, s, keys.IssueRequest{Name: "ci"}).Key
+	second := issue(t, s, keys.IssueRequest{Name: "two"}).Key
+	seq, before := mustChanges(t, r, keys.Position{}).Next, r.Epoch()
+
+	remove(t, path+"-epoch")
+	start := time.Now()
+	mustRevoke(t, s, key.ID)
+	if took := time.Since(start); took < keys.Lease {
+		t.Errorf("Revoke with a new epoch file: returned after %v, want %v at least", took, keys.Lease)
+	}
+	c := mustChanges(t, r, seq)
+	if !c.Lost {
+		t.Errorf("Changes after the file was replaced: got %+v, want Lost", c)
+	}
+	if now := r.Epoch(); now <= before {
+		t.Errorf("Epoch: got %d, want more than %d, though another file is mapped", now, before)
+	}
+	start, before = time.Now(), r.Epoch()
+	mustRevoke(t, s, second.ID)
+	if took := time.Since(start); took >= keys.Lease {
+		t.Errorf("Revoke after the new file had settled: took %v", took)
+	}
+	if r.Epoch() == before {
+		t.Error("the server does not share the new file")
+	}
+}
+
+// A copy of the file, put in its place by a restore, was settled once. Under the
+// servers that map the original it is as good as new.
+func TestEpochFileCopied(t *testing.T) {
+	path := create(t)
+	key := issue(t, open(t, path), keys.IssueRequest{Name: "ci"}).Key
+	text, err := os.ReadFile(path + "-epoch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path+"-copy", string(text))
+	mustRename(t, path+"-copy", path+"-epoch")
+	start := time.Now()
+	mustRevoke(t, open(t, path), key.ID)
+	if took := time.Since(start); took < keys.Lease {
+		t.Errorf("Revoke beside a copied epoch file: returned after %v, want %v at least", took, keys.Lease)
+	}
+}
+
+// Several writers find the file gone at the same time. They agree on one new file.
+func TestEpochFileRemovedUnderWriters(t *testing.T) {
+	path := create(t)
+	r := openVerifier(t, path)
+	stores := []*sqlite.Store{open(t, path), open(t, path), open(t, path)}
+	remove(t, path+"-epoch")
+	var wg sync.WaitGroup
+	for i, s := range stores {
+		wg.Go(func() {
+			if _, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: strconv.Itoa(i)}); err != nil {
+				t.Errorf("Issue: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	mustChanges(t, r, keys.Position{})
+	for i, s := range stores {
+		before := r.Epoch()
+		issue(t, s, keys.IssueRequest{Name: "again " + strconv.Itoa(i)})
+		if r.Epoch() == before {
+			t.Errorf("writer %d moves another file", i)
+		}
+	}
+}
+
+// What is not an epoch file is named, with what to do, and is not touched.
+func TestEpochFileForeign(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, path string){
+		"cut short":      func(t *testing.T, path string) { truncate(t, path, 100) },
+		"another kind":   func(t *testing.T, path string) { write(t, path, strings.Repeat("x", 4096)) },
+		"a directory":    func(t *testing.T, path string) { remove(t, path); mkdir(t, path) },
+		"a named pipe":   func(t *testing.T, path string) { remove(t, path); mkfifo(t, path) },
+		"a regular file": func(t *testing.T, path string) { write(t, path, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := create(t)
+			r := openVerifier(t, path)
+			epoch := path + "-epoch"
+			spoil(t, epoch)
+			_, err1 := sqlite.Open(path, nil)
+			_, err2 := sqlite.OpenVerifier(path, nil)
+			for _, err := range []error{err1, err2} {
+				if err == nil || !strings.Contains(err.Error(), epoch) || !strings.Contains(err.Error(), "remove that file") {
+					t.Errorf("got %v, want the file's name and what to do", err)
+				}
+			}
+			r.Epoch() // a page that was cut short is a fault, and not the end of the process
+			if _, err := r.Changes(t.Context(), keys.Position{}); !errors.Is(err, keys.ErrUnavailable) {
+				t.Errorf("Changes of who had it open: got %v, want unavailable", err)
+			}
+			if err := os.RemoveAll(epoch); err != nil {
+				t.Fatal(err)
+			}
+			mustChanges(t, r, keys.Position{})
+		})
+	}
+}
+
+func mkfifo(t testing.TB, path string) {
+	t.Helper()
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The file is cut short under those who map it, as a careless copy over the directory
+// does. They refuse and say why, rather than die.
+func TestEpochFileCutShort(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	truncate(t, path+"-epoch", 0)
+	if a, b := s.Epoch(), s.Epoch(); a >= b {
+		t.Errorf("Epoch: got %d and then %d, want more each time", a, b)
+	}
+	_, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "ci"})
+	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "cut short") {
+		t.Errorf("Issue: got %v, want unavailable and why", err)
+	}
+}
+
+// The database is replaced by renaming another into its place. Readers go on with
+// that one and forget everything; a writer must not write to the one that is gone.
+func TestDatabaseRenamedOver(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	old := issue(t, s, keys.IssueRequest{Name: "old"}).Key
+	r := openVerifier(t, path)
+	seq := mustChanges(t, r, keys.Position{}).Next
+
+	replacement := filepath.Join(filepath.Dir(path), "new.db")
+	if err := sqlite.Create(replacement, &sqlite.Options{PepperFile: path + ".pepper"}); err != nil {
+		t.Fatal(err)
+	}
+	mustRename(t, path, path+"-gone")
+	if _, err := r.Changes(t.Context(), seq); !errors.Is(err, keys.ErrUnavailable) {
+		t.Errorf("Changes while there is no database: got %v, want unavailable", err)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		remove(t, path+suffix)
+	}
+	mustRename(t, replacement, path)
+	if c := mustChanges(t, r, seq); !c.Lost {
+		t.Errorf("Changes: got %+v, want Lost", c)
+	}
+	mustChanges(t, s, seq) // its reader goes on, its writer does not
+	if _, err := r.Key(t.Context(), old.ID); !errors.Is(err, keys.ErrNotFound) {
+		t.Errorf("Key of the old database: got %v, want not found", err)
+	}
+	if _, err := manager(t, s).Revoke(t.Context(), old.ID, "leaked"); !errors.Is(err, keys.ErrUnavailable) {
+		t.Errorf("Revoke in the old database: got %v, want unavailable: it would be lost", err)
+	}
+	before := r.Epoch()
+	issue(t, open(t, path), keys.IssueRequest{Name: "new"})
+	if r.Epoch() == before {
+		t.Error("Epoch: a change in the new database did not move it")
+	}
+}
+
+// Whoever opens the database through a link shares the epoch of those who do not.
+func TestEpochThroughALink(t *testing.T) {
+	path := create(t)
+	r := openVerifier(t, path)
+	link := filepath.Join(t.TempDir(), "link.db")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	before := r.Epoch()
+	issue(t, open(t, link), keys.IssueRequest{Name: "ci"})
+	if r.Epoch() == before {
+		t.Error("Epoch: a change through a link did not move it")
+	}
+	if left, _ := filepath.Glob(filepath.Dir(link) + "/*"); len(left) != 1 {
+		t.Errorf("beside the link: got %q, want nothing but the link", left)
+	}
+}
+
+// A closed store tells whoever asks to look, and the look fails.
+func TestEpochAfterClose(t *testing.T) {
+	s := open(t, create(t))
+	before := s.Epoch()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s.Epoch() == before {
+		t.Error("Epoch: stands still after Close")
+	}
+	if _, err := s.Changes(t.Context(), keys.Position{}); !errors.Is(err, keys.ErrUnavailable) {
+		t.Errorf("Changes after Close: got %v, want unavailable", err)
+	}
+}
+
+func BenchmarkEpoch(b *testing.B) {
+	s := open(b, create(b))
+	for b.Loop() {
+		s.Epoch()
+	}
+}

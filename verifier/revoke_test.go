@@ -1,0 +1,202 @@
+package verifier_test
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// soakVar makes the tests of this file take longer, as `make soak` does.
+const soakVar = "MCPKEYS_SOAK"
+
+// rounds is how many keys a test revokes.
+func rounds(usual, soak int) int {
+	if os.Getenv(soakVar) != "" {
+		return soak
+	}
+	return usual
+}
+
+// revokeAll lets another process revoke every key, and returns when each revoke had
+// returned.
+func (f *fleet) revokeAll(t *testing.T) []int64 {
+	t.Helper()
+	cmd, _, lines := f.start(t, "revoker")
+	returned := make([]int64, len(f.keys))
+	f.listen(t, lines, returned)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("revoker: %v", err)
+	}
+	return returned
+}
+
+// listen notes what a revoker says.
+func (f *fleet) listen(t *testing.T, lines *bufio.Scanner, returned []int64) {
+	t.Helper()
+	for lines.Scan() {
+		var i int
+		var at int64
+		if n, err := fmt.Sscan(lines.Text(), &i, &at); n != 2 || err != nil {
+			continue // cut off in the middle: it said nothing
+		}
+		returned[i] = at
+	}
+}
+
+// wantNoneLate is the promise: no check that began after the revoke of its key had
+// returned was accepted.
+func (f *fleet) wantNoneLate(t *testing.T, returned []int64, reports []report) {
+	t.Helper()
+	for n, r := range reports {
+		late, hits := 0, r.Checks-r.Reads
+		for i, at := range returned {
+			switch {
+			case at == 0:
+				t.Fatalf("key %d was never revoked", i)
+			case r.Accepted[i] == 0:
+				t.Fatalf("server %d never accepted key %d, so this test shows nothing", n, i)
+			case r.Accepted[i] > at:
+				late++
+			}
+		}
+		if late > 0 {
+			t.Errorf("server %d accepted %d of %d keys after their revoke had returned", n, late, len(returned))
+		}
+		if hits < r.Checks*9/10 {
+			t.Errorf("server %d: %d of %d checks were hits; the load was on the store and not on the cache", n, hits, r.Checks)
+		}
+		t.Logf("server %d: %d checks, %d reads", n, r.Checks, r.Reads)
+	}
+}
+
+// TestA17ThreeProcesses: two servers are under load on all keys while a third process
+// revokes them one by one.
+func TestA17ThreeProcesses(t *testing.T) {
+	f := newFleet(t, rounds(1000, 20_000))
+	_, reports := f.servers(t, 2)
+	returned := f.revokeAll(t)
+	f.wantNoneLate(t, returned, reports())
+}
+
+// TestA18StoppedServer: one of the servers is stopped in the midst of its checks, as a
+// busy machine does to a process, a key is revoked, and the server goes on; once it
+// was stopped for longer than a lease.
+func TestA18StoppedServer(t *testing.T) {
+	f := newFleet(t, rounds(300, 5000))
+	servers, reports := f.servers(t, 2)
+	m, closeStore := f.manager(t)
+	defer closeStore()
+	returned := make([]int64, len(f.keys))
+	for i, k := range f.keys {
+		signal(t, servers[1], syscall.SIGSTOP)
+		if i == len(f.keys)/2 {
+			time.Sleep(keys.Lease + 100*time.Millisecond)
+		}
+		if _, err := m.Revoke(t.Context(), k.ID, "test"); err != nil {
+			t.Fatal(err)
+		}
+		returned[i] = time.Now().UnixNano()
+		signal(t, servers[1], syscall.SIGCONT)
+		time.Sleep(rand.N(3 * time.Millisecond))
+	}
+	f.wantNoneLate(t, returned, reports())
+}
+
+// TestA19KilledRevokers: the revoker is killed at random moments. Another goes on
+// with the key that the dead one had not acknowledged.
+func TestA19KilledRevokers(t *testing.T) {
+	f := newFleet(t, rounds(200, 5000))
+	_, reports := f.servers(t, 2)
+	returned := make([]int64, len(f.keys))
+	kills := 0
+	for unfinished(returned) {
+		cmd, _, lines := f.start(t, "revoker")
+		timer := time.AfterFunc(10*time.Millisecond+rand.N(60*time.Millisecond), func() { _ = cmd.Process.Kill() })
+		f.listen(t, lines, returned)
+		if cmd.Wait() != nil {
+			kills++
+		}
+		timer.Stop()
+		for i, at := range returned {
+			if at != 0 {
+				_ = os.WriteFile(f.done(i), nil, 0o600)
+			}
+		}
+	}
+	if kills == 0 {
+		t.Error("no revoker was killed in time")
+	}
+	t.Logf("%d revokers were killed", kills)
+	f.wantNoneLate(t, returned, reports())
+}
+
+func unfinished(returned []int64) bool {
+	for _, at := range returned {
+		if at == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// TestEpochFileRemovedUnderLoad: somebody deletes the epoch file while servers and a
+// revoker are at work.
+func TestEpochFileRemovedUnderLoad(t *testing.T) {
+	f := newFleet(t, rounds(200, 2000))
+	_, reports := f.servers(t, 2)
+	var over atomic.Bool
+	var removals sync.WaitGroup
+	removals.Go(func() {
+		for range 2 {
+			time.Sleep(rand.N(100 * time.Millisecond))
+			_ = os.Remove(f.path() + "-epoch") // gone already when the revoker was quicker
+			for !exists(f.path()+"-epoch") && !over.Load() {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	})
+	returned := f.revokeAll(t)
+	over.Store(true)
+	removals.Wait()
+	f.wantNoneLate(t, returned, reports())
+}
+
+// TestDatabaseRestoredUnderLoad: somebody renames a copy of the whole key store, its
+// epoch too, over the one that servers have open, and then keys are revoked.
+func TestDatabaseRestoredUnderLoad(t *testing.T) {
+	f := newFleet(t, rounds(100, 2000))
+	for _, suffix := range []string{"", "-epoch"} {
+		text, err := os.ReadFile(f.path() + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(f.path()+"-backup"+suffix, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, reports := f.servers(t, 2)
+	for _, suffix := range []string{"-wal", "-shm"} {
+		_ = os.Remove(f.path() + suffix) // there only while somebody writes
+	}
+	for _, suffix := range []string{"", "-epoch"} {
+		rename(t, f.path()+"-backup"+suffix, f.path()+suffix)
+	}
+	f.wantNoneLate(t, f.revokeAll(t), reports())
+	if left, _ := filepath.Glob(f.dir + "/*backup*"); len(left) != 0 {
+		t.Errorf("left over: %q", left)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

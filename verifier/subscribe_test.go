@@ -94,8 +94,13 @@ func TestOnChangeFromWithin(t *testing.T) {
 		t.Fatal(d.Code)
 	}
 	b.revoke(t, id)
-	if code := <-codes; code != keys.CodeRevoked {
-		t.Errorf("Authenticate when told: got %v, want revoked", code)
+	select {
+	case code := <-codes:
+		if code != keys.CodeRevoked {
+			t.Errorf("Authenticate when told: got %v, want revoked", code)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("not told of a revoke")
 	}
 }
 

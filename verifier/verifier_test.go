@@ -30,6 +30,9 @@ func (c *counting) Key(ctx context.Context, id string) (*keys.Key, error) {
 	if c.pulled.Load() {
 		return nil, keys.ErrUnavailable
 	}
+	if err := ctx.Err(); err != nil { // as a store may that talks to a network
+		return nil, err
+	}
 	return c.Reader.Key(ctx, id)
 }
 

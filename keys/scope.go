@@ -20,6 +20,7 @@ type Scopes struct {
 type pattern struct {
 	segments []string // each may hold '*'
 	tail     bool     // a last segment of '*' alone, taken off segments: one or more of any
+	prefix   string   // all but the star of a pattern whose only star stands last, as most do; else empty
 }
 
 // CompileScopes checks and compiles granted scopes.
@@ -51,12 +52,14 @@ func CompileScopes(granted []string) (*Scopes, error) {
 }
 
 func compilePattern(granted string) pattern {
-	segments := strings.Split(granted, ":")
-	last := len(segments) - 1
-	if segments[last] == "*" {
-		return pattern{segments: segments[:last], tail: true}
+	p := pattern{segments: strings.Split(granted, ":")}
+	if last := len(p.segments) - 1; p.segments[last] == "*" {
+		p.segments, p.tail = p.segments[:last], true
 	}
-	return pattern{segments: segments}
+	if star := len(granted) - 1; strings.IndexByte(granted, '*') == star {
+		p.prefix = granted[:star]
+	}
+	return p
 }
 
 func validateScope(s string) error {
@@ -115,7 +118,7 @@ func (s *Scopes) Allows(required string) bool {
 	if _, ok := s.literals[required]; ok {
 		return true
 	}
-	if len(s.patterns) == 0 || !scopeChars(required) || emptySegment(required) || strings.Contains(required, "*") {
+	if len(s.patterns) == 0 || !isLiteral(required) {
 		return false
 	}
 	for i := range s.patterns {
@@ -126,8 +129,30 @@ func (s *Scopes) Allows(required string) bool {
 	return false
 }
 
+// isLiteral is ValidateRequired but for the length, in one pass, because every call
+// of a tool comes by here.
+func isLiteral(s string) bool {
+	last := byte(':')
+	for i := range len(s) {
+		c := s[i]
+		if c < 0x21 || c > 0x7e || c == '"' || c == '\\' || c == '*' || c == ':' && last == ':' {
+			return false
+		}
+		last = c
+	}
+	return last != ':'
+}
+
 // matches walks the segments of both sides together. required is well-formed.
 func (p *pattern) matches(required string) bool {
+	if p.prefix != "" {
+		rest, ok := strings.CutPrefix(required, p.prefix)
+		return ok && (p.tail || strings.IndexByte(rest, ':') < 0)
+	}
+	return p.matchesSegments(required)
+}
+
+func (p *pattern) matchesSegments(required string) bool {
 	rest, more := required, true
 	for _, want := range p.segments {
 		if !more {

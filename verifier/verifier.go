@@ -110,7 +110,7 @@ func isNilPointer(reader keys.Reader) bool {
 // request: it counts the call against the key's rate limit. The decision's Code
 // tells the reason of a refusal, for logs; what a client may hear of it is the
 // guard's business.
-func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) keys.Decision {
+func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d keys.Decision) {
 	if token == "" {
 		return keys.Decision{Code: keys.CodeNoCredential}
 	}
@@ -132,70 +132,81 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) ke
 	if forgotten != v.forgotten.Load() {
 		c, _ = v.cells.GetIfPresent(id) // c may have been evicted before it could be told to forget
 	}
-	return v.check(ctx, &check{token: token, id: id, call: call, now: now}, c)
+	q := check{token: token, id: id, cell: c}
+	q.sum = sumOf(token)
+	if !q.remembered() {
+		if d := v.prove(ctx, &q); d.Code != "" {
+			return d
+		}
+	}
+	d.KeyID = q.entry.key.ID
+	d.Code = q.entry.key.Admit(q.secret, now, keys.Demand{
+		Kind: call.Kind, Any: call.Any, Audience: call.Audience, ClientIP: call.ClientIP,
+	})
+	if d.Code != keys.CodeValid {
+		return d
+	}
+	limit := q.entry.key.RateLimit
+	if wait := q.cell.bucket.take(limit, max(call.Cost, 1), now.Sub(v.start)); wait > 0 {
+		d.Code, d.RetryAfter, d.Limit = keys.CodeRateLimited, wait, limit
+		return d
+	}
+	d.Identity = q.entry.identity
+	return d
 }
 
-// check is one call of Authenticate on its way.
+// check is one call of Authenticate on its way: what was presented, and whose it was
+// found to be.
 type check struct {
 	token string
 	id    string
-	call  Call
-	now   time.Time
+	sum   [sha256.Size]byte
+
+	cell   *cell // nil remembers nothing
+	entry  *entry
+	secret *keys.KeySecret
 }
 
-// check decides by what is remembered in c, which is known to be good, or by what
-// the store says. A nil c remembers nothing.
-func (v *Verifier) check(ctx context.Context, q *check, c *cell) keys.Decision {
-	sum := sumOf(q.token)
-	if e := c.remembered(); e != nil {
-		if secret := e.proved(&sum); secret != nil {
-			return v.admit(e, secret, q, c)
-		}
+// remembered reports whether the token is proved by what the cell remembers.
+func (q *check) remembered() bool {
+	if q.cell == nil {
+		return false
 	}
-	return v.checkUnproved(ctx, q, c, &sum)
+	if q.entry = q.cell.entry.Load(); q.entry == nil {
+		return false
+	}
+	q.secret = q.entry.proved(&q.sum)
+	return q.secret != nil
 }
 
-func (v *Verifier) checkUnproved(ctx context.Context, q *check, c *cell, sum *[sha256.Size]byte) keys.Decision {
+// prove finds the key, in the store if it is not remembered, and proves the token. It
+// returns the zero Decision if that came off, else the refusal.
+func (v *Verifier) prove(ctx context.Context, q *check) keys.Decision {
 	t, err := keys.ParseToken(q.token)
 	if err != nil {
 		return keys.Decision{Code: keys.CodeMalformed}
 	}
 	denied := keys.Decision{Code: keys.CodeNotFound, KeyID: q.id}
-	e := c.remembered()
-	if e == nil {
+	if q.entry == nil {
 		mark := v.unknown.mark(q.token)
 		generation := v.forgotten.Load()
 		if v.unknown.has(mark, generation) {
 			return denied
 		}
-		if e, err = v.fetch(ctx, q.id); err != nil {
+		if q.entry, err = v.fetch(ctx, q.id); err != nil {
 			return unavailable(q.id, err)
 		}
-		if e == nil {
+		if q.entry == nil {
 			v.reader.Peppers().Verify(nil, t.Secret()) // costs what a known id costs
 			v.unknown.add(mark, generation)
 			return denied
 		}
-		c = v.cell(q.id)
+		q.cell = v.cell(q.id)
 	}
-	secret := e.prove(v.reader.Peppers(), t.Secret(), sum)
-	if secret == nil {
+	if q.secret = q.entry.prove(v.reader.Peppers(), t.Secret(), &q.sum); q.secret == nil {
 		return denied
 	}
-	return v.admit(e, secret, q, c)
-}
-
-func (v *Verifier) admit(e *entry, secret *keys.KeySecret, q *check, c *cell) keys.Decision {
-	code := e.key.Admit(secret, q.now, keys.Demand{
-		Kind: q.call.Kind, Any: q.call.Any, Audience: q.call.Audience, ClientIP: q.call.ClientIP,
-	})
-	if code != keys.CodeValid {
-		return keys.Decision{Code: code, KeyID: e.key.ID}
-	}
-	if wait := c.bucket.take(e.key.RateLimit, max(q.call.Cost, 1), q.now.Sub(v.start)); wait > 0 {
-		return keys.Decision{Code: keys.CodeRateLimited, KeyID: e.key.ID, RetryAfter: wait, Limit: e.key.RateLimit}
-	}
-	return keys.Decision{Code: keys.CodeValid, KeyID: e.key.ID, Identity: e.identity}
+	return keys.Decision{}
 }
 
 func unavailable(id string, err error) keys.Decision {

@@ -22,6 +22,9 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 // and a home of their own to write to.
 export const env = { PATH: process.env.PATH, HOME: dir, NO_COLOR: '1' }
 
+// secrets are all that were ever issued here, by whichever store.
+const secrets = []
+
 // run starts a program, waits for its end and tells {code, stdout, stderr}.
 export function run(program, ...args) {
   return new Promise(resolve => execFile(program, args, { env, timeout: 60_000 }, (error, stdout, stderr) =>
@@ -39,7 +42,7 @@ export function run(program, ...args) {
 //   stop()      ends the server, which must do so by itself and with code 0
 export async function guarded({ audience = '' } = {}) {
   const db = join(dir, `${crypto.randomUUID()}.db`)
-  const log = [], secrets = [], exchanges = []
+  const log = [], exchanges = []
   const keyctl = async (...args) => {
     const { code, stdout, stderr } = await run(join(bin, 'keyctl'), ...args, '--db', db)
     log.push(stderr)

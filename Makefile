@@ -1,0 +1,58 @@
+# mcpkeys: everything a contributor runs, a line or two each. Two of them need
+# nothing but Go, gcc and make, and no knowledge of the project: `make demo` and
+# `make test`.
+
+# One set of build flags for every go command below: SQLite is compiled once, and
+# each further set would take it half a minute more. The tag leaves out SQLite's
+# way to load foreign code; nothing here uses it. Flags that you set stay.
+BUILD_FLAGS := -tags=sqlite_omit_load_extension
+export GOFLAGS := $(strip $(filter-out $(BUILD_FLAGS),$(shell go env GOFLAGS 2>/dev/null)) $(BUILD_FLAGS))
+
+STATICCHECK := go tool -modfile=tools.mod staticcheck
+FUZZTIME    ?= 20s
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: demo demo-up
+demo: _toolchain ## the whole story in one go: issue a key, call a tool, revoke, be refused
+	@go run ./cmd/keyctl demo --once
+	@printf '\nThe demo server stays up, with commands to try by hand, under: make demo-up\n'
+demo-up: _toolchain ## the demo server, until Ctrl-C (go run ./cmd/keyctl demo)
+	@go run ./cmd/keyctl demo
+
+.PHONY: test race build
+test: _toolchain ## every test, quickly
+	go test ./...
+race: _toolchain ## every test with the race detector, none of them skipped
+	.ci/strict-test -race -shuffle=on -count=1 ./...
+build: _toolchain ## bin/keyctl and whatever else cmd/ holds
+	@mkdir -p bin
+	go build -o bin/ ./cmd/...
+
+.PHONY: check vet fmt fmt-check tidy-check
+check: fmt-check tidy-check vet race ## what a change must pass: format, go.mod, vet, staticcheck, race
+vet: _toolchain ## go vet and staticcheck
+	go vet ./...
+	$(STATICCHECK) ./...
+fmt: ## gofmt, in place
+	gofmt -l -w .
+fmt-check:
+	@files=$$(gofmt -l .) && test -z "$$files" || { echo "not formatted, run make fmt:"; echo "$$files"; exit 1; }
+tidy-check: _toolchain
+	go mod tidy -diff
+	go mod verify
+
+.PHONY: fuzz bench clean
+fuzz: _toolchain ## every fuzz target for FUZZTIME (20s) each
+	@go list ./... | while read -r p; do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
+	  go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done || exit 1; done
+bench: _toolchain ## every benchmark, with allocations
+	go test -run '^$$' -bench . -benchmem ./...
+clean: ## remove what make build made
+	rm -rf bin coverage.out
+
+.PHONY: _toolchain
+_toolchain:
+	@.ci/toolchain

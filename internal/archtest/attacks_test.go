@@ -1,0 +1,43 @@
+package archtest_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// attacks are the abuse cases that must each have a test of their own, which names
+// the number: in its function's name (TestA13…), its comment, or its script.
+var attacks = []struct{ number, tells string }{
+	{"A4", "SQL metacharacters, wildcards, NUL and a megabyte as id, name, owner or search"},
+	{"A5", "two keys that are equal in all but a few characters"},
+	{"A7", "an empty key, an empty bearer, no store: denied, never open"},
+	{"A8", "an example or default key that works"},
+	{"A13", "two credentials, folded and joined headers, odd spacing"},
+	{"A14", "a body that says two things about which tool it calls"},
+	{"A15", "paths and methods that slip past a guard"},
+	{"A16", "a browser that is made to call a local server"},
+	{"A24", "clocks that jump, and the edge of an expiry"},
+	{"A27", "digests swapped and scopes edited by SQL"},
+}
+
+func TestEveryAttackHasATest(t *testing.T) {
+	files := textFiles(t)
+	for _, a := range attacks {
+		if !told(files, a.number) {
+			t.Errorf("no test tells attack %s: %s", a.number, a.tells)
+		}
+	}
+}
+
+// told looks for the number in tests and scripts outside this package.
+func told(files map[string]string, number string) bool {
+	named := regexp.MustCompile(`(\b|Test)` + number + `([^0-9]|$)`)
+	for name, text := range files {
+		isTest := strings.HasSuffix(name, "_test.go") || strings.HasSuffix(name, ".txtar") || strings.HasPrefix(name, "store/storetest/")
+		if isTest && !strings.HasPrefix(name, "internal/archtest/") && named.MatchString(text) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,235 @@
+package archtest_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	sqlite = "github.com/mattn/go-sqlite3"
+	gin    = "github.com/gin-gonic/gin"
+	gosdk  = "github.com/modelcontextprotocol/go-sdk"
+)
+
+// A layer says what the packages under a path may import. Paths are those inside
+// this module, or whole import paths of others; x/... means x and all below it. The
+// standard library is always allowed. Tests may import what they like.
+type layer struct {
+	path  string
+	may   []string // nothing else directly; nil means anything
+	never []string // not linked in, by any way
+	why   string
+}
+
+var layers = []layer{
+	{
+		path:  "keys",
+		may:   []string{"github.com/google/uuid", "golang.org/x/crypto/..."},
+		never: []string{sqlite, gin + "/...", gosdk + "/..."},
+		why:   "the domain stands alone, so that every surface can build on it",
+	},
+	{
+		path:  "verifier",
+		may:   []string{"keys"},
+		never: []string{sqlite, gin + "/..."},
+		why:   "the hot path knows no store and no framework",
+	},
+	{
+		path:  "middleware",
+		may:   []string{"keys", "verifier"},
+		never: []string{sqlite, gin + "/..."},
+		why:   "a guarded server chooses its own store",
+	},
+	{
+		path:  "middleware/ginauth",
+		may:   []string{"keys", "verifier", "middleware", gin + "/..."},
+		never: []string{sqlite},
+		why:   "an adapter adapts one framework",
+	},
+	{
+		path:  "middleware/mcpauth",
+		may:   []string{"keys", "verifier", "middleware", gosdk + "/..."},
+		never: []string{sqlite, gin + "/..."},
+		why:   "an MCP server that is guarded links no web framework and no database through us",
+	},
+	{
+		path:  "store/...",
+		never: []string{"middleware/...", "verifier/...", "admin/...", "verifyapi/...", "cmd/...", "internal/connect", "internal/server"},
+		why:   "a store serves the domain and knows nobody above it",
+	},
+	{
+		path:  "admin/client/...",
+		never: []string{sqlite, gin + "/...", "store/...", "middleware/..."},
+		why:   "the client links no server code",
+	},
+	{
+		path:  "...",
+		never: []string{"cmd/keyctl"},
+		why:   "a program is not a library",
+	},
+}
+
+// A border says who alone may import a package.
+type border struct {
+	path string
+	only []string
+	why  string
+}
+
+var borders = []border{
+	{
+		path: "store/sqlite/...",
+		only: []string{"store/sqlite/...", "cmd/...", "examples/...", "internal/connect", "internal/server", "internal/demo"},
+		why:  "which store runs is wiring, and wiring has its places",
+	},
+	{
+		path: sqlite,
+		only: []string{"store/sqlite/..."},
+		why:  "the driver is hidden behind the store, its errors too",
+	},
+	{
+		path: gin + "/...",
+		only: []string{"middleware/ginauth", "admin", "verifyapi", "internal/server", "examples/..."},
+		why:  "gin is one adapter, and the framework of the API",
+	},
+	{
+		path: gosdk + "/...",
+		only: []string{"middleware/mcpauth", "internal/demo", "examples/...", "cmd/..."},
+		why:  "MCP is one adapter",
+	},
+	{
+		path: "examples/...",
+		only: []string{"examples/...", "internal/demo", "cmd/keyctl"},
+		why:  "an example shows, and only the demo is built on it",
+	},
+}
+
+func TestImportsFollowTheArrows(t *testing.T) {
+	for _, fault := range faults(load(t)) {
+		t.Error(fault)
+	}
+}
+
+// faults applies every rule to every package.
+func faults(list []*pkg) []string {
+	var out []string
+	for _, p := range list {
+		for _, l := range layers {
+			out = append(out, l.faults(p)...)
+		}
+		for _, b := range borders {
+			out = append(out, b.faults(p)...)
+		}
+	}
+	return out
+}
+
+func (l layer) faults(p *pkg) []string {
+	if !fits(l.path, p.path()) || !ours(p.ImportPath) {
+		return nil
+	}
+	var out []string
+	for _, imported := range p.Imports {
+		if l.may != nil && !standard(imported) && !fitsAny(l.may, inside(imported)) {
+			out = append(out, fmt.Sprintf("%s imports %s: %s", p.path(), imported, l.why))
+		}
+	}
+	for _, dep := range p.Deps {
+		if fitsAny(l.never, inside(dep)) {
+			out = append(out, fmt.Sprintf("%s links %s: %s", p.path(), dep, l.why))
+		}
+	}
+	return out
+}
+
+func (b border) faults(p *pkg) []string {
+	if fitsAny(b.only, p.path()) {
+		return nil
+	}
+	var out []string
+	for _, imported := range p.Imports {
+		if fits(b.path, inside(imported)) {
+			out = append(out, fmt.Sprintf("%s imports %s: %s", p.path(), imported, b.why))
+		}
+	}
+	return out
+}
+
+// fits reports whether path is what pattern says.
+func fits(pattern, path string) bool {
+	stem, below := strings.CutSuffix(pattern, "...")
+	if !below {
+		return path == pattern
+	}
+	return path == strings.TrimSuffix(stem, "/") || strings.HasPrefix(path, stem)
+}
+
+func fitsAny(patterns []string, path string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return fits(p, path) })
+}
+
+// standard: import paths of the standard library have no dot in their first part.
+func standard(importPath string) bool {
+	first, _, _ := strings.Cut(importPath, "/")
+	return !strings.Contains(first, ".")
+}
+
+func ours(importPath string) bool {
+	return importPath == module || strings.HasPrefix(importPath, module+"/")
+}
+
+// The rules are worth what they refuse, so each is shown a package that breaks it.
+func TestWrongArrowsAreRefused(t *testing.T) {
+	for _, tc := range []struct {
+		path    string
+		imports string
+		deps    string
+	}{
+		{path: "keys", imports: "database/sql " + sqlite},
+		{path: "keys", imports: "golang.org/x/sys/unix"},
+		{path: "keys", imports: module + "/verifier"},
+		{path: "verifier", imports: module + "/store/sqlite"},
+		{path: "verifier", deps: sqlite},
+		{path: "middleware", imports: gin},
+		{path: "middleware", imports: "golang.org/x/time/rate"},
+		{path: "middleware/ginauth", imports: module + "/store/sqlite"},
+		{path: "middleware/mcpauth", deps: gin + "/binding"},
+		{path: "middleware/mcpauth", deps: sqlite},
+		{path: "store/storetest", deps: module + "/verifier"},
+		{path: "store/sqlite", deps: module + "/middleware/ginauth"},
+		{path: "admin/client", deps: module + "/store/sqlite"},
+		{path: "internal/demo", deps: module + "/cmd/keyctl"},
+		{path: "admin", imports: module + "/store/sqlite"},
+		{path: "cmd/keyctl", imports: sqlite},
+		{path: "cmd/keyctl", imports: gin},
+		{path: "verifyapi", imports: gosdk + "/mcp"},
+		{path: "admin", imports: module + "/examples/mcpserver/weather"},
+	} {
+		p := &pkg{
+			ImportPath: module + "/" + tc.path,
+			Imports:    strings.Fields(tc.imports),
+			Deps:       strings.Fields(tc.deps),
+		}
+		if got := faults([]*pkg{p}); len(got) == 0 {
+			t.Errorf("faults(%s imports %q, links %q): got none", tc.path, tc.imports, tc.deps)
+		}
+	}
+}
+
+func TestRightArrowsPass(t *testing.T) {
+	for _, tc := range []struct{ path, imports string }{
+		{"keys", "crypto/hkdf github.com/google/uuid golang.org/x/crypto/argon2"},
+		{"middleware/mcpauth", module + "/keys " + module + "/middleware " + gosdk + "/mcp"},
+		{"middleware/ginauth", module + "/middleware " + gin},
+		{"store/sqlite", module + "/keys " + sqlite},
+		{"internal/demo", module + "/store/sqlite " + gosdk + "/mcp"},
+		{"cmd/keyctl", module + "/store/sqlite github.com/spf13/cobra"},
+	} {
+		p := &pkg{ImportPath: module + "/" + tc.path, Imports: strings.Fields(tc.imports)}
+		if got := faults([]*pkg{p}); len(got) != 0 {
+			t.Errorf("faults(%s imports %q): got %q, want none", tc.path, tc.imports, got)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+// Command mcpserver is a guarded MCP server, small enough to copy: the weather of
+// package weather over streamable HTTP, for callers with a key from a local key
+// store. Make the store and a key with keyctl, then:
+//
+//	go run ./examples/mcpserver --db mcpkeys.db
+//
+// It serves plain HTTP, so it refuses to listen beyond loopback unless it is told
+// that something in front of it speaks TLS.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/examples/mcpserver/weather"
+	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mcpserver:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	db := flag.String("db", "mcpkeys.db", "the key store")
+	addr := flag.String("addr", "127.0.0.1:8421", "where to listen")
+	audience := flag.String("audience", "", "this server's name; empty accepts keys made for no server in particular")
+	insecure := flag.Bool("insecure-http", false, "listen beyond loopback without TLS: keys then cross the network readable")
+	flag.Parse()
+
+	st, err := sqlite.OpenVerifier(*db, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = st.Close() }()
+	v, err := verifier.New(st, nil)
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	guard := middleware.New(v, &middleware.Options{Audience: *audience, Logger: logger})
+
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", mcpauth.Handler(guard, weather.New(), nil))
+	mux.Handle("/", mcpauth.NotFound())
+
+	listener, err := listen(ctx, *addr, *insecure)
+	if err != nil {
+		return err
+	}
+	logger.Info("listening", "url", "http://"+listener.Addr().String()+"/mcp")
+	return serve(ctx, listener, mux)
+}
+
+// listen checks the address that was really bound: a name may resolve to anything.
+func listen(ctx context.Context, addr string, insecure bool) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if at, ok := listener.Addr().(*net.TCPAddr); insecure || (ok && at.IP.IsLoopback()) {
+		return listener, nil
+	}
+	_ = listener.Close()
+	return nil, errors.New("plain HTTP beyond loopback would show keys to the network: listen on 127.0.0.1 behind a proxy that speaks TLS, or say --insecure-http")
+}
+
+// serve ends with ctx, leaving calls under way ten seconds. There is no write
+// timeout, because MCP streams are meant to stay open.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(ending); err != nil {
+		return srv.Close() // streams that clients keep open
+	}
+	return nil
+}

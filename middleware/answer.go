@@ -1,0 +1,172 @@
+package middleware
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// answer is what a caller hears about one code.
+type answer struct {
+	status    int
+	code      string // as the caller is told, which is less than the log is
+	challenge string // parameters of WWW-Authenticate after the realm; "" is the realm alone
+	silent    bool   // no WWW-Authenticate at all
+	detail    string
+}
+
+var invalidToken = answer{
+	status: http.StatusUnauthorized, code: "invalid_token", challenge: `, error="invalid_token"`,
+	detail: "The API key is not valid for this server. Ask whoever issued it for a current one.",
+}
+
+// answers is the whole translation from decision to HTTP. What is not in it is
+// answered like unavailable.
+var answers = map[keys.Code]answer{
+	keys.CodeNoCredential: {
+		status: http.StatusUnauthorized, code: "no_credential",
+		detail: "Authentication is required: send an API key as Authorization: Bearer KEY, or as X-API-Key: KEY.",
+	},
+	keys.CodeTwoCredentials: {
+		status: http.StatusBadRequest, code: "two_credentials", challenge: `, error="invalid_request"`,
+		detail: "Send exactly one API key, in exactly one header.",
+	},
+	keys.CodeMalformed:     invalidToken,
+	keys.CodeNotFound:      invalidToken,
+	keys.CodeRevoked:       invalidToken,
+	keys.CodeDisabled:      invalidToken,
+	keys.CodeExpired:       invalidToken,
+	keys.CodeWrongKind:     invalidToken,
+	keys.CodeWrongAudience: invalidToken,
+	keys.CodeIPNotAllowed: {
+		status: http.StatusForbidden, code: "forbidden", silent: true,
+		detail: "This call is not allowed.",
+	},
+	keys.CodeInsufficientScope: {
+		status: http.StatusForbidden, code: "insufficient_scope", challenge: `, error="insufficient_scope", scope="%s"`,
+		detail: "The API key was not granted all that this call needs: %s.",
+	},
+	keys.CodeRateLimited: {
+		status: http.StatusTooManyRequests, code: "rate_limited", silent: true,
+		detail: "Too many calls with this API key. Retry-After says when to come back.",
+	},
+	keys.CodeUnavailable: unavailable,
+}
+
+var unavailable = answer{
+	status: http.StatusServiceUnavailable, code: "unavailable", silent: true,
+	detail: "API keys cannot be checked right now. Retry-After says when to come back.",
+}
+
+// refuse answers a request that may not proceed, and logs why.
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, scopes []string) {
+	g.log(r, string(d.Code), d.KeyID, d.Cause)
+	a, ok := answers[d.Code]
+	if !ok {
+		a = unavailable
+	}
+	if d.Code == keys.CodeInsufficientScope {
+		needed := strings.Join(scopes, " ")
+		a.challenge, a.detail = fmt.Sprintf(a.challenge, needed), fmt.Sprintf(a.detail, needed)
+	}
+	if !a.silent {
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`%s realm="%s"%s`, bearer, g.realm, a.challenge))
+	}
+	if a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter(d.RetryAfter))
+	}
+	Problem{Status: a.status, Code: a.code, Detail: a.detail}.Write(w, r)
+}
+
+// retryAfter is in whole seconds, rounded up, and never "at once".
+func retryAfter(wait time.Duration) string {
+	return strconv.Itoa(int(max(1, math.Ceil(wait.Seconds()))))
+}
+
+// Refuse answers r with p and logs it like the refusals of [Guard.Admit]. It is for
+// what an adapter refuses for reasons of its own, such as a foreign Origin.
+func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, p Problem) {
+	r = r.WithContext(keys.WithRequestID(r.Context(), requestID(r)))
+	g.log(r, p.Code, "", nil)
+	p.Write(w, r)
+}
+
+// log writes the one line of a refusal. The query is left out, and a path or method
+// that holds a key, because people paste keys anywhere.
+func (g *Guard) log(r *http.Request, code, keyID string, cause error) {
+	if g == nil || g.logger == nil {
+		return
+	}
+	level := slog.LevelInfo
+	attrs := []slog.Attr{
+		slog.String("code", code),
+		slog.String("key_id", keyID),
+		slog.String("request_id", keys.RequestIDFrom(r.Context())),
+		slog.String("method", withoutToken(r.Method)),
+		slog.String("path", withoutToken(r.URL.Path)),
+		slog.String("remote_ip", clientIP(r).String()),
+	}
+	if cause != nil {
+		level = slog.LevelError
+		attrs = append(attrs, slog.Any("error", cause))
+	}
+	g.logger.LogAttrs(r.Context(), level, "request refused", attrs...)
+}
+
+func withoutToken(text string) string {
+	if keys.LooksLikeToken(text) {
+		return "[redacted]"
+	}
+	return text
+}
+
+// Problem is an error answer in the form of RFC 9457, with the members code and
+// request_id added. Its type is about:blank and its title that of the status.
+type Problem struct {
+	Status int
+	Code   string // one word for programs
+	Detail string // one sentence for people; never a reason that helps an attacker
+}
+
+// Write sends the problem as the whole answer to r: to a HEAD without its body.
+func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
+	id := keys.RequestIDFrom(r.Context())
+	body, _ := json.Marshal(struct { // strings and a number: nothing that could fail
+		Type      string `json:"type"`
+		Title     string `json:"title"`
+		Status    int    `json:"status"`
+		Detail    string `json:"detail"`
+		Code      string `json:"code"`
+		RequestID string `json:"request_id"`
+	}{"about:blank", http.StatusText(p.Status), p.Status, p.Detail, p.Code, id})
+	body = append(body, '\n')
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set(headerRequestID, id)
+	w.WriteHeader(p.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // who hung up hears nothing
+	}
+}
+
+const headerRequestID = "X-Request-Id"
+
+// requestID takes over the id that the request brings, if it is one, once, and fit
+// to be logged; else it makes one.
+func requestID(r *http.Request) string {
+	given := r.Header[headerRequestID]
+	if len(given) == 1 && given[0] != "" && keys.ValidateText("request_id", given[0]) == nil {
+		return given[0]
+	}
+	return keys.NewRequestID()
+}

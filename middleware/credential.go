@@ -1,0 +1,123 @@
+package middleware
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// maxCredential is the longest text that is looked at, in bytes.
+const maxCredential = 256
+
+const (
+	headerAuthorization = "Authorization"
+	headerAPIKey        = "X-Api-Key" // X-API-Key, as net/http writes it
+	bearer              = "Bearer"
+)
+
+// credentialHeaders are the canonical names that may carry a key, Authorization
+// first.
+type credentialHeaders []string
+
+func newCredentialHeaders(further []string) (credentialHeaders, error) {
+	names := credentialHeaders{headerAuthorization, headerAPIKey}
+	for _, name := range further {
+		name = http.CanonicalHeaderKey(name)
+		switch {
+		case !isHeaderName(name):
+			return nil, errors.New("must be header names, such as X-Auth-Token")
+		case name == "Cookie" || name == "Host" || name == "Proxy-Authorization":
+			return nil, errors.New("must be headers of their own: a key never comes in Cookie, Host or Proxy-Authorization")
+		case !slices.Contains(names, name):
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// isHeaderName holds the token rule of RFC 9110 for ASCII letters, digits and the
+// marks that are in use.
+func isHeaderName(name string) bool {
+	return name != "" && strings.IndexFunc(name, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("-_.", r)
+	}) < 0
+}
+
+// take finds the one credential in h and removes every credential from it. The code
+// is valid when there is a text to verify. It looks at values of h only; Go has
+// split lines, canonicalised names and trimmed outer space by then.
+func (names credentialHeaders) take(h http.Header) (token string, code keys.Code) {
+	var header, value string
+	lines := 0
+	for _, name := range names {
+		if values := h[name]; len(values) > 0 {
+			header, value = name, values[0]
+			lines += len(values)
+		}
+		delete(h, name)
+	}
+	removeStray(h)
+	switch {
+	case lines == 0:
+		return "", keys.CodeNoCredential
+	case lines > 1:
+		return "", keys.CodeTwoCredentials
+	case header == headerAuthorization:
+		return bearerToken(value)
+	}
+	return oneToken(value)
+}
+
+// bearerToken reads "Bearer <token>": the scheme in any case, exactly one space,
+// nothing around. Another scheme is no credential of ours.
+func bearerToken(value string) (string, keys.Code) {
+	if len(value) < len(bearer) || !strings.EqualFold(value[:len(bearer)], bearer) {
+		return "", keys.CodeNoCredential
+	}
+	token, spaced := strings.CutPrefix(value[len(bearer):], " ")
+	if token != "" && !spaced {
+		return "", keys.CodeMalformed
+	}
+	return oneToken(token)
+}
+
+func oneToken(text string) (string, keys.Code) {
+	switch {
+	case text == "":
+		return "", keys.CodeNoCredential
+	case len(text) > maxCredential:
+		return "", keys.CodeMalformed
+	case strings.Contains(text, ","):
+		return "", keys.CodeTwoCredentials
+	}
+	return text, keys.CodeValid
+}
+
+// removeStray deletes what carries a key though it should not: a header of another
+// name, a cookie, a referrer.
+func removeStray(h http.Header) {
+	delete(h, "Proxy-Authorization")
+	for name, values := range h {
+		if slices.ContainsFunc(values, holdsToken) {
+			delete(h, name)
+		}
+	}
+}
+
+// holdsToken is [keys.LooksLikeToken] behind a test that nearly every header value
+// fails at once: an underscore with mcp and one letter before it.
+func holdsToken(value string) bool {
+	for from := 0; ; {
+		i := strings.IndexByte(value[from:], '_')
+		if i < 0 {
+			return false
+		}
+		from += i + 1
+		if at := from - len("mcpk_"); at >= 0 && strings.EqualFold(value[at:at+3], "mcp") {
+			return keys.LooksLikeToken(value)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package middleware
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+// DefaultRealm is what challenges name when [Options] names nothing.
+const DefaultRealm = "mcpkeys"
+
+// Options configures [New]. Nil and the zero value are ready for use.
+type Options struct {
+	Audience string       // this server's name; empty accepts only keys made for no server in particular
+	Headers  []string     // further headers that may carry a key, such as X-Auth-Token; none by default
+	Realm    string       // named in challenges; empty means DefaultRealm
+	Admin    bool         // accept admin keys (mcpa_) and no others
+	Logger   *slog.Logger // one line a refusal, with the true reason; nil discards
+}
+
+// Guard lets requests pass that carry a good key. It is safe for concurrent use.
+// The zero Guard, and a nil one, answer every request with 503.
+type Guard struct {
+	verifier *verifier.Verifier
+	call     verifier.Call
+	headers  credentialHeaders
+	realm    string
+	logger   *slog.Logger
+}
+
+// New returns a Guard that asks v. It panics when v is nil or an option is not
+// usable: a server that cannot be guarded as it was configured must not start.
+func New(v *verifier.Verifier, o *Options) *Guard {
+	if v == nil {
+		panic("middleware: no verifier; was the error of verifier.New dropped?")
+	}
+	if o == nil {
+		o = &Options{}
+	}
+	g := &Guard{verifier: v, call: o.call(), realm: o.Realm, logger: o.Logger}
+	if g.realm == "" {
+		g.realm = DefaultRealm
+	}
+	if g.logger == nil {
+		g.logger = slog.New(slog.DiscardHandler)
+	}
+	if !plainRealm(g.realm) {
+		panic("middleware: Options.Realm must be printable ASCII without quotes and backslashes")
+	}
+	var err error
+	if g.headers, err = newCredentialHeaders(o.Headers); err != nil {
+		panic(fmt.Errorf("middleware: Options.Headers: %w", err))
+	}
+	return g
+}
+
+// call is what every request to this guard is asked for.
+func (o *Options) call() verifier.Call {
+	if o.Audience != "" {
+		if err := keys.ValidateAudience(o.Audience); err != nil {
+			panic(fmt.Errorf("middleware: Options.Audience: %w", err))
+		}
+	}
+	call := verifier.Call{Kind: keys.KindKey, Audience: o.Audience}
+	if o.Admin {
+		call.Kind = keys.KindAdmin
+	}
+	return call
+}
+
+// plainRealm: what can stand between quotes in a header as it is.
+func plainRealm(realm string) bool {
+	return strings.IndexFunc(realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) < 0
+}
+
+// Require returns a middleware that passes requests whose key grants all of
+// scopes; without any, a good key is enough. It panics on a scope that no request
+// could ever satisfy, such as one with a wildcard.
+func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
+	for _, s := range scopes {
+		if err := keys.ValidateRequired(s); err != nil {
+			panic(fmt.Errorf("middleware: Require: %w", err))
+		}
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r, ok := g.Admit(w, r, scopes...); ok {
+				next.ServeHTTP(w, r)
+			}
+		})
+	}
+}
+
+// Admit decides about one request: the one function behind every adapter. Call it
+// once per request, since it counts against the key's rate limit.
+//
+// When the key is good and grants all of scopes, Admit returns the request to pass
+// on, with the caller's identity ([keys.IdentityFrom]) and the request's id
+// ([keys.RequestIDFrom]) in its context. Else it has written the whole answer and
+// returns false. In both cases the credentials are gone from r.Header.
+//
+// scopes are literal, as [keys.ValidateRequired] has it; others are never granted.
+func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, scopes ...string) (*http.Request, bool) {
+	id := requestID(r)
+	ctx := keys.WithRequestID(r.Context(), id)
+	d := g.authenticate(ctx, r).Authorize(scopes...)
+	if !d.Valid() {
+		g.refuse(w, r.WithContext(ctx), d, scopes)
+		return nil, false
+	}
+	return r.WithContext(keys.NewContext(ctx, d.Identity)), true
+}
+
+func (g *Guard) authenticate(ctx context.Context, r *http.Request) keys.Decision {
+	if g == nil || g.verifier == nil {
+		return keys.Decision{Code: keys.CodeUnavailable}
+	}
+	token, code := g.headers.take(r.Header)
+	if code != keys.CodeValid {
+		return keys.Decision{Code: code}
+	}
+	call := g.call
+	call.ClientIP = clientIP(r)
+	return g.verifier.Authenticate(ctx, token, call)
+}
+
+// clientIP is the address of the connection. What forwarding headers say, anybody
+// can say. An address that cannot be read is in no range.
+func clientIP(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr()
+}

@@ -1,0 +1,53 @@
+// Package mcpauth is the guard of package middleware for servers made with the
+// official MCP go-sdk: it authenticates every HTTP request, binds sessions to the
+// key that opened them, and limits each key to the tools, prompts and resources
+// that it was granted.
+//
+// Call [Handler] with a guard and a server that has its features and its own
+// middleware already, and mount the result:
+//
+//	guard := middleware.New(v, &middleware.Options{Audience: "weather"})
+//	http.Handle("/mcp", mcpauth.Handler(guard, server, nil))
+//	http.Handle("/", mcpauth.NotFound())
+//
+// Tools ask [keys.IdentityFrom] with their context who is calling.
+//
+// # Scopes
+//
+// Calling a tool needs [keys.ToolScope] of its name, getting a prompt
+// [keys.PromptScope], and reading or subscribing to a resource
+// [keys.ResourceScope] of its URI; a resource template is judged by its text as a
+// URI. A list shows what the same question allows. What a key was not granted looks
+// as if it did not exist: the same error as for a name that nobody ever used, and no
+// trace in lists, page cursors and subscriptions. Lists, and resources that were
+// read, go out as cacheScope private.
+//
+// Methods that name nothing (initialize, ping, server/discover, logging/setLevel,
+// the notifications) are open to every good key. Every other method, also one that
+// the server added itself, is refused as unknown: there is no scope to judge it by.
+// A server's instructions and capabilities are shown to every good key, so they
+// should not name what some may not know.
+//
+// # Both protocol eras
+//
+// Handler serves 2025-11-25 and before, with sessions, and 2026-07-28, without, on
+// one path. What a request says about itself only chooses which half of the SDK
+// answers it; who is calling, and what that key may do, is decided in the same place
+// for both, on the SDK's own parse of the message and never on a header.
+//
+// # Identity in a session
+//
+// In a session the context of a tool call carries the values of the request that
+// opened the session. So this package takes the identity from the request at hand
+// and puts it into the context anew, for each message: scopes that were narrowed
+// since count at once. Use [keys.IdentityFrom], not auth.TokenInfoFromContext, which
+// tells of the opener. A session used with another key is answered 403; a rotated
+// key keeps its id, and so its sessions.
+//
+// # What this package refuses to do
+//
+// It speaks no OAuth, and says so quietly: no resource_metadata, and 404 on
+// /.well-known/ and /register, because clients that find more there start a
+// registration that cannot end. It serves no other transport: a guarded server on
+// stdio denies everything, since nobody was authenticated there.
+package mcpauth

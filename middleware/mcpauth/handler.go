@@ -1,0 +1,139 @@
+package mcpauth
+
+import (
+	"net/http"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
+)
+
+// Options configures [Handler]. Nil and the zero value are ready for use.
+type Options struct {
+	// TrustedOrigins are the web pages, besides the server's own host, whose scripts
+	// may call: "https://inspector.example", exactly as browsers send it. A request
+	// from any other page is answered 403 before its key is looked at. Programs
+	// that are no browsers send no Origin and are not concerned.
+	TrustedOrigins []string
+
+	// HTTP is handed to the SDK: SessionTimeout, JSONResponse, EventStore, Logger,
+	// MaxRequestBodyBytes (4 MiB by default) and the rest. Stateless is ignored;
+	// Handler serves both kinds.
+	HTTP *mcp.StreamableHTTPOptions
+}
+
+// Handler serves server over streamable HTTP to callers whose key guard accepts. It
+// panics when guard or server is nil, or an origin is not one.
+//
+// It adds a receiving middleware to server, which therefore denies every request
+// that did not come through a Handler. Middleware that the server had before runs
+// inside of it, with the caller's identity; what is added later runs outside. To
+// call Handler twice on one server is harmless: the same checks then run twice.
+func Handler(guard *middleware.Guard, server *mcp.Server, o *Options) http.Handler {
+	if guard == nil || server == nil {
+		panic("mcpauth: Handler needs a guard and a server")
+	}
+	if o == nil {
+		o = &Options{}
+	}
+	var withSessions mcp.StreamableHTTPOptions
+	if o.HTTP != nil {
+		withSessions = *o.HTTP
+	}
+	withSessions.Stateless = false
+	without := withSessions
+	without.Stateless, without.EventStore = true, nil // nothing is ever resumed there
+
+	server.AddReceivingMiddleware(authorize)
+	eras := &eras{
+		server:   server,
+		hidden:   hiddenServer(),
+		sessions: mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &withSessions),
+	}
+	eras.sessionless = mcp.NewStreamableHTTPHandler(eras.serverFor, &without)
+	return &handler{guard: guard, origins: newOrigins(o.TrustedOrigins), next: identified(eras)}
+}
+
+type handler struct {
+	guard   *middleware.Guard
+	origins origins
+	next    http.Handler
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if oauthPath(r.URL.Path) {
+		notFound(w, r)
+		return
+	}
+	if !h.origins.allow(r) {
+		h.guard.Refuse(w, r, middleware.Problem{
+			Status: http.StatusForbidden, Code: "origin_not_allowed",
+			Detail: "Calls from this web page are not allowed. The server's operator can name it as a trusted origin.",
+		})
+		return
+	}
+	if r, ok := h.guard.Admit(w, r); ok {
+		h.next.ServeHTTP(w, r)
+	}
+}
+
+// identified carries the identity that the guard found to where the SDK looks for
+// one. The SDK's only way in is a bearer token, so it is shown a dummy, which is gone
+// again before any message is read.
+func identified(next http.Handler) http.Handler {
+	const header, dummy = "Authorization", "Bearer admitted"
+	withTokenInfo := auth.RequireBearerToken(tokenInfo, &auth.RequireBearerTokenOptions{
+		AllowMissingExpiration: true, // expiry was checked by the guard, and is again with each request
+	})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del(header)
+		next.ServeHTTP(w, r)
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set(header, dummy)
+		withTokenInfo.ServeHTTP(w, r)
+	})
+}
+
+// eras hands each request to the half of the SDK that speaks its protocol. Both end
+// in the same server and the same middleware, so a request that lies about its era
+// is only misunderstood.
+type eras struct {
+	server, hidden        *mcp.Server
+	sessions, sessionless *mcp.StreamableHTTPHandler
+}
+
+// firstSessionless is the first protocol version without sessions. Versions are
+// dates, and the SDK compares them as text too.
+const firstSessionless = "2026-07-28"
+
+func (e *eras) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Mcp-Session-Id") == "" && r.Header.Get("Mcp-Protocol-Version") >= firstSessionless {
+		e.sessionless.ServeHTTP(w, r)
+		return
+	}
+	e.sessions.ServeHTTP(w, r)
+}
+
+// serverFor keeps calls of tools that were not granted away from the server that has
+// them. Before any middleware the SDK compares Mcp-Param- headers with the schema of
+// the tool in the body, and so would tell that it exists. Mcp-Name decides nothing
+// but where to ask: it must equal the name in the body, or the SDK answers 400.
+func (e *eras) serverFor(r *http.Request) *mcp.Server {
+	if r.Header.Get("Mcp-Method") != "tools/call" {
+		return e.server
+	}
+	if id, _ := keys.IdentityFrom(r.Context()); !id.Allows(keys.ToolScope(r.Header.Get("Mcp-Name"))) {
+		return e.hidden
+	}
+	return e.server
+}
+
+// hiddenServer has no features: what all of a server looks like to a key that was
+// granted nothing of it.
+func hiddenServer() *mcp.Server {
+	s := mcp.NewServer(&mcp.Implementation{Name: "mcpkeys"}, nil)
+	s.AddReceivingMiddleware(authorize)
+	return s
+}

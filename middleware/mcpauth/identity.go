@@ -1,0 +1,50 @@
+package mcpauth
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// extraCaller is where a TokenInfo of ours holds its caller.
+const extraCaller = "mcpkeys.caller"
+
+// caller is what is known of one HTTP request, and travels with each of its
+// messages.
+type caller struct {
+	identity  *keys.Identity
+	requestID string
+}
+
+// tokenInfo is the [auth.TokenVerifier] that verifies nothing: the guard did. The
+// session is bound to UserID, the key's id, which outlives rotations.
+func tokenInfo(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
+	id, ok := keys.IdentityFrom(ctx)
+	if !ok {
+		return nil, auth.ErrInvalidToken
+	}
+	return &auth.TokenInfo{
+		UserID: id.KeyID(),
+		Extra:  map[string]any{extraCaller: caller{id, keys.RequestIDFrom(ctx)}},
+	}, nil
+}
+
+// callerOf tells who sent req. It looks at the request alone and never at a context,
+// which in a session is that of its opener. Whoever cannot be told is nobody.
+func callerOf(req mcp.Request) (caller, bool) {
+	extra := req.GetExtra()
+	if extra == nil || extra.TokenInfo == nil {
+		return caller{}, false
+	}
+	c, ok := extra.TokenInfo.Extra[extraCaller].(caller)
+	return c, ok && c.identity != nil
+}
+
+// context returns ctx with c in place of whoever was there.
+func (c caller) context(ctx context.Context) context.Context {
+	return keys.NewContext(keys.WithRequestID(ctx, c.requestID), c.identity)
+}

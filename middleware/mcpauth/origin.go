@@ -1,0 +1,44 @@
+package mcpauth
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// origins are the web pages whose scripts may call, besides the server's own host.
+type origins []string
+
+// newOrigins panics on what no browser would ever send, since it would never match.
+func newOrigins(trusted []string) origins {
+	for i, o := range trusted {
+		if _, ok := originHost(o); !ok {
+			panic(fmt.Sprintf("mcpauth: Options.TrustedOrigins[%d] must be scheme://host or scheme://host:port in lower case, such as https://inspector.example", i))
+		}
+	}
+	return slices.Clone(trusted)
+}
+
+// allow refuses a request that a foreign page makes a browser send: the answer to
+// DNS rebinding and cross-site calls that the protocol demands. The opaque origin
+// "null" is foreign. A request without an Origin comes from no page.
+func (trusted origins) allow(r *http.Request) bool {
+	for _, o := range r.Header["Origin"] {
+		host, ok := originHost(o)
+		if !ok || (!strings.EqualFold(host, r.Host) && !slices.Contains(trusted, o)) {
+			return false
+		}
+	}
+	return true
+}
+
+// originHost returns host[:port] of a serialised http or https origin.
+func originHost(origin string) (string, bool) {
+	u, err := url.Parse(origin)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return "", false
+	}
+	return u.Host, origin == u.Scheme+"://"+strings.ToLower(u.Host)
+}

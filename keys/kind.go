@@ -33,3 +33,11 @@ func kindOfPrefix(p string) (Kind, bool) {
 	}
 	return "", false
 }
+
+// ParseKind reads one of the two words.
+func ParseKind(text string) (Kind, error) {
+	if k := Kind(text); k == KindKey || k == KindAdmin {
+		return k, nil
+	}
+	return "", invalid("kind", "must be key or admin")
+}

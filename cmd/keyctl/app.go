@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mcpkeys/mcpkeys/internal/connect"
+)
+
+// app is what the commands share: the world, and the flags that all of them take.
+type app struct {
+	*env
+	db     string
+	pepper string
+	output format
+}
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, args []string, e *env) int {
+	a := &app{env: e, output: formatTable}
+	err := refuseTokens(args)
+	if err == nil {
+		root := newRoot(a)
+		root.SetArgs(args)
+		err = root.ExecuteContext(ctx)
+	}
+	return a.report(err, wantsJSON(args))
+}
+
+// settings says which store is meant: flags first, then the environment.
+func (a *app) settings() (connect.Settings, error) {
+	s := connect.Settings{DB: a.db, PepperFile: a.pepper}.WithEnv(a.getenv)
+	if err := refuseTokens([]string{s.DB, s.PepperFile}); err != nil {
+		return s, usagef("KEYCTL_DB or KEYCTL_PEPPER_FILE holds a key where a path belongs; if it was a real one, revoke it")
+	}
+	return s, s.Validate()
+}
+
+// withAdmin runs do with a Manager, and closes it.
+func (a *app) withAdmin(ctx context.Context, do func(*connect.Admin) error) (err error) {
+	s, err := a.settings()
+	if err != nil {
+		return err
+	}
+	admin, err := s.Admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, admin.Close()) }()
+	return do(admin)
+}
+
+// say prints a line of words. They go to standard error, whose loss stops nothing.
+func (a *app) say(text string, args ...any) {
+	_, _ = fmt.Fprintf(a.stderr, text+"\n", args...)
+}
+
+// command renders a command line for the user to type, on the same store.
+func (a *app) command(words ...string) string {
+	line := "keyctl"
+	if a.db != "" {
+		line += " --db " + shellQuote(a.db)
+	}
+	if a.pepper != "" {
+		line += " --pepper " + shellQuote(a.pepper)
+	}
+	for _, w := range words {
+		line += " " + shellQuote(w)
+	}
+	return line
+}

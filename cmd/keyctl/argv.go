@@ -1,0 +1,83 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// refuseTokens looks at the raw arguments before anything else does, so that no
+// parser's error can repeat a key that was typed as one.
+func refuseTokens(args []string) error {
+	for _, arg := range args {
+		if keys.LooksLikeToken(arg) {
+			return usagef("a key must never be typed as an argument: it is now in your shell history and was in the process list; if it was a real one, revoke it")
+		}
+	}
+	return nil
+}
+
+// wantsJSON reads the output flag off the raw arguments, for errors that happen
+// before or while the flags are parsed.
+func wantsJSON(args []string) bool {
+	for i, arg := range args {
+		value := ""
+		switch {
+		case arg == "--":
+			return false
+		case (arg == "-o" || arg == "--output") && i+1 < len(args):
+			value = args[i+1]
+		case strings.HasPrefix(arg, "--output="):
+			value = strings.TrimPrefix(arg, "--output=")
+		case strings.HasPrefix(arg, "-o"):
+			value = strings.TrimPrefix(strings.TrimPrefix(arg, "-o"), "=")
+		}
+		if value == string(formatJSON) || value == string(formatJSONL) {
+			return true
+		}
+	}
+	return false
+}
+
+// mention is how an error may name what was typed as argument number n, from 1:
+// as it stands when it is plainly a name, else by its place, because it may be a
+// piece of a secret.
+func mention(typed string, n int) string {
+	if plainWord(typed) {
+		return `"` + typed + `"`
+	}
+	return "argument " + itoa(n)
+}
+
+// plainWord reports whether text is short, printable and like no key, whole or cut.
+func plainWord(text string) bool {
+	lower := strings.ToLower(text)
+	if text == "" || len(text) > 64 || strings.Contains(lower, "mcpk") || strings.Contains(lower, "mcpa_") {
+		return false
+	}
+	return keys.ValidateText("argument", text) == nil && longestRun(text) < 24
+}
+
+// longestRun is the length of the longest stretch of letters and digits: what a
+// secret of any make consists of, and names seldom do.
+func longestRun(text string) int {
+	longest, n := 0, 0
+	for _, r := range text {
+		if r == '_' || (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'z') {
+			n = 0
+			continue
+		}
+		n++
+		longest = max(longest, n)
+	}
+	return longest
+}
+
+// shellQuote quotes word for a POSIX shell when it needs it.
+func shellQuote(word string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,"
+	if word != "" && strings.Trim(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

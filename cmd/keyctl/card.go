@@ -1,0 +1,49 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// cardTop introduces a new key, on standard error.
+func (a *app) cardTop(k *keys.Key) {
+	what := "key"
+	if k.Kind == keys.KindAdmin {
+		what = "admin key"
+	}
+	a.say("issued %s %s\n", what, a.bold(a.stderr, clean(k.Label())))
+	rows := []row{
+		{"id", k.ID},
+		{"scopes", words(k.Scopes, "none")},
+		{"audience", words(k.Audience, everyServer(k))},
+		{"expires", a.deadline(k.ExpiresAt)},
+	}
+	if len(k.AllowedIPs) > 0 {
+		rows = append(rows, row{"from", words(prefixes(k.AllowedIPs), "")})
+	}
+	if !k.RateLimit.IsZero() {
+		rows = append(rows, row{"rate", k.RateLimit.String()})
+	}
+	a.say("%s", strings.TrimRight(aligned(rows, a.width()), "\n"))
+	a.say("")
+}
+
+// cardBottom says what is allowed and seldom meant, and what to type next.
+func (a *app) cardBottom(k *keys.Key) {
+	if warnings := k.Warnings(); len(warnings) > 0 {
+		a.say("")
+		for _, w := range warnings {
+			a.say("%s %s", a.yellow(a.stderr, "warning:"), w)
+		}
+	}
+	a.say("\nnext: %s", a.command("show", k.Label()))
+	a.say("to end it: %s", a.command("revoke", k.Label()))
+}
+
+func everyServer(k *keys.Key) string {
+	if k.Kind == keys.KindAdmin {
+		return "every audience"
+	}
+	return "every server of this deployment"
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// The exit codes, as `keyctl help exit-codes` lists them.
+const (
+	exitOK       = 0
+	exitUsage    = 1
+	exitStore    = 2
+	exitNotValid = 3
+	exitPartial  = 5
+	exitNotFound = 6
+	exitConflict = 7
+)
+
+// usageError is a command line that cannot be meant.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(text string, args ...any) error { return &usageError{fmt.Sprintf(text, args...)} }
+
+// notValidError ends verify when the key is not good. The code went to standard
+// output; there is nothing more to report.
+type notValidError struct{ code keys.Code }
+
+func (e *notValidError) Error() string { return string(e.code) }
+
+// partialError is several keys of which some were not dealt with.
+type partialError struct{ failed []failure }
+
+type failure struct {
+	Key     string `json:"key"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+func (e *partialError) Error() string {
+	return fmt.Sprintf("%d of the keys could not be revoked; the others are", len(e.failed))
+}
+
+// outcome is what an error amounts to for a script: an exit code and a word.
+type outcome struct {
+	exit int
+	code string
+}
+
+// outcomes is the one table from errors to exit codes; the first row that fits
+// holds, and what fits none is the store's.
+var outcomes = []struct {
+	fits func(error) bool
+	outcome
+}{
+	{isA[*usageError], outcome{exitUsage, "usage"}},
+	{isA[*keys.InvalidError], outcome{exitUsage, "invalid_argument"}},
+	{isA[*notValidError], outcome{exitNotValid, "not_valid"}},
+	{isA[*partialError], outcome{exitPartial, "partial"}},
+	{is(keys.ErrNotFound), outcome{exitNotFound, "not_found"}},
+	{is(keys.ErrConflict), outcome{exitConflict, "conflict"}},
+	{is(fs.ErrExist), outcome{exitConflict, "conflict"}},
+}
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func isA[T error](err error) bool {
+	var target T
+	return errors.As(err, &target)
+}
+
+func outcomeOf(err error) outcome {
+	if err == nil {
+		return outcome{exitOK, ""}
+	}
+	for _, row := range outcomes {
+		if row.fits(err) {
+			return row.outcome
+		}
+	}
+	return outcome{exitStore, "unavailable"}
+}
+
+// report tells the user how it ended, on standard error, and returns the exit code.
+func (a *app) report(err error, asJSON bool) int {
+	o := outcomeOf(err)
+	switch {
+	case err == nil || isA[*notValidError](err):
+	case asJSON:
+		a.reportJSON(err, o)
+	default:
+		a.say("keyctl: %s", sentence(err))
+		a.reportDetail(err)
+	}
+	return o.exit
+}
+
+// sentence renders err on one line that a terminal can be shown.
+func sentence(err error) string { return clean(err.Error()) }
+
+// reportDetail lists what a sentence cannot hold: whom a reference fits, and which
+// of several keys failed.
+func (a *app) reportDetail(err error) {
+	var ambiguous *keys.AmbiguousError
+	if errors.As(err, &ambiguous) {
+		for _, k := range ambiguous.Candidates {
+			a.say("  %s  %s  (%s)", k.ID, clean(k.Label()), k.Status(a.now()))
+		}
+	}
+	var partial *partialError
+	if errors.As(err, &partial) {
+		for _, f := range partial.failed {
+			a.say("  %s: %s", f.Key, f.Message)
+		}
+	}
+}
+
+type errorJSON struct {
+	Code       string      `json:"code"`
+	Message    string      `json:"message"`
+	Candidates []candidate `json:"candidates,omitempty"`
+	Failed     []failure   `json:"failed,omitempty"`
+}
+
+type candidate struct {
+	ID     string      `json:"id"`
+	Name   string      `json:"name"`
+	Owner  string      `json:"owner"`
+	Status keys.Status `json:"status"`
+}
+
+func (a *app) reportJSON(err error, o outcome) {
+	e := errorJSON{Code: o.code, Message: sentence(err)}
+	var ambiguous *keys.AmbiguousError
+	if errors.As(err, &ambiguous) {
+		for _, k := range ambiguous.Candidates {
+			e.Candidates = append(e.Candidates, candidate{k.ID, k.Name, k.Owner, k.Status(a.now())})
+		}
+	}
+	var partial *partialError
+	if errors.As(err, &partial) {
+		e.Failed = partial.failed
+	}
+	text, _ := json.Marshal(map[string]errorJSON{"error": e}) // texts only: cannot fail
+	a.say("%s", text)
+}

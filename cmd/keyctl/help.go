@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// newHelp replaces cobra's own, which ends with 0 on a topic that does not exist.
+func newHelp(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Show how to use a command",
+		GroupID: groupOther,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(a, args)
+			}
+			return found.Help()
+		},
+	}
+}
+
+// help prints the page of cmd, 80 columns wide at most.
+func (a *app) help(cmd *cobra.Command) {
+	var b strings.Builder
+	about := cmd.Long
+	if about == "" {
+		about = cmd.Short + "."
+	}
+	fmt.Fprintf(&b, "%s\n", about)
+	if cmd.Runnable() {
+		fmt.Fprintf(&b, "\nUsage\n  %s\n", usageLine(cmd))
+	}
+	if cmd.Example != "" {
+		fmt.Fprintf(&b, "\nExamples\n%s\n", cmd.Example)
+	}
+	helpCommands(&b, cmd)
+	if own := cmd.LocalNonPersistentFlags(); own.HasAvailableFlags() && cmd.HasParent() {
+		fmt.Fprintf(&b, "\nFlags\n%s", own.FlagUsagesWrapped(defaultWidth-1))
+	}
+	if cmd.Runnable() {
+		fmt.Fprintf(&b, "\nFlags of every command\n%s", cmd.Root().PersistentFlags().FlagUsagesWrapped(defaultWidth-1))
+	}
+	if !cmd.HasParent() {
+		b.WriteString("\n`keyctl help COMMAND` tells more of each.\n")
+	}
+	_ = a.print(b.String()) // help that nobody reads is no failure
+}
+
+func usageLine(cmd *cobra.Command) string {
+	if !cmd.HasParent() {
+		return "keyctl COMMAND [flags]"
+	}
+	line := "keyctl " + cmd.Use
+	if cmd.HasAvailableLocalFlags() {
+		line += " [flags]"
+	}
+	return line
+}
+
+// helpCommands lists the commands of cmd by group, topics last.
+func helpCommands(b *strings.Builder, cmd *cobra.Command) {
+	for _, g := range cmd.Groups() {
+		fmt.Fprintf(b, "\n%s\n", g.Title)
+		for _, c := range cmd.Commands() {
+			if c.GroupID == g.ID && c.IsAvailableCommand() {
+				fmt.Fprintf(b, "  %-12s %s\n", c.Name(), c.Short)
+			}
+		}
+	}
+	if cmd.HasHelpSubCommands() {
+		b.WriteString("\nTopics\n")
+		for _, c := range cmd.Commands() {
+			if c.IsAdditionalHelpTopicCommand() {
+				fmt.Fprintf(b, "  %-12s %s\n", c.Name(), c.Short)
+			}
+		}
+	}
+}

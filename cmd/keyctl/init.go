@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/internal/connect"
+)
+
+func newInit(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "init",
+		Short:   "Make a key store",
+		GroupID: groupStore,
+		Long: `Make a key store: a database for the keys, and the pepper without which nothing
+in it can be verified or forged. Both are readable by you alone. What exists is
+never overwritten.`,
+		Example: `  keyctl init
+  keyctl init --db /var/lib/mcpkeys/keys.db --pepper /etc/mcpkeys/pepper`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			s, err := a.settings()
+			if err != nil {
+				return err
+			}
+			if err := s.Create(); err != nil {
+				return err
+			}
+			return a.printInit(s)
+		},
+	}
+	formats(cmd, formatTable, formatJSON)
+	return cmd
+}
+
+func (a *app) printInit(s connect.Settings) error {
+	db, pepper := absolute(s.DB), absolute(s.PepperFile)
+	if a.output == formatJSON {
+		return a.printJSON(map[string]string{"db": db, "pepper": pepper})
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "made a key store\n\n")
+	fmt.Fprintf(&b, "  database  %s\n  pepper    %s\n\n", clean(db), clean(pepper))
+	b.WriteString("Back up both, and keep the two backups apart: without the pepper every key\n" +
+		"in the database is dead, and who has both can forge keys.\n\n")
+	fmt.Fprintf(&b, "next: %s\n", a.command("issue", "ci", "--tool", "get_*"))
+	return a.print(b.String())
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}

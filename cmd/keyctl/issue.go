@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+type issueFlags struct {
+	scopes, tools, prompts, resources []string
+	audience, allowIPs, meta          []string
+	owner, expires, rate              string
+	outFile                           string
+	admin                             bool
+}
+
+func newIssue(a *app) *cobra.Command {
+	f := &issueFlags{}
+	cmd := &cobra.Command{
+		Use:     "issue NAME",
+		Short:   "Make a new key and show its secret, once",
+		GroupID: groupKeys,
+		Long: `Make a new key and show its secret, once: only a keyed hash of it is kept. The
+secret goes to standard output, everything else to standard error.
+
+NAME says what the key is for; it is unique among its owner's unrevoked keys. In
+what a key may do, * stands for any run of characters.`,
+		Example: `  keyctl issue ci --tool 'get_*' --audience weather --expires 30d
+  KEY=$(keyctl issue nightly-report --tool get_forecast --owner data-team)`,
+		Args: oneArg("a NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req, err := f.request(args[0])
+			if err != nil {
+				return err
+			}
+			return a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
+				return a.issue(cmd.Context(), m, req, f.outFile)
+			})
+		},
+	}
+	f.register(cmd)
+	formats(cmd, formatTable, formatJSON)
+	return cmd
+}
+
+func (f *issueFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringArrayVar(&f.tools, "tool", nil, "it may call this `TOOL`, such as get_*; repeatable, as the next three")
+	flags.StringArrayVar(&f.prompts, "prompt", nil, "it may get this `PROMPT`")
+	flags.StringArrayVar(&f.resources, "resource", nil, "it may read this resource `URI`, such as file:///x/*")
+	flags.StringArrayVar(&f.scopes, "scope", nil, "it is granted this `SCOPE`, such as reports:read")
+	flags.StringArrayVar(&f.audience, "audience", nil, "it is for this `SERVER`; repeatable; without, for all")
+	flags.StringVar(&f.owner, "owner", "", "`WHO` answers for it")
+	flags.StringVar(&f.expires, "expires", "", "`WHEN` it ends: 90d, 12w, 1y, 2027-01-31 or never (default 90d)")
+	flags.StringVar(&f.rate, "rate", "", "how often it may call: 60/m, 100/10s, 1000/h:50 (`RATE`:burst)")
+	flags.StringArrayVar(&f.allowIPs, "allow-ip", nil, "it may call from this `CIDR` or address; repeatable")
+	flags.StringArrayVar(&f.meta, "meta", nil, "a note of your own, `NAME=VALUE`; repeatable")
+	flags.StringVar(&f.outFile, "out-file", "", "write the secret to this new `FILE`, 0600, and do not print it")
+	flags.BoolVar(&f.admin, "admin", false, "make an admin key, for the admin API instead of servers")
+}
+
+// request turns what was typed into what the domain reads.
+func (f *issueFlags) request(name string) (keys.IssueRequest, error) {
+	req := keys.IssueRequest{Kind: keys.KindKey, Name: name, Owner: f.owner, Scopes: f.grants(), Audience: f.audience}
+	if f.admin {
+		req.Kind = keys.KindAdmin
+	}
+	for _, text := range f.allowIPs {
+		p, err := keys.ParseAllowedIP(text)
+		if err != nil {
+			return req, err
+		}
+		req.AllowedIPs = append(req.AllowedIPs, p)
+	}
+	var err error
+	if req.Metadata, err = metadata(f.meta); err != nil {
+		return req, err
+	}
+	if f.rate != "" {
+		if req.RateLimit, err = keys.ParseRateLimit(f.rate); err != nil {
+			return req, err
+		}
+	}
+	req.Expires, err = keys.ParseExpiry(f.expires)
+	return req, err
+}
+
+func (f *issueFlags) grants() []string {
+	scopes := append([]string(nil), f.scopes...)
+	for _, one := range []struct {
+		typed   []string
+		pattern func(string) string
+	}{
+		{f.tools, keys.ToolPattern}, {f.prompts, keys.PromptPattern}, {f.resources, keys.ResourcePattern},
+	} {
+		for _, glob := range one.typed {
+			scopes = append(scopes, one.pattern(glob))
+		}
+	}
+	return scopes
+}
+
+func metadata(pairs []string) (map[string]string, error) {
+	out := make(map[string]string, len(pairs))
+	for _, pair := range pairs {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, usagef("--meta takes NAME=VALUE, such as env=prod")
+		}
+		if _, twice := out[name]; twice {
+			return nil, usagef("--meta names one thing twice; give each its own name")
+		}
+		out[name] = value
+	}
+	return out, nil
+}
+
+// issue makes the file for the secret first, so that a path that cannot be written
+// issues nothing.
+func (a *app) issue(ctx context.Context, m keys.Manager, req keys.IssueRequest, outFile string) error {
+	var file *secretFile
+	if outFile != "" {
+		var err error
+		if file, err = newSecretFile(outFile); err != nil {
+			return err
+		}
+	}
+	issued, err := m.Issue(ctx, req)
+	if err != nil {
+		return errors.Join(err, file.remove())
+	}
+	if err := a.handOver(issued, file); err != nil {
+		return fmt.Errorf("key %s was issued, but its secret could not be handed over; revoke it and issue another: %w", issued.Key.ID, err)
+	}
+	return nil
+}
+
+// handOver shows the secret to its owner: the only place where it leaves the
+// program.
+func (a *app) handOver(issued keys.Issued, file *secretFile) error {
+	if file != nil {
+		if err := file.write(issued.Token.Reveal()); err != nil {
+			return err
+		}
+	}
+	if a.output == formatJSON {
+		out := issuedJSON{keyJSON: newKeyJSON(issued.Key, a.now())}
+		if file == nil {
+			out.Secret = issued.Token.Reveal()
+		}
+		return a.printJSON(out)
+	}
+	a.cardTop(issued.Key)
+	switch {
+	case file != nil:
+		a.say("The secret is in %s (0600). It is written once; only a keyed hash is kept.", clean(file.path))
+	case isTerminal(a.stdout):
+		a.say("This is the secret. It is shown once; only a keyed hash is kept.\n")
+		if err := a.print("    " + a.bold(a.stdout, issued.Token.Reveal()) + "\n"); err != nil {
+			return err
+		}
+		a.say("")
+	default:
+		a.say("The secret went to standard output, once; only a keyed hash is kept.")
+		if err := a.print(issued.Token.Reveal() + "\n"); err != nil {
+			return err
+		}
+	}
+	a.cardBottom(issued.Key)
+	return nil
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// keyJSON is a key as scripts read it. Times are RFC 3339 in UTC, lists are never
+// null, and expires_at is null for a key that never expires.
+type keyJSON struct {
+	ID        string      `json:"id"`
+	Name      string      `json:"name"`
+	Owner     string      `json:"owner"`
+	Kind      keys.Kind   `json:"kind"`
+	Scopes    []string    `json:"scopes"`
+	Audience  []string    `json:"audience"`
+	CreatedAt time.Time   `json:"created_at"`
+	ExpiresAt *time.Time  `json:"expires_at"`
+	Status    keys.Status `json:"status"`
+}
+
+// issuedJSON is the one object with a secret in it.
+type issuedJSON struct {
+	keyJSON
+	Secret string `json:"secret,omitempty"`
+}
+
+// shownJSON is all that is known of a key.
+type shownJSON struct {
+	keyJSON
+	AllowedIPs    []string          `json:"allowed_ips"`
+	RateLimit     *string           `json:"rate_limit"`
+	Metadata      map[string]string `json:"metadata"`
+	CreatedBy     string            `json:"created_by"`
+	DisabledAt    *time.Time        `json:"disabled_at"`
+	RevokedAt     *time.Time        `json:"revoked_at"`
+	RevokedReason string            `json:"revoked_reason"`
+	Version       int64             `json:"version"`
+	Secrets       []secretJSON      `json:"secrets"`
+}
+
+// secretJSON tells of a secret all but anything that proves it.
+type secretJSON struct {
+	Number    int64      `json:"number"`
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt *time.Time `json:"expires_at"`
+}
+
+func newKeyJSON(k *keys.Key, now time.Time) keyJSON {
+	return keyJSON{
+		ID: k.ID, Name: k.Name, Owner: k.Owner, Kind: k.Kind,
+		Scopes: list(k.Scopes), Audience: list(k.Audience),
+		CreatedAt: k.CreatedAt, ExpiresAt: moment(k.ExpiresAt), Status: k.Status(now),
+	}
+}
+
+func newShownJSON(k *keys.Key, now time.Time) shownJSON {
+	out := shownJSON{
+		keyJSON: newKeyJSON(k, now), AllowedIPs: list(prefixes(k.AllowedIPs)), Metadata: k.Metadata,
+		CreatedBy: k.CreatedBy, DisabledAt: moment(k.DisabledAt),
+		RevokedAt: moment(k.RevokedAt), RevokedReason: k.RevokedReason, Version: k.Version,
+	}
+	if out.Metadata == nil {
+		out.Metadata = map[string]string{}
+	}
+	if !k.RateLimit.IsZero() {
+		rate := k.RateLimit.String()
+		out.RateLimit = &rate
+	}
+	for _, s := range k.Secrets {
+		out.Secrets = append(out.Secrets, secretJSON{s.Number, s.CreatedAt, moment(s.ExpiresAt)})
+	}
+	return out
+}
+
+// list makes an empty list of none.
+func list(texts []string) []string { return append([]string{}, texts...) }
+
+// moment makes null of a time that is not set.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func prefixes(list []netip.Prefix) []string {
+	var out []string
+	for _, p := range list {
+		if p.IsSingleIP() {
+			out = append(out, p.Addr().String())
+			continue
+		}
+		out = append(out, p.String())
+	}
+	return out
+}

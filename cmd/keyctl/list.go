@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+type listFlags struct {
+	all                                           bool
+	status, owner, scope, audience, kind, ending string
+	search, cursor                                string
+	limit                                         int
+}
+
+func newList(a *app) *cobra.Command {
+	f := &listFlags{}
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List keys",
+		GroupID: groupKeys,
+		Long: `List keys, newest first. Revoked ones are left out unless --all or --status
+revoked asks for them. Conditions add up.
+
+The table is cut to fit the screen; -o json, jsonl and csv show everything, and
+-o name prints ids only, one a line, to feed to other commands.`,
+		Example: `  keyctl list --expiring-within 14d
+  keyctl list --owner data-team -o name | xargs keyctl revoke --yes`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q, err := f.query(cmd, a.now())
+			if err != nil {
+				return err
+			}
+			return a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
+				return a.list(cmd.Context(), m, q, f)
+			})
+		},
+	}
+	f.register(cmd)
+	formats(cmd, formatTable, formatJSON, formatJSONL, formatCSV, formatName)
+	return cmd
+}
+
+func (f *listFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&f.all, "all", false, "revoked keys too")
+	flags.StringVar(&f.status, "status", "", "`STATUS`: active, expiring, expired, disabled or revoked")
+	flags.StringVar(&f.owner, "owner", "", "keys of this `OWNER`; '' for keys without one")
+	flags.StringVar(&f.scope, "scope", "", "keys that were granted exactly this `SCOPE`")
+	flags.StringVar(&f.audience, "audience", "", "keys that name this `SERVER`")
+	flags.StringVar(&f.kind, "kind", "", "`KIND`: key or admin")
+	flags.StringVar(&f.ending, "expiring-within", "", "keys that end within this `TIME`, such as 14d, or have ended")
+	flags.StringVar(&f.search, "search", "", "keys with this `TEXT` in id, name or owner")
+	flags.IntVar(&f.limit, "limit", 0, "at most this many (`COUNT`)")
+	flags.StringVar(&f.cursor, "cursor", "", "go on where a list with --limit stopped (`CURSOR`)")
+}
+
+func (f *listFlags) query(cmd *cobra.Command, now time.Time) (keys.Query, error) {
+	q := keys.Query{
+		Unrevoked: !f.all, Scope: f.scope, Audience: f.audience, Search: f.search, Cursor: f.cursor,
+		Limit: keys.MaxLimit,
+	}
+	if cmd.Flags().Changed("owner") {
+		q.Owner = &f.owner
+	}
+	if f.limit < 0 || (f.limit == 0 && cmd.Flags().Changed("limit")) {
+		return q, usagef("--limit takes a whole number from 1 up")
+	}
+	var err error
+	if f.status != "" {
+		if q.Status, err = keys.ParseStatus(f.status); err != nil {
+			return q, err
+		}
+		q.Unrevoked = q.Unrevoked && q.Status != keys.StatusRevoked
+	}
+	if f.kind != "" {
+		if q.Kind, err = keys.ParseKind(f.kind); err != nil {
+			return q, err
+		}
+	}
+	if f.ending != "" {
+		within, err := keys.ParseDuration(f.ending)
+		if err != nil {
+			return q, usagef("--expiring-within takes a whole number and a unit, such as 14d or 36h")
+		}
+		q.ExpiresBy = now.Add(within)
+	}
+	return q, nil
+}
+
+func (a *app) list(ctx context.Context, m keys.Manager, q keys.Query, f *listFlags) error {
+	found, next, err := pages(ctx, m, q, f.limit)
+	if err != nil {
+		return err
+	}
+	if err := a.printKeys(found); err != nil {
+		return err
+	}
+	switch {
+	case next != "":
+		a.say("more: run the same list with --cursor %s", clean(next))
+	case len(found) == 0 && a.output == formatTable:
+		a.sayNothingFound(ctx, m)
+	}
+	return nil
+}
+
+// pages collects keys up to limit, or all of them when it is zero, and tells where
+// to go on.
+func pages(ctx context.Context, m keys.Manager, q keys.Query, limit int) (found []*keys.Key, next string, err error) {
+	for {
+		if limit > 0 {
+			q.Limit = min(keys.MaxLimit, limit-len(found))
+		}
+		page, err := m.List(ctx, q)
+		if err != nil {
+			return nil, "", err
+		}
+		found = append(found, page.Keys...)
+		if page.Next == "" || len(found) == limit {
+			return found, page.Next, nil
+		}
+		q.Cursor = page.Next
+	}
+}
+
+// sayNothingFound tells an empty store from conditions that nothing fits.
+func (a *app) sayNothingFound(ctx context.Context, m keys.Manager) {
+	page, err := m.List(ctx, keys.Query{Limit: 1})
+	if err == nil && len(page.Keys) == 0 {
+		a.say("No keys yet. Issue one: %s", a.command("issue", "ci", "--tool", "get_*"))
+		return
+	}
+	a.say("No key fits. Revoked ones are shown with --all.")
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// format is a way to print a result.
+type format string
+
+const (
+	formatTable format = "table" // for people
+	formatJSON  format = "json"
+	formatJSONL format = "jsonl" // one object a line
+	formatCSV   format = "csv"
+	formatName  format = "name" // ids only, one a line, to feed to other commands
+)
+
+// formats declares what a command can print; table is what it prints unasked.
+func formats(cmd *cobra.Command, can ...format) {
+	words := make([]string, len(can))
+	for i, f := range can {
+		words[i] = string(f)
+	}
+	cmd.Annotations = map[string]string{formatsAnnotation: strings.Join(words, " ")}
+}
+
+const formatsAnnotation = "formats"
+
+// checkFormat refuses an output that cmd does not have.
+func (a *app) checkFormat(cmd *cobra.Command) error {
+	can := strings.Fields(cmd.Annotations[formatsAnnotation])
+	if !cmd.Flags().Changed("output") || slices.Contains(can, string(a.output)) {
+		return nil
+	}
+	if len(can) == 0 {
+		return usagef("%s prints one way only: leave -o out", cmd.Name())
+	}
+	return usagef("%s prints -o %s", cmd.Name(), strings.Join(can, " or "))
+}
+
+// String, Set and Type make format a flag. Set takes anything: only the command
+// knows what it can print, and its error repeats nothing.
+func (f *format) String() string { return string(*f) }
+
+// Set implements pflag.Value.
+func (f *format) Set(text string) error { *f = format(text); return nil }
+
+// Type implements pflag.Value.
+func (f *format) Type() string { return "format" }
+
+// print writes a result to standard output. Losing it is an error.
+func (a *app) print(text string) error {
+	if _, err := fmt.Fprint(a.stdout, text); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}
+
+// printJSON writes v as one indented value, or as one line for jsonl.
+func (a *app) printJSON(v any) error {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if a.output == formatJSON {
+		enc.SetIndent("", "  ")
+	}
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("render the result: %w", err)
+	}
+	return a.print(b.String())
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+type revokeFlags struct {
+	reason string
+	yes    bool
+}
+
+func newRevoke(a *app) *cobra.Command {
+	f := &revokeFlags{}
+	cmd := &cobra.Command{
+		Use:     "revoke KEY...",
+		Short:   "End keys for good, at once",
+		GroupID: groupKeys,
+		Long: `End keys for good: once this returns, no guard on this machine accepts them from
+then on. It cannot be undone. To revoke a revoked key again changes nothing.
+
+` + keyReference + `
+A key that was changed outside mcpkeys can be revoked too.`,
+		Example: `  keyctl revoke ci --reason 'laptop lost'
+  keyctl revoke ci nightly-report --yes`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("revoke needs a KEY: a name or an id; `keyctl list` shows them")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := keys.ValidateText("reason", f.reason); err != nil {
+				return err
+			}
+			if !f.yes && !a.canAsk() {
+				return usagef("revoke asks first, and nobody is there to answer; say --yes")
+			}
+			return a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
+				return a.revoke(cmd.Context(), m, args, f)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&f.reason, "reason", "", "`WHY`, for the audit log")
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
+	formats(cmd, formatTable, formatJSON)
+	return cmd
+}
+
+// target is one argument of revoke, and what came of it.
+type target struct {
+	typed string
+	place int // among the arguments, from 1
+	key   *keys.Key
+	note  string
+	err   error
+}
+
+func (a *app) revoke(ctx context.Context, m keys.Manager, refs []string, f *revokeFlags) error {
+	targets := make([]*target, len(refs))
+	for i, ref := range refs {
+		targets[i] = &target{typed: ref, place: i + 1}
+		targets[i].find(ctx, a, m)
+	}
+	if !f.yes {
+		if err := a.confirm(targets); err != nil {
+			return err
+		}
+	}
+	for _, t := range targets {
+		t.revoke(ctx, m, f.reason)
+	}
+	return a.reportRevoked(targets)
+}
+
+// find resolves what was typed. That the key was changed outside mcpkeys is no
+// reason not to revoke it.
+func (t *target) find(ctx context.Context, a *app, m keys.Manager) {
+	t.key, t.err = a.resolve(ctx, m, t.typed)
+	if errors.Is(t.err, keys.ErrTampered) && t.key != nil {
+		t.err, t.note = nil, "it had been changed outside mcpkeys"
+	}
+	if errors.Is(t.err, keys.ErrNotFound) {
+		t.findRevoked(ctx, m)
+	}
+}
+
+// findRevoked makes a second revoke by name succeed like the first: names refer to
+// unrevoked keys only, so the first one took the name away.
+func (t *target) findRevoked(ctx context.Context, m keys.Manager) {
+	page, err := m.List(ctx, keys.Query{Name: t.typed, Status: keys.StatusRevoked, Limit: 1})
+	if err == nil && len(page.Keys) == 1 {
+		t.key, t.err = page.Keys[0], nil
+	}
+}
+
+func (t *target) revoke(ctx context.Context, m keys.Manager, reason string) {
+	if t.err != nil {
+		return
+	}
+	if !t.key.RevokedAt.IsZero() {
+		t.note = "it had been revoked before"
+	}
+	revoked, err := m.Revoke(ctx, t.key.ID, reason)
+	if err != nil {
+		t.err = err
+		return
+	}
+	t.key = revoked
+}
+
+func (t *target) label() string { return fmt.Sprintf("%s (%s)", clean(t.key.Label()), clean(t.key.ID)) }
+
+// confirm asks once for all keys that were found.
+func (a *app) confirm(targets []*target) error {
+	var labels []string
+	for _, t := range targets {
+		if t.err == nil {
+			labels = append(labels, t.label())
+		}
+	}
+	question := "Revoke " + strings.Join(labels, ", ") + "?"
+	switch len(labels) {
+	case 0:
+		return nil
+	case 1:
+	default:
+		question = fmt.Sprintf("Revoke %d keys: %s?", len(labels), strings.Join(labels, ", "))
+	}
+	yes, err := a.ask(question)
+	if err != nil {
+		return err
+	}
+	if !yes {
+		return usagef("nothing was revoked")
+	}
+	return nil
+}
+
+func (a *app) reportRevoked(targets []*target) error {
+	var failed []failure
+	done := []keyJSON{}
+	for _, t := range targets {
+		if t.err != nil {
+			failed = append(failed, failure{mention(t.typed, t.place), outcomeOf(t.err).code, sentence(t.err)})
+			continue
+		}
+		done = append(done, newKeyJSON(t.key, a.now()))
+		if a.output == formatJSON {
+			continue
+		}
+		if err := a.print(t.label() + " revoked: no guard on this machine accepts it from now on\n"); err != nil {
+			return err
+		}
+		if t.note != "" {
+			a.say("note: %s", t.note)
+		}
+	}
+	switch {
+	case len(targets) == 1 && targets[0].err != nil:
+		return targets[0].err
+	case len(failed) > 0:
+		return &partialError{failed}
+	case a.output == formatJSON:
+		return a.printJSON(done)
+	}
+	return nil
+}

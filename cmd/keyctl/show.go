@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// keyReference is what KEY means, in every help page that has one.
+const keyReference = `KEY is an id, or the name of an unrevoked key (owner/name where two owners share
+it), or the beginning of an id, 6 characters or more.`
+
+func newShow(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "show KEY",
+		Short:   "Show all about one key but its secret",
+		GroupID: groupKeys,
+		Long:    "Show all about one key but its secret, which nobody has any more.\n\n" + keyReference,
+		Example: "  keyctl show ci\n  keyctl show ci -o json",
+		Args:    oneArg("a KEY: a name or an id"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
+				return a.show(cmd.Context(), m, args[0])
+			})
+		},
+	}
+	formats(cmd, formatTable, formatJSON)
+	return cmd
+}
+
+func (a *app) show(ctx context.Context, m keys.Manager, ref string) error {
+	k, err := a.resolve(ctx, m, ref)
+	if err != nil {
+		return err
+	}
+	if a.output == formatJSON {
+		return a.printJSON(newShownJSON(k, a.now()))
+	}
+	return a.print(aligned(a.allAbout(k), a.width()))
+}
+
+// resolve finds a key, and says of one that cannot be trusted which it is and what
+// to do about it.
+func (a *app) resolve(ctx context.Context, m keys.Manager, ref string) (*keys.Key, error) {
+	k, err := keys.Resolve(ctx, m, ref)
+	if errors.Is(err, keys.ErrTampered) {
+		return k, a.tampered(k, err)
+	}
+	if errors.Is(err, keys.ErrNotFound) {
+		return nil, fmt.Errorf("%w has that id or name among the unrevoked; `%s` shows all there are", keys.ErrNotFound, a.command("list", "--all"))
+	}
+	return k, err
+}
+
+func (a *app) tampered(k *keys.Key, err error) error {
+	if k == nil {
+		return err
+	}
+	return fmt.Errorf("key %s: %w; revoke it with `%s`, or restore the database from a backup", clean(k.ID), err, a.command("revoke", k.ID))
+}
+
+func (a *app) allAbout(k *keys.Key) []row {
+	rows := []row{
+		{"name", k.Name},
+		{"id", k.ID},
+		{"owner", orDash(k.Owner)},
+		{"kind", string(k.Kind)},
+		{"status", statusWord(k.Status(a.now()))},
+		{"scopes", words(k.Scopes, "none")},
+		{"audience", words(k.Audience, everyServer(k))},
+		{"from", words(prefixes(k.AllowedIPs), "anywhere")},
+		{"rate", k.RateLimit.String()},
+		{"expires", a.deadline(k.ExpiresAt)},
+		{"created", a.when(k.CreatedAt) + " by " + k.CreatedBy},
+	}
+	if k.RateLimit.IsZero() {
+		rows[8].text = "unlimited"
+	}
+	if !k.DisabledAt.IsZero() {
+		rows = append(rows, row{"disabled", a.when(k.DisabledAt)})
+	}
+	if !k.RevokedAt.IsZero() {
+		rows = append(rows, row{"revoked", a.when(k.RevokedAt)}, row{"reason", orDash(k.RevokedReason)})
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.Metadata)) {
+		rows = append(rows, row{"meta", name + "=" + k.Metadata[name]})
+	}
+	for _, s := range k.Secrets {
+		text := "made " + a.when(s.CreatedAt)
+		if !s.ExpiresAt.IsZero() {
+			text += ", good until " + a.when(s.ExpiresAt)
+		}
+		rows = append(rows, row{"secret " + strconv.FormatInt(s.Number, 10), text})
+	}
+	return append(rows, row{"version", strconv.FormatInt(k.Version, 10)})
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}

@@ -1,0 +1,40 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// Commands that cannot be run are help topics.
+
+func newExitCodes() *cobra.Command {
+	return &cobra.Command{
+		Use:   "exit-codes",
+		Short: "What the exit codes mean",
+		Long: `Exit codes of keyctl
+
+  0  it worked; for verify: the key is good
+  1  the command line cannot be meant: a flag, a value, a missing --yes
+  2  the key store cannot be used: missing, locked, damaged, a wrong pepper,
+     a key that was changed outside mcpkeys
+  3  verify: the key is not good; the reason is on standard output
+  4  denied
+  5  of several keys some failed; each is listed
+  6  there is no such key
+  7  conflict: the name is taken, the file exists, the reference fits several
+
+With -o json or jsonl a failure leaves standard output empty and writes one
+object to standard error: {"error": {"code": "...", "message": "..."}}.`,
+	}
+}
+
+func newEnvironment() *cobra.Command {
+	return &cobra.Command{
+		Use:   "environment",
+		Short: "Which environment variables count",
+		Long: `Environment variables of keyctl
+
+  KEYCTL_DB           the key store's file, when --db is not given
+  KEYCTL_PEPPER_FILE  its pepper's file, when --pepper is not given
+  NO_COLOR            set to anything: no colours
+
+An empty variable counts as unset. The demo reads none of the KEYCTL_ ones.`,
+	}
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+type verifyFlags struct {
+	scopes       []string
+	audience, ip string
+}
+
+func newVerify(a *app) *cobra.Command {
+	f := &verifyFlags{}
+	cmd := &cobra.Command{
+		Use:     "verify -",
+		Short:   "Check a key that is read from standard input",
+		GroupID: groupKeys,
+		Long: `Check a key as a guarded server would: is it good, here and now, for this? The key
+is read from standard input, on a terminal without showing it, and never from an
+argument.
+
+It prints one word, valid or the reason why not, and exits 0 or 3. Without
+--audience it decides as a server without a name does, which takes only keys that
+are good everywhere.`,
+		Example: `  keyctl verify - --scope tools:get_forecast <key.txt
+  if pass show ci-key | keyctl verify - >/dev/null; then echo good; fi`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 || args[0] != "-" {
+				return usagef("verify reads the key from standard input, never from an argument: keyctl verify - <FILE")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			call, err := f.call()
+			if err != nil {
+				return err
+			}
+			d, err := a.verify(cmd.Context(), call, f.scopes)
+			if err != nil {
+				return err
+			}
+			return a.printDecision(d)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringArrayVar(&f.scopes, "scope", nil, "it must be granted this `SCOPE`; repeatable")
+	flags.StringVar(&f.audience, "audience", "", "it is presented to this `SERVER`")
+	flags.StringVar(&f.ip, "ip", "", "it comes from this `ADDRESS`")
+	formats(cmd, formatTable, formatJSON)
+	return cmd
+}
+
+func (f *verifyFlags) call() (verifier.Call, error) {
+	call := verifier.Call{Audience: f.audience}
+	for _, s := range f.scopes {
+		if err := keys.ValidateRequired(s); err != nil {
+			return call, err
+		}
+	}
+	if f.audience != "" {
+		if err := keys.ValidateAudience(f.audience); err != nil {
+			return call, err
+		}
+	}
+	if f.ip != "" {
+		ip, err := netip.ParseAddr(f.ip)
+		if err != nil {
+			return call, usagef("--ip takes one address, such as 10.0.0.7 or 2001:db8::1")
+		}
+		call.ClientIP = ip
+	}
+	return call, nil
+}
+
+func (a *app) verify(ctx context.Context, call verifier.Call, required []string) (d keys.Decision, err error) {
+	s, err := a.settings()
+	if err != nil {
+		return d, err
+	}
+	token, err := a.readKey()
+	if err != nil {
+		return d, err
+	}
+	checker, err := s.Checker(ctx)
+	if err != nil {
+		return d, err
+	}
+	defer func() { err = errors.Join(err, checker.Close()) }()
+	return checker.Check(ctx, token, call, required...), nil
+}
+
+// maxInput is more than any key has; what is longer is none, and is not read on.
+const maxInput = 1024
+
+// readKey takes the line end off what it read, and nothing else: a key is exact.
+func (a *app) readKey() (string, error) {
+	if a.canAsk() {
+		return a.askHidden("key: ")
+	}
+	text, err := io.ReadAll(io.LimitReader(a.stdin, maxInput))
+	if err != nil {
+		return "", usagef("standard input cannot be read; feed the key to it: keyctl verify - <FILE")
+	}
+	line, ended := strings.CutSuffix(string(text), "\n")
+	if ended {
+		line = strings.TrimSuffix(line, "\r")
+	}
+	return line, nil
+}
+
+// reasons say in words what the codes mean, to whoever holds the key store; a
+// guarded server tells its callers less.
+var reasons = map[keys.Code]string{
+	keys.CodeNoCredential:      "nothing came on standard input",
+	keys.CodeMalformed:         "this is no whole key: a character is wrong, missing or too many",
+	keys.CodeNotFound:          "this key store never issued it",
+	keys.CodeRevoked:           "it was revoked",
+	keys.CodeDisabled:          "it is disabled",
+	keys.CodeExpired:           "its time is over",
+	keys.CodeWrongKind:         "it is an admin key, which opens no server",
+	keys.CodeWrongAudience:     "it was made for other servers than the one that --audience names",
+	keys.CodeIPNotAllowed:      "it may not be used from the address that --ip names",
+	keys.CodeInsufficientScope: "it is good, but was not granted this scope",
+}
+
+// decisionJSON is what verify tells scripts. What is not known is null.
+type decisionJSON struct {
+	Valid     bool       `json:"valid"`
+	Code      keys.Code  `json:"code"`
+	KeyID     *string    `json:"key_id"`
+	Name      *string    `json:"name"`
+	Owner     *string    `json:"owner"`
+	Scopes    []string   `json:"scopes"`
+	ExpiresAt *time.Time `json:"expires_at"`
+}
+
+func (a *app) printDecision(d keys.Decision) error {
+	if d.Code == keys.CodeUnavailable {
+		return a.undecided(d)
+	}
+	if a.output == formatJSON {
+		if err := a.printJSON(newDecisionJSON(d)); err != nil {
+			return err
+		}
+	} else if err := a.print(string(d.Code) + "\n"); err != nil {
+		return err
+	}
+	if d.Valid() {
+		return nil
+	}
+	if why := reasons[d.Code]; why != "" && a.output != formatJSON {
+		a.say("keyctl: %s", why)
+	}
+	return &notValidError{d.Code}
+}
+
+// undecided is neither yes nor no: the store failed, or the row cannot be trusted.
+func (a *app) undecided(d keys.Decision) error {
+	if a.output != formatJSON {
+		if err := a.print(string(d.Code) + "\n"); err != nil {
+			return err
+		}
+	}
+	if errors.Is(d.Cause, keys.ErrTampered) {
+		return a.tampered(&keys.Key{ID: d.KeyID}, keys.ErrTampered)
+	}
+	return fmt.Errorf("key %s could not be checked: %w", d.KeyID, d.Cause)
+}
+
+func newDecisionJSON(d keys.Decision) decisionJSON {
+	out := decisionJSON{Valid: d.Valid(), Code: d.Code, Scopes: []string{}}
+	if d.KeyID != "" {
+		out.KeyID = &d.KeyID
+	}
+	if d.Valid() {
+		name, owner := d.Identity.Name(), d.Identity.Owner()
+		out.Name, out.Owner = &name, &owner
+		out.Scopes, out.ExpiresAt = list(d.Identity.Scopes()), moment(d.Identity.ExpiresAt())
+	}
+	return out
+}

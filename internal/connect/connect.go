@@ -1,0 +1,92 @@
+// Package connect turns settings into the key store that a command or a screen
+// acts on: the one place that knows whether keys are in a file or behind a server.
+//
+// Fill a [Settings] from flags, complete it with [Settings.WithEnv], and call
+// [Settings.Admin] to change keys or [Settings.Checker] to check one. Close what
+// they return.
+//
+// It acts on a file today. A server named by KEYCTL_SERVER is refused rather than
+// ignored: who believes to revoke a key over there must not revoke one here.
+//
+// The package refuses to guess: it makes no key store that is not there, and reads
+// no configuration but what it was given.
+package connect
+
+import (
+	"context"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+// Admin changes keys. Close it after use.
+type Admin struct {
+	keys.Manager
+	close func() error
+}
+
+// Close releases the store. Nothing may be asked of the Manager afterwards.
+func (a *Admin) Close() error { return a.close() }
+
+// Admin opens the key store for changes, made in the name of the user who runs
+// this process.
+func (s Settings) Admin(context.Context) (*Admin, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	st, err := sqlite.Open(s.DB, s.options())
+	if err != nil {
+		return nil, err
+	}
+	m, err := keys.NewManager(st, localActor(), nil)
+	if err != nil {
+		_ = st.Close() // the first error is the one to tell
+		return nil, err
+	}
+	return &Admin{Manager: m, close: st.Close}, nil
+}
+
+// Checker checks keys as a guarded server would. Close it after use.
+type Checker struct {
+	verifier *verifier.Verifier
+	close    func() error
+}
+
+// Checker opens the key store for checks, which change nothing.
+func (s Settings) Checker(context.Context) (*Checker, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	r, err := sqlite.OpenVerifier(s.DB, s.options())
+	if err != nil {
+		return nil, err
+	}
+	v, err := verifier.New(r, nil)
+	if err != nil {
+		_ = r.Close() // the first error is the one to tell
+		return nil, err
+	}
+	return &Checker{verifier: v, close: r.Close}, nil
+}
+
+// Check decides on token as a server asked for call would, when the call needs all
+// of required.
+func (c *Checker) Check(ctx context.Context, token string, call verifier.Call, required ...string) keys.Decision {
+	return c.verifier.Authenticate(ctx, token, call).Authorize(required...)
+}
+
+// Close releases the store.
+func (c *Checker) Close() error { return c.close() }
+
+// Create makes the key store, which must not exist. The error is [fs.ErrExist] if
+// it does.
+func (s Settings) Create() error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	return sqlite.Create(s.DB, s.options())
+}
+
+// SQLiteVersion is the version of SQLite that is built in.
+func SQLiteVersion() string { return sqlite.Version() }

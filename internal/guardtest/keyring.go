@@ -1,0 +1,158 @@
+// Package guardtest holds what the tests of the three guards share: a real key store
+// with keys in every state ([NewKeyring]), and one table of requests and the answers
+// they must get, to the byte, which runs on each adapter ([Run]).
+//
+// It is for tests only and refuses to fake: the store is SQLite in a temporary
+// directory, and requests go over a real connection.
+package guardtest
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+// Audience is the name of the server that [Keyring.Guard] guards.
+const Audience = "weather"
+
+// Keyring is a key store, the manager beside it and a verifier that reads it through
+// a counter.
+type Keyring struct {
+	t        testing.TB
+	store    *sqlite.Store
+	manager  *keys.LocalManager
+	verifier *verifier.Verifier
+	reads    atomic.Int64
+	names    int
+}
+
+// NewKeyring makes an empty key store that is closed when the test ends.
+func NewKeyring(t testing.TB) *Keyring {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "keys.db")
+	if err := sqlite.Create(path, nil); err != nil {
+		t.Fatalf("Create: %v", err)
+	}
+	store, err := sqlite.Open(path, nil)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	k := &Keyring{t: t, store: store}
+	if k.manager, err = keys.NewManager(store, "test", nil); err != nil {
+		t.Fatalf("NewManager: %v", err)
+	}
+	if k.verifier, err = verifier.New(&countingReader{Reader: store, reads: &k.reads}, nil); err != nil {
+		t.Fatalf("verifier.New: %v", err)
+	}
+	return k
+}
+
+type countingReader struct {
+	keys.Reader
+	reads *atomic.Int64
+}
+
+func (r *countingReader) Key(ctx context.Context, id string) (*keys.Key, error) {
+	r.reads.Add(1)
+	return r.Reader.Key(ctx, id)
+}
+
+// Reads counts how often a key was looked up.
+func (k *Keyring) Reads() int64 { return k.reads.Load() }
+
+// Guard guards a server named [Audience] with these keys; o may say more.
+func (k *Keyring) Guard(o *middleware.Options) *middleware.Guard {
+	opts := middleware.Options{}
+	if o != nil {
+		opts = *o
+	}
+	if opts.Audience == "" {
+		opts.Audience = Audience
+	}
+	return middleware.New(k.verifier, &opts)
+}
+
+// Verifier reads these keys.
+func (k *Keyring) Verifier() *verifier.Verifier { return k.verifier }
+
+// Issue makes a key and returns its token and id. A name is made up if req has none.
+func (k *Keyring) Issue(req keys.IssueRequest) (token, id string) {
+	k.t.Helper()
+	return k.issue(k.manager, req)
+}
+
+func (k *Keyring) issue(m keys.Manager, req keys.IssueRequest) (token, id string) {
+	k.t.Helper()
+	if req.Name == "" {
+		k.names++
+		req.Name = fmt.Sprintf("key-%d", k.names)
+	}
+	issued, err := m.Issue(k.t.Context(), req)
+	if err != nil {
+		k.t.Fatalf("Issue(%q): %v", req.Name, err)
+	}
+	return issued.Token.Reveal(), issued.Key.ID
+}
+
+// Granted issues an ordinary key with the scopes.
+func (k *Keyring) Granted(scopes ...string) string {
+	k.t.Helper()
+	token, _ := k.Issue(keys.IssueRequest{Scopes: scopes})
+	return token
+}
+
+// Expired issues a key an hour that has been over for an hour.
+func (k *Keyring) Expired(scopes ...string) string {
+	k.t.Helper()
+	past := time.Now().Add(-2 * time.Hour)
+	m, err := keys.NewManager(k.store, "test", &keys.ManagerOptions{Now: func() time.Time { return past }})
+	if err != nil {
+		k.t.Fatalf("NewManager: %v", err)
+	}
+	token, _ := k.issue(m, keys.IssueRequest{Scopes: scopes, Expires: keys.ExpiresAt(past.Add(time.Hour))})
+	return token
+}
+
+// Revoke ends the key.
+func (k *Keyring) Revoke(id string) {
+	k.t.Helper()
+	if _, err := k.manager.Revoke(k.t.Context(), id, ""); err != nil {
+		k.t.Fatalf("Revoke(%s): %v", id, err)
+	}
+}
+
+// Change alters a key the way a manager does, sealed and with an event.
+func (k *Keyring) Change(id string, change func(*keys.Key)) {
+	k.t.Helper()
+	_, err := k.store.Update(k.t.Context(), id, func(key *keys.Key) (keys.Event, error) {
+		change(key)
+		key.Version++
+		k.store.Peppers().Seal(key)
+		return keys.Event{
+			ID: uuid.Must(uuid.NewV7()), At: time.Now().UTC().Truncate(time.Microsecond), Actor: "test",
+			Action: "key.test", KeyID: id, RequestID: "test", Detail: "{}",
+		}, nil
+	})
+	if err != nil {
+		k.t.Fatalf("Update(%s): %v", id, err)
+	}
+}
+
+// Break closes the store, so that no key can be looked up.
+func (k *Keyring) Break() {
+	k.t.Helper()
+	if err := k.store.Close(); err != nil {
+		k.t.Fatalf("Close: %v", err)
+	}
+}

@@ -1,0 +1,182 @@
+package mcpauth_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpkeys/mcpkeys/internal/guardtest"
+	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
+)
+
+// Attack A16, DNS rebinding and cross-site calls: a web page makes the victim's browser
+// call a server on the victim's machine or network. Each case is tried without a key
+// and with a good one, as a page would have that found a way to add headers.
+func TestA16BrowsersOnForeignPages(t *testing.T) {
+	s := newSite(t, nil, "add")
+	token := s.Granted("tools:add")
+	host := strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), "/mcp")
+	for name, c := range map[string]struct {
+		headers          []string
+		without, withKey int
+	}{
+		"no Origin":              {nil, 401, 200},
+		"own Origin":             {[]string{"Origin: http://" + host}, 401, 200},
+		"foreign Origin":         {[]string{"Origin: http://evil.example"}, 403, 403},
+		"null Origin":            {[]string{"Origin: null"}, 403, 403},
+		"empty Origin":           {[]string{"Origin: "}, 403, 403},
+		"other port":             {[]string{"Origin: http://127.0.0.1:1"}, 403, 403},
+		"own host as a prefix":   {[]string{"Origin: http://" + host + ".evil.example"}, 403, 403},
+		"own host as user":       {[]string{"Origin: http://" + host + "@evil.example"}, 403, 403},
+		"foreign Host":           {[]string{"Host: evil.example"}, 401, 403},
+		"foreign Host, Origin":   {[]string{"Host: evil.example", "Origin: http://evil.example"}, 401, 403},
+		"form without preflight": {[]string{"Content-Type: text/plain"}, 401, 415},
+		"foreign preflight page": {[]string{"Origin: https://evil.example", "Content-Type: text/plain"}, 403, 403},
+	} {
+		for token, want := range map[string]int{"": c.without, token: c.withKey} {
+			r := callOf(modern, "add")
+			r.token, r.headers = token, append(r.headers, c.headers...)
+			if status, body := s.post(r); status != want {
+				t.Errorf("%s, with a key: %v: got %d %s, want %d", name, token != "", status, body, want)
+			}
+			if ran := s.ran(); want != http.StatusOK && len(ran) != 0 {
+				t.Errorf("%s: ran %v, want nothing", name, ran)
+			}
+		}
+	}
+}
+
+func TestTrustedOrigins(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	h := mcpauth.Handler(k.Guard(nil), mcp.NewServer(&mcp.Implementation{Name: "s"}, nil),
+		&mcpauth.Options{TrustedOrigins: []string{"https://inspector.example"}})
+	for origin, want := range map[string]int{
+		"https://inspector.example": 401, "http://inspector.example": 403, "https://inspector.example:444": 403,
+	} {
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://server.example/mcp", nil)
+		r.Header.Set("Origin", origin)
+		if got := guardtest.StatusOf(h, r); got != want {
+			t.Errorf("Origin %s: got %d, want %d", origin, got, want)
+		}
+	}
+	for _, bad := range []string{"*", "null", "inspector.example", "https://Inspector.example", "https://inspector.example/", ""} {
+		mustPanic(t, "TrustedOrigins "+bad, func() {
+			mcpauth.Handler(k.Guard(nil), mcp.NewServer(&mcp.Implementation{Name: "s"}, nil), &mcpauth.Options{TrustedOrigins: []string{bad}})
+		})
+	}
+}
+
+func TestHandlerPanicsWithoutItsParts(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	mustPanic(t, "no guard", func() { mcpauth.Handler(nil, mcp.NewServer(&mcp.Implementation{Name: "s"}, nil), nil) })
+	mustPanic(t, "no server", func() { mcpauth.Handler(k.Guard(nil), nil, nil) })
+}
+
+func mustPanic(t *testing.T, what string, f func()) {
+	t.Helper()
+	defer func() {
+		if recover() == nil {
+			t.Errorf("%s: got no panic, want one", what)
+		}
+	}()
+	f()
+}
+
+// Clients that are refused look for an OAuth server. What they find must be a JSON 404
+// and no hint of metadata, or they start a registration that cannot end.
+func TestOAuthIsNotThere(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	guarded := mcpauth.Handler(k.Guard(nil), mcp.NewServer(&mcp.Implementation{Name: "s"}, nil), nil)
+	for name, h := range map[string]http.Handler{"NotFound": mcpauth.NotFound(), "Handler": guarded} {
+		for _, path := range []string{
+			"/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp",
+			"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration",
+			"/mcp/.well-known/openid-configuration", "/register",
+		} {
+			for _, method := range []string{http.MethodGet, http.MethodPost} {
+				if got := guardtest.Status(t, h, method, path); got != http.StatusNotFound {
+					t.Errorf("%s: %s %s: got %d, want 404", name, method, path, got)
+				}
+			}
+		}
+	}
+	resp, body := guardtest.Answer(t, mcpauth.NotFound(), http.MethodGet, "/.well-known/oauth-protected-resource")
+	want := `{"type":"about:blank","title":"Not Found","status":404,"detail":"There is nothing here.","code":"not_found","request_id":"` + resp.Header.Get("X-Request-Id") + `"}` + "\n"
+	if body != want || resp.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("NotFound: got %s, want %s", body, want)
+	}
+	resp, _ = guardtest.Answer(t, guarded, http.MethodPost, "/mcp")
+	if got := resp.Header.Get("Www-Authenticate"); got != `Bearer realm="mcpkeys"` {
+		t.Errorf("challenge: got %q, want one without resource_metadata", got)
+	}
+}
+
+// Four mebibytes, in both eras and without a declared length: a key does not buy the
+// server's memory.
+func TestBodyIsBounded(t *testing.T) {
+	s := newSite(t, nil, "add")
+	for _, version := range eras {
+		r := callOf(version, "add")
+		r.body = strings.Replace(r.body, `"arguments":{}`, `"arguments":{"x":"`+strings.Repeat("x", 4<<20)+`"}`, 1)
+		if status, _ := s.send(version, s.Granted("tools:add"), r); status != http.StatusRequestEntityTooLarge || len(s.ran()) != 0 {
+			t.Errorf("5 MiB in era %s: got %d, want 413", version, status)
+		}
+	}
+}
+
+// A subscription is cut down to what was granted: the acknowledgement names no other
+// resource, and updates of others are not delivered.
+func TestListenIsNarrowed(t *testing.T) {
+	s := furnished(t, "public", "payroll")
+	token := s.Granted(publicOnly...)
+	updates := make(chan string, 8)
+	client := mcp.NewClient(&mcp.Implementation{Name: "client"}, &mcp.ClientOptions{
+		ResourceUpdatedHandler: func(_ context.Context, r *mcp.ResourceUpdatedNotificationRequest) { updates <- r.Params.URI },
+	})
+	session, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{
+		Endpoint: s.url, MaxRetries: -1, HTTPClient: &http.Client{Transport: withKey(token)},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = session.Close() }()
+	for _, uri := range []string{"doc://payroll", "doc://public"} {
+		_ = session.Subscribe(t.Context(), &mcp.SubscribeParams{URI: uri}) // the one is not agreed to
+	}
+	deadline := time.After(10 * time.Second)
+	for {
+		for _, uri := range []string{"doc://payroll", "doc://public"} {
+			if err := s.server.ResourceUpdated(t.Context(), &mcp.ResourceUpdatedNotificationParams{URI: uri}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		select {
+		case uri := <-updates:
+			if uri != "doc://public" {
+				t.Fatalf("update: got %s, want doc://public alone", uri)
+			}
+			return
+		case <-time.After(10 * time.Millisecond):
+		case <-deadline:
+			t.Fatal("no update of a granted resource came")
+		}
+	}
+}
+
+// The log line of a foreign page, which the guard's own decisions do not cover.
+func TestForeignOriginIsLogged(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	var log strings.Builder
+	guard := k.Guard(&middleware.Options{Logger: guardtest.Logger(&log)})
+	h := mcpauth.Handler(guard, mcp.NewServer(&mcp.Implementation{Name: "s"}, nil), nil)
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://server.example/mcp", nil)
+	r.Header.Set("Origin", "https://evil.example")
+	if got := guardtest.StatusOf(h, r); got != http.StatusForbidden || !strings.Contains(log.String(), "origin_not_allowed") {
+		t.Errorf("foreign Origin: got %d, log %q", got, log.String())
+	}
+}

@@ -11,7 +11,7 @@ import (
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r == '\n' || r == '\t':
+		case r == '\n', r == '\t':
 			return ' '
 		case unicode.IsPrint(r):
 			return r

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -103,7 +104,7 @@ func (a *app) report(err error, asJSON bool) int {
 }
 
 // sentence renders err on one line that a terminal can be shown.
-func sentence(err error) string { return clean(err.Error()) }
+func sentence(err error) string { return clean(strings.ReplaceAll(err.Error(), "\n", "; ")) }
 
 // reportDetail lists what a sentence cannot hold: whom a reference fits, and which
 // of several keys failed.

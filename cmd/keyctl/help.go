@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // newHelp replaces cobra's own, which ends with 0 on a topic that does not exist.
@@ -38,7 +39,7 @@ func (a *app) help(cmd *cobra.Command) {
 		fmt.Fprintf(&b, "\nExamples\n%s\n", cmd.Example)
 	}
 	helpCommands(&b, cmd)
-	if own := cmd.LocalNonPersistentFlags(); own.HasAvailableFlags() && cmd.HasParent() {
+	if own := ownFlags(cmd); own.HasAvailableFlags() {
 		fmt.Fprintf(&b, "\nFlags\n%s", own.FlagUsagesWrapped(defaultWidth-1))
 	}
 	if cmd.Runnable() {
@@ -50,12 +51,25 @@ func (a *app) help(cmd *cobra.Command) {
 	_ = a.print(b.String()) // help that nobody reads is no failure
 }
 
+// ownFlags are those that not every command has, in the order in which they were
+// declared.
+func ownFlags(cmd *cobra.Command) *pflag.FlagSet {
+	own := pflag.NewFlagSet(cmd.Name(), pflag.ContinueOnError)
+	own.SortFlags = false
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Name != "help" && cmd.Root().PersistentFlags().Lookup(f.Name) == nil {
+			own.AddFlag(f)
+		}
+	})
+	return own
+}
+
 func usageLine(cmd *cobra.Command) string {
 	if !cmd.HasParent() {
 		return "keyctl COMMAND [flags]"
 	}
 	line := "keyctl " + cmd.Use
-	if cmd.HasAvailableLocalFlags() {
+	if ownFlags(cmd).HasAvailableFlags() {
 		line += " [flags]"
 	}
 	return line

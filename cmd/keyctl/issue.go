@@ -52,18 +52,18 @@ what a key may do, * stands for any run of characters.`,
 func (f *issueFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringArrayVar(&f.tools, "tool", nil, "it may call this `TOOL`, such as get_*; repeatable, as the next three")
-	flags.StringArrayVar(&f.prompts, "prompt", nil, "it may get this `PROMPT`")
-	flags.StringArrayVar(&f.resources, "resource", nil, "it may read this resource `URI`, such as file:///x/*")
-	flags.StringArrayVar(&f.scopes, "scope", nil, "it is granted this `SCOPE`, such as reports:read")
+	flags.StringArrayVar(&f.tools, "tool", nil, "it may call this `TOOL`, such as get_*; repeatable")
+	flags.StringArrayVar(&f.prompts, "prompt", nil, "it may get this `PROMPT`; repeatable")
+	flags.StringArrayVar(&f.resources, "resource", nil, "it may read this resource, such as file:///x/* (`URI`); repeatable")
+	flags.StringArrayVar(&f.scopes, "scope", nil, "it is granted this `SCOPE`, such as reports:read; repeatable")
 	flags.StringArrayVar(&f.audience, "audience", nil, "it is for this `SERVER`; repeatable; without, for all")
-	flags.StringVar(&f.owner, "owner", "", "`WHO` answers for it")
-	flags.StringVar(&f.expires, "expires", "", "`WHEN` it ends: 90d, 12w, 1y, 2027-01-31 or never (default 90d)")
-	flags.StringVar(&f.rate, "rate", "", "how often it may call: 60/m, 100/10s, 1000/h:50 (`RATE`:burst)")
+	flags.StringVar(&f.owner, "owner", "", "the `OWNER`, who answers for it")
+	flags.StringVar(&f.expires, "expires", "", "it ends at this `TIME`: 90d, 12w, 1y, 2027-01-31, never (default 90d)")
+	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50 (50 at once)")
 	flags.StringArrayVar(&f.allowIPs, "allow-ip", nil, "it may call from this `CIDR` or address; repeatable")
 	flags.StringArrayVar(&f.meta, "meta", nil, "a note of your own, `NAME=VALUE`; repeatable")
-	flags.StringVar(&f.outFile, "out-file", "", "write the secret to this new `FILE`, 0600, and do not print it")
-	flags.BoolVar(&f.admin, "admin", false, "make an admin key, for the admin API instead of servers")
+	flags.StringVar(&f.outFile, "out-file", "", "write the secret to this new `FILE` instead of printing it")
+	flags.BoolVar(&f.admin, "admin", false, "make an admin key: for the admin API, not for servers")
 }
 
 // request turns what was typed into what the domain reads.

@@ -11,10 +11,10 @@ import (
 )
 
 type listFlags struct {
-	all                                           bool
+	all                                          bool
 	status, owner, scope, audience, kind, ending string
-	search, cursor                                string
-	limit                                         int
+	search, cursor                               string
+	limit                                        int
 }
 
 func newList(a *app) *cobra.Command {
@@ -51,15 +51,15 @@ func (f *listFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&f.all, "all", false, "revoked keys too")
-	flags.StringVar(&f.status, "status", "", "`STATUS`: active, expiring, expired, disabled or revoked")
+	flags.StringVar(&f.status, "status", "", "keys with this `STATUS`: active, expiring, expired, disabled, revoked")
 	flags.StringVar(&f.owner, "owner", "", "keys of this `OWNER`; '' for keys without one")
 	flags.StringVar(&f.scope, "scope", "", "keys that were granted exactly this `SCOPE`")
 	flags.StringVar(&f.audience, "audience", "", "keys that name this `SERVER`")
-	flags.StringVar(&f.kind, "kind", "", "`KIND`: key or admin")
+	flags.StringVar(&f.kind, "kind", "", "keys of this `KIND`: key or admin")
 	flags.StringVar(&f.ending, "expiring-within", "", "keys that end within this `TIME`, such as 14d, or have ended")
 	flags.StringVar(&f.search, "search", "", "keys with this `TEXT` in id, name or owner")
-	flags.IntVar(&f.limit, "limit", 0, "at most this many (`COUNT`)")
-	flags.StringVar(&f.cursor, "cursor", "", "go on where a list with --limit stopped (`CURSOR`)")
+	flags.IntVar(&f.limit, "limit", 0, "at most this `COUNT`")
+	flags.StringVar(&f.cursor, "cursor", "", "go on at the `CURSOR` that a list with --limit ended with")
 }
 
 func (f *listFlags) query(cmd *cobra.Command, now time.Time) (keys.Query, error) {

@@ -30,6 +30,7 @@ then on. It cannot be undone. To revoke a revoked key again changes nothing.
 A key that was changed outside mcpkeys can be revoked too.`,
 		Example: `  keyctl revoke ci --reason 'laptop lost'
   keyctl revoke ci nightly-report --yes`,
+		ValidArgsFunction: a.completeKeys,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("revoke needs a KEY: a name or an id; `keyctl list` shows them")
@@ -48,7 +49,7 @@ A key that was changed outside mcpkeys can be revoked too.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&f.reason, "reason", "", "`WHY`, for the audit log")
+	cmd.Flags().StringVar(&f.reason, "reason", "", "why, a `TEXT` for the audit log")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
 	formats(cmd, formatTable, formatJSON)
 	return cmd

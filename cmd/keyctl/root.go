@@ -38,8 +38,9 @@ It acts on a key store on this machine.`,
 
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.db, "db", "", "the key store's `FILE` (KEYCTL_DB; default mcpkeys.db)")
-	flags.StringVar(&a.pepper, "pepper", "", "its pepper's `FILE` (KEYCTL_PEPPER_FILE; default the store's with .pepper)")
+	flags.StringVar(&a.pepper, "pepper", "", "its pepper's `FILE` (KEYCTL_PEPPER_FILE; default DB.pepper)")
 	flags.VarP(&a.output, "output", "o", "print as `FORMAT`: table, json, jsonl, csv or name")
+	_ = root.RegisterFlagCompletionFunc("output", completeFormats) // fails for unknown flags only
 
 	root.AddGroup(
 		&cobra.Group{ID: groupKeys, Title: "Keys"},

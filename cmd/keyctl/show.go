@@ -26,6 +26,8 @@ func newShow(a *app) *cobra.Command {
 		Long:    "Show all about one key but its secret, which nobody has any more.\n\n" + keyReference,
 		Example: "  keyctl show ci\n  keyctl show ci -o json",
 		Args:    oneArg("a KEY: a name or an id"),
+
+		ValidArgsFunction: a.completeKeys,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
 				return a.show(cmd.Context(), m, args[0])
@@ -55,7 +57,7 @@ func (a *app) resolve(ctx context.Context, m keys.Manager, ref string) (*keys.Ke
 		return k, a.tampered(k, err)
 	}
 	if errors.Is(err, keys.ErrNotFound) {
-		return nil, fmt.Errorf("%w has that id or name among the unrevoked; `%s` shows all there are", keys.ErrNotFound, a.command("list", "--all"))
+		return nil, fmt.Errorf("%w: nothing unrevoked has that id or name; `%s` shows all there are", keys.ErrNotFound, a.command("list", "--all"))
 	}
 	return k, err
 }

@@ -26,13 +26,13 @@ func newVerify(a *app) *cobra.Command {
 		Use:     "verify -",
 		Short:   "Check a key that is read from standard input",
 		GroupID: groupKeys,
-		Long: `Check a key as a guarded server would: is it good, here and now, for this? The key
-is read from standard input, on a terminal without showing it, and never from an
+		Long: `Check a key as a guarded server would: is it good, here and now, for this? The
+key is read from standard input, without echo on a terminal, and never from an
 argument.
 
 It prints one word, valid or the reason why not, and exits 0 or 3. Without
---audience it decides as a server without a name does, which takes only keys that
-are good everywhere.`,
+--audience it decides as a server without a name does, which takes only keys
+that are good everywhere.`,
 		Example: `  keyctl verify - --scope tools:get_forecast <key.txt
   if pass show ci-key | keyctl verify - >/dev/null; then echo good; fi`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -1,14 +1,19 @@
 package main
 
 import (
-	"fmt"
-	"runtime"
-
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/buildinfo"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 )
+
+type versionJSON struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision"`
+	Modified bool   `json:"modified"`
+	Go       string `json:"go"`
+	SQLite   string `json:"sqlite"`
+}
 
 func newVersion(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -17,15 +22,11 @@ func newVersion(a *app) *cobra.Command {
 		GroupID: groupOther,
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			v := struct {
-				Version string `json:"version"`
-				Go      string `json:"go"`
-				SQLite  string `json:"sqlite"`
-			}{buildinfo.Version(), runtime.Version(), connect.SQLiteVersion()}
+			build, sqlite := buildinfo.Read(), connect.SQLiteVersion()
 			if a.output == formatJSON {
-				return a.printJSON(v)
+				return a.printJSON(versionJSON{build.Version, build.Revision, build.Modified, build.Go, sqlite})
 			}
-			return a.print(fmt.Sprintf("keyctl %s (%s, SQLite %s)\n", v.Version, v.Go, v.SQLite))
+			return a.print(build.Line("keyctl", "SQLite "+sqlite) + "\n")
 		},
 	}
 	formats(cmd, formatTable, formatJSON)

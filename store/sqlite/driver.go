@@ -50,6 +50,12 @@ func openDB(dsn string, conns int) *sql.DB {
 	return db
 }
 
+// Version is the version of SQLite that is built in; empty when none is.
+func Version() string {
+	text, _, _ := sqlite3.Version()
+	return text
+}
+
 // checkDriver refuses a SQLite with a known way to lose data.
 func checkDriver() error {
 	text, number, _ := sqlite3.Version()

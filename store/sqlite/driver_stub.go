@@ -15,6 +15,9 @@ var errNoCgo = errors.New("built without cgo: install gcc and build with CGO_ENA
 
 func checkDriver() error { return errNoCgo }
 
+// Version is the version of SQLite that is built in; empty when none is.
+func Version() string { return "" }
+
 type connector struct{}
 
 func (connector) Connect(context.Context) (driver.Conn, error) { return nil, errNoCgo }

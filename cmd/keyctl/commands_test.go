@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	_ "github.com/mattn/go-sqlite3"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The commands that scripts have besides testscript's own.
+
+// cmdExits is exec, with the exit code that is wanted: exits 6 keyctl show nobody.
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE program [args...]")
+	}
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code: got %d, want %s", got, args[0])
+	}
+}
+
+// cmdSQL is the database shell that an operator, or an attacker, may have.
+func cmdSQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sql FILE STATEMENT")
+	}
+	db, err := sql.Open("sqlite3", ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer func() { ts.Check(db.Close()) }()
+	_, err = db.Exec(args[1])
+	ts.Check(err)
+}
+
+// cmdMistype copies a key with one character of its secret changed.
+func cmdMistype(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mistype FROM TO")
+	}
+	key := []byte(ts.ReadFile(args[0]))
+	if key[30] == 'x' {
+		key[30] = 'y'
+	} else {
+		key[30] = 'x'
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), key, 0o600))
+}
+
+// cmdNoSecret fails when any eight characters in a row of the key's secret stand
+// in any of the files, as they are or in base64 or hex. Directories are walked.
+func cmdNoSecret(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: nosecret KEYFILE FILE...")
+	}
+	key := strings.TrimSpace(ts.ReadFile(args[0]))
+	secret := key[strings.LastIndex(key, "_")+1:]
+	if len(secret) != 36 {
+		ts.Fatalf("%s holds no key", args[0])
+	}
+	for _, name := range args[1:] {
+		if name == "stdout" || name == "stderr" {
+			noPiece(ts, secret, name, []byte(ts.ReadFile(name)))
+			continue
+		}
+		ts.Check(filepath.WalkDir(ts.MkAbs(name), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			noPiece(ts, secret, path, content)
+			return err
+		}))
+	}
+}
+
+func noPiece(ts *testscript.TestScript, secret, name string, content []byte) {
+	for i := 0; i+8 <= len(secret); i++ {
+		if bytes.Contains(content, []byte(secret[i:i+8])) {
+			ts.Fatalf("%s holds a piece of the secret, from its character %d on", name, i)
+		}
+	}
+}
+
+// cmdNoEscape fails when the last command wrote an ESC byte.
+func cmdNoEscape(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: noescape")
+	}
+	if strings.Contains(ts.ReadFile("stdout")+ts.ReadFile("stderr"), "\x1b") {
+		ts.Fatalf("the output holds an escape sequence")
+	}
+}
+
+// cmdOnlyJSON checks that standard output is empty and standard error one JSON
+// object with the given error code.
+func cmdOnlyJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: onlyjson CODE")
+	}
+	if out := ts.ReadFile("stdout"); out != "" {
+		ts.Fatalf("stdout: got %q, want nothing", out)
+	}
+	var e struct {
+		Error struct{ Code, Message string }
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stderr")), &e))
+	if e.Error.Code != args[0] || e.Error.Message == "" {
+		ts.Fatalf("error: got %+v, want the code %s and a message", e.Error, args[0])
+	}
+}
+
+// cmdMode checks the permissions of files: mode 0600 keys.db keys.db.pepper.
+func cmdMode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: mode OCTAL FILE...")
+	}
+	want, err := strconv.ParseUint(args[0], 8, 32)
+	ts.Check(err)
+	for _, name := range args[1:] {
+		info, err := os.Stat(ts.MkAbs(name))
+		ts.Check(err)
+		if got := info.Mode().Perm(); got != fs.FileMode(want) {
+			ts.Fatalf("mode of %s: got %04o, want %04o", name, got, want)
+		}
+	}
+}
+
+// cmdMany issues keys k1 to kN, which is sooner done in one process.
+func cmdMany(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: many COUNT")
+	}
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for i := 1; i <= n; i++ {
+		ts.Check(ts.Exec("keyctl", "issue", "k"+strconv.Itoa(i), "--scope", "tools:get_*", "--owner", "many"))
+	}
+}
+
+// cmdNarrow fails when a line of the last output fills more than 80 columns.
+func cmdNarrow(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: narrow")
+	}
+	for _, line := range strings.Split(ts.ReadFile("stdout")+ts.ReadFile("stderr"), "\n") {
+		if n := cells(line); n > 80 {
+			ts.Fatalf("%d columns: %s", n, line)
+		}
+	}
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets scripts run keyctl as a process of its own: this test binary under
+// another name.
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"keyctl": main}) }
+
+// TestScripts runs testdata/script: one script a command, one a story.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":    cmdExits,
+			"sql":      cmdSQL,
+			"mistype":  cmdMistype,
+			"nosecret": cmdNoSecret,
+			"noescape": cmdNoEscape,
+			"onlyjson": cmdOnlyJSON,
+			"mode":     cmdMode,
+			"many":     cmdMany,
+			"narrow":   cmdNarrow,
+		},
+	})
+}

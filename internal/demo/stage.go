@@ -1,0 +1,114 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/examples/mcpserver/weather"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+// keyName is what the demo's key is called.
+const keyName = "demo-agent"
+
+// stage is where the story takes place: a directory with the key store, and the
+// guarded server once it is up.
+type stage struct {
+	dir    string
+	keyctl Keyctl
+	opts   *Options
+
+	store  *sqlite.Reader
+	server *http.Server
+	url    string
+}
+
+func newStage(keyctl Keyctl, o *Options) (*stage, error) {
+	dir, err := os.MkdirTemp("", "mcpkeys-demo-")
+	if err != nil {
+		return nil, fmt.Errorf("make a directory for the demo: %w", err)
+	}
+	return &stage{dir: dir, keyctl: keyctl, opts: o}, nil
+}
+
+func (s *stage) db() string { return filepath.Join(s.dir, "mcpkeys.db") }
+
+// close takes everything away: the server, the store, the directory.
+func (s *stage) close() error {
+	var errs []error
+	if s.server != nil {
+		errs = append(errs, s.server.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
+}
+
+// init makes the key store by keyctl, and looks at what it made.
+func (s *stage) init(ctx context.Context) error {
+	if _, err := s.run(ctx, "init"); err != nil {
+		return err
+	}
+	for _, file := range []string{s.db(), s.db() + ".pepper"} {
+		info, err := os.Stat(file)
+		if err != nil {
+			return fmt.Errorf("keyctl init did not make %s", filepath.Base(file))
+		}
+		if mode := info.Mode().Perm(); mode != 0o600 {
+			return fmt.Errorf("%s has mode %04o, so others may read it; want 0600", filepath.Base(file), mode)
+		}
+	}
+	return nil
+}
+
+// issue makes the key by keyctl, for the tools whose names fit glob.
+func (s *stage) issue(ctx context.Context, glob string) (keys.Token, error) {
+	out, err := s.run(ctx, "issue", keyName, "--tool", glob)
+	if err != nil {
+		return keys.Token{}, err
+	}
+	token, err := keys.ParseToken(out)
+	if err != nil {
+		return keys.Token{}, fmt.Errorf("keyctl issue did not print a key and nothing else: %w", err)
+	}
+	return token, nil
+}
+
+// serve starts the guarded server. It is a program like any other that guards its
+// MCP server: these are the lines that README shows.
+func (s *stage) serve() error {
+	st, err := sqlite.OpenVerifier(s.db(), nil)
+	if err != nil {
+		return err
+	}
+	s.store = st
+	v, err := verifier.New(st, nil)
+	if err != nil {
+		return err
+	}
+	guard := middleware.New(v, nil)
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", s.opts.guarded()(guard, weather.New()))
+	return s.listen(mux)
+}
+
+func (s *stage) listen(handler http.Handler) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen on loopback: %w", err)
+	}
+	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	s.url = "http://" + l.Addr().String() + "/mcp"
+	go func() { _ = s.server.Serve(l) }() // ends with close; a call that fails tells the rest
+	return nil
+}

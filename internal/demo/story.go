@@ -1,0 +1,219 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// patience bounds the whole story, which takes about a second.
+const patience = time.Minute
+
+// Once plays the story and prints it to out. It returns nil only if every step
+// held; the first one that does not ends it.
+func Once(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	st, err := newStage(keyctl, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.close()) }()
+	s := &story{stage: st}
+	defer func() { s.client.close() }()
+
+	p := &page{out: out}
+	p.title("The life of one key: a guarded MCP server, the go-sdk's own client, and",
+		"keyctl in processes of its own, in "+st.dir+".")
+	began := time.Now() //nolint:forbidigo // shown to the reader, nothing is decided by it
+	steps := s.steps()
+	for i, step := range steps {
+		p.step(i+1, step.title, step.types)
+		held, err := step.do(ctx)
+		if err != nil {
+			p.broken(err)
+			return fmt.Errorf("step %d of %d did not hold (%s): %w", i+1, len(steps), strings.ToLower(step.title), err)
+		}
+		p.held(held)
+	}
+	p.end(len(steps), time.Since(began)) //nolint:forbidigo // as above
+	return p.err
+}
+
+// step is one scene: what happens, what a person would type for it, and what must
+// then be true.
+type step struct {
+	title string
+	types string
+	do    func(context.Context) (held string, err error)
+}
+
+// story is what later steps know of earlier ones.
+type story struct {
+	*stage
+	token  keys.Token
+	client *client
+	gone   time.Time // when revoke had returned
+}
+
+// granted is what the key is issued for, and shown what that comes to.
+const granted = "get_*"
+
+var shown = []string{"get_feels_like", "get_forecast", "get_stations"}
+
+func (s *story) steps() []step {
+	return []step{
+		{"Make a key store", "keyctl init", s.makeStore},
+		{"Issue a key for the tools that only read", "keyctl issue " + keyName + " --tool '" + granted + "'", s.issueKey},
+		{"Call the guarded server without a key", "POST /mcp", s.callWithout},
+		{"List the tools with the key", "tools/list", s.listTools},
+		{"Call a tool that was granted", "tools/call get_feels_like", s.callGranted},
+		{"Call a tool that was not granted", "tools/call set_reading", s.callDenied},
+		{"Revoke the key, in another process", "keyctl revoke " + keyName + " --yes", s.revoke},
+		{"Call again, in the session that is still open", "tools/call get_feels_like", s.callRevoked},
+		{"Read the audit log", "", s.readAudit},
+	}
+}
+
+func (s *story) makeStore(ctx context.Context) (string, error) {
+	if err := s.init(ctx); err != nil {
+		return "", err
+	}
+	return "mcpkeys.db and its pepper, readable by their owner alone", s.serve()
+}
+
+func (s *story) issueKey(ctx context.Context) (string, error) {
+	var err error
+	if s.token, err = s.issue(ctx, granted); err != nil {
+		return "", err
+	}
+	return "mcpk_" + s.token.ID() + "_…  shown once; only a keyed hash is kept", nil
+}
+
+func (s *story) callWithout(ctx context.Context) (string, error) {
+	status, challenge, err := without(ctx, s.url)
+	if err != nil {
+		return "", err
+	}
+	if status != http.StatusUnauthorized || !strings.HasPrefix(challenge, "Bearer") {
+		return "", fmt.Errorf("the server answered %d where it must answer 401 and ask for a key", status)
+	}
+	return "401 Unauthorized", nil
+}
+
+func (s *story) listTools(ctx context.Context) (string, error) {
+	var err error
+	if s.client, err = connect(ctx, s.url, s.token.Secret()); err != nil {
+		return "", err
+	}
+	names, err := s.client.tools(ctx)
+	if err != nil {
+		return "", err
+	}
+	if !slices.Equal(names, shown) {
+		return "", fmt.Errorf("the list shows %s; a key for %s must see %s", strings.Join(names, ", "), granted, strings.Join(shown, ", "))
+	}
+	return strings.Join(names, ", ") + ", and no other", nil
+}
+
+func feelsLike() map[string]any { return map[string]any{"celsius": -5, "wind_kmh": 30} }
+
+func (s *story) callGranted(ctx context.Context) (string, error) {
+	text, err := s.client.call(ctx, "get_feels_like", feelsLike())
+	if err != nil {
+		return "", fmt.Errorf("get_feels_like was granted, and yet: %w", err)
+	}
+	if !strings.Contains(text, "-13") {
+		return "", errors.New("get_feels_like answered, but not that -5 °C feels like -13 in a wind of 30 km/h")
+	}
+	return "it answers: -5 °C in a wind of 30 km/h feels like -13", nil
+}
+
+// callDenied compares two answers: whoever may not call a tool must not learn that
+// there is one.
+func (s *story) callDenied(ctx context.Context) (string, error) {
+	const denied, unknown = "set_reading", "set_nothing"
+	args := map[string]any{"station": "harbour", "celsius": 40}
+	_, deniedErr := s.client.call(ctx, denied, args)
+	if deniedErr == nil {
+		return "", fmt.Errorf("%s was not granted, and it ran", denied)
+	}
+	deniedStatus := s.client.sender.status.Load()
+	_, unknownErr := s.client.call(ctx, unknown, args)
+	if unknownErr == nil {
+		return "", fmt.Errorf("%s does not exist, and it ran", unknown)
+	}
+	same := strings.ReplaceAll(deniedErr.Error(), denied, unknown) == unknownErr.Error()
+	if !same || deniedStatus != s.client.sender.status.Load() {
+		return "", fmt.Errorf("%s is refused otherwise than a tool that does not exist, which tells that there is one", denied)
+	}
+	return "refused, word for word like a tool that does not exist", nil
+}
+
+func (s *story) revoke(ctx context.Context) (string, error) {
+	if _, err := s.run(ctx, "revoke", keyName, "--yes", "--reason", "the demo is over"); err != nil {
+		return "", err
+	}
+	s.gone = time.Now() //nolint:forbidigo // shown to the reader, nothing is decided by it
+	return "keyctl has returned, so it counts", nil
+}
+
+func (s *story) callRevoked(ctx context.Context) (string, error) {
+	_, err := s.client.call(ctx, "get_feels_like", feelsLike())
+	took := time.Since(s.gone) //nolint:forbidigo // as above
+	if err == nil {
+		return "", errors.New("the key was revoked, and it still works")
+	}
+	if status := s.client.sender.status.Load(); status != http.StatusUnauthorized {
+		return "", fmt.Errorf("the server answered %d where it must answer 401", status)
+	}
+	return fmt.Sprintf("401 Unauthorized, %.1f ms after revoke returned", float64(took.Microseconds())/1000), nil
+}
+
+// readAudit checks the chain, and that it tells this key's story and nothing else.
+func (s *story) readAudit(ctx context.Context) (string, error) {
+	var actions []keys.Action
+	last, err := keys.VerifyChain(s.events(ctx, func(e keys.Event) {
+		if e.KeyID == s.token.ID() {
+			actions = append(actions, e.Action)
+		}
+	}))
+	if err != nil {
+		return "", err
+	}
+	if want := []keys.Action{keys.ActionIssue, keys.ActionRevoke}; last == nil || last.Seq != 2 || !slices.Equal(actions, want) {
+		return "", fmt.Errorf("the log tells of %v; want %v", actions, want)
+	}
+	return fmt.Sprintf("%d rows, %s and %s, and the hash chain holds", last.Seq, actions[0], actions[1]), nil
+}
+
+// events yields all audit rows, and shows each to look.
+func (s *story) events(ctx context.Context, look func(keys.Event)) iter.Seq2[keys.Event, error] {
+	const page = 100
+	return func(yield func(keys.Event, error) bool) {
+		for after := int64(0); ; {
+			rows, err := s.store.Events(ctx, after, page)
+			if err != nil {
+				yield(keys.Event{}, err)
+				return
+			}
+			for _, e := range rows {
+				look(e)
+				if after = e.Seq; !yield(e, nil) {
+					return
+				}
+			}
+			if len(rows) < page {
+				return
+			}
+		}
+	}
+}

@@ -97,6 +97,7 @@ func TestA26Confinement(t *testing.T) {
 		"one audience more": {Audience: []string{"weather", "payroll"}},
 		"another network":   {AllowedIPs: []netip.Prefix{prefix("192.0.2.0/24")}},
 		"a wider network":   {AllowedIPs: []netip.Prefix{prefix("0.0.0.0/0")}},
+		"one bit wider":     {AllowedIPs: []netip.Prefix{prefix("10.0.0.0/7")}},
 		"another family":    {AllowedIPs: []netip.Prefix{prefix("::/0")}},
 		"a longer life":     {Expires: later},
 		"no end":            {Expires: keys.NeverExpires()},

@@ -1,6 +1,7 @@
 package keys_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -14,7 +15,13 @@ import (
 
 func newManager(t *testing.T) (*keys.LocalManager, *sqlite.Store) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "keys.db")
+	m, store, _ := newManagerAt(t)
+	return m, store
+}
+
+func newManagerAt(t *testing.T) (m *keys.LocalManager, store *sqlite.Store, path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "keys.db")
 	if err := sqlite.Create(path, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -23,11 +30,11 @@ func newManager(t *testing.T) (*keys.LocalManager, *sqlite.Store) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	m, err := keys.NewManager(store, "local:test(1)", &keys.ManagerOptions{Now: func() time.Time { return noon }})
+	m, err = keys.NewManager(store, "local:test(1)", &keys.ManagerOptions{Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m, store
+	return m, store, path
 }
 
 func mustIssue(t *testing.T, m keys.Manager, req keys.IssueRequest) keys.Issued {
@@ -188,7 +195,32 @@ func TestResolve(t *testing.T) {
 			t.Errorf("Resolve(%q): got %v, %v, want ErrNotFound", ref, got, err)
 		}
 	}
-	if _, err := keys.Resolve(t.Context(), m, keys.NewToken(keys.KindKey).Secret().Reveal()); err == nil || keys.LooksLikeToken(err.Error()) {
+	var invalid *keys.InvalidError
+	if _, err := keys.Resolve(t.Context(), m, keys.NewToken(keys.KindKey).Secret().Reveal()); !errors.As(err, &invalid) || keys.LooksLikeToken(err.Error()) {
 		t.Errorf("Resolve of a key: got %v, want a refusal without an echo", err)
+	}
+}
+
+// TestRevokeOfAnEditedKey: what somebody did with a database shell never stands in
+// the way of revoking, and the audit row says that it was done.
+func TestRevokeOfAnEditedKey(t *testing.T) {
+	m, store, path := newManagerAt(t)
+	issued := mustIssue(t, m, keys.IssueRequest{Name: "ci", Scopes: []string{"tools:a"}})
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(t.Context(), `UPDATE keys SET scopes = '["*"]'`); err != nil {
+		t.Fatal(err)
+	}
+	if k, err := m.Key(t.Context(), issued.Key.ID); !errors.Is(err, keys.ErrTampered) || k == nil {
+		t.Errorf("Key: got %v, %v, want the row and ErrTampered", k, err)
+	}
+	if _, err := m.Revoke(t.Context(), issued.Key.ID, ""); err != nil {
+		t.Fatalf("Revoke: %v", err)
+	}
+	if log := events(t, store); !strings.Contains(log[1].Detail, `"tampered":true`) {
+		t.Errorf("audit: got %s, want the edit told", log[1].Detail)
 	}
 }

@@ -98,6 +98,22 @@ func (d *Delegate) mayAct(ctx context.Context, id string) error {
 	return nil
 }
 
+// Audience settles for which server this caller may have a key checked: the one that
+// it names, within its own audience. A caller confined to one server need not name
+// it; one confined to several must. Refusals are [ErrDenied].
+func (d *Delegate) Audience(named string) (string, error) {
+	own := d.caller.Audience()
+	switch {
+	case d.caller == nil:
+		return "", denied("nobody is asking")
+	case len(own) == 0, slices.Contains(own, named):
+		return named, nil
+	case named == "" && len(own) == 1:
+		return own[0], nil
+	}
+	return "", denied("it may have keys checked for its own audience only; name one of that")
+}
+
 // confine fills what req leaves open from the caller and refuses what exceeds him.
 func (d *Delegate) confine(req *IssueRequest) error {
 	audience, ips := d.caller.Audience(), d.caller.AllowedIPs()

@@ -79,11 +79,16 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 
 func (in *listInput) query(now time.Time) (q keys.Query, err error) {
 	for _, text := range []struct{ field, value string }{
-		{"name", in.Name}, {"owner", in.Owner}, {"id_prefix", in.IDPrefix}, {"scope", in.Scope},
+		{"name", in.Name}, {"owner", in.Owner}, {"id_prefix", in.IDPrefix},
 		{"audience", in.Audience}, {"q", in.Search}, {"cursor", in.Cursor},
 	} {
 		if err := keys.ValidateText(text.field, text.value); err != nil {
 			return q, err
+		}
+	}
+	if in.Scope != "" {
+		if _, err := keys.CompileScopes([]string{in.Scope}); err != nil { // a scope may be longer than other texts
+			return q, &keys.InvalidError{Field: "scope", Reason: "is none that a key could have been granted"}
 		}
 	}
 	q = keys.Query{

@@ -67,7 +67,7 @@ func (m *LocalManager) now() time.Time { return wallClock(m.clock()) }
 func (m *LocalManager) Key(ctx context.Context, id string) (*Key, error) {
 	k, err := m.store.Key(ctx, id)
 	if err != nil {
-		return nil, err
+		return k, err
 	}
 	return k, m.store.Peppers().CheckSeal(k)
 }

@@ -8,14 +8,20 @@ func newCompletion() *cobra.Command {
 		Use:     "completion bash|zsh|fish|powershell",
 		Short:   "Print a script that completes commands and flags",
 		GroupID: groupOther,
-		Long: `Print a script for your shell that completes keyctl's commands and flags.
+		Long: `Print a script for your shell that completes keyctl's commands, flags and keys.
 
-  bash        keyctl completion bash > ~/.local/share/bash-completion/completions/keyctl
-  zsh         keyctl completion zsh > "${fpath[1]}/_keyctl"
-  fish        keyctl completion fish > ~/.config/fish/completions/keyctl.fish
-  powershell  keyctl completion powershell | Out-String | Invoke-Expression
+For the shell you are in, bash or zsh:
 
-It takes effect in a new shell. For this one only: source <(keyctl completion bash)`,
+  source <(keyctl completion bash)
+
+For every shell from now on:
+
+  bash  D=~/.local/share/bash-completion/completions; mkdir -p "$D"
+        keyctl completion bash >"$D/keyctl"
+  zsh   keyctl completion zsh >"${fpath[1]}/_keyctl"
+  fish  keyctl completion fish >~/.config/fish/completions/keyctl.fish
+
+In PowerShell: keyctl completion powershell | Out-String | Invoke-Expression`,
 		ValidArgs: shells,
 		Args:      oneArg("a shell: bash, zsh, fish or powershell"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ const (
 	exitPartial  = 5
 	exitNotFound = 6
 	exitConflict = 7
+
+	exitInterrupted = 130 // as shells report it
 )
 
 // usageError is a command line that cannot be meant.
@@ -63,6 +66,7 @@ var outcomes = []struct {
 	{isA[*keys.InvalidError], outcome{exitUsage, "invalid_argument"}},
 	{isA[*notValidError], outcome{exitNotValid, "not_valid"}},
 	{isA[*partialError], outcome{exitPartial, "partial"}},
+	{is(context.Canceled), outcome{exitInterrupted, "interrupted"}},
 	{is(keys.ErrNotFound), outcome{exitNotFound, "not_found"}},
 	{is(keys.ErrConflict), outcome{exitConflict, "conflict"}},
 	{is(fs.ErrExist), outcome{exitConflict, "conflict"}},
@@ -97,14 +101,27 @@ func (a *app) report(err error, asJSON bool) int {
 	case asJSON:
 		a.reportJSON(err, o)
 	default:
-		a.say("keyctl: %s", sentence(err))
+		a.say("%s", a.folded("keyctl: "+sentence(err)))
 		a.reportDetail(err)
 	}
 	return o.exit
 }
 
+// folded breaks a sentence between words, where a terminal would break it anywhere.
+func (a *app) folded(text string) string {
+	if !isTerminal(a.stderr) {
+		return text
+	}
+	return strings.Join(wrap(text, a.width()-1), "\n  ")
+}
+
 // sentence renders err on one line that a terminal can be shown.
-func sentence(err error) string { return clean(strings.ReplaceAll(err.Error(), "\n", "; ")) }
+func sentence(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
+	}
+	return clean(strings.ReplaceAll(err.Error(), "\n", "; "))
+}
 
 // reportDetail lists what a sentence cannot hold: whom a reference fits, and which
 // of several keys failed.

@@ -71,7 +71,7 @@ func (a *app) revoke(ctx context.Context, m keys.Manager, refs []string, f *revo
 		targets[i].find(ctx, a, m)
 	}
 	if !f.yes {
-		if err := a.confirm(targets); err != nil {
+		if err := a.confirm(ctx, targets); err != nil {
 			return err
 		}
 	}
@@ -120,7 +120,7 @@ func (t *target) revoke(ctx context.Context, m keys.Manager, reason string) {
 func (t *target) label() string { return fmt.Sprintf("%s (%s)", clean(t.key.Label()), clean(t.key.ID)) }
 
 // confirm asks once for all keys that were found.
-func (a *app) confirm(targets []*target) error {
+func (a *app) confirm(ctx context.Context, targets []*target) error {
 	var labels []string
 	for _, t := range targets {
 		if t.err == nil {
@@ -135,7 +135,7 @@ func (a *app) confirm(targets []*target) error {
 	default:
 		question = fmt.Sprintf("Revoke %d keys: %s?", len(labels), strings.Join(labels, ", "))
 	}
-	yes, err := a.ask(question)
+	yes, err := ask(ctx, question)
 	if err != nil {
 		return err
 	}

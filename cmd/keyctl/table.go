@@ -49,43 +49,89 @@ var glyphs = map[keys.Status]string{
 
 func statusWord(s keys.Status) string { return glyphs[s] + " " + string(s) }
 
-// keysTable lays keys out in columns that together never fill more than the
-// screen. The id is always whole, name and owner give way to each other, and
-// scopes take what is left.
+// The columns of the table, and the gap between two.
+const (
+	colName = iota
+	colID
+	colOwner
+	colEnds
+	colStatus
+	colScopes
+	columns
+
+	gap = 2
+)
+
+// keysTable lays keys out in lines that never fill more than the screen.
 func (a *app) keysTable(found []*keys.Key, now time.Time) string {
-	const gap = 2
-	rows := [][]string{{"NAME", "ID", "OWNER", "EXPIRES", "STATUS", "SCOPES"}}
+	rows := [][columns]string{{"NAME", "ID", "OWNER", "EXPIRES", "STATUS", "SCOPES"}}
 	for _, k := range found {
 		ends := "never"
 		if !k.ExpiresAt.IsZero() {
 			ends = relative(k.ExpiresAt, now)
 		}
-		rows = append(rows, []string{clean(k.Name), clean(k.ID), clean(k.Owner), ends, statusWord(k.Status(now)), ""})
+		scopes := clean(words(k.Scopes, "-"))
+		rows = append(rows, [columns]string{clean(k.Name), clean(k.ID), clean(k.Owner), ends, statusWord(k.Status(now)), scopes})
 	}
-	widths := make([]int, len(rows[0]))
-	for _, r := range rows {
-		for i, text := range r {
-			widths[i] = max(widths[i], cells(text))
-		}
-	}
-	widths[0], widths[2] = min(widths[0], 20), min(widths[2], 12)
-	last := len(widths) - 1
-	left := a.width() - 1
-	for _, w := range widths[:last] {
-		left -= w + gap
-	}
+	widths := columnWidths(rows, a.width()-1)
 	var b strings.Builder
 	for i, r := range rows {
-		if i > 0 {
-			r[last] = scopesWithin(found[i-1].Scopes, left)
+		if i > 0 && widths[colScopes] > 0 {
+			r[colScopes] = scopesWithin(found[i-1].Scopes, widths[colScopes])
 		}
 		var line strings.Builder
-		for col, text := range r[:last] {
-			line.WriteString(fit(text, widths[col]) + strings.Repeat(" ", gap))
+		for col, text := range r {
+			if widths[col] > 0 {
+				line.WriteString(fit(text, widths[col]) + strings.Repeat(" ", gap))
+			}
 		}
-		b.WriteString(strings.TrimRight(line.String()+r[last], " ") + "\n")
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 	return b.String()
+}
+
+// columnWidths gives every column what it needs. Where that is more than the
+// screen, scopes keep a sixth of it, and owner and name give way; where that is not
+// enough, scopes and then owner are left out, which is a width of zero. The id is
+// always whole: it is what other commands take.
+func columnWidths(rows [][columns]string, screen int) [columns]int {
+	var widths [columns]int
+	for _, r := range rows {
+		for col, text := range r {
+			widths[col] = max(widths[col], cells(text))
+		}
+	}
+	const leastName, leastOwner, leastScopes = 18, 8, 8
+	share := min(widths[colScopes], screen/6)
+	left := func() int { return screen - filled(widths) + widths[colScopes] }
+	shrink(&widths[colOwner], leastOwner, share-left())
+	shrink(&widths[colName], leastName, share-left())
+	if widths[colScopes] = left(); widths[colScopes] < min(leastScopes, share) {
+		widths[colScopes] = 0
+	}
+	if filled(widths) > screen {
+		widths[colOwner] = 0
+	}
+	shrink(&widths[colName], 4, filled(widths)-screen)
+	return widths
+}
+
+// filled is how many columns of the screen a line takes.
+func filled(widths [columns]int) int {
+	n := -gap
+	for _, w := range widths {
+		if w > 0 {
+			n += w + gap
+		}
+	}
+	return n
+}
+
+// shrink takes up to by off width, and leaves least.
+func shrink(width *int, least, by int) {
+	if by > 0 {
+		*width = max(min(*width, least), *width-by)
+	}
 }
 
 // scopesWithin shows as many whole scopes as fit, and how many more there are.

@@ -10,15 +10,16 @@ func newExitCodes() *cobra.Command {
 		Short: "What the exit codes mean",
 		Long: `Exit codes of keyctl
 
-  0  it worked; for verify: the key is good
-  1  the command line cannot be meant: a flag, a value, a missing --yes
-  2  the key store cannot be used: missing, locked, damaged, a wrong pepper,
-     a key that was changed outside mcpkeys
-  3  verify: the key is not good; the reason is on standard output
-  4  denied
-  5  of several keys some failed; each is listed
-  6  there is no such key
-  7  conflict: the name is taken, the file exists, the reference fits several
+    0  it worked; for verify: the key is good
+    1  the command line cannot be meant: a flag, a value, a missing --yes
+    2  the key store cannot be used: missing, locked, damaged, a wrong pepper,
+       a key that was changed outside mcpkeys
+    3  verify: the key is not good; the reason is on standard output
+    4  denied
+    5  of several keys some failed; each is listed
+    6  there is no such key
+    7  conflict: the name is taken, the file exists, the reference fits several
+  130  interrupted
 
 With -o json or jsonl a failure leaves standard output empty and writes one
 object to standard error: {"error": {"code": "...", "message": "..."}}.`,

@@ -89,7 +89,7 @@ func (a *app) verify(ctx context.Context, call verifier.Call, required []string)
 	if err != nil {
 		return d, err
 	}
-	token, err := a.readKey()
+	token, err := a.readKey(ctx)
 	if err != nil {
 		return d, err
 	}
@@ -105,11 +105,14 @@ func (a *app) verify(ctx context.Context, call verifier.Call, required []string)
 const maxInput = 1024
 
 // readKey takes the line end off what it read, and nothing else: a key is exact.
-func (a *app) readKey() (string, error) {
+func (a *app) readKey(ctx context.Context) (string, error) {
 	if a.canAsk() {
-		return a.askHidden("key: ")
+		return askHidden(ctx, "key: ")
 	}
-	text, err := io.ReadAll(io.LimitReader(a.stdin, maxInput))
+	text, err := interruptible(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.stdin, maxInput)) })
+	if ctx.Err() != nil {
+		return "", err
+	}
 	if err != nil {
 		return "", usagef("standard input cannot be read; feed the key to it: keyctl verify - <FILE")
 	}

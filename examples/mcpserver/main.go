@@ -57,16 +57,19 @@ func run(ctx context.Context) error {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	guard := middleware.New(v, &middleware.Options{Audience: *audience, Logger: logger})
 
-	mux := http.NewServeMux()
-	mux.Handle("/mcp", mcpauth.Handler(guard, weather.New(), nil))
-	mux.Handle("/", mcpauth.NotFound())
-
 	listener, err := listen(ctx, *addr, *insecure)
 	if err != nil {
 		return err
 	}
 	logger.Info("listening", "url", "http://"+listener.Addr().String()+"/mcp")
-	return serve(ctx, listener, mux)
+	return serve(ctx, listener, handler(guard))
+}
+
+func handler(guard *middleware.Guard) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", mcpauth.Handler(guard, weather.New(), nil))
+	mux.Handle("/", mcpauth.NotFound())
+	return mux
 }
 
 // listen checks the address that was really bound: a name may resolve to anything.
@@ -90,6 +93,8 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
+
+		DisableGeneralOptionsHandler: true, // else OPTIONS * is answered before any guard
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()

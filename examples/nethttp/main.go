@@ -41,9 +41,9 @@ func main() {
 
 func handler(guard *middleware.Guard) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /hello", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
 		id, _ := keys.IdentityFrom(r.Context())
-		fmt.Fprintf(w, "Hello, %s.\n", id.Name())
-	}))
+		_, _ = fmt.Fprintf(w, "Hello, %s.\n", id.Name())
+	})
 	return guard.Require("hello:read")(mux) // outside of the mux, so that unknown paths need a key too
 }

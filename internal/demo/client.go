@@ -38,12 +38,21 @@ func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// protocol is the newest version with sessions, which most clients speak. A key that
+// dies while its session is open is the harder case.
+const protocol = "2025-11-25"
+
+// connect opens a session.
 func connect(ctx context.Context, url string, key keys.Secret) (*client, error) {
 	s := &sender{key: key}
 	transport := &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: s}}
-	session, err := mcp.NewClient(&mcp.Implementation{Name: "mcpkeys-demo", Version: "1"}, nil).Connect(ctx, transport, nil)
+	c := mcp.NewClient(&mcp.Implementation{Name: "mcpkeys-demo", Version: "1"}, nil)
+	session, err := c.Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: protocol})
 	if err != nil {
 		return nil, fmt.Errorf("connect with the key: %w", err)
+	}
+	if session.ID() == "" {
+		return nil, errors.Join(errors.New("the server opened no session"), session.Close())
 	}
 	return &client{session, s}, nil
 }

@@ -36,5 +36,5 @@ func (p *page) held(what string) { p.line("   ✓ %s", what) }
 func (p *page) broken(err error) { p.line("   ✗ %v", err) }
 
 func (p *page) end(steps int, took time.Duration) {
-	p.line("\nAll %d steps held, in %.1f s.", steps, took.Seconds())
+	p.line("\nAll %d steps held, in %d ms.", steps, took.Milliseconds())
 }

@@ -31,8 +31,8 @@ func Once(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err er
 	defer func() { s.client.close() }()
 
 	p := &page{out: out}
-	p.title("The life of one key: a guarded MCP server, the go-sdk's own client, and",
-		"keyctl in processes of its own, in "+st.dir+".")
+	p.title("The life of one key: a guarded MCP server, the go-sdk's own client, and keyctl",
+		"in processes of its own, in a directory that is gone at the end:", st.dir)
 	began := time.Now() //nolint:forbidigo // shown to the reader, nothing is decided by it
 	steps := s.steps()
 	for i, step := range steps {

@@ -145,6 +145,7 @@ func deadKeys() []scenario {
 	invalid(keys.CodeMalformed, "scheme in x-api-key", with(good, "X-Api-Key: Bearer KEY"))
 	invalid(keys.CodeMalformed, "not ASCII", with(good, "X-Api-Key: KEY\u00a0"))
 	invalid(keys.CodeMalformed, "257 bytes", fixed("X-Api-Key: "+strings.Repeat("a", 257)))
+	invalid(keys.CodeMalformed, "257 commas", fixed("X-Api-Key: "+strings.Repeat(",", 257)))
 	invalid(keys.CodeMalformed, "60 kilobytes", fixed("Authorization: Bearer "+strings.Repeat("mcpk_", 12<<10)))
 	invalid(keys.CodeMalformed, "typing error", with(func(k *Keyring) string { return swapCase(good(k), 30) }, bearer))
 	invalid(keys.CodeNotFound, "unknown id", with(func(*Keyring) string { return keys.NewToken(keys.KindKey).Secret().Reveal() }, bearer))

@@ -3,16 +3,33 @@
 // or the whole one on the disk.
 //
 // It never replaces anything: what exists under the name may be the only copy of
-// a pepper. Write a temporary file in the directory of its final name, then call
-// [Publish].
+// a pepper. Fill the file that [Temp] makes in the directory of the final name, then
+// call [Publish].
 package newfile
 
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
+
+// Temp makes an empty hidden file in dir, 0600. The error says so when dir is missing
+// or not writable.
+func Temp(dir, pattern string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "."+pattern)
+	switch {
+	case err == nil:
+		return f, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no directory %s; make it first: %w", dir, fs.ErrNotExist)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return nil, fmt.Errorf("this user may not write in the directory %s; fix its permissions or choose another: %w", dir, fs.ErrPermission)
+	}
+	return nil, fmt.Errorf("make a file in %s: %w", dir, err)
+}
 
 // Publish makes temp durable, gives it the name path and makes the name durable.
 // Both must be in one directory. The name temp is gone afterwards, whatever the

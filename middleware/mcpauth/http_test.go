@@ -1,11 +1,10 @@
 package mcpauth_test
 
 import (
-	"context"
+	"bufio"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -133,39 +132,35 @@ func TestBodyIsBounded(t *testing.T) {
 // resource, and updates of others are not delivered.
 func TestListenIsNarrowed(t *testing.T) {
 	s := furnished(t, "public", "payroll")
-	token := s.Granted(publicOnly...)
-	updates := make(chan string, 8)
-	client := mcp.NewClient(&mcp.Implementation{Name: "client"}, &mcp.ClientOptions{
-		ResourceUpdatedHandler: func(_ context.Context, r *mcp.ResourceUpdatedNotificationRequest) { updates <- r.Params.URI },
-	})
-	session, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{
-		Endpoint: s.url, MaxRetries: -1, HTTPClient: &http.Client{Transport: withKey(token)},
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
+	r := message(modern, "subscriptions/listen", "", `{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["doc://payroll","doc://public","doc://nowhere"]}}`)
+	r.token = s.Granted(publicOnly...)
+	resp := s.stream(r)
+	defer func() { _ = resp.Body.Close() }()
+	events := bufio.NewScanner(resp.Body)
+
+	ack := nextEvent(t, events)
+	if !strings.Contains(ack, `"resourceSubscriptions":["doc://public"]`) || !strings.Contains(ack, `"toolsListChanged":true`) {
+		t.Errorf("acknowledgement: got %s, want doc://public and the lists", ack)
 	}
-	defer func() { _ = session.Close() }()
-	for _, uri := range []string{"doc://payroll", "doc://public"} {
-		_ = session.Subscribe(t.Context(), &mcp.SubscribeParams{URI: uri}) // the one is not agreed to
-	}
-	deadline := time.After(10 * time.Second)
-	for {
-		for _, uri := range []string{"doc://payroll", "doc://public"} {
-			if err := s.server.ResourceUpdated(t.Context(), &mcp.ResourceUpdatedNotificationParams{URI: uri}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		select {
-		case uri := <-updates:
-			if uri != "doc://public" {
-				t.Fatalf("update: got %s, want doc://public alone", uri)
-			}
-			return
-		case <-time.After(10 * time.Millisecond):
-		case <-deadline:
-			t.Fatal("no update of a granted resource came")
+	for _, name := range []string{"payroll", "nowhere", "public"} {
+		if err := s.server.ResourceUpdated(t.Context(), &mcp.ResourceUpdatedNotificationParams{URI: "doc://" + name}); err != nil {
+			t.Fatal(err)
 		}
 	}
+	if update := nextEvent(t, events); !strings.Contains(update, "doc://public") {
+		t.Errorf("first update: got %s, want doc://public", update)
+	}
+}
+
+func nextEvent(t *testing.T, events *bufio.Scanner) string {
+	t.Helper()
+	for events.Scan() {
+		if data, ok := strings.CutPrefix(events.Text(), "data: "); ok {
+			return data
+		}
+	}
+	t.Fatalf("the stream ended: %v", events.Err())
+	return ""
 }
 
 // The log line of a foreign page, which the guard's own decisions do not cover.

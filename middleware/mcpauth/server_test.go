@@ -159,6 +159,18 @@ func (s *site) post(r request) (int, string) {
 
 func (s *site) do(r request) (*http.Response, string) {
 	s.t.Helper()
+	resp := s.stream(r)
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatalf("read answer: %v", err)
+	}
+	return resp, string(body)
+}
+
+// stream sends r and returns the answer with its body still to come.
+func (s *site) stream(r request) *http.Response {
+	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url, strings.NewReader(r.body))
 	if err != nil {
 		s.t.Fatal(err)
@@ -185,12 +197,7 @@ func (s *site) do(r request) (*http.Response, string) {
 	if err != nil {
 		s.t.Fatalf("POST: %v", err)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatalf("read answer: %v", err)
-	}
-	return resp, string(body)
+	return resp
 }
 
 // open initializes a legacy session by hand and returns its id.

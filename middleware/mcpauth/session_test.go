@@ -155,3 +155,19 @@ func TestToolSeesNoCredential(t *testing.T) {
 		}
 	}
 }
+
+// A request cannot be in two eras: with a session id it is the session's business, and
+// is told that sessions do not speak the new version.
+func TestSessionIDChoosesTheEraOfSessions(t *testing.T) {
+	s := newSite(t, nil, "add")
+	token := s.Granted("tools:add")
+	r := callOf(modern, "add")
+	r.token, r.session = token, s.open(token)
+	if status, body := s.post(r); status != http.StatusBadRequest || !strings.Contains(body, "-32022") || len(s.ran()) != 0 {
+		t.Errorf("modern call in a session: got %d %s, want 400 and -32022", status, body)
+	}
+	r.session = "MADEUP"
+	if status, _ := s.post(r); status != http.StatusNotFound || len(s.ran()) != 0 {
+		t.Errorf("modern call with an unknown session: got %d, want 404", status)
+	}
+}

@@ -51,9 +51,8 @@ func existing(path string) error {
 	return fmt.Errorf("pepper file %s: %w: it is never replaced, because every key made with it would be dead", path, fs.ErrExist)
 }
 
-// writeTemp relies on os.CreateTemp making files 0600.
 func writeTemp(dir string, content []byte) (name string, err error) {
-	f, err := os.CreateTemp(dir, ".mcpkeys-pepper-*.tmp")
+	f, err := newfile.Temp(dir, "mcpkeys-pepper-*.tmp")
 	if err != nil {
 		return "", err
 	}

@@ -65,7 +65,7 @@ func makePeppers(path string) (*keys.Peppers, error) {
 // and gives its -wal and -shm the mode of the database, so the empty file is there
 // first, 0600.
 func build(dir string, peppers *keys.Peppers) (temp string, err error) {
-	f, err := os.CreateTemp(dir, ".mcpkeys-db-*.tmp")
+	f, err := newfile.Temp(dir, "mcpkeys-db-*.tmp")
 	if err != nil {
 		return "", err
 	}

@@ -94,10 +94,10 @@ func (f *filter) add(q *keys.Query) error {
 		f.and(`id BETWEEN ? AND ?`, []byte(q.IDPrefix), []byte(q.IDPrefix+"\xff"))
 	}
 	if q.Scope != "" {
-		f.and(`EXISTS (SELECT 1 FROM json_each(scopes) WHERE json_each.value = ?)`, q.Scope)
+		f.and(member("scopes"), q.Scope)
 	}
 	if q.Audience != "" {
-		f.and(`EXISTS (SELECT 1 FROM json_each(audience) WHERE json_each.value = ?)`, q.Audience)
+		f.and(member("audience"), q.Audience)
 	}
 	if q.Search != "" {
 		f.and(`(instr(lower(CAST(id AS TEXT)), lower(?)) OR instr(lower(name), lower(?)) OR instr(lower(owner), lower(?)))`,
@@ -107,6 +107,12 @@ func (f *filter) add(q *keys.Query) error {
 		f.and(`revoked_at IS NULL AND expires_at <= ?`, before(q.ExpiresBy))
 	}
 	return f.addCursor(q.Cursor)
+}
+
+// member asks whether a column's list holds a text. CASE keeps one row that somebody
+// damaged from failing the whole list.
+func member(column string) string {
+	return `CASE WHEN json_valid(` + column + `) THEN EXISTS (SELECT 1 FROM json_each(` + column + `) WHERE json_each.value = ?) END`
 }
 
 // addStatus says in SQL what [keys.Key.Status] says in Go; the suite in

@@ -153,7 +153,7 @@ func (s *Store) ready(ctx context.Context) error {
 		return unopened(s.path, err)
 	}
 	if err := notePeppers(ctx, tx, s.peppers); err != nil {
-		return errors.Join(err, tx.Rollback())
+		return errors.Join(unopened(s.path, err), tx.Rollback())
 	}
 	return unavailable("open key store", tx.Commit())
 }

@@ -12,9 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// keyColumns and secretColumns are read in this order by scanRow. A key is read
-// together with its secrets in one statement, so never half before and half after
-// a change.
+// keyColumns and secretColumns are read in this order by scanRow.
 const (
 	keyColumns = `k.id, k.kind, k.name, k.owner, k.scopes, k.audience, k.allowed_ips, k.metadata,
 		k.rate_count, k.rate_window, k.rate_burst,
@@ -44,7 +42,7 @@ type secretRecord struct {
 }
 
 // scanRecords reads what a join of keys and secrets yields, ordered so that the
-// rows of a key stand together.
+// rows of a key stand together, its secrets by number.
 func scanRecords(rows *sql.Rows) ([]*record, error) {
 	defer func() { _ = rows.Close() }() // rows.Err reports it
 	var all []*record

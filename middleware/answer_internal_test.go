@@ -1,0 +1,43 @@
+package middleware
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// A code that nobody thought of is no pass and no detail: 503.
+func TestUnknownCodeIsUnavailable(t *testing.T) {
+	for _, code := range []keys.Code{"", "invented", keys.CodeValid} {
+		w := httptest.NewRecorder()
+		(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), keys.Decision{Code: code}, nil)
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
+			t.Errorf("refuse(%q): got %d, Retry-After %q, want 503 and 1", code, w.Code, w.Header().Get("Retry-After"))
+		}
+	}
+}
+
+func TestRetryAfterRoundsUp(t *testing.T) {
+	for wait, want := range map[time.Duration]string{
+		0: "1", time.Millisecond: "1", time.Second: "1", time.Second + 1: "2", 90 * time.Second: "90", -time.Hour: "1",
+	} {
+		if got := retryAfter(wait); got != want {
+			t.Errorf("retryAfter(%v): got %s, want %s", wait, got, want)
+		}
+	}
+}
+
+func TestHoldsToken(t *testing.T) {
+	token := keys.NewToken(keys.KindAdmin).Secret().Reveal()
+	for value, want := range map[string]bool{
+		token: true, "Bearer " + token: true, "a_b; k=" + token: true, "MCPK_" + token[5:]: true,
+		"": false, "_": false, "mcp_": false, "mcpk_": false, "gzip, deflate, br": false, "a_mcpk_short": false,
+	} {
+		if got := holdsToken(value); got != want {
+			t.Errorf("holdsToken(%.20q): got %v, want %v", value, got, want)
+		}
+	}
+}

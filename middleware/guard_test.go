@@ -1,0 +1,160 @@
+package middleware_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/mcpkeys/mcpkeys/internal/guardtest"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
+)
+
+func TestNewPanicsOnWhatCannotGuard(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	mustPanic(t, "no verifier", func() { middleware.New(nil, nil) })
+	for what, o := range map[string]middleware.Options{
+		"audience with a space": {Audience: "the server"},
+		"audience with a key":   {Audience: k.Granted()},
+		"realm with a quote":    {Realm: `a"b`},
+		"realm with a line":     {Realm: "a\r\nSet-Cookie: b"},
+		"header with a colon":   {Headers: []string{"X-Key:"}},
+		"empty header":          {Headers: []string{""}},
+		"cookie":                {Headers: []string{"cookie"}},
+	} {
+		mustPanic(t, what, func() { middleware.New(k.Verifier(), &o) })
+	}
+	guard := middleware.New(k.Verifier(), nil)
+	for _, scope := range []string{"", "tools:*", "a b", "tools:"} {
+		mustPanic(t, "Require "+scope, func() { guard.Require(scope) })
+	}
+}
+
+func mustPanic(t *testing.T, what string, f func()) {
+	t.Helper()
+	defer func() {
+		if recover() == nil {
+			t.Errorf("%s: got no panic, want one", what)
+		}
+	}()
+	f()
+}
+
+// Headers that were opted in carry a key like the others, and count like the others.
+func TestFurtherHeaders(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	h := k.Guard(&middleware.Options{Headers: []string{"x-auth-token", "X-Auth-Token"}, Realm: "inner"}).Require()(ok)
+	token := k.Granted()
+	for name, c := range map[string]struct {
+		headers http.Header
+		want    int
+	}{
+		"the header":       {http.Header{"X-Auth-Token": {token}}, 200},
+		"twice":            {http.Header{"X-Auth-Token": {token, token}}, 400},
+		"beside x-api-key": {http.Header{"X-Auth-Token": {token}, "X-Api-Key": {token}}, 400},
+		"empty":            {http.Header{"X-Auth-Token": {""}}, 401},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header = c.headers
+		if got := guardtest.StatusOf(h, r); got != c.want {
+			t.Errorf("%s: got %d, want %d", name, got, c.want)
+		}
+		if len(r.Header) != 0 {
+			t.Errorf("%s: headers left: %v", name, r.Header)
+		}
+	}
+	resp, _ := guardtest.Answer(t, h, http.MethodGet, "/")
+	if got := resp.Header.Get("Www-Authenticate"); got != `Bearer realm="inner"` {
+		t.Errorf("challenge: got %s, want the realm inner", got)
+	}
+}
+
+var ok = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+
+// Whoever looks at the request afterwards, also around the guard and after a refusal,
+// finds no key in its headers, and the other headers as they were.
+func TestCredentialsAreGoneEverywhere(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	token := k.Granted()
+	for _, key := range []string{token, token + "x"} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header = http.Header{
+			"X-Api-Key": {key}, "Proxy-Authorization": {"Basic eDp5"}, "Referer": {"https://x.example/?key=" + token},
+			"X-Trace": {"a", "b " + strings.ToUpper(token)}, "Accept": {"text/html"}, "X_under_score": {"mcp_mcpk_no"},
+		}
+		k.Guard(nil).Require()(ok).ServeHTTP(httptest.NewRecorder(), r)
+		if len(r.Header) != 2 || r.Header.Get("Accept") == "" || r.Header["X_under_score"] == nil {
+			t.Errorf("headers left: got %v, want Accept and X_under_score alone", r.Header)
+		}
+	}
+}
+
+// A request id is taken over only if it can be shown and logged; else there is a fresh
+// one, and the same in answer and body.
+func TestRequestID(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	h := k.Guard(nil).Require()(ok)
+	for name, c := range map[string]struct {
+		given []string
+		taken bool
+	}{
+		"plain":     {[]string{"req-1"}, true},
+		"none":      {nil, false},
+		"empty":     {[]string{""}, false},
+		"two":       {[]string{"a", "b"}, false},
+		"a key":     {[]string{k.Granted()}, false},
+		"control":   {[]string{"a\x7fb"}, false},
+		"invisible": {[]string{"a\u202eb"}, false},
+		"long":      {[]string{strings.Repeat("a", 129)}, false},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header["X-Request-Id"] = c.given
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		got := w.Header().Get("X-Request-Id")
+		if c.taken != (len(c.given) == 1 && got == c.given[0]) || got == "" || !strings.Contains(w.Body.String(), `"request_id":"`+got+`"`) {
+			t.Errorf("%s: got id %q and body %s", name, got, w.Body)
+		}
+	}
+}
+
+func TestHeadHasNoBody(t *testing.T) {
+	resp, body := guardtest.Answer(t, guardtest.NewKeyring(t).Guard(nil).Require()(ok), http.MethodHead, "/")
+	if resp.StatusCode != http.StatusUnauthorized || body != "" || resp.Header.Get("Content-Length") == "0" {
+		t.Errorf("HEAD: got %d %q, want 401 without a body", resp.StatusCode, body)
+	}
+}
+
+// People paste keys into paths and queries, and a method is any word: none of them may
+// end in the log.
+func TestLogShowsNoKey(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	token := k.Granted()
+	var log strings.Builder
+	h := k.Guard(&middleware.Options{Logger: guardtest.Logger(&log)}).Require()(ok)
+	for _, c := range []struct{ method, target string }{
+		{http.MethodGet, "/keys/" + token}, {http.MethodGet, "/x?api_key=" + token}, {token, "/"}, {http.MethodGet, "/" + strings.ToLower(token[:30])},
+	} {
+		if got := guardtest.Status(t, h, c.method, c.target); got != http.StatusUnauthorized {
+			t.Errorf("%.8s %.8s: got %d, want 401", c.method, c.target, got)
+		}
+	}
+	if got := log.String(); keys.LooksLikeToken(got) || strings.Count(got, "\n") != 4 {
+		t.Errorf("log: got %s, want 4 lines without a key", got)
+	}
+}
+
+// An admin guard takes admin keys and no others.
+func TestAdminGuard(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	h := k.Guard(&middleware.Options{Admin: true}).Require(keys.ScopeKeysRead)(ok)
+	admin, _ := k.Issue(keys.IssueRequest{Kind: keys.KindAdmin})
+	for token, want := range map[string]int{admin: 200, k.Granted("*"): 401} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("X-API-Key", token)
+		if got := guardtest.StatusOf(h, r); got != want {
+			t.Errorf("%.5s: got %d, want %d", token, got, want)
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package sqlite_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+)
+
+// A test that needs a second process starts this binary again with a role in the
+// environment.
+const roleVar = "MCPKEYS_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	roles := map[string]func(path string) error{"write": writeRole, "refused": refusedRole}
+	role, ok := roles[os.Getenv(roleVar)]
+	if !ok {
+		os.Exit(m.Run())
+	}
+	if err := role(os.Args[len(os.Args)-1]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func child(t *testing.T, role, path string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], path)
+	cmd.Env = append(os.Environ(), roleVar+"="+role)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+const childRounds = 25
+
+// writeRole issues and revokes keys, and says so after each when it is done.
+func writeRole(path string) error {
+	s, err := sqlite.Open(path, nil)
+	if err != nil {
+		return err
+	}
+	m, err := keys.NewManager(s, "child", nil)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	for i := range childRounds {
+		issued, err := m.Issue(ctx, keys.IssueRequest{Name: "child " + strconv.Itoa(i)})
+		if err != nil {
+			return err
+		}
+		fmt.Println("issued", issued.Key.ID)
+		if _, err := m.Revoke(ctx, issued.Key.ID, "done"); err != nil {
+			return err
+		}
+		fmt.Println("revoked", issued.Key.ID)
+	}
+	return s.Close()
+}
+
+// Another process writes; this one reads, and writes as well. What the other one
+// says is done is seen by the very next read.
+func TestSecondProcessWrites(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	r, err := sqlite.OpenVerifier(path, nil)
+	if err != nil {
+		t.Fatalf("OpenVerifier: %v", err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	m := manager(t, s)
+	seq := mustChanges(t, r, -1).Seq
+
+	cmd := child(t, "write", path)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	seen, lines := map[string]bool{}, 0
+	for scan := bufio.NewScanner(out); scan.Scan(); lines++ {
+		verb, id, _ := strings.Cut(scan.Text(), " ")
+		k, err := r.Key(t.Context(), id)
+		if err != nil {
+			t.Errorf("Key(%s) after the other process said %s: %v", id, verb, err)
+			continue
+		}
+		if verb == "revoked" && k.RevokedAt.IsZero() {
+			t.Errorf("Key(%s): not revoked, though the other process said so", id)
+		}
+		if _, err := m.Issue(t.Context(), keys.IssueRequest{Name: "parent " + strconv.Itoa(lines)}); err != nil {
+			t.Errorf("Issue beside the other process: %v", err)
+		}
+		c := mustChanges(t, r, seq)
+		seq = c.Seq
+		for _, id := range c.IDs {
+			seen[id] = true
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("the other process: %v", err)
+	}
+	if want := 2 * childRounds; lines != want || len(seen) != childRounds+want {
+		t.Errorf("got %d lines and %d keys in the feed, want %d and %d", lines, len(seen), want, childRounds+want)
+	}
+}
+
+// refusedRole opens as a user who is not root, for whom permissions count.
+func refusedRole(path string) error {
+	if os.Geteuid() == 0 {
+		if err := syscall.Setgid(65534); err != nil {
+			return err
+		}
+		if err := syscall.Setuid(65534); err != nil {
+			return err
+		}
+	}
+	s, err := sqlite.Open(path, nil)
+	if err == nil {
+		fmt.Println("opened")
+		return s.Close()
+	}
+	fmt.Println(strings.ReplaceAll(err.Error(), "\n", " "))
+	_, err = sqlite.OpenVerifier(path, nil)
+	fmt.Println(err)
+	return nil
+}

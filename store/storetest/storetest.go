@@ -1,0 +1,87 @@
+// Package storetest is the contract of [keys.Store] as a test suite: what every
+// backend promises, one function a promise. A backend runs it from its own tests,
+//
+//	func TestContract(t *testing.T) {
+//		storetest.Run(t, func(t testing.TB) storetest.Open { … })
+//	}
+//
+// and adds there what is true of it alone. New behaviour of stores enters here
+// first, and so does every storage bug.
+//
+// The suite uses nothing but the interfaces of package keys. What needs a look
+// behind them, such as a row edited by hand, is the backend's to test.
+package storetest
+
+import (
+	"testing"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Open opens the same data once more, each time as a handle of its own: what
+// another process would hold. It fails the test when it cannot. The suite closes
+// what it opens.
+type Open func(t testing.TB) keys.Store
+
+// Run holds the backend against every promise. Fresh makes one empty store, gone
+// with the test.
+func Run(t *testing.T, fresh func(t testing.TB) Open) {
+	for _, p := range promises {
+		t.Run(p.name, func(t *testing.T) { p.test(t, newFixture(t, fresh(t))) })
+	}
+}
+
+var promises = []struct {
+	name string
+	test func(*testing.T, *fixture)
+}{
+	{"every field comes back as it was", everyFieldComesBack},
+	{"what is not set comes back not set", unsetComesBackUnset},
+	{"an empty list comes back nil", emptyComesBackNil},
+	{"times come back in UTC and whole microseconds", timesAreUTCMicroseconds},
+	{"ids are case-sensitive", idsAreCaseSensitive},
+	{"what is handed out is a copy", copiesAreIndependent},
+	{"an unknown id is not found", unknownIsNotFound},
+
+	{"a taken id is refused", takenIDIsRefused},
+	{"a taken name is refused", takenNameIsRefused},
+	{"a name is free again after a revoke", nameIsFreeAfterRevoke},
+	{"a key without a fitting seal is not written", unsealedIsNotWritten},
+	{"secrets are added, changed and removed", secretsFollow},
+	{"a key has one secret or two", oneSecretOrTwo},
+
+	{"a change touches one key", changeTouchesOneKey},
+	{"no change writes nothing", noChangeWritesNothing},
+	{"a failed change writes nothing", failedChangeWritesNothing},
+	{"a change that panics writes nothing", panicWritesNothing},
+	{"id, kind and creation stay", identityStays},
+	{"updates of one key never overlap", updatesNeverOverlap},
+	{"two racing revokes are one", racingRevokesAreOne},
+	{"a cancelled context halves no change", cancelHalvesNothing},
+
+	{"no key is written without its audit row", noKeyWithoutAudit},
+	{"no audit row is written without its key", noAuditWithoutKey},
+	{"the store links the audit chain", storeLinksChain},
+	{"the chain holds with several writers", chainHoldsWithWriters},
+	{"audit rows come in pages", auditComesInPages},
+
+	{"lists run newest first", listsRunNewestFirst},
+	{"paging shows each key once while others are issued", pagingUnderInserts},
+	{"a page counts keys and not secrets", pageCountsKeys},
+	{"a page is bounded", pageIsBounded},
+	{"a strange cursor is refused", strangeCursorIsRefused},
+	{"listed status is the key's status", listedStatusAgrees},
+	{"conditions select", conditionsSelect},
+	{"conditions add up", conditionsAddUp},
+	{"A4 metacharacters are plain text", metacharactersArePlainText},
+
+	{"the feed tells each change once", feedTellsOnce},
+	{"the feed tells of other handles", feedTellsOfOthers},
+	{"the feed is silent when nothing changed", feedIsSilent},
+	{"a position that never was is lost", futurePositionIsLost},
+	{"a commit is seen by every handle at once", commitIsSeenAtOnce},
+
+	{"everything survives a restart", everythingSurvivesRestart},
+	{"a closed store is unavailable", closedIsUnavailable},
+	{"closing waits for a change under way", closeWaits},
+}

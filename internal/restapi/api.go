@@ -65,7 +65,7 @@ func New(v *verifier.Verifier, logger *slog.Logger) *API {
 	a.engine.Use(a.open, a.recover)
 	a.engine.NoRoute(refuseWith(problemNoRoute))
 	a.engine.NoMethod(refuseWith(problemNoMethod))
-	a.huma = huma.NewAPI(config(), adapter{a})
+	a.huma = huma.NewAPI(config(a.transform), adapter{a})
 	a.serveDocument()
 	return a
 }

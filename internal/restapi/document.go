@@ -14,8 +14,9 @@ import (
 )
 
 // config is huma without its own pages: no schemas, no links to them, and no
-// documentation page, which would load its scripts from another host.
-func config() huma.Config {
+// documentation page, which would load its scripts from another host. Every answer
+// passes transform, which is where huma's errors lose the values that they hold.
+func config(transform huma.Transformer) huma.Config {
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
@@ -45,6 +46,7 @@ func config() huma.Config {
 			"json":                     strictJSON, // what huma looks for behind a plus sign
 		},
 		DefaultFormat: "application/json",
+		Transformers:  []huma.Transformer{transform},
 	}
 }
 

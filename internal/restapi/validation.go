@@ -89,6 +89,8 @@ func missing(message string) (string, bool) {
 // messages is the closed list of what a client hears about a type. huma's own texts
 // are keys only.
 var messages = map[string]string{
+	errUnknown.Error():               errUnknown.Error(),
+	errWrongType.Error():             errWrongType.Error(),
 	validation.MsgUnexpectedProperty: errUnknown.Error(),
 	validation.MsgExpectedString:     "must be a string",
 	validation.MsgExpectedArray:      "must be an array",
@@ -100,12 +102,25 @@ var messages = map[string]string{
 	"invalid boolean":                "must be true or false",
 }
 
+// bounds are messages that end in what the document says, never in what came.
+var bounds = map[string]string{
+	validation.MsgExpectedMinimumNumber: "must be at least ",
+	validation.MsgExpectedMaximumNumber: "must be at most ",
+	validation.MsgExpectedOneOf:         "must be one of ",
+}
+
 func messageOf(found string) string {
 	if ours, ok := messages[found]; ok {
 		return ours
 	}
 	if _, ok := missing(found); ok {
 		return "is required"
+	}
+	for theirs, ours := range bounds {
+		before, after, _ := strings.Cut(theirs, "%")
+		if bound, ok := strings.CutPrefix(found, before); ok {
+			return ours + strings.TrimSuffix(bound, after[1:])
+		}
 	}
 	return "must be as the document says"
 }

@@ -76,7 +76,7 @@ func bodies(canary string) (out []place) {
 	for _, field := range fields {
 		for _, form := range forms {
 			value := fmt.Sprintf(strings.ReplaceAll(form, "%s", "%[1]s"), canary)
-			out = append(out, json(field+" "+form, `{"name":"x","key":"x","`+field+`":`+value+`}`), json(field+" alone "+form, `{"`+field+`":`+value+`}`))
+			out = append(out, jsonBody(field+" "+form, `{"name":"x","key":"x","`+field+`":`+value+`}`), jsonBody(field+" alone "+form, `{"`+field+`":`+value+`}`))
 		}
 	}
 	for _, text := range []string{
@@ -84,12 +84,12 @@ func bodies(canary string) (out []place) {
 		`{"name":"%s","name":"%s"}`, `{"name":"x"} %s`, `{"key":{"%s":1}}`, `{"key":"%s","%s":1}`, "{\"name\":\"%s\x00\"}",
 		`{"key":"%s","key":"x"}`, `{"Key":"%s"}`, `{"key":["%s"]}`, `{"key":"%s","audience":"a b"}`,
 	} {
-		out = append(out, json(text, strings.ReplaceAll(text, "%s", canary)))
+		out = append(out, jsonBody(text, strings.ReplaceAll(text, "%s", canary)))
 	}
 	return out
 }
 
-func json(name, text string) place {
+func jsonBody(name, text string) place {
 	return place{"body " + name, func(r *http.Request) {
 		body(func(route) string { return text })(r, route{})
 	}}

@@ -94,7 +94,9 @@ var inputs = []input{
 	{"unknown member", body(func(r route) string { return good(r, `,"`+spoilt+`":"`+spoilt+`"}`) }), 422, "invalid_argument", false},
 	{"member in another case", body(func(r route) string { return `{"` + strings.ToUpper(r.field) + `":"` + spoilt + `"}` }), 422, "invalid_argument", false},
 	{"duplicate member", body(func(r route) string { return good(r, `,"`+r.field+`":"`+spoilt+`"}`) }), 422, "invalid_argument", false},
-	{"duplicate member, escaped", body(func(r route) string { return good(r, `,"\u00`+fmt.Sprintf("%x", r.field[0])+r.field[1:]+`":"`+spoilt+`"}`) }), 422, "invalid_argument", false},
+	{"duplicate member, escaped", body(func(r route) string {
+		return good(r, `,"\u00`+fmt.Sprintf("%x", r.field[0])+r.field[1:]+`":"`+spoilt+`"}`)
+	}), 422, "invalid_argument", false},
 	{"broken JSON", body(func(r route) string { return `{"` + r.field + `":"` + spoilt }), 422, "invalid_argument", false},
 	{"two objects", body(func(r route) string { return good(r, "} {}") }), 422, "invalid_argument", false},
 	{"1 MB", body(func(r route) string {

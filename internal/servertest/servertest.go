@@ -104,10 +104,11 @@ func (f *Fixture) Issue(req keys.IssueRequest) (token, id string) {
 	return issued.Token.Reveal(), issued.Key.ID
 }
 
-// Admin makes an admin key with the scopes, all of them when none is named.
+// Admin makes an admin key with the scopes, all of them when none is named, that
+// never expires.
 func (f *Fixture) Admin(scopes ...string) string {
 	f.t.Helper()
-	token, _ := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, Scopes: scopes})
+	token, _ := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, Scopes: scopes, Expires: keys.NeverExpires()})
 	return token
 }
 

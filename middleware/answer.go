@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -67,7 +68,7 @@ var unavailable = answer{
 
 // refuse answers a request that may not proceed, and logs why.
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, scopes []string) {
-	g.log(r, string(d.Code), d.KeyID, d.Cause)
+	g.log(r, d)
 	a, ok := answers[d.Code]
 	if !ok {
 		a = unavailable
@@ -94,35 +95,48 @@ func retryAfter(wait time.Duration) string {
 // what an adapter refuses for reasons of its own, such as a foreign Origin.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, p Problem) {
 	r = r.WithContext(keys.WithRequestID(r.Context(), requestID(r)))
-	g.log(r, p.Code, "", nil)
+	g.log(r, keys.Decision{Code: keys.Code(p.Code)})
 	p.Write(w, r)
 }
 
-// log writes the one line of a refusal. The query is left out, and a path or method
-// that holds a key, because people paste keys anywhere.
-func (g *Guard) log(r *http.Request, code, keyID string, cause error) {
+// log writes the one line of a refusal. The query is left out.
+func (g *Guard) log(r *http.Request, d keys.Decision) {
+	g.LogRefusal(r.Context(), d,
+		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("remote_ip", clientIP(r).String()))
+}
+
+// maxLogged is how much of one text that a caller chose is logged, in bytes.
+const maxLogged = 256
+
+// LogRefusal writes one line about a refusal to [Options.Logger], with the request's id
+// from ctx. It is for adapters that refuse within a protocol of their own. Texts among
+// attrs are cut, and left out when they hold a key: people paste keys anywhere.
+func (g *Guard) LogRefusal(ctx context.Context, d keys.Decision, attrs ...slog.Attr) {
 	if g == nil || g.logger == nil {
 		return
 	}
 	level := slog.LevelInfo
-	attrs := []slog.Attr{
-		slog.String("code", code),
-		slog.String("key_id", keyID),
-		slog.String("request_id", keys.RequestIDFrom(r.Context())),
-		slog.String("method", withoutToken(r.Method)),
-		slog.String("path", withoutToken(r.URL.Path)),
-		slog.String("remote_ip", clientIP(r).String()),
+	line := []slog.Attr{
+		slog.String("code", string(d.Code)),
+		slog.String("key_id", d.KeyID),
+		slog.String("request_id", keys.RequestIDFrom(ctx)),
 	}
-	if cause != nil {
+	for _, a := range attrs {
+		line = append(line, slog.String(a.Key, loggable(a.Value.String())))
+	}
+	if d.Cause != nil {
 		level = slog.LevelError
-		attrs = append(attrs, slog.Any("error", cause))
+		line = append(line, slog.Any("error", d.Cause))
 	}
-	g.logger.LogAttrs(r.Context(), level, "request refused", attrs...)
+	g.logger.LogAttrs(ctx, level, "request refused", line...)
 }
 
-func withoutToken(text string) string {
+func loggable(text string) string {
 	if keys.LooksLikeToken(text) {
 		return "[redacted]"
+	}
+	if len(text) > maxLogged {
+		return text[:maxLogged] + "..."
 	}
 	return text
 }

@@ -98,8 +98,10 @@ func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
 	}
 }
 
-// Admit decides about one request: the one function behind every adapter. Call it
-// once per request, since it counts against the key's rate limit.
+// Admit decides about one request: the one function behind every adapter. The key is
+// looked up, and the call counted against its rate limit, the first time that a guard
+// admits a request; to ask the same guard again about the request that it returned is
+// a question of scopes alone.
 //
 // When the key is good and grants all of scopes, Admit returns the request to pass
 // on, with the caller's identity ([keys.IdentityFrom]) and the request's id
@@ -108,14 +110,35 @@ func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
 //
 // scopes are literal, as [keys.ValidateRequired] has it; others are never granted.
 func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, scopes ...string) (*http.Request, bool) {
-	id := requestID(r)
-	ctx := keys.WithRequestID(r.Context(), id)
-	d := g.authenticate(ctx, r).Authorize(scopes...)
-	if !d.Valid() {
-		g.refuse(w, r.WithContext(ctx), d, scopes)
+	if a, ok := r.Context().Value(admissionKey{}).(*admission); ok && a.guard == g {
+		return g.again(w, r, a.decision, scopes)
+	}
+	ctx := keys.WithRequestID(r.Context(), requestID(r))
+	d := g.authenticate(ctx, r)
+	if granted := d.Authorize(scopes...); !granted.Valid() {
+		g.refuse(w, r.WithContext(ctx), granted, scopes)
 		return nil, false
 	}
+	ctx = context.WithValue(ctx, admissionKey{}, &admission{g, d})
 	return r.WithContext(keys.NewContext(ctx, d.Identity)), true
+}
+
+// admission is the note that a guard leaves on a request that it let pass.
+type admission struct {
+	guard    *Guard
+	decision keys.Decision
+}
+
+type admissionKey struct{}
+
+// again serves guards within guards: one for a whole server, one more with a scope on a
+// route. The key is gone by then, and was counted, so only the scopes are asked.
+func (g *Guard) again(w http.ResponseWriter, r *http.Request, d keys.Decision, scopes []string) (*http.Request, bool) {
+	if granted := d.Authorize(scopes...); !granted.Valid() {
+		g.refuse(w, r, granted, scopes)
+		return nil, false
+	}
+	return r, true
 }
 
 func (g *Guard) authenticate(ctx context.Context, r *http.Request) keys.Decision {

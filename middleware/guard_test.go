@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -155,6 +156,32 @@ func TestAdminGuard(t *testing.T) {
 		r.Header.Set("X-API-Key", token)
 		if got := guardtest.StatusOf(h, r); got != want {
 			t.Errorf("%.5s: got %d, want %d", token, got, want)
+		}
+	}
+}
+
+// A guard for a whole server and one more with a scope on a route: the key is checked and
+// counted once, the inner guard asks its scopes. Another guard asks for its own key.
+func TestGuardWithinGuard(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	guard := k.Guard(nil)
+	once := keys.RateLimit{Count: 1, Window: 24 * time.Hour, Burst: 1}
+	for name, c := range map[string]struct {
+		inner *middleware.Guard
+		need  string
+		want  int
+	}{
+		"granted":       {guard, "reports:read", 200},
+		"not granted":   {guard, "reports:write", 403},
+		"another guard": {k.Guard(&middleware.Options{Audience: "billing"}), "reports:read", 401},
+	} {
+		token, _ := k.Issue(keys.IssueRequest{Scopes: []string{"reports:read"}, RateLimit: once})
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("X-API-Key", token)
+		reads := k.Reads()
+		got := guardtest.StatusOf(guard.Require()(c.inner.Require(c.need)(ok)), r)
+		if got != c.want || k.Reads() != reads+1 {
+			t.Errorf("%s: got %d after %d look-ups, want %d after one", name, got, k.Reads()-reads, c.want)
 		}
 	}
 }

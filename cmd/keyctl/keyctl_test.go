@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"io"
 	"testing"
 	"time"
 
@@ -17,6 +19,11 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			// The race detector lets every program sleep a second before it ends.
+			e.Setenv("GORACE", "atexit_sleep_ms=0")
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    cmdExits,
 			"sql":      cmdSQL,
@@ -38,4 +45,19 @@ func mustTime(t testing.TB, text string) time.Time {
 		t.Fatal(err)
 	}
 	return at
+}
+
+func cancelled(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+// waitingReader gives nothing until it is closed.
+type waitingReader struct{ closed chan struct{} }
+
+func (r waitingReader) Read([]byte) (int, error) {
+	<-r.closed
+	return 0, io.EOF
 }

@@ -50,7 +50,7 @@ func Run(t *testing.T, a Adapter) {
 		t.Run(s.name, func(t *testing.T) {
 			k := NewKeyring(t)
 			lines := s.headers(k)
-			var log syncBuffer
+			var log Buffer
 			place := &place{}
 			guard := k.Guard(&middleware.Options{Logger: Logger(&log)})
 			srv := httptest.NewServer(a.Mount(guard, place.reached))
@@ -170,18 +170,21 @@ func secrets(lines []string) []string {
 	return found
 }
 
-type syncBuffer struct {
+// Buffer collects what is written to it. It is safe for concurrent use.
+type Buffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (b *syncBuffer) Write(p []byte) (int, error) {
+// Write implements [io.Writer].
+func (b *Buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.Write(p)
 }
 
-func (b *syncBuffer) String() string {
+// String returns all that was written.
+func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()

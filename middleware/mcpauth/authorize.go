@@ -3,14 +3,17 @@ package mcpauth
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// openMethods name nothing that a scope could be about; every good key may use them.
+// openMethods name nothing that a scope could be about, so every good key may use them.
+// What the lists and subscriptions/listen tell is narrowed instead.
 var openMethods = map[string]bool{
 	"initialize":                       true,
 	"ping":                             true,
@@ -20,28 +23,88 @@ var openMethods = map[string]bool{
 	"notifications/cancelled":          true,
 	"notifications/progress":           true,
 	"notifications/roots/list_changed": true,
+
+	"tools/list":               true,
+	"prompts/list":             true,
+	"resources/list":           true,
+	"resources/templates/list": true,
+	"subscriptions/listen":     true,
 }
 
-// authorize is the receiving middleware: the one place where messages are judged,
+// authorize makes the receiving middleware: the one place where messages are judged,
 // whichever transport they came by. It asks [keys.Identity.Allows] and nothing else.
-func authorize(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		c, ok := callerOf(req)
-		if !ok {
-			return nil, errNobody
+func authorize(guard *middleware.Guard) mcp.Middleware {
+	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			c, ok := callerOf(req)
+			if !ok {
+				guard.LogRefusal(ctx, keys.Decision{Code: keys.CodeNoCredential}, slog.String("method", method))
+				return nil, errNobody
+			}
+			ctx = c.context(ctx)
+			scope, unknown := need(method, req)
+			if unknown != nil && !c.identity.Allows(scope) {
+				denied := keys.Decision{Code: keys.CodeInsufficientScope, KeyID: c.identity.KeyID()}
+				guard.LogRefusal(ctx, denied, slog.String("method", method), slog.String("scope", scope))
+				return nil, unknown
+			}
+			res, err := c.answer(req, func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) })
+			if err != nil {
+				return nil, err
+			}
+			return private(res), nil
 		}
-		ctx = c.context(ctx)
-		res, err := c.judge(method, req, func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) })
-		if err != nil {
-			return nil, err
-		}
-		return private(res), nil
 	}
 }
 
-// judge lets a message pass, narrows it to what was granted, or answers as if what it
-// names did not exist.
-func (c caller) judge(method string, req mcp.Request, next forward) (mcp.Result, error) {
+// need tells what scope a message takes, and what the SDK would say if the thing that it
+// names were not there. Nil means that every good key may send it. A scope that is no
+// scope, as the empty one, is granted to nobody.
+func need(method string, req mcp.Request) (scope string, unknown error) {
+	switch r := req.(type) {
+	case *mcp.CallToolRequest:
+		return keys.ToolScope(r.Params.Name), invalidParams("unknown tool %q", r.Params.Name)
+	case *mcp.GetPromptRequest:
+		return prompt(r.Params.Name)
+	case *mcp.ReadResourceRequest:
+		return resource(r.Params.URI)
+	case *mcp.SubscribeRequest:
+		return resource(r.Params.URI)
+	case *mcp.UnsubscribeRequest:
+		return resource(r.Params.URI)
+	case *mcp.CompleteRequest:
+		return completion(r.Params.Ref)
+	}
+	if openMethods[method] {
+		return "", nil
+	}
+	return "", &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf("method not found: %q unsupported", method)}
+}
+
+func prompt(name string) (scope string, unknown error) {
+	return keys.PromptScope(name), invalidParams("unknown prompt %q", name)
+}
+
+func resource(uri string) (scope string, unknown error) {
+	return keys.ResourceScope(uri), mcp.ResourceNotFoundError(uri)
+}
+
+// completion suggests values for a prompt's or a template's arguments, which tells of
+// both, so it takes what using them takes.
+func completion(ref *mcp.CompleteReference) (scope string, unknown error) {
+	switch {
+	case ref == nil:
+		return "", invalidParams("invalid params: missing required 'ref' field")
+	case ref.Type == "ref/prompt":
+		return prompt(ref.Name)
+	case ref.Type == "ref/resource":
+		return resource(ref.URI)
+	}
+	return "", invalidParams("invalid params: unknown kind of reference")
+}
+
+// answer lets a message pass, with lists and subscriptions narrowed to what was granted.
+func (c caller) answer(req mcp.Request, next forward) (mcp.Result, error) {
 	switch r := req.(type) {
 	case *mcp.ListToolsRequest:
 		return list(c, r, next, tools)
@@ -54,67 +117,7 @@ func (c caller) judge(method string, req mcp.Request, next forward) (mcp.Result,
 	case *mcp.SubscriptionsListenRequest:
 		return next(c.narrow(r))
 	}
-	if err := c.allowed(method, req); err != nil {
-		return nil, err
-	}
 	return next(req)
-}
-
-// allowed returns nil, or what the SDK says about a thing that is not there.
-func (c caller) allowed(method string, req mcp.Request) error {
-	switch r := req.(type) {
-	case *mcp.CallToolRequest:
-		return c.tool(r.Params.Name)
-	case *mcp.GetPromptRequest:
-		return c.prompt(r.Params.Name)
-	case *mcp.ReadResourceRequest:
-		return c.resource(r.Params.URI)
-	case *mcp.SubscribeRequest:
-		return c.resource(r.Params.URI)
-	case *mcp.UnsubscribeRequest:
-		return c.resource(r.Params.URI)
-	case *mcp.CompleteRequest:
-		return c.completion(r.Params.Ref)
-	}
-	if openMethods[method] {
-		return nil
-	}
-	return &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf("method not found: %q unsupported", method)}
-}
-
-func (c caller) tool(name string) error {
-	if c.identity.Allows(keys.ToolScope(name)) {
-		return nil
-	}
-	return invalidParams(fmt.Sprintf("unknown tool %q", name))
-}
-
-func (c caller) prompt(name string) error {
-	if c.identity.Allows(keys.PromptScope(name)) {
-		return nil
-	}
-	return invalidParams(fmt.Sprintf("unknown prompt %q", name))
-}
-
-func (c caller) resource(uri string) error {
-	if c.identity.Allows(keys.ResourceScope(uri)) {
-		return nil
-	}
-	return mcp.ResourceNotFoundError(uri)
-}
-
-// completion suggests values for a prompt's or a template's arguments, which tells of
-// both, so it takes what using them takes.
-func (c caller) completion(ref *mcp.CompleteReference) error {
-	switch {
-	case ref == nil:
-		return invalidParams("invalid params: missing required 'ref' field")
-	case ref.Type == "ref/prompt":
-		return c.prompt(ref.Name)
-	case ref.Type == "ref/resource":
-		return c.resource(ref.URI)
-	}
-	return invalidParams("invalid params: unknown kind of reference")
 }
 
 // narrow takes the resources that were not granted out of a subscription, as the
@@ -127,7 +130,7 @@ func (c caller) narrow(r *mcp.SubscriptionsListenRequest) *mcp.SubscriptionsList
 	request, params, wanted := *r, *r.Params, *r.Params.Notifications
 	wanted.ResourceSubscriptions = nil
 	for _, uri := range r.Params.Notifications.ResourceSubscriptions {
-		if c.resource(uri) == nil {
+		if c.identity.Allows(keys.ResourceScope(uri)) {
 			wanted.ResourceSubscriptions = append(wanted.ResourceSubscriptions, uri)
 		}
 	}
@@ -137,6 +140,6 @@ func (c caller) narrow(r *mcp.SubscriptionsListenRequest) *mcp.SubscriptionsList
 
 var errNobody = &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "authentication required"}
 
-func invalidParams(message string) error {
-	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: message}
+func invalidParams(message string, args ...any) error {
+	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf(message, args...)}
 }

@@ -215,3 +215,27 @@ func TestHandlerTwice(t *testing.T) {
 		}
 	}
 }
+
+// A denied call is answered within the protocol, with 200 in the older era: only the log
+// tells the operator who asked for what. A key in place of a name is not logged.
+func TestDeniedIsLogged(t *testing.T) {
+	for _, version := range eras {
+		s := newSite(t, nil, "add", "secret")
+		token, id := s.Issue(keys.IssueRequest{Scopes: []string{"tools:add"}})
+		s.send(version, token, callOf(version, "add"))
+		if got := s.log.String(); got != "" {
+			t.Errorf("log after a granted call: got %s, want nothing", got)
+		}
+		s.send(version, token, callOf(version, "secret"))
+		for _, want := range []string{`"code":"insufficient_scope"`, `"key_id":"` + id + `"`, `"method":"tools/call"`, `"scope":"tools:secret"`} {
+			if got := s.log.String(); !strings.Contains(got, want) || strings.Count(got, "\n") != 1 {
+				t.Errorf("log in era %s: got %s, want one line with %s", version, got, want)
+			}
+		}
+		s.send(version, token, callOf(version, token))
+		s.send(version, token, callOf(version, strings.Repeat("x", 10_000)))
+		if got := s.log.String(); keys.LooksLikeToken(got) || len(got) > 2000 || !strings.Contains(got, "xxx...") {
+			t.Errorf("log in era %s: got %d bytes: %s, want no key and short lines", version, len(got), got)
+		}
+	}
+}

@@ -44,6 +44,15 @@
 // tells of the opener. A session used with another key is answered 403; a rotated
 // key keeps its id, and so its sessions.
 //
+// # What it cannot take back yet
+//
+// Each message is judged when it comes. A call under way, and a stream that is open, go
+// on when their key is revoked or narrowed: the stream then still tells of resources
+// that were subscribed to before, by URI, and of lists that changed, without names. An
+// EventStore replays to the session's own key what was answered under its earlier
+// scopes. Notifications that a server sends on its own (progress, log messages) are its
+// own to word.
+//
 // # What this package refuses to do
 //
 // It speaks no OAuth, and says so quietly: no resource_metadata, and 404 on

@@ -15,7 +15,8 @@ type Options struct {
 	// TrustedOrigins are the web pages, besides the server's own host, whose scripts
 	// may call: "https://inspector.example", exactly as browsers send it. A request
 	// from any other page is answered 403 before its key is looked at. Programs
-	// that are no browsers send no Origin and are not concerned.
+	// that are no browsers send no Origin and are not concerned. Handler sends no CORS
+	// headers: where pages shall read answers, put a CORS middleware around it.
 	TrustedOrigins []string
 
 	// HTTP is handed to the SDK: SessionTimeout, JSONResponse, EventStore, Logger,
@@ -46,10 +47,10 @@ func Handler(guard *middleware.Guard, server *mcp.Server, o *Options) http.Handl
 	without := withSessions
 	without.Stateless, without.EventStore = true, nil // nothing is ever resumed there
 
-	server.AddReceivingMiddleware(authorize)
+	server.AddReceivingMiddleware(authorize(guard))
 	eras := &eras{
 		server:   server,
-		hidden:   hiddenServer(),
+		hidden:   hiddenServer(guard),
 		sessions: mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &withSessions),
 	}
 	eras.sessionless = mcp.NewStreamableHTTPHandler(eras.serverFor, &without)
@@ -132,8 +133,8 @@ func (e *eras) serverFor(r *http.Request) *mcp.Server {
 
 // hiddenServer has no features: what all of a server looks like to a key that was
 // granted nothing of it.
-func hiddenServer() *mcp.Server {
+func hiddenServer(guard *middleware.Guard) *mcp.Server {
 	s := mcp.NewServer(&mcp.Implementation{Name: "mcpkeys"}, nil)
-	s.AddReceivingMiddleware(authorize)
+	s.AddReceivingMiddleware(authorize(guard))
 	return s
 }

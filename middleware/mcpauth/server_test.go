@@ -15,6 +15,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
@@ -41,6 +42,7 @@ type site struct {
 
 	mu    sync.Mutex
 	calls []call
+	log   guardtest.Buffer
 }
 
 // newSite serves the named tools. The server can be given more features as long as no
@@ -53,7 +55,7 @@ func newSite(t testing.TB, o *mcp.ServerOptions, tools ...string) *site {
 		s.tool(name)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", mcpauth.Handler(s.Guard(nil), s.server, nil))
+	mux.Handle("/mcp", mcpauth.Handler(s.Guard(&middleware.Options{Logger: guardtest.Logger(&s.log)}), s.server, nil))
 	mux.Handle("/", mcpauth.NotFound())
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)

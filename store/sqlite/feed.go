@@ -31,9 +31,6 @@ func (r *Reader) Changes(ctx context.Context, since int64) (keys.Changes, error)
 	if since < 0 || since == seq {
 		return keys.Changes{Seq: seq}, nil
 	}
-	if since > seq {
-		return keys.Changes{Seq: seq, Lost: true}, nil
-	}
 	return r.changes(ctx, since)
 }
 
@@ -63,7 +60,7 @@ func (r *Reader) changes(ctx context.Context, since int64) (keys.Changes, error)
 	if err := rows.Err(); err != nil {
 		return keys.Changes{}, unavailable("read changes", err)
 	}
-	if found != c.Seq-since {
+	if found != c.Seq-since { // also when since lies ahead
 		return keys.Changes{Seq: c.Seq, Lost: true}, nil
 	}
 	return c, nil

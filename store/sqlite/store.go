@@ -29,6 +29,9 @@ func (s *Store) Close() error {
 
 // Create implements [keys.Store].
 func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
+	if len(k.Secrets) == 0 {
+		return errors.New("write key: it has no secret, so nobody could use it")
+	}
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := insertKey(ctx, tx, k); err != nil {
 			return err

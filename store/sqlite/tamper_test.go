@@ -158,11 +158,12 @@ func TestA27RenamedAndDeletedRowsAreTold(t *testing.T) {
 // hope that it falls over, or reads it as "no restriction". The key is refused; it
 // can still be seen and revoked, and all others go on.
 func TestA27UnreadableColumns(t *testing.T) {
-	for _, set := range []string{
+	empty := []string{`scopes = '{}'`, `metadata = '[]'`, `metadata = 'null'`} // read as none, which the seal denies
+	for _, set := range append(empty,
 		`allowed_ips = '["everywhere"]'`, `allowed_ips = '["10.0.0.0/8", "10.0.0.0/99"]'`, `allowed_ips = '[7]'`,
 		`scopes = '[{"a": 1}]'`, `audience = '[["weather"]]'`, `metadata = '{"team": 7}'`,
-		`scopes = '["tools'`, `scopes = ''`, `scopes = '{}'`, `metadata = '[]'`, `metadata = 'null'`,
-	} {
+		`scopes = '["tools'`, `scopes = ''`,
+	) {
 		t.Run(set, func(t *testing.T) {
 			s, path, ids := tamperable(t)
 			db := shell(t, path)
@@ -170,7 +171,7 @@ func TestA27UnreadableColumns(t *testing.T) {
 			mustExec(t, db, `UPDATE keys SET `+set+` WHERE id = ?`, ids["a"])
 			id := string(ids["a"])
 			k, err := s.Key(t.Context(), id)
-			if err == nil {
+			if err == nil && slices.Contains(empty, set) {
 				err = s.Peppers().CheckSeal(k)
 			}
 			if !errors.Is(err, keys.ErrTampered) {
@@ -203,7 +204,8 @@ func TestSchemaRefuses(t *testing.T) {
 		`UPDATE keys SET expires_at = 'tomorrow' WHERE id = :a`, `UPDATE keys SET kind = 'root' WHERE id = :a`,
 		`UPDATE keys SET seal = x'00' WHERE id = :a`, `UPDATE secrets SET digest = x'00' WHERE key_id = :a`,
 		`UPDATE keys SET version = 0 WHERE id = :a`, `UPDATE keys SET name = 'b' WHERE id = :a`,
-		`INSERT INTO secrets SELECT :a, number + 1, scheme, pepper_id, digest, lookup, created_at, expires_at FROM secrets`,
+		`INSERT INTO secrets SELECT :a, n.i, scheme, pepper_id, digest, lookup, created_at, expires_at
+			FROM secrets, (SELECT 2 AS i UNION SELECT 3) n WHERE key_id = :b`,
 		`UPDATE audit SET detail = '{'`, `UPDATE audit SET hash = x'00'`,
 	} {
 		if _, err := db.Exec(statement, named(ids)...); err == nil {
@@ -260,6 +262,19 @@ func chain(t *testing.T, s keys.Reader) iter.Seq2[keys.Event, error] {
 				return
 			}
 		}
+	}
+}
+
+// A revoke writes the key's row and nothing else, so that every cache drops one entry
+// once.
+func TestRevokeIsOneChange(t *testing.T) {
+	s, _, ids := tamperable(t)
+	seq := mustChanges(t, s, -1).Seq
+	if _, err := manager(t, s).Revoke(t.Context(), string(ids["a"]), ""); err != nil {
+		t.Fatal(err)
+	}
+	if c := mustChanges(t, s, seq); c.Seq != seq+1 || !slices.Equal(c.IDs, []string{string(ids["a"])}) {
+		t.Errorf("Changes: got %+v, want one, of a", c)
 	}
 }
 

@@ -92,6 +92,7 @@ func secretsFollow(t *testing.T, f *fixture) {
 	}{
 		{"added", func(k *keys.Key) { k.Secrets = append(k.Secrets, second) }, []int64{1, 2}},
 		{"changed", func(k *keys.Key) { k.Secrets[0].ExpiresAt = f.now }, []int64{1, 2}},
+		{"changed in place", func(k *keys.Key) { k.Secrets[1].Digest[0] ^= 1 }, []int64{1, 2}},
 		{"one replaced by another", func(k *keys.Key) { k.Secrets = []keys.KeySecret{k.Secrets[0], third} }, []int64{1, 3}},
 		{"removed", func(k *keys.Key) { k.Secrets = k.Secrets[1:] }, []int64{3}},
 		{"all replaced", func(k *keys.Key) { k.Secrets = []keys.KeySecret{k.Secrets[0], second}; k.Secrets[0].Number = 1 }, []int64{1, 2}},

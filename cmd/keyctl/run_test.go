@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// testEnv is a world with a key store of its own.
+func testEnv(t testing.TB) (e *env, stdout, stderr *bytes.Buffer) {
+	t.Helper()
+	db := filepath.Join(t.TempDir(), "keys.db")
+	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
+	e = &env{
+		stdin: strings.NewReader(""), stdout: stdout, stderr: stderr, now: time.Now,
+		getenv: func(name string) string { return map[string]string{"KEYCTL_DB": db}[name] },
+	}
+	mustRun(t, e, "init")
+	return e, stdout, stderr
+}
+
+func mustRun(t testing.TB, e *env, args ...string) {
+	t.Helper()
+	if got := run(t.Context(), args, e); got != 0 {
+		t.Fatalf("keyctl %v: got exit code %d, want 0: %v", args, got, e.stderr)
+	}
+}
+
+// A secret that was lost on its way out must not leave a key that nobody knows of.
+func TestIssueIntoFullDisk(t *testing.T) {
+	e, stdout, stderr := testEnv(t)
+	e.stdout = fullDisk{}
+	if got := run(t.Context(), []string{"issue", "ci"}, e); got != exitStore {
+		t.Errorf("issue: got exit code %d, want %d", got, exitStore)
+	}
+	id := regexp.MustCompile(`key ([0-9A-Za-z]{12}) was issued, but its secret could not be handed over; revoke it`).FindStringSubmatch(stderr.String())
+	if id == nil {
+		t.Fatalf("issue: no word about the key that is left over:\n%s", stderr)
+	}
+	if keys.LooksLikeToken(stderr.String()) {
+		t.Error("issue: the secret went to standard error")
+	}
+	e.stdout = stdout
+	mustRun(t, e, "revoke", id[1], "--yes")
+}
+
+// What reads standard input ends with the program's context, though nothing comes.
+func TestVerifyEndsWithTheProgram(t *testing.T) {
+	e, _, stderr := testEnv(t)
+	silent := make(chan struct{})
+	defer close(silent)
+	e.stdin = waitingReader{silent}
+	if got := run(cancelled(t), []string{"verify", "-"}, e); got != exitInterrupted {
+		t.Errorf("verify: got exit code %d, want %d", got, exitInterrupted)
+	}
+	if got, want := stderr.String(), "keyctl: interrupted\n"; got != want {
+		t.Errorf("verify: got %q, want %q", got, want)
+	}
+}
+
+// The clock is the one that was given: a status is as of now, whenever that is.
+func TestStatusFollowsTheClock(t *testing.T) {
+	e, stdout, _ := testEnv(t)
+	mustRun(t, e, "issue", "ci", "--expires", "30d")
+	for days, want := range map[int]keys.Status{0: keys.StatusActive, 20: keys.StatusExpiring, 31: keys.StatusExpired} {
+		e.now = func() time.Time { return time.Now().AddDate(0, 0, days) }
+		stdout.Reset()
+		mustRun(t, e, "show", "ci")
+		if !strings.Contains(stdout.String(), string(want)) {
+			t.Errorf("show in %d days: no %s in\n%s", days, want, stdout)
+		}
+	}
+}

@@ -41,6 +41,9 @@ func (d *Delegate) Issue(ctx context.Context, req IssueRequest) (Issued, error) 
 		if len(req.Scopes) == 0 {
 			req.Scopes = AdminScopes()
 		}
+		if err := validateScopes(KindAdmin, req.Scopes); err != nil {
+			return Issued{}, err // a typing error is not a lack of rights
+		}
 		if !d.caller.AllowsAll(req.Scopes...) {
 			return Issued{}, denied("an admin key cannot issue one with scopes that it lacks")
 		}

@@ -44,6 +44,8 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	switch {
 	case p.Code == api.CodeInvalidArgument && len(p.Errors) > 0:
 		return &keys.InvalidError{Field: p.Errors[0].Field, Reason: p.Errors[0].Message}
+	case p.Code == api.CodeTooLarge:
+		return &keys.InvalidError{Field: "request", Reason: "is larger than the server takes; no field of a key needs that much"}
 	case p.Code == api.CodeConflict && len(p.Errors) > 0 && p.Errors[0].Field == "name":
 		return keys.ErrNameTaken
 	case resp.StatusCode == http.StatusUnauthorized:

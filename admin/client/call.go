@@ -86,7 +86,7 @@ func (c *Client) unreached(method string, err error) error {
 	if method != http.MethodGet {
 		lost = "; the change may have been made all the same, so look before you repeat it"
 	}
-	return fmt.Errorf("%w: %s cannot be reached (%v): is keyctl serve running there?%s", keys.ErrUnavailable, c.base.Host, err, lost)
+	return fmt.Errorf("%w: %s cannot be reached (%w): is keyctl serve running there?%s", keys.ErrUnavailable, c.base.Host, err, lost)
 }
 
 // foreign is an answer that no server of ours gives.

@@ -11,8 +11,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Issue implements [keys.Manager].
+// Issue implements [keys.Manager]. It asks the domain first: JSON would mend what is
+// no Unicode, and a secret in a wrong field need not travel to be refused.
 func (c *Client) Issue(ctx context.Context, req keys.IssueRequest) (keys.Issued, error) {
+	if err := valid(req); err != nil {
+		return keys.Issued{}, err
+	}
 	var answer api.Issued
 	if err := c.post(ctx, "/v1/keys", wireRequest(req), &answer); err != nil {
 		return keys.Issued{}, err
@@ -38,6 +42,9 @@ func (c *Client) Key(ctx context.Context, id string) (*keys.Key, error) {
 
 // List implements [keys.Manager].
 func (c *Client) List(ctx context.Context, q keys.Query) (keys.Page, error) {
+	if fitsNone(q) {
+		return keys.Page{}, nil
+	}
 	var answer api.KeyPage
 	if err := c.get(ctx, "/v1/keys", parameters(q), &answer); err != nil {
 		return keys.Page{}, err
@@ -57,6 +64,9 @@ func (c *Client) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 func (c *Client) Revoke(ctx context.Context, id, reason string) (*keys.Key, error) {
 	if !keys.ValidID(id) {
 		return nil, keys.ErrNotFound
+	}
+	if err := keys.ValidateText("reason", reason); err != nil {
+		return nil, err
 	}
 	var answer api.Key
 	if err := c.post(ctx, "/v1/keys/"+id+"/revoke", api.RevokeRequest{Reason: reason}, &answer); err != nil {
@@ -78,6 +88,36 @@ func (c *Client) Verify(ctx context.Context, req api.VerifyRequest) (api.Verific
 	var answer api.Verification
 	err := c.post(ctx, "/v1/verify", req, &answer)
 	return answer, err
+}
+
+// fitsNone: what no key can have finds none. The server would call it bad input, and
+// it may be a secret that was pasted into the wrong place.
+func fitsNone(q keys.Query) bool {
+	texts := []string{q.Name, q.IDPrefix, q.Audience, q.Search}
+	if q.Owner != nil {
+		texts = append(texts, *q.Owner)
+	}
+	for _, text := range texts {
+		if keys.ValidateText("filter", text) != nil {
+			return true
+		}
+	}
+	if q.Scope == "" {
+		return false
+	}
+	_, err := keys.CompileScopes([]string{q.Scope})
+	return err != nil
+}
+
+func valid(req keys.IssueRequest) error {
+	k := keys.Key{
+		Kind: req.Kind, Name: req.Name, Owner: req.Owner, Scopes: req.Scopes, Audience: req.Audience,
+		AllowedIPs: req.AllowedIPs, RateLimit: req.RateLimit, Metadata: req.Metadata,
+	}
+	if k.Kind == "" {
+		k.Kind = keys.KindKey
+	}
+	return k.Validate()
 }
 
 func wireRequest(req keys.IssueRequest) api.IssueRequest {

@@ -134,7 +134,7 @@ func TestInvalidFields(t *testing.T) {
 		{`{"name":"x","rate_limit":"60"}`, "rate_limit", 422}, {`{"name":"x","metadata":{"a":1}}`, "metadata", 422},
 		{`{"name":"x","kind":"root"}`, "kind", 422}, {`{"name":"x","expires_in":"soon"}`, "expires", 422},
 		{`{"name":"x","expires_at":"2000-01-01T00:00:00Z"}`, "expires", 422}, {`{"name":"x","expires_in":"1d","expires_at":"2090-01-01T00:00:00Z"}`, "expires_at", 422},
-		{`{"name":"taken"}`, "name", 409}, {`{"name":"x","kind":"admin","scopes":["tools:*"]}`, "", 403},
+		{`{"name":"taken"}`, "name", 409}, {`{"name":"x","kind":"admin","scopes":["tools:*"]}`, "scopes", 422},
 	} {
 		a := f.Send("POST", "/v1/keys", admin, tc.body)
 		p := a.Problem(t)

@@ -11,7 +11,8 @@ import (
 // Delegate is a [Manager] in the hands of an admin key. It lets through what that
 // key was granted and no more, so that nobody gains rights by handing out keys:
 //
-//   - reading needs the scope [ScopeKeysRead], changing [ScopeKeysWrite];
+//   - reading needs the scope [ScopeKeysRead], changing [ScopeKeysWrite], having a
+//     key checked [ScopeVerify];
 //   - acting on an admin key needs all of that key's scopes;
 //   - a new key never exceeds the caller's own audience, addresses and expiry. What
 //     the request leaves open is inherited from the caller; what it names beyond is
@@ -105,10 +106,11 @@ func (d *Delegate) mayAct(ctx context.Context, id string) error {
 // it names, within its own audience. A caller confined to one server need not name
 // it; one confined to several must. Refusals are [ErrDenied].
 func (d *Delegate) Audience(named string) (string, error) {
+	if err := d.may(ScopeVerify); err != nil {
+		return "", err
+	}
 	own := d.caller.Audience()
 	switch {
-	case d.caller == nil:
-		return "", denied("nobody is asking")
 	case len(own) == 0, slices.Contains(own, named):
 		return named, nil
 	case named == "" && len(own) == 1:

@@ -72,7 +72,10 @@ func New(address string, adminKey keys.Secret, o *Options) (*Client, error) {
 		c.http.Timeout = DefaultTimeout
 	}
 	if c.http.Transport == nil {
-		c.http.Transport = http.DefaultTransport.(*http.Transport).Clone()
+		c.http.Transport = &http.Transport{
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+			TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 60 * time.Second,
+		}
 	}
 	return c, nil
 }

@@ -111,6 +111,7 @@ func Register[I, O any](a *API, op huma.Operation, do func(context.Context, *I) 
 		}
 		return out, nil
 	})
+	a.dropHumaSchemas()
 }
 
 // adapter puts the chain that doc.go describes before each operation.

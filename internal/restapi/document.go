@@ -71,17 +71,16 @@ func (a *API) responses(op huma.Operation) map[string]*huma.Response {
 
 // OpenAPI returns the document as JSON.
 func (a *API) OpenAPI() ([]byte, error) {
-	a.dropHumaSchemas()
 	return json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
 }
 
 // OpenAPIYAML returns the document as YAML.
 func (a *API) OpenAPIYAML() ([]byte, error) {
-	a.dropHumaSchemas()
 	return a.huma.OpenAPI().YAML()
 }
 
-// dropHumaSchemas takes out the error model that huma registers without being asked.
+// dropHumaSchemas takes out the error model that huma adds with each operation, then
+// and there: once requests come, the schemas are only read.
 func (a *API) dropHumaSchemas() {
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel")
@@ -101,14 +100,6 @@ func (a *API) serveDocument() {
 			c.Data(http.StatusOK, contentType, text)
 		})
 	}
-	var mu sync.Mutex // both look at the same document
-	locked := func(render func() ([]byte, error)) func() ([]byte, error) {
-		return func() ([]byte, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			return render()
-		}
-	}
-	serve("/openapi.json", "application/openapi+json", locked(a.OpenAPI))
-	serve("/openapi.yaml", "application/openapi+yaml", locked(a.OpenAPIYAML))
+	serve("/openapi.json", "application/openapi+json", a.OpenAPI)
+	serve("/openapi.yaml", "application/openapi+yaml", a.OpenAPIYAML)
 }

@@ -24,9 +24,8 @@ func TestFaultsTellNothing(t *testing.T) {
 		"/v1/panic": func(context.Context, *struct{}) (*nothing, error) { panic(inside) },
 		"/v1/error": func(context.Context, *struct{}) (*nothing, error) { return nil, errors.New("a fault") },
 		"/v1/nil": func(context.Context, *struct{}) (*nothing, error) {
-			var m map[string]int
-			m["x"] = 1
-			return nil, nil
+			var missing *nothing
+			return &nothing{missing.Body}, nil
 		},
 	} {
 		restapi.Register(f.API, huma.Operation{

@@ -33,6 +33,7 @@ type Decision struct {
 	Identity   *Identity     // nil unless Valid
 	KeyID      string        // the id that a well-formed token names, proved or not, for logs
 	RetryAfter time.Duration // with rate_limited and unavailable: when to come back
+	Limit      RateLimit     // with rate_limited: the limit that was reached
 	Cause      error         // with unavailable: what went wrong, for the operator's log only
 }
 

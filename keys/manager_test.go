@@ -1,10 +1,12 @@
 package keys_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,11 +156,17 @@ func TestRevoke(t *testing.T) {
 	if err != nil || k.Status(noon) != keys.StatusRevoked || k.RevokedReason != "left the company" || k.Version != 2 {
 		t.Fatalf("Revoke: got %+v, %v", k, err)
 	}
+	silent := mustIssue(t, m, keys.IssueRequest{Name: "silent"}).Key
+	for range 2 {
+		if k, err := m.Revoke(t.Context(), silent.ID, ""); err != nil || k.Version != 2 {
+			t.Errorf("Revoke without a reason: got %+v, %v, want one change", k, err)
+		}
+	}
 	if again, err := m.Revoke(t.Context(), k.ID, "another reason"); err != nil || again.RevokedReason != "left the company" || again.Version != 2 {
 		t.Errorf("Revoke again: got %+v, %v, want no change", again, err)
 	}
 	log := events(t, store)
-	if len(log) != 2 || log[1].Action != keys.ActionRevoke || !strings.Contains(log[1].Detail, `"before":{`) {
+	if len(log) != 4 || log[1].Action != keys.ActionRevoke || !strings.Contains(log[1].Detail, `"before":{`) {
 		t.Errorf("audit: got %+v", log)
 	}
 	if _, err := m.Revoke(t.Context(), "zzzzzzzzzzzz", ""); !errors.Is(err, keys.ErrNotFound) {
@@ -217,10 +225,90 @@ func TestRevokeOfAnEditedKey(t *testing.T) {
 	if k, err := m.Key(t.Context(), issued.Key.ID); !errors.Is(err, keys.ErrTampered) || k == nil {
 		t.Errorf("Key: got %v, %v, want the row and ErrTampered", k, err)
 	}
-	if _, err := m.Revoke(t.Context(), issued.Key.ID, ""); err != nil {
-		t.Fatalf("Revoke: %v", err)
+	if k, err := m.Revoke(t.Context(), issued.Key.ID, ""); err != nil || k.RevokedAt.IsZero() {
+		t.Fatalf("Revoke: got %v, %v", k, err)
 	}
 	if log := events(t, store); !strings.Contains(log[1].Detail, `"tampered":true`) {
 		t.Errorf("audit: got %s, want the edit told", log[1].Detail)
 	}
+}
+
+// TestA27PlantedRevocation: an attacker with a database shell marks a key as revoked
+// before its owner revokes it, so that the real revocation finds nothing to do, and
+// takes the mark back afterwards. The mark is not believed: the key is revoked, with
+// an audit row, and stays so.
+func TestA27PlantedRevocation(t *testing.T) {
+	m, store, path := newManagerAt(t)
+	issued := mustIssue(t, m, keys.IssueRequest{Name: "victim", Scopes: []string{"tools:*"}})
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	shell := func(statement string) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shell(`UPDATE keys SET revoked_at = 1700000000000000`)
+	if _, err := m.Revoke(t.Context(), issued.Key.ID, "leaked"); err != nil {
+		t.Fatalf("Revoke: %v", err)
+	}
+	if log := events(t, store); len(log) != 2 || log[1].Action != keys.ActionRevoke {
+		t.Errorf("audit: got %d rows, want the revocation told", len(log))
+	}
+	shell(`UPDATE keys SET revoked_at = NULL`)
+	if _, err := m.Key(t.Context(), issued.Key.ID); !errors.Is(err, keys.ErrTampered) {
+		t.Errorf("Key after the mark was taken back: got %v, want ErrTampered", err)
+	}
+}
+
+func TestResolveRevoked(t *testing.T) {
+	m, _ := newManager(t)
+	revoked := func(owner, name string) *keys.Key {
+		t.Helper()
+		k := mustIssue(t, m, keys.IssueRequest{Owner: owner, Name: name}).Key
+		if _, err := m.Revoke(t.Context(), k.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	a, b := revoked("team-a", "ci"), revoked("team-b", "ci")
+	first, second := revoked("", "web"), revoked("", "web")
+	mustIssue(t, m, keys.IssueRequest{Name: "alive"})
+	for ref, want := range map[string][]string{"team-a/ci": {a.ID}, "team-b/ci": {b.ID}, "web": {first.ID, second.ID}} {
+		if got, err := keys.ResolveRevoked(t.Context(), m, ref); err != nil || !slices.Contains(want, got.ID) {
+			t.Errorf("ResolveRevoked(%q): got %v, %v, want one of %v", ref, got, err, want)
+		}
+	}
+	var ambiguous *keys.AmbiguousError
+	if _, err := keys.ResolveRevoked(t.Context(), m, "ci"); !errors.As(err, &ambiguous) {
+		t.Errorf("ResolveRevoked(ci): got %v, want both owners' keys", err)
+	}
+	for _, ref := range []string{"alive", "", "nobody", a.ID, strings.Repeat("/", 100_000) + "x"} {
+		if got, err := keys.ResolveRevoked(t.Context(), m, ref); !errors.Is(err, keys.ErrNotFound) {
+			t.Errorf("ResolveRevoked(%.20q): got %v, %v, want ErrNotFound", ref, got, err)
+		}
+	}
+}
+
+// TestA4LongReferences: a megabyte of slashes as KEY asks the store nothing, rather
+// than once for each way to cut it into owner and name.
+func TestA4LongReferences(t *testing.T) {
+	m, _ := newManager(t)
+	asked := &countingManager{Manager: m}
+	if _, err := keys.Resolve(t.Context(), asked, strings.Repeat("/", 1<<20)+"x"); !errors.Is(err, keys.ErrNotFound) || asked.lists != 0 {
+		t.Errorf("Resolve: got %v after %d queries, want ErrNotFound after none", err, asked.lists)
+	}
+}
+
+type countingManager struct {
+	keys.Manager
+	lists int
+}
+
+func (m *countingManager) List(ctx context.Context, q keys.Query) (keys.Page, error) {
+	m.lists++
+	return m.Manager.List(ctx, q)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"unicode/utf8"
 )
 
 // MinPrefix is the shortest beginning of an id that [Resolve] takes for one.
@@ -17,13 +18,16 @@ func Resolve(ctx context.Context, m Manager, ref string) (*Key, error) {
 	if LooksLikeToken(ref) {
 		return nil, invalid("key", "is named by its id or name, never by the secret; if that was a real key, revoke it now")
 	}
+	if utf8.RuneCountInString(ref) > 2*MaxText+1 {
+		return nil, ErrNotFound // longer than any owner/name
+	}
 	if ValidID(ref) {
 		k, err := m.Key(ctx, ref)
 		if !errors.Is(err, ErrNotFound) {
 			return k, err
 		}
 	}
-	for _, step := range [][]Query{namedLike(ref), prefixedLike(ref)} {
+	for _, step := range [][]Query{namedLike(ref, Query{Unrevoked: true}), prefixedLike(ref)} {
 		found, err := collect(ctx, m, step)
 		if err != nil {
 			return nil, err
@@ -39,17 +43,44 @@ func Resolve(ctx context.Context, m Manager, ref string) (*Key, error) {
 	return nil, ErrNotFound
 }
 
+// ResolveRevoked finds the revoked key that ref names as [Resolve] would have found
+// it before: so that to revoke by name twice succeeds twice. Of several keys that
+// bore one owner's name it returns the newest. It fails with ErrNotFound, or with an
+// [*AmbiguousError] when keys of several owners fit.
+func ResolveRevoked(ctx context.Context, m Manager, ref string) (*Key, error) {
+	if LooksLikeToken(ref) || utf8.RuneCountInString(ref) > 2*MaxText+1 {
+		return nil, ErrNotFound
+	}
+	found, err := collect(ctx, m, namedLike(ref, Query{Status: StatusRevoked}))
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, ErrNotFound
+	}
+	for _, k := range found {
+		if k.Owner != found[0].Owner || k.Name != found[0].Name {
+			return nil, &AmbiguousError{Candidates: found}
+		}
+	}
+	return m.Key(ctx, found[0].ID)
+}
+
 // namedLike reads ref as a name, and, for every slash in it, as owner/name: both
-// parts may hold slashes of their own.
-func namedLike(ref string) []Query {
+// parts may hold slashes of their own. Each query asks for what state asks, too.
+func namedLike(ref string, state Query) []Query {
 	if ref == "" {
 		return nil
 	}
-	queries := []Query{{Name: ref, Unrevoked: true}}
+	named := state
+	named.Name = ref
+	queries := []Query{named}
 	for i, c := range ref {
 		if c == '/' && i+1 < len(ref) {
 			owner := ref[:i]
-			queries = append(queries, Query{Name: ref[i+1:], Owner: &owner, Unrevoked: true})
+			owned := state
+			owned.Name, owned.Owner = ref[i+1:], &owner
+			queries = append(queries, owned)
 		}
 	}
 	return queries

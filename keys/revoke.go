@@ -3,19 +3,22 @@ package keys
 import "context"
 
 // Revoke implements [Manager]. A key whose seal is broken can be revoked too, and
-// its audit row says that it was: revoking must never wait for a repair.
+// its audit row says that it was: revoking must never wait for a repair. It is
+// revoked even when its row says that it is already. Only a sealed row is believed,
+// or whoever plants that note would make us write nothing, and take it back later.
 func (m *LocalManager) Revoke(ctx context.Context, id, reason string) (*Key, error) {
 	if err := ValidateText("reason", reason); err != nil {
 		return nil, err
 	}
 	peppers := m.store.Peppers()
 	return m.store.Update(ctx, id, func(k *Key) (Event, error) {
-		if !k.RevokedAt.IsZero() {
+		tampered := peppers.CheckSeal(k) != nil
+		if !k.RevokedAt.IsZero() && !tampered {
 			return Event{}, ErrNoChange
 		}
 		now := m.now()
 		before := detailOf(k, now)
-		before.Tampered = peppers.CheckSeal(k) != nil
+		before.Tampered = tampered
 		k.RevokedAt, k.RevokedReason = now, reason
 		k.Version++
 		peppers.Seal(k)

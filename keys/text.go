@@ -41,8 +41,14 @@ func ValidateText(field, text string) error {
 }
 
 // unprintable follows [unicode.IsPrint], which leaves out controls, format
-// characters (the bidirectional ones are among them) and all spaces but U+0020.
-func unprintable(r rune) bool { return !unicode.IsPrint(r) }
+// characters (the bidirectional ones are among them) and all spaces but U+0020; and
+// it refuses what counts as printable and shows nothing: fillers, joiners, variation
+// selectors and the empty Braille cell.
+func unprintable(r rune) bool {
+	const emptyBraille = '\u2800'
+	return !unicode.IsPrint(r) || r == emptyBraille ||
+		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
 
 // validateName adds what a reference to a key needs: a name is never mistaken for
 // an id.

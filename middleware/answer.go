@@ -83,7 +83,17 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, 
 	if a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", retryAfter(d.RetryAfter))
 	}
+	if d.Code == keys.CodeRateLimited {
+		writeLimit(w.Header(), d)
+	}
 	Problem{Status: a.status, Code: a.code, Detail: a.detail}.Write(w, r)
+}
+
+// writeLimit tells the policy and what is left of it, in the fields of the IETF draft
+// "RateLimit header fields for HTTP".
+func writeLimit(h http.Header, d keys.Decision) {
+	h.Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=%d`, d.Limit.Count, int(d.Limit.Window.Seconds())))
+	h.Set("RateLimit", fmt.Sprintf(`"default";r=0;t=%s`, retryAfter(d.RetryAfter)))
 }
 
 // retryAfter is in whole seconds, rounded up, and never "at once".
@@ -92,8 +102,12 @@ func retryAfter(wait time.Duration) string {
 }
 
 // Refuse answers r with p and logs it like the refusals of [Guard.Admit]. It is for
-// what an adapter refuses for reasons of its own, such as a foreign Origin.
+// what an adapter refuses for reasons of its own, such as a foreign Origin. The
+// credentials are gone from r.Header afterwards, as after Admit.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, p Problem) {
+	if g != nil {
+		_, _ = g.headers.take(r.Header) // nobody was asked for them, and nobody shall find them
+	}
 	r = r.WithContext(keys.WithRequestID(r.Context(), requestID(r)))
 	g.log(r, keys.Decision{Code: keys.Code(p.Code)})
 	p.Write(w, r)

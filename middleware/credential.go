@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,6 +23,12 @@ const (
 // first.
 type credentialHeaders []string
 
+// taken are headers with a meaning of their own, which would be deleted with the key.
+var taken = []string{
+	"Accept", "Connection", "Content-Length", "Content-Type", "Cookie", "Host", "Last-Event-Id", "Mcp-Method", "Mcp-Name",
+	"Mcp-Protocol-Version", "Mcp-Session-Id", "Origin", "Proxy-Authorization", "Referer", "Set-Cookie", headerRequestID,
+}
+
 func newCredentialHeaders(further []string) (credentialHeaders, error) {
 	names := credentialHeaders{headerAuthorization, headerAPIKey}
 	for _, name := range further {
@@ -29,8 +36,8 @@ func newCredentialHeaders(further []string) (credentialHeaders, error) {
 		switch {
 		case !isHeaderName(name):
 			return nil, errors.New("must be header names, such as X-Auth-Token")
-		case name == "Cookie" || name == "Host" || name == "Proxy-Authorization":
-			return nil, errors.New("must be headers of their own: a key never comes in Cookie, Host or Proxy-Authorization")
+		case slices.Contains(taken, name):
+			return nil, fmt.Errorf("must be headers of their own: %s means something else", name)
 		case !slices.Contains(names, name):
 			names = append(names, name)
 		}

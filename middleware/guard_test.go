@@ -23,6 +23,8 @@ func TestNewPanicsOnWhatCannotGuard(t *testing.T) {
 		"header with a colon":   {Headers: []string{"X-Key:"}},
 		"empty header":          {Headers: []string{""}},
 		"cookie":                {Headers: []string{"cookie"}},
+		"session id":            {Headers: []string{"mcp-session-id"}},
+		"request id":            {Headers: []string{"X-Request-ID"}},
 	} {
 		mustPanic(t, what, func() { middleware.New(k.Verifier(), &o) })
 	}

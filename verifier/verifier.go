@@ -127,7 +127,7 @@ func (v *Verifier) admit(k *keys.Key, secret *keys.KeySecret, call Call) keys.De
 		return keys.Decision{Code: keys.CodeUnavailable, KeyID: k.ID, RetryAfter: unavailableRetry, Cause: err}
 	}
 	if wait := v.limits.take(k, max(call.Cost, 1), now); wait > 0 {
-		return keys.Decision{Code: keys.CodeRateLimited, KeyID: k.ID, RetryAfter: wait}
+		return keys.Decision{Code: keys.CodeRateLimited, KeyID: k.ID, RetryAfter: wait, Limit: k.RateLimit}
 	}
 	return keys.Decision{Code: keys.CodeValid, KeyID: k.ID, Identity: identity}
 }

@@ -134,7 +134,7 @@ func checkRefused(t *testing.T, s scenario, resp *http.Response, body string) {
 		t.Errorf("body:\n got %s want %s", body, s.body)
 	}
 	for name, want := range map[string]string{
-		"Www-Authenticate": s.auth, "Retry-After": s.retry, "Cache-Control": "no-store",
+		"Www-Authenticate": s.auth, "Retry-After": s.retry, "Ratelimit-Policy": s.policy, "Ratelimit": s.limit, "Cache-Control": "no-store",
 		"Content-Type": "application/problem+json", "X-Request-Id": RequestID,
 	} {
 		if got := strings.Join(resp.Header[name], "|"); got != want {

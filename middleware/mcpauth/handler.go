@@ -2,6 +2,7 @@ package mcpauth
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -9,6 +10,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
+
+// DefaultSessionTimeout ends sessions in which the client has asked for nothing so
+// long. To the SDK a session lasts for ever unless told otherwise, and any good key
+// can open as many as it likes. A client that comes back later is told 404 and
+// opens another.
+const DefaultSessionTimeout = 24 * time.Hour
 
 // Options configures [Handler]. Nil and the zero value are ready for use.
 type Options struct {
@@ -19,8 +26,9 @@ type Options struct {
 	// headers: where pages shall read answers, put a CORS middleware around it.
 	TrustedOrigins []string
 
-	// HTTP is handed to the SDK: SessionTimeout, JSONResponse, EventStore, Logger,
-	// MaxRequestBodyBytes (4 MiB by default) and the rest. Stateless is ignored;
+	// HTTP is handed to the SDK: SessionTimeout (DefaultSessionTimeout when zero),
+	// JSONResponse, EventStore, Logger, MaxRequestBodyBytes (4 MiB by default) and the
+	// rest. Stateless is ignored;
 	// Handler serves both kinds.
 	HTTP *mcp.StreamableHTTPOptions
 }
@@ -42,6 +50,9 @@ func Handler(guard *middleware.Guard, server *mcp.Server, o *Options) http.Handl
 	var withSessions mcp.StreamableHTTPOptions
 	if o.HTTP != nil {
 		withSessions = *o.HTTP
+	}
+	if withSessions.SessionTimeout == 0 {
+		withSessions.SessionTimeout = DefaultSessionTimeout
 	}
 	withSessions.Stateless = false
 	without := withSessions
@@ -65,7 +76,7 @@ type handler struct {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if oauthPath(r.URL.Path) {
-		notFound(w, r)
+		h.guard.Refuse(w, r, nothingHere)
 		return
 	}
 	if !h.origins.allow(r) {

@@ -3,12 +3,14 @@ package mcpauth_test
 import (
 	"bufio"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
+	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
@@ -31,6 +33,7 @@ func TestA16BrowsersOnForeignPages(t *testing.T) {
 		"empty Origin":           {[]string{"Origin: "}, 403, 403},
 		"other port":             {[]string{"Origin: http://127.0.0.1:1"}, 403, 403},
 		"own host as a prefix":   {[]string{"Origin: http://" + host + ".evil.example"}, 403, 403},
+		"own host as a suffix":   {[]string{"Origin: http://evil-" + host}, 403, 403},
 		"own host as user":       {[]string{"Origin: http://" + host + "@evil.example"}, 403, 403},
 		"foreign Host":           {[]string{"Host: evil.example"}, 401, 403},
 		"foreign Host, Origin":   {[]string{"Host: evil.example", "Origin: http://evil.example"}, 401, 403},
@@ -173,5 +176,42 @@ func TestForeignOriginIsLogged(t *testing.T) {
 	r.Header.Set("Origin", "https://evil.example")
 	if got := guardtest.StatusOf(h, r); got != http.StatusForbidden || !strings.Contains(log.String(), "origin_not_allowed") {
 		t.Errorf("foreign Origin: got %d, log %q", got, log.String())
+	}
+}
+
+// A request that is refused before its key is looked at leaves the key no more than
+// others do: a logger around the handler, which dumps headers afterwards, finds none.
+func TestRefusalsLeaveNoCredential(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	h := mcpauth.Handler(k.Guard(nil), mcp.NewServer(&mcp.Implementation{Name: "s"}, nil), nil)
+	token := k.Granted("tools:*")
+	for name, path := range map[string]string{"foreign Origin": "/mcp", "discovery": "/.well-known/oauth-protected-resource/mcp", "registration": "/register"} {
+		r := httptest.NewRequest(http.MethodPost, path, nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("X-Custom", "key="+token)
+		r.Header.Set("Origin", "https://evil.example")
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		for header, values := range r.Header {
+			if header == "Authorization" || keys.LooksLikeToken(strings.Join(values, " ")) {
+				t.Errorf("%s: %s is still there", name, header)
+			}
+		}
+	}
+}
+
+// Stateless is the handler's own business: whatever the caller's options say, clients
+// of the older era get sessions, and what a server tells of itself is one key's.
+func TestBothErasWhateverTheOptions(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	server := mcp.NewServer(&mcp.Implementation{Name: "s"}, nil)
+	srv := httptest.NewServer(mcpauth.Handler(k.Guard(nil), server, &mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{Stateless: true, EventStore: mcp.NewMemoryEventStore(nil)}}))
+	t.Cleanup(srv.Close)
+	s := &site{Keyring: k, t: t, url: srv.URL, server: server}
+	token := k.Granted("tools:*")
+	s.open(token) // fails without a session id
+	r := message(modern, "server/discover", "", "{}")
+	r.token = token
+	if status, body := s.post(r); status != http.StatusOK || !strings.Contains(body, `"cacheScope":"private"`) {
+		t.Errorf("server/discover: got %d %s, want 200 and a private scope", status, body)
 	}
 }

@@ -13,11 +13,10 @@ import (
 // the refusal instead. It tells nothing and needs no guard.
 func NotFound() http.Handler { return http.HandlerFunc(notFound) }
 
-func notFound(w http.ResponseWriter, r *http.Request) {
-	middleware.Problem{
-		Status: http.StatusNotFound, Code: "not_found",
-		Detail: "There is nothing here.",
-	}.Write(w, r)
+func notFound(w http.ResponseWriter, r *http.Request) { nothingHere.Write(w, r) }
+
+var nothingHere = middleware.Problem{
+	Status: http.StatusNotFound, Code: "not_found", Detail: "There is nothing here.",
 }
 
 // oauthPath holds where clients look, also below a path that the handler is mounted

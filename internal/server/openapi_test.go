@@ -4,7 +4,6 @@ import (
 	"flag"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,21 +34,6 @@ func TestOpenAPIUpToDate(t *testing.T) {
 	if diff := cmp.Diff(string(committed), a.Body); diff != "" {
 		t.Errorf("docs/openapi.yaml is not what is served; run go test ./internal/server -update (-committed +served):\n%s", diff)
 	}
-}
-
-// The document is rendered while requests are checked against it, by whoever asks
-// first and without a key. The race detector, or a crash, would tell.
-func TestDocumentIsOnlyRead(t *testing.T) {
-	f := servertest.New(t)
-	admin := f.Admin()
-	var all sync.WaitGroup
-	for _, path := range []string{"/openapi.json", "/openapi.yaml"} {
-		all.Go(func() { f.Send("GET", path, "", "") })
-		for range 4 {
-			all.Go(func() { f.Send("POST", "/v1/keys", admin, `{"name":1,"x":2}`) })
-		}
-	}
-	all.Wait()
 }
 
 // The document shows no error model but ours, loads nothing from anywhere, and says

@@ -9,6 +9,7 @@ BUILD_FLAGS := -tags=sqlite_omit_load_extension
 export GOFLAGS := $(strip $(filter-out $(BUILD_FLAGS),$(shell go env GOFLAGS 2>/dev/null)) $(BUILD_FLAGS))
 
 STATICCHECK := go tool -modfile=tools.mod staticcheck
+GOLANGCI    := go tool -modfile=lint.mod golangci-lint
 FUZZTIME    ?= 20s
 
 .PHONY: help
@@ -43,6 +44,12 @@ fmt-check:
 tidy-check: _toolchain
 	go mod tidy -diff
 	go mod verify
+
+.PHONY: lint e2e
+lint: _toolchain ## golangci-lint, as .golangci.yml says; ARGS=--fix repairs what it can
+	$(GOLANGCI) run $(ARGS) ./...
+e2e: _toolchain ## clients from npm (MCP Inspector, TypeScript SDKs) against our programs; needs Node and npm
+	e2e/run
 
 .PHONY: fuzz bench clean
 fuzz: _toolchain ## every fuzz target for FUZZTIME (20s) each

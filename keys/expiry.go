@@ -127,7 +127,7 @@ func ParseDuration(text string) (time.Duration, error) {
 		if u.suffix != suffix {
 			continue
 		}
-		if n > uint64(math.MaxInt64/u.length) {
+		if n > uint64(math.MaxInt64/u.length) { //nolint:gosec // every length is positive
 			return 0, bad
 		}
 		return time.Duration(n) * u.length, nil

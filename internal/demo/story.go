@@ -44,7 +44,7 @@ func Once(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err er
 		}
 		p.held(held)
 	}
-	p.end(len(steps), time.Since(began)) //nolint:forbidigo // as above
+	p.end(len(steps), time.Since(began))
 	return p.err
 }
 
@@ -168,7 +168,7 @@ func (s *story) revoke(ctx context.Context) (string, error) {
 
 func (s *story) callRevoked(ctx context.Context) (string, error) {
 	_, err := s.client.call(ctx, "get_feels_like", feelsLike())
-	took := time.Since(s.gone) //nolint:forbidigo // as above
+	took := time.Since(s.gone)
 	if err == nil {
 		return "", errors.New("the key was revoked, and it still works")
 	}

@@ -79,8 +79,12 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 
 func (in *listInput) query(now time.Time) (q keys.Query, err error) {
 	for _, text := range []struct{ field, value string }{
-		{"name", in.Name}, {"owner", in.Owner}, {"id_prefix", in.IDPrefix},
-		{"audience", in.Audience}, {"q", in.Search}, {"cursor", in.Cursor},
+		{"name", in.Name},
+		{"owner", in.Owner},
+		{"id_prefix", in.IDPrefix},
+		{"audience", in.Audience},
+		{"q", in.Search},
+		{"cursor", in.Cursor},
 	} {
 		if err := keys.ValidateText(text.field, text.value); err != nil {
 			return q, err

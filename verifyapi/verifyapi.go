@@ -44,8 +44,10 @@ func Mount(a *restapi.API, v *verifier.Verifier, logger *slog.Logger) {
 		Description: "Always 200, whatever the key: look at valid. A caller whose own key has an audience checks keys for that audience only; " +
 			"where it is a single one, it need not be named.",
 		Security: restapi.AdminKey(keys.ScopeVerify),
-		Errors: []int{http.StatusRequestTimeout, http.StatusRequestEntityTooLarge,
-			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity},
+		Errors: []int{
+			http.StatusRequestTimeout, http.StatusRequestEntityTooLarge,
+			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+		},
 	}, s.verify)
 }
 

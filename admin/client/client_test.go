@@ -92,9 +92,21 @@ func sameLists(t *testing.T, c, local keys.Manager) {
 	t.Helper()
 	ops, none := "ops", ""
 	for _, q := range []keys.Query{
-		{}, {Limit: 2}, {Status: keys.StatusActive}, {Status: keys.StatusExpiring}, {Unrevoked: true}, {Kind: keys.KindAdmin},
-		{Name: "full"}, {Owner: &ops}, {Owner: &none}, {Scope: "tools:get_*"}, {Audience: "weather"}, {Search: "UL"},
-		{ExpiresBy: time.Now().Add(48 * time.Hour)}, {Limit: 1000}, {Search: "a&b=c"},
+		{},
+		{Limit: 2},
+		{Status: keys.StatusActive},
+		{Status: keys.StatusExpiring},
+		{Unrevoked: true},
+		{Kind: keys.KindAdmin},
+		{Name: "full"},
+		{Owner: &ops},
+		{Owner: &none},
+		{Scope: "tools:get_*"},
+		{Audience: "weather"},
+		{Search: "UL"},
+		{ExpiresBy: time.Now().Add(48 * time.Hour)},
+		{Limit: 1000},
+		{Search: "a&b=c"},
 	} {
 		want, err1 := local.List(t.Context(), q)
 		got, err2 := c.List(t.Context(), q)

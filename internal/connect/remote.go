@@ -88,8 +88,10 @@ func decision(answer api.Verification, kind keys.Kind) keys.Decision {
 	}
 	var err error
 	if d.Identity, err = keys.NewIdentity(k); err != nil {
-		return keys.Decision{Code: keys.CodeUnavailable, KeyID: answer.KeyID,
-			Cause: errors.New("the server showed scopes that cannot be read: is it of another version?")}
+		return keys.Decision{
+			Code: keys.CodeUnavailable, KeyID: answer.KeyID,
+			Cause: errors.New("the server showed scopes that cannot be read: is it of another version?"),
+		}
 	}
 	return d
 }

@@ -28,7 +28,7 @@ func (a *API) open(c *gin.Context) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	c.Next()
-	a.log(c, time.Since(start)) //nolint:forbidigo // for the log only
+	a.log(c, time.Since(start))
 }
 
 // log has the route in place of the path, and no method of the client's invention.

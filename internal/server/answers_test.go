@@ -86,10 +86,24 @@ func TestList(t *testing.T) {
 		query string
 		want  int
 	}{
-		{"", 7}, {"?unrevoked=true", 6}, {"?status=revoked", 1}, {"?owner=ops", 5}, {"?owner=", 2}, {"?kind=admin", 1},
-		{"?scope=tools:get_*", 5}, {"?scope=tools:*", 0}, {"?audience=weather", 5}, {"?q=K3", 1}, {"?q=%25", 0}, {"?q=_", 0},
-		{"?name=k1", 1}, {"?id_prefix=" + gone[:6], 1}, {"?expiring_within=91d", 5}, {"?expiring_within=1d", 0},
-		{"?expires_by=2000-01-01T00:00:00Z", 0}, {"?owner=ops&limit=200", 5},
+		{"", 7},
+		{"?unrevoked=true", 6},
+		{"?status=revoked", 1},
+		{"?owner=ops", 5},
+		{"?owner=", 2},
+		{"?kind=admin", 1},
+		{"?scope=tools:get_*", 5},
+		{"?scope=tools:*", 0},
+		{"?audience=weather", 5},
+		{"?q=K3", 1},
+		{"?q=%25", 0},
+		{"?q=_", 0},
+		{"?name=k1", 1},
+		{"?id_prefix=" + gone[:6], 1},
+		{"?expiring_within=91d", 5},
+		{"?expiring_within=1d", 0},
+		{"?expires_by=2000-01-01T00:00:00Z", 0},
+		{"?owner=ops&limit=200", 5},
 	} {
 		a := f.Send("GET", "/v1/keys"+tc.query, admin, "")
 		var page api.KeyPage
@@ -111,8 +125,10 @@ func TestList(t *testing.T) {
 	if len(seen) != 7 {
 		t.Errorf("paging by 3: got %d keys, want 7", len(seen))
 	}
-	for _, query := range []string{"?status=alive", "?kind=user", "?expiring_within=soon", "?expires_by=soon", "?limit=-1",
-		"?expiring_within=1d&expires_by=2000-01-01T00:00:00Z", "?unrevoked=perhaps", "?scope=a%20b", "?owner=" + strings.Repeat("x", 200)} {
+	for _, query := range []string{
+		"?status=alive", "?kind=user", "?expiring_within=soon", "?expires_by=soon", "?limit=-1",
+		"?expiring_within=1d&expires_by=2000-01-01T00:00:00Z", "?unrevoked=perhaps", "?scope=a%20b", "?owner=" + strings.Repeat("x", 200),
+	} {
 		if a := f.Send("GET", "/v1/keys"+query, admin, ""); a.Status != 422 || len(a.Problem(t).Errors) == 0 {
 			t.Errorf("GET /v1/keys%.60s: got %d %s, want 422 with the field", query, a.Status, a.Body)
 		}
@@ -128,13 +144,23 @@ func TestInvalidFields(t *testing.T) {
 		body, field string
 		status      int
 	}{
-		{`{}`, "name", 422}, {`{"name":""}`, "name", 422}, {`{"name":"AbCdEfGhIjKl"}`, "name", 422}, {`{"name":" x"}`, "name", 422},
-		{`{"name":"x","scopes":["a b"]}`, "scopes", 422}, {`{"name":"x","scopes":[1]}`, "scopes", 422}, {`{"name":"x","scopes":[null]}`, "scopes", 422},
-		{`{"name":"x","audience":["a b"]}`, "audience", 422}, {`{"name":"x","allowed_ips":["10.0.0.0/99"]}`, "allowed_ips", 422},
-		{`{"name":"x","rate_limit":"60"}`, "rate_limit", 422}, {`{"name":"x","metadata":{"a":1}}`, "metadata", 422},
-		{`{"name":"x","kind":"root"}`, "kind", 422}, {`{"name":"x","expires_in":"soon"}`, "expires", 422},
-		{`{"name":"x","expires_at":"2000-01-01T00:00:00Z"}`, "expires", 422}, {`{"name":"x","expires_in":"1d","expires_at":"2090-01-01T00:00:00Z"}`, "expires_at", 422},
-		{`{"name":"taken"}`, "name", 409}, {`{"name":"x","kind":"admin","scopes":["tools:*"]}`, "scopes", 422},
+		{`{}`, "name", 422},
+		{`{"name":""}`, "name", 422},
+		{`{"name":"AbCdEfGhIjKl"}`, "name", 422},
+		{`{"name":" x"}`, "name", 422},
+		{`{"name":"x","scopes":["a b"]}`, "scopes", 422},
+		{`{"name":"x","scopes":[1]}`, "scopes", 422},
+		{`{"name":"x","scopes":[null]}`, "scopes", 422},
+		{`{"name":"x","audience":["a b"]}`, "audience", 422},
+		{`{"name":"x","allowed_ips":["10.0.0.0/99"]}`, "allowed_ips", 422},
+		{`{"name":"x","rate_limit":"60"}`, "rate_limit", 422},
+		{`{"name":"x","metadata":{"a":1}}`, "metadata", 422},
+		{`{"name":"x","kind":"root"}`, "kind", 422},
+		{`{"name":"x","expires_in":"soon"}`, "expires", 422},
+		{`{"name":"x","expires_at":"2000-01-01T00:00:00Z"}`, "expires", 422},
+		{`{"name":"x","expires_in":"1d","expires_at":"2090-01-01T00:00:00Z"}`, "expires_at", 422},
+		{`{"name":"taken"}`, "name", 409},
+		{`{"name":"x","kind":"admin","scopes":["tools:*"]}`, "scopes", 422},
 	} {
 		a := f.Send("POST", "/v1/keys", admin, tc.body)
 		p := a.Problem(t)

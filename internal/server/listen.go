@@ -38,7 +38,7 @@ func listen(ctx context.Context, o *Options) (net.Listener, error) {
 			Reason: "is not on this machine alone, and plain HTTP would show keys to the network: name --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that speaks TLS, or say --insecure-http",
 		}, listener.Close())
 	}
-	o.Logger.Warn("plain HTTP beyond this machine: keys cross the network readable")
+	o.Logger.WarnContext(ctx, "plain HTTP beyond this machine: keys cross the network readable")
 	return listener, nil
 }
 

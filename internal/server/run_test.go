@@ -79,7 +79,7 @@ func TestServeSaysHowToBegin(t *testing.T) {
 		t.Errorf("keys: got %d, want none", s.Keys)
 	}
 	resp, err := http.Get(addressIn(t, log) + "/readyz")
-	if err != nil || resp.StatusCode != 200 {
+	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("GET /readyz: got %v, %v", resp, err)
 	}
 	_ = resp.Body.Close()
@@ -126,7 +126,7 @@ func TestServeSpeaksTLS(t *testing.T) {
 	defer client.CloseIdleConnections()
 	at := "https://127.0.0.1" + address[strings.LastIndex(address, ":"):]
 	resp, err := client.Get(at + "/healthz")
-	if err != nil || resp.StatusCode != 200 {
+	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("GET %s/healthz: got %v, %v", at, resp, err)
 	}
 	_ = resp.Body.Close()

@@ -98,9 +98,9 @@ func greet(ctx context.Context, st keys.Store, listener net.Listener, o *Options
 	if o.TLSCert != "" {
 		scheme = "https"
 	}
-	o.Logger.Info("listening", "url", scheme+"://"+listener.Addr().String())
+	o.Logger.InfoContext(ctx, "listening", "url", scheme+"://"+listener.Addr().String())
 	if len(page.Keys) == 0 {
-		o.Logger.Warn("there is no admin key yet, so nobody can use this API; make one on this machine", "command", o.FirstKey)
+		o.Logger.WarnContext(ctx, "there is no admin key yet, so nobody can use this API; make one on this machine", "command", o.FirstKey)
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		return err
 	case <-ctx.Done():
 	}
-	logger.Info("stopping")
+	logger.InfoContext(ctx, "stopping")
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := srv.Shutdown(ending); err != nil {

@@ -198,7 +198,7 @@ func (f *Fixture) Request(method, path, token, body string) *http.Request {
 	if body != "" {
 		content = strings.NewReader(body)
 	}
-	r, err := http.NewRequest(method, f.URL+path, content)
+	r, err := http.NewRequestWithContext(context.Background(), method, f.URL+path, content)
 	if err != nil {
 		f.t.Fatalf("NewRequest(%s %s): %v", method, path, err)
 	}

@@ -11,9 +11,11 @@ import (
 // app is what the commands share: the world, and the flags that all of them take.
 type app struct {
 	*env
-	db     string
-	pepper string
-	output format
+	db           string
+	pepper       string
+	server       string
+	insecureHTTP bool
+	output       format
 }
 
 // run executes one command line and returns its exit code.
@@ -30,9 +32,11 @@ func run(ctx context.Context, args []string, e *env) int {
 
 // settings says which store is meant: flags first, then the environment.
 func (a *app) settings() (connect.Settings, error) {
-	s := connect.Settings{DB: a.db, PepperFile: a.pepper}.WithEnv(a.getenv)
-	if err := refuseTokens([]string{s.DB, s.PepperFile}); err != nil {
-		return s, usagef("KEYCTL_DB or KEYCTL_PEPPER_FILE holds a key where a path belongs; if it was a real one, revoke it")
+	s := connect.Settings{
+		DB: a.db, PepperFile: a.pepper, Server: a.server, InsecureHTTP: a.insecureHTTP,
+	}.WithEnv(a.getenv)
+	if err := refuseTokens([]string{s.DB, s.PepperFile, s.Server, s.AdminKeyFile}); err != nil {
+		return s, usagef("a KEYCTL_ variable holds a key where a path or an address belongs; if it was a real one, revoke it")
 	}
 	return s, s.Validate()
 }
@@ -61,6 +65,12 @@ func (a *app) command(words ...string) string {
 	line := "keyctl"
 	if a.db != "" {
 		line += " --db " + shellQuote(a.db)
+	}
+	if a.server != "" {
+		line += " --server " + shellQuote(a.server)
+	}
+	if a.insecureHTTP {
+		line += " --insecure-http"
 	}
 	if a.pepper != "" {
 		line += " --pepper " + shellQuote(a.pepper)

@@ -17,6 +17,7 @@ const (
 	exitUsage    = 1
 	exitStore    = 2
 	exitNotValid = 3
+	exitDenied   = 4
 	exitPartial  = 5
 	exitNotFound = 6
 	exitConflict = 7
@@ -67,6 +68,7 @@ var outcomes = []struct {
 	{isA[*notValidError], outcome{exitNotValid, "not_valid"}},
 	{isA[*partialError], outcome{exitPartial, "partial"}},
 	{is(context.Canceled), outcome{exitInterrupted, "interrupted"}},
+	{is(keys.ErrDenied), outcome{exitDenied, "denied"}},
 	{is(keys.ErrNotFound), outcome{exitNotFound, "not_found"}},
 	{is(keys.ErrConflict), outcome{exitConflict, "conflict"}},
 	{is(fs.ErrExist), outcome{exitConflict, "conflict"}},

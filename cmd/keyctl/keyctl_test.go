@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,10 +14,17 @@ import (
 // another name.
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"keyctl": main}) }
 
-// TestScripts runs testdata/script: one script a command, one a story.
+// TestScripts runs testdata/script: one script a command, one a story. Those in
+// local/ are about files and this machine; those in server/ start a server themselves.
 func TestScripts(t *testing.T) {
+	for _, dir := range []string{"testdata/script", "testdata/script/local", "testdata/script/server"} {
+		t.Run(filepath.Base(dir), func(t *testing.T) { runScripts(t, dir) })
+	}
+}
+
+func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
@@ -34,6 +42,10 @@ func TestScripts(t *testing.T) {
 			"mode":     cmdMode,
 			"many":     cmdMany,
 			"narrow":   cmdNarrow,
+			"remote":   cmdRemote,
+			"serve":    cmdServe,
+			"request":  cmdRequest,
+			"mcp":      cmdMCP,
 		},
 	})
 }

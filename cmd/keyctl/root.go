@@ -20,7 +20,7 @@ func newRoot(a *app) *cobra.Command {
 		Use:   "keyctl",
 		Short: "API keys for internal MCP servers",
 		Long: `keyctl issues, lists, checks and revokes the API keys of internal MCP servers.
-It acts on a key store on this machine.`,
+It acts on a key store on this machine, or through a server that has one.`,
 		Example: `  keyctl init && keyctl issue ci --tool 'get_*' --expires 90d
   keyctl demo --once`,
 		SilenceErrors:     true,
@@ -39,6 +39,8 @@ It acts on a key store on this machine.`,
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.db, "db", "", "the key store's `FILE` (KEYCTL_DB; default mcpkeys.db)")
 	flags.StringVar(&a.pepper, "pepper", "", "its pepper's `FILE` (KEYCTL_PEPPER_FILE; default DB.pepper)")
+	flags.StringVar(&a.server, "server", "", "the `URL` of a keyctl serve, instead of a file (KEYCTL_SERVER)")
+	flags.BoolVar(&a.insecureHTTP, "insecure-http", false, "allow plain HTTP beyond this machine: keys are then readable on the way")
 	flags.VarP(&a.output, "output", "o", "print as `FORMAT`: table, json, jsonl, csv or name")
 	_ = root.RegisterFlagCompletionFunc("output", completeFormats) // fails for unknown flags only
 
@@ -49,7 +51,7 @@ It acts on a key store on this machine.`,
 	)
 	root.AddCommand(
 		newIssue(a), newList(a), newShow(a), newRevoke(a), newVerify(a),
-		newInit(a),
+		newInit(a), newServe(a),
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),
 	)

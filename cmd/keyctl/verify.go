@@ -179,7 +179,7 @@ func (a *app) undecided(d keys.Decision) error {
 	if errors.Is(d.Cause, keys.ErrTampered) {
 		return a.tampered(&keys.Key{ID: d.KeyID}, keys.ErrTampered)
 	}
-	return fmt.Errorf("key %s could not be checked: %w", d.KeyID, d.Cause)
+	return fmt.Errorf("key %s could not be checked: %w", clean(d.KeyID), d.Cause)
 }
 
 func newDecisionJSON(d keys.Decision) decisionJSON {

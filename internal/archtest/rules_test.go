@@ -11,6 +11,7 @@ const (
 	sqlite = "github.com/mattn/go-sqlite3"
 	gin    = "github.com/gin-gonic/gin"
 	gosdk  = "github.com/modelcontextprotocol/go-sdk"
+	huma   = "github.com/danielgtaylor/huma/v2"
 )
 
 // A layer says what the packages under a path may import. Paths are those inside
@@ -60,9 +61,33 @@ var layers = []layer{
 		why:   "a store serves the domain and knows nobody above it",
 	},
 	{
-		path:  "admin/client/...",
-		never: []string{sqlite, gin + "/...", "store/...", "middleware/..."},
+		path: "admin/api",
+		may:  []string{},
+		why:  "what goes over the wire depends on nothing",
+	},
+	{
+		path:  "admin/client",
+		may:   []string{"keys", "admin/api"},
+		never: []string{sqlite, gin + "/...", huma + "/...", "store/...", "middleware/...", "verifier", "admin", "internal/restapi", "internal/server"},
 		why:   "the client links no server code",
+	},
+	{
+		path:  "admin",
+		may:   []string{"keys", "admin/api", "internal/restapi", huma + "/..."},
+		never: []string{sqlite, "store/..."},
+		why:   "the API acts through keys.Manager, and another has the say over who may call it",
+	},
+	{
+		path:  "verifyapi",
+		may:   []string{"keys", "verifier", "admin/api", "internal/restapi", huma + "/..."},
+		never: []string{sqlite, "store/..."},
+		why:   "the decision is the verifier's",
+	},
+	{
+		path:  "internal/restapi",
+		may:   []string{"keys", "verifier", "middleware", "middleware/ginauth", "admin/api", gin + "/...", huma + "/..."},
+		never: []string{sqlite, "store/..."},
+		why:   "what the APIs share knows no store",
 	},
 	{
 		path:  "...",
@@ -81,7 +106,7 @@ type border struct {
 var borders = []border{
 	{
 		path: "store/sqlite/...",
-		only: []string{"store/sqlite/...", "cmd/...", "examples/...", "internal/connect", "internal/server", "internal/demo", "internal/guardtest"},
+		only: []string{"store/sqlite/...", "cmd/...", "examples/...", "internal/connect", "internal/server", "internal/servertest", "internal/demo", "internal/guardtest"},
 		why:  "which store runs is wiring, and wiring has its places",
 	},
 	{
@@ -91,8 +116,13 @@ var borders = []border{
 	},
 	{
 		path: gin + "/...",
-		only: []string{"middleware/ginauth", "admin", "verifyapi", "internal/server", "examples/..."},
+		only: []string{"middleware/ginauth", "internal/restapi", "internal/server", "examples/..."},
 		why:  "gin is one adapter, and the framework of the API",
+	},
+	{
+		path: huma + "/...",
+		only: []string{"internal/restapi", "internal/server", "admin", "verifyapi"},
+		why:  "the API's framework stays in the API",
 	},
 	{
 		path: gosdk + "/...",
@@ -205,6 +235,11 @@ func TestWrongArrowsAreRefused(t *testing.T) {
 		{path: "store/storetest", deps: module + "/verifier"},
 		{path: "store/sqlite", deps: module + "/middleware/ginauth"},
 		{path: "admin/client", deps: module + "/store/sqlite"},
+		{path: "admin/client", deps: module + "/verifier"},
+		{path: "admin/client", imports: huma},
+		{path: "admin/api", imports: module + "/keys"},
+		{path: "admin", imports: module + "/verifier"},
+		{path: "cmd/keyctl", imports: huma},
 		{path: "internal/demo", deps: module + "/cmd/keyctl"},
 		{path: "admin", imports: module + "/store/sqlite"},
 		{path: "cmd/keyctl", imports: sqlite},

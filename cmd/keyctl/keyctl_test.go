@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -36,15 +35,6 @@ func TestScripts(t *testing.T) {
 			"narrow":   cmdNarrow,
 		},
 	})
-}
-
-func mustTime(t testing.TB, text string) time.Time {
-	t.Helper()
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
 }
 
 func cancelled(t testing.TB) context.Context {

@@ -48,7 +48,7 @@ It acts on a key store on this machine.`,
 		&cobra.Group{ID: groupOther, Title: "More"},
 	)
 	root.AddCommand(
-		newIssue(a), newList(a), newShow(a), newRevoke(a), newVerify(a),
+		newIssue(a), newList(a), newShow(a), newRevoke(a), newVerify(a), newTUI(a),
 		newInit(a),
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),

@@ -22,7 +22,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/internal/tui"
-	"github.com/mcpkeys/mcpkeys/internal/words"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -31,7 +31,7 @@ func main() {
 	code, err := run(ctx, os.Args[1:])
 	stop()
 	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, "tui: "+words.Clean(err.Error()))
+		_, _ = fmt.Fprintln(os.Stderr, "tui: "+wording.Clean(err.Error()))
 	}
 	os.Exit(code)
 }

@@ -11,6 +11,7 @@ const (
 	sqlite = "github.com/mattn/go-sqlite3"
 	gin    = "github.com/gin-gonic/gin"
 	gosdk  = "github.com/modelcontextprotocol/go-sdk"
+	charm  = "charm.land"
 )
 
 // A layer says what the packages under a path may import. Paths are those inside
@@ -108,6 +109,11 @@ var borders = []border{
 		path: "examples/...",
 		only: []string{"examples/...", "internal/demo", "cmd/keyctl"},
 		why:  "an example shows, and only the demo is built on it",
+	},
+	{
+		path: charm + "/...",
+		only: []string{"internal/tui"},
+		why:  "who draws on a terminal does it in one place",
 	},
 }
 
@@ -210,6 +216,7 @@ func TestWrongArrowsAreRefused(t *testing.T) {
 		{path: "cmd/keyctl", imports: sqlite},
 		{path: "cmd/keyctl", imports: gin},
 		{path: "verifyapi", imports: gosdk + "/mcp"},
+		{path: "cmd/tui", imports: charm + "/bubbletea/v2"},
 		{path: "admin", imports: module + "/examples/mcpserver/weather"},
 	} {
 		p := &pkg{

@@ -2,17 +2,14 @@ package tui
 
 import (
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
-	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/mcpkeys/mcpkeys/internal/words"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -133,13 +130,6 @@ func indent(lines []string, by int) []string {
 	return out
 }
 
-// field is one line of a key: a name, and what it is.
-type field struct {
-	name  string
-	text  string
-	style lipgloss.Style
-}
-
 // whole is k as it was last read by itself, or as the list has it.
 func (m *Model) whole(k *keys.Key) *keys.Key {
 	if m.detail.id == k.ID && m.detail.key != nil {
@@ -154,7 +144,7 @@ func (m *Model) detailLines(k *keys.Key, width int) []string {
 }
 
 func (m *Model) titleLines(k *keys.Key, width int) []string {
-	title := ansi.Truncate(words.Clean(m.whole(k).Label()), width, "…")
+	title := ansi.Truncate(wording.Clean(m.whole(k).Label()), width, "…")
 	return append(m.doubt(k, width), m.theme.bold.Render(title))
 }
 
@@ -168,106 +158,8 @@ func (m *Model) doubt(k *keys.Key, width int) []string {
 		text = "CHANGED OUTSIDE MCPKEYS: guards refuse this key, and nothing below can be trusted. Revoke it, or restore the database from a backup."
 	}
 	var lines []string
-	for _, line := range wrap("✗ "+words.Clean(text), width) {
+	for _, line := range wrap("✗ "+wording.Clean(text), width) {
 		lines = append(lines, m.theme.banner.Render(line))
 	}
 	return append(lines, "")
-}
-
-func (m *Model) fields(k *keys.Key) []field {
-	t := m.theme
-	status := k.Status(m.now)
-	out := append([]field{{"status", words.Status(status), t.status(status)}}, m.ended(k)...)
-	out = append(out, []field{
-		{"id", k.ID, t.plain},
-		{"kind", string(k.Kind), t.plain},
-		{"owner", orDash(k.Owner), t.plain},
-		m.expiryField(k),
-	}...)
-	out = append(out, listed("scopes", k.Scopes, "none", t.plain)...)
-	everywhere := "every server, none is named"
-	if k.Kind == keys.KindAdmin {
-		everywhere = "every audience"
-	}
-	out = append(out, listed("audience", k.Audience, everywhere, t.plain)...)
-	ips := make([]string, len(k.AllowedIPs))
-	for i, p := range k.AllowedIPs {
-		ips[i] = p.String()
-	}
-	out = append(out, listed("from", ips, "anywhere", t.plain)...)
-	rate := "unlimited"
-	if !k.RateLimit.IsZero() {
-		rate = k.RateLimit.String()
-	}
-	out = append(out,
-		field{"rate", rate, t.plain},
-		field{"created", m.when(k.CreatedAt), t.plain},
-		field{"by", orDash(k.CreatedBy), t.plain},
-	)
-	for _, name := range slices.Sorted(maps.Keys(k.Metadata)) {
-		out = append(out, field{"meta", name + "=" + k.Metadata[name], t.plain})
-	}
-	for i, s := range k.Secrets {
-		text := fmt.Sprintf("%d of %d, made %s", i+1, len(k.Secrets), words.Date(s.CreatedAt, m.opts.Zone))
-		if !s.ExpiresAt.IsZero() {
-			text += ", good until " + m.when(s.ExpiresAt)
-		}
-		out = append(out, field{"secret", text, t.plain})
-	}
-	return append(out, field{"version", fmt.Sprint(k.Version), t.plain})
-}
-
-func (m *Model) expiryField(k *keys.Key) field {
-	if k.ExpiresAt.IsZero() {
-		return field{"expires", "never", m.theme.plain}
-	}
-	style := m.theme.plain
-	if k.Status(m.now) == keys.StatusExpiring {
-		style = m.theme.warn
-	}
-	return field{"expires", m.when(k.ExpiresAt), style}
-}
-
-// ended tells when and why the key was taken out of use.
-func (m *Model) ended(k *keys.Key) []field {
-	t := m.theme
-	var out []field
-	if !k.DisabledAt.IsZero() {
-		out = append(out, field{"disabled", m.when(k.DisabledAt), t.plain})
-	}
-	if !k.RevokedAt.IsZero() {
-		out = append(out, field{"revoked", m.when(k.RevokedAt), t.bad}, field{"reason", orDash(k.RevokedReason), t.plain})
-	}
-	return out
-}
-
-// listed gives each text a line of its own.
-func listed(name string, texts []string, none string, style lipgloss.Style) []field {
-	if len(texts) == 0 {
-		return []field{{name, none, style}}
-	}
-	out := make([]field, len(texts))
-	for i, text := range texts {
-		out[i] = field{"", text, style}
-	}
-	out[0].name = name
-	return out
-}
-
-// nameWidth is the column of names before a key's fields.
-const nameWidth = 9
-
-// fieldLines lays fields out in two columns; what does not fit goes on below itself.
-func (m *Model) fieldLines(fields []field, width int) []string {
-	var lines []string
-	for _, f := range fields {
-		for i, part := range wrap(words.Clean(f.text), width-nameWidth) {
-			name := ""
-			if i == 0 {
-				name = f.name
-			}
-			lines = append(lines, m.theme.dim.Render(fit(name, nameWidth))+f.style.Render(part))
-		}
-	}
-	return lines
 }

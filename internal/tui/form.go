@@ -1,15 +1,9 @@
 package tui
 
 import (
-	"strings"
-
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 	"charm.land/huh/v2"
-	"charm.land/lipgloss/v2"
-
-	"github.com/mcpkeys/mcpkeys/internal/words"
-	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // issueForm makes a new key. The texts are in draft, as package keys will read them;
@@ -22,22 +16,6 @@ type issueForm struct {
 	err    error // of the whole, such as a name that is taken
 	busy   bool  // the key is being issued
 }
-
-// entry is one line of the form.
-type entry struct {
-	label string
-	hint  string
-	text  *string
-	check func() error
-	field *huh.Input // nil for the kind, which is chosen and not typed
-}
-
-// The names of fields that the form treats in a way of their own.
-const (
-	labelKind    = "kind"
-	labelExpires = "expires"
-	labelLast    = "rate"
-)
 
 const (
 	formWidth = 76
@@ -67,18 +45,6 @@ func (m *Model) newForm() *issueForm {
 		WithKeyMap(noHuhKeys()).WithTheme(huh.ThemeFunc(func(bool) *huh.Styles { return f.theme.form() }))
 	f.setSize(m.formSize())
 	return f
-}
-
-// make builds the huh field behind the entry. huh asks for the text's validity after
-// the text has reached the draft.
-func (e *entry) make(d *draft) huh.Field {
-	if e.text == nil {
-		return huh.NewConfirm().Key(e.label).Title(gutter + e.label).Inline(true).
-			Affirmative(string(keys.KindKey)).Negative(string(keys.KindAdmin)).Value(&d.ordinary)
-	}
-	e.field = huh.NewInput().Key(e.label).Title(gutter + e.label).Inline(true).Prompt(" ").
-		Value(e.text).Validate(func(string) error { return e.check() })
-	return e.field
 }
 
 // noHuhKeys leaves huh only what chooses the kind. huh would move its cursor by a
@@ -173,19 +139,6 @@ func (m *Model) formInput(msg tea.Msg) tea.Cmd {
 	return cmd
 }
 
-// dress masks a text that looks like a key, and marks one that was left as it cannot
-// stay.
-func (e *entry) dress() {
-	echo, title := huh.EchoModeNormal, gutter+e.label
-	if keys.LooksLikeToken(*e.text) {
-		echo = huh.EchoModePassword
-	}
-	if e.field.Error() != nil {
-		title = "✗ " + title
-	}
-	e.field.EchoMode(echo).Title(title)
-}
-
 func (f *issueForm) focused() *entry {
 	label := f.huh.GetFocusedField().GetKey()
 	for _, e := range f.inputs {
@@ -218,83 +171,4 @@ func (m *Model) onIssued(msg issuedMsg) tea.Cmd {
 	m.form = nil
 	m.openSecret(msg.issued)
 	return m.reload()
-}
-
-func (m *Model) formView(width, height int) []string {
-	f := m.form
-	left := max(2, (width-formWidth)/2)
-	lines := []string{m.theme.bold.Render("Issue a key"), ""}
-	lines = append(lines, strings.Split(f.huh.View(), "\n")...)
-	lines = append(lines, "")
-	lines = append(lines, m.formSays(min(width-left-2, formWidth))...)
-	if spare := len(lines) - height; spare > 0 {
-		lines = append(lines[:1], lines[2:]...) // the blank line goes before a field does
-	}
-	return indent(append(make([]string, max(0, min(3, (height-len(lines))/4))), lines...), left)
-}
-
-// formSays is what there is to say about the field with the cursor, below the fields.
-func (m *Model) formSays(width int) []string {
-	f, e := m.form, m.form.focused()
-	text, style := e.hint, m.theme.dim
-	switch {
-	case f.busy:
-		text, style = "issuing…", m.theme.accent
-	case f.err != nil:
-		text, style = "✗ "+f.err.Error(), m.theme.bad
-	case e.field != nil && e.field.Error() != nil:
-		text, style = "✗ "+e.field.Error().Error(), m.theme.bad
-	case e.label == labelExpires:
-		text += m.endsText()
-	case e.grants() && len(f.draft.granted()) > 0 && f.draft.checkScopes() == nil: // what will not do may be a secret
-		text = "it is granted: " + strings.Join(f.draft.granted(), " ")
-	case e.label == labelLast:
-		text += m.warningText()
-	}
-	return paint(style, wrap(words.Clean(text), width))
-}
-
-// grants reports whether the field is one of those that scopes are made of.
-func (e *entry) grants() bool {
-	return e.label == "tools" || e.label == "prompts" || e.label == "scopes"
-}
-
-func paint(s lipgloss.Style, lines []string) []string {
-	out := make([]string, len(lines))
-	for i, line := range lines {
-		out[i] = s.Render(line)
-	}
-	return out
-}
-
-func (m *Model) endsText() string {
-	ends, err := m.form.draft.ends(m.now)
-	switch {
-	case err != nil:
-		return ""
-	case ends.IsZero():
-		return "; it never ends"
-	}
-	return "; ends " + m.when(ends)
-}
-
-// warningText comes at the last field: what is allowed and seldom meant.
-func (m *Model) warningText() string {
-	if warnings := m.form.draft.warnings(m.now); len(warnings) > 0 {
-		return ". Mind: " + strings.Join(warnings, "; ")
-	}
-	return ""
-}
-
-func (m *Model) formBindings() []key.Binding {
-	b := m.bind
-	submit, next := b.Submit, b.NextField
-	preset := b.Preset
-	label := m.form.focused().label
-	preset.SetEnabled(label == labelExpires || label == labelKind)
-	if label == labelLast {
-		submit.SetHelp("enter", "issue")
-		next.SetEnabled(false)
-	}
-	return []key.Binding{submit, bind("esc", "cancel", "esc"), next, b.PrevField, preset}
 }

@@ -7,7 +7,7 @@ import (
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/mcpkeys/mcpkeys/internal/words"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -77,7 +77,7 @@ func (m *Model) helpBox() string {
 	}
 	var signs []string
 	for _, s := range []keys.Status{keys.StatusActive, keys.StatusExpiring, keys.StatusExpired, keys.StatusDisabled, keys.StatusRevoked} {
-		signs = append(signs, t.status(s).Render(words.Status(s)))
+		signs = append(signs, t.status(s).Render(wording.Status(s)))
 	}
 	lines = append(lines, "", strings.Join(signs, " "))
 	return t.framed("Keys", append(lines,

@@ -7,7 +7,7 @@ import (
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/mcpkeys/mcpkeys/internal/words"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -40,7 +40,7 @@ func (m *Model) openRevoke() {
 	case k == nil:
 		return
 	case k.Status(m.now) == keys.StatusRevoked:
-		m.toast.show(m.now, words.Clean(k.Label())+" was revoked "+words.Relative(k.RevokedAt, m.now)+"; nothing to do")
+		m.toast.show(m.now, wording.Clean(k.Label())+" was revoked "+wording.Relative(k.RevokedAt, m.now)+"; nothing to do")
 		return
 	}
 	input := textinput.New()
@@ -131,7 +131,7 @@ func (m *Model) onRevoked(msg revokedMsg) tea.Cmd {
 		return nil
 	}
 	m.closeRevoke()
-	m.toast.show(m.now, "revoked "+words.Clean(msg.key.Label()))
+	m.toast.show(m.now, "revoked "+wording.Clean(msg.key.Label()))
 	m.list.replace(msg.key, m.filter.tests, m.now)
 	return m.reload()
 }
@@ -145,7 +145,7 @@ func (m *Model) revokeBox() string {
 	lines := m.fieldLines([]field{
 		{"key", r.key.Label(), t.bold},
 		{"id", r.key.ID, t.plain},
-		{"status", words.Status(r.key.Status(m.now)), t.status(r.key.Status(m.now))},
+		{"status", wording.Status(r.key.Status(m.now)), t.status(r.key.Status(m.now))},
 		{"created", m.when(r.key.CreatedAt), t.plain},
 		{"scopes", some(r.key.Scopes, 2*(width-nameWidth)), t.plain},
 	}, width)
@@ -160,7 +160,7 @@ func (m *Model) revokeSays(width int) []string {
 	case m.revoke.busy:
 		return paint(m.theme.accent, []string{"revoking…"})
 	case m.revoke.err != nil:
-		return paint(m.theme.bad, wrap("✗ "+words.Clean(m.revoke.err.Error()), width))
+		return paint(m.theme.bad, wrap("✗ "+wording.Clean(m.revoke.err.Error()), width))
 	}
 	return paint(m.theme.warn, wrap("It ends at once and for good. This cannot be undone.", width))
 }

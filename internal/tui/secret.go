@@ -6,7 +6,7 @@ import (
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/mcpkeys/mcpkeys/internal/words"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -78,7 +78,7 @@ func (m *Model) leaveSecret() tea.Cmd {
 		return tea.Quit
 	}
 	m.list.choose(k.ID)
-	m.toast.show(m.now, "issued "+words.Clean(k.Label()))
+	m.toast.show(m.now, "issued "+wording.Clean(k.Label()))
 	return tea.Batch(tea.ClearScreen, m.readDetail())
 }
 
@@ -89,7 +89,7 @@ func (m *Model) secretView(width, height int) []string {
 	if s.key.Kind == keys.KindAdmin {
 		what = "admin key"
 	}
-	lines := []string{t.bold.Render(fit("Issued the "+what+" "+words.Clean(s.key.Label()), inner)), ""}
+	lines := []string{t.bold.Render(fit("Issued the "+what+" "+wording.Clean(s.key.Label()), inner)), ""}
 	lines = append(lines, wrap("This is its secret. It is shown once; only a keyed hash is kept.", inner)...)
 	lines = append(lines, "", t.accent.Bold(true).Render(s.token.Reveal()), "")
 	lines = append(lines, m.fieldLines([]field{

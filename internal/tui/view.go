@@ -8,7 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/mcpkeys/mcpkeys/internal/words"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -58,7 +58,7 @@ func (m *Model) bodyHeight() int { return max(0, m.height-len(m.topLines())-2) }
 func (m *Model) topLines() []string {
 	left := " " + m.theme.accent.Bold(true).Render("mcpkeys")
 	if m.opts.Store != "" {
-		left += "  " + words.Clean(m.opts.Store)
+		left += "  " + wording.Clean(m.opts.Store)
 	}
 	if m.opts.ReadOnly {
 		left += "  " + m.theme.warn.Render("read-only")
@@ -80,7 +80,7 @@ func (m *Model) banner() []string {
 	if m.load.reading {
 		again = "trying again"
 	}
-	why := " ✗ " + words.Clean(m.load.err.Error())
+	why := " ✗ " + wording.Clean(m.load.err.Error())
 	if room := m.width - len(again) - 3; ansi.StringWidth(why) <= room {
 		return []string{fit(m.theme.banner.Render(why)+m.theme.dim.Render(" · "+again), m.width)}
 	}
@@ -114,7 +114,7 @@ func ago(d time.Duration) string {
 	if d < time.Second {
 		return "now"
 	}
-	return words.Relative(time.Time{}, time.Time{}.Add(d))
+	return wording.Relative(time.Time{}, time.Time{}.Add(d))
 }
 
 func (m *Model) expiring() int {

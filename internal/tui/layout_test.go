@@ -46,12 +46,14 @@ func TestTooSmallAsksForRoom(t *testing.T) {
 		believable(t, m)
 		s := open(t, m, 59, 16, nil)
 		s.wants("make me bigger", "59x16, needs 60x16")
-		s.press("x", "y", "n", "q") // nothing that cannot be seen is done
+		for _, name := range []string{"x", "y", "n", "/", "enter", "p", "q"} { // nothing that cannot be seen is done
+			s.press(name)
+		}
 		if s.quit {
 			t.Error("q on the small card: left the program")
 		}
 		s.send(tea.WindowSizeMsg{Width: 60, Height: 16})
-		s.wants("nightly-report")
-		s.lacks("Revoke this key?", "Issue a key")
+		s.wants("nightly-report", "▸ ● active    ci")
+		s.lacks("Revoke this key?", "Issue a key", "paused")
 	})
 }

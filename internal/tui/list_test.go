@@ -154,13 +154,35 @@ func TestFailuresBackOff(t *testing.T) {
 		s.wait(2 * time.Minute)
 		s.wants("the key store is unavailable", "r tries now", "claude-desktop")
 		s.lacks("\x1b")
-		if v.lists < 5 || v.lists > 9 {
-			t.Errorf("tries in two minutes of failure: got %d", v.lists)
+		if v.lists != 7 { // after 2, 4, 8, 16, 32, 62 and 92 seconds
+			t.Errorf("tries in two minutes of failure: got %d, want 7", v.lists)
 		}
 		v.err = nil
 		s.press("r")
 		s.lacks("unavailable")
 		s.wants("updated now")
+	})
+}
+
+// A reading that began before a key was revoked comes back after it: what it saw is old,
+// and must not show the key as active again.
+func TestOldReadingIsDropped(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, _, _ := newStore(t)
+		believable(t, m)
+		v := &valve{Manager: m}
+		s := open(t, v, 80, 24, nil)
+		old, fresh := make(chan struct{}), make(chan struct{})
+		v.hold = map[int]chan struct{}{v.lists + 1: old, v.lists + 2: fresh}
+		s.press("r")
+		s.press("x", "y")
+		s.wants("✗ revoked   ci")
+		close(old)
+		s.settle()
+		s.wants("✗ revoked   ci")
+		close(fresh)
+		s.settle()
+		s.wants("✗ revoked   ci")
 	})
 }
 

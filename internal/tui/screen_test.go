@@ -237,9 +237,11 @@ func days(t testing.TB, text string) keys.Expiry {
 // valve is a real manager that a test can shut, slow down and count at.
 type valve struct {
 	keys.Manager
-	err   error // of every call, when set
-	page  int   // keys on a page, when set
-	lists int
+	err     error                 // of every call, when set
+	page    int                   // keys on a page, when set
+	hold    map[int]chan struct{} // lists that are read at once and answered later, by their number
+	lists   int
+	changes int
 }
 
 func (v *valve) List(ctx context.Context, q keys.Query) (keys.Page, error) {
@@ -250,10 +252,16 @@ func (v *valve) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	if v.page > 0 {
 		q.Limit = v.page
 	}
-	return v.Manager.List(ctx, q)
+	held := v.hold[v.lists]
+	page, err := v.Manager.List(ctx, q)
+	if held != nil {
+		<-held
+	}
+	return page, err
 }
 
 func (v *valve) Issue(ctx context.Context, req keys.IssueRequest) (keys.Issued, error) {
+	v.changes++
 	if v.err != nil {
 		return keys.Issued{}, v.err
 	}
@@ -261,6 +269,7 @@ func (v *valve) Issue(ctx context.Context, req keys.IssueRequest) (keys.Issued, 
 }
 
 func (v *valve) Revoke(ctx context.Context, id, reason string) (*keys.Key, error) {
+	v.changes++
 	if v.err != nil {
 		return nil, v.err
 	}

@@ -76,6 +76,24 @@ func TestSecretIsNotLeftByAccident(t *testing.T) {
 		if s.quit {
 			t.Error("one ctrl+c left the program")
 		}
+		s.press("enter")
+		s.wait(time.Second)
+		s.press("x") // takes the first press back
+		s.wait(time.Second)
+		s.press("enter")
+		s.wants(secret, "Have you stored it?")
+	})
+}
+
+// The enter that was meant for the form and came a moment late does not count.
+func TestSecretIgnoresTheFormsLastEnter(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, secret := withSecret(t)
+		s.press("enter")
+		s.lacks("Have you stored it?")
+		s.wait(time.Second)
+		s.press("enter")
+		s.wants(secret, "Have you stored it?")
 	})
 }
 
@@ -179,7 +197,8 @@ func TestSecretInTheWrongFieldIsMasked(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					m, store, _ := newStore(t)
 					all := believable(t, m)
-					s := open(t, m, 120, 40, nil)
+					v := &valve{Manager: m}
+					s := open(t, v, 120, 40, nil)
 					s.press(tc.way...)
 					if typed {
 						s.press(secret)
@@ -190,6 +209,9 @@ func TestSecretInTheWrongFieldIsMasked(t *testing.T) {
 					s.lacks(secret[18:30], base64.StdEncoding.EncodeToString([]byte(secret))[:20])
 					s.press("enter", "ctrl+s", "y")
 					s.lacks(secret[18:30])
+					if v.changes != 0 {
+						t.Errorf("the manager was asked for %d changes with a secret in them", v.changes)
+					}
 					events, err := store.Events(t.Context(), 0, 100)
 					if err != nil || len(events) != len(all)+1 {
 						t.Errorf("the store was changed: %d events, %v", len(events), err)

@@ -2,11 +2,13 @@ package tui_test
 
 import (
 	"fmt"
+	"image/color"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/exp/golden"
 
 	"github.com/mcpkeys/mcpkeys/internal/tui"
@@ -100,4 +102,22 @@ func normal(text string, issued []keys.Issued) string {
 		lines[i] = strings.TrimRight(lines[i], " ")
 	}
 	return strings.Join(lines, "\n")
+}
+
+// The theme follows the terminal's background, and says nothing by colour alone: the
+// text is the same.
+func TestThemeFollowsTheBackground(t *testing.T) {
+	for _, view := range views {
+		bubble(t, func(t *testing.T) {
+			s, _ := reach(t, view.empty, 80, 24, view.way)
+			dark, text := s.model.View().Content, s.text()
+			s.send(tea.BackgroundColorMsg{Color: color.White})
+			if s.model.View().Content == dark {
+				t.Errorf("%s: looks the same on a light terminal", view.name)
+			}
+			if s.text() != text {
+				t.Errorf("%s: the text differs on a light terminal", view.name)
+			}
+		})
+	}
 }

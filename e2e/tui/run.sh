@@ -34,21 +34,30 @@ echo '== without a terminal it says what to use instead'
 grep -q 'needs a terminal; use `keyctl list`' "$dir/err" || fail "without a terminal: $(cat "$dir/err")"
 
 echo '== first frame on a terminal that answers nothing'
-mkfifo "$dir/hands"
-sleep 60 >"$dir/hands" &
-hands=$!
-began=$(date +%s%N)
-script -qfec 'stty rows 24 cols 80; exec keyctl tui' "$dir/silent" <"$dir/hands" >/dev/null 2>&1 &
-silent=$!
-until grep -qa 'mcpkeys' "$dir/silent" 2>/dev/null; do
-	[ $(($(date +%s%N) - began)) -lt 5000000000 ] || fail 'no frame in 5 s'
-	sleep 0.005
+# first_frame sets $took to milliseconds, from the start of the process.
+first_frame() {
+	rm -f "$dir/hands" "$dir/silent"
+	mkfifo "$dir/hands"
+	sleep 60 >"$dir/hands" &
+	hands=$!
+	began=$(date +%s%N)
+	script -qfec 'stty rows 24 cols 80; exec keyctl tui' "$dir/silent" <"$dir/hands" >/dev/null 2>&1 &
+	silent=$!
+	until grep -qa 'mcpkeys' "$dir/silent" 2>/dev/null; do
+		[ $(($(date +%s%N) - began)) -lt 5000000000 ] || fail 'no frame in 5 s'
+		sleep 0.005
+	done
+	took=$((($(date +%s%N) - began) / 1000000))
+	kill $hands $silent 2>/dev/null || true
+	wait $hands $silent 2>/dev/null || true
+}
+best=9999 # of three: a program that waits does so each time, a busy machine does not
+for _ in 1 2 3; do
+	first_frame
+	[ "$took" -ge "$best" ] || best=$took
 done
-took=$((($(date +%s%N) - began) / 1000000))
-kill $hands $silent 2>/dev/null || true
-wait $hands $silent 2>/dev/null || true
-echo "   $took ms, from the start of the process"
-[ "$took" -lt 200 ] || fail "the first frame took $took ms"
+echo "   $best ms, from the start of the process"
+[ "$best" -lt 200 ] || fail "the first frame took $best ms"
 
 echo '== issue, verify, filter, revoke'
 terminal_open 80 24 'keyctl tui'

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -116,20 +117,29 @@ const (
 )
 
 // A terminal may answer no query at all (tmux detached, a serial line): the first
-// frame must not wait for it.
+// frame must not wait for it. The best of three counts, because a program that waits
+// does so each time, and a busy machine does not.
 func TestFirstFrameOnASilentTerminal(t *testing.T) {
 	m, _, _ := newStore(t)
 	mustIssue(t, m, keys.IssueRequest{Name: "ci"})
+	best := time.Hour
+	for range 3 {
+		best = min(best, firstFrame(t, m))
+	}
+	t.Logf("first frame after %v", best)
+	if best > 200*time.Millisecond {
+		t.Errorf("first frame: after %v, want less than 200ms", best)
+	}
+}
+
+func firstFrame(t *testing.T, m keys.Manager) time.Duration {
+	t.Helper()
 	p := newPTY(t)
 	began := time.Now()
 	done := p.start(t, t.Context(), m)
 	p.await(t, "mcpkeys")
-	first := time.Since(began)
+	took := time.Since(began)
 	p.await(t, "active")
-	t.Logf("first frame after %v, keys after %v", first, time.Since(began))
-	if first > 200*time.Millisecond {
-		t.Errorf("first frame: after %v, want less than 200ms", first)
-	}
 	if _, err := p.user.WriteString("q"); err != nil {
 		t.Fatal(err)
 	}
@@ -137,6 +147,7 @@ func TestFirstFrameOnASilentTerminal(t *testing.T) {
 		t.Errorf("Run after q: %v", err)
 	}
 	p.await(t, leaveAlternate)
+	return took
 }
 
 // panicky is a manager with a bug.
@@ -144,19 +155,37 @@ type panicky struct{ keys.Manager }
 
 func (panicky) List(context.Context, keys.Query) (keys.Page, error) { panic("a bug") }
 
+const childVariable = "MCPKEYS_TUI_TEST_PANICS"
+
+// It runs in a process of its own, TestPanickingDashboard, because a dashboard that
+// panics does not wait for its reader of keys, which the race detector minds.
 func TestPanicRestoresTheTerminal(t *testing.T) {
-	m, _, _ := newStore(t)
 	p := newPTY(t)
 	before := p.state(t)
-	err := <-p.start(t, t.Context(), panicky{m})
-	if !errors.Is(err, tea.ErrProgramPanic) {
-		t.Errorf("Run with a panicking manager: got %v", err)
-	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPanickingDashboard$")
+	child.Env = append(os.Environ(), childVariable+"=1")
+	child.Stdin, child.Stdout, child.Stderr = p.tty, p.tty, p.tty
+	_ = child.Run() // how it ends is on the terminal
+	p.await(t, "Run: draw the dashboard: ")
+	p.await(t, "Caught panic")
 	if p.state(t) != before {
 		t.Error("after a panic the terminal is still raw")
 	}
-	if strings.Contains(p.output(), enterAlternate) {
-		p.await(t, leaveAlternate)
+	if out := p.output(); strings.LastIndex(out, enterAlternate) > strings.LastIndex(out, leaveAlternate) {
+		t.Errorf("after a panic the alternate screen is still up: %q", out)
+	}
+}
+
+// TestPanickingDashboard is the other process's half of the test above.
+func TestPanickingDashboard(t *testing.T) {
+	if os.Getenv(childVariable) == "" {
+		return
+	}
+	m, _, _ := newStore(t)
+	err := tui.Run(t.Context(), panicky{m}, os.Stdin, os.Stdout, nil)
+	fmt.Printf("Run: %v\n", err)
+	if !errors.Is(err, tea.ErrProgramPanic) {
+		t.Errorf("Run with a panicking manager: got %v", err)
 	}
 }
 

@@ -44,11 +44,12 @@ func Run(ctx context.Context, manager keys.Manager, in, out *os.File, o *Options
 		return err
 	}
 	program := tea.NewProgram(m,
-		tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(environ),
+		tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(environ),
 		tea.WithoutSignalHandler(), // ctx is how the caller ends it
 	)
-	_, err = program.Run()
-	if err != nil && ctx.Err() == nil {
+	stop := context.AfterFunc(ctx, program.Quit) // not WithContext, which does not wait for the reader of keys
+	defer stop()
+	if _, err := program.Run(); err != nil {
 		return fmt.Errorf("draw the dashboard: %w", err)
 	}
 	return nil

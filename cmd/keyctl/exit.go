@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -122,7 +123,7 @@ func sentence(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted"
 	}
-	return clean(strings.ReplaceAll(err.Error(), "\n", "; "))
+	return wording.Clean(strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 // reportDetail lists what a sentence cannot hold: whom a reference fits, and which
@@ -131,7 +132,7 @@ func (a *app) reportDetail(err error) {
 	var ambiguous *keys.AmbiguousError
 	if errors.As(err, &ambiguous) {
 		for _, k := range ambiguous.Candidates {
-			a.say("  %s  %s  (%s)", k.ID, clean(k.Label()), k.Status(a.now()))
+			a.say("  %s  %s  (%s)", k.ID, wording.Clean(k.Label()), k.Status(a.now()))
 		}
 	}
 	var partial *partialError

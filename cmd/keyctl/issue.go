@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -160,7 +161,7 @@ func (a *app) handOver(issued keys.Issued, file *secretFile) error {
 	a.cardTop(issued.Key)
 	switch {
 	case file != nil:
-		a.say("The secret is in %s (0600). It is written once; only a keyed hash is kept.", clean(file.path))
+		a.say("The secret is in %s (0600). It is written once; only a keyed hash is kept.", wording.Clean(file.path))
 	case isTerminal(a.stdout):
 		a.say("This is the secret. It is shown once; only a keyed hash is kept.\n")
 		if err := a.print("    " + a.bold(a.stdout, issued.Token.Reveal()) + "\n"); err != nil {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -48,15 +47,6 @@ func runScripts(t *testing.T, dir string) {
 			"mcp":      cmdMCP,
 		},
 	})
-}
-
-func mustTime(t testing.TB, text string) time.Time {
-	t.Helper()
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
 }
 
 func cancelled(t testing.TB) context.Context {

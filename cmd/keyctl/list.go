@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -105,7 +106,7 @@ func (a *app) list(ctx context.Context, m keys.Manager, q keys.Query, f *listFla
 	}
 	switch {
 	case next != "":
-		a.say("more: run the same list with --cursor %s", clean(next))
+		a.say("more: run the same list with --cursor %s", wording.Clean(next))
 	case len(found) == 0 && a.output == formatTable:
 		a.sayNothingFound(ctx, m)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -117,7 +118,9 @@ func (t *target) revoke(ctx context.Context, m keys.Manager, reason string) {
 	t.key = revoked
 }
 
-func (t *target) label() string { return fmt.Sprintf("%s (%s)", clean(t.key.Label()), clean(t.key.ID)) }
+func (t *target) label() string {
+	return fmt.Sprintf("%s (%s)", wording.Clean(t.key.Label()), wording.Clean(t.key.ID))
+}
 
 // confirm asks once for all keys that were found.
 func (a *app) confirm(ctx context.Context, targets []*target) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -66,7 +67,7 @@ func (a *app) tampered(k *keys.Key, err error) error {
 	if k == nil {
 		return err
 	}
-	return fmt.Errorf("key %s: %w; revoke it with `%s`, or restore the database from a backup", clean(k.ID), err, a.command("revoke", k.ID))
+	return fmt.Errorf("key %s: %w; revoke it with `%s`, or restore the database from a backup", wording.Clean(k.ID), err, a.command("revoke", k.ID))
 }
 
 func (a *app) allAbout(k *keys.Key) []row {
@@ -75,7 +76,7 @@ func (a *app) allAbout(k *keys.Key) []row {
 		{"id", k.ID},
 		{"owner", orDash(k.Owner)},
 		{"kind", string(k.Kind)},
-		{"status", statusWord(k.Status(a.now()))},
+		{"status", wording.Status(k.Status(a.now()))},
 		{"scopes", words(k.Scopes, "none")},
 		{"audience", words(k.Audience, everyServer(k))},
 		{"from", words(prefixes(k.AllowedIPs), "anywhere")},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -41,14 +42,6 @@ func (a *app) printKeys(found []*keys.Key) error {
 	return a.print(a.keysTable(found, now))
 }
 
-// glyphs go before the word of a status, so that a table can be skimmed.
-var glyphs = map[keys.Status]string{
-	keys.StatusActive: "●", keys.StatusExpiring: "◐", keys.StatusExpired: "○",
-	keys.StatusDisabled: "◌", keys.StatusRevoked: "✗",
-}
-
-func statusWord(s keys.Status) string { return glyphs[s] + " " + string(s) }
-
 // The columns of the table, and the gap between two.
 const (
 	colName = iota
@@ -68,10 +61,10 @@ func (a *app) keysTable(found []*keys.Key, now time.Time) string {
 	for _, k := range found {
 		ends := "never"
 		if !k.ExpiresAt.IsZero() {
-			ends = relative(k.ExpiresAt, now)
+			ends = wording.Relative(k.ExpiresAt, now)
 		}
-		scopes := clean(words(k.Scopes, "-"))
-		rows = append(rows, [columns]string{clean(k.Name), clean(k.ID), clean(k.Owner), ends, statusWord(k.Status(now)), scopes})
+		scopes := wording.Clean(words(k.Scopes, "-"))
+		rows = append(rows, [columns]string{wording.Clean(k.Name), wording.Clean(k.ID), wording.Clean(k.Owner), ends, wording.Status(k.Status(now)), scopes})
 	}
 	widths := columnWidths(rows, a.width()-1)
 	var b strings.Builder
@@ -139,12 +132,12 @@ func scopesWithin(scopes []string, width int) string {
 	if len(scopes) == 0 {
 		return "-"
 	}
-	text := clean(strings.Join(scopes, " "))
+	text := wording.Clean(strings.Join(scopes, " "))
 	if cells(text) <= width {
 		return text
 	}
 	for n := len(scopes) - 1; n > 0; n-- {
-		short := clean(strings.Join(scopes[:n], " ")) + fmt.Sprintf(" … +%d", len(scopes)-n)
+		short := wording.Clean(strings.Join(scopes[:n], " ")) + fmt.Sprintf(" … +%d", len(scopes)-n)
 		if cells(short) <= width {
 			return short
 		}
@@ -153,7 +146,7 @@ func scopesWithin(scopes []string, width int) string {
 	if len(scopes) > 1 {
 		more = fmt.Sprintf(" +%d", len(scopes)-1)
 	}
-	return cut(clean(scopes[0]), width-1-len(more)) + "…" + more
+	return cut(wording.Clean(scopes[0]), width-1-len(more)) + "…" + more
 }
 
 // keysCSV writes a header and a row a key. A cell that a spreadsheet would take for

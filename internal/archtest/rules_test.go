@@ -12,6 +12,7 @@ const (
 	gin    = "github.com/gin-gonic/gin"
 	gosdk  = "github.com/modelcontextprotocol/go-sdk"
 	huma   = "github.com/danielgtaylor/huma/v2"
+	charm  = "charm.land"
 )
 
 // A layer says what the packages under a path may import. Paths are those inside
@@ -139,6 +140,11 @@ var borders = []border{
 		only: []string{"examples/...", "internal/demo", "cmd/keyctl"},
 		why:  "an example shows, and only the demo is built on it",
 	},
+	{
+		path: charm + "/...",
+		only: []string{"internal/tui"},
+		why:  "who draws on a terminal does it in one place",
+	},
 }
 
 func TestImportsFollowTheArrows(t *testing.T) {
@@ -245,6 +251,7 @@ func TestWrongArrowsAreRefused(t *testing.T) {
 		{path: "cmd/keyctl", imports: sqlite},
 		{path: "cmd/keyctl", imports: gin},
 		{path: "verifyapi", imports: gosdk + "/mcp"},
+		{path: "cmd/tui", imports: charm + "/bubbletea/v2"},
 		{path: "admin", imports: module + "/examples/mcpserver/weather"},
 	} {
 		p := &pkg{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -179,7 +180,7 @@ func (a *app) undecided(d keys.Decision) error {
 	if errors.Is(d.Cause, keys.ErrTampered) {
 		return a.tampered(&keys.Key{ID: d.KeyID}, keys.ErrTampered)
 	}
-	return fmt.Errorf("key %s could not be checked: %w", clean(d.KeyID), d.Cause)
+	return fmt.Errorf("key %s could not be checked: %w", wording.Clean(d.KeyID), d.Cause)
 }
 
 func newDecisionJSON(d keys.Decision) decisionJSON {

@@ -12,8 +12,15 @@ import (
 func TestBadCommandLines(t *testing.T) {
 	secret := keys.NewToken(keys.KindAdmin).Secret().Reveal()
 	for _, args := range [][]string{
-		{secret}, {"--db", secret}, {"--db=" + secret}, {"--" + secret},
-		{"--" + secret[20:]}, {secret[20:]}, {"--read-only=" + secret[20:]}, {"--db"}, {"keys.db"},
+		{secret},
+		{"--db", secret},
+		{"--db=" + secret},
+		{"--" + secret},
+		{"--" + secret[20:]},
+		{secret[20:]},
+		{"--read-only=" + secret[20:]},
+		{"--db"},
+		{"keys.db"},
 		{}, // a test has no terminal
 	} {
 		code, err := run(t.Context(), args)

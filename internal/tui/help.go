@@ -52,9 +52,9 @@ func (m *Model) roomBindings() []key.Binding {
 	case roomHelp:
 		return []key.Binding{bind("esc", "back", "esc")}
 	}
-	clear := b.Clear
-	clear.SetEnabled(m.filter.active())
-	return []key.Binding{b.New, b.Revoke, b.Filter, b.Open, b.Help, b.Quit, clear, b.CopyID, b.Pause, b.Refresh, b.Mouse}
+	clearing := b.Clear
+	clearing.SetEnabled(m.filter.active())
+	return []key.Binding{b.New, b.Revoke, b.Filter, b.Open, b.Help, b.Quit, clearing, b.CopyID, b.Pause, b.Refresh, b.Mouse}
 }
 
 // helpBox explains every key, every sign and the words that a filter knows.

@@ -104,7 +104,7 @@ func (p *pty) state(t testing.TB) unix.Termios {
 }
 
 // start runs the dashboard on p; the channel has its end.
-func (p *pty) start(t testing.TB, ctx context.Context, m keys.Manager) <-chan error {
+func (p *pty) start(ctx context.Context, t testing.TB, m keys.Manager) <-chan error {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- tui.Run(ctx, m, p.tty, p.tty, nil) }()
@@ -136,7 +136,7 @@ func firstFrame(t *testing.T, m keys.Manager) time.Duration {
 	t.Helper()
 	p := newPTY(t)
 	began := time.Now()
-	done := p.start(t, t.Context(), m)
+	done := p.start(t.Context(), t, m)
 	p.await(t, "mcpkeys")
 	took := time.Since(began)
 	p.await(t, "active")
@@ -197,7 +197,7 @@ func TestEndOfContextWhileASecretShows(t *testing.T) {
 	before := p.state(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	done := p.start(t, ctx, m)
+	done := p.start(ctx, t, m)
 	p.await(t, "No keys yet")
 	if _, err := p.user.WriteString("nci\x13"); err != nil { // ctrl+s
 		t.Fatal(err)
@@ -225,7 +225,7 @@ func TestNoTraceHoldsTheSecret(t *testing.T) {
 	t.Setenv("UV_DEBUG", trace)
 	m, _, _ := newStore(t)
 	p := newPTY(t)
-	done := p.start(t, t.Context(), m)
+	done := p.start(t.Context(), t, m)
 	p.await(t, "No keys yet")
 	if _, err := p.user.WriteString("nci\x13"); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// ErrNoTerminal: there is nothing to draw on.
+// ErrNoTerminal means that there is nothing to draw on.
 var ErrNoTerminal = errors.New("needs a terminal; use `keyctl list`")
 
 // CheckTerminal returns [ErrNoTerminal] unless a person sits at both ends and the

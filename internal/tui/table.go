@@ -120,7 +120,7 @@ func (m *Model) rowLine(columns []column, k *keys.Key, selected bool, width int)
 
 // emptyTable says why there is nothing to see, and what to do about it.
 func (m *Model) emptyTable(width, height int) []string {
-	text, next := "", ""
+	var text, next string
 	switch {
 	case m.filter.active():
 		text, next = "No key fits the filter", "esc clears it"

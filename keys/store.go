@@ -102,4 +102,8 @@ const (
 type Page struct {
 	Keys []*Key
 	Next string // opaque; empty on the last page
+
+	// Tampered holds the ids of those Keys whose seal is broken: what they say is not
+	// to be believed. The Manager fills it; a store leaves it empty.
+	Tampered []string
 }

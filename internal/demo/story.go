@@ -37,6 +37,9 @@ func Once(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err er
 	steps := s.steps()
 	for i, step := range steps {
 		p.step(i+1, step.title, step.types)
+		if p.err != nil { // a story that nobody hears ends
+			break
+		}
 		held, err := step.do(ctx)
 		if err != nil {
 			p.broken(err)
@@ -45,7 +48,10 @@ func Once(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err er
 		p.held(held)
 	}
 	p.end(len(steps), time.Since(began))
-	return p.err
+	if p.err != nil {
+		return fmt.Errorf("print the transcript: %w", p.err)
+	}
+	return nil
 }
 
 // step is one scene: what happens, what a person would type for it, and what must

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/csv"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,36 +12,44 @@ import (
 )
 
 // printKeys writes a list in the format that was asked for.
-func (a *app) printKeys(found []*keys.Key) error {
+func (a *app) printKeys(found keys.Page) error {
 	now := a.now()
 	switch a.output {
-	case formatJSON:
-		all := make([]keyJSON, 0, len(found))
-		for _, k := range found {
-			all = append(all, newKeyJSON(k, now))
-		}
-		return a.printJSON(all)
-	case formatJSONL:
-		for _, k := range found {
-			if err := a.printJSON(newKeyJSON(k, now)); err != nil {
-				return err
-			}
-		}
-		return nil
+	case formatJSON, formatJSONL:
+		return a.printKeysJSON(found, now)
 	case formatCSV:
 		return a.print(keysCSV(found, now))
 	case formatName:
 		var b strings.Builder
-		for _, k := range found {
+		for _, k := range found.Keys {
 			b.WriteString(k.ID + "\n")
 		}
 		return a.print(b.String())
 	}
-	if len(found) == 0 {
+	if len(found.Keys) == 0 {
 		return nil
 	}
 	return a.print(a.keysTable(found, now))
 }
+
+func (a *app) printKeysJSON(found keys.Page, now time.Time) error {
+	all := make([]listedJSON, 0, len(found.Keys))
+	for _, k := range found.Keys {
+		all = append(all, listedJSON{newKeyJSON(k, now), slices.Contains(found.Tampered, k.ID)})
+	}
+	if a.output == formatJSON {
+		return a.printJSON(all)
+	}
+	for _, one := range all {
+		if err := a.printJSON(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changed stands in the place of a status that must not be believed.
+const changed = "changed"
 
 // The columns of the table, and the gap between two.
 const (
@@ -56,21 +65,24 @@ const (
 )
 
 // keysTable lays keys out in lines that never fill more than the screen.
-func (a *app) keysTable(found []*keys.Key, now time.Time) string {
+func (a *app) keysTable(found keys.Page, now time.Time) string {
 	rows := [][columns]string{{"NAME", "ID", "OWNER", "EXPIRES", "STATUS", "SCOPES"}}
-	for _, k := range found {
+	for _, k := range found.Keys {
 		ends := "never"
 		if !k.ExpiresAt.IsZero() {
 			ends = wording.Relative(k.ExpiresAt, now)
 		}
-		scopes := wording.Clean(words(k.Scopes, "-"))
-		rows = append(rows, [columns]string{wording.Clean(k.Name), wording.Clean(k.ID), wording.Clean(k.Owner), ends, wording.Status(k.Status(now)), scopes})
+		scopes, status := wording.Clean(words(k.Scopes, "-")), wording.Status(k.Status(now))
+		if slices.Contains(found.Tampered, k.ID) {
+			status = "! " + changed
+		}
+		rows = append(rows, [columns]string{wording.Clean(k.Name), wording.Clean(k.ID), wording.Clean(k.Owner), ends, status, scopes})
 	}
 	widths := columnWidths(rows, a.width()-1)
 	var b strings.Builder
 	for i, r := range rows {
 		if i > 0 && widths[colScopes] > 0 {
-			r[colScopes] = scopesWithin(found[i-1].Scopes, widths[colScopes])
+			r[colScopes] = scopesWithin(found.Keys[i-1].Scopes, widths[colScopes])
 		}
 		var line strings.Builder
 		for col, text := range r {
@@ -151,18 +163,22 @@ func scopesWithin(scopes []string, width int) string {
 
 // keysCSV writes a header and a row a key. A cell that a spreadsheet would take for
 // a formula gets an apostrophe before it.
-func keysCSV(found []*keys.Key, now time.Time) string {
+func keysCSV(found keys.Page, now time.Time) string {
 	var b strings.Builder
 	w := csv.NewWriter(&b)
 	_ = w.Write([]string{"id", "name", "owner", "kind", "scopes", "audience", "created_at", "expires_at", "status"})
-	for _, k := range found {
+	for _, k := range found.Keys {
 		ends := ""
 		if !k.ExpiresAt.IsZero() {
 			ends = k.ExpiresAt.Format(time.RFC3339Nano)
 		}
+		status := string(k.Status(now))
+		if slices.Contains(found.Tampered, k.ID) {
+			status = changed
+		}
 		cells := []string{
 			k.ID, k.Name, k.Owner, string(k.Kind), strings.Join(k.Scopes, " "), strings.Join(k.Audience, " "),
-			k.CreatedAt.Format(time.RFC3339Nano), ends, string(k.Status(now)),
+			k.CreatedAt.Format(time.RFC3339Nano), ends, status,
 		}
 		for i := range cells {
 			cells[i] = noFormula(cells[i])

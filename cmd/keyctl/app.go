@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/shell"
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // app is what the commands share: the world, and the flags that all of them take.
@@ -60,23 +63,31 @@ func (a *app) say(text string, args ...any) {
 	_, _ = fmt.Fprintf(a.stderr, text+"\n", args...)
 }
 
+// about renders a command line about k, whose name may look like a flag.
+func (a *app) about(verb string, k *keys.Key) string {
+	if strings.HasPrefix(k.Label(), "-") {
+		return a.command(verb, "--", k.Label())
+	}
+	return a.command(verb, k.Label())
+}
+
 // command renders a command line for the user to type, on the same store.
 func (a *app) command(words ...string) string {
 	line := "keyctl"
 	if a.db != "" {
-		line += " --db " + shellQuote(a.db)
+		line += " --db " + shell.Quote(a.db)
 	}
 	if a.server != "" {
-		line += " --server " + shellQuote(a.server)
+		line += " --server " + shell.Quote(a.server)
 	}
 	if a.insecureHTTP {
 		line += " --insecure-http"
 	}
 	if a.pepper != "" {
-		line += " --pepper " + shellQuote(a.pepper)
+		line += " --pepper " + shell.Quote(a.pepper)
 	}
 	for _, w := range words {
-		line += " " + shellQuote(w)
+		line += " " + shell.Quote(w)
 	}
 	return line
 }

@@ -38,8 +38,8 @@ func (a *app) cardBottom(k *keys.Key) {
 			a.say("%s %s", a.yellow(a.stderr, "warning:"), w)
 		}
 	}
-	a.say("\nnext: %s", a.command("show", k.Label()))
-	a.say("to end it: %s", a.command("revoke", k.Label()))
+	a.say("\nnext: %s", a.about("show", k))
+	a.say("to end it: %s", a.about("revoke", k))
 }
 
 func everyServer(k *keys.Key) string {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/demo"
+	"github.com/mcpkeys/mcpkeys/internal/shell"
 )
 
 func newDemo(a *app) *cobra.Command {
@@ -77,7 +78,7 @@ func calledAs(path string) string {
 	if strings.Contains(path, string(filepath.Separator)+"go-build") {
 		return "go run ./cmd/keyctl"
 	}
-	return shellQuote(path)
+	return shell.Quote(path)
 }
 
 func sameFile(a, b string) bool {

@@ -116,7 +116,7 @@ func (t *target) revoke(ctx context.Context, m keys.Manager, reason string) {
 	case err != nil:
 		t.err = err
 	case revoked.RevokedAt.IsZero():
-		t.err = fmt.Errorf("key %s was not revoked, though the key store reported no error: servers may still accept it; try again, and stop those servers if it stays so", clean(t.key.ID))
+		t.err = fmt.Errorf("key %s was not revoked, though the key store reported no error: servers may still accept it; try again, and stop those servers if it stays so", wording.Clean(t.key.ID))
 	default:
 		t.key = revoked
 	}

@@ -16,8 +16,8 @@ import (
 )
 
 // keyReference is what KEY means, in every help page that has one.
-const keyReference = `KEY is an id, or the name of an unrevoked key (owner/name where two owners share
-it), or the beginning of an id, 6 characters or more.`
+const keyReference = `KEY is an id, or the name of an unrevoked key (owner/name where two owners
+share it), or the beginning of an id, 6 characters or more.`
 
 func newShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{

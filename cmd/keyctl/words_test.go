@@ -17,16 +17,6 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-func TestShellQuote(t *testing.T) {
-	for word, want := range map[string]string{
-		"ci": "ci", "get_*": "'get_*'", "": "''", "it's": `'it'\''s'`, "a b": "'a b'", "$x": "'$x'", "a/b.db": "a/b.db",
-	} {
-		if got := shellQuote(word); got != want {
-			t.Errorf("shellQuote(%q): got %s, want %s", word, got, want)
-		}
-	}
-}
-
 // What may be a piece of a secret is named by its place, not repeated.
 func TestMention(t *testing.T) {
 	for typed, want := range map[string]string{
@@ -34,6 +24,9 @@ func TestMention(t *testing.T) {
 		"mcpk_": "argument 3", "MCPK_abc": "argument 3", "x\x1b[0m": "argument 3", "": "argument 3",
 		strings.Repeat("a", 30):                     "argument 3",
 		"AbCdEfGhIjKl_0123456789012345678901234567": "argument 3",
+		// Twenty characters from the middle of a secret, also across its underscore.
+		"0123456789abcdefghij": "argument 3", "fGhIjKl_0123456789ab": "argument 3", "x-0123456789abcdefghij": "argument 3",
+		"data_team_ci": `"data_team_ci"`,
 	} {
 		if got := mention(typed, 3); got != want {
 			t.Errorf("mention(%q): got %s, want %s", typed, got, want)

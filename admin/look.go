@@ -70,7 +70,9 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 	if err != nil {
 		return nil, err
 	}
-	out := &listOutput{api.KeyPage{Data: make([]api.Key, 0, len(page.Keys)), NextCursor: page.Next}}
+	out := &listOutput{api.KeyPage{
+		Data: make([]api.Key, 0, len(page.Keys)), NextCursor: page.Next, Tampered: append([]string{}, page.Tampered...),
+	}}
 	for _, k := range page.Keys {
 		out.Body.Data = append(out.Body.Data, s.wire(k))
 	}

@@ -33,8 +33,9 @@ type KeySecret struct {
 
 // KeyPage is one page of a list, newest first.
 type KeyPage struct {
-	Data       []Key  `json:"data" nullable:"false"`
-	NextCursor string `json:"next_cursor" doc:"Pass it as cursor for the next page; empty on the last"`
+	Data       []Key    `json:"data" nullable:"false"`
+	NextCursor string   `json:"next_cursor" doc:"Pass it as cursor for the next page; empty on the last"`
+	Tampered   []string `json:"tampered" nullable:"false" doc:"Ids of those in data that were changed outside mcpkeys: what they say is not to be believed; revoke them"`
 }
 
 // IssueRequest says what a new key shall be. Only the name is required.

@@ -49,7 +49,7 @@ func (c *Client) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	if err := c.get(ctx, "/v1/keys", parameters(q), &answer); err != nil {
 		return keys.Page{}, err
 	}
-	page := keys.Page{Next: answer.NextCursor}
+	page := keys.Page{Next: answer.NextCursor, Tampered: answer.Tampered}
 	for i := range answer.Data {
 		k, err := key(&answer.Data[i])
 		if err != nil {

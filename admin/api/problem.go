@@ -3,7 +3,8 @@ package api
 // The codes of a [Problem] that the API has besides those of a refused key.
 const (
 	CodeInvalidArgument      = "invalid_argument"       // 422: errors says which field, and why
-	CodeNotFound             = "not_found"              // 404: no such key, or no such address
+	CodeNotFound             = "not_found"              // 404: no such key
+	CodeNoRoute              = "no_route"               // 404: no such address
 	CodeMethodNotAllowed     = "method_not_allowed"     // 405
 	CodeConflict             = "conflict"               // 409: the change contradicts what is stored
 	CodeTampered             = "tampered"               // 409: the key was changed outside mcpkeys; revoke it, or restore a backup

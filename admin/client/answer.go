@@ -41,6 +41,9 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	if err := json.Unmarshal(text, &p); err != nil || p.Code == "" {
 		return c.foreign(resp.StatusCode)
 	}
+	if p.Code == api.CodeNoRoute { // another server, or a path of this one: never "no such key"
+		return c.foreign(resp.StatusCode)
+	}
 	switch {
 	case p.Code == api.CodeInvalidArgument && len(p.Errors) > 0:
 		return &keys.InvalidError{Field: p.Errors[0].Field, Reason: p.Errors[0].Message}

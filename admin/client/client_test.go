@@ -19,6 +19,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/client"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
 func mustClient(t testing.TB, address, token string) *client.Client {
@@ -290,5 +291,21 @@ func TestClientKeepsItsKey(t *testing.T) {
 	seen.Del("Authorization")
 	if strings.Contains(fmt.Sprint(seen), token) {
 		t.Errorf("another header holds the key too")
+	}
+}
+
+// A wrong address must not read as "no such key": whoever revokes a leaked key there
+// would believe that it is gone.
+func TestAnotherServerIsNotAnEmptyOne(t *testing.T) {
+	srv := httptest.NewServer(mcpauth.NotFound())
+	t.Cleanup(srv.Close)
+	c := mustClient(t, srv.URL, keys.NewToken(keys.KindAdmin).Secret().Reveal())
+	_, list := c.List(t.Context(), keys.Query{})
+	_, key := c.Key(t.Context(), "abcdefghijkl")
+	_, revoke := c.Revoke(t.Context(), "abcdefghijkl", "")
+	for what, err := range map[string]error{"List": list, "Key": key, "Revoke": revoke} {
+		if errors.Is(err, keys.ErrNotFound) || !errors.Is(err, keys.ErrUnavailable) {
+			t.Errorf("%s at an MCP server: got %v, want ErrUnavailable", what, err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ purpose only and does not stay in the terminal's scrollback.`,
 			}
 			return a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
 				return tui.Run(cmd.Context(), m, a.stdin.(*os.File), a.stdout.(*os.File), &tui.Options{
-					Now: a.now, ReadOnly: readOnly, Store: s.DB, Verify: a.command("verify", "-"),
+					Now: a.now, ReadOnly: readOnly, Store: cmp.Or(s.Server, s.DB), Verify: a.command("verify", "-"),
 				})
 			})
 		},

@@ -27,7 +27,7 @@ type problem middleware.Problem
 // The problems that need no error of the domain.
 var (
 	problemNoRoute = problem{
-		Status: http.StatusNotFound, Code: api.CodeNotFound,
+		Status: http.StatusNotFound, Code: api.CodeNoRoute,
 		Detail: "There is nothing at this address; /openapi.json lists what there is.",
 	}
 	problemNoMethod = problem{

@@ -241,12 +241,12 @@ func TestUnknownAddressAndMethod(t *testing.T) {
 		method, path, code string
 		status             int
 	}{
-		{"GET", "/", "not_found", 404},
-		{"GET", "/v1/keys/", "not_found", 404},
+		{"GET", "/", "no_route", 404},
+		{"GET", "/v1/keys/", "no_route", 404},
 		{"GET", "/v1/keys/nobodyhasit1", "not_found", 404},
 		{"GET", "/v1/keys/" + strings.Repeat("x", 2000), "not_found", 404},
 		{"POST", "/v1/keys/nobodyhasit1/revoke", "not_found", 404},
-		{"GET", "/V1/keys", "not_found", 404},
+		{"GET", "/V1/keys", "no_route", 404},
 		{"PUT", "/v1/keys", "method_not_allowed", 405},
 		{"DELETE", "/v1/keys/nobodyhasit1", "method_not_allowed", 405},
 		{"OPTIONS", "/v1/keys", "method_not_allowed", 405},

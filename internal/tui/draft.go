@@ -68,7 +68,9 @@ func (d *draft) request(now time.Time) (keys.IssueRequest, error) {
 		req.RateLimit, _ = keys.ParseRateLimit(d.rate) // checked above
 	}
 	_, err := d.ends(now)
-	req.Expires, _ = keys.ParseExpiry(d.expires) // as ends did
+	if d.expires != newDraft().expires { // left as it was, the life is whatever the key's issuer has to give
+		req.Expires, _ = keys.ParseExpiry(d.expires) // as ends did
+	}
 	return req, err
 }
 

@@ -9,6 +9,7 @@ BUILD_FLAGS := -tags=sqlite_omit_load_extension
 export GOFLAGS := $(strip $(filter-out $(BUILD_FLAGS),$(shell go env GOFLAGS 2>/dev/null)) $(BUILD_FLAGS))
 
 STATICCHECK := go tool -modfile=tools.mod staticcheck
+GOLANGCI    := go tool -modfile=lint.mod golangci-lint
 FUZZTIME    ?= 20s
 
 .PHONY: help
@@ -44,10 +45,18 @@ tidy-check: _toolchain
 	go mod tidy -diff
 	go mod verify
 
-.PHONY: fuzz bench clean
+.PHONY: lint e2e
+lint: _toolchain ## golangci-lint, as .golangci.yml says; ARGS=--fix repairs what it can
+	$(GOLANGCI) run $(ARGS) ./...
+e2e: _toolchain ## clients from npm (MCP Inspector, TypeScript SDKs) against our programs; needs Node and npm
+	e2e/run
+
+.PHONY: fuzz soak bench clean
 fuzz: _toolchain ## every fuzz target for FUZZTIME (20s) each
 	@go list ./... | while read -r p; do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
 	  go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done || exit 1; done
+soak: _toolchain ## revocation across processes, stopped and killed, for some minutes
+	MCPKEYS_SOAK=1 go test -count=1 -timeout 30m -run 'TestA1|UnderLoad' -v ./verifier
 bench: _toolchain ## every benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
 clean: ## remove what make build made

@@ -11,7 +11,8 @@ import (
 // Delegate is a [Manager] in the hands of an admin key. It lets through what that
 // key was granted and no more, so that nobody gains rights by handing out keys:
 //
-//   - reading needs the scope [ScopeKeysRead], changing [ScopeKeysWrite];
+//   - reading needs the scope [ScopeKeysRead], changing [ScopeKeysWrite], having a
+//     key checked [ScopeVerify];
 //   - acting on an admin key needs all of that key's scopes;
 //   - a new key never exceeds the caller's own audience, addresses and expiry. What
 //     the request leaves open is inherited from the caller; what it names beyond is
@@ -40,6 +41,9 @@ func (d *Delegate) Issue(ctx context.Context, req IssueRequest) (Issued, error) 
 	if req.Kind == KindAdmin {
 		if len(req.Scopes) == 0 {
 			req.Scopes = AdminScopes()
+		}
+		if err := validateScopes(KindAdmin, req.Scopes); err != nil {
+			return Issued{}, err // a typing error is not a lack of rights
 		}
 		if !d.caller.AllowsAll(req.Scopes...) {
 			return Issued{}, denied("an admin key cannot issue one with scopes that it lacks")
@@ -96,6 +100,23 @@ func (d *Delegate) mayAct(ctx context.Context, id string) error {
 		return denied("acting on an admin key takes all of that key's scopes")
 	}
 	return nil
+}
+
+// Audience settles for which server this caller may have a key checked: the one that
+// it names, within its own audience. A caller confined to one server need not name
+// it; one confined to several must. Refusals are [ErrDenied].
+func (d *Delegate) Audience(named string) (string, error) {
+	if err := d.may(ScopeVerify); err != nil {
+		return "", err
+	}
+	own := d.caller.Audience()
+	switch {
+	case len(own) == 0, slices.Contains(own, named):
+		return named, nil
+	case named == "" && len(own) == 1:
+		return own[0], nil
+	}
+	return "", denied("it may have keys checked for its own audience only; name one of that")
 }
 
 // confine fills what req leaves open from the caller and refuses what exceeds him.

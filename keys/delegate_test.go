@@ -123,3 +123,41 @@ func TestA26Confinement(t *testing.T) {
 		t.Errorf("narrowed: got %v %v %v", k.Audience, k.AllowedIPs, k.ExpiresAt)
 	}
 }
+
+// A caller has keys checked for servers of its own audience only, and need not name
+// the only one.
+func TestDelegateAudience(t *testing.T) {
+	m, _ := newManager(t)
+	free := asCaller(t, m, keys.IssueRequest{Name: "free"})
+	one := asCaller(t, m, keys.IssueRequest{Name: "one", Audience: []string{"weather"}})
+	two := asCaller(t, m, keys.IssueRequest{Name: "two", Audience: []string{"weather", "maps"}})
+	for _, tc := range []struct {
+		name        string
+		d           *keys.Delegate
+		named, want string
+	}{
+		{"free", free, "", ""},
+		{"free", free, "maps", "maps"},
+		{"of one", one, "", "weather"},
+		{"of one", one, "weather", "weather"},
+		{"of two", two, "maps", "maps"},
+	} {
+		if got, err := tc.d.Audience(tc.named); err != nil || got != tc.want {
+			t.Errorf("%s: Audience(%q): got %q, %v, want %q", tc.name, tc.named, got, err, tc.want)
+		}
+	}
+	reader := asCaller(t, m, keys.IssueRequest{Name: "reader", Scopes: []string{keys.ScopeKeysRead}})
+	ordinary := asCaller(t, m, keys.IssueRequest{Kind: keys.KindKey, Name: "ordinary", Scopes: []string{"verify", "*"}})
+	for name, refused := range map[string]error{
+		"of one, another":    second(one.Audience("maps")),
+		"of one, a wildcard": second(one.Audience("*")),
+		"of two, none":       second(two.Audience("")),
+		"without the scope":  second(reader.Audience("")),
+		"ordinary key":       second(ordinary.Audience("")),
+		"nobody":             second(keys.NewDelegate(m, nil, nil).Audience("")),
+	} {
+		wantDenied(t, name, refused)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

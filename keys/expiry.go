@@ -36,6 +36,19 @@ func ExpiresAt(t time.Time) Expiry { return Expiry{mode: expiryAt, at: t} }
 // IsDefault reports whether e leaves the expiry open.
 func (e Expiry) IsDefault() bool { return e.mode == expiryDefault }
 
+// String renders what [ParseExpiry] reads; empty for the default.
+func (e Expiry) String() string {
+	switch e.mode {
+	case expiryNever:
+		return "never"
+	case expiryIn:
+		return FormatDuration(e.in)
+	case expiryAt:
+		return e.at.UTC().Format(time.RFC3339Nano)
+	}
+	return ""
+}
+
 // ParseExpiry reads what people write: a duration (90d, 12w, 36h, 1y), a date
 // (2027-01-31, its first instant in UTC), an RFC 3339 time, or never. Empty means
 // [DefaultLife].
@@ -114,7 +127,7 @@ func ParseDuration(text string) (time.Duration, error) {
 		if u.suffix != suffix {
 			continue
 		}
-		if n > uint64(math.MaxInt64/u.length) {
+		if n > uint64(math.MaxInt64/u.length) { //nolint:gosec // every length is positive
 			return 0, bad
 		}
 		return time.Duration(n) * u.length, nil

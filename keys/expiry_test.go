@@ -160,3 +160,23 @@ func FuzzParseDuration(f *testing.F) {
 		}
 	})
 }
+
+// What an expiry says of itself is read back as the same: so it travels to a server.
+func TestExpiryString(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for _, text := range []string{"", "never", "90d", "36h", "12w", "1y", "45s", "90m", "2027-01-31", "2027-01-31T01:02:03.456789+02:00"} {
+		e, err := keys.ParseExpiry(text)
+		if err != nil {
+			t.Fatalf("ParseExpiry(%q): %v", text, err)
+		}
+		again, err := keys.ParseExpiry(e.String())
+		if err != nil {
+			t.Fatalf("ParseExpiry(%q), which is what %q says of itself: %v", e, text, err)
+		}
+		want, _ := e.At(now)
+		got, _ := again.At(now)
+		if !got.Equal(want) || again.IsDefault() != e.IsDefault() {
+			t.Errorf("%q by way of %q: got %v, want %v", text, e, got, want)
+		}
+	}
+}

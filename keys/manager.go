@@ -14,7 +14,8 @@ type Manager interface {
 	// Key returns the key with the exact id, or ErrNotFound. For what people type
 	// there is [Resolve].
 	Key(ctx context.Context, id string) (*Key, error)
-	// List returns a page of keys, newest first.
+	// List returns a page of keys, newest first. Page.Tampered names those that must
+	// not be believed: they stay in the list, so that they can be found and revoked.
 	List(ctx context.Context, q Query) (Page, error)
 	// Revoke ends a key for good. To revoke a revoked key changes nothing and
 	// succeeds, the first reason stands.
@@ -72,7 +73,8 @@ func (m *LocalManager) Key(ctx context.Context, id string) (*Key, error) {
 	return k, m.store.Peppers().CheckSeal(k)
 }
 
-// List implements [Manager]. It checks no seals: a list is for finding.
+// List implements [Manager]. Conditions are compared with what the rows say, also
+// with those that were tampered with.
 func (m *LocalManager) List(ctx context.Context, q Query) (Page, error) {
 	q.Now = m.now()
 	switch {
@@ -81,7 +83,13 @@ func (m *LocalManager) List(ctx context.Context, q Query) (Page, error) {
 	case q.Limit > MaxLimit:
 		q.Limit = MaxLimit
 	}
-	return m.store.List(ctx, q)
+	page, err := m.store.List(ctx, q)
+	for _, k := range page.Keys {
+		if m.store.Peppers().CheckSeal(k) != nil {
+			page.Tampered = append(page.Tampered, k.ID)
+		}
+	}
+	return page, err
 }
 
 // event starts the audit row of one change.

@@ -225,11 +225,15 @@ func TestRevokeOfAnEditedKey(t *testing.T) {
 	if k, err := m.Key(t.Context(), issued.Key.ID); !errors.Is(err, keys.ErrTampered) || k == nil {
 		t.Errorf("Key: got %v, %v, want the row and ErrTampered", k, err)
 	}
+	sound := mustIssue(t, m, keys.IssueRequest{Name: "sound"})
+	if page, err := m.List(t.Context(), keys.Query{}); err != nil || len(page.Keys) != 2 || !slices.Equal(page.Tampered, []string{issued.Key.ID}) {
+		t.Errorf("List: got %d keys, %v tampered, %v; want both and %s, not %s", len(page.Keys), page.Tampered, err, issued.Key.ID, sound.Key.ID)
+	}
 	if k, err := m.Revoke(t.Context(), issued.Key.ID, ""); err != nil || k.RevokedAt.IsZero() {
 		t.Fatalf("Revoke: got %v, %v", k, err)
 	}
-	if log := events(t, store); !strings.Contains(log[1].Detail, `"tampered":true`) {
-		t.Errorf("audit: got %s, want the edit told", log[1].Detail)
+	if log := events(t, store); !strings.Contains(log[2].Detail, `"tampered":true`) {
+		t.Errorf("audit: got %s, want the edit told", log[2].Detail)
 	}
 }
 

@@ -47,7 +47,7 @@ type Store interface {
 	// key never overlap. It returns the key as it then stands. Exactly one row is
 	// touched, or none.
 	//
-	// Id, kind and creation are not change's to alter. When change returns
+	// Id, kind and creation are not change's to alter, and a revocation stays. When change returns
 	// ErrNoChange nothing is written and Update succeeds; on any other error nothing
 	// is written and Update returns it. change may run more than once and must not
 	// call the store.
@@ -126,4 +126,8 @@ const (
 type Page struct {
 	Keys []*Key
 	Next string // opaque; empty on the last page
+
+	// Tampered holds the ids of those Keys whose seal is broken: what they say is not
+	// to be believed. The Manager fills it; a store leaves it empty.
+	Tampered []string
 }

@@ -161,19 +161,27 @@ type Problem struct {
 	Status int
 	Code   string // one word for programs
 	Detail string // one sentence for people; never a reason that helps an attacker
+	Errors []FieldError
+}
+
+// FieldError says what is wrong with one field of a request, without its value.
+type FieldError struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
 }
 
 // Write sends the problem as the whole answer to r: to a HEAD without its body.
 func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 	id := keys.RequestIDFrom(r.Context())
 	body, _ := json.Marshal(struct { // strings and a number: nothing that could fail
-		Type      string `json:"type"`
-		Title     string `json:"title"`
-		Status    int    `json:"status"`
-		Detail    string `json:"detail"`
-		Code      string `json:"code"`
-		RequestID string `json:"request_id"`
-	}{"about:blank", http.StatusText(p.Status), p.Status, p.Detail, p.Code, id})
+		Type      string       `json:"type"`
+		Title     string       `json:"title"`
+		Status    int          `json:"status"`
+		Detail    string       `json:"detail"`
+		Code      string       `json:"code"`
+		RequestID string       `json:"request_id"`
+		Errors    []FieldError `json:"errors,omitempty"`
+	}{"about:blank", http.StatusText(p.Status), p.Status, p.Detail, p.Code, id, p.Errors})
 	body = append(body, '\n')
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
@@ -188,6 +196,16 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 }
 
 const headerRequestID = "X-Request-Id"
+
+// Identify returns r with its request id in the context: the one that r brings, if
+// it is fit to be logged, else a fresh one, which then stands in r.Header too, so
+// that a guard further on keeps it. [Guard.Admit] does as much by itself; call it
+// first in a program that logs or answers outside of its guards.
+func Identify(r *http.Request) *http.Request {
+	id := requestID(r)
+	r.Header[headerRequestID] = []string{id}
+	return r.WithContext(keys.WithRequestID(r.Context(), id))
+}
 
 // requestID takes over the id that the request brings, if it is one, once, and fit
 // to be logged; else it makes one.

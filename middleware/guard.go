@@ -21,6 +21,7 @@ type Options struct {
 	Headers  []string     // further headers that may carry a key, such as X-Auth-Token; none by default
 	Realm    string       // named in challenges; empty means DefaultRealm
 	Admin    bool         // accept admin keys (mcpa_) and no others
+	Any      bool         // accept every live key, whatever its kind and audience: for answers about the key itself
 	Logger   *slog.Logger // one line a refusal, with the true reason; nil discards
 }
 
@@ -67,7 +68,7 @@ func (o *Options) call() verifier.Call {
 			panic(fmt.Errorf("middleware: Options.Audience: %w", err))
 		}
 	}
-	call := verifier.Call{Kind: keys.KindKey, Audience: o.Audience}
+	call := verifier.Call{Kind: keys.KindKey, Audience: o.Audience, Any: o.Any}
 	if o.Admin {
 		call.Kind = keys.KindAdmin
 	}

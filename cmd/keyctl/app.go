@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/shell"
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // app is what the commands share: the world, and the flags that all of them take.
 type app struct {
 	*env
-	db     string
-	pepper string
-	output format
+	db           string
+	pepper       string
+	server       string
+	insecureHTTP bool
+	output       format
 }
 
 // run executes one command line and returns its exit code.
@@ -30,9 +35,11 @@ func run(ctx context.Context, args []string, e *env) int {
 
 // settings says which store is meant: flags first, then the environment.
 func (a *app) settings() (connect.Settings, error) {
-	s := connect.Settings{DB: a.db, PepperFile: a.pepper}.WithEnv(a.getenv)
-	if err := refuseTokens([]string{s.DB, s.PepperFile}); err != nil {
-		return s, usagef("KEYCTL_DB or KEYCTL_PEPPER_FILE holds a key where a path belongs; if it was a real one, revoke it")
+	s := connect.Settings{
+		DB: a.db, PepperFile: a.pepper, Server: a.server, InsecureHTTP: a.insecureHTTP,
+	}.WithEnv(a.getenv)
+	if err := refuseTokens([]string{s.DB, s.PepperFile, s.Server, s.AdminKeyFile}); err != nil {
+		return s, usagef("a KEYCTL_ variable holds a key where a path or an address belongs; if it was a real one, revoke it")
 	}
 	return s, s.Validate()
 }
@@ -56,17 +63,31 @@ func (a *app) say(text string, args ...any) {
 	_, _ = fmt.Fprintf(a.stderr, text+"\n", args...)
 }
 
+// about renders a command line about k, whose name may look like a flag.
+func (a *app) about(verb string, k *keys.Key) string {
+	if strings.HasPrefix(k.Label(), "-") {
+		return a.command(verb, "--", k.Label())
+	}
+	return a.command(verb, k.Label())
+}
+
 // command renders a command line for the user to type, on the same store.
 func (a *app) command(words ...string) string {
 	line := "keyctl"
 	if a.db != "" {
-		line += " --db " + shellQuote(a.db)
+		line += " --db " + shell.Quote(a.db)
+	}
+	if a.server != "" {
+		line += " --server " + shell.Quote(a.server)
+	}
+	if a.insecureHTTP {
+		line += " --insecure-http"
 	}
 	if a.pepper != "" {
-		line += " --pepper " + shellQuote(a.pepper)
+		line += " --pepper " + shell.Quote(a.pepper)
 	}
 	for _, w := range words {
-		line += " " + shellQuote(w)
+		line += " " + shell.Quote(w)
 	}
 	return line
 }

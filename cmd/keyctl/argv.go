@@ -55,15 +55,16 @@ func plainWord(text string) bool {
 	if text == "" || len(text) > 64 || strings.Contains(lower, "mcpk") || strings.Contains(lower, "mcpa_") {
 		return false
 	}
-	return keys.ValidateText("argument", text) == nil && longestRun(text) < 24
+	return keys.ValidateText("argument", text) == nil && longestRun(text) <= keys.IDLen
 }
 
-// longestRun is the length of the longest stretch of letters and digits: what a
-// secret of any make consists of, and names seldom do.
+// longestRun is the length of the longest stretch of letters, digits and _: what our
+// keys consist of. A name with a longer one goes by its place: better that than a
+// piece of a secret in a log.
 func longestRun(text string) int {
 	longest, n := 0, 0
 	for _, r := range text {
-		if r == '_' || (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'z') {
+		if r != '_' && (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'z') {
 			n = 0
 			continue
 		}
@@ -71,13 +72,4 @@ func longestRun(text string) int {
 		longest = max(longest, n)
 	}
 	return longest
-}
-
-// shellQuote quotes word for a POSIX shell when it needs it.
-func shellQuote(word string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,"
-	if word != "" && strings.Trim(word, plain) == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -12,7 +13,7 @@ func (a *app) cardTop(k *keys.Key) {
 	if k.Kind == keys.KindAdmin {
 		what = "admin key"
 	}
-	a.say("issued %s %s\n", what, a.bold(a.stderr, clean(k.Label())))
+	a.say("issued %s %s\n", what, a.bold(a.stderr, wording.Clean(k.Label())))
 	rows := []row{
 		{"id", k.ID},
 		{"scopes", words(k.Scopes, "none")},
@@ -37,8 +38,8 @@ func (a *app) cardBottom(k *keys.Key) {
 			a.say("%s %s", a.yellow(a.stderr, "warning:"), w)
 		}
 	}
-	a.say("\nnext: %s", a.command("show", k.Label()))
-	a.say("to end it: %s", a.command("revoke", k.Label()))
+	a.say("\nnext: %s", a.about("show", k))
+	a.say("to end it: %s", a.about("revoke", k))
 }
 
 func everyServer(k *keys.Key) string {

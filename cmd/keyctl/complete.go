@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -19,7 +20,7 @@ func (a *app) completeKeys(cmd *cobra.Command, typed []string, _ string) ([]stri
 	_ = a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
 		page, err := m.List(cmd.Context(), keys.Query{Unrevoked: true, Limit: keys.MaxLimit})
 		for _, k := range page.Keys {
-			labels = append(labels, clean(k.Label())+"\t"+k.ID)
+			labels = append(labels, wording.Clean(k.Label())+"\t"+k.ID)
 		}
 		return err
 	})

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/demo"
+	"github.com/mcpkeys/mcpkeys/internal/shell"
 )
 
 func newDemo(a *app) *cobra.Command {
@@ -35,6 +38,7 @@ held.`,
 			if err != nil {
 				return err
 			}
+			defer surviveBrokenPipe()()
 			if once {
 				return demo.Once(cmd.Context(), keyctl, a.stdout, nil)
 			}
@@ -43,6 +47,15 @@ held.`,
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "play the story and end")
 	return cmd
+}
+
+// surviveBrokenPipe makes writing to a reader who is gone an error like any other.
+// Unasked it would end the program there and then, with a key store and a live key
+// left behind. The function that it returns takes it back.
+func surviveBrokenPipe() func() {
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	return func() { signal.Stop(broken) }
 }
 
 // self is this very program, and how its user would call it again.
@@ -65,7 +78,7 @@ func calledAs(path string) string {
 	if strings.Contains(path, string(filepath.Separator)+"go-build") {
 		return "go run ./cmd/keyctl"
 	}
-	return shellQuote(path)
+	return shell.Quote(path)
 }
 
 func sameFile(a, b string) bool {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -17,6 +18,7 @@ const (
 	exitUsage    = 1
 	exitStore    = 2
 	exitNotValid = 3
+	exitDenied   = 4
 	exitPartial  = 5
 	exitNotFound = 6
 	exitConflict = 7
@@ -67,6 +69,7 @@ var outcomes = []struct {
 	{isA[*notValidError], outcome{exitNotValid, "not_valid"}},
 	{isA[*partialError], outcome{exitPartial, "partial"}},
 	{is(context.Canceled), outcome{exitInterrupted, "interrupted"}},
+	{is(keys.ErrDenied), outcome{exitDenied, "denied"}},
 	{is(keys.ErrNotFound), outcome{exitNotFound, "not_found"}},
 	{is(keys.ErrConflict), outcome{exitConflict, "conflict"}},
 	{is(fs.ErrExist), outcome{exitConflict, "conflict"}},
@@ -120,7 +123,7 @@ func sentence(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted"
 	}
-	return clean(strings.ReplaceAll(err.Error(), "\n", "; "))
+	return wording.Clean(strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 // reportDetail lists what a sentence cannot hold: whom a reference fits, and which
@@ -129,7 +132,7 @@ func (a *app) reportDetail(err error) {
 	var ambiguous *keys.AmbiguousError
 	if errors.As(err, &ambiguous) {
 		for _, k := range ambiguous.Candidates {
-			a.say("  %s  %s  (%s)", k.ID, clean(k.Label()), k.Status(a.now()))
+			a.say("  %s  %s  (%s)", k.ID, wording.Clean(k.Label()), k.Status(a.now()))
 		}
 	}
 	var partial *partialError

@@ -16,8 +16,11 @@ func newHelp(a *app) *cobra.Command {
 		GroupID: groupOther,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, rest, err := cmd.Root().Find(args)
-			if err != nil || len(rest) > 0 {
+			switch {
+			case err != nil, len(rest) > 0 && !found.HasParent():
 				return unknownCommand(a, args)
+			case len(rest) > 0:
+				return usagef("help takes one COMMAND; try `keyctl help %s`", found.Name())
 			}
 			return found.Help()
 		},

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 )
 
 func newInit(a *app) *cobra.Command {
@@ -43,7 +44,7 @@ func (a *app) printInit(s connect.Settings) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "made a key store\n\n")
-	fmt.Fprintf(&b, "  database  %s\n  pepper    %s\n\n", clean(db), clean(pepper))
+	fmt.Fprintf(&b, "  database  %s\n  pepper    %s\n\n", wording.Clean(db), wording.Clean(pepper))
 	b.WriteString("Back up both, and keep the two backups apart: without the pepper every key\n" +
 		"in the database is dead, and who has both can forge keys.\n\n")
 	fmt.Fprintf(&b, "next: %s\n", a.command("issue", "ci", "--tool", "get_*"))

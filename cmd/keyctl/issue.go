@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -29,8 +30,8 @@ func newIssue(a *app) *cobra.Command {
 		Long: `Make a new key and show its secret, once: only a keyed hash of it is kept. The
 secret goes to standard output, everything else to standard error.
 
-NAME says what the key is for; it is unique among its owner's unrevoked keys. In
-what a key may do, * stands for any run of characters.`,
+NAME says what the key is for; it is unique among its owner's unrevoked keys.
+In what a key may do, * stands for any run of characters.`,
 		Example: `  keyctl issue ci --tool 'get_*' --audience weather --expires 30d
   KEY=$(keyctl issue nightly-report --tool get_forecast --owner data-team)`,
 		Args: oneArg("a NAME"),
@@ -160,7 +161,7 @@ func (a *app) handOver(issued keys.Issued, file *secretFile) error {
 	a.cardTop(issued.Key)
 	switch {
 	case file != nil:
-		a.say("The secret is in %s (0600). It is written once; only a keyed hash is kept.", clean(file.path))
+		a.say("The secret is in %s (0600). It is written once; only a keyed hash is kept.", wording.Clean(file.path))
 	case isTerminal(a.stdout):
 		a.say("This is the secret. It is shown once; only a keyed hash is kept.\n")
 		if err := a.print("    " + a.bold(a.stdout, issued.Token.Reveal()) + "\n"); err != nil {
@@ -168,10 +169,10 @@ func (a *app) handOver(issued keys.Issued, file *secretFile) error {
 		}
 		a.say("")
 	default:
-		a.say("The secret went to standard output, once; only a keyed hash is kept.")
 		if err := a.print(issued.Token.Reveal() + "\n"); err != nil {
 			return err
 		}
+		a.say("The secret went to standard output, once; only a keyed hash is kept.")
 	}
 	a.cardBottom(issued.Key)
 	return nil

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"io"
+	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -13,10 +13,17 @@ import (
 // another name.
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"keyctl": main}) }
 
-// TestScripts runs testdata/script: one script a command, one a story.
+// TestScripts runs testdata/script: one script a command, one a story. Those in
+// local/ are about files and this machine; those in server/ start a server themselves.
 func TestScripts(t *testing.T) {
+	for _, dir := range []string{"testdata/script", "testdata/script/local", "testdata/script/server"} {
+		t.Run(filepath.Base(dir), func(t *testing.T) { runScripts(t, dir) })
+	}
+}
+
+func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
@@ -34,17 +41,12 @@ func TestScripts(t *testing.T) {
 			"mode":     cmdMode,
 			"many":     cmdMany,
 			"narrow":   cmdNarrow,
+			"remote":   cmdRemote,
+			"serve":    cmdServe,
+			"request":  cmdRequest,
+			"mcp":      cmdMCP,
 		},
 	})
-}
-
-func mustTime(t testing.TB, text string) time.Time {
-	t.Helper()
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
 }
 
 func cancelled(t testing.TB) context.Context {

@@ -21,6 +21,12 @@ type keyJSON struct {
 	Status    keys.Status `json:"status"`
 }
 
+// listedJSON is a key in a list, where one that must not be believed is marked.
+type listedJSON struct {
+	keyJSON
+	Tampered bool `json:"tampered,omitempty"`
+}
+
 // issuedJSON is the one object with a secret in it.
 type issuedJSON struct {
 	keyJSON

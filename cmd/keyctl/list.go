@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -96,39 +98,58 @@ func (f *listFlags) query(cmd *cobra.Command, now time.Time) (keys.Query, error)
 }
 
 func (a *app) list(ctx context.Context, m keys.Manager, q keys.Query, f *listFlags) error {
-	found, next, err := pages(ctx, m, q, f.limit)
+	found, err := pages(ctx, m, q, f.limit)
 	if err != nil {
 		return err
 	}
 	if err := a.printKeys(found); err != nil {
 		return err
 	}
+	a.sayTampered(found.Tampered)
 	switch {
-	case next != "":
-		a.say("more: run the same list with --cursor %s", clean(next))
-	case len(found) == 0 && a.output == formatTable:
+	case found.Next != "":
+		a.say("more: run the same list with --cursor %s", wording.Clean(found.Next))
+	case len(found.Keys) == 0 && a.output == formatTable:
 		a.sayNothingFound(ctx, m)
 	}
 	return nil
 }
 
-// pages collects keys up to limit, or all of them when it is zero, and tells where
-// to go on.
-func pages(ctx context.Context, m keys.Manager, q keys.Query, limit int) (found []*keys.Key, next string, err error) {
+// pages collects keys up to limit, or all of them when it is zero, as if they were
+// one page.
+func pages(ctx context.Context, m keys.Manager, q keys.Query, limit int) (all keys.Page, err error) {
 	for {
 		if limit > 0 {
-			q.Limit = min(keys.MaxLimit, limit-len(found))
+			q.Limit = min(keys.MaxLimit, limit-len(all.Keys))
 		}
 		page, err := m.List(ctx, q)
 		if err != nil {
-			return nil, "", err
+			return keys.Page{}, err
 		}
-		found = append(found, page.Keys...)
-		if page.Next == "" || len(found) == limit {
-			return found, page.Next, nil
+		all.Keys = append(all.Keys, page.Keys...)
+		all.Tampered = append(all.Tampered, page.Tampered...)
+		all.Next = page.Next
+		if page.Next == "" || len(all.Keys) == limit {
+			return all, nil
 		}
 		q.Cursor = page.Next
 	}
+}
+
+// sayTampered names the keys whose rows say what nobody entitled wrote there.
+func (a *app) sayTampered(ids []string) {
+	if len(ids) == 0 {
+		return
+	}
+	what, them := "1 key was", "it"
+	if len(ids) > 1 {
+		what, them = itoa(len(ids))+" keys were", "them"
+	}
+	for i := range ids {
+		ids[i] = wording.Clean(ids[i])
+	}
+	a.say("keyctl: %s changed outside mcpkeys, so no server accepts %s: %s", what, them, strings.Join(ids, ", "))
+	a.say("revoke %s, or restore the database from a backup: %s", them, a.command(append([]string{"revoke"}, ids...)...))
 }
 
 // sayNothingFound tells an empty store from conditions that nothing fits.

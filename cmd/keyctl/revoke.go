@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -23,8 +24,9 @@ func newRevoke(a *app) *cobra.Command {
 		Use:     "revoke KEY...",
 		Short:   "End keys for good, at once",
 		GroupID: groupKeys,
-		Long: `End keys for good: once this returns, no guard on this machine accepts them from
-then on. It cannot be undone. To revoke a revoked key again changes nothing.
+		Long: `End keys for good: once this returns, no guard on this machine accepts them
+from then on. It cannot be undone. To revoke a revoked key again changes
+nothing.
 
 ` + keyReference + `
 A key that was changed outside mcpkeys can be revoked too.`,
@@ -85,20 +87,20 @@ func (a *app) revoke(ctx context.Context, m keys.Manager, refs []string, f *revo
 // reason not to revoke it.
 func (t *target) find(ctx context.Context, a *app, m keys.Manager) {
 	t.key, t.err = a.resolve(ctx, m, t.typed)
-	if errors.Is(t.err, keys.ErrTampered) && t.key != nil {
-		t.err, t.note = nil, "it had been changed outside mcpkeys"
-	}
 	if errors.Is(t.err, keys.ErrNotFound) {
 		t.findRevoked(ctx, m)
+	}
+	if errors.Is(t.err, keys.ErrTampered) && t.key != nil {
+		t.err, t.note = nil, "it had been changed outside mcpkeys"
 	}
 }
 
 // findRevoked makes a second revoke by name succeed like the first: names refer to
 // unrevoked keys only, so the first one took the name away.
 func (t *target) findRevoked(ctx context.Context, m keys.Manager) {
-	page, err := m.List(ctx, keys.Query{Name: t.typed, Status: keys.StatusRevoked, Limit: 1})
-	if err == nil && len(page.Keys) == 1 {
-		t.key, t.err = page.Keys[0], nil
+	k, err := keys.ResolveRevoked(ctx, m, t.typed)
+	if !errors.Is(err, keys.ErrNotFound) {
+		t.key, t.err = k, err
 	}
 }
 
@@ -106,18 +108,23 @@ func (t *target) revoke(ctx context.Context, m keys.Manager, reason string) {
 	if t.err != nil {
 		return
 	}
-	if !t.key.RevokedAt.IsZero() {
+	if !t.key.RevokedAt.IsZero() && t.note == "" { // what an edited row says of it counts for nothing
 		t.note = "it had been revoked before"
 	}
 	revoked, err := m.Revoke(ctx, t.key.ID, reason)
-	if err != nil {
+	switch {
+	case err != nil:
 		t.err = err
-		return
+	case revoked.RevokedAt.IsZero():
+		t.err = fmt.Errorf("key %s was not revoked, though the key store reported no error: servers may still accept it; try again, and stop those servers if it stays so", wording.Clean(t.key.ID))
+	default:
+		t.key = revoked
 	}
-	t.key = revoked
 }
 
-func (t *target) label() string { return fmt.Sprintf("%s (%s)", clean(t.key.Label()), clean(t.key.ID)) }
+func (t *target) label() string {
+	return fmt.Sprintf("%s (%s)", wording.Clean(t.key.Label()), wording.Clean(t.key.ID))
+}
 
 // confirm asks once for all keys that were found.
 func (a *app) confirm(ctx context.Context, targets []*target) error {

@@ -16,29 +16,40 @@ const (
 )
 
 func newRoot(a *app) *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "keyctl",
 		Short: "API keys for internal MCP servers",
 		Long: `keyctl issues, lists, checks and revokes the API keys of internal MCP servers.
-It acts on a key store on this machine.`,
+It acts on a key store on this machine, or through a server that has one.`,
 		Example: `  keyctl init && keyctl issue ci --tool 'get_*' --expires 90d
   keyctl demo --once`,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		Args:              func(_ *cobra.Command, args []string) error { return unknownCommand(a, args) },
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          func(_ *cobra.Command, args []string) error { return unknownCommand(a, args) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return a.printVersion()
+			}
+			return cmd.Help()
+		},
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkFormat(cmd) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		return errors.Join(checkGiven(cmd), a.checkFormat(cmd))
+	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { a.help(cmd) })
 
+	root.Flags().BoolVar(&version, "version", false, "print the version, as the command does")
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.db, "db", "", "the key store's `FILE` (KEYCTL_DB; default mcpkeys.db)")
 	flags.StringVar(&a.pepper, "pepper", "", "its pepper's `FILE` (KEYCTL_PEPPER_FILE; default DB.pepper)")
+	flags.StringVar(&a.server, "server", "", "the `URL` of a keyctl serve, instead of a file (KEYCTL_SERVER)")
+	flags.BoolVar(&a.insecureHTTP, "insecure-http", false, "allow plain HTTP beyond this machine: keys are then readable on the way")
 	flags.VarP(&a.output, "output", "o", "print as `FORMAT`: table, json, jsonl, csv or name")
 	_ = root.RegisterFlagCompletionFunc("output", completeFormats) // fails for unknown flags only
 
@@ -48,8 +59,8 @@ It acts on a key store on this machine.`,
 		&cobra.Group{ID: groupOther, Title: "More"},
 	)
 	root.AddCommand(
-		newIssue(a), newList(a), newShow(a), newRevoke(a), newVerify(a),
-		newInit(a),
+		newIssue(a), newList(a), newShow(a), newRevoke(a), newVerify(a), newTUI(a),
+		newInit(a), newServe(a),
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),
 	)
@@ -108,6 +119,18 @@ func unknownFlag(cmd *cobra.Command, name string) error {
 		return usagef(`unknown flag "--%s"; did you mean --%s?`, name, guess)
 	}
 	return usagef("unknown flag; `%s --help` lists them all", cmd.CommandPath())
+}
+
+// checkGiven refuses a place that was named and left empty: a script's unset variable
+// must not act on the key store of nobody's choice, nor print what was for a file.
+func checkGiven(cmd *cobra.Command) error {
+	var empty []error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if place, _ := pflag.UnquoteUsage(f); (place == "FILE" || place == "URL") && f.Value.String() == "" {
+			empty = append(empty, usagef("--%s is empty; name a %s, or leave the flag out", f.Name, place))
+		}
+	})
+	return errors.Join(empty...)
 }
 
 // noArgs is for commands that take flags only.

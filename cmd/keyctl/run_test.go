@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"path/filepath"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -81,4 +83,53 @@ func TestStatusFollowsTheClock(t *testing.T) {
 			t.Errorf("show in %d days: no %s in\n%s", days, want, stdout)
 		}
 	}
+}
+
+// deafStore answers a revocation with the key as it was.
+type deafStore struct{ keys.Manager }
+
+func (s deafStore) Revoke(ctx context.Context, id, _ string) (*keys.Key, error) {
+	return s.Key(ctx, id)
+}
+
+// "Revoked" is said of a key that is: whatever else the store answers, somebody
+// would rely on it.
+func TestRevokeBelievesTheKeyAlone(t *testing.T) {
+	e, stdout, stderr := testEnv(t)
+	mustRun(t, e, "issue", "ci")
+	stdout.Reset()
+	a := &app{env: e, output: formatTable}
+	err := a.withAdmin(t.Context(), func(m *connect.Admin) error {
+		return a.revoke(t.Context(), deafStore{m}, []string{"ci"}, &revokeFlags{yes: true})
+	})
+	if got := a.report(err, false); got != exitStore {
+		t.Errorf("revoke: got exit code %d, want %d", got, exitStore)
+	}
+	if want := "was not revoked"; stdout.Len() > 0 || !strings.Contains(stderr.String(), want) {
+		t.Errorf("revoke: got %q and %q, want nothing and %q", stdout, stderr, want)
+	}
+}
+
+// The card must not say that a secret went where it did not.
+func TestCardAfterLostSecret(t *testing.T) {
+	e, _, stderr := testEnv(t)
+	e.stdout = fullDisk{}
+	_ = run(t.Context(), []string{"issue", "ci"}, e)
+	if strings.Contains(stderr.String(), "went to standard output") {
+		t.Errorf("issue: says that the secret went out:\n%s", stderr)
+	}
+}
+
+// What a hint says to type can be typed, also for a name that looks like a flag.
+func TestHintsForNamesLikeFlags(t *testing.T) {
+	e, stdout, stderr := testEnv(t)
+	mustRun(t, e, "issue", "--", "-x")
+	for _, verb := range []string{"show", "revoke"} {
+		if want := "keyctl " + verb + " -- -x\n"; !strings.Contains(stderr.String(), want) {
+			t.Errorf("issue: no %q in\n%s", want, stderr)
+		}
+	}
+	stdout.Reset()
+	mustRun(t, e, "show", "--", "-x")
+	mustRun(t, e, "revoke", "--yes", "--", "-x")
 }

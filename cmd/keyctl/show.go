@@ -11,12 +11,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // keyReference is what KEY means, in every help page that has one.
-const keyReference = `KEY is an id, or the name of an unrevoked key (owner/name where two owners share
-it), or the beginning of an id, 6 characters or more.`
+const keyReference = `KEY is an id, or the name of an unrevoked key (owner/name where two owners
+share it), or the beginning of an id, 6 characters or more.`
 
 func newShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -66,7 +67,7 @@ func (a *app) tampered(k *keys.Key, err error) error {
 	if k == nil {
 		return err
 	}
-	return fmt.Errorf("key %s: %w; revoke it with `%s`, or restore the database from a backup", clean(k.ID), err, a.command("revoke", k.ID))
+	return fmt.Errorf("key %s: %w; revoke it with `%s`, or restore the database from a backup", wording.Clean(k.ID), err, a.command("revoke", k.ID))
 }
 
 func (a *app) allAbout(k *keys.Key) []row {
@@ -75,7 +76,7 @@ func (a *app) allAbout(k *keys.Key) []row {
 		{"id", k.ID},
 		{"owner", orDash(k.Owner)},
 		{"kind", string(k.Kind)},
-		{"status", statusWord(k.Status(a.now()))},
+		{"status", wording.Status(k.Status(a.now()))},
 		{"scopes", words(k.Scopes, "none")},
 		{"audience", words(k.Audience, everyServer(k))},
 		{"from", words(prefixes(k.AllowedIPs), "anywhere")},

@@ -3,51 +3,53 @@ package main
 import (
 	"encoding/csv"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // printKeys writes a list in the format that was asked for.
-func (a *app) printKeys(found []*keys.Key) error {
+func (a *app) printKeys(found keys.Page) error {
 	now := a.now()
 	switch a.output {
-	case formatJSON:
-		all := make([]keyJSON, 0, len(found))
-		for _, k := range found {
-			all = append(all, newKeyJSON(k, now))
-		}
-		return a.printJSON(all)
-	case formatJSONL:
-		for _, k := range found {
-			if err := a.printJSON(newKeyJSON(k, now)); err != nil {
-				return err
-			}
-		}
-		return nil
+	case formatJSON, formatJSONL:
+		return a.printKeysJSON(found, now)
 	case formatCSV:
 		return a.print(keysCSV(found, now))
 	case formatName:
 		var b strings.Builder
-		for _, k := range found {
+		for _, k := range found.Keys {
 			b.WriteString(k.ID + "\n")
 		}
 		return a.print(b.String())
 	}
-	if len(found) == 0 {
+	if len(found.Keys) == 0 {
 		return nil
 	}
 	return a.print(a.keysTable(found, now))
 }
 
-// glyphs go before the word of a status, so that a table can be skimmed.
-var glyphs = map[keys.Status]string{
-	keys.StatusActive: "●", keys.StatusExpiring: "◐", keys.StatusExpired: "○",
-	keys.StatusDisabled: "◌", keys.StatusRevoked: "✗",
+func (a *app) printKeysJSON(found keys.Page, now time.Time) error {
+	all := make([]listedJSON, 0, len(found.Keys))
+	for _, k := range found.Keys {
+		all = append(all, listedJSON{newKeyJSON(k, now), slices.Contains(found.Tampered, k.ID)})
+	}
+	if a.output == formatJSON {
+		return a.printJSON(all)
+	}
+	for _, one := range all {
+		if err := a.printJSON(one); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func statusWord(s keys.Status) string { return glyphs[s] + " " + string(s) }
+// changed stands in the place of a status that must not be believed.
+const changed = "changed"
 
 // The columns of the table, and the gap between two.
 const (
@@ -63,21 +65,24 @@ const (
 )
 
 // keysTable lays keys out in lines that never fill more than the screen.
-func (a *app) keysTable(found []*keys.Key, now time.Time) string {
+func (a *app) keysTable(found keys.Page, now time.Time) string {
 	rows := [][columns]string{{"NAME", "ID", "OWNER", "EXPIRES", "STATUS", "SCOPES"}}
-	for _, k := range found {
+	for _, k := range found.Keys {
 		ends := "never"
 		if !k.ExpiresAt.IsZero() {
-			ends = relative(k.ExpiresAt, now)
+			ends = wording.Relative(k.ExpiresAt, now)
 		}
-		scopes := clean(words(k.Scopes, "-"))
-		rows = append(rows, [columns]string{clean(k.Name), clean(k.ID), clean(k.Owner), ends, statusWord(k.Status(now)), scopes})
+		scopes, status := wording.Clean(words(k.Scopes, "-")), wording.Status(k.Status(now))
+		if slices.Contains(found.Tampered, k.ID) {
+			status = "! " + changed
+		}
+		rows = append(rows, [columns]string{wording.Clean(k.Name), wording.Clean(k.ID), wording.Clean(k.Owner), ends, status, scopes})
 	}
 	widths := columnWidths(rows, a.width()-1)
 	var b strings.Builder
 	for i, r := range rows {
 		if i > 0 && widths[colScopes] > 0 {
-			r[colScopes] = scopesWithin(found[i-1].Scopes, widths[colScopes])
+			r[colScopes] = scopesWithin(found.Keys[i-1].Scopes, widths[colScopes])
 		}
 		var line strings.Builder
 		for col, text := range r {
@@ -139,12 +144,12 @@ func scopesWithin(scopes []string, width int) string {
 	if len(scopes) == 0 {
 		return "-"
 	}
-	text := clean(strings.Join(scopes, " "))
+	text := wording.Clean(strings.Join(scopes, " "))
 	if cells(text) <= width {
 		return text
 	}
 	for n := len(scopes) - 1; n > 0; n-- {
-		short := clean(strings.Join(scopes[:n], " ")) + fmt.Sprintf(" … +%d", len(scopes)-n)
+		short := wording.Clean(strings.Join(scopes[:n], " ")) + fmt.Sprintf(" … +%d", len(scopes)-n)
 		if cells(short) <= width {
 			return short
 		}
@@ -153,23 +158,27 @@ func scopesWithin(scopes []string, width int) string {
 	if len(scopes) > 1 {
 		more = fmt.Sprintf(" +%d", len(scopes)-1)
 	}
-	return cut(clean(scopes[0]), width-1-len(more)) + "…" + more
+	return cut(wording.Clean(scopes[0]), width-1-len(more)) + "…" + more
 }
 
 // keysCSV writes a header and a row a key. A cell that a spreadsheet would take for
 // a formula gets an apostrophe before it.
-func keysCSV(found []*keys.Key, now time.Time) string {
+func keysCSV(found keys.Page, now time.Time) string {
 	var b strings.Builder
 	w := csv.NewWriter(&b)
 	_ = w.Write([]string{"id", "name", "owner", "kind", "scopes", "audience", "created_at", "expires_at", "status"})
-	for _, k := range found {
+	for _, k := range found.Keys {
 		ends := ""
 		if !k.ExpiresAt.IsZero() {
 			ends = k.ExpiresAt.Format(time.RFC3339Nano)
 		}
+		status := string(k.Status(now))
+		if slices.Contains(found.Tampered, k.ID) {
+			status = changed
+		}
 		cells := []string{
 			k.ID, k.Name, k.Owner, string(k.Kind), strings.Join(k.Scopes, " "), strings.Join(k.Audience, " "),
-			k.CreatedAt.Format(time.RFC3339Nano), ends, string(k.Status(now)),
+			k.CreatedAt.Format(time.RFC3339Nano), ends, status,
 		}
 		for i := range cells {
 			cells[i] = noFormula(cells[i])

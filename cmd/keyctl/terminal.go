@@ -46,7 +46,8 @@ func ask(ctx context.Context, question string) (bool, error) {
 	return false, nil
 }
 
-// askHidden reads a line that is not shown while it is typed.
+// askHidden reads a line that is not shown while it is typed. Only Enter and an
+// interrupt end it: x/term reads on after Ctrl-D, for as long as nothing was typed.
 func askHidden(ctx context.Context, prompt string) (string, error) {
 	tty, err := terminal()
 	if err != nil {

@@ -13,9 +13,9 @@ func newExitCodes() *cobra.Command {
     0  it worked; for verify: the key is good
     1  the command line cannot be meant: a flag, a value, a missing --yes
     2  the key store cannot be used: missing, locked, damaged, a wrong pepper,
-       a key that was changed outside mcpkeys
+       a key that was changed outside mcpkeys; or the server is not reached
     3  verify: the key is not good; the reason is on standard output
-    4  denied
+    4  denied: the admin key is not accepted, or may not do that
     5  of several keys some failed; each is listed
     6  there is no such key
     7  conflict: the name is taken, the file exists, the reference fits several
@@ -32,9 +32,13 @@ func newEnvironment() *cobra.Command {
 		Short: "Which environment variables count",
 		Long: `Environment variables of keyctl
 
-  KEYCTL_DB           the key store's file, when --db is not given
-  KEYCTL_PEPPER_FILE  its pepper's file, when --pepper is not given
-  NO_COLOR            set to anything: no colours
+  KEYCTL_DB              the key store's file, when --db is not given
+  KEYCTL_PEPPER_FILE     its pepper's file, when --pepper is not given
+  KEYCTL_SERVER          the URL of a keyctl serve, when --server is not given;
+                         not together with a file
+  KEYCTL_ADMIN_KEY_FILE  a file with the admin key for that server
+  KEYCTL_ADMIN_KEY       that key itself, where there is no file for it
+  NO_COLOR               set to anything: no colours
 
 An empty variable counts as unset. The demo reads none of the KEYCTL_ ones.`,
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -27,8 +28,8 @@ func newVerify(a *app) *cobra.Command {
 		Short:   "Check a key that is read from standard input",
 		GroupID: groupKeys,
 		Long: `Check a key as a guarded server would: is it good, here and now, for this? The
-key is read from standard input, without echo on a terminal, and never from an
-argument.
+key is read from standard input, never from an argument. On a terminal it is not
+shown while it is typed; Enter ends it, Ctrl-C gives up.
 
 It prints one word, valid or the reason why not, and exits 0 or 3. Without
 --audience it decides as a server without a name does, which takes only keys
@@ -93,12 +94,28 @@ func (a *app) verify(ctx context.Context, call verifier.Call, required []string)
 	if err != nil {
 		return d, err
 	}
+	if code := noToken(token); code != "" {
+		return keys.Decision{Code: code}, nil
+	}
 	checker, err := s.Checker(ctx)
 	if err != nil {
 		return d, err
 	}
 	defer func() { err = errors.Join(err, checker.Close()) }()
 	return checker.Check(ctx, token, call, required...), nil
+}
+
+// noToken is why text can be no key of ours, or "". That much is plain without a key
+// store, so none is opened for it. It holds while all keys have our shape: once keys
+// of other makers can be imported, whether there are any must be asked first.
+func noToken(text string) keys.Code {
+	if text == "" {
+		return keys.CodeNoCredential
+	}
+	if _, err := keys.ParseToken(text); err != nil {
+		return keys.CodeMalformed
+	}
+	return ""
 }
 
 // maxInput is more than any key has; what is longer is none, and is not read on.
@@ -179,7 +196,7 @@ func (a *app) undecided(d keys.Decision) error {
 	if errors.Is(d.Cause, keys.ErrTampered) {
 		return a.tampered(&keys.Key{ID: d.KeyID}, keys.ErrTampered)
 	}
-	return fmt.Errorf("key %s could not be checked: %w", d.KeyID, d.Cause)
+	return fmt.Errorf("key %s could not be checked: %w", wording.Clean(d.KeyID), d.Cause)
 }
 
 func newDecisionJSON(d keys.Decision) decisionJSON {

@@ -21,14 +21,16 @@ func newVersion(a *app) *cobra.Command {
 		Short:   "Print the version",
 		GroupID: groupOther,
 		Args:    noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			build, sqlite := buildinfo.Read(), connect.SQLiteVersion()
-			if a.output == formatJSON {
-				return a.printJSON(versionJSON{build.Version, build.Revision, build.Modified, build.Go, sqlite})
-			}
-			return a.print(build.Line("keyctl", "SQLite "+sqlite) + "\n")
-		},
+		RunE:    func(*cobra.Command, []string) error { return a.printVersion() },
 	}
 	formats(cmd, formatTable, formatJSON)
 	return cmd
+}
+
+func (a *app) printVersion() error {
+	build, sqlite := buildinfo.Read(), connect.SQLiteVersion()
+	if a.output == formatJSON {
+		return a.printJSON(versionJSON{build.Version, build.Revision, build.Modified, build.Go, sqlite})
+	}
+	return a.print(build.Line("keyctl", "SQLite "+sqlite) + "\n")
 }

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 )
 
 // row is one line of an aligned page: a name and what it is.
@@ -19,7 +21,7 @@ func aligned(rows []row, width int) string {
 	margin := 2 + names + 2
 	var b strings.Builder
 	for _, r := range rows {
-		lines := wrap(clean(r.text), max(20, width-margin-1))
+		lines := wrap(wording.Clean(r.text), max(20, width-margin-1))
 		for i, line := range lines {
 			if i == 0 {
 				b.WriteString("  " + fit(r.name, names) + "  " + line + "\n")
@@ -61,7 +63,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // when renders a moment for people: in their time zone, and how far off it is.
 func (a *app) when(t time.Time) string {
-	return t.Local().Format("2006-01-02 15:04 MST") + " (" + relative(t, a.now()) + ")"
+	return wording.When(t, a.now(), time.Local)
 }
 
 // deadline is when, for an expiry that may be never.
@@ -70,34 +72,4 @@ func (a *app) deadline(t time.Time) string {
 		return "never"
 	}
 	return a.when(t)
-}
-
-// relative is how far t is from now, in the largest unit that says enough: in 89d,
-// 3h ago.
-func relative(t, now time.Time) string {
-	d := t.Sub(now)
-	text := roughly(d.Abs())
-	switch {
-	case text == "":
-		return "now"
-	case d < 0:
-		return text + " ago"
-	}
-	return "in " + text
-}
-
-// roughly rounds to the nearest whole unit, of which there are at least two unless
-// it is the smallest.
-func roughly(d time.Duration) string {
-	const day = 24 * time.Hour
-	for _, u := range []struct {
-		length time.Duration
-		suffix string
-	}{{365 * day, "y"}, {day, "d"}, {time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}} {
-		n := int((d + u.length/2) / u.length)
-		if n >= 2 || n == 1 && u.length == time.Second {
-			return itoa(n) + u.suffix
-		}
-	}
-	return ""
 }

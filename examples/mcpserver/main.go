@@ -61,7 +61,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	logger.Info("listening", "url", "http://"+listener.Addr().String()+"/mcp")
+	logger.InfoContext(ctx, "listening", "url", "http://"+listener.Addr().String()+"/mcp")
 	return serve(ctx, listener, handler(guard))
 }
 

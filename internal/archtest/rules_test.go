@@ -9,8 +9,11 @@ import (
 
 const (
 	sqlite = "github.com/mattn/go-sqlite3"
+	otter  = "github.com/maypok86/otter/v2"
 	gin    = "github.com/gin-gonic/gin"
 	gosdk  = "github.com/modelcontextprotocol/go-sdk"
+	huma   = "github.com/danielgtaylor/huma/v2"
+	charm  = "charm.land"
 )
 
 // A layer says what the packages under a path may import. Paths are those inside
@@ -32,7 +35,7 @@ var layers = []layer{
 	},
 	{
 		path:  "verifier",
-		may:   []string{"keys"},
+		may:   []string{"keys", otter},
 		never: []string{sqlite, gin + "/..."},
 		why:   "the hot path knows no store and no framework",
 	},
@@ -60,9 +63,33 @@ var layers = []layer{
 		why:   "a store serves the domain and knows nobody above it",
 	},
 	{
-		path:  "admin/client/...",
-		never: []string{sqlite, gin + "/...", "store/...", "middleware/..."},
+		path: "admin/api",
+		may:  []string{},
+		why:  "what goes over the wire depends on nothing",
+	},
+	{
+		path:  "admin/client",
+		may:   []string{"keys", "admin/api"},
+		never: []string{sqlite, gin + "/...", huma + "/...", "store/...", "middleware/...", "verifier", "admin", "internal/restapi", "internal/server"},
 		why:   "the client links no server code",
+	},
+	{
+		path:  "admin",
+		may:   []string{"keys", "admin/api", "internal/restapi", huma + "/..."},
+		never: []string{sqlite, "store/..."},
+		why:   "the API acts through keys.Manager, and another has the say over who may call it",
+	},
+	{
+		path:  "verifyapi",
+		may:   []string{"keys", "verifier", "admin/api", "internal/restapi", huma + "/..."},
+		never: []string{sqlite, "store/..."},
+		why:   "the decision is the verifier's",
+	},
+	{
+		path:  "internal/restapi",
+		may:   []string{"keys", "verifier", "middleware", "middleware/ginauth", "admin/api", gin + "/...", huma + "/..."},
+		never: []string{sqlite, "store/..."},
+		why:   "what the APIs share knows no store",
 	},
 	{
 		path:  "...",
@@ -81,7 +108,7 @@ type border struct {
 var borders = []border{
 	{
 		path: "store/sqlite/...",
-		only: []string{"store/sqlite/...", "cmd/...", "examples/...", "internal/connect", "internal/server", "internal/demo", "internal/guardtest"},
+		only: []string{"store/sqlite/...", "cmd/...", "examples/...", "internal/connect", "internal/server", "internal/servertest", "internal/demo", "internal/guardtest"},
 		why:  "which store runs is wiring, and wiring has its places",
 	},
 	{
@@ -91,8 +118,13 @@ var borders = []border{
 	},
 	{
 		path: gin + "/...",
-		only: []string{"middleware/ginauth", "admin", "verifyapi", "internal/server", "examples/..."},
+		only: []string{"middleware/ginauth", "internal/restapi", "internal/server", "examples/..."},
 		why:  "gin is one adapter, and the framework of the API",
+	},
+	{
+		path: huma + "/...",
+		only: []string{"internal/restapi", "internal/server", "admin", "verifyapi"},
+		why:  "the API's framework stays in the API",
 	},
 	{
 		path: gosdk + "/...",
@@ -108,6 +140,11 @@ var borders = []border{
 		path: "examples/...",
 		only: []string{"examples/...", "internal/demo", "cmd/keyctl"},
 		why:  "an example shows, and only the demo is built on it",
+	},
+	{
+		path: charm + "/...",
+		only: []string{"internal/tui"},
+		why:  "who draws on a terminal does it in one place",
 	},
 }
 
@@ -205,11 +242,17 @@ func TestWrongArrowsAreRefused(t *testing.T) {
 		{path: "store/storetest", deps: module + "/verifier"},
 		{path: "store/sqlite", deps: module + "/middleware/ginauth"},
 		{path: "admin/client", deps: module + "/store/sqlite"},
+		{path: "admin/client", deps: module + "/verifier"},
+		{path: "admin/client", imports: huma},
+		{path: "admin/api", imports: module + "/keys"},
+		{path: "admin", imports: module + "/verifier"},
+		{path: "cmd/keyctl", imports: huma},
 		{path: "internal/demo", deps: module + "/cmd/keyctl"},
 		{path: "admin", imports: module + "/store/sqlite"},
 		{path: "cmd/keyctl", imports: sqlite},
 		{path: "cmd/keyctl", imports: gin},
 		{path: "verifyapi", imports: gosdk + "/mcp"},
+		{path: "cmd/tui", imports: charm + "/bubbletea/v2"},
 		{path: "admin", imports: module + "/examples/mcpserver/weather"},
 	} {
 		p := &pkg{

@@ -66,7 +66,7 @@ func textFiles(t *testing.T) map[string]string {
 			return err
 		case path == root:
 			return nil
-		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".ci" || d.Name() == "bin"):
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".ci" || d.Name() == "bin" || d.Name() == "node_modules"):
 			return filepath.SkipDir
 		case !d.Type().IsRegular():
 			return nil

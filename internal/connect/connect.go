@@ -5,11 +5,13 @@
 // [Settings.Admin] to change keys or [Settings.Checker] to check one. Close what
 // they return.
 //
-// It acts on a file today. A server named by KEYCTL_SERVER is refused rather than
-// ignored: who believes to revoke a key over there must not revoke one here.
+// With [Settings.Server] set everything goes to the admin API there, with the admin
+// key from a file or the environment; else to the database.
 //
 // The package refuses to guess: it makes no key store that is not there, and reads
-// no configuration but what it was given.
+// no configuration but what it was given. Where both a database and a server are
+// named it does nothing: who believes to revoke a key over there must not revoke one
+// here.
 package connect
 
 import (
@@ -30,10 +32,17 @@ type Admin struct {
 func (a *Admin) Close() error { return a.close() }
 
 // Admin opens the key store for changes, made in the name of the user who runs
-// this process.
+// this process; behind a server, in the name of the admin key.
 func (s Settings) Admin(context.Context) (*Admin, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
+	}
+	if s.Server != "" {
+		c, err := s.client()
+		if err != nil {
+			return nil, err
+		}
+		return &Admin{Manager: c, close: c.Close}, nil
 	}
 	st, err := sqlite.Open(s.DB, s.options())
 	if err != nil {
@@ -49,14 +58,21 @@ func (s Settings) Admin(context.Context) (*Admin, error) {
 
 // Checker checks keys as a guarded server would. Close it after use.
 type Checker struct {
-	verifier *verifier.Verifier
-	close    func() error
+	check func(ctx context.Context, token string, call verifier.Call, required []string) keys.Decision
+	close func() error
 }
 
 // Checker opens the key store for checks, which change nothing.
 func (s Settings) Checker(context.Context) (*Checker, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
+	}
+	if s.Server != "" {
+		c, err := s.client()
+		if err != nil {
+			return nil, err
+		}
+		return &Checker{check: remoteCheck(c), close: c.Close}, nil
 	}
 	r, err := sqlite.OpenVerifier(s.DB, s.options())
 	if err != nil {
@@ -67,13 +83,16 @@ func (s Settings) Checker(context.Context) (*Checker, error) {
 		_ = r.Close() // the first error is the one to tell
 		return nil, err
 	}
-	return &Checker{verifier: v, close: r.Close}, nil
+	check := func(ctx context.Context, token string, call verifier.Call, required []string) keys.Decision {
+		return v.Authenticate(ctx, token, call).Authorize(required...)
+	}
+	return &Checker{check: check, close: r.Close}, nil
 }
 
 // Check decides on token as a server asked for call would, when the call needs all
 // of required.
 func (c *Checker) Check(ctx context.Context, token string, call verifier.Call, required ...string) keys.Decision {
-	return c.verifier.Authenticate(ctx, token, call).Authorize(required...)
+	return c.check(ctx, token, call, required)
 }
 
 // Close releases the store.
@@ -82,7 +101,7 @@ func (c *Checker) Close() error { return c.close() }
 // Create makes the key store, which must not exist. The error is [fs.ErrExist] if
 // it does.
 func (s Settings) Create() error {
-	if err := s.Validate(); err != nil {
+	if err := s.Local(); err != nil {
 		return err
 	}
 	return sqlite.Create(s.DB, s.options())

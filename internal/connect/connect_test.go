@@ -9,7 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -37,6 +41,11 @@ func TestWithEnv(t *testing.T) {
 			want: connect.Settings{DB: "e.db", PepperFile: "e.pepper", Server: "https://e"},
 		},
 		{
+			name: "a server needs no database",
+			env:  map[string]string{"KEYCTL_SERVER": "https://e", "KEYCTL_ADMIN_KEY_FILE": "e.key"},
+			want: connect.Settings{PepperFile: ".pepper", Server: "https://e", AdminKeyFile: "e.key"},
+		},
+		{
 			name: "flags go first",
 			in:   connect.Settings{DB: "f.db", PepperFile: "f.pepper"},
 			env:  map[string]string{"KEYCTL_DB": "e.db", "KEYCTL_PEPPER_FILE": "e.pepper"},
@@ -48,26 +57,90 @@ func TestWithEnv(t *testing.T) {
 			want: connect.Settings{DB: "mcpkeys.db", PepperFile: "mcpkeys.db.pepper"},
 		},
 	} {
-		if got := tc.in.WithEnv(func(name string) string { return tc.env[name] }); got != tc.want {
-			t.Errorf("%s: WithEnv: got %+v, want %+v", tc.name, got, tc.want)
+		got := tc.in.WithEnv(func(name string) string { return tc.env[name] })
+		if diff := cmp.Diff(tc.want, got, cmpopts.IgnoreFields(connect.Settings{}, "AdminKey")); diff != "" {
+			t.Errorf("%s: WithEnv (-want +got):\n%s", tc.name, diff)
 		}
 	}
 }
 
-// Who believes to act on a server must not act on this machine: no way in may
-// ignore the setting.
-func TestServerIsRefused(t *testing.T) {
-	s := connect.Settings{DB: filepath.Join(t.TempDir(), "keys.db"), Server: "https://keys.internal"}
+// Who believes to act on a server must not act on this machine, nor the reverse: no
+// way in guesses which of the two is meant.
+func TestServerAndDatabaseAreRefused(t *testing.T) {
+	s := connect.Settings{DB: filepath.Join(t.TempDir(), "keys.db"), Server: "https://keys.internal", AdminKey: keys.NewSecret("x")}
 	_, adminErr := s.Admin(t.Context())
 	_, checkerErr := s.Checker(t.Context())
-	for way, err := range map[string]error{"Create": s.Create(), "Admin": adminErr, "Checker": checkerErr} {
+	onlyServer := connect.Settings{Server: s.Server, AdminKey: s.AdminKey}
+	_, noKeyErr := connect.Settings{Server: s.Server}.Admin(t.Context())
+	for way, err := range map[string]error{
+		"Create": s.Create(), "Admin": adminErr, "Checker": checkerErr,
+		"Create with a server": onlyServer.Create(), "Local": onlyServer.Local(), "Admin without a key": noKeyErr,
+	} {
 		var invalid *keys.InvalidError
-		if !errors.As(err, &invalid) || invalid.Field != "KEYCTL_SERVER" {
-			t.Errorf("%s: got %v, want an InvalidError about KEYCTL_SERVER", way, err)
+		if !errors.As(err, &invalid) {
+			t.Errorf("%s: got %v, want an InvalidError", way, err)
 		}
 	}
 	if _, err := os.Stat(s.DB); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a key store was made: %v", err)
+	}
+}
+
+// The admin key comes from a file as it was written there, and no error repeats what
+// is no admin key.
+func TestAdminKeyFile(t *testing.T) {
+	f := servertest.New(t)
+	admin := f.Admin()
+	ordinary, _ := f.Issue(keys.IssueRequest{})
+	path := filepath.Join(t.TempDir(), "admin.key")
+	for _, tc := range []struct {
+		name, content string
+		ok            bool
+	}{
+		{"as issue writes it", admin + "\n", true},
+		{"from Windows", admin + "\r\n", true},
+		{"without a line end", admin, true},
+		{"with a space", " " + admin, false},
+		{"two lines", admin + "\n" + admin + "\n", false},
+		{"empty", "", false},
+		{"an ordinary key", ordinary, false},
+		{"something long", strings.Repeat("x", 5000), false},
+	} {
+		if err := os.WriteFile(path, []byte(tc.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// What the variable holds does not matter when there is a file.
+		s := connect.Settings{Server: f.URL, AdminKeyFile: path, AdminKey: keys.NewSecret("mcpa_other")}
+		m, err := s.Admin(t.Context())
+		if err == nil {
+			_, err = m.List(t.Context(), keys.Query{})
+			_ = m.Close()
+		}
+		if tc.ok != (err == nil) {
+			t.Errorf("%s: got %v, want ok %v", tc.name, err, tc.ok)
+		}
+		if err != nil && (keys.LooksLikeToken(err.Error()) || strings.Contains(err.Error(), "xxx")) {
+			t.Errorf("%s: the error repeats what was in the file: %v", tc.name, err)
+		}
+	}
+	if _, err := (connect.Settings{Server: f.URL, AdminKeyFile: path + "x"}).Admin(t.Context()); err == nil {
+		t.Error("no such file: got no error")
+	}
+	s := connect.Settings{Server: f.URL}.WithEnv(func(name string) string {
+		return map[string]string{"KEYCTL_ADMIN_KEY": admin}[name]
+	})
+	checker, err := s.Checker(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = checker.Close() }()
+	for token, want := range map[string]keys.Code{
+		ordinary: keys.CodeValid, admin: keys.CodeWrongKind, "": keys.CodeNoCredential, "some other secret": keys.CodeMalformed,
+		keys.NewToken(keys.KindKey).Secret().Reveal(): keys.CodeNotFound,
+	} {
+		if got := checker.Check(t.Context(), token, verifier.Call{}); got.Code != want || got.Valid() != (want == keys.CodeValid) {
+			t.Errorf("Check through a server: got %s, want %s", got.Code, want)
+		}
 	}
 }
 

@@ -8,12 +8,16 @@ import (
 // DefaultDB is the key store when nobody names one.
 const DefaultDB = "mcpkeys.db"
 
-// Settings say where the keys are. Empty fields are open; [Settings.WithEnv] fills
-// them.
+// Settings say where the keys are: in a database on this machine, or behind a server.
+// Empty fields are open; [Settings.WithEnv] fills them.
 type Settings struct {
 	DB         string // path of the database
 	PepperFile string // path of its pepper; empty means DB with .pepper behind it
-	Server     string // URL of an admin API; refused so far
+
+	Server       string      // URL of an admin API, instead of DB
+	AdminKeyFile string      // file with the admin key for Server
+	AdminKey     keys.Secret // the admin key, where there is no file
+	InsecureHTTP bool        // allow a Server on another machine without TLS
 }
 
 // WithEnv fills what is empty from the environment, where an empty variable counts
@@ -25,23 +29,46 @@ func (s Settings) WithEnv(getenv func(string) string) Settings {
 		}
 	}
 	fill(&s.DB, getenv("KEYCTL_DB"))
-	fill(&s.DB, DefaultDB)
+	fill(&s.Server, getenv("KEYCTL_SERVER"))
+	fill(&s.AdminKeyFile, getenv("KEYCTL_ADMIN_KEY_FILE"))
+	if text := getenv("KEYCTL_ADMIN_KEY"); s.AdminKey.IsZero() && text != "" {
+		s.AdminKey = keys.NewSecret(text)
+	}
+	if s.Server == "" {
+		fill(&s.DB, DefaultDB)
+	}
 	fill(&s.PepperFile, getenv("KEYCTL_PEPPER_FILE"))
 	fill(&s.PepperFile, s.DB+".pepper")
-	fill(&s.Server, getenv("KEYCTL_SERVER"))
 	return s
 }
 
 // Validate refuses settings that cannot be acted upon as they are meant. The error
 // is a [*keys.InvalidError].
 func (s Settings) Validate() error {
-	if s.Server != "" {
+	switch {
+	case s.Server != "" && s.DB != "":
 		return &keys.InvalidError{
-			Field:  "KEYCTL_SERVER",
-			Reason: "is set, but this version acts on a local key store only; unset it to do so",
+			Field:  "server",
+			Reason: "and a database are both named, by flag or by KEYCTL_SERVER and KEYCTL_DB; name one, so that nobody changes keys in the wrong place",
+		}
+	case s.Server != "" && s.AdminKeyFile == "" && s.AdminKey.IsZero():
+		return &keys.InvalidError{
+			Field:  "KEYCTL_ADMIN_KEY_FILE",
+			Reason: "is not set; it names a file with the admin key for the server (or put the key into KEYCTL_ADMIN_KEY)",
 		}
 	}
 	return nil
+}
+
+// Local refuses settings that name a server, for what only a file can be asked.
+func (s Settings) Local() error {
+	if s.Server != "" {
+		return &keys.InvalidError{
+			Field:  "server",
+			Reason: "is named, by --server or KEYCTL_SERVER, but this works on the key store of this machine only; leave it out, or name the database with --db",
+		}
+	}
+	return s.Validate()
 }
 
 func (s Settings) options() *sqlite.Options { return &sqlite.Options{PepperFile: s.PepperFile} }

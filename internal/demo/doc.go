@@ -25,7 +25,7 @@ import (
 // Keyctl is the command that the demo runs, and how its user calls it.
 type Keyctl struct {
 	Path  string // the program's file
-	Shown string // what to print for it, such as keyctl or go run ./cmd/keyctl
+	Shown string // what to type for it in a shell, such as keyctl or go run ./cmd/keyctl
 }
 
 // Options configures [Once] and [Serve]. Nil and the zero value are ready for use.

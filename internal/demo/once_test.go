@@ -2,6 +2,8 @@ package demo_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -65,6 +67,32 @@ func TestOnceReadsNoSettings(t *testing.T) {
 	}
 	if _, err := os.Stat(own); err == nil {
 		t.Error("Once made a key store where KEYCTL_DB points")
+	}
+}
+
+// hangUp listens to so many lines.
+type hangUp struct{ lines int }
+
+func (h *hangUp) Write(text []byte) (int, error) {
+	if h.lines--; h.lines < 0 {
+		return 0, io.ErrClosedPipe
+	}
+	return len(text), nil
+}
+
+func TestOnceEndsWithItsListener(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	for _, lines := range []int{0, 5} {
+		// Step 3 would fail: it is not played any more.
+		err := demo.Once(t.Context(), realKeyctl(), &hangUp{lines}, &demo.Options{Guarded: unguarded})
+		if !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("Once after %d lines: got %v, want io.ErrClosedPipe", lines, err)
+		}
+	}
+	left, err := os.ReadDir(tmp)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mcpkeys/mcpkeys/internal/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -84,8 +85,8 @@ func (s *stage) writeFiles(token keys.Token) error {
 // invite prints what to try, ready to paste. Commands may be wider than a page: a
 // broken one could not be pasted.
 func (s *stage) invite(p *page) {
-	keyctl := s.keyctl.Shown + " --db " + s.db()
-	file := func(name string) string { return filepath.Join(s.dir, name) }
+	keyctl := s.keyctl.Shown + " --db " + shell.Quote(s.db())
+	file := func(name string) string { return shell.Quote(filepath.Join(s.dir, name)) }
 	p.line("A guarded MCP server is up at %s", s.url)
 	p.line("It has a key store of its own, with one key, %s, for its tools %s.", keyName, granted)
 	p.line("\nIn another terminal, call a tool without the key, and with it:\n")

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/internal/demo"
+	"github.com/mcpkeys/mcpkeys/internal/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -66,6 +67,42 @@ func TestServe(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("Serve left its directory behind")
+	}
+}
+
+// A temporary directory may have any name: what is printed can be pasted all the
+// same.
+func TestServeWhereNamesHaveSpaces(t *testing.T) {
+	tmp := filepath.Join(t.TempDir(), "it's a d$r")
+	mustDo(os.Mkdir(tmp, 0o700))
+	t.Setenv("TMPDIR", tmp)
+	keyctl := realKeyctl()
+	keyctl.Shown = shell.Quote(keyctl.Path)
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	ended := make(chan error, 1)
+	go func() { ended <- errorsClose(w, demo.Serve(ctx, keyctl, w, nil)) }()
+	text := readUntil(t, r, "Ctrl-C")
+	go func() { _, _ = io.Copy(io.Discard, r) }()
+
+	for line, want := range map[string]string{
+		`(?m)^  (\S+ --db .* list)$`:              "demo-agent",
+		`(?m)^  (export MCPKEYS_DEMO_KEY=.*)$`:    "mcpk_",
+		`(?ms)^  (curl \S+ -d @[^\n]* \\\n.*?)\n`: "headers",
+	} {
+		found := regexp.MustCompile(line).FindStringSubmatch(text)
+		if found == nil {
+			t.Fatalf("nothing like %s in\n%s", line, text)
+		}
+		script := `curl() { for a in "$@"; do case $a in @*) head -c 99 "${a#@}" >/dev/null || exit 9; echo "$a";; esac; done; }` + "\n"
+		out, err := exec.Command("sh", "-c", script+found[1]+"\necho $MCPKEYS_DEMO_KEY").CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: got %v, want it to run and show %s", found[1], err, want)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Serve: %v", err)
 	}
 }
 

@@ -37,6 +37,9 @@ func Once(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err er
 	steps := s.steps()
 	for i, step := range steps {
 		p.step(i+1, step.title, step.types)
+		if p.err != nil { // a story that nobody hears ends
+			break
+		}
 		held, err := step.do(ctx)
 		if err != nil {
 			p.broken(err)
@@ -44,8 +47,11 @@ func Once(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err er
 		}
 		p.held(held)
 	}
-	p.end(len(steps), time.Since(began)) //nolint:forbidigo // as above
-	return p.err
+	p.end(len(steps), time.Since(began))
+	if p.err != nil {
+		return fmt.Errorf("print the transcript: %w", p.err)
+	}
+	return nil
 }
 
 // step is one scene: what happens, what a person would type for it, and what must
@@ -168,7 +174,7 @@ func (s *story) revoke(ctx context.Context) (string, error) {
 
 func (s *story) callRevoked(ctx context.Context) (string, error) {
 	_, err := s.client.call(ctx, "get_feels_like", feelsLike())
-	took := time.Since(s.gone) //nolint:forbidigo // as above
+	took := time.Since(s.gone)
 	if err == nil {
 		return "", errors.New("the key was revoked, and it still works")
 	}

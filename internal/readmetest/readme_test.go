@@ -163,7 +163,7 @@ func copyTree(t *testing.T, dir string) {
 			return err
 		}
 		switch {
-		case d.IsDir() && (rel == ".git" || rel == "bin"):
+		case d.IsDir() && (rel == ".git" || rel == "bin" || d.Name() == "node_modules"):
 			return filepath.SkipDir
 		case d.IsDir():
 			return os.MkdirAll(filepath.Join(dir, rel), 0o755)

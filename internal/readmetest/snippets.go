@@ -37,7 +37,7 @@ func Snippets(root string) ([]string, error) {
 
 // skipDir passes over what is no source: hidden folders, testdata and built things.
 func skipDir(root, path string, d fs.DirEntry) error {
-	if path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "bin") {
+	if path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "bin" || d.Name() == "node_modules") {
 		return filepath.SkipDir
 	}
 	return nil

@@ -108,7 +108,7 @@ func TestOAuthIsNotThere(t *testing.T) {
 		}
 	}
 	resp, body := guardtest.Answer(t, mcpauth.NotFound(), http.MethodGet, "/.well-known/oauth-protected-resource")
-	want := `{"type":"about:blank","title":"Not Found","status":404,"detail":"There is nothing here.","code":"not_found","request_id":"` + resp.Header.Get("X-Request-Id") + `"}` + "\n"
+	want := `{"type":"about:blank","title":"Not Found","status":404,"detail":"There is nothing here.","code":"no_route","request_id":"` + resp.Header.Get("X-Request-Id") + `"}` + "\n"
 	if body != want || resp.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("NotFound: got %s, want %s", body, want)
 	}

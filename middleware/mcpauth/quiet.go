@@ -16,7 +16,7 @@ func NotFound() http.Handler { return http.HandlerFunc(notFound) }
 func notFound(w http.ResponseWriter, r *http.Request) { nothingHere.Write(w, r) }
 
 var nothingHere = middleware.Problem{
-	Status: http.StatusNotFound, Code: "not_found", Detail: "There is nothing here.",
+	Status: http.StatusNotFound, Code: "no_route", Detail: "There is nothing here.",
 }
 
 // oauthPath holds where clients look, also below a path that the handler is mounted

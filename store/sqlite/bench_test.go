@@ -44,6 +44,9 @@ func full(b *testing.B) (*sqlite.Reader, []string) {
 		}
 		ids = append(ids, id)
 	}
+	if err := rows.Err(); err != nil {
+		b.Fatal(err)
+	}
 	return r, ids
 }
 

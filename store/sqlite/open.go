@@ -150,6 +150,22 @@ func recognise(ctx context.Context, db *sql.DB, path string) error {
 	case version < schemaVersion:
 		return fmt.Errorf("%s has schema %d, which no mcpkeys ever wrote: restore a backup", path, version)
 	}
+	if err := ownSchema(ctx, db, path); err != nil {
+		return err
+	}
+	return refuseOthers(path)
+}
+
+// refuseOthers comes last, so that nobody is told to change the mode of a file that
+// is none of ours.
+func refuseOthers(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("open key store: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("other users may open %s: run 'chmod 600 %s'", path, path)
+	}
 	return nil
 }
 
@@ -161,13 +177,18 @@ func unopened(path string, err error) error {
 	case codeCorrupt:
 		return fmt.Errorf("%s is damaged; restore a backup: %w", path, err)
 	case codeCantOpen, codeReadOnly:
-		return fmt.Errorf("%s cannot be opened: the file and its directory %s must be writable for this user, also for reading, because SQLite keeps its -wal and -shm files there: %w", path, filepath.Dir(path), err)
+		return notWritable(path, err)
 	}
 	return unavailable("open key store "+path, err)
 }
 
+func notWritable(path string, err error) error {
+	return fmt.Errorf("%s cannot be opened: the file and its directory %s must be writable for this user, also for reading, because SQLite keeps its -wal and -shm files there: %w", path, filepath.Dir(path), err)
+}
+
 // ready makes sure that writing is possible, rather than let the first change find
-// out, and notes peppers that were added to the file.
+// out, and notes peppers that were added to the file. It does not take the write
+// lock unless there is one to note: who only lists waits for no writer.
 func (s *Store) ready(ctx context.Context) error {
 	var mode string
 	if err := s.writer.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
@@ -176,12 +197,15 @@ func (s *Store) ready(ctx context.Context) error {
 	if mode != "wal" {
 		return fmt.Errorf("%s cannot be shared: its file system does not support SQLite's write-ahead log; move it to a local disk", s.path)
 	}
-	tx, err := s.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return unopened(s.path, err)
+	if mayWrite(s.path) != nil || mayWrite(filepath.Dir(s.path)) != nil {
+		return notWritable(s.path, fs.ErrPermission)
 	}
-	if err := notePeppers(ctx, tx, s.peppers); err != nil {
-		return errors.Join(unopened(s.path, err), tx.Rollback())
+	var noted int
+	if err := s.db.QueryRowContext(ctx, `SELECT count(*) FROM meta WHERE name GLOB ?`, metaPepper+"*").Scan(&noted); err != nil {
+		return unavailable("read peppers", err)
 	}
-	return unavailable("open key store", tx.Commit())
+	if noted == len(s.peppers.Checks()) { // none of them is unknown here, or opening had failed
+		return nil
+	}
+	return inTx(ctx, s.writer, func(tx *sql.Tx) error { return notePeppers(ctx, tx, s.peppers) })
 }

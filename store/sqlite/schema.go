@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	_ "embed"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -51,4 +52,34 @@ func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, now time
 func insertMeta(ctx context.Context, tx *sql.Tx, name string, value any) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES (?, ?)`, name, value)
 	return unavailable("write meta", err)
+}
+
+// ownSchema refuses a database with a table, index, view or trigger that is not in
+// schema.sql, or without one that is. A trigger needs no pepper to undo a revocation
+// as it is written, and a view none to hide it. SQLite keeps the text of each
+// statement as it was given, so it is found in ours, word for word.
+func ownSchema(ctx context.Context, db *sql.DB, path string) error {
+	rows, err := db.QueryContext(ctx, `SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+	if err != nil {
+		return unopened(path, err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err reports it
+	found := 0
+	for rows.Next() {
+		var kind, name, text string
+		if err := rows.Scan(&kind, &name, &text); err != nil {
+			return unopened(path, err)
+		}
+		if !strings.Contains(schema, "\n"+text+";") {
+			return fmt.Errorf("%s holds the %s %q, which mcpkeys did not make: find out who did, drop it or restore a backup, and read the audit log", path, kind, name)
+		}
+		found++
+	}
+	if err := rows.Err(); err != nil {
+		return unopened(path, err)
+	}
+	if want := strings.Count(schema, "\nCREATE "); found != want {
+		return fmt.Errorf("%s lacks %d of its tables, indexes and triggers: restore a backup, and read the audit log", path, want-found)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -41,10 +42,11 @@ func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
 		if err := writeSecrets(ctx, tx, k.ID, nil, k.Secrets); err != nil {
 			return err
 		}
-		if _, err := s.confirm(ctx, tx, k.ID); err != nil {
+		if err := appendEvent(ctx, tx, k.ID, e); err != nil {
 			return err
 		}
-		return appendEvent(ctx, tx, k.ID, e)
+		_, err := s.confirm(ctx, tx, k)
+		return err
 	})
 }
 
@@ -80,18 +82,19 @@ func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, change func(*
 	if err := writeSecrets(ctx, tx, id, before.Secrets, after.Secrets); err != nil {
 		return nil, err
 	}
-	stored, err := s.confirm(ctx, tx, id)
-	if err != nil {
+	if err := appendEvent(ctx, tx, id, e); err != nil {
 		return nil, err
 	}
-	return stored, appendEvent(ctx, tx, id, e)
+	return s.confirm(ctx, tx, after)
 }
 
-// confirm reads back what was written and refuses it unless its seal fits: a key
-// that somebody forgot to seal, or that does not survive being stored, would be
-// dead for ever.
-func (s *Store) confirm(ctx context.Context, tx *sql.Tx, id string) (*keys.Key, error) {
-	rec, err := one(tx.QueryContext(ctx, selectKey, []byte(id)))
+// confirm reads back what was written, as the last thing before the commit, and
+// refuses it unless it is exactly what was to be written: its seal fits, and is the
+// seal of wanted. A key that somebody forgot to seal, or that does not survive being
+// stored, would be dead for ever; and a trigger that somebody planted in the database
+// could put an older row, with its own good seal, in the place of a revoked one.
+func (s *Store) confirm(ctx context.Context, tx *sql.Tx, wanted *keys.Key) (*keys.Key, error) {
+	rec, err := one(tx.QueryContext(ctx, selectKey, []byte(wanted.ID)))
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +104,9 @@ func (s *Store) confirm(ctx context.Context, tx *sql.Tx, id string) (*keys.Key, 
 	}
 	if err != nil {
 		return nil, errors.New("write key: it is not sealed as it would be stored; seal it after the last change")
+	}
+	if !bytes.Equal(k.Seal.MAC, wanted.Seal.MAC) {
+		return nil, fmt.Errorf("%w: something in the database undoes changes; look for triggers that are not ours", keys.ErrUnavailable)
 	}
 	return k, nil
 }

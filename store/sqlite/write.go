@@ -37,6 +37,9 @@ func updateKey(ctx context.Context, tx *sql.Tx, before, after *keys.Key) error {
 	if before.ID != after.ID || before.Kind != after.Kind || !before.CreatedAt.Equal(after.CreatedAt) || before.CreatedBy != after.CreatedBy {
 		return errors.New("write key: a change must leave id, kind and creation as they are")
 	}
+	if !before.RevokedAt.IsZero() && after.RevokedAt.IsZero() {
+		return errors.New("write key: a revocation is final")
+	}
 	args := append(values(after), []byte(before.ID), before.Version)
 	return refusedKey("write key", exactlyOne(tx.ExecContext(ctx, updateKeySQL, args...)))
 }

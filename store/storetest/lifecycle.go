@@ -73,8 +73,9 @@ func closeWaits(t *testing.T, f *fixture) {
 			runtime.Gosched() // time enough for a Close that does not wait
 		}
 		select {
-		case <-closed:
-			t.Error("Close returned while a change was under way")
+		case err := <-closed:
+			t.Errorf("Close returned while a change was under way: %v", err)
+			closed <- err
 		default:
 		}
 		return f.change(k.ID, func(k *keys.Key) { k.RevokedAt = f.now })(k)

@@ -55,6 +55,7 @@ var promises = []struct {
 	{"a failed change writes nothing", failedChangeWritesNothing},
 	{"a change that panics writes nothing", panicWritesNothing},
 	{"id, kind and creation stay", identityStays},
+	{"a revocation stays", revocationStays},
 	{"updates of one key never overlap", updatesNeverOverlap},
 	{"two racing revokes are one", racingRevokesAreOne},
 	{"a cancelled context halves no change", cancelHalvesNothing},

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -111,6 +112,17 @@ func identityStays(t *testing.T, f *fixture) {
 		}
 	}
 	f.wantSame("altered identity", before)
+}
+
+// Revoked is final, whatever verb comes by later and forgets it.
+func revocationStays(t *testing.T, f *fixture) {
+	k := f.create("dead", nil)
+	f.mustUpdate(k.ID, func(k *keys.Key) { k.RevokedAt = f.now })
+	before := f.state()
+	if _, err := f.update(f.store, k.ID, func(k *keys.Key) { k.RevokedAt = time.Time{} }); err == nil {
+		t.Error("Update that takes a revocation back: got no error")
+	}
+	f.wantSame("a revocation taken back", before)
 }
 
 func updatesNeverOverlap(t *testing.T, f *fixture) {

@@ -5,21 +5,6 @@ import (
 	"unicode"
 )
 
-// clean makes text from the store or the system fit for a terminal: one line,
-// without control, invisible and bidirectional characters. What keyctl stores was
-// checked already; a row edited by hand was not.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n', r == '\t':
-			return ' '
-		case unicode.IsPrint(r):
-			return r
-		}
-		return unicode.ReplacementChar
-	}, text)
-}
-
 // cells is how many columns text fills on a terminal.
 func cells(text string) int {
 	n := 0

@@ -1,0 +1,99 @@
+// Package admin is the REST API for keys: issue, list, show and revoke them, and let
+// a key learn about itself.
+//
+// [Mount] adds it to an API; internal/server does, and `keyctl serve` runs it. From
+// Go, package admin/client speaks to it; the bodies are in admin/api.
+//
+// There is no rule in here. A request is acted upon by a [keys.Delegate], which lets
+// an admin key do what it was granted and no more, over the same manager that keyctl
+// uses on the file, in the name of "key:<id>" and under the request's id: so the
+// audit tells who did what by which request.
+//
+// The package refuses to show a secret but in the answer that made it, to make a
+// first admin key (that takes the file: `keyctl issue NAME --admin`), and to answer
+// anybody without a key.
+package admin
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/restapi"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Mount adds the operations on the keys of store to a.
+func Mount(a *restapi.API, store keys.Store, o *keys.ManagerOptions) {
+	s := &service{store: store, options: o}
+	restapi.Register(a, huma.Operation{
+		OperationID: "listKeys", Method: http.MethodGet, Path: "/v1/keys", Tags: []string{"keys"},
+		Summary:     "List keys, newest first",
+		Description: "Conditions add up. Texts are compared as they are: % and _ and * mean themselves.",
+		Security:    restapi.AdminKey(keys.ScopeKeysRead),
+		Errors:      []int{http.StatusUnprocessableEntity},
+	}, s.list)
+	restapi.Register(a, huma.Operation{
+		OperationID: "issueKey", Method: http.MethodPost, Path: "/v1/keys", Tags: []string{"keys"},
+		Summary: "Make a key and show its secret, once",
+		Description: "The new key never exceeds the caller's own audience, addresses and expiry: what is left out is inherited, what goes beyond is 403. " +
+			"Who may issue ordinary keys may act as any of them.",
+		DefaultStatus: http.StatusCreated,
+		Security:      restapi.AdminKey(keys.ScopeKeysWrite),
+		Errors:        bodyErrors(http.StatusConflict),
+	}, s.issue)
+	restapi.Register(a, huma.Operation{
+		OperationID: "getKey", Method: http.MethodGet, Path: "/v1/keys/{id}", Tags: []string{"keys"},
+		Summary:  "Show all about a key but its secret",
+		Security: restapi.AdminKey(keys.ScopeKeysRead),
+		Errors:   []int{http.StatusNotFound, http.StatusConflict},
+	}, s.get)
+	restapi.Register(a, huma.Operation{
+		OperationID: "revokeKey", Method: http.MethodPost, Path: "/v1/keys/{id}/revoke", Tags: []string{"keys"},
+		Summary: "End a key for good, at once",
+		Description: "When this returns, no guard accepts the key in a request that starts later. To revoke a revoked key changes nothing and succeeds. " +
+			"Acting on an admin key takes all of its scopes.",
+		Security: restapi.AdminKey(keys.ScopeKeysWrite),
+		Errors:   bodyErrors(http.StatusNotFound),
+	}, s.revoke)
+	restapi.Register(a, huma.Operation{
+		OperationID: "whoami", Method: http.MethodGet, Path: "/v1/whoami", Tags: []string{"keys"},
+		Summary:  "What the key that asks is and may do",
+		Security: restapi.AnyKey(),
+	}, s.whoami)
+}
+
+func bodyErrors(further ...int) []int {
+	return append(further, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
+}
+
+type service struct {
+	store   keys.Store
+	options *keys.ManagerOptions
+}
+
+// manager acts in the name of whoever the guard let in, within his rights.
+func (s *service) manager(ctx context.Context) (keys.Manager, error) {
+	caller, _ := keys.IdentityFrom(ctx) // nobody may do nothing
+	m, err := keys.NewManager(s.store, keys.Actor("key:"+caller.KeyID()), s.options)
+	if err != nil {
+		return nil, err
+	}
+	return keys.NewDelegate(m, caller, s.options), nil
+}
+
+type whoamiOutput struct{ Body api.Whoami }
+
+func (s *service) whoami(ctx context.Context, _ *struct{}) (*whoamiOutput, error) {
+	caller, ok := keys.IdentityFrom(ctx)
+	if !ok {
+		return nil, keys.ErrDenied
+	}
+	return &whoamiOutput{api.Whoami{
+		ID: caller.KeyID(), Kind: string(caller.Kind()), Name: caller.Name(), Owner: caller.Owner(),
+		Scopes: list(caller.Scopes()), Audience: list(caller.Audience()), ExpiresAt: moment(caller.ExpiresAt()),
+	}}, nil
+}

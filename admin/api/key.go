@@ -1,0 +1,75 @@
+package api
+
+import "time"
+
+// Key is all that is known of a key, but its secret.
+type Key struct {
+	ID            string            `json:"id" doc:"Public id: 12 letters and digits" example:"8Jd0sLmQ2xYz"`
+	Name          string            `json:"name" doc:"What it is for" example:"ci"`
+	Owner         string            `json:"owner" doc:"Who answers for it; may be empty" example:"data-team"`
+	Kind          string            `json:"kind" enum:"key,admin" doc:"key opens MCP servers, admin opens this API"`
+	Scopes        []string          `json:"scopes" nullable:"false" doc:"What it was granted; wildcards allowed"`
+	Audience      []string          `json:"audience" nullable:"false" doc:"The servers it is for; none means every one"`
+	AllowedIPs    []string          `json:"allowed_ips" nullable:"false" doc:"CIDR ranges it may be used from; none means anywhere"`
+	RateLimit     string            `json:"rate_limit" doc:"How often it may call; empty means unlimited" example:"60/m"`
+	Metadata      map[string]string `json:"metadata" doc:"Notes of your own"`
+	Status        string            `json:"status" enum:"active,expiring,expired,disabled,revoked" doc:"What it amounts to now"`
+	CreatedAt     time.Time         `json:"created_at"`
+	CreatedBy     string            `json:"created_by" doc:"local:user(uid), or key:id"`
+	ExpiresAt     *time.Time        `json:"expires_at" doc:"null means never"`
+	DisabledAt    *time.Time        `json:"disabled_at"`
+	RevokedAt     *time.Time        `json:"revoked_at"`
+	RevokedReason string            `json:"revoked_reason"`
+	Version       int64             `json:"version" doc:"1 when issued, one more with each change"`
+	Secrets       []KeySecret       `json:"secrets" nullable:"false" doc:"One, or two during a rotation"`
+}
+
+// KeySecret tells of a secret all but anything that proves it.
+type KeySecret struct {
+	Number    int64      `json:"number" doc:"1 for the first, one more with each rotation"`
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt *time.Time `json:"expires_at" doc:"The end of a rotation's grace; null means the key's own expiry"`
+}
+
+// KeyPage is one page of a list, newest first.
+type KeyPage struct {
+	Data       []Key    `json:"data" nullable:"false"`
+	NextCursor string   `json:"next_cursor" doc:"Pass it as cursor for the next page; empty on the last"`
+	Tampered   []string `json:"tampered" nullable:"false" doc:"Ids of those in data that were changed outside mcpkeys: what they say is not to be believed; revoke them"`
+}
+
+// IssueRequest says what a new key shall be. Only the name is required.
+type IssueRequest struct {
+	Name       string            `json:"name" doc:"What the key is for; unique among the owner's unrevoked keys" example:"ci"`
+	Owner      string            `json:"owner,omitempty" doc:"Who answers for it" example:"data-team"`
+	Kind       string            `json:"kind,omitempty" enum:"key,admin" doc:"Left out: key"`
+	Scopes     []string          `json:"scopes,omitempty" nullable:"false" doc:"What it may do; none grants nothing, and an admin key then gets all admin scopes" example:"[\"tools:get_*\"]"`
+	Audience   []string          `json:"audience,omitempty" nullable:"false" doc:"The servers it is for; none means every one"`
+	AllowedIPs []string          `json:"allowed_ips,omitempty" nullable:"false" doc:"CIDR ranges or addresses it may be used from; none means anywhere"`
+	RateLimit  string            `json:"rate_limit,omitempty" doc:"A count per time, with an optional burst" example:"60/m"`
+	Metadata   map[string]string `json:"metadata,omitempty" doc:"Notes of your own"`
+	ExpiresIn  string            `json:"expires_in,omitempty" doc:"A duration such as 90d, or never; left out, with expires_at: 90d" example:"90d"`
+	ExpiresAt  string            `json:"expires_at,omitempty" doc:"An RFC 3339 time, instead of expires_in" example:"2027-01-31T00:00:00Z"`
+}
+
+// Issued is a new key and its secret, which is in this answer and nowhere else, ever.
+type Issued struct {
+	Key
+	Secret string `json:"secret" doc:"The key to present; shown once, only a keyed hash is kept"`
+}
+
+// RevokeRequest may say why.
+type RevokeRequest struct {
+	Reason string `json:"reason,omitempty" doc:"For the audit log" example:"laptop lost"`
+}
+
+// Whoami is what a key learns about itself.
+type Whoami struct {
+	ID        string     `json:"id"`
+	Kind      string     `json:"kind" enum:"key,admin"`
+	Name      string     `json:"name"`
+	Owner     string     `json:"owner"`
+	Scopes    []string   `json:"scopes" nullable:"false"`
+	Audience  []string   `json:"audience" nullable:"false"`
+	ExpiresAt *time.Time `json:"expires_at" doc:"null means never"`
+}

@@ -1,0 +1,37 @@
+package api
+
+// The codes of a [Problem] that the API has besides those of a refused key.
+const (
+	CodeInvalidArgument      = "invalid_argument"       // 422: errors says which field, and why
+	CodeNotFound             = "not_found"              // 404: no such key
+	CodeNoRoute              = "no_route"               // 404: no such address
+	CodeMethodNotAllowed     = "method_not_allowed"     // 405
+	CodeConflict             = "conflict"               // 409: the change contradicts what is stored
+	CodeTampered             = "tampered"               // 409: the key was changed outside mcpkeys; revoke it, or restore a backup
+	CodeTooLarge             = "too_large"              // 413
+	CodeUnsupportedMediaType = "unsupported_media_type" // 415: send application/json
+	CodeTimeout              = "timeout"                // 408: the body did not arrive in time
+	CodeForbidden            = "forbidden"              // 403: this admin key may not do that
+	CodeCrossOrigin          = "cross_origin"           // 403: a web page of another origin asked
+	CodeWrongHost            = "wrong_host"             // 421: the Host header names something else
+	CodeUnavailable          = "unavailable"            // 503: the key store cannot be read or written now
+	CodeInternal             = "internal"               // 500: a fault of the server; the log has it under request_id
+)
+
+// Problem is every error answer, as application/problem+json (RFC 9457). Code is for
+// programs, detail for people; neither repeats any part of the request.
+type Problem struct {
+	Type      string       `json:"type" doc:"about:blank"`
+	Title     string       `json:"title" doc:"The status in words"`
+	Status    int          `json:"status"`
+	Detail    string       `json:"detail" doc:"What is wrong and how to put it right"`
+	Code      string       `json:"code" doc:"One word for programs" example:"invalid_argument"`
+	RequestID string       `json:"request_id" doc:"Finds the request in the server's log and audit"`
+	Errors    []FieldError `json:"errors,omitempty" nullable:"false" doc:"With invalid_argument and some conflicts: which field, and why"`
+}
+
+// FieldError is what is wrong with one field. It never holds the value.
+type FieldError struct {
+	Field   string `json:"field" doc:"A member, a parameter, or body" example:"scopes"`
+	Message string `json:"message" example:"must be an array of strings"`
+}

@@ -1,0 +1,26 @@
+package api
+
+import "time"
+
+// VerifyRequest asks whether a key is good, here and now, for this. The audience
+// and the address are those of the call that the key came with.
+type VerifyRequest struct {
+	Key      string   `json:"key" doc:"The key as it was presented"`
+	Audience string   `json:"audience,omitempty" doc:"The server that was called; left out: one that takes only keys for every server" example:"weather"`
+	Scopes   []string `json:"scopes,omitempty" nullable:"false" doc:"What the call needs, literally and all of it" example:"[\"tools:get_forecast\"]"`
+	ClientIP string   `json:"client_ip,omitempty" doc:"Where the call came from; a key bound to addresses is refused without it" example:"10.0.0.7"`
+}
+
+// Verification is the answer: always 200, whatever the key. Name, owner, scopes and
+// expiry are told of a valid key only.
+type Verification struct {
+	Valid      bool       `json:"valid"`
+	Code       string     `json:"code" doc:"valid, or the reason why not" enum:"valid,no_credential,malformed,not_found,revoked,disabled,expired,wrong_kind,wrong_audience,ip_not_allowed,rate_limited,insufficient_scope,unavailable"`
+	KeyID      string     `json:"key_id,omitempty" doc:"The id that the key names, proved or not"`
+	Name       string     `json:"name,omitempty"`
+	Owner      string     `json:"owner,omitempty"`
+	Scopes     []string   `json:"scopes,omitempty" nullable:"false" doc:"What it was granted"`
+	ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"Left out of a valid answer: never"`
+	RetryAfter int        `json:"retry_after,omitempty" doc:"With rate_limited and unavailable: seconds until it is worth asking again"`
+	Tampered   bool       `json:"tampered,omitempty" doc:"With unavailable: the key's row was changed outside mcpkeys"`
+}

@@ -1,0 +1,106 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// remoteError is an error of the domain in the words of the server.
+type remoteError struct {
+	text string
+	is   error
+}
+
+func (e *remoteError) Error() string { return e.text }
+func (e *remoteError) Unwrap() error { return e.is }
+
+// domain is the table back from codes to the errors of package keys.
+var domain = map[string]error{
+	api.CodeNotFound:     keys.ErrNotFound,
+	api.CodeConflict:     keys.ErrConflict,
+	api.CodeTampered:     keys.ErrTampered,
+	api.CodeUnavailable:  keys.ErrUnavailable,
+	"rate_limited":       keys.ErrUnavailable,
+	api.CodeForbidden:    keys.ErrDenied,
+	"insufficient_scope": keys.ErrDenied,
+}
+
+// refused turns an error answer into what a local manager would have returned.
+func (c *Client) refused(resp *http.Response, text []byte) error {
+	if resp.StatusCode/100 == 3 {
+		return fmt.Errorf("%w: %s: %w; name the address that it redirects to", keys.ErrUnavailable, c.base.Host, errRedirect)
+	}
+	var p api.Problem
+	if err := json.Unmarshal(text, &p); err != nil || p.Code == "" {
+		return c.foreign(resp.StatusCode)
+	}
+	if p.Code == api.CodeNoRoute { // another server, or a path of this one: never "no such key"
+		return c.foreign(resp.StatusCode)
+	}
+	switch {
+	case p.Code == api.CodeInvalidArgument && len(p.Errors) > 0:
+		return &keys.InvalidError{Field: p.Errors[0].Field, Reason: p.Errors[0].Message}
+	case p.Code == api.CodeTooLarge:
+		return &keys.InvalidError{Field: "request", Reason: "is larger than the server takes; no field of a key needs that much"}
+	case p.Code == api.CodeConflict && len(p.Errors) > 0 && p.Errors[0].Field == "name":
+		return keys.ErrNameTaken
+	case resp.StatusCode == http.StatusUnauthorized:
+		return fmt.Errorf("%w: %s does not accept it; it may be revoked, expired, or of another key store", keys.ErrDenied, c.base.Host)
+	case p.Code == api.CodeNotFound, p.Code == api.CodeTampered:
+		return domain[p.Code]
+	case domain[p.Code] != nil:
+		return &remoteError{p.Detail, domain[p.Code]}
+	}
+	return fmt.Errorf("%s answered %d %s (request %s): %s", c.base.Host, resp.StatusCode, p.Code, p.RequestID, p.Detail)
+}
+
+// tamperedKey is what can be said of a key that the server does not trust.
+func tamperedKey(id string, err error) *keys.Key {
+	if errors.Is(err, keys.ErrTampered) {
+		return &keys.Key{ID: id}
+	}
+	return nil
+}
+
+// key reads a key as the server showed it. Digests and seal stay there.
+func key(in *api.Key) (*keys.Key, error) {
+	out := &keys.Key{
+		ID: in.ID, Name: in.Name, Owner: in.Owner, Kind: keys.Kind(in.Kind),
+		Scopes: in.Scopes, Audience: in.Audience, Metadata: in.Metadata,
+		CreatedAt: in.CreatedAt, CreatedBy: in.CreatedBy, ExpiresAt: instant(in.ExpiresAt),
+		DisabledAt: instant(in.DisabledAt), RevokedAt: instant(in.RevokedAt), RevokedReason: in.RevokedReason,
+		Version: in.Version,
+	}
+	for _, text := range in.AllowedIPs {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, errors.New("the server showed a key with addresses that cannot be read: is it of another version?")
+		}
+		out.AllowedIPs = append(out.AllowedIPs, p)
+	}
+	if in.RateLimit != "" {
+		limit, err := keys.ParseRateLimit(in.RateLimit)
+		if err != nil {
+			return nil, errors.New("the server showed a key with a rate limit that cannot be read: is it of another version?")
+		}
+		out.RateLimit = limit
+	}
+	for _, s := range in.Secrets {
+		out.Secrets = append(out.Secrets, keys.KeySecret{Number: s.Number, CreatedAt: s.CreatedAt, ExpiresAt: instant(s.ExpiresAt)})
+	}
+	return out, nil
+}
+
+func instant(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}

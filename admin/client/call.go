@@ -1,0 +1,95 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// maxAnswer is more than the largest page of keys can fill, in bytes.
+const maxAnswer = 64 << 20
+
+// The pauses before the second and the third attempt.
+var pauses = [...]time.Duration{100 * time.Millisecond, 400 * time.Millisecond}
+
+// retry repeats what failed for want of a server, never what was refused.
+func (c *Client) retry(ctx context.Context, attempt func() error) error {
+	err := attempt()
+	for _, pause := range pauses {
+		if err == nil || !errors.Is(err, keys.ErrUnavailable) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+		err = attempt()
+	}
+	return err
+}
+
+// call is one attempt.
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, body, answer any) error {
+	target := *c.base
+	target.Path += path
+	target.RawQuery = query.Encode()
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("render the request: %w", err)
+		}
+		content = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, target.String(), content)
+	if err != nil {
+		return fmt.Errorf("make the request: %w", err)
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	r.Header.Set("Authorization", "Bearer "+c.key.Reveal())
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return c.unreached(method, err)
+	}
+	defer func() { _ = resp.Body.Close() }() // it was read, or is of no interest
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return c.unreached(method, err)
+	}
+	if resp.StatusCode/100 != 2 {
+		return c.refused(resp, text)
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return c.foreign(resp.StatusCode)
+	}
+	return nil
+}
+
+// unreached leaves out the URL that net/http puts into its errors: it has the query.
+func (c *Client) unreached(method string, err error) error {
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		err = inner.Err
+	}
+	lost := ""
+	if method != http.MethodGet {
+		lost = "; the change may have been made all the same, so look before you repeat it"
+	}
+	return fmt.Errorf("%w: %s cannot be reached (%w): is keyctl serve running there?%s", keys.ErrUnavailable, c.base.Host, err, lost)
+}
+
+// foreign is an answer that no server of ours gives.
+func (c *Client) foreign(status int) error {
+	return fmt.Errorf("%w: %s answered %d in a form that the mcpkeys API does not have: is the address right?", keys.ErrUnavailable, c.base.Host, status)
+}

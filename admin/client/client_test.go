@@ -1,0 +1,311 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/admin/client"
+	"github.com/mcpkeys/mcpkeys/internal/servertest"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
+)
+
+func mustClient(t testing.TB, address, token string) *client.Client {
+	t.Helper()
+	c, err := client.New(address, keys.NewSecret(token), nil)
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// Through the API a key is the one that the manager beside the store would show,
+// but for what never leaves the store.
+func TestSameKeyAsBesideTheStore(t *testing.T) {
+	f := servertest.New(t)
+	c := mustClient(t, f.URL, f.Admin())
+	local, err := keys.NewManager(f.Store, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expires, err := keys.ParseExpiry("36h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, req := range []keys.IssueRequest{
+		{Name: "bare"},
+		{
+			Name: "full", Owner: "ops", Scopes: []string{"tools:get_*", "x"}, Audience: []string{"weather", "https://mcp.example/mcp"},
+			AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+			RateLimit:  keys.RateLimit{Count: 60, Window: time.Minute, Burst: 5}, Metadata: map[string]string{"a": "b c"}, Expires: expires,
+		},
+		{Name: "ever", Expires: keys.NeverExpires()},
+		{Name: "until", Expires: keys.ExpiresAt(time.Date(2090, 1, 31, 1, 2, 3, 456_000, time.UTC))},
+		{Name: "root", Kind: keys.KindAdmin},
+	} {
+		issued, err := c.Issue(t.Context(), req)
+		if err != nil {
+			t.Fatalf("Issue(%s): %v", req.Name, err)
+		}
+		want, err := local.Key(t.Context(), issued.Key.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Key(t.Context(), issued.Key.ID)
+		if err != nil {
+			t.Fatalf("Key(%s): %v", req.Name, err)
+		}
+		ignore := []cmp.Option{
+			cmpopts.IgnoreFields(keys.Key{}, "Seal"), cmpopts.IgnoreFields(keys.KeySecret{}, "Scheme", "PepperID", "Digest", "Lookup"),
+			cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+		}
+		if diff := cmp.Diff(want, got, ignore...); diff != "" {
+			t.Errorf("Key(%s) (-beside the store +through the API):\n%s", req.Name, diff)
+		}
+		if diff := cmp.Diff(issued.Key, got, ignore...); diff != "" {
+			t.Errorf("Issue(%s) against Key:\n%s", req.Name, diff)
+		}
+		if token, err := keys.ParseToken(issued.Token.Reveal()); err != nil || token.ID() != issued.Key.ID {
+			t.Errorf("Issue(%s): the secret is not of the key: %v", req.Name, err)
+		}
+	}
+	if k, err := keys.Resolve(t.Context(), c, "ops/full"); err != nil || k.Name != "full" {
+		t.Errorf("Resolve(ops/full): got %v, %v", k, err)
+	}
+	sameLists(t, c, local)
+}
+
+// sameLists asks both managers the same questions.
+func sameLists(t *testing.T, c, local keys.Manager) {
+	t.Helper()
+	ops, none := "ops", ""
+	for _, q := range []keys.Query{
+		{},
+		{Limit: 2},
+		{Status: keys.StatusActive},
+		{Status: keys.StatusExpiring},
+		{Unrevoked: true},
+		{Kind: keys.KindAdmin},
+		{Name: "full"},
+		{Owner: &ops},
+		{Owner: &none},
+		{Scope: "tools:get_*"},
+		{Audience: "weather"},
+		{Search: "UL"},
+		{ExpiresBy: time.Now().Add(48 * time.Hour)},
+		{Limit: 1000},
+		{Search: "a&b=c"},
+	} {
+		want, err1 := local.List(t.Context(), q)
+		got, err2 := c.List(t.Context(), q)
+		if err1 != nil || err2 != nil || got.Next != want.Next || fmt.Sprint(ids(got)) != fmt.Sprint(ids(want)) {
+			t.Errorf("List(%+v): got %v %v, want %v %v", q, ids(got), err2, ids(want), err1)
+		}
+	}
+}
+
+func ids(p keys.Page) (out []string) {
+	for _, k := range p.Keys {
+		out = append(out, k.ID)
+	}
+	return out
+}
+
+// The errors are the domain's, with the same words where the words are for people.
+func TestErrorsAreTheDomains(t *testing.T) {
+	f := servertest.New(t)
+	c := mustClient(t, f.URL, f.Admin())
+	reader := mustClient(t, f.URL, f.Admin("keys:read"))
+	revoked, id := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, Name: "gone"})
+	f.Revoke(id)
+	if _, err := c.Issue(t.Context(), keys.IssueRequest{Name: "ci"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name string
+		do   func() error
+		want error
+		text string
+	}{
+		{"no such key", func() error { _, err := c.Key(t.Context(), "nobodyhasit1"); return err }, keys.ErrNotFound, "no such key"},
+		{"no such key to revoke", func() error { _, err := c.Revoke(t.Context(), "nobodyhasit1", ""); return err }, keys.ErrNotFound, "no such key"},
+		{"no id", func() error { _, err := c.Key(t.Context(), "../whoami"); return err }, keys.ErrNotFound, "no such key"},
+		{"name taken", func() error { _, err := c.Issue(t.Context(), keys.IssueRequest{Name: "ci"}); return err }, keys.ErrNameTaken, keys.ErrNameTaken.Error()},
+		{"not granted", func() error { _, err := reader.Issue(t.Context(), keys.IssueRequest{Name: "x"}); return err }, keys.ErrDenied, "keys:write"},
+		{"not accepted", func() error {
+			_, err := mustClient(t, f.URL, revoked).List(t.Context(), keys.Query{})
+			return err
+		}, keys.ErrDenied, "does not accept it"},
+	} {
+		err := tc.do()
+		if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.text) {
+			t.Errorf("%s: got %v, want %v with %q", tc.name, err, tc.want, tc.text)
+		}
+	}
+	var invalid *keys.InvalidError
+	_, err := c.Issue(t.Context(), keys.IssueRequest{Name: ""})
+	local, _ := keys.NewManager(f.Store, "test", nil)
+	_, want := local.Issue(t.Context(), keys.IssueRequest{Name: ""})
+	if !errors.As(err, &invalid) || invalid.Field != "name" || err.Error() != want.Error() {
+		t.Errorf("Issue without a name: got %v, want %v", err, want)
+	}
+	if _, err := c.List(t.Context(), keys.Query{Cursor: "nonsense"}); !errors.As(err, &invalid) || invalid.Field != "cursor" {
+		t.Errorf("List(bad cursor): got %v, want the field cursor", err)
+	}
+}
+
+// Plain HTTP to another machine shows the admin key to the network.
+func TestNewRefuses(t *testing.T) {
+	admin := keys.NewToken(keys.KindAdmin).Secret().Reveal()
+	for _, tc := range []struct {
+		address, key string
+		ok           bool
+	}{
+		{"https://keys.example", admin, true},
+		{"http://localhost:8420", admin, true},
+		{"http://127.0.0.1:8420/", admin, true},
+		{"http://[::1]:8420", admin, true},
+		{"http://keys.example", admin, false},
+		{"http://10.0.0.1:8420", admin, false},
+		{"http://localhost.example", admin, false},
+		{"http://127.0.0.1.example", admin, false},
+		{"keys.example:8420", admin, false},
+		{"ftp://keys.example", admin, false},
+		{"https://user:pw@keys.example", admin, false},
+		{"https://keys.example?x=y", admin, false},
+		{"", admin, false},
+		{"https://" + admin, admin, false},
+		{"https://keys.example", "", false},
+		{"https://keys.example", admin + "\n", false},
+		{"https://keys.example", keys.NewToken(keys.KindKey).Secret().Reveal(), false},
+	} {
+		_, err := client.New(tc.address, keys.NewSecret(tc.key), nil)
+		var invalid *keys.InvalidError
+		if tc.ok != (err == nil) || !tc.ok && !errors.As(err, &invalid) {
+			t.Errorf("New(%q): got %v, want ok %v", tc.address, err, tc.ok)
+		}
+		if err != nil && keys.LooksLikeToken(err.Error()) {
+			t.Errorf("New(%q): the error repeats the key", tc.address)
+		}
+	}
+	if _, err := client.New("http://keys.example", keys.NewSecret(admin), &client.Options{InsecureHTTP: true}); err != nil {
+		t.Errorf("New with InsecureHTTP: %v", err)
+	}
+}
+
+// scripted answers with one status after the other, and counts.
+func scripted(t *testing.T, statuses ...int) (address string, calls *atomic.Int64) {
+	t.Helper()
+	calls = new(atomic.Int64)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n := min(int(calls.Add(1)), len(statuses))
+		status := statuses[n-1]
+		w.Header().Set("Location", "http://127.0.0.1:1/")
+		w.WriteHeader(status)
+		if status == 200 {
+			_, _ = w.Write([]byte(`{"data":[],"next_cursor":""}`))
+			return
+		}
+		_, _ = fmt.Fprintf(w, `{"status":%d,"code":"unavailable","detail":"not now"}`, status)
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL, calls
+}
+
+// Reading is repeated, changing never: an issue that is repeated makes two keys.
+func TestRetry(t *testing.T) {
+	token := keys.NewToken(keys.KindAdmin).Secret().Reveal()
+	address, calls := scripted(t, 503, 503, 200)
+	if _, err := mustClient(t, address, token).List(t.Context(), keys.Query{}); err != nil || calls.Load() != 3 {
+		t.Errorf("List: got %v after %d calls, want success after 3", err, calls.Load())
+	}
+	address, calls = scripted(t, 503)
+	if _, err := mustClient(t, address, token).List(t.Context(), keys.Query{}); !errors.Is(err, keys.ErrUnavailable) || calls.Load() != 3 {
+		t.Errorf("List: got %v after %d calls, want ErrUnavailable after 3", err, calls.Load())
+	}
+	address, calls = scripted(t, 503)
+	if _, err := mustClient(t, address, token).Issue(t.Context(), keys.IssueRequest{Name: "x"}); !errors.Is(err, keys.ErrUnavailable) || calls.Load() != 1 {
+		t.Errorf("Issue: got %v after %d calls, want ErrUnavailable after 1", err, calls.Load())
+	}
+	address, calls = scripted(t, 503)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := mustClient(t, address, token).List(ctx, keys.Query{}); err == nil || calls.Load() > 1 {
+		t.Errorf("List with a cancelled context: got %v after %d calls", err, calls.Load())
+	}
+}
+
+// The attack: what answers at the address is not the server, or sends the client on
+// to somebody who would like to have the admin key.
+func TestForeignAnswers(t *testing.T) {
+	token := keys.NewToken(keys.KindAdmin).Secret().Reveal()
+	for _, status := range []int{301, 302, 307, 308} {
+		address, calls := scripted(t, status, 200)
+		_, err := mustClient(t, address, token).Revoke(t.Context(), "abcdefghijkl", "")
+		if !errors.Is(err, keys.ErrUnavailable) || calls.Load() != 1 {
+			t.Errorf("redirect %d: got %v after %d calls, want ErrUnavailable after 1", status, err, calls.Load())
+		}
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }))
+	t.Cleanup(srv.Close)
+	if _, err := mustClient(t, srv.URL, token).Key(t.Context(), "abcdefghijkl"); err == nil || strings.Contains(err.Error(), "html") {
+		t.Errorf("a web page: got %v, want an error without it", err)
+	}
+	srv.Close()
+	_, err := mustClient(t, srv.URL, token).Issue(t.Context(), keys.IssueRequest{Name: "x"})
+	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "may have been made") || strings.Contains(err.Error(), token) {
+		t.Errorf("nobody there: got %v, want ErrUnavailable and a warning", err)
+	}
+}
+
+// What the client prints of itself holds no key, and its requests carry it in one
+// header only.
+func TestClientKeepsItsKey(t *testing.T) {
+	token := keys.NewToken(keys.KindAdmin).Secret().Reveal()
+	var seen http.Header
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header.Clone() }))
+	t.Cleanup(srv.Close)
+	c := mustClient(t, srv.URL, token)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
+		if text := fmt.Sprintf(verb, c); strings.Contains(text, token[20:]) {
+			t.Errorf("%s of a client holds its key", verb)
+		}
+	}
+	_, _ = c.Verify(t.Context(), api.VerifyRequest{Key: "x"})
+	if got := seen.Values("Authorization"); len(got) != 1 || got[0] != "Bearer "+token {
+		t.Errorf("Authorization: got %d values", len(got))
+	}
+	seen.Del("Authorization")
+	if strings.Contains(fmt.Sprint(seen), token) {
+		t.Errorf("another header holds the key too")
+	}
+}
+
+// A wrong address must not read as "no such key": whoever revokes a leaked key there
+// would believe that it is gone.
+func TestAnotherServerIsNotAnEmptyOne(t *testing.T) {
+	srv := httptest.NewServer(mcpauth.NotFound())
+	t.Cleanup(srv.Close)
+	c := mustClient(t, srv.URL, keys.NewToken(keys.KindAdmin).Secret().Reveal())
+	_, list := c.List(t.Context(), keys.Query{})
+	_, key := c.Key(t.Context(), "abcdefghijkl")
+	_, revoke := c.Revoke(t.Context(), "abcdefghijkl", "")
+	for what, err := range map[string]error{"List": list, "Key": key, "Revoke": revoke} {
+		if errors.Is(err, keys.ErrNotFound) || !errors.Is(err, keys.ErrUnavailable) {
+			t.Errorf("%s at an MCP server: got %v, want ErrUnavailable", what, err)
+		}
+	}
+}

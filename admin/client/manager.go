@@ -1,0 +1,171 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Issue implements [keys.Manager]. It asks the domain first: JSON would mend what is
+// no Unicode, and a secret in a wrong field need not travel to be refused.
+func (c *Client) Issue(ctx context.Context, req keys.IssueRequest) (keys.Issued, error) {
+	if err := valid(req); err != nil {
+		return keys.Issued{}, err
+	}
+	var answer api.Issued
+	if err := c.post(ctx, "/v1/keys", wireRequest(req), &answer); err != nil {
+		return keys.Issued{}, err
+	}
+	k, err := key(&answer.Key)
+	if err != nil {
+		return keys.Issued{}, err
+	}
+	return keys.Issued{Key: k, Token: keys.NewSecret(answer.Secret)}, nil
+}
+
+// Key implements [keys.Manager]. With [keys.ErrTampered] the key has its id only.
+func (c *Client) Key(ctx context.Context, id string) (*keys.Key, error) {
+	if !keys.ValidID(id) {
+		return nil, keys.ErrNotFound
+	}
+	var answer api.Key
+	if err := c.get(ctx, "/v1/keys/"+id, nil, &answer); err != nil {
+		return tamperedKey(id, err), err
+	}
+	return key(&answer)
+}
+
+// List implements [keys.Manager].
+func (c *Client) List(ctx context.Context, q keys.Query) (keys.Page, error) {
+	if fitsNone(q) {
+		return keys.Page{}, nil
+	}
+	var answer api.KeyPage
+	if err := c.get(ctx, "/v1/keys", parameters(q), &answer); err != nil {
+		return keys.Page{}, err
+	}
+	page := keys.Page{Next: answer.NextCursor, Tampered: answer.Tampered}
+	for i := range answer.Data {
+		k, err := key(&answer.Data[i])
+		if err != nil {
+			return keys.Page{}, err
+		}
+		page.Keys = append(page.Keys, k)
+	}
+	return page, nil
+}
+
+// Revoke implements [keys.Manager].
+func (c *Client) Revoke(ctx context.Context, id, reason string) (*keys.Key, error) {
+	if !keys.ValidID(id) {
+		return nil, keys.ErrNotFound
+	}
+	if err := keys.ValidateText("reason", reason); err != nil {
+		return nil, err
+	}
+	var answer api.Key
+	if err := c.post(ctx, "/v1/keys/"+id+"/revoke", api.RevokeRequest{Reason: reason}, &answer); err != nil {
+		return nil, err
+	}
+	return key(&answer)
+}
+
+// Whoami tells what the admin key of this client is and may do.
+func (c *Client) Whoami(ctx context.Context) (api.Whoami, error) {
+	var answer api.Whoami
+	err := c.get(ctx, "/v1/whoami", nil, &answer)
+	return answer, err
+}
+
+// Verify has a key checked. The error is about asking; what is wrong with the key is
+// in the answer.
+func (c *Client) Verify(ctx context.Context, req api.VerifyRequest) (api.Verification, error) {
+	var answer api.Verification
+	err := c.post(ctx, "/v1/verify", req, &answer)
+	return answer, err
+}
+
+// fitsNone: what no key can have finds none. The server would call it bad input, and
+// it may be a secret that was pasted into the wrong place.
+func fitsNone(q keys.Query) bool {
+	texts := []string{q.Name, q.IDPrefix, q.Audience, q.Search}
+	if q.Owner != nil {
+		texts = append(texts, *q.Owner)
+	}
+	for _, text := range texts {
+		if keys.ValidateText("filter", text) != nil {
+			return true
+		}
+	}
+	if q.Scope == "" {
+		return false
+	}
+	_, err := keys.CompileScopes([]string{q.Scope})
+	return err != nil
+}
+
+func valid(req keys.IssueRequest) error {
+	k := keys.Key{
+		Kind: req.Kind, Name: req.Name, Owner: req.Owner, Scopes: req.Scopes, Audience: req.Audience,
+		AllowedIPs: req.AllowedIPs, RateLimit: req.RateLimit, Metadata: req.Metadata,
+	}
+	if k.Kind == "" {
+		k.Kind = keys.KindKey
+	}
+	return k.Validate()
+}
+
+func wireRequest(req keys.IssueRequest) api.IssueRequest {
+	out := api.IssueRequest{
+		Name: req.Name, Owner: req.Owner, Kind: string(req.Kind), Scopes: req.Scopes, Audience: req.Audience,
+		RateLimit: req.RateLimit.String(), Metadata: req.Metadata,
+	}
+	for _, p := range req.AllowedIPs {
+		out.AllowedIPs = append(out.AllowedIPs, p.String())
+	}
+	expires := req.Expires.String()
+	if _, err := time.Parse(time.RFC3339Nano, expires); err == nil {
+		out.ExpiresAt = expires
+		return out
+	}
+	out.ExpiresIn = expires
+	return out
+}
+
+func parameters(q keys.Query) url.Values {
+	out := url.Values{}
+	for name, value := range map[string]string{
+		"status": string(q.Status), "kind": string(q.Kind), "name": q.Name, "id_prefix": q.IDPrefix,
+		"scope": q.Scope, "audience": q.Audience, "q": q.Search, "cursor": q.Cursor,
+	} {
+		if value != "" {
+			out.Set(name, value)
+		}
+	}
+	if q.Owner != nil {
+		out.Set("owner", *q.Owner)
+	}
+	if q.Unrevoked {
+		out.Set("unrevoked", "true")
+	}
+	if !q.ExpiresBy.IsZero() {
+		out.Set("expires_by", q.ExpiresBy.UTC().Format(time.RFC3339Nano))
+	}
+	if q.Limit > 0 {
+		out.Set("limit", strconv.Itoa(min(q.Limit, keys.MaxLimit)))
+	}
+	return out
+}
+
+func (c *Client) get(ctx context.Context, path string, query url.Values, answer any) error {
+	return c.retry(ctx, func() error { return c.call(ctx, http.MethodGet, path, query, nil, answer) })
+}
+
+func (c *Client) post(ctx context.Context, path string, body, answer any) error {
+	return c.call(ctx, http.MethodPost, path, nil, body, answer)
+}

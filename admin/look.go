@@ -1,0 +1,139 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+type keyInput struct {
+	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
+}
+
+type keyOutput struct{ Body api.Key }
+
+func (s *service) get(ctx context.Context, in *keyInput) (*keyOutput, error) {
+	m, err := s.manager(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k, err := m.Key(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &keyOutput{s.wire(k)}, nil
+}
+
+// listInput is a [keys.Query]. Every text is checked like free text, so that a key
+// that was pasted into a filter is refused and not searched for.
+type listInput struct {
+	Status         string `query:"status" doc:"active, expiring, expired, disabled or revoked"`
+	Unrevoked      bool   `query:"unrevoked" doc:"true leaves revoked keys out"`
+	Kind           string `query:"kind" doc:"key or admin"`
+	Name           string `query:"name" doc:"Exactly this name"`
+	Owner          string `query:"owner" doc:"Exactly this owner; empty: keys without one"`
+	IDPrefix       string `query:"id_prefix" doc:"The beginning of the id"`
+	Scope          string `query:"scope" doc:"Granted exactly this scope"`
+	Audience       string `query:"audience" doc:"Naming this server"`
+	Search         string `query:"q" doc:"A part of id, name or owner, in any ASCII case"`
+	ExpiringWithin string `query:"expiring_within" doc:"Unrevoked and ending within this time, such as 14d, or ended"`
+	ExpiresBy      string `query:"expires_by" doc:"Unrevoked and ending before this RFC 3339 time"`
+	Limit          int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Keys a page"`
+	Cursor         string `query:"cursor" doc:"next_cursor of the page before"`
+
+	ownerGiven bool
+}
+
+// Resolve implements [huma.Resolver]: an empty owner is a condition too.
+func (in *listInput) Resolve(ctx huma.Context) []error {
+	u := ctx.URL()
+	in.ownerGiven = u.Query().Has("owner")
+	return nil
+}
+
+type listOutput struct{ Body api.KeyPage }
+
+func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	q, err := in.query(s.now())
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.manager(ctx)
+	if err != nil {
+		return nil, err
+	}
+	page, err := m.List(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := &listOutput{api.KeyPage{
+		Data: make([]api.Key, 0, len(page.Keys)), NextCursor: page.Next, Tampered: append([]string{}, page.Tampered...),
+	}}
+	for _, k := range page.Keys {
+		out.Body.Data = append(out.Body.Data, s.wire(k))
+	}
+	return out, nil
+}
+
+func (in *listInput) query(now time.Time) (q keys.Query, err error) {
+	for _, text := range []struct{ field, value string }{
+		{"name", in.Name},
+		{"owner", in.Owner},
+		{"id_prefix", in.IDPrefix},
+		{"audience", in.Audience},
+		{"q", in.Search},
+		{"cursor", in.Cursor},
+	} {
+		if err := keys.ValidateText(text.field, text.value); err != nil {
+			return q, err
+		}
+	}
+	if in.Scope != "" {
+		if _, err := keys.CompileScopes([]string{in.Scope}); err != nil { // a scope may be longer than other texts
+			return q, &keys.InvalidError{Field: "scope", Reason: "is none that a key could have been granted"}
+		}
+	}
+	q = keys.Query{
+		Unrevoked: in.Unrevoked, Name: in.Name, IDPrefix: in.IDPrefix, Scope: in.Scope,
+		Audience: in.Audience, Search: in.Search, Limit: in.Limit, Cursor: in.Cursor,
+	}
+	if in.ownerGiven {
+		q.Owner = &in.Owner
+	}
+	if in.Status != "" {
+		if q.Status, err = keys.ParseStatus(in.Status); err != nil {
+			return q, err
+		}
+	}
+	if in.Kind != "" {
+		if q.Kind, err = keys.ParseKind(in.Kind); err != nil {
+			return q, err
+		}
+	}
+	q.ExpiresBy, err = in.expiresBy(now)
+	return q, err
+}
+
+func (in *listInput) expiresBy(now time.Time) (time.Time, error) {
+	switch {
+	case in.ExpiringWithin != "" && in.ExpiresBy != "":
+		return time.Time{}, &keys.InvalidError{Field: "expires_by", Reason: "does not go together with expiring_within; name one of them"}
+	case in.ExpiringWithin != "":
+		within, err := keys.ParseDuration(in.ExpiringWithin)
+		if err != nil {
+			return time.Time{}, &keys.InvalidError{Field: "expiring_within", Reason: "must be a whole number and a unit, such as 14d or 36h"}
+		}
+		return now.Add(within), nil
+	case in.ExpiresBy != "":
+		by, err := time.Parse(time.RFC3339Nano, in.ExpiresBy)
+		if err != nil {
+			return time.Time{}, &keys.InvalidError{Field: "expires_by", Reason: "must be an RFC 3339 time, such as 2027-01-31T00:00:00Z"}
+		}
+		return by, nil
+	}
+	return time.Time{}, nil
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mcpkeys/mcpkeys/examples/mcpserver/weather"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+// TestScriptsThroughServer runs the scripts of testdata/script once more, every
+// command through a server: where a script makes a key store, the store is made, gets
+// an admin key, and keyctl serve is started on it; from then on KEYCTL_SERVER is set.
+// Nothing else about a script is changed.
+func TestScriptsThroughServer(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("Glob: got %d scripts, %v", len(scripts), err)
+	}
+	dir := t.TempDir()
+	for _, path := range scripts {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = bytes.ReplaceAll(text, []byte("\nexec keyctl init\n"), []byte("\nremote\n"))
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runScripts(t, dir)
+}
+
+// cmdRemote makes a key store and puts a server before it.
+func cmdRemote(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: remote")
+	}
+	admin := ts.MkAbs(".admin.key")
+	ts.Check(ts.Exec("keyctl", "init"))
+	ts.Check(ts.Exec("keyctl", "issue", "remote", "--admin", "--expires", "never", "--out-file", admin))
+	ts.Setenv("KEYCTL_ADMIN_KEY_FILE", admin)
+	ts.Setenv("KEYCTL_SERVER", startServer(ts))
+}
+
+// cmdServe starts keyctl serve and puts its address into SERVER.
+func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: serve [flags]")
+	}
+	ts.Setenv("SERVER", startServer(ts, args...))
+}
+
+// listening finds the address in the server's log, in either form.
+var listening = regexp.MustCompile(`url"?[=:]"?(https?://[^" ]+)`)
+
+// startServer runs keyctl serve until the script ends, and then looks into its log:
+// no key may be there.
+func startServer(ts *testscript.TestScript, args ...string) (address string) {
+	cmd := exec.Command(keyctlOf(ts), append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "GORACE=atexit_sleep_ms=0", "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}
+	stderr, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	var log strings.Builder
+	lines := bufio.NewScanner(stderr)
+	for address == "" && lines.Scan() {
+		fmt.Fprintln(&log, lines.Text())
+		if found := listening.FindStringSubmatch(lines.Text()); found != nil {
+			address = found[1]
+		}
+	}
+	var rest sync.WaitGroup
+	rest.Go(func() {
+		for lines.Scan() {
+			fmt.Fprintln(&log, lines.Text())
+		}
+	})
+	ts.Defer(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		rest.Wait()
+		if err := cmd.Wait(); err != nil {
+			ts.Fatalf("keyctl serve: %v\n%s", err, log.String())
+		}
+		if keys.LooksLikeToken(log.String()) {
+			ts.Fatalf("the server's log holds a key")
+		}
+		ts.Logf("[server]\n%s", log.String())
+	})
+	if address == "" {
+		ts.Fatalf("keyctl serve: did not listen:\n%s", log.String())
+	}
+	return address
+}
+
+// keyctlOf finds the program that the script means.
+func keyctlOf(ts *testscript.TestScript) string {
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if info, err := os.Stat(filepath.Join(dir, "keyctl")); err == nil && info.Mode().IsRegular() {
+			return filepath.Join(dir, "keyctl")
+		}
+	}
+	ts.Fatalf("no keyctl in PATH")
+	return ""
+}
+
+// inFile stands for what a file holds: @(ci.key).
+var inFile = regexp.MustCompile(`@\(([a-z.]+)\)`)
+
+// cmdRequest is what curl would do: request METHOD URL STATUS [key=FILE] [body=TEXT].
+// @(FILE) in URL and TEXT is what that file holds. The answer goes to the file answer.
+func cmdRequest(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: request METHOD URL STATUS [key=FILE] [body=TEXT]")
+	}
+	for i, arg := range args {
+		args[i] = inFile.ReplaceAllStringFunc(arg, func(ref string) string {
+			return strings.TrimSpace(ts.ReadFile(ref[2 : len(ref)-1]))
+		})
+	}
+	var key, body string
+	for _, arg := range args[3:] {
+		if name, ok := strings.CutPrefix(arg, "key="); ok {
+			key = strings.TrimSpace(ts.ReadFile(name))
+		}
+		if text, ok := strings.CutPrefix(arg, "body="); ok {
+			body = text
+		}
+	}
+	status, answer := post(ts, args[0], args[1], key, body, "application/json")
+	ts.Check(os.WriteFile(ts.MkAbs("answer"), answer, 0o600))
+	if strconv.Itoa(status) != args[2] {
+		ts.Fatalf("%s: got %d %s, want %s", args[0], status, answer, args[2])
+	}
+}
+
+func post(ts *testscript.TestScript, method, url, key, body, accept string) (int, []byte) {
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
+	ts.Check(err)
+	if key != "" {
+		r.Header.Set("Authorization", "Bearer "+key)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	r.Header.Set("Accept", accept)
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	ts.Check(err)
+	answer, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	ts.Check(resp.Body.Close())
+	return resp.StatusCode, answer
+}
+
+// cmdMCP has an MCP server that is guarded as examples/mcpserver is: mcp start DB, and
+// mcp call KEYFILE STATUS, which begins to speak the protocol with the key.
+func cmdMCP(ts *testscript.TestScript, neg bool, args []string) {
+	switch {
+	case !neg && len(args) == 2 && args[0] == "start":
+		startMCP(ts, ts.MkAbs(args[1]))
+	case !neg && len(args) == 3 && args[0] == "call":
+		key := strings.TrimSpace(ts.ReadFile(args[1]))
+		const hello = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"script","version":"1"}}}`
+		status, answer := post(ts, http.MethodPost, ts.Getenv("MCP"), key, hello, "application/json, text/event-stream")
+		if strconv.Itoa(status) != args[2] {
+			ts.Fatalf("MCP call: got %d %s, want %s", status, answer, args[2])
+		}
+	default:
+		ts.Fatalf("usage: mcp start DB | mcp call KEYFILE STATUS")
+	}
+}
+
+func startMCP(ts *testscript.TestScript, db string) {
+	st, err := sqlite.OpenVerifier(db, nil)
+	ts.Check(err)
+	v, err := verifier.New(st, nil)
+	ts.Check(err)
+	guard := middleware.New(v, &middleware.Options{Logger: slog.New(slog.DiscardHandler)})
+	srv := httptest.NewServer(mcpauth.Handler(guard, weather.New(), nil))
+	ts.Defer(func() {
+		srv.Close()
+		ts.Check(st.Close())
+	})
+	ts.Setenv("MCP", srv.URL)
+}

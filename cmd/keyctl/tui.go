@@ -1,0 +1,41 @@
+package main
+
+import (
+	"cmp"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/tui"
+)
+
+func newTUI(a *app) *cobra.Command {
+	readOnly := false
+	cmd := &cobra.Command{
+		Use:     "tui",
+		Short:   "Show all keys on a live dashboard",
+		GroupID: groupKeys,
+		Long: `Show all keys on a live dashboard, where they are filtered, looked at, issued
+and revoked. The secret of a new key is shown once, on a screen that is left on
+purpose only and does not stay in the terminal's scrollback.`,
+		Example: "  keyctl tui\n  keyctl tui --db /var/lib/mcpkeys/keys.db --read-only",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := tui.CheckTerminal(a.stdin, a.stdout, a.getenv("TERM")); err != nil {
+				return usagef("tui %v", err)
+			}
+			s, err := a.settings()
+			if err != nil {
+				return err
+			}
+			return a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
+				return tui.Run(cmd.Context(), m, a.stdin.(*os.File), a.stdout.(*os.File), &tui.Options{
+					Now: a.now, ReadOnly: readOnly, Store: cmp.Or(s.Server, s.DB), Verify: a.command("verify", "-"),
+				})
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&readOnly, "read-only", false, "look, but neither issue nor revoke")
+	return cmd
+}

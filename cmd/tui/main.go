@@ -1,0 +1,70 @@
+// Command tui is the dashboard alone: every key of a store in a terminal, live. It is
+// what `keyctl tui` shows, for a machine that needs nothing else of keyctl.
+//
+// It takes --db, --pepper and --read-only, and KEYCTL_DB and KEYCTL_PEPPER_FILE from
+// the environment, as keyctl does. The dashboard itself is internal/tui, and the way
+// to the store internal/connect.
+//
+// It refuses to start without a terminal, on a store that is not there, and with
+// anything like a key among its arguments.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/tui"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	code, err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "tui: "+wording.Clean(err.Error()))
+	}
+	os.Exit(code)
+}
+
+const usage = "takes --db FILE, --pepper FILE and --read-only, and no more"
+
+// run returns the exit code: 1 for a command line or terminal that will not do, 2 for
+// a store that cannot be used.
+func run(ctx context.Context, args []string) (code int, err error) {
+	if slices.ContainsFunc(args, keys.LooksLikeToken) {
+		return 1, errors.New("a key must never be typed as an argument; if it was a real one, revoke it")
+	}
+	var s connect.Settings
+	var readOnly bool
+	flags := flag.NewFlagSet("tui", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // its errors repeat what was typed
+	flags.StringVar(&s.DB, "db", "", "")
+	flags.StringVar(&s.PepperFile, "pepper", "", "")
+	flags.BoolVar(&readOnly, "read-only", false, "")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
+		return 1, errors.New(usage)
+	}
+	if err := tui.CheckTerminal(os.Stdin, os.Stdout, os.Getenv("TERM")); err != nil {
+		return 1, err
+	}
+	s = s.WithEnv(os.Getenv)
+	admin, err := s.Admin(ctx)
+	if err != nil {
+		return 2, err
+	}
+	defer func() { err = errors.Join(err, admin.Close()) }()
+	if err := tui.Run(ctx, admin, os.Stdin, os.Stdout, &tui.Options{ReadOnly: readOnly, Store: s.DB}); err != nil {
+		return 2, err
+	}
+	return 0, nil
+}

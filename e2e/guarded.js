@@ -1,0 +1,126 @@
+// A guarded server to point clients at: the two programs that this repository
+// builds, keyctl and examples/mcpserver, as real processes on a store of their own,
+// with a recorder in front that keeps every exchange as it went over the wire.
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import http from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const bin = process.env.E2E_BIN
+if (!bin) throw new Error('E2E_BIN names no folder with keyctl and mcpserver: run make e2e')
+
+const dir = mkdtempSync(join(tmpdir(), 'mcpkeys-e2e-'))
+
+// Nothing stays behind, also when the runner gives up on a test or Ctrl-C ends it.
+export const leftovers = [() => rmSync(dir, { recursive: true, force: true })]
+process.on('exit', () => leftovers.reverse().forEach(end => end()))
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
+
+// env is all that programs get of the caller's environment: none of their settings,
+// and a home of their own to write to.
+export const env = { PATH: process.env.PATH, HOME: dir, NO_COLOR: '1' }
+
+// secrets are all that were ever issued here, by whichever store.
+const secrets = []
+
+// run starts a program, waits for its end and tells {code, stdout, stderr}.
+export function run(program, ...args) {
+  return new Promise(resolve => execFile(program, args, { env, timeout: 60_000 }, (error, stdout, stderr) =>
+    resolve({ code: error ? error.code ?? error.signal : 0, stdout, stderr })))
+}
+
+// guarded starts everything and returns
+//   url         where clients connect
+//   issue(...)  makes a key, with keyctl's own arguments, and returns its secret
+//   revoke(...) revokes keys, from another process than the server's
+//   exchanges   {method, path, request, sent, status, response, body}, oldest first;
+//               request and response are the headers, sent and body what follows them
+//   log         what the programs wrote, but for the secrets on keyctl's stdout
+//   leaks()     pieces of secrets that stand in the log or in an answer
+//   stop()      ends the server, which must do so by itself and with code 0
+export async function guarded({ audience = '' } = {}) {
+  const db = join(dir, `${crypto.randomUUID()}.db`)
+  const log = [], exchanges = []
+  const keyctl = async (...args) => {
+    const { code, stdout, stderr } = await run(join(bin, 'keyctl'), ...args, '--db', db)
+    log.push(stderr)
+    if (code !== 0) throw new Error(`keyctl ${args.join(' ')}: exit ${code}: ${stderr}`)
+    return stdout.trim()
+  }
+  await keyctl('init')
+
+  const server = spawn(join(bin, 'mcpserver'), ['--db', db, '--addr', '127.0.0.1:0', '--audience', audience], { env })
+  leftovers.push(() => server.kill('SIGKILL'))
+  const ended = once(server, 'exit')
+  const recorder = await record(await listening(server, log), exchanges)
+  return {
+    url: new URL(`http://127.0.0.1:${recorder.address().port}/mcp`),
+    log,
+    exchanges,
+    issue: async (...args) => {
+      const secret = await keyctl('issue', ...args)
+      secrets.push(secret)
+      return secret
+    },
+    revoke: (...names) => keyctl('revoke', ...names, '--yes'),
+    leaks: () => {
+      const written = log.join('') + exchanges.map(e => e.body + JSON.stringify(e.response)).join('\n')
+      return secrets.flatMap(pieces).filter(piece => written.includes(piece))
+    },
+    stop: async () => {
+      recorder.close()
+      recorder.closeAllConnections()
+      server.kill('SIGTERM')
+      const [code] = await ended
+      if (code !== 0) throw new Error(`the server ended with ${code}:\n${log.join('')}`)
+    },
+  }
+}
+
+// pieces cuts the secret half of a key into runs of eight characters: already one
+// of them in a log is a leak. The id before it is public.
+function pieces(secret) {
+  const half = secret.split('_')[2]
+  return Array.from({ length: half.length - 7 }, (_, i) => half.slice(i, i + 8))
+}
+
+// listening waits for the log line that names the port.
+function listening(server, log) {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.once('exit', () => reject(new Error(`the server did not start:\n${log.join('')}`)))
+    server.stdout.on('data', text => log.push(String(text)))
+    server.stderr.on('data', text => {
+      log.push(String(text))
+      const line = log.join('').match(/msg=listening url=http:\/\/127\.0\.0\.1:(\d+)\//)
+      if (line) resolve(Number(line[1]))
+    })
+  })
+}
+
+// record hands every request on to port as it came, from a free port of its own, and
+// keeps both sides of the exchange.
+async function record(port, exchanges) {
+  const recorder = http.createServer((req, res) => {
+    const { method, url: path, headers } = req
+    const exchange = { method, path, request: headers, sent: '', response: {}, body: '' }
+    exchanges.push(exchange)
+    const onward = http.request({ host: '127.0.0.1', port, method, path, headers }, answer => {
+      exchange.status = answer.statusCode
+      exchange.response = answer.headers
+      answer.on('data', chunk => { exchange.body += chunk.toString('latin1') }) // a character is a byte
+      res.writeHead(answer.statusCode, answer.headers)
+      res.flushHeaders() // a stream begins before its first event
+      answer.pipe(res)
+    })
+    req.on('data', chunk => { exchange.sent += chunk.toString('latin1') })
+    onward.on('error', () => res.destroy())
+    res.on('close', () => onward.destroy())
+    req.pipe(onward)
+  })
+  recorder.listen(0, '127.0.0.1')
+  await once(recorder, 'listening')
+  return recorder
+}

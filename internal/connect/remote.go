@@ -1,0 +1,97 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/admin/client"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+// maxKeyFile is more than a file with one key has, in bytes.
+const maxKeyFile = 1024
+
+func (s Settings) client() (*client.Client, error) {
+	key, err := s.adminKey()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(s.Server, key, &client.Options{InsecureHTTP: s.InsecureHTTP})
+}
+
+// adminKey prefers the file: a variable is seen by every program that is started
+// from there.
+func (s Settings) adminKey() (keys.Secret, error) {
+	if s.AdminKeyFile == "" {
+		return s.AdminKey, nil
+	}
+	bad := &keys.InvalidError{Field: "KEYCTL_ADMIN_KEY_FILE", Reason: "must name a file that this user may read, with the admin key and nothing else"}
+	f, err := os.Open(s.AdminKeyFile)
+	if err != nil {
+		return keys.Secret{}, bad
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return keys.Secret{}, bad
+	}
+	line, ended := strings.CutSuffix(string(text), "\n")
+	if ended {
+		line = strings.TrimSuffix(line, "\r")
+	}
+	return keys.NewSecret(line), nil
+}
+
+// remoteCheck has keys checked by the server. What is no token of ours is not sent:
+// it may be a secret of another kind.
+func remoteCheck(c *client.Client) func(context.Context, string, verifier.Call, []string) keys.Decision {
+	return func(ctx context.Context, token string, call verifier.Call, required []string) keys.Decision {
+		if token == "" {
+			return keys.Decision{Code: keys.CodeNoCredential}
+		}
+		t, err := keys.ParseToken(token)
+		if err != nil {
+			return keys.Decision{Code: keys.CodeMalformed}
+		}
+		req := api.VerifyRequest{Key: token, Audience: call.Audience, Scopes: required}
+		if call.ClientIP.IsValid() {
+			req.ClientIP = call.ClientIP.String()
+		}
+		answer, err := c.Verify(ctx, req)
+		if err != nil {
+			return keys.Decision{Code: keys.CodeUnavailable, KeyID: t.ID(), Cause: err}
+		}
+		return decision(answer, t.Kind())
+	}
+}
+
+// decision reads the server's answer as the verifier would have given it.
+func decision(answer api.Verification, kind keys.Kind) keys.Decision {
+	d := keys.Decision{Code: keys.Code(answer.Code), KeyID: answer.KeyID}
+	if d.Code == keys.CodeUnavailable {
+		d.Cause = keys.ErrUnavailable
+		if answer.Tampered {
+			d.Cause = keys.ErrTampered
+		}
+	}
+	if !answer.Valid {
+		return d
+	}
+	k := &keys.Key{ID: answer.KeyID, Kind: kind, Name: answer.Name, Owner: answer.Owner, Scopes: answer.Scopes}
+	if answer.ExpiresAt != nil {
+		k.ExpiresAt = *answer.ExpiresAt
+	}
+	var err error
+	if d.Identity, err = keys.NewIdentity(k); err != nil {
+		return keys.Decision{
+			Code: keys.CodeUnavailable, KeyID: answer.KeyID,
+			Cause: errors.New("the server showed scopes that cannot be read: is it of another version?"),
+		}
+	}
+	return d
+}

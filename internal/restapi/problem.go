@@ -1,0 +1,140 @@
+package restapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
+)
+
+// fieldBody names the body as a whole where a field is named.
+const fieldBody = "body"
+
+const (
+	detailInvalid  = "The request is not valid: errors says which field, and why."
+	detailInternal = "Something went wrong in the server. Its log tells what, under the request_id."
+)
+
+// problem is what goes to the client; the guards use the very same type.
+type problem middleware.Problem
+
+// The problems that need no error of the domain.
+var (
+	problemNoRoute = problem{
+		Status: http.StatusNotFound, Code: api.CodeNoRoute,
+		Detail: "There is nothing at this address; /openapi.json lists what there is.",
+	}
+	problemNoMethod = problem{
+		Status: http.StatusMethodNotAllowed, Code: api.CodeMethodNotAllowed,
+		Detail: "This address takes other methods; the Allow header lists them.",
+	}
+	problemNotJSON = problem{
+		Status: http.StatusUnsupportedMediaType, Code: api.CodeUnsupportedMediaType,
+		Detail: "Send the body as Content-Type: application/json.",
+	}
+	problemTooLarge = problem{
+		Status: http.StatusRequestEntityTooLarge, Code: api.CodeTooLarge,
+		Detail: "The body is larger than 64 KiB, which no call of this API needs.",
+	}
+	problemTimeout = problem{
+		Status: http.StatusRequestTimeout, Code: api.CodeTimeout,
+		Detail: "The body did not arrive in time; send it again.",
+	}
+	problemInternal = problem{
+		Status: http.StatusInternalServerError, Code: api.CodeInternal, Detail: detailInternal,
+	}
+)
+
+// statuses is the one table from the domain's errors to answers; the first row that
+// fits holds. What fits none is 500 internal. An empty detail means the error's own
+// words, which the domain keeps free of values.
+var statuses = []struct {
+	err    error
+	status int
+	code   string
+	detail string
+}{
+	{keys.ErrNotFound, http.StatusNotFound, api.CodeNotFound, "There is no such key."},
+	{keys.ErrConflict, http.StatusConflict, api.CodeConflict, ""},
+	{keys.ErrDenied, http.StatusForbidden, api.CodeForbidden, ""},
+	{keys.ErrTampered, http.StatusConflict, api.CodeTampered, "The key was changed outside mcpkeys and cannot be trusted: revoke it, or restore the database from a backup."},
+	{keys.ErrUnavailable, http.StatusServiceUnavailable, api.CodeUnavailable, "The key store cannot be used right now. Retry-After says when to come back."},
+}
+
+// problemOf translates an error of the domain.
+func problemOf(err error) problem {
+	var input *keys.InvalidError
+	if errors.As(err, &input) {
+		return *invalid(input.Field, input.Reason)
+	}
+	for _, row := range statuses {
+		if !errors.Is(err, row.err) {
+			continue
+		}
+		p := problem{Status: row.status, Code: row.code, Detail: row.detail}
+		if p.Detail == "" {
+			p.Detail = err.Error()
+		}
+		if errors.Is(err, keys.ErrNameTaken) {
+			p.Errors = []middleware.FieldError{{Field: "name", Message: "is taken"}}
+		}
+		return p
+	}
+	return problemInternal
+}
+
+// failure logs what the operator must see and returns what the client may. It is a
+// [huma.StatusError]; [API.transform] turns it into the body.
+func (a *API) failure(ctx context.Context, err error) error {
+	f := &failure{problemOf(err)}
+	if f.problem.Status >= http.StatusInternalServerError {
+		a.logger.LogAttrs(ctx, slog.LevelError, "request failed",
+			slog.String("request_id", keys.RequestIDFrom(ctx)), slog.Any("error", err))
+	}
+	return f
+}
+
+type failure struct{ problem problem }
+
+func (f *failure) Error() string               { return f.problem.Code }
+func (f *failure) GetStatus() int              { return f.problem.Status }
+func (f *failure) ContentType(_ string) string { return "application/problem+json" }
+
+// GetHeaders implements [huma.HeadersError].
+func (f *failure) GetHeaders() http.Header {
+	if f.problem.Status == http.StatusServiceUnavailable {
+		return http.Header{"Retry-After": {"1"}}
+	}
+	return nil
+}
+
+// body is p as huma writes it.
+func (p problem) body(requestID string) api.Problem {
+	out := api.Problem{
+		Type: "about:blank", Title: http.StatusText(p.Status), Status: p.Status,
+		Detail: p.Detail, Code: p.Code, RequestID: requestID,
+	}
+	for _, e := range p.Errors {
+		out.Errors = append(out.Errors, api.FieldError(e))
+	}
+	return out
+}
+
+// abort ends a request with p.
+func (p problem) abort(c *gin.Context) {
+	middleware.Problem(p).Write(c.Writer, c.Request)
+	c.Abort()
+}
+
+func refuseWith(p problem) gin.HandlerFunc { return p.abort }
+
+// Refuse is for what stands around the API: it answers r with a problem of this form.
+func Refuse(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
+	middleware.Problem{Status: status, Code: code, Detail: detail}.Write(w, r)
+}

@@ -1,0 +1,118 @@
+package restapi
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/middleware"
+)
+
+// MaxBody is the size of the largest body that is read, in bytes.
+const MaxBody = 64 << 10
+
+// checkQuery lets through what op declares, each at most once. A parameter that
+// nobody knows is a typing error, or a secret on its way into somebody's log.
+func checkQuery(op *huma.Operation) gin.HandlerFunc {
+	known := map[string]bool{}
+	for _, p := range op.Parameters {
+		known[p.Name] = known[p.Name] || p.In == "query"
+	}
+	return func(c *gin.Context) {
+		query, err := url.ParseQuery(c.Request.URL.RawQuery)
+		if err != nil {
+			invalid("query", "cannot be parsed; encode each name and value").abort(c)
+			return
+		}
+		for name, values := range query {
+			switch {
+			case !known[name]:
+				invalid("query", "holds a parameter that this call does not have; a key never belongs here, and if one was real, revoke it").abort(c)
+				return
+			case len(values) > 1:
+				invalid(name, "must not be given twice").abort(c)
+				return
+			}
+		}
+	}
+}
+
+// readBody reads and checks the body of an operation that has one, and leaves it to
+// be read again. A body where none belongs is not looked at.
+func (a *API) readBody(op *huma.Operation) gin.HandlerFunc {
+	if op.RequestBody == nil {
+		return func(c *gin.Context) { c.Request.Body = http.NoBody }
+	}
+	return func(c *gin.Context) {
+		body, p := readJSON(c.Writer, c.Request, op.RequestBody.Required)
+		if p != nil {
+			p.abort(c)
+			return
+		}
+		c.Request.Body = io.NopCloser(bytes.NewReader(body))
+		c.Request.Header.Set("Content-Type", "application/json") // without its parameters
+	}
+}
+
+// readJSON returns the body, empty if it may be left out and was.
+func readJSON(w http.ResponseWriter, r *http.Request, required bool) ([]byte, *problem) {
+	kind := r.Header.Values("Content-Type")
+	if len(kind) > 0 && !isJSON(kind) {
+		return nil, &problemNotJSON
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	if err != nil {
+		return nil, unread(err)
+	}
+	switch {
+	case len(body) == 0 && !required:
+		return nil, nil
+	case len(body) == 0:
+		return nil, invalid(fieldBody, "is required: one JSON object")
+	case len(kind) == 0:
+		return nil, &problemNotJSON
+	}
+	if err := checkJSON(body); err != nil {
+		return nil, invalid(fieldBody, err.Error())
+	}
+	return body, nil
+}
+
+// isJSON: one Content-Type, JSON, in the only encoding that JSON has.
+func isJSON(kind []string) bool {
+	media, params, err := mime.ParseMediaType(kind[0])
+	if err != nil || len(kind) > 1 || media != "application/json" {
+		return false
+	}
+	charset, given := params["charset"]
+	return len(params) == 0 || given && len(params) == 1 && (charset == "utf-8" || charset == "UTF-8")
+}
+
+// unread says why a body could not be read.
+func unread(err error) *problem {
+	var tooLarge *http.MaxBytesError
+	var network net.Error
+	switch {
+	case errors.As(err, &tooLarge):
+		return &problemTooLarge
+	case errors.As(err, &network) && network.Timeout():
+		return &problemTimeout
+	}
+	return invalid(fieldBody, "did not arrive whole")
+}
+
+// invalid is the problem of one field.
+func invalid(field, message string) *problem {
+	return &problem{
+		Status: http.StatusUnprocessableEntity, Code: api.CodeInvalidArgument, Detail: detailInvalid,
+		Errors: []middleware.FieldError{{Field: field, Message: message}},
+	}
+}

@@ -1,0 +1,135 @@
+// Package server is `keyctl serve`: the admin and verification APIs over one key
+// store, with the listener, the limits and the ending that a server on a network
+// needs.
+//
+// Call [Run]; it returns when its context ends. [Handler] is what it serves, for
+// tests that bring their own listener.
+//
+// On loopback the server answers only to names of loopback, so that no web page can
+// reach it through a name of its own (DNS rebinding). Requests that a browser sends
+// for a page of another origin are refused everywhere.
+//
+// The package refuses to listen beyond loopback without TLS unless it is told to, to
+// trust a forwarding header, and to make an admin key: the first one is made by
+// whoever has the file.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/internal/restapi"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifyapi"
+)
+
+// DefaultListen is the address when nobody names one.
+const DefaultListen = "127.0.0.1:8420"
+
+// Options configures [Run].
+type Options struct {
+	DB, PepperFile  string // the key store
+	Listen          string // host:port; empty means DefaultListen
+	TLSCert, TLSKey string // PEM files; both or none
+	InsecureHTTP    bool   // listen beyond loopback without TLS
+	Logger          *slog.Logger
+	FirstKey        string // the command that makes a first admin key, for the log
+}
+
+// Run serves until ctx ends, and then leaves requests under way ten seconds.
+func Run(ctx context.Context, o Options) (err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	st, err := sqlite.Open(o.DB, &sqlite.Options{PepperFile: o.PepperFile})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	a, err := API(st, o.Logger)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, &o)
+	if err != nil {
+		return err
+	}
+	if err := greet(ctx, st, listener, &o); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	return serve(ctx, listener, Handler(a, listener.Addr()), o.Logger)
+}
+
+// API is everything that is served over st.
+func API(st keys.Store, logger *slog.Logger) (*restapi.API, error) {
+	gin.SetMode(gin.ReleaseMode) // or gin prints every route
+	v, err := verifier.New(st, nil)
+	if err != nil {
+		return nil, err
+	}
+	a := restapi.New(v, logger)
+	admin.Mount(a, st, nil)
+	verifyapi.Mount(a, v, logger)
+	mountHealth(a, st)
+	return a, nil
+}
+
+// Handler puts around a what protects a server that listens at addr.
+func Handler(a *restapi.API, addr net.Addr) http.Handler {
+	return onlyNamed(addr, sameOrigin(a.Handler()))
+}
+
+// greet says where the server is, and how to begin when nobody can use it yet.
+func greet(ctx context.Context, st keys.Store, listener net.Listener, o *Options) error {
+	page, err := st.List(ctx, keys.Query{Kind: keys.KindAdmin, Unrevoked: true, Limit: 1})
+	if err != nil {
+		return err
+	}
+	scheme := "http"
+	if o.TLSCert != "" {
+		scheme = "https"
+	}
+	o.Logger.InfoContext(ctx, "listening", "url", scheme+"://"+listener.Addr().String())
+	if len(page.Keys) == 0 {
+		o.Logger.WarnContext(ctx, "there is no admin key yet, so nobody can use this API; make one on this machine", "command", o.FirstKey)
+	}
+	return nil
+}
+
+// serve ends with ctx.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, logger *slog.Logger) error {
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		// Or "OPTIONS *" would be answered before any guard, whatever the Host.
+		DisableGeneralOptionsHandler: true,
+		ReadTimeout:                  15 * time.Second,
+		WriteTimeout:                 30 * time.Second,
+		IdleTimeout:                  60 * time.Second,
+		MaxHeaderBytes:               16 << 10,
+		ErrorLog:                     slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	logger.InfoContext(ctx, "stopping")
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(ending); err != nil {
+		return srv.Close()
+	}
+	return nil
+}

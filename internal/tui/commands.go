@@ -1,0 +1,90 @@
+package tui
+
+import (
+	"context"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Everything here waits for somebody: the store, the clock, the terminal. A command
+// runs beside the program and comes back as a message.
+
+// patience is how long one question to the store may take.
+const patience = 10 * time.Second
+
+type (
+	// tickMsg: another second has passed.
+	tickMsg struct{}
+
+	// pageMsg is a page of the list that was begun as the given round.
+	pageMsg struct {
+		round int
+		page  keys.Page
+		err   error
+	}
+
+	// keyMsg is one key, read with its seal. The key may be there beside an error.
+	keyMsg struct {
+		id  string
+		key *keys.Key
+		err error
+	}
+
+	// issuedMsg holds the secret of a new key; it is the only message that does.
+	issuedMsg struct {
+		issued keys.Issued
+		err    error
+	}
+
+	revokedMsg struct {
+		key *keys.Key
+		err error
+	}
+)
+
+func tick() tea.Cmd {
+	return tea.Tick(time.Second, func(time.Time) tea.Msg { return tickMsg{} })
+}
+
+func readPage(m keys.Manager, round int, cursor string) tea.Cmd {
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		page, err := m.List(ctx, keys.Query{Limit: keys.MaxLimit, Cursor: cursor})
+		return pageMsg{round: round, page: page, err: err}
+	}
+}
+
+func readKey(m keys.Manager, id string) tea.Cmd {
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		k, err := m.Key(ctx, id)
+		return keyMsg{id: id, key: k, err: err}
+	}
+}
+
+func issue(m keys.Manager, req keys.IssueRequest) tea.Cmd {
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		issued, err := m.Issue(ctx, req)
+		return issuedMsg{issued: issued, err: err}
+	}
+}
+
+func revokeKey(m keys.Manager, id, reason string) tea.Cmd {
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		k, err := m.Revoke(ctx, id, reason)
+		return revokedMsg{key: k, err: err}
+	}
+}
+
+// copyText hands text to the terminal's clipboard by OSC 52. Terminals that refuse do
+// not say so.
+func copyText(text string) tea.Cmd { return tea.SetClipboard(text) }

@@ -1,0 +1,122 @@
+package tui
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// draft is a key as it stands in the form: texts, until package keys has read them.
+type draft struct {
+	name, owner            string
+	ordinary               bool // not an admin key
+	tools, prompts, scopes string
+	audience               string
+	expires, rate          string
+}
+
+func newDraft() draft {
+	return draft{ordinary: true, expires: keys.FormatDuration(keys.DefaultLife)}
+}
+
+// presets are the lives that one key press offers.
+func presets() []string { return []string{"7d", "30d", "90d", "365d", "never"} }
+
+// nextPreset is the one behind text, or the first.
+func nextPreset(text string) string {
+	all := presets()
+	return all[(slices.Index(all, text)+1)%len(all)]
+}
+
+func (d *draft) kind() keys.Kind {
+	if d.ordinary {
+		return keys.KindKey
+	}
+	return keys.KindAdmin
+}
+
+// granted are the scopes that three fields of the form add up to.
+func (d *draft) granted() []string {
+	scopes := patterns(d.tools, keys.ToolPattern)
+	scopes = append(scopes, patterns(d.prompts, keys.PromptPattern)...)
+	return append(scopes, strings.Fields(d.scopes)...)
+}
+
+func patterns(globs string, pattern func(string) string) []string {
+	var scopes []string
+	for glob := range strings.FieldsSeq(globs) {
+		scopes = append(scopes, pattern(glob))
+	}
+	return scopes
+}
+
+// request is what the draft asks for. The error is a [*keys.InvalidError], as each
+// check below returns it.
+func (d *draft) request(now time.Time) (keys.IssueRequest, error) {
+	req := keys.IssueRequest{
+		Kind: d.kind(), Name: d.name, Owner: d.owner,
+		Scopes: d.granted(), Audience: strings.Fields(d.audience),
+	}
+	for _, check := range []func() error{d.checkName, d.checkOwner, d.checkScopes, d.checkAudience, d.checkRate} {
+		if err := check(); err != nil {
+			return req, err
+		}
+	}
+	if d.rate != "" {
+		req.RateLimit, _ = keys.ParseRateLimit(d.rate) // checked above
+	}
+	_, err := d.ends(now)
+	if d.expires != newDraft().expires { // left as it was, the life is whatever the key's issuer has to give
+		req.Expires, _ = keys.ParseExpiry(d.expires) // as ends did
+	}
+	return req, err
+}
+
+// check asks the domain about one field, in a key that is good otherwise.
+func check(change func(*keys.Key)) error {
+	k := &keys.Key{Kind: keys.KindKey, Name: "a-name"}
+	change(k)
+	return k.Validate()
+}
+
+func (d *draft) checkName() error  { return check(func(k *keys.Key) { k.Name = d.name }) }
+func (d *draft) checkOwner() error { return check(func(k *keys.Key) { k.Owner = d.owner }) }
+func (d *draft) checkScopes() error {
+	return check(func(k *keys.Key) { k.Kind, k.Scopes = d.kind(), d.granted() })
+}
+
+func (d *draft) checkAudience() error {
+	return check(func(k *keys.Key) { k.Audience = strings.Fields(d.audience) })
+}
+
+func (d *draft) checkRate() error {
+	if d.rate == "" {
+		return nil
+	}
+	_, err := keys.ParseRateLimit(d.rate)
+	return err
+}
+
+// ends is when a key made now would end; zero for never.
+func (d *draft) ends(now time.Time) (time.Time, error) {
+	expiry, err := keys.ParseExpiry(d.expires)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return expiry.At(now)
+}
+
+// warnings are what the domain tells whoever issues such a key.
+func (d *draft) warnings(now time.Time) []string {
+	ends, err := d.ends(now)
+	if err != nil {
+		return nil
+	}
+	k := keys.Key{Kind: d.kind(), Scopes: d.granted(), Audience: strings.Fields(d.audience), ExpiresAt: ends}
+	if k.Kind == keys.KindAdmin && len(k.Scopes) == 0 {
+		k.Scopes = keys.AdminScopes()
+	}
+	return k.Warnings()
+}

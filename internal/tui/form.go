@@ -1,0 +1,174 @@
+package tui
+
+import (
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+	"charm.land/huh/v2"
+)
+
+// issueForm makes a new key. The texts are in draft, as package keys will read them;
+// huh moves the cursor through them.
+type issueForm struct {
+	draft  draft
+	huh    *huh.Form
+	inputs []*entry
+	theme  theme
+	err    error // of the whole, such as a name that is taken
+	busy   bool  // the key is being issued
+}
+
+const (
+	formWidth = 76
+	gutter    = "  " // before a label, for the mark of a field that cannot stay
+)
+
+func (m *Model) newForm() *issueForm {
+	f := &issueForm{draft: newDraft(), theme: m.theme}
+	d := &f.draft
+	f.inputs = []*entry{
+		{label: "name", text: &d.name, check: d.checkName, hint: "what the key is for, such as ci or nightly-report"},
+		{label: "owner", text: &d.owner, check: d.checkOwner, hint: "who answers for it, a team or a person; may stay empty"},
+		{label: labelKind, check: func() error { return nil }, hint: "key: opens MCP servers; admin: opens the admin API and never a server"},
+		{label: "tools", text: &d.tools, check: d.checkScopes, hint: "the tools it may call, * for any run: get_* search"},
+		{label: "prompts", text: &d.prompts, check: d.checkScopes, hint: "the prompts it may get, likewise"},
+		{label: "scopes", text: &d.scopes, check: d.checkScopes, hint: "further scopes as they stand, such as reports:read; an admin key without any gets all of its kind"},
+		{label: "audience", text: &d.audience, check: d.checkAudience, hint: "the servers it is for, such as weather; empty means every server of this deployment"},
+		{label: labelExpires, text: &d.expires, check: func() error { _, err := d.ends(m.now); return err }, hint: "a duration (90d, 12w, 1y), a date (2027-01-31) or never"},
+		{label: labelLast, text: &d.rate, check: d.checkRate, hint: "how often it may call: 60/m, 100/10s, 1000/h:50 with a burst; empty means unlimited"},
+	}
+	fields := make([]huh.Field, len(f.inputs))
+	for i, e := range f.inputs {
+		fields[i] = e.make(d)
+	}
+	f.huh = huh.NewForm(huh.NewGroup(fields...)).
+		WithAccessible(false).WithShowHelp(false).WithShowErrors(false).
+		WithKeyMap(noHuhKeys()).WithTheme(huh.ThemeFunc(func(bool) *huh.Styles { return f.theme.form() }))
+	f.setSize(m.formSize())
+	return f
+}
+
+// noHuhKeys leaves huh only what chooses the kind. huh would move its cursor by a
+// message that comes back later, and letters typed meanwhile would land in the field
+// before; the form moves it at once instead.
+func noHuhKeys() *huh.KeyMap {
+	off := key.NewBinding(key.WithDisabled())
+	return &huh.KeyMap{
+		Quit:    off,
+		Input:   huh.InputKeyMap{AcceptSuggestion: off, Next: off, Prev: off, Submit: off},
+		Confirm: huh.ConfirmKeyMap{Next: off, Prev: off, Submit: off, Accept: off, Reject: off, Toggle: bind("", "", "space", "left", "right")},
+	}
+}
+
+func (f *issueForm) setTheme(t theme) { f.theme = t }
+
+func (f *issueForm) setSize(width, height int) {
+	f.huh.WithWidth(width).WithHeight(height)
+}
+
+// formSize is the room for the fields alone.
+func (m *Model) formSize() (width, height int) {
+	return min(m.width-4, formWidth), max(1, min(9, m.bodyHeight()-4))
+}
+
+func (m *Model) openForm() tea.Cmd {
+	m.room = roomForm
+	m.form = m.newForm()
+	return m.form.huh.Init()
+}
+
+func (m *Model) closeForm() {
+	m.form = nil
+	m.room = roomTable
+}
+
+func (m *Model) keyForm(msg tea.KeyPressMsg) tea.Cmd {
+	f := m.form
+	switch {
+	case f.busy:
+		return nil
+	case msg.Code == tea.KeyEscape:
+		m.closeForm()
+		return nil
+	case key.Matches(msg, m.bind.Submit), msg.Code == tea.KeyEnter && f.focused().label == labelLast:
+		return m.submit()
+	case key.Matches(msg, m.bind.NextField):
+		return m.nextField()
+	case key.Matches(msg, m.bind.PrevField):
+		return m.prevField()
+	case key.Matches(msg, m.bind.Preset) && f.focused().label == labelExpires:
+		f.draft.expires = nextPreset(f.draft.expires)
+		f.focused().field.Value(f.focused().text)
+		return m.formInput(tea.KeyPressMsg{Code: tea.KeyEnd})
+	}
+	f.err = nil
+	return m.formInput(msg)
+}
+
+// nextField goes on when what was typed will do, and says what is wrong when not.
+func (m *Model) nextField() tea.Cmd {
+	f := m.form
+	if f.err = f.focused().check(); f.err != nil || f.focused().label == labelLast {
+		return nil
+	}
+	return m.formInput(huh.NextField())
+}
+
+// prevField goes back, whatever was typed.
+func (m *Model) prevField() tea.Cmd {
+	f := m.form
+	f.err = nil
+	if f.focused() == f.inputs[0] {
+		return nil
+	}
+	return m.formInput(huh.PrevField())
+}
+
+// formInput passes on what huh needs.
+func (m *Model) formInput(msg tea.Msg) tea.Cmd {
+	f := m.form
+	if f.busy {
+		return nil
+	}
+	model, cmd := f.huh.Update(msg)
+	f.huh = model.(*huh.Form)
+	for _, e := range f.inputs {
+		if e.field != nil {
+			e.dress()
+		}
+	}
+	return cmd
+}
+
+func (f *issueForm) focused() *entry {
+	label := f.huh.GetFocusedField().GetKey()
+	for _, e := range f.inputs {
+		if e.label == label {
+			return e
+		}
+	}
+	return f.inputs[0]
+}
+
+// submit issues the key, or says what is in the way.
+func (m *Model) submit() tea.Cmd {
+	f := m.form
+	req, err := f.draft.request(m.now)
+	if f.err = err; err != nil {
+		return nil
+	}
+	f.busy = true
+	return issue(m.manager, req)
+}
+
+// onIssued shows the secret, or the form again with all that was typed.
+func (m *Model) onIssued(msg issuedMsg) tea.Cmd {
+	if msg.err != nil {
+		if m.form != nil {
+			m.form.busy, m.form.err = false, msg.err
+		}
+		return nil
+	}
+	m.form = nil
+	m.openSecret(msg.issued)
+	return m.reload()
+}

@@ -1,0 +1,167 @@
+package tui
+
+import (
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// bindings are all keys that do something, each with the help that is shown for it.
+type bindings struct {
+	Up, Down, PageUp, PageDown, First, Last key.Binding
+
+	New, Revoke, Filter, Open, CopyID    key.Binding
+	Pause, Refresh, Mouse, Help, Quit    key.Binding
+	Clear, Keep                          key.Binding // in the filter
+	Back                                 key.Binding
+	NextField, PrevField, Preset, Submit key.Binding // in the form
+	CopySecret, Leave                    key.Binding // on the secret's screen
+	Yes, No, Reason, Other, Choose       key.Binding // in the revoke dialog
+	Interrupt                            key.Binding
+}
+
+func bind(help, does string, typed ...string) key.Binding {
+	return key.NewBinding(key.WithKeys(typed...), key.WithHelp(help, does))
+}
+
+func newBindings(readOnly bool) bindings {
+	b := bindings{
+		Up:       bind("↑/k", "up", "up", "k"),
+		Down:     bind("↓/j", "down", "down", "j"),
+		PageUp:   bind("pgup", "page up", "pgup", "ctrl+b"),
+		PageDown: bind("pgdn", "page down", "pgdown", "ctrl+f", "space"),
+		First:    bind("home/g", "first", "home", "g"),
+		Last:     bind("end/G", "last", "end", "G"),
+
+		New:     bind("n", "new key", "n"),
+		Revoke:  bind("x", "revoke", "x"),
+		Filter:  bind("/", "filter", "/"),
+		Open:    bind("enter", "details", "enter"),
+		CopyID:  bind("y", "copy id", "y"),
+		Pause:   bind("p", "pause", "p"),
+		Refresh: bind("r", "refresh", "r"),
+		Mouse:   bind("m", "mouse on/off", "m"),
+		Help:    bind("?", "help", "?"),
+		Quit:    bind("q", "quit", "q"),
+
+		Clear: bind("esc", "clear", "esc"),
+		Keep:  bind("enter", "keep", "enter"),
+		Back:  bind("esc", "back", "esc", "q", "enter"),
+
+		NextField: bind("tab/↓", "next", "tab", "down", "enter"),
+		PrevField: bind("shift+tab/↑", "back", "shift+tab", "up"),
+		Preset:    bind("space", "next choice", "space"),
+		Submit:    bind("ctrl+s", "issue", "ctrl+s"),
+
+		CopySecret: bind("c/y", "copy", "c", "y"),
+		Leave:      bind("enter twice, or ok", "leave", "enter"),
+
+		Yes:    bind("y", "revoke", "y"),
+		No:     bind("n/esc", "no", "n", "esc"),
+		Reason: bind("r", "reason", "r"),
+		Other:  bind("tab", "next", "tab", "shift+tab", "left", "right", "up", "down"),
+		Choose: bind("enter", "choose", "enter"),
+
+		Interrupt: bind("ctrl+c", "quit", "ctrl+c"),
+	}
+	b.New.SetEnabled(!readOnly)
+	b.Revoke.SetEnabled(!readOnly)
+	return b
+}
+
+// onKey gives a key that was pressed to the room that is open.
+func (m *Model) onKey(msg tea.KeyPressMsg) tea.Cmd {
+	switch {
+	case m.room == roomSecret:
+		return m.keySecret(msg)
+	case key.Matches(msg, m.bind.Interrupt):
+		return tea.Quit
+	case m.tooSmall():
+		return nil // what cannot be seen is not changed
+	}
+	switch m.room {
+	case roomFilter:
+		return m.keyFilter(msg)
+	case roomDetail:
+		return m.keyDetail(msg)
+	case roomForm:
+		return m.keyForm(msg)
+	case roomRevoke:
+		return m.keyRevoke(msg)
+	case roomHelp:
+		return m.keyHelp(msg)
+	}
+	return m.keyTable(msg)
+}
+
+func (m *Model) keyTable(msg tea.KeyPressMsg) tea.Cmd {
+	switch {
+	case key.Matches(msg, m.bind.Quit):
+		return tea.Quit
+	case key.Matches(msg, m.bind.New):
+		return m.openForm()
+	case key.Matches(msg, m.bind.Filter):
+		return m.openFilter()
+	case key.Matches(msg, m.bind.Clear):
+		return m.closeFilter("")
+	case key.Matches(msg, m.bind.Open):
+		m.openDetail()
+		return nil
+	}
+	if cmd, ok := m.keyAnywhere(msg); ok {
+		return cmd
+	}
+	return m.keyMove(msg)
+}
+
+// keyAnywhere is what the list and the whole-screen detail have in common.
+func (m *Model) keyAnywhere(msg tea.KeyPressMsg) (tea.Cmd, bool) {
+	switch {
+	case key.Matches(msg, m.bind.Revoke):
+		m.openRevoke()
+		return nil, true
+	case key.Matches(msg, m.bind.CopyID):
+		return m.copyID(), true
+	case key.Matches(msg, m.bind.Refresh):
+		return m.reload(), true
+	case key.Matches(msg, m.bind.Pause):
+		m.load.paused = !m.load.paused
+	case key.Matches(msg, m.bind.Mouse):
+		m.toggleMouse()
+	case key.Matches(msg, m.bind.Help):
+		m.openHelp()
+	default:
+		return nil, false
+	}
+	return nil, true
+}
+
+func (m *Model) keyMove(msg tea.KeyPressMsg) tea.Cmd {
+	at := m.list.at
+	switch {
+	case msg.Code == tea.KeyUp, key.Matches(msg, m.bind.Up):
+		at--
+	case msg.Code == tea.KeyDown, key.Matches(msg, m.bind.Down):
+		at++
+	case key.Matches(msg, m.bind.PageUp):
+		at -= m.list.rows
+	case key.Matches(msg, m.bind.PageDown):
+		at += m.list.rows
+	case key.Matches(msg, m.bind.First):
+		at = 0
+	case key.Matches(msg, m.bind.Last):
+		at = len(m.list.shown) - 1
+	}
+	m.list.move(at)
+	return m.readDetail()
+}
+
+func (m *Model) copyID() tea.Cmd {
+	k := m.list.selected()
+	if k == nil || !keys.ValidID(k.ID) {
+		return nil
+	}
+	m.toast.show(m.now, "id sent to the clipboard (OSC 52)")
+	return copyText(k.ID)
+}

@@ -1,0 +1,89 @@
+package tui
+
+import (
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+const (
+	refreshEvery = 2 * time.Second  // from the end of one reading to the next
+	retryAtMost  = 30 * time.Second // between tries, however often they fail
+	share        = 10               // a reading that takes long is followed by a rest this many times as long
+	maxLoaded    = 10_000           // newest keys; beyond that `keyctl list` is the tool
+)
+
+// load is the reading of the list: what is under way, how the last one went, and when
+// the next one is due.
+type load struct {
+	reading bool
+	round   int // counts readings; a page of an older one is dropped
+	pages   []*keys.Key
+	began   time.Time
+
+	done     time.Time // when the list on the screen was complete; zero before the first
+	next     time.Time
+	err      error // of the last reading; nil when it went well
+	failures int   // in a row
+	paused   bool
+	cut      bool // there are more keys than were loaded
+}
+
+// due reports whether it is time to read again.
+func (l *load) due(now time.Time) bool {
+	return !l.reading && !l.paused && !now.Before(l.next)
+}
+
+// reload begins a reading. One that was under way is forgotten: what it saw may be
+// older than what the user just did.
+func (m *Model) reload() tea.Cmd {
+	l := &m.load
+	l.round++
+	l.reading, l.pages, l.began = true, nil, m.now
+	return readPage(m.manager, l.round, "")
+}
+
+// onPage takes one page in and asks for the next. The first reading shows each page
+// as it comes; later ones replace the list when they are whole.
+func (m *Model) onPage(msg pageMsg) tea.Cmd {
+	l := &m.load
+	if !l.reading || msg.round != l.round {
+		return nil
+	}
+	if msg.err != nil {
+		l.fail(m.now, msg.err)
+		return nil
+	}
+	l.pages = append(l.pages, msg.page.Keys...)
+	cut := msg.page.Next != "" && len(l.pages) >= maxLoaded
+	if msg.page.Next != "" && !cut {
+		if l.done.IsZero() {
+			m.list.set(l.pages, m.filter.tests, m.now)
+		}
+		return tea.Batch(readPage(m.manager, l.round, msg.page.Next), m.readDetail())
+	}
+	m.list.set(l.pages, m.filter.tests, m.now)
+	l.finish(m.now, cut)
+	m.detail.stale = true
+	return m.readDetail()
+}
+
+func (l *load) finish(now time.Time, cut bool) {
+	took := now.Sub(l.began)
+	l.reading, l.pages, l.cut = false, nil, cut
+	l.done, l.next = now, now.Add(max(refreshEvery, share*took))
+	l.err, l.failures = nil, 0
+}
+
+// fail doubles the time to the next try with each failure.
+func (l *load) fail(now time.Time, err error) {
+	l.reading, l.pages, l.err = false, nil, err
+	wait := retryAtMost
+	if l.failures < 4 {
+		wait = refreshEvery << l.failures
+	}
+	l.failures++
+	l.next = now.Add(wait)
+}

@@ -1,0 +1,164 @@
+package tui
+
+import (
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Options configures [New] and [Run]. Nil and the zero value are ready for use.
+type Options struct {
+	Now      func() time.Time // nil means time.Now
+	Zone     *time.Location   // of the times on the screen; nil means time.Local
+	ReadOnly bool             // look, but neither issue nor revoke
+	Store    string           // where the keys are, for the top line; empty leaves it out
+	Verify   string           // the command that checks a key; empty means keyctl verify -
+}
+
+// Model is the dashboard as a Bubble Tea model. It belongs to one program and is not
+// safe for concurrent use.
+type Model struct {
+	manager keys.Manager
+	opts    Options
+	now     time.Time // as of the message at hand
+
+	width, height int
+	theme         theme
+	bind          bindings
+	room          room
+	noMouse       bool // the terminal selects text, as it does without us
+
+	load   load
+	list   list
+	filter filter
+	detail detail
+	form   *issueForm
+	secret secret
+	revoke revocation
+	help   helpPage
+	toast  toast
+}
+
+var _ tea.Model = (*Model)(nil)
+
+// room is what the screen shows, and who gets the keys that are pressed.
+type room int
+
+const (
+	roomTable  room = iota
+	roomFilter      // the table, with the cursor in the filter
+	roomDetail      // one key on the whole screen
+	roomForm
+	roomSecret
+	roomRevoke
+	roomHelp
+)
+
+// New returns a dashboard on manager. It asks manager for nothing before the program
+// starts.
+func New(manager keys.Manager, o *Options) *Model {
+	m := &Model{manager: manager}
+	if o != nil {
+		m.opts = *o
+	}
+	if m.opts.Now == nil {
+		m.opts.Now = time.Now //nolint:forbidigo // the default clock
+	}
+	if m.opts.Zone == nil {
+		m.opts.Zone = time.Local
+	}
+	if m.opts.Verify == "" {
+		m.opts.Verify = "keyctl verify -"
+	}
+	m.now = m.opts.Now()
+	m.bind = newBindings(m.opts.ReadOnly)
+	m.setTheme(newTheme(true)) // until the terminal says otherwise; not all of them answer
+	m.filter = newFilter(m.theme)
+	return m
+}
+
+// Init implements [tea.Model].
+func (m *Model) Init() tea.Cmd {
+	return tea.Batch(m.reload(), tick(), tea.RequestBackgroundColor)
+}
+
+// Update implements [tea.Model].
+func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	m.now = m.opts.Now()
+	cmd := m.update(msg)
+	m.list.show(m.tableRows())
+	return m, cmd
+}
+
+func (m *Model) update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.resize(msg.Width, msg.Height)
+	case tea.BackgroundColorMsg:
+		m.setTheme(newTheme(msg.IsDark()))
+	case tickMsg:
+		return m.onTick()
+	case pageMsg:
+		return m.onPage(msg)
+	case keyMsg:
+		return m.onKeyRead(msg)
+	case issuedMsg:
+		return m.onIssued(msg)
+	case revokedMsg:
+		return m.onRevoked(msg)
+	case tea.MouseWheelMsg:
+		return m.onWheel(msg)
+	case tea.MouseClickMsg:
+		return m.onClick(msg)
+	case tea.KeyPressMsg:
+		return m.onKey(msg)
+	default:
+		return m.onInput(msg)
+	}
+	return nil
+}
+
+// onInput is for what an input needs beside keys: what was pasted, and the blinking
+// of its cursor.
+func (m *Model) onInput(msg tea.Msg) tea.Cmd {
+	if _, pasted := msg.(tea.PasteMsg); pasted && m.tooSmall() {
+		return nil
+	}
+	switch m.room {
+	case roomFilter:
+		return m.filterInput(msg)
+	case roomForm:
+		return m.formInput(msg)
+	case roomRevoke:
+		return m.reasonInput(msg)
+	}
+	return nil
+}
+
+func (m *Model) resize(width, height int) {
+	m.width, m.height = width, height
+	if m.form != nil {
+		m.form.setSize(m.formSize())
+	}
+}
+
+func (m *Model) setTheme(t theme) {
+	m.theme = t
+	m.filter.setTheme(t)
+	m.revoke.setTheme(t)
+	if m.form != nil {
+		m.form.setTheme(t)
+	}
+}
+
+// onTick lets what is due happen once a second: toasts go, the list is read again.
+func (m *Model) onTick() tea.Cmd {
+	m.toast.expire(m.now)
+	cmds := []tea.Cmd{tick()}
+	if m.load.due(m.now) {
+		cmds = append(cmds, m.reload())
+	}
+	return tea.Batch(cmds...)
+}

@@ -1,0 +1,91 @@
+// Package wording says on a screen what the domain holds as values, in one way for
+// every program that has a screen: keyctl's tables and the dashboard.
+//
+// Pass every text that came from a store or a server through [Clean] before it
+// reaches a terminal; [Status], [When], [Date] and [Relative] make texts that need it no more.
+//
+// It makes plain text without colour or layout, decides nothing, and reads no clock.
+package wording
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Clean makes text fit for a terminal: one line, without control, invisible and
+// bidirectional characters. What mcpkeys stores was checked already; a row edited by
+// hand was not.
+func Clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case unicode.IsPrint(r):
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+}
+
+// Glyph is one column wide and goes before the word of a status, so that a table can
+// be skimmed without colour.
+func Glyph(s keys.Status) string {
+	switch s {
+	case keys.StatusActive:
+		return "●"
+	case keys.StatusExpiring:
+		return "◐"
+	case keys.StatusExpired:
+		return "○"
+	case keys.StatusDisabled:
+		return "◌"
+	case keys.StatusRevoked:
+		return "✗"
+	}
+	return "?"
+}
+
+// Status is the glyph and the word.
+func Status(s keys.Status) string { return Glyph(s) + " " + string(s) }
+
+// When renders a moment in a time zone, and how far off it is.
+func When(t, now time.Time, zone *time.Location) string {
+	return Date(t, zone) + t.In(zone).Format(" MST (") + Relative(t, now) + ")"
+}
+
+// Date renders a moment in a time zone, to the minute.
+func Date(t time.Time, zone *time.Location) string { return t.In(zone).Format("2006-01-02 15:04") }
+
+// Relative is how far t is from now, in the largest unit that says enough: in 89d,
+// 3h ago.
+func Relative(t, now time.Time) string {
+	d := t.Sub(now)
+	text := roughly(d.Abs())
+	switch {
+	case text == "":
+		return "now"
+	case d < 0:
+		return text + " ago"
+	}
+	return "in " + text
+}
+
+// roughly rounds to the nearest whole unit, of which there are at least two unless
+// it is the smallest.
+func roughly(d time.Duration) string {
+	const day = 24 * time.Hour
+	for _, u := range []struct {
+		length time.Duration
+		suffix string
+	}{{365 * day, "y"}, {day, "d"}, {time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}} {
+		n := int((d + u.length/2) / u.length)
+		if n >= 2 || n == 1 && u.length == time.Second {
+			return strconv.Itoa(n) + u.suffix
+		}
+	}
+	return ""
+}

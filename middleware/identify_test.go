@@ -1,0 +1,53 @@
+package middleware_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/mcpkeys/mcpkeys/internal/guardtest"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
+)
+
+// Who logs around a guard and the guard itself must name one request alike, and
+// neither by an id that is a key.
+func TestIdentifyGivesOneID(t *testing.T) {
+	guard := guardtest.NewKeyring(t).Guard(nil)
+	for given, kept := range map[string]bool{
+		"ticket-4711": true, "": false, "two\nlines": false, keys.NewToken(keys.KindKey).Secret().Reveal(): false,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("X-Request-Id", given)
+		r = middleware.Identify(r)
+		id := keys.RequestIDFrom(r.Context())
+		if (id == given) != kept || keys.LooksLikeToken(id) || id == "" {
+			t.Errorf("Identify(%q): got %q, want it kept: %v", given, id, kept)
+		}
+		w := httptest.NewRecorder()
+		if _, ok := guard.Admit(w, r); ok || w.Header().Get("X-Request-Id") != id {
+			t.Errorf("Admit after Identify(%q): got the id %q, want %q", given, w.Header().Get("X-Request-Id"), id)
+		}
+	}
+}
+
+// A guard for answers about the key itself takes every live key, and no dead one.
+func TestAnyTakesEveryLiveKey(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	guard := k.Guard(&middleware.Options{Any: true})
+	admit := func(token string) bool {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		_, ok := guard.Admit(httptest.NewRecorder(), r)
+		return ok
+	}
+	elsewhere, id := k.Issue(keys.IssueRequest{Audience: []string{"another-server"}})
+	admin, _ := k.Issue(keys.IssueRequest{Kind: keys.KindAdmin})
+	if !admit(elsewhere) || !admit(admin) || !admit(k.Granted()) {
+		t.Error("a live key was refused")
+	}
+	k.Revoke(id)
+	if admit(elsewhere) || admit(k.Expired()) || admit("") {
+		t.Error("a dead key was let in")
+	}
+}

@@ -23,7 +23,8 @@ const cacheLine = 64
 // is immutable but for proofs.
 type entry struct {
 	key      *keys.Key
-	identity *keys.Identity
+	identity *keys.Identity // nil if none can be made of it
+	flaw     error          // and why; a dead key is told to be dead all the same
 	proofs   atomic.Pointer[[]proof]
 }
 
@@ -41,12 +42,9 @@ func sumOf(token string) [sha256.Size]byte {
 	return sha256.Sum256(unsafe.Slice(unsafe.StringData(token), len(token)))
 }
 
-func newEntry(k *keys.Key) (*entry, error) {
+func newEntry(k *keys.Key) *entry {
 	identity, err := keys.NewIdentity(k)
-	if err != nil {
-		return nil, err
-	}
-	return &entry{key: k, identity: identity}, nil
+	return &entry{key: k, identity: identity, flaw: err}
 }
 
 // proved returns the secret that a token of this sum is known to be, or nil.

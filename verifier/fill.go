@@ -88,7 +88,7 @@ func (v *Verifier) read(ctx context.Context, id string) (*entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", id, err)
 	}
-	return newEntry(k)
+	return newEntry(k), nil
 }
 
 // fetch returns the key's entry as it stands now or later, nil for an unknown id. It

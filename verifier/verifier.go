@@ -146,6 +146,9 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	if d.Code != keys.CodeValid {
 		return d
 	}
+	if q.entry.identity == nil {
+		return unavailable(d.KeyID, q.entry.flaw)
+	}
 	limit := q.entry.key.RateLimit
 	if wait := q.cell.bucket.take(limit, max(call.Cost, 1), now.Sub(v.start)); wait > 0 {
 		d.Code, d.RetryAfter, d.Limit = keys.CodeRateLimited, wait, limit

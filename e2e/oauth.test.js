@@ -52,7 +52,7 @@ for (const [name, sdk, givesUp, options] of [
       for (const e of looked) {
         assert.equal(e.status, 404, e.path)
         assert.match(e.response['content-type'], /^application\/(problem\+)?json$/)
-        assert.equal(JSON.parse(e.body).code, 'not_found')
+        assert.equal(JSON.parse(e.body).code, 'no_route')
       }
     })
 

@@ -177,13 +177,13 @@ func TestA5HotCaches(t *testing.T) {
 	for range 3 {
 		for _, text := range []string{
 			withCheck(other[:5] + id + other[17:48]),
-			withCheck(token[:47] + another(token[47])),
-			withCheck(token[:18] + another(token[18]) + token[19:48]),
+			withCheck(token[:47] + otherDigit(token[47])),
+			withCheck(token[:18] + otherDigit(token[18]) + token[19:48]),
 			withCheck("mcpa" + token[4:48]),
 		} {
 			b.want(t, text, verifier.Call{}, keys.CodeNotFound)
 		}
-		b.want(t, token[:53]+another(token[53]), verifier.Call{}, keys.CodeMalformed)
+		b.want(t, token[:53]+otherDigit(token[53]), verifier.Call{}, keys.CodeMalformed)
 		b.want(t, token, verifier.Call{}, keys.CodeValid)
 		b.want(t, other, verifier.Call{}, keys.CodeValid)
 	}

@@ -1,5 +1,5 @@
-// Package admin is the REST API for keys: issue, list, show and revoke them, and let
-// a key learn about itself.
+// Package admin is the REST API for keys: issue, list, show, edit, rotate, disable,
+// enable and revoke them, and let a key learn about itself.
 //
 // [Mount] adds it to an API; internal/server does, and `keyctl serve` runs it. From
 // Go, package admin/client speaks to it; the bodies are in admin/api.
@@ -28,6 +28,11 @@ import (
 // Mount adds the operations on the keys of store to a.
 func Mount(a *restapi.API, store keys.Store, o *keys.ManagerOptions) {
 	s := &service{store: store, options: o}
+	mountLooks(a, s)
+	mountChanges(a, s)
+}
+
+func mountLooks(a *restapi.API, s *service) {
 	restapi.Register(a, huma.Operation{
 		OperationID: "listKeys", Method: http.MethodGet, Path: "/v1/keys", Tags: []string{"keys"},
 		Summary:     "List keys, newest first",
@@ -35,6 +40,20 @@ func Mount(a *restapi.API, store keys.Store, o *keys.ManagerOptions) {
 		Security:    restapi.AdminKey(keys.ScopeKeysRead),
 		Errors:      []int{http.StatusUnprocessableEntity},
 	}, s.list)
+	restapi.Register(a, huma.Operation{
+		OperationID: "getKey", Method: http.MethodGet, Path: "/v1/keys/{id}", Tags: []string{"keys"},
+		Summary:  "Show all about a key but its secret",
+		Security: restapi.AdminKey(keys.ScopeKeysRead),
+		Errors:   []int{http.StatusNotFound, http.StatusConflict},
+	}, s.get)
+	restapi.Register(a, huma.Operation{
+		OperationID: "whoami", Method: http.MethodGet, Path: "/v1/whoami", Tags: []string{"keys"},
+		Summary:  "What the key that asks is and may do",
+		Security: restapi.AnyKey(),
+	}, s.whoami)
+}
+
+func mountChanges(a *restapi.API, s *service) {
 	restapi.Register(a, huma.Operation{
 		OperationID: "issueKey", Method: http.MethodPost, Path: "/v1/keys", Tags: []string{"keys"},
 		Summary: "Make a key and show its secret, once",
@@ -45,12 +64,6 @@ func Mount(a *restapi.API, store keys.Store, o *keys.ManagerOptions) {
 		Errors:        bodyErrors(http.StatusConflict),
 	}, s.issue)
 	restapi.Register(a, huma.Operation{
-		OperationID: "getKey", Method: http.MethodGet, Path: "/v1/keys/{id}", Tags: []string{"keys"},
-		Summary:  "Show all about a key but its secret",
-		Security: restapi.AdminKey(keys.ScopeKeysRead),
-		Errors:   []int{http.StatusNotFound, http.StatusConflict},
-	}, s.get)
-	restapi.Register(a, huma.Operation{
 		OperationID: "revokeKey", Method: http.MethodPost, Path: "/v1/keys/{id}/revoke", Tags: []string{"keys"},
 		Summary: "End a key for good, at once",
 		Description: "When this returns, no guard accepts the key in a request that starts later. To revoke a revoked key changes nothing and succeeds. " +
@@ -59,10 +72,36 @@ func Mount(a *restapi.API, store keys.Store, o *keys.ManagerOptions) {
 		Errors:   bodyErrors(http.StatusNotFound),
 	}, s.revoke)
 	restapi.Register(a, huma.Operation{
-		OperationID: "whoami", Method: http.MethodGet, Path: "/v1/whoami", Tags: []string{"keys"},
-		Summary:  "What the key that asks is and may do",
-		Security: restapi.AnyKey(),
-	}, s.whoami)
+		OperationID: "editKey", Method: http.MethodPatch, Path: "/v1/keys/{id}", Tags: []string{"keys"},
+		Summary: "Change what is named, and nothing else",
+		Description: "If-Match takes the ETag that the key was read with, and the edit fails with 412 when it was changed since. " +
+			"The key must lie within the caller's own audience, addresses and expiry, before and after. An expired key gets no new expiry.",
+		Security: restapi.AdminKey(keys.ScopeKeysWrite),
+		Errors:   bodyErrors(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed),
+	}, s.edit)
+	restapi.Register(a, huma.Operation{
+		OperationID: "rotateKey", Method: http.MethodPost, Path: "/v1/keys/{id}/rotate", Tags: []string{"keys"},
+		Summary: "Give a key a new secret, and show it, once",
+		Description: "The old secret stays good for the grace, never past the key's own expiry. At most two secrets are live: during the grace, " +
+			"rotating again is 409 unless the new secret was never used. Disabled, expired and revoked keys do not rotate. " +
+			"The key must lie within the caller's own audience, addresses and expiry.",
+		Security: restapi.AdminKey(keys.ScopeKeysWrite),
+		Errors:   bodyErrors(http.StatusNotFound, http.StatusConflict),
+	}, s.rotate)
+	restapi.Register(a, huma.Operation{
+		OperationID: "disableKey", Method: http.MethodPost, Path: "/v1/keys/{id}/disable", Tags: []string{"keys"},
+		Summary:     "Have a key refused until it is enabled",
+		Description: "To disable a disabled key changes nothing and succeeds. Acting on an admin key takes all of its scopes.",
+		Security:    restapi.AdminKey(keys.ScopeKeysWrite),
+		Errors:      bodyErrors(http.StatusNotFound, http.StatusConflict),
+	}, s.disable)
+	restapi.Register(a, huma.Operation{
+		OperationID: "enableKey", Method: http.MethodPost, Path: "/v1/keys/{id}/enable", Tags: []string{"keys"},
+		Summary:     "Let a disabled key in again",
+		Description: "To enable an enabled key changes nothing and succeeds. Acting on an admin key takes all of its scopes.",
+		Security:    restapi.AdminKey(keys.ScopeKeysWrite),
+		Errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
+	}, s.enable)
 }
 
 func bodyErrors(further ...int) []int {
@@ -73,6 +112,7 @@ func bodyErrors(further ...int) []int {
 type service struct {
 	store   keys.Store
 	options *keys.ManagerOptions
+	replays restapi.Replays
 }
 
 // manager acts in the name of whoever the guard let in, within his rights.

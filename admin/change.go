@@ -2,29 +2,86 @@ package admin
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/restapi"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-type issueInput struct{ Body api.IssueRequest }
+type issueInput struct {
+	restapi.Once
+	Body api.IssueRequest
+}
 
-type issueOutput struct{ Body api.Issued }
+type issuedOutput struct {
+	ETag     string `header:"ETag" doc:"The key's version, for If-Match"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true when nothing was done anew; the secret is then left out"`
+	Body     api.Issued
+}
 
-func (s *service) issue(ctx context.Context, in *issueInput) (*issueOutput, error) {
+func (s *service) issue(ctx context.Context, in *issueInput) (*issuedOutput, error) {
 	req, err := request(&in.Body)
 	if err != nil {
 		return nil, err
 	}
+	return s.issuing(ctx, &in.Once, restapi.Asked{Verb: "issue", Body: in.Body}, func(m keys.Manager) (keys.Issued, error) {
+		return m.Issue(ctx, req)
+	})
+}
+
+// issuing is change for what hands out a secret.
+func (s *service) issuing(ctx context.Context, o *restapi.Once, asked restapi.Asked, do func(keys.Manager) (keys.Issued, error)) (*issuedOutput, error) {
+	var secret keys.Secret
+	k, replayed, err := s.change(ctx, o, asked, func(m keys.Manager) (*keys.Key, error) {
+		issued, err := do(m)
+		secret = issued.Token
+		return issued.Key, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &issuedOutput{etag(k), replayed, api.Issued{Key: s.wire(k), Secret: secret.Reveal()}}, nil
+}
+
+// changing is change for what does not.
+func (s *service) changing(ctx context.Context, o *restapi.Once, asked restapi.Asked, do func(keys.Manager) (*keys.Key, error)) (*keyOutput, error) {
+	k, replayed, err := s.change(ctx, o, asked, do)
+	if err != nil {
+		return nil, err
+	}
+	return &keyOutput{etag(k), replayed, s.wire(k)}, nil
+}
+
+// change does what is asked, unless this very request was made before.
+func (s *service) change(ctx context.Context, o *restapi.Once, asked restapi.Asked, do func(keys.Manager) (*keys.Key, error)) (k *keys.Key, replayed string, err error) {
 	m, err := s.manager(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	issued, err := m.Issue(ctx, req)
+	caller, _ := keys.IdentityFrom(ctx)
+	asked.Caller = caller.KeyID()
+	turn, err := s.replays.Take(o, asked, s.now())
+	if err != nil {
+		return nil, "", err
+	}
+	if id, done := turn.Done(); done {
+		k, err := s.shownBefore(ctx, id)
+		return k, "true", err
+	}
+	defer func() { turn.End(k) }() // also when it panics, or the key would stay taken
+	k, err = do(m)
+	return k, "", err
+}
+
+// shownBefore reads a key that the caller was shown already, as it is now. So he need
+// not be granted to read others.
+func (s *service) shownBefore(ctx context.Context, id string) (*keys.Key, error) {
+	k, err := s.store.Key(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return &issueOutput{api.Issued{Key: s.wire(issued.Key), Secret: issued.Token.Reveal()}}, nil
+	return k, s.store.Peppers().CheckSeal(k)
 }
 
 // request turns the body into what the domain reads; the rules are there.
@@ -37,46 +94,53 @@ func request(body *api.IssueRequest) (req keys.IssueRequest, err error) {
 			return req, err
 		}
 	}
-	for _, text := range body.AllowedIPs {
-		p, err := keys.ParseAllowedIP(text)
-		if err != nil {
-			return req, err
-		}
-		req.AllowedIPs = append(req.AllowedIPs, p)
+	if req.AllowedIPs, err = allowedIPs(body.AllowedIPs); err != nil {
+		return req, err
 	}
 	if body.RateLimit != "" {
 		if req.RateLimit, err = keys.ParseRateLimit(body.RateLimit); err != nil {
 			return req, err
 		}
 	}
-	req.Expires, err = expiry(body)
+	req.Expires, err = expiry(body.ExpiresIn, body.ExpiresAt)
 	return req, err
 }
 
-func expiry(body *api.IssueRequest) (keys.Expiry, error) {
-	if body.ExpiresIn != "" && body.ExpiresAt != "" {
+func allowedIPs(texts []string) (list []netip.Prefix, err error) {
+	for _, text := range texts {
+		p, err := keys.ParseAllowedIP(text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+func expiry(in, at string) (keys.Expiry, error) {
+	if in != "" && at != "" {
 		return keys.Expiry{}, &keys.InvalidError{Field: "expires_at", Reason: "does not go together with expires_in; name one of them"}
 	}
-	return keys.ParseExpiry(body.ExpiresIn + body.ExpiresAt)
+	return keys.ParseExpiry(in + at)
 }
 
 type revokeInput struct {
-	ID   string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
+	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
+	restapi.Once
 	Body *api.RevokeRequest
 }
 
 func (s *service) revoke(ctx context.Context, in *revokeInput) (*keyOutput, error) {
-	m, err := s.manager(ctx)
-	if err != nil {
-		return nil, err
+	body := given(in.Body)
+	return s.changing(ctx, &in.Once, restapi.Asked{Verb: "revoke", ID: in.ID, Body: body}, func(m keys.Manager) (*keys.Key, error) {
+		return m.Revoke(ctx, in.ID, body.Reason)
+	})
+}
+
+// given makes an empty body of none.
+func given[T any](body *T) T {
+	if body == nil {
+		return *new(T)
 	}
-	reason := ""
-	if in.Body != nil {
-		reason = in.Body.Reason
-	}
-	k, err := m.Revoke(ctx, in.ID, reason)
-	if err != nil {
-		return nil, err
-	}
-	return &keyOutput{s.wire(k)}, nil
+	return *body
 }

@@ -14,7 +14,15 @@ type keyInput struct {
 	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
 }
 
-type keyOutput struct{ Body api.Key }
+type keyOutput struct {
+	ETag     string `header:"ETag" doc:"The key's version, for If-Match"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true when nothing was done anew"`
+	Body     api.Key
+}
+
+func (s *service) keyOutput(k *keys.Key) *keyOutput {
+	return &keyOutput{ETag: etag(k), Body: s.wire(k)}
+}
 
 func (s *service) get(ctx context.Context, in *keyInput) (*keyOutput, error) {
 	m, err := s.manager(ctx)
@@ -25,7 +33,7 @@ func (s *service) get(ctx context.Context, in *keyInput) (*keyOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keyOutput{s.wire(k)}, nil
+	return s.keyOutput(k), nil
 }
 
 // listInput is a [keys.Query]. Every text is checked like free text, so that a key

@@ -34,8 +34,13 @@ type Action string
 
 // The actions that exist so far.
 const (
-	ActionIssue  Action = "key.issue"
-	ActionRevoke Action = "key.revoke"
+	ActionIssue   Action = "key.issue"
+	ActionRotate  Action = "key.rotate" // a new secret
+	ActionFinish  Action = "key.finish" // the old secret ended before its grace did
+	ActionEdit    Action = "key.edit"
+	ActionDisable Action = "key.disable"
+	ActionEnable  Action = "key.enable"
+	ActionRevoke  Action = "key.revoke"
 )
 
 const labelAudit = "mcpkeys/audit/v1"
@@ -113,7 +118,14 @@ type keyDetail struct {
 	Status     Status            `json:"status"`
 	Reason     string            `json:"reason,omitempty"`
 	Version    int64             `json:"version"`
+	Secrets    []secretDetail    `json:"secrets"`
 	Tampered   bool              `json:"tampered,omitempty"`
+}
+
+// secretDetail tells which secrets a key had, by their numbers.
+type secretDetail struct {
+	Number    int64      `json:"number"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 
 func detailOf(k *Key, now time.Time) *keyDetail {
@@ -125,10 +137,19 @@ func detailOf(k *Key, now time.Time) *keyDetail {
 	for _, p := range k.AllowedIPs {
 		d.AllowedIPs = append(d.AllowedIPs, p.String())
 	}
-	if !k.ExpiresAt.IsZero() {
-		d.ExpiresAt = &k.ExpiresAt
+	d.ExpiresAt = deadline(k.ExpiresAt)
+	for _, s := range k.Secrets {
+		d.Secrets = append(d.Secrets, secretDetail{s.Number, deadline(s.ExpiresAt)})
 	}
 	return d
+}
+
+// deadline copies t, which may change under the row; nil means none.
+func deadline(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 // detail renders the state before and after a change; before is nil for a new key.

@@ -2,8 +2,8 @@ package keys
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 )
@@ -16,7 +16,9 @@ import (
 //   - acting on an admin key needs all of that key's scopes;
 //   - a new key never exceeds the caller's own audience, addresses and expiry. What
 //     the request leaves open is inherited from the caller; what it names beyond is
-//     refused.
+//     refused;
+//   - a key that is rotated lies within the same bounds, because its new secret works,
+//     and so does one that is edited, before and after.
 //
 // keys:write over ordinary keys still means to be able to act as any of them: who
 // may issue a key with a scope has that scope. Refusals are [ErrDenied].
@@ -79,6 +81,93 @@ func (d *Delegate) Revoke(ctx context.Context, id, reason string) (*Key, error) 
 	return d.manager.Revoke(ctx, id, reason)
 }
 
+// Disable implements [Manager].
+func (d *Delegate) Disable(ctx context.Context, id, reason string) (*Key, error) {
+	if err := d.mayAct(ctx, id); err != nil {
+		return nil, err
+	}
+	return d.manager.Disable(ctx, id, reason)
+}
+
+// Enable implements [Manager].
+func (d *Delegate) Enable(ctx context.Context, id string) (*Key, error) {
+	if err := d.mayAct(ctx, id); err != nil {
+		return nil, err
+	}
+	return d.manager.Enable(ctx, id)
+}
+
+// Rotate implements [Manager]. Whoever gets a secret that works can do all that its
+// key may, so the key must lie within the caller's own bounds. To finish a rotation
+// hands out nothing.
+func (d *Delegate) Rotate(ctx context.Context, id string, req RotateRequest) (Issued, error) {
+	target, err := d.target(ctx, id)
+	if err != nil {
+		return Issued{}, err
+	}
+	if !req.Finish {
+		if err := d.encloses(target); err != nil {
+			return Issued{}, err
+		}
+	}
+	return d.manager.Rotate(ctx, id, req)
+}
+
+// editTries is how often an edit that cares for no version is judged anew, because
+// the key was changed between the look and the edit.
+const editTries = 3
+
+// Edit implements [Manager]. The key must lie within the caller's own bounds before
+// the edit and after it, and the edit takes place on the very version that was judged:
+// or a key that another moves out of the caller's reach would be edited there.
+func (d *Delegate) Edit(ctx context.Context, id string, req EditRequest) (*Key, error) {
+	for tries := 1; ; tries++ {
+		k, err := d.edit(ctx, id, req)
+		if req.IfVersion != 0 || tries == editTries || !errors.Is(err, ErrVersion) {
+			return k, err
+		}
+	}
+}
+
+func (d *Delegate) edit(ctx context.Context, id string, req EditRequest) (*Key, error) {
+	target, err := d.target(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.encloses(target); err != nil {
+		return nil, err
+	}
+	if err := req.Validate(); err != nil {
+		return nil, err
+	}
+	now := wallClock(d.clock())
+	if req.Expires != nil {
+		at, err := req.Expires.At(now)
+		if err != nil {
+			return nil, err
+		}
+		fixed := NeverExpires() // a duration would count from another moment by the time it is applied
+		if !at.IsZero() {
+			fixed = ExpiresAt(at)
+		}
+		req.Expires = &fixed
+	}
+	if req.IfVersion == 0 {
+		req.IfVersion = target.Version
+	}
+	after := *target
+	if err := req.apply(&after, now); err != nil {
+		return nil, err
+	}
+	if after.Kind == KindAdmin && !d.caller.AllowsAll(after.Scopes...) {
+		return nil, denied("an admin key cannot grant scopes that it lacks")
+	}
+	if err := d.encloses(&after); err != nil {
+		return nil, err
+	}
+	return d.manager.Edit(ctx, id, req)
+}
+
 func (d *Delegate) may(scope string) error {
 	if d.caller.Kind() != KindAdmin || !d.caller.Allows(scope) {
 		return denied("it was not granted " + scope)
@@ -86,20 +175,30 @@ func (d *Delegate) may(scope string) error {
 	return nil
 }
 
-// mayAct reads the target before the change; kind and scopes of a key only ever
-// shrink in between, or the key is another one.
+// mayAct reads the target before the change. What it gains in between, it would have
+// gained from another's change right after this one, too.
 func (d *Delegate) mayAct(ctx context.Context, id string) error {
+	_, err := d.target(ctx, id)
+	if errors.Is(err, ErrTampered) {
+		return nil // the manager decides what may be done with it
+	}
+	return err
+}
+
+// target returns the key that the caller means to act on, if he may act on it at all.
+// A key that was changed outside mcpkeys is returned together with [ErrTampered].
+func (d *Delegate) target(ctx context.Context, id string) (*Key, error) {
 	if err := d.may(ScopeKeysWrite); err != nil {
-		return err
+		return nil, err
 	}
 	target, err := d.manager.Key(ctx, id)
 	if target == nil {
-		return err
+		return nil, err
 	}
 	if target.Kind == KindAdmin && !d.caller.AllowsAll(target.Scopes...) {
-		return denied("acting on an admin key takes all of that key's scopes")
+		return nil, denied("acting on an admin key takes all of that key's scopes")
 	}
-	return nil
+	return target, err
 }
 
 // Audience settles for which server this caller may have a key checked: the one that
@@ -117,55 +216,6 @@ func (d *Delegate) Audience(named string) (string, error) {
 		return own[0], nil
 	}
 	return "", denied("it may have keys checked for its own audience only; name one of that")
-}
-
-// confine fills what req leaves open from the caller and refuses what exceeds him.
-func (d *Delegate) confine(req *IssueRequest) error {
-	audience, ips := d.caller.Audience(), d.caller.AllowedIPs()
-	if len(audience) > 0 && len(req.Audience) == 0 {
-		req.Audience = audience
-	}
-	if len(ips) > 0 && len(req.AllowedIPs) == 0 {
-		req.AllowedIPs = ips
-	}
-	if len(audience) > 0 && !within(req.Audience, audience, func(a, limit string) bool { return a == limit }) {
-		return denied("its keys are confined to its own audience")
-	}
-	if len(ips) > 0 && !within(req.AllowedIPs, ips, insidePrefix) {
-		return denied("its keys are confined to its own addresses")
-	}
-	return d.confineExpiry(req)
-}
-
-func (d *Delegate) confineExpiry(req *IssueRequest) error {
-	limit := d.caller.ExpiresAt()
-	if limit.IsZero() {
-		return nil
-	}
-	at, err := req.Expires.At(wallClock(d.clock()))
-	switch {
-	case err != nil:
-		return err
-	case !at.IsZero() && !at.After(limit):
-		return nil
-	case req.Expires.IsDefault():
-		req.Expires = ExpiresAt(limit)
-		return nil
-	}
-	return denied("its keys cannot outlive it: it ends at " + limit.Format(time.RFC3339))
-}
-
-func within[T any](list, limits []T, fits func(T, T) bool) bool {
-	for _, v := range list {
-		if !slices.ContainsFunc(limits, func(limit T) bool { return fits(v, limit) }) {
-			return false
-		}
-	}
-	return true
-}
-
-func insidePrefix(p, limit netip.Prefix) bool {
-	return p.Bits() >= limit.Bits() && limit.Contains(p.Addr())
 }
 
 func denied(reason string) error { return fmt.Errorf("%w: %s", ErrDenied, reason) }

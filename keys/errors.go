@@ -19,6 +19,9 @@ var (
 	ErrNameTaken = fmt.Errorf("%w: this owner already has an unrevoked key of that name; choose another name, or revoke that key first", ErrConflict)
 	// ErrIDTaken: the freshly drawn id is in use; draw again. It is an ErrConflict.
 	ErrIDTaken = fmt.Errorf("%w: the id is taken", ErrConflict)
+	// ErrVersion: the key is not at the version that a change was made for. It is an
+	// ErrConflict.
+	ErrVersion = fmt.Errorf("%w: the key was changed meanwhile; look at it again, and decide anew", ErrConflict)
 	// ErrDenied: the acting admin key may not do that.
 	ErrDenied = errors.New("this admin key may not do that")
 	// ErrTampered: the row's seal does not match its fields, so somebody changed
@@ -42,6 +45,11 @@ func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
 
 func invalid(field, reason string, args ...any) error {
 	return &InvalidError{Field: field, Reason: fmt.Sprintf(reason, args...)}
+}
+
+// conflict names what stands in the way, and the fix.
+func conflict(reason string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrConflict, fmt.Sprintf(reason, args...))
 }
 
 // AmbiguousError is a reference that fits several keys. It is an [ErrConflict].

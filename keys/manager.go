@@ -20,6 +20,26 @@ type Manager interface {
 	// Revoke ends a key for good. To revoke a revoked key changes nothing and
 	// succeeds, the first reason stands.
 	Revoke(ctx context.Context, id, reason string) (*Key, error)
+
+	// The verbs below leave a key that was changed outside mcpkeys alone (ErrTampered),
+	// and fail with ErrConflict for a revoked one.
+
+	// Rotate gives a key a new secret and keeps all else of it. The old secret stays
+	// good for a grace, never past the key's own expiry. At most two are live: during
+	// the grace a new secret that was never used is replaced, and one that may have
+	// been used is ErrConflict until the rotation is finished. Disabled and expired
+	// keys do not rotate. The new secret is in the result and nowhere else; with
+	// Finish there is none.
+	Rotate(ctx context.Context, id string, req RotateRequest) (Issued, error)
+	// Disable has every use of a key refused until Enable. The reason goes to the
+	// audit log. To disable a disabled key changes nothing and succeeds, and so does
+	// to enable an enabled one.
+	Disable(ctx context.Context, id, reason string) (*Key, error)
+	Enable(ctx context.Context, id string) (*Key, error)
+	// Edit changes what the request names. It fails with ErrVersion when the key is
+	// not at the version that the request was made for, and with ErrNameTaken. An
+	// expired key gets no new expiry.
+	Edit(ctx context.Context, id string, req EditRequest) (*Key, error)
 }
 
 // Actor is who acts, as audit rows name it: "local:alice(1000)" or "key:<id>". It
@@ -90,6 +110,31 @@ func (m *LocalManager) List(ctx context.Context, q Query) (Page, error) {
 		}
 	}
 	return page, err
+}
+
+// change is what all changes of a living key have in common: a row whose seal is
+// broken is not built upon, a revoked key stays what it is, and the audit row tells
+// both states. Reason is the audit row's alone.
+func (m *LocalManager) change(ctx context.Context, id string, action Action, reason string, edit func(k *Key, now time.Time) error) (*Key, error) {
+	peppers := m.store.Peppers()
+	return m.store.Update(ctx, id, func(k *Key) (Event, error) {
+		if err := peppers.CheckSeal(k); err != nil {
+			return Event{}, err
+		}
+		if !k.RevokedAt.IsZero() {
+			return Event{}, conflict("the key is revoked, which is final; issue a new key")
+		}
+		now := m.now()
+		before := detailOf(k, now)
+		if err := edit(k, now); err != nil {
+			return Event{}, err
+		}
+		k.Version++
+		peppers.Seal(k)
+		after := detailOf(k, now)
+		after.Reason = reason
+		return m.event(ctx, action, id, now, before, after)
+	})
 }
 
 // event starts the audit row of one change.

@@ -52,10 +52,35 @@ type IssueRequest struct {
 	ExpiresAt  string            `json:"expires_at,omitempty" doc:"An RFC 3339 time, instead of expires_in" example:"2027-01-31T00:00:00Z"`
 }
 
-// Issued is a new key and its secret, which is in this answer and nowhere else, ever.
+// Issued is a key and its new secret, which is in this answer and nowhere else, ever.
 type Issued struct {
 	Key
-	Secret string `json:"secret" doc:"The key to present; shown once, only a keyed hash is kept"`
+	Secret string `json:"secret,omitempty" doc:"The key to present; shown once, only a keyed hash is kept. Left out where none was made, and of an answer that is given again for an Idempotency-Key"`
+}
+
+// RotateRequest says how a key gets a new secret. Nothing is required.
+type RotateRequest struct {
+	Grace  string `json:"grace,omitempty" doc:"How long the old secret stays good, such as 24h, or 0 to end it at once; left out: 24h" example:"24h"`
+	Finish bool   `json:"finish,omitempty" doc:"End the grace of the rotation before, at once; no new secret is made"`
+}
+
+// EditRequest says what shall be different. What is left out stays as it is; what is
+// given replaces all that was there.
+type EditRequest struct {
+	Name       *string            `json:"name,omitempty" nullable:"false" doc:"Unique among the owner's unrevoked keys" example:"ci"`
+	Owner      *string            `json:"owner,omitempty" nullable:"false" doc:"Who answers for it; may be empty" example:"data-team"`
+	Scopes     *[]string          `json:"scopes,omitempty" nullable:"false" doc:"What it may do; an empty list grants nothing" example:"[\"tools:get_*\"]"`
+	Audience   *[]string          `json:"audience,omitempty" nullable:"false" doc:"The servers it is for; an empty list means every one"`
+	AllowedIPs *[]string          `json:"allowed_ips,omitempty" nullable:"false" doc:"CIDR ranges or addresses it may be used from; an empty list means anywhere"`
+	RateLimit  *string            `json:"rate_limit,omitempty" nullable:"false" doc:"A count per time; empty lifts the limit" example:"60/m"`
+	Metadata   *map[string]string `json:"metadata,omitempty" doc:"Notes of your own, all of them"`
+	ExpiresIn  *string            `json:"expires_in,omitempty" nullable:"false" doc:"A duration from now such as 90d, or never" example:"90d"`
+	ExpiresAt  *string            `json:"expires_at,omitempty" nullable:"false" doc:"An RFC 3339 time, instead of expires_in" example:"2027-01-31T00:00:00Z"`
+}
+
+// DisableRequest may say why.
+type DisableRequest struct {
+	Reason string `json:"reason,omitempty" doc:"For the audit log" example:"odd calls at night"`
 }
 
 // RevokeRequest may say why.

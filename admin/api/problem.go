@@ -7,6 +7,7 @@ const (
 	CodeNoRoute              = "no_route"               // 404: no such address
 	CodeMethodNotAllowed     = "method_not_allowed"     // 405
 	CodeConflict             = "conflict"               // 409: the change contradicts what is stored
+	CodePreconditionFailed   = "precondition_failed"    // 412: the key is not at the version that If-Match names
 	CodeTampered             = "tampered"               // 409: the key was changed outside mcpkeys; revoke it, or restore a backup
 	CodeTooLarge             = "too_large"              // 413
 	CodeUnsupportedMediaType = "unsupported_media_type" // 415: send application/json

@@ -23,13 +23,14 @@ func (e *remoteError) Unwrap() error { return e.is }
 
 // domain is the table back from codes to the errors of package keys.
 var domain = map[string]error{
-	api.CodeNotFound:     keys.ErrNotFound,
-	api.CodeConflict:     keys.ErrConflict,
-	api.CodeTampered:     keys.ErrTampered,
-	api.CodeUnavailable:  keys.ErrUnavailable,
-	"rate_limited":       keys.ErrUnavailable,
-	api.CodeForbidden:    keys.ErrDenied,
-	"insufficient_scope": keys.ErrDenied,
+	api.CodeNotFound:           keys.ErrNotFound,
+	api.CodeConflict:           keys.ErrConflict,
+	api.CodePreconditionFailed: keys.ErrVersion,
+	api.CodeTampered:           keys.ErrTampered,
+	api.CodeUnavailable:        keys.ErrUnavailable,
+	"rate_limited":             keys.ErrUnavailable,
+	api.CodeForbidden:          keys.ErrDenied,
+	"insufficient_scope":       keys.ErrDenied,
 }
 
 // refused turns an error answer into what a local manager would have returned.
@@ -53,7 +54,7 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 		return keys.ErrNameTaken
 	case resp.StatusCode == http.StatusUnauthorized:
 		return fmt.Errorf("%w: %s does not accept it; it may be revoked, expired, or of another key store", keys.ErrDenied, c.base.Host)
-	case p.Code == api.CodeNotFound, p.Code == api.CodeTampered:
+	case p.Code == api.CodeNotFound, p.Code == api.CodeTampered, p.Code == api.CodePreconditionFailed:
 		return domain[p.Code]
 	case domain[p.Code] != nil:
 		return &remoteError{p.Detail, domain[p.Code]}

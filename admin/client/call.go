@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -37,35 +38,28 @@ func (c *Client) retry(ctx context.Context, attempt func() error) error {
 	return err
 }
 
+// request is what goes out.
+type request struct {
+	method, path string
+	query        url.Values
+	version      int64 // that the key must be at; 0: any
+	body         any   // nil: none
+}
+
 // call is one attempt.
-func (c *Client) call(ctx context.Context, method, path string, query url.Values, body, answer any) error {
-	target := *c.base
-	target.Path += path
-	target.RawQuery = query.Encode()
-	var content io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("render the request: %w", err)
-		}
-		content = bytes.NewReader(text)
-	}
-	r, err := http.NewRequestWithContext(ctx, method, target.String(), content)
+func (c *Client) call(ctx context.Context, req request, answer any) error {
+	r, err := c.render(ctx, &req)
 	if err != nil {
-		return fmt.Errorf("make the request: %w", err)
+		return err
 	}
-	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	r.Header.Set("Authorization", "Bearer "+c.key.Reveal())
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return c.unreached(method, err)
+		return c.unreached(req.method, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was read, or is of no interest
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return c.unreached(method, err)
+		return c.unreached(req.method, err)
 	}
 	if resp.StatusCode/100 != 2 {
 		return c.refused(resp, text)
@@ -74,6 +68,32 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		return c.foreign(resp.StatusCode)
 	}
 	return nil
+}
+
+func (c *Client) render(ctx context.Context, req *request) (*http.Request, error) {
+	target := *c.base
+	target.Path += req.path
+	target.RawQuery = req.query.Encode()
+	var content io.Reader
+	if req.body != nil {
+		text, err := json.Marshal(req.body)
+		if err != nil {
+			return nil, fmt.Errorf("render the request: %w", err)
+		}
+		content = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, req.method, target.String(), content)
+	if err != nil {
+		return nil, fmt.Errorf("make the request: %w", err)
+	}
+	if req.body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if req.version != 0 {
+		r.Header.Set("If-Match", strconv.Quote(strconv.FormatInt(req.version, 10)))
+	}
+	r.Header.Set("Authorization", "Bearer "+c.key.Reveal())
+	return r, nil
 }
 
 // unreached leaves out the URL that net/http puts into its errors: it has the query.

@@ -68,14 +68,10 @@ func TestSameKeyAsBesideTheStore(t *testing.T) {
 		if err != nil {
 			t.Fatalf("Key(%s): %v", req.Name, err)
 		}
-		ignore := []cmp.Option{
-			cmpopts.IgnoreFields(keys.Key{}, "Seal"), cmpopts.IgnoreFields(keys.KeySecret{}, "Scheme", "PepperID", "Digest", "Lookup"),
-			cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
-		}
-		if diff := cmp.Diff(want, got, ignore...); diff != "" {
+		if diff := cmp.Diff(want, got, ignored...); diff != "" {
 			t.Errorf("Key(%s) (-beside the store +through the API):\n%s", req.Name, diff)
 		}
-		if diff := cmp.Diff(issued.Key, got, ignore...); diff != "" {
+		if diff := cmp.Diff(issued.Key, got, ignored...); diff != "" {
 			t.Errorf("Issue(%s) against Key:\n%s", req.Name, diff)
 		}
 		if token, err := keys.ParseToken(issued.Token.Reveal()); err != nil || token.ID() != issued.Key.ID {
@@ -86,6 +82,102 @@ func TestSameKeyAsBesideTheStore(t *testing.T) {
 		t.Errorf("Resolve(ops/full): got %v, %v", k, err)
 	}
 	sameLists(t, c, local)
+}
+
+// Every change through the API leaves the key as the answer shows it.
+func TestLifeThroughTheAPI(t *testing.T) {
+	f := servertest.New(t)
+	c := mustClient(t, f.URL, f.Admin())
+	local, err := keys.NewManager(f.Store, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, id := f.Issue(keys.IssueRequest{Name: "ci"})
+	same := func(what string, got *keys.Key, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		want, err := local.Key(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, ignored...); diff != "" {
+			t.Errorf("%s (-stored +answered):\n%s", what, diff)
+		}
+	}
+	rotate := func(what string, req keys.RotateRequest) keys.Issued {
+		t.Helper()
+		issued, err := c.Rotate(t.Context(), id, req)
+		same(what, issued.Key, err)
+		return issued
+	}
+	issued := rotate("Rotate", keys.RotateRequest{Grace: new(90*time.Minute + time.Millisecond)})
+	if old := issued.Key.Secrets[0]; !old.ExpiresAt.Equal(issued.Key.Secrets[1].CreatedAt.Add(90 * time.Minute)) {
+		t.Errorf("Rotate: the old secret ends at %v, want 90 minutes", old.ExpiresAt)
+	}
+	k, err := local.Key(t.Context(), id)
+	if err != nil || f.Store.Peppers().Verify(k, issued.Token).Number != 2 || f.Store.Peppers().Verify(k, keys.NewSecret(token)).Number != 1 {
+		t.Errorf("Rotate: the secrets are not those of the key: %v", err)
+	}
+	if done := rotate("Finish", keys.RotateRequest{Finish: true}); !done.Token.IsZero() {
+		t.Error("Finish: got a secret")
+	}
+	if now := rotate("Rotate without grace", keys.RotateRequest{Grace: new(time.Duration)}); len(now.Key.Secrets) != 1 {
+		t.Errorf("Rotate without grace: got %d secrets, want 1", len(now.Key.Secrets))
+	}
+	k, err = c.Disable(t.Context(), id, "odd")
+	same("Disable", k, err)
+	k, err = c.Enable(t.Context(), id)
+	same("Enable", k, err)
+	never, later := keys.NeverExpires(), keys.ExpiresAt(time.Date(2090, 1, 31, 1, 2, 3, 456_000, time.UTC))
+	for _, req := range []keys.EditRequest{
+		{
+			Name: new("web"), Owner: new("ops"), Scopes: &[]string{"tools:a"}, Audience: &[]string{"mail"}, Expires: &later,
+			AllowedIPs: &[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, RateLimit: &keys.RateLimit{Count: 60, Window: time.Minute, Burst: 5},
+			Metadata: &map[string]string{"env": "prod"},
+		},
+		{Owner: new(""), Scopes: &[]string{}, Audience: &[]string{}, AllowedIPs: &[]netip.Prefix{}, RateLimit: &keys.RateLimit{}, Metadata: &map[string]string{}, Expires: &never},
+		{Owner: new("again"), IfVersion: k.Version + 2},
+	} {
+		k, err := c.Edit(t.Context(), id, req)
+		same("Edit", k, err)
+	}
+	if _, err := c.Edit(t.Context(), id, keys.EditRequest{Owner: new("x"), IfVersion: k.Version}); !errors.Is(err, keys.ErrVersion) || err.Error() != keys.ErrVersion.Error() {
+		t.Errorf("Edit of an older version: got %v, want ErrVersion", err)
+	}
+	f.Revoke(id)
+	_, here := local.Rotate(t.Context(), id, keys.RotateRequest{})
+	if _, err := c.Rotate(t.Context(), id, keys.RotateRequest{}); !errors.Is(err, keys.ErrConflict) || err.Error() != here.Error() {
+		t.Errorf("Rotate of a revoked key: got %v, want %v", err, here)
+	}
+	var invalid *keys.InvalidError
+	for what, req := range map[string]keys.EditRequest{"nothing": {}, "a key as name": {Name: &token}, "half a character": {Owner: new("\xff")}} {
+		if _, err := c.Edit(t.Context(), id, req); !errors.As(err, &invalid) || keys.LooksLikeToken(err.Error()) {
+			t.Errorf("Edit with %s: got %v, want an InvalidError", what, err)
+		}
+	}
+	for what, do := range map[string]func(id string) error{
+		"Rotate":  func(id string) error { _, err := c.Rotate(t.Context(), id, keys.RotateRequest{}); return err },
+		"Disable": func(id string) error { _, err := c.Disable(t.Context(), id, ""); return err },
+		"Enable":  func(id string) error { _, err := c.Enable(t.Context(), id); return err },
+		"Edit": func(id string) error {
+			_, err := c.Edit(t.Context(), id, keys.EditRequest{Owner: new("x")})
+			return err
+		},
+	} {
+		for _, id := range []string{"nobodyhasit1", "../whoami", ""} {
+			if err := do(id); !errors.Is(err, keys.ErrNotFound) {
+				t.Errorf("%s(%q): got %v, want ErrNotFound", what, id, err)
+			}
+		}
+	}
+}
+
+// ignored is what never leaves the store, and how what does is compared.
+var ignored = []cmp.Option{
+	cmpopts.IgnoreFields(keys.Key{}, "Seal"), cmpopts.IgnoreFields(keys.KeySecret{}, "Scheme", "PepperID", "Digest", "Lookup"),
+	cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 }
 
 // sameLists asks both managers the same questions.

@@ -60,21 +60,6 @@ func (c *Client) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	return page, nil
 }
 
-// Revoke implements [keys.Manager].
-func (c *Client) Revoke(ctx context.Context, id, reason string) (*keys.Key, error) {
-	if !keys.ValidID(id) {
-		return nil, keys.ErrNotFound
-	}
-	if err := keys.ValidateText("reason", reason); err != nil {
-		return nil, err
-	}
-	var answer api.Key
-	if err := c.post(ctx, "/v1/keys/"+id+"/revoke", api.RevokeRequest{Reason: reason}, &answer); err != nil {
-		return nil, err
-	}
-	return key(&answer)
-}
-
 // Whoami tells what the admin key of this client is and may do.
 func (c *Client) Whoami(ctx context.Context) (api.Whoami, error) {
 	var answer api.Whoami
@@ -128,12 +113,7 @@ func wireRequest(req keys.IssueRequest) api.IssueRequest {
 	for _, p := range req.AllowedIPs {
 		out.AllowedIPs = append(out.AllowedIPs, p.String())
 	}
-	expires := req.Expires.String()
-	if _, err := time.Parse(time.RFC3339Nano, expires); err == nil {
-		out.ExpiresAt = expires
-		return out
-	}
-	out.ExpiresIn = expires
+	out.ExpiresIn, out.ExpiresAt = wireExpiry(req.Expires)
 	return out
 }
 
@@ -163,9 +143,9 @@ func parameters(q keys.Query) url.Values {
 }
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, answer any) error {
-	return c.retry(ctx, func() error { return c.call(ctx, http.MethodGet, path, query, nil, answer) })
+	return c.retry(ctx, func() error { return c.call(ctx, request{method: http.MethodGet, path: path, query: query}, answer) })
 }
 
 func (c *Client) post(ctx context.Context, path string, body, answer any) error {
-	return c.call(ctx, http.MethodPost, path, nil, body, answer)
+	return c.call(ctx, request{method: http.MethodPost, path: path, body: body}, answer)
 }

@@ -19,6 +19,7 @@ var (
 	errUnknown   = errors.New("must not hold an unknown member; names are exact, also in case")
 	errText      = errors.New("must hold valid Unicode text without NUL")
 	errTooDeep   = errors.New("must not be nested deeper than this API ever needs")
+	errNull      = errors.New("must not hold null; leave a member out, or give the value that is meant, such as an empty one")
 	errWrongType = errors.New("must hold the types that the document says")
 )
 
@@ -127,7 +128,11 @@ func decode(data []byte, v reflect.Value) error {
 		if !given {
 			continue
 		}
-		if err := json.Unmarshal(raw, v.Field(i).Addr().Interface()); err != nil {
+		field := v.Field(i)
+		if field.Kind() == reflect.Pointer && string(raw) == "null" {
+			return errNull // a pointer tells what is given from what is left out; null says neither
+		}
+		if err := json.Unmarshal(raw, field.Addr().Interface()); err != nil {
 			return errWrongType
 		}
 		delete(members, name)

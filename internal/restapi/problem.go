@@ -61,6 +61,7 @@ var statuses = []struct {
 	detail string
 }{
 	{keys.ErrNotFound, http.StatusNotFound, api.CodeNotFound, "There is no such key."},
+	{keys.ErrVersion, http.StatusPreconditionFailed, api.CodePreconditionFailed, "The key was changed since it was read: read it again, and decide anew."},
 	{keys.ErrConflict, http.StatusConflict, api.CodeConflict, ""},
 	{keys.ErrDenied, http.StatusForbidden, api.CodeForbidden, ""},
 	{keys.ErrTampered, http.StatusConflict, api.CodeTampered, "The key was changed outside mcpkeys and cannot be trusted: revoke it, or restore the database from a backup."},

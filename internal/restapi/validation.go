@@ -90,6 +90,7 @@ func missing(message string) (string, bool) {
 // are keys only.
 var messages = map[string]string{
 	errUnknown.Error():               errUnknown.Error(),
+	errNull.Error():                  errNull.Error(),
 	errWrongType.Error():             errWrongType.Error(),
 	validation.MsgUnexpectedProperty: errUnknown.Error(),
 	validation.MsgExpectedString:     "must be a string",

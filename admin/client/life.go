@@ -1,0 +1,111 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Rotate implements [keys.Manager]. A grace is told in whole seconds.
+func (c *Client) Rotate(ctx context.Context, id string, req keys.RotateRequest) (keys.Issued, error) {
+	body := api.RotateRequest{Finish: req.Finish}
+	if req.Grace != nil {
+		body.Grace = keys.FormatDuration(req.Grace.Truncate(time.Second))
+	}
+	var answer api.Issued
+	if err := c.about(ctx, id, "/rotate", request{body: body}, &answer); err != nil {
+		return keys.Issued{}, err
+	}
+	k, err := key(&answer.Key)
+	if err != nil || answer.Secret == "" {
+		return keys.Issued{Key: k}, err
+	}
+	return keys.Issued{Key: k, Token: keys.NewSecret(answer.Secret)}, nil
+}
+
+// Disable implements [keys.Manager].
+func (c *Client) Disable(ctx context.Context, id, reason string) (*keys.Key, error) {
+	if err := keys.ValidateText("reason", reason); err != nil {
+		return nil, err
+	}
+	return c.changed(ctx, id, "/disable", request{body: api.DisableRequest{Reason: reason}})
+}
+
+// Enable implements [keys.Manager].
+func (c *Client) Enable(ctx context.Context, id string) (*keys.Key, error) {
+	return c.changed(ctx, id, "/enable", request{})
+}
+
+// Revoke implements [keys.Manager].
+func (c *Client) Revoke(ctx context.Context, id, reason string) (*keys.Key, error) {
+	if err := keys.ValidateText("reason", reason); err != nil {
+		return nil, err
+	}
+	return c.changed(ctx, id, "/revoke", request{body: api.RevokeRequest{Reason: reason}})
+}
+
+// Edit implements [keys.Manager]. It asks the domain first, as Issue does.
+func (c *Client) Edit(ctx context.Context, id string, req keys.EditRequest) (*keys.Key, error) {
+	if err := req.Validate(); err != nil {
+		return nil, err
+	}
+	return c.changed(ctx, id, "", request{method: http.MethodPatch, version: req.IfVersion, body: wireEdit(req)})
+}
+
+func wireEdit(req keys.EditRequest) api.EditRequest {
+	out := api.EditRequest{
+		Name: req.Name, Owner: req.Owner, Scopes: req.Scopes, Audience: req.Audience, Metadata: req.Metadata,
+	}
+	if req.AllowedIPs != nil {
+		list := []string{}
+		for _, p := range *req.AllowedIPs {
+			list = append(list, p.String())
+		}
+		out.AllowedIPs = &list
+	}
+	if req.RateLimit != nil {
+		out.RateLimit = new(req.RateLimit.String())
+	}
+	if req.Expires != nil {
+		in, at := wireExpiry(*req.Expires)
+		if at != "" {
+			out.ExpiresAt = &at
+		} else {
+			out.ExpiresIn = &in
+		}
+	}
+	return out
+}
+
+// wireExpiry tells an expiry by one of two members.
+func wireExpiry(e keys.Expiry) (in, at string) {
+	text := e.String()
+	if _, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return "", text
+	}
+	return text, ""
+}
+
+// changed is about for an answer that is the key.
+func (c *Client) changed(ctx context.Context, id, verb string, req request) (*keys.Key, error) {
+	var answer api.Key
+	if err := c.about(ctx, id, verb, req, &answer); err != nil {
+		return nil, err
+	}
+	return key(&answer)
+}
+
+// about calls what is to be done with one key.
+func (c *Client) about(ctx context.Context, id, verb string, req request, answer any) error {
+	if !keys.ValidID(id) {
+		return keys.ErrNotFound
+	}
+	req.path = "/v1/keys/" + id + verb
+	if req.method == "" {
+		req.method = http.MethodPost
+	}
+	return c.call(ctx, req, answer)
+}

@@ -1,0 +1,124 @@
+package keys
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// EditRequest says what shall be different about a key. A nil field stays as it is;
+// one that is given replaces all that was there.
+type EditRequest struct {
+	Name       *string
+	Owner      *string
+	Scopes     *[]string
+	Audience   *[]string
+	AllowedIPs *[]netip.Prefix
+	RateLimit  *RateLimit // the zero limit lifts it
+	Metadata   *map[string]string
+	Expires    *Expiry // durations count from now
+
+	// IfVersion makes the edit fail with ErrVersion unless the key is at that
+	// version; 0 does not care.
+	IfVersion int64
+}
+
+// isEmpty reports whether nothing is asked for.
+func (req EditRequest) isEmpty() bool {
+	req.IfVersion = 0
+	return req == EditRequest{}
+}
+
+// Validate reports the first rule that the request breaks by itself, as an
+// [*InvalidError]. What the key makes of it only [Manager.Edit] can tell.
+func (req EditRequest) Validate() error {
+	switch {
+	case req.isEmpty():
+		return invalid("edit", "names nothing to change; name at least one thing, such as the name or the scopes")
+	case req.IfVersion < 0:
+		return invalid("if_version", "must be the version that the key was read with")
+	case req.Expires != nil && req.Expires.IsDefault():
+		return invalid("expires", "is empty; name a duration (90d), a date (2027-01-31), or never")
+	}
+	req.Expires = nil
+	return req.apply(&Key{Kind: KindKey, Name: "any"}, time.Time{})
+}
+
+// Edit implements [Manager].
+func (m *LocalManager) Edit(ctx context.Context, id string, req EditRequest) (*Key, error) {
+	if err := req.Validate(); err != nil {
+		return nil, err
+	}
+	return m.change(ctx, id, ActionEdit, "", func(k *Key, now time.Time) error {
+		if req.IfVersion != 0 && req.IfVersion != k.Version {
+			return ErrVersion
+		}
+		was := *k
+		if err := req.apply(k, now); err != nil {
+			return err
+		}
+		if reflect.DeepEqual(was, *k) {
+			return ErrNoChange
+		}
+		return nil
+	})
+}
+
+// apply makes k what it shall be. It shares nothing with req afterwards, and alters
+// none of the lists that k had.
+func (req *EditRequest) apply(k *Key, now time.Time) error {
+	set(&k.Name, req.Name)
+	set(&k.Owner, req.Owner)
+	set(&k.RateLimit, req.RateLimit)
+	if req.Scopes != nil {
+		k.Scopes = unique(*req.Scopes)
+	}
+	if req.Audience != nil {
+		k.Audience = unique(*req.Audience)
+	}
+	if req.AllowedIPs != nil {
+		k.AllowedIPs = unique(*req.AllowedIPs)
+	}
+	if req.Metadata != nil {
+		k.Metadata = maps.Clone(*req.Metadata)
+		if len(k.Metadata) == 0 {
+			k.Metadata = nil // there is one way to have none
+		}
+	}
+	if req.Expires != nil {
+		if err := k.moveExpiry(*req.Expires, now); err != nil {
+			return err
+		}
+	}
+	return k.Validate()
+}
+
+func set[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+// moveExpiry gives a living key another end. A dead one stays dead: whoever refused
+// it was right to, and goes on to be. A secret in its grace never outlives its key,
+// and gains nothing when the key does.
+func (k *Key) moveExpiry(e Expiry, now time.Time) error {
+	at, err := e.At(now)
+	if err != nil {
+		return err
+	}
+	if expired(k.ExpiresAt, now) {
+		return conflict("the key has expired, and no edit revives it; issue a new key")
+	}
+	k.ExpiresAt = at
+	k.Secrets = slices.Clone(k.Secrets)
+	for i := range k.Secrets {
+		if s := &k.Secrets[i]; !s.ExpiresAt.IsZero() {
+			s.ExpiresAt = earliest(s.ExpiresAt, at)
+		}
+	}
+	return nil
+}

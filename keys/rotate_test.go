@@ -1,0 +1,228 @@
+package keys_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+)
+
+// life is a manager whose clock the test moves.
+type life struct {
+	*keys.LocalManager
+	t     *testing.T
+	now   time.Time
+	store *sqlite.Store
+	path  string
+}
+
+func newLife(t *testing.T) *life {
+	t.Helper()
+	l := &life{t: t, now: noon, path: filepath.Join(t.TempDir(), "keys.db")}
+	if err := sqlite.Create(l.path, nil); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if l.store, err = sqlite.Open(l.path, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.store.Close() })
+	l.LocalManager, err = keys.NewManager(l.store, "local:test(1)", &keys.ManagerOptions{Now: func() time.Time { return l.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// admit tells what becomes of a request with the token now.
+func (l *life) admit(token keys.Secret) keys.Code {
+	l.t.Helper()
+	parsed, err := keys.ParseToken(token.Reveal())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	k, err := l.Key(l.t.Context(), parsed.ID())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	s := l.store.Peppers().Verify(k, token)
+	if s == nil {
+		return keys.CodeNotFound
+	}
+	return k.Admit(s, l.now, keys.Demand{})
+}
+
+func (l *life) wantCodes(when string, tokens map[string]keys.Secret, want map[string]keys.Code) {
+	l.t.Helper()
+	for name, token := range tokens {
+		if got := l.admit(token); got != want[name] {
+			l.t.Errorf("%s: the %s secret: got %s, want %s", when, name, got, want[name])
+		}
+	}
+}
+
+func (l *life) mustRotate(id string, req keys.RotateRequest) keys.Issued {
+	l.t.Helper()
+	issued, err := l.Rotate(l.t.Context(), id, req)
+	if err != nil {
+		l.t.Fatalf("Rotate(%+v): %v", req, err)
+	}
+	return issued
+}
+
+func grace(d time.Duration) keys.RotateRequest { return keys.RotateRequest{Grace: &d} }
+
+func numbers(k *keys.Key) (list []int64) {
+	for _, s := range k.Secrets {
+		list = append(list, s.Number)
+	}
+	return list
+}
+
+func wantConflict(t *testing.T, what string, err error, fix string) {
+	t.Helper()
+	if !errors.Is(err, keys.ErrConflict) || !strings.Contains(err.Error(), fix) {
+		t.Errorf("%s: got %v, want a conflict that says %q", what, err, fix)
+	}
+}
+
+func TestRotateKeepsAllButTheSecret(t *testing.T) {
+	l := newLife(t)
+	first := mustIssue(t, l, keys.IssueRequest{Name: "ci", Owner: "team-a", Scopes: []string{"tools:a"}, Audience: []string{"weather"}})
+	l.now = l.now.Add(time.Hour)
+	second := l.mustRotate(first.Key.ID, keys.RotateRequest{})
+	was, is := first.Key, second.Key
+	if is.ID != was.ID || is.Name != was.Name || is.Owner != was.Owner || is.Scopes[0] != "tools:a" || is.Audience[0] != "weather" ||
+		!is.ExpiresAt.Equal(was.ExpiresAt) || !is.CreatedAt.Equal(was.CreatedAt) || is.Version != 2 {
+		t.Errorf("Rotate: got %+v, want all but the secret as it was", is)
+	}
+	if token, err := keys.ParseToken(second.Token.Reveal()); err != nil || token.ID() != was.ID || token.Kind() != keys.KindKey {
+		t.Errorf("the new token is not the key's: %v", err)
+	}
+	if n := numbers(is); len(n) != 2 || n[0] != 1 || n[1] != 2 || !is.Secrets[0].ExpiresAt.Equal(l.now.Add(keys.DefaultGrace)) ||
+		!is.Secrets[1].ExpiresAt.IsZero() || !is.Secrets[1].CreatedAt.Equal(l.now) {
+		t.Errorf("secrets: got %+v", is.Secrets)
+	}
+	log := events(t, l.store)
+	row := log[len(log)-1]
+	if len(log) != 2 || row.Action != keys.ActionRotate || !strings.Contains(row.Detail, `"secrets":[{"number":1,"expires_at":`) ||
+		!strings.Contains(row.Detail, `"secrets":[{"number":1}]`) || keys.LooksLikeToken(row.Detail) || strings.Contains(row.Detail, second.Token.Reveal()[18:48]) {
+		t.Errorf("audit: got %+v", row)
+	}
+}
+
+// TestRotateOverlaps: both secrets are good during the grace, to its last moment, and
+// the old one is dead from its deadline on.
+func TestRotateOverlaps(t *testing.T) {
+	l := newLife(t)
+	first := mustIssue(t, l, keys.IssueRequest{Name: "ci"})
+	second := l.mustRotate(first.Key.ID, grace(time.Hour))
+	both := map[string]keys.Secret{"old": first.Token, "new": second.Token}
+	l.now = noon.Add(time.Hour - time.Microsecond)
+	l.wantCodes("in the grace", both, map[string]keys.Code{"old": keys.CodeValid, "new": keys.CodeValid})
+	l.now = noon.Add(time.Hour)
+	l.wantCodes("after the grace", both, map[string]keys.Code{"old": keys.CodeExpired, "new": keys.CodeValid})
+
+	third := l.mustRotate(first.Key.ID, grace(0))
+	if n := numbers(third.Key); len(n) != 1 || n[0] != 3 {
+		t.Errorf("Rotate without grace: got secrets %v, want 3 alone", n)
+	}
+	l.wantCodes("without grace", map[string]keys.Secret{"old": first.Token, "new": second.Token, "newest": third.Token},
+		map[string]keys.Code{"old": keys.CodeNotFound, "new": keys.CodeNotFound, "newest": keys.CodeValid})
+}
+
+// TestRotateLengthensNoLife: the old secret never outlives its key, whatever grace is
+// asked for, and the key itself ends when it would have ended.
+func TestRotateLengthensNoLife(t *testing.T) {
+	l := newLife(t)
+	end := noon.Add(2 * time.Hour)
+	first := mustIssue(t, l, keys.IssueRequest{Name: "ci", Expires: keys.ExpiresAt(end)})
+	second := l.mustRotate(first.Key.ID, grace(1000*time.Hour))
+	if got := second.Key.Secrets[0].ExpiresAt; !got.Equal(end) || !second.Key.ExpiresAt.Equal(end) {
+		t.Errorf("Rotate: the old secret ends at %v, the key at %v; want both at %v", got, second.Key.ExpiresAt, end)
+	}
+	l.now = end
+	l.wantCodes("after the key's end", map[string]keys.Secret{"old": first.Token, "new": second.Token},
+		map[string]keys.Code{"old": keys.CodeExpired, "new": keys.CodeExpired})
+}
+
+// TestRotateTwice: a key has two live secrets at the most, and no client that may hold
+// one of them loses it unasked.
+func TestRotateTwice(t *testing.T) {
+	l := newLife(t)
+	first := mustIssue(t, l, keys.IssueRequest{Name: "ci"})
+	id := first.Key.ID
+	second := l.mustRotate(id, keys.RotateRequest{})
+	_, err := l.Rotate(t.Context(), id, keys.RotateRequest{})
+	wantConflict(t, "Rotate in the grace", err, "finish")
+	both := map[string]keys.Secret{"old": first.Token, "new": second.Token}
+	l.wantCodes("after the conflict", both, map[string]keys.Code{"old": keys.CodeValid, "new": keys.CodeValid})
+
+	finished := l.mustRotate(id, keys.RotateRequest{Finish: true})
+	if !finished.Token.IsZero() || finished.Key.Version != 3 {
+		t.Errorf("Rotate to finish: got %+v, want no new secret", finished)
+	}
+	l.wantCodes("after finish", both, map[string]keys.Code{"old": keys.CodeNotFound, "new": keys.CodeValid})
+	if again := l.mustRotate(id, keys.RotateRequest{Finish: true}); again.Key.Version != 3 {
+		t.Errorf("Rotate to finish again: got version %d, want no change", again.Key.Version)
+	}
+	if third := l.mustRotate(id, keys.RotateRequest{}); numbers(third.Key)[0] != 2 || numbers(third.Key)[1] != 3 {
+		t.Errorf("Rotate after finish: got secrets %v, want 2 and 3", numbers(third.Key))
+	}
+
+	l.now = l.now.Add(keys.DefaultGrace) // the old one is dead, nobody has to finish
+	if fourth := l.mustRotate(id, keys.RotateRequest{}); numbers(fourth.Key)[0] != 3 || numbers(fourth.Key)[1] != 4 {
+		t.Errorf("Rotate after the grace: got secrets %v, want 3 and 4", numbers(fourth.Key))
+	}
+	var actions []string
+	for _, e := range events(t, l.store) {
+		actions = append(actions, string(e.Action))
+	}
+	if got, want := strings.Join(actions, " "), "key.issue key.rotate key.finish key.rotate key.rotate"; got != want {
+		t.Errorf("audit: got %s, want %s", got, want)
+	}
+}
+
+// TestRotateRevivesNobody: keysmith and others bring an expired key back to life when
+// it is rotated. Here a dead key has no new secret, and the error tells the fix.
+func TestRotateRevivesNobody(t *testing.T) {
+	l := newLife(t)
+	issue := func(name string) string {
+		return mustIssue(t, l, keys.IssueRequest{Name: name, Expires: keys.ExpiresAt(noon.Add(time.Hour))}).Key.ID
+	}
+	revoked, disabled, expired := issue("revoked"), issue("disabled"), issue("expired")
+	if _, err := l.Revoke(t.Context(), revoked, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Disable(t.Context(), disabled, ""); err != nil {
+		t.Fatal(err)
+	}
+	before := len(events(t, l.store))
+	_, err := l.Rotate(t.Context(), revoked, keys.RotateRequest{})
+	wantConflict(t, "Rotate of a revoked key", err, "issue a new key")
+	_, err = l.Rotate(t.Context(), disabled, keys.RotateRequest{})
+	wantConflict(t, "Rotate of a disabled key", err, "enable it first")
+	l.now = noon.Add(time.Hour)
+	_, err = l.Rotate(t.Context(), expired, keys.RotateRequest{})
+	wantConflict(t, "Rotate of an expired key", err, "issue a new key")
+	if n := len(events(t, l.store)); n != before {
+		t.Errorf("%d audit rows after refused rotations, want %d", n, before)
+	}
+
+	var invalid *keys.InvalidError
+	if _, err := l.Rotate(t.Context(), expired, grace(-time.Second)); !errors.As(err, &invalid) {
+		t.Errorf("Rotate with a negative grace: got %v, want an InvalidError", err)
+	}
+	both := grace(time.Hour)
+	both.Finish = true
+	if _, err := l.Rotate(t.Context(), expired, both); !errors.As(err, &invalid) {
+		t.Errorf("Rotate with grace and finish: got %v, want an InvalidError", err)
+	}
+	if _, err := l.Rotate(t.Context(), "zzzzzzzzzzzz", keys.RotateRequest{}); !errors.Is(err, keys.ErrNotFound) {
+		t.Errorf("Rotate of nobody: got %v, want ErrNotFound", err)
+	}
+}

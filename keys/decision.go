@@ -32,9 +32,16 @@ type Decision struct {
 	Code       Code
 	Identity   *Identity     // nil unless Valid
 	KeyID      string        // the id that a well-formed token names, proved or not, for logs
+	Secret     int64         // the number of the secret that was proved; zero when none was
 	RetryAfter time.Duration // with rate_limited and unavailable: when to come back
-	Limit      RateLimit     // with rate_limited: the limit that was reached
 	Cause      error         // with unavailable: what went wrong, for the operator's log only
+
+	// The key's rate limit, when the call was counted against it: with valid and
+	// rate_limited. Rate_limited with a zero Limit is no limit of a key, but the one on
+	// unknown keys from one address.
+	Limit     RateLimit
+	Remaining int           // how many calls fit now, at a cost of one each
+	Reset     time.Duration // until the whole burst fits again
 }
 
 // Valid reports whether the request may proceed. Scopes are a further question:
@@ -48,7 +55,8 @@ func (d Decision) Authorize(required ...string) Decision {
 	if !d.Valid() || d.Identity.AllowsAll(required...) {
 		return d
 	}
-	return Decision{Code: CodeInsufficientScope, KeyID: d.KeyID}
+	d.Code, d.Identity = CodeInsufficientScope, nil
+	return d
 }
 
 // Demand is what a place asks of every key that comes to it.

@@ -109,6 +109,7 @@ type Query struct {
 	Audience  string    // among the key's, exactly
 	Search    string    // part of id, name or owner, without regard to ASCII case
 	ExpiresBy time.Time // unrevoked keys that end before this
+	UnusedBy  time.Time // keys that were neither used nor issued since this
 
 	Now    time.Time // for Status; the Manager sets it
 	Limit  int       // of one page; 0 means [DefaultLimit], above [MaxLimit] is cut
@@ -126,6 +127,9 @@ const (
 type Page struct {
 	Keys []*Key
 	Next string // opaque; empty on the last page
+
+	// LastUsed tells of each of Keys that was ever used when that was last, by its id.
+	LastUsed map[string]LastUse
 
 	// Tampered holds the ids of those Keys whose seal is broken: what they say is not
 	// to be believed. The Manager fills it; a store leaves it empty.

@@ -1,0 +1,92 @@
+package keys
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Use is what one process counted of one key since it last wrote counts down. Counts
+// are statistics: they decide nothing, and a crash may lose those of some seconds.
+type Use struct {
+	KeyID  string
+	Last   []LastUse  // one a secret that was accepted meanwhile
+	Counts []UseCount // none is zero
+}
+
+// LastUse tells when one of a key's secrets was last accepted, and from where.
+type LastUse struct {
+	Secret   int64      // its number
+	At       time.Time  // UTC, microseconds
+	ClientIP netip.Addr // zero when unknown
+	Agent    string     // the first word of the client's User-Agent; empty when unknown
+}
+
+// UseCount is how often a key was presented in one hour with one outcome.
+//
+// With an empty Scope it counts requests: each is counted once, under the outcome of
+// its authentication. With a Scope it counts what was asked beyond that, under
+// [CodeValid] or [CodeInsufficientScope]; one request may ask for several scopes.
+type UseCount struct {
+	Hour  time.Time // its beginning, UTC
+	Code  Code
+	Scope string // a required scope, [OtherScopes], or empty
+	Calls int64
+}
+
+// OtherScopes stands for those required scopes of a key and an hour that were too
+// many to be counted each on its own. No required scope can be this.
+const OtherScopes = "*"
+
+// Usage is what is known of the use of one key.
+type Usage struct {
+	Last   []LastUse  // newest first; a secret that was never accepted is not in it
+	Counts []UseCount // oldest hour first
+}
+
+// LastUsed is the newest use of any secret; the zero LastUse if there was none.
+func (u Usage) LastUsed() LastUse {
+	if len(u.Last) == 0 {
+		return LastUse{}
+	}
+	return slices.MaxFunc(u.Last, func(a, b LastUse) int { return a.At.Compare(b.At) })
+}
+
+// UsageKept is how long counts are kept. Last uses are kept for ever.
+const UsageKept = 90 * 24 * time.Hour
+
+// UseLog is where counts are written down, apart from keys: a count never moves the
+// epoch, never waits for a change of a key, and has no part in any decision.
+type UseLog interface {
+	// AddUse adds all of uses in one transaction, or fails and adds none. A last use
+	// that is older than what is known changes nothing. Counts older than [UsageKept]
+	// are let go at this occasion.
+	AddUse(ctx context.Context, uses []Use) error
+
+	// Usage returns what is known of the key with the exact id, counts from the hour
+	// of since on. A key that was never used, or does not exist, has the zero Usage.
+	Usage(ctx context.Context, keyID string, since time.Time) (Usage, error)
+}
+
+// maxAgent is the length of [LastUse.Agent], in bytes.
+const maxAgent = 64
+
+// AgentOf returns what is noted of a User-Agent: its first word, if that can be shown
+// anywhere. People paste keys into anything, so what looks like one is left out.
+func AgentOf(userAgent string) string {
+	word, _, _ := strings.Cut(strings.TrimSpace(userAgent), " ")
+	if len(word) > maxAgent {
+		word = word[:maxAgent]
+	}
+	for i := range len(word) {
+		if word[i] <= ' ' || word[i] > '~' {
+			return ""
+		}
+	}
+	if LooksLikeToken(word) {
+		return ""
+	}
+	return strings.Clone(word)
+}

@@ -14,7 +14,7 @@ import (
 // offers nothing: completion is no place for errors.
 func (a *app) completeKeys(cmd *cobra.Command, typed []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var labels []string
-	if cmd.Name() == "show" && len(typed) > 0 {
+	if cmd.Name() != "revoke" && len(typed) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	_ = a.withAdmin(cmd.Context(), func(m *connect.Admin) error {

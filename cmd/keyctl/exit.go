@@ -40,7 +40,10 @@ type notValidError struct{ code keys.Code }
 func (e *notValidError) Error() string { return string(e.code) }
 
 // partialError is several keys of which some were not dealt with.
-type partialError struct{ failed []failure }
+type partialError struct {
+	what   string // became of them, after their number
+	failed []failure
+}
 
 type failure struct {
 	Key     string `json:"key"`
@@ -49,7 +52,7 @@ type failure struct {
 }
 
 func (e *partialError) Error() string {
-	return fmt.Sprintf("%d of the keys could not be revoked; the others are", len(e.failed))
+	return fmt.Sprintf("%d of the keys %s", len(e.failed), e.what)
 }
 
 // outcome is what an error amounts to for a script: an exit code and a word.
@@ -71,6 +74,7 @@ var outcomes = []struct {
 	{is(context.Canceled), outcome{exitInterrupted, "interrupted"}},
 	{is(keys.ErrDenied), outcome{exitDenied, "denied"}},
 	{is(keys.ErrNotFound), outcome{exitNotFound, "not_found"}},
+	{is(keys.ErrVersion), outcome{exitConflict, "precondition_failed"}},
 	{is(keys.ErrConflict), outcome{exitConflict, "conflict"}},
 	{is(fs.ErrExist), outcome{exitConflict, "conflict"}},
 }

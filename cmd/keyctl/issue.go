@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
-	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -73,14 +73,10 @@ func (f *issueFlags) request(name string) (keys.IssueRequest, error) {
 	if f.admin {
 		req.Kind = keys.KindAdmin
 	}
-	for _, text := range f.allowIPs {
-		p, err := keys.ParseAllowedIP(text)
-		if err != nil {
-			return req, err
-		}
-		req.AllowedIPs = append(req.AllowedIPs, p)
-	}
 	var err error
+	if req.AllowedIPs, err = allowedIPs(f.allowIPs); err != nil {
+		return req, err
+	}
 	if req.Metadata, err = metadata(f.meta); err != nil {
 		return req, err
 	}
@@ -108,6 +104,17 @@ func (f *issueFlags) grants() []string {
 	return scopes
 }
 
+func allowedIPs(texts []string) (list []netip.Prefix, err error) {
+	for _, text := range texts {
+		p, err := keys.ParseAllowedIP(text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
 func metadata(pairs []string) (map[string]string, error) {
 	out := make(map[string]string, len(pairs))
 	for _, pair := range pairs {
@@ -126,54 +133,26 @@ func metadata(pairs []string) (map[string]string, error) {
 // issue makes the file for the secret first, so that a path that cannot be written
 // issues nothing.
 func (a *app) issue(ctx context.Context, m keys.Manager, req keys.IssueRequest, outFile string) error {
-	var file *secretFile
-	if outFile != "" {
-		var err error
-		if file, err = newSecretFile(outFile); err != nil {
-			return err
-		}
+	file, err := newSecretFile(outFile, "issued")
+	if err != nil {
+		return err
 	}
 	issued, err := m.Issue(ctx, req)
 	if err != nil {
 		return errors.Join(err, file.remove())
 	}
-	if err := a.handOver(issued, file); err != nil {
+	if err := a.handOver(issued.Token, file, a.issuedCard(issued.Key)); err != nil {
 		return fmt.Errorf("key %s was issued, but its secret could not be handed over; revoke it and issue another: %w", issued.Key.ID, err)
 	}
 	return nil
 }
 
-// handOver shows the secret to its owner: the only place where it leaves the
-// program.
-func (a *app) handOver(issued keys.Issued, file *secretFile) error {
-	if file != nil {
-		if err := file.write(issued.Token.Reveal()); err != nil {
-			return err
-		}
+func (a *app) issuedCard(k *keys.Key) card {
+	return card{
+		top:    func() { a.cardTop(k) },
+		bottom: func() { a.cardBottom(k) },
+		json: func(secret string) any {
+			return issuedJSON{newKeyJSON(k, a.now()), secret}
+		},
 	}
-	if a.output == formatJSON {
-		out := issuedJSON{keyJSON: newKeyJSON(issued.Key, a.now())}
-		if file == nil {
-			out.Secret = issued.Token.Reveal()
-		}
-		return a.printJSON(out)
-	}
-	a.cardTop(issued.Key)
-	switch {
-	case file != nil:
-		a.say("The secret is in %s (0600). It is written once; only a keyed hash is kept.", wording.Clean(file.path))
-	case isTerminal(a.stdout):
-		a.say("This is the secret. It is shown once; only a keyed hash is kept.\n")
-		if err := a.print("    " + a.bold(a.stdout, issued.Token.Reveal()) + "\n"); err != nil {
-			return err
-		}
-		a.say("")
-	default:
-		if err := a.print(issued.Token.Reveal() + "\n"); err != nil {
-			return err
-		}
-		a.say("The secret went to standard output, once; only a keyed hash is kept.")
-	}
-	a.cardBottom(issued.Key)
-	return nil
 }

@@ -27,10 +27,18 @@ type listedJSON struct {
 	Tampered bool `json:"tampered,omitempty"`
 }
 
-// issuedJSON is the one object with a secret in it.
+// issuedJSON is an object with a secret in it.
 type issuedJSON struct {
 	keyJSON
 	Secret string `json:"secret,omitempty"`
+}
+
+// rotatedJSON is the other one: the key's new secret, and until when the old one is
+// good.
+type rotatedJSON struct {
+	keyJSON
+	Secrets []secretJSON `json:"secrets"`
+	Secret  string       `json:"secret,omitempty"`
 }
 
 // shownJSON is all that is known of a key.
@@ -75,8 +83,14 @@ func newShownJSON(k *keys.Key, now time.Time) shownJSON {
 		rate := k.RateLimit.String()
 		out.RateLimit = &rate
 	}
+	out.Secrets = secretsJSON(k)
+	return out
+}
+
+func secretsJSON(k *keys.Key) []secretJSON {
+	var out []secretJSON
 	for _, s := range k.Secrets {
-		out.Secrets = append(out.Secrets, secretJSON{s.Number, s.CreatedAt, moment(s.ExpiresAt)})
+		out = append(out, secretJSON{s.Number, s.CreatedAt, moment(s.ExpiresAt)})
 	}
 	return out
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +13,9 @@ import (
 )
 
 type revokeFlags struct {
-	reason string
-	yes    bool
+	reason, owner, audience string
+	allExpired              bool
+	dryRun, yes             bool
 }
 
 func newRevoke(a *app) *cobra.Command {
@@ -29,21 +29,21 @@ from then on. It cannot be undone. To revoke a revoked key again changes
 nothing.
 
 ` + keyReference + `
-A key that was changed outside mcpkeys can be revoked too.`,
+A key that was changed outside mcpkeys can be revoked too.
+
+Instead of KEYs, --owner, --audience and --all-expired say which of the unrevoked
+keys are meant; together they narrow. A key without an audience is good at every
+server, and --audience does not find it.`,
 		Example: `  keyctl revoke ci --reason 'laptop lost'
-  keyctl revoke ci nightly-report --yes`,
+  keyctl revoke ci nightly-report --yes
+  keyctl revoke --owner data-team --dry-run`,
 		ValidArgsFunction: a.completeKeys,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usagef("revoke needs a KEY: a name or an id; `keyctl list` shows them")
-			}
-			return nil
-		},
+		Args:              func(cmd *cobra.Command, args []string) error { return f.check(cmd, args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := keys.ValidateText("reason", f.reason); err != nil {
 				return err
 			}
-			if !f.yes && !a.canAsk() {
+			if !f.yes && !f.dryRun && !a.canAsk() {
 				return usagef("revoke asks first, and nobody is there to answer; say --yes")
 			}
 			return a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
@@ -51,37 +51,66 @@ A key that was changed outside mcpkeys can be revoked too.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&f.reason, "reason", "", "why, a `TEXT` for the audit log")
-	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.owner, "owner", "", "all keys of this `OWNER`")
+	flags.StringVar(&f.audience, "audience", "", "all keys that name this `SERVER`")
+	flags.BoolVar(&f.allExpired, "all-expired", false, "all keys that have expired")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "only print which keys would be revoked")
+	flags.StringVar(&f.reason, "reason", "", "why, a `TEXT` for the audit log")
+	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	formats(cmd, formatTable, formatJSON)
 	return cmd
 }
 
-// target is one argument of revoke, and what came of it.
+// target is one key that revoke is about, and what came of it.
 type target struct {
-	typed string
-	place int // among the arguments, from 1
+	typed string // empty for one that was selected
+	place int    // among the arguments, from 1
 	key   *keys.Key
 	note  string
 	err   error
 }
 
 func (a *app) revoke(ctx context.Context, m keys.Manager, refs []string, f *revokeFlags) error {
-	targets := make([]*target, len(refs))
-	for i, ref := range refs {
-		targets[i] = &target{typed: ref, place: i + 1}
-		targets[i].find(ctx, a, m)
+	targets, err := a.targets(ctx, m, refs, f)
+	if err != nil {
+		return err
 	}
-	if !f.yes {
-		if err := a.confirm(ctx, targets); err != nil {
-			return err
-		}
+	switch {
+	case f.dryRun:
+		return a.reportTargets(targets)
+	case f.selects() && len(targets) == 0:
+		a.say("no unrevoked key fits; nothing was revoked")
+		return a.reportRevoked(targets)
+	case f.yes:
+	case f.selects():
+		err = a.confirmMany(ctx, targets)
+	default:
+		err = a.confirm(ctx, targets)
+	}
+	if err != nil {
+		return err
 	}
 	for _, t := range targets {
 		t.revoke(ctx, m, f.reason)
 	}
 	return a.reportRevoked(targets)
 }
+
+func (a *app) targets(ctx context.Context, m keys.Manager, refs []string, f *revokeFlags) ([]*target, error) {
+	if f.selects() {
+		return selected(ctx, m, f.query())
+	}
+	targets := make([]*target, len(refs))
+	for i, ref := range refs {
+		targets[i] = &target{typed: ref, place: i + 1}
+		targets[i].find(ctx, a, m)
+	}
+	return targets, nil
+}
+
+const noteTampered = "it had been changed outside mcpkeys"
 
 // find resolves what was typed. That the key was changed outside mcpkeys is no
 // reason not to revoke it.
@@ -91,7 +120,7 @@ func (t *target) find(ctx context.Context, a *app, m keys.Manager) {
 		t.findRevoked(ctx, m)
 	}
 	if errors.Is(t.err, keys.ErrTampered) && t.key != nil {
-		t.err, t.note = nil, "it had been changed outside mcpkeys"
+		t.err, t.note = nil, noteTampered
 	}
 }
 
@@ -122,62 +151,10 @@ func (t *target) revoke(ctx context.Context, m keys.Manager, reason string) {
 	}
 }
 
-func (t *target) label() string {
-	return fmt.Sprintf("%s (%s)", wording.Clean(t.key.Label()), wording.Clean(t.key.ID))
-}
-
-// confirm asks once for all keys that were found.
-func (a *app) confirm(ctx context.Context, targets []*target) error {
-	var labels []string
-	for _, t := range targets {
-		if t.err == nil {
-			labels = append(labels, t.label())
-		}
+// mention names t in a list of failures.
+func (t *target) mention() string {
+	if t.typed == "" {
+		return label(t.key)
 	}
-	question := "Revoke " + strings.Join(labels, ", ") + "?"
-	switch len(labels) {
-	case 0:
-		return nil
-	case 1:
-	default:
-		question = fmt.Sprintf("Revoke %d keys: %s?", len(labels), strings.Join(labels, ", "))
-	}
-	yes, err := ask(ctx, question)
-	if err != nil {
-		return err
-	}
-	if !yes {
-		return usagef("nothing was revoked")
-	}
-	return nil
-}
-
-func (a *app) reportRevoked(targets []*target) error {
-	var failed []failure
-	done := []keyJSON{}
-	for _, t := range targets {
-		if t.err != nil {
-			failed = append(failed, failure{mention(t.typed, t.place), outcomeOf(t.err).code, sentence(t.err)})
-			continue
-		}
-		done = append(done, newKeyJSON(t.key, a.now()))
-		if a.output == formatJSON {
-			continue
-		}
-		if err := a.print(t.label() + " revoked: no guard on this machine accepts it from now on\n"); err != nil {
-			return err
-		}
-		if t.note != "" {
-			a.say("note: %s", t.note)
-		}
-	}
-	switch {
-	case len(targets) == 1 && targets[0].err != nil:
-		return targets[0].err
-	case len(failed) > 0:
-		return &partialError{failed}
-	case a.output == formatJSON:
-		return a.printJSON(done)
-	}
-	return nil
+	return mention(t.typed, t.place)
 }

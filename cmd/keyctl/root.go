@@ -20,8 +20,9 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "keyctl",
 		Short: "API keys for internal MCP servers",
-		Long: `keyctl issues, lists, checks and revokes the API keys of internal MCP servers.
-It acts on a key store on this machine, or through a server that has one.`,
+		Long: `keyctl issues, lists, checks, rotates and revokes the API keys of internal MCP
+servers. It acts on a key store on this machine, or through a server that has
+one.`,
 		Example: `  keyctl init && keyctl issue ci --tool 'get_*' --expires 90d
   keyctl demo --once`,
 		SilenceErrors: true,
@@ -59,7 +60,7 @@ It acts on a key store on this machine, or through a server that has one.`,
 		&cobra.Group{ID: groupOther, Title: "More"},
 	)
 	root.AddCommand(
-		newIssue(a), newList(a), newShow(a), newRevoke(a), newVerify(a), newTUI(a),
+		newIssue(a), newList(a), newShow(a), newEdit(a), newRotate(a), newDisable(a), newEnable(a), newRevoke(a), newVerify(a), newTUI(a),
 		newInit(a), newServe(a),
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),
@@ -105,7 +106,7 @@ func flagError(cmd *cobra.Command, err error) error {
 }
 
 // valueWords says in words what a type of flag holds.
-var valueWords = map[string]string{"int": "whole number", "bool": "true or false, or nothing"}
+var valueWords = map[string]string{"int": "whole number", "int64": "whole number", "bool": "true or false, or nothing"}
 
 func unknownFlag(cmd *cobra.Command, name string) error {
 	if !cmd.HasParent() {

@@ -14,13 +14,19 @@ type secretFile struct {
 	file *os.File
 }
 
-func newSecretFile(path string) (*secretFile, error) {
+// newSecretFile makes the file; it is made before the secret is, and done says what
+// did not happen if it cannot be: issued, rotated.
+// Without a path there is none.
+func newSecretFile(path, done string) (*secretFile, error) {
+	if path == "" {
+		return nil, nil
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("--out-file: %w; nothing was issued; name a new file", fs.ErrExist)
+		return nil, fmt.Errorf("--out-file: %w; nothing was %s; name a new file", fs.ErrExist, done)
 	}
 	if err != nil {
-		return nil, usagef("--out-file cannot be made (%v); nothing was issued; name a file in a directory that you may write to", bare(err))
+		return nil, usagef("--out-file cannot be made (%v); nothing was %s; name a file in a directory that you may write to", bare(err), done)
 	}
 	return &secretFile{path: path, file: f}, nil
 }
@@ -39,7 +45,7 @@ func (f *secretFile) write(secret string) error {
 	return errors.Join(err, f.file.Sync(), f.file.Close())
 }
 
-// remove takes back the file of a key that was not issued.
+// remove takes back the file of a secret that was not made.
 func (f *secretFile) remove() error {
 	if f == nil {
 		return nil

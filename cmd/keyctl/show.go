@@ -97,13 +97,22 @@ func (a *app) allAbout(k *keys.Key) []row {
 		rows = append(rows, row{"meta", name + "=" + k.Metadata[name]})
 	}
 	for _, s := range k.Secrets {
-		text := "made " + a.when(s.CreatedAt)
-		if !s.ExpiresAt.IsZero() {
-			text += ", good until " + a.when(s.ExpiresAt)
-		}
-		rows = append(rows, row{"secret " + strconv.FormatInt(s.Number, 10), text})
+		rows = append(rows, row{"secret " + strconv.FormatInt(s.Number, 10), a.aboutSecret(&s)})
 	}
 	return append(rows, row{"version", strconv.FormatInt(k.Version, 10)})
+}
+
+// aboutSecret tells of a secret when it was made, and its end if it has one before the
+// key's.
+func (a *app) aboutSecret(s *keys.KeySecret) string {
+	text := "made " + a.when(s.CreatedAt)
+	switch {
+	case s.ExpiresAt.IsZero():
+		return text
+	case s.ExpiresAt.After(a.now()):
+		return text + ", good until " + a.when(s.ExpiresAt)
+	}
+	return text + ", ended " + a.when(s.ExpiresAt)
 }
 
 func orDash(text string) string {

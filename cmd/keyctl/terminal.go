@@ -25,18 +25,8 @@ func terminal() (*os.File, error) {
 
 // ask puts a question that anything but y or yes answers with no.
 func ask(ctx context.Context, question string) (bool, error) {
-	tty, err := terminal()
+	answer, err := askLine(ctx, question+" [y/N] ")
 	if err != nil {
-		return false, err
-	}
-	defer func() { _ = tty.Close() }() // nothing written is lost
-	_, _ = fmt.Fprintf(tty, "%s [y/N] ", question)
-	answer, err := interruptible(ctx, func() (string, error) {
-		line, _ := bufio.NewReader(tty).ReadString('\n') // the end of input is a no
-		return line, nil
-	})
-	if err != nil {
-		_, _ = fmt.Fprintln(tty)
 		return false, err
 	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {
@@ -44,6 +34,24 @@ func ask(ctx context.Context, question string) (bool, error) {
 		return true, nil
 	}
 	return false, nil
+}
+
+// askLine reads what is typed after the prompt; the end of input is an empty line.
+func askLine(ctx context.Context, prompt string) (string, error) {
+	tty, err := terminal()
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = tty.Close() }() // nothing written is lost
+	_, _ = fmt.Fprint(tty, prompt)
+	answer, err := interruptible(ctx, func() (string, error) {
+		line, _ := bufio.NewReader(tty).ReadString('\n')
+		return line, nil
+	})
+	if err != nil {
+		_, _ = fmt.Fprintln(tty)
+	}
+	return answer, err
 }
 
 // askHidden reads a line that is not shown while it is typed. Only Enter and an

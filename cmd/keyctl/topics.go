@@ -18,7 +18,8 @@ func newExitCodes() *cobra.Command {
     4  denied: the admin key is not accepted, or may not do that
     5  of several keys some failed; each is listed
     6  there is no such key
-    7  conflict: the name is taken, the file exists, the reference fits several
+    7  conflict: the name is taken, the file exists, the reference fits several,
+       the key is in no state for that, or at another version
   130  interrupted
 
 With -o json or jsonl a failure leaves standard output empty and writes one

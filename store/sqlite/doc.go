@@ -10,7 +10,8 @@
 //
 // What a method acknowledged survives a crash and a power cut: the log is
 // written ahead and flushed at every commit (WAL, synchronous=FULL; the driver's
-// own default is weaker). A change and its audit row are one transaction. Every
+// own default is weaker). A change and its audit row are one transaction, which
+// callers who come at once may share, each succeeding or failing for itself. Every
 // commit is seen at once by every process on the machine. Changes made by a
 // database shell are seen too, because triggers note them, and are refused,
 // because the row's seal no longer fits ([keys.ErrTampered]).

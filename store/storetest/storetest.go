@@ -59,6 +59,8 @@ var promises = []struct {
 	{"updates of one key never overlap", updatesNeverOverlap},
 	{"two racing revokes are one", racingRevokesAreOne},
 	{"a cancelled context halves no change", cancelHalvesNothing},
+	{"changes made at once hold or fail singly", changesAtOnceHoldOrFailSingly},
+	{"a failing change harms no neighbour", failingChangeHarmsNoNeighbour},
 
 	{"no key is written without its audit row", noKeyWithoutAudit},
 	{"no audit row is written without its key", noAuditWithoutKey},

@@ -12,3 +12,9 @@ func (r *Reader) Connections() *sql.DB { return r.db }
 
 // Writer returns the pool that writes.
 func (s *Store) Writer() *sql.DB { return s.writer }
+
+// UsageWriter returns the pool that counts, nil before the first use.
+func (r *Reader) UsageWriter() *sql.DB { return r.usage.db }
+
+// Path returns where the key store is.
+func (r *Reader) Path() string { return r.path }

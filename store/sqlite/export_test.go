@@ -22,3 +22,9 @@ func (s *Store) Waiting() int {
 
 // MaxGroup is how many callers share a transaction at most.
 const MaxGroup = maxGroup
+
+// UsageWriter returns the pool that counts, nil before the first use.
+func (r *Reader) UsageWriter() *sql.DB { return r.usage.db }
+
+// Path returns where the key store is.
+func (r *Reader) Path() string { return r.path }

@@ -28,7 +28,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.epoch.close()
-	return errors.Join(s.db.Close(), s.writer.Close())
+	return errors.Join(s.usage.close(), s.db.Close(), s.writer.Close())
 }
 
 // Create implements [keys.Store].

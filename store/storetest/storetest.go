@@ -86,6 +86,18 @@ var promises = []struct {
 	{"the epoch moves with every acknowledged change", epochMoves},
 	{"the epoch never falls", epochNeverFalls},
 
+	{"counts of use add up", countsAddUp},
+	{"what was never used has no usage", unknownHasNoUsage},
+	{"a last use moves forward only", lastUseMovesForward},
+	{"uses are added whole or not at all", addUseIsOneTransaction},
+	{"old counts are let go", oldCountsAreLetGo},
+	{"several writers lose no use", writersLoseNoUse},
+	{"a use is no change", useIsNoChange},
+	{"usage survives a restart", usageSurvivesRestart},
+	{"a list tells the last use", listTellsLastUse},
+	{"a list finds what is unused", unusedSelects},
+	{"a closed store keeps no usage", closedKeepsNoUsage},
+
 	{"everything survives a restart", everythingSurvivesRestart},
 	{"a closed store is unavailable", closedIsUnavailable},
 	{"closing waits for a change under way", closeWaits},

@@ -121,7 +121,14 @@ func expiry(in, at string) (keys.Expiry, error) {
 	if in != "" && at != "" {
 		return keys.Expiry{}, &keys.InvalidError{Field: "expires_at", Reason: "does not go together with expires_in; name one of them"}
 	}
-	return keys.ParseExpiry(in + at)
+	e, err := keys.ParseExpiry(in + at)
+	switch {
+	case in != "" && (err != nil || e.IsInstant()):
+		return keys.Expiry{}, &keys.InvalidError{Field: "expires_in", Reason: "must be a duration, such as 90d or 36h, or never; a time goes into expires_at"}
+	case at != "" && (err != nil || !e.IsInstant()):
+		return keys.Expiry{}, &keys.InvalidError{Field: "expires_at", Reason: "must be an RFC 3339 time, such as 2027-01-31T00:00:00Z, or its date; a duration goes into expires_in"}
+	}
+	return e, err
 }
 
 type revokeInput struct {

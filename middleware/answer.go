@@ -211,7 +211,7 @@ func Identify(r *http.Request) *http.Request {
 // to be logged; else it makes one.
 func requestID(r *http.Request) string {
 	given := r.Header[headerRequestID]
-	if len(given) == 1 && given[0] != "" && keys.ValidateText("request_id", given[0]) == nil {
+	if len(given) == 1 && keys.ValidateRequestID(given[0]) == nil {
 		return given[0]
 	}
 	return keys.NewRequestID()

@@ -82,11 +82,10 @@ func wireEdit(req keys.EditRequest) api.EditRequest {
 
 // wireExpiry tells an expiry by one of two members.
 func wireExpiry(e keys.Expiry) (in, at string) {
-	text := e.String()
-	if _, err := time.Parse(time.RFC3339Nano, text); err == nil {
-		return "", text
+	if e.IsInstant() {
+		return "", e.String()
 	}
-	return text, ""
+	return e.String(), ""
 }
 
 // changed is about for an answer that is the key.
@@ -107,5 +106,5 @@ func (c *Client) about(ctx context.Context, id, verb string, req request, answer
 	if req.method == "" {
 		req.method = http.MethodPost
 	}
-	return c.call(ctx, req, answer)
+	return c.change(ctx, req, answer)
 }

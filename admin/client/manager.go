@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -18,7 +20,7 @@ func (c *Client) Issue(ctx context.Context, req keys.IssueRequest) (keys.Issued,
 		return keys.Issued{}, err
 	}
 	var answer api.Issued
-	if err := c.post(ctx, "/v1/keys", wireRequest(req), &answer); err != nil {
+	if err := c.change(ctx, request{method: http.MethodPost, path: "/v1/keys", body: wireRequest(req)}, &answer); err != nil {
 		return keys.Issued{}, err
 	}
 	k, err := key(&answer.Key)
@@ -71,7 +73,7 @@ func (c *Client) Whoami(ctx context.Context) (api.Whoami, error) {
 // in the answer.
 func (c *Client) Verify(ctx context.Context, req api.VerifyRequest) (api.Verification, error) {
 	var answer api.Verification
-	err := c.post(ctx, "/v1/verify", req, &answer)
+	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/verify", body: req}, &answer)
 	return answer, err
 }
 
@@ -146,6 +148,12 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, answer 
 	return c.retry(ctx, func() error { return c.call(ctx, request{method: http.MethodGet, path: path, query: query}, answer) })
 }
 
-func (c *Client) post(ctx context.Context, path string, body, answer any) error {
-	return c.call(ctx, request{method: http.MethodPost, path: path, body: body}, answer)
+// change says so when nobody can tell whether it was made.
+func (c *Client) change(ctx context.Context, req request, answer any) error {
+	err := c.call(ctx, req, answer)
+	var lost *unreachedError
+	if errors.As(err, &lost) && lost.sent {
+		return fmt.Errorf("%w; the change may have been made all the same, so look before you repeat it", err)
+	}
+	return err
 }

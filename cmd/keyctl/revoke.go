@@ -31,9 +31,9 @@ nothing.
 ` + keyReference + `
 A key that was changed outside mcpkeys can be revoked too.
 
-Instead of KEYs, --owner, --audience and --all-expired say which of the unrevoked
-keys are meant; together they narrow. A key without an audience is good at every
-server, and --audience does not find it.`,
+Instead of KEYs, --owner, --audience and --all-expired say which of the
+unrevoked keys are meant; together they narrow. A key without an audience is
+good at every server, and --audience does not find it.`,
 		Example: `  keyctl revoke ci --reason 'laptop lost'
   keyctl revoke ci nightly-report --yes
   keyctl revoke --owner data-team --dry-run`,

@@ -22,15 +22,16 @@ type client struct {
 }
 
 // sender adds the key to each request, and notes how the last call was answered.
-// A stream that the client holds open in the background is none.
+// A stream that the client holds open in the background is none. The key may be
+// changed while calls are under way.
 type sender struct {
-	key    keys.Secret
+	key    atomic.Pointer[keys.Secret]
 	status atomic.Int64
 }
 
 func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	r.Header.Set("Authorization", "Bearer "+s.key.Reveal())
+	r.Header.Set("Authorization", "Bearer "+s.key.Load().Reveal())
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err == nil && r.Method == http.MethodPost {
 		s.status.Store(int64(resp.StatusCode))
@@ -44,7 +45,8 @@ const protocol = "2025-11-25"
 
 // connect opens a session.
 func connect(ctx context.Context, url string, key keys.Secret) (*client, error) {
-	s := &sender{key: key}
+	s := &sender{}
+	s.key.Store(&key)
 	transport := &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: s}}
 	c := mcp.NewClient(&mcp.Implementation{Name: "mcpkeys-demo", Version: "1"}, nil)
 	session, err := c.Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: protocol})
@@ -96,8 +98,8 @@ func (c *client) close() {
 	}
 }
 
-// without calls the server as somebody who has no key.
-func without(ctx context.Context, url string) (status int, challenge string, err error) {
+// knock begins to speak to the server with a key, or without one when it is zero.
+func knock(ctx context.Context, url string, key keys.Secret) (status int, challenge string, err error) {
 	const body = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"nobody","version":"1"}}}`
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
@@ -105,10 +107,13 @@ func without(ctx context.Context, url string) (status int, challenge string, err
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json, text/event-stream")
+	if !key.IsZero() {
+		r.Header.Set("Authorization", "Bearer "+key.Reveal())
+	}
 	c := &http.Client{Timeout: 10 * time.Second}
 	resp, err := c.Do(r)
 	if err != nil {
-		return 0, "", fmt.Errorf("call without a key: %w", err)
+		return 0, "", fmt.Errorf("call the server: %w", err)
 	}
 	return resp.StatusCode, resp.Header.Get("WWW-Authenticate"), resp.Body.Close()
 }

@@ -16,7 +16,8 @@ import (
 )
 
 func TestOnceTellsTheStory(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
 	var out bytes.Buffer
 	if err := demo.Once(t.Context(), realKeyctl(), &out, nil); err != nil {
 		t.Fatalf("Once: %v\n%s", err, out.String())
@@ -27,15 +28,16 @@ func TestOnceTellsTheStory(t *testing.T) {
 		"✓ 401 Unauthorized\n",
 		"get_feels_like, get_forecast, get_stations, and no other",
 		"feels like -13", "word for word like a tool that does not exist",
+		"> keyctl rotate demo-agent --grace 2s", "none refused", "401 for the old secret; the client went on",
 		"> keyctl revoke demo-agent --yes", "after revoke returned",
-		"2 rows, key.issue and key.revoke, and the hash chain holds",
-		"All 9 steps held",
+		"3 rows, key.issue, key.rotate and key.revoke, and the hash chain holds",
+		"All 11 steps held",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("Once printed no %q:\n%s", want, out.String())
 		}
 	}
-	if keys.LooksLikeToken(out.String()) {
+	if keys.LooksLikeToken(strings.ReplaceAll(out.String(), tmp, "")) { // the directory's name is as long as a secret
 		t.Error("Once printed a key")
 	}
 }
@@ -128,11 +130,15 @@ func TestEachBreakFails(t *testing.T) {
 		{"", &demo.Options{Guarded: wrongAnswer}, "step 5", "-13"},
 		{"", &demo.Options{Guarded: deniedAloud}, "step 6", "which tells that there is one"},
 		{"", &demo.Options{Guarded: deniedRuns}, "step 6", "it ran"},
-		{"revoke-fails", nil, "step 7", "exit status 2"},
-		{"revoke-does-nothing", nil, "step 8", "it still works"},
-		{"revoke-breaks-the-store", nil, "step 8", "answered 503"},
-		{"revoke-edits-the-audit-log", nil, "step 9", "was changed after it was written"},
-		{"revoke-cuts-the-audit-log", nil, "step 9", "want [key.issue key.revoke]"},
+		{"rotate-fails", nil, "step 7", "exit status 2"},
+		{"rotate-talks", nil, "step 7", "did not print a key and nothing else"},
+		{"rotate-at-once", nil, "step 7", "of those without pause failed"},
+		{"rotate-slowly", nil, "step 8", "more than 2s"},
+		{"revoke-fails", nil, "step 9", "exit status 2"},
+		{"revoke-does-nothing", nil, "step 10", "it still works"},
+		{"revoke-breaks-the-store", nil, "step 10", "answered 503"},
+		{"revoke-edits-the-audit-log", nil, "step 11", "was changed after it was written"},
+		{"revoke-cuts-the-audit-log", nil, "step 11", "want [key.issue key.rotate key.revoke]"},
 	}
 	heading := regexp.MustCompile(`(?m)^(\d+)\. `)
 	for _, b := range breaks {
@@ -144,7 +150,7 @@ func TestEachBreakFails(t *testing.T) {
 			}
 			var out bytes.Buffer
 			err := demo.Once(t.Context(), keyctl, &out, b.opts)
-			if err == nil || !strings.HasPrefix(err.Error(), b.step+" of 9 did not hold") || !strings.Contains(err.Error(), b.printed) {
+			if err == nil || !strings.HasPrefix(err.Error(), b.step+" of 11 did not hold") || !strings.Contains(err.Error(), b.printed) {
 				t.Fatalf("Once: got %v, want %s to fail with %q", err, b.step, b.printed)
 			}
 			headings := heading.FindAllStringSubmatch(out.String(), -1)

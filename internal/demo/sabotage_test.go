@@ -29,8 +29,15 @@ func sabotage(name string, args []string) int {
 	if args[0] == "issue" && name == "issue-everything" {
 		args[len(args)-1] = "*"
 	}
-	if args[0] == "issue" && name == "issue-talks" {
+	if name == args[0]+"-talks" {
 		fmt.Println("here is your key:")
+	}
+	if args[0] == "rotate" && name == "rotate-at-once" {
+		args[len(args)-1] = "0"
+		args = append(args, "--yes")
+	}
+	if args[0] == "rotate" && name == "rotate-slowly" {
+		args[len(args)-1] = "1h"
 	}
 	cmd := exec.Command(os.Getenv(envReal), args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -45,7 +52,7 @@ func sabotage(name string, args []string) int {
 	case args[0] == "revoke" && name == "revoke-edits-the-audit-log":
 		edit(`UPDATE audit SET actor = 'local:nobody' WHERE seq = 1`)
 	case args[0] == "revoke" && name == "revoke-cuts-the-audit-log":
-		edit(`DELETE FROM audit WHERE seq = 2`)
+		edit(`DELETE FROM audit WHERE seq = 3`)
 	}
 	return 0
 }

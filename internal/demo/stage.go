@@ -73,13 +73,18 @@ func (s *stage) init(ctx context.Context) error {
 
 // issue makes the key by keyctl, for the tools whose names fit glob.
 func (s *stage) issue(ctx context.Context, glob string) (keys.Token, error) {
-	out, err := s.run(ctx, "issue", keyName, "--tool", glob)
+	return s.secretOf(ctx, "issue", keyName, "--tool", glob)
+}
+
+// secretOf runs a command that prints a key and nothing else.
+func (s *stage) secretOf(ctx context.Context, args ...string) (keys.Token, error) {
+	out, err := s.run(ctx, args...)
 	if err != nil {
 		return keys.Token{}, err
 	}
 	token, err := keys.ParseToken(out)
 	if err != nil {
-		return keys.Token{}, fmt.Errorf("keyctl issue did not print a key and nothing else: %w", err)
+		return keys.Token{}, fmt.Errorf("keyctl %s did not print a key and nothing else: %w", args[0], err)
 	}
 	return token, nil
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// patience bounds the whole story, which takes about a second.
+// patience bounds the whole story, which takes some seconds.
 const patience = time.Minute
 
 // Once plays the story and prints it to out. It returns nil only if every step
@@ -29,6 +29,7 @@ func Once(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err er
 	defer func() { err = errors.Join(err, st.close()) }()
 	s := &story{stage: st}
 	defer func() { s.client.close() }()
+	defer func() { s.busy.stop() }()
 
 	p := &page{out: out}
 	p.title("The life of one key: a guarded MCP server, the go-sdk's own client, and keyctl",
@@ -67,6 +68,7 @@ type story struct {
 	*stage
 	token  keys.Token
 	client *client
+	busy   *busy     // calls without pause, from the rotation to its end
 	gone   time.Time // when revoke had returned
 }
 
@@ -83,6 +85,8 @@ func (s *story) steps() []step {
 		{"List the tools with the key", "tools/list", s.listTools},
 		{"Call a tool that was granted", "tools/call get_feels_like", s.callGranted},
 		{"Call a tool that was not granted", "tools/call set_reading", s.callDenied},
+		{"Rotate the key, while the client calls without pause", "keyctl rotate " + keyName + " --grace " + grace, s.rotate},
+		{"Wait until the old secret ends", "", s.outlive},
 		{"Revoke the key, in another process", "keyctl revoke " + keyName + " --yes", s.revoke},
 		{"Call again, in the session that is still open", "tools/call get_feels_like", s.callRevoked},
 		{"Read the audit log", "", s.readAudit},
@@ -105,7 +109,7 @@ func (s *story) issueKey(ctx context.Context) (string, error) {
 }
 
 func (s *story) callWithout(ctx context.Context) (string, error) {
-	status, challenge, err := without(ctx, s.url)
+	status, challenge, err := knock(ctx, s.url, keys.Secret{})
 	if err != nil {
 		return "", err
 	}
@@ -195,10 +199,11 @@ func (s *story) readAudit(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if want := []keys.Action{keys.ActionIssue, keys.ActionRevoke}; last == nil || last.Seq != 2 || !slices.Equal(actions, want) {
+	want := []keys.Action{keys.ActionIssue, keys.ActionRotate, keys.ActionRevoke}
+	if last == nil || last.Seq != int64(len(want)) || !slices.Equal(actions, want) {
 		return "", fmt.Errorf("the log tells of %v; want %v", actions, want)
 	}
-	return fmt.Sprintf("%d rows, %s and %s, and the hash chain holds", last.Seq, actions[0], actions[1]), nil
+	return fmt.Sprintf("%d rows, %s, %s and %s, and the hash chain holds", last.Seq, actions[0], actions[1], actions[2]), nil
 }
 
 // events yields all audit rows, and shows each to look.

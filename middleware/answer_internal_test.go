@@ -3,6 +3,7 @@ package middleware
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 func TestUnknownCodeIsUnavailable(t *testing.T) {
 	for _, code := range []keys.Code{"", "invented", keys.CodeValid} {
 		w := httptest.NewRecorder()
-		(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), keys.Decision{Code: code}, nil)
+		(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), keys.Decision{Code: code}, nil, netip.Addr{})
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
 			t.Errorf("refuse(%q): got %d, Retry-After %q, want 503 and 1", code, w.Code, w.Header().Get("Retry-After"))
 		}

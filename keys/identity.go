@@ -132,6 +132,19 @@ func (i *Identity) AllowsAll(required ...string) bool {
 	return true
 }
 
+// Covers reports whether i was granted at least each scope that other was. Of a scope
+// with a wildcard only the very same one, or *, is sure to cover it.
+func (i *Identity) Covers(other *Identity) bool {
+	if i == nil || other == nil {
+		return other == nil
+	}
+	mine := i.scopes.Granted()
+	return !slices.ContainsFunc(other.scopes.Granted(), func(scope string) bool {
+		literal := ValidateRequired(scope) == nil
+		return !slices.Contains(mine, scope) && !slices.Contains(mine, "*") && (!literal || !i.scopes.Allows(scope))
+	})
+}
+
 type identityKey struct{}
 
 // NewContext returns ctx with the caller's identity in it. Guards call it.

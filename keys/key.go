@@ -46,6 +46,16 @@ type KeySecret struct {
 	ExpiresAt time.Time // the end of a rotation's grace; zero means the key's own expiry
 }
 
+// Secret returns the one with the given number, or nil.
+func (k *Key) Secret(number int64) *KeySecret {
+	for i := range k.Secrets {
+		if k.Secrets[i].Number == number {
+			return &k.Secrets[i]
+		}
+	}
+	return nil
+}
+
 // Status is what a key amounts to at one moment. It is derived, never stored.
 type Status string
 

@@ -50,10 +50,12 @@ func ParseRateLimit(text string) (RateLimit, error) {
 			return RateLimit{}, bad
 		}
 	}
-	return l, l.validate()
+	return l, l.Validate()
 }
 
-func (l RateLimit) validate() error {
+// Validate reports a limit that cannot be counted as an [*InvalidError]. The zero
+// RateLimit is fine.
+func (l RateLimit) Validate() error {
 	if l.IsZero() {
 		return nil
 	}

@@ -35,7 +35,7 @@ func (k *Key) Validate() error {
 	if err := validateAllowedIPs(k.AllowedIPs); err != nil {
 		return err
 	}
-	if err := k.RateLimit.validate(); err != nil {
+	if err := k.RateLimit.Validate(); err != nil {
 		return err
 	}
 	return validateMetadata(k.Metadata)

@@ -10,12 +10,18 @@ import (
 )
 
 // cell is what this process remembers of one key. It outlives the entry in it: when
-// the key changes the entry goes, and the rate that was used up stays used up.
+// the key changes the entry goes; the rate that was used up stays used up, and what
+// was counted is written.
 type cell struct {
 	entry  atomic.Pointer[entry] // nil: ask the store
 	bucket bucket
-	_      [cacheLine - 16]byte // or cores that check different keys would wait for each other's words
+	tally  tally
+
+	// Or cores that check different keys would wait for each other's words.
+	_ [cacheLine - (16+unsafe.Sizeof(tally{}))%cacheLine]byte
 }
+
+func newCell(keyID string) *cell { return &cell{tally: tally{keyID: keyID}} }
 
 const cacheLine = 64
 
@@ -34,6 +40,7 @@ type entry struct {
 type proof struct {
 	sum    [sha256.Size]byte
 	secret *keys.KeySecret
+	slot   *slot // where its use is noted
 }
 
 // sumOf hashes a token where it is: a conversion would copy it to the heap. Hashing
@@ -47,8 +54,8 @@ func newEntry(k *keys.Key) *entry {
 	return &entry{key: k, identity: identity, flaw: err}
 }
 
-// proved returns the secret that a token of this sum is known to be, or nil.
-func (e *entry) proved(sum *[sha256.Size]byte) *keys.KeySecret {
+// proved returns the proof that a token of this sum is a secret of the key, or nil.
+func (e *entry) proved(sum *[sha256.Size]byte) *proof {
 	list := e.proofs.Load()
 	if list == nil {
 		return nil
@@ -56,7 +63,7 @@ func (e *entry) proved(sum *[sha256.Size]byte) *keys.KeySecret {
 	for i := range *list {
 		p := &(*list)[i]
 		if equal(&p.sum, sum) {
-			return p.secret
+			return p
 		}
 	}
 	return nil
@@ -74,19 +81,20 @@ func equal(a, b *[sha256.Size]byte) bool {
 
 // prove compares the token with the stored digests, and remembers what it finds. A
 // key has two secrets at the most, so the list stays short.
-func (e *entry) prove(peppers *keys.Peppers, token keys.Secret, sum *[sha256.Size]byte) *keys.KeySecret {
+func (e *entry) prove(peppers *keys.Peppers, token keys.Secret, sum *[sha256.Size]byte, t *tally) *proof {
 	secret := peppers.Verify(e.key, token)
 	if secret == nil {
 		return nil
 	}
+	made := proof{*sum, secret, t.slot(secret.Number)}
 	for {
 		old := e.proofs.Load()
-		list := []proof{{*sum, secret}}
+		list := []proof{made}
 		if old != nil {
 			list = append(list, *old...)
 		}
 		if e.proofs.CompareAndSwap(old, &list) {
-			return secret
+			return &list[0]
 		}
 		if known := e.proved(sum); known != nil {
 			return known

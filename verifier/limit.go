@@ -13,26 +13,39 @@ import (
 // locks nor frees anybody. The zero bucket is full of room.
 type bucket struct{ arrival atomic.Int64 }
 
-// take counts cost calls at the moment at. It returns zero when they fit, else how
-// long to wait until they would; a refused call counts nothing. A cost above the
-// burst never fits.
-func (b *bucket) take(limit keys.RateLimit, cost int, at time.Duration) time.Duration {
-	switch {
-	case limit.IsZero():
-		return 0
-	case cost > limit.Burst:
-		return limit.Window
-	}
+// take counts cost calls at the moment at. Wait is zero when they fit, else how long
+// to wait until they would; a refused call counts nothing. A cost above the burst
+// never fits. The limit must not be zero.
+func (b *bucket) take(limit keys.RateLimit, cost int, at time.Duration) (wait time.Duration, r room) {
 	interval := int64(limit.Window) / int64(limit.Count)
-	room := interval * int64(limit.Burst)
+	all := interval * int64(limit.Burst)
 	for {
 		arrival := b.arrival.Load()
-		next := max(arrival, int64(at)) + interval*int64(cost)
-		if wait := next - int64(at) - room; wait > 0 {
-			return time.Duration(wait)
+		full := max(arrival, int64(at))
+		next := full + interval*int64(min(cost, limit.Burst))
+		switch late := next - int64(at) - all; {
+		case cost > limit.Burst:
+			return limit.Window, roomOf(full-int64(at), interval, all)
+		case late > 0:
+			return time.Duration(late), roomOf(full-int64(at), interval, all)
 		}
 		if b.arrival.CompareAndSwap(arrival, next) {
-			return 0
+			return 0, roomOf(next-int64(at), interval, all)
 		}
 	}
+}
+
+// giveBack undoes a take of one call.
+func (b *bucket) giveBack(limit keys.RateLimit) {
+	b.arrival.Add(-int64(limit.Window) / int64(limit.Count))
+}
+
+// room is what a bucket holds for the next call.
+type room struct {
+	left int           // calls of cost one that fit now
+	full time.Duration // until all of the burst fits
+}
+
+func roomOf(used, interval, all int64) room {
+	return room{left: int((all - used) / interval), full: time.Duration(used)}
 }

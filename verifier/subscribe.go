@@ -98,9 +98,11 @@ func (l *subscribers) stop() {
 	}
 }
 
-// Close ends what [Verifier.OnChange] began and waits for it. It must not be called
-// by a subscriber. The store stays open; it is the caller's.
+// Close writes what was counted of keys' use, ends what [Verifier.OnChange] began and
+// waits for both. It must not be called by a subscriber. The store stays open; it is
+// the caller's, and closed after this.
 func (v *Verifier) Close() error {
+	v.uses.close()
 	l := &v.subscribers
 	l.mu.Lock()
 	l.closed, l.byID, l.told = true, nil, nil

@@ -47,6 +47,11 @@ const DefaultKeys = 100_000
 type Options struct {
 	Now  func() time.Time // nil means time.Now; its monotonic reading drives rate limits and leases
 	Keys int              // how many keys to remember at the most; 0 means DefaultKeys
+
+	// Strangers limits how often one address (an IPv6 network of 64 bits counts as one)
+	// may make the verifier look for keys that it does not know: the zero value means
+	// DefaultStrangers. A remembered key is not concerned.
+	Strangers keys.RateLimit
 }
 
 // Call says what is asked of the presented key. The zero Call asks for an ordinary
@@ -57,6 +62,8 @@ type Call struct {
 	Audience string     // the name of the server that is called
 	ClientIP netip.Addr // zero when unknown; a key bound to addresses is then refused
 	Cost     int        // what the call counts against the rate limit; below 1 means 1
+	Agent    string     // the client's User-Agent as it was sent; its first word is noted
+	Caller   string     // who asks on a client's behalf; their strangers are counted apart
 }
 
 // Verifier authenticates requests against one store. It is safe for concurrent use.
@@ -70,23 +77,29 @@ type Verifier struct {
 	cells     *otter.Cache[string, *cell]
 	forgotten atomic.Uint64 // counts times of forgetting
 	unknown   unknown
+	strangers strangers
+	uses      uses
 
 	subscribers subscribers
 }
 
 // New returns a Verifier over reader, which the caller still owns and closes after
-// the last check. A Verifier without subscribers needs no closing.
+// the last check. Who drops a Verifier without [Verifier.Close] loses what it counted
+// in the last seconds, and nothing else.
 func New(reader keys.Reader, o *Options) (*Verifier, error) {
 	if reader == nil || isNilPointer(reader) {
 		return nil, errors.New("verifier: no store; was the error of opening it dropped?")
 	}
-	v := &Verifier{reader: reader, clock: time.Now} //nolint:forbidigo // the default clock
-	size := DefaultKeys
-	if o != nil && o.Now != nil {
-		v.clock = o.Now
+	if o == nil {
+		o = &Options{}
 	}
-	if o != nil && o.Keys > 0 {
-		size = o.Keys
+	v := &Verifier{reader: reader, clock: o.Now}
+	if v.clock == nil {
+		v.clock = time.Now //nolint:forbidigo // the default clock
+	}
+	size := o.Keys
+	if size <= 0 {
+		size = DefaultKeys
 	}
 	v.start = v.clock()
 	v.watch.feed, v.watch.clock, v.watch.forget = reader, v.sinceStart, v.forget
@@ -97,6 +110,11 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 	if v.unknown, err = newUnknown(); err != nil {
 		return nil, fmt.Errorf("verifier: %w", err)
 	}
+	if v.strangers, err = newStrangers(o.Strangers); err != nil {
+		return nil, fmt.Errorf("verifier: %w", err)
+	}
+	v.uses.clock, v.uses.max = v.clock, 2*size
+	v.uses.log, _ = reader.(keys.UseLog)
 	return v, nil
 }
 
@@ -135,27 +153,44 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	q := check{token: token, id: id, cell: c}
 	q.sum = sumOf(token)
 	if !q.remembered() {
-		if d := v.prove(ctx, &q); d.Code != "" {
+		if d := v.prove(ctx, &q, &call, now.Sub(v.start)); d.Code != "" {
 			return d
 		}
 	}
-	d.KeyID = q.entry.key.ID
-	d.Code = q.entry.key.Admit(q.secret, now, keys.Demand{
-		Kind: call.Kind, Any: call.Any, Audience: call.Audience, ClientIP: call.ClientIP,
-	})
+	v.decide(&d, &q, &call, now)
+	if d.Code != keys.CodeUnavailable {
+		q.cell.tally.count(d.Code)
+		v.uses.note(&q.cell.tally)
+	}
+	return d
+}
+
+// decide judges a key that was proved to be the caller's.
+func (v *Verifier) decide(d *keys.Decision, q *check, call *Call, now time.Time) {
+	k, at := q.entry.key, now.Sub(v.start)
+	d.KeyID, d.Secret = k.ID, q.proof.secret.Number
+	d.Code = k.Admit(q.proof.secret, now, call.demand())
 	if d.Code != keys.CodeValid {
-		return d
+		return
 	}
 	if q.entry.identity == nil {
-		return unavailable(d.KeyID, q.entry.flaw)
+		*d = unavailable(d.KeyID, q.entry.flaw)
+		return
 	}
-	limit := q.entry.key.RateLimit
-	if wait := q.cell.bucket.take(limit, max(call.Cost, 1), now.Sub(v.start)); wait > 0 {
-		d.Code, d.RetryAfter, d.Limit = keys.CodeRateLimited, wait, limit
-		return d
+	if d.Limit = k.RateLimit; !d.Limit.IsZero() {
+		wait, room := q.cell.bucket.take(d.Limit, max(call.Cost, 1), at)
+		d.Remaining, d.Reset = room.left, room.full
+		if wait > 0 {
+			d.Code, d.RetryAfter = keys.CodeRateLimited, wait
+			return
+		}
 	}
 	d.Identity = q.entry.identity
-	return d
+	q.proof.slot.use(now, call)
+}
+
+func (c *Call) demand() keys.Demand {
+	return keys.Demand{Kind: c.Kind, Any: c.Any, Audience: c.Audience, ClientIP: c.ClientIP}
 }
 
 // check is one call of Authenticate on its way: what was presented, and whose it was
@@ -165,9 +200,9 @@ type check struct {
 	id    string
 	sum   [sha256.Size]byte
 
-	cell   *cell // nil remembers nothing
-	entry  *entry
-	secret *keys.KeySecret
+	cell  *cell // nil remembers nothing
+	entry *entry
+	proof *proof
 }
 
 // remembered reports whether the token is proved by what the cell remembers.
@@ -178,39 +213,60 @@ func (q *check) remembered() bool {
 	if q.entry = q.cell.entry.Load(); q.entry == nil {
 		return false
 	}
-	q.secret = q.entry.proved(&q.sum)
-	return q.secret != nil
+	q.proof = q.entry.proved(&q.sum)
+	return q.proof != nil
 }
 
 // prove finds the key, in the store if it is not remembered, and proves the token. It
 // returns the zero Decision if that came off, else the refusal.
-func (v *Verifier) prove(ctx context.Context, q *check) keys.Decision {
+func (v *Verifier) prove(ctx context.Context, q *check, call *Call, at time.Duration) keys.Decision {
 	t, err := keys.ParseToken(q.token)
 	if err != nil {
 		return keys.Decision{Code: keys.CodeMalformed}
 	}
-	denied := keys.Decision{Code: keys.CodeNotFound, KeyID: q.id}
 	if q.entry == nil {
-		mark := v.unknown.mark(q.token)
-		generation := v.forgotten.Load()
-		if v.unknown.has(mark, generation) {
-			return denied
+		if d := v.find(ctx, q, call, t, at); d.Code != "" {
+			return d
 		}
-		if q.entry, err = v.fetch(ctx, q.id); err != nil {
-			return unavailable(q.id, err)
-		}
-		if q.entry == nil {
-			v.reader.Peppers().Verify(nil, t.Secret()) // costs what a known id costs
-			v.unknown.add(mark, generation)
-			return denied
-		}
-		q.cell = v.cell(q.id)
 	}
-	if q.secret = q.entry.prove(v.reader.Peppers(), t.Secret(), &q.sum); q.secret == nil {
-		return denied
+	if q.proof = q.entry.prove(v.reader.Peppers(), t.Secret(), &q.sum, &q.cell.tally); q.proof == nil {
+		q.cell.tally.count(keys.CodeNotFound)
+		v.uses.note(&q.cell.tally)
+		return notFound(q.id)
 	}
 	return keys.Decision{}
 }
+
+// find looks for the key in the store, on the account of where the call comes from:
+// what is not there is charged to it.
+func (v *Verifier) find(ctx context.Context, q *check, call *Call, t keys.Token, at time.Duration) keys.Decision {
+	mark := v.unknown.mark(q.token)
+	generation := v.forgotten.Load()
+	if v.unknown.has(mark, generation) {
+		return notFound(q.id)
+	}
+	charge, wait := v.strangers.charge(call, at)
+	if wait > 0 {
+		return keys.Decision{Code: keys.CodeRateLimited, KeyID: q.id, RetryAfter: wait}
+	}
+	var err error
+	q.entry, err = v.fetch(ctx, q.id)
+	if q.entry != nil || err != nil {
+		charge.giveBack(v.strangers.limit)
+	}
+	if err != nil {
+		return unavailable(q.id, err)
+	}
+	if q.entry == nil {
+		v.reader.Peppers().Verify(nil, t.Secret()) // costs what a known id costs
+		v.unknown.add(mark, generation)
+		return notFound(q.id)
+	}
+	q.cell = v.cell(q.id)
+	return keys.Decision{}
+}
+
+func notFound(id string) keys.Decision { return keys.Decision{Code: keys.CodeNotFound, KeyID: id} }
 
 func unavailable(id string, err error) keys.Decision {
 	return keys.Decision{Code: keys.CodeUnavailable, KeyID: id, RetryAfter: unavailableRetry, Cause: err}
@@ -223,7 +279,8 @@ func (v *Verifier) cell(id string) *cell {
 	if c, ok := v.cells.GetIfPresent(id); ok {
 		return c
 	}
-	c, _ := v.cells.SetIfAbsent(strings.Clone(id), &cell{}) // a clone, or the token would stay in memory with it
+	id = strings.Clone(id) // or the token would stay in memory with it
+	c, _ := v.cells.SetIfAbsent(id, newCell(id))
 	return c
 }
 

@@ -56,7 +56,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{path: filepath.Join(t.TempDir(), "keys.db"), now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	b := &bench{path: filepath.Join(t.TempDir(), "keys.db"), now: time.Now().UTC().Truncate(time.Second)}
 	if err := sqlite.Create(b.path, nil); err != nil {
 		t.Fatal(err)
 	}

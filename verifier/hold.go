@@ -1,0 +1,127 @@
+package verifier
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// recheckEvery is how long a hold sleeps at the most. Expiry follows the wall clock,
+// which may be set, and a timer does not.
+const recheckEvery = 30 * time.Second
+
+// Hold watches over something that was opened on the strength of the decision d and
+// stays open: a stream, a long call. It calls ended once, with the reason, as soon as
+// the same request would be refused or be granted less: the key was revoked, disabled
+// or narrowed, it expired, the grace of its secret ended, or nothing can be vouched
+// for any more. A change that takes nothing away is not told.
+//
+// Call it after [Verifier.Authenticate], with the same call; what happened in between
+// is not missed. The rate limit plays no part and nothing is counted. Ended is called
+// from a goroutine of its own, and possibly before Hold returns. After release
+// returns it is not called any more, unless it is being called; release may be called
+// from it, and must be called in the end.
+func (v *Verifier) Hold(d keys.Decision, call Call, ended func(keys.Code)) (release func()) {
+	h := &hold{verifier: v, granted: d, call: call, ended: ended}
+	h.forget = v.OnChange(d.KeyID, func() { go h.check() })
+	h.check()
+	return h.release
+}
+
+type hold struct {
+	verifier *Verifier
+	granted  keys.Decision
+	call     Call
+	ended    func(keys.Code)
+	forget   func()
+
+	mu    sync.Mutex
+	over  bool
+	timer *time.Timer
+}
+
+// check asks again. It never runs out of questions by itself: what it finds good it
+// looks at once more when that may end.
+func (h *hold) check() {
+	code, until := h.verifier.stillGood(h.granted, &h.call)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.over:
+	case code != keys.CodeValid:
+		h.over = true
+		h.stop()
+		go h.ended(code)
+	default:
+		h.stop()
+		h.timer = time.AfterFunc(until, h.check)
+	}
+}
+
+func (h *hold) stop() {
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+}
+
+func (h *hold) release() {
+	h.mu.Lock()
+	h.over = true
+	h.stop()
+	h.mu.Unlock()
+	h.forget()
+}
+
+// stillGood decides anew what was decided with d, without its token. Until is when to
+// ask again, changes apart.
+func (v *Verifier) stillGood(d keys.Decision, call *Call) (code keys.Code, until time.Duration) {
+	if !d.Valid() {
+		return keys.CodeUnavailable, 0
+	}
+	e, err := v.current(d.KeyID)
+	if err != nil {
+		return keys.CodeUnavailable, 0
+	}
+	if e == nil {
+		return keys.CodeNotFound, 0
+	}
+	secret := e.key.Secret(d.Secret)
+	if secret == nil {
+		return keys.CodeExpired, 0 // it was replaced
+	}
+	now := v.clock()
+	if code := e.key.Admit(secret, now, call.demand()); code != keys.CodeValid {
+		return code, 0
+	}
+	if e.identity == nil || !e.identity.Covers(d.Identity) {
+		return keys.CodeInsufficientScope, 0
+	}
+	until = recheckEvery
+	for _, deadline := range []time.Time{e.key.ExpiresAt, secret.ExpiresAt} {
+		if !deadline.IsZero() {
+			until = min(until, deadline.Sub(now))
+		}
+	}
+	return keys.CodeValid, until
+}
+
+// current returns the key's entry as it stands now, nil if there is no such key.
+func (v *Verifier) current(id string) (*entry, error) {
+	ctx := context.Background()
+	if err := v.watch.fresh(ctx, v.sinceStart()); err != nil {
+		return nil, err
+	}
+	if c, ok := v.cells.GetIfPresent(id); ok {
+		if e := c.entry.Load(); e != nil {
+			return e, nil
+		}
+	}
+	e, err := v.fetch(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("look again at what is held open: %w", err)
+	}
+	return e, nil
+}

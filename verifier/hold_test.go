@@ -1,0 +1,111 @@
+package verifier_test
+
+import (
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+// TestHold: what is held open ends when its key may no longer do what it was opened
+// for, and not before.
+func TestHold(t *testing.T) {
+	scopes := func(s ...string) func(*keys.Key) { return func(k *keys.Key) { k.Scopes = s } }
+	for _, tc := range []struct {
+		name  string
+		alter func(*keys.Key)
+		want  keys.Code // empty: it goes on
+	}{
+		{"revoked", func(k *keys.Key) { k.RevokedAt = time.Now().UTC().Truncate(time.Microsecond) }, keys.CodeRevoked},
+		{"disabled", func(k *keys.Key) { k.DisabledAt = time.Now().UTC().Truncate(time.Microsecond) }, keys.CodeDisabled},
+		{"expired", func(k *keys.Key) { k.ExpiresAt = time.Now().UTC().Truncate(time.Microsecond) }, keys.CodeExpired},
+		{"a scope taken away", scopes("tools:get_*"), keys.CodeInsufficientScope},
+		{"a scope narrowed", scopes("tools:get_a*", "prompts:x"), keys.CodeInsufficientScope},
+		{"another audience", func(k *keys.Key) { k.Audience = []string{"elsewhere"} }, keys.CodeWrongAudience},
+		{"its secret replaced", func(k *keys.Key) { k.Secrets[0].Number = 2 }, keys.CodeExpired},
+		{"the end of a grace", func(k *keys.Key) { k.Secrets[0].ExpiresAt = time.Now().UTC().Add(50 * time.Millisecond).Truncate(time.Microsecond) }, keys.CodeExpired},
+		{"an expiry soon", func(k *keys.Key) { k.ExpiresAt = time.Now().UTC().Add(50 * time.Millisecond).Truncate(time.Microsecond) }, keys.CodeExpired},
+		{"renamed", func(k *keys.Key) { k.Name = "other" }, ""},
+		{"widened", scopes("tools:get_*", "prompts:*", "prompts:x", "x"), ""},
+		{"a later expiry", func(k *keys.Key) { k.ExpiresAt = time.Now().UTC().Add(time.Hour).Truncate(time.Microsecond) }, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t)
+			v := b.following(t)
+			id, token := b.issue(t, keys.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*", "prompts:x"}})
+			d := wantCode(t, v, token, verifier.Call{Audience: "weather"}, keys.CodeValid, "before")
+			ended := make(chan keys.Code, 10)
+			release := v.Hold(d, verifier.Call{Audience: "weather"}, func(c keys.Code) { ended <- c })
+			defer release()
+			b.edit(t, id, tc.alter)
+			if tc.want == "" {
+				b.revoke(t, id) // told, unless the change before it was
+				tc.want = keys.CodeRevoked
+			}
+			select {
+			case got := <-ended:
+				if got != tc.want {
+					t.Errorf("ended with %v, want %v", got, tc.want)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("it does not end")
+			}
+		})
+	}
+}
+
+// TestHoldMissesNothing: what came between the decision and Hold ends it too, and what
+// is no good decision holds nothing.
+func TestHoldMissesNothing(t *testing.T) {
+	b := newBench(t)
+	v := b.following(t)
+	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
+	b.revoke(t, id)
+	ended := make(chan keys.Code, 2)
+	defer v.Hold(d, verifier.Call{}, func(c keys.Code) { ended <- c })()
+	if got := <-ended; got != keys.CodeRevoked {
+		t.Errorf("ended with %v, want revoked", got)
+	}
+	defer v.Hold(keys.Decision{Code: keys.CodeValid}, verifier.Call{}, func(c keys.Code) { ended <- c })()
+	if got := <-ended; got != keys.CodeUnavailable {
+		t.Errorf("a decision without identity: ended with %v, want unavailable", got)
+	}
+}
+
+// TestHoldWithoutStore: when nobody can vouch for the key any more, the stream ends.
+func TestHoldWithoutStore(t *testing.T) {
+	b := newBench(t)
+	v := b.following(t)
+	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
+	ended := make(chan keys.Code, 1)
+	defer v.Hold(d, verifier.Call{}, func(c keys.Code) { ended <- c })()
+	b.reader.pulled.Store(true)
+	select {
+	case got := <-ended:
+		if got != keys.CodeUnavailable {
+			t.Errorf("ended with %v, want unavailable", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it does not end")
+	}
+}
+
+// TestHoldIsReleased: released, it says nothing and leaves nothing running.
+func TestHoldIsReleased(t *testing.T) {
+	b := newBench(t)
+	v := b.following(t)
+	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
+	before := goleak.IgnoreCurrent()
+	release := v.Hold(d, verifier.Call{}, func(keys.Code) { t.Error("told after release") })
+	release()
+	release()
+	b.revoke(t, id)
+	_ = v.Close()
+	goleak.VerifyNone(t, before)
+}

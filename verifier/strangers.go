@@ -1,0 +1,69 @@
+package verifier
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// maxSources is how many addresses are told apart. When more come, those that were
+// quiet longest start anew: a full table refuses nobody.
+const maxSources = 65_536
+
+// DefaultStrangers is how often one address may ask for unknown keys: 600 a minute,
+// 100 at once.
+func DefaultStrangers() keys.RateLimit {
+	return keys.RateLimit{Count: 600, Window: time.Minute, Burst: 100}
+}
+
+// strangers limits, for each source, the looks at the store that found nothing. It
+// stands before the store and nowhere else: what is remembered, be it a key or that
+// there is none, is answered without it.
+type strangers struct {
+	limit   keys.RateLimit
+	buckets *otter.Cache[source, *bucket]
+}
+
+// source is where a call comes from. All whose address is unknown are one.
+type source struct {
+	caller string // of the verification API; empty at a guard
+	net    netip.Prefix
+}
+
+func newStrangers(limit keys.RateLimit) (strangers, error) {
+	if limit.IsZero() {
+		limit = DefaultStrangers()
+	}
+	if err := limit.Validate(); err != nil {
+		return strangers{}, err
+	}
+	buckets, err := otter.New(&otter.Options[source, *bucket]{MaximumSize: maxSources})
+	return strangers{limit, buckets}, err
+}
+
+// charge takes one look from the account of where call comes from, or tells how long
+// to wait for one. A look that finds a key is given back.
+func (s *strangers) charge(call *Call, at time.Duration) (account *bucket, wait time.Duration) {
+	from := sourceOf(call)
+	account, ok := s.buckets.GetIfPresent(from)
+	if !ok {
+		account, _ = s.buckets.SetIfAbsent(from, &bucket{})
+	}
+	wait, _ = account.take(s.limit, 1, at)
+	return account, wait
+}
+
+// sourceOf: who has one IPv6 address has all 2^64 of its network, and an IPv4 address
+// is the same when it is written as an IPv6 one.
+func sourceOf(call *Call) source {
+	ip := call.ClientIP.Unmap().WithZone("")
+	bits := ip.BitLen()
+	if ip.Is6() {
+		bits = 64
+	}
+	net, _ := ip.Prefix(bits) // of the zero Addr it is the zero Prefix
+	return source{call.Caller, net}
+}

@@ -1,0 +1,272 @@
+package verifier
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+const (
+	// flushEvery is how long counts stay in memory at the most, so it is also what a
+	// crash can lose. Where an hour ends they are written at once: they belong to it.
+	flushEvery = 5 * time.Second
+	// flushWithin bounds one writing. Counts that could not be written are kept.
+	flushWithin = 10 * time.Second
+	// maxScopes is how many scopes of one key are counted each on its own in one hour.
+	// Whoever may call every tool may also call tools that do not exist.
+	maxScopes = 100
+)
+
+// counted are the outcomes that are counted of a key. The first is the one that has
+// to be quick.
+var counted = [...]keys.Code{
+	keys.CodeValid, keys.CodeNotFound, keys.CodeRevoked, keys.CodeDisabled, keys.CodeExpired,
+	keys.CodeWrongKind, keys.CodeWrongAudience, keys.CodeIPNotAllowed, keys.CodeRateLimited,
+}
+
+// tally is what was counted of one key and not written yet. It lies in the key's
+// cell, and goes on to be written when the cell is evicted.
+type tally struct {
+	keyID   string
+	pending atomic.Bool // it is in the list of those to be written
+	counts  [len(counted)]atomic.Uint32
+
+	mu     sync.Mutex
+	slots  []*slot
+	scopes map[scopeCount]int64 // zeros stay, so that there is a limit to the scopes of an hour
+	hour   time.Time
+}
+
+type scopeCount struct {
+	scope string
+	code  keys.Code
+}
+
+// slot is the last use of one secret. The time is that of the last use; where it came
+// from is noted once between two writings, because that takes a lock.
+type slot struct {
+	secret int64
+	at     atomic.Int64 // microseconds since 1970; 0 when all is written
+	placed atomic.Bool  // ip and agent are those of a use since the last writing
+
+	mu    sync.Mutex
+	ip    netip.Addr
+	agent string
+}
+
+// slot returns the one of a secret, the same for ever.
+func (t *tally) slot(secret int64) *slot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := slices.IndexFunc(t.slots, func(s *slot) bool { return s.secret == secret })
+	if i < 0 {
+		i = len(t.slots)
+		t.slots = append(t.slots, &slot{secret: secret})
+	}
+	return t.slots[i]
+}
+
+// use notes where the call comes from before it notes the time: a time is never
+// written with a place that is older than the writing before.
+func (s *slot) use(now time.Time, call *Call) {
+	if !s.placed.Load() {
+		s.place(call)
+	}
+	s.at.Store(now.UnixMicro())
+}
+
+func (s *slot) place(call *Call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ip, s.agent = call.ClientIP.Unmap().WithZone(""), keys.AgentOf(call.Agent)
+	s.placed.Store(true)
+}
+
+// count counts one outcome.
+func (t *tally) count(code keys.Code) {
+	for i := range counted {
+		if counted[i] == code {
+			t.counts[i].Add(1)
+			return
+		}
+	}
+}
+
+// CountScopes counts what was asked of a key beyond its being good: scopes, each
+// under d's code, which is valid or insufficient_scope. Guards call it once for what
+// a request needs. It never fails and decides nothing.
+func (v *Verifier) CountScopes(d keys.Decision, scopes ...string) {
+	if len(scopes) == 0 || d.Code != keys.CodeValid && d.Code != keys.CodeInsufficientScope {
+		return
+	}
+	c, ok := v.cells.GetIfPresent(d.KeyID)
+	if !ok {
+		return
+	}
+	hour := v.clock().UTC().Truncate(time.Hour)
+	for _, scope := range scopes {
+		c.tally.countScope(scopeCount{scope, d.Code}, hour)
+	}
+	v.uses.note(&c.tally)
+}
+
+func (t *tally) countScope(s scopeCount, hour time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.scopes == nil {
+		t.scopes = map[scopeCount]int64{}
+	}
+	if _, ok := t.scopes[s]; !ok {
+		if !t.hour.Equal(hour) {
+			t.hour = hour
+			t.forgetWritten()
+		}
+		if len(t.scopes) >= maxScopes {
+			s.scope = keys.OtherScopes
+		}
+	}
+	t.scopes[s]++
+}
+
+func (t *tally) forgetWritten() {
+	for s, n := range t.scopes {
+		if n == 0 {
+			delete(t.scopes, s)
+		}
+	}
+}
+
+// take empties the tally into a Use. Whatever is counted meanwhile is either in it or
+// still there.
+func (t *tally) take(hour time.Time) keys.Use {
+	use := keys.Use{KeyID: t.keyID}
+	for i := range t.counts {
+		if n := t.counts[i].Swap(0); n > 0 {
+			use.Counts = append(use.Counts, keys.UseCount{Hour: hour, Code: counted[i], Calls: int64(n)})
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for s, n := range t.scopes {
+		if n > 0 {
+			use.Counts = append(use.Counts, keys.UseCount{Hour: hour, Code: s.code, Scope: s.scope, Calls: n})
+			t.scopes[s] = 0
+		}
+	}
+	for _, s := range t.slots {
+		if last, ok := s.take(); ok {
+			use.Last = append(use.Last, last)
+		}
+	}
+	return use
+}
+
+func (s *slot) take() (last keys.LastUse, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.placed.Store(false)
+	at := s.at.Swap(0)
+	return keys.LastUse{Secret: s.secret, At: time.UnixMicro(at).UTC(), ClientIP: s.ip, Agent: s.agent}, at != 0
+}
+
+// putBack returns what could not be written. A newer use stays.
+func (t *tally) putBack(use keys.Use) {
+	for _, c := range use.Counts {
+		if c.Scope != "" {
+			t.mu.Lock()
+			t.scopes[scopeCount{c.Scope, c.Code}] += c.Calls
+			t.mu.Unlock()
+			continue
+		}
+		t.counts[slices.Index(counted[:], c.Code)].Add(uint32(c.Calls))
+	}
+	for _, last := range use.Last {
+		t.slot(last.Secret).at.CompareAndSwap(0, last.At.UnixMicro())
+	}
+}
+
+// uses writes tallies down. A timer runs while there is something to write, and no
+// goroutine while there is not.
+type uses struct {
+	log   keys.UseLog
+	clock func() time.Time
+	max   int // tallies that may wait; further ones are not counted
+
+	writing sync.Mutex // held while a batch is on its way
+	mu      sync.Mutex // guards what follows
+	waiting []*tally
+	hour    time.Time // of the first of them
+	timer   *time.Timer
+	closed  bool
+}
+
+// note makes sure that t will be written.
+func (u *uses) note(t *tally) {
+	if u.log == nil || t.pending.Load() || !t.pending.CompareAndSwap(false, true) {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed || len(u.waiting) >= u.max {
+		t.pending.Store(false)
+		return
+	}
+	if u.waiting = append(u.waiting, t); len(u.waiting) == 1 {
+		u.start()
+	}
+}
+
+func (u *uses) start() {
+	now := u.clock()
+	u.hour = now.UTC().Truncate(time.Hour)
+	u.timer = time.AfterFunc(min(flushEvery, u.hour.Add(time.Hour).Sub(now)), u.flush)
+}
+
+// flush writes all that waits. What fails waits on.
+func (u *uses) flush() {
+	u.writing.Lock()
+	defer u.writing.Unlock()
+	u.mu.Lock()
+	batch, hour := u.waiting, u.hour
+	u.waiting = nil
+	u.mu.Unlock()
+	if len(batch) == 0 {
+		return
+	}
+	list := make([]keys.Use, 0, len(batch))
+	for _, t := range batch {
+		t.pending.Store(false) // first: what is counted from here on waits anew
+		list = append(list, t.take(hour))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
+	defer cancel()
+	if u.log.AddUse(ctx, list) == nil {
+		return
+	}
+	for i, t := range batch {
+		t.putBack(list[i])
+		u.note(t)
+	}
+}
+
+// close writes what waits and counts no more. What cannot be written then is lost.
+func (u *uses) close() {
+	u.mu.Lock()
+	if u.timer != nil {
+		u.timer.Stop()
+	}
+	u.mu.Unlock()
+	u.flush()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+	if u.timer != nil {
+		u.timer.Stop() // set anew by what failed
+	}
+	u.waiting = nil
+}

@@ -142,7 +142,7 @@ func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, scopes ...string) 
 	if !d.Limit.IsZero() && !g.noFields {
 		writeLimit(w.Header(), &d)
 	}
-	if granted := d.Authorize(scopes...); !granted.Valid() {
+	if granted := g.authorize(&d, scopes); !granted.Valid() {
 		g.refuse(w, identified(r), granted, scopes, ip)
 		return nil, false
 	}
@@ -173,11 +173,27 @@ func (a *admission) Value(key any) any {
 // again serves guards within guards: one for a whole server, one more with a scope on a
 // route. The key is gone by then, and was counted, so only the scopes are asked.
 func (g *Guard) again(w http.ResponseWriter, r *http.Request, a *admission, scopes []string) (*http.Request, bool) {
-	if granted := a.decision.Authorize(scopes...); !granted.Valid() {
+	if granted := g.authorize(&a.decision, scopes); !granted.Valid() {
 		g.refuse(w, r, granted, scopes, a.ip)
 		return nil, false
 	}
 	return r, true
+}
+
+// authorize narrows d to what scopes are needed, and counts that they were asked for.
+func (g *Guard) authorize(d *keys.Decision, scopes []string) keys.Decision {
+	granted := d.Authorize(scopes...)
+	g.CountScopes(granted, scopes...)
+	return granted
+}
+
+// CountScopes counts in the key's usage that scopes were asked of it, with the outcome
+// d. [Guard.Admit] does so for its own; this is for adapters that decide on scopes
+// within a protocol of their own.
+func (g *Guard) CountScopes(d keys.Decision, scopes ...string) {
+	if g != nil && g.verifier != nil && len(scopes) > 0 {
+		g.verifier.CountScopes(d, scopes...)
+	}
 }
 
 // authenticate decides about the key of r and takes it away. What is asked of the
@@ -193,6 +209,9 @@ func (g *Guard) authenticate(r *http.Request) (netip.Addr, keys.Decision) {
 	}
 	call := g.call
 	call.ClientIP = ip
+	if agent := r.Header["User-Agent"]; len(agent) > 0 {
+		call.Agent = agent[0]
+	}
 	if g.cost != nil {
 		call.Cost = g.cost(r)
 	}

@@ -84,7 +84,7 @@ func API(st keys.Store, o *Options) (*restapi.API, error) {
 	}
 	a := restapi.New(v, &restapi.Options{Logger: o.Logger, TrustedProxies: o.TrustedProxies})
 	admin.Mount(a, st, nil)
-	verifyapi.Mount(a, v, o.Logger)
+	verifyapi.Mount(a, v, &verifyapi.Options{Logger: o.Logger})
 	mountHealth(a, st)
 	return a, nil
 }

@@ -20,9 +20,10 @@ func call(h http.Handler, path, token string) *httptest.ResponseRecorder {
 	return w
 }
 
-// A route may count more than others. It is asked once a request, however many guards
-// there are, and never sees the key.
-func TestCost(t *testing.T) {
+// Attack A3: a limit that counts look-ups, guards or tries in place of requests is spent
+// too soon, or never. A request counts once, however many guards it passes, and what
+// its route costs; one that is refused counts nothing. Cost never sees the key.
+func TestA3ARequestCountsOnce(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	token, _ := k.Issue(keys.IssueRequest{RateLimit: keys.RateLimit{Count: 10, Window: 24 * time.Hour, Burst: 10}})
 	asked := 0

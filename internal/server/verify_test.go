@@ -78,11 +78,11 @@ func TestVerifyTellsRateLimit(t *testing.T) {
 // near allows for a minute that the test itself may take.
 func near(got, want int) bool { return got <= want && got >= want-60 }
 
-// Attack A3: guessing keys through a server that asks on behalf of its clients. Whoever
+// Attack A22: guessing keys through a server that asks on behalf of its clients. Whoever
 // guesses is stopped with a 429 to the asking server, for that client alone: other
 // clients, other callers and known keys go on. A mapped twin of the address is the same
-// client (A22).
-func TestA3GuessingThroughVerify(t *testing.T) {
+// client.
+func TestA22GuessingThroughVerify(t *testing.T) {
 	f := servertest.New(t)
 	admin, other := f.Admin("verify"), f.Admin("verify")
 	known, _ := f.Issue(keys.IssueRequest{})

@@ -55,6 +55,7 @@ func NewKeyring(t testing.TB) *Keyring {
 	if k.verifier, err = verifier.New(&countingReader{Reader: store, reads: &k.reads}, nil); err != nil {
 		t.Fatalf("verifier.New: %v", err)
 	}
+	t.Cleanup(func() { _ = k.verifier.Close() })
 	return k
 }
 

@@ -45,7 +45,7 @@ func (c *RequestContext) requestID() string {
 // RequestIDOr is the id of a request that calls itself given: that, if it is fit to be
 // shown and logged, else a fresh one.
 func RequestIDOr(given string) string {
-	if given != "" && ValidateText("request_id", given) == nil {
+	if ValidateRequestID(given) == nil {
 		return given
 	}
 	return NewRequestID()

@@ -224,7 +224,7 @@ type uses struct {
 
 // note makes sure that t will be written.
 func (u *uses) note(t *tally) {
-	if u.log == nil || t.pending.Load() || !t.pending.CompareAndSwap(false, true) {
+	if t.pending.Load() || !t.pending.CompareAndSwap(false, true) {
 		return
 	}
 	u.mu.Lock()

@@ -33,7 +33,6 @@ type Keyring struct {
 	manager  *keys.LocalManager
 	verifier *verifier.Verifier
 	reads    atomic.Int64
-	uses     useLog
 	names    int
 }
 
@@ -53,7 +52,7 @@ func NewKeyring(t testing.TB) *Keyring {
 	if k.manager, err = keys.NewManager(store, "test", nil); err != nil {
 		t.Fatalf("NewManager: %v", err)
 	}
-	if k.verifier, err = verifier.New(&countingReader{Reader: store, useLog: &k.uses, reads: &k.reads}, nil); err != nil {
+	if k.verifier, err = verifier.New(&countingReader{Reader: store, reads: &k.reads}, nil); err != nil {
 		t.Fatalf("verifier.New: %v", err)
 	}
 	t.Cleanup(func() { _ = k.verifier.Close() })
@@ -62,7 +61,6 @@ func NewKeyring(t testing.TB) *Keyring {
 
 type countingReader struct {
 	keys.Reader
-	*useLog
 	reads *atomic.Int64
 }
 

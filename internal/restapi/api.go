@@ -45,6 +45,7 @@ type API struct {
 	engine *gin.Engine
 	huma   huma.API
 	guards map[string]*middleware.Guard
+	closed map[string]bool // schemas of requests, which take no member that they do not name
 	logger *slog.Logger
 }
 
@@ -66,6 +67,7 @@ func New(v *verifier.Verifier, o *Options) *API {
 	guardLogger := slog.New(withoutPath{logger.Handler()})
 	a := &API{
 		engine: newEngine(),
+		closed: map[string]bool{},
 		logger: logger,
 		guards: map[string]*middleware.Guard{
 			schemeAdminKey: middleware.New(v, &middleware.Options{Admin: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
@@ -121,7 +123,7 @@ func Register[I, O any](a *API, op huma.Operation, do func(context.Context, *I) 
 		}
 		return out, nil
 	})
-	a.dropHumaSchemas()
+	a.mendDocument(op)
 }
 
 // adapter puts the chain that doc.go describes before each operation.
@@ -140,6 +142,9 @@ func (a adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 		handler(humagin.NewContext(op, c))
 	})
 	a.engine.Handle(op.Method, path, chain...)
+	if op.Method == http.MethodGet {
+		a.engine.HEAD(path, chain...) // net/http leaves the body out
+	}
 }
 
 // ServeHTTP implements [huma.Adapter].

@@ -150,12 +150,14 @@ func (p problem) body(requestID string) api.Problem {
 // abort ends a request with p.
 func (p problem) abort(c *gin.Context) {
 	middleware.Problem(p).Write(c.Writer, c.Request)
+	c.Writer.WriteHeaderNow() // or gin takes an answer to HEAD, which has no body, for none, and gives its own
 	c.Abort()
 }
 
 func refuseWith(p problem) gin.HandlerFunc { return p.abort }
 
-// Refuse is for what stands around the API: it answers r with a problem of this form.
-func Refuse(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
-	middleware.Problem{Status: status, Code: code, Detail: detail}.Write(w, r)
+// Refuse is for what stands around the API: it answers r with a problem of this form,
+// and logs it as the guards log theirs.
+func (a *API) Refuse(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
+	a.guards[schemeAnyKey].Refuse(w, middleware.Identify(r), middleware.Problem{Status: status, Code: code, Detail: detail})
 }

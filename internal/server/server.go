@@ -91,7 +91,7 @@ func API(st keys.Store, o *Options) (*restapi.API, error) {
 
 // Handler puts around a what protects a server that listens at addr.
 func Handler(a *restapi.API, addr net.Addr) http.Handler {
-	return onlyNamed(addr, sameOrigin(a.Handler()))
+	return onlyNamed(a, addr, sameOrigin(a, a.Handler()))
 }
 
 // greet says where the server is, and how to begin when nobody can use it yet.

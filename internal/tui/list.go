@@ -15,7 +15,8 @@ import (
 type list struct {
 	all      []*keys.Key // newest first
 	shown    []*keys.Key
-	tampered map[string]bool // ids of rows that are not to be believed
+	used     map[string]keys.LastUse // by id; nil when it is not known
+	tampered map[string]bool         // ids of rows that are not to be believed
 
 	id   string // of the key that the user chose, shown or not
 	at   int    // the selected row: that key's, or the one where it was

@@ -98,3 +98,25 @@ func BenchmarkVerifyJunk(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkHold is what a short request pays for being held, and BenchmarkRecheck what
+// each write to a held one pays.
+func BenchmarkHold(b *testing.B) {
+	v, tokens := benchTokens(b, 1)
+	d := v.Authenticate(b.Context(), tokens[0], verifier.Call{})
+	b.ReportAllocs()
+	for b.Loop() {
+		v.Hold(d, verifier.Call{}, func(keys.Code) {})()
+	}
+}
+
+func BenchmarkRecheck(b *testing.B) {
+	v, tokens := benchTokens(b, 1)
+	d := v.Authenticate(b.Context(), tokens[0], verifier.Call{})
+	b.ReportAllocs()
+	for b.Loop() {
+		if v.Recheck(d, verifier.Call{}) != keys.CodeValid {
+			b.Fatal("not valid")
+		}
+	}
+}

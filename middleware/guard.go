@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -119,14 +120,16 @@ func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, scopes ...string) 
 		g.refuse(w, r.WithContext(ctx), granted, scopes)
 		return nil, false
 	}
-	ctx = context.WithValue(ctx, admissionKey{}, &admission{g, d})
+	ctx = context.WithValue(ctx, admissionKey{}, &admission{guard: g, ip: clientIP(r), decision: d})
 	return r.WithContext(keys.NewContext(ctx, d.Identity)), true
 }
 
 // admission is the note that a guard leaves on a request that it let pass.
 type admission struct {
 	guard    *Guard
+	ip       netip.Addr
 	decision keys.Decision
+	ended    atomic.Bool // it was told in the log that the key ended first
 }
 
 type admissionKey struct{}

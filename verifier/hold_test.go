@@ -26,8 +26,12 @@ func TestHold(t *testing.T) {
 		{"a scope narrowed", scopes("tools:get_a*", "prompts:x"), keys.CodeInsufficientScope},
 		{"another audience", func(k *keys.Key) { k.Audience = []string{"elsewhere"} }, keys.CodeWrongAudience},
 		{"its secret replaced", func(k *keys.Key) { k.Secrets[0].Number = 2 }, keys.CodeExpired},
-		{"the end of a grace", func(k *keys.Key) { k.Secrets[0].ExpiresAt = time.Now().UTC().Add(50 * time.Millisecond).Truncate(time.Microsecond) }, keys.CodeExpired},
-		{"an expiry soon", func(k *keys.Key) { k.ExpiresAt = time.Now().UTC().Add(50 * time.Millisecond).Truncate(time.Microsecond) }, keys.CodeExpired},
+		{"the end of a grace", func(k *keys.Key) {
+			k.Secrets[0].ExpiresAt = time.Now().UTC().Add(50 * time.Millisecond).Truncate(time.Microsecond)
+		}, keys.CodeExpired},
+		{"an expiry soon", func(k *keys.Key) {
+			k.ExpiresAt = time.Now().UTC().Add(50 * time.Millisecond).Truncate(time.Microsecond)
+		}, keys.CodeExpired},
 		{"renamed", func(k *keys.Key) { k.Name = "other" }, ""},
 		{"widened", scopes("tools:get_*", "prompts:*", "prompts:x", "x"), ""},
 		{"a later expiry", func(k *keys.Key) { k.ExpiresAt = time.Now().UTC().Add(time.Hour).Truncate(time.Microsecond) }, ""},

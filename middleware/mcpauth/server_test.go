@@ -36,9 +36,10 @@ type call struct {
 // site is a guarded MCP server over HTTP, with the calls that reached its tools.
 type site struct {
 	*guardtest.Keyring
-	t      testing.TB
-	url    string
-	server *mcp.Server
+	t       testing.TB
+	url     string
+	handler http.Handler
+	server  *mcp.Server
 
 	mu    sync.Mutex
 	calls []call
@@ -55,7 +56,8 @@ func newSite(t testing.TB, o *mcp.ServerOptions, tools ...string) *site {
 		s.tool(name)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", mcpauth.Handler(s.Guard(&middleware.Options{Logger: guardtest.Logger(&s.log)}), s.server, nil))
+	s.handler = mcpauth.Handler(s.Guard(&middleware.Options{Logger: guardtest.Logger(&s.log)}), s.server, nil)
+	mux.Handle("/mcp", s.handler)
 	mux.Handle("/", mcpauth.NotFound())
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync/atomic"
+	"sync"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -129,7 +129,7 @@ type admission struct {
 	guard    *Guard
 	ip       netip.Addr
 	decision keys.Decision
-	ended    atomic.Bool // it was told in the log that the key ended first
+	ended    sync.Once // tells the log that the key ended first
 }
 
 type admissionKey struct{}

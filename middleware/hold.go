@@ -82,15 +82,15 @@ func (g *Guard) admitted(ctx context.Context) (*admission, verifier.Call) {
 	return a, call
 }
 
-// logEnd writes one line a request, however much of it was held.
+// logEnd writes one line a request, however much of it was held, and before anything
+// of it ends.
 func (g *Guard) logEnd(ctx context.Context, a *admission, code keys.Code) {
-	if a.ended.Swap(true) {
-		return
-	}
-	g.logger.LogAttrs(ctx, slog.LevelInfo, "held request ended",
-		slog.String("code", string(code)),
-		slog.String("key_id", a.decision.KeyID),
-		slog.String("request_id", keys.RequestIDFrom(ctx)))
+	a.ended.Do(func() {
+		g.logger.LogAttrs(ctx, slog.LevelInfo, "held request ended",
+			slog.String("code", string(code)),
+			slog.String("key_id", a.decision.KeyID),
+			slog.String("request_id", keys.RequestIDFrom(ctx)))
+	})
 }
 
 // changed is what a key that was granted less is told, and told to come back for.

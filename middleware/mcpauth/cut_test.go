@@ -87,10 +87,19 @@ func TestSessionClosesWithItsKey(t *testing.T) {
 	mine := s.open(token)
 	theirs := s.open(s.Granted(slowScopes...))
 	s.Elsewhere().Revoke(id)
+	closed := make(chan struct{})
 	for session := range s.server.Sessions() {
 		if session.ID() == mine {
-			_ = session.Wait()
+			go func() {
+				_ = session.Wait()
+				close(closed)
+			}()
 		}
+	}
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Fatal("the session stays open")
 	}
 	for session := range s.server.Sessions() {
 		if session.ID() != theirs {

@@ -57,7 +57,14 @@ func expiry(body *api.IssueRequest) (keys.Expiry, error) {
 	if body.ExpiresIn != "" && body.ExpiresAt != "" {
 		return keys.Expiry{}, &keys.InvalidError{Field: "expires_at", Reason: "does not go together with expires_in; name one of them"}
 	}
-	return keys.ParseExpiry(body.ExpiresIn + body.ExpiresAt)
+	e, err := keys.ParseExpiry(body.ExpiresIn + body.ExpiresAt)
+	switch {
+	case body.ExpiresIn != "" && (err != nil || e.IsInstant()):
+		return keys.Expiry{}, &keys.InvalidError{Field: "expires_in", Reason: "must be a duration, such as 90d or 36h, or never; a time goes into expires_at"}
+	case body.ExpiresAt != "" && (err != nil || !e.IsInstant()):
+		return keys.Expiry{}, &keys.InvalidError{Field: "expires_at", Reason: "must be an RFC 3339 time, such as 2027-01-31T00:00:00Z, or its date; a duration goes into expires_in"}
+	}
+	return e, err
 }
 
 type revokeInput struct {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -46,12 +47,22 @@ type listInput struct {
 	Cursor         string `query:"cursor" doc:"next_cursor of the page before"`
 
 	ownerGiven bool
+	empty      []string // parameters that were given without a value
 }
 
-// Resolve implements [huma.Resolver]: an empty owner is a condition too.
+// Resolve implements [huma.Resolver]: an empty owner is a condition too, and an empty
+// cursor asks for the first page.
 func (in *listInput) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
-	in.ownerGiven = u.Query().Has("owner")
+	for name, values := range u.Query() {
+		switch {
+		case name == "owner":
+			in.ownerGiven = true
+		case values[0] == "" && name != "cursor":
+			in.empty = append(in.empty, name)
+		}
+	}
+	slices.Sort(in.empty)
 	return nil
 }
 
@@ -80,6 +91,9 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 }
 
 func (in *listInput) query(now time.Time) (q keys.Query, err error) {
+	if len(in.empty) > 0 { // an unset variable in somebody's script: he did not mean every key
+		return q, &keys.InvalidError{Field: in.empty[0], Reason: "is empty; give it a value, or leave it out to list keys of any"}
+	}
 	for _, text := range []struct{ field, value string }{
 		{"name", in.Name},
 		{"owner", in.Owner},

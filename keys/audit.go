@@ -2,7 +2,6 @@ package keys
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -143,25 +142,6 @@ func detail(before, after *keyDetail) (string, error) {
 	return string(text), nil
 }
 
-// NewRequestID makes an id for a request that brought none: a UUID version 7.
-func NewRequestID() string { return newUUID().String() }
-
 // newUUID cannot fail in practice: the only error is that of crypto/rand, which
 // ends the program first.
 func newUUID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
-
-type requestIDKey struct{}
-
-// WithRequestID notes the id of the request that ctx belongs to; audit rows written
-// under ctx carry it.
-func WithRequestID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, requestIDKey{}, id)
-}
-
-// RequestIDFrom returns the id noted in ctx, or a fresh one.
-func RequestIDFrom(ctx context.Context) string {
-	if id, ok := ctx.Value(requestIDKey{}).(string); ok && id != "" {
-		return id
-	}
-	return NewRequestID()
-}

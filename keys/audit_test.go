@@ -88,15 +88,3 @@ func TestChainPassesErrorsOn(t *testing.T) {
 		t.Errorf("VerifyChain: got %v, want the reader's error", err)
 	}
 }
-
-func TestRequestIDs(t *testing.T) {
-	if a, b := keys.NewRequestID(), keys.NewRequestID(); a == b || uuid.MustParse(a).Version() != 7 {
-		t.Errorf("NewRequestID: got %q and %q", a, b)
-	}
-	if got := keys.RequestIDFrom(keys.WithRequestID(t.Context(), "abc")); got != "abc" {
-		t.Errorf("RequestIDFrom: got %q, want abc", got)
-	}
-	if got := keys.RequestIDFrom(t.Context()); uuid.Validate(got) != nil {
-		t.Errorf("RequestIDFrom an empty context: got %q, want a fresh UUID", got)
-	}
-}

@@ -38,3 +38,5 @@ func isBase62(s string) bool {
 	}
 	return true
 }
+
+func notBase62(r rune) bool { return r > 'z' || !isBase62(string(r)) }

@@ -49,6 +49,9 @@ func (e Expiry) String() string {
 	return ""
 }
 
+// IsInstant reports whether e names a time, and not a duration, never or nothing.
+func (e Expiry) IsInstant() bool { return e.mode == expiryAt }
+
 // ParseExpiry reads what people write: a duration (90d, 12w, 36h, 1y), a date
 // (2027-01-31, its first instant in UTC), an RFC 3339 time, or never. Empty means
 // [DefaultLife].

@@ -99,7 +99,7 @@ func (m *LocalManager) event(ctx context.Context, action Action, keyID string, n
 		return Event{}, err
 	}
 	requestID := RequestIDFrom(ctx)
-	if err := ValidateText("request_id", requestID); err != nil {
+	if err := ValidateRequestID(requestID); err != nil {
 		return Event{}, err
 	}
 	return Event{

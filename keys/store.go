@@ -10,6 +10,7 @@ import (
 // when the store cannot be read. The proof of an implementation is store/storetest.
 type Reader interface {
 	Feed
+	UseLog
 
 	// Key returns the key with the exact id, whatever its status, or ErrNotFound.
 	// Ids are case-sensitive. It does not check the seal.
@@ -109,7 +110,7 @@ type Query struct {
 	Audience  string    // among the key's, exactly
 	Search    string    // part of id, name or owner, without regard to ASCII case
 	ExpiresBy time.Time // unrevoked keys that end before this
-	UnusedBy  time.Time // keys that were neither used nor issued since this
+	UnusedBy  time.Time // keys that were neither used nor issued since this; ErrUnavailable when that is not known
 
 	Now    time.Time // for Status; the Manager sets it
 	Limit  int       // of one page; 0 means [DefaultLimit], above [MaxLimit] is cut
@@ -129,6 +130,7 @@ type Page struct {
 	Next string // opaque; empty on the last page
 
 	// LastUsed tells of each of Keys that was ever used when that was last, by its id.
+	// It is nil when that is not known, because what was counted cannot be read.
 	LastUsed map[string]LastUse
 
 	// Tampered holds the ids of those Keys whose seal is broken: what they say is not

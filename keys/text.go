@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -10,17 +9,7 @@ import (
 // MaxText is the length of free text, in characters.
 const MaxText = 128
 
-// tokenLike finds what could be a key of ours inside other text, also with the
-// wrong case, a typing error or its end cut off: text is shown and stored, so none
-// may come near.
-var tokenLike = regexp.MustCompile(`(?i)mcp[ka]_[0-9a-z]{12}_[0-9a-z]{4}`)
-
-// LooksLikeToken reports whether text holds something of a token's shape. Use it
-// where a person may have put a secret into the wrong place.
-func LooksLikeToken(text string) bool { return tokenLike.MatchString(text) }
-
-// ValidateText holds the rule for free text (name, owner, reason, metadata,
-// request ids): at most [MaxText] printable characters, no control or
+// ValidateText holds the rule for free text (name, owner, reason, metadata): at most [MaxText] printable characters, no control or
 // bidirectional-override characters, no space at either end, nothing that looks
 // like a key. Empty is fine. The error is an [*InvalidError] that names field and
 // never repeats text.
@@ -35,7 +24,7 @@ func ValidateText(field, text string) error {
 	case text != strings.TrimSpace(text):
 		return invalid(field, "must not begin or end with a space")
 	case LooksLikeToken(text):
-		return invalid(field, "must not hold a key; if that was a real one, revoke it now")
+		return invalid(field, reasonToken)
 	}
 	return nil
 }

@@ -3,9 +3,13 @@ package middleware_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
 // The guard's cost on a plain handler over loopback: compare the first two. The third is
@@ -19,12 +23,32 @@ func BenchmarkGuard(b *testing.B) {
 
 func BenchmarkAdmit(b *testing.B) {
 	k := guardtest.NewKeyring(b)
-	h, token := k.Guard(nil).Require(guardtest.Needed)(ok), k.Granted(guardtest.Needed)
+	benchmarkAdmit(b, k.Guard(nil), k.Granted(guardtest.Needed))
+}
+
+// With a limit the answer tells of it in two fields.
+func BenchmarkAdmitLimited(b *testing.B) {
+	k := guardtest.NewKeyring(b)
+	token, _ := k.Issue(keys.IssueRequest{Scopes: []string{guardtest.Needed}, RateLimit: keys.RateLimit{Count: 100_000_000, Window: time.Second, Burst: 100_000_000}})
+	benchmarkAdmit(b, k.Guard(nil), token)
+}
+
+// Behind two proxies the caller's address is read from a header.
+func BenchmarkAdmitForwarded(b *testing.B) {
+	k := guardtest.NewKeyring(b)
+	proxies := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("10.0.0.0/8")}
+	benchmarkAdmit(b, k.Guard(&middleware.Options{TrustedProxies: proxies}), k.Granted(guardtest.Needed))
+}
+
+func benchmarkAdmit(b *testing.B, guard *middleware.Guard, token string) {
+	h := guard.Require(guardtest.Needed)(ok)
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header = http.Header{"Accept": {"*/*"}, "User-Agent": {"Go-http-client/1.1"}, "Accept-Encoding": {"gzip"}, "X-Forwarded-For": {"198.51.100.7, 10.0.0.1"}}
+	credential := []string{"Bearer " + token}
 	w := httptest.NewRecorder()
 	b.ReportAllocs()
 	for b.Loop() {
-		r.Header = http.Header{"Authorization": {"Bearer " + token}, "Accept": {"*/*"}, "User-Agent": {"Go-http-client/1.1"}, "Accept-Encoding": {"gzip"}}
+		r.Header["Authorization"] = credential // the guard took it away
 		h.ServeHTTP(w, r)
 	}
 	if w.Code != http.StatusOK {

@@ -114,7 +114,7 @@ func removeStray(h http.Header) {
 	}
 }
 
-// holdsToken is [keys.LooksLikeToken] behind a test that nearly every header value
+// holdsToken is [keys.HoldsToken] behind a test that nearly every header value
 // fails at once: an underscore with mcp and one letter before it.
 func holdsToken(value string) bool {
 	for from := 0; ; {
@@ -124,7 +124,7 @@ func holdsToken(value string) bool {
 		}
 		from += i + 1
 		if at := from - len("mcpk_"); at >= 0 && strings.EqualFold(value[at:at+3], "mcp") {
-			return keys.LooksLikeToken(value)
+			return keys.HoldsToken(value)
 		}
 	}
 }

@@ -109,7 +109,11 @@ func TestRequestID(t *testing.T) {
 		"a key":     {[]string{k.Granted()}, false},
 		"control":   {[]string{"a\x7fb"}, false},
 		"invisible": {[]string{"a\u202eb"}, false},
-		"long":      {[]string{strings.Repeat("a", 129)}, false},
+		"long":      {[]string{strings.Repeat("a-", 33)}, false},
+		"key cut":   {[]string{k.Granted()[len("mcpk_"):]}, false},
+		"secret":    {[]string{k.Granted()[len("mcpk_")+keys.IDLen+1:]}, false},
+		"UUID":      {[]string{"0198a1b2-c3d4-7ef6-8718-293a4b5c6d7e"}, true},
+		"trace id":  {[]string{"4bf92f3577b34da6a3ce929d0e0e4736"}, true},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header["X-Request-Id"] = c.given

@@ -18,7 +18,8 @@ const (
 	// flushWithin bounds one writing. Counts that could not be written are kept.
 	flushWithin = 10 * time.Second
 	// maxScopes is how many scopes of one key are counted each on its own in one hour.
-	// Whoever may call every tool may also call tools that do not exist.
+	// Whoever may call every tool may also call tools that do not exist. What is no
+	// scope, as it is too long or holds a key, is never counted on its own.
 	maxScopes = 100
 )
 
@@ -126,7 +127,7 @@ func (t *tally) countScope(s scopeCount, hour time.Time) {
 			t.hour = hour
 			t.forgetWritten()
 		}
-		if len(t.scopes) >= maxScopes {
+		if len(t.scopes) >= maxScopes || keys.ValidateRequired(s.scope) != nil {
 			s.scope = keys.OtherScopes
 		}
 	}
@@ -207,7 +208,7 @@ type uses struct {
 
 // note makes sure that t will be written.
 func (u *uses) note(t *tally) {
-	if u.log == nil || t.pending.Load() || !t.pending.CompareAndSwap(false, true) {
+	if t.pending.Load() || !t.pending.CompareAndSwap(false, true) {
 		return
 	}
 	u.mu.Lock()

@@ -49,7 +49,7 @@ type IssueRequest struct {
 	RateLimit  string            `json:"rate_limit,omitempty" doc:"A count per time, with an optional burst" example:"60/m"`
 	Metadata   map[string]string `json:"metadata,omitempty" doc:"Notes of your own"`
 	ExpiresIn  string            `json:"expires_in,omitempty" doc:"A duration such as 90d, or never; left out, with expires_at: 90d" example:"90d"`
-	ExpiresAt  string            `json:"expires_at,omitempty" doc:"An RFC 3339 time, instead of expires_in" example:"2027-01-31T00:00:00Z"`
+	ExpiresAt  string            `json:"expires_at,omitempty" doc:"An RFC 3339 time or a date, instead of expires_in" example:"2027-01-31T00:00:00Z"`
 }
 
 // Issued is a new key and its secret, which is in this answer and nowhere else, ever.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -60,12 +61,12 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	r.Header.Set("Authorization", "Bearer "+c.key.Reveal())
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return c.unreached(method, err)
+		return c.unreached(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was read, or is of no interest
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return c.unreached(method, err)
+		return c.unreached(err)
 	}
 	if resp.StatusCode/100 != 2 {
 		return c.refused(resp, text)
@@ -76,17 +77,27 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	return nil
 }
 
+// unreachedError is [keys.ErrUnavailable] for want of an answer.
+type unreachedError struct {
+	host string
+	err  error
+	sent bool // the request may have reached the server
+}
+
+func (e *unreachedError) Error() string {
+	return fmt.Sprintf("%v: %s cannot be reached (%v): is keyctl serve running there?", keys.ErrUnavailable, e.host, e.err)
+}
+
+func (e *unreachedError) Unwrap() []error { return []error{keys.ErrUnavailable, e.err} }
+
 // unreached leaves out the URL that net/http puts into its errors: it has the query.
-func (c *Client) unreached(method string, err error) error {
+func (c *Client) unreached(err error) error {
 	var inner *url.Error
 	if errors.As(err, &inner) {
 		err = inner.Err
 	}
-	lost := ""
-	if method != http.MethodGet {
-		lost = "; the change may have been made all the same, so look before you repeat it"
-	}
-	return fmt.Errorf("%w: %s cannot be reached (%w): is keyctl serve running there?%s", keys.ErrUnavailable, c.base.Host, err, lost)
+	var network *net.OpError
+	return &unreachedError{c.base.Host, err, !errors.As(err, &network) || network.Op != "dial"}
 }
 
 // foreign is an answer that no server of ours gives.

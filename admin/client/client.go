@@ -90,7 +90,7 @@ func parseAddress(address string, insecure bool) (*url.URL, error) {
 	u, err := url.Parse(address)
 	bad := err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")
 	switch {
-	case bad || keys.LooksLikeToken(address):
+	case bad || keys.HoldsToken(address):
 		return nil, &keys.InvalidError{Field: "server", Reason: "must be an address such as https://keys.example:8420"}
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, &keys.InvalidError{Field: "server", Reason: "must be an address alone, without user, query and fragment"}

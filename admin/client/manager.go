@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -18,7 +20,7 @@ func (c *Client) Issue(ctx context.Context, req keys.IssueRequest) (keys.Issued,
 		return keys.Issued{}, err
 	}
 	var answer api.Issued
-	if err := c.post(ctx, "/v1/keys", wireRequest(req), &answer); err != nil {
+	if err := c.change(ctx, "/v1/keys", wireRequest(req), &answer); err != nil {
 		return keys.Issued{}, err
 	}
 	k, err := key(&answer.Key)
@@ -69,7 +71,7 @@ func (c *Client) Revoke(ctx context.Context, id, reason string) (*keys.Key, erro
 		return nil, err
 	}
 	var answer api.Key
-	if err := c.post(ctx, "/v1/keys/"+id+"/revoke", api.RevokeRequest{Reason: reason}, &answer); err != nil {
+	if err := c.change(ctx, "/v1/keys/"+id+"/revoke", api.RevokeRequest{Reason: reason}, &answer); err != nil {
 		return nil, err
 	}
 	return key(&answer)
@@ -86,7 +88,7 @@ func (c *Client) Whoami(ctx context.Context) (api.Whoami, error) {
 // in the answer.
 func (c *Client) Verify(ctx context.Context, req api.VerifyRequest) (api.Verification, error) {
 	var answer api.Verification
-	err := c.post(ctx, "/v1/verify", req, &answer)
+	err := c.call(ctx, http.MethodPost, "/v1/verify", nil, req, &answer)
 	return answer, err
 }
 
@@ -128,12 +130,11 @@ func wireRequest(req keys.IssueRequest) api.IssueRequest {
 	for _, p := range req.AllowedIPs {
 		out.AllowedIPs = append(out.AllowedIPs, p.String())
 	}
-	expires := req.Expires.String()
-	if _, err := time.Parse(time.RFC3339Nano, expires); err == nil {
-		out.ExpiresAt = expires
-		return out
+	if req.Expires.IsInstant() {
+		out.ExpiresAt = req.Expires.String()
+	} else {
+		out.ExpiresIn = req.Expires.String()
 	}
-	out.ExpiresIn = expires
 	return out
 }
 
@@ -166,6 +167,12 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, answer 
 	return c.retry(ctx, func() error { return c.call(ctx, http.MethodGet, path, query, nil, answer) })
 }
 
-func (c *Client) post(ctx context.Context, path string, body, answer any) error {
-	return c.call(ctx, http.MethodPost, path, nil, body, answer)
+// change says so when nobody can tell whether it was made.
+func (c *Client) change(ctx context.Context, path string, body, answer any) error {
+	err := c.call(ctx, http.MethodPost, path, nil, body, answer)
+	var lost *unreachedError
+	if errors.As(err, &lost) && lost.sent {
+		return fmt.Errorf("%w; the change may have been made all the same, so look before you repeat it", err)
+	}
+	return err
 }

@@ -7,10 +7,11 @@ import (
 )
 
 // refuseTokens looks at the raw arguments before anything else does, so that no
-// parser's error can repeat a key that was typed as one.
+// parser's error can repeat a key that was typed as one. A secret without its id is
+// left to the rules of each argument: a path may look like one.
 func refuseTokens(args []string) error {
 	for _, arg := range args {
-		if keys.LooksLikeToken(arg) {
+		if keys.HoldsToken(arg) {
 			return usagef("a key must never be typed as an argument: it is now in your shell history and was in the process list; if it was a real one, revoke it")
 		}
 	}

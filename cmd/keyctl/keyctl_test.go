@@ -9,9 +9,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain lets scripts run keyctl as a process of its own: this test binary under
-// another name.
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"keyctl": main}) }
+// TestMain lets scripts run keyctl as a process of its own, on a terminal if they like:
+// this test binary under other names.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"keyctl": main, "onterminal": onTerminal})
+}
 
 // TestScripts runs testdata/script: one script a command, one a story. Those in
 // local/ are about files and this machine; those in server/ start a server themselves.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -164,6 +165,16 @@ type decisionJSON struct {
 	Owner     *string    `json:"owner"`
 	Scopes    []string   `json:"scopes"`
 	ExpiresAt *time.Time `json:"expires_at"`
+	RateLimit *rateJSON  `json:"rate_limit"`
+}
+
+// rateJSON is a limit and what is left of it where the key was checked: here in a
+// process of its own, in which this check was the first.
+type rateJSON struct {
+	Limit     int `json:"limit"`
+	Window    int `json:"window"` // seconds, like reset
+	Remaining int `json:"remaining"`
+	Reset     int `json:"reset"`
 }
 
 func (a *app) printDecision(d keys.Decision) error {
@@ -199,6 +210,9 @@ func (a *app) undecided(d keys.Decision) error {
 	return fmt.Errorf("key %s could not be checked: %w", wording.Clean(d.KeyID), d.Cause)
 }
 
+// seconds rounds up: nobody should come back too early.
+func seconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }
+
 func newDecisionJSON(d keys.Decision) decisionJSON {
 	out := decisionJSON{Valid: d.Valid(), Code: d.Code, Scopes: []string{}}
 	if d.KeyID != "" {
@@ -208,6 +222,11 @@ func newDecisionJSON(d keys.Decision) decisionJSON {
 		name, owner := d.Identity.Name(), d.Identity.Owner()
 		out.Name, out.Owner = &name, &owner
 		out.Scopes, out.ExpiresAt = list(d.Identity.Scopes()), moment(d.Identity.ExpiresAt())
+	}
+	if !d.Limit.IsZero() {
+		out.RateLimit = &rateJSON{
+			Limit: d.Limit.Count, Window: seconds(d.Limit.Window), Remaining: d.Remaining, Reset: seconds(d.Reset),
+		}
 	}
 	return out
 }

@@ -41,7 +41,7 @@ const usage = "takes --db FILE, --pepper FILE and --read-only, and no more"
 // run returns the exit code: 1 for a command line or terminal that will not do, 2 for
 // a store that cannot be used.
 func run(ctx context.Context, args []string) (code int, err error) {
-	if slices.ContainsFunc(args, keys.LooksLikeToken) {
+	if slices.ContainsFunc(args, keys.HoldsToken) {
 		return 1, errors.New("a key must never be typed as an argument; if it was a real one, revoke it")
 	}
 	var s connect.Settings

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -44,22 +45,33 @@ type API struct {
 	engine *gin.Engine
 	huma   huma.API
 	guards map[string]*middleware.Guard
+	closed map[string]bool // schemas of requests, which take no member that they do not name
 	logger *slog.Logger
 }
 
-// New returns an API without operations whose guards ask v. The logger gets a line a
-// request, and the true reason of each refusal; nil discards.
-func New(v *verifier.Verifier, logger *slog.Logger) *API {
+// Options configures [New]. Nil and the zero value are ready for use.
+type Options struct {
+	Logger         *slog.Logger   // a line a request, and the true reason of each refusal; nil discards
+	TrustedProxies []netip.Prefix // see [middleware.Options]
+}
+
+// New returns an API without operations whose guards ask v.
+func New(v *verifier.Verifier, o *Options) *API {
+	if o == nil {
+		o = &Options{}
+	}
+	logger := o.Logger
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	guardLogger := slog.New(withoutPath{logger.Handler()})
 	a := &API{
 		engine: newEngine(),
+		closed: map[string]bool{},
 		logger: logger,
 		guards: map[string]*middleware.Guard{
-			schemeAdminKey: middleware.New(v, &middleware.Options{Admin: true, Logger: guardLogger}),
-			schemeAnyKey:   middleware.New(v, &middleware.Options{Any: true, Logger: guardLogger}),
+			schemeAdminKey: middleware.New(v, &middleware.Options{Admin: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
+			schemeAnyKey:   middleware.New(v, &middleware.Options{Any: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
 		},
 	}
 	a.engine.Use(a.open, a.recover)
@@ -111,7 +123,7 @@ func Register[I, O any](a *API, op huma.Operation, do func(context.Context, *I) 
 		}
 		return out, nil
 	})
-	a.dropHumaSchemas()
+	a.mendDocument(op)
 }
 
 // adapter puts the chain that doc.go describes before each operation.
@@ -130,6 +142,9 @@ func (a adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 		handler(humagin.NewContext(op, c))
 	})
 	a.engine.Handle(op.Method, path, chain...)
+	if op.Method == http.MethodGet {
+		a.engine.HEAD(path, chain...) // net/http leaves the body out
+	}
 }
 
 // ServeHTTP implements [huma.Adapter].

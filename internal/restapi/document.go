@@ -3,6 +3,7 @@ package restapi
 import (
 	"encoding/json"
 	"net/http"
+	"path"
 	"reflect"
 	"strconv"
 	"sync"
@@ -24,10 +25,13 @@ func config(transform huma.Transformer) huma.Config {
 				Title:   "mcpkeys",
 				Version: "1",
 				Description: "API keys for internal MCP servers: make, list and revoke them, and have one checked.\n\n" +
-					"Every error is application/problem+json with a code. No answer repeats any part of a request.",
+					"Every error is application/problem+json with a code; only what is no HTTP at all is refused in plain text. " +
+					"No answer repeats any part of a request but for an X-Request-Id that is fit to be kept. " +
+					"HEAD is answered as GET is, without the body. Answers may gain members: read those that you know.",
 			},
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				Headers: headers(),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					schemeAdminKey: {
 						Type: "http", Scheme: "bearer", BearerFormat: "mcpa_",
@@ -53,9 +57,10 @@ func config(transform huma.Transformer) huma.Config {
 // responses documents the problems that op can answer with. That there is more than
 // one keeps huma from adding its own error model.
 func (a *API) responses(op huma.Operation) map[string]*huma.Response {
-	statuses := []int{http.StatusInternalServerError, http.StatusServiceUnavailable}
+	statuses := []int{http.StatusMisdirectedRequest, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable}
 	if len(op.Security) > 0 {
-		statuses = append(statuses, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
+		statuses = append(statuses, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden,
+			http.StatusTooManyRequests)
 	}
 	statuses = append(statuses, op.Errors...)
 	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[api.Problem](), true, "")
@@ -79,19 +84,65 @@ func (a *API) OpenAPIYAML() ([]byte, error) {
 	return a.huma.OpenAPI().YAML()
 }
 
-// dropHumaSchemas takes out the error model that huma adds with each operation, then
-// and there: once requests come, the schemas are only read.
-func (a *API) dropHumaSchemas() {
+// mendDocument puts right what huma made of one operation, then and there: once
+// requests come, the schemas are only read. It takes out huma's own error model, opens
+// the answers, which may gain a member tomorrow (bodies of requests stay closed), and
+// adds the headers.
+func (a *API) mendDocument(op huma.Operation) {
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel")
 	delete(schemas, "ErrorDetail")
+	if body := a.huma.OpenAPI().Paths[op.Path]; body.Post != nil && body.Post.RequestBody != nil {
+		a.closed[path.Base(body.Post.RequestBody.Content["application/json"].Schema.Ref)] = true
+	}
+	for name, schema := range schemas {
+		if !a.closed[name] {
+			schema.AdditionalProperties = nil
+		}
+	}
+	for status, response := range op.Responses {
+		response.Headers = headersOf(status)
+	}
+}
+
+// headers are those of answers, each under its name.
+func headers() map[string]*huma.Header {
+	out := map[string]*huma.Header{}
+	for name, description := range map[string]string{
+		"X-Request-Id":     "Finds the request in the server's log and audit",
+		"WWW-Authenticate": "How to present a key",
+		"Retry-After":      "Seconds until it is worth asking again",
+		"RateLimit":        "What is left of the key's rate limit",
+		"RateLimit-Policy": "The key's rate limit",
+	} {
+		out[name] = &huma.Header{Description: description, Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	return out
+}
+
+// headersOf lists those that an answer of that status has.
+func headersOf(status string) map[string]*huma.Header {
+	names := []string{"X-Request-Id"}
+	switch status {
+	case "400", "401":
+		names = append(names, "WWW-Authenticate")
+	case "429":
+		names = append(names, "Retry-After", "RateLimit", "RateLimit-Policy")
+	case "503":
+		names = append(names, "Retry-After")
+	}
+	out := map[string]*huma.Header{}
+	for _, name := range names {
+		out[name] = &huma.Header{Ref: "#/components/headers/" + name}
+	}
+	return out
 }
 
 // serveDocument renders the document once, when it is first asked for.
 func (a *API) serveDocument() {
 	serve := func(path, contentType string, render func() ([]byte, error)) {
 		once := sync.OnceValues(render)
-		a.engine.GET(path, func(c *gin.Context) {
+		a.engine.Match([]string{http.MethodGet, http.MethodHead}, path, func(c *gin.Context) {
 			text, err := once()
 			if err != nil {
 				problemInternal.abort(c)

@@ -228,6 +228,14 @@ func TestA16WebPagesAreRefused(t *testing.T) {
 	if after := f.State(); after != before {
 		t.Errorf("from %+v to %+v", before, after)
 	}
+	for _, code := range []string{"wrong_host", "cross_origin"} {
+		if !strings.Contains(f.Log(), `"msg":"request refused","code":"`+code+`"`) {
+			t.Errorf("the log does not tell of %s", code)
+		}
+	}
+	if strings.Contains(f.Log(), "evil") {
+		t.Error("the log holds what the page chose")
+	}
 }
 
 // A26. The attack: an admin key that is limited makes, or acts on, one that is not.

@@ -8,13 +8,12 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
-	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
 // onlyNamed lets a server on loopback answer to names of loopback only. A page whose
 // name was made to resolve to 127.0.0.1 calls with that name in Host, and to the
 // browser that is the page's own origin.
-func onlyNamed(addr net.Addr, next http.Handler) http.Handler {
+func onlyNamed(a *restapi.API, addr net.Addr, next http.Handler) http.Handler {
 	at, ok := addr.(*net.TCPAddr)
 	if !ok || !at.IP.IsLoopback() {
 		return next
@@ -28,17 +27,17 @@ func onlyNamed(addr net.Addr, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		restapi.Refuse(w, middleware.Identify(r), http.StatusMisdirectedRequest, api.CodeWrongHost,
+		a.Refuse(w, r, http.StatusMisdirectedRequest, api.CodeWrongHost,
 			"This server answers to localhost, 127.0.0.1 and [::1] only, with its port.")
 	})
 }
 
 // sameOrigin refuses what a browser sends for a page of another origin. Programs
 // that are no browsers send no such headers and pass; they need a key all the same.
-func sameOrigin(next http.Handler) http.Handler {
+func sameOrigin(a *restapi.API, next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		restapi.Refuse(w, middleware.Identify(r), http.StatusForbidden, api.CodeCrossOrigin,
+		a.Refuse(w, r, http.StatusForbidden, api.CodeCrossOrigin,
 			"Web pages may not call this API.")
 	}))
 	return protection.Handler(next)

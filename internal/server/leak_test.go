@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -18,10 +19,10 @@ func TestSecretInAWrongPlaceIsNowhere(t *testing.T) {
 	f := servertest.New(t)
 	canary, id := f.Issue(keys.IssueRequest{Scopes: []string{"tools:*"}})
 	admin := f.Admin()
-	places := append(bodies(canary), headers(canary)...)
-	places = append(places, addresses(canary)...)
+	everywhere := append(bodies(canary), headers(canary)...)
+	everywhere = append(everywhere, addresses(canary)...)
 	for _, r := range routes {
-		for _, p := range places {
+		for _, p := range everywhere {
 			name := strings.ReplaceAll(fmt.Sprintf("%s %s/%s", r.method, r.path, p.name), " ", "_")
 			t.Run(name, func(t *testing.T) {
 				req := f.Request(r.method, strings.ReplaceAll(r.path, "{id}", id), admin, "")
@@ -49,6 +50,70 @@ func TestSecretInAWrongPlaceIsNowhere(t *testing.T) {
 	if piece := pieceOf(admin, f.Log()); piece != "" {
 		t.Errorf("the log holds %q of the admin key", piece)
 	}
+}
+
+// The mistake: the key was cut before it was put into the wrong place, its prefix or its
+// id too, so that it is not plainly a key. It is echoed, logged, or kept: in the audit log
+// for ever.
+func TestBareSecretInAWrongPlaceIsNowhere(t *testing.T) {
+	f := servertest.New(t)
+	canary, _ := f.Issue(keys.IssueRequest{})
+	admin := f.Admin()
+	token := canary[len("mcpk_"):]
+	for n, cut := range []string{token, token[keys.IDLen+1:], token[keys.IDLen+1:][:35], "x" + token[keys.IDLen+1:]} {
+		for _, p := range places(n, cut) {
+			_, id := f.Issue(keys.IssueRequest{})
+			r := f.Request(p.method, strings.ReplaceAll(p.path, "{id}", id), admin, p.body)
+			r.Header.Set("X-Request-Id", cut)
+			a := f.Do(r)
+			if piece := pieceOf(canary, fmt.Sprint(a.Header)+a.Body); piece != "" {
+				t.Errorf("%s %s %s: the answer %d holds %q of the secret", p.method, p.path, p.body, a.Status, piece)
+			}
+			if a.Status != p.status {
+				t.Errorf("%s %s %s: got %d %s, want %d", p.method, p.path, p.body, a.Status, a.Body, p.status)
+			}
+		}
+	}
+	if piece := pieceOf(canary, f.Log()); piece != "" {
+		t.Errorf("the log holds %q of the secret", piece)
+	}
+	for _, suffix := range []string{"", "-wal"} {
+		kept, err := os.ReadFile(f.Path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if piece := pieceOf(canary, string(kept)); piece != "" {
+			t.Errorf("keys.db%s holds %q of the secret", suffix, piece)
+		}
+	}
+}
+
+// places are the ways to put the n-th cut where text is kept or searched for, and what comes
+// of it.
+func places(n int, cut string) []sent {
+	out := []sent{
+		{"POST", "/v1/keys", fmt.Sprintf(`{"name":"only-its-request-id-%d"}`, n), 201},
+		{"GET", "/v1/keys", "", 200},
+		{"GET", "/v1/keys/" + cut, "", 404},
+		{"GET", "/v1/" + cut, "", 404},
+		{"POST", "/v1/keys/{id}/revoke", `{"reason":"` + cut + `"}`, 422},
+	}
+	for _, field := range []string{`"name":"%s"`, `"owner":"%s"`, `"metadata":{"%s":"x"}`, `"metadata":{"x":"%s"}`, `"audience":["%s"]`, `"scopes":["%s"]`} {
+		body := fmt.Sprintf(field, cut)
+		if !strings.Contains(body, `"name"`) {
+			body += `,"name":"x"`
+		}
+		out = append(out, sent{"POST", "/v1/keys", "{" + body + "}", 422})
+	}
+	for _, filter := range []string{"name", "owner", "scope", "audience", "q"} {
+		out = append(out, sent{"GET", "/v1/keys?" + filter + "=" + cut, "", 422})
+	}
+	return out
+}
+
+type sent struct {
+	method, path, body string
+	status             int
 }
 
 // pieceOf finds eight characters in a row of the key's secret.

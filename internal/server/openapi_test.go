@@ -3,6 +3,7 @@ package server_test
 import (
 	"flag"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -45,9 +46,11 @@ func TestOpenAPISaysWhatHolds(t *testing.T) {
 		Paths   map[string]map[string]struct {
 			OperationID string
 			Security    []map[string][]string
-			Responses   map[string]any
+			Responses   map[string]struct{ Headers map[string]any }
 		}
-		Components struct{ Schemas map[string]any }
+		Components struct {
+			Schemas map[string]struct{ AdditionalProperties any }
+		}
 	}
 	a := f.Send("GET", "/openapi.json", "", "")
 	a.Read(t, &doc)
@@ -72,10 +75,22 @@ func TestOpenAPISaysWhatHolds(t *testing.T) {
 		if diff := cmp.Diff(want, op.Security); diff != "" {
 			t.Errorf("%s %s: security (-want +got):\n%s", r.method, r.path, diff)
 		}
-		for _, status := range []string{"401", "403", "429", "500", "503"} {
-			if op.Responses[status] == nil {
-				t.Errorf("%s %s: answer %s is not in the document", r.method, r.path, status)
+		for status, headers := range map[string][]string{
+			strconv.Itoa(r.status): nil, "400": {"WWW-Authenticate"}, "401": {"WWW-Authenticate"}, "403": nil, "421": nil, "422": nil,
+			"429": {"Retry-After", "RateLimit", "RateLimit-Policy"}, "500": nil, "503": {"Retry-After"},
+		} {
+			for _, header := range append(headers, "X-Request-Id") {
+				if op.Responses[status].Headers[header] == nil {
+					t.Errorf("%s %s: answer %s with %s is not in the document", r.method, r.path, status, header)
+				}
 			}
+		}
+	}
+	// A client that was made from the document must not choke on tomorrow's answers;
+	// a request with a member that nobody reads is refused.
+	for name, schema := range doc.Components.Schemas {
+		if open, request := schema.AdditionalProperties == nil, strings.HasSuffix(name, "Request"); open == request {
+			t.Errorf("schema %s: additionalProperties is %v", name, schema.AdditionalProperties)
 		}
 	}
 	if strings.Contains(a.Body, "unpkg") || strings.Contains(a.Body, "$schema") {

@@ -262,3 +262,36 @@ func TestUnknownAddressAndMethod(t *testing.T) {
 		}
 	}
 }
+
+// HEAD is GET without the body, for who asks whether a key is there: the same status,
+// the same headers, refusals too.
+func TestHeadIsGetWithoutItsBody(t *testing.T) {
+	f := servertest.New(t)
+	_, id := f.Issue(keys.IssueRequest{})
+	admin := f.Admin()
+	for _, token := range []string{"", admin, f.Admin("verify")} {
+		for _, path := range []string{
+			"/v1/keys", "/v1/keys/" + id, "/v1/keys/nobodyhasit1", "/v1/keys?limit=0", "/v1/whoami", "/healthz", "/readyz",
+			"/openapi.json", "/openapi.yaml", "/nowhere",
+		} {
+			get, head := f.Send("GET", path, token, ""), f.Send("HEAD", path, token, "")
+			if head.Status != get.Status || head.Body != "" || head.Header.Get("X-Request-Id") == "" {
+				t.Errorf("HEAD %s: got %d %v %q, want %d and no body", path, head.Status, head.Header, head.Body, get.Status)
+			}
+			for _, name := range []string{"Content-Type", "WWW-Authenticate", "Cache-Control"} {
+				if got, want := head.Header.Get(name), get.Header.Get(name); got != want {
+					t.Errorf("HEAD %s: got %s %q, want %q", path, name, got, want)
+				}
+			}
+		}
+	}
+	for _, path := range []string{"/v1/verify", "/v1/keys/" + id + "/revoke"} {
+		a := f.Send("HEAD", path, admin, "")
+		if a.Status != 405 || a.Header.Get("Content-Type") != "application/problem+json" || a.Header.Get("Allow") != "POST" {
+			t.Errorf("HEAD %s: got %d %v, want 405 as a problem", path, a.Status, a.Header)
+		}
+	}
+	if s := f.State(); s.Live != s.Keys {
+		t.Errorf("after HEAD: got %+v, want no key revoked", s)
+	}
+}

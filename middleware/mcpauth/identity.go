@@ -43,6 +43,12 @@ func callerOf(req mcp.Request) (caller, bool) {
 	return c, ok && c.identity != nil
 }
 
+// decision is what the guard decided: callers of whom it decided otherwise come no
+// further than to it.
+func (c caller) decision() keys.Decision {
+	return keys.Decision{Code: keys.CodeValid, Identity: c.identity, KeyID: c.identity.KeyID()}
+}
+
 // context returns ctx with c in place of whoever was there.
 func (c caller) context(ctx context.Context) context.Context {
 	return keys.NewContext(keys.WithRequestID(ctx, c.requestID), c.identity)

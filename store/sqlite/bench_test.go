@@ -3,6 +3,9 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -100,4 +103,30 @@ func floor(b *testing.B, db *sql.DB, ids []string) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkIssue makes keys through the Manager, each durable when Issue returns:
+// by one writer, and by 32 at once, who share transactions.
+func BenchmarkIssue(b *testing.B) {
+	b.Run("writers=1", func(b *testing.B) { benchmarkIssue(b, 1) })
+	b.Run("writers=32", func(b *testing.B) { benchmarkIssue(b, 32) })
+}
+
+func benchmarkIssue(b *testing.B, writers int) {
+	m := manager(b, open(b, create(b)))
+	var made atomic.Int64
+	var wg sync.WaitGroup
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range writers {
+		wg.Go(func() {
+			for n := made.Add(1); n <= int64(b.N); n = made.Add(1) {
+				if _, err := m.Issue(b.Context(), keys.IssueRequest{Name: strconv.FormatInt(n, 10), Scopes: []string{"tools:*"}}); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "keys/s")
 }

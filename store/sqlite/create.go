@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,7 +39,10 @@ func Create(path string, o *Options) error {
 	if err := makeEpoch(epochPath(path), true); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
-	temp, err := build(filepath.Dir(path), peppers)
+	if err := makeUsage(o.usageFile(path)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make key store %s: %w", path, err)
+	}
+	temp, err := build(filepath.Dir(path), "mcpkeys-db-*.tmp", func(temp string) error { return fill(temp, peppers) })
 	if err != nil {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
@@ -67,14 +71,14 @@ func makePeppers(path string) (*keys.Peppers, error) {
 // build makes a complete database under a temporary name. SQLite makes files 0644
 // and gives its -wal and -shm the mode of the database, so the empty file is there
 // first, 0600.
-func build(dir string, peppers *keys.Peppers) (temp string, err error) {
-	f, err := newfile.Temp(dir, "mcpkeys-db-*.tmp")
+func build(dir, pattern string, fill func(temp string) error) (temp string, err error) {
+	f, err := newfile.Temp(dir, pattern)
 	if err != nil {
 		return "", err
 	}
 	temp = f.Name()
 	if err = f.Close(); err == nil {
-		err = fill(temp, peppers)
+		err = fill(temp)
 	}
 	if err != nil {
 		for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
@@ -85,10 +89,15 @@ func build(dir string, peppers *keys.Peppers) (temp string, err error) {
 	return temp, nil
 }
 
-// fill closes the database too, which moves everything from the log into the file.
 func fill(path string, peppers *keys.Peppers) error {
+	now := time.Now() //nolint:forbidigo // a note for people, nothing is decided by it
+	return fillWith(path, func(db *sql.DB) error { return makeSchema(context.Background(), db, peppers, now) })
+}
+
+// fillWith closes the database too, which moves everything from the log into the file.
+func fillWith(path string, do func(*sql.DB) error) error {
 	db := openDB(writerDSN(path), 1)
-	err := makeSchema(context.Background(), db, peppers, time.Now()) //nolint:forbidigo // a note for people, nothing is decided by it
+	err := do(db)
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err
 	}

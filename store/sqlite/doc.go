@@ -10,7 +10,8 @@
 //
 // What a method acknowledged survives a crash and a power cut: the log is
 // written ahead and flushed at every commit (WAL, synchronous=FULL; the driver's
-// own default is weaker). A change and its audit row are one transaction. Every
+// own default is weaker). A change and its audit row are one transaction, which
+// callers who come at once may share, each succeeding or failing for itself. Every
 // commit is seen at once by every process on the machine. Changes made by a
 // database shell are seen too, because triggers note them, and are refused,
 // because the row's seal no longer fits ([keys.ErrTampered]).
@@ -25,11 +26,12 @@
 //
 // keys.db-wal and keys.db-shm belong to it and come and go; keys.db-epoch is how its
 // processes tell each other of changes, and is made anew when it is missing, which
-// holds the next change back for two seconds; keys.db.pepper is its pepper, unless
-// [Options] name another place. All are 0600, and the directory
-// must be writable, also for a program that only reads. Do not open the file with
-// any other means than SQLite while it is in use, not even to copy it: closing a
-// file drops the locks that SQLite holds on it in that process.
+// holds the next change back for two seconds; keys.db.pepper is its pepper and
+// keys.db.usage a database of its own in which use is counted, unless [Options] name
+// other places. All are 0600, and the directory must be writable, also for a program
+// that only reads. Do not open a database with any other means than SQLite while it is
+// in use, not even to copy it: closing a file drops the locks that SQLite holds on it in
+// that process.
 //
 // The driver needs cgo, so gcc, to be built.
 package sqlite

@@ -17,19 +17,25 @@ const busyTimeout = "5000"
 // readerConns is how many reads run at once.
 func readerConns() int { return max(2, runtime.GOMAXPROCS(0)) }
 
+// cachedStatements is how many compiled statements the writer keeps: all that it
+// executes, which are few. To compile an INSERT together with its triggers takes
+// longer than to execute it.
+const cachedStatements = "32"
+
 // writerDSN opens for reading and writing and never makes a file: a mistyped path
 // must not become a database. Transactions take the write lock when they begin;
 // one that reads first and locks later fails at once when somebody else wrote
 // in between, whatever the timeout.
 func writerDSN(path string) string {
 	return dsn(path, url.Values{
-		"mode":          {"rw"},
-		"_journal_mode": {"WAL"},
-		"_synchronous":  {"FULL"},
-		"_busy_timeout": {busyTimeout},
-		"_foreign_keys": {"1"},
-		"_txlock":       {"immediate"},
-		"_cache_size":   {cachePages},
+		"mode":             {"rw"},
+		"_journal_mode":    {"WAL"},
+		"_synchronous":     {"FULL"},
+		"_busy_timeout":    {busyTimeout},
+		"_foreign_keys":    {"1"},
+		"_txlock":          {"immediate"},
+		"_cache_size":      {cachePages},
+		"_stmt_cache_size": {cachedStatements},
 	})
 }
 

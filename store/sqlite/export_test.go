@@ -12,3 +12,19 @@ func (r *Reader) Connections() *sql.DB { return r.db }
 
 // Writer returns the pool that writes.
 func (s *Store) Writer() *sql.DB { return s.writer }
+
+// Waiting returns how many callers wait for those who write now.
+func (s *Store) Waiting() int {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	return len(s.queue.waiting)
+}
+
+// MaxGroup is how many callers share a transaction at most.
+const MaxGroup = maxGroup
+
+// UsageWriter returns the pool that counts, nil before the first use.
+func (r *Reader) UsageWriter() *sql.DB { return r.usage.db }
+
+// Path returns where the key store is.
+func (r *Reader) Path() string { return r.path }

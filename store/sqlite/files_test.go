@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -18,8 +19,8 @@ import (
 func TestFilesAreForTheOwnerAlone(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	issue(t, s, keys.IssueRequest{Name: "ci"})
-	for _, suffix := range []string{"", "-wal", "-shm", ".pepper"} {
+	countUse(t, s, issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID)
+	for _, suffix := range []string{"", "-wal", "-shm", ".pepper", ".usage", ".usage-wal", ".usage-shm"} {
 		info, err := os.Stat(path + suffix)
 		if err != nil {
 			t.Errorf("keys.db%s: %v", suffix, err)
@@ -98,10 +99,18 @@ func TestOddPaths(t *testing.T) {
 			if _, err := r.Key(t.Context(), id); err != nil {
 				t.Errorf("Key: %v", err)
 			}
+			countUse(t, r, id)
 			_ = r.Close()
-			_ = s.Close()
-			if got := names(snapshot(t, dir)); !slices.Equal(got, []string{name, name + "-epoch", name + ".pepper"}) {
-				t.Errorf("got files %q, want %q, its epoch and its pepper", got, name)
+			countUse(t, s, id)
+			if page, err := s.List(t.Context(), keys.Query{}); err != nil || len(page.LastUsed) != 1 {
+				t.Errorf("List: got %v, %v, want the last use in it", page.LastUsed, err)
+			}
+			if page, err := s.List(t.Context(), keys.Query{UnusedBy: time.Now().Add(-time.Hour)}); err != nil || len(page.Keys) != 0 {
+				t.Errorf("List of unused keys: got %d, %v, want none", len(page.Keys), err)
+			}
+			_ = s.Close() // the last that may write, which clears up after all
+			if got := names(snapshot(t, dir)); !slices.Equal(got, []string{name, name + "-epoch", name + ".pepper", name + ".usage"}) {
+				t.Errorf("got files %q, want %q, its epoch, its pepper and its usage", got, name)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"strings"
 	"time"
 
@@ -11,16 +12,31 @@ import (
 // List implements [keys.Reader]. A key with a column that cannot be understood is
 // listed without a seal, so that it can be found and revoked.
 func (r *Reader) List(ctx context.Context, q keys.Query) (keys.Page, error) {
+	page, err := r.list(ctx, q)
+	if err == nil {
+		page.LastUsed = r.lastUsed(ctx, page.Keys)
+	}
+	return page, err
+}
+
+func (r *Reader) list(ctx context.Context, q keys.Query) (keys.Page, error) {
+	if !q.UnusedBy.IsZero() {
+		return r.listUnused(ctx, q)
+	}
 	if err := r.gate.enter(); err != nil {
 		return keys.Page{}, err
 	}
 	defer r.gate.leave()
+	return list(ctx, r.db, q)
+}
+
+func list(ctx context.Context, db *sql.DB, q keys.Query) (keys.Page, error) {
 	var f filter
 	if err := f.add(&q); err != nil {
 		return keys.Page{}, err
 	}
 	limit := pageSize(q.Limit)
-	rows, err := r.db.QueryContext(ctx, f.sql(), append(f.args, limit+1)...)
+	rows, err := db.QueryContext(ctx, f.sql(), append(f.args, limit+1)...)
 	if err != nil {
 		return keys.Page{}, unavailable("list keys", err)
 	}
@@ -106,6 +122,7 @@ func (f *filter) add(q *keys.Query) error {
 	if !q.ExpiresBy.IsZero() {
 		f.and(`revoked_at IS NULL AND expires_at <= ?`, before(q.ExpiresBy))
 	}
+	f.addUnused(q.UnusedBy)
 	return f.addCursor(q.Cursor)
 }
 

@@ -16,6 +16,7 @@ import (
 // are ready for use.
 type Options struct {
 	PepperFile string // empty means the database's path with ".pepper" behind it
+	UsageFile  string // where use is counted; empty means the database's path with ".usage" behind it
 }
 
 func (o *Options) pepperFile(path string) string {
@@ -66,6 +67,9 @@ func openReader(path string, o *Options, writable bool) (*Reader, error) {
 	}
 	r := &Reader{path: path, pepperFile: o.pepperFile(path), peppers: peppers, writable: writable}
 	r.epoch.path, r.epoch.sharing = epochPath(path), share
+	if r.usage.path, err = filepath.Abs(o.usageFile(path)); err != nil {
+		return nil, fmt.Errorf("find %s: %w", o.usageFile(path), err)
+	}
 	if r.handle, err = r.start(context.Background()); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ type Reader struct {
 	pepperFile string
 	peppers    *keys.Peppers
 	epoch      epoch
+	usage      usageFile
 	writable   bool // the epoch is mapped for writing
 
 	gate gate // whoever is inside may use what follows; it changes only behind the shut gate
@@ -42,7 +43,7 @@ func (r *Reader) Close() error {
 		return nil
 	}
 	r.epoch.close()
-	return r.db.Close()
+	return errors.Join(r.usage.close(), r.db.Close())
 }
 
 // prepare compiles the statements of the hot path once per connection.

@@ -59,27 +59,36 @@ func insertMeta(ctx context.Context, tx *sql.Tx, name string, value any) error {
 // as it is written, and a view none to hide it. SQLite keeps the text of each
 // statement as it was given, so it is found in ours, word for word.
 func ownSchema(ctx context.Context, db *sql.DB, path string) error {
-	rows, err := db.QueryContext(ctx, `SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
-	if err != nil {
+	strange, missing, err := compareSchema(ctx, db, "main", schema)
+	switch {
+	case err != nil:
 		return unopened(path, err)
+	case strange != "":
+		return fmt.Errorf("%s holds the %s, which mcpkeys did not make: find out who did, drop it or restore a backup, and read the audit log", path, strange)
+	case missing > 0:
+		return fmt.Errorf("%s lacks %d of its tables, indexes and triggers: restore a backup, and read the audit log", path, missing)
+	}
+	return nil
+}
+
+// compareSchema holds the database that db calls name against the text of a schema. It
+// returns the first object that is not in it, or else how many are missing.
+func compareSchema(ctx context.Context, db *sql.DB, name, schema string) (strange string, missing int, err error) {
+	rows, err := db.QueryContext(ctx, `SELECT type, name, sql FROM `+name+`.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+	if err != nil {
+		return "", 0, err
 	}
 	defer func() { _ = rows.Close() }() // rows.Err reports it
 	found := 0
 	for rows.Next() {
 		var kind, name, text string
 		if err := rows.Scan(&kind, &name, &text); err != nil {
-			return unopened(path, err)
+			return "", 0, err
 		}
 		if !strings.Contains(schema, "\n"+text+";") {
-			return fmt.Errorf("%s holds the %s %q, which mcpkeys did not make: find out who did, drop it or restore a backup, and read the audit log", path, kind, name)
+			return fmt.Sprintf("%s %q", kind, name), 0, nil
 		}
 		found++
 	}
-	if err := rows.Err(); err != nil {
-		return unopened(path, err)
-	}
-	if want := strings.Count(schema, "\nCREATE "); found != want {
-		return fmt.Errorf("%s lacks %d of its tables, indexes and triggers: restore a backup, and read the audit log", path, want-found)
-	}
-	return nil
+	return "", strings.Count(schema, "\nCREATE ") - found, rows.Err()
 }

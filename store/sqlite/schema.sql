@@ -1,5 +1,5 @@
--- The schema of an mcpkeys database, version 1. Counting of use will bring a table
--- usage, before the first release; nothing counts yet, so nothing is kept for it.
+-- The schema of an mcpkeys database, version 1. Use is counted in another file:
+-- usage.sql.
 --
 -- Times are integer microseconds since 1970, UTC; NULL means "not set". Ids are
 -- blobs, so that no collation ever folds their case. Lists are JSON text. All

@@ -11,9 +11,10 @@ import (
 )
 
 // Store is a [Reader] that can also change keys. It is safe for concurrent use;
-// changes queue for the one connection that writes.
+// changes queue for the one connection that writes, and share its transactions.
 type Store struct {
 	*Reader
+	queue   queue // who waits to write
 	writer  *sql.DB
 	written fileID // what writer has open; the Reader may go on to another file, writer does not
 }
@@ -27,7 +28,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.epoch.close()
-	return errors.Join(s.db.Close(), s.writer.Close())
+	return errors.Join(s.usage.close(), s.db.Close(), s.writer.Close())
 }
 
 // Create implements [keys.Store].
@@ -111,8 +112,7 @@ func (s *Store) confirm(ctx context.Context, tx *sql.Tx, wanted *keys.Key) (*key
 	return k, nil
 }
 
-// write runs one change in a transaction of its own, to its end whatever becomes
-// of ctx.
+// write runs one change to its end, whatever becomes of ctx.
 func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx) error) error {
 	if err := s.gate.enter(); err != nil {
 		return err
@@ -122,20 +122,21 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx)
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	err := inTx(ctx, s.writer, func(tx *sql.Tx) error { return change(ctx, tx) })
-	if err != nil && !errors.Is(err, keys.ErrNoChange) {
-		return err
-	}
+	return s.together(ctx, func(tx *sql.Tx) error { return change(ctx, tx) })
+}
+
+// announce tells every process of what was committed. It is called also when there was
+// nothing to change: the process that made the change may have died between its
+// commit and this.
+func (s *Store) announce() error {
 	// What was committed to a file that has lost its place meanwhile is lost as well.
 	if err := s.inPlace(); err != nil {
 		return err
 	}
-	// Also when there was nothing to change: the process that made the change may
-	// have died between its commit and this.
-	if bumped := s.epoch.bump(); bumped != nil {
-		return fmt.Errorf("tell other processes: %w: %w", keys.ErrUnavailable, bumped)
+	if err := s.epoch.bump(); err != nil {
+		return fmt.Errorf("tell other processes: %w: %w", keys.ErrUnavailable, err)
 	}
-	return err
+	return nil
 }
 
 // inPlace refuses to write to a database that others cannot find any more.

@@ -202,6 +202,11 @@ func diff(want, got any) string {
 	return cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }))
 }
 
+// diffUsage tells addresses apart by what they say.
+func diffUsage(want, got any) string {
+	return cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }))
+}
+
 // cancelled returns a context that is over.
 func cancelled(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -59,6 +59,8 @@ var promises = []struct {
 	{"updates of one key never overlap", updatesNeverOverlap},
 	{"two racing revokes are one", racingRevokesAreOne},
 	{"a cancelled context halves no change", cancelHalvesNothing},
+	{"changes made at once hold or fail singly", changesAtOnceHoldOrFailSingly},
+	{"a failing change harms no neighbour", failingChangeHarmsNoNeighbour},
 
 	{"no key is written without its audit row", noKeyWithoutAudit},
 	{"no audit row is written without its key", noAuditWithoutKey},
@@ -83,6 +85,18 @@ var promises = []struct {
 	{"a commit is seen by every handle at once", commitIsSeenAtOnce},
 	{"the epoch moves with every acknowledged change", epochMoves},
 	{"the epoch never falls", epochNeverFalls},
+
+	{"counts of use add up", countsAddUp},
+	{"what was never used has no usage", unknownHasNoUsage},
+	{"a last use moves forward only", lastUseMovesForward},
+	{"uses are added whole or not at all", addUseIsOneTransaction},
+	{"old counts are let go", oldCountsAreLetGo},
+	{"several writers lose no use", writersLoseNoUse},
+	{"a use is no change", useIsNoChange},
+	{"usage survives a restart", usageSurvivesRestart},
+	{"a list tells the last use", listTellsLastUse},
+	{"a list finds what is unused", unusedSelects},
+	{"a closed store keeps no usage", closedKeepsNoUsage},
 
 	{"everything survives a restart", everythingSurvivesRestart},
 	{"a closed store is unavailable", closedIsUnavailable},

@@ -1,0 +1,48 @@
+package keys
+
+import (
+	"iter"
+	"regexp"
+	"strings"
+)
+
+// reasonToken ends the sentence about a field that holds what may be a key.
+const reasonToken = "must not hold a key, nor 30 letters and digits in a row that could be part of one; if that was a real one, revoke it now"
+
+// tokenLike finds what could be a key of ours inside other text, also with the wrong
+// case, a typing error or its end cut off; and a whole one whose prefix was cut off.
+var tokenLike = regexp.MustCompile(`(?i)mcp[ka]_[0-9a-z]{12}_[0-9a-z]{4}|(^|[^0-9a-z])[0-9a-z]{12}_[0-9a-z]{36}($|[^0-9a-z])`)
+
+// HoldsToken reports whether text holds something that is plainly a token of ours, with
+// its id before its secret. Use it for text that has a right to long words: paths,
+// addresses, headers of other programs.
+func HoldsToken(text string) bool { return tokenLike.MatchString(text) }
+
+// LooksLikeToken reports whether text holds something of a token's shape, or of a
+// secret's without the rest. Use it where a person may have put a secret into the wrong
+// place. Words, UUIDs and digests in hex are none; a long random text of another make
+// is one, because nothing tells the two apart.
+func LooksLikeToken(text string) bool {
+	if HoldsToken(text) {
+		return true
+	}
+	for run := range base62Runs(text) {
+		if looksLikeSecret(run) {
+			return true
+		}
+	}
+	return false
+}
+
+// looksLikeSecret: a row of letters and digits as long as a secret, in both cases and
+// with a digit, which neither hex nor words are. No secret with its check digits is
+// without: the first of them is 0 to 4, because a CRC-32 is below 5 * 62^5.
+func looksLikeSecret(run string) bool {
+	return len(run) >= secretLen &&
+		strings.ContainsAny(run, base62[:10]) && strings.ContainsAny(run, base62[10:36]) && strings.ContainsAny(run, base62[36:])
+}
+
+// base62Runs yields the longest stretches of ASCII letters and digits in text.
+func base62Runs(text string) iter.Seq[string] {
+	return strings.FieldsFuncSeq(text, notBase62)
+}

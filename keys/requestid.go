@@ -1,0 +1,60 @@
+package keys
+
+import (
+	"context"
+	"strings"
+)
+
+// MaxRequestID is the length of a request's id, in characters.
+const MaxRequestID = 64
+
+// NewRequestID makes an id for a request that brought none: a UUID version 7.
+func NewRequestID() string { return newUUID().String() }
+
+// ValidateRequestID holds the rule for the id of a request: 1 to [MaxRequestID] ASCII
+// letters, digits, dots, hyphens and underscores, and nothing that could be a key or a
+// part of one. UUIDs and W3C trace ids pass. Ids come from anywhere, are echoed, logged
+// and kept in the audit log for ever, so the rule would rather refuse too many: no 30
+// letters and digits in a row, but for 32 that are lower-case hex.
+//
+// The error is an [*InvalidError] that never repeats the id.
+func ValidateRequestID(id string) error {
+	switch {
+	case id == "" || len(id) > MaxRequestID || strings.IndexFunc(id, notInRequestID) >= 0:
+		return invalid("request_id", "must be 1 to %d letters, digits, dots, hyphens and underscores", MaxRequestID)
+	case HoldsToken(id):
+		return invalid("request_id", reasonToken)
+	}
+	for run := range base62Runs(id) {
+		if len(run) >= secretLen && !isTraceID(run) {
+			return invalid("request_id", reasonToken)
+		}
+	}
+	return nil
+}
+
+func notInRequestID(r rune) bool {
+	return notBase62(r) && r != '.' && r != '-' && r != '_'
+}
+
+// isTraceID: 16 bytes in lower-case hex, as W3C Trace Context has it, or a UUID whose
+// hyphens were left out.
+func isTraceID(run string) bool {
+	return len(run) == 32 && strings.Trim(run, "0123456789abcdef") == ""
+}
+
+type requestIDKey struct{}
+
+// WithRequestID notes the id of the request that ctx belongs to; audit rows written
+// under ctx carry it.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+// RequestIDFrom returns the id noted in ctx, or a fresh one.
+func RequestIDFrom(ctx context.Context) string {
+	if id, ok := ctx.Value(requestIDKey{}).(string); ok && id != "" {
+		return id
+	}
+	return NewRequestID()
+}

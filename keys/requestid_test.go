@@ -1,0 +1,62 @@
+package keys_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+func TestRequestIDs(t *testing.T) {
+	if a, b := keys.NewRequestID(), keys.NewRequestID(); a == b || uuid.MustParse(a).Version() != 7 {
+		t.Errorf("NewRequestID: got %q and %q", a, b)
+	}
+	if got := keys.RequestIDFrom(keys.WithRequestID(t.Context(), "abc")); got != "abc" {
+		t.Errorf("RequestIDFrom: got %q, want abc", got)
+	}
+	if got := keys.RequestIDFrom(t.Context()); uuid.Validate(got) != nil {
+		t.Errorf("RequestIDFrom an empty context: got %q, want a fresh UUID", got)
+	}
+}
+
+// The mistake: a client is configured to send its key, or what is left of it, as the
+// id of its requests. An id is echoed, logged and kept in the audit log for ever.
+func TestValidateRequestID(t *testing.T) {
+	token := keys.NewToken(keys.KindAdmin).Secret().Reveal()
+	for id, fine := range map[string]bool{
+		keys.NewRequestID():                                       true,
+		"0198A1B2-C3D4-7EF6-8718-293A4B5C6D7E":                    true,
+		"0198a1b2c3d47ef68718293a4b5c6d7e":                        true, // a trace id
+		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01": true, // a traceparent
+		"01ARZ3NDEKTSV4RRFFQ69G5FAV":                              true, // a ULID
+		"1srOrx2ZWZBpBUvZwXKQmoEYga2":                             true, // a KSUID
+		"ticket-4711":                                             true,
+		"a.b_c":                                                   true,
+		strings.Repeat("0123456789-", 6)[:keys.MaxRequestID]:      true,
+
+		"": false,
+		strings.Repeat("0123456789-", 6)[:keys.MaxRequestID+1]: false,
+		"two words": false, "a/b": false, "a=b": false, "a\n": false, "é": false, "\xff": false,
+		token:                              false,
+		token[:25]:                         false,
+		token[len("mcpa_"):]:               false,
+		token[len("mcpa_")+13:]:            false,
+		token[len("mcpa_")+13:][:30]:       false,
+		"x-" + token[len(token)-36:]:       false,
+		"0198A1B2C3D47EF68718293A4B5C6D7E": false, // may as well be a piece of a secret
+		strings.Repeat("a", 31):            false,
+		strings.Repeat("a", 33):            false,
+	} {
+		err := keys.ValidateRequestID(id)
+		if (err == nil) != fine {
+			t.Errorf("ValidateRequestID(%q): got %v, want fine %v", id, err, fine)
+		}
+		var invalid *keys.InvalidError
+		if err != nil && (!errors.As(err, &invalid) || invalid.Field != "request_id" || id != "" && strings.Contains(err.Error(), id)) {
+			t.Errorf("ValidateRequestID(%q): got %v, want an InvalidError of request_id without the id", id, err)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// usageFile is where use is counted: a database of its own beside the key store, so
+// that a flush of counts never waits for a change of a key, holds none up, and is
+// allowed to a program that may not write keys (docs/adr/0005). Whatever becomes of
+// it, keys are checked and revoked as ever.
+type usageFile struct {
+	path string
+	gate gate // who is inside may read, or write under mu
+
+	mu   sync.Mutex // one flush at a time, and guards what follows
+	db   *sql.DB    // writes; nil until something is to be written
+	file fileID     // what db has open
+}
+
+// AddUse implements [keys.UseLog], also for a handle that cannot write keys. It makes
+// the file when it is missing. Once begun it goes on to its end, so that whoever gives
+// up waiting need not guess whether to add again.
+func (r *Reader) AddUse(ctx context.Context, uses []keys.Use) error {
+	if err := r.usage.gate.enter(); err != nil {
+		return err
+	}
+	defer r.usage.gate.leave()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("count use: %w", err)
+	}
+	if len(uses) == 0 {
+		return nil
+	}
+	return r.usage.add(context.WithoutCancel(ctx), uses)
+}
+
+func (u *usageFile) add(ctx context.Context, uses []keys.Use) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err := u.ready(ctx); err != nil {
+		return err
+	}
+	return u.explain(inTx(ctx, u.db, func(tx *sql.Tx) error { return addUses(ctx, tx, uses) }))
+}
+
+// ready makes sure that what is open for writing is what stands at the path: a file
+// that was removed is made anew, one that was put in its place is opened.
+func (u *usageFile) ready(ctx context.Context) error {
+	file, err := identify(u.path)
+	if err == nil && u.db != nil && file == u.file {
+		return nil
+	}
+	if err := u.letGo(); err != nil {
+		return u.explain(unavailable("close", err))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := makeUsage(u.path); err != nil && !errors.Is(err, fs.ErrExist) {
+			return unknown(err, "make usage file %s: %v", u.path, err)
+		}
+		file, err = identify(u.path)
+	}
+	if err != nil {
+		return unknown(err, "open usage file: %v", err)
+	}
+	if err := u.check(ctx); err != nil { // before it is opened for writing: it may be somebody else's
+		return err
+	}
+	u.file, u.db = file, openDB(usageWriterDSN(u.path), 1)
+	return nil
+}
+
+func (u *usageFile) letGo() error {
+	if u.db == nil {
+		return nil
+	}
+	db := u.db
+	u.db = nil
+	return db.Close()
+}
+
+// close waits for whoever is inside.
+func (u *usageFile) close() error {
+	if !u.gate.shut() {
+		return nil
+	}
+	return u.letGo()
+}
+
+// most is what a count stops at: one more would be a floating-point number to SQLite,
+// which the column refuses, and every flush with it.
+const most = "9000000000000000000"
+
+const (
+	upsertCount = `INSERT INTO usage (key_id, hour, code, scope, calls) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET calls = min(calls + excluded.calls, ` + most + `)`
+	upsertLast = `INSERT INTO last_used (key_id, secret, at, client_ip, agent) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET at = excluded.at, client_ip = excluded.client_ip, agent = excluded.agent
+		WHERE excluded.at > at`
+	deleteCounts = `DELETE FROM usage WHERE hour < ?`
+)
+
+func addUses(ctx context.Context, tx *sql.Tx, uses []keys.Use) error {
+	counts, err1 := tx.PrepareContext(ctx, upsertCount)
+	last, err2 := tx.PrepareContext(ctx, upsertLast)
+	if err := errors.Join(err1, err2); err != nil {
+		return unavailable("count use", err)
+	}
+	var newest time.Time
+	for _, u := range uses {
+		id := []byte(u.KeyID)
+		for _, c := range u.Counts {
+			if c.Hour.After(newest) {
+				newest = c.Hour
+			}
+			if _, err := counts.ExecContext(ctx, id, hourOf(c.Hour), string(c.Code), c.Scope, c.Calls); err != nil {
+				return unavailable("count use", err)
+			}
+		}
+		for _, l := range u.Last {
+			if _, err := last.ExecContext(ctx, id, l.Secret, micros(l.At), addrText(l.ClientIP), l.Agent); err != nil {
+				return unavailable("note last use", err)
+			}
+		}
+	}
+	if newest.IsZero() {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, deleteCounts, hourOf(newest.Add(-keys.UsageKept)))
+	return unavailable("let old counts go", err)
+}
+
+// hourOf is the beginning of the hour that t lies in.
+func hourOf(t time.Time) int64 { return micros(t.Truncate(time.Hour)) }

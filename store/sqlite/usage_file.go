@@ -1,0 +1,170 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/internal/newfile"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+//go:embed usage.sql
+var usageSchema string
+
+// The numbers in the header of a usage file.
+const (
+	usageApplicationID = 0x6d637075 // "mcpu"
+	usageVersion       = 1
+)
+
+func (o *Options) usageFile(path string) string {
+	if o == nil || o.UsageFile == "" {
+		return path + ".usage"
+	}
+	return o.UsageFile
+}
+
+// usageWriterDSN differs from that of keys in one thing: a power cut may take the
+// counts of the last seconds back, as a crash takes those that were not written yet.
+// They decide nothing, and to flush the disk every five seconds for them would slow
+// down the changes of keys, for which it is flushed. The file stays whole either way.
+func usageWriterDSN(path string) string {
+	return dsn(path, url.Values{
+		"mode":          {"rw"},
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"NORMAL"},
+		"_busy_timeout": {busyTimeout},
+		"_txlock":       {"immediate"},
+		"_cache_size":   {cachePages},
+	})
+}
+
+// makeUsage makes an empty usage file, whole or not at all. One that is there stays,
+// and the error is [fs.ErrExist].
+//
+// What a file that was removed left behind, its log and the memory of its users, is
+// removed first, or SQLite would take it for the new one's. Those who still have the
+// old file open keep what they opened, and go on to this one.
+func makeUsage(path string) error {
+	dir := filepath.Dir(path)
+	if err := refuseNetwork(dir); err != nil {
+		return err
+	}
+	temp, err := build(dir, "mcpkeys-usage-*.tmp", fillUsage)
+	if err != nil {
+		return err
+	}
+	unlock, err := lockDir(dir)
+	if err != nil {
+		return errors.Join(fmt.Errorf("lock %s: %w", dir, err), os.Remove(temp))
+	}
+	defer unlock()
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+			_ = os.Remove(path + suffix) // mostly there is none
+		}
+	}
+	return newfile.Publish(temp, path)
+}
+
+func fillUsage(path string) error {
+	ctx, now := context.Background(), time.Now() //nolint:forbidigo // when counting began, which is now for whoever counts
+	return fillWith(path, func(db *sql.DB) error {
+		return inTx(ctx, db, func(tx *sql.Tx) error {
+			numbers := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", usageApplicationID, usageVersion)
+			if _, err := tx.ExecContext(ctx, numbers+usageSchema); err != nil {
+				return unavailable("make schema", err)
+			}
+			_, err := tx.ExecContext(ctx, `INSERT INTO counting (since) VALUES (?)`, micros(now))
+			return unavailable("make schema", err)
+		})
+	})
+}
+
+// check opens the file for queries, to find out whether it may be written to.
+func (u *usageFile) check(ctx context.Context) error {
+	return u.read(ctx, func(*sql.DB) error { return nil })
+}
+
+// inspect looks at the file without opening it.
+func (u *usageFile) inspect() error {
+	info, err := os.Stat(u.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return unknown(nil, "there is no usage file at %s; the next server that counts makes it anew", u.path)
+	case err != nil:
+		return unknown(err, "open usage file: %v", err)
+	case !info.Mode().IsRegular():
+		return unknown(nil, "%s is not a regular file, so not a usage file; move it away", u.path)
+	case info.Mode().Perm()&0o077 != 0:
+		return unknown(nil, "other users may open %s: run 'chmod 600 %s'", u.path, u.path)
+	}
+	if err := refuseNetwork(u.path); err != nil {
+		return unknown(err, "%v", err)
+	}
+	return nil
+}
+
+// recognise makes sure that the database that db calls name is a usage file, with the
+// tables and indexes that are ours and nothing beside them: a view in the place of a
+// table, or a trigger, would run in our name.
+func (u *usageFile) recognise(ctx context.Context, db *sql.DB, name string) error {
+	var application, version int
+	err := db.QueryRowContext(ctx, `PRAGMA `+name+`.application_id`).Scan(&application)
+	if err == nil {
+		err = db.QueryRowContext(ctx, `PRAGMA `+name+`.user_version`).Scan(&version)
+	}
+	switch {
+	case err != nil:
+		return u.explain(unavailable("open", err))
+	case application != usageApplicationID:
+		return unknown(nil, "%s is not a usage file but another one; move it away", u.path)
+	case version != usageVersion:
+		return unknown(nil, "%s has schema %d, this mcpkeys knows %d: use the version that made it, or remove it", u.path, version, usageVersion)
+	}
+	strange, missing, err := compareSchema(ctx, db, name, usageSchema)
+	switch {
+	case err != nil:
+		return u.explain(unavailable("open", err))
+	case strange != "":
+		return unknown(nil, "%s holds the %s, which mcpkeys did not make: find out who did, and remove the file", u.path, strange)
+	case missing > 0:
+		return unknown(nil, "%s lacks %d of its tables and indexes: remove it", u.path, missing)
+	}
+	return nil
+}
+
+// explain names the file that a failure is of.
+func (u *usageFile) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	switch basic, _ := codes(err); basic {
+	case codeCorrupt, codeNotADB:
+		return unknown(err, "usage file %s is damaged: remove it, and it is made anew; it holds statistics and no keys", u.path)
+	}
+	return fmt.Errorf("usage file %s: %w", u.path, err)
+}
+
+// unknownError is a [keys.ErrUnavailable] in other words: it is not the key store that
+// fails, and nobody should go and look there.
+type unknownError struct {
+	text  string
+	cause error
+}
+
+func unknown(cause error, text string, args ...any) error {
+	return &unknownError{fmt.Sprintf(text, args...), cause}
+}
+
+func (e *unknownError) Error() string        { return e.text }
+func (e *unknownError) Unwrap() error        { return e.cause }
+func (e *unknownError) Is(target error) bool { return target == keys.ErrUnavailable }

@@ -1,0 +1,258 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// hour is the one that holds start.
+var hour = start.Truncate(time.Hour)
+
+func (f *fixture) addUse(s keys.UseLog, uses ...keys.Use) {
+	f.t.Helper()
+	if err := s.AddUse(f.t.Context(), uses); err != nil {
+		f.t.Fatalf("AddUse: %v", err)
+	}
+}
+
+func (f *fixture) wantUsage(what string, s keys.UseLog, id string, since time.Time, want keys.Usage) {
+	f.t.Helper()
+	got, err := s.Usage(f.t.Context(), id, since)
+	if err != nil {
+		f.t.Fatalf("%s: Usage(%s): %v", what, id, err)
+	}
+	if d := diffUsage(want, got); d != "" {
+		f.t.Errorf("%s: Usage(%s) (-want +got):\n%s", what, id, d)
+	}
+}
+
+func calls(at time.Time, code keys.Code, scope string, n int64) keys.UseCount {
+	return keys.UseCount{Hour: at, Code: code, Scope: scope, Calls: n}
+}
+
+func lastUse(secret int64, at time.Time, ip, agent string) keys.LastUse {
+	l := keys.LastUse{Secret: secret, At: at, Agent: agent}
+	if ip != "" {
+		l.ClientIP = netip.MustParseAddr(ip)
+	}
+	return l
+}
+
+func countsAddUp(t *testing.T, f *fixture) {
+	id, other := f.create("a", nil).ID, f.create("b", nil).ID
+	later := hour.Add(time.Hour)
+	f.addUse(f.store,
+		keys.Use{KeyID: id, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 3), calls(hour, keys.CodeValid, "tools:a", 2)}},
+		keys.Use{KeyID: other, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 100)}})
+	f.addUse(f.store, keys.Use{KeyID: id, Counts: []keys.UseCount{
+		calls(hour, keys.CodeValid, "", 4), calls(hour, keys.CodeInsufficientScope, "tools:a", 1), calls(later, keys.CodeRevoked, "", 5),
+	}})
+	f.addUse(f.store) // nothing to add
+	f.addUse(f.store, keys.Use{KeyID: id}, keys.Use{KeyID: id, Counts: []keys.UseCount{calls(later, keys.CodeValid, keys.OtherScopes, 1)}},
+		keys.Use{KeyID: id, Counts: []keys.UseCount{calls(later, keys.CodeValid, keys.OtherScopes, 1)}}) // one key twice in a batch
+	want := keys.Usage{Counts: []keys.UseCount{
+		calls(hour, keys.CodeInsufficientScope, "tools:a", 1), calls(hour, keys.CodeValid, "", 7), calls(hour, keys.CodeValid, "tools:a", 2),
+		calls(later, keys.CodeRevoked, "", 5), calls(later, keys.CodeValid, keys.OtherScopes, 2),
+	}}
+	f.wantUsage("all", f.store, id, time.Time{}, want)
+	f.wantUsage("from the first hour", f.store, id, hour, want)
+	f.wantUsage("since within an hour", f.store, id, later.Add(-time.Microsecond), want) // the hour of since belongs to it
+	want.Counts = want.Counts[3:]
+	f.wantUsage("from the second hour", f.store, id, later, want)
+	f.wantUsage("since within the second hour", f.store, id, later.Add(59*time.Minute), want)
+	f.wantUsage("since later", f.store, id, later.Add(time.Hour), keys.Usage{})
+	f.wantUsage("the other", f.store, other, time.Time{}, keys.Usage{Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 100)}})
+}
+
+func unknownHasNoUsage(t *testing.T, f *fixture) {
+	k := f.create("a", nil)
+	f.addUse(f.store, keys.Use{KeyID: k.ID, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)}})
+	for _, id := range []string{f.create("never used", nil).ID, "zzzzzzzzzzzz", strings.ToLower(k.ID) + "x", "", "%", "' OR 1=1 --", "\x00"} {
+		f.wantUsage("unknown", f.store, id, time.Time{}, keys.Usage{})
+	}
+}
+
+// Counts of several processes arrive in any order.
+func lastUseMovesForward(t *testing.T, f *fixture) {
+	id := f.create("a", nil).ID
+	older, newer := start, start.Add(time.Microsecond)
+	first := lastUse(1, newer, "2001:db8::1", "curl/8.5.0")
+	second := lastUse(2, older, "192.0.2.7", "node")
+	f.addUse(f.store, keys.Use{KeyID: id, Last: []keys.LastUse{first, second}})
+	f.addUse(f.store, keys.Use{KeyID: id, Last: []keys.LastUse{lastUse(1, older, "192.0.2.9", "late")}})
+	f.addUse(f.store, keys.Use{KeyID: id, Last: []keys.LastUse{lastUse(1, newer, "192.0.2.9", "again")}})
+	f.wantUsage("older and same", f.store, id, start.Add(1000*time.Hour), keys.Usage{Last: []keys.LastUse{first, second}})
+	second = lastUse(2, newer.Add(time.Hour), "", "")
+	f.addUse(f.store, keys.Use{KeyID: id, Last: []keys.LastUse{second}})
+	f.wantUsage("newer", f.store, id, time.Time{}, keys.Usage{Last: []keys.LastUse{second, first}})
+}
+
+// The second of two uses cannot be written: there is nothing of the first either.
+func addUseIsOneTransaction(t *testing.T, f *fixture) {
+	good := keys.Use{KeyID: f.create("a", nil).ID, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)}, Last: []keys.LastUse{lastUse(1, start, "", "")}}
+	bad := keys.Use{KeyID: f.create("b", nil).ID, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", -1)}}
+	if err := f.store.AddUse(t.Context(), []keys.Use{good, bad}); err == nil {
+		t.Errorf("AddUse of less than nothing: got no error")
+	}
+	if err := f.store.AddUse(cancelled(t), []keys.Use{good}); err == nil {
+		t.Errorf("AddUse with a cancelled context: got no error")
+	}
+	f.wantUsage("after a failure", f.store, good.KeyID, time.Time{}, keys.Usage{})
+}
+
+func oldCountsAreLetGo(t *testing.T, f *fixture) {
+	a, b := f.create("a", nil).ID, f.create("b", nil).ID
+	last := lastUse(1, start, "192.0.2.1", "curl")
+	f.addUse(f.store, keys.Use{KeyID: a, Last: []keys.LastUse{last}, Counts: []keys.UseCount{
+		calls(hour, keys.CodeValid, "", 1), calls(hour.Add(time.Hour), keys.CodeValid, "", 2),
+	}})
+	at := hour.Add(keys.UsageKept)
+	f.addUse(f.store, keys.Use{KeyID: b, Counts: []keys.UseCount{calls(at, keys.CodeValid, "", 4)}})
+	f.wantUsage("at the limit", f.store, a, time.Time{}, keys.Usage{Last: []keys.LastUse{last}, Counts: []keys.UseCount{
+		calls(hour, keys.CodeValid, "", 1), calls(hour.Add(time.Hour), keys.CodeValid, "", 2),
+	}})
+	f.addUse(f.store, keys.Use{KeyID: b, Counts: []keys.UseCount{calls(at.Add(time.Hour), keys.CodeValid, "", 8)}})
+	f.wantUsage("an hour later", f.store, a, time.Time{}, keys.Usage{Last: []keys.LastUse{last}, Counts: []keys.UseCount{
+		calls(hour.Add(time.Hour), keys.CodeValid, "", 2),
+	}})
+}
+
+func writersLoseNoUse(t *testing.T, f *fixture) {
+	id := f.create("a", nil).ID
+	const writers, rounds = 3, 40
+	var wg sync.WaitGroup
+	for w := range writers {
+		s := f.another()
+		wg.Go(func() {
+			for i := range rounds {
+				err := s.AddUse(t.Context(), []keys.Use{{
+					KeyID: id, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)},
+					Last: []keys.LastUse{lastUse(int64(w+1), start.Add(time.Duration(i)*time.Second), "", strconv.Itoa(i))},
+				}})
+				if err != nil {
+					t.Errorf("AddUse %d of writer %d: %v", i, w, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	want := keys.Usage{Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", writers*rounds)}}
+	for w := range writers {
+		want.Last = append(want.Last, lastUse(int64(w+1), start.Add((rounds-1)*time.Second), "", strconv.Itoa(rounds-1)))
+	}
+	f.wantUsage("all handles", f.store, id, time.Time{}, want)
+}
+
+// A flush every five seconds that looked like a change would make every guard ask
+// the store again about every key.
+func useIsNoChange(t *testing.T, f *fixture) {
+	k := f.create("a", nil)
+	before, epoch := f.state(), f.store.Epoch()
+	for range 3 {
+		f.addUse(f.another(), keys.Use{KeyID: k.ID, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)}, Last: []keys.LastUse{lastUse(1, start, "", "")}})
+	}
+	f.wantSame("AddUse", before)
+	if got := f.store.Epoch(); got != epoch {
+		t.Errorf("Epoch after AddUse: got %d, want %d as before", got, epoch)
+	}
+	if c := f.changes(f.store, before.Next); len(c.IDs) > 0 || c.Lost || c.Next != before.Next {
+		t.Errorf("Changes after AddUse: got %+v, want none", c)
+	}
+}
+
+func usageSurvivesRestart(t *testing.T, f *fixture) {
+	id := f.create("a", nil).ID
+	want := keys.Usage{Last: []keys.LastUse{lastUse(1, start, "192.0.2.1", "curl")}, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "tools:ключ", 1)}}
+	f.addUse(f.store, keys.Use{KeyID: id, Last: want.Last, Counts: want.Counts})
+	if err := f.store.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+	f.store = f.another()
+	f.wantUsage("restart", f.store, id, time.Time{}, want)
+}
+
+func listTellsLastUse(t *testing.T, f *fixture) {
+	var ids []string
+	for i := range 5 {
+		ids = append(ids, f.create("key "+strconv.Itoa(i), nil).ID)
+	}
+	early, late := lastUse(1, start, "192.0.2.1", "curl"), lastUse(2, start.Add(time.Minute), "", "node")
+	f.addUse(f.store, keys.Use{KeyID: ids[1], Last: []keys.LastUse{early, late}}, keys.Use{KeyID: ids[4], Last: []keys.LastUse{early}},
+		keys.Use{KeyID: "zzzzzzzzzzzz", Last: []keys.LastUse{late}},
+		keys.Use{KeyID: ids[2], Counts: []keys.UseCount{calls(hour, keys.CodeRevoked, "", 1)}}) // presented, never accepted
+	page, err := f.store.List(t.Context(), keys.Query{})
+	if err != nil {
+		t.Fatalf("List: %v", err)
+	}
+	if d := diffUsage(map[string]keys.LastUse{ids[1]: late, ids[4]: early}, page.LastUsed); d != "" {
+		t.Errorf("LastUsed (-want +got):\n%s", d)
+	}
+	page, err = f.store.List(t.Context(), keys.Query{Name: "key 0"})
+	if err != nil || page.LastUsed == nil || len(page.LastUsed) != 0 {
+		t.Errorf("LastUsed of a key that was never used: got %v, %v, want an empty map: it is known", page.LastUsed, err)
+	}
+}
+
+// Around the boundary, to the microsecond, for one secret of two, in pages.
+func unusedSelects(t *testing.T, f *fixture) {
+	f.now = time.Now().UTC().Truncate(time.Second).Add(24 * time.Hour) // later than the store: older uses are unknown to it
+	since := f.now.Add(time.Hour)
+	issue := func(name string, created time.Time, uses ...time.Time) {
+		id := f.create(name, func(k *keys.Key) { k.CreatedAt = created }).ID
+		u := keys.Use{KeyID: id, Counts: []keys.UseCount{calls(since.Add(time.Hour).Truncate(time.Hour), keys.CodeExpired, "", 1)}}
+		for i, at := range uses {
+			u.Last = append(u.Last, lastUse(int64(i+1), at, "", ""))
+		}
+		f.addUse(f.store, u)
+	}
+	us := time.Microsecond
+	old := since.Add(-time.Hour)
+	issue("never used", old)
+	issue("issued just before", since.Add(-us))
+	issue("issued at", since)
+	issue("issued after", since.Add(us))
+	issue("used just before", old, since.Add(-us))
+	issue("used at", old, since)
+	issue("used after", old, since.Add(us))
+	issue("first secret before, second after", old, since.Add(-us), since.Add(us))
+	issue("first secret after, second before", old, since.Add(us), since.Add(-us))
+	issue("both secrets before", old, since.Add(-us), since.Add(-2*us))
+	want := []string{"never used", "issued just before", "used just before", "both secrets before"}
+	f.wantList("unused", keys.Query{UnusedBy: since}, want...)
+	f.wantList("unused, in pages", keys.Query{UnusedBy: since, Limit: 1}, want...)
+	f.wantList("unused, between two microseconds", keys.Query{UnusedBy: since.Add(-us + 1)}, want...)
+	f.wantList("unused and searched", keys.Query{UnusedBy: since, Search: "secrets"}, "both secrets before")
+	f.wantList("unused for longer", keys.Query{UnusedBy: old})
+	for i := range keys.MaxLimit {
+		issue(fmt.Sprint("busy ", i), old, since)
+	}
+	f.wantList("unused among many", keys.Query{UnusedBy: since, Limit: 3}, want...)
+}
+
+func closedKeepsNoUsage(t *testing.T, f *fixture) {
+	id := f.create("a", nil).ID
+	for what, use := range map[string]bool{"used before": true, "never used": false} {
+		s := f.another()
+		if use {
+			f.addUse(s, keys.Use{KeyID: id, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)}})
+		}
+		if err := s.Close(); err != nil {
+			t.Fatalf("Close: %v", err)
+		}
+		if err := s.AddUse(t.Context(), []keys.Use{{KeyID: id}}); !errors.Is(err, keys.ErrUnavailable) {
+			t.Errorf("AddUse after Close (%s): got %v, want ErrUnavailable", what, err)
+		}
+		if _, err := s.Usage(t.Context(), id, start); !errors.Is(err, keys.ErrUnavailable) {
+			t.Errorf("Usage after Close (%s): got %v, want ErrUnavailable", what, err)
+		}
+	}
+	f.wantUsage("another handle", f.store, id, start, keys.Usage{Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)}})
+}

@@ -12,15 +12,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// The guard's cost on a plain handler over loopback: compare the first two. The third is
-// the guard alone, without a network; most of it is the look-up of the key.
-func BenchmarkUnguarded(b *testing.B) { benchmarkLoopback(b, ok, "none") }
-
-func BenchmarkGuard(b *testing.B) {
-	k := guardtest.NewKeyring(b)
-	benchmarkLoopback(b, k.Guard(nil).Require(guardtest.Needed)(ok), k.Granted(guardtest.Needed))
-}
-
+// What the guard costs, without a network, is measured here; beside a handler without
+// one, over loopback, in internal/bench.
 func BenchmarkAdmit(b *testing.B) {
 	k := guardtest.NewKeyring(b)
 	benchmarkAdmit(b, k.Guard(nil), k.Granted(guardtest.Needed))
@@ -54,23 +47,4 @@ func benchmarkAdmit(b *testing.B, guard *middleware.Guard, token string) {
 	if w.Code != http.StatusOK {
 		b.Fatalf("status: got %d, want 200", w.Code)
 	}
-}
-
-func benchmarkLoopback(b *testing.B, h http.Handler, token string) {
-	srv := httptest.NewServer(h)
-	defer srv.Close()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			r, _ := http.NewRequest(http.MethodGet, srv.URL, nil)
-			r.Header.Set("Authorization", "Bearer "+token)
-			resp, err := client.Do(r)
-			if err != nil || resp.StatusCode != http.StatusOK {
-				b.Errorf("GET: %v, %v", resp, err)
-				return
-			}
-			_ = resp.Body.Close()
-		}
-	})
 }

@@ -10,6 +10,18 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
+func wantEnd(t *testing.T, ended <-chan keys.Code, want keys.Code) {
+	t.Helper()
+	select {
+	case got := <-ended:
+		if got != want {
+			t.Errorf("ended with %v, want %v", got, want)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it does not end")
+	}
+}
+
 // TestHold: what is held open ends when its key may no longer do what it was opened
 // for, and not before.
 func TestHold(t *testing.T) {
@@ -50,14 +62,7 @@ func TestHold(t *testing.T) {
 				b.revoke(t, id) // told, unless the change before it was
 				tc.want = keys.CodeRevoked
 			}
-			select {
-			case got := <-ended:
-				if got != tc.want {
-					t.Errorf("ended with %v, want %v", got, tc.want)
-				}
-			case <-time.After(10 * time.Second):
-				t.Fatal("it does not end")
-			}
+			wantEnd(t, ended, tc.want)
 		})
 	}
 }
@@ -72,13 +77,9 @@ func TestHoldMissesNothing(t *testing.T) {
 	b.revoke(t, id)
 	ended := make(chan keys.Code, 2)
 	defer v.Hold(d, verifier.Call{}, func(c keys.Code) { ended <- c })()
-	if got := <-ended; got != keys.CodeRevoked {
-		t.Errorf("ended with %v, want revoked", got)
-	}
+	wantEnd(t, ended, keys.CodeRevoked)
 	defer v.Hold(keys.Decision{Code: keys.CodeValid}, verifier.Call{}, func(c keys.Code) { ended <- c })()
-	if got := <-ended; got != keys.CodeUnavailable {
-		t.Errorf("a decision without identity: ended with %v, want unavailable", got)
-	}
+	wantEnd(t, ended, keys.CodeUnavailable)
 }
 
 // TestHoldWithoutStore: when nobody can vouch for the key any more, the stream ends.
@@ -90,14 +91,7 @@ func TestHoldWithoutStore(t *testing.T) {
 	ended := make(chan keys.Code, 1)
 	defer v.Hold(d, verifier.Call{}, func(c keys.Code) { ended <- c })()
 	b.reader.pulled.Store(true)
-	select {
-	case got := <-ended:
-		if got != keys.CodeUnavailable {
-			t.Errorf("ended with %v, want unavailable", got)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("it does not end")
-	}
+	wantEnd(t, ended, keys.CodeUnavailable)
 }
 
 // TestHoldIsReleased: released, it says nothing and leaves nothing running.

@@ -148,7 +148,7 @@ func (a *app) sayTampered(ids []string) {
 	for i := range ids {
 		ids[i] = wording.Clean(ids[i])
 	}
-	a.say("keyctl: %s changed outside mcpkeys, so no server accepts %s: %s", what, them, strings.Join(ids, ", "))
+	a.say("%s: %s changed outside mcpkeys, so no server accepts %s: %s", a.name(), what, them, strings.Join(ids, ", "))
 	a.say("revoke %s, or restore the database from a backup: %s", them, a.command(append([]string{"revoke"}, ids...)...))
 }
 

@@ -30,7 +30,7 @@ func newVerify(a *app) *cobra.Command {
 		GroupID: groupKeys,
 		Long: `Check a key as a guarded server would: is it good, here and now, for this? The
 key is read from standard input, never from an argument. On a terminal it is not
-shown while it is typed; Enter ends it, Ctrl-C gives up.
+shown while it is typed; Enter or Ctrl-D ends it, Ctrl-C gives up.
 
 It prints one word, valid or the reason why not, and exits 0 or 3. Without
 --audience it decides as a server without a name does, which takes only keys
@@ -192,7 +192,7 @@ func (a *app) printDecision(d keys.Decision) error {
 		return nil
 	}
 	if why := reasons[d.Code]; why != "" && a.output != formatJSON {
-		a.say("keyctl: %s", why)
+		a.say("%s: %s", a.name(), why)
 	}
 	return &notValidError{d.Code}
 }

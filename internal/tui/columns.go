@@ -14,6 +14,9 @@ import (
 // ones leave, and on a narrow screen the last ones go.
 func (m *Model) columns(width int) []column {
 	status := column{"STATUS", 10, func(k *keys.Key) (string, lipgloss.Style) {
+		if m.list.tampered[k.ID] { // what the row says of itself is not to be believed
+			return "! changed", m.theme.warn
+		}
 		s := k.Status(m.now)
 		return wording.Status(s), m.theme.status(s)
 	}}

@@ -215,6 +215,7 @@ func TestTamperedKeyIsNamed(t *testing.T) {
 		}
 		for _, size := range sizes {
 			s := open(t, m, size.width, size.height, nil)
+			s.wants("▸ ! changed ")
 			if size.width < 80 {
 				s.press("enter")
 			}
@@ -227,6 +228,7 @@ func TestTamperedKeyIsNamed(t *testing.T) {
 		s := open(t, m, 80, 24, nil)
 		s.press("x", "y") // it can be revoked all the same
 		s.wants("✗ revoked   ci")
+		s.lacks("! changed")
 		if k, err := m.Key(t.Context(), all[5].Key.ID); err != nil || k.Status(time.Now()) != keys.StatusRevoked {
 			t.Errorf("after revoking the tampered key: %v, %v", k, err)
 		}

@@ -21,6 +21,7 @@ type load struct {
 	reading bool
 	round   int // counts readings; a page of an older one is dropped
 	pages   []*keys.Key
+	broken  map[string]bool // ids among pages whose rows were changed outside mcpkeys
 	began   time.Time
 
 	done     time.Time // when the list on the screen was complete; zero before the first
@@ -42,6 +43,7 @@ func (m *Model) reload() tea.Cmd {
 	l := &m.load
 	l.round++
 	l.reading, l.pages, l.began = true, nil, m.now
+	l.broken = map[string]bool{}
 	return readPage(m.manager, l.round, "")
 }
 
@@ -57,13 +59,18 @@ func (m *Model) onPage(msg pageMsg) tea.Cmd {
 		return nil
 	}
 	l.pages = append(l.pages, msg.page.Keys...)
+	for _, id := range msg.page.Tampered {
+		l.broken[id] = true
+	}
 	cut := msg.page.Next != "" && len(l.pages) >= maxLoaded
 	if msg.page.Next != "" && !cut {
 		if l.done.IsZero() {
+			m.list.tampered = l.broken
 			m.list.set(l.pages, m.filter.tests, m.now)
 		}
 		return tea.Batch(readPage(m.manager, l.round, msg.page.Next), m.readDetail())
 	}
+	m.list.tampered = l.broken
 	m.list.set(l.pages, m.filter.tests, m.now)
 	l.finish(m.now, cut)
 	m.detail.stale = true

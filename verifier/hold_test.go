@@ -100,6 +100,7 @@ func TestHoldIsReleased(t *testing.T) {
 	v := b.following(t)
 	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
 	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
+	b.countOnce(t, token)
 	before := goleak.IgnoreCurrent()
 	release := v.Hold(d, verifier.Call{}, func(keys.Code) { t.Error("told after release") })
 	release()

@@ -75,7 +75,7 @@ func TestUnwrittenUseIsKept(t *testing.T) {
 		at := time.Now()
 		c.tally.slot(1).use(at, &Call{Agent: "a"})
 		c.tally.count(keys.CodeExpired)
-		c.tally.countScope(scopeCount{"x", keys.CodeValid}, at)
+		c.tally.countScope(scopeCount{"x", keys.CodeValid}, time.Now)
 		u.note(&c.tally)
 		time.Sleep(3 * flushEvery)
 		synctest.Wait()

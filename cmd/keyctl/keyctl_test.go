@@ -46,6 +46,7 @@ func runScripts(t *testing.T, dir string) {
 			"remote":   cmdRemote,
 			"serve":    cmdServe,
 			"request":  cmdRequest,
+			"use":      cmdUse,
 			"mcp":      cmdMCP,
 		},
 	})

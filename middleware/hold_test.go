@@ -15,7 +15,7 @@ import (
 )
 
 // admit lets a request of the token's in and returns its context.
-func admit(t *testing.T, g *middleware.Guard, token string) context.Context {
+func admit(t testing.TB, g *middleware.Guard, token string) context.Context {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("Authorization", "Bearer "+token)

@@ -48,3 +48,28 @@ func benchmarkAdmit(b *testing.B, guard *middleware.Guard, token string) {
 		b.Fatalf("status: got %d, want 200", w.Code)
 	}
 }
+
+// What a short request pays for being held, and what each write to a held one pays for
+// asking once more.
+func BenchmarkHold(b *testing.B) {
+	k := guardtest.NewKeyring(b)
+	g, token := k.Guard(nil), k.Granted()
+	ctx := admit(b, g, token)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, release := g.Hold(ctx)
+		release()
+	}
+}
+
+func BenchmarkRecheck(b *testing.B) {
+	k := guardtest.NewKeyring(b)
+	g, token := k.Guard(nil), k.Granted()
+	ctx := admit(b, g, token)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := g.Recheck(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -57,6 +57,13 @@
 // A 429 without these fields is no limit of a key: it came from an address that has
 // sent too many unknown keys.
 //
+// # What stays open
+//
+// A request is judged when it comes. A handler that answers for long, as a stream or a
+// websocket does, takes its context from [Guard.Hold], which ends with the key.
+// [Guard.Require] does not hold by itself, for most handlers are done sooner than a
+// hold would look.
+//
 // # What this package refuses to do
 //
 // It believes no forwarding header of anybody but the proxies that it is told of. It

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -158,6 +159,7 @@ type admission struct {
 	guard    *Guard
 	ip       netip.Addr
 	decision keys.Decision
+	ended    sync.Once // tells the log that the key ended first
 }
 
 type admissionKey struct{}

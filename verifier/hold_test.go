@@ -57,6 +57,7 @@ func TestHold(t *testing.T) {
 			release := v.Hold(d, verifier.Call{Audience: "weather"}, func(c keys.Code) { ended <- c })
 			defer release()
 			b.edit(t, id, tc.alter)
+			wantRecheck(t, v, d, tc.want)
 			if tc.want == "" {
 				b.revoke(t, id) // told, unless the change before it was
 				tc.want = keys.CodeRevoked
@@ -107,4 +108,32 @@ func TestHoldIsReleased(t *testing.T) {
 	b.revoke(t, id)
 	_ = v.Close()
 	goleak.VerifyNone(t, before)
+}
+
+// wantRecheck: what Hold tells in a while is known at once to who asks, but for an end
+// that is still to come.
+func wantRecheck(t *testing.T, v *verifier.Verifier, d keys.Decision, want keys.Code) {
+	t.Helper()
+	got := v.Recheck(d, verifier.Call{Audience: "weather"})
+	if want == "" {
+		want = keys.CodeValid
+	}
+	if got != want && (want != keys.CodeExpired || got != keys.CodeValid) {
+		t.Errorf("Recheck: got %v, want %v", got, want)
+	}
+}
+
+// TestShortHoldsLeaveNothing: what is over at once has subscribed to nothing.
+func TestShortHoldsLeaveNothing(t *testing.T) {
+	b := newBench(t)
+	v := b.following(t)
+	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
+	before := goleak.IgnoreCurrent()
+	for range 100 {
+		v.Hold(d, verifier.Call{}, func(keys.Code) { t.Error("ended") })()
+	}
+	if err := goleak.Find(before); err != nil {
+		t.Error(err)
+	}
 }

@@ -50,9 +50,14 @@ func authorize(guard *middleware.Guard) mcp.Middleware {
 					return nil, unknown
 				}
 			}
-			res, err := c.answer(req, func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) })
+			res, err := c.run(ctx, func(ctx context.Context) (mcp.Result, error) {
+				return c.answer(req, func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) })
+			})
 			if err != nil {
 				return nil, err
+			}
+			if r, ok := req.(*mcp.ServerRequest[*mcp.InitializeParams]); ok {
+				c.by.sessions.open(r.Session, c)
 			}
 			return private(res), nil
 		}

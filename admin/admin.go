@@ -47,6 +47,14 @@ func mountLooks(a *restapi.API, s *service) {
 		Errors:   []int{http.StatusNotFound, http.StatusConflict},
 	}, s.get)
 	restapi.Register(a, huma.Operation{
+		OperationID: "keyUsage", Method: http.MethodGet, Path: "/v1/keys/{id}/usage", Tags: []string{"keys"},
+		Summary: "Show when and how often a key was used",
+		Description: "Guards write counts down every five seconds, and a crash may lose as much. Counts are kept for 90 days, last uses for ever. " +
+			"Of one key some hundred scopes an hour are counted each on its own.",
+		Security: restapi.AdminKey(keys.ScopeKeysRead),
+		Errors:   []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+	}, s.usage)
+	restapi.Register(a, huma.Operation{
 		OperationID: "whoami", Method: http.MethodGet, Path: "/v1/whoami", Tags: []string{"keys"},
 		Summary:  "What the key that asks is and may do",
 		Security: restapi.AnyKey(),

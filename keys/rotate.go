@@ -92,18 +92,23 @@ func (m *LocalManager) unusedSecret(ctx context.Context, id string) (int64, erro
 	if len(k.Secrets) < 2 {
 		return 0, nil
 	}
-	newest := k.Secrets[len(k.Secrets)-1].Number
-	used, err := m.secretUsed(ctx, k, newest)
-	if used || err != nil {
-		return 0, err
+	newest := &k.Secrets[len(k.Secrets)-1]
+	if m.secretUsed(ctx, k, newest) {
+		return 0, nil
 	}
-	return newest, nil
+	return newest.Number, nil
 }
 
-// secretUsed reports whether a secret of k may have been presented. Use is not
-// recorded yet, so every one may have been: no secret is taken from a client that
-// might hold it.
-func (m *LocalManager) secretUsed(context.Context, *Key, int64) (bool, error) { return true, nil }
+// secretUsed reports whether a secret of k may have been accepted anywhere. Guards
+// write down what they accept within seconds. Where that cannot be read, or began after
+// the secret was made, it may have been used for all anybody knows.
+func (m *LocalManager) secretUsed(ctx context.Context, k *Key, secret *KeySecret) bool {
+	usage, err := m.store.Usage(ctx, k.ID, m.now())
+	if err != nil || usage.Since.After(secret.CreatedAt) {
+		return true
+	}
+	return slices.ContainsFunc(usage.Last, func(use LastUse) bool { return use.Secret == secret.Number })
+}
 
 // rotate puts fresh in the first place and gives the secret before it until the end
 // of the grace. Secrets stand in the order of their numbers, and the newest alone has

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// A new secret that was never used gives way to a newer one. What that does to the
-// secrets is told here, because nothing else can make a secret unused for sure.
+// A new secret that was never used gives way to a newer one: which one may go, and what
+// is left of the grace, in every case. Another rotation may come between the look and
+// the change, which no test from outside can arrange.
 func TestRotateReplacesTheUnused(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	end := now.Add(time.Hour)

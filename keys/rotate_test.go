@@ -2,6 +2,8 @@ package keys_test
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -72,6 +74,18 @@ func (l *life) mustRotate(id string, req keys.RotateRequest) keys.Issued {
 		l.t.Fatalf("Rotate(%+v): %v", req, err)
 	}
 	return issued
+}
+
+// used notes that a secret was accepted, as a guard does.
+func (l *life) used(id string, number int64) {
+	l.t.Helper()
+	use := keys.Use{
+		KeyID: id, Last: []keys.LastUse{{Secret: number, At: l.now}},
+		Counts: []keys.UseCount{{Hour: l.now.Truncate(time.Hour), Code: keys.CodeValid, Calls: 1}},
+	}
+	if err := l.store.AddUse(l.t.Context(), []keys.Use{use}); err != nil {
+		l.t.Fatal(err)
+	}
 }
 
 func grace(d time.Duration) keys.RotateRequest { return keys.RotateRequest{Grace: &d} }
@@ -157,6 +171,8 @@ func TestRotateTwice(t *testing.T) {
 	first := mustIssue(t, l, keys.IssueRequest{Name: "ci"})
 	id := first.Key.ID
 	second := l.mustRotate(id, keys.RotateRequest{})
+	l.used(id, 1)
+	l.used(id, 2)
 	_, err := l.Rotate(t.Context(), id, keys.RotateRequest{})
 	wantConflict(t, "Rotate in the grace", err, "finish")
 	both := map[string]keys.Secret{"old": first.Token, "new": second.Token}
@@ -185,6 +201,37 @@ func TestRotateTwice(t *testing.T) {
 	if got, want := strings.Join(actions, " "), "key.issue key.rotate key.finish key.rotate key.rotate"; got != want {
 		t.Errorf("audit: got %s, want %s", got, want)
 	}
+}
+
+// TestRotateAgain: a new secret that nobody used, because it was lost on its way, gives
+// way to another; the old one, which is in use, keeps the deadline that was told.
+func TestRotateAgain(t *testing.T) {
+	l := newLife(t)
+	begin := time.Now().UTC().Truncate(time.Microsecond) // the usage file goes by the real clock
+	l.now = begin
+	first := mustIssue(t, l, keys.IssueRequest{Name: "ci"})
+	id := first.Key.ID
+	l.used(id, 1)
+	lost := l.mustRotate(id, grace(time.Hour))
+	l.now = begin.Add(time.Microsecond)
+	second := l.mustRotate(id, grace(time.Hour))
+	if n := numbers(second.Key); len(n) != 2 || n[0] != 1 || n[1] != 3 || !second.Key.Secrets[0].ExpiresAt.Equal(begin.Add(time.Hour)) {
+		t.Errorf("Rotate again: got %+v, want secrets 1, to its first deadline, and 3", second.Key.Secrets)
+	}
+	l.wantCodes("after rotating again", map[string]keys.Secret{"old": first.Token, "lost": lost.Token, "new": second.Token},
+		map[string]keys.Code{"old": keys.CodeValid, "lost": keys.CodeNotFound, "new": keys.CodeValid})
+
+	// Nobody knows what was used: the file that tells is gone, and then another began.
+	for _, name := range []string{".usage", ".usage-wal", ".usage-shm"} {
+		if err := os.Remove(l.path + name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	_, err := l.Rotate(t.Context(), id, keys.RotateRequest{})
+	wantConflict(t, "Rotate without a usage file", err, "finish")
+	l.used(id, 1)
+	_, err = l.Rotate(t.Context(), id, keys.RotateRequest{})
+	wantConflict(t, "Rotate with a younger usage file", err, "finish")
 }
 
 // TestRotateRevivesNobody: keysmith and others bring an expired key back to life when

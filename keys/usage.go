@@ -42,6 +42,7 @@ const OtherScopes = "*"
 
 // Usage is what is known of the use of one key.
 type Usage struct {
+	Since  time.Time  // when counting began; what was used before is not known, which is not the same as unused
 	Last   []LastUse  // newest first; a secret that was never accepted is not in it
 	Counts []UseCount // oldest hour first
 }
@@ -66,7 +67,8 @@ type UseLog interface {
 	AddUse(ctx context.Context, uses []Use) error
 
 	// Usage returns what is known of the key with the exact id, counts from the hour
-	// of since on. A key that was never used, or does not exist, has the zero Usage.
+	// of since on. A key that was never used, or does not exist, has no more than a
+	// Since.
 	Usage(ctx context.Context, keyID string, since time.Time) (Usage, error)
 }
 

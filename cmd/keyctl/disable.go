@@ -28,7 +28,7 @@ func newDisable(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.reportChange(k, after, " disabled: no guard on this machine accepts it until it is enabled")
+				return a.reportChange(k, after, " disabled: no guard on "+a.where()+" accepts it until it is enabled")
 			})
 		},
 	}
@@ -80,7 +80,7 @@ func (a *app) withKey(ctx context.Context, ref string, do func(keys.Manager, *ke
 // reportChange prints the key as it is after a change, and notes when there was none.
 func (a *app) reportChange(before, after *keys.Key, said string) error {
 	if a.output == formatJSON {
-		return a.printJSON(newShownJSON(after, a.now()))
+		return a.printJSON(newShownJSON(after, nil, a.now()))
 	}
 	if err := a.print(label(after) + said + "\n"); err != nil {
 		return err

@@ -24,7 +24,8 @@ type keyJSON struct {
 // listedJSON is a key in a list, where one that must not be believed is marked.
 type listedJSON struct {
 	keyJSON
-	Tampered bool `json:"tampered,omitempty"`
+	LastUsedAt lastUsed `json:"last_used_at,omitzero"` // null for never; left out when it is not known
+	Tampered   bool     `json:"tampered,omitempty"`
 }
 
 // issuedJSON is an object with a secret in it.
@@ -53,6 +54,8 @@ type shownJSON struct {
 	RevokedReason string            `json:"revoked_reason"`
 	Version       int64             `json:"version"`
 	Secrets       []secretJSON      `json:"secrets"`
+	LastUsedAt    lastUsed          `json:"last_used_at,omitzero"`
+	LastUse       *lastUseJSON      `json:"last_use,omitempty"`
 }
 
 // secretJSON tells of a secret all but anything that proves it.
@@ -60,6 +63,8 @@ type secretJSON struct {
 	Number    int64      `json:"number"`
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt *time.Time `json:"expires_at"`
+
+	LastUsedAt lastUsed `json:"last_used_at,omitzero"`
 }
 
 func newKeyJSON(k *keys.Key, now time.Time) keyJSON {
@@ -70,7 +75,8 @@ func newKeyJSON(k *keys.Key, now time.Time) keyJSON {
 	}
 }
 
-func newShownJSON(k *keys.Key, now time.Time) shownJSON {
+// newShownJSON leaves out what is not known of the key's use when u is nil.
+func newShownJSON(k *keys.Key, u *keys.Usage, now time.Time) shownJSON {
 	out := shownJSON{
 		keyJSON: newKeyJSON(k, now), AllowedIPs: list(prefixes(k.AllowedIPs)), Metadata: k.Metadata,
 		CreatedBy: k.CreatedBy, DisabledAt: moment(k.DisabledAt),
@@ -84,15 +90,36 @@ func newShownJSON(k *keys.Key, now time.Time) shownJSON {
 		out.RateLimit = &rate
 	}
 	out.Secrets = secretsJSON(k)
+	if u == nil {
+		return out
+	}
+	l := u.LastUsed()
+	if out.LastUsedAt = (lastUsed{l.At, true}); !l.At.IsZero() {
+		use := newLastUseJSON(l)
+		out.LastUse = &use
+	}
+	for i := range out.Secrets {
+		out.Secrets[i].LastUsedAt = lastUsed{useOf(u, out.Secrets[i].Number).At, true}
+	}
 	return out
 }
 
 func secretsJSON(k *keys.Key) []secretJSON {
 	var out []secretJSON
 	for _, s := range k.Secrets {
-		out = append(out, secretJSON{s.Number, s.CreatedAt, moment(s.ExpiresAt)})
+		out = append(out, secretJSON{Number: s.Number, CreatedAt: s.CreatedAt, ExpiresAt: moment(s.ExpiresAt)})
 	}
 	return out
+}
+
+// useOf is the last use of one secret; the zero LastUse if there was none.
+func useOf(u *keys.Usage, number int64) keys.LastUse {
+	for _, l := range u.Last {
+		if l.Secret == number {
+			return l
+		}
+	}
+	return keys.LastUse{}
 }
 
 // list makes an empty list of none.

@@ -24,9 +24,9 @@ func newRevoke(a *app) *cobra.Command {
 		Use:     "revoke KEY...",
 		Short:   "End keys for good, at once",
 		GroupID: groupKeys,
-		Long: `End keys for good: once this returns, no guard on this machine accepts them
-from then on. It cannot be undone. To revoke a revoked key again changes
-nothing.
+		Long: `End keys for good: once this returns, no guard on this machine, or with --server
+on the server's, accepts them from then on. It cannot be undone. To revoke a
+revoked key again changes nothing.
 
 ` + keyReference + `
 A key that was changed outside mcpkeys can be revoked too.

@@ -33,6 +33,7 @@ func (a *app) confirm(ctx context.Context, targets []*target) error {
 }
 
 func (a *app) reportRevoked(targets []*target) error {
+	where := a.where()
 	var failed []failure
 	done := []keyJSON{}
 	for _, t := range targets {
@@ -44,7 +45,7 @@ func (a *app) reportRevoked(targets []*target) error {
 		if a.output == formatJSON {
 			continue
 		}
-		if err := a.print(label(t.key) + " revoked: no guard on this machine accepts it from now on\n"); err != nil {
+		if err := a.print(label(t.key) + " revoked: no guard on " + where + " accepts it from now on\n"); err != nil {
 			return err
 		}
 		if t.note != "" {
@@ -92,4 +93,12 @@ func (a *app) reportTargets(targets []*target) error {
 	}
 	a.say("dry run: %d to revoke, nothing was changed", len(would))
 	return nil
+}
+
+// where the guards are that a change is known to by the time it returns.
+func (a *app) where() string {
+	if s, err := a.settings(); err == nil && s.Server != "" {
+		return "the server"
+	}
+	return "this machine"
 }

@@ -18,7 +18,7 @@ const (
 func newRoot(a *app) *cobra.Command {
 	var version bool
 	root := &cobra.Command{
-		Use:   "keyctl",
+		Use:   a.name(),
 		Short: "API keys for internal MCP servers",
 		Long: `keyctl issues, lists, checks, rotates and revokes the API keys of internal MCP
 servers. It acts on a key store on this machine, or through a server that has
@@ -60,7 +60,8 @@ one.`,
 		&cobra.Group{ID: groupOther, Title: "More"},
 	)
 	root.AddCommand(
-		newIssue(a), newList(a), newShow(a), newEdit(a), newRotate(a), newDisable(a), newEnable(a), newRevoke(a), newVerify(a), newTUI(a),
+		newIssue(a), newList(a), newShow(a), newUsage(a), newEdit(a), newRotate(a), newDisable(a), newEnable(a), newRevoke(a),
+		newVerify(a), newTUI(a),
 		newInit(a), newServe(a),
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),

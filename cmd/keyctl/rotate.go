@@ -122,7 +122,7 @@ func (a *app) rotatedCard(k *keys.Key) card {
 		},
 		bottom: func() {
 			if len(k.Secrets) < 2 {
-				a.say("\nThe old secret ended: no guard on this machine accepts it from now on.")
+				a.say("\nThe old secret ended: no guard on %s accepts it from now on.", a.where())
 				return
 			}
 			a.say("\nto end the old one sooner: %s --finish", a.about("rotate", k))
@@ -146,7 +146,7 @@ func (a *app) finish(ctx context.Context, m keys.Manager, k *keys.Key, req keys.
 	if k.Version == before {
 		return a.print(label(k) + ": no rotation is under way\n")
 	}
-	return a.print(label(k) + ": its old secret ended, no guard on this machine accepts it from now on\n")
+	return a.print(label(k) + ": its old secret ended, no guard on " + a.where() + " accepts it from now on\n")
 }
 
 // label names a key in one line of a result.

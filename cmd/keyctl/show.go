@@ -44,10 +44,14 @@ func (a *app) show(ctx context.Context, m keys.Manager, ref string) error {
 	if err != nil {
 		return err
 	}
-	if a.output == formatJSON {
-		return a.printJSON(newShownJSON(k, a.now()))
+	var used *keys.Usage
+	if u, err := m.Usage(ctx, k.ID, a.now()); err == nil { // else it is not known, and the key is there all the same
+		used = &u
 	}
-	return a.print(aligned(a.allAbout(k), a.width()))
+	if a.output == formatJSON {
+		return a.printJSON(newShownJSON(k, used, a.now()))
+	}
+	return a.print(aligned(a.allAbout(k, used), a.width()))
 }
 
 // resolve finds a key, and says of one that cannot be trusted which it is and what
@@ -70,7 +74,7 @@ func (a *app) tampered(k *keys.Key, err error) error {
 	return fmt.Errorf("key %s: %w; revoke it with `%s`, or restore the database from a backup", wording.Clean(k.ID), err, a.command("revoke", k.ID))
 }
 
-func (a *app) allAbout(k *keys.Key) []row {
+func (a *app) allAbout(k *keys.Key, used *keys.Usage) []row {
 	rows := []row{
 		{"name", k.Name},
 		{"id", k.ID},
@@ -83,6 +87,7 @@ func (a *app) allAbout(k *keys.Key) []row {
 		{"rate", k.RateLimit.String()},
 		{"expires", a.deadline(k.ExpiresAt)},
 		{"created", a.when(k.CreatedAt) + " by " + k.CreatedBy},
+		{"used", a.lastUsed(used)},
 	}
 	if k.RateLimit.IsZero() {
 		rows[8].text = "unlimited"
@@ -97,7 +102,11 @@ func (a *app) allAbout(k *keys.Key) []row {
 		rows = append(rows, row{"meta", name + "=" + k.Metadata[name]})
 	}
 	for _, s := range k.Secrets {
-		rows = append(rows, row{"secret " + strconv.FormatInt(s.Number, 10), a.aboutSecret(&s)})
+		text := a.aboutSecret(&s)
+		if used != nil && len(k.Secrets) > 1 {
+			text += "; " + a.secretUsed(useOf(used, s.Number))
+		}
+		rows = append(rows, row{"secret " + strconv.FormatInt(s.Number, 10), text})
 	}
 	return append(rows, row{"version", strconv.FormatInt(k.Version, 10)})
 }
@@ -113,6 +122,25 @@ func (a *app) aboutSecret(s *keys.KeySecret) string {
 		return text + ", good until " + a.when(s.ExpiresAt)
 	}
 	return text + ", ended " + a.when(s.ExpiresAt)
+}
+
+// lastUsed is for a page of one key; nil is what is not known.
+func (a *app) lastUsed(u *keys.Usage) string {
+	if u == nil {
+		return "not known: what was counted cannot be read"
+	}
+	if l := u.LastUsed(); !l.At.IsZero() {
+		return a.lastUse(l)
+	}
+	return "never"
+}
+
+// secretUsed is for one of two secrets: whether the old one may be ended.
+func (a *app) secretUsed(l keys.LastUse) string {
+	if l.At.IsZero() {
+		return "never used"
+	}
+	return "used " + a.useOfOne(l)
 }
 
 func orDash(text string) string {

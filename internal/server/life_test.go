@@ -38,6 +38,10 @@ func TestLife(t *testing.T) {
 	if old, fresh := verdict(t, f, admin, first), verdict(t, f, admin, second.Secret); old != "valid" || fresh != "valid" {
 		t.Errorf("in the grace: got %s and %s, want both valid", old, fresh)
 	}
+	use := keys.Use{KeyID: id, Last: []keys.LastUse{{Secret: 2, At: second.CreatedAt}}}
+	if err := f.Store.AddUse(t.Context(), []keys.Use{use}); err != nil { // the server would write it down some seconds later
+		t.Fatal(err)
+	}
 	a = f.Send("POST", at+"/rotate", admin, "")
 	if p := a.Problem(t); a.Status != 409 || p.Code != "conflict" || !strings.Contains(p.Detail, "finish") {
 		t.Errorf("rotate again: got %d %+v, want 409 and the way out", a.Status, p)

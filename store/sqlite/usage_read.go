@@ -34,16 +34,31 @@ func (r *Reader) Usage(ctx context.Context, keyID string, since time.Time) (keys
 	}
 	defer r.usage.gate.leave()
 	err := r.usage.read(ctx, func(db *sql.DB) (err error) {
-		usage.Last, err = lastUses(ctx, db, keyID)
-		if err == nil {
-			usage.Counts, err = counts(ctx, db, keyID, since)
+		if usage.Since, err = r.usage.since(ctx, db); err != nil {
+			return err
 		}
+		if usage.Last, err = lastUses(ctx, db, keyID); err != nil {
+			return err
+		}
+		usage.Counts, err = counts(ctx, db, keyID, since)
 		return err
 	})
 	if err != nil {
 		return keys.Usage{}, err
 	}
 	return usage, nil
+}
+
+// since is when this file began to count.
+func (u *usageFile) since(ctx context.Context, db *sql.DB) (time.Time, error) {
+	var since sql.NullInt64
+	if err := db.QueryRowContext(ctx, `SELECT max(since) FROM counting`).Scan(&since); err != nil {
+		return time.Time{}, unavailable("read usage", err)
+	}
+	if !since.Valid {
+		return time.Time{}, unknown(nil, "%s does not say since when it counts: remove it", u.path)
+	}
+	return instant(since.Int64), nil
 }
 
 func lastUses(ctx context.Context, db *sql.DB, keyID string) ([]keys.LastUse, error) {
@@ -117,7 +132,8 @@ func eachLast(rows *sql.Rows, err error, do func(id string, l keys.LastUse)) err
 		// What somebody wrote here with a database shell is shown to people: an address
 		// and an agent are that, or nothing.
 		l.At, l.Agent = instant(at), keys.AgentOf(agent)
-		l.ClientIP, _ = netip.ParseAddr(ip)
+		addr, _ := netip.ParseAddr(ip)
+		l.ClientIP = addr.WithZone("") // which could be any text
 		if plausible(l.At) {
 			do(string(id), l)
 		}

@@ -29,6 +29,10 @@ func (f *fixture) wantUsage(what string, s keys.UseLog, id string, since time.Ti
 	if err != nil {
 		f.t.Fatalf("%s: Usage(%s): %v", what, id, err)
 	}
+	if got.Since.IsZero() {
+		f.t.Errorf("%s: Usage(%s) does not say since when it counts", what, id)
+	}
+	want.Since = got.Since
 	if d := diffUsage(want, got); d != "" {
 		f.t.Errorf("%s: Usage(%s) (-want +got):\n%s", what, id, d)
 	}

@@ -49,6 +49,9 @@ func sabotage(name string, args []string) int {
 		mustDo(os.Chmod("mcpkeys.db", 0o644))
 	case args[0] == "revoke" && name == "revoke-breaks-the-store":
 		edit(`UPDATE keys SET owner = 'somebody else'`)
+		// The server looks at the key of an open stream at once, so it may have done so
+		// before the edit. It looks again with any change.
+		mustDo(exec.Command(os.Getenv(envReal), "issue", "nudge").Run())
 	case args[0] == "revoke" && name == "revoke-edits-the-audit-log":
 		edit(`UPDATE audit SET actor = 'local:nobody' WHERE seq = 1`)
 	case args[0] == "revoke" && name == "revoke-cuts-the-audit-log":

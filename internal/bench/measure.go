@@ -32,10 +32,12 @@ type Result struct {
 	Allocs      uint64  // per operation, rounded down like testing.Benchmark's
 	Ratio       float64 // to the floor, the median of the rounds; 0 without a floor
 
-	// Work is the ratio of the processor time that the two took, divided by the
-	// processors that were to share it: the lower quartile of the rounds, because what
-	// disturbs the longer of the two adds to it. It is about Ratio where nothing else
-	// runs and nobody waits for a disk, and stays so where other things run too.
+	// Work is the ratio of the processor time that the two took: the lower quartile of
+	// the rounds, because what disturbs the longer of the two adds to it. It is about
+	// Ratio where nothing else runs and nobody waits for a disk, and stays so where
+	// other things run too. Who waits for a lock uses no processor, though, so of a case
+	// that keeps several busy it is the smallest ratio by the clock: some round had them
+	// all to itself, or none ever does.
 	Work float64
 }
 
@@ -81,6 +83,9 @@ func Measure(c Case, floor *Case, e Effort) (Result, error) {
 		ratios, works = append(ratios, one.nanoseconds/below.nanoseconds), append(works, one.work/below.work)
 	}
 	r.Nanoseconds, r.Allocs, r.Ratio, r.Work = median(times), uint64(median(allocs)), median(ratios), part(works, 4)
+	if c.Processors > 1 && floor != nil {
+		r.Work = slices.Min(ratios)
+	}
 	return r, nil
 }
 
@@ -108,7 +113,7 @@ func run(c Case, n int) (slice, error) {
 		return slice{}, fmt.Errorf("%s: %w", c.Name, err)
 	}
 	per := func(total float64) float64 { return total / float64(n) }
-	return slice{per(float64(took)), per(float64(work)) / float64(max(1, c.Processors)), per(float64(after.Mallocs - before.Mallocs))}, nil
+	return slice{per(float64(took)), per(float64(work)), per(float64(after.Mallocs - before.Mallocs))}, nil
 }
 
 func median(values []float64) float64 { return part(values, 2) }

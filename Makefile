@@ -51,16 +51,26 @@ lint: _toolchain ## golangci-lint, as .golangci.yml says; ARGS=--fix repairs wha
 e2e: _toolchain ## clients from npm (MCP Inspector, TypeScript SDKs) against our programs; needs Node and npm
 	e2e/run
 
-.PHONY: fuzz soak bench clean
+.PHONY: fuzz soak clean
 fuzz: _toolchain ## every fuzz target for FUZZTIME (20s) each
 	@go list ./... | while read -r p; do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
 	  go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done || exit 1; done
 soak: _toolchain ## revocation across processes, stopped and killed, for some minutes
 	MCPKEYS_SOAK=1 go test -count=1 -timeout 30m -run 'TestA1|UnderLoad' -v ./verifier
-bench: _toolchain ## every benchmark, with allocations
-	go test -run '^$$' -bench . -benchmem ./...
 clean: ## remove what make build made
 	rm -rf bin coverage.out
+
+BENCH := go run ./internal/bench/cmd
+.PHONY: bench bench-http bench-peers bench-check bench-all
+bench: _toolchain ## what a check of a key costs, beside the least that it could: one table
+	@$(BENCH) $(ARGS) table
+bench-http: _toolchain ## a guarded and an unguarded server under load, in turn
+	@$(BENCH) $(ARGS) http
+bench-peers: _toolchain ## better-auth's API keys beside ours, in process; needs Node and npm
+	@internal/bench/peers/run
+bench-check: _toolchain ## fails when a promise about speed is broken by far
+	@$(BENCH) check
+bench-all: bench bench-http bench-peers ## the figures of docs/performance.md, on an otherwise idle machine
 
 .PHONY: _toolchain
 _toolchain:

@@ -25,6 +25,7 @@ require (
 require (
 	github.com/maypok86/otter/v2 v2.4.0
 	go.uber.org/goleak v1.3.0
+	golang.org/x/crypto v0.52.0
 	golang.org/x/sys v0.49.0
 )
 
@@ -77,7 +78,6 @@ require (
 	github.com/yosida95/uritemplate/v3 v3.0.2 // indirect
 	go.mongodb.org/mongo-driver/v2 v2.6.0 // indirect
 	golang.org/x/arch v0.27.0 // indirect
-	golang.org/x/crypto v0.52.0 // indirect
 	golang.org/x/net v0.55.0 // indirect
 	golang.org/x/oauth2 v0.35.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect

@@ -51,6 +51,14 @@ func Mount(a *restapi.API, store keys.Store, o *keys.ManagerOptions) {
 		Errors:   []int{http.StatusNotFound, http.StatusConflict},
 	}, s.get)
 	restapi.Register(a, huma.Operation{
+		OperationID: "keyUsage", Method: http.MethodGet, Path: "/v1/keys/{id}/usage", Tags: []string{"keys"},
+		Summary: "Show when and how often a key was used",
+		Description: "Guards write counts down every five seconds, and a crash may lose as much. Counts are kept for 90 days, last uses for ever. " +
+			"Of one key some hundred scopes an hour are counted each on its own.",
+		Security: restapi.AdminKey(keys.ScopeKeysRead),
+		Errors:   []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+	}, s.usage)
+	restapi.Register(a, huma.Operation{
 		OperationID: "revokeKey", Method: http.MethodPost, Path: "/v1/keys/{id}/revoke", Tags: []string{"keys"},
 		Summary: "End a key for good, at once",
 		Description: "When this returns, no guard accepts the key in a request that starts later. To revoke a revoked key changes nothing and succeeds. " +

@@ -26,7 +26,9 @@ func (s *service) get(ctx context.Context, in *keyInput) (*keyOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keyOutput{s.wire(k)}, nil
+	out := &keyOutput{s.wire(k)}
+	addLastUse(ctx, m, &out.Body, s.now())
+	return out, nil
 }
 
 // listInput is a [keys.Query]. Every text is checked like free text, so that a key
@@ -43,6 +45,8 @@ type listInput struct {
 	Search         string `query:"q" doc:"A part of id, name or owner, in any ASCII case"`
 	ExpiringWithin string `query:"expiring_within" doc:"Unrevoked and ending within this time, such as 14d, or ended"`
 	ExpiresBy      string `query:"expires_by" doc:"Unrevoked and ending before this RFC 3339 time"`
+	UnusedFor      string `query:"unused_for" doc:"Neither used nor issued for this time, such as 30d. 503 when that is not known, 422 when it reaches back to before use was counted"`
+	UnusedBy       string `query:"unused_by" doc:"Neither used nor issued since this RFC 3339 time"`
 	Limit          int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Keys a page"`
 	Cursor         string `query:"cursor" doc:"next_cursor of the page before"`
 
@@ -82,10 +86,13 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 		return nil, err
 	}
 	out := &listOutput{api.KeyPage{
-		Data: make([]api.Key, 0, len(page.Keys)), NextCursor: page.Next, Tampered: append([]string{}, page.Tampered...),
+		Data: make([]api.Key, 0, len(page.Keys)), NextCursor: page.Next,
+		UsageKnown: page.LastUsed != nil, Tampered: append([]string{}, page.Tampered...),
 	}}
 	for _, k := range page.Keys {
-		out.Body.Data = append(out.Body.Data, s.wire(k))
+		listed := s.wire(k)
+		listed.LastUsedAt = moment(page.LastUsed[k.ID].At)
+		out.Body.Data = append(out.Body.Data, listed)
 	}
 	return out, nil
 }
@@ -128,26 +135,36 @@ func (in *listInput) query(now time.Time) (q keys.Query, err error) {
 			return q, err
 		}
 	}
-	q.ExpiresBy, err = in.expiresBy(now)
-	return q, err
+	var within, unused time.Duration
+	if q.ExpiresBy, within, err = span("expiring_within", in.ExpiringWithin, "expires_by", in.ExpiresBy); err != nil {
+		return q, err
+	}
+	if in.ExpiringWithin != "" {
+		q.ExpiresBy = now.Add(within)
+	}
+	if q.UnusedBy, unused, err = span("unused_for", in.UnusedFor, "unused_by", in.UnusedBy); err != nil {
+		return q, err
+	}
+	if in.UnusedFor != "" {
+		q.UnusedBy = now.Add(-unused)
+	}
+	return q, nil
 }
 
-func (in *listInput) expiresBy(now time.Time) (time.Time, error) {
+// span reads a condition on time that may be given as one of two: how long, or a
+// moment.
+func span(lengthField, length, momentField, moment string) (by time.Time, d time.Duration, err error) {
 	switch {
-	case in.ExpiringWithin != "" && in.ExpiresBy != "":
-		return time.Time{}, &keys.InvalidError{Field: "expires_by", Reason: "does not go together with expiring_within; name one of them"}
-	case in.ExpiringWithin != "":
-		within, err := keys.ParseDuration(in.ExpiringWithin)
-		if err != nil {
-			return time.Time{}, &keys.InvalidError{Field: "expiring_within", Reason: "must be a whole number and a unit, such as 14d or 36h"}
+	case length != "" && moment != "":
+		return by, 0, &keys.InvalidError{Field: momentField, Reason: "does not go together with " + lengthField + "; name one of them"}
+	case length != "":
+		if d, err = keys.ParseDuration(length); err != nil {
+			return by, 0, &keys.InvalidError{Field: lengthField, Reason: "must be a whole number and a unit, such as 14d or 36h"}
 		}
-		return now.Add(within), nil
-	case in.ExpiresBy != "":
-		by, err := time.Parse(time.RFC3339Nano, in.ExpiresBy)
-		if err != nil {
-			return time.Time{}, &keys.InvalidError{Field: "expires_by", Reason: "must be an RFC 3339 time, such as 2027-01-31T00:00:00Z"}
+	case moment != "":
+		if by, err = time.Parse(time.RFC3339Nano, moment); err != nil || by.IsZero() { // which would be no condition at all
+			return by, 0, &keys.InvalidError{Field: momentField, Reason: "must be an RFC 3339 time, such as 2027-01-31T00:00:00Z"}
 		}
-		return by, nil
 	}
-	return time.Time{}, nil
+	return by, d, nil
 }

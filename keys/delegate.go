@@ -71,6 +71,14 @@ func (d *Delegate) List(ctx context.Context, q Query) (Page, error) {
 	return d.manager.List(ctx, q)
 }
 
+// Usage implements [Manager].
+func (d *Delegate) Usage(ctx context.Context, id string, since time.Time) (Usage, error) {
+	if err := d.may(ScopeKeysRead); err != nil {
+		return Usage{}, err
+	}
+	return d.manager.Usage(ctx, id, since)
+}
+
 // Revoke implements [Manager].
 func (d *Delegate) Revoke(ctx context.Context, id, reason string) (*Key, error) {
 	if err := d.mayAct(ctx, id); err != nil {

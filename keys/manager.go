@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -17,6 +18,10 @@ type Manager interface {
 	// List returns a page of keys, newest first. Page.Tampered names those that must
 	// not be believed: they stay in the list, so that they can be found and revoked.
 	List(ctx context.Context, q Query) (Page, error)
+	// Usage returns what is known of the use of the key with the exact id, counts from
+	// the hour of since on. It fails with ErrNotFound when there is no such key, and
+	// with ErrUnavailable when what was counted cannot be read.
+	Usage(ctx context.Context, id string, since time.Time) (Usage, error)
 	// Revoke ends a key for good. To revoke a revoked key changes nothing and
 	// succeeds, the first reason stands.
 	Revoke(ctx context.Context, id, reason string) (*Key, error)
@@ -90,6 +95,15 @@ func (m *LocalManager) List(ctx context.Context, q Query) (Page, error) {
 		}
 	}
 	return page, err
+}
+
+// Usage implements [Manager], also for a key whose seal is broken: who used it is then
+// all the more of interest.
+func (m *LocalManager) Usage(ctx context.Context, id string, since time.Time) (Usage, error) {
+	if _, err := m.store.Key(ctx, id); err != nil && !errors.Is(err, ErrTampered) {
+		return Usage{}, err
+	}
+	return m.store.Usage(ctx, id, since)
 }
 
 // event starts the audit row of one change.

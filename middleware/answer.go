@@ -5,11 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -66,13 +65,29 @@ var unavailable = answer{
 	detail: "API keys cannot be checked right now. Retry-After says when to come back.",
 }
 
-// refuse answers a request that may not proceed, and logs why.
-func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, scopes []string) {
-	g.log(r, d)
+// sourceLimited is the one on unknown keys from one address: nobody's limit, so there is
+// no policy to tell, and a caller whose own key is fine should not look for fault in it.
+var sourceLimited = answer{
+	status: http.StatusTooManyRequests, code: "rate_limited", silent: true,
+	detail: "Too many calls from this address. Retry-After says when to come back.",
+}
+
+// answerTo falls back on unavailable.
+func answerTo(d *keys.Decision) answer {
 	a, ok := answers[d.Code]
-	if !ok {
-		a = unavailable
+	switch {
+	case !ok:
+		return unavailable
+	case d.Code == keys.CodeRateLimited && d.Limit.IsZero():
+		return sourceLimited
 	}
+	return a
+}
+
+// refuse answers a request that may not proceed, and logs why.
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, scopes []string, ip netip.Addr) {
+	g.log(r, d, ip)
+	a := answerTo(&d)
 	if d.Code == keys.CodeInsufficientScope {
 		needed := strings.Join(scopes, " ")
 		a.challenge, a.detail = fmt.Sprintf(a.challenge, needed), fmt.Sprintf(a.detail, needed)
@@ -83,40 +98,27 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, 
 	if a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", retryAfter(d.RetryAfter))
 	}
-	if d.Code == keys.CodeRateLimited {
-		writeLimit(w.Header(), d)
-	}
 	Problem{Status: a.status, Code: a.code, Detail: a.detail}.Write(w, r)
-}
-
-// writeLimit tells the policy and what is left of it, in the fields of the IETF draft
-// "RateLimit header fields for HTTP".
-func writeLimit(h http.Header, d keys.Decision) {
-	h.Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=%d`, d.Limit.Count, int(d.Limit.Window.Seconds())))
-	h.Set("RateLimit", fmt.Sprintf(`"default";r=0;t=%s`, retryAfter(d.RetryAfter)))
-}
-
-// retryAfter is in whole seconds, rounded up, and never "at once".
-func retryAfter(wait time.Duration) string {
-	return strconv.Itoa(int(max(1, math.Ceil(wait.Seconds()))))
 }
 
 // Refuse answers r with p and logs it like the refusals of [Guard.Admit]. It is for
 // what an adapter refuses for reasons of its own, such as a foreign Origin. The
 // credentials are gone from r.Header afterwards, as after Admit.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, p Problem) {
+	var ip netip.Addr
 	if g != nil {
+		ip = g.proxies.clientIP(r)
 		_, _ = g.headers.take(r.Header) // nobody was asked for them, and nobody shall find them
 	}
-	r = r.WithContext(keys.WithRequestID(r.Context(), requestID(r)))
-	g.log(r, keys.Decision{Code: keys.Code(p.Code)})
+	r = identified(r)
+	g.log(r, keys.Decision{Code: keys.Code(p.Code)}, ip)
 	p.Write(w, r)
 }
 
 // log writes the one line of a refusal. The query is left out.
-func (g *Guard) log(r *http.Request, d keys.Decision) {
+func (g *Guard) log(r *http.Request, d keys.Decision, ip netip.Addr) {
 	g.LogRefusal(r.Context(), d,
-		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("remote_ip", clientIP(r).String()))
+		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("remote_ip", ip.String()))
 }
 
 // maxLogged is how much of one text that a caller chose is logged, in bytes.
@@ -202,17 +204,21 @@ const headerRequestID = "X-Request-Id"
 // that a guard further on keeps it. [Guard.Admit] does as much by itself; call it
 // first in a program that logs or answers outside of its guards.
 func Identify(r *http.Request) *http.Request {
-	id := requestID(r)
-	r.Header[headerRequestID] = []string{id}
-	return r.WithContext(keys.WithRequestID(r.Context(), id))
+	r = identified(r)
+	r.Header[headerRequestID] = []string{keys.RequestIDFrom(r.Context())}
+	return r
 }
 
-// requestID takes over the id that the request brings, if it is one, once, and fit
-// to be logged; else it makes one.
-func requestID(r *http.Request) string {
-	given := r.Header[headerRequestID]
-	if len(given) == 1 && keys.ValidateRequestID(given[0]) == nil {
+// identified notes the id that the request brings, if it is one, once, and fit to be
+// logged; else a fresh one.
+func identified(r *http.Request) *http.Request {
+	return r.WithContext(keys.WithRequestID(r.Context(), keys.RequestIDOr(givenID(r))))
+}
+
+// givenID is what the request calls itself, once.
+func givenID(r *http.Request) string {
+	if given := r.Header[headerRequestID]; len(given) == 1 {
 		return given[0]
 	}
-	return keys.NewRequestID()
+	return ""
 }

@@ -3,8 +3,8 @@ package middleware
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -13,19 +13,9 @@ import (
 func TestUnknownCodeIsUnavailable(t *testing.T) {
 	for _, code := range []keys.Code{"", "invented", keys.CodeValid} {
 		w := httptest.NewRecorder()
-		(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), keys.Decision{Code: code}, nil)
+		(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), keys.Decision{Code: code}, nil, netip.Addr{})
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
 			t.Errorf("refuse(%q): got %d, Retry-After %q, want 503 and 1", code, w.Code, w.Header().Get("Retry-After"))
-		}
-	}
-}
-
-func TestRetryAfterRoundsUp(t *testing.T) {
-	for wait, want := range map[time.Duration]string{
-		0: "1", time.Millisecond: "1", time.Second: "1", time.Second + 1: "2", 90 * time.Second: "90", -time.Hour: "1",
-	} {
-		if got := retryAfter(wait); got != want {
-			t.Errorf("retryAfter(%v): got %s, want %s", wait, got, want)
 		}
 	}
 }

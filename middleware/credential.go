@@ -53,20 +53,25 @@ func isHeaderName(name string) bool {
 	}) < 0
 }
 
-// take finds the one credential in h and removes every credential from it. The code
-// is valid when there is a text to verify. It looks at values of h only; Go has
+// take finds the one credential in h and removes every credential from it, and what
+// carries a key though it should not: a header of another name, a cookie, a referrer.
+// The code is valid when there is a text to verify. It looks at values of h only; Go has
 // split lines, canonicalised names and trimmed outer space by then.
 func (names credentialHeaders) take(h http.Header) (token string, code keys.Code) {
 	var header, value string
 	lines := 0
-	for _, name := range names {
-		if values := h[name]; len(values) > 0 {
-			header, value = name, values[0]
-			lines += len(values)
+	for name, values := range h { // once over all of them is cheaper than a look for each name
+		switch {
+		case slices.Contains(names, name):
+			if len(values) > 0 {
+				header, value = name, values[0]
+				lines += len(values)
+			}
+			delete(h, name)
+		case name == "Proxy-Authorization" || slices.ContainsFunc(values, holdsToken):
+			delete(h, name)
 		}
-		delete(h, name)
 	}
-	removeStray(h)
 	switch {
 	case lines == 0:
 		return "", keys.CodeNoCredential
@@ -101,17 +106,6 @@ func oneToken(text string) (string, keys.Code) {
 		return "", keys.CodeTwoCredentials
 	}
 	return text, keys.CodeValid
-}
-
-// removeStray deletes what carries a key though it should not: a header of another
-// name, a cookie, a referrer.
-func removeStray(h http.Header) {
-	delete(h, "Proxy-Authorization")
-	for name, values := range h {
-		if slices.ContainsFunc(values, holdsToken) {
-			delete(h, name)
-		}
-	}
 }
 
 // holdsToken is [keys.HoldsToken] behind a test that nearly every header value

@@ -38,9 +38,35 @@
 // [Options.Logger] with the same request id. A code without an answer in the table
 // is 503.
 //
+// # Where a call comes from
+//
+// From the address of the connection. Where that is one of [Options.TrustedProxies],
+// X-Forwarded-For is read from right to left, all its lines as one list: the first
+// entry that is no trusted proxy is the caller, or the leftmost when all are. An entry
+// that is no address, a proxy that sends no such header, and more than 32 entries leave
+// the caller unknown: no range of a key holds that address. IPv4 written as IPv6 is IPv4,
+// and zones and ports are dropped. Forwarded, X-Real-IP and their like are never read;
+// where a proxy sends nothing else, have it send X-Forwarded-For.
+//
+// # Rate limits
+//
+// A call counts against its key's limit once, whatever it then asks for, and
+// [Options.Cost] says how much. The answer to a call that was counted tells the policy
+// and what is left of it in RateLimit-Policy and RateLimit, by draft 10 of the IETF's
+// "RateLimit header fields for HTTP"; a call that does not fit is a 429 with Retry-After.
+// A 429 without these fields is no limit of a key: it came from an address that has
+// sent too many unknown keys.
+//
+// # What stays open
+//
+// A request is judged when it comes. A handler that answers for long, as a stream or a
+// websocket does, takes its context from [Guard.Hold], which ends with the key.
+// [Guard.Require] does not hold by itself, for most handlers are done sooner than a
+// hold would look.
+//
 // # What this package refuses to do
 //
-// It trusts no forwarding header: the caller's address is that of the connection.
-// It opens no store, speaks no OAuth, and offers no way to let a request through
-// without a key.
+// It believes no forwarding header of anybody but the proxies that it is told of. It
+// opens no store, speaks no OAuth, and offers no way to let a request through without a
+// key.
 package middleware

@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
@@ -47,4 +48,64 @@ func ExampleGuard_Require() {
 	// Output:
 	// 200 reports for example
 	// 401 Bearer realm="mcpkeys", error="invalid_token"
+}
+
+// A stream that ends with its key: the handler goes by the held context, and asks once
+// more before each event, so that nothing is sent after a revoke has returned.
+func ExampleGuard_Hold() {
+	db, key, cleanup := guardtest.ExampleStore("weather", "reports:read")
+	defer cleanup()
+	st, err := sqlite.Open(db, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer st.Close()
+	v, err := verifier.New(st, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer v.Close()
+	guard := middleware.New(v, &middleware.Options{Audience: "weather"})
+
+	news := make(chan string, 1)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, release := guard.Hold(r.Context())
+		defer release()
+		for {
+			select {
+			case <-ctx.Done():
+				return // the key ended, or the client went away
+			case event := <-news:
+				if guard.Recheck(ctx) != nil {
+					return
+				}
+				fmt.Fprintf(w, "data: %s\n\n", event)
+				_ = http.NewResponseController(w).Flush()
+			}
+		}
+	})
+	srv := httptest.NewServer(guard.Require("reports:read")(handler))
+	defer srv.Close()
+
+	r, _ := http.NewRequest(http.MethodGet, srv.URL, nil)
+	r.Header.Set("Authorization", "Bearer "+key)
+	news <- "rain"
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	manager, err := keys.NewManager(st, "example", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	id, _ := keys.TokenID(key)
+	if _, err := manager.Revoke(r.Context(), id, "example"); err != nil {
+		log.Fatal(err)
+	}
+	news <- "hail"
+	body, _ := io.ReadAll(resp.Body)
+	fmt.Printf("%q\n", body)
+	// Output:
+	// "data: rain\n\n"
 }

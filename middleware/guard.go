@@ -1,12 +1,12 @@
 package middleware
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -23,6 +23,23 @@ type Options struct {
 	Admin    bool         // accept admin keys (mcpa_) and no others
 	Any      bool         // accept every live key, whatever its kind and audience: for answers about the key itself
 	Logger   *slog.Logger // one line a refusal, with the true reason; nil discards
+
+	// TrustedProxies are the proxies in front of this server, as narrowly as can be: what
+	// comes from one of them comes from where its X-Forwarded-For says. None by default;
+	// everybody is refused. See "Where a call comes from" in the package comment, and
+	// [ParseProxy].
+	TrustedProxies []netip.Prefix
+
+	// Cost is what a request counts against its key's rate limit. Nil, and whatever is
+	// below one, counts one; what is above the limit's burst never fits. It is asked once
+	// a request, before the key is looked up and after it is gone from the headers, and
+	// must leave the body alone.
+	Cost func(*http.Request) int
+
+	// NoRateLimitFields leaves out RateLimit and RateLimit-Policy, which are those of an
+	// IETF draft. By default they are sent with every call that was counted against a
+	// limit. Retry-After is sent either way.
+	NoRateLimitFields bool
 }
 
 // Guard lets requests pass that carry a good key. It is safe for concurrent use.
@@ -31,8 +48,11 @@ type Guard struct {
 	verifier *verifier.Verifier
 	call     verifier.Call
 	headers  credentialHeaders
+	proxies  proxies
+	cost     func(*http.Request) int
 	realm    string
 	logger   *slog.Logger
+	noFields bool
 }
 
 // New returns a Guard that asks v. It panics when v is nil or an option is not
@@ -44,7 +64,10 @@ func New(v *verifier.Verifier, o *Options) *Guard {
 	if o == nil {
 		o = &Options{}
 	}
-	g := &Guard{verifier: v, call: o.call(), realm: o.Realm, logger: o.Logger}
+	g := &Guard{
+		verifier: v, call: o.call(), cost: o.Cost,
+		realm: o.Realm, logger: o.Logger, noFields: o.NoRateLimitFields,
+	}
 	if g.realm == "" {
 		g.realm = DefaultRealm
 	}
@@ -57,6 +80,9 @@ func New(v *verifier.Verifier, o *Options) *Guard {
 	var err error
 	if g.headers, err = newCredentialHeaders(o.Headers); err != nil {
 		panic(fmt.Errorf("middleware: Options.Headers: %w", err))
+	}
+	if g.proxies, err = newProxies(o.TrustedProxies); err != nil {
+		panic(fmt.Errorf("middleware: Options.TrustedProxies: %w", err))
 	}
 	return g
 }
@@ -111,55 +137,85 @@ func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
 // scopes are literal, as [keys.ValidateRequired] has it; others are never granted.
 func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, scopes ...string) (*http.Request, bool) {
 	if a, ok := r.Context().Value(admissionKey{}).(*admission); ok && a.guard == g {
-		return g.again(w, r, a.decision, scopes)
+		return g.again(w, r, a, scopes)
 	}
-	ctx := keys.WithRequestID(r.Context(), requestID(r))
-	d := g.authenticate(ctx, r)
-	if granted := d.Authorize(scopes...); !granted.Valid() {
-		g.refuse(w, r.WithContext(ctx), granted, scopes)
+	ip, d := g.authenticate(r)
+	if !d.Limit.IsZero() && !g.noFields {
+		writeLimit(w.Header(), &d)
+	}
+	if granted := g.authorize(&d, scopes); !granted.Valid() {
+		g.refuse(w, identified(r), granted, scopes, ip)
 		return nil, false
 	}
-	ctx = context.WithValue(ctx, admissionKey{}, &admission{g, d})
-	return r.WithContext(keys.NewContext(ctx, d.Identity)), true
+	a := &admission{guard: g, ip: ip, decision: d}
+	a.Context, a.Identity, a.Given = r.Context(), d.Identity, givenID(r)
+	return r.WithContext(a), true
 }
 
-// admission is the note that a guard leaves on a request that it let pass.
+// admission is the context of a request that a guard let pass, and the guard's note on
+// it.
 type admission struct {
+	keys.RequestContext
 	guard    *Guard
+	ip       netip.Addr
 	decision keys.Decision
+	ended    sync.Once // tells the log that the key ended first
 }
 
 type admissionKey struct{}
 
+// Value implements [context.Context].
+func (a *admission) Value(key any) any {
+	if _, ok := key.(admissionKey); ok {
+		return a
+	}
+	return a.RequestContext.Value(key)
+}
+
 // again serves guards within guards: one for a whole server, one more with a scope on a
 // route. The key is gone by then, and was counted, so only the scopes are asked.
-func (g *Guard) again(w http.ResponseWriter, r *http.Request, d keys.Decision, scopes []string) (*http.Request, bool) {
-	if granted := d.Authorize(scopes...); !granted.Valid() {
-		g.refuse(w, r, granted, scopes)
+func (g *Guard) again(w http.ResponseWriter, r *http.Request, a *admission, scopes []string) (*http.Request, bool) {
+	if granted := g.authorize(&a.decision, scopes); !granted.Valid() {
+		g.refuse(w, r, granted, scopes, a.ip)
 		return nil, false
 	}
 	return r, true
 }
 
-func (g *Guard) authenticate(ctx context.Context, r *http.Request) keys.Decision {
-	if g == nil || g.verifier == nil {
-		return keys.Decision{Code: keys.CodeUnavailable}
-	}
-	token, code := g.headers.take(r.Header)
-	if code != keys.CodeValid {
-		return keys.Decision{Code: code}
-	}
-	call := g.call
-	call.ClientIP = clientIP(r)
-	return g.verifier.Authenticate(ctx, token, call)
+// authorize narrows d to what scopes are needed, and counts that they were asked for.
+func (g *Guard) authorize(d *keys.Decision, scopes []string) keys.Decision {
+	granted := d.Authorize(scopes...)
+	g.CountScopes(granted, scopes...)
+	return granted
 }
 
-// clientIP is the address of the connection. What forwarding headers say, anybody
-// can say. An address that cannot be read is in no range.
-func clientIP(r *http.Request) netip.Addr {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
+// CountScopes counts in the key's usage that scopes were asked of it, with the outcome
+// d. [Guard.Admit] does so for its own; this is for adapters that decide on scopes
+// within a protocol of their own.
+func (g *Guard) CountScopes(d keys.Decision, scopes ...string) {
+	if g != nil && g.verifier != nil && len(scopes) > 0 {
+		g.verifier.CountScopes(d, scopes...)
 	}
-	return at.Addr()
+}
+
+// authenticate decides about the key of r and takes it away. What is asked of the
+// headers is asked before that: more may go with the key than the key.
+func (g *Guard) authenticate(r *http.Request) (netip.Addr, keys.Decision) {
+	if g == nil || g.verifier == nil {
+		return proxies(nil).clientIP(r), keys.Decision{Code: keys.CodeUnavailable}
+	}
+	ip := g.proxies.clientIP(r)
+	token, code := g.headers.take(r.Header)
+	if code != keys.CodeValid {
+		return ip, keys.Decision{Code: code}
+	}
+	call := g.call
+	call.ClientIP = ip
+	if agent := r.Header["User-Agent"]; len(agent) > 0 {
+		call.Agent = agent[0]
+	}
+	if g.cost != nil {
+		call.Cost = g.cost(r)
+	}
+	return ip, g.verifier.Authenticate(r.Context(), token, call)
 }

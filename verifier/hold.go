@@ -13,6 +13,10 @@ import (
 // which may be set, and a timer does not.
 const recheckEvery = 30 * time.Second
 
+// holdAfter is how old a hold gets before it looks for the first time. Most of what is
+// held is over by then and has cost a timer; subscribing costs more.
+const holdAfter = followEvery
+
 // Hold watches over something that was opened on the strength of the decision d and
 // stays open: a stream, a long call. It calls ended once, with the reason, as soon as
 // the same request would be refused or be granted less: the key was revoked, disabled
@@ -21,14 +25,25 @@ const recheckEvery = 30 * time.Second
 //
 // Call it after [Verifier.Authenticate], with the same call; what happened in between
 // is not missed. The rate limit plays no part and nothing is counted. Ended is called
-// from a goroutine of its own, and possibly before Hold returns. After release
-// returns it is not called any more, unless it is being called; release may be called
-// from it, and must be called in the end.
+// from a goroutine of its own, some milliseconds after the change; who must know at
+// once asks [Verifier.Recheck]. After release returns it is not called any more,
+// unless it is being called; release may be called from it, and must be called in the
+// end.
 func (v *Verifier) Hold(d keys.Decision, call Call, ended func(keys.Code)) (release func()) {
 	h := &hold{verifier: v, granted: d, call: call, ended: ended}
-	h.forget = v.OnChange(d.KeyID, func() { go h.check() })
-	h.check()
+	h.mu.Lock()
+	h.timer = time.AfterFunc(holdAfter, h.begin)
+	h.mu.Unlock()
 	return h.release
+}
+
+// Recheck decides anew about the request that d was decided for, as [Verifier.Hold]
+// does when the key was changed: valid means that it would pass now and be granted no
+// less. It goes by the store's state at the moment of the call, counts nothing, and is
+// about as cheap as Authenticate.
+func (v *Verifier) Recheck(d keys.Decision, call Call) keys.Code {
+	code, _ := v.stillGood(d, &call)
+	return code
 }
 
 type hold struct {
@@ -41,6 +56,19 @@ type hold struct {
 	mu    sync.Mutex
 	over  bool
 	timer *time.Timer
+}
+
+// begin subscribes before it looks, so no change falls between the two.
+func (h *hold) begin() {
+	h.mu.Lock()
+	over := h.over
+	if !over {
+		h.forget = h.verifier.OnChange(h.granted.KeyID, func() { go h.check() })
+	}
+	h.mu.Unlock()
+	if !over {
+		h.check()
+	}
 }
 
 // check asks again. It never runs out of questions by itself: what it finds good it
@@ -71,8 +99,11 @@ func (h *hold) release() {
 	h.mu.Lock()
 	h.over = true
 	h.stop()
+	forget := h.forget
 	h.mu.Unlock()
-	h.forget()
+	if forget != nil {
+		forget()
+	}
 }
 
 // stillGood decides anew what was decided with d, without its token. Until is when to
@@ -96,7 +127,7 @@ func (v *Verifier) stillGood(d keys.Decision, call *Call) (code keys.Code, until
 	if code := e.key.Admit(secret, now, call.demand()); code != keys.CodeValid {
 		return code, 0
 	}
-	if e.identity == nil || !e.identity.Covers(d.Identity) {
+	if e.identity != d.Identity && !e.identity.Covers(d.Identity) {
 		return keys.CodeInsufficientScope, 0
 	}
 	until = recheckEvery

@@ -10,6 +10,18 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
+func wantEnd(t *testing.T, ended <-chan keys.Code, want keys.Code) {
+	t.Helper()
+	select {
+	case got := <-ended:
+		if got != want {
+			t.Errorf("ended with %v, want %v", got, want)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it does not end")
+	}
+}
+
 // TestHold: what is held open ends when its key may no longer do what it was opened
 // for, and not before.
 func TestHold(t *testing.T) {
@@ -26,8 +38,12 @@ func TestHold(t *testing.T) {
 		{"a scope narrowed", scopes("tools:get_a*", "prompts:x"), keys.CodeInsufficientScope},
 		{"another audience", func(k *keys.Key) { k.Audience = []string{"elsewhere"} }, keys.CodeWrongAudience},
 		{"its secret replaced", func(k *keys.Key) { k.Secrets[0].Number = 2 }, keys.CodeExpired},
-		{"the end of a grace", func(k *keys.Key) { k.Secrets[0].ExpiresAt = time.Now().UTC().Add(50 * time.Millisecond).Truncate(time.Microsecond) }, keys.CodeExpired},
-		{"an expiry soon", func(k *keys.Key) { k.ExpiresAt = time.Now().UTC().Add(50 * time.Millisecond).Truncate(time.Microsecond) }, keys.CodeExpired},
+		{"the end of a grace", func(k *keys.Key) {
+			k.Secrets[0].ExpiresAt = time.Now().UTC().Add(50 * time.Millisecond).Truncate(time.Microsecond)
+		}, keys.CodeExpired},
+		{"an expiry soon", func(k *keys.Key) {
+			k.ExpiresAt = time.Now().UTC().Add(50 * time.Millisecond).Truncate(time.Microsecond)
+		}, keys.CodeExpired},
 		{"renamed", func(k *keys.Key) { k.Name = "other" }, ""},
 		{"widened", scopes("tools:get_*", "prompts:*", "prompts:x", "x"), ""},
 		{"a later expiry", func(k *keys.Key) { k.ExpiresAt = time.Now().UTC().Add(time.Hour).Truncate(time.Microsecond) }, ""},
@@ -41,18 +57,12 @@ func TestHold(t *testing.T) {
 			release := v.Hold(d, verifier.Call{Audience: "weather"}, func(c keys.Code) { ended <- c })
 			defer release()
 			b.edit(t, id, tc.alter)
+			wantRecheck(t, v, d, tc.want)
 			if tc.want == "" {
 				b.revoke(t, id) // told, unless the change before it was
 				tc.want = keys.CodeRevoked
 			}
-			select {
-			case got := <-ended:
-				if got != tc.want {
-					t.Errorf("ended with %v, want %v", got, tc.want)
-				}
-			case <-time.After(10 * time.Second):
-				t.Fatal("it does not end")
-			}
+			wantEnd(t, ended, tc.want)
 		})
 	}
 }
@@ -67,13 +77,9 @@ func TestHoldMissesNothing(t *testing.T) {
 	b.revoke(t, id)
 	ended := make(chan keys.Code, 2)
 	defer v.Hold(d, verifier.Call{}, func(c keys.Code) { ended <- c })()
-	if got := <-ended; got != keys.CodeRevoked {
-		t.Errorf("ended with %v, want revoked", got)
-	}
+	wantEnd(t, ended, keys.CodeRevoked)
 	defer v.Hold(keys.Decision{Code: keys.CodeValid}, verifier.Call{}, func(c keys.Code) { ended <- c })()
-	if got := <-ended; got != keys.CodeUnavailable {
-		t.Errorf("a decision without identity: ended with %v, want unavailable", got)
-	}
+	wantEnd(t, ended, keys.CodeUnavailable)
 }
 
 // TestHoldWithoutStore: when nobody can vouch for the key any more, the stream ends.
@@ -85,14 +91,7 @@ func TestHoldWithoutStore(t *testing.T) {
 	ended := make(chan keys.Code, 1)
 	defer v.Hold(d, verifier.Call{}, func(c keys.Code) { ended <- c })()
 	b.reader.pulled.Store(true)
-	select {
-	case got := <-ended:
-		if got != keys.CodeUnavailable {
-			t.Errorf("ended with %v, want unavailable", got)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("it does not end")
-	}
+	wantEnd(t, ended, keys.CodeUnavailable)
 }
 
 // TestHoldIsReleased: released, it says nothing and leaves nothing running.
@@ -101,6 +100,7 @@ func TestHoldIsReleased(t *testing.T) {
 	v := b.following(t)
 	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
 	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
+	b.countOnce(t, token)
 	before := goleak.IgnoreCurrent()
 	release := v.Hold(d, verifier.Call{}, func(keys.Code) { t.Error("told after release") })
 	release()
@@ -108,4 +108,32 @@ func TestHoldIsReleased(t *testing.T) {
 	b.revoke(t, id)
 	_ = v.Close()
 	goleak.VerifyNone(t, before)
+}
+
+// wantRecheck: what Hold tells in a while is known at once to who asks, but for an end
+// that is still to come.
+func wantRecheck(t *testing.T, v *verifier.Verifier, d keys.Decision, want keys.Code) {
+	t.Helper()
+	got := v.Recheck(d, verifier.Call{Audience: "weather"})
+	if want == "" {
+		want = keys.CodeValid
+	}
+	if got != want && (want != keys.CodeExpired || got != keys.CodeValid) {
+		t.Errorf("Recheck: got %v, want %v", got, want)
+	}
+}
+
+// TestShortHoldsLeaveNothing: what is over at once has subscribed to nothing.
+func TestShortHoldsLeaveNothing(t *testing.T) {
+	b := newBench(t)
+	v := b.following(t)
+	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
+	before := goleak.IgnoreCurrent()
+	for range 100 {
+		v.Hold(d, verifier.Call{}, func(keys.Code) { t.Error("ended") })()
+	}
+	if err := goleak.Find(before); err != nil {
+		t.Error(err)
+	}
 }

@@ -27,7 +27,7 @@ import (
 const roleVar = "MCPKEYS_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	roles := map[string]func(dir string) error{"server": serverRole, "revoker": revokerRole}
+	roles := map[string]func(dir string) error{"server": serverRole, "revoker": revokerRole, "counter": counterRole}
 	role, ok := roles[os.Getenv(roleVar)]
 	if !ok {
 		os.Exit(m.Run())

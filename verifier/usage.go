@@ -18,7 +18,8 @@ const (
 	// flushWithin bounds one writing. Counts that could not be written are kept.
 	flushWithin = 10 * time.Second
 	// maxScopes is how many scopes of one key are counted each on its own in one hour.
-	// Whoever may call every tool may also call tools that do not exist.
+	// Whoever may call every tool may also call tools that do not exist. What is no
+	// scope, as it is too long or holds a key, is never counted on its own.
 	maxScopes = 100
 )
 
@@ -38,7 +39,7 @@ type tally struct {
 
 	mu     sync.Mutex
 	slots  []*slot
-	scopes map[scopeCount]int64 // zeros stay, so that there is a limit to the scopes of an hour
+	scopes map[scopeCount]*int64 // zeros stay, so that there is a limit to the scopes of an hour
 	hour   time.Time
 }
 
@@ -108,34 +109,50 @@ func (v *Verifier) CountScopes(d keys.Decision, scopes ...string) {
 	if !ok {
 		return
 	}
-	hour := v.clock().UTC().Truncate(time.Hour)
 	for _, scope := range scopes {
-		c.tally.countScope(scopeCount{scope, d.Code}, hour)
+		c.tally.countScope(scopeCount{scope, d.Code}, v.clock)
 	}
 	v.uses.note(&c.tally)
 }
 
-func (t *tally) countScope(s scopeCount, hour time.Time) {
+func (t *tally) countScope(s scopeCount, clock func() time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.scopes == nil {
-		t.scopes = map[scopeCount]int64{}
+	n := t.scopes[s]
+	if n == nil {
+		n = t.newScope(s, clock().UTC().Truncate(time.Hour))
 	}
-	if _, ok := t.scopes[s]; !ok {
-		if !t.hour.Equal(hour) {
-			t.hour = hour
-			t.forgetWritten()
-		}
-		if len(t.scopes) >= maxScopes {
-			s.scope = keys.OtherScopes
-		}
+	*n++
+}
+
+// newScope makes room for a scope that was not asked for this hour, or finds the room
+// that all share for whom there is none.
+func (t *tally) newScope(s scopeCount, hour time.Time) *int64 {
+	if !t.hour.Equal(hour) {
+		t.hour = hour
+		t.forgetWritten()
 	}
-	t.scopes[s]++
+	if len(t.scopes) >= maxScopes || keys.ValidateRequired(s.scope) != nil {
+		s.scope = keys.OtherScopes
+	}
+	return t.scope(s)
+}
+
+func (t *tally) scope(s scopeCount) *int64 {
+	n := t.scopes[s]
+	if n == nil {
+		if t.scopes == nil {
+			t.scopes = map[scopeCount]*int64{}
+		}
+		n = new(int64)
+		t.scopes[s] = n
+	}
+	return n
 }
 
 func (t *tally) forgetWritten() {
 	for s, n := range t.scopes {
-		if n == 0 {
+		if *n == 0 {
 			delete(t.scopes, s)
 		}
 	}
@@ -153,9 +170,9 @@ func (t *tally) take(hour time.Time) keys.Use {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for s, n := range t.scopes {
-		if n > 0 {
-			use.Counts = append(use.Counts, keys.UseCount{Hour: hour, Code: s.code, Scope: s.scope, Calls: n})
-			t.scopes[s] = 0
+		if *n > 0 {
+			use.Counts = append(use.Counts, keys.UseCount{Hour: hour, Code: s.code, Scope: s.scope, Calls: *n})
+			*n = 0
 		}
 	}
 	for _, s := range t.slots {
@@ -179,7 +196,7 @@ func (t *tally) putBack(use keys.Use) {
 	for _, c := range use.Counts {
 		if c.Scope != "" {
 			t.mu.Lock()
-			t.scopes[scopeCount{c.Scope, c.Code}] += c.Calls
+			*t.scope(scopeCount{c.Scope, c.Code}) += c.Calls
 			t.mu.Unlock()
 			continue
 		}
@@ -207,7 +224,7 @@ type uses struct {
 
 // note makes sure that t will be written.
 func (u *uses) note(t *tally) {
-	if u.log == nil || t.pending.Load() || !t.pending.CompareAndSwap(false, true) {
+	if t.pending.Load() || !t.pending.CompareAndSwap(false, true) {
 		return
 	}
 	u.mu.Lock()

@@ -114,7 +114,7 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 		return nil, fmt.Errorf("verifier: %w", err)
 	}
 	v.uses.clock, v.uses.max = v.clock, 2*size
-	v.uses.log, _ = reader.(keys.UseLog)
+	v.uses.log = reader
 	return v, nil
 }
 

@@ -10,6 +10,11 @@
 // good names the true reason: whoever guards a server must be able to log it, and
 // should not pass it on.
 //
+// A good answer comes with a lease: whoever keeps it for longer than [Lease] would not
+// notice that the key was revoked. Unknown keys are limited by caller and client_ip, so
+// that one client's guessing neither costs this server much nor stops the caller's
+// other clients: beyond the limit the answer is 429, since nothing was found out.
+//
 // The package refuses to read a key from anywhere but the body, and to answer
 // anything but 200 about a key: a status of its own would be mistaken for one about
 // the caller.
@@ -22,6 +27,7 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -31,18 +37,30 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// Mount adds the verification of keys by v to a. The logger hears of checks that
-// could not be made; nil discards.
-func Mount(a *restapi.API, v *verifier.Verifier, logger *slog.Logger) {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
+// Lease is how long a good answer may be kept.
+const Lease = time.Minute
+
+// Options configures [Mount]. Nil and the zero value are ready for use.
+type Options struct {
+	Logger *slog.Logger     // hears of checks that could not be made; nil discards
+	Now    func() time.Time // nil means time.Now
+}
+
+// Mount adds the verification of keys by v to a.
+func Mount(a *restapi.API, v *verifier.Verifier, o *Options) {
+	s := &service{verifier: v, logger: slog.New(slog.DiscardHandler), now: time.Now} //nolint:forbidigo // the default clock
+	if o != nil && o.Logger != nil {
+		s.logger = o.Logger
 	}
-	s := &service{verifier: v, logger: logger}
+	if o != nil && o.Now != nil {
+		s.now = o.Now
+	}
 	restapi.Register(a, huma.Operation{
 		OperationID: "verifyKey", Method: http.MethodPost, Path: "/v1/verify", Tags: []string{"verification"},
 		Summary: "Is this key good, here and now, for this?",
 		Description: "Always 200, whatever the key: look at valid. A caller whose own key has an audience checks keys for that audience only; " +
-			"where it is a single one, it need not be named.",
+			"where it is a single one, it need not be named. 429 is about asking, not about the key: " +
+			"too many unknown keys from this client_ip, or too many calls of this caller.",
 		Security: restapi.AdminKey(keys.ScopeVerify),
 		Errors: []int{
 			http.StatusRequestTimeout, http.StatusRequestEntityTooLarge,
@@ -54,6 +72,7 @@ func Mount(a *restapi.API, v *verifier.Verifier, logger *slog.Logger) {
 type service struct {
 	verifier *verifier.Verifier
 	logger   *slog.Logger
+	now      func() time.Time
 }
 
 type input struct{ Body api.VerifyRequest }
@@ -66,11 +85,15 @@ func (s *service) verify(ctx context.Context, in *input) (*output, error) {
 		return nil, err
 	}
 	d := s.verifier.Authenticate(ctx, in.Body.Key, call).Authorize(in.Body.Scopes...)
+	s.verifier.CountScopes(d, in.Body.Scopes...)
+	if d.Code == keys.CodeRateLimited && d.Limit.IsZero() {
+		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: "Too many unknown keys from this client_ip. Retry-After says when to ask again."}
+	}
 	if d.Code == keys.CodeUnavailable {
 		s.logger.LogAttrs(ctx, slog.LevelError, "key could not be checked",
 			slog.String("key_id", d.KeyID), slog.String("request_id", keys.RequestIDFrom(ctx)), slog.Any("error", d.Cause))
 	}
-	return &output{verification(d)}, nil
+	return &output{s.verification(d)}, nil
 }
 
 // call is what is asked of the key, within what the caller may ask.
@@ -94,15 +117,16 @@ func call(ctx context.Context, body *api.VerifyRequest) (verifier.Call, error) {
 		out.ClientIP = ip
 	}
 	caller, _ := keys.IdentityFrom(ctx)
+	out.Caller = caller.KeyID()
 	var err error
 	out.Audience, err = keys.NewDelegate(nil, caller, nil).Audience(body.Audience)
 	return out, err
 }
 
-func verification(d keys.Decision) api.Verification {
+func (s *service) verification(d keys.Decision) api.Verification {
 	out := api.Verification{
 		Valid: d.Valid(), Code: string(d.Code), KeyID: d.KeyID,
-		RetryAfter: int(math.Ceil(d.RetryAfter.Seconds())), Tampered: errors.Is(d.Cause, keys.ErrTampered),
+		RateLimit: rateState(d), RetryAfter: seconds(d.RetryAfter), Tampered: errors.Is(d.Cause, keys.ErrTampered),
 	}
 	if !d.Valid() {
 		return out
@@ -111,5 +135,27 @@ func verification(d keys.Decision) api.Verification {
 	if at := d.Identity.ExpiresAt(); !at.IsZero() {
 		out.ExpiresAt = &at
 	}
+	out.Lease = s.lease(d.Identity.ExpiresAt())
 	return out
 }
+
+// lease ends with the key.
+func (s *service) lease(expires time.Time) *time.Time {
+	until := s.now().UTC().Add(Lease).Truncate(time.Microsecond)
+	if !expires.IsZero() && expires.Before(until) {
+		until = expires
+	}
+	return &until
+}
+
+func rateState(d keys.Decision) *api.RateState {
+	if d.Limit.IsZero() {
+		return nil
+	}
+	return &api.RateState{
+		Limit: d.Limit.Count, Window: seconds(d.Limit.Window), Remaining: d.Remaining, Reset: seconds(d.Reset),
+	}
+}
+
+// seconds rounds up: nobody should come back too early.
+func seconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }

@@ -20,6 +20,7 @@ type Key struct {
 	DisabledAt    *time.Time        `json:"disabled_at"`
 	RevokedAt     *time.Time        `json:"revoked_at"`
 	RevokedReason string            `json:"revoked_reason"`
+	LastUsedAt    *time.Time        `json:"last_used_at,omitempty" doc:"When it was last accepted; left out for a key that never was, where that is not known, and in answers to a change"`
 	Version       int64             `json:"version" doc:"1 when issued, one more with each change"`
 	Secrets       []KeySecret       `json:"secrets" nullable:"false" doc:"One, or two during a rotation"`
 }
@@ -35,6 +36,7 @@ type KeySecret struct {
 type KeyPage struct {
 	Data       []Key    `json:"data" nullable:"false"`
 	NextCursor string   `json:"next_cursor" doc:"Pass it as cursor for the next page; empty on the last"`
+	UsageKnown bool     `json:"usage_known" doc:"false: what was counted cannot be read now, so that no last_used_at does not mean never"`
 	Tampered   []string `json:"tampered" nullable:"false" doc:"Ids of those in data that were changed outside mcpkeys: what they say is not to be believed; revoke them"`
 }
 

@@ -98,6 +98,19 @@ func key(in *api.Key) (*keys.Key, error) {
 	return out, nil
 }
 
+// usage reads what the server counted. An address that is none is unknown.
+func usage(in *api.Usage) keys.Usage {
+	var out keys.Usage
+	for _, l := range in.LastUsed {
+		ip, _ := netip.ParseAddr(l.ClientIP)
+		out.Last = append(out.Last, keys.LastUse{Secret: l.Secret, At: l.At, ClientIP: ip.WithZone(""), Agent: keys.AgentOf(l.Agent)})
+	}
+	for _, c := range in.Counts {
+		out.Counts = append(out.Counts, keys.UseCount{Hour: c.Hour, Code: keys.Code(c.Code), Scope: c.Scope, Calls: c.Calls})
+	}
+	return out
+}
+
 func instant(t *time.Time) time.Time {
 	if t == nil {
 		return time.Time{}

@@ -125,6 +125,48 @@ func ids(p keys.Page) (out []string) {
 	return out
 }
 
+// Usage through the API is what the manager beside the store would tell.
+func TestSameUsageAsBesideTheStore(t *testing.T) {
+	f := servertest.New(t)
+	c := mustClient(t, f.URL, f.Admin())
+	local, err := keys.NewManager(f.Store, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, id := f.Issue(keys.IssueRequest{Name: "used"})
+	_, idle := f.Issue(keys.IssueRequest{Name: "idle"})
+	at := time.Now().UTC().Truncate(time.Microsecond)
+	if err := f.Store.AddUse(t.Context(), []keys.Use{{
+		KeyID: id, Last: []keys.LastUse{{Secret: 1, At: at.Add(-time.Hour)}, {Secret: 2, At: at, ClientIP: netip.MustParseAddr("2001:db8::1"), Agent: "node"}},
+		Counts: []keys.UseCount{{Hour: at.Truncate(time.Hour), Code: keys.CodeValid, Calls: 3}, {Hour: at.Truncate(time.Hour), Code: keys.CodeInsufficientScope, Scope: "*", Calls: 1}},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	sameAddr := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+	for _, id := range []string{id, idle, "nobodyhasit1", "no id"} {
+		for _, since := range []time.Time{{}, at.Add(-time.Nanosecond), at.Add(time.Hour)} {
+			want, wantErr := local.Usage(t.Context(), id, since)
+			got, err := c.Usage(t.Context(), id, since)
+			if diff := cmp.Diff(want, got, sameAddr); diff != "" || errors.Is(err, keys.ErrNotFound) != errors.Is(wantErr, keys.ErrNotFound) || (err == nil) != (wantErr == nil) {
+				t.Errorf("Usage(%s, %v): got %v, want %v (-local +remote):\n%s", id, since, err, wantErr, diff)
+			}
+		}
+	}
+	q := keys.Query{UnusedBy: at.Add(time.Nanosecond)}
+	want, err := local.List(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.List(t.Context(), q)
+	if err != nil || len(got.Keys) != len(want.Keys) || got.LastUsed == nil {
+		t.Errorf("List of unused keys: got %d, %v, want %d", len(got.Keys), err, len(want.Keys))
+	}
+	got, err = c.List(t.Context(), keys.Query{})
+	if err != nil || !got.LastUsed[id].At.Equal(at) || !got.LastUsed[idle].At.IsZero() {
+		t.Errorf("List: got last uses %v, %v, want %v of one key", got.LastUsed, err, at)
+	}
+}
+
 // The errors are the domain's, with the same words where the words are for people.
 func TestErrorsAreTheDomains(t *testing.T) {
 	f := servertest.New(t)

@@ -42,7 +42,8 @@ func (c *Client) Key(ctx context.Context, id string) (*keys.Key, error) {
 	return key(&answer)
 }
 
-// List implements [keys.Manager].
+// List implements [keys.Manager]. Of the last uses it has the times only; [Client.Usage]
+// tells the rest.
 func (c *Client) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	if fitsNone(q) {
 		return keys.Page{}, nil
@@ -52,14 +53,33 @@ func (c *Client) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 		return keys.Page{}, err
 	}
 	page := keys.Page{Next: answer.NextCursor, Tampered: answer.Tampered}
+	if answer.UsageKnown {
+		page.LastUsed = map[string]keys.LastUse{}
+	}
 	for i := range answer.Data {
 		k, err := key(&answer.Data[i])
 		if err != nil {
 			return keys.Page{}, err
 		}
 		page.Keys = append(page.Keys, k)
+		if at := instant(answer.Data[i].LastUsedAt); answer.UsageKnown && !at.IsZero() {
+			page.LastUsed[k.ID] = keys.LastUse{At: at}
+		}
 	}
 	return page, nil
+}
+
+// Usage implements [keys.Manager].
+func (c *Client) Usage(ctx context.Context, id string, since time.Time) (keys.Usage, error) {
+	if !keys.ValidID(id) {
+		return keys.Usage{}, keys.ErrNotFound
+	}
+	var answer api.Usage
+	query := url.Values{"since": {since.UTC().Format(time.RFC3339Nano)}}
+	if err := c.get(ctx, "/v1/keys/"+id+"/usage", query, &answer); err != nil {
+		return keys.Usage{}, err
+	}
+	return usage(&answer), nil
 }
 
 // Revoke implements [keys.Manager].
@@ -156,6 +176,9 @@ func parameters(q keys.Query) url.Values {
 	}
 	if !q.ExpiresBy.IsZero() {
 		out.Set("expires_by", q.ExpiresBy.UTC().Format(time.RFC3339Nano))
+	}
+	if !q.UnusedBy.IsZero() {
+		out.Set("unused_by", q.UnusedBy.UTC().Format(time.RFC3339Nano))
 	}
 	if q.Limit > 0 {
 		out.Set("limit", strconv.Itoa(min(q.Limit, keys.MaxLimit)))

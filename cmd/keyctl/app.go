@@ -73,7 +73,7 @@ func (a *app) about(verb string, k *keys.Key) string {
 
 // command renders a command line for the user to type, on the same store.
 func (a *app) command(words ...string) string {
-	line := "keyctl"
+	line := a.name()
 	if a.db != "" {
 		line += " --db " + shell.Quote(a.db)
 	}

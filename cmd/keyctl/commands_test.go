@@ -2,18 +2,24 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	_ "github.com/mattn/go-sqlite3"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
 // The commands that scripts have besides testscript's own.
@@ -45,6 +51,34 @@ func cmdSQL(ts *testscript.TestScript, neg bool, args []string) {
 	defer func() { ts.Check(db.Close()) }()
 	_, err = db.Exec(args[1])
 	ts.Check(err)
+}
+
+// cmdUse counts calls of a key, as a guarded server would have: the outcome of each
+// and, for those that came through, where the last came from.
+func cmdUse(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || len(args) > 7 {
+		ts.Fatalf("usage: use KEY AGO CODE [SCOPE [IP [AGENT [SECRET]]]]")
+	}
+	args = append(args, make([]string, 7-len(args))...)
+	s, err := sqlite.OpenVerifier(ts.MkAbs("mcpkeys.db"), nil)
+	ts.Check(err)
+	defer func() { ts.Check(s.Close()) }()
+	page, err := s.List(context.Background(), keys.Query{Name: args[0]})
+	ts.Check(err)
+	ago, err := keys.ParseDuration(args[1])
+	ts.Check(err)
+	at := time.Now().Add(-ago).UTC()
+	use := keys.Use{KeyID: page.Keys[0].ID, Counts: []keys.UseCount{{Hour: at.Truncate(time.Hour), Code: keys.Code(args[2]), Scope: args[3], Calls: 1}}}
+	if keys.Code(args[2]) == keys.CodeValid {
+		last := keys.LastUse{Secret: 1, At: at.Truncate(time.Microsecond), Agent: args[5]}
+		last.ClientIP, _ = netip.ParseAddr(args[4])
+		if args[6] != "" {
+			last.Secret, err = strconv.ParseInt(args[6], 10, 64)
+			ts.Check(err)
+		}
+		use.Last = []keys.LastUse{last}
+	}
+	ts.Check(s.AddUse(context.Background(), []keys.Use{use}))
 }
 
 // cmdMistype copies a key with one character of its secret changed.

@@ -104,7 +104,7 @@ func (a *app) report(err error, asJSON bool) int {
 	case asJSON:
 		a.reportJSON(err, o)
 	default:
-		a.say("%s", a.folded("keyctl: "+sentence(err)))
+		a.say("%s", a.folded(a.name()+": "+a.renamed(sentence(err))))
 		a.reportDetail(err)
 	}
 	return o.exit
@@ -158,7 +158,7 @@ type candidate struct {
 }
 
 func (a *app) reportJSON(err error, o outcome) {
-	e := errorJSON{Code: o.code, Message: sentence(err)}
+	e := errorJSON{Code: o.code, Message: a.renamed(sentence(err))}
 	var ambiguous *keys.AmbiguousError
 	if errors.As(err, &ambiguous) {
 		for _, k := range ambiguous.Candidates {

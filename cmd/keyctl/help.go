@@ -51,7 +51,7 @@ func (a *app) help(cmd *cobra.Command) {
 	if !cmd.HasParent() {
 		b.WriteString("\n`keyctl help COMMAND` tells more of each.\n")
 	}
-	_ = a.print(b.String()) // help that nobody reads is no failure
+	_ = a.print(a.renamed(b.String())) // help that nobody reads is no failure
 }
 
 // ownFlags are those that not every command has, in the order in which they were
@@ -69,9 +69,9 @@ func ownFlags(cmd *cobra.Command) *pflag.FlagSet {
 
 func usageLine(cmd *cobra.Command) string {
 	if !cmd.HasParent() {
-		return "keyctl COMMAND [flags]"
+		return cmd.Name() + " COMMAND [flags]"
 	}
-	line := "keyctl " + cmd.Use
+	line := cmd.Root().Name() + " " + cmd.Use
 	if ownFlags(cmd).HasAvailableFlags() {
 		line += " [flags]"
 	}

@@ -12,7 +12,7 @@ import (
 // TestMain lets scripts run keyctl as a process of its own, on a terminal if they like:
 // this test binary under other names.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"keyctl": main, "onterminal": onTerminal})
+	testscript.Main(m, map[string]func(){"keyctl": main, "mcpkeys": main, "onterminal": onTerminal})
 }
 
 // TestScripts runs testdata/script: one script a command, one a story. Those in
@@ -46,6 +46,7 @@ func runScripts(t *testing.T, dir string) {
 			"remote":   cmdRemote,
 			"serve":    cmdServe,
 			"request":  cmdRequest,
+			"use":      cmdUse,
 			"mcp":      cmdMCP,
 		},
 	})

@@ -24,7 +24,8 @@ type keyJSON struct {
 // listedJSON is a key in a list, where one that must not be believed is marked.
 type listedJSON struct {
 	keyJSON
-	Tampered bool `json:"tampered,omitempty"`
+	LastUsedAt lastUsed `json:"last_used_at,omitzero"` // null for never; left out when it is not known
+	Tampered   bool     `json:"tampered,omitempty"`
 }
 
 // issuedJSON is the one object with a secret in it.
@@ -45,6 +46,8 @@ type shownJSON struct {
 	RevokedReason string            `json:"revoked_reason"`
 	Version       int64             `json:"version"`
 	Secrets       []secretJSON      `json:"secrets"`
+	LastUsedAt    lastUsed          `json:"last_used_at,omitzero"`
+	LastUse       *lastUseJSON      `json:"last_use,omitempty"`
 }
 
 // secretJSON tells of a secret all but anything that proves it.
@@ -62,7 +65,7 @@ func newKeyJSON(k *keys.Key, now time.Time) keyJSON {
 	}
 }
 
-func newShownJSON(k *keys.Key, now time.Time) shownJSON {
+func newShownJSON(k *keys.Key, l *keys.LastUse, now time.Time) shownJSON {
 	out := shownJSON{
 		keyJSON: newKeyJSON(k, now), AllowedIPs: list(prefixes(k.AllowedIPs)), Metadata: k.Metadata,
 		CreatedBy: k.CreatedBy, DisabledAt: moment(k.DisabledAt),
@@ -77,6 +80,13 @@ func newShownJSON(k *keys.Key, now time.Time) shownJSON {
 	}
 	for _, s := range k.Secrets {
 		out.Secrets = append(out.Secrets, secretJSON{s.Number, s.CreatedAt, moment(s.ExpiresAt)})
+	}
+	if l == nil {
+		return out
+	}
+	if out.LastUsedAt = (lastUsed{l.At, true}); !l.At.IsZero() {
+		use := newLastUseJSON(*l)
+		out.LastUse = &use
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 type listFlags struct {
 	all                                          bool
 	status, owner, scope, audience, kind, ending string
+	unused                                       string
 	search, cursor                               string
 	limit                                        int
 }
@@ -32,6 +34,7 @@ revoked asks for them. Conditions add up.
 The table is cut to fit the screen; -o json, jsonl and csv show everything, and
 -o name prints ids only, one a line, to feed to other commands.`,
 		Example: `  keyctl list --expiring-within 14d
+  keyctl list --unused-for 90d
   keyctl list --owner data-team -o name | xargs keyctl revoke --yes`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -59,6 +62,7 @@ func (f *listFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.audience, "audience", "", "keys that name this `SERVER`")
 	flags.StringVar(&f.kind, "kind", "", "keys of this `KIND`: key or admin")
 	flags.StringVar(&f.ending, "expiring-within", "", "keys that end within this `TIME`, such as 14d, or have ended")
+	flags.StringVar(&f.unused, "unused-for", "", "keys neither used nor issued for this `TIME`, such as 30d")
 	flags.StringVar(&f.search, "search", "", "keys with this `TEXT` in id, name or owner")
 	flags.IntVar(&f.limit, "limit", 0, "at most this `COUNT`")
 	flags.StringVar(&f.cursor, "cursor", "", "go on at the `CURSOR` that a list with --limit ended with")
@@ -93,6 +97,13 @@ func (f *listFlags) query(cmd *cobra.Command, now time.Time) (keys.Query, error)
 			return q, usagef("--expiring-within takes a whole number and a unit, such as 14d or 36h")
 		}
 		q.ExpiresBy = now.Add(within)
+	}
+	if f.unused != "" {
+		unused, err := keys.ParseDuration(f.unused)
+		if err != nil {
+			return q, usagef("--unused-for takes a whole number and a unit, such as 30d or 36h")
+		}
+		q.UnusedBy = now.Add(-unused)
 	}
 	return q, nil
 }
@@ -129,11 +140,24 @@ func pages(ctx context.Context, m keys.Manager, q keys.Query, limit int) (all ke
 		all.Keys = append(all.Keys, page.Keys...)
 		all.Tampered = append(all.Tampered, page.Tampered...)
 		all.Next = page.Next
+		all.LastUsed = joined(all.LastUsed, page.LastUsed, len(all.Keys) == len(page.Keys))
 		if page.Next == "" || len(all.Keys) == limit {
 			return all, nil
 		}
 		q.Cursor = page.Next
 	}
+}
+
+// joined is what two pages know of last uses, and nothing when one of them does not.
+func joined(all, page map[string]keys.LastUse, first bool) map[string]keys.LastUse {
+	if first {
+		return page
+	}
+	if all == nil || page == nil {
+		return nil
+	}
+	maps.Copy(all, page)
+	return all
 }
 
 // sayTampered names the keys whose rows say what nobody entitled wrote there.
@@ -148,7 +172,7 @@ func (a *app) sayTampered(ids []string) {
 	for i := range ids {
 		ids[i] = wording.Clean(ids[i])
 	}
-	a.say("keyctl: %s changed outside mcpkeys, so no server accepts %s: %s", what, them, strings.Join(ids, ", "))
+	a.say("%s: %s changed outside mcpkeys, so no server accepts %s: %s", a.name(), what, them, strings.Join(ids, ", "))
 	a.say("revoke %s, or restore the database from a backup: %s", them, a.command(append([]string{"revoke"}, ids...)...))
 }
 

@@ -24,9 +24,9 @@ func newRevoke(a *app) *cobra.Command {
 		Use:     "revoke KEY...",
 		Short:   "End keys for good, at once",
 		GroupID: groupKeys,
-		Long: `End keys for good: once this returns, no guard on this machine accepts them
-from then on. It cannot be undone. To revoke a revoked key again changes
-nothing.
+		Long: `End keys for good: once this returns, no guard on this machine, or with --server
+on the server's, accepts them from then on. It cannot be undone. To revoke a
+revoked key again changes nothing.
 
 ` + keyReference + `
 A key that was changed outside mcpkeys can be revoked too.`,
@@ -153,6 +153,10 @@ func (a *app) confirm(ctx context.Context, targets []*target) error {
 }
 
 func (a *app) reportRevoked(targets []*target) error {
+	where := "this machine"
+	if s, err := a.settings(); err == nil && s.Server != "" {
+		where = "the server"
+	}
 	var failed []failure
 	done := []keyJSON{}
 	for _, t := range targets {
@@ -164,7 +168,7 @@ func (a *app) reportRevoked(targets []*target) error {
 		if a.output == formatJSON {
 			continue
 		}
-		if err := a.print(t.label() + " revoked: no guard on this machine accepts it from now on\n"); err != nil {
+		if err := a.print(t.label() + " revoked: no guard on " + where + " accepts it from now on\n"); err != nil {
 			return err
 		}
 		if t.note != "" {

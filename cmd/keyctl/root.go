@@ -18,7 +18,7 @@ const (
 func newRoot(a *app) *cobra.Command {
 	var version bool
 	root := &cobra.Command{
-		Use:   "keyctl",
+		Use:   a.name(),
 		Short: "API keys for internal MCP servers",
 		Long: `keyctl issues, lists, checks and revokes the API keys of internal MCP servers.
 It acts on a key store on this machine, or through a server that has one.`,
@@ -59,7 +59,7 @@ It acts on a key store on this machine, or through a server that has one.`,
 		&cobra.Group{ID: groupOther, Title: "More"},
 	)
 	root.AddCommand(
-		newIssue(a), newList(a), newShow(a), newRevoke(a), newVerify(a), newTUI(a),
+		newIssue(a), newList(a), newShow(a), newUsage(a), newRevoke(a), newVerify(a), newTUI(a),
 		newInit(a), newServe(a),
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),

@@ -2,13 +2,18 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/server"
+	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-type serveFlags struct{ listen, cert, key, logFormat string }
+type serveFlags struct {
+	listen, cert, key, logFormat string
+	proxies                      []string
+}
 
 func newServe(a *app) *cobra.Command {
 	f := &serveFlags{}
@@ -21,7 +26,12 @@ interrupted. Callers need an admin key; the first one is made here, with keyctl
 issue NAME --admin, and never by the server. /openapi.yaml describes the API.
 
 It listens on this machine alone unless told otherwise, and beyond it with TLS
-only. The log goes to standard error; no secret is ever in it.`,
+only. The log goes to standard error; no secret is ever in it.
+
+Behind a proxy all calls come from the proxy, unless it is named with
+--trusted-proxy: then they come from where its X-Forwarded-For says. Name
+proxies, as narrowly as can be; from them a call without that header comes from
+nowhere, and keys bound to addresses are refused.`,
 		Example: `  keyctl issue me --admin --out-file admin.key && keyctl serve
   KEYCTL_ADMIN_KEY_FILE=admin.key keyctl --server http://127.0.0.1:8420 list`,
 		Args: noArgs,
@@ -33,6 +43,10 @@ only. The log goes to standard error; no secret is ever in it.`,
 			if err := s.Local(); err != nil {
 				return err
 			}
+			proxies, err := f.trustedProxies()
+			if err != nil {
+				return err
+			}
 			logger, err := f.logger(a)
 			if err != nil {
 				return err
@@ -40,7 +54,8 @@ only. The log goes to standard error; no secret is ever in it.`,
 			return server.Run(cmd.Context(), server.Options{
 				DB: s.DB, PepperFile: s.PepperFile,
 				Listen: f.listen, TLSCert: f.cert, TLSKey: f.key, InsecureHTTP: a.insecureHTTP,
-				Logger: logger, FirstKey: a.command("issue", "me", "--admin"),
+				TrustedProxies: proxies,
+				Logger:         logger, FirstKey: a.command("issue", "me", "--admin"),
 			})
 		},
 	}
@@ -49,8 +64,21 @@ only. The log goes to standard error; no secret is ever in it.`,
 	flags.StringVar(&f.listen, "listen", server.DefaultListen, "the `ADDRESS` to listen at; port 0 takes any free one")
 	flags.StringVar(&f.cert, "tls-cert", "", "speak TLS with the certificate in this PEM `FILE`")
 	flags.StringVar(&f.key, "tls-key", "", "and its key in this PEM `FILE`")
+	flags.StringArrayVar(&f.proxies, "trusted-proxy", nil, "believe the X-Forwarded-For of this address or `CIDR` range; repeatable")
 	flags.StringVar(&f.logFormat, "log-format", "text", "log as text or json (`FORMAT`)")
 	return cmd
+}
+
+func (f *serveFlags) trustedProxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, text := range f.proxies {
+		p, err := middleware.ParseProxy(text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 func (f *serveFlags) logger(a *app) (*slog.Logger, error) {

@@ -44,10 +44,15 @@ func (a *app) show(ctx context.Context, m keys.Manager, ref string) error {
 	if err != nil {
 		return err
 	}
-	if a.output == formatJSON {
-		return a.printJSON(newShownJSON(k, a.now()))
+	var last *keys.LastUse
+	if u, err := m.Usage(ctx, k.ID, a.now()); err == nil { // else it is not known, and the key is there all the same
+		l := u.LastUsed()
+		last = &l
 	}
-	return a.print(aligned(a.allAbout(k), a.width()))
+	if a.output == formatJSON {
+		return a.printJSON(newShownJSON(k, last, a.now()))
+	}
+	return a.print(aligned(a.allAbout(k, last), a.width()))
 }
 
 // resolve finds a key, and says of one that cannot be trusted which it is and what
@@ -70,7 +75,7 @@ func (a *app) tampered(k *keys.Key, err error) error {
 	return fmt.Errorf("key %s: %w; revoke it with `%s`, or restore the database from a backup", wording.Clean(k.ID), err, a.command("revoke", k.ID))
 }
 
-func (a *app) allAbout(k *keys.Key) []row {
+func (a *app) allAbout(k *keys.Key, last *keys.LastUse) []row {
 	rows := []row{
 		{"name", k.Name},
 		{"id", k.ID},
@@ -83,6 +88,7 @@ func (a *app) allAbout(k *keys.Key) []row {
 		{"rate", k.RateLimit.String()},
 		{"expires", a.deadline(k.ExpiresAt)},
 		{"created", a.when(k.CreatedAt) + " by " + k.CreatedBy},
+		{"used", a.lastUsed(last)},
 	}
 	if k.RateLimit.IsZero() {
 		rows[8].text = "unlimited"
@@ -104,6 +110,17 @@ func (a *app) allAbout(k *keys.Key) []row {
 		rows = append(rows, row{"secret " + strconv.FormatInt(s.Number, 10), text})
 	}
 	return append(rows, row{"version", strconv.FormatInt(k.Version, 10)})
+}
+
+// lastUsed is for a page of one key; nil is what is not known.
+func (a *app) lastUsed(l *keys.LastUse) string {
+	switch {
+	case l == nil:
+		return "not known: what was counted cannot be read"
+	case l.At.IsZero():
+		return "never"
+	}
+	return a.lastUse(*l)
 }
 
 func orDash(text string) string {

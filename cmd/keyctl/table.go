@@ -35,7 +35,7 @@ func (a *app) printKeys(found keys.Page) error {
 func (a *app) printKeysJSON(found keys.Page, now time.Time) error {
 	all := make([]listedJSON, 0, len(found.Keys))
 	for _, k := range found.Keys {
-		all = append(all, listedJSON{newKeyJSON(k, now), slices.Contains(found.Tampered, k.ID)})
+		all = append(all, listedJSON{newKeyJSON(k, now), lastUsedOf(&found, k.ID), slices.Contains(found.Tampered, k.ID)})
 	}
 	if a.output == formatJSON {
 		return a.printJSON(all)
@@ -57,6 +57,7 @@ const (
 	colID
 	colOwner
 	colEnds
+	colUsed
 	colStatus
 	colScopes
 	columns
@@ -66,7 +67,7 @@ const (
 
 // keysTable lays keys out in lines that never fill more than the screen.
 func (a *app) keysTable(found keys.Page, now time.Time) string {
-	rows := [][columns]string{{"NAME", "ID", "OWNER", "EXPIRES", "STATUS", "SCOPES"}}
+	rows := [][columns]string{{"NAME", "ID", "OWNER", "EXPIRES", "LAST USED", "STATUS", "SCOPES"}}
 	for _, k := range found.Keys {
 		ends := "never"
 		if !k.ExpiresAt.IsZero() {
@@ -76,7 +77,7 @@ func (a *app) keysTable(found keys.Page, now time.Time) string {
 		if slices.Contains(found.Tampered, k.ID) {
 			status = "! " + changed
 		}
-		rows = append(rows, [columns]string{wording.Clean(k.Name), wording.Clean(k.ID), wording.Clean(k.Owner), ends, status, scopes})
+		rows = append(rows, [columns]string{wording.Clean(k.Name), wording.Clean(k.ID), wording.Clean(k.Owner), ends, lastUsedOf(&found, k.ID).relative(now), status, scopes})
 	}
 	widths := columnWidths(rows, a.width()-1)
 	var b strings.Builder
@@ -97,7 +98,7 @@ func (a *app) keysTable(found keys.Page, now time.Time) string {
 
 // columnWidths gives every column what it needs. Where that is more than the
 // screen, scopes keep a sixth of it, and owner and name give way; where that is not
-// enough, scopes and then owner are left out, which is a width of zero. The id is
+// enough, scopes, owner and the last use are left out in turn, which is a width of zero. The id is
 // always whole: it is what other commands take.
 func columnWidths(rows [][columns]string, screen int) [columns]int {
 	var widths [columns]int
@@ -114,8 +115,10 @@ func columnWidths(rows [][columns]string, screen int) [columns]int {
 	if widths[colScopes] = left(); widths[colScopes] < min(leastScopes, share) {
 		widths[colScopes] = 0
 	}
-	if filled(widths) > screen {
-		widths[colOwner] = 0
+	for _, col := range []int{colOwner, colUsed} {
+		if filled(widths) > screen {
+			widths[col] = 0
+		}
 	}
 	shrink(&widths[colName], 4, filled(widths)-screen)
 	return widths
@@ -166,7 +169,7 @@ func scopesWithin(scopes []string, width int) string {
 func keysCSV(found keys.Page, now time.Time) string {
 	var b strings.Builder
 	w := csv.NewWriter(&b)
-	_ = w.Write([]string{"id", "name", "owner", "kind", "scopes", "audience", "created_at", "expires_at", "status"})
+	_ = w.Write([]string{"id", "name", "owner", "kind", "scopes", "audience", "created_at", "expires_at", "status", "last_used_at"})
 	for _, k := range found.Keys {
 		ends := ""
 		if !k.ExpiresAt.IsZero() {
@@ -178,7 +181,7 @@ func keysCSV(found keys.Page, now time.Time) string {
 		}
 		cells := []string{
 			k.ID, k.Name, k.Owner, string(k.Kind), strings.Join(k.Scopes, " "), strings.Join(k.Audience, " "),
-			k.CreatedAt.Format(time.RFC3339Nano), ends, status,
+			k.CreatedAt.Format(time.RFC3339Nano), ends, status, lastUsedOf(&found, k.ID).csv(),
 		}
 		for i := range cells {
 			cells[i] = noFormula(cells[i])

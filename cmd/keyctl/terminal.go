@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -46,8 +48,8 @@ func ask(ctx context.Context, question string) (bool, error) {
 	return false, nil
 }
 
-// askHidden reads a line that is not shown while it is typed. Only Enter and an
-// interrupt end it: x/term reads on after Ctrl-D, for as long as nothing was typed.
+// askHidden reads a line that is not shown while it is typed. Enter and Ctrl-D end it,
+// Ctrl-C gives up.
 func askHidden(ctx context.Context, prompt string) (string, error) {
 	tty, err := terminal()
 	if err != nil {
@@ -55,18 +57,53 @@ func askHidden(ctx context.Context, prompt string) (string, error) {
 	}
 	defer func() { _ = tty.Close() }() // nothing written is lost
 	fd := int(tty.Fd())
-	visible, err := term.GetState(fd)
+	visible, err := term.MakeRaw(fd) // x/term's ReadPassword waits on after Ctrl-D
 	if err != nil {
 		return "", usagef("the terminal cannot hide what is typed; feed the key to standard input: keyctl verify - <FILE")
 	}
 	defer func() { _ = term.Restore(fd, visible) }() // an interrupt comes here in the middle of it
 	_, _ = fmt.Fprint(tty, prompt)
-	text, err := interruptible(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
-	_, _ = fmt.Fprintln(tty)
-	if err != nil && ctx.Err() == nil {
-		return "", usagef("the terminal ended before a key was typed")
+	text, err := interruptible(ctx, func() (string, error) { return readHidden(tty) })
+	_, _ = fmt.Fprint(tty, "\r\n")
+	if errors.Is(err, io.EOF) {
+		return "", usagef("the input ended before a key was typed; type or paste one and press Enter, or feed it to standard input: keyctl verify - <FILE")
 	}
-	return string(text), err
+	return text, err
+}
+
+// What a terminal in raw mode sends for the keys that edit a line.
+const (
+	ctrlC     = 0x03
+	ctrlD     = 0x04
+	ctrlU     = 0x15
+	backspace = '\b'
+	del       = 0x7f
+)
+
+// readHidden reads a line from a terminal in raw mode, a byte at a time: what follows
+// is for whoever reads next. The end of input before anything was typed is [io.EOF].
+func readHidden(tty io.Reader) (string, error) {
+	var line []byte
+	var typed [1]byte
+	for {
+		if _, err := io.ReadFull(tty, typed[:]); err != nil {
+			return "", io.EOF
+		}
+		switch c := typed[0]; {
+		case c == ctrlC:
+			return "", context.Canceled
+		case c == ctrlD && len(line) == 0:
+			return "", io.EOF
+		case c == ctrlD, c == '\r', c == '\n':
+			return string(line), nil
+		case c == ctrlU:
+			line = line[:0]
+		case c == backspace, c == del:
+			line = line[:max(0, len(line)-1)]
+		case len(line) < maxInput:
+			line = append(line, c)
+		}
+	}
 }
 
 // interruptible waits for read, but no longer than ctx: an interrupt must end a

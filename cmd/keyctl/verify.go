@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -29,7 +30,7 @@ func newVerify(a *app) *cobra.Command {
 		GroupID: groupKeys,
 		Long: `Check a key as a guarded server would: is it good, here and now, for this? The
 key is read from standard input, never from an argument. On a terminal it is not
-shown while it is typed; Enter ends it, Ctrl-C gives up.
+shown while it is typed; Enter or Ctrl-D ends it, Ctrl-C gives up.
 
 It prints one word, valid or the reason why not, and exits 0 or 3. Without
 --audience it decides as a server without a name does, which takes only keys
@@ -164,6 +165,16 @@ type decisionJSON struct {
 	Owner     *string    `json:"owner"`
 	Scopes    []string   `json:"scopes"`
 	ExpiresAt *time.Time `json:"expires_at"`
+	RateLimit *rateJSON  `json:"rate_limit"`
+}
+
+// rateJSON is a limit and what is left of it where the key was checked: here in a
+// process of its own, in which this check was the first.
+type rateJSON struct {
+	Limit     int `json:"limit"`
+	Window    int `json:"window"` // seconds, like reset
+	Remaining int `json:"remaining"`
+	Reset     int `json:"reset"`
 }
 
 func (a *app) printDecision(d keys.Decision) error {
@@ -181,7 +192,7 @@ func (a *app) printDecision(d keys.Decision) error {
 		return nil
 	}
 	if why := reasons[d.Code]; why != "" && a.output != formatJSON {
-		a.say("keyctl: %s", why)
+		a.say("%s: %s", a.name(), why)
 	}
 	return &notValidError{d.Code}
 }
@@ -199,6 +210,9 @@ func (a *app) undecided(d keys.Decision) error {
 	return fmt.Errorf("key %s could not be checked: %w", wording.Clean(d.KeyID), d.Cause)
 }
 
+// seconds rounds up: nobody should come back too early.
+func seconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }
+
 func newDecisionJSON(d keys.Decision) decisionJSON {
 	out := decisionJSON{Valid: d.Valid(), Code: d.Code, Scopes: []string{}}
 	if d.KeyID != "" {
@@ -208,6 +222,11 @@ func newDecisionJSON(d keys.Decision) decisionJSON {
 		name, owner := d.Identity.Name(), d.Identity.Owner()
 		out.Name, out.Owner = &name, &owner
 		out.Scopes, out.ExpiresAt = list(d.Identity.Scopes()), moment(d.Identity.ExpiresAt())
+	}
+	if !d.Limit.IsZero() {
+		out.RateLimit = &rateJSON{
+			Limit: d.Limit.Count, Window: seconds(d.Limit.Window), Remaining: d.Remaining, Reset: seconds(d.Reset),
+		}
 	}
 	return out
 }

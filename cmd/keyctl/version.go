@@ -32,5 +32,5 @@ func (a *app) printVersion() error {
 	if a.output == formatJSON {
 		return a.printJSON(versionJSON{build.Version, build.Revision, build.Modified, build.Go, sqlite})
 	}
-	return a.print(build.Line("keyctl", "SQLite "+sqlite) + "\n")
+	return a.print(build.Line(a.name(), "SQLite "+sqlite) + "\n")
 }

@@ -1,8 +1,8 @@
 // Command tui is the dashboard alone: every key of a store in a terminal, live. It is
 // what `keyctl tui` shows, for a machine that needs nothing else of keyctl.
 //
-// It takes --db, --pepper and --read-only, and KEYCTL_DB and KEYCTL_PEPPER_FILE from
-// the environment, as keyctl does. The dashboard itself is internal/tui, and the way
+// It takes --db, --pepper, --server, --insecure-http and --read-only, and the KEYCTL_
+// variables from the environment, as keyctl does. The dashboard itself is internal/tui, and the way
 // to the store internal/connect.
 //
 // It refuses to start without a terminal, on a store that is not there, and with
@@ -10,6 +10,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -36,7 +37,7 @@ func main() {
 	os.Exit(code)
 }
 
-const usage = "takes --db FILE, --pepper FILE and --read-only, and no more"
+const usage = "takes --db FILE, --pepper FILE, --server URL, --insecure-http and --read-only, and no more"
 
 // run returns the exit code: 1 for a command line or terminal that will not do, 2 for
 // a store that cannot be used.
@@ -50,6 +51,8 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	flags.SetOutput(io.Discard) // its errors repeat what was typed
 	flags.StringVar(&s.DB, "db", "", "")
 	flags.StringVar(&s.PepperFile, "pepper", "", "")
+	flags.StringVar(&s.Server, "server", "", "")
+	flags.BoolVar(&s.InsecureHTTP, "insecure-http", false, "")
 	flags.BoolVar(&readOnly, "read-only", false, "")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return 1, errors.New(usage)
@@ -63,7 +66,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 		return 2, err
 	}
 	defer func() { err = errors.Join(err, admin.Close()) }()
-	if err := tui.Run(ctx, admin, os.Stdin, os.Stdout, &tui.Options{ReadOnly: readOnly, Store: s.DB}); err != nil {
+	if err := tui.Run(ctx, admin, os.Stdin, os.Stdout, &tui.Options{ReadOnly: readOnly, Store: cmp.Or(s.Server, s.DB)}); err != nil {
 		return 2, err
 	}
 	return 0, nil

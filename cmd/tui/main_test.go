@@ -14,6 +14,9 @@ func TestBadCommandLines(t *testing.T) {
 	for _, args := range [][]string{
 		{secret},
 		{"--db", secret},
+		{"--server", secret},
+		{"--server=https://" + secret},
+		{"--server"},
 		{"--db=" + secret},
 		{"--" + secret},
 		{"--" + secret[20:]},

@@ -11,6 +11,7 @@ import (
 var attacks = []struct{ number, tells string }{
 	{"A1", "a body that says what its sender would like to be"},
 	{"A2", "one key by two headers, and two decisions"},
+	{"A3", "a limit that counts a request twice, or not at all"},
 	{"A4", "SQL metacharacters, wildcards, NUL and a megabyte as id, name, owner or search"},
 	{"A5", "two keys that are equal in all but a few characters"},
 	{"A7", "an empty key, an empty bearer, no store: denied, never open"},
@@ -27,6 +28,7 @@ var attacks = []struct{ number, tells string }{
 	{"A24", "clocks that jump, and the edge of an expiry"},
 	{"A26", "a limited admin key that makes, or ends, a stronger one"},
 	{"A27", "digests swapped and scopes edited by SQL"},
+	{"A28", "control sequences that reach a terminal by way of what is stored"},
 }
 
 func TestEveryAttackHasATest(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/admin/client"
@@ -70,9 +71,16 @@ func remoteCheck(c *client.Client) func(context.Context, string, verifier.Call, 
 	}
 }
 
-// decision reads the server's answer as the verifier would have given it.
+// decision reads the server's answer as the verifier would have given it, but for the
+// burst of a limit, which is not told, and the number of the secret.
 func decision(answer api.Verification, kind keys.Kind) keys.Decision {
-	d := keys.Decision{Code: keys.Code(answer.Code), KeyID: answer.KeyID}
+	d := keys.Decision{
+		Code: keys.Code(answer.Code), KeyID: answer.KeyID, RetryAfter: time.Duration(answer.RetryAfter) * time.Second,
+	}
+	if r := answer.RateLimit; r != nil {
+		d.Limit = keys.RateLimit{Count: r.Limit, Window: time.Duration(r.Window) * time.Second}
+		d.Remaining, d.Reset = r.Remaining, time.Duration(r.Reset)*time.Second
+	}
 	if d.Code == keys.CodeUnavailable {
 		d.Cause = keys.ErrUnavailable
 		if answer.Tampered {

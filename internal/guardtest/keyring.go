@@ -9,6 +9,7 @@ package guardtest
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -29,6 +30,7 @@ const Audience = "weather"
 // a counter.
 type Keyring struct {
 	t        testing.TB
+	path     string
 	store    *sqlite.Store
 	manager  *keys.LocalManager
 	verifier *verifier.Verifier
@@ -43,18 +45,30 @@ func NewKeyring(t testing.TB) *Keyring {
 	if err := sqlite.Create(path, nil); err != nil {
 		t.Fatalf("Create: %v", err)
 	}
+	return openKeyring(t, path)
+}
+
+// Elsewhere opens the same keys a second time, as another process would.
+func (k *Keyring) Elsewhere() *Keyring {
+	k.t.Helper()
+	return openKeyring(k.t, k.path)
+}
+
+func openKeyring(t testing.TB, path string) *Keyring {
+	t.Helper()
 	store, err := sqlite.Open(path, nil)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	k := &Keyring{t: t, store: store}
+	k := &Keyring{t: t, path: path, store: store}
 	if k.manager, err = keys.NewManager(store, "test", nil); err != nil {
 		t.Fatalf("NewManager: %v", err)
 	}
 	if k.verifier, err = verifier.New(&countingReader{Reader: store, reads: &k.reads}, nil); err != nil {
 		t.Fatalf("verifier.New: %v", err)
 	}
+	t.Cleanup(func() { _ = k.verifier.Close() })
 	return k
 }
 
@@ -147,6 +161,35 @@ func (k *Keyring) Change(id string, change func(*keys.Key)) {
 	if err != nil {
 		k.t.Fatalf("Update(%s): %v", id, err)
 	}
+}
+
+// Rotate gives the key a second secret and returns its token; the first is good for
+// grace.
+func (k *Keyring) Rotate(id string, grace time.Duration) (token string) {
+	k.t.Helper()
+	body := keys.NewToken(keys.KindKey).Secret().Reveal()
+	body = body[:len("mcpk_")] + id + body[len("mcpk_")+len(id):len(body)-6]
+	second, err := keys.ParseToken(body + checkDigits(body))
+	if err != nil {
+		k.t.Fatalf("ParseToken: %v", err)
+	}
+	digest, pepper := k.store.Peppers().Digest(second.Secret())
+	at := time.Now().UTC().Truncate(time.Microsecond)
+	k.Change(id, func(key *keys.Key) {
+		key.Secrets[0].ExpiresAt = at.Add(grace)
+		key.Secrets = append(key.Secrets, keys.KeySecret{Number: 2, Scheme: keys.SchemeHMAC, PepperID: pepper, Digest: digest[:], CreatedAt: at})
+	})
+	return second.Secret().Reveal()
+}
+
+func checkDigits(body string) string {
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	crc, check := crc32.ChecksumIEEE([]byte(body)), [6]byte{}
+	for i := range check {
+		check[len(check)-1-i] = digits[crc%62]
+		crc /= 62
+	}
+	return string(check[:])
 }
 
 // Break closes the store, so that no key can be looked up.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -48,9 +49,18 @@ type API struct {
 	logger *slog.Logger
 }
 
-// New returns an API without operations whose guards ask v. The logger gets a line a
-// request, and the true reason of each refusal; nil discards.
-func New(v *verifier.Verifier, logger *slog.Logger) *API {
+// Options configures [New]. Nil and the zero value are ready for use.
+type Options struct {
+	Logger         *slog.Logger   // a line a request, and the true reason of each refusal; nil discards
+	TrustedProxies []netip.Prefix // see [middleware.Options]
+}
+
+// New returns an API without operations whose guards ask v.
+func New(v *verifier.Verifier, o *Options) *API {
+	if o == nil {
+		o = &Options{}
+	}
+	logger := o.Logger
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
@@ -60,8 +70,8 @@ func New(v *verifier.Verifier, logger *slog.Logger) *API {
 		closed: map[string]bool{},
 		logger: logger,
 		guards: map[string]*middleware.Guard{
-			schemeAdminKey: middleware.New(v, &middleware.Options{Admin: true, Logger: guardLogger}),
-			schemeAnyKey:   middleware.New(v, &middleware.Options{Any: true, Logger: guardLogger}),
+			schemeAdminKey: middleware.New(v, &middleware.Options{Admin: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
+			schemeAnyKey:   middleware.New(v, &middleware.Options{Any: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
 		},
 	}
 	a.engine.Use(a.open, a.recover)

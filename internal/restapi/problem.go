@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -67,8 +70,19 @@ var statuses = []struct {
 	{keys.ErrUnavailable, http.StatusServiceUnavailable, api.CodeUnavailable, "The key store cannot be used right now. Retry-After says when to come back."},
 }
 
+// WaitError is the error of a caller who must wait: 429.
+type WaitError struct {
+	For    time.Duration
+	Detail string // one sentence for the client
+}
+
+func (e *WaitError) Error() string { return e.Detail }
+
 // problemOf translates an error of the domain.
 func problemOf(err error) problem {
+	if wait := (*WaitError)(nil); errors.As(err, &wait) {
+		return problem{Status: http.StatusTooManyRequests, Code: string(keys.CodeRateLimited), Detail: wait.Detail}
+	}
 	var input *keys.InvalidError
 	if errors.As(err, &input) {
 		return *invalid(input.Field, input.Reason)
@@ -92,7 +106,10 @@ func problemOf(err error) problem {
 // failure logs what the operator must see and returns what the client may. It is a
 // [huma.StatusError]; [API.transform] turns it into the body.
 func (a *API) failure(ctx context.Context, err error) error {
-	f := &failure{problemOf(err)}
+	f := &failure{problem: problemOf(err)}
+	if wait := (*WaitError)(nil); errors.As(err, &wait) {
+		f.wait = wait.For
+	}
 	if f.problem.Status >= http.StatusInternalServerError {
 		a.logger.LogAttrs(ctx, slog.LevelError, "request failed",
 			slog.String("request_id", keys.RequestIDFrom(ctx)), slog.Any("error", err))
@@ -100,7 +117,10 @@ func (a *API) failure(ctx context.Context, err error) error {
 	return f
 }
 
-type failure struct{ problem problem }
+type failure struct {
+	problem problem
+	wait    time.Duration // until it is worth coming back
+}
 
 func (f *failure) Error() string               { return f.problem.Code }
 func (f *failure) GetStatus() int              { return f.problem.Status }
@@ -108,8 +128,9 @@ func (f *failure) ContentType(_ string) string { return "application/problem+jso
 
 // GetHeaders implements [huma.HeadersError].
 func (f *failure) GetHeaders() http.Header {
-	if f.problem.Status == http.StatusServiceUnavailable {
-		return http.Header{"Retry-After": {"1"}}
+	switch f.problem.Status {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		return http.Header{"Retry-After": {strconv.Itoa(max(1, int(math.Ceil(f.wait.Seconds()))))}}
 	}
 	return nil
 }

@@ -104,6 +104,9 @@ func TestList(t *testing.T) {
 		{"?expiring_within=1d", 0},
 		{"?expires_by=2000-01-01T00:00:00Z", 0},
 		{"?owner=ops&limit=200", 5},
+		{"?unused_for=1d", 0},
+		{"?unused_for=0s&owner=ops", 5},
+		{"?unused_by=2000-01-01T00:00:00Z", 0},
 		{"?cursor=", 7},
 	} {
 		a := f.Send("GET", "/v1/keys"+tc.query, admin, "")
@@ -128,8 +131,10 @@ func TestList(t *testing.T) {
 	}
 	for _, query := range []string{
 		"?status=alive", "?kind=user", "?expiring_within=soon", "?expires_by=soon", "?limit=-1",
+		"?unused_for=long", "?unused_by=long", "?unused_for=1d&unused_by=2000-01-01T00:00:00Z",
+		"?unused_by=0001-01-01T00:00:00Z", // Go's zero time, which is no condition: it would list every key as unused
 		"?expiring_within=1d&expires_by=2000-01-01T00:00:00Z", "?unrevoked=perhaps", "?scope=a%20b", "?owner=" + strings.Repeat("x", 200),
-		"?status=", "?kind=", "?name=", "?q=", "?scope=", "?audience=", "?id_prefix=", "?expiring_within=", "?expires_by=", "?unrevoked=", "?limit=", "?owner=&name=",
+		"?status=", "?kind=", "?name=", "?q=", "?scope=", "?audience=", "?id_prefix=", "?expiring_within=", "?expires_by=", "?unrevoked=", "?limit=", "?owner=&name=", "?unused_for=", "?unused_by=",
 	} {
 		if a := f.Send("GET", "/v1/keys"+query, admin, ""); a.Status != 422 || len(a.Problem(t).Errors) == 0 {
 			t.Errorf("GET /v1/keys%.60s: got %d %s, want 422 with the field", query, a.Status, a.Body)

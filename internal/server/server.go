@@ -10,7 +10,8 @@
 // for a page of another origin are refused everywhere.
 //
 // The package refuses to listen beyond loopback without TLS unless it is told to, to
-// trust a forwarding header, and to make an admin key: the first one is made by
+// believe a forwarding header of anybody but the proxies that it is told of, and to
+// make an admin key: the first one is made by
 // whoever has the file.
 package server
 
@@ -20,6 +21,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -35,14 +37,15 @@ import (
 // DefaultListen is the address when nobody names one.
 const DefaultListen = "127.0.0.1:8420"
 
-// Options configures [Run].
+// Options configures [Run]; [API] takes the log and the proxies from it.
 type Options struct {
-	DB, PepperFile  string // the key store
-	Listen          string // host:port; empty means DefaultListen
-	TLSCert, TLSKey string // PEM files; both or none
-	InsecureHTTP    bool   // listen beyond loopback without TLS
-	Logger          *slog.Logger
-	FirstKey        string // the command that makes a first admin key, for the log
+	DB, PepperFile  string         // the key store
+	Listen          string         // host:port; empty means DefaultListen
+	TLSCert, TLSKey string         // PEM files; both or none
+	InsecureHTTP    bool           // listen beyond loopback without TLS
+	TrustedProxies  []netip.Prefix // who may say where a call comes from; see [middleware.Options]
+	Logger          *slog.Logger   // nil discards
+	FirstKey        string         // the command that makes a first admin key, for the log
 }
 
 // Run serves until ctx ends, and then leaves requests under way ten seconds.
@@ -55,7 +58,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	a, err := API(st, o.Logger)
+	a, err := API(st, &o)
 	if err != nil {
 		return err
 	}
@@ -69,16 +72,19 @@ func Run(ctx context.Context, o Options) (err error) {
 	return serve(ctx, listener, Handler(a, listener.Addr()), o.Logger)
 }
 
-// API is everything that is served over st.
-func API(st keys.Store, logger *slog.Logger) (*restapi.API, error) {
+// API is everything that is served over st. A nil o is ready for use.
+func API(st keys.Store, o *Options) (*restapi.API, error) {
+	if o == nil {
+		o = &Options{}
+	}
 	gin.SetMode(gin.ReleaseMode) // or gin prints every route
 	v, err := verifier.New(st, nil)
 	if err != nil {
 		return nil, err
 	}
-	a := restapi.New(v, logger)
+	a := restapi.New(v, &restapi.Options{Logger: o.Logger, TrustedProxies: o.TrustedProxies})
 	admin.Mount(a, st, nil)
-	verifyapi.Mount(a, v, logger)
+	verifyapi.Mount(a, v, &verifyapi.Options{Logger: o.Logger})
 	mountHealth(a, st)
 	return a, nil
 }

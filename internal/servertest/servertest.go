@@ -56,7 +56,7 @@ func New(t testing.TB) *Fixture {
 		t.Fatalf("NewManager: %v", err)
 	}
 	logger := slog.New(slog.NewJSONHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	if f.API, err = server.API(f.Store, logger); err != nil {
+	if f.API, err = server.API(f.Store, &server.Options{Logger: logger}); err != nil {
 		t.Fatalf("API: %v", err)
 	}
 	srv := httptest.NewUnstartedServer(nil)

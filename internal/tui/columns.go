@@ -14,6 +14,9 @@ import (
 // ones leave, and on a narrow screen the last ones go.
 func (m *Model) columns(width int) []column {
 	status := column{"STATUS", 10, func(k *keys.Key) (string, lipgloss.Style) {
+		if m.list.tampered[k.ID] { // what the row says of itself is not to be believed
+			return "! changed", m.theme.warn
+		}
 		s := k.Status(m.now)
 		return wording.Status(s), m.theme.status(s)
 	}}
@@ -26,14 +29,15 @@ func (m *Model) columns(width int) []column {
 	created := column{"CREATED", 8, func(k *keys.Key) (string, lipgloss.Style) {
 		return wording.Relative(k.CreatedAt, m.now), m.theme.dim
 	}}
+	used := column{"LAST USED", 9, m.usedCell}
 	id := column{"ID", keys.IDLen, func(k *keys.Key) (string, lipgloss.Style) { return k.ID, m.theme.dim }}
 
 	columns := []column{status, name, owner, expires}
 	if width >= 72 {
-		columns = []column{status, name, owner, scopes, expires, created}
+		columns = []column{status, name, owner, scopes, expires, used}
 	}
-	if m.width >= besideFrom && width < 82 {
-		columns = columns[:len(columns)-1] // the detail beside it tells when
+	if width >= 92 {
+		columns = append(columns, created)
 	}
 	if width >= 124 {
 		columns = slices.Insert(columns, 1, id)
@@ -48,9 +52,9 @@ func (m *Model) share(columns []column, width int) {
 	left, scopes := width-2+columnGap, 0
 	for _, c := range columns {
 		left -= c.width + columnGap
-		if c.title == "SCOPES" {
-			scopes = max(10, left/4)
-		}
+	}
+	if slices.ContainsFunc(columns, func(c column) bool { return c.title == "SCOPES" }) {
+		scopes = max(10, left/4)
 	}
 	name, owner := min(m.list.nameWidth, 32), min(m.list.ownerWidth, 24)
 	if over := name + owner + scopes - left; over > 0 {
@@ -89,6 +93,18 @@ func nameText(k *keys.Key) string {
 		return k.Name + " (admin)"
 	}
 	return k.Name
+}
+
+// usedCell says never only of keys of which that is known.
+func (m *Model) usedCell(k *keys.Key) (string, lipgloss.Style) {
+	l, used := m.list.used[k.ID]
+	switch {
+	case used:
+		return wording.Relative(l.At, m.now), m.theme.dim
+	case m.list.used == nil:
+		return "?", m.theme.dim
+	}
+	return "never", m.theme.dim
 }
 
 func (m *Model) expiresCell(k *keys.Key) (string, lipgloss.Style) {

@@ -26,11 +26,13 @@ type (
 		err   error
 	}
 
-	// keyMsg is one key, read with its seal. The key may be there beside an error.
+	// keyMsg is one key, read with its seal, and its use of the last day; nil when
+	// that is not known. The key may be there beside an error.
 	keyMsg struct {
-		id  string
-		key *keys.Key
-		err error
+		id    string
+		key   *keys.Key
+		usage *keys.Usage
+		err   error
 	}
 
 	// issuedMsg holds the secret of a new key; it is the only message that does.
@@ -58,12 +60,16 @@ func readPage(m keys.Manager, round int, cursor string) tea.Cmd {
 	}
 }
 
-func readKey(m keys.Manager, id string) tea.Cmd {
+func readKey(m keys.Manager, id string, since time.Time) tea.Cmd {
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		k, err := m.Key(ctx, id)
-		return keyMsg{id: id, key: k, err: err}
+		msg := keyMsg{id: id, key: k, err: err}
+		if u, err := m.Usage(ctx, id, since); err == nil {
+			msg.usage = &u
+		}
+		return msg
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 type detail struct {
 	id      string // whose reading key and err are
 	key     *keys.Key
+	usage   *keys.Usage // of the last day; nil when it is not known
 	err     error
 	reading bool
 	stale   bool // the list was read since
@@ -31,12 +32,12 @@ func (m *Model) readDetail() tea.Cmd {
 		return nil
 	}
 	d.reading = true
-	return readKey(m.manager, k.ID)
+	return readKey(m.manager, k.ID, m.now.Add(-keys.UsageSince))
 }
 
 func (m *Model) onKeyRead(msg keyMsg) tea.Cmd {
 	m.detail.reading, m.detail.stale = false, false
-	m.detail.id, m.detail.key, m.detail.err = msg.id, msg.key, msg.err
+	m.detail.id, m.detail.key, m.detail.usage, m.detail.err = msg.id, msg.key, msg.usage, msg.err
 	return m.readDetail() // the selection may have moved on
 }
 

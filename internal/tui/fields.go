@@ -29,6 +29,7 @@ func (m *Model) fields(k *keys.Key) []field {
 		{"owner", orDash(k.Owner), t.plain},
 		m.expiryField(k),
 	}...)
+	out = append(out, m.useFields(k)...)
 	out = append(out, listed("scopes", k.Scopes, "none", t.plain)...)
 	everywhere := "every server, none is named"
 	if k.Kind == keys.KindAdmin {
@@ -60,6 +61,45 @@ func (m *Model) fields(k *keys.Key) []field {
 		out = append(out, field{"secret", text, t.plain})
 	}
 	return append(out, field{"version", fmt.Sprint(k.Version), t.plain})
+}
+
+// useFields tells when, from where and by what the key was last used, and how often in
+// the last day, hour by hour.
+func (m *Model) useFields(k *keys.Key) []field {
+	t, u := m.theme, m.detail.usage
+	if m.detail.id != k.ID { // not read by itself yet
+		u = nil
+		if l, used := m.list.used[k.ID]; used {
+			return []field{{"used", m.when(l.At), t.plain}}
+		}
+	}
+	if u == nil {
+		return nil
+	}
+	l := u.LastUsed()
+	if l.At.IsZero() {
+		return append([]field{{"used", "never", t.dim}}, m.hourField(u)...)
+	}
+	text := m.when(l.At)
+	if l.ClientIP.IsValid() {
+		text += " from " + l.ClientIP.String()
+	}
+	if l.Agent != "" {
+		text += " by " + l.Agent
+	}
+	if len(k.Secrets) > 1 {
+		text += fmt.Sprintf(", secret %d", l.Secret)
+	}
+	return append([]field{{"used", text, t.plain}}, m.hourField(u)...)
+}
+
+// hourField draws the calls of the last day, the hour that is under way included.
+func (m *Model) hourField(u *keys.Usage) []field {
+	if u.Calls() == 0 {
+		return nil
+	}
+	hours := u.Hourly(m.now.Add(-keys.UsageSince), m.now)
+	return []field{{"24 hours", fmt.Sprintf("%s %d", wording.Sparkline(hours, len(hours)), u.Calls()), m.theme.plain}}
 }
 
 func (m *Model) expiryField(k *keys.Key) field {

@@ -68,10 +68,11 @@ func TestGoldenStyled(t *testing.T) {
 }
 
 func reach(t *testing.T, empty bool, width, height int, way func(*screen, *valve)) (*screen, []keys.Issued) {
-	m, _, _ := newStore(t)
+	m, store, _ := newStore(t)
 	var issued []keys.Issued
 	if !empty {
 		issued = believable(t, m)
+		inUse(t, store, issued)
 	}
 	v := &valve{Manager: m}
 	s := open(t, v, width, height, &tui.Options{Store: "/var/lib/mcpkeys/keys.db"})

@@ -13,12 +13,15 @@ import (
 // one is selected. The selection is a key and not a row: it stays with its key when
 // others come and go, and returns to it when a filter that hid it is cleared.
 type list struct {
-	all   []*keys.Key // newest first
-	shown []*keys.Key
-	id    string // of the key that the user chose, shown or not
-	at    int    // the selected row: that key's, or the one where it was
-	top   int    // the first row on the screen
-	rows  int    // as many as there is room for
+	all      []*keys.Key // newest first
+	shown    []*keys.Key
+	used     map[string]keys.LastUse // by id; nil when it is not known
+	tampered map[string]bool         // ids of rows that are not to be believed
+
+	id   string // of the key that the user chose, shown or not
+	at   int    // the selected row: that key's, or the one where it was
+	top  int    // the first row on the screen
+	rows int    // as many as there is room for
 
 	nameWidth, ownerWidth int // what the shown keys need
 }
@@ -66,6 +69,7 @@ func (l *list) choose(id string) {
 
 // replace puts in a key as it now stands, until the next reading.
 func (l *list) replace(k *keys.Key, tests []test, now time.Time) {
+	delete(l.tampered, k.ID) // it was sealed anew
 	all := slices.Clone(l.all)
 	for i := range all {
 		if all[i].ID == k.ID {

@@ -3,6 +3,7 @@ package tui_test
 import (
 	"database/sql"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -215,6 +216,7 @@ func TestTamperedKeyIsNamed(t *testing.T) {
 		}
 		for _, size := range sizes {
 			s := open(t, m, size.width, size.height, nil)
+			s.wants("▸ ! changed ")
 			if size.width < 80 {
 				s.press("enter")
 			}
@@ -227,6 +229,7 @@ func TestTamperedKeyIsNamed(t *testing.T) {
 		s := open(t, m, 80, 24, nil)
 		s.press("x", "y") // it can be revoked all the same
 		s.wants("✗ revoked   ci")
+		s.lacks("! changed")
 		if k, err := m.Key(t.Context(), all[5].Key.ID); err != nil || k.Status(time.Now()) != keys.StatusRevoked {
 			t.Errorf("after revoking the tampered key: %v, %v", k, err)
 		}
@@ -297,6 +300,50 @@ func TestDetailScrolls(t *testing.T) {
 		s.press("esc", "y")
 		if !keys.ValidID(s.clipboard) {
 			t.Errorf("y: the clipboard holds %q, want an id", s.clipboard)
+		}
+	})
+}
+
+// What was counted cannot be read: no key is called unused, and everything else is
+// as ever.
+func TestUnknownUseIsNotNever(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, store, path := newStore(t)
+		inUse(t, store, believable(t, m))
+		if err := os.Remove(path + ".usage"); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, m, 200, 50, nil)
+		s.wants("LAST USED", "claude-desktop", " ?  ")
+		for _, line := range strings.Split(s.text(), "\n") {
+			if strings.Contains(line, "claude-desktop") && strings.Contains(line, "never") || strings.Contains(line, "│ used") {
+				t.Errorf("says more of its use than is known: %q", line)
+			}
+		}
+	})
+}
+
+// TestA28AgentReachesNoTerminal: a client's User-Agent, planted in the usage file by a
+// database shell, would colour the dashboard and write into its title.
+func TestA28AgentReachesNoTerminal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, store, path := newStore(t)
+		inUse(t, store, believable(t, m))
+		db, err := sql.Open("sqlite3", "file:"+path+".usage")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec(`UPDATE last_used SET agent = char(27) || ']0;owned' || char(7), client_ip = '::1%' || char(27) || '[2J'`); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, m, 200, 50, nil)
+		s.press("down", "down")
+		s.wants("used     2000")
+		if content := s.model.View().Content; strings.Contains(content, "owned") || strings.Contains(content, "\x1b[2J") || strings.Contains(content, "\a") {
+			t.Errorf("planted text reached the screen:\n%q", content)
 		}
 	})
 }

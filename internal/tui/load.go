@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"maps"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -21,6 +22,8 @@ type load struct {
 	reading bool
 	round   int // counts readings; a page of an older one is dropped
 	pages   []*keys.Key
+	broken  map[string]bool         // ids among pages whose rows were changed outside mcpkeys
+	used    map[string]keys.LastUse // of the pages; nil when one of them does not know
 	began   time.Time
 
 	done     time.Time // when the list on the screen was complete; zero before the first
@@ -42,6 +45,7 @@ func (m *Model) reload() tea.Cmd {
 	l := &m.load
 	l.round++
 	l.reading, l.pages, l.began = true, nil, m.now
+	l.broken = map[string]bool{}
 	return readPage(m.manager, l.round, "")
 }
 
@@ -56,18 +60,36 @@ func (m *Model) onPage(msg pageMsg) tea.Cmd {
 		l.fail(m.now, msg.err)
 		return nil
 	}
-	l.pages = append(l.pages, msg.page.Keys...)
+	l.take(msg.page)
 	cut := msg.page.Next != "" && len(l.pages) >= maxLoaded
 	if msg.page.Next != "" && !cut {
 		if l.done.IsZero() {
+			m.list.used, m.list.tampered = l.used, l.broken
 			m.list.set(l.pages, m.filter.tests, m.now)
 		}
 		return tea.Batch(readPage(m.manager, l.round, msg.page.Next), m.readDetail())
 	}
+	m.list.used, m.list.tampered = l.used, l.broken
 	m.list.set(l.pages, m.filter.tests, m.now)
 	l.finish(m.now, cut)
 	m.detail.stale = true
 	return m.readDetail()
+}
+
+// take adds a page to the ones before.
+func (l *load) take(page keys.Page) {
+	switch {
+	case len(l.pages) == 0:
+		l.used = maps.Clone(page.LastUsed)
+	case page.LastUsed == nil:
+		l.used = nil
+	case l.used != nil:
+		maps.Copy(l.used, page.LastUsed)
+	}
+	l.pages = append(l.pages, page.Keys...)
+	for _, id := range page.Tampered {
+		l.broken[id] = true
+	}
 }
 
 func (l *load) finish(now time.Time, cut bool) {

@@ -2,6 +2,7 @@ package tui_test
 
 import (
 	"context"
+	"net/netip"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -223,6 +224,28 @@ func believable(t testing.TB, m keys.Manager) []keys.Issued {
 	}
 	time.Sleep(time.Minute)
 	return all
+}
+
+// inUse counts some calls of the newest keys, as a day of work leaves them.
+func inUse(t testing.TB, log keys.UseLog, issued []keys.Issued) {
+	t.Helper()
+	now := time.Now().UTC()
+	use := func(i int, ago time.Duration, ip, agent string, calls ...int64) keys.Use {
+		at := now.Add(-ago)
+		u := keys.Use{KeyID: issued[i].Key.ID, Last: []keys.LastUse{{Secret: 1, At: at, ClientIP: netip.MustParseAddr(ip), Agent: agent}}}
+		for hours, n := range calls {
+			u.Counts = append(u.Counts, keys.UseCount{Hour: at.Truncate(time.Hour).Add(-time.Duration(hours) * time.Hour), Code: keys.CodeValid, Calls: n})
+		}
+		return u
+	}
+	err := log.AddUse(t.Context(), []keys.Use{
+		use(5, 40*time.Second, "10.0.3.17", "python-httpx/0.28", 40, 37),
+		use(3, 2*time.Minute, "2001:db8::7", "claude-code/2.1.4", 12, 31, 4, 18),
+		use(0, 26*time.Hour, "192.0.2.1", "curl/8.5.0", 3),
+	})
+	if err != nil {
+		t.Fatalf("AddUse: %v", err)
+	}
 }
 
 func days(t testing.TB, text string) keys.Expiry {

@@ -70,8 +70,11 @@ func (m *Model) topLines() []string {
 	return lines
 }
 
+// maxBanner is the height of an error, in rows, so that the list keeps some.
+const maxBanner = 4
+
 // banner says why the list is not fresh, and when that is tried again: on one line, or
-// on two where one is too short.
+// on as many as it needs where one is too short.
 func (m *Model) banner() []string {
 	again := "r tries again"
 	if wait := m.load.next.Sub(m.now); !m.load.paused && wait > 0 {
@@ -84,7 +87,16 @@ func (m *Model) banner() []string {
 	if room := m.width - len(again) - 3; ansi.StringWidth(why) <= room {
 		return []string{fit(m.theme.banner.Render(why)+m.theme.dim.Render(" · "+again), m.width)}
 	}
-	return []string{m.theme.banner.Render(fit(why, m.width)), m.theme.dim.Render(fit("   "+again, m.width))}
+	var lines []string
+	for line := range strings.SplitSeq(ansi.Wrap(strings.TrimSpace(why), m.width-3, ""), "\n") { // the end says what to do about it
+		if len(lines) > 0 {
+			line = "  " + line // below the first line's words
+		}
+		if len(lines) < maxBanner {
+			lines = append(lines, m.theme.banner.Render(fit(" "+line, m.width)))
+		}
+	}
+	return append(lines, m.theme.dim.Render(fit("   "+again, m.width)))
 }
 
 // freshness is how many keys there are and how old the list is.

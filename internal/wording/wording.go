@@ -89,3 +89,29 @@ func roughly(d time.Duration) string {
 	}
 	return ""
 }
+
+// Sparkline draws numbers as bars of at most width columns, the highest at full
+// height; more numbers than columns are added up, as many to each. Zero is a dot, so
+// that one call is told from none.
+func Sparkline(numbers []int64, width int) string {
+	if len(numbers) == 0 || width < 1 {
+		return ""
+	}
+	each := (len(numbers) + width - 1) / width
+	bars := make([]float64, (len(numbers)+each-1)/each)
+	highest := 0.0
+	for i, n := range numbers {
+		bar := &bars[len(bars)-1-(len(numbers)-1-i)/each] // the newest group is whole
+		*bar += float64(max(0, n))
+		highest = max(highest, *bar)
+	}
+	heights := []rune("▁▂▃▄▅▆▇█")
+	line := make([]rune, len(bars))
+	for i, bar := range bars {
+		line[i] = '·'
+		if bar > 0 {
+			line[i] = heights[min(int(bar/highest*float64(len(heights))), len(heights)-1)]
+		}
+	}
+	return string(line)
+}

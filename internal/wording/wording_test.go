@@ -74,3 +74,23 @@ func mustTime(t testing.TB, text string) time.Time {
 	}
 	return at
 }
+
+func TestSparkline(t *testing.T) {
+	for _, tc := range []struct {
+		numbers []int64
+		width   int
+		want    string
+	}{
+		{nil, 10, ""},
+		{[]int64{1}, 0, ""},
+		{[]int64{0, 0, 0}, 10, "···"},
+		{[]int64{0, 1, 1000, 500}, 10, "·▁█▅"},
+		{[]int64{7, 7}, 10, "██"},
+		{[]int64{1, 2, 3, 4, 5}, 3, "▁▅█"}, // 1, 2+3, 4+5
+		{[]int64{-5, 1 << 62, 1<<63 - 1}, 10, "·▅█"},
+	} {
+		if got := wording.Sparkline(tc.numbers, tc.width); got != tc.want {
+			t.Errorf("Sparkline(%v, %d): got %q, want %q", tc.numbers, tc.width, got, tc.want)
+		}
+	}
+}

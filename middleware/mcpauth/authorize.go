@@ -42,15 +42,22 @@ func authorize(guard *middleware.Guard) mcp.Middleware {
 				return nil, errNobody
 			}
 			ctx = c.context(ctx)
-			scope, unknown := need(method, req)
-			if unknown != nil && !c.identity.Allows(scope) {
-				denied := keys.Decision{Code: keys.CodeInsufficientScope, KeyID: c.identity.KeyID()}
-				guard.LogRefusal(ctx, denied, slog.String("method", method), slog.String("scope", scope))
-				return nil, unknown
+			if scope, unknown := need(method, req); unknown != nil {
+				d := c.decision().Authorize(scope)
+				ctx = count(ctx, guard, req, d, scope)
+				if !d.Valid() {
+					guard.LogRefusal(ctx, d, slog.String("method", method), slog.String("scope", scope))
+					return nil, unknown
+				}
 			}
-			res, err := c.answer(req, func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) })
+			res, err := c.run(ctx, func(ctx context.Context) (mcp.Result, error) {
+				return c.answer(req, func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) })
+			})
 			if err != nil {
 				return nil, err
+			}
+			if r, ok := req.(*mcp.ServerRequest[*mcp.InitializeParams]); ok {
+				c.by.sessions.open(r.Session, c)
 			}
 			return private(res), nil
 		}
@@ -80,6 +87,24 @@ func need(method string, req mcp.Request) (scope string, unknown error) {
 	}
 	return "", &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf("method not found: %q unsupported", method)}
 }
+
+// count counts in the key's usage what a call asked for, once, also where the middleware
+// stands twice. Lists ask for every name there is, and subscriptions and completions use
+// nothing: those are not counted.
+func count(ctx context.Context, guard *middleware.Guard, req mcp.Request, d keys.Decision, scope string) context.Context {
+	switch req.(type) {
+	case *mcp.CallToolRequest, *mcp.GetPromptRequest, *mcp.ReadResourceRequest:
+	default:
+		return ctx
+	}
+	if ctx.Value(countedKey{}) == req {
+		return ctx
+	}
+	guard.CountScopes(d, scope)
+	return context.WithValue(ctx, countedKey{}, req)
+}
+
+type countedKey struct{}
 
 func prompt(name string) (scope string, unknown error) {
 	return keys.PromptScope(name), invalidParams("unknown prompt %q", name)

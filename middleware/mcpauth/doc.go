@@ -44,14 +44,21 @@
 // tells of the opener. A session used with another key is answered 403; a rotated
 // key keeps its id, and so its sessions.
 //
-// # What it cannot take back yet
+// # What ends with a key
 //
-// Each message is judged when it comes. A call under way, and a stream that is open, go
-// on when their key is revoked or narrowed: the stream then still tells of resources
-// that were subscribed to before, by URI, and of lists that changed, without names. An
-// EventStore replays to the session's own key what was answered under its earlier
-// scopes. Notifications that a server sends on its own (progress, log messages) are its
-// own to word.
+// When a key is revoked, disabled or narrowed, when it or its secret's grace expires,
+// and when keys cannot be checked any more, whatever it holds open ends within some
+// milliseconds: streams are cut, tool calls get their context cancelled (its cause is a
+// [middleware.EndedError]), and nothing that is written after the revoke has returned
+// goes out, not even from a tool that heeds no context: its result is dropped. A caller
+// who was answered nothing yet is told 401, or 503 to try again if the key was only
+// narrowed. A dead key's sessions are closed; a narrowed key goes on in its session
+// with what is left, and hears no more of resources it is not granted. Renaming a key
+// or granting it more ends nothing.
+//
+// What a tool did before it was cancelled is done. An EventStore replays to the
+// session's own key what was answered under its earlier scopes. Notifications that a
+// server sends on its own (progress, log messages) are its own to word.
 //
 // # What this package refuses to do
 //

@@ -65,13 +65,16 @@ func Handler(guard *middleware.Guard, server *mcp.Server, o *Options) http.Handl
 		sessions: mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &withSessions),
 	}
 	eras.sessionless = mcp.NewStreamableHTTPHandler(eras.serverFor, &without)
-	return &handler{guard: guard, origins: newOrigins(o.TrustedOrigins), next: identified(eras)}
+	h := &handler{guard: guard, origins: newOrigins(o.TrustedOrigins), next: identified(eras)}
+	server.AddSendingMiddleware(h.sessions.tell)
+	return h
 }
 
 type handler struct {
-	guard   *middleware.Guard
-	origins origins
-	next    http.Handler
+	guard    *middleware.Guard
+	origins  origins
+	next     http.Handler
+	sessions sessions
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -87,7 +90,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r, ok := h.guard.Admit(w, r); ok {
-		h.next.ServeHTTP(w, r)
+		h.serve(w, r)
 	}
 }
 

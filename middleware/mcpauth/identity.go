@@ -18,19 +18,18 @@ const extraCaller = "mcpkeys.caller"
 type caller struct {
 	identity  *keys.Identity
 	requestID string
+	admitted  context.Context // as the guard admitted it, without its end
+	by        *handler
 }
 
 // tokenInfo is the [auth.TokenVerifier] that verifies nothing: the guard did. The
 // session is bound to UserID, the key's id, which outlives rotations.
 func tokenInfo(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
-	id, ok := keys.IdentityFrom(ctx)
+	c, ok := ctx.Value(callerKey{}).(caller)
 	if !ok {
 		return nil, auth.ErrInvalidToken
 	}
-	return &auth.TokenInfo{
-		UserID: id.KeyID(),
-		Extra:  map[string]any{extraCaller: caller{id, keys.RequestIDFrom(ctx)}},
-	}, nil
+	return &auth.TokenInfo{UserID: c.identity.KeyID(), Extra: map[string]any{extraCaller: c}}, nil
 }
 
 // callerOf tells who sent req. It looks at the request alone and never at a context,
@@ -42,6 +41,12 @@ func callerOf(req mcp.Request) (caller, bool) {
 	}
 	c, ok := extra.TokenInfo.Extra[extraCaller].(caller)
 	return c, ok && c.identity != nil
+}
+
+// decision is what the guard decided: callers of whom it decided otherwise come no
+// further than to it.
+func (c caller) decision() keys.Decision {
+	return keys.Decision{Code: keys.CodeValid, Identity: c.identity, KeyID: c.identity.KeyID()}
 }
 
 // context returns ctx with c in place of whoever was there.

@@ -36,13 +36,15 @@ type call struct {
 // site is a guarded MCP server over HTTP, with the calls that reached its tools.
 type site struct {
 	*guardtest.Keyring
-	t      testing.TB
-	url    string
-	server *mcp.Server
+	t       testing.TB
+	url     string
+	handler http.Handler
+	server  *mcp.Server
 
 	mu    sync.Mutex
 	calls []call
 	log   guardtest.Buffer
+	slows map[string]*slow
 }
 
 // newSite serves the named tools. The server can be given more features as long as no
@@ -54,13 +56,20 @@ func newSite(t testing.TB, o *mcp.ServerOptions, tools ...string) *site {
 	for _, name := range tools {
 		s.tool(name)
 	}
+	s.serve(nil)
+	return s
+}
+
+// serve puts a guarded server under a new URL.
+func (s *site) serve(o *mcpauth.Options) {
+	s.t.Helper()
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", mcpauth.Handler(s.Guard(&middleware.Options{Logger: guardtest.Logger(&s.log)}), s.server, nil))
+	s.handler = mcpauth.Handler(s.Guard(&middleware.Options{Logger: guardtest.Logger(&s.log)}), s.server, o)
+	mux.Handle("/mcp", s.handler)
 	mux.Handle("/", mcpauth.NotFound())
 	srv := httptest.NewServer(mux)
-	t.Cleanup(srv.Close)
+	s.t.Cleanup(srv.Close)
 	s.url = srv.URL + "/mcp"
-	return s
 }
 
 func (s *site) tool(name string) {
@@ -173,7 +182,17 @@ func (s *site) do(r request) (*http.Response, string) {
 // stream sends r and returns the answer with its body still to come.
 func (s *site) stream(r request) *http.Response {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url, strings.NewReader(r.body))
+	resp, err := http.DefaultTransport.RoundTrip(s.request(http.MethodPost, r))
+	if err != nil {
+		s.t.Fatalf("POST: %v", err)
+	}
+	return resp
+}
+
+// request makes the HTTP request that r describes.
+func (s *site) request(method string, r request) *http.Request {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url, strings.NewReader(r.body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -195,11 +214,7 @@ func (s *site) stream(r request) *http.Response {
 		}
 		req.Header.Set(name, value)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		s.t.Fatalf("POST: %v", err)
-	}
-	return resp
+	return req
 }
 
 // open initializes a legacy session by hand and returns its id.

@@ -117,7 +117,8 @@ func eachLast(rows *sql.Rows, err error, do func(id string, l keys.LastUse)) err
 		// What somebody wrote here with a database shell is shown to people: an address
 		// and an agent are that, or nothing.
 		l.At, l.Agent = instant(at), keys.AgentOf(agent)
-		l.ClientIP, _ = netip.ParseAddr(ip)
+		addr, _ := netip.ParseAddr(ip)
+		l.ClientIP = addr.WithZone("") // which could be any text
 		if plausible(l.At) {
 			do(string(id), l)
 		}

@@ -1,0 +1,21 @@
+// Command cmd runs the benchmarks of package bench, and is no part of the product. Call
+// it by the Makefile: make bench, bench-http, bench-peers, bench-check. It works in a
+// temporary directory and touches no key store of yours.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}

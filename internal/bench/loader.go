@@ -1,0 +1,108 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Load is what a client saw.
+type Load struct {
+	Requests int
+	Took     time.Duration
+	P50, P99 time.Duration
+}
+
+// PerSecond is the throughput.
+func (l Load) PerSecond() float64 { return float64(l.Requests) / l.Took.Seconds() }
+
+// Loader sends one request over and over, on connections that stay open, and reads
+// answers without understanding them: it knows how they begin and end. It presents the
+// token to a guarded server and to an unguarded one alike, so that both read the same
+// bytes.
+type Loader struct {
+	Addr, Token string
+	Conns       int
+	For         time.Duration
+}
+
+// Run loads the server. An answer other than 200 ends it with an error.
+func (l Loader) Run(ctx context.Context) (Load, error) {
+	request := fmt.Appendf(nil, "GET / HTTP/1.1\r\nHost: %s\r\nUser-Agent: Go-http-client/1.1\r\nAuthorization: Bearer %s\r\nAccept-Encoding: gzip\r\n\r\n", l.Addr, l.Token)
+	took := make([][]time.Duration, l.Conns)
+	errs := make([]error, l.Conns)
+	begin := time.Now()
+	var all sync.WaitGroup
+	for i := range l.Conns {
+		all.Go(func() { took[i], errs[i] = l.converse(ctx, request, begin.Add(l.For)) })
+	}
+	all.Wait()
+	sum := Load{Took: time.Since(begin)}
+	for _, err := range errs {
+		if err != nil {
+			return sum, err
+		}
+	}
+	times := slices.Concat(took...)
+	slices.Sort(times)
+	if sum.Requests = len(times); sum.Requests > 0 {
+		sum.P50, sum.P99 = times[len(times)/2], times[len(times)*99/100]
+	}
+	return sum, nil
+}
+
+func (l Loader) converse(ctx context.Context, request []byte, until time.Time) (took []time.Duration, err error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", l.Addr)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	in := bufio.NewReader(conn)
+	for now := time.Now(); now.Before(until) && ctx.Err() == nil; {
+		if _, err := conn.Write(request); err != nil {
+			return nil, err
+		}
+		if err := readAnswer(in); err != nil {
+			return nil, err
+		}
+		then := now
+		now = time.Now()
+		took = append(took, now.Sub(then))
+	}
+	return took, ctx.Err()
+}
+
+// readAnswer reads the lines of one answer, to its empty line and the handler's word.
+func readAnswer(in *bufio.Reader) error {
+	first, err := in.ReadSlice('\n')
+	if err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(first, []byte("HTTP/1.1 200 ")) {
+		return fmt.Errorf("%w: %s", errWrong, bytes.TrimSpace(first))
+	}
+	for {
+		one, err := in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if len(one) == len("\r\n") {
+			break
+		}
+	}
+	var body [len(answer)]byte
+	if _, err := io.ReadFull(in, body[:]); err != nil {
+		return err
+	}
+	if string(body[:]) != answer {
+		return fmt.Errorf("%w: another body", errWrong)
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package keys_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+type otherKey struct{}
+
+// What a guard notes in one piece is found like what is noted piece by piece, also in
+// contexts that are derived from it, and hides nothing of what it is put around.
+func TestRequestContext(t *testing.T) {
+	id, err := keys.NewIdentity(&keys.Key{ID: "8Jd0sLmQ2xYz", Kind: keys.KindKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	outer, cancel := context.WithCancel(context.WithValue(keys.WithRequestID(t.Context(), "outer"), otherKey{}, 1))
+	ctx := &keys.RequestContext{Context: outer, Identity: id, Given: "given"}
+	derived, stop := context.WithCancel(context.WithValue(ctx, otherKey{}, 2))
+	defer stop()
+	for name, c := range map[string]context.Context{"itself": ctx, "derived": derived} {
+		if got, ok := keys.IdentityFrom(c); got != id || !ok {
+			t.Errorf("IdentityFrom(%s): got %v, %v, want the identity", name, got, ok)
+		}
+		if got := keys.RequestIDFrom(c); got != "given" {
+			t.Errorf("RequestIDFrom(%s): got %q, want given", name, got)
+		}
+	}
+	if ctx.Value(otherKey{}) != 1 || derived.Value(otherKey{}) != 2 {
+		t.Errorf("other values: got %v and %v, want 1 and 2", ctx.Value(otherKey{}), derived.Value(otherKey{}))
+	}
+	if got := keys.RequestIDFrom(keys.WithRequestID(ctx, "inner")); got != "inner" {
+		t.Errorf("RequestIDFrom within: got %q, want inner", got)
+	}
+	cancel()
+	if derived.Err() == nil {
+		t.Error("a derived context outlives the one that ended")
+	}
+}
+
+// The id is made when somebody asks, and then stays, whoever asks.
+func TestRequestContextHasOneID(t *testing.T) {
+	for given, kept := range map[string]bool{"ticket-4711": true, "": false, "two\nlines": false, keys.NewToken(keys.KindKey).Secret().Reveal(): false} {
+		ctx := &keys.RequestContext{Context: t.Context(), Given: given}
+		if _, ok := keys.IdentityFrom(ctx); ok {
+			t.Error("IdentityFrom without an identity: got one, want none")
+		}
+		ids := make([]string, 8)
+		var wg sync.WaitGroup
+		for i := range ids {
+			wg.Go(func() { ids[i] = keys.RequestIDFrom(ctx) })
+		}
+		wg.Wait()
+		for _, id := range ids {
+			if id != ids[0] || id == "" || (id == given) != kept || keys.LooksLikeToken(id) {
+				t.Errorf("RequestIDFrom(%q): got %q and %q, want one, and it kept: %v", given, ids[0], id, kept)
+			}
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package keys
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// UsageSince is how far back one looks who does not say: the default of [ParseSince].
+const UsageSince = 24 * time.Hour
+
+// ParseSince reads from when on usage is asked for: a duration before now such as 24h
+// or 7d, or an RFC 3339 time. Empty means [UsageSince] ago. The error is an
+// [*InvalidError] of since.
+func ParseSince(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return now.Add(-UsageSince), nil
+	}
+	if d, err := ParseDuration(text); err == nil {
+		return now.Add(-d), nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return time.Time{}, invalid("since", "must be a whole number and a unit, such as 24h or 7d, or an RFC 3339 time, such as 2027-01-31T00:00:00Z")
+	}
+	return at, nil
+}
+
+// OutcomeUse is how often a key was presented with one outcome.
+type OutcomeUse struct {
+	Code  Code
+	Calls int64
+}
+
+// ScopeUse is how often one scope was asked of a key.
+type ScopeUse struct {
+	Scope           string
+	Allowed, Denied int64
+}
+
+// Calls is how often the key was presented, whatever came of it.
+func (u Usage) Calls() int64 {
+	var n int64
+	for _, c := range u.Counts {
+		if c.Scope == "" {
+			n = add(n, c.Calls)
+		}
+	}
+	return n
+}
+
+// Outcomes sums up requests by outcome, the most frequent first.
+func (u Usage) Outcomes() []OutcomeUse {
+	sums := map[Code]int64{}
+	for _, c := range u.Counts {
+		if c.Scope == "" {
+			sums[c.Code] = add(sums[c.Code], c.Calls)
+		}
+	}
+	list := make([]OutcomeUse, 0, len(sums))
+	for code, calls := range sums {
+		list = append(list, OutcomeUse{code, calls})
+	}
+	slices.SortFunc(list, func(a, b OutcomeUse) int {
+		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Code, b.Code))
+	})
+	return list
+}
+
+// Scopes sums up what was asked for by scope, the most frequent first. What is not
+// [CodeValid] was denied.
+func (u Usage) Scopes() []ScopeUse {
+	sums := map[string]ScopeUse{}
+	for _, c := range u.Counts {
+		if c.Scope == "" {
+			continue
+		}
+		s := sums[c.Scope]
+		s.Scope = c.Scope
+		if c.Code == CodeValid {
+			s.Allowed = add(s.Allowed, c.Calls)
+		} else {
+			s.Denied = add(s.Denied, c.Calls)
+		}
+		sums[c.Scope] = s
+	}
+	list := make([]ScopeUse, 0, len(sums))
+	for _, s := range sums {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b ScopeUse) int {
+		return cmp.Or(cmp.Compare(add(b.Allowed, b.Denied), add(a.Allowed, a.Denied)), cmp.Compare(a.Scope, b.Scope))
+	})
+	return list
+}
+
+// Hourly is the requests of each hour from the one of since to the one of now, the
+// oldest first; at most as many hours as are kept.
+func (u Usage) Hourly(since, now time.Time) []int64 {
+	last := now.Truncate(time.Hour)
+	first := since.Truncate(time.Hour)
+	if oldest := last.Add(-UsageKept); first.Before(oldest) {
+		first = oldest
+	}
+	if last.Before(first) {
+		return nil
+	}
+	hours := make([]int64, last.Sub(first)/time.Hour+1)
+	for _, c := range u.Counts {
+		if c.Scope != "" || c.Hour.Before(first) || c.Hour.After(last) {
+			continue
+		}
+		i := c.Hour.Sub(first) / time.Hour
+		hours[i] = add(hours[i], c.Calls)
+	}
+	return hours
+}
+
+// add stops at the largest number: counts come from a file that anybody may have
+// edited.
+func add(a, b int64) int64 {
+	if b > math.MaxInt64-a {
+		return math.MaxInt64
+	}
+	return a + b
+}

@@ -1,0 +1,123 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+// EndedError tells why a context from [Guard.Hold] ended, as its [context.Cause]: the
+// key may no longer do what the request was admitted for.
+type EndedError struct {
+	Code keys.Code // for logs; a client is told less, by [Guard.RefuseEnded]
+}
+
+func (e *EndedError) Error() string {
+	return "what was allowed when this began is allowed no more: " + string(e.Code)
+}
+
+// Hold is for what stays open: streams, websockets, long calls. [Guard.Admit] and
+// [Guard.Require] judge a request when it comes; Hold ends the context of one that g
+// admitted as soon as it would be refused or be granted less: its key is revoked,
+// disabled or narrowed, it or its secret's grace expires, or keys cannot be checked any
+// more. That takes some milliseconds; the cause is then an [*EndedError], and one line
+// is logged. What happened since the request was admitted is not missed.
+//
+//	ctx, release := guard.Hold(r.Context())
+//	defer release()
+//
+// Release must be called in the end and also ends the context. A request that lasts
+// less than 5 ms pays a timer. A ctx that is not of a request which g admitted is held
+// by nothing and is over at once.
+func (g *Guard) Hold(ctx context.Context) (held context.Context, release func()) {
+	held, cancel := context.WithCancelCause(ctx)
+	a, call := g.admitted(ctx)
+	if a == nil {
+		cancel(&EndedError{keys.CodeNoCredential})
+		return held, func() {}
+	}
+	forget := g.verifier.Hold(a.decision, call, func(code keys.Code) {
+		g.logEnd(ctx, a, code)
+		cancel(&EndedError{code})
+	})
+	return held, func() {
+		forget()
+		cancel(nil)
+	}
+}
+
+// Recheck is what Hold asks, asked now, for those to whom milliseconds matter: before
+// an event is written to a stream, say. It returns nil, or an [*EndedError] if the
+// request would not be admitted any more, or be granted less. When a revoke has
+// returned, no Recheck that starts later passes. It counts nothing and costs less than
+// admitting.
+func (g *Guard) Recheck(ctx context.Context) error {
+	a, call := g.admitted(ctx)
+	if a == nil {
+		return &EndedError{keys.CodeNoCredential}
+	}
+	code := g.verifier.Recheck(a.decision, call)
+	if code == keys.CodeValid {
+		return nil
+	}
+	g.logEnd(ctx, a, code)
+	return &EndedError{code}
+}
+
+// admitted returns the note that g left on the request that ctx is of, and what the
+// request was asked for.
+func (g *Guard) admitted(ctx context.Context) (*admission, verifier.Call) {
+	a, ok := ctx.Value(admissionKey{}).(*admission)
+	if !ok || a.guard != g || g == nil {
+		return nil, verifier.Call{}
+	}
+	call := g.call
+	call.ClientIP = a.ip
+	return a, call
+}
+
+// logEnd writes one line a request, however much of it was held, and before anything
+// of it ends.
+func (g *Guard) logEnd(ctx context.Context, a *admission, code keys.Code) {
+	a.ended.Do(func() {
+		g.logger.LogAttrs(ctx, slog.LevelInfo, "held request ended",
+			slog.String("code", string(code)),
+			slog.String("key_id", a.decision.KeyID),
+			slog.String("request_id", keys.RequestIDFrom(ctx)))
+	})
+}
+
+// changed is what a key that was granted less is told, and told to come back for.
+var changed = answer{
+	status: http.StatusServiceUnavailable, code: "key_changed", silent: true,
+	detail: "What this API key may do was changed while the call ran. Call again.",
+}
+
+// RefuseEnded answers r, of which nothing was answered yet, when err came of [Guard.Recheck]
+// or as the cause of a context from [Guard.Hold]: like a request that came too late,
+// or, if its key is still good for something, with 503 to be tried again.
+func (g *Guard) RefuseEnded(w http.ResponseWriter, r *http.Request, err error) {
+	a := unavailable
+	var ended *EndedError
+	if errors.As(err, &ended) {
+		if known, ok := answers[ended.Code]; ok {
+			a = known
+		}
+		if ended.Code == keys.CodeInsufficientScope {
+			a = changed
+		}
+	}
+	if !a.silent {
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`%s realm="%s"%s`, bearer, g.realm, a.challenge))
+	}
+	if a.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter(time.Second))
+	}
+	Problem{Status: a.status, Code: a.code, Detail: a.detail}.Write(w, r)
+}

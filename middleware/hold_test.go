@@ -1,0 +1,120 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/internal/guardtest"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
+)
+
+// admit lets a request of the token's in and returns its context.
+func admit(t testing.TB, g *middleware.Guard, token string) context.Context {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	r, ok := g.Admit(httptest.NewRecorder(), r)
+	if !ok {
+		t.Fatal("Admit: refused, want it admitted")
+	}
+	return r.Context()
+}
+
+// wantEnd waits until ctx ends for the reason.
+func wantEnd(t *testing.T, ctx context.Context, want keys.Code) {
+	t.Helper()
+	select {
+	case <-ctx.Done():
+	case <-time.After(20 * time.Second):
+		t.Fatal("the context does not end")
+	}
+	wantEnded(t, context.Cause(ctx), want)
+}
+
+func wantEnded(t *testing.T, err error, want keys.Code) {
+	t.Helper()
+	var ended *middleware.EndedError
+	if !errors.As(err, &ended) || ended.Code != want {
+		t.Errorf("ended with %v, want %s", err, want)
+	}
+}
+
+// TestHold: the context of a request ends with its key, also when that was revoked
+// before Hold was called, and the log tells it once.
+func TestHold(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	var log guardtest.Buffer
+	g := k.Guard(&middleware.Options{Logger: guardtest.Logger(&log)})
+	token, id := k.Issue(keys.IssueRequest{})
+	admitted := admit(t, g, token)
+	held, release := g.Hold(admitted)
+	defer release()
+	if err := g.Recheck(admitted); err != nil || held.Err() != nil {
+		t.Errorf("of a good key: got %v, %v, want it held", err, held.Err())
+	}
+	k.Elsewhere().Revoke(id)
+	wantEnded(t, g.Recheck(admitted), keys.CodeRevoked) // at once
+	wantEnd(t, held, keys.CodeRevoked)
+	late, release := g.Hold(admitted)
+	defer release()
+	wantEnd(t, late, keys.CodeRevoked)
+	if n := strings.Count(log.String(), "held request ended"); n != 1 || !strings.Contains(log.String(), id) {
+		t.Errorf("log: got %s, want one line with the key's id", log.String())
+	}
+}
+
+// TestHoldOfAStranger: what this guard did not admit, it does not hold.
+func TestHoldOfAStranger(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	g := k.Guard(nil)
+	for name, ctx := range map[string]context.Context{
+		"nobody's request":      t.Context(),
+		"another guard's":       admit(t, k.Guard(nil), k.Granted()),
+		"an identity by itself": keys.NewContext(t.Context(), &keys.Identity{}),
+	} {
+		held, release := g.Hold(ctx)
+		if held.Err() == nil {
+			t.Errorf("Hold of %s: got a context that lives, want one that is over", name)
+		}
+		release()
+		wantEnded(t, g.Recheck(ctx), keys.CodeNoCredential)
+	}
+	held, release := g.Hold(admit(t, g, k.Granted()))
+	release()
+	release()
+	if !errors.Is(context.Cause(held), context.Canceled) {
+		t.Errorf("after release: got %v, want it canceled", context.Cause(held))
+	}
+}
+
+// TestRefuseEnded: who was answered nothing hears what latecomers hear.
+func TestRefuseEnded(t *testing.T) {
+	g := guardtest.NewKeyring(t).Guard(nil)
+	for _, c := range []struct {
+		err    error
+		status int
+		code   string
+	}{
+		{&middleware.EndedError{Code: keys.CodeRevoked}, 401, "invalid_token"},
+		{&middleware.EndedError{Code: keys.CodeExpired}, 401, "invalid_token"},
+		{&middleware.EndedError{Code: keys.CodeIPNotAllowed}, 403, "forbidden"},
+		{&middleware.EndedError{Code: keys.CodeInsufficientScope}, 503, "key_changed"},
+		{&middleware.EndedError{Code: keys.CodeUnavailable}, 503, "unavailable"},
+		{errors.New("another"), 503, "unavailable"},
+	} {
+		w := httptest.NewRecorder()
+		g.RefuseEnded(w, httptest.NewRequest(http.MethodGet, "/", nil), c.err)
+		if w.Code != c.status || !strings.Contains(w.Body.String(), `"code":"`+c.code+`"`) {
+			t.Errorf("RefuseEnded(%v): got %d %s, want %d %s", c.err, w.Code, w.Body, c.status, c.code)
+		}
+		if auth := w.Header().Get("WWW-Authenticate"); (auth != "") != (c.status == 401) {
+			t.Errorf("RefuseEnded(%v): challenge %q", c.err, auth)
+		}
+	}
+}

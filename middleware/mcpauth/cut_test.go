@@ -1,0 +1,224 @@
+package mcpauth_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"go.uber.org/goleak"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
+)
+
+// Attack: a key is revoked while a tool runs that heeds no context, and its holder
+// waits for the result. The answer ends before the tool does, and the result goes
+// nowhere.
+func TestResultOfAHeedlessToolIsNotDelivered(t *testing.T) {
+	for _, version := range eras {
+		for _, json := range []bool{false, true} {
+			for _, tells := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s json=%v begun=%v", version, json, tells), func(t *testing.T) {
+					s := newSite(t, nil)
+					s.serve(&mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{JSONResponse: json}})
+					tool := s.slow("deaf", false, tells)
+					s.slows = map[string]*slow{"deaf": tool}
+					token, id := s.Issue(keys.IssueRequest{Scopes: []string{"tools:*"}})
+					session := ""
+					if version < modern {
+						session = s.open(token)
+					}
+					a := s.beginCall(version, token, session, "deaf")
+					s.Elsewhere().Revoke(id)
+					status, body := a.end()
+					want := http.StatusUnauthorized
+					if tells && !json {
+						want = http.StatusOK // which had been said
+					}
+					if status != want || strings.Contains(body, slowSecret) {
+						t.Errorf("answer: got %d %s, want %d without the result", status, body, want)
+					}
+					if want == http.StatusUnauthorized && !strings.Contains(body, `"code":"invalid_token"`) {
+						t.Errorf("answer: got %s, want the problem of a dead key", body)
+					}
+					tool.wantCause(t, keys.CodeRevoked)
+					close(tool.goOn)
+				})
+			}
+		}
+	}
+}
+
+// Attack: the holder of a revoked key listens on in a stream that was not closed yet.
+// What the server says after the revoke has returned does not reach him, however soon.
+func TestNothingIsHeardAfterARevoke(t *testing.T) {
+	for _, i := range []int{0, 1} { // the kinds of stream
+		s := newSlowSite(t)
+		elsewhere := s.Elsewhere()
+		kind := kinds[i*(len(kinds)-1)]
+		for range 5 {
+			token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			o := kind.open(s, token)
+			if o.session != "" {
+				s.subscribe(token, o.session, "res://a")
+			}
+			s.updated("res://a")
+			o.event("res://a")
+			elsewhere.Revoke(id)
+			s.updated("res://a")
+			for session := range s.server.Sessions() {
+				_ = session.NotifyProgress(t.Context(), &mcp.ProgressNotificationParams{ProgressToken: "p", Message: "afterwards"})
+			}
+			if _, body := o.end(); strings.Count(body, "notifications/resources/updated") != 1 || strings.Contains(body, "afterwards") {
+				t.Errorf("%s: got %s, want what was said before the revoke", kind.name, body)
+			}
+		}
+	}
+}
+
+// TestSessionClosesWithItsKey: also one in which nothing is open, so that the server has
+// nobody left to talk to.
+func TestSessionClosesWithItsKey(t *testing.T) {
+	s := newSlowSite(t)
+	token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+	mine := s.open(token)
+	theirs := s.open(s.Granted(slowScopes...))
+	s.Elsewhere().Revoke(id)
+	closed := make(chan struct{})
+	for session := range s.server.Sessions() {
+		if session.ID() == mine {
+			go func() {
+				_ = session.Wait()
+				close(closed)
+			}()
+		}
+	}
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Fatal("the session stays open")
+	}
+	for session := range s.server.Sessions() {
+		if session.ID() != theirs {
+			t.Errorf("Sessions: got %s, want %s alone", session.ID(), theirs)
+		}
+	}
+}
+
+// TestRotatedKeyKeepsItsSession: a session that was opened with the old secret and goes
+// on with the new one does not end with the old one's grace; what was opened with the
+// old one does.
+func TestRotatedKeyKeepsItsSession(t *testing.T) {
+	s := newSlowSite(t)
+	old, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+	session := s.open(old)
+	stream := s.begin(request{token: old, session: session, version: legacy})
+	stream.event(": ok")
+	fresh := s.Rotate(id, time.Hour)
+	call := callOf(legacy, "quick")
+	call.token, call.session = fresh, session
+	if status, body := s.post(call); status != http.StatusOK {
+		t.Fatalf("with the new secret: got %d %s", status, body)
+	}
+	s.Elsewhere().Change(id, func(k *keys.Key) { k.Secrets[0].ExpiresAt = now() })
+	stream.end()
+	again := s.begin(request{token: fresh, session: session, version: legacy})
+	again.event(": ok")
+	if status, body := s.post(call); status != http.StatusOK {
+		t.Errorf("after the grace: got %d %s, want 200", status, body)
+	}
+	call.token = old
+	if status, _ := s.post(call); status != http.StatusUnauthorized {
+		t.Errorf("with the old secret: got %d, want 401", status)
+	}
+}
+
+// Attack: a key subscribes to two resources in a session, is narrowed to one, and goes
+// on in the session to hear of both.
+func TestNarrowedSessionHearsOfNoMore(t *testing.T) {
+	s := newSlowSite(t)
+	token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+	session := s.open(token)
+	for _, uri := range []string{"res://a", "res://b"} {
+		s.subscribe(token, session, uri)
+	}
+	get := request{token: token, session: session, version: legacy}
+	stream := s.begin(get)
+	stream.event(": ok")
+	s.Elsewhere().Change(id, func(k *keys.Key) { k.Scopes = []string{keys.ResourceScope("res://b")} })
+	stream.end()
+	stream = s.begin(get)
+	stream.event(": ok")
+	s.updated("res://a")
+	s.updated("res://b")
+	stream.event("res://b")
+}
+
+// TestRealClientIsCutOff: a client of the SDK sees its call fail, and is told 401 by the
+// next.
+func TestRealClientIsCutOff(t *testing.T) {
+	for _, version := range eras {
+		t.Run(version, func(t *testing.T) {
+			s := newSlowSite(t)
+			token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			session := s.mustConnect(version, token)
+			failed := make(chan error, 1)
+			go func() {
+				_, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "slow"})
+				failed <- err
+			}()
+			<-s.slows["slow"].began
+			s.Elsewhere().Revoke(id)
+			select {
+			case err := <-failed:
+				if err == nil || !strings.Contains(err.Error(), "Unauthorized") {
+					t.Errorf("the call: got %v, want Unauthorized", err)
+				}
+			case <-time.After(patience):
+				t.Fatal("the call does not end")
+			}
+			if _, err := session.ListTools(t.Context(), nil); err == nil {
+				t.Error("ListTools after the revoke: got no error, want one")
+			}
+		})
+	}
+}
+
+// TestHoldsLeaveNothingBehind: neither what ended by itself nor what was cut off leaves
+// a goroutine, nor a session that its client closed.
+func TestHoldsLeaveNothingBehind(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Run("site", func(t *testing.T) {
+		for _, kind := range kinds {
+			s := newSlowSite(t)
+			token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			o := kind.open(s, token)
+			s.Elsewhere().Revoke(id)
+			o.end()
+
+			token, _ = s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			session := s.mustConnect(kind.version, token)
+			if _, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "quick"}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	goleak.VerifyNone(t, before)
+}
+
+// TestTwoHandlersOfOneServer: a call is held by the guard that let it in, whichever
+// handler's middleware it passes.
+func TestTwoHandlersOfOneServer(t *testing.T) {
+	s := newSlowSite(t)
+	s.serve(nil)
+	for _, version := range eras {
+		status, body := s.send(version, s.Granted("tools:*"), callOf(version, "quick"))
+		if status != http.StatusOK || !strings.Contains(body, "ran quick") {
+			t.Errorf("era %s: got %d %s", version, status, body)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package mcpauth
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// serve answers an admitted request for as long as its key allows. The end of the
+// request's context is what makes the SDK let go of a stream.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
+	held, release := h.guard.Hold(r.Context())
+	defer release()
+	held, shut := context.WithCancelCause(held)
+	defer shut(nil)
+	id, _ := keys.IdentityFrom(held)
+	c := caller{identity: id, requestID: keys.RequestIDFrom(held), admitted: context.WithoutCancel(r.Context()), by: h}
+	h.sessions.seen(r.Header.Get("Mcp-Session-Id"), c)
+	out := &gate{ResponseWriter: w, guard: h.guard, ctx: held, shut: shut}
+	h.next.ServeHTTP(out, r.WithContext(context.WithValue(held, callerKey{}, c)))
+	out.finish(r)
+}
+
+type callerKey struct{}
+
+// errEnded is what the SDK is told of a message that was given up. It reaches no
+// stream; an EventStore may keep it.
+var errEnded = &jsonrpc.Error{
+	Code: jsonrpc.CodeInvalidRequest, Message: "what this API key may do was changed while the call ran; call again",
+}
+
+// run answers one message for as long as its caller's key allows: a hold of its own,
+// because in a session ctx is that of the session's opener, and a call outlasts the
+// request that brought it. What does not heed the end of its context is left to
+// itself, so that neither the caller's stream nor the closing of a session waits for
+// it.
+func (c caller) run(ctx context.Context, answer func(context.Context) (mcp.Result, error)) (mcp.Result, error) {
+	held, release := c.by.guard.Hold(c.admitted)
+	defer release()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	type outcome struct {
+		res mcp.Result
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		res, err := answer(ctx)
+		done <- outcome{res, err}
+	}()
+	select {
+	case o := <-done:
+		return o.res, o.err
+	case <-held.Done():
+		cancel(context.Cause(held))
+		return nil, errEnded
+	}
+}

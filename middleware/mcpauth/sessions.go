@@ -1,0 +1,151 @@
+package mcpauth
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
+)
+
+// sessions are those that were opened through one handler, by id. To the SDK a session
+// lives on when its key does not, and goes on collecting what the server says.
+type sessions struct {
+	mu   sync.Mutex
+	byID map[string]*session
+}
+
+// session is one key's, whose last request speaks for it: a session that was opened
+// with a rotated secret goes on with the new one, and is told no more than the key was
+// granted when it came last.
+type session struct {
+	server *mcp.ServerSession
+	keyID  string
+
+	mu      sync.Mutex
+	last    caller
+	release func() // nil: nobody watches over it until the next request
+	over    bool
+}
+
+// open notes a session that c has just initialized. One without an id ends with its
+// request.
+func (l *sessions) open(server *mcp.ServerSession, c caller) {
+	id := server.ID()
+	if id == "" {
+		return
+	}
+	s := &session{server: server, keyID: c.identity.KeyID(), last: c}
+	l.mu.Lock()
+	_, known := l.byID[id]
+	if !known {
+		if l.byID == nil {
+			l.byID = map[string]*session{}
+		}
+		l.byID[id] = s
+	}
+	l.mu.Unlock()
+	if known {
+		return
+	}
+	s.mu.Lock()
+	s.hold()
+	s.mu.Unlock()
+	go func() {
+		_ = server.Wait()
+		l.mu.Lock()
+		delete(l.byID, id)
+		l.mu.Unlock()
+		s.close()
+	}()
+}
+
+func (l *sessions) get(id string) *session {
+	if id == "" {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byID[id]
+}
+
+// seen notes that c came with a session's id, which the SDK checks later and refuses to
+// other keys.
+func (l *sessions) seen(id string, c caller) {
+	s := l.get(id)
+	if s == nil || s.keyID != c.identity.KeyID() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = c
+	if s.release == nil && !s.over {
+		s.hold()
+	}
+}
+
+// hold begins to watch. It is called with s.mu held.
+func (s *session) hold() {
+	held, release := s.last.by.guard.Hold(s.last.admitted)
+	stop := context.AfterFunc(held, s.ended)
+	s.release = func() {
+		stop()
+		release()
+	}
+}
+
+// ended closes the session if its key is dead. A key that was only narrowed may go on
+// in it, and one that nobody can check now may come back: its next request decides.
+func (s *session) ended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return
+	}
+	s.release()
+	s.release = nil
+	var ended *middleware.EndedError
+	err := s.last.by.guard.Recheck(s.last.admitted)
+	switch {
+	case err == nil: // the last request was made with another secret, or scopes, than what was held
+		s.hold()
+	case errors.As(err, &ended) && (ended.Code == keys.CodeInsufficientScope || ended.Code == keys.CodeUnavailable):
+	default:
+		s.over = true
+		go func() { _ = s.server.Close() }() // waits for what runs
+	}
+}
+
+func (s *session) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	if s.release != nil {
+		s.release()
+	}
+}
+
+// tell makes the sending middleware: a session that subscribed to a resource is not
+// told of it when its key was granted it no more.
+func (l *sessions) tell(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		if updated, ok := req.GetParams().(*mcp.ResourceUpdatedNotificationParams); ok && !l.mayHear(req, updated.URI) {
+			return nil, nil
+		}
+		return next(ctx, method, req)
+	}
+}
+
+func (l *sessions) mayHear(req mcp.Request, uri string) bool {
+	s := l.get(req.GetSession().ID())
+	if s == nil {
+		return true // not ours, or a subscription that ends with its request
+	}
+	s.mu.Lock()
+	c := s.last
+	s.mu.Unlock()
+	return c.identity.Allows(keys.ResourceScope(uri)) && c.by.guard.Recheck(c.admitted) == nil
+}

@@ -1,0 +1,52 @@
+package middleware
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// As net/http writes RateLimit-Policy and RateLimit.
+const (
+	headerPolicy = "Ratelimit-Policy"
+	headerLimit  = "Ratelimit"
+)
+
+// writeLimit tells the policy and what is left of it, in the fields of the IETF draft
+// "RateLimit header fields for HTTP" (draft-ietf-httpapi-ratelimit-headers-10): q calls
+// in w seconds; r calls are left for the next t seconds, and then the whole burst fits
+// again. After a refusal t is Retry-After, which it must not come after.
+//
+// Both texts lie in one string, and both values in one array: this runs with every
+// call of a key that has a limit.
+func writeLimit(h http.Header, d *keys.Decision) {
+	reset := d.Reset
+	if d.Code == keys.CodeRateLimited {
+		reset = max(d.RetryAfter, time.Second)
+	}
+	var buf [128]byte
+	b := append(buf[:0], `"default";q=`...)
+	b = strconv.AppendInt(b, int64(d.Limit.Count), 10)
+	b = append(b, `;w=`...)
+	b = strconv.AppendInt(b, seconds(d.Limit.Window), 10)
+	policy := len(b)
+	b = append(b, `"default";r=`...)
+	b = strconv.AppendInt(b, int64(d.Remaining), 10)
+	b = append(b, `;t=`...)
+	b = strconv.AppendInt(b, seconds(reset), 10)
+
+	text := string(b)
+	values := &[2]string{text[:policy], text[policy:]}
+	h[headerPolicy], h[headerLimit] = values[0:1:1], values[1:2:2]
+}
+
+// seconds rounds up: nobody should come back too early.
+func seconds(wait time.Duration) int64 { return int64(math.Ceil(wait.Seconds())) }
+
+// retryAfter is in whole seconds and never "at once".
+func retryAfter(wait time.Duration) string {
+	return strconv.FormatInt(max(1, seconds(wait)), 10)
+}

@@ -35,7 +35,7 @@ func TestOnceTellsTheStory(t *testing.T) {
 			t.Errorf("Once printed no %q:\n%s", want, out.String())
 		}
 	}
-	if keys.LooksLikeToken(out.String()) {
+	if keys.HoldsToken(out.String()) {
 		t.Error("Once printed a key")
 	}
 }
@@ -154,7 +154,7 @@ func TestEachBreakFails(t *testing.T) {
 			if !strings.Contains(out.String(), "✗ ") || strings.Contains(out.String(), "steps held") {
 				t.Errorf("the transcript does not say that it failed:\n%s", out.String())
 			}
-			if keys.LooksLikeToken(out.String() + err.Error()) {
+			if keys.HoldsToken(out.String() + err.Error()) {
 				t.Error("the failure shows a key")
 			}
 		})

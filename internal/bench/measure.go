@@ -36,8 +36,8 @@ type Result struct {
 	// the rounds, because what disturbs the longer of the two adds to it. It is about
 	// Ratio where nothing else runs and nobody waits for a disk, and stays so where
 	// other things run too. Who waits for a lock uses no processor, though, so of a case
-	// that keeps several busy it is the smallest ratio by the clock: some round had them
-	// all to itself, or none ever does.
+	// that keeps several busy it is the ratio by the clock of the fastest slices: some
+	// slice has all processors to itself.
 	Work float64
 }
 
@@ -65,7 +65,7 @@ func Measure(c Case, floor *Case, e Effort) (Result, error) {
 			return r, err
 		}
 	}
-	var times, allocs, ratios, works []float64
+	var times, belows, allocs, ratios, works []float64
 	runtime.GC()
 	for range e.Rounds {
 		one, err := run(c, n)
@@ -80,11 +80,12 @@ func Measure(c Case, floor *Case, e Effort) (Result, error) {
 		if err != nil {
 			return r, err
 		}
+		belows = append(belows, below.nanoseconds)
 		ratios, works = append(ratios, one.nanoseconds/below.nanoseconds), append(works, one.work/below.work)
 	}
 	r.Nanoseconds, r.Allocs, r.Ratio, r.Work = median(times), uint64(median(allocs)), median(ratios), part(works, 4)
 	if c.Processors > 1 && floor != nil {
-		r.Work = slices.Min(ratios)
+		r.Work = slices.Min(times) / slices.Min(belows)
 	}
 	return r, nil
 }

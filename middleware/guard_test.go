@@ -147,7 +147,7 @@ func TestLogShowsNoKey(t *testing.T) {
 			t.Errorf("%.8s %.8s: got %d, want 401", c.method, c.target, got)
 		}
 	}
-	if got := log.String(); keys.LooksLikeToken(got) || strings.Count(got, "\n") != 4 {
+	if got := log.String(); keys.HoldsToken(got) || strings.Count(got, "\n") != 4 {
 		t.Errorf("log: got %s, want 4 lines without a key", got)
 	}
 }

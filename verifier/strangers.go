@@ -40,7 +40,7 @@ func newStrangers(limit keys.RateLimit) (strangers, error) {
 	if err := limit.Validate(); err != nil {
 		return strangers{}, err
 	}
-	buckets, err := otter.New(&otter.Options[source, *bucket]{MaximumSize: maxSources})
+	buckets, err := otter.New(&otter.Options[source, *bucket]{MaximumSize: maxSources, Executor: atOnce})
 	return strangers{limit, buckets}, err
 }
 

@@ -20,7 +20,7 @@ type unknown struct {
 }
 
 func newUnknown() (unknown, error) {
-	tokens, err := otter.New(&otter.Options[[sha256.Size]byte, uint64]{MaximumSize: maxUnknown})
+	tokens, err := otter.New(&otter.Options[[sha256.Size]byte, uint64]{MaximumSize: maxUnknown, Executor: atOnce})
 	u := unknown{tokens: tokens}
 	_, _ = rand.Read(u.key[:]) // documented to never fail
 	return u, err

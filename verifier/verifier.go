@@ -104,7 +104,7 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 	v.start = v.clock()
 	v.watch.feed, v.watch.clock, v.watch.forget = reader, v.sinceStart, v.forget
 	var err error
-	if v.cells, err = otter.New(&otter.Options[string, *cell]{MaximumSize: size}); err != nil {
+	if v.cells, err = otter.New(&otter.Options[string, *cell]{MaximumSize: size, Executor: atOnce}); err != nil {
 		return nil, fmt.Errorf("verifier: %w", err)
 	}
 	if v.unknown, err = newUnknown(); err != nil {

@@ -332,7 +332,7 @@ func TestNewRefuses(t *testing.T) {
 		if tc.ok != (err == nil) || !tc.ok && !errors.As(err, &invalid) {
 			t.Errorf("New(%q): got %v, want ok %v", tc.address, err, tc.ok)
 		}
-		if err != nil && keys.LooksLikeToken(err.Error()) {
+		if err != nil && keys.HoldsToken(err.Error()) {
 			t.Errorf("New(%q): the error repeats the key", tc.address)
 		}
 	}

@@ -102,7 +102,7 @@ func startServer(ts *testscript.TestScript, args ...string) (address string) {
 		if err := cmd.Wait(); err != nil {
 			ts.Fatalf("keyctl serve: %v\n%s", err, log.String())
 		}
-		if keys.LooksLikeToken(log.String()) {
+		if keys.HoldsToken(log.String()) {
 			ts.Fatalf("the server's log holds a key")
 		}
 		ts.Logf("[server]\n%s", log.String())

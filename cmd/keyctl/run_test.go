@@ -50,7 +50,7 @@ func TestIssueIntoFullDisk(t *testing.T) {
 	if id == nil {
 		t.Fatalf("issue: no word about the key that is left over:\n%s", stderr)
 	}
-	if keys.LooksLikeToken(stderr.String()) {
+	if keys.HoldsToken(stderr.String()) {
 		t.Error("issue: the secret went to standard error")
 	}
 	e.stdout = stdout

@@ -32,9 +32,12 @@ type Result struct {
 	Allocs      uint64  // per operation, rounded down like testing.Benchmark's
 	Ratio       float64 // to the floor, the median of the rounds; 0 without a floor
 
-	// Work is the ratio of the processor time that the two took, divided by the
-	// processors that were to share it. It is Ratio where nothing else runs and nobody
-	// waits for a disk, and stays nearly the same where everything else runs too.
+	// Work is the ratio of the processor time that the two took: the lower quartile of
+	// the rounds, because what disturbs the longer of the two adds to it. It is about
+	// Ratio where nothing else runs and nobody waits for a disk, and stays so where
+	// other things run too. Who waits for a lock uses no processor, though, so of a case
+	// that keeps several busy it is the ratio by the clock of the fastest slices: some
+	// slice has all processors to itself.
 	Work float64
 }
 
@@ -62,7 +65,7 @@ func Measure(c Case, floor *Case, e Effort) (Result, error) {
 			return r, err
 		}
 	}
-	var times, allocs, ratios, works []float64
+	var times, belows, allocs, ratios, works []float64
 	runtime.GC()
 	for range e.Rounds {
 		one, err := run(c, n)
@@ -77,9 +80,13 @@ func Measure(c Case, floor *Case, e Effort) (Result, error) {
 		if err != nil {
 			return r, err
 		}
+		belows = append(belows, below.nanoseconds)
 		ratios, works = append(ratios, one.nanoseconds/below.nanoseconds), append(works, one.work/below.work)
 	}
-	r.Nanoseconds, r.Allocs, r.Ratio, r.Work = median(times), uint64(median(allocs)), median(ratios), median(works)
+	r.Nanoseconds, r.Allocs, r.Ratio, r.Work = median(times), uint64(median(allocs)), median(ratios), part(works, 4)
+	if c.Processors > 1 && floor != nil {
+		r.Work = slices.Min(times) / slices.Min(belows)
+	}
 	return r, nil
 }
 
@@ -107,14 +114,16 @@ func run(c Case, n int) (slice, error) {
 		return slice{}, fmt.Errorf("%s: %w", c.Name, err)
 	}
 	per := func(total float64) float64 { return total / float64(n) }
-	return slice{per(float64(took)), per(float64(work)) / float64(max(1, c.Processors)), per(float64(after.Mallocs - before.Mallocs))}, nil
+	return slice{per(float64(took)), per(float64(work)), per(float64(after.Mallocs - before.Mallocs))}, nil
 }
 
-// median is 0 for no values.
-func median(values []float64) float64 {
+func median(values []float64) float64 { return part(values, 2) }
+
+// part returns the value that one in n of the values are below; 0 for no values.
+func part(values []float64, n int) float64 {
 	if len(values) == 0 {
 		return 0
 	}
 	slices.Sort(values)
-	return values[len(values)/2]
+	return values[len(values)/n]
 }

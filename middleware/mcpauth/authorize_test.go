@@ -234,7 +234,7 @@ func TestDeniedIsLogged(t *testing.T) {
 		}
 		s.send(version, token, callOf(version, token))
 		s.send(version, token, callOf(version, strings.Repeat("x", 10_000)))
-		if got := s.log.String(); keys.LooksLikeToken(got) || len(got) > 2000 || !strings.Contains(got, "xxx...") {
+		if got := s.log.String(); keys.HoldsToken(got) || len(got) > 2000 || !strings.Contains(got, "xxx...") {
 			t.Errorf("log in era %s: got %d bytes: %s, want no key and short lines", version, len(got), got)
 		}
 	}

@@ -44,8 +44,8 @@ func TestResultOfAHeedlessToolIsNotDelivered(t *testing.T) {
 					if want == http.StatusUnauthorized && !strings.Contains(body, `"code":"invalid_token"`) {
 						t.Errorf("answer: got %s, want the problem of a dead key", body)
 					}
-					close(tool.goOn)
 					tool.wantCause(t, keys.CodeRevoked)
+					close(tool.goOn)
 				})
 			}
 		}
@@ -70,7 +70,7 @@ func TestNothingIsHeardAfterARevoke(t *testing.T) {
 			elsewhere.Revoke(id)
 			s.updated("res://a")
 			for session := range s.server.Sessions() {
-				_ = session.Log(t.Context(), &mcp.LoggingMessageParams{Level: "emergency", Data: "afterwards"})
+				_ = session.NotifyProgress(t.Context(), &mcp.ProgressNotificationParams{ProgressToken: "p", Message: "afterwards"})
 			}
 			if _, body := o.end(); strings.Count(body, "notifications/resources/updated") != 1 || strings.Contains(body, "afterwards") {
 				t.Errorf("%s: got %s, want what was said before the revoke", kind.name, body)

@@ -113,6 +113,8 @@ func (l *slow) run(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallTool
 	if l.tells {
 		_ = req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: "p", Message: "under way"})
 	}
+	stop := context.AfterFunc(ctx, func() { l.causes <- context.Cause(ctx) })
+	defer stop()
 	l.began <- id.KeyID()
 	ended := ctx.Done()
 	if !l.heeds {
@@ -122,9 +124,6 @@ func (l *slow) run(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallTool
 	case <-ended:
 	case <-l.goOn:
 	case <-l.done:
-	}
-	if err := context.Cause(ctx); err != nil {
-		l.causes <- err
 	}
 	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: slowSecret}}}, nil
 }

@@ -1,6 +1,10 @@
 package sqlite
 
-import "database/sql"
+import (
+	"database/sql"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
 
 // What tests of this package see besides its API.
 
@@ -28,3 +32,26 @@ func (r *Reader) UsageWriter() *sql.DB { return r.usage.db }
 
 // Path returns where the key store is.
 func (r *Reader) Path() string { return r.path }
+
+// Plan returns how SQLite goes about a list, a line a step.
+func (r *Reader) Plan(q keys.Query) ([]string, error) {
+	var f filter
+	if err := f.add(&q); err != nil {
+		return nil, err
+	}
+	rows, err := r.db.Query(`EXPLAIN QUERY PLAN `+f.sql(), append(f.args, 1)...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var steps []string
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			return nil, err
+		}
+		steps = append(steps, step)
+	}
+	return steps, rows.Err()
+}

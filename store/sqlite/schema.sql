@@ -44,12 +44,13 @@ CREATE TABLE keys (
   seal           BLOB    NOT NULL CHECK (length(seal) = 32)
 ) STRICT, WITHOUT ROWID;
 
--- A name is free again once its key is revoked.
-CREATE UNIQUE INDEX keys_name ON keys (owner, name) WHERE revoked_at IS NULL;
--- Lists run newest first.
-CREATE INDEX keys_newest ON keys (created_at DESC, id);
+-- A name is free again once its key is revoked. The name comes first, because people
+-- name a key without its owner.
+CREATE UNIQUE INDEX keys_name ON keys (name, owner) WHERE revoked_at IS NULL;
+-- Lists run newest first. What they may be filtered by stands in this index too: to
+-- look for one key in a million in the rows themselves takes a hundred times as long.
+CREATE INDEX keys_newest ON keys (created_at DESC, id, name, owner, scopes, audience, kind, expires_at, disabled_at, revoked_at);
 CREATE INDEX keys_owner ON keys (owner, created_at DESC, id);
-CREATE INDEX keys_expiry ON keys (expires_at) WHERE revoked_at IS NULL AND expires_at IS NOT NULL;
 
 -- What is kept in place of a secret: one row, or two during a rotation's grace.
 -- lookup finds an imported secret whose token names no id.

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -33,22 +34,38 @@ func (s *Store) Close() error {
 
 // Create implements [keys.Store].
 func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.create(ctx, tx, k, e) })
+}
+
+// CreateAll is Create for many keys: all of them are written, or none. Whoever else
+// wants to write waits for all of them, so they should not be more than some thousand.
+// It may range over all more than once.
+func (s *Store) CreateAll(ctx context.Context, all iter.Seq2[*keys.Key, keys.Event]) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		for k, e := range all {
+			if err := s.create(ctx, tx, k, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Store) create(ctx context.Context, tx *sql.Tx, k *keys.Key, e keys.Event) error {
 	if len(k.Secrets) == 0 {
 		return errors.New("write key: it has no secret, so nobody could use it")
 	}
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := insertKey(ctx, tx, k); err != nil {
-			return err
-		}
-		if err := writeSecrets(ctx, tx, k.ID, nil, k.Secrets); err != nil {
-			return err
-		}
-		if err := appendEvent(ctx, tx, k.ID, e); err != nil {
-			return err
-		}
-		_, err := s.confirm(ctx, tx, k)
+	if err := insertKey(ctx, tx, k); err != nil {
 		return err
-	})
+	}
+	if err := writeSecrets(ctx, tx, k.ID, nil, k.Secrets); err != nil {
+		return err
+	}
+	if err := appendEvent(ctx, tx, k.ID, e); err != nil {
+		return err
+	}
+	_, err := s.confirm(ctx, tx, k)
+	return err
 }
 
 // Update implements [keys.Store].

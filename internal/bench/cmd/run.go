@@ -22,7 +22,7 @@ const checkKeys = 50_000
 
 type settings struct {
 	keys    int
-	only    string
+	only    *regexp.Regexp
 	effort  bench.Effort
 	runs    int
 	seconds time.Duration
@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string) error {
 	var s settings
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.IntVar(&s.keys, "keys", 1_000_000, "how many keys the store of VerifyMiss holds")
-	f.StringVar(&s.only, "only", "", "a regular expression; table measures the cases whose name it matches")
+	only := f.String("only", "", "a regular expression; table and check measure the cases whose name it matches")
 	f.IntVar(&s.effort.Rounds, "rounds", 25, "how often subject and floor take turns in the table")
 	f.DurationVar(&s.effort.Slice, "slice", 20*time.Millisecond, "how long a turn is")
 	f.IntVar(&s.runs, "runs", 5, "how often the servers of http take turns")
@@ -40,11 +40,15 @@ func run(ctx context.Context, args []string) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
+	var err error
+	if s.only, err = regexp.Compile(*only); err != nil {
+		return err
+	}
 	switch f.Arg(0) {
 	case "table":
 		return table(ctx, s)
 	case "check":
-		return check(ctx)
+		return check(ctx, s)
 	case "http":
 		return loopback(ctx, s)
 	case "peers":
@@ -70,17 +74,13 @@ func on(ctx context.Context, size int, do func(*bench.Stage) error) error {
 }
 
 func table(ctx context.Context, set settings) error {
-	only, err := regexp.Compile(set.only)
-	if err != nil {
-		return err
-	}
 	fmt.Fprintf(os.Stderr, "%s; making %d keys\n", bench.Machine(), set.keys)
 	return on(ctx, set.keys, func(s *bench.Stage) error {
 		cases, err := s.Cases(ctx)
 		if err != nil {
 			return err
 		}
-		results, err := bench.MeasureAll(cases, only.MatchString, set.effort)
+		results, err := bench.MeasureAll(cases, set.only.MatchString, set.effort)
 		if err != nil {
 			return err
 		}
@@ -88,13 +88,17 @@ func table(ctx context.Context, set settings) error {
 	})
 }
 
-func check(ctx context.Context) error {
+func check(ctx context.Context, set settings) error {
 	return on(ctx, checkKeys, func(s *bench.Stage) error {
 		cases, err := s.Cases(ctx)
 		if err != nil {
 			return err
 		}
-		return errors.Join(bench.Check(os.Stdout, cases), checkLoopback(ctx, s))
+		err = bench.Check(os.Stdout, cases, set.only.MatchString)
+		if set.only.MatchString("Loopback") {
+			err = errors.Join(err, checkLoopback(ctx, s))
+		}
+		return err
 	})
 }
 

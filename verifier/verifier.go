@@ -185,7 +185,7 @@ func (v *Verifier) decide(d *keys.Decision, q *check, call *Call, now time.Time)
 			return
 		}
 	}
-	d.Identity = q.entry.identity
+	d.Identity, d.Ends = q.entry.identity, k.Ends(q.proof.secret)
 	q.proof.slot.use(now, call)
 }
 

@@ -82,6 +82,11 @@ func TestUnwrittenUseIsKept(t *testing.T) {
 		b.mu.Lock()
 		b.shut = false
 		b.mu.Unlock()
+		time.Sleep(2 * flushEvery)
+		synctest.Wait()
+		if n := b.sum[at.UTC().Truncate(time.Hour)]; n != 2 {
+			t.Errorf("got %d calls soon after writing was possible again, want 2", n)
+		}
 		c.tally.count(keys.CodeValid)
 		u.note(&c.tally)
 		time.Sleep(2 * flushEvery)

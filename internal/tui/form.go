@@ -160,15 +160,18 @@ func (m *Model) submit() tea.Cmd {
 	return issue(m.manager, req)
 }
 
-// onIssued shows the secret, or the form again with all that was typed.
+// onIssued shows the secret, or the form or the dialog again with all that was typed.
 func (m *Model) onIssued(msg issuedMsg) tea.Cmd {
-	if msg.err != nil {
+	switch {
+	case msg.err != nil && msg.rotated:
+		return m.dialogFailed(msg.err)
+	case msg.err != nil:
 		if m.form != nil {
 			m.form.busy, m.form.err = false, msg.err
 		}
 		return nil
 	}
-	m.form = nil
-	m.openSecret(msg.issued)
+	m.form, m.dialog = nil, dialog{}
+	m.openSecret(msg)
 	return m.reload()
 }

@@ -191,6 +191,8 @@ func TestSecretInTheWrongFieldIsMasked(t *testing.T) {
 		{"audience", []string{"n", "ci", "enter", "enter", "enter", "enter", "enter", "enter"}},
 		{"rate", []string{"n", "ci", "enter", "enter", "enter", "enter", "enter", "enter", "enter", "enter"}},
 		{"reason", []string{"x", "r"}},
+		{"reason of a disable", []string{"d", "r"}},
+		{"grace", []string{"t", "g", "ctrl+u"}},
 	} {
 		for _, typed := range []bool{true, false} {
 			t.Run(tc.name, func(t *testing.T) {

@@ -33,8 +33,8 @@ func (m *Model) screen() string {
 		return m.page(m.formView(m.width, m.bodyHeight()))
 	case m.room == roomSecret:
 		return m.page(m.secretView(m.width, m.bodyHeight()))
-	case m.room == roomRevoke:
-		return overlay(m.page(m.tableAndDetail()), m.revokeBox(), m.width, m.height-1)
+	case m.room == roomDialog:
+		return overlay(m.page(m.tableAndDetail()), m.dialogBox(), m.width, m.height-1)
 	case m.room == roomHelp:
 		return overlay(m.page(m.tableAndDetail()), m.helpBox(), m.width, m.height-1)
 	case m.room == roomDetail:

@@ -48,6 +48,12 @@ type (
 		said string
 		err  error
 	}
+
+	// rereadMsg is a key that somebody else changed while it was in the form.
+	rereadMsg struct {
+		key *keys.Key
+		err error
+	}
 )
 
 func tick() tea.Cmd {
@@ -111,6 +117,19 @@ func disableKey(m keys.Manager, id, reason string) tea.Cmd {
 
 func enableKey(m keys.Manager, id string) tea.Cmd {
 	return change("enabled", func(ctx context.Context) (*keys.Key, error) { return m.Enable(ctx, id) })
+}
+
+func editKey(m keys.Manager, id string, req keys.EditRequest) tea.Cmd {
+	return change("changed", func(ctx context.Context) (*keys.Key, error) { return m.Edit(ctx, id, req) })
+}
+
+func rereadKey(m keys.Manager, id string) tea.Cmd {
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		k, err := m.Key(ctx, id)
+		return rereadMsg{key: k, err: err}
+	}
 }
 
 func change(said string, do func(context.Context) (*keys.Key, error)) tea.Cmd {

@@ -1,11 +1,13 @@
 package tui
 
 import (
+	"errors"
 	"strings"
 
 	"charm.land/bubbles/v2/key"
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -147,10 +149,16 @@ func (m *Model) confirm() tea.Cmd {
 // onChanged shows the key as it now stands. When it did not work the dialog stays, and
 // y tries again.
 func (m *Model) onChanged(msg changedMsg) tea.Cmd {
-	if msg.err != nil {
+	switch {
+	case m.form != nil && errors.Is(msg.err, keys.ErrVersion):
+		return rereadKey(m.manager, m.dialog.key.ID)
+	case msg.err != nil:
 		return m.dialogFailed(msg.err)
 	}
 	m.closeDialog()
+	if m.form != nil {
+		m.closeForm()
+	}
 	m.toast.show(m.now, msg.said+" "+wording.Clean(msg.key.Label()))
 	m.list.replace(msg.key, m.filter.tests, m.now)
 	return m.reload()
@@ -172,22 +180,47 @@ func (m *Model) refreshDialog() {
 	}
 }
 
+// dialogFrame is what a dialog needs beside what it says, in rows: its border, the
+// title, the buttons, and the keys below it.
+const dialogFrame = 2 + 1 + 1 + 1
+
 // dialogBox is the dialog: whom it is about, then the question.
 func (m *Model) dialogBox() string {
 	const width = 54
 	d, t := &m.dialog, m.theme
-	lines := m.fieldLines(append([]field{
+	lines := m.fieldLines([]field{
 		{"key", d.key.Label(), t.bold},
 		{"id", d.key.ID, t.plain},
 		{"status", wording.Status(d.key.Status(m.now)), t.status(d.key.Status(m.now))},
-	}, d.deed.shows...), width)
+	}, width)
+	lines = append(lines, m.shownLines(width)...)
 	if d.deed.asks != "" {
 		d.text.SetWidth(width - nameWidth - 1)
 		lines = append(lines, t.dim.Render(fit(d.deed.asks, nameWidth))+d.text.View())
 	}
-	lines = append(append(lines, ""), m.dialogSays(width)...)
+	says := m.dialogSays(width)
+	if room := m.height - len(lines) - dialogFrame; len(says) > room { // the buttons stay in sight
+		says = append(says[:room-1:room-1], "…")
+	}
+	lines = append(append(lines, ""), says...)
 	lines = append(lines, "", "   "+m.button("No", d.focus == chooseNo)+"   "+m.button("Yes, "+d.deed.yes, d.focus == chooseYes))
 	return t.framed(d.deed.title, lines, width+4, m.height-1)
+}
+
+// shownLines are what this dialog shows of its own: a line each when there is no room
+// for all of it.
+func (m *Model) shownLines(width int) []string {
+	const others = 3 + 2 // whom it is about, and what it means
+	lines := m.fieldLines(m.dialog.deed.shows, width)
+	if len(lines) <= m.height-dialogFrame-others {
+		return lines
+	}
+	lines = nil
+	for _, f := range m.dialog.deed.shows {
+		f.text = ansi.Truncate(f.text, width-nameWidth, "…")
+		lines = append(lines, m.fieldLines([]field{f}, width)...)
+	}
+	return lines
 }
 
 func (m *Model) dialogSays(width int) []string {

@@ -42,6 +42,10 @@ var views = []struct {
 	}},
 	{name: "rotated", way: func(s *screen, _ *valve) { s.press("down", "down", "t", "y") }},
 	{name: "disable", way: func(s *screen, _ *valve) { s.press("down", "down", "d") }},
+	{name: "edit", way: func(s *screen, _ *valve) { s.press("down", "down", "e", "enter") }},
+	{name: "edit_confirm", way: func(s *screen, _ *valve) {
+		s.press("down", "down", "e", "ctrl+u", "desk", "enter", "ctrl+u", "enter", "ctrl+u", "get_* set_*", "enter", "enter", "enter", "ctrl+u", "enter", "ctrl+u", "never", "ctrl+s")
+	}},
 	{name: "help", way: func(s *screen, _ *valve) { s.press("?") }},
 	{name: "empty", empty: true, way: func(*screen, *valve) {}},
 	{name: "error", way: func(s *screen, v *valve) {

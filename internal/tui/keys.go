@@ -110,7 +110,7 @@ func (m *Model) keyTable(msg tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(msg, m.bind.Quit):
 		return tea.Quit
 	case key.Matches(msg, m.bind.New):
-		return m.openForm()
+		return m.openForm(newDraft(), nil)
 	case key.Matches(msg, m.bind.Filter):
 		return m.openFilter()
 	case key.Matches(msg, m.bind.Clear):
@@ -128,6 +128,8 @@ func (m *Model) keyTable(msg tea.KeyPressMsg) tea.Cmd {
 // keyAnywhere is what the list and the whole-screen detail have in common.
 func (m *Model) keyAnywhere(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	switch {
+	case key.Matches(msg, m.bind.Edit):
+		return m.openEdit(), true
 	case key.Matches(msg, m.bind.Rotate):
 		m.openRotate()
 	case key.Matches(msg, m.bind.Toggle):

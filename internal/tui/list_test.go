@@ -227,7 +227,7 @@ func TestTamperedKeyIsNamed(t *testing.T) {
 			}
 		}
 		s := open(t, m, 80, 24, nil)
-		for _, name := range []string{"t", "d"} { // it is not built upon
+		for _, name := range []string{"t", "d", "e"} { // it is not built upon
 			s.press(name)
 			s.wants("was changed outside mcpkeys: revoke it (x)")
 			s.lacks("this key?")

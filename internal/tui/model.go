@@ -34,7 +34,7 @@ type Model struct {
 	list   list
 	filter filter
 	detail detail
-	form   *issueForm
+	form   *form
 	secret secret
 	dialog dialog
 	help   helpPage
@@ -108,6 +108,8 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		return m.onIssued(msg)
 	case changedMsg:
 		return m.onChanged(msg)
+	case rereadMsg:
+		return m.onReread(msg)
 	case tea.MouseWheelMsg:
 		return m.onWheel(msg)
 	case tea.MouseClickMsg:

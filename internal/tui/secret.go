@@ -90,12 +90,8 @@ func (m *Model) leaveSecret() tea.Cmd {
 func (m *Model) secretView(width, height int) []string {
 	s, t := &m.secret, m.theme
 	inner := min(width-6, 72)
-	what := "key"
-	if s.key.Kind == keys.KindAdmin {
-		what = "admin key"
-	}
 	verb := strings.ToUpper(s.verb[:1]) + s.verb[1:]
-	lines := []string{t.bold.Render(fit(verb+" the "+what+" "+wording.Clean(s.key.Label()), inner)), ""}
+	lines := []string{t.bold.Render(fit(verb+" the "+kindText(s.key)+" "+wording.Clean(s.key.Label()), inner)), ""}
 	lines = append(lines, wrap("This is its secret. It is shown once; only a keyed hash is kept.", inner)...)
 	lines = append(lines, "", t.accent.Bold(true).Render(s.token.Reveal()), "")
 	fields := []field{{"id", s.key.ID, t.plain}, m.expiryField(s.key)}

@@ -34,7 +34,7 @@ func (s *Stage) Cases(ctx context.Context) ([]Case, error) {
 	}
 	cases := []Case{
 		{Name: "VerifyHit", Floor: floorMap, Promise: 3, Slack: 4, NoAllocs: true, Run: s.verifyHit(ctx)},
-		{Name: "VerifyHitParallel", Floor: "VerifyHit", Promise: 1 / 1.5, Slack: 1 / 1.3, NoAllocs: true, Run: s.verifyHitParallel(ctx), Processors: runtime.GOMAXPROCS(0)},
+		{Name: "VerifyHitParallel", Floor: "VerifyHit", Promise: 1 / 1.5, NoAllocs: true, Run: s.verifyHitParallel(ctx), Processors: runtime.GOMAXPROCS(0)},
 		{Name: "VerifyMiss", Floor: floorPoint, Promise: 3, Slack: 4, Run: s.verifyMiss(ctx)},
 		{Name: "VerifyJunk", Floor: floorMap, Promise: 1.5, Slack: 2, NoAllocs: true, Run: s.verifyJunk(ctx)},
 		{Name: "VerifyUnknown", Floor: floorPoint, Run: s.verifyUnknown(ctx, unknowns)},

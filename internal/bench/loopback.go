@@ -17,7 +17,7 @@ import (
 // The promise about a guard over loopback: its part of the unguarded throughput.
 const (
 	GuardPromise = 0.90
-	GuardSlack   = 0.80
+	GuardSlack   = 0.70
 )
 
 // Pair is one run of the unguarded handler and one of the guarded, one after the other.

@@ -3,8 +3,8 @@ package verifier_test
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -226,14 +226,21 @@ func TestRememberedKeysWaitForNoRead(t *testing.T) {
 	s := b.staged(t, 0)
 	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
-	var answered atomic.Bool
 	s.afterKey.put(func() {
 		b.want(t, token, verifier.Call{}, keys.CodeValid)
-		b.v.WhileReadsAreCounted(func() { b.want(t, token, verifier.Call{}, keys.CodeValid) })
-		answered.Store(true)
+		b.v.WhileReadsAreCounted(func() {
+			answered := make(chan struct{})
+			go func() {
+				defer close(answered)
+				b.want(t, token, verifier.Call{}, keys.CodeValid)
+			}()
+			select {
+			case <-answered:
+			case <-time.After(10 * time.Second): // for ever, in truth
+				t.Error("a remembered key waits for those that are being read")
+			}
+		})
 	})
 	b.want(t, stranger(), verifier.Call{}, keys.CodeNotFound)
-	if !answered.Load() {
-		t.Error("the remembered key was never checked")
-	}
+	s.afterKey.wantPlayed(t)
 }

@@ -266,3 +266,47 @@ func wantClosed(t *testing.T, closed <-chan struct{}) {
 		t.Fatal("the session stays open")
 	}
 }
+
+// Attack: a key is narrowed, or cannot be checked for a moment, which ends what it held
+// open but not its session; then it is revoked, and since its holder sends nothing more,
+// his session stays open and goes on collecting what the server says.
+func TestSessionThatWasLeftOpenClosesWithItsKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after func(s *site, id string)
+		code          keys.Code
+	}{
+		"narrowed": {
+			before: func(s *site, id string) {
+				s.Elsewhere().Change(id, func(k *keys.Key) { k.Scopes = []string{"tools:quick"} })
+			},
+			code: keys.CodeInsufficientScope,
+		},
+		"unavailable": {
+			before: func(s *site, id string) {
+				s.Pull(true)
+				s.Elsewhere().Change(id, func(k *keys.Key) { k.Name = "other" }) // so that it is looked up
+			},
+			after: func(s *site, _ string) { s.Pull(false) },
+			code:  keys.CodeUnavailable,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSlowSite(t)
+			token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			session := s.open(token)
+			closed := s.closing(session)
+			c.before(s, id)
+			s.wantLogged(fmt.Sprintf(`"code":%q,"key_id":%q`, c.code, id))
+			if c.after != nil {
+				c.after(s, id)
+			}
+			select {
+			case <-closed:
+				t.Fatal("the session closed with its key still good")
+			case <-time.After(50 * time.Millisecond):
+			}
+			s.Elsewhere().Revoke(id)
+			wantClosed(t, closed)
+		})
+	}
+}

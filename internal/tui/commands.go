@@ -35,13 +35,22 @@ type (
 		err   error
 	}
 
-	// issuedMsg holds the secret of a new key; it is the only message that does.
+	// issuedMsg holds a new secret; it is the only message that does.
 	issuedMsg struct {
-		issued keys.Issued
-		err    error
+		issued  keys.Issued
+		rotated bool // the key had one before
+		err     error
 	}
 
-	revokedMsg struct {
+	// changedMsg is a key as it stands after a dialog, and the verb for what was done.
+	changedMsg struct {
+		key  *keys.Key
+		said string
+		err  error
+	}
+
+	// rereadMsg is a key that somebody else changed while it was in the form.
+	rereadMsg struct {
 		key *keys.Key
 		err error
 	}
@@ -82,12 +91,53 @@ func issue(m keys.Manager, req keys.IssueRequest) tea.Cmd {
 	}
 }
 
-func revokeKey(m keys.Manager, id, reason string) tea.Cmd {
+func rotateKey(m keys.Manager, id string, grace *time.Duration) tea.Cmd {
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		k, err := m.Revoke(ctx, id, reason)
-		return revokedMsg{key: k, err: err}
+		issued, err := m.Rotate(ctx, id, keys.RotateRequest{Grace: grace})
+		return issuedMsg{issued: issued, rotated: true, err: err}
+	}
+}
+
+func finishRotation(m keys.Manager, id string) tea.Cmd {
+	return change("finished the rotation of", func(ctx context.Context) (*keys.Key, error) {
+		done, err := m.Rotate(ctx, id, keys.RotateRequest{Finish: true})
+		return done.Key, err
+	})
+}
+
+func revokeKey(m keys.Manager, id, reason string) tea.Cmd {
+	return change("revoked", func(ctx context.Context) (*keys.Key, error) { return m.Revoke(ctx, id, reason) })
+}
+
+func disableKey(m keys.Manager, id, reason string) tea.Cmd {
+	return change("disabled", func(ctx context.Context) (*keys.Key, error) { return m.Disable(ctx, id, reason) })
+}
+
+func enableKey(m keys.Manager, id string) tea.Cmd {
+	return change("enabled", func(ctx context.Context) (*keys.Key, error) { return m.Enable(ctx, id) })
+}
+
+func editKey(m keys.Manager, id string, req keys.EditRequest) tea.Cmd {
+	return change("changed", func(ctx context.Context) (*keys.Key, error) { return m.Edit(ctx, id, req) })
+}
+
+func rereadKey(m keys.Manager, id string) tea.Cmd {
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		k, err := m.Key(ctx, id)
+		return rereadMsg{key: k, err: err}
+	}
+}
+
+func change(said string, do func(context.Context) (*keys.Key, error)) tea.Cmd {
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		k, err := do(ctx)
+		return changedMsg{key: k, said: said, err: err}
 	}
 }
 

@@ -59,19 +59,25 @@ func (d *draft) request(now time.Time) (keys.IssueRequest, error) {
 		Kind: d.kind(), Name: d.name, Owner: d.owner,
 		Scopes: d.granted(), Audience: strings.Fields(d.audience),
 	}
-	for _, check := range []func() error{d.checkName, d.checkOwner, d.checkScopes, d.checkAudience, d.checkRate} {
-		if err := check(); err != nil {
-			return req, err
-		}
+	if err := d.check(); err != nil {
+		return req, err
 	}
-	if d.rate != "" {
-		req.RateLimit, _ = keys.ParseRateLimit(d.rate) // checked above
-	}
+	req.RateLimit, _ = d.limit() // checked above
 	_, err := d.ends(now)
 	if d.expires != newDraft().expires { // left as it was, the life is whatever the key's issuer has to give
 		req.Expires, _ = keys.ParseExpiry(d.expires) // as ends did
 	}
 	return req, err
+}
+
+// check finds the first field but the expiry that cannot stay as it is.
+func (d *draft) check() error {
+	for _, check := range []func() error{d.checkName, d.checkOwner, d.checkScopes, d.checkAudience, d.checkRate} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // check asks the domain about one field, in a key that is good otherwise.
@@ -92,11 +98,15 @@ func (d *draft) checkAudience() error {
 }
 
 func (d *draft) checkRate() error {
-	if d.rate == "" {
-		return nil
-	}
-	_, err := keys.ParseRateLimit(d.rate)
+	_, err := d.limit()
 	return err
+}
+
+func (d *draft) limit() (keys.RateLimit, error) {
+	if d.rate == "" {
+		return keys.RateLimit{}, nil
+	}
+	return keys.ParseRateLimit(d.rate)
 }
 
 // ends is when a key made now would end; zero for never.

@@ -1,15 +1,21 @@
 package tui
 
 import (
+	"slices"
+	"time"
+
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 	"charm.land/huh/v2"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// issueForm makes a new key. The texts are in draft, as package keys will read them;
-// huh moves the cursor through them.
-type issueForm struct {
+// form makes a new key, or changes one. The texts are in draft, as package keys will
+// read them; huh moves the cursor through them.
+type form struct {
 	draft  draft
+	of     *keys.Key // as it was when the form was filled in; nil for a new one
 	huh    *huh.Form
 	inputs []*entry
 	theme  theme
@@ -22,19 +28,26 @@ const (
 	gutter    = "  " // before a label, for the mark of a field that cannot stay
 )
 
-func (m *Model) newForm() *issueForm {
-	f := &issueForm{draft: newDraft(), theme: m.theme}
+func (m *Model) newForm(of draft, k *keys.Key) *form {
+	f := &form{draft: of, of: k, theme: m.theme}
 	d := &f.draft
+	bare := "; an admin key without any gets all of its kind"
+	if k != nil {
+		bare = ""
+	}
 	f.inputs = []*entry{
 		{label: "name", text: &d.name, check: d.checkName, hint: "what the key is for, such as ci or nightly-report"},
 		{label: "owner", text: &d.owner, check: d.checkOwner, hint: "who answers for it, a team or a person; may stay empty"},
 		{label: labelKind, check: func() error { return nil }, hint: "key: opens MCP servers; admin: opens the admin API and never a server"},
 		{label: "tools", text: &d.tools, check: d.checkScopes, hint: "the tools it may call, * for any run: get_* search"},
 		{label: "prompts", text: &d.prompts, check: d.checkScopes, hint: "the prompts it may get, likewise"},
-		{label: "scopes", text: &d.scopes, check: d.checkScopes, hint: "further scopes as they stand, such as reports:read; an admin key without any gets all of its kind"},
+		{label: "scopes", text: &d.scopes, check: d.checkScopes, hint: "further scopes as they stand, such as reports:read" + bare},
 		{label: "audience", text: &d.audience, check: d.checkAudience, hint: "the servers it is for, such as weather; empty means every server of this deployment"},
-		{label: labelExpires, text: &d.expires, check: func() error { _, err := d.ends(m.now); return err }, hint: "a duration (90d, 12w, 1y), a date (2027-01-31) or never"},
+		{label: labelExpires, text: &d.expires, check: func() error { return f.checkExpires(m.now) }, hint: "a duration (90d, 12w, 1y), a date (2027-01-31) or never"},
 		{label: labelLast, text: &d.rate, check: d.checkRate, hint: "how often it may call: 60/m, 100/10s, 1000/h:50 with a burst; empty means unlimited"},
+	}
+	if k != nil { // a key stays of its kind
+		f.inputs = slices.DeleteFunc(f.inputs, func(e *entry) bool { return e.label == labelKind })
 	}
 	fields := make([]huh.Field, len(f.inputs))
 	for i, e := range f.inputs {
@@ -59,9 +72,22 @@ func noHuhKeys() *huh.KeyMap {
 	}
 }
 
-func (f *issueForm) setTheme(t theme) { f.theme = t }
+// checkExpires leaves an end alone that is not to change, also one that has come.
+func (f *form) checkExpires(now time.Time) error {
+	if f.of == nil {
+		_, err := f.draft.ends(now)
+		return err
+	}
+	if f.draft.expires == draftOf(f.of).expires {
+		return nil
+	}
+	_, err := f.draft.newExpiry(now)
+	return err
+}
 
-func (f *issueForm) setSize(width, height int) {
+func (f *form) setTheme(t theme) { f.theme = t }
+
+func (f *form) setSize(width, height int) {
 	f.huh.WithWidth(width).WithHeight(height)
 }
 
@@ -70,9 +96,9 @@ func (m *Model) formSize() (width, height int) {
 	return min(m.width-4, formWidth), max(1, min(9, m.bodyHeight()-4))
 }
 
-func (m *Model) openForm() tea.Cmd {
+func (m *Model) openForm(of draft, k *keys.Key) tea.Cmd {
 	m.room = roomForm
-	m.form = m.newForm()
+	m.form = m.newForm(of, k)
 	return m.form.huh.Init()
 }
 
@@ -139,7 +165,7 @@ func (m *Model) formInput(msg tea.Msg) tea.Cmd {
 	return cmd
 }
 
-func (f *issueForm) focused() *entry {
+func (f *form) focused() *entry {
 	label := f.huh.GetFocusedField().GetKey()
 	for _, e := range f.inputs {
 		if e.label == label {
@@ -149,9 +175,12 @@ func (f *issueForm) focused() *entry {
 	return f.inputs[0]
 }
 
-// submit issues the key, or says what is in the way.
+// submit issues the key, or asks whether to change it, or says what is in the way.
 func (m *Model) submit() tea.Cmd {
 	f := m.form
+	if f.of != nil {
+		return m.askEdit()
+	}
 	req, err := f.draft.request(m.now)
 	if f.err = err; err != nil {
 		return nil
@@ -160,15 +189,18 @@ func (m *Model) submit() tea.Cmd {
 	return issue(m.manager, req)
 }
 
-// onIssued shows the secret, or the form again with all that was typed.
+// onIssued shows the secret, or the form or the dialog again with all that was typed.
 func (m *Model) onIssued(msg issuedMsg) tea.Cmd {
-	if msg.err != nil {
+	switch {
+	case msg.err != nil && msg.rotated:
+		return m.dialogFailed(msg.err)
+	case msg.err != nil:
 		if m.form != nil {
 			m.form.busy, m.form.err = false, msg.err
 		}
 		return nil
 	}
-	m.form = nil
-	m.openSecret(msg.issued)
+	m.form, m.dialog = nil, dialog{}
+	m.openSecret(msg)
 	return m.reload()
 }

@@ -7,13 +7,18 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"github.com/mcpkeys/mcpkeys/internal/wording"
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // formView is the whole screen of the form.
 func (m *Model) formView(width, height int) []string {
 	f := m.form
 	left := max(2, (width-formWidth)/2)
-	lines := []string{m.theme.bold.Render("Issue a key"), ""}
+	title := "Issue a key"
+	if k := f.of; k != nil {
+		title = "Edit the " + kindText(k) + " " + wording.Clean(k.Label())
+	}
+	lines := []string{m.theme.bold.Render(fit(title, min(width-left-2, formWidth))), ""}
 	lines = append(lines, strings.Split(f.huh.View(), "\n")...)
 	lines = append(lines, "")
 	lines = append(lines, m.formSays(min(width-left-2, formWidth))...)
@@ -52,6 +57,13 @@ func paint(s lipgloss.Style, lines []string) []string {
 	return out
 }
 
+func kindText(k *keys.Key) string {
+	if k.Kind == keys.KindAdmin {
+		return "admin key"
+	}
+	return "key"
+}
+
 func (m *Model) endsText() string {
 	ends, err := m.form.draft.ends(m.now)
 	switch {
@@ -73,12 +85,16 @@ func (m *Model) warningText() string {
 
 func (m *Model) formBindings() []key.Binding {
 	b := m.bind
-	submit, next := b.Submit, b.NextField
+	submit, next, does := b.Submit, b.NextField, "issue"
+	if m.form.of != nil {
+		does = "save"
+	}
+	submit.SetHelp("ctrl+s", does)
 	preset := b.Preset
 	label := m.form.focused().label
 	preset.SetEnabled(label == labelExpires || label == labelKind)
 	if label == labelLast {
-		submit.SetHelp("enter", "issue")
+		submit.SetHelp("enter", does)
 		next.SetEnabled(false)
 	}
 	return []key.Binding{submit, bind("esc", "cancel", "esc"), next, b.PrevField, preset}

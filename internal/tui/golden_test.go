@@ -32,6 +32,20 @@ var views = []struct {
 	{name: "form_error", way: func(s *screen, _ *valve) { s.press("n", "ci", "enter", "platform", "ctrl+s") }},
 	{name: "secret", way: func(s *screen, _ *valve) { s.press("n", "mobile", "enter", "team-x", "ctrl+s") }},
 	{name: "confirm", way: func(s *screen, _ *valve) { s.press("down", "down", "x") }},
+	{name: "rotate", way: func(s *screen, _ *valve) { s.press("down", "down", "t") }},
+	{name: "rotate_conflict", way: func(s *screen, v *valve) {
+		s.press("down", "down", "t", "y")
+		s.wait(time.Second)
+		s.press("o", "k")
+		useNewest(s, v)
+		s.press("t", "y")
+	}},
+	{name: "rotated", way: func(s *screen, _ *valve) { s.press("down", "down", "t", "y") }},
+	{name: "disable", way: func(s *screen, _ *valve) { s.press("down", "down", "d") }},
+	{name: "edit", way: func(s *screen, _ *valve) { s.press("down", "down", "e", "enter") }},
+	{name: "edit_confirm", way: func(s *screen, _ *valve) {
+		s.press("down", "down", "e", "ctrl+u", "desk", "enter", "ctrl+u", "enter", "ctrl+u", "get_* set_*", "enter", "enter", "enter", "ctrl+u", "enter", "ctrl+u", "never", "ctrl+s")
+	}},
 	{name: "help", way: func(s *screen, _ *valve) { s.press("?") }},
 	{name: "empty", empty: true, way: func(*screen, *valve) {}},
 	{name: "error", way: func(s *screen, v *valve) {
@@ -49,7 +63,7 @@ func TestGolden(t *testing.T) {
 					s, issued := reach(t, view.empty, size.width, size.height, view.way)
 					fits(t, s.text(), size.width, size.height)
 					got := normal(s.text(), issued)
-					if secret := wholeToken.MatchString(got); secret != (view.name == "secret") {
+					if secret := wholeToken.MatchString(got); secret != (view.name == "secret" || view.name == "rotated") {
 						t.Errorf("a secret on the screen %s: got %v", view.name, secret)
 					}
 					golden.RequireEqual(t, got+"\n")
@@ -74,7 +88,7 @@ func reach(t *testing.T, empty bool, width, height int, way func(*screen, *valve
 		issued = believable(t, m)
 		inUse(t, store, issued)
 	}
-	v := &valve{Manager: m}
+	v := &valve{Manager: m, log: store}
 	s := open(t, v, width, height, &tui.Options{Store: "/var/lib/mcpkeys/keys.db"})
 	s.wait(3 * time.Second)
 	way(s, v)

@@ -42,19 +42,19 @@ func (m *Model) roomBindings() []key.Binding {
 	case roomFilter:
 		return []key.Binding{b.Keep, b.Clear, bind("↑/↓", "move", "up")}
 	case roomDetail:
-		return []key.Binding{bind("esc", "back", "esc"), b.Revoke, b.CopyID, bind("↑/↓", "scroll", "up"), b.Help}
+		return []key.Binding{bind("esc", "back", "esc"), b.Edit, b.Rotate, m.toggleBinding(), b.Revoke, b.Help, b.CopyID, bind("↑/↓", "scroll", "up")}
 	case roomForm:
 		return m.formBindings()
 	case roomSecret:
 		return []key.Binding{b.CopySecret, b.Leave}
-	case roomRevoke:
-		return m.revokeBindings()
+	case roomDialog:
+		return m.dialogBindings()
 	case roomHelp:
 		return []key.Binding{bind("esc", "back", "esc")}
 	}
 	clearing := b.Clear
 	clearing.SetEnabled(m.filter.active())
-	return []key.Binding{b.New, b.Revoke, b.Filter, b.Open, b.Help, b.Quit, clearing, b.CopyID, b.Pause, b.Refresh, b.Mouse}
+	return []key.Binding{b.New, b.Edit, b.Rotate, m.toggleBinding(), b.Revoke, b.Help, b.Filter, b.Quit, clearing, b.Open, b.CopyID, b.Pause, b.Refresh, b.Mouse}
 }
 
 // helpBox explains every key, every sign and the words that a filter knows.
@@ -69,8 +69,8 @@ func (m *Model) helpBox() string {
 		}
 		return lines
 	}
-	left := pairs(b.New, b.Revoke, b.Open, b.CopyID, b.Filter, b.Pause, b.Refresh, b.Mouse, b.Quit)
-	right := pairs(b.Up, b.Down, b.PageUp, b.PageDown, b.First, b.Last)
+	left := pairs(b.New, b.Edit, b.Rotate, b.Toggle, b.Revoke, b.Open, b.CopyID, b.Filter, b.Quit)
+	right := pairs(b.Up, b.Down, b.PageUp, b.PageDown, b.First, b.Last, b.Pause, b.Refresh, b.Mouse)
 	lines := make([]string, 0, minHeight)
 	for i := range max(len(left), len(right)) {
 		lines = append(lines, fit(at(left, i), 25)+at(right, i))

@@ -11,13 +11,14 @@ import (
 type bindings struct {
 	Up, Down, PageUp, PageDown, First, Last key.Binding
 
-	New, Revoke, Filter, Open, CopyID    key.Binding
+	New, Edit, Rotate, Toggle, Revoke    key.Binding
+	Filter, Open, CopyID                 key.Binding
 	Pause, Refresh, Mouse, Help, Quit    key.Binding
 	Clear, Keep                          key.Binding // in the filter
 	Back                                 key.Binding
 	NextField, PrevField, Preset, Submit key.Binding // in the form
 	CopySecret, Leave                    key.Binding // on the secret's screen
-	Yes, No, Reason, Other, Choose       key.Binding // in the revoke dialog
+	Yes, No, Finish, Other, Choose       key.Binding // in a dialog
 	Interrupt                            key.Binding
 }
 
@@ -35,6 +36,9 @@ func newBindings(readOnly bool) bindings {
 		Last:     bind("end/G", "last", "end", "G"),
 
 		New:     bind("n", "new key", "n"),
+		Edit:    bind("e", "edit", "e"),
+		Rotate:  bind("t", "rotate", "t"),
+		Toggle:  bind("d", "disable/enable", "d"),
 		Revoke:  bind("x", "revoke", "x"),
 		Filter:  bind("/", "filter", "/"),
 		Open:    bind("enter", "details", "enter"),
@@ -57,17 +61,23 @@ func newBindings(readOnly bool) bindings {
 		CopySecret: bind("c/y", "copy", "c", "y"),
 		Leave:      bind("enter twice, or ok", "leave", "enter"),
 
-		Yes:    bind("y", "revoke", "y"),
+		Yes:    bind("y", "yes", "y"),
 		No:     bind("n/esc", "no", "n", "esc"),
-		Reason: bind("r", "reason", "r"),
+		Finish: bind("f", "finish", "f"),
 		Other:  bind("tab", "next", "tab", "shift+tab", "left", "right", "up", "down"),
 		Choose: bind("enter", "choose", "enter"),
 
 		Interrupt: bind("ctrl+c", "quit", "ctrl+c"),
 	}
-	b.New.SetEnabled(!readOnly)
-	b.Revoke.SetEnabled(!readOnly)
+	for _, change := range b.changes() {
+		change.SetEnabled(!readOnly)
+	}
 	return b
+}
+
+// changes are the keys that lead to a change.
+func (b *bindings) changes() []*key.Binding {
+	return []*key.Binding{&b.New, &b.Edit, &b.Rotate, &b.Toggle, &b.Revoke}
 }
 
 // onKey gives a key that was pressed to the room that is open.
@@ -87,8 +97,8 @@ func (m *Model) onKey(msg tea.KeyPressMsg) tea.Cmd {
 		return m.keyDetail(msg)
 	case roomForm:
 		return m.keyForm(msg)
-	case roomRevoke:
-		return m.keyRevoke(msg)
+	case roomDialog:
+		return m.keyDialog(msg)
 	case roomHelp:
 		return m.keyHelp(msg)
 	}
@@ -100,7 +110,7 @@ func (m *Model) keyTable(msg tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(msg, m.bind.Quit):
 		return tea.Quit
 	case key.Matches(msg, m.bind.New):
-		return m.openForm()
+		return m.openForm(newDraft(), nil)
 	case key.Matches(msg, m.bind.Filter):
 		return m.openFilter()
 	case key.Matches(msg, m.bind.Clear):
@@ -118,9 +128,14 @@ func (m *Model) keyTable(msg tea.KeyPressMsg) tea.Cmd {
 // keyAnywhere is what the list and the whole-screen detail have in common.
 func (m *Model) keyAnywhere(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	switch {
+	case key.Matches(msg, m.bind.Edit):
+		return m.openEdit(), true
+	case key.Matches(msg, m.bind.Rotate):
+		m.openRotate()
+	case key.Matches(msg, m.bind.Toggle):
+		m.openToggle()
 	case key.Matches(msg, m.bind.Revoke):
 		m.openRevoke()
-		return nil, true
 	case key.Matches(msg, m.bind.CopyID):
 		return m.copyID(), true
 	case key.Matches(msg, m.bind.Refresh):

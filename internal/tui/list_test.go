@@ -227,6 +227,11 @@ func TestTamperedKeyIsNamed(t *testing.T) {
 			}
 		}
 		s := open(t, m, 80, 24, nil)
+		for _, name := range []string{"t", "d", "e"} { // it is not built upon
+			s.press(name)
+			s.wants("was changed outside mcpkeys: revoke it (x)")
+			s.lacks("this key?")
+		}
 		s.press("x", "y") // it can be revoked all the same
 		s.wants("✗ revoked   ci")
 		s.lacks("! changed")

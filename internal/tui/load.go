@@ -71,6 +71,7 @@ func (m *Model) onPage(msg pageMsg) tea.Cmd {
 	}
 	m.list.used, m.list.tampered = l.used, l.broken
 	m.list.set(l.pages, m.filter.tests, m.now)
+	m.refreshDialog()
 	l.finish(m.now, cut)
 	m.detail.stale = true
 	return m.readDetail()

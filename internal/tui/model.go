@@ -12,7 +12,7 @@ import (
 type Options struct {
 	Now      func() time.Time // nil means time.Now
 	Zone     *time.Location   // of the times on the screen; nil means time.Local
-	ReadOnly bool             // look, but neither issue nor revoke
+	ReadOnly bool             // look, but change nothing
 	Store    string           // where the keys are, for the top line; empty leaves it out
 	Verify   string           // the command that checks a key; empty means keyctl verify -
 }
@@ -34,9 +34,9 @@ type Model struct {
 	list   list
 	filter filter
 	detail detail
-	form   *issueForm
+	form   *form
 	secret secret
-	revoke revocation
+	dialog dialog
 	help   helpPage
 	toast  toast
 }
@@ -52,7 +52,7 @@ const (
 	roomDetail      // one key on the whole screen
 	roomForm
 	roomSecret
-	roomRevoke
+	roomDialog
 	roomHelp
 )
 
@@ -106,8 +106,10 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		return m.onKeyRead(msg)
 	case issuedMsg:
 		return m.onIssued(msg)
-	case revokedMsg:
-		return m.onRevoked(msg)
+	case changedMsg:
+		return m.onChanged(msg)
+	case rereadMsg:
+		return m.onReread(msg)
 	case tea.MouseWheelMsg:
 		return m.onWheel(msg)
 	case tea.MouseClickMsg:
@@ -131,8 +133,8 @@ func (m *Model) onInput(msg tea.Msg) tea.Cmd {
 		return m.filterInput(msg)
 	case roomForm:
 		return m.formInput(msg)
-	case roomRevoke:
-		return m.reasonInput(msg)
+	case roomDialog:
+		return m.dialogInput(msg)
 	}
 	return nil
 }
@@ -147,7 +149,7 @@ func (m *Model) resize(width, height int) {
 func (m *Model) setTheme(t theme) {
 	m.theme = t
 	m.filter.setTheme(t)
-	m.revoke.setTheme(t)
+	m.dialog.setTheme(t)
 	if m.form != nil {
 		m.form.setTheme(t)
 	}

@@ -260,6 +260,7 @@ func days(t testing.TB, text string) keys.Expiry {
 // valve is a real manager that a test can shut, slow down and count at.
 type valve struct {
 	keys.Manager
+	log     *sqlite.Store         // beside it, for what only a store can tell
 	err     error                 // of every call, when set
 	page    int                   // keys on a page, when set
 	hold    map[int]chan struct{} // lists that are read at once and answered later, by their number
@@ -297,4 +298,36 @@ func (v *valve) Revoke(ctx context.Context, id, reason string) (*keys.Key, error
 		return nil, v.err
 	}
 	return v.Manager.Revoke(ctx, id, reason)
+}
+
+func (v *valve) Rotate(ctx context.Context, id string, req keys.RotateRequest) (keys.Issued, error) {
+	v.changes++
+	if v.err != nil {
+		return keys.Issued{}, v.err
+	}
+	return v.Manager.Rotate(ctx, id, req)
+}
+
+func (v *valve) Disable(ctx context.Context, id, reason string) (*keys.Key, error) {
+	v.changes++
+	if v.err != nil {
+		return nil, v.err
+	}
+	return v.Manager.Disable(ctx, id, reason)
+}
+
+func (v *valve) Enable(ctx context.Context, id string) (*keys.Key, error) {
+	v.changes++
+	if v.err != nil {
+		return nil, v.err
+	}
+	return v.Manager.Enable(ctx, id)
+}
+
+func (v *valve) Edit(ctx context.Context, id string, req keys.EditRequest) (*keys.Key, error) {
+	v.changes++
+	if v.err != nil {
+		return nil, v.err
+	}
+	return v.Manager.Edit(ctx, id, req)
 }

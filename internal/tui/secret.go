@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"strings"
 	"time"
 
 	"charm.land/bubbles/v2/key"
@@ -10,11 +11,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// secret is the screen that shows the secret of a new key, once. Leaving takes two
+// secret is the screen that shows a new secret, once. Leaving takes two
 // presses of enter or the word ok, so that a key that is held down, or meant for the
 // form before, does not throw the secret away.
 type secret struct {
 	key    *keys.Key
+	verb   string // what the user did to have it
 	token  keys.Secret
 	shown  time.Time
 	armed  time.Time // when the first press came; zero before it
@@ -26,9 +28,12 @@ type secret struct {
 // unhurried is how far apart presses are that a person means as two.
 const unhurried = 400 * time.Millisecond
 
-func (m *Model) openSecret(issued keys.Issued) {
+func (m *Model) openSecret(msg issuedMsg) {
 	m.room = roomSecret
-	m.secret = secret{key: issued.Key, token: issued.Token, shown: m.now}
+	m.secret = secret{key: msg.issued.Key, verb: "issued", token: msg.issued.Token, shown: m.now}
+	if msg.rotated {
+		m.secret.verb = "rotated"
+	}
 }
 
 // keySecret handles the keys that copy and the ones that leave; any other key takes
@@ -71,33 +76,34 @@ func (m *Model) pressLeave(quit bool) tea.Cmd {
 
 // leaveSecret forgets the secret and goes to the key it belongs to.
 func (m *Model) leaveSecret() tea.Cmd {
-	k, quit := m.secret.key, m.secret.quit
+	k, verb, quit := m.secret.key, m.secret.verb, m.secret.quit
 	m.secret = secret{}
 	m.room = roomTable
 	if quit {
 		return tea.Quit
 	}
 	m.list.choose(k.ID)
-	m.toast.show(m.now, "issued "+wording.Clean(k.Label()))
+	m.toast.show(m.now, verb+" "+wording.Clean(k.Label()))
 	return tea.Batch(tea.ClearScreen, m.readDetail())
 }
 
 func (m *Model) secretView(width, height int) []string {
 	s, t := &m.secret, m.theme
 	inner := min(width-6, 72)
-	what := "key"
-	if s.key.Kind == keys.KindAdmin {
-		what = "admin key"
-	}
-	lines := []string{t.bold.Render(fit("Issued the "+what+" "+wording.Clean(s.key.Label()), inner)), ""}
+	verb := strings.ToUpper(s.verb[:1]) + s.verb[1:]
+	lines := []string{t.bold.Render(fit(verb+" the "+kindText(s.key)+" "+wording.Clean(s.key.Label()), inner)), ""}
 	lines = append(lines, wrap("This is its secret. It is shown once; only a keyed hash is kept.", inner)...)
 	lines = append(lines, "", t.accent.Bold(true).Render(s.token.Reveal()), "")
-	lines = append(lines, m.fieldLines([]field{
-		{"id", s.key.ID, t.plain},
-		m.expiryField(s.key),
-		{"check it", "run `" + m.opts.Verify + "` and paste it there", t.plain},
-	}, inner)...)
+	fields := []field{{"id", s.key.ID, t.plain}, m.expiryField(s.key)}
+	if s.verb == "rotated" {
+		fields = append(fields, m.oldSecretField(s.key))
+	}
+	fields = append(fields, field{"check it", "run `" + m.opts.Verify + "` and paste it there", t.plain})
+	lines = append(lines, m.fieldLines(fields, inner)...)
 	lines = append(append(lines, ""), m.secretSays(inner)...)
+	if len(lines) > height {
+		lines = append(lines[:1], lines[2:]...) // the blank line goes before an answer does
+	}
 	for _, w := range s.key.Warnings() {
 		if len(lines) < height-1 {
 			lines = append(lines, paint(t.warn, wrap("mind: "+w, inner))...)

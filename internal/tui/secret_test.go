@@ -191,6 +191,11 @@ func TestSecretInTheWrongFieldIsMasked(t *testing.T) {
 		{"audience", []string{"n", "ci", "enter", "enter", "enter", "enter", "enter", "enter"}},
 		{"rate", []string{"n", "ci", "enter", "enter", "enter", "enter", "enter", "enter", "enter", "enter"}},
 		{"reason", []string{"x", "r"}},
+		{"reason of a disable", []string{"d", "r"}},
+		{"edited name", []string{"e", "ctrl+u"}},
+		{"edited tools", []string{"e", "enter", "enter", "ctrl+u"}},
+		{"edited expiry", []string{"e", "enter", "enter", "enter", "enter", "enter", "enter", "ctrl+u"}},
+		{"grace", []string{"t", "g", "ctrl+u"}},
 	} {
 		for _, typed := range []bool{true, false} {
 			t.Run(tc.name, func(t *testing.T) {

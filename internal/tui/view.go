@@ -33,14 +33,22 @@ func (m *Model) screen() string {
 		return m.page(m.formView(m.width, m.bodyHeight()))
 	case m.room == roomSecret:
 		return m.page(m.secretView(m.width, m.bodyHeight()))
-	case m.room == roomRevoke:
-		return overlay(m.page(m.tableAndDetail()), m.revokeBox(), m.width, m.height-1)
+	case m.room == roomDialog:
+		return overlay(m.page(m.behindDialog()), m.dialogBox(), m.width, m.height-1)
 	case m.room == roomHelp:
 		return overlay(m.page(m.tableAndDetail()), m.helpBox(), m.width, m.height-1)
 	case m.room == roomDetail:
 		return m.page(m.detailScreen(m.width, m.bodyHeight()))
 	}
 	return m.page(m.tableAndDetail())
+}
+
+// behindDialog is where the user came from.
+func (m *Model) behindDialog() []string {
+	if m.dialog.deed.back == roomForm {
+		return m.formView(m.width, m.bodyHeight())
+	}
+	return m.tableAndDetail()
 }
 
 // page is every screen's frame: what store it is above, a line of status and the keys

@@ -1,0 +1,102 @@
+package tui
+
+import (
+	"fmt"
+
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/mcpkeys/mcpkeys/internal/wording"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// openRotate asks whether to give the selected key a new secret, and for how long the
+// old one stays good.
+func (m *Model) openRotate() {
+	k := m.list.selected()
+	if k == nil {
+		return
+	}
+	switch why := m.barred(k); {
+	case why != "":
+		m.toast.show(m.now, why)
+	case k.Status(m.now) == keys.StatusExpired:
+		m.toast.show(m.now, wording.Clean(k.Label())+" has expired: issue a new key (n)")
+	case k.Status(m.now) == keys.StatusDisabled:
+		m.toast.show(m.now, wording.Clean(k.Label())+" is disabled: enable it first (d)")
+	default:
+		m.openDialog(k, m.rotateDeed(k))
+	}
+}
+
+func (m *Model) rotateDeed(k *keys.Key) deed {
+	usual := fmt.Sprintf("%dh", int(keys.DefaultGrace.Hours()))
+	return deed{
+		title: "Rotate this key?", yes: "rotate", doing: "rotating…",
+		shows: []field{m.expiryField(k)},
+		asks:  "grace", text: usual, hint: usual,
+		check: func(text string) error { _, err := keys.ParseGrace(text); return err },
+		mind:  m.rotateMeans,
+		does: func(id, text string) tea.Cmd {
+			grace, _ := keys.ParseGrace(text) // checked before
+			return rotateKey(m.manager, id, grace)
+		},
+	}
+}
+
+// rotateMeans tells what becomes of the old secret.
+func (m *Model) rotateMeans() string {
+	d := &m.dialog
+	if old := m.outgoing(d.key); old != nil {
+		return "A rotation is under way: an old secret is good until " + m.when(old.ExpiresAt) +
+			". f ends it. To rotate replaces the new secret, if nobody has used it."
+	}
+	if grace, err := keys.ParseGrace(d.text.Value()); err == nil && grace != nil && *grace == 0 {
+		return "It gets a new secret, shown once. The old one ends at once: whoever still uses it is refused."
+	}
+	return "It gets a new secret, shown once. The old one stays good for the grace, never past the key's own end."
+}
+
+// outgoing is the secret that a rotation of k left good for a while; nil when none is
+// under way.
+func (m *Model) outgoing(k *keys.Key) *keys.KeySecret {
+	if len(k.Secrets) < 2 || !m.now.Before(k.Secrets[0].ExpiresAt) {
+		return nil
+	}
+	return &k.Secrets[0]
+}
+
+// finishing is the way out of a rotation that is under way.
+func (m *Model) finishing() key.Binding {
+	b := m.bind.Finish
+	d := &m.dialog
+	b.SetEnabled(d.deed.yes == "rotate" && m.outgoing(d.key) != nil)
+	return b
+}
+
+// wayOut is what to add to an error.
+func (m *Model) wayOut() string {
+	if m.finishing().Enabled() {
+		return ": f finishes it"
+	}
+	return ""
+}
+
+func (m *Model) finishDeed(k *keys.Key) deed {
+	return deed{
+		title: "Finish the rotation?", yes: "finish", doing: "finishing…",
+		shows: []field{m.oldSecretField(k)},
+		mind: func() string {
+			return "The old secret ends at once: whoever still uses it is refused. The new one stays."
+		},
+		does: func(id, _ string) tea.Cmd { return finishRotation(m.manager, id) },
+	}
+}
+
+// oldSecretField tells, beside a new secret, how long the one before it stays good.
+func (m *Model) oldSecretField(k *keys.Key) field {
+	if old := m.outgoing(k); old != nil {
+		return field{"old one", "good until " + m.when(old.ExpiresAt), m.theme.plain}
+	}
+	return field{"old one", "ended", m.theme.warn}
+}

@@ -53,6 +53,11 @@ func isHeaderName(name string) bool {
 	}) < 0
 }
 
+// in reports whether h carries a credential, good or not.
+func (names credentialHeaders) in(h http.Header) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return len(h[name]) > 0 })
+}
+
 // take finds the one credential in h and removes every credential from it, and what
 // carries a key though it should not: a header of another name, a cookie, a referrer.
 // The code is valid when there is a text to verify. It looks at values of h only; Go has

@@ -30,6 +30,13 @@
 // logger around it comes upon a key. A program that reads them must do so before
 // the guard does.
 //
+// # Guards within guards
+//
+// A guard may stand around a whole server and again, with scopes, at a route: it looks at
+// the key once, and the request without a key that it let pass is still that caller's. A
+// credential that is there again, as in a request which a server makes within another
+// one's context, is looked at anew and decides alone. Another guard asks for its own key.
+//
 // # What a refused caller hears
 //
 // An RFC 9457 problem with a code, a request id and, where RFC 6750 has one, a

@@ -127,7 +127,8 @@ func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
 // Admit decides about one request: the one function behind every adapter. The key is
 // looked up, and the call counted against its rate limit, the first time that a guard
 // admits a request; to ask the same guard again about the request that it returned is
-// a question of scopes alone.
+// a question of scopes alone. A request that carries a credential of its own is judged by
+// that, also within the context of one that was admitted: it may be another caller's.
 //
 // When the key is good and grants all of scopes, Admit returns the request to pass
 // on, with the caller's identity ([keys.IdentityFrom]) and the request's id
@@ -136,7 +137,7 @@ func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
 //
 // scopes are literal, as [keys.ValidateRequired] has it; others are never granted.
 func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, scopes ...string) (*http.Request, bool) {
-	if a, ok := r.Context().Value(admissionKey{}).(*admission); ok && a.guard == g {
+	if a, ok := r.Context().Value(admissionKey{}).(*admission); ok && a.guard == g && !g.headers.in(r.Header) {
 		return g.again(w, r, a, scopes)
 	}
 	ip, d := g.authenticate(r)
@@ -175,6 +176,7 @@ func (a *admission) Value(key any) any {
 // again serves guards within guards: one for a whole server, one more with a scope on a
 // route. The key is gone by then, and was counted, so only the scopes are asked.
 func (g *Guard) again(w http.ResponseWriter, r *http.Request, a *admission, scopes []string) (*http.Request, bool) {
+	_, _ = g.headers.take(r.Header) // what came since, where no key is read
 	if granted := g.authorize(&a.decision, scopes); !granted.Valid() {
 		g.refuse(w, r, granted, scopes, a.ip)
 		return nil, false

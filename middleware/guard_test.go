@@ -191,3 +191,59 @@ func TestGuardWithinGuard(t *testing.T) {
 		}
 	}
 }
+
+// The adapters take a request that the same guard let pass before as it is: the call is
+// counted once.
+func TestGuardAroundAdapters(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	guard := k.Guard(nil)
+	for name, h := range adapters(guard) {
+		token, _ := k.Issue(keys.IssueRequest{RateLimit: keys.RateLimit{Count: 1, Window: 24 * time.Hour, Burst: 1}})
+		if got := guardtest.StatusOf(guard.Require()(h), post("X-API-Key", token)); got != http.StatusOK {
+			t.Errorf("%s within the guard: got %d, want 200", name, got)
+		}
+	}
+}
+
+// Attack: somebody whose key is not granted enough gets a server to make a request of its
+// own within an admitted one, with that one's context, as in-process proxies do, to be
+// taken for the first caller. A request that carries a credential is judged by that alone,
+// whatever its context tells, and it is taken away as from any.
+func TestSubRequestWithAnotherKeyIsAnotherCaller(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	guard := k.Guard(&middleware.Options{Headers: []string{"X-Auth-Token"}})
+	first, firstID := k.Issue(keys.IssueRequest{Scopes: []string{"reports:read"}})
+	second, secondID := k.Issue(keys.IssueRequest{Scopes: []string{"reports:write"}, RateLimit: keys.RateLimit{Count: 2, Window: 24 * time.Hour, Burst: 2}})
+	admitted := admit(t, guard, first)
+	for _, c := range []struct {
+		name    string
+		headers http.Header
+		need    string
+		want    int
+		caller  string
+	}{
+		{"no credential, what the first may", http.Header{"Accept": {"text/html"}}, "reports:read", 200, firstID},
+		{"no credential, what the first may not", http.Header{}, "reports:write", 403, ""},
+		{"a key where none is read", http.Header{"X-Trace": {second}, "Proxy-Authorization": {"Basic eDp5"}}, "reports:read", 200, firstID},
+		{"another key, what the first may", http.Header{"Authorization": {"Bearer " + second}}, "reports:read", 403, ""},
+		{"another key, what it may itself", http.Header{"X-Auth-Token": {second}}, "reports:write", 200, secondID},
+		{"another key, its limit spent", http.Header{"X-Api-Key": {second}}, "reports:write", 429, ""},
+		{"a key that nobody has", http.Header{"X-Api-Key": {second + "x"}}, "reports:read", 401, ""},
+		{"two keys", http.Header{"X-Api-Key": {first, second}}, "reports:read", 400, ""},
+		{"a credential of another kind", http.Header{"Authorization": {"Basic eDp5"}}, "reports:read", 401, ""},
+	} {
+		var caller string
+		h := guard.Require(c.need)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			id, _ := keys.IdentityFrom(r.Context())
+			caller = id.KeyID()
+		}))
+		r := httptest.NewRequestWithContext(admitted, http.MethodGet, "/", nil)
+		r.Header = c.headers
+		if got := guardtest.StatusOf(h, r); got != c.want || caller != c.caller {
+			t.Errorf("%s: got %d as %q, want %d as %q", c.name, got, caller, c.want, c.caller)
+		}
+		if delete(r.Header, "Accept"); len(r.Header) != 0 {
+			t.Errorf("%s: headers left: %v", c.name, r.Header)
+		}
+	}
+}

@@ -35,6 +35,7 @@ type Keyring struct {
 	manager  *keys.LocalManager
 	verifier *verifier.Verifier
 	reads    atomic.Int64
+	pulled   atomic.Bool
 	names    int
 }
 
@@ -65,7 +66,7 @@ func openKeyring(t testing.TB, path string) *Keyring {
 	if k.manager, err = keys.NewManager(store, "test", nil); err != nil {
 		t.Fatalf("NewManager: %v", err)
 	}
-	if k.verifier, err = verifier.New(&countingReader{Reader: store, reads: &k.reads}, nil); err != nil {
+	if k.verifier, err = verifier.New(&countingReader{Reader: store, reads: &k.reads, pulled: &k.pulled}, nil); err != nil {
 		t.Fatalf("verifier.New: %v", err)
 	}
 	t.Cleanup(func() { _ = k.verifier.Close() })
@@ -74,13 +75,28 @@ func openKeyring(t testing.TB, path string) *Keyring {
 
 type countingReader struct {
 	keys.Reader
-	reads *atomic.Int64
+	reads  *atomic.Int64
+	pulled *atomic.Bool
 }
 
 func (r *countingReader) Key(ctx context.Context, id string) (*keys.Key, error) {
 	r.reads.Add(1)
+	if r.pulled.Load() {
+		return nil, keys.ErrUnavailable
+	}
 	return r.Reader.Key(ctx, id)
 }
+
+func (r *countingReader) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
+	if r.pulled.Load() {
+		return keys.Changes{}, keys.ErrUnavailable
+	}
+	return r.Reader.Changes(ctx, since)
+}
+
+// Pull takes the store from the verifier, or gives it back. While it is out no key can be
+// looked up and no change is seen; changes are still made.
+func (k *Keyring) Pull(out bool) { k.pulled.Store(out) }
 
 // Reads counts how often a key was looked up.
 func (k *Keyring) Reads() int64 { return k.reads.Load() }

@@ -5,9 +5,9 @@
 //
 // It decides nothing of its own and reads nothing that gin offers: not
 // gin.Context.ClientIP, which believes forwarding headers by default (the guard's own
-// Options.TrustedProxies says whom to believe), and no route parameter. The handler asks [keys.IdentityFrom] with the request's context who is
-// calling. Mount it per route or group; with Engine.Use before the routes it also
-// covers the answers to unknown paths.
+// Options.TrustedProxies says whom to believe), and no route parameter. The handler asks
+// [keys.IdentityFrom] with the request's context who is calling. Mount it per route or
+// group; with Engine.Use before the routes it also covers the answers to unknown paths.
 package ginauth
 
 import (

@@ -86,21 +86,9 @@ func TestSessionClosesWithItsKey(t *testing.T) {
 	token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
 	mine := s.open(token)
 	theirs := s.open(s.Granted(slowScopes...))
+	closed := s.closing(mine)
 	s.Elsewhere().Revoke(id)
-	closed := make(chan struct{})
-	for session := range s.server.Sessions() {
-		if session.ID() == mine {
-			go func() {
-				_ = session.Wait()
-				close(closed)
-			}()
-		}
-	}
-	select {
-	case <-closed:
-	case <-time.After(patience):
-		t.Fatal("the session stays open")
-	}
+	wantClosed(t, closed)
 	for session := range s.server.Sessions() {
 		if session.ID() != theirs {
 			t.Errorf("Sessions: got %s, want %s alone", session.ID(), theirs)
@@ -220,5 +208,105 @@ func TestTwoHandlersOfOneServer(t *testing.T) {
 		if status != http.StatusOK || !strings.Contains(body, "ran quick") {
 			t.Errorf("era %s: got %d %s", version, status, body)
 		}
+	}
+}
+
+// Attack: the holder of a key that is to be revoked has a friend with a good key send a
+// request with his session's id, so that the session is taken for the friend's and stays
+// open; or somebody with a weak key does, so that its owner hears no more. The SDK answers
+// 403, and the session stays its opener's alone.
+func TestAnotherKeyDoesNotSpeakForASession(t *testing.T) {
+	s := newSlowSite(t)
+	token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+	session := s.open(token)
+	s.subscribe(token, session, "res://a")
+	stream := s.begin(request{token: token, session: session, version: legacy})
+	stream.event(": ok")
+
+	intrude := func(token string) {
+		t.Helper()
+		r := callOf(legacy, "quick")
+		r.token, r.session = token, session
+		if status, body := s.post(r); status != http.StatusForbidden {
+			t.Errorf("another key in the session: got %d %s, want 403", status, body)
+		}
+	}
+	intrude(s.Granted("tools:quick"))
+	s.updated("res://a")
+	stream.event("res://a")
+
+	intrude(s.Granted(slowScopes...))
+	closed := s.closing(session)
+	s.Elsewhere().Revoke(id)
+	wantClosed(t, closed)
+}
+
+// closing is closed when the session is.
+func (s *site) closing(id string) <-chan struct{} {
+	s.t.Helper()
+	closed := make(chan struct{})
+	for session := range s.server.Sessions() {
+		if session.ID() == id {
+			go func() {
+				_ = session.Wait()
+				close(closed)
+			}()
+			return closed
+		}
+	}
+	s.t.Fatal("there is no such session")
+	return nil
+}
+
+func wantClosed(t *testing.T, closed <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Fatal("the session stays open")
+	}
+}
+
+// Attack: a key is narrowed, or cannot be checked for a moment, which ends what it held
+// open but not its session; then it is revoked, and since its holder sends nothing more,
+// his session stays open and goes on collecting what the server says.
+func TestSessionThatWasLeftOpenClosesWithItsKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after func(s *site, id string)
+		code          keys.Code
+	}{
+		"narrowed": {
+			before: func(s *site, id string) {
+				s.Elsewhere().Change(id, func(k *keys.Key) { k.Scopes = []string{"tools:quick"} })
+			},
+			code: keys.CodeInsufficientScope,
+		},
+		"unavailable": {
+			before: func(s *site, id string) {
+				s.Pull(true)
+				s.Elsewhere().Change(id, func(k *keys.Key) { k.Name = "other" }) // so that it is looked up
+			},
+			after: func(s *site, _ string) { s.Pull(false) },
+			code:  keys.CodeUnavailable,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSlowSite(t)
+			token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			session := s.open(token)
+			closed := s.closing(session)
+			c.before(s, id)
+			s.wantLogged(fmt.Sprintf(`"code":%q,"key_id":%q`, c.code, id))
+			if c.after != nil {
+				c.after(s, id)
+			}
+			select {
+			case <-closed:
+				t.Fatal("the session closed with its key still good")
+			case <-time.After(50 * time.Millisecond):
+			}
+			s.Elsewhere().Revoke(id)
+			wantClosed(t, closed)
+		})
 	}
 }

@@ -52,8 +52,9 @@
 // [middleware.EndedError]), and nothing that is written after the revoke has returned
 // goes out, not even from a tool that heeds no context: its result is dropped. A caller
 // who was answered nothing yet is told 401, or 503 to try again if the key was only
-// narrowed. A dead key's sessions are closed; a narrowed key goes on in its session
-// with what is left, and hears no more of resources it is not granted. Renaming a key
+// narrowed. A dead key's sessions are closed, also one in which nothing was asked since
+// the key was narrowed or could not be checked, within a second then; a narrowed key goes
+// on in its session with what is left, and hears no more of resources it is not granted. Renaming a key
 // or granting it more ends nothing.
 //
 // A tool runs in a goroutine of its own, so that it can be left. Its panic goes on where

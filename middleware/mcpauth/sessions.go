@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -27,9 +28,14 @@ type session struct {
 
 	mu      sync.Mutex
 	last    caller
-	release func() // nil: nobody watches over it until the next request
+	held    bool   // as last was admitted; else it is asked for every askEvery
+	release func() // lets go of the hold, or of the question
 	over    bool
 }
+
+// askEvery is how long a session may outlive its key when that could not be held any
+// more: it was narrowed or could not be checked, and has not come again since.
+const askEvery = time.Second
 
 // open notes a session that c has just initialized. One without an id ends with its
 // request.
@@ -39,6 +45,9 @@ func (l *sessions) open(server *mcp.ServerSession, c caller) {
 		return
 	}
 	s := &session{server: server, keyID: c.identity.KeyID(), last: c}
+	s.mu.Lock()
+	s.hold() // before anybody can see it
+	s.mu.Unlock()
 	l.mu.Lock()
 	_, known := l.byID[id]
 	if !known {
@@ -49,11 +58,9 @@ func (l *sessions) open(server *mcp.ServerSession, c caller) {
 	}
 	l.mu.Unlock()
 	if known {
+		s.close()
 		return
 	}
-	s.mu.Lock()
-	s.hold()
-	s.mu.Unlock()
 	go func() {
 		_ = server.Wait()
 		l.mu.Lock()
@@ -82,7 +89,8 @@ func (l *sessions) seen(id string, c caller) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last = c
-	if s.release == nil && !s.over {
+	if !s.held && !s.over {
+		s.release()
 		s.hold()
 	}
 }
@@ -91,14 +99,21 @@ func (l *sessions) seen(id string, c caller) {
 func (s *session) hold() {
 	held, release := s.last.by.guard.Hold(s.last.admitted)
 	stop := context.AfterFunc(held, s.ended)
-	s.release = func() {
+	s.held, s.release = true, func() {
 		stop()
 		release()
 	}
 }
 
+// ask has the session asked for again in a while. It is called with s.mu held.
+func (s *session) ask() {
+	again := time.AfterFunc(askEvery, s.ended)
+	s.held, s.release = false, func() { again.Stop() }
+}
+
 // ended closes the session if its key is dead. A key that was only narrowed may go on
-// in it, and one that nobody can check now may come back: its next request decides.
+// in it, and one that nobody can check now may come back: what was admitted last cannot
+// be held any more then, but the key can still die.
 func (s *session) ended() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,13 +121,13 @@ func (s *session) ended() {
 		return
 	}
 	s.release()
-	s.release = nil
 	var ended *middleware.EndedError
 	err := s.last.by.guard.Recheck(s.last.admitted)
 	switch {
 	case err == nil: // the last request was made with another secret, or scopes, than what was held
 		s.hold()
 	case errors.As(err, &ended) && (ended.Code == keys.CodeInsufficientScope || ended.Code == keys.CodeUnavailable):
+		s.ask()
 	default:
 		s.over = true
 		go closeSession(s.server, s.last)
@@ -130,9 +145,7 @@ func (s *session) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
-	if s.release != nil {
-		s.release()
-	}
+	s.release()
 }
 
 // tell makes the sending middleware: a session that subscribed to a resource is not

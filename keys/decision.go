@@ -33,6 +33,7 @@ type Decision struct {
 	Identity   *Identity     // nil unless Valid
 	KeyID      string        // the id that a well-formed token names, proved or not, for logs
 	Secret     int64         // the number of the secret that was proved; zero when none was
+	Ends       time.Time     // with valid: when the key or that secret expires; zero means never
 	RetryAfter time.Duration // with rate_limited and unavailable: when to come back
 	Cause      error         // with unavailable: what went wrong, for the operator's log only
 

@@ -56,6 +56,10 @@ func (k *Key) Secret(number int64) *KeySecret {
 	return nil
 }
 
+// Ends is when a secret of k ceases to be good by itself: with the key, or with its own
+// grace before that. Zero means never.
+func (k *Key) Ends(s *KeySecret) time.Time { return earliest(k.ExpiresAt, s.ExpiresAt) }
+
 // Status is what a key amounts to at one moment. It is derived, never stored.
 type Status string
 

@@ -79,6 +79,9 @@ const maxAgent = 64
 // anywhere. People paste keys into anything, so what looks like one is left out.
 func AgentOf(userAgent string) string {
 	word, _, _ := strings.Cut(strings.TrimSpace(userAgent), " ")
+	if LooksLikeToken(word) {
+		return "" // before it is cut, or a piece would be left that looks like nothing
+	}
 	if len(word) > maxAgent {
 		word = word[:maxAgent]
 	}
@@ -86,9 +89,6 @@ func AgentOf(userAgent string) string {
 		if word[i] <= ' ' || word[i] > '~' {
 			return ""
 		}
-	}
-	if LooksLikeToken(word) {
-		return ""
 	}
 	return strings.Clone(word)
 }

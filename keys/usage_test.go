@@ -3,6 +3,7 @@ package keys_test
 import (
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,5 +65,25 @@ func TestUsageSums(t *testing.T) {
 	u = keys.Usage{Counts: []keys.UseCount{count(0, keys.CodeValid, "", math.MaxInt64), count(0, keys.CodeRevoked, "", math.MaxInt64)}}
 	if got := u.Calls(); got != math.MaxInt64 {
 		t.Errorf("Calls of planted numbers: got %d, want the largest", got)
+	}
+}
+
+// What is noted of a User-Agent is its first word, never a piece of a key in it: not
+// even one that begins where the word is cut.
+func TestAgentOf(t *testing.T) {
+	secret := keys.NewToken(keys.KindKey).Secret().Reveal()[18:]
+	for agent, want := range map[string]string{
+		"":                          "",
+		"curl/8.5.0":                "curl/8.5.0",
+		"  claude-code/2.1 (cli) x": "claude-code/2.1",
+		strings.Repeat("x", 100):    strings.Repeat("x", 64),
+		"a\x1b[31mred":              "",
+		"b\u202e":                   "",
+		"agent:" + secret:           "",
+		"internal.batch.jobs.example.org/v1.2.3:" + secret: "",
+	} {
+		if got := keys.AgentOf(agent); got != want {
+			t.Errorf("AgentOf(%q): got %q, want %q", agent, got, want)
+		}
 	}
 }

@@ -131,10 +131,8 @@ func (v *Verifier) stillGood(d keys.Decision, call *Call) (code keys.Code, until
 		return keys.CodeInsufficientScope, 0
 	}
 	until = recheckEvery
-	for _, deadline := range []time.Time{e.key.ExpiresAt, secret.ExpiresAt} {
-		if !deadline.IsZero() {
-			until = min(until, deadline.Sub(now))
-		}
+	if ends := e.key.Ends(secret); !ends.IsZero() {
+		until = min(until, ends.Sub(now))
 	}
 	return keys.CodeValid, until
 }

@@ -21,6 +21,10 @@ func (b *bucket) take(limit keys.RateLimit, cost int, at time.Duration) (wait ti
 	all := interval * int64(limit.Burst)
 	for {
 		arrival := b.arrival.Load()
+		if most := int64(at) + all; arrival > most { // the limit was raised since: it counts from here on
+			b.arrival.CompareAndSwap(arrival, most)
+			continue
+		}
 		full := max(arrival, int64(at))
 		next := full + interval*int64(min(cost, limit.Burst))
 		switch late := next - int64(at) - all; {
@@ -35,9 +39,11 @@ func (b *bucket) take(limit keys.RateLimit, cost int, at time.Duration) (wait ti
 	}
 }
 
-// giveBack undoes a take of one call.
-func (b *bucket) giveBack(limit keys.RateLimit) {
-	b.arrival.Add(-int64(limit.Window) / int64(limit.Count))
+// wait is how long a take of one call would have to wait; it takes nothing.
+func (b *bucket) wait(limit keys.RateLimit, at time.Duration) time.Duration {
+	interval := int64(limit.Window) / int64(limit.Count)
+	next := max(b.arrival.Load(), int64(at)) + interval
+	return max(0, time.Duration(next-int64(at)-interval*int64(limit.Burst)))
 }
 
 // room is what a bucket holds for the next call.

@@ -64,16 +64,22 @@ func (w *watch) fresh(ctx context.Context, at time.Duration) error {
 	case age < pollEvery:
 		return nil
 	case age < keys.Lease: // nothing was announced: whatever comes of it, the lease holds
-		w.glance()
+		w.glance(ctx)
 		return nil
 	}
 	return w.look(ctx, epoch, at)
 }
 
 // glance looks unless somebody else does.
-func (w *watch) glance() {
-	if l, mine := w.join(); mine {
-		w.take(l)
+func (w *watch) glance(ctx context.Context) {
+	l, mine := w.join()
+	if !mine {
+		return
+	}
+	go w.take(l)
+	select {
+	case <-l.done:
+	case <-ctx.Done():
 	}
 }
 
@@ -82,15 +88,14 @@ func (w *watch) look(ctx context.Context, epoch uint64, at time.Duration) error 
 	for {
 		l, mine := w.join()
 		if mine {
-			w.take(l)
-			return l.err // it began after the call, so it covers it
+			go w.take(l)
 		}
 		select {
 		case <-l.done:
 		case <-ctx.Done():
 			return fmt.Errorf("%w: waiting for the store: %w", keys.ErrUnavailable, context.Cause(ctx))
 		}
-		if l.covers(epoch, at) {
+		if mine || l.covers(epoch, at) { // what began after the call covers it
 			return l.err
 		}
 	}
@@ -107,9 +112,16 @@ func (w *watch) join() (l *look, mine bool) {
 	return w.current, true
 }
 
-// take is one look. It owns next while it is current.
+// take is one look. It owns next while it is current. It has a goroutine of its own,
+// because others may wait for it longer than whoever began it; a store that panics
+// there must not take the program with it.
 func (w *watch) take(l *look) {
 	defer w.end(l)
+	defer func() {
+		if p := recover(); p != nil {
+			l.err = fmt.Errorf("%w: %v", errUnread, p)
+		}
+	}()
 	l.began = w.clock()
 	l.noted = w.feed.Epoch()
 	changes, err := w.feed.Changes(context.Background(), w.next)

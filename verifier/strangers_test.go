@@ -3,6 +3,7 @@ package verifier_test
 import (
 	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -76,6 +77,32 @@ func TestKeysThatExistAreFree(t *testing.T) {
 		_, token := b.issue(t, keys.IssueRequest{Name: fmt.Sprint("key ", i)})
 		wantCode(t, v, token, verifier.Call{}, keys.CodeValid, fmt.Sprint("key ", i))
 	}
+}
+
+// TestManyLookForOneKey, what happens to a busy server that starts, or whose busiest key
+// is edited: all its calls look for the same key at once, and none is a stranger.
+func TestManyLookForOneKey(t *testing.T) {
+	b := newBench(t)
+	v := b.limited(t, 1)
+	_, token := b.issue(t, keys.IssueRequest{Name: "busy"})
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() { wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "one of many") })
+	}
+	all.Wait()
+}
+
+// TestStrangersShutNobodyOut, the attack: forged tokens from an address that good keys
+// come from too. A key that this process has seen is found again, also after a change.
+func TestStrangersShutNobodyOut(t *testing.T) {
+	b := newBench(t)
+	v := b.limited(t, 1)
+	id, token := b.issue(t, keys.IssueRequest{Name: "good"})
+	wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
+	wantCode(t, v, stranger(), verifier.Call{}, keys.CodeNotFound, "a stranger")
+	wantCode(t, v, stranger(), verifier.Call{}, keys.CodeRateLimited, "another")
+	b.edit(t, id, func(k *keys.Key) { k.Owner = "somebody else" })
+	wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "after an edit")
 }
 
 // TestA22SourcesOfStrangers, the attack: whoever has one IPv6 address has 2^64, and an

@@ -99,17 +99,17 @@ func (l *subscribers) stop() {
 }
 
 // Close writes what was counted of keys' use, ends what [Verifier.OnChange] began and
-// waits for both. It must not be called by a subscriber. The store stays open; it is
+// waits for both; the error says that counts could not be written. It must not be called by a subscriber. The store stays open; it is
 // the caller's, and closed after this.
 func (v *Verifier) Close() error {
-	v.uses.close()
+	err := v.uses.close()
 	l := &v.subscribers
 	l.mu.Lock()
 	l.closed, l.byID, l.told = true, nil, nil
 	l.stop()
 	l.mu.Unlock()
 	l.running.Wait()
-	return nil
+	return err
 }
 
 // tell notes who is to be called, and wakes who calls.

@@ -17,10 +17,13 @@ const (
 	flushEvery = 5 * time.Second
 	// flushWithin bounds one writing. Counts that could not be written are kept.
 	flushWithin = 10 * time.Second
-	// maxScopes is how many scopes of one key are counted each on its own in one hour.
-	// Whoever may call every tool may also call tools that do not exist. What is no
-	// scope, as it is too long or holds a key, is never counted on its own.
-	maxScopes = 100
+	// maxScopes is how many scopes of one key are counted each on its own in one hour,
+	// and maxDenied how many that it was not granted: whoever may call every tool may
+	// also call tools that do not exist, and whoever may call none can still name them.
+	maxScopes = 64
+	maxDenied = 16
+	// maxScopeText is the longest scope, in bytes, that is counted on its own.
+	maxScopeText = 128
 )
 
 // counted are the outcomes that are counted of a key. The first is the one that has
@@ -132,10 +135,23 @@ func (t *tally) newScope(s scopeCount, hour time.Time) *int64 {
 		t.hour = hour
 		t.forgetWritten()
 	}
-	if len(t.scopes) >= maxScopes || keys.ValidateRequired(s.scope) != nil {
+	if !t.roomFor(s.code) || len(s.scope) > maxScopeText || keys.ValidateRequired(s.scope) != nil {
 		s.scope = keys.OtherScopes
 	}
 	return t.scope(s)
+}
+
+func (t *tally) roomFor(code keys.Code) bool {
+	most, n := maxScopes, 0
+	if code != keys.CodeValid {
+		most = maxDenied
+	}
+	for s := range t.scopes {
+		if s.code == code {
+			n++
+		}
+	}
+	return n < most
 }
 
 func (t *tally) scope(s scopeCount) *int64 {
@@ -191,30 +207,17 @@ func (s *slot) take() (last keys.LastUse, ok bool) {
 	return keys.LastUse{Secret: s.secret, At: time.UnixMicro(at).UTC(), ClientIP: s.ip, Agent: s.agent}, at != 0
 }
 
-// putBack returns what could not be written. A newer use stays.
-func (t *tally) putBack(use keys.Use) {
-	for _, c := range use.Counts {
-		if c.Scope != "" {
-			t.mu.Lock()
-			*t.scope(scopeCount{c.Scope, c.Code}) += c.Calls
-			t.mu.Unlock()
-			continue
-		}
-		t.counts[slices.Index(counted[:], c.Code)].Add(uint32(c.Calls))
-	}
-	for _, last := range use.Last {
-		t.slot(last.Secret).at.CompareAndSwap(0, last.At.UnixMicro())
-	}
-}
-
 // uses writes tallies down. A timer runs while there is something to write, and no
 // goroutine while there is not.
 type uses struct {
-	log   keys.UseLog
-	clock func() time.Time
-	max   int // tallies that may wait; further ones are not counted
+	log     keys.UseLog
+	clock   func() time.Time
+	max     int         // tallies that may wait; further ones are not counted
+	onError func(error) // nil: nobody wants to know
 
-	writing sync.Mutex // held while a batch is on its way
+	writing   sync.Mutex // held while a batch is on its way, guards unwritten
+	unwritten backlog
+
 	mu      sync.Mutex // guards what follows
 	waiting []*tally
 	hour    time.Time // of the first of them
@@ -234,56 +237,70 @@ func (u *uses) note(t *tally) {
 		return
 	}
 	if u.waiting = append(u.waiting, t); len(u.waiting) == 1 {
-		u.start()
+		now := u.clock()
+		u.hour = now.UTC().Truncate(time.Hour)
+		u.start(min(flushEvery, u.hour.Add(time.Hour).Sub(now)))
 	}
 }
 
-func (u *uses) start() {
-	now := u.clock()
-	u.hour = now.UTC().Truncate(time.Hour)
-	u.timer = time.AfterFunc(min(flushEvery, u.hour.Add(time.Hour).Sub(now)), u.flush)
+func (u *uses) start(after time.Duration) {
+	u.timer = time.AfterFunc(after, func() { _ = u.flush() })
 }
 
-// flush writes all that waits. What fails waits on.
-func (u *uses) flush() {
+// flush writes all that waits. What fails is written with the next.
+func (u *uses) flush() error {
 	u.writing.Lock()
 	defer u.writing.Unlock()
+	list := append(u.unwritten.uses(), u.take()...)
+	if len(list) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
+	defer cancel()
+	err := u.log.AddUse(ctx, list)
+	if err == nil {
+		u.unwritten = backlog{}
+		return nil
+	}
+	u.unwritten = newBacklog(list, u.max)
+	u.retry()
+	if u.onError != nil {
+		u.onError(err)
+	}
+	return err
+}
+
+// take empties the tallies that wait.
+func (u *uses) take() []keys.Use {
 	u.mu.Lock()
 	batch, hour := u.waiting, u.hour
 	u.waiting = nil
 	u.mu.Unlock()
-	if len(batch) == 0 {
-		return
-	}
 	list := make([]keys.Use, 0, len(batch))
 	for _, t := range batch {
 		t.pending.Store(false) // first: what is counted from here on waits anew
 		list = append(list, t.take(hour))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
-	defer cancel()
-	if u.log.AddUse(ctx, list) == nil {
-		return
-	}
-	for i, t := range batch {
-		t.putBack(list[i])
-		u.note(t)
+	return list
+}
+
+// retry sees to it that what failed is tried again, also when nothing is counted any
+// more.
+func (u *uses) retry() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.closed && len(u.waiting) == 0 {
+		u.start(flushEvery)
 	}
 }
 
 // close writes what waits and counts no more. What cannot be written then is lost.
-func (u *uses) close() {
+func (u *uses) close() error {
 	u.mu.Lock()
+	u.closed = true
 	if u.timer != nil {
 		u.timer.Stop()
 	}
 	u.mu.Unlock()
-	u.flush()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.closed = true
-	if u.timer != nil {
-		u.timer.Stop() // set anew by what failed
-	}
-	u.waiting = nil
+	return u.flush()
 }

@@ -77,11 +77,16 @@ func TestUnwrittenUseIsKept(t *testing.T) {
 		c.tally.count(keys.CodeExpired)
 		c.tally.countScope(scopeCount{"x", keys.CodeValid}, time.Now)
 		u.note(&c.tally)
-		time.Sleep(3 * flushEvery)
+		time.Sleep(time.Hour)
 		synctest.Wait()
 		b.mu.Lock()
 		b.shut = false
 		b.mu.Unlock()
+		time.Sleep(2 * flushEvery)
+		synctest.Wait()
+		if n := b.sum[at.UTC().Truncate(time.Hour)]; n != 2 {
+			t.Errorf("got %d calls soon after writing was possible again, want 2", n)
+		}
 		c.tally.count(keys.CodeValid)
 		u.note(&c.tally)
 		time.Sleep(2 * flushEvery)
@@ -89,6 +94,9 @@ func TestUnwrittenUseIsKept(t *testing.T) {
 		var sum int64
 		for _, n := range b.sum {
 			sum += n
+		}
+		if first := at.UTC().Truncate(time.Hour); len(b.sum) != 2 || b.sum[first] != 2 {
+			t.Errorf("got %v, want the two calls of the first hour under it", b.sum)
 		}
 		if sum != 3 || !b.last.At.Equal(at.Truncate(time.Microsecond)) || b.last.Agent != "a" {
 			t.Errorf("got %d calls and the last use %+v, want 3 and the one at %v", sum, b.last, at)
@@ -107,7 +115,7 @@ func TestNoCountIsLostInTheRush(t *testing.T) {
 		c.tally.count(keys.CodeValid)
 		u.note(&c.tally)
 		var flushing atomic.Bool
-		wg.Go(func() { flushing.Store(true); u.flush() })
+		wg.Go(func() { flushing.Store(true); _ = u.flush() })
 		for !flushing.Load() {
 			runtime.Gosched()
 		}
@@ -117,12 +125,12 @@ func TestNoCountIsLostInTheRush(t *testing.T) {
 		c.tally.count(keys.CodeValid)
 		u.note(&c.tally)
 		wg.Wait()
-		u.flush()
+		_ = u.flush()
 		if n := c.tally.counts[0].Load(); n != 0 {
 			t.Fatalf("%d counted and in no list", n)
 		}
 	}
-	u.close()
+	_ = u.close()
 	var sum int64
 	for _, n := range b.sum {
 		sum += n

@@ -52,6 +52,10 @@ type Options struct {
 	// may make the verifier look for keys that it does not know: the zero value means
 	// DefaultStrangers. A remembered key is not concerned.
 	Strangers keys.RateLimit
+
+	// OnUseError hears, from another goroutine, that counts of use could not be written.
+	// They are kept for the next try, seconds later. Nil means that nobody wants to know.
+	OnUseError func(error)
 }
 
 // Call says what is asked of the presented key. The zero Call asks for an ordinary
@@ -113,7 +117,7 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 	if v.strangers, err = newStrangers(o.Strangers); err != nil {
 		return nil, fmt.Errorf("verifier: %w", err)
 	}
-	v.uses.clock, v.uses.max = v.clock, 2*size
+	v.uses.clock, v.uses.max, v.uses.onError = v.clock, 2*size, o.OnUseError
 	v.uses.log = reader
 	return v, nil
 }
@@ -185,7 +189,7 @@ func (v *Verifier) decide(d *keys.Decision, q *check, call *Call, now time.Time)
 			return
 		}
 	}
-	d.Identity = q.entry.identity
+	d.Identity, d.Ends = q.entry.identity, k.Ends(q.proof.secret)
 	q.proof.slot.use(now, call)
 }
 
@@ -237,27 +241,24 @@ func (v *Verifier) prove(ctx context.Context, q *check, call *Call, at time.Dura
 	return keys.Decision{}
 }
 
-// find looks for the key in the store, on the account of where the call comes from:
-// what is not there is charged to it.
+// find looks for the key in the store. What may not exist is looked for on the account
+// of where the call comes from; a key that left a cell behind does exist.
 func (v *Verifier) find(ctx context.Context, q *check, call *Call, t keys.Token, at time.Duration) keys.Decision {
 	mark := v.unknown.mark(q.token)
 	generation := v.forgotten.Load()
 	if v.unknown.has(mark, generation) {
 		return notFound(q.id)
 	}
-	charge, wait := v.strangers.charge(call, at)
-	if wait > 0 {
+	account := v.strangers.account(call)
+	if wait := account.wait(v.strangers.limit, at); wait > 0 && q.cell == nil {
 		return keys.Decision{Code: keys.CodeRateLimited, KeyID: q.id, RetryAfter: wait}
 	}
 	var err error
-	q.entry, err = v.fetch(ctx, q.id)
-	if q.entry != nil || err != nil {
-		charge.giveBack(v.strangers.limit)
-	}
-	if err != nil {
+	if q.entry, err = v.fetch(ctx, q.id); err != nil {
 		return unavailable(q.id, err)
 	}
 	if q.entry == nil {
+		account.take(v.strangers.limit, 1, at)
 		v.reader.Peppers().Verify(nil, t.Secret()) // costs what a known id costs
 		v.unknown.add(mark, generation)
 		return notFound(q.id)

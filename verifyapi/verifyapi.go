@@ -135,11 +135,11 @@ func (s *service) verification(d keys.Decision) api.Verification {
 	if at := d.Identity.ExpiresAt(); !at.IsZero() {
 		out.ExpiresAt = &at
 	}
-	out.Lease = s.lease(d.Identity.ExpiresAt())
+	out.Lease = s.lease(d.Ends)
 	return out
 }
 
-// lease ends with the key.
+// lease ends with the key, or with the grace of its secret.
 func (s *service) lease(expires time.Time) *time.Time {
 	until := s.now().UTC().Add(Lease).Truncate(time.Microsecond)
 	if !expires.IsZero() && expires.Before(until) {

@@ -58,10 +58,12 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	a, err := API(st, &o)
+	v, err := NewVerifier(st, &o)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, v.Close()) }()
+	a := API(st, v, &o)
 	listener, err := listen(ctx, &o)
 	if err != nil {
 		return err
@@ -72,21 +74,27 @@ func Run(ctx context.Context, o Options) (err error) {
 	return serve(ctx, listener, Handler(a, listener.Addr()), o.Logger)
 }
 
-// API is everything that is served over st. A nil o is ready for use.
-func API(st keys.Store, o *Options) (*restapi.API, error) {
+// NewVerifier makes what checks keys for [API], and belongs to the caller.
+func NewVerifier(st keys.Store, o *Options) (*verifier.Verifier, error) {
+	return verifier.New(st, &verifier.Options{OnUseError: func(err error) {
+		if o != nil && o.Logger != nil {
+			o.Logger.Error("use of keys could not be written down", slog.Any("error", err))
+		}
+	}})
+}
+
+// API is everything that is served over st, with keys checked by v. A nil o is ready
+// for use.
+func API(st keys.Store, v *verifier.Verifier, o *Options) *restapi.API {
 	if o == nil {
 		o = &Options{}
 	}
 	gin.SetMode(gin.ReleaseMode) // or gin prints every route
-	v, err := verifier.New(st, nil)
-	if err != nil {
-		return nil, err
-	}
 	a := restapi.New(v, &restapi.Options{Logger: o.Logger, TrustedProxies: o.TrustedProxies})
 	admin.Mount(a, st, nil)
 	verifyapi.Mount(a, v, &verifyapi.Options{Logger: o.Logger})
 	mountHealth(a, st)
-	return a, nil
+	return a
 }
 
 // Handler puts around a what protects a server that listens at addr.

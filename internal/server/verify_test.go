@@ -41,6 +41,13 @@ func TestVerifyTellsLease(t *testing.T) {
 			t.Errorf("%s: got a lease until %v, want %v to %v", name, v.Lease, earliest, latest)
 		}
 	}
+	var rotated api.Verification
+	old, id := f.Issue(keys.IssueRequest{})
+	f.Send("POST", "/v1/keys/"+id+"/rotate", f.Admin(), `{"grace":"10s"}`)
+	f.Send("POST", "/v1/verify", admin, `{"key":"`+old+`"}`).Read(t, &rotated)
+	if !rotated.Valid || rotated.Lease == nil || time.Until(*rotated.Lease) > 10*time.Second {
+		t.Errorf("in a grace of 10 s: got %+v, want a lease that ends with it", rotated)
+	}
 	dead, id := f.Issue(keys.IssueRequest{})
 	f.Revoke(id)
 	var v api.Verification

@@ -56,9 +56,13 @@ func New(t testing.TB) *Fixture {
 		t.Fatalf("NewManager: %v", err)
 	}
 	logger := slog.New(slog.NewJSONHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	if f.API, err = server.API(f.Store, &server.Options{Logger: logger}); err != nil {
-		t.Fatalf("API: %v", err)
+	o := &server.Options{Logger: logger}
+	v, err := server.NewVerifier(f.Store, o)
+	if err != nil {
+		t.Fatalf("NewVerifier: %v", err)
 	}
+	t.Cleanup(func() { _ = v.Close() })
+	f.API = server.API(f.Store, v, o)
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config.Handler = server.Handler(f.API, srv.Listener.Addr())
 	srv.Config.ErrorLog = slog.NewLogLogger(logger.Handler(), slog.LevelWarn)

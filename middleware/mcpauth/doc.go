@@ -56,6 +56,10 @@
 // with what is left, and hears no more of resources it is not granted. Renaming a key
 // or granting it more ends nothing.
 //
+// A tool runs in a goroutine of its own, so that it can be left. Its panic goes on where
+// the server's middleware can recover it, with the same value, and where it began is
+// logged; a tool that was left and panics is logged and ends nothing.
+//
 // What a tool did before it was cancelled is done. An EventStore replays to the
 // session's own key what was answered under its earlier scopes. Notifications that a
 // server sends on its own (progress, log messages) are its own to word.

@@ -115,8 +115,15 @@ func (s *session) ended() {
 	case errors.As(err, &ended) && (ended.Code == keys.CodeInsufficientScope || ended.Code == keys.CodeUnavailable):
 	default:
 		s.over = true
-		go func() { _ = s.server.Close() }() // waits for what runs
+		go closeSession(s.server, s.last)
 	}
+}
+
+// closeSession waits for what runs in the session. An EventStore is told, which may be anybody's
+// code, and nobody is around to recover what it panics with.
+func closeSession(server *mcp.ServerSession, last caller) {
+	defer func() { last.logPanic(recover()) }()
+	_ = server.Close()
 }
 
 func (s *session) close() {

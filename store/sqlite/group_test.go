@@ -70,6 +70,13 @@ func (c *crowd) at(callers ...func()) {
 // hold calls also when all are waiting.
 func (c *crowd) hold(also func(), callers ...func()) {
 	c.t.Helper()
+	if err := c.held(also, callers...); err != nil {
+		c.t.Errorf("the change that held the crowd up: %v", err)
+	}
+}
+
+// held is hold where the change that holds the crowd up may fail as well.
+func (c *crowd) held(also func(), callers ...func()) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	_, err := c.Update(c.t.Context(), c.victim, func(*keys.Key) (keys.Event, error) {
@@ -82,9 +89,7 @@ func (c *crowd) hold(also func(), callers ...func()) {
 		also()
 		return keys.Event{}, keys.ErrNoChange
 	})
-	if err != nil {
-		c.t.Errorf("the change that held the crowd up: %v", err)
-	}
+	return err
 }
 
 // issues returns a caller that issues a key, and says how that ended.

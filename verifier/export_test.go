@@ -1,0 +1,37 @@
+package verifier
+
+import (
+	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
+)
+
+// What tests of this package see besides its API.
+
+// Remembers reports whether anything is remembered of the key.
+func (v *Verifier) Remembers(id string) bool {
+	_, ok := v.cells.GetIfPresent(id)
+	return ok
+}
+
+// OnFound calls do whenever a key is found among the remembered ones, before anything
+// is done with it. It comes before the first check.
+func (v *Verifier) OnFound(do func()) (err error) {
+	v.cells, err = otter.New(&otter.Options[string, *cell]{
+		MaximumSize: DefaultKeys, Executor: atOnce, StatsRecorder: &found{do: do},
+	})
+	return err
+}
+
+type found struct {
+	stats.NoopRecorder
+	do func()
+}
+
+func (f *found) RecordHits(int) { f.do() }
+
+// WhileReadsAreCounted calls do while nobody can begin or end to read a key.
+func (v *Verifier) WhileReadsAreCounted(do func()) {
+	v.fills.mu.Lock()
+	defer v.fills.mu.Unlock()
+	do()
+}

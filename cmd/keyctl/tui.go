@@ -16,9 +16,11 @@ func newTUI(a *app) *cobra.Command {
 		Use:     "tui",
 		Short:   "Show all keys on a live dashboard",
 		GroupID: groupKeys,
-		Long: `Show all keys on a live dashboard, where they are filtered, looked at, issued
-and revoked. The secret of a new key is shown once, on a screen that is left on
-purpose only and does not stay in the terminal's scrollback.`,
+		Long: `Show all keys on a live dashboard, where they are filtered, looked at, issued,
+edited, rotated, disabled and revoked; each change is asked about first. A new
+secret is shown once, on a screen that is left on purpose only and does not stay
+in the terminal's scrollback. Through a server, an admin key without keys:write
+may only look.`,
 		Example: "  keyctl tui\n  keyctl tui --db /var/lib/mcpkeys/keys.db --read-only",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -31,11 +33,11 @@ purpose only and does not stay in the terminal's scrollback.`,
 			}
 			return a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
 				return tui.Run(cmd.Context(), m, a.stdin.(*os.File), a.stdout.(*os.File), &tui.Options{
-					Now: a.now, ReadOnly: readOnly, Store: cmp.Or(s.Server, s.DB), Verify: a.command("verify", "-"),
+					Now: a.now, ReadOnly: readOnly, MayChange: m.MayChange, Store: cmp.Or(s.Server, s.DB), Verify: a.command("verify", "-"),
 				})
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&readOnly, "read-only", false, "look, but neither issue nor revoke")
+	cmd.Flags().BoolVar(&readOnly, "read-only", false, "look, but change nothing")
 	return cmd
 }

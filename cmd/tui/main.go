@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 		return 2, err
 	}
 	defer func() { err = errors.Join(err, admin.Close()) }()
-	if err := tui.Run(ctx, admin, os.Stdin, os.Stdout, &tui.Options{ReadOnly: readOnly, Store: cmp.Or(s.Server, s.DB)}); err != nil {
+	if err := tui.Run(ctx, admin, os.Stdin, os.Stdout, &tui.Options{ReadOnly: readOnly, MayChange: admin.MayChange, Store: cmp.Or(s.Server, s.DB)}); err != nil {
 		return 2, err
 	}
 	return 0, nil

@@ -16,7 +16,9 @@ package connect
 
 import (
 	"context"
+	"slices"
 
+	"github.com/mcpkeys/mcpkeys/admin/client"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -25,7 +27,19 @@ import (
 // Admin changes keys. Close it after use.
 type Admin struct {
 	keys.Manager
-	close func() error
+	remote *client.Client // nil beside the store
+	close  func() error
+}
+
+// MayChange reports whether this admin may change keys at all: who opened the store
+// itself may, and an admin key that holds keys:write. What exactly is decided with each
+// change.
+func (a *Admin) MayChange(ctx context.Context) (bool, error) {
+	if a.remote == nil {
+		return true, nil
+	}
+	me, err := a.remote.Whoami(ctx)
+	return slices.Contains(me.Scopes, keys.ScopeKeysWrite), err
 }
 
 // Close releases the store. Nothing may be asked of the Manager afterwards.
@@ -42,7 +56,7 @@ func (s Settings) Admin(context.Context) (*Admin, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Admin{Manager: c, close: c.Close}, nil
+		return &Admin{Manager: c, remote: c, close: c.Close}, nil
 	}
 	st, err := sqlite.Open(s.DB, s.options())
 	if err != nil {

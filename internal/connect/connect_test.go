@@ -189,6 +189,40 @@ func TestIssueAndCheck(t *testing.T) {
 	}
 }
 
+// Who may only look learns it before filling in a form.
+func TestMayChange(t *testing.T) {
+	f := servertest.New(t)
+	for _, tc := range []struct {
+		scopes []string
+		want   bool
+	}{
+		{nil, true},
+		{[]string{keys.ScopeKeysRead, keys.ScopeKeysWrite}, true},
+		{[]string{keys.ScopeKeysRead}, false},
+	} {
+		admin, err := connect.Settings{Server: f.URL, AdminKey: keys.NewSecret(f.Admin(tc.scopes...))}.Admin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := admin.MayChange(t.Context()); got != tc.want || err != nil {
+			t.Errorf("MayChange with %q: got %v, %v, want %v", tc.scopes, got, err, tc.want)
+		}
+		_ = admin.Close()
+	}
+	s := connect.Settings{DB: filepath.Join(t.TempDir(), "keys.db")}
+	if err := s.Create(); err != nil {
+		t.Fatal(err)
+	}
+	admin, err := s.Admin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = admin.Close() }()
+	if may, err := admin.MayChange(t.Context()); !may || err != nil {
+		t.Errorf("MayChange beside the store: got %v, %v", may, err)
+	}
+}
+
 func TestSQLiteVersion(t *testing.T) {
 	if got := connect.SQLiteVersion(); got != sqlite.Version() || !strings.HasPrefix(got, "3.") {
 		t.Errorf("SQLiteVersion: got %q, want %q", got, sqlite.Version())

@@ -49,6 +49,12 @@ type (
 		err  error
 	}
 
+	// permissionMsg tells whether keys may be changed.
+	permissionMsg struct {
+		may bool
+		err error
+	}
+
 	// rereadMsg is a key that somebody else changed while it was in the form.
 	rereadMsg struct {
 		key *keys.Key
@@ -88,6 +94,15 @@ func issue(m keys.Manager, req keys.IssueRequest) tea.Cmd {
 		defer cancel()
 		issued, err := m.Issue(ctx, req)
 		return issuedMsg{issued: issued, err: err}
+	}
+}
+
+func mayChange(ask func(context.Context) (bool, error)) tea.Cmd {
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		may, err := ask(ctx)
+		return permissionMsg{may: may, err: err}
 	}
 }
 

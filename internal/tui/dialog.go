@@ -60,7 +60,7 @@ func (m *Model) openDialog(k *keys.Key, about deed) {
 	input.SetValue(about.text)
 	m.dialog = dialog{deed: about, key: k, text: input}
 	m.dialog.setTheme(m.theme)
-	m.room = roomDialog
+	m.room, m.toast = roomDialog, toast{} // what was said is over
 }
 
 func (m *Model) closeDialog() {

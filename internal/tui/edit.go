@@ -39,8 +39,10 @@ func (m *Model) askEdit() tea.Cmd {
 	m.openDialog(f.of, deed{
 		title: "Save these changes?", yes: "save", doing: "saving…", back: roomForm,
 		shows: m.changes(f.of, req),
-		mind:  func() string { return "Guards go by it at once." + newWarnings(f.of, f.draft.warnings(m.now)) },
-		does:  func(id, _ string) tea.Cmd { return editKey(m.manager, id, req) },
+		mind: func() string {
+			return "It holds from the next request on, for whoever uses it." + newWarnings(f.of, f.draft.warnings(m.now))
+		},
+		does: func(id, _ string) tea.Cmd { return editKey(m.manager, id, req) },
 	})
 	return nil
 }

@@ -1,6 +1,7 @@
 package tui_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -201,14 +202,50 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 		s := open(t, m, 80, 24, &tui.Options{ReadOnly: true})
 		s.wants("read-only")
 		s.lacks("new key", "revoke ")
+		s.lacks("e edit", "t rotate", "d disable")
 		s.press("n")
 		s.lacks("Issue a key")
-		s.press("x")
-		s.lacks("Revoke this key?")
+		for _, name := range []string{"n", "e", "t", "d", "x"} {
+			s.wait(5 * time.Second)
+			s.press(name)
+			s.wants("read-only: nothing is changed from here")
+			s.lacks("this key?", "Edit the key", "Issue a key")
+		}
 		s.press("enter", "x")
 		s.lacks("Revoke this key?")
 		s.press("esc", "?")
 		s.lacks("new key")
+	})
+}
+
+// An admin key that may only look is told so by one line, and not by a form that is
+// refused when it is filled in. While the server does not say, nothing is refused.
+func TestKeyThatMayOnlyLook(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, _, _ := newStore(t)
+		believable(t, m)
+		asked := 0
+		s := open(t, m, 80, 24, &tui.Options{MayChange: func(context.Context) (bool, error) {
+			if asked++; asked == 1 {
+				return false, keys.ErrUnavailable
+			}
+			return false, nil
+		}})
+		s.wants("e edit")
+		s.lacks("read-only")
+		s.wait(3 * time.Second)
+		s.wants("read-only")
+		s.lacks("new key", "e edit", "t rotate", "d disable", "x revoke")
+		for _, name := range []string{"n", "e", "t", "d", "x"} {
+			s.wait(5 * time.Second)
+			s.lacks("keys:write")
+			s.press(name)
+			s.wants("your admin key may only look: it lacks keys:write")
+			s.lacks("this key?", "Edit the key", "Issue a key")
+		}
+		if asked != 2 {
+			t.Errorf("asked %d times, want until the answer came", asked)
+		}
 	})
 }
 

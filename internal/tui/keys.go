@@ -19,6 +19,7 @@ type bindings struct {
 	NextField, PrevField, Preset, Submit key.Binding // in the form
 	CopySecret, Leave                    key.Binding // on the secret's screen
 	Yes, No, Finish, Other, Choose       key.Binding // in a dialog
+	Refused                              key.Binding // what leads to a change, where none is allowed
 	Interrupt                            key.Binding
 }
 
@@ -26,8 +27,8 @@ func bind(help, does string, typed ...string) key.Binding {
 	return key.NewBinding(key.WithKeys(typed...), key.WithHelp(help, does))
 }
 
-func newBindings(readOnly bool) bindings {
-	b := bindings{
+func newBindings() bindings {
+	return bindings{
 		Up:       bind("↑/k", "up", "up", "k"),
 		Down:     bind("↓/j", "down", "down", "j"),
 		PageUp:   bind("pgup", "page up", "pgup", "ctrl+b"),
@@ -67,12 +68,9 @@ func newBindings(readOnly bool) bindings {
 		Other:  bind("tab", "next", "tab", "shift+tab", "left", "right", "up", "down"),
 		Choose: bind("enter", "choose", "enter"),
 
+		Refused:   key.NewBinding(), // none yet
 		Interrupt: bind("ctrl+c", "quit", "ctrl+c"),
 	}
-	for _, change := range b.changes() {
-		change.SetEnabled(!readOnly)
-	}
-	return b
 }
 
 // changes are the keys that lead to a change.
@@ -136,6 +134,8 @@ func (m *Model) keyAnywhere(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 		m.openToggle()
 	case key.Matches(msg, m.bind.Revoke):
 		m.openRevoke()
+	case key.Matches(msg, m.bind.Refused):
+		m.toast.show(m.now, m.may.refusal)
 	case key.Matches(msg, m.bind.CopyID):
 		return m.copyID(), true
 	case key.Matches(msg, m.bind.Refresh):

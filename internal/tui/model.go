@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -15,6 +16,10 @@ type Options struct {
 	ReadOnly bool             // look, but change nothing
 	Store    string           // where the keys are, for the top line; empty leaves it out
 	Verify   string           // the command that checks a key; empty means keyctl verify -
+
+	// MayChange tells whether the admin key behind the manager may change keys, so that
+	// nobody fills in a form that will be refused. Nil means that it may.
+	MayChange func(context.Context) (bool, error)
 }
 
 // Model is the dashboard as a Bubble Tea model. It belongs to one program and is not
@@ -39,6 +44,7 @@ type Model struct {
 	dialog dialog
 	help   helpPage
 	toast  toast
+	may    permission
 }
 
 var _ tea.Model = (*Model)(nil)
@@ -73,7 +79,11 @@ func New(manager keys.Manager, o *Options) *Model {
 		m.opts.Verify = "keyctl verify -"
 	}
 	m.now = m.opts.Now()
-	m.bind = newBindings(m.opts.ReadOnly)
+	m.bind = newBindings()
+	m.may.known = m.opts.MayChange == nil || m.opts.ReadOnly
+	if m.opts.ReadOnly {
+		m.forbid(refusedByFlag)
+	}
 	m.setTheme(newTheme(true)) // until the terminal says otherwise; not all of them answer
 	m.filter = newFilter(m.theme)
 	return m
@@ -81,7 +91,7 @@ func New(manager keys.Manager, o *Options) *Model {
 
 // Init implements [tea.Model].
 func (m *Model) Init() tea.Cmd {
-	return tea.Batch(m.reload(), tick(), tea.RequestBackgroundColor)
+	return tea.Batch(m.reload(), m.askPermission(), tick(), tea.RequestBackgroundColor)
 }
 
 // Update implements [tea.Model].
@@ -106,6 +116,8 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		return m.onKeyRead(msg)
 	case issuedMsg:
 		return m.onIssued(msg)
+	case permissionMsg:
+		m.onPermission(msg)
 	case changedMsg:
 		return m.onChanged(msg)
 	case rereadMsg:
@@ -160,7 +172,7 @@ func (m *Model) onTick() tea.Cmd {
 	m.toast.expire(m.now)
 	cmds := []tea.Cmd{tick()}
 	if m.load.due(m.now) {
-		cmds = append(cmds, m.reload())
+		cmds = append(cmds, m.reload(), m.askPermission())
 	}
 	return tea.Batch(cmds...)
 }

@@ -128,7 +128,7 @@ func (m *Model) emptyTable(width, height int) []string {
 		text = "Reading keys…"
 	case m.load.done.IsZero():
 		text = "Nothing could be read yet"
-	case m.opts.ReadOnly:
+	case m.may.refusal != "":
 		text = "No keys yet"
 	default:
 		text, next = "No keys yet: press n", "to issue the first one"

@@ -68,7 +68,7 @@ func (m *Model) topLines() []string {
 	if m.opts.Store != "" {
 		left += "  " + wording.Clean(m.opts.Store)
 	}
-	if m.opts.ReadOnly {
+	if m.may.refusal != "" {
 		left += "  " + m.theme.warn.Render("read-only")
 	}
 	lines := []string{ends(left, m.freshness()+" ", m.width)}

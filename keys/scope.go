@@ -12,9 +12,13 @@ const MaxScope = 1024
 // It is immutable and safe for concurrent use.
 type Scopes struct {
 	granted  []string
-	literals map[string]struct{}
+	few      []string            // the literal ones, up to fewScopes
+	literals map[string]struct{} // all of them when there are more
 	patterns []pattern
 }
+
+// fewScopes is how many texts are compared sooner than one is hashed.
+const fewScopes = 8
 
 // pattern is one granted scope that holds a wildcard.
 type pattern struct {
@@ -37,16 +41,23 @@ type pattern struct {
 //
 // The error is an [*InvalidError].
 func CompileScopes(granted []string) (*Scopes, error) {
-	s := &Scopes{granted: slices.Clone(granted), literals: map[string]struct{}{}}
+	s := &Scopes{granted: slices.Clone(granted)}
 	for _, g := range granted {
 		if err := validateScope(g); err != nil {
 			return nil, err
 		}
 		if !strings.Contains(g, "*") {
-			s.literals[g] = struct{}{}
+			s.few = append(s.few, g)
 			continue
 		}
 		s.patterns = append(s.patterns, compilePattern(g))
+	}
+	if len(s.few) > fewScopes {
+		s.literals = map[string]struct{}{}
+		for _, g := range s.few {
+			s.literals[g] = struct{}{}
+		}
+		s.few = nil
 	}
 	return s, nil
 }
@@ -115,14 +126,11 @@ func (s *Scopes) Allows(required string) bool {
 	if s == nil {
 		return false
 	}
-	if _, ok := s.literals[required]; ok {
+	if _, ok := s.literals[required]; ok || slices.Contains(s.few, required) {
 		return true
 	}
-	if len(s.patterns) == 0 || !isLiteral(required) {
-		return false
-	}
 	for i := range s.patterns {
-		if s.patterns[i].matches(required) {
+		if s.patterns[i].grants(required) {
 			return true
 		}
 	}
@@ -135,7 +143,7 @@ func isLiteral(s string) bool {
 	last := byte(':')
 	for i := range len(s) {
 		c := s[i]
-		if c < 0x21 || c > 0x7e || c == '"' || c == '\\' || c == '*' || c == ':' && last == ':' {
+		if unfit(c) || c == ':' && last == ':' {
 			return false
 		}
 		last = c
@@ -143,13 +151,25 @@ func isLiteral(s string) bool {
 	return last != ':'
 }
 
-// matches walks the segments of both sides together. required is well-formed.
-func (p *pattern) matches(required string) bool {
-	if p.prefix != "" {
-		rest, ok := strings.CutPrefix(required, p.prefix)
-		return ok && (p.tail || strings.IndexByte(rest, ':') < 0)
+// unfit: no required scope has that in it.
+func unfit(c byte) bool { return c < 0x21 || c > 0x7e || c == '"' || c == '\\' || c == '*' }
+
+// grants walks the segments of both sides together. Of what equals a pattern's prefix
+// nothing more need be checked, because the pattern was.
+func (p *pattern) grants(required string) bool {
+	if p.prefix == "" {
+		return isLiteral(required) && p.matchesSegments(required)
 	}
-	return p.matchesSegments(required)
+	rest, ok := strings.CutPrefix(required, p.prefix)
+	if !ok || p.tail {
+		return ok && isLiteral(required)
+	}
+	for i := range len(rest) {
+		if c := rest[i]; unfit(c) || c == ':' {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *pattern) matchesSegments(required string) bool {

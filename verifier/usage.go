@@ -81,8 +81,15 @@ func (s *slot) use(now time.Time, call *Call) {
 	if !s.placed.Load() {
 		s.place(call)
 	}
-	s.at.Store(now.UnixMicro())
+	at := now.UnixMicro()
+	if since := at - s.at.Load(); since < 0 || since >= lastUseStep {
+		s.at.Store(at)
+	}
 }
+
+// lastUseStep is how exact a last use is, in microseconds. To note every one would
+// have the cores of a busy key wait for each other.
+const lastUseStep = 1000
 
 func (s *slot) place(call *Call) {
 	s.mu.Lock()

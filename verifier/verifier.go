@@ -148,20 +148,20 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 		}
 	}
 	now := v.clock()
-	if err := v.watch.fresh(ctx, now.Sub(v.start)); err != nil {
+	at := now.Sub(v.start)
+	if err := v.watch.fresh(ctx, at); err != nil {
 		return unavailable(id, err)
 	}
 	if forgotten != v.forgotten.Load() {
 		c, _ = v.cells.GetIfPresent(id) // c may have been evicted before it could be told to forget
 	}
-	q := check{token: token, id: id, cell: c}
-	q.sum = sumOf(token)
+	q := check{token: token, id: id, cell: c, sum: sumOf(token)}
 	if !q.remembered() {
-		if d := v.prove(ctx, &q, &call, now.Sub(v.start)); d.Code != "" {
+		if d := v.prove(ctx, &q, &call, at); d.Code != "" {
 			return d
 		}
 	}
-	v.decide(&d, &q, &call, now)
+	v.decide(&d, &q, &call, now, at)
 	if d.Code != keys.CodeUnavailable {
 		q.cell.tally.count(d.Code)
 		v.uses.note(&q.cell.tally)
@@ -170,8 +170,8 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 }
 
 // decide judges a key that was proved to be the caller's.
-func (v *Verifier) decide(d *keys.Decision, q *check, call *Call, now time.Time) {
-	k, at := q.entry.key, now.Sub(v.start)
+func (v *Verifier) decide(d *keys.Decision, q *check, call *Call, now time.Time, at time.Duration) {
+	k := q.entry.key
 	d.KeyID, d.Secret = k.ID, q.proof.secret.Number
 	d.Code = k.Admit(q.proof.secret, now, call.demand())
 	if d.Code != keys.CodeValid {

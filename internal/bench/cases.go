@@ -33,8 +33,9 @@ func (s *Stage) Cases(ctx context.Context) ([]Case, error) {
 		return nil, err
 	}
 	cases := []Case{
-		{Name: "VerifyHit", Floor: floorMap, Promise: 3, Slack: 4, NoAllocs: true, Run: s.verifyHit(ctx)},
-		{Name: "VerifyHitParallel", Floor: "VerifyHit", Promise: 1 / 1.5, NoAllocs: true, Run: s.verifyHitParallel(ctx), Processors: runtime.GOMAXPROCS(0)},
+		{Name: "VerifyHit", Floor: floorMap, Promise: 3, Slack: 4, NoAllocs: true, Run: s.verifyHit(ctx, 1)},
+		{Name: "VerifyHitOf1000", Floor: floorMapOf1000, NoAllocs: true, Run: s.verifyHit(ctx, few)},
+		{Name: "VerifyHitParallel", Floor: "VerifyHitOf1000", Promise: 1 / 1.5, NoAllocs: true, Run: s.verifyHitParallel(ctx), Processors: runtime.GOMAXPROCS(0)},
 		{Name: "VerifyMiss", Floor: floorPoint, Promise: 3, Slack: 4, Run: s.verifyMiss(ctx)},
 		{Name: "VerifyJunk", Floor: floorMap, Promise: 1.5, Slack: 2, NoAllocs: true, Run: s.verifyJunk(ctx)},
 		{Name: "VerifyUnknown", Floor: floorPoint, Run: s.verifyUnknown(ctx, unknowns)},
@@ -45,7 +46,8 @@ func (s *Stage) Cases(ctx context.Context) ([]Case, error) {
 	}
 	cases = append(cases, s.guards()...)
 	return append(cases,
-		Case{Name: floorMap, Run: s.hashAndLook()},
+		Case{Name: floorMap, Run: s.hashAndLook(1)},
+		Case{Name: floorMapOf1000, Run: s.hashAndLook(few)},
 		Case{Name: floorPoint, Run: point},
 		Case{Name: floorCommit, Run: commit},
 		Case{Name: "FloorBcrypt10", Floor: floorMap, Run: slow},
@@ -55,8 +57,8 @@ func (s *Stage) Cases(ctx context.Context) ([]Case, error) {
 
 var call = verifier.Call{Audience: audience}
 
-func (s *Stage) verifyHit(ctx context.Context) func(int) error {
-	return func(n int) error { return s.hits(ctx, s.tokens, n) }
+func (s *Stage) verifyHit(ctx context.Context, keys int) func(int) error {
+	return func(n int) error { return s.hits(ctx, s.tokens[:keys], n) }
 }
 
 // hits checks tokens in turn and insists that no key was read for it. Open has seen to

@@ -29,7 +29,7 @@ func TestCasesDoWhatTheyClaim(t *testing.T) {
 		if c.Floor != "" && !names[c.Floor] {
 			t.Errorf("%s: there is no floor %s", c.Name, c.Floor)
 		}
-		if c.Promise > c.Slack {
+		if c.Slack != 0 && c.Promise > c.Slack {
 			t.Errorf("%s: promises %v and is checked for %v, which is less", c.Name, c.Promise, c.Slack)
 		}
 	}

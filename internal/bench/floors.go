@@ -17,16 +17,17 @@ import (
 
 // Names of the floors.
 const (
-	floorMap    = "FloorSHA256Map"
-	floorPoint  = "FloorSQLitePoint"
-	floorCommit = "FloorSQLiteCommit"
+	floorMap       = "FloorSHA256Map"
+	floorMapOf1000 = "FloorMapOf1000"
+	floorPoint     = "FloorSQLitePoint"
+	floorCommit    = "FloorSQLiteCommit"
 )
 
 var errWrong = errors.New("a wrong answer")
 
 // hashAndLook is the least that a check of a key in memory can be: the digest of the
-// token and a look into a map of as many keys.
-func (s *Stage) hashAndLook() func(int) error {
+// token and a look into a map of all few keys; so many of them are asked for in turn.
+func (s *Stage) hashAndLook(asked int) func(int) error {
 	m := map[string]*[sha256.Size]byte{}
 	for _, t := range s.tokens {
 		id, _ := keys.TokenID(t)
@@ -35,7 +36,7 @@ func (s *Stage) hashAndLook() func(int) error {
 	}
 	return func(n int) error {
 		for i := range n {
-			token := s.tokens[i%few]
+			token := s.tokens[i%asked]
 			var text [keys.TokenLen]byte
 			copy(text[:], token)
 			sum := sha256.Sum256(text[:])

@@ -27,7 +27,7 @@ func admit(t testing.TB, g *middleware.Guard, token string) context.Context {
 }
 
 // wantEnd waits until ctx ends for the reason.
-func wantEnd(t *testing.T, ctx context.Context, want keys.Code) {
+func wantEnd(ctx context.Context, t *testing.T, want keys.Code) {
 	t.Helper()
 	select {
 	case <-ctx.Done():
@@ -60,10 +60,10 @@ func TestHold(t *testing.T) {
 	}
 	k.Elsewhere().Revoke(id)
 	wantEnded(t, g.Recheck(admitted), keys.CodeRevoked) // at once
-	wantEnd(t, held, keys.CodeRevoked)
+	wantEnd(held, t, keys.CodeRevoked)
 	late, release := g.Hold(admitted)
 	defer release()
-	wantEnd(t, late, keys.CodeRevoked)
+	wantEnd(late, t, keys.CodeRevoked)
 	if n := strings.Count(log.String(), "held request ended"); n != 1 || !strings.Contains(log.String(), id) {
 		t.Errorf("log: got %s, want one line with the key's id", log.String())
 	}

@@ -70,7 +70,7 @@ func stepped(t time.Time, by time.Duration) time.Time {
 		loc  *time.Location
 	})(unsafe.Pointer(&t))
 	const nanosecondBits = 30
-	raw.wall += uint64(by/time.Second) << nanosecondBits //nolint:gosec // wraps as it should
+	raw.wall += uint64(by/time.Second) << nanosecondBits // wraps as it should
 	return t
 }
 

@@ -29,7 +29,7 @@ func Once(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err er
 	defer func() { err = errors.Join(err, st.close()) }()
 	s := &story{stage: st}
 	defer func() { s.client.close() }()
-	defer func() { s.busy.stop() }()
+	defer func() { _ = s.busy.stop() }()
 
 	p := &page{out: out}
 	p.title("The life of one key: a guarded MCP server, the go-sdk's own client, and keyctl",

@@ -56,7 +56,7 @@ func TestEpochOfAnotherProcess(t *testing.T) {
 	}
 	lines := 0
 	for scan := bufio.NewScanner(out); scan.Scan(); lines++ {
-		moved := int(r.Epoch() - first) //nolint:gosec // a small number
+		moved := int(r.Epoch() - first)
 		if moved < lines+1 {
 			t.Errorf("%s: the epoch moved by %d, want %d at least", scan.Text(), moved, lines+1)
 		}

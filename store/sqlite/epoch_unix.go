@@ -32,7 +32,7 @@ func identityOf(info fs.FileInfo) (fileID, error) {
 	if !ok {
 		return fileID{}, errors.ErrUnsupported
 	}
-	return fileID{uint64(stat.Dev), stat.Ino}, nil //nolint:unconvert,gosec // Dev's type differs by system
+	return fileID{uint64(stat.Dev), stat.Ino}, nil //nolint:unconvert // Dev's type differs by system
 }
 
 // share maps the file. A mapping keeps the file, so the descriptor is not needed
@@ -98,7 +98,7 @@ func (p *page) load() (n uint64, ok bool) {
 	was := debug.SetPanicOnFault(true)
 	defer func() {
 		if !ok {
-			_ = recover() //nolint:errcheck // the fault
+			_ = recover() // the fault
 		}
 		debug.SetPanicOnFault(was)
 	}()
@@ -125,7 +125,7 @@ func (p *page) word(at int) *atomic.Uint64 {
 // must not take every guarded server down.
 func (p *page) touch(do func()) (ok bool) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() { _ = recover() }() //nolint:errcheck // the fault, and nothing else happens in do
+	defer func() { _ = recover() }() // the fault, and nothing else happens in do
 	do()
 	runtime.KeepAlive(p)
 	return true

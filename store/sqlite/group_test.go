@@ -199,7 +199,7 @@ func TestGroupSurvivesPanics(t *testing.T) {
 			caught := make(chan any, 3)
 			bad := func() {
 				defer func() { caught <- recover() }()
-				_, _ = c.Update(t.Context(), c.victim, func(k *keys.Key) (keys.Event, error) {
+				_, _ = c.Update(t.Context(), c.victim, func(*keys.Key) (keys.Event, error) {
 					end.now()
 					return keys.Event{}, nil
 				})

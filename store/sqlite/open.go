@@ -93,8 +93,8 @@ func place(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find %s: %w", path, err)
 	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		return real, nil
+	if target, err := filepath.EvalSymlinks(abs); err == nil {
+		return target, nil
 	}
 	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
 		return filepath.Join(dir, filepath.Base(abs)), nil

@@ -128,7 +128,7 @@ func (c *check) end(e entry) {
 func (w *world) moveRead(i int8, c *check, r rules) (what string, ok bool) {
 	switch c.stage {
 	case joinRead:
-		if w.flying != none && !(r.newFills && w.checks[w.flying].read.marked) {
+		if w.flying != none && (!r.newFills || !w.checks[w.flying].read.marked) {
 			c.stage, c.waits = waitRead, w.flying
 			return "joins a read", true
 		}

@@ -56,7 +56,7 @@ func (w *world) tidy() {
 		case c.stage >= readRow && c.stage <= land:
 			reads[i] = true
 		}
-		if c.stage == done && !(c.late && c.verdict == accepted) {
+		if c.stage == done && (!c.late || c.verdict != accepted) {
 			c.late, c.verdict = false, refused
 		}
 	}
@@ -87,7 +87,7 @@ func (s scenario) events(w world, r rules) []event {
 			out = append(out, event{who, what, then})
 		}
 	}
-	for i := range int8(s.checks) { //nolint:gosec // at most maxChecks
+	for i := range int8(s.checks) {
 		if i > 0 && w.checks[i-1].stage == start {
 			break // they are all alike until they start
 		}

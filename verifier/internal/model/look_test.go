@@ -80,7 +80,7 @@ func (w *world) waitLook(c *check, r rules) (what string, ok bool) {
 }
 
 // afterFeed is the order in which a look makes known what it read.
-func (w *world) afterFeed(l *look, r rules) stage {
+func (w *world) afterFeed(_ *look, r rules) stage {
 	switch {
 	case !r.forgetFirst:
 		return tell

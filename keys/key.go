@@ -84,6 +84,12 @@ func ParseStatus(text string) (Status, error) {
 	return "", invalid("status", "must be one of active, expiring, expired, disabled, revoked")
 }
 
+// Expired reports whether the key has ended by itself, whatever else became of it.
+func (k *Key) Expired(now time.Time) bool { return expired(k.ExpiresAt, now) }
+
+// Expired reports whether the grace of the secret is over; without one it never is.
+func (s *KeySecret) Expired(now time.Time) bool { return expired(s.ExpiresAt, now) }
+
 // Status derives the key's status at now.
 func (k *Key) Status(now time.Time) Status {
 	switch {

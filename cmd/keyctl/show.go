@@ -118,7 +118,7 @@ func (a *app) aboutSecret(s *keys.KeySecret) string {
 	switch {
 	case s.ExpiresAt.IsZero():
 		return text
-	case s.ExpiresAt.After(a.now()):
+	case !s.Expired(a.now()):
 		return text + ", good until " + a.when(s.ExpiresAt)
 	}
 	return text + ", ended " + a.when(s.ExpiresAt)

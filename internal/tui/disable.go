@@ -42,7 +42,7 @@ func (m *Model) enableDeed(k *keys.Key) deed {
 		title: "Enable this key?", yes: "enable", doing: "enabling…",
 		shows: append([]field{{"disabled", m.when(k.DisabledAt), m.theme.plain}, m.expiryField(k)}, m.standing(k)[1:]...),
 		mind: func() string {
-			if !k.ExpiresAt.IsZero() && !m.now.Before(k.ExpiresAt) {
+			if k.Expired(m.now) {
 				return "It has expired, and is refused all the same."
 			}
 			return "It is accepted again at once, by whoever holds it."

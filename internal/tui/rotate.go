@@ -60,7 +60,7 @@ func (m *Model) rotateMeans() string {
 // outgoing is the secret that a rotation of k left good for a while; nil when none is
 // under way.
 func (m *Model) outgoing(k *keys.Key) *keys.KeySecret {
-	if len(k.Secrets) < 2 || !m.now.Before(k.Secrets[0].ExpiresAt) {
+	if len(k.Secrets) < 2 || k.Secrets[0].Expired(m.now) {
 		return nil
 	}
 	return &k.Secrets[0]

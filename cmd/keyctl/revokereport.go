@@ -34,6 +34,26 @@ func (a *app) confirm(ctx context.Context, targets []*target) error {
 
 func (a *app) reportRevoked(targets []*target) error {
 	where := a.where()
+	_, err := a.tell(targets, "could not be revoked; the others are", func(t *target) string {
+		return label(t.key) + " revoked: no guard on " + where + " accepts it from now on\n"
+	})
+	return err
+}
+
+// reportTargets is the dry run: whom it would be, and whom it could not be.
+func (a *app) reportTargets(targets []*target) error {
+	n, err := a.tell(targets, "cannot be revoked; nothing was changed", func(t *target) string {
+		return fmt.Sprintf("%s would be revoked: it is %s\n", label(t.key), t.key.Status(a.now()))
+	})
+	if err == nil && a.output != formatJSON {
+		a.say("dry run: %d to revoke, nothing was changed", n)
+	}
+	return err
+}
+
+// tell says what becomes of each target, and why of those where nothing does. It returns
+// how many did not.
+func (a *app) tell(targets []*target, failing string, line func(*target) string) (int, error) {
 	var failed []failure
 	done := []keyJSON{}
 	for _, t := range targets {
@@ -45,8 +65,8 @@ func (a *app) reportRevoked(targets []*target) error {
 		if a.output == formatJSON {
 			continue
 		}
-		if err := a.print(label(t.key) + " revoked: no guard on " + where + " accepts it from now on\n"); err != nil {
-			return err
+		if err := a.print(line(t)); err != nil {
+			return 0, err
 		}
 		if t.note != "" {
 			a.say("note: %s", t.note)
@@ -54,45 +74,13 @@ func (a *app) reportRevoked(targets []*target) error {
 	}
 	switch {
 	case len(targets) == 1 && targets[0].err != nil:
-		return targets[0].err
+		return 0, targets[0].err
 	case len(failed) > 0:
-		return &partialError{"could not be revoked; the others are", failed}
+		return len(done), &partialError{failing, failed}
 	case a.output == formatJSON:
-		return a.printJSON(done)
+		return len(done), a.printJSON(done)
 	}
-	return nil
-}
-
-// reportTargets is the dry run: whom it would be, and whom it could not be.
-func (a *app) reportTargets(targets []*target) error {
-	var failed []failure
-	would := []keyJSON{}
-	for _, t := range targets {
-		if t.err != nil {
-			failed = append(failed, failure{t.mention(), outcomeOf(t.err).code, sentence(t.err)})
-			continue
-		}
-		would = append(would, newKeyJSON(t.key, a.now()))
-		if a.output == formatJSON {
-			continue
-		}
-		if err := a.print(fmt.Sprintf("%s would be revoked: it is %s\n", label(t.key), t.key.Status(a.now()))); err != nil {
-			return err
-		}
-		if t.note != "" {
-			a.say("note: %s", t.note)
-		}
-	}
-	switch {
-	case len(targets) == 1 && targets[0].err != nil:
-		return targets[0].err
-	case len(failed) > 0:
-		return &partialError{"cannot be revoked; nothing was changed", failed}
-	case a.output == formatJSON:
-		return a.printJSON(would)
-	}
-	a.say("dry run: %d to revoke, nothing was changed", len(would))
-	return nil
+	return len(done), nil
 }
 
 // where the guards are that a change is known to by the time it returns.

@@ -4,7 +4,8 @@
 // Call [New] with a store opened for reading (sqlite.OpenVerifier), then
 // [Verifier.Authenticate] once per request. What comes back is a [keys.Decision];
 // its Identity answers, as often as asked, what the caller may do. Programs that
-// serve HTTP need not call this package themselves: middleware does.
+// serve HTTP need not call this package themselves: middleware does. [Verifier.Close]
+// it before the store, or what was counted in the last seconds is lost.
 //
 // The order of a check is fixed: format, known id, seal, digest, revoked, disabled,
 // expired, kind, audience, client IP, rate limit. Malformed text never reaches the

@@ -54,6 +54,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer func() { _ = v.Close() }() // writes down who called in the last seconds
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	guard := middleware.New(v, &middleware.Options{Audience: *audience, Logger: logger})
 

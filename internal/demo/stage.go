@@ -27,9 +27,10 @@ type stage struct {
 	keyctl Keyctl
 	opts   *Options
 
-	store  *sqlite.Reader
-	server *http.Server
-	url    string
+	store    *sqlite.Reader
+	verifier *verifier.Verifier
+	server   *http.Server
+	url      string
 }
 
 func newStage(keyctl Keyctl, o *Options) (*stage, error) {
@@ -47,6 +48,9 @@ func (s *stage) close() error {
 	var errs []error
 	if s.server != nil {
 		errs = append(errs, s.server.Close())
+	}
+	if s.verifier != nil {
+		errs = append(errs, s.verifier.Close())
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
@@ -101,6 +105,7 @@ func (s *stage) serve() error {
 	if err != nil {
 		return err
 	}
+	s.verifier = v
 	guard := middleware.New(v, nil)
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", s.opts.guarded()(guard, weather.New()))

@@ -29,7 +29,7 @@ type Event struct {
 	Hash      []byte
 }
 
-// Action is what was done to a key.
+// Action is what was done to a key, or to the store.
 type Action string
 
 // The actions that exist so far.
@@ -41,6 +41,8 @@ const (
 	ActionDisable Action = "key.disable"
 	ActionEnable  Action = "key.enable"
 	ActionRevoke  Action = "key.revoke"
+
+	ActionRestore Action = "store.restore" // a backup took the store's place; names no key
 )
 
 // NewEvent makes the audit row of something that actor did to the store itself, for

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/google/uuid"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -36,6 +37,27 @@ func (r *Reader) Events(ctx context.Context, after int64, limit int) ([]keys.Eve
 		events = append(events, e)
 	}
 	return events, unavailable("read audit", rows.Err())
+}
+
+// chain reads the whole log, oldest row first, as [keys.VerifyChain] wants it.
+func chain(ctx context.Context, db querier) iter.Seq2[keys.Event, error] {
+	return func(yield func(keys.Event, error) bool) {
+		rows, err := db.QueryContext(ctx, `SELECT seq, id, at, actor, action, key_id, request_id, detail, prev, hash FROM audit ORDER BY seq`)
+		if err != nil {
+			yield(keys.Event{}, unavailable("read audit", err))
+			return
+		}
+		defer func() { _ = rows.Close() }() // rows.Err reports it
+		for rows.Next() {
+			e, err := scanEvent(rows)
+			if !yield(e, unavailable("read audit", err)) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(keys.Event{}, unavailable("read audit", err))
+		}
+	}
 }
 
 func scanEvent(rows *sql.Rows) (keys.Event, error) {

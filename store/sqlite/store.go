@@ -114,6 +114,11 @@ func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, change func(*
 	return s.confirm(ctx, tx, after)
 }
 
+// Record implements [keys.Store].
+func (s *Store) Record(ctx context.Context, e keys.Event) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return appendEvent(ctx, tx, "", e) })
+}
+
 // confirm reads back what was written, as the last thing before the commit, and
 // refuses it unless it is exactly what was to be written: its seal fits, and is the
 // seal of wanted. A key that somebody forgot to seal, or that does not survive being

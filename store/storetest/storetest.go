@@ -67,6 +67,7 @@ var promises = []struct {
 	{"the store links the audit chain", storeLinksChain},
 	{"the chain holds with several writers", chainHoldsWithWriters},
 	{"audit rows come in pages", auditComesInPages},
+	{"what is done to the store itself is recorded", storeIsRecorded},
 
 	{"lists run newest first", listsRunNewestFirst},
 	{"paging shows each key once while others are issued", pagingUnderInserts},

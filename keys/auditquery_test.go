@@ -38,15 +38,18 @@ func TestChainReadsPages(t *testing.T) {
 		t.Errorf("VerifyChain of Chain: got %v, %v, want row %d", head, err, n)
 	}
 	read := 0
-	for range keys.Chain(t.Context(), store, n-3) {
+	for _, err := range keys.Chain(t.Context(), store, n-3) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		read++
 	}
 	if read != 3 {
 		t.Errorf("Chain behind the last but three: got %d rows, want 3", read)
 	}
-	for e := range keys.Chain(t.Context(), store, 0) {
-		if e.Seq != 1 {
-			t.Errorf("Chain: got row %d first, want 1", e.Seq)
+	for e, err := range keys.Chain(t.Context(), store, 0) {
+		if err != nil || e.Seq != 1 {
+			t.Errorf("Chain: got row %d, %v first, want 1", e.Seq, err)
 		}
 		break
 	}

@@ -15,13 +15,8 @@ import (
 
 // Audit implements [keys.Manager].
 func (c *Client) Audit(ctx context.Context, q keys.AuditQuery) (keys.AuditPage, error) {
-	if (q.KeyID != "" && !keys.ValidID(q.KeyID)) || keys.ValidateText("filter", q.Actor) != nil {
-		return keys.AuditPage{}, nil // what no row can say; and it may be a secret in the wrong place
-	}
-	if q.Action != "" {
-		if a, err := keys.ParseAction(string(q.Action)); err != nil || a != q.Action {
-			return keys.AuditPage{}, nil
-		}
+	if fitsNoRow(&q) {
+		return keys.AuditPage{}, nil
 	}
 	var answer api.AuditPage
 	if err := c.get(ctx, "/v1/audit", auditParameters(&q), &answer); err != nil {
@@ -43,6 +38,15 @@ func (c *Client) Audit(ctx context.Context, q keys.AuditQuery) (keys.AuditPage, 
 		page.Next = next
 	}
 	return page, nil
+}
+
+// fitsNoRow: what no row can say finds none. It may be a secret in the wrong place.
+func fitsNoRow(q *keys.AuditQuery) bool {
+	if q.KeyID != "" && !keys.ValidID(q.KeyID) || keys.ValidateText("filter", q.Actor) != nil {
+		return true
+	}
+	action, err := keys.ParseAction(string(q.Action))
+	return q.Action != "" && (err != nil || action != q.Action)
 }
 
 func auditParameters(q *keys.AuditQuery) url.Values {

@@ -61,8 +61,15 @@ one.`,
 	)
 	root.AddCommand(
 		newIssue(a), newList(a), newShow(a), newUsage(a), newEdit(a), newRotate(a), newDisable(a), newEnable(a), newRevoke(a),
-		newVerify(a), newScan(a), newTUI(a),
-		newInit(a), newServe(a), newBackup(a),
+		newVerify(a),
+		newScan(a),
+		newAudit(a),
+		newTUI(a),
+
+		newInit(a),
+		newServe(a),
+		newBackup(a),
+
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),
 	)

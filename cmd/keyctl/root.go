@@ -69,6 +69,7 @@ one.`,
 		newInit(a),
 		newServe(a),
 		newBackup(a),
+		newDoctor(a),
 
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),

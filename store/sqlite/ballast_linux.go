@@ -23,3 +23,11 @@ func freeSpace(dir string) (int64, error) {
 	}
 	return int64(stat.Bavail) * stat.Bsize, nil //nolint:gosec // no disk has 2^63 bytes
 }
+
+// occupied is how many bytes of the disk the file takes up, which may be fewer than it is long.
+func occupied(info os.FileInfo) int64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Blocks * 512
+	}
+	return 0
+}

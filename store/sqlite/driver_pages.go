@@ -66,9 +66,10 @@ func raw(c *sql.Conn, do func(*sqlite3.SQLiteConn) error) error {
 	})
 }
 
-// only returns the one connection of a database that was opened for one.
+// only returns the one connection of a database that was opened for one. It leaves no
+// log beside the file.
 func only(ctx context.Context, dsn string) (c *sql.Conn, closeAll func() error, err error) {
-	db := openDB(dsn, 1)
+	db := openConns(dsn, 1, false)
 	c, err = db.Conn(ctx)
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())

@@ -153,14 +153,18 @@ var errChanged = errors.New("keys were changed meanwhile")
 // present state was looked at: a revocation that was acknowledged in between must not be
 // lost.
 func (r *Restoration) install(ctx context.Context, draft string, present *Snapshot, progress Progress) error {
-	target, closeTarget, err := only(ctx, writerDSN(r.path))
+	db := openDB(writerDSN(r.path), 1)
+	defer func() { _ = db.Close() }() // it is committed, or was rolled back
+	target, err := db.Conn(ctx)
 	if err != nil {
 		return unopened(r.path, err)
 	}
+	defer func() { _ = target.Close() }()
 	source, closeSource, err := only(ctx, readerDSN(draft))
 	if err != nil {
-		return errors.Join(unavailable("open draft", err), closeTarget())
+		return unavailable("open draft", err)
 	}
+	defer func() { _ = closeSource() }() // it was only read
 	err = transferring(target, source, func(t transfer) error {
 		if _, err := t.step(0); err != nil {
 			return unavailable("lock "+r.path, err)
@@ -173,7 +177,6 @@ func (r *Restoration) install(ctx context.Context, draft string, present *Snapsh
 	if err == nil {
 		_, _ = target.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`) // or the next change will
 	}
-	_, _ = closeSource(), closeTarget() // it is committed, or was rolled back
 	return err
 }
 

@@ -52,7 +52,7 @@ func TestA19KilledWhileRestoring(t *testing.T) {
 	r := openVerifier(t, path)
 	outcomes := map[string]int{}
 	var took time.Duration // by a restore that is left alone, which is the first
-	for round := range rounds(8, 100) {
+	for round := range rounds(6, 100) {
 		leaked := issue(t, s, keys.IssueRequest{Name: "round " + strconv.Itoa(round)})
 		mustRevoke(t, s, leaked.Key.ID)
 		before := len(wholeChain(t, s.Reader))
@@ -74,7 +74,7 @@ func TestA19KilledWhileRestoring(t *testing.T) {
 		}
 		said := lastLine(out, func(line string) {
 			if round%2 == 1 && line == "writing" && timer.Stop() {
-				timer.Reset(rand.N(40 * time.Millisecond))
+				timer.Reset(rand.N(120 * time.Millisecond))
 			}
 		})
 		killed := cmd.Wait() != nil

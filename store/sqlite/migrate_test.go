@@ -247,7 +247,7 @@ func TestMigrateAtOnce(t *testing.T) {
 func TestA19KilledWhileMigrating(t *testing.T) {
 	found := map[int]int{}
 	var took time.Duration // by a migration that is left alone, which is the first
-	for round := range rounds(8, 100) {
+	for round := range rounds(6, 100) {
 		path := schema1(t)
 		swell(t, path)
 		cmd := child(t, "open", path)

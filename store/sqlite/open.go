@@ -49,6 +49,7 @@ func Open(path string, o *Options) (*Store, error) {
 	if err := s.ready(context.Background()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	s.restock()
 	return s, nil
 }
 

@@ -50,7 +50,7 @@ var promises = []struct {
 	{"secrets are added, changed and removed", secretsFollow},
 	{"a key has one secret or two", oneSecretOrTwo},
 
-	{"a change touches one key", changeTouchesOneKey},
+	{"A21 a change touches one key", changeTouchesOneKey},
 	{"no change writes nothing", noChangeWritesNothing},
 	{"a failed change writes nothing", failedChangeWritesNothing},
 	{"a change that panics writes nothing", panicWritesNothing},

@@ -26,17 +26,12 @@ func transferring(target, source *sql.Conn, do func(transfer) error) error {
 				return err
 			}
 			err = do(transfer{b})
-			return errors.Join(err, ended(b.Finish(), err))
+			if ended := b.Finish(); err == nil { // or it says once more what a step said
+				err = ended
+			}
+			return err
 		})
 	})
-}
-
-// ended drops what Finish says when a step has said it before.
-func ended(err, before error) error {
-	if before != nil {
-		return nil
-	}
-	return err
 }
 
 // step copies at most n pages, or with a negative n all of them, and reports whether all

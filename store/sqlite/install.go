@@ -90,7 +90,7 @@ func (r *Restoration) cutAgain(ctx context.Context, draft string, undone Undone,
 	if err := makeEpoch(epochPath(draft), true); err != nil { // or each change would wait for others to notice
 		return 0, err
 	}
-	s, err := Open(draft, &Options{PepperFile: r.options.pepperFile(r.path), UsageFile: draft + ".usage"})
+	s, err := Open(draft, &Options{PepperFile: r.options.pepperFile(r.path), UsageFile: draft + ".usage"}) //nolint:contextcheck // to open takes no context
 	if err != nil {
 		return 0, err
 	}

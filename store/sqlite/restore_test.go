@@ -307,7 +307,7 @@ func TestRestoreRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "does not hold pepper"},
-		{"itself", func(t *testing.T, h *history) { h.backup = h.path }, "is the key store itself"},
+		{"itself", func(_ *testing.T, h *history) { h.backup = h.path }, "is the key store itself"},
 		{"over another program's database", func(t *testing.T, h *history) {
 			remove(t, h.path)
 			mustExec(t, shell(t, h.path), `CREATE TABLE theirs (x)`)

@@ -54,11 +54,11 @@ func (r *Restoration) finish(ctx context.Context, draft string, present *Snapsho
 // event is the audit row of the restore.
 func (r *Restoration) event(ctx context.Context, present *Snapshot, undone Undone, o RestoreOptions) (keys.Event, error) {
 	detail := map[string]any{
-		"backup_seq": r.Backup.Newest.Seq, "backup_hash": hex.EncodeToString(r.Backup.Newest.Hash),
+		"backup_row": r.Backup.Newest.Seq, "backup_row_hash": hex.EncodeToString(r.Backup.Newest.Hash),
 		"revocations_undone": o.UndoRevocations && len(undone.Revoked)+len(undone.Disabled) > 0,
 	}
 	if present != nil {
-		detail["replaced_seq"], detail["replaced_hash"] = present.Newest.Seq, hex.EncodeToString(present.Newest.Hash)
+		detail["replaced_row"], detail["replaced_row_hash"] = present.Newest.Seq, hex.EncodeToString(present.Newest.Hash)
 	}
 	return keys.NewEvent(ctx, o.Actor, keys.ActionRestore, o.Now(), detail)
 }

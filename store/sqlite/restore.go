@@ -205,7 +205,10 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions) (done Resto
 				_ = os.Remove(done.Kept)
 			}
 		}()
-		present, undone, _ = r.compare(ctx, done.Kept) // what it cannot tell, Doubt has told
+		present, undone, err = r.compare(ctx, done.Kept)
+		if present == nil && r.Present != nil { // else Doubt has told
+			return Restored{}, fmt.Errorf("find out what must stay revoked: %w", err)
+		}
 	}
 	draft, err := copyOf(ctx, r.temp, filepath.Dir(r.path), nil)
 	if err != nil {

@@ -174,7 +174,7 @@ func TestRestore(t *testing.T) {
 
 	events := wholeChain(t, h.store.Reader)
 	e := events[5]
-	if len(events) != 9 || e.Action != keys.ActionRestore || e.KeyID != "" || e.Actor != "restorer" || !strings.Contains(e.Detail, `"backup_seq":5,`) || !strings.Contains(e.Detail, `"replaced_seq":12`) {
+	if len(events) != 9 || e.Action != keys.ActionRestore || e.KeyID != "" || e.Actor != "restorer" || !strings.Contains(e.Detail, `"backup_row":5,`) || !strings.Contains(e.Detail, `"replaced_row":12`) {
 		t.Errorf("the log: got %d rows and %+v behind the backup's, want 9 and the restore", len(events), e)
 	}
 	c := mustChanges(t, r, before)

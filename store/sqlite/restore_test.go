@@ -261,7 +261,8 @@ func TestRestoreWhereNothingIs(t *testing.T) {
 		t.Errorf("PrepareRestore with another pepper: got %v, want the missing one named", err)
 	}
 	write(t, path+".pepper", string(read(t, h.path+".pepper")))
-	write(t, path+"-wal", "left by a database that was removed")
+	h.revoke(t, "ci", "in a log that is of no database any more")
+	write(t, path+"-wal", string(read(t, h.path+"-wal")))
 	p, err := sqlite.PrepareRestore(t.Context(), path, h.backup, nil)
 	if err != nil {
 		t.Fatalf("PrepareRestore: %v", err)

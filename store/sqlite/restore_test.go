@@ -292,8 +292,8 @@ func TestRestoreRefuses(t *testing.T) {
 	}{
 		{"no backup", func(t *testing.T, h *history) { remove(t, h.backup) }, "no backup at"},
 		{"a directory", func(t *testing.T, h *history) { remove(t, h.backup); mkdir(t, h.backup) }, "not a regular file"},
-		{"an empty file", func(t *testing.T, h *history) { write(t, h.backup, "") }, "not a key store"},
-		{"a text", func(t *testing.T, h *history) { write(t, h.backup, strings.Repeat("hello ", 1000)) }, "not a database"},
+		{"an empty file", func(t *testing.T, h *history) { write(t, h.backup, "") }, "not a key store, so not a backup"},
+		{"a text", func(t *testing.T, h *history) { write(t, h.backup, strings.Repeat("hello ", 1000)) }, "not a database, so not a backup"},
 		{"a backup that was cut off", func(t *testing.T, h *history) { truncate(t, h.backup, 40960) }, "damaged"},
 		{"a newer backup", func(t *testing.T, h *history) { mustExec(t, shell(t, h.backup), `PRAGMA user_version = 99`) }, "newer mcpkeys"},
 		{"a planted trigger", func(t *testing.T, h *history) {

@@ -283,6 +283,18 @@ func TestRestoreWhereNothingIs(t *testing.T) {
 	}
 }
 
+// A pepper that was added since the backup is in use by servers that run. The restored key
+// store knows of it, so that its loss would be noticed.
+func TestRestoreNotesPeppers(t *testing.T) {
+	h := newHistory(t, "ci")
+	write(t, h.path+".pepper", string(read(t, h.path+".pepper"))+"pAdded1 retired "+strings.Repeat("1f", 32)+"\n")
+	h.restore(t, sqlite.RestoreOptions{})
+	var noted int
+	if err := shell(t, h.path).QueryRow(`SELECT count(*) FROM meta WHERE name = 'pepper/pAdded1'`).Scan(&noted); err != nil || noted != 1 {
+		t.Errorf("the added pepper: noted %d times, %v, want once", noted, err)
+	}
+}
+
 // Each refusal says what to do, and leaves everything as it is.
 func TestRestoreRefuses(t *testing.T) {
 	for _, c := range []struct {

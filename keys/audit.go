@@ -41,6 +41,10 @@ const (
 	ActionDisable Action = "key.disable"
 	ActionEnable  Action = "key.enable"
 	ActionRevoke  Action = "key.revoke"
+
+	ActionPepperAdd    Action = "pepper.add"
+	ActionPepperReseal Action = "pepper.reseal" // seals of keys were renewed, and nothing else of them
+	ActionPepperRetire Action = "pepper.retire"
 )
 
 // NewEvent makes the audit row of something that actor did to the store itself, for

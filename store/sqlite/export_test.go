@@ -55,3 +55,6 @@ func (r *Reader) Plan(q keys.Query) ([]string, error) {
 	}
 	return steps, rows.Err()
 }
+
+// Misfit reports whether a pepper file was read that could not be taken over.
+func (r *Reader) Misfit() bool { return !r.misfit.at.IsZero() }

@@ -58,3 +58,10 @@ func (r *Reader) Plan(q keys.Query) ([]string, error) {
 
 // Misfit reports whether a pepper file was read that could not be taken over.
 func (r *Reader) Misfit() bool { return !r.misfit.at.IsZero() }
+
+// Busy reports whether somebody is at work in a transaction, or waits for its lock.
+func (s *Store) Busy() bool {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	return s.queue.busy
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -117,6 +118,43 @@ func TestChangeUnderAnotherPepper(t *testing.T) {
 		if strings.Contains(e.Detail, "tampered") {
 			t.Errorf("audit row %d tells of tampering: %s", e.Seq, e.Detail)
 		}
+	}
+}
+
+// As above, but the pepper is added, and the key sealed with it, while the change waits
+// for its turn to write.
+func TestChangeWaitsForAnotherPepper(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	k, err := s.Key(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := shell(t, path)
+	mustExec(t, db, `BEGIN IMMEDIATE`)
+	changed := make(chan error, 1)
+	go func() {
+		_, err := manager(t, s).Disable(t.Context(), id, "")
+		changed <- err
+	}()
+	for !s.Busy() {
+		runtime.Gosched()
+	}
+	added, err := pepperfile.Replace(path+".pepper", func(p *keys.Peppers) (*keys.Peppers, error) {
+		more, _, err := p.Add()
+		return more, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	added.Seal(k)
+	check := added.Checks()[added.Current()]
+	mustExec(t, db, `INSERT INTO meta (name, value) VALUES (?, ?)`, "pepper/"+added.Current(), check[:])
+	mustExec(t, db, `UPDATE keys SET seal_pepper = ?, seal = ?`, k.Seal.PepperID, k.Seal.MAC)
+	mustExec(t, db, `COMMIT`)
+	if err := <-changed; err != nil {
+		t.Errorf("Disable: %v", err)
 	}
 }
 

@@ -65,3 +65,10 @@ func (s *Store) Busy() bool {
 	defer s.queue.mu.Unlock()
 	return s.queue.busy
 }
+
+// Renewing reports whether a store is open to renew digests with.
+func (r *Reader) Renewing() bool {
+	r.renewer.mu.Lock()
+	defer r.renewer.mu.Unlock()
+	return r.renewer.store != nil
+}

@@ -18,6 +18,7 @@ type Reader struct {
 	peppers    atomic.Pointer[keys.Peppers] // replaced as a whole; see pepperfollow.go
 	epoch      epoch
 	usage      usageFile
+	renewer    renewer
 	writable   bool // the epoch is mapped for writing
 
 	gate gate // whoever is inside may use what follows; it changes only behind the shut gate
@@ -46,7 +47,7 @@ func (r *Reader) Close() error {
 		return nil
 	}
 	r.epoch.close()
-	return errors.Join(r.usage.close(), r.db.Close())
+	return errors.Join(r.renewer.close(), r.usage.close(), r.db.Close())
 }
 
 // prepare compiles the statements of the hot path once per connection.

@@ -22,6 +22,9 @@ type Manager interface {
 	// the hour of since on. It fails with ErrNotFound when there is no such key, and
 	// with ErrUnavailable when what was counted cannot be read.
 	Usage(ctx context.Context, id string, since time.Time) (Usage, error)
+	// Audit returns a page of the audit log, newest first unless the query says
+	// otherwise.
+	Audit(ctx context.Context, q AuditQuery) (AuditPage, error)
 	// Revoke ends a key for good. To revoke a revoked key changes nothing and
 	// succeeds, the first reason stands.
 	Revoke(ctx context.Context, id, reason string) (*Key, error)

@@ -19,6 +19,10 @@ type Reader interface {
 	// List returns the keys that fit q, newest first.
 	List(ctx context.Context, q Query) (Page, error)
 
+	// Audit returns the rows of the audit log that fit q, as they are: also those that
+	// somebody edited.
+	Audit(ctx context.Context, q AuditQuery) (AuditPage, error)
+
 	// Events returns audit rows with a Seq above after, oldest first, at most limit.
 	Events(ctx context.Context, after int64, limit int) ([]Event, error)
 

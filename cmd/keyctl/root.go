@@ -61,8 +61,17 @@ one.`,
 	)
 	root.AddCommand(
 		newIssue(a), newList(a), newShow(a), newUsage(a), newEdit(a), newRotate(a), newDisable(a), newEnable(a), newRevoke(a),
-		newVerify(a), newTUI(a),
-		newInit(a), newServe(a), newPepper(a),
+		newVerify(a),
+		newScan(a),
+		newAudit(a),
+		newTUI(a),
+
+		newInit(a),
+		newServe(a),
+		newBackup(a),
+		newPepper(a),
+		newDoctor(a),
+
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),
 	)

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"maps"
 	"slices"
@@ -132,11 +131,7 @@ func (r *Reader) NeedPepper(ctx context.Context, id string, now time.Time, limit
 	return needPepper(ctx, r.db, id, now, limit)
 }
 
-type queryer interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-func needPepper(ctx context.Context, db queryer, id string, now time.Time, limit int) ([]*keys.Key, error) {
+func needPepper(ctx context.Context, db querier, id string, now time.Time, limit int) ([]*keys.Key, error) {
 	if limit <= 0 {
 		limit = -1
 	}

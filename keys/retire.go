@@ -52,9 +52,11 @@ func (m *LocalManager) NeedPepper(ctx context.Context, id string) ([]*Key, error
 }
 
 // FreePepper ends what k needs the pepper for. Where that is the old secret of a
-// rotation, the rotation is finished and the key stays; otherwise the key is revoked.
+// rotation, the rotation is finished and the key stays; otherwise, or when the key was
+// changed outside mcpkeys, it is revoked.
 func (m *LocalManager) FreePepper(ctx context.Context, k *Key, id, reason string) (*Key, error) {
-	if n := len(k.Secrets); n == 2 && k.Secrets[n-1].PepperID != id {
+	sound := m.store.Peppers().CheckSeal(k) == nil
+	if n := len(k.Secrets); sound && n == 2 && k.Secrets[n-1].PepperID != id {
 		issued, err := m.Rotate(ctx, k.ID, RotateRequest{Finish: true})
 		return issued.Key, err
 	}

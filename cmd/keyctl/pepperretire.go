@@ -128,7 +128,7 @@ func (a *app) printRetired(id string, e ended, resealed int) error {
 		return err
 	}
 	if resealed > 0 {
-		a.say("%d keys were sealed anew", resealed)
+		a.say("keys that were sealed anew: %d", resealed)
 	}
 	a.say("Backups of the database that were made before need it: keep a backup of the pepper file for as long as those.")
 	return nil

@@ -69,8 +69,12 @@ and others that the rows name.`,
 	flags.BoolVarP(&f.follow, "follow", "f", false, "go on with what is written from now on")
 	_ = cmd.RegisterFlagCompletionFunc("key", a.completeKeys) // fails for unknown flags only
 	formats(cmd, formatTable, formatJSON, formatJSONL, formatCSV)
+	cmd.AddGroup(&cobra.Group{ID: groupAudit, Title: "Can it be believed"})
+	cmd.AddCommand(newAuditVerify(a), newAuditCheckpoint(a))
 	return cmd
 }
+
+const groupAudit = "audit"
 
 func (f *auditFlags) query(cmd *cobra.Command, now time.Time) (q keys.AuditQuery, err error) {
 	for _, name := range []string{"key", "actor", "action", "since"} {

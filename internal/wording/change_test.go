@@ -36,8 +36,10 @@ func TestChange(t *testing.T) {
 		{`[]`, "its detail cannot be read"},
 		{`{`, "its detail cannot be read"},
 		{``, "its detail cannot be read"},
-		{`{"before":{"scopes":5,"secrets":"x","expires_at":7,"name":["n"]},"after":{"scopes":["a"],"secrets":[5,{"number":"z"}],"expires_at":"soon","name":{"a":null}}}`,
-			"name: -n, scopes: +a, expires: never -> never, secrets: +none +z"},
+		{
+			`{"before":{"scopes":5,"secrets":"x","expires_at":7,"name":["n"]},"after":{"scopes":["a"],"secrets":[5,{"number":"z"}],"expires_at":"soon","name":{"a":null}}}`,
+			"name: -n, scopes: +a, expires: never -> never, secrets: +none +z",
+		},
 	} {
 		if got := wording.Change(&keys.Event{Detail: tc.detail}); got != tc.want {
 			t.Errorf("Change(%s): got %q, want %q", tc.detail, got, tc.want)

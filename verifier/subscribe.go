@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -102,7 +103,7 @@ func (l *subscribers) stop() {
 // waits for both; the error says that counts could not be written. It must not be called by a subscriber. The store stays open; it is
 // the caller's, and closed after this.
 func (v *Verifier) Close() error {
-	err := v.uses.close()
+	err := errors.Join(v.uses.close(), v.denials.close())
 	l := &v.subscribers
 	l.mu.Lock()
 	l.closed, l.byID, l.told = true, nil, nil

@@ -84,6 +84,7 @@ type Verifier struct {
 	unknown   unknown
 	strangers strangers
 	uses      uses
+	denials   denials
 
 	subscribers subscribers
 }
@@ -120,6 +121,7 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 	}
 	v.uses.clock, v.uses.max, v.uses.onError = v.clock, 2*size, o.OnUseError
 	v.uses.log = reader
+	v.denials.log, v.denials.clock, v.denials.onError = reader, v.clock, o.OnUseError
 	return v, nil
 }
 
@@ -139,19 +141,19 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	}
 	id, ok := keys.TokenID(token)
 	if !ok {
-		return keys.Decision{Code: keys.CodeMalformed}
+		return v.denied(keys.Decision{Code: keys.CodeMalformed}, &call)
 	}
 	forgotten := v.forgotten.Load()
 	c, known := v.cells.GetIfPresent(id)
 	if !known { // junk ends here, before the store is asked for anything
 		if _, err := keys.ParseToken(token); err != nil {
-			return keys.Decision{Code: keys.CodeMalformed}
+			return v.denied(keys.Decision{Code: keys.CodeMalformed}, &call)
 		}
 	}
 	now := v.clock()
 	at := now.Sub(v.start)
 	if err := v.watch.fresh(ctx, at); err != nil {
-		return unavailable(id, err)
+		return v.denied(unavailable(id, err), &call)
 	}
 	if forgotten != v.forgotten.Load() {
 		c, _ = v.cells.GetIfPresent(id) // c may have been evicted before it could be told to forget
@@ -159,13 +161,16 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	q := check{token: token, id: id, cell: c, sum: sumOf(token)}
 	if !q.remembered() {
 		if d := v.prove(ctx, &q, &call, at); d.Code != "" {
-			return d
+			return v.denied(d, &call)
 		}
 	}
 	v.decide(&d, &q, &call, now, at)
 	if d.Code != keys.CodeUnavailable {
 		q.cell.tally.count(d.Code)
 		v.uses.note(&q.cell.tally)
+	}
+	if d.Code != keys.CodeValid {
+		v.NoteDenial(d, call)
 	}
 	return d
 }

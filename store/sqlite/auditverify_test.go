@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -276,4 +277,56 @@ func TestCheckpointReadsBack(t *testing.T) {
 			t.Errorf("ParseCheckpoint(%q): got %v, want an InvalidError", bad, err)
 		}
 	}
+}
+
+// busy has a key changed behind each look at it, as often as it is told to.
+type busy struct {
+	keys.Reader
+	change func()
+	left   int
+}
+
+func (b *busy) meanwhile() {
+	if b.left > 0 {
+		b.left--
+		b.change()
+	}
+}
+
+func (b *busy) Key(ctx context.Context, id string) (*keys.Key, error) {
+	defer b.meanwhile()
+	return b.Reader.Key(ctx, id)
+}
+
+func (b *busy) List(ctx context.Context, q keys.Query) (keys.Page, error) {
+	defer b.meanwhile()
+	return b.Reader.List(ctx, q)
+}
+
+// A change between the look at a key and the look at the log is no fault, however often
+// that happens; a fault beside it is found all the same.
+func TestVerifyAuditWithABusyKey(t *testing.T) {
+	s, db, ids := history(t)
+	m := manager(t, s)
+	turn := true
+	change := func() {
+		var err error
+		if turn = !turn; turn {
+			_, err = m.Enable(t.Context(), ids[0])
+		} else {
+			_, err = m.Disable(t.Context(), ids[0], "")
+		}
+		if err == nil {
+			_, err = m.Issue(t.Context(), keys.IssueRequest{Name: fmt.Sprint(time.Now().UnixNano())})
+		}
+		if err != nil {
+			t.Errorf("change: %v", err)
+		}
+	}
+	change()
+	if report := verifyAudit(t, &busy{s, change, 7}, nil); len(report.Faults) != 0 {
+		t.Errorf("VerifyAudit: got %v, want no fault", report.Faults)
+	}
+	mustExec(t, db, `UPDATE keys SET scopes = '["*"]' WHERE id = ?`, []byte(ids[2]))
+	wantFault(t, "an edited row beside a busy one", verifyAudit(t, &busy{s, change, 7}, nil), 0, ids[2], "does not match its seal")
 }

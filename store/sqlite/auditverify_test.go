@@ -279,7 +279,8 @@ func TestCheckpointReadsBack(t *testing.T) {
 	}
 }
 
-// busy has a key changed behind each look at it, as often as it is told to.
+// busy has a key changed before keys are listed and behind each look at one, as often as
+// it is told to.
 type busy struct {
 	keys.Reader
 	change func()
@@ -299,7 +300,7 @@ func (b *busy) Key(ctx context.Context, id string) (*keys.Key, error) {
 }
 
 func (b *busy) List(ctx context.Context, q keys.Query) (keys.Page, error) {
-	defer b.meanwhile()
+	b.meanwhile()
 	return b.Reader.List(ctx, q)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -38,7 +39,7 @@ func TestA22FloodFillsNoLog(t *testing.T) {
 		var log bytes.Buffer
 		guard := middleware.New(v, &middleware.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
 		refuse := func(ip, key string) {
-			r := httptest.NewRequest("GET", "/", nil)
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
 			r.RemoteAddr = ip + ":1234"
 			if key != "" {
 				r.Header.Set("X-Api-Key", key)

@@ -84,10 +84,16 @@ func (n *denials) note(k kind, agent string) {
 	one := n.kind(k, agent)
 	one.calls.Add(1)
 	n.last.Store(one)
-	if !n.running {
-		n.running = true
-		n.timer = time.AfterFunc(flushEvery, func() { _ = n.flush() })
+	n.start()
+}
+
+// start has what was counted written in time.
+func (n *denials) start() {
+	if n.running || n.closed {
+		return
 	}
+	n.running = true
+	n.timer = time.AfterFunc(flushEvery, func() { _ = n.flush() })
 }
 
 // turn begins a minute.
@@ -144,8 +150,7 @@ func (n *denials) take() []keys.Denial {
 	return list
 }
 
-// flush writes what waits. What fails is written with the next refusals, as far as there
-// is room for it.
+// flush writes what waits. What fails is tried again.
 func (n *denials) flush() error {
 	n.writing.Lock()
 	defer n.writing.Unlock()
@@ -161,6 +166,7 @@ func (n *denials) flush() error {
 	}
 	n.mu.Lock()
 	n.waiting = append(list, n.waiting...)
+	n.start()
 	n.mu.Unlock()
 	if n.onError != nil {
 		n.onError(err)

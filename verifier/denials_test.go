@@ -147,19 +147,18 @@ func TestDenialsAreWrittenInTime(t *testing.T) {
 			t.Errorf("a failure was not told, or %d calls written, want 2", log.calls())
 		}
 		log.down.Store(false)
-		junk()
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
-		if n := log.calls(); n != 4 {
-			t.Errorf("after the failure: got %d calls written, want 4", n)
+		if n := log.calls(); n != 3 {
+			t.Errorf("after the failure: got %d calls written, want 3", n)
 		}
 		if err := v.Close(); err != nil {
 			t.Error(err)
 		}
 		junk()
 		time.Sleep(6 * time.Second)
-		if n := log.calls(); n != 4 {
-			t.Errorf("after Close: got %d calls written, want 4", n)
+		if n := log.calls(); n != 3 {
+			t.Errorf("after Close: got %d calls written, want 3", n)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -28,7 +29,7 @@ type Event struct {
 	Hash      []byte
 }
 
-// Action is what was done to a key.
+// Action is what was done to a key, or to the store.
 type Action string
 
 // The actions that exist so far.
@@ -40,7 +41,38 @@ const (
 	ActionDisable Action = "key.disable"
 	ActionEnable  Action = "key.enable"
 	ActionRevoke  Action = "key.revoke"
+
+	ActionRestore Action = "store.restore" // a backup took the store's place; names no key
 )
+
+// NewEvent makes the audit row of something that actor did to the store itself, for
+// [Store.Record]. Detail is rendered as JSON and holds no secrets; nil renders as an
+// empty object. The error is an [*InvalidError] when actor, or the request id that
+// ctx carries, is not one.
+func NewEvent(ctx context.Context, actor Actor, action Action, at time.Time, detail any) (Event, error) {
+	if detail == nil {
+		detail = struct{}{}
+	}
+	text, err := json.Marshal(detail)
+	if err != nil {
+		return Event{}, fmt.Errorf("render audit detail: %w", err)
+	}
+	return newEvent(ctx, actor, action, "", at, string(text))
+}
+
+func newEvent(ctx context.Context, actor Actor, action Action, keyID string, at time.Time, detail string) (Event, error) {
+	if err := validActor(actor); err != nil {
+		return Event{}, err
+	}
+	requestID := RequestIDFrom(ctx)
+	if err := ValidateRequestID(requestID); err != nil {
+		return Event{}, err
+	}
+	return Event{
+		ID: newUUID(), At: wallClock(at), Actor: string(actor), Action: action,
+		KeyID: keyID, RequestID: requestID, Detail: detail,
+	}, nil
+}
 
 const labelAudit = "mcpkeys/audit/v1"
 

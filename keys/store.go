@@ -37,7 +37,7 @@ type Reader interface {
 }
 
 // Store is a Reader that can also change keys. There is no way to change a key
-// without an audit row: each method writes both in one transaction, or neither. A
+// without an audit row: Create and Update write both in one transaction, or neither. A
 // change goes on to its end when ctx is cancelled half-way, so that a client who
 // hangs up cannot undo a revocation.
 type Store interface {
@@ -58,6 +58,11 @@ type Store interface {
 	// is written and Update returns it. change may run more than once and must not
 	// call the store.
 	Update(ctx context.Context, id string, change func(*Key) (Event, error)) (*Key, error)
+
+	// Record writes the event of something that was done to the store itself and to no
+	// key, such as a restore. The event's KeyID is empty: what is done to a key is
+	// written with the key.
+	Record(ctx context.Context, e Event) error
 }
 
 // Lease is how long a reader may trust what it remembers without having looked: an

@@ -71,7 +71,7 @@ func (a *app) auditVerify(ctx context.Context, s connect.Settings, f *auditVerif
 			return err
 		}
 	}
-	show, done := a.progress("rows verified")
+	show, done := a.rowsRead()
 	o.Progress = show
 	report, err := keys.VerifyAudit(ctx, r, o)
 	done()
@@ -129,20 +129,20 @@ func checkpointKey(s connect.Settings, named string) string {
 	return s.DB + ".checkpoint-key"
 }
 
-// progress tells a person at a terminal how far a long run has come; done clears that.
-func (a *app) progress(what string) (show func(int64), done func()) {
+// rowsRead is progress where nobody knows how many there are.
+func (a *app) rowsRead() (show func(int64), done func()) {
 	if !isTerminal(a.stderr) {
 		return nil, func() {}
 	}
 	width := 0
-	line := func(text string) {
-		_, _ = fmt.Fprint(a.stderr, "\r"+fit(text, max(width, cells(text)))) // words only
-		width = cells(text)
+	show = func(n int64) {
+		text := fmt.Sprintf("verified %d rows", n)
+		width = len(text)
+		_, _ = fmt.Fprint(a.stderr, "\r"+text) // words only
 	}
-	return func(n int64) { line(fmt.Sprintf("%d %s", n, what)) }, func() {
+	return show, func() {
 		if width > 0 {
-			line("")
-			_, _ = fmt.Fprint(a.stderr, "\r")
+			_, _ = fmt.Fprintf(a.stderr, "\r%s\r", strings.Repeat(" ", width))
 		}
 	}
 }
@@ -183,7 +183,7 @@ func (a *app) printAuditReport(report keys.AuditReport, c *keys.Checkpoint) erro
 		}
 		return a.printJSON(out)
 	}
-	text := fmt.Sprintf("the audit log holds: %s, and %s compared with it\n", counted(report.Rows, "row"), counted(report.Keys, "key"))
+	text := fmt.Sprintf("the audit log holds: %s, and %s compared with it\n", counted(int(report.Rows), "row"), counted(int(report.Keys), "key"))
 	if h := report.Head; h != nil {
 		text += fmt.Sprintf("  newest  row %d, %s\n", h.Seq, a.when(h.At))
 	}
@@ -200,13 +200,6 @@ func (a *app) printAuditReport(report keys.AuditReport, c *keys.Checkpoint) erro
 		a.say("The key store was restored from a backup, or replaced, since that checkpoint; all that it saw is there.")
 	}
 	return nil
-}
-
-func counted(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // auditError is a log that does not hold.

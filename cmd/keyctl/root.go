@@ -61,8 +61,17 @@ one.`,
 	)
 	root.AddCommand(
 		newIssue(a), newList(a), newShow(a), newUsage(a), newEdit(a), newRotate(a), newDisable(a), newEnable(a), newRevoke(a),
-		newVerify(a), newAudit(a), newTUI(a),
-		newInit(a), newServe(a),
+		newVerify(a),
+		newScan(a),
+		newAudit(a),
+		newTUI(a),
+
+		newInit(a),
+		newServe(a),
+		newBackup(a),
+		newRestore(a),
+		newDoctor(a),
+
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),
 	)

@@ -15,9 +15,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// history is a store of three keys with nine audit rows: each was issued, disabled and
+// auditHistory is a store of three keys with nine audit rows: each was issued, disabled and
 // enabled.
-func history(t *testing.T) (*sqlite.Store, *sql.DB, []string) {
+func auditHistory(t *testing.T) (*sqlite.Store, *sql.DB, []string) {
 	t.Helper()
 	path := create(t)
 	s := open(t, path)
@@ -68,7 +68,7 @@ func checkpoint(t *testing.T, r keys.Reader) *keys.Checkpoint {
 }
 
 func TestVerifyAuditHolds(t *testing.T) {
-	s, _, _ := history(t)
+	s, _, _ := auditHistory(t)
 	c := checkpoint(t, s)
 	issue(t, s, keys.IssueRequest{Name: "later"})
 	var told []int64
@@ -98,7 +98,7 @@ func TestA27EveryColumnOfAnAuditRowIsCovered(t *testing.T) {
 		`prev = zeroblob(32)`, `prev = CAST(prev || x'00' AS BLOB)`, `hash = zeroblob(32)`, `hash = substr(hash, 1, 31)`, `hash = CAST(hash || x'00' AS BLOB)`,
 	} {
 		t.Run(set, func(t *testing.T) {
-			s, db, _ := history(t)
+			s, db, _ := auditHistory(t)
 			mustExec(t, db, `UPDATE audit SET `+set+` WHERE seq = 5`)
 			report := verifyAudit(t, s, nil)
 			if len(report.Faults) != 1 || report.Faults[0].Seq != 5 || report.Rows != 4 {
@@ -112,7 +112,7 @@ func TestA27EveryColumnOfAnAuditRowIsCovered(t *testing.T) {
 // deeds. A chain alone holds, and that is said in its documentation; a checkpoint shows
 // it, also when the log has grown beyond it again, or was computed anew.
 func TestA27CutTailNeedsACheckpoint(t *testing.T) {
-	s, db, _ := history(t)
+	s, db, _ := auditHistory(t)
 	for i := range 10 {
 		issue(t, s, keys.IssueRequest{Name: "late " + strconv.Itoa(i)})
 	}
@@ -163,7 +163,7 @@ func forge(t *testing.T, db *sql.DB, r keys.Reader, seq int64, edit func(*keys.E
 // A27. The attack: a row is put back whole, with the seal that it had then, which undoes
 // a revocation. The seal fits; the log tells of a later version.
 func TestA27RowPutBackIsFound(t *testing.T) {
-	s, db, ids := history(t)
+	s, db, ids := auditHistory(t)
 	mustExec(t, db, `CREATE TEMP TABLE old AS SELECT * FROM keys`)
 	if _, err := manager(t, s).Revoke(t.Context(), ids[1], "lost"); err != nil {
 		t.Fatal(err)
@@ -178,24 +178,24 @@ func TestA27RowPutBackIsFound(t *testing.T) {
 
 // A27. What else may be wrong with a key's row is named beside.
 func TestA27KeysAreHeldAgainstTheLog(t *testing.T) {
-	s, db, ids := history(t)
+	s, db, ids := auditHistory(t)
 	mustExec(t, db, `UPDATE keys SET scopes = '["*"]' WHERE id = ?`, []byte(ids[0]))
 	wantFault(t, "an edited row", verifyAudit(t, s, nil), 0, ids[0], "does not match its seal")
 
-	s, db, ids = history(t)
+	s, db, ids = auditHistory(t)
 	mustExec(t, db, `DELETE FROM secrets WHERE key_id = ?`, []byte(ids[2]))
 	mustExec(t, db, `DELETE FROM keys WHERE id = ?`, []byte(ids[2]))
 	wantFault(t, "a deleted row", verifyAudit(t, s, nil), 0, ids[2], "its row is gone")
 
-	s, db, ids = history(t)
+	s, db, ids = auditHistory(t)
 	mustExec(t, db, `DELETE FROM audit WHERE seq > 6`)
 	wantFault(t, "a key without a row in the log", verifyAudit(t, s, nil), 0, ids[2], "no audit row tells of it")
 
-	s, db, ids = history(t)
+	s, db, ids = auditHistory(t)
 	mustExec(t, db, `DELETE FROM audit WHERE seq = 9`)
 	wantFault(t, "a change without a row in the log", verifyAudit(t, s, nil), 0, ids[2], "a change has no audit row")
 
-	s, db, _ = history(t)
+	s, db, _ = auditHistory(t)
 	mustExec(t, db, `UPDATE keys SET scopes = '[1]'`)
 	if report := verifyAudit(t, s, nil); len(report.Faults) != 3 {
 		t.Errorf("VerifyAudit with three rows that cannot be read: got %v", report.Faults)
@@ -216,7 +216,7 @@ func TestVerifyAuditBoundsItsReport(t *testing.T) {
 
 // Keys that are issued and changed while they are compared raise no false alarm.
 func TestVerifyAuditWithWriters(t *testing.T) {
-	s, _, ids := history(t)
+	s, _, ids := auditHistory(t)
 	m := manager(t, s)
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
@@ -251,7 +251,7 @@ func TestVerifyAuditWithWriters(t *testing.T) {
 }
 
 func TestVerifyAuditOfAClosedStore(t *testing.T) {
-	s, _, _ := history(t)
+	s, _, _ := auditHistory(t)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestVerifyAuditOfAClosedStore(t *testing.T) {
 }
 
 func TestCheckpointReadsBack(t *testing.T) {
-	s, _, _ := history(t)
+	s, _, _ := auditHistory(t)
 	c := *checkpoint(t, s)
 	got, err := keys.ParseCheckpoint(c.String())
 	if err != nil || got.String() != c.String() || got.Seq != 9 || got.Generation == "" {
@@ -307,7 +307,7 @@ func (b *busy) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 // A change between the look at a key and the look at the log is no fault, however often
 // that happens; a fault beside it is found all the same.
 func TestVerifyAuditWithABusyKey(t *testing.T) {
-	s, db, ids := history(t)
+	s, db, ids := auditHistory(t)
 	m := manager(t, s)
 	turn := true
 	change := func() {

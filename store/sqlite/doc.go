@@ -24,7 +24,8 @@
 //
 // # Beside the database
 //
-// keys.db-wal and keys.db-shm belong to it and come and go; keys.db-epoch is how its
+// keys.db-wal and keys.db-shm belong to it; keys.db.ballast keeps room on the disk for
+// revocations; keys.db-epoch is how its
 // processes tell each other of changes, and is made anew when it is missing, which
 // holds the next change back for two seconds; keys.db.pepper is its pepper and
 // keys.db.usage a database of its own in which use is counted, unless [Options] name
@@ -32,6 +33,11 @@
 // that only reads. Do not open a database with any other means than SQLite while it is
 // in use, not even to copy it: closing a file drops the locks that SQLite holds on it in
 // that process.
+//
+// [Reader.Backup] copies a key store while it is in use, and [PrepareRestore] puts such
+// a copy in its place. Copies that were made before a restore or a migration lie beside
+// the database, as keys.db.before-restore-… and keys.db.schema1, until somebody removes
+// them.
 //
 // The driver needs cgo, so gcc, to be built.
 package sqlite

@@ -109,8 +109,8 @@ func TestOddPaths(t *testing.T) {
 				t.Errorf("List of unused keys: got %d, %v, want none", len(page.Keys), err)
 			}
 			_ = s.Close() // the last that may write, which clears up after all
-			if got := names(snapshot(t, dir)); !slices.Equal(got, []string{name, name + "-epoch", name + ".pepper", name + ".usage"}) {
-				t.Errorf("got files %q, want %q, its epoch, its pepper and its usage", got, name)
+			if got := names(snapshot(t, dir)); !slices.Equal(got, []string{name, name + "-epoch", name + "-shm", name + "-wal", name + ".ballast", name + ".pepper", name + ".usage"}) {
+				t.Errorf("got files %q, want %q, its log, its epoch, its ballast, its pepper and its usage", got, name)
 			}
 		})
 	}
@@ -137,7 +137,7 @@ func TestSettings(t *testing.T) {
 	common := map[string]string{
 		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000", "trusted_schema": "0",
 		"cell_size_check": "1", "mmap_size": "0", "journal_size_limit": "67108864", "cache_size": "-65536", "application_id": "1835233387",
-		"user_version": "1",
+		"user_version": "2",
 	}
 	for name, pool := range map[string]*sql.DB{"writer": s.Writer(), "reader": s.Connections()} {
 		want := map[string]string{"query_only": map[string]string{"writer": "0", "reader": "1"}[name]}

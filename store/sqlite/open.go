@@ -28,12 +28,20 @@ func (o *Options) pepperFile(path string) string {
 
 // Open opens the key store at path for reading and writing. Any number of
 // processes may have it open. When there is none the error is [fs.ErrNotExist].
+//
+// A key store of an older schema is brought to the present one, after it was copied to
+// a file beside it, named like keys.db.schema1.
 func Open(path string, o *Options) (*Store, error) {
 	path, err := place(path)
 	if err != nil {
 		return nil, err
 	}
 	r, err := openReader(path, o, true)
+	if err == nil && r.schema < schemaVersion {
+		if err = errors.Join(r.Close(), migrate(context.Background(), path)); err == nil {
+			r, err = openReader(path, o, true)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +49,7 @@ func Open(path string, o *Options) (*Store, error) {
 	if err := s.ready(context.Background()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	s.restock()
 	return s, nil
 }
 
@@ -127,7 +136,10 @@ func (r *Reader) start(ctx context.Context) (handle, error) {
 		return handle{}, fmt.Errorf("open key store: %w", err)
 	}
 	h := handle{file: file, db: openDB(readerDSN(r.path), readerConns())}
-	err = recognise(ctx, h.db, r.path)
+	h.schema, err = recognise(ctx, h.db, r.path)
+	if err == nil {
+		err = refuseOthers(r.path)
+	}
 	if err == nil {
 		err = checkPeppers(ctx, h.db, r.peppers, r.pepperFile)
 	}
@@ -140,24 +152,37 @@ func (r *Reader) start(ctx context.Context) (handle, error) {
 	return h, nil
 }
 
-func recognise(ctx context.Context, db *sql.DB, path string) error {
+// recognise makes sure that a database is a key store as mcpkeys makes them, of a schema
+// that this program knows, and returns which. It reads one state of it, because another
+// process may be changing the schema.
+func recognise(ctx context.Context, db *sql.DB, path string) (version int, err error) {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, unopened(path, err)
+	}
+	defer func() { _ = tx.Rollback() }() // it was only read
+	if version, err = schemaOf(ctx, tx, path); err != nil {
+		return 0, err
+	}
+	return version, ownSchema(ctx, tx, version, path)
+}
+
+// schemaOf returns the schema's version, which is one that this program knows.
+func schemaOf(ctx context.Context, tx *sql.Tx, path string) (int, error) {
 	var application, version int
-	row := db.QueryRowContext(ctx, `SELECT application_id, user_version FROM pragma_application_id, pragma_user_version`)
+	row := tx.QueryRowContext(ctx, `SELECT application_id, user_version FROM pragma_application_id, pragma_user_version`)
 	if err := row.Scan(&application, &version); err != nil {
-		return unopened(path, err)
+		return 0, unopened(path, err)
 	}
 	switch {
 	case application != applicationID:
-		return fmt.Errorf("%s is not a key store but another file; make one with 'keyctl init' under another name", path)
+		return 0, fmt.Errorf("%s is not a key store but another file; make one with 'keyctl init' under another name", path)
 	case version > schemaVersion:
-		return fmt.Errorf("%s was made by a newer mcpkeys (schema %d, this one knows %d): update this program", path, version, schemaVersion)
-	case version < schemaVersion:
-		return fmt.Errorf("%s has schema %d, which no mcpkeys ever wrote: restore a backup", path, version)
+		return 0, fmt.Errorf("%s was made by a newer mcpkeys (schema %d, this one knows %d): update this program", path, version, schemaVersion)
+	case version < 1:
+		return 0, fmt.Errorf("%s has schema %d, which no mcpkeys ever wrote: restore a backup", path, version)
 	}
-	if err := ownSchema(ctx, db, path); err != nil {
-		return err
-	}
-	return refuseOthers(path)
+	return version, nil
 }
 
 // refuseOthers comes last, so that nobody is told to change the mode of a file that

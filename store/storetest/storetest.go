@@ -50,7 +50,7 @@ var promises = []struct {
 	{"secrets are added, changed and removed", secretsFollow},
 	{"a key has one secret or two", oneSecretOrTwo},
 
-	{"a change touches one key", changeTouchesOneKey},
+	{"A21 a change touches one key", changeTouchesOneKey},
 	{"no change writes nothing", noChangeWritesNothing},
 	{"a failed change writes nothing", failedChangeWritesNothing},
 	{"a change that panics writes nothing", panicWritesNothing},
@@ -67,6 +67,7 @@ var promises = []struct {
 	{"the store links the audit chain", storeLinksChain},
 	{"the chain holds with several writers", chainHoldsWithWriters},
 	{"audit rows come in pages", auditComesInPages},
+	{"what is done to the store itself is recorded", storeIsRecorded},
 	{"the audit log is read in either order", auditRunsEitherWay},
 	{"conditions on the audit log select", auditConditionsSelect},
 	{"paging through the audit log shows each row once while others are written", auditPagingUnderWrites},

@@ -75,6 +75,9 @@ func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, 
 			return unavailable("write meta", err)
 		}
 	}
+	if err := notePeppers(ctx, tx, r.peppers); err != nil { // also those that were added since, and are in use
+		return err
+	}
 	return appendEvent(ctx, tx, "", e)
 }
 

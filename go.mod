@@ -26,6 +26,7 @@ require (
 	github.com/maypok86/otter/v2 v2.4.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/crypto v0.52.0
+	golang.org/x/mod v0.35.0 // sumdb/note: audit checkpoints that a line of text verifies
 	golang.org/x/sys v0.49.0
 )
 

@@ -63,6 +63,14 @@ func mountLooks(a *restapi.API, s *service) {
 		Errors:   []int{http.StatusUnprocessableEntity},
 	}, s.audit)
 	restapi.Register(a, huma.Operation{
+		OperationID: "listDenials", Method: http.MethodGet, Path: "/v1/denials", Tags: []string{"audit"},
+		Summary: "Show what was refused lately, newest first",
+		Description: "A sample for people to look at, a row a minute for each code, key, source and server, written by guards every five seconds; " +
+			"no part of the audit log. Some thousand rows are kept.",
+		Security: restapi.AdminKey(keys.ScopeAuditRead),
+		Errors:   []int{http.StatusUnprocessableEntity},
+	}, s.denials)
+	restapi.Register(a, huma.Operation{
 		OperationID: "whoami", Method: http.MethodGet, Path: "/v1/whoami", Tags: []string{"keys"},
 		Summary:  "What the key that asks is and may do",
 		Security: restapi.AnyKey(),

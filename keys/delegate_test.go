@@ -54,6 +54,8 @@ func TestA26Escalation(t *testing.T) {
 		wantDenied(t, name+" lists", err)
 		_, err = d.Audit(t.Context(), keys.AuditQuery{})
 		wantDenied(t, name+" reads the audit log", err)
+		_, err = d.Denials(t.Context(), keys.DenialQuery{})
+		wantDenied(t, name+" reads denials", err)
 	}
 	if n := len(events(t, store)); n != before {
 		t.Errorf("%d audit rows after denied acts, want %d", n, before)
@@ -66,6 +68,8 @@ func TestA26Escalation(t *testing.T) {
 	wantDenied(t, "reader revokes", err)
 	_, err = reader.Audit(t.Context(), keys.AuditQuery{})
 	wantDenied(t, "reader reads the audit log", err)
+	_, err = reader.Denials(t.Context(), keys.DenialQuery{})
+	wantDenied(t, "reader reads denials", err)
 	auditor := asCaller(t, m, keys.IssueRequest{Name: "auditor", Scopes: []string{keys.ScopeAuditRead}, Audience: []string{"weather"}})
 	_, err = auditor.List(t.Context(), keys.Query{})
 	wantDenied(t, "auditor lists", err)

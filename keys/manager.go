@@ -25,6 +25,9 @@ type Manager interface {
 	// Audit returns a page of the audit log, newest first unless the query says
 	// otherwise.
 	Audit(ctx context.Context, q AuditQuery) (AuditPage, error)
+	// Denials returns what was refused lately, newest first: a sample, and no part of the
+	// audit log. It fails with ErrUnavailable when that cannot be read.
+	Denials(ctx context.Context, q DenialQuery) ([]Denial, error)
 	// Revoke ends a key for good. To revoke a revoked key changes nothing and
 	// succeeds, the first reason stands.
 	Revoke(ctx context.Context, id, reason string) (*Key, error)

@@ -11,6 +11,7 @@ import (
 type Reader interface {
 	Feed
 	UseLog
+	DenialLog
 
 	// Key returns the key with the exact id, whatever its status, or ErrNotFound.
 	// Ids are case-sensitive. It does not check the seal.

@@ -87,6 +87,7 @@ func answerTo(d *keys.Decision) answer {
 // refuse answers a request that may not proceed, and logs why.
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, scopes []string, ip netip.Addr) {
 	g.log(r, d, ip)
+	g.sample(r, d, ip)
 	a := answerTo(&d)
 	if d.Code == keys.CodeInsufficientScope {
 		needed := strings.Join(scopes, " ")
@@ -118,7 +119,7 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, p Problem) {
 // log writes the one line of a refusal. The query is left out.
 func (g *Guard) log(r *http.Request, d keys.Decision, ip netip.Addr) {
 	g.LogRefusal(r.Context(), d,
-		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("remote_ip", ip.String()))
+		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String(attrIP, ip.String()))
 }
 
 // maxLogged is how much of one text that a caller chose is logged, in bytes.
@@ -127,8 +128,14 @@ const maxLogged = 256
 // LogRefusal writes one line about a refusal to [Options.Logger], with the request's id
 // from ctx. It is for adapters that refuse within a protocol of their own. Texts among
 // attrs are cut, and left out when they hold a key: people paste keys anywhere.
+//
+// Of refusals with one code, one key and one remote_ip, ten a minute are logged, and the
+// others as a number when the minute is over: a flood must not fill the disk.
 func (g *Guard) LogRefusal(ctx context.Context, d keys.Decision, attrs ...slog.Attr) {
-	if g == nil || g.logger == nil {
+	if g == nil || g.logger == nil || !g.logger.Enabled(ctx, slog.LevelError) {
+		return
+	}
+	if !g.limit.lets(logKind{d.Code, strings.Clone(d.KeyID), sourceIn(attrs)}, g.logger) {
 		return
 	}
 	level := slog.LevelInfo
@@ -146,6 +153,19 @@ func (g *Guard) LogRefusal(ctx context.Context, d keys.Decision, attrs ...slog.A
 	}
 	g.logger.LogAttrs(ctx, level, "request refused", line...)
 }
+
+// sourceIn is where the call comes from, if attrs tell.
+func sourceIn(attrs []slog.Attr) netip.Prefix {
+	for _, a := range attrs {
+		if a.Key == attrIP {
+			ip, _ := netip.ParseAddr(a.Value.String()) // or it is not known
+			return keys.SourceOf(ip)
+		}
+	}
+	return netip.Prefix{}
+}
+
+const attrIP = "remote_ip"
 
 func loggable(text string) string {
 	if keys.LooksLikeToken(text) {

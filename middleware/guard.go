@@ -22,7 +22,7 @@ type Options struct {
 	Realm    string       // named in challenges; empty means DefaultRealm
 	Admin    bool         // accept admin keys (mcpa_) and no others
 	Any      bool         // accept every live key, whatever its kind and audience: for answers about the key itself
-	Logger   *slog.Logger // one line a refusal, with the true reason; nil discards
+	Logger   *slog.Logger // one line a refusal, with the true reason, of one kind ten a minute; nil discards
 
 	// TrustedProxies are the proxies in front of this server, as narrowly as can be: what
 	// comes from one of them comes from where its X-Forwarded-For says. None by default;
@@ -53,6 +53,7 @@ type Guard struct {
 	realm    string
 	logger   *slog.Logger
 	noFields bool
+	limit    logLimit
 }
 
 // New returns a Guard that asks v. It panics when v is nil or an option is not
@@ -187,7 +188,9 @@ func (g *Guard) again(w http.ResponseWriter, r *http.Request, a *admission, scop
 // authorize narrows d to what scopes are needed, and counts that they were asked for.
 func (g *Guard) authorize(d *keys.Decision, scopes []string) keys.Decision {
 	granted := d.Authorize(scopes...)
-	g.CountScopes(granted, scopes...)
+	if g != nil && g.verifier != nil {
+		g.verifier.CountScopes(granted, scopes...)
+	}
 	return granted
 }
 
@@ -197,6 +200,30 @@ func (g *Guard) authorize(d *keys.Decision, scopes []string) keys.Decision {
 func (g *Guard) CountScopes(d keys.Decision, scopes ...string) {
 	if g != nil && g.verifier != nil && len(scopes) > 0 {
 		g.verifier.CountScopes(d, scopes...)
+		if d.Code == keys.CodeInsufficientScope {
+			g.verifier.NoteDenial(d, g.call) // from where is not known here
+		}
+	}
+}
+
+// from is the call that r is.
+func (g *Guard) from(r *http.Request, ip netip.Addr) verifier.Call {
+	call := g.call
+	call.ClientIP = ip
+	if agent := r.Header["User-Agent"]; len(agent) > 0 {
+		call.Agent = agent[0]
+	}
+	return call
+}
+
+// sample notes what the guard refuses by itself; the verifier notes the rest.
+func (g *Guard) sample(r *http.Request, d keys.Decision, ip netip.Addr) {
+	if g == nil || g.verifier == nil {
+		return
+	}
+	switch d.Code {
+	case keys.CodeNoCredential, keys.CodeTwoCredentials, keys.CodeInsufficientScope:
+		g.verifier.NoteDenial(d, g.from(r, ip))
 	}
 }
 
@@ -211,11 +238,7 @@ func (g *Guard) authenticate(r *http.Request) (netip.Addr, keys.Decision) {
 	if code != keys.CodeValid {
 		return ip, keys.Decision{Code: code}
 	}
-	call := g.call
-	call.ClientIP = ip
-	if agent := r.Header["User-Agent"]; len(agent) > 0 {
-		call.Agent = agent[0]
-	}
+	call := g.from(r, ip)
 	if g.cost != nil {
 		call.Cost = g.cost(r)
 	}

@@ -58,14 +58,5 @@ func (s *strangers) account(call *Call) *bucket {
 	return account
 }
 
-// sourceOf: who has one IPv6 address has all 2^64 of its network, and an IPv4 address
-// is the same when it is written as an IPv6 one.
-func sourceOf(call *Call) source {
-	ip := call.ClientIP.Unmap().WithZone("")
-	bits := ip.BitLen()
-	if ip.Is6() {
-		bits = 64
-	}
-	net, _ := ip.Prefix(bits) // of the zero Addr it is the zero Prefix
-	return source{call.Caller, net}
-}
+// sourceOf tells callers of the verification API apart too.
+func sourceOf(call *Call) source { return source{call.Caller, keys.SourceOf(call.ClientIP)} }

@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -99,11 +100,12 @@ func (l *subscribers) stop() {
 }
 
 // Close writes what was counted of keys' use, ends what [Verifier.OnChange] began and
-// the renewing of digests, and waits for all of it; the error says that counts could not be written. It must not be called by a subscriber. The store stays open; it is
-// the caller's, and closed after this.
+// the renewing of digests, and waits for all of it; the error says that counts could not
+// be written. It must not be called by a subscriber. The store stays open; it is the
+// caller's, and closed after this.
 func (v *Verifier) Close() error {
 	v.rehashes.close()
-	err := v.uses.close()
+	err := errors.Join(v.uses.close(), v.denials.close())
 	l := &v.subscribers
 	l.mu.Lock()
 	l.closed, l.byID, l.told = true, nil, nil

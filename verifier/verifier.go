@@ -91,6 +91,7 @@ type Verifier struct {
 	strangers strangers
 	uses      uses
 	rehashes  rehashes
+	denials   denials
 
 	subscribers subscribers
 }
@@ -129,6 +130,7 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 	v.uses.log = reader
 	v.rehashes.store, _ = reader.(keys.Rehasher)
 	v.rehashes.clock, v.rehashes.elapsed, v.rehashes.onError = v.clock, v.sinceStart, o.OnRehashError
+	v.denials.log, v.denials.clock, v.denials.onError = reader, v.clock, o.OnUseError
 	return v, nil
 }
 
@@ -148,19 +150,19 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	}
 	id, ok := keys.TokenID(token)
 	if !ok {
-		return keys.Decision{Code: keys.CodeMalformed}
+		return v.denied(keys.Decision{Code: keys.CodeMalformed}, &call)
 	}
 	forgotten := v.forgotten.Load()
 	c, known := v.cells.GetIfPresent(id)
 	if !known { // junk ends here, before the store is asked for anything
 		if _, err := keys.ParseToken(token); err != nil {
-			return keys.Decision{Code: keys.CodeMalformed}
+			return v.denied(keys.Decision{Code: keys.CodeMalformed}, &call)
 		}
 	}
 	now := v.clock()
 	at := now.Sub(v.start)
 	if err := v.watch.fresh(ctx, at); err != nil {
-		return unavailable(id, err)
+		return v.denied(unavailable(id, err), &call)
 	}
 	if forgotten != v.forgotten.Load() {
 		c, _ = v.cells.GetIfPresent(id) // c may have been evicted before it could be told to forget
@@ -168,13 +170,16 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	q := check{token: token, id: id, cell: c, sum: sumOf(token)}
 	if !q.remembered() {
 		if d := v.prove(ctx, &q, &call, at); d.Code != "" {
-			return d
+			return v.denied(d, &call)
 		}
 	}
 	v.decide(&d, &q, &call, now, at)
 	if d.Code != keys.CodeUnavailable {
 		q.cell.tally.count(d.Code)
 		v.uses.note(&q.cell.tally)
+	}
+	if d.Code != keys.CodeValid {
+		v.NoteDenial(d, call)
 	}
 	return d
 }

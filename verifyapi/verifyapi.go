@@ -86,6 +86,9 @@ func (s *service) verify(ctx context.Context, in *input) (*output, error) {
 	}
 	d := s.verifier.Authenticate(ctx, in.Body.Key, call).Authorize(in.Body.Scopes...)
 	s.verifier.CountScopes(d, in.Body.Scopes...)
+	if d.Code == keys.CodeInsufficientScope {
+		s.verifier.NoteDenial(d, call)
+	}
 	if d.Code == keys.CodeRateLimited && d.Limit.IsZero() {
 		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: "Too many unknown keys from this client_ip. Retry-After says when to ask again."}
 	}

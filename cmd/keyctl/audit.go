@@ -15,7 +15,7 @@ import (
 type auditFlags struct {
 	key, actor, action, since string
 	limit                     int
-	follow                    bool
+	follow, denied            bool
 }
 
 // How many rows are shown unasked: a screenful, and as many as tail begins with.
@@ -41,10 +41,15 @@ Ctrl-C.
 KEY is an id, also of a key that is not there any more, or a name or the
 beginning of an id, as elsewhere. ACTOR is as the rows name it: key:ID or
 local:USER(UID). ACTION is issue, edit, rotate, finish, disable, enable, revoke
-and others that the rows name.`,
+and others that the rows name.
+
+--denied shows something else: what guarded servers refused lately, by the minute.
+That is a sample, and no part of the log. KEY is then what was presented; with a
+question mark anybody can have presented it, without the secret.`,
 		Example: `  keyctl audit --key ci
   keyctl audit --action revoke --since 7d
-  keyctl audit -f -o jsonl | logger -t mcpkeys`,
+  keyctl audit -f -o jsonl | logger -t mcpkeys
+  keyctl audit --denied --since 1h`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q, err := f.query(cmd, a.now())
@@ -53,6 +58,11 @@ and others that the rows name.`,
 			}
 			if f.follow && a.output == formatJSON {
 				return usagef("-f prints row by row, and -o json one list at the end, which never comes; use -o jsonl")
+			}
+			if f.denied {
+				if err := f.checkDenied(cmd); err != nil {
+					return err
+				}
 			}
 			return a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
 				return a.audit(cmd.Context(), m, q, f)
@@ -67,10 +77,15 @@ and others that the rows name.`,
 	flags.StringVar(&f.since, "since", "", "changes from this `TIME` ago on, such as 24h or 7d, or from a date and time")
 	flags.IntVarP(&f.limit, "limit", "n", 0, "at most the latest `COUNT`")
 	flags.BoolVarP(&f.follow, "follow", "f", false, "go on with what is written from now on")
+	flags.BoolVar(&f.denied, "denied", false, "show what was refused, instead of what was changed")
 	_ = cmd.RegisterFlagCompletionFunc("key", a.completeKeys) // fails for unknown flags only
 	formats(cmd, formatTable, formatJSON, formatJSONL, formatCSV)
+	cmd.AddGroup(&cobra.Group{ID: groupAudit, Title: "Can it be believed"})
+	cmd.AddCommand(newAuditVerify(a), newAuditCheckpoint(a))
 	return cmd
 }
+
+const groupAudit = "audit"
 
 func (f *auditFlags) query(cmd *cobra.Command, now time.Time) (q keys.AuditQuery, err error) {
 	for _, name := range []string{"key", "actor", "action", "since"} {
@@ -103,6 +118,9 @@ func (a *app) audit(ctx context.Context, m keys.Manager, q keys.AuditQuery, f *a
 		if q.KeyID, err = a.auditedKey(ctx, m, f.key); err != nil {
 			return err
 		}
+	}
+	if f.denied {
+		return a.denied(ctx, m, q, f)
 	}
 	out := newAuditPrinter(a, f.follow)
 	if f.follow {

@@ -71,6 +71,7 @@ var outcomes = []struct {
 	{isA[*keys.InvalidError], outcome{exitUsage, "invalid_argument"}},
 	{isA[*notValidError], outcome{exitNotValid, "not_valid"}},
 	{isA[*partialError], outcome{exitPartial, "partial"}},
+	{isA[*auditError], outcome{exitStore, "audit_broken"}},
 	{isA[*foundError], outcome{exitPartial, "found"}},
 	{isA[*unsoundError], outcome{exitStore, "unsound"}},
 	{is(context.Canceled), outcome{exitInterrupted, "interrupted"}},
@@ -156,6 +157,12 @@ func (a *app) reportDetail(err error) {
 			a.say("  %s: %s", f.Key, f.Message)
 		}
 	}
+	var audit *auditError
+	if errors.As(err, &audit) {
+		for _, line := range audit.lines() {
+			a.say("  %s", line)
+		}
+	}
 }
 
 type errorJSON struct {
@@ -163,6 +170,7 @@ type errorJSON struct {
 	Message    string      `json:"message"`
 	Candidates []candidate `json:"candidates,omitempty"`
 	Failed     []failure   `json:"failed,omitempty"`
+	Faults     []faultJSON `json:"faults,omitempty"`
 }
 
 type candidate struct {
@@ -189,6 +197,10 @@ func (a *app) reportJSON(err error, o outcome) {
 	var partial *partialError
 	if errors.As(err, &partial) {
 		e.Failed = partial.failed
+	}
+	var audit *auditError
+	if errors.As(err, &audit) {
+		e.Faults = audit.faults()
 	}
 	text, _ := json.Marshal(map[string]errorJSON{"error": e}) // texts only: cannot fail
 	a.say("%s", text)

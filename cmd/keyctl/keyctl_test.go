@@ -29,6 +29,7 @@ func runScripts(t *testing.T, dir string) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
+			e.Values[mcpStop{}] = new(func())
 			// The race detector lets every program sleep a second before it ends.
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil

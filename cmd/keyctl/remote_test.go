@@ -172,8 +172,9 @@ func post(ts *testscript.TestScript, method, url, key, body, accept string) (int
 	return resp.StatusCode, answer
 }
 
-// cmdMCP has an MCP server that is guarded as examples/mcpserver is: mcp start DB, and
-// mcp call KEYFILE STATUS, which begins to speak the protocol with the key.
+// cmdMCP has an MCP server that is guarded as examples/mcpserver is: mcp start DB;
+// mcp call KEYFILE STATUS, which begins to speak the protocol with the key; and mcp stop,
+// which writes down what was counted.
 func cmdMCP(ts *testscript.TestScript, neg bool, args []string) {
 	switch {
 	case !neg && len(args) == 2 && args[0] == "start":
@@ -185,8 +186,11 @@ func cmdMCP(ts *testscript.TestScript, neg bool, args []string) {
 		if strconv.Itoa(status) != args[2] {
 			ts.Fatalf("MCP call: got %d %s, want %s", status, answer, args[2])
 		}
+	case !neg && len(args) == 1 && args[0] == "stop":
+		stop, _ := ts.Value(mcpStop{}).(*func())
+		(*stop)()
 	default:
-		ts.Fatalf("usage: mcp start DB | mcp call KEYFILE STATUS")
+		ts.Fatalf("usage: mcp start DB | mcp call KEYFILE STATUS | mcp stop")
 	}
 }
 
@@ -197,9 +201,16 @@ func startMCP(ts *testscript.TestScript, db string) {
 	ts.Check(err)
 	guard := middleware.New(v, &middleware.Options{Logger: slog.New(slog.DiscardHandler)})
 	srv := httptest.NewServer(mcpauth.Handler(guard, weather.New(), nil))
-	ts.Defer(func() {
+	stop := sync.OnceFunc(func() {
 		srv.Close()
+		ts.Check(v.Close())
 		ts.Check(st.Close())
 	})
+	ts.Defer(stop)
+	running, _ := ts.Value(mcpStop{}).(*func())
+	*running = stop
 	ts.Setenv("MCP", srv.URL)
 }
+
+// mcpStop is what a script's running MCP server is known by.
+type mcpStop struct{}

@@ -125,6 +125,15 @@ func (c *Checker) Check(ctx context.Context, token string, call verifier.Call, r
 // Close releases the store.
 func (c *Checker) Close() error { return c.close() }
 
+// Reader opens the key store of this machine for queries only: for what is asked of the
+// rows themselves and not of a Manager. Close it after use.
+func (s Settings) Reader() (keys.Reader, error) {
+	if err := s.Local(); err != nil {
+		return nil, err
+	}
+	return sqlite.OpenVerifier(s.DB, s.options())
+}
+
 // Create makes the key store, which must not exist. The error is [fs.ErrExist] if
 // it does.
 func (s Settings) Create() error {

@@ -33,6 +33,7 @@ var routes = []route{
 	{method: "POST", path: "/v1/keys/{id}/disable", scope: keys.ScopeKeysWrite, body: `{"reason":"odd"}`, field: "reason", optional: true, status: 200},
 	{method: "POST", path: "/v1/keys/{id}/enable", scope: keys.ScopeKeysWrite, field: "name", status: 200},
 	{method: "GET", path: "/v1/audit", scope: keys.ScopeAuditRead, field: "name", status: 200},
+	{method: "GET", path: "/v1/denials", scope: keys.ScopeAuditRead, field: "name", status: 200},
 	{method: "GET", path: "/v1/whoami", field: "name", status: 200},
 	{method: "POST", path: "/v1/verify", scope: keys.ScopeVerify, body: `{"key":"mcpk_"}`, field: "key", status: 200},
 }
@@ -125,7 +126,7 @@ var inputs = []input{
 	{"query with a semicolon", func(r *http.Request, _ route) { r.URL.RawQuery = "limit=5;q=" + spoilt }, 422, "invalid_argument", true},
 	{"query that cannot be decoded", func(r *http.Request, _ route) { r.URL.RawQuery = "q=%zz" + spoilt }, 422, "invalid_argument", true},
 	{"limit that is no number", func(r *http.Request, _ route) { r.URL.RawQuery = "limit=" + spoilt }, 422, "invalid_argument", true},
-	{"limit out of bounds", func(r *http.Request, _ route) { r.URL.RawQuery = "limit=201" }, 422, "invalid_argument", true},
+	{"limit out of bounds", func(r *http.Request, _ route) { r.URL.RawQuery = "limit=5001" }, 422, "invalid_argument", true},
 	{"NUL in the query", func(r *http.Request, _ route) { r.URL.RawQuery = "q=%00" + spoilt }, 422, "invalid_argument", true},
 }
 

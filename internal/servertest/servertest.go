@@ -32,6 +32,7 @@ type Fixture struct {
 	Path  string // of the database
 	API   *restapi.API
 	Store *sqlite.Store
+	Close func() // ends the checking of keys, and writes down what was counted
 
 	t       testing.TB
 	manager *keys.LocalManager
@@ -61,7 +62,8 @@ func New(t testing.TB) *Fixture {
 	if err != nil {
 		t.Fatalf("NewVerifier: %v", err)
 	}
-	t.Cleanup(func() { _ = v.Close() })
+	f.Close = func() { _ = v.Close() }
+	t.Cleanup(f.Close)
 	f.API = server.API(f.Store, v, o)
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config.Handler = server.Handler(f.API, srv.Listener.Addr())

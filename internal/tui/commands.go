@@ -49,6 +49,14 @@ type (
 		err  error
 	}
 
+	// auditMsg is a page of the audit log, of the reading of the given round.
+	auditMsg struct {
+		round int
+		first bool // the newest rows, and not those behind others
+		page  keys.AuditPage
+		err   error
+	}
+
 	// permissionMsg tells whether keys may be changed.
 	permissionMsg struct {
 		may bool
@@ -85,6 +93,15 @@ func readKey(m keys.Manager, id string, since time.Time) tea.Cmd {
 			msg.usage = &u
 		}
 		return msg
+	}
+}
+
+func auditPage(m keys.Manager, round int, q keys.AuditQuery) tea.Cmd {
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		page, err := m.Audit(ctx, q)
+		return auditMsg{round: round, first: q.After == 0, page: page, err: err}
 	}
 }
 

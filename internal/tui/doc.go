@@ -1,6 +1,6 @@
 // Package tui is the dashboard: every key of a store in a terminal, live, with a
-// filter, the whole of one key beside the list, a form that issues and edits, and
-// dialogs that rotate, disable, enable and revoke.
+// filter, the whole of one key beside the list, a form that issues and edits, dialogs
+// that rotate, disable, enable and revoke, and the audit log of all that.
 //
 // [Run] shows it on a terminal and returns when the user leaves; [CheckTerminal]
 // tells beforehand whether there is one. [New] is the bare Bubble Tea model, for
@@ -10,7 +10,7 @@
 //
 // # How it is built
 //
-// A file is a room: table.go, detail.go, form.go, secret.go, dialog.go, help.go; what
+// A file is a room: table.go, detail.go, form.go, secret.go, dialog.go, help.go, audit.go; what
 // the dialog asks about is in revoke.go, disable.go, rotate.go and edit.go.
 // Update is pure: it changes the model and returns commands, and every command that
 // waits for a store, a clock or the clipboard is in commands.go. Bindings are defined

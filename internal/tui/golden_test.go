@@ -46,6 +46,11 @@ var views = []struct {
 	{name: "edit_confirm", way: func(s *screen, _ *valve) {
 		s.press("down", "down", "e", "ctrl+u", "desk", "enter", "ctrl+u", "enter", "ctrl+u", "get_* set_*", "enter", "enter", "enter", "ctrl+u", "enter", "ctrl+u", "never", "ctrl+s")
 	}},
+	{name: "audit", way: func(s *screen, v *valve) { auditStory(s, v); s.press("a"); s.press("down") }},
+	{name: "audit_filter", way: func(s *screen, v *valve) { auditStory(s, v); s.press("a"); s.press("/", "Claude issue") }},
+	{name: "audit_row", way: func(s *screen, v *valve) { auditStory(s, v); s.press("a"); s.press("down", "enter") }},
+	{name: "audit_empty", empty: true, way: func(s *screen, _ *valve) { s.press("a") }},
+	{name: "audit_denied", way: func(s *screen, v *valve) { v.auditErr = keys.ErrDenied; s.press("a") }},
 	{name: "help", way: func(s *screen, _ *valve) { s.press("?") }},
 	{name: "empty", empty: true, way: func(*screen, *valve) {}},
 	{name: "error", way: func(s *screen, v *valve) {
@@ -98,6 +103,26 @@ func reach(t *testing.T, empty bool, width, height int, way func(*screen, *valve
 // cutID is an id that a dialog's frame covers but for its beginning.
 var cutID = regexp.MustCompile(`(?m)^ id +[0-9A-Za-z]+│`)
 
+// auditStory adds changes to the log.
+func auditStory(s *screen, v *valve) {
+	page, err := v.Manager.List(s.t.Context(), keys.Query{Name: "claude-desktop"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	id := page.Keys[0].ID
+	_, err = v.Manager.Edit(s.t.Context(), id, keys.EditRequest{
+		Scopes: &[]string{"tools:get_*", "tools:set_alarm"}, Expires: new(keys.NeverExpires()), Owner: new("alice.b"),
+	})
+	if err == nil {
+		_, err = v.Manager.Disable(s.t.Context(), id, "odd calls at night")
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+var requestID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`)
+
 // normal puts fixed texts in place of what is random.
 func normal(text string, issued []keys.Issued) string {
 	if secret := wholeToken.FindString(text); secret != "" {
@@ -112,6 +137,7 @@ func normal(text string, issued []keys.Issued) string {
 		start := strings.LastIndex(bare, " ") + 1
 		return bare[:start] + strings.Repeat("K", len(bare)-start) + "│"
 	})
+	text = requestID.ReplaceAllString(text, "0192aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee")
 	lines := strings.Split(text, "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")

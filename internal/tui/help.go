@@ -51,10 +51,16 @@ func (m *Model) roomBindings() []key.Binding {
 		return m.dialogBindings()
 	case roomHelp:
 		return []key.Binding{bind("esc", "back", "esc")}
+	case roomAudit:
+		return []key.Binding{bind("esc", "back", "esc"), b.Open, b.Filter, b.Help, b.Refresh, b.Pause, bind("↑/↓", "move", "up")}
+	case roomAuditFilter:
+		return []key.Binding{b.Keep, b.Clear, bind("↑/↓", "move", "up")}
+	case roomAuditRow:
+		return []key.Binding{bind("esc", "back", "esc"), bind("↑/↓", "scroll", "up")}
 	}
 	clearing := b.Clear
 	clearing.SetEnabled(m.filter.active())
-	return []key.Binding{b.New, b.Edit, b.Rotate, m.toggleBinding(), b.Revoke, b.Help, b.Filter, b.Quit, clearing, b.Open, b.CopyID, b.Pause, b.Refresh, b.Mouse}
+	return []key.Binding{b.New, b.Edit, b.Rotate, m.toggleBinding(), b.Revoke, b.Help, b.Filter, b.Quit, clearing, b.Open, b.Audit, b.CopyID, b.Pause, b.Refresh, b.Mouse}
 }
 
 // helpBox explains every key, every sign and the words that a filter knows.
@@ -69,7 +75,7 @@ func (m *Model) helpBox() string {
 		}
 		return lines
 	}
-	left := pairs(b.New, b.Edit, b.Rotate, b.Toggle, b.Revoke, b.Open, b.CopyID, b.Filter, b.Quit)
+	left := pairs(b.New, b.Edit, b.Rotate, b.Toggle, b.Revoke, b.Open, b.CopyID, b.Filter, b.Audit, b.Quit)
 	right := pairs(b.Up, b.Down, b.PageUp, b.PageDown, b.First, b.Last, b.Pause, b.Refresh, b.Mouse)
 	lines := make([]string, 0, minHeight)
 	for i := range max(len(left), len(right)) {

@@ -12,7 +12,7 @@ type bindings struct {
 	Up, Down, PageUp, PageDown, First, Last key.Binding
 
 	New, Edit, Rotate, Toggle, Revoke    key.Binding
-	Filter, Open, CopyID                 key.Binding
+	Filter, Open, CopyID, Audit          key.Binding
 	Pause, Refresh, Mouse, Help, Quit    key.Binding
 	Clear, Keep                          key.Binding // in the filter
 	Back                                 key.Binding
@@ -44,6 +44,7 @@ func newBindings() bindings {
 		Filter:  bind("/", "filter", "/"),
 		Open:    bind("enter", "details", "enter"),
 		CopyID:  bind("y", "copy id", "y"),
+		Audit:   bind("a", "audit log", "a"),
 		Pause:   bind("p", "pause", "p"),
 		Refresh: bind("r", "refresh", "r"),
 		Mouse:   bind("m", "mouse on/off", "m"),
@@ -99,6 +100,12 @@ func (m *Model) onKey(msg tea.KeyPressMsg) tea.Cmd {
 		return m.keyDialog(msg)
 	case roomHelp:
 		return m.keyHelp(msg)
+	case roomAudit:
+		return m.keyAudit(msg)
+	case roomAuditFilter:
+		return m.keyAuditFilter(msg)
+	case roomAuditRow:
+		return m.keyAuditRow(msg)
 	}
 	return m.keyTable(msg)
 }
@@ -138,6 +145,8 @@ func (m *Model) keyAnywhere(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 		m.toast.show(m.now, m.may.refusal)
 	case key.Matches(msg, m.bind.CopyID):
 		return m.copyID(), true
+	case key.Matches(msg, m.bind.Audit):
+		return m.openAudit(), true
 	case key.Matches(msg, m.bind.Refresh):
 		return m.reload(), true
 	case key.Matches(msg, m.bind.Pause):

@@ -42,6 +42,7 @@ type Model struct {
 	form   *form
 	secret secret
 	dialog dialog
+	audit  audit
 	help   helpPage
 	toast  toast
 	may    permission
@@ -60,6 +61,9 @@ const (
 	roomSecret
 	roomDialog
 	roomHelp
+	roomAudit       // who changed what
+	roomAuditFilter // the same, with the cursor in its filter
+	roomAuditRow    // one row on the whole screen
 )
 
 // New returns a dashboard on manager. It asks manager for nothing before the program
@@ -86,6 +90,7 @@ func New(manager keys.Manager, o *Options) *Model {
 	}
 	m.setTheme(newTheme(true)) // until the terminal says otherwise; not all of them answer
 	m.filter = newFilter(m.theme)
+	m.audit = newAudit(m.theme)
 	return m
 }
 
@@ -116,6 +121,8 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		return m.onKeyRead(msg)
 	case issuedMsg:
 		return m.onIssued(msg)
+	case auditMsg:
+		return m.onAudit(msg)
 	case permissionMsg:
 		m.onPermission(msg)
 	case changedMsg:
@@ -143,6 +150,8 @@ func (m *Model) onInput(msg tea.Msg) tea.Cmd {
 	switch m.room {
 	case roomFilter:
 		return m.filterInput(msg)
+	case roomAuditFilter:
+		return m.auditInput(msg)
 	case roomForm:
 		return m.formInput(msg)
 	case roomDialog:
@@ -161,6 +170,7 @@ func (m *Model) resize(width, height int) {
 func (m *Model) setTheme(t theme) {
 	m.theme = t
 	m.filter.setTheme(t)
+	m.audit.input.SetStyles(t.input())
 	m.dialog.setTheme(t)
 	if m.form != nil {
 		m.form.setTheme(t)
@@ -173,6 +183,9 @@ func (m *Model) onTick() tea.Cmd {
 	cmds := []tea.Cmd{tick()}
 	if m.load.due(m.now) {
 		cmds = append(cmds, m.reload(), m.askPermission())
+	}
+	if m.auditDue() {
+		cmds = append(cmds, m.readAudit(false))
 	}
 	return tea.Batch(cmds...)
 }

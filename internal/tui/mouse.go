@@ -16,6 +16,10 @@ func (m *Model) onWheel(msg tea.MouseWheelMsg) tea.Cmd {
 		return m.readDetail()
 	case roomDetail:
 		m.detail.scroll += rows
+	case roomAudit, roomAuditFilter:
+		m.audit.move(m.audit.at + rows)
+	case roomAuditRow:
+		m.audit.scroll += rows
 	}
 	return nil
 }
@@ -48,8 +52,11 @@ func (m *Model) toggleMouse() {
 // mouseMode leaves the mouse to the terminal where a person wants to select text with
 // it: most of all on the secret's screen.
 func (m *Model) mouseMode() tea.MouseMode {
-	if m.noMouse || (m.room != roomTable && m.room != roomFilter && m.room != roomDetail) {
-		return tea.MouseModeNone
+	switch m.room {
+	case roomTable, roomFilter, roomDetail, roomAudit, roomAuditFilter, roomAuditRow:
+		if !m.noMouse {
+			return tea.MouseModeCellMotion
+		}
 	}
-	return tea.MouseModeCellMotion
+	return tea.MouseModeNone
 }

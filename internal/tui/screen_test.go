@@ -1,6 +1,7 @@
 package tui_test
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"path/filepath"
@@ -260,12 +261,14 @@ func days(t testing.TB, text string) keys.Expiry {
 // valve is a real manager that a test can shut, slow down and count at.
 type valve struct {
 	keys.Manager
-	log     *sqlite.Store         // beside it, for what only a store can tell
-	err     error                 // of every call, when set
-	page    int                   // keys on a page, when set
-	hold    map[int]chan struct{} // lists that are read at once and answered later, by their number
-	lists   int
-	changes int
+	log *sqlite.Store // beside it, for what only a store can tell
+	err error         // of every call, when set
+
+	auditErr error                 // of the audit log, when set
+	page     int                   // keys on a page, when set
+	hold     map[int]chan struct{} // lists that are read at once and answered later, by their number
+	lists    int
+	changes  int
 }
 
 func (v *valve) List(ctx context.Context, q keys.Query) (keys.Page, error) {
@@ -282,6 +285,13 @@ func (v *valve) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 		<-held
 	}
 	return page, err
+}
+
+func (v *valve) Audit(ctx context.Context, q keys.AuditQuery) (keys.AuditPage, error) {
+	if err := cmp.Or(v.err, v.auditErr); err != nil {
+		return keys.AuditPage{}, err
+	}
+	return v.Manager.Audit(ctx, q)
 }
 
 func (v *valve) Issue(ctx context.Context, req keys.IssueRequest) (keys.Issued, error) {

@@ -35,6 +35,12 @@ func (m *Model) screen() string {
 		return m.page(m.secretView(m.width, m.bodyHeight()))
 	case m.room == roomDialog:
 		return overlay(m.page(m.behindDialog()), m.dialogBox(), m.width, m.height-1)
+	case m.room == roomAudit || m.room == roomAuditFilter:
+		return m.page(m.auditScreen(m.width, m.bodyHeight()))
+	case m.room == roomAuditRow:
+		return m.page(m.auditRowScreen(m.width, m.bodyHeight()))
+	case m.room == roomHelp && m.help.from == roomAudit:
+		return overlay(m.page(m.auditScreen(m.width, m.bodyHeight())), m.helpBox(), m.width, m.height-1)
 	case m.room == roomHelp:
 		return overlay(m.page(m.tableAndDetail()), m.helpBox(), m.width, m.height-1)
 	case m.room == roomDetail:
@@ -159,6 +165,10 @@ func (m *Model) statusLine() string {
 	switch {
 	case m.room == roomFilter:
 		return ends(" "+m.filter.input.View(), m.theme.dim.Render(m.matches()+" "), m.width)
+	case m.room == roomAuditFilter:
+		return ends(" "+m.audit.input.View(), m.theme.dim.Render(m.auditMatches()+" "), m.width)
+	case m.room == roomAudit && m.audit.input.Value() != "":
+		return ends(" "+m.theme.accent.Render("/"+m.audit.input.Value()), m.theme.dim.Render(m.auditMatches()+", esc clears "), m.width)
 	case m.filter.active() && (m.room == roomTable || m.room == roomDetail):
 		left := m.theme.accent.Render("/" + m.filter.input.Value())
 		if m.toast.text != "" {
@@ -174,6 +184,13 @@ func (m *Model) matches() string {
 		return "that looks like a key: enter finds it by its id, esc forgets it"
 	}
 	return fmt.Sprintf("%d of %d", len(m.list.shown), len(m.list.all))
+}
+
+func (m *Model) auditMatches() string {
+	if keys.LooksLikeToken(m.audit.input.Value()) {
+		return "that looks like a key: enter finds it by its id, esc forgets it"
+	}
+	return fmt.Sprintf("%d of %d", len(m.audit.shown), len(m.audit.all))
 }
 
 // smallCard asks for room. A secret that waits is not lost.

@@ -1,6 +1,7 @@
 package wording_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/internal/wording"
@@ -37,8 +38,10 @@ func TestChange(t *testing.T) {
 		{`[]`, "its detail cannot be read"},
 		{`{`, "its detail cannot be read"},
 		{``, "its detail cannot be read"},
-		{`{"before":{"scopes":5,"secrets":"x","expires_at":7,"name":["n"]},"after":{"scopes":["a"],"secrets":[5,{"number":"z"}],"expires_at":"soon","name":{"a":null}}}`,
-			"name: -n, scopes: +a, expires: never -> never, secrets: +none +z"},
+		{
+			`{"before":{"scopes":5,"secrets":"x","expires_at":7,"name":["n"]},"after":{"scopes":["a"],"secrets":[5,{"number":"z"}],"expires_at":"soon","name":{"a":null}}}`,
+			"name: -n, scopes: +a, expires: never -> never, secrets: +none +z",
+		},
 	} {
 		if got := wording.Change(&keys.Event{Detail: tc.detail}); got != tc.want {
 			t.Errorf("Change(%s): got %q, want %q", tc.detail, got, tc.want)
@@ -59,5 +62,25 @@ func TestKeyOf(t *testing.T) {
 	}
 	if got := wording.Action(keys.ActionRevoke) + wording.Action("store.restore"); got != "revokestore.restore" {
 		t.Errorf("Action: got %q", got)
+	}
+}
+
+func TestMembers(t *testing.T) {
+	got := wording.Members(&keys.Event{Detail: `{"before":{"name":"ci","scopes":["a","b"],"expires_at":"2027-01-31T00:00:00Z","version":1,"secrets":[{"number":1}]},
+		"after":{"name":"ci","scopes":["a"],"metadata":{"k":"v"},"version":2,"secrets":[{"number":1,"expires_at":"2026-11-24T10:00:00Z"},{"number":2}],"reason":"x"}}`})
+	want := []wording.Member{
+		{Name: "name", Before: "ci", After: "ci"},
+		{Name: "scopes", Before: "a b", After: "a", Changed: true},
+		{Name: "meta", Before: "-", After: "k=v", Changed: true},
+		{Name: "expires", Before: "2027-01-31 00:00 UTC", After: "never", Changed: true},
+		{Name: "secrets", Before: "1", After: "1 until 2026-11-24 10:00 UTC, 2", Changed: true},
+		{Name: "version", Before: "1", After: "2", Changed: true},
+		{Name: "reason", Before: "-", After: "x", Changed: true},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("Members: got %+v, want %+v", got, want)
+	}
+	if got := wording.Members(&keys.Event{Detail: `{`}); len(got) != 0 {
+		t.Errorf("Members of a damaged row: got %+v", got)
 	}
 }

@@ -39,16 +39,17 @@ func (r *Reader) AddUse(ctx context.Context, uses []keys.Use) error {
 	if len(uses) == 0 {
 		return nil
 	}
-	return r.usage.add(context.WithoutCancel(ctx), uses)
+	return r.usage.write(context.WithoutCancel(ctx), func(ctx context.Context, tx *sql.Tx) error { return addUses(ctx, tx, uses) })
 }
 
-func (u *usageFile) add(ctx context.Context, uses []keys.Use) error {
+// write does do in a transaction of the file, which is made if it is missing.
+func (u *usageFile) write(ctx context.Context, do func(context.Context, *sql.Tx) error) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if err := u.ready(ctx); err != nil {
 		return err
 	}
-	return u.explain(inTx(ctx, u.db, func(tx *sql.Tx) error { return addUses(ctx, tx, uses) }))
+	return u.explain(inTx(ctx, u.db, func(tx *sql.Tx) error { return do(ctx, tx) }))
 }
 
 // ready makes sure that what is open for writing is what stands at the path: a file
@@ -74,6 +75,9 @@ func (u *usageFile) ready(ctx context.Context) error {
 		return err
 	}
 	u.file, u.db = file, openConns(usageWriterDSN(u.path), 1, false)
+	if err := inTx(ctx, u.db, func(tx *sql.Tx) error { return upgradeUsage(ctx, tx) }); err != nil {
+		return errors.Join(u.explain(err), u.letGo())
+	}
 	return nil
 }
 

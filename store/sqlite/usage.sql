@@ -1,4 +1,5 @@
--- The schema of the file that use is counted in, version 1. See docs/adr/0005.
+-- The schema of the file that use is counted in, version 1; denied.sql is what
+-- version 2 adds. See docs/adr/0005.
 --
 -- Times are integer microseconds since 1970, UTC. Nothing here decides anything, and
 -- no row refers to the key store: a key that is gone leaves its counts behind until

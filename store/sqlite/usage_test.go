@@ -64,7 +64,7 @@ var spoilt = map[string]struct {
 		mustExec(t, shell(t, path), `CREATE TABLE theirs (x)`)
 		chmod(t, path, 0o600)
 	}, "not a usage file"},
-	"a newer one":              {func(t *testing.T, path string) { mustExec(t, shell(t, path), `PRAGMA user_version = 2`) }, "schema 2"},
+	"a newer one":              {func(t *testing.T, path string) { mustExec(t, shell(t, path), `PRAGMA user_version = 3`) }, "schema 3"},
 	"one that others may read": {func(t *testing.T, path string) { chmod(t, path, 0o640) }, "chmod 600"},
 	"a view in it":             {func(t *testing.T, path string) { mustExec(t, shell(t, path), `CREATE VIEW keys AS SELECT 1`) }, `view "keys"`},
 	"no index in it":           {func(t *testing.T, path string) { mustExec(t, shell(t, path), `DROP INDEX usage_hour`) }, "lacks 1"},
@@ -206,7 +206,7 @@ func TestUsageSettings(t *testing.T) {
 	countUse(t, s, "AAAAAAAAAAAA")
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "1", "busy_timeout": "5000", "trusted_schema": "0", "cell_size_check": "1",
-		"mmap_size": "0", "application_id": "1835233397", "user_version": "1",
+		"mmap_size": "0", "application_id": "1835233397", "user_version": "2",
 	} {
 		var got string
 		if err := s.UsageWriter().QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {

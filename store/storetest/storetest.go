@@ -102,6 +102,10 @@ var promises = []struct {
 	{"a list tells the last use", listTellsLastUse},
 	{"a list finds what is unused", unusedSelects},
 	{"a closed store keeps no usage", closedKeepsNoUsage},
+	{"denials add up by the minute", denialsAddUp},
+	{"conditions on denials select", denialsSelect},
+	{"denials are bounded, and callers without a key wash away none with one", denialsAreBounded},
+	{"denials are written whole or not at all", denialsAreOneTransaction},
 
 	{"everything survives a restart", everythingSurvivesRestart},
 	{"a closed store is unavailable", closedIsUnavailable},

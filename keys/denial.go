@@ -1,0 +1,82 @@
+package keys
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Denial is how often one minute saw one kind of refusal: the same code, key, source and
+// server. Denials are a sample for people to look at, written beside the counts of use and
+// as easily lost; they are no part of the audit log, or a flood of bad keys would fill it.
+type Denial struct {
+	Minute   time.Time    // its beginning, UTC
+	Code     Code         // never [CodeValid]
+	KeyID    string       // the id that was presented; empty where there was none, and of the rest
+	Proved   bool         // the key was proved, so this is a caller with a key; else anybody's doing
+	Source   netip.Prefix // the address, of IPv6 its network of 64 bits; zero when unknown
+	Audience string       // the server that refused; empty for one without a name
+	Agent    string       // the first word of a User-Agent among them; empty when unknown
+	Calls    int64
+}
+
+// DenialsKept is how many rows are kept of denials with a proved key, and how many of all
+// others; the oldest go. So nobody without a key can wash away what those with one did.
+const DenialsKept = 2500
+
+// DenialQuery says which denials to return, newest first. The zero DenialQuery returns
+// those of [DefaultLimit] rows. Conditions add up.
+type DenialQuery struct {
+	KeyID string    // exact, as it was presented
+	Code  Code      // exact
+	Since time.Time // of this minute or later
+	Limit int       // 0 means [DefaultLimit]; there are never more than twice [DenialsKept]
+}
+
+// DenialLog is where denials are written down. A [Reader] has it beside its [UseLog].
+type DenialLog interface {
+	// AddDenials adds all in one transaction, or fails and adds none. What goes beyond
+	// [DenialsKept], or is older than [UsageKept], is let go at this occasion.
+	AddDenials(ctx context.Context, denials []Denial) error
+
+	// Denials returns the denials that fit q, newest first. It fails with ErrUnavailable
+	// when what was written cannot be read.
+	Denials(ctx context.Context, q DenialQuery) ([]Denial, error)
+}
+
+// Denials implements [Manager].
+func (m *LocalManager) Denials(ctx context.Context, q DenialQuery) ([]Denial, error) {
+	return m.store.Denials(ctx, q)
+}
+
+// Denials implements [Manager]. It needs [ScopeAuditRead], like Audit.
+func (d *Delegate) Denials(ctx context.Context, q DenialQuery) ([]Denial, error) {
+	if err := d.may(ScopeAuditRead); err != nil {
+		return nil, err
+	}
+	return d.manager.Denials(ctx, q)
+}
+
+// ParseCode reads the outcome of a check, such as revoked. Which ones there are is not
+// asked: an older program may look at what a newer one wrote. The error is an
+// [*InvalidError] of code.
+func ParseCode(text string) (Code, error) {
+	if !isLowerWord(text) || strings.Contains(text, "-") {
+		return "", invalid("code", "must be the outcome of a check, such as revoked or wrong_audience")
+	}
+	return Code(text), nil
+}
+
+// SourceOf is what counts as one source of calls: an IPv4 address, however it is written,
+// and of an IPv6 address the network of 64 bits that whoever has it has all of. The zero
+// Prefix stands for an address that is not known.
+func SourceOf(ip netip.Addr) netip.Prefix {
+	ip = ip.Unmap().WithZone("")
+	bits := ip.BitLen()
+	if ip.Is6() {
+		bits = 64
+	}
+	source, _ := ip.Prefix(bits) // of the zero Addr it is the zero Prefix
+	return source
+}

@@ -1,0 +1,133 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+const (
+	upsertDenied = `INSERT INTO denied (minute, code, key_id, proved, source, audience, agent, calls) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET calls = min(calls + excluded.calls, ` + most + `), agent = iif(agent = '', excluded.agent, agent)`
+	deleteDenied = `DELETE FROM denied WHERE minute < ?`
+	// The oldest of those with a key, or of those without, go from the end of the primary key.
+	trimDenied = `DELETE FROM denied WHERE (proved, minute, code, key_id, source, audience) IN (
+		SELECT proved, minute, code, key_id, source, audience FROM denied WHERE proved = ?
+		ORDER BY minute DESC, code DESC, key_id DESC, source DESC, audience DESC LIMIT -1 OFFSET ?)`
+)
+
+// AddDenials implements [keys.DenialLog], also for a handle that cannot write keys, as
+// AddUse does.
+func (r *Reader) AddDenials(ctx context.Context, denials []keys.Denial) error {
+	if err := r.usage.gate.enter(); err != nil {
+		return err
+	}
+	defer r.usage.gate.leave()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("note denials: %w", err)
+	}
+	if len(denials) == 0 {
+		return nil
+	}
+	return r.usage.write(context.WithoutCancel(ctx), func(ctx context.Context, tx *sql.Tx) error { return addDenials(ctx, tx, denials) })
+}
+
+func addDenials(ctx context.Context, tx *sql.Tx, denials []keys.Denial) error {
+	var newest time.Time
+	for _, d := range denials {
+		if d.Minute.After(newest) {
+			newest = d.Minute
+		}
+		source := ""
+		if d.Source.IsValid() {
+			source = d.Source.String()
+		}
+		_, err := tx.ExecContext(ctx, upsertDenied,
+			minuteOf(d.Minute), string(d.Code), d.KeyID, d.Proved, source, d.Audience, d.Agent, d.Calls)
+		if err != nil {
+			return unavailable("note denials", err)
+		}
+	}
+	if _, err := tx.ExecContext(ctx, deleteDenied, minuteOf(newest.Add(-keys.UsageKept))); err != nil {
+		return unavailable("let old denials go", err)
+	}
+	for _, proved := range []bool{false, true} {
+		if _, err := tx.ExecContext(ctx, trimDenied, proved, keys.DenialsKept); err != nil {
+			return unavailable("let old denials go", err)
+		}
+	}
+	return nil
+}
+
+func minuteOf(t time.Time) int64 { return micros(t.Truncate(time.Minute)) }
+
+// Denials implements [keys.DenialLog].
+func (r *Reader) Denials(ctx context.Context, q keys.DenialQuery) ([]keys.Denial, error) {
+	if err := r.usage.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer r.usage.gate.leave()
+	if q.Limit <= 0 {
+		q.Limit = keys.DefaultLimit
+	}
+	var denials []keys.Denial
+	err := r.usage.read(ctx, func(db *sql.DB) (err error) {
+		var there bool
+		if err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'denied')`).Scan(&there); err != nil || !there {
+			return unavailable("read denials", err) // a file of version 1, into which nobody wrote since
+		}
+		denials, err = selectDenials(ctx, db, &q)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return denials, nil
+}
+
+func selectDenials(ctx context.Context, db *sql.DB, q *keys.DenialQuery) ([]keys.Denial, error) {
+	var f filter
+	if q.KeyID != "" {
+		f.and(`key_id = ?`, q.KeyID)
+	}
+	if q.Code != "" {
+		f.and(`code = ?`, string(q.Code))
+	}
+	if !q.Since.IsZero() {
+		f.and(`minute >= ?`, minuteOf(q.Since))
+	}
+	where := ""
+	if len(f.where) > 0 {
+		where = ` WHERE ` + strings.Join(f.where, ` AND `)
+	}
+	rows, err := db.QueryContext(ctx, `SELECT minute, code, key_id, proved, source, audience, agent, calls FROM denied`+where+`
+		ORDER BY minute DESC, calls DESC, code, key_id, source, audience, proved LIMIT ?`, append(f.args, q.Limit)...)
+	if err != nil {
+		return nil, unavailable("read denials", err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err reports it
+	var denials []keys.Denial
+	for rows.Next() {
+		var d keys.Denial
+		var minute int64
+		var source string
+		if err := rows.Scan(&minute, &d.Code, &d.KeyID, &d.Proved, &source, &d.Audience, &d.Agent, &d.Calls); err != nil {
+			return nil, unavailable("read denials", err)
+		}
+		// What somebody wrote here with a database shell is shown to people: a network and
+		// an agent are that, or nothing.
+		d.Minute, d.Agent = instant(minute), keys.AgentOf(d.Agent)
+		if p, err := netip.ParsePrefix(source); err == nil {
+			d.Source = p
+		}
+		if plausible(d.Minute) {
+			denials = append(denials, d)
+		}
+	}
+	return denials, unavailable("read denials", rows.Err())
+}

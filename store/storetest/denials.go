@@ -1,0 +1,120 @@
+package storetest
+
+import (
+	"errors"
+	"net/netip"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// minute is the one that holds start.
+var minute = start.Truncate(time.Minute)
+
+func denial(ago time.Duration, code keys.Code, calls int64) keys.Denial {
+	return keys.Denial{Minute: minute.Add(-ago), Code: code, KeyID: "aaaaaaaaaaaa", Proved: true, Calls: calls}
+}
+
+func (f *fixture) addDenials(list ...keys.Denial) {
+	f.t.Helper()
+	if err := f.store.AddDenials(f.t.Context(), list); err != nil {
+		f.t.Fatalf("AddDenials: %v", err)
+	}
+}
+
+func (f *fixture) wantDenials(what string, q keys.DenialQuery, want ...keys.Denial) {
+	f.t.Helper()
+	got, err := f.store.Denials(f.t.Context(), q)
+	if err != nil {
+		f.t.Fatalf("Denials(%s): %v", what, err)
+	}
+	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
+		f.t.Errorf("Denials(%s) (-want +got):\n%s", what, d)
+	}
+}
+
+func denialsAddUp(t *testing.T, f *fixture) {
+	f.addDenials()
+	full := keys.Denial{
+		Minute: minute, Code: keys.CodeRevoked, KeyID: "bbbbbbbbbbbb", Proved: true, Source: netip.MustParsePrefix("2001:db8::/64"),
+		Audience: "https://mcp.example/mcp", Agent: "curl/8", Calls: 2,
+	}
+	f.addDenials(full, denial(time.Minute, keys.CodeExpired, 3))
+	f.wantDenials("all", keys.DenialQuery{}, full, denial(time.Minute, keys.CodeExpired, 3))
+	others := []keys.Denial{full, full, full, full, full}
+	others[0].Source = netip.MustParsePrefix("192.0.2.1/32")
+	others[1].Audience = ""
+	others[2].KeyID = "cccccccccccc"
+	others[3].Proved = false
+	others[4].Code = keys.CodeDisabled
+	s := f.another()
+	if err := s.AddDenials(t.Context(), append(others, full)); err != nil {
+		t.Fatalf("AddDenials: %v", err)
+	}
+	got, err := f.store.Denials(t.Context(), keys.DenialQuery{})
+	if err != nil || len(got) != 7 || got[0].Calls != 4 {
+		t.Errorf("Denials: got %+v, %v, want 7, the first with 4 calls", got, err)
+	}
+	if page, err := f.store.Audit(t.Context(), keys.AuditQuery{}); err != nil || len(page.Events) != 0 {
+		t.Errorf("Audit: got %d rows, %v; denials are no part of it", len(page.Events), err)
+	}
+}
+
+func denialsSelect(_ *testing.T, f *fixture) {
+	a, b, c := denial(0, keys.CodeRevoked, 1), denial(time.Minute, keys.CodeRevoked, 1), denial(2*time.Minute, keys.CodeExpired, 1)
+	b.KeyID = "bbbbbbbbbbbb"
+	f.addDenials(a, b, c)
+	f.wantDenials("key", keys.DenialQuery{KeyID: "aaaaaaaaaaaa"}, a, c)
+	f.wantDenials("code", keys.DenialQuery{Code: keys.CodeRevoked}, a, b)
+	f.wantDenials("both", keys.DenialQuery{Code: keys.CodeRevoked, KeyID: "bbbbbbbbbbbb"}, b)
+	f.wantDenials("since", keys.DenialQuery{Since: minute.Add(-time.Second)}, a, b)
+	f.wantDenials("limit", keys.DenialQuery{Limit: 1}, a)
+	f.wantDenials("wildcard", keys.DenialQuery{KeyID: "%"})
+}
+
+func denialsAreBounded(t *testing.T, f *fixture) {
+	proved := denial(time.Hour, keys.CodeRevoked, 1)
+	f.addDenials(proved)
+	var flood []keys.Denial
+	for i := range keys.DenialsKept + 10 {
+		d := denial(time.Duration(i)*time.Second, keys.CodeNotFound, 1)
+		d.Minute = d.Minute.Truncate(time.Minute)
+		d.KeyID, d.Proved = strconv.Itoa(i), false
+		flood = append(flood, d)
+	}
+	f.addDenials(flood...)
+	got, err := f.store.Denials(t.Context(), keys.DenialQuery{Limit: 3 * keys.DenialsKept})
+	if err != nil || len(got) != keys.DenialsKept+1 {
+		t.Errorf("Denials after a flood: got %d, %v, want %d", len(got), err, keys.DenialsKept+1)
+	}
+	f.wantDenials("of a caller with a key", keys.DenialQuery{Code: keys.CodeRevoked}, proved)
+	newest := denial(-2*keys.UsageKept, keys.CodeDisabled, 1)
+	f.addDenials(newest)
+	f.wantDenials("long after", keys.DenialQuery{}, newest)
+}
+
+func denialsAreOneTransaction(t *testing.T, f *fixture) {
+	bad := denial(0, "", 1)
+	if err := f.store.AddDenials(t.Context(), []keys.Denial{denial(0, keys.CodeRevoked, 1), bad}); err == nil {
+		t.Error("AddDenials without a code: got no error")
+	}
+	if err := f.store.AddDenials(cancelled(t), []keys.Denial{denial(0, keys.CodeRevoked, 1)}); err == nil {
+		t.Error("AddDenials with a cancelled context: got no error")
+	}
+	f.addDenials(denial(0, keys.CodeExpired, 1))
+	f.wantDenials("after failures", keys.DenialQuery{}, denial(0, keys.CodeExpired, 1))
+	s := f.another()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AddDenials(t.Context(), []keys.Denial{denial(0, keys.CodeRevoked, 1)}); !errors.Is(err, keys.ErrUnavailable) {
+		t.Errorf("AddDenials after Close: got %v, want ErrUnavailable", err)
+	}
+	if _, err := s.Denials(t.Context(), keys.DenialQuery{}); !errors.Is(err, keys.ErrUnavailable) {
+		t.Errorf("Denials after Close: got %v, want ErrUnavailable", err)
+	}
+}

@@ -1,0 +1,186 @@
+package verifier
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// How many kinds of refusal of one minute are told apart: those of callers who proved a
+// key, and those that anybody can bring about, with keys that he makes up. Further ones
+// are counted together by their code, without key and source.
+const (
+	maxProved   = 256
+	maxUnproved = 64
+)
+
+// denials samples refusals: how often in each minute which one was given to whom, for
+// people to look at. It holds some hundred numbers, however many are refused.
+type denials struct {
+	log     keys.DenialLog
+	clock   func() time.Time
+	onError func(error) // nil: nobody wants to know
+
+	last atomic.Pointer[denied] // that was counted, so that a flood of one kind takes no lock
+
+	mu       sync.Mutex // guards what follows
+	minute   time.Time
+	kinds    map[kind]*denied
+	unproved int
+	waiting  []keys.Denial // of minutes that are over
+	timer    *time.Timer
+	running  bool
+	closed   bool
+
+	writing sync.Mutex // one flush at a time
+}
+
+// kind is what makes two refusals one.
+type kind struct {
+	code     keys.Code
+	keyID    string
+	proved   bool
+	source   netip.Prefix
+	audience string
+}
+
+type denied struct {
+	kind
+	agent string
+	calls atomic.Int64
+}
+
+// NoteDenial samples a refusal. [Verifier.Authenticate] does so for its own; guards call
+// it for what they refuse themselves. It never fails and decides nothing.
+func (v *Verifier) NoteDenial(d keys.Decision, call Call) { v.denied(d, &call) }
+
+func (v *Verifier) denied(d keys.Decision, call *Call) keys.Decision {
+	v.denials.note(kind{
+		code: d.Code, keyID: d.KeyID, proved: d.Secret != 0,
+		source: keys.SourceOf(call.ClientIP), audience: call.Audience,
+	}, call.Agent)
+	return d
+}
+
+func (n *denials) note(k kind, agent string) {
+	if last := n.last.Load(); last != nil && last.kind == k {
+		last.calls.Add(1)
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return
+	}
+	now := n.clock()
+	if minute := now.UTC().Truncate(time.Minute); !minute.Equal(n.minute) {
+		n.turn(minute)
+	}
+	one := n.kind(k, agent)
+	one.calls.Add(1)
+	n.last.Store(one)
+	n.start()
+}
+
+// start has what was counted written in time.
+func (n *denials) start() {
+	if n.running || n.closed {
+		return
+	}
+	n.running = true
+	n.timer = time.AfterFunc(flushEvery, func() { _ = n.flush() })
+}
+
+// turn begins a minute.
+func (n *denials) turn(minute time.Time) {
+	n.collect()
+	n.minute, n.kinds, n.unproved = minute, map[kind]*denied{}, 0
+}
+
+// kind finds the one of k, or makes room for it, or for all that there is no room for.
+func (n *denials) kind(k kind, agent string) *denied {
+	if one := n.kinds[k]; one != nil {
+		return one
+	}
+	full := !k.proved && n.unproved >= maxUnproved || k.proved && len(n.kinds)-n.unproved >= maxProved
+	if full {
+		k = kind{code: k.code, proved: k.proved}
+		agent = ""
+		if one := n.kinds[k]; one != nil {
+			return one
+		}
+	}
+	k.keyID, k.audience = strings.Clone(k.keyID), strings.Clone(k.audience) // or the token would stay in memory with it
+	one := &denied{kind: k, agent: keys.AgentOf(agent)}
+	n.kinds[k] = one
+	if !k.proved && !full {
+		n.unproved++
+	}
+	return one
+}
+
+// collect moves what was counted to what waits. What is counted by way of last meanwhile
+// may be lost: one of many.
+func (n *denials) collect() {
+	n.last.Store(nil)
+	for _, one := range n.kinds {
+		calls := one.calls.Swap(0)
+		if calls == 0 || len(n.waiting) >= 4*(maxProved+maxUnproved) {
+			continue
+		}
+		n.waiting = append(n.waiting, keys.Denial{
+			Minute: n.minute, Code: one.code, KeyID: one.keyID, Proved: one.proved,
+			Source: one.source, Audience: one.audience, Agent: one.agent, Calls: calls,
+		})
+	}
+}
+
+// take returns all that waits.
+func (n *denials) take() []keys.Denial {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.collect()
+	list := n.waiting
+	n.waiting, n.running = nil, false
+	return list
+}
+
+// flush writes what waits. What fails is tried again.
+func (n *denials) flush() error {
+	n.writing.Lock()
+	defer n.writing.Unlock()
+	list := n.take()
+	if len(list) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
+	defer cancel()
+	err := n.log.AddDenials(ctx, list)
+	if err == nil {
+		return nil
+	}
+	n.mu.Lock()
+	n.waiting = append(list, n.waiting...)
+	n.start()
+	n.mu.Unlock()
+	if n.onError != nil {
+		n.onError(err)
+	}
+	return err
+}
+
+// close writes what waits and samples no more.
+func (n *denials) close() error {
+	n.mu.Lock()
+	n.closed = true
+	if n.timer != nil {
+		n.timer.Stop()
+	}
+	n.mu.Unlock()
+	return n.flush()
+}

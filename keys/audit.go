@@ -34,6 +34,7 @@ type Action string
 // The actions that exist so far.
 const (
 	ActionIssue   Action = "key.issue"
+	ActionImport  Action = "key.import" // with a token that another system made
 	ActionRotate  Action = "key.rotate" // a new secret
 	ActionFinish  Action = "key.finish" // the old secret ended before its grace did
 	ActionEdit    Action = "key.edit"
@@ -124,6 +125,7 @@ type keyDetail struct {
 // secretDetail tells which secrets a key had, by their numbers.
 type secretDetail struct {
 	Number    int64      `json:"number"`
+	Scheme    Scheme     `json:"scheme,omitempty"` // left out for HMAC
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 
@@ -138,7 +140,11 @@ func detailOf(k *Key, now time.Time) *keyDetail {
 	}
 	d.ExpiresAt = deadline(k.ExpiresAt)
 	for _, s := range k.Secrets {
-		d.Secrets = append(d.Secrets, secretDetail{s.Number, deadline(s.ExpiresAt)})
+		one := secretDetail{Number: s.Number, ExpiresAt: deadline(s.ExpiresAt)}
+		if s.Scheme != SchemeHMAC {
+			one.Scheme = s.Scheme
+		}
+		d.Secrets = append(d.Secrets, one)
 	}
 	return d
 }

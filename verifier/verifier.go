@@ -85,6 +85,8 @@ type Verifier struct {
 	strangers strangers
 	uses      uses
 
+	foreigners foreigners
+
 	subscribers subscribers
 }
 
@@ -118,6 +120,9 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 	if v.strangers, err = newStrangers(o.Strangers); err != nil {
 		return nil, fmt.Errorf("verifier: %w", err)
 	}
+	if v.foreigners, err = newForeigners(size); err != nil {
+		return nil, fmt.Errorf("verifier: %w", err)
+	}
 	v.uses.clock, v.uses.max, v.uses.onError = v.clock, 2*size, o.OnUseError
 	v.uses.log = reader
 	return v, nil
@@ -139,13 +144,13 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	}
 	id, ok := keys.TokenID(token)
 	if !ok {
-		return keys.Decision{Code: keys.CodeMalformed}
+		return v.foreign(ctx, token, &call)
 	}
 	forgotten := v.forgotten.Load()
 	c, known := v.cells.GetIfPresent(id)
 	if !known { // junk ends here, before the store is asked for anything
 		if _, err := keys.ParseToken(token); err != nil {
-			return keys.Decision{Code: keys.CodeMalformed}
+			return v.foreign(ctx, token, &call)
 		}
 	}
 	now := v.clock()
@@ -163,6 +168,16 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 		}
 	}
 	v.decide(&d, &q, &call, now, at)
+	if d.Code != keys.CodeUnavailable {
+		q.cell.tally.count(d.Code)
+		v.uses.note(&q.cell.tally)
+	}
+	return d
+}
+
+// conclude decides on a foreign token that was proved, as Authenticate does on its own.
+func (v *Verifier) conclude(q *check, call *Call, now time.Time, at time.Duration) (d keys.Decision) {
+	v.decide(&d, q, call, now, at)
 	if d.Code != keys.CodeUnavailable {
 		q.cell.tally.count(d.Code)
 		v.uses.note(&q.cell.tally)
@@ -226,8 +241,8 @@ func (q *check) remembered() bool {
 // returns the zero Decision if that came off, else the refusal.
 func (v *Verifier) prove(ctx context.Context, q *check, call *Call, at time.Duration) keys.Decision {
 	t, err := keys.ParseToken(q.token)
-	if err != nil {
-		return keys.Decision{Code: keys.CodeMalformed}
+	if err != nil { // its middle happened to be a known id
+		return v.foreign(ctx, q.token, call)
 	}
 	if q.entry == nil {
 		if d := v.find(ctx, q, call, t, at); d.Code != "" {
@@ -295,6 +310,7 @@ func (v *Verifier) remember(id string, e *entry) {
 // forget drops what changed. What is being read is marked first, so that nothing
 // old can be put in place behind the dropping.
 func (v *Verifier) forget(c keys.Changes) {
+	v.foreigners.exist.Store(c.Imported)
 	if len(c.IDs) == 0 && !c.Lost {
 		return
 	}

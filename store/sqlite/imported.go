@@ -1,0 +1,66 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// maxFound is how many ids FindImported returns: as many as may share a handle, under
+// each of a few peppers.
+const maxFound = 4 * keys.MaxPerHandle
+
+// FindImported implements [keys.Reader]. It goes by the index on what is not NULL, so
+// it costs nothing where nothing was imported.
+func (r *Reader) FindImported(ctx context.Context, lookups [][]byte) ([]string, error) {
+	if len(lookups) == 0 {
+		return nil, nil
+	}
+	if err := r.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer r.gate.leave()
+	args := make([]any, 0, len(lookups)+1)
+	for _, l := range lookups {
+		args = append(args, l)
+	}
+	marks := strings.Repeat(", ?", len(lookups))[2:]
+	rows, err := r.db.QueryContext(context.WithoutCancel(ctx), `SELECT DISTINCT key_id FROM secrets WHERE lookup IN (`+marks+`) ORDER BY key_id LIMIT ?`, append(args, maxFound)...)
+	if err != nil {
+		return nil, unavailable("find imported key", err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err reports it
+	var ids []string
+	for rows.Next() {
+		var id []byte
+		if err := rows.Scan(&id); err != nil {
+			return nil, unavailable("find imported key", err)
+		}
+		ids = append(ids, string(id))
+	}
+	return ids, unavailable("find imported key", rows.Err())
+}
+
+// refuseTaken refuses new secrets that another key has, whatever became of that key. It
+// comes before anything is written.
+func refuseTaken(ctx context.Context, tx *sql.Tx, secrets []keys.KeySecret) error {
+	for i := range secrets {
+		s := &secrets[i]
+		if s.Lookup == nil {
+			continue
+		}
+		var sharing, same int
+		err := tx.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(digest = ?), 0) FROM secrets WHERE lookup = ?`, s.Digest, s.Lookup).Scan(&sharing, &same)
+		switch {
+		case err != nil:
+			return unavailable("find imported key", err)
+		case same > 0, sharing > 0 && !s.Scheme.Slow():
+			return keys.ErrTokenTaken
+		case sharing >= keys.MaxPerHandle:
+			return keys.ErrHandleTaken
+		}
+	}
+	return nil
+}

@@ -35,3 +35,16 @@ func (v *Verifier) WhileReadsAreCounted(do func()) {
 	defer v.fills.mu.Unlock()
 	do()
 }
+
+// HoldSlowHashes keeps every slow hash from being computed until it is called off.
+func (v *Verifier) HoldSlowHashes() (callOff func()) {
+	slots := v.foreigners.slow.slots
+	for range cap(slots) {
+		slots <- struct{}{}
+	}
+	return func() {
+		for range cap(slots) {
+			<-slots
+		}
+	}
+}

@@ -26,15 +26,17 @@ type foreigners struct {
 	failed strangers // limits slow hashes that did not fit
 }
 
-func newForeigners(size int) (f foreigners, err error) {
-	if f.owners, err = otter.New(&otter.Options[[sha256.Size]byte, string]{MaximumSize: size, Executor: atOnce}); err != nil {
-		return f, err
+func newForeigners(size int) (*foreigners, error) {
+	owners, err := otter.New(&otter.Options[[sha256.Size]byte, string]{MaximumSize: size, Executor: atOnce})
+	if err != nil {
+		return nil, err
 	}
-	if f.slow, err = newSlowHashes(size); err != nil {
-		return f, err
+	slow, err := newSlowHashes(size)
+	if err != nil {
+		return nil, err
 	}
-	f.failed, err = newStrangers(defaultSlowStrangers())
-	return f, err
+	failed, err := newStrangers(defaultSlowStrangers())
+	return &foreigners{owners: owners, slow: slow, failed: failed}, err
 }
 
 // foreign decides on a token that is not of our shape. What is told of it is what is
@@ -176,4 +178,3 @@ func (v *Verifier) recognise(q *check, e *entry, s *keys.KeySecret) {
 	q.proof = e.note(s, &q.sum, &q.cell.tally)
 	v.foreigners.owners.Set(q.sum, q.id)
 }
-

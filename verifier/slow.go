@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -47,6 +46,7 @@ type slowHash struct {
 	done   chan struct{}
 	proven bool
 	err    error
+	left   bool // whoever began it hung up before its turn
 }
 
 // newSlowHashes leaves half of the cores to everybody else.
@@ -82,10 +82,9 @@ func (s *slowHashes) proves(ctx context.Context, secret *keys.KeySecret, token s
 		case <-ctx.Done():
 			return false, fmt.Errorf("%w: waiting for a slow hash: %w", keys.ErrUnavailable, context.Cause(ctx))
 		}
-		if !errors.Is(one.err, context.Canceled) && !errors.Is(one.err, context.DeadlineExceeded) {
+		if !one.left { // else it is no answer for anybody else
 			return one.proven, one.err
 		}
-		// Whoever began it hung up, which is no answer for anybody else.
 	}
 }
 
@@ -126,6 +125,7 @@ func (s *slowHashes) run(ctx context.Context, one *slowHash, mark [sha256.Size]b
 		one.err = errSlowBusy
 		return
 	case <-ctx.Done():
+		one.left = true
 		one.err = fmt.Errorf("%w: waiting for a slow hash: %w", keys.ErrUnavailable, context.Cause(ctx))
 		return
 	}

@@ -85,7 +85,7 @@ type Verifier struct {
 	strangers strangers
 	uses      uses
 
-	foreigners foreigners
+	foreigners *foreigners
 
 	subscribers subscribers
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/hex"
 	"strings"
 	"time"
 )
@@ -167,4 +168,20 @@ func (p *Peppers) renewedImport(s *KeySecret, token Secret) KeySecret {
 		fresh.Lookup = p.current.lookup(s.Scheme, sumOf(s.Scheme, text))
 	}
 	return fresh
+}
+
+// ImportedID is what an imported key was called where it came from, if that is known.
+func (k *Key) ImportedID() string { return k.Metadata[metaImportedID] }
+
+// Hash renders what verifies the secret, for an export. A slow hash is as it came, and
+// [ParseOldHash] reads it; the rest is under a pepper and of use beside that alone.
+func (s *KeySecret) Hash() string {
+	if s.Scheme.Slow() {
+		return string(s.Digest)
+	}
+	text := string(SchemeHMAC) + ":" + s.PepperID + ":" + hex.EncodeToString(s.Digest)
+	if s.Scheme != SchemeHMAC { // the keyed hash of a sum
+		text = string(s.Scheme) + "+" + text
+	}
+	return text
 }

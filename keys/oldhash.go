@@ -76,6 +76,8 @@ func ParseOldHash(text string) (OldHash, error) {
 		}
 	}
 	switch {
+	case strings.Contains(text, string(SchemeHMAC)+":"):
+		return OldHash{}, invalid("hash", "is under the pepper of a key store of mcpkeys, and means nothing in another; move a key store by backup and restore")
 	case strings.HasPrefix(text, "sha256:"):
 		return parseSum(SchemeSHA256, text[len("sha256:"):], sha256.Size)
 	case strings.HasPrefix(text, "sha512:"):

@@ -71,6 +71,8 @@ var outcomes = []struct {
 	{isA[*keys.InvalidError], outcome{exitUsage, "invalid_argument"}},
 	{isA[*notValidError], outcome{exitNotValid, "not_valid"}},
 	{isA[*partialError], outcome{exitPartial, "partial"}},
+	{isPartialImport, outcome{exitPartial, "partial"}},
+	{isA[*importError], outcome{exitUsage, "invalid_argument"}},
 	{is(context.Canceled), outcome{exitInterrupted, "interrupted"}},
 	{is(keys.ErrDenied), outcome{exitDenied, "denied"}},
 	{is(keys.ErrNotFound), outcome{exitNotFound, "not_found"}},
@@ -145,6 +147,7 @@ func (a *app) reportDetail(err error) {
 			a.say("  %s: %s", f.Key, f.Message)
 		}
 	}
+	a.reportRefused(err)
 }
 
 type errorJSON struct {
@@ -172,6 +175,10 @@ func (a *app) reportJSON(err error, o outcome) {
 	var partial *partialError
 	if errors.As(err, &partial) {
 		e.Failed = partial.failed
+	}
+	var refused *importError
+	if errors.As(err, &refused) {
+		e.Failed = refused.refused
 	}
 	text, _ := json.Marshal(map[string]errorJSON{"error": e}) // texts only: cannot fail
 	a.say("%s", text)

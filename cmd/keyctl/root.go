@@ -62,7 +62,7 @@ one.`,
 	root.AddCommand(
 		newIssue(a), newList(a), newShow(a), newUsage(a), newEdit(a), newRotate(a), newDisable(a), newEnable(a), newRevoke(a),
 		newVerify(a), newTUI(a),
-		newInit(a), newServe(a),
+		newInit(a), newServe(a), newImport(a), newExport(a),
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),
 	)

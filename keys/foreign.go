@@ -108,6 +108,14 @@ func (one *pepper) fast(scheme Scheme, token string) Digest {
 // form that another system gave it.
 func (s *KeySecret) Imported() bool { return s.Lookup != nil }
 
+// ImportedUnder is the scheme of an imported secret; empty for one of our own.
+func (s *KeySecret) ImportedUnder() Scheme {
+	if !s.Imported() {
+		return ""
+	}
+	return s.Scheme
+}
+
 // importSum makes the secret of a token of which a sum is known.
 func (p *Peppers) importSum(h OldHash, at time.Time) KeySecret {
 	d := p.current.digest(string(h.scheme) + ":" + h.stored)

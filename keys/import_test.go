@@ -277,3 +277,29 @@ func TestImportOptions(t *testing.T) {
 		t.Errorf("a source that breaks off: got %v and %d audit rows", err, len(events(t, store)))
 	}
 }
+
+// Rotation gives an imported key a secret of our own form; the old token is good for
+// the grace, and not a moment longer.
+func TestRotateImported(t *testing.T) {
+	m, store := newManager(t)
+	importAll(t, m, withHash(t, "slow", "api01", springPassword))
+	k := found(t, store, "api01.password")
+	issued, err := m.Rotate(t.Context(), k.ID, keys.RotateRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := keys.ParseToken(issued.Token.Reveal())
+	if err != nil || token.ID() != k.ID {
+		t.Errorf("Rotate: got a token of %v, %v, want one of ours for %s", token.ID(), err, k.ID)
+	}
+	old := found(t, store, "api01.password").Secrets
+	if len(old) != 2 || old[0].Scheme != keys.SchemeBcrypt || !old[0].ExpiresAt.Equal(noon.Add(keys.DefaultGrace)) || old[1].Imported() {
+		t.Errorf("Rotate: got %+v, want the old secret with an end, and a new one of ours", old)
+	}
+	if _, err := m.Rotate(t.Context(), k.ID, keys.RotateRequest{Finish: true}); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := store.FindImported(t.Context(), store.Peppers().Lookups(keys.NewSecret("api01.password"))); err != nil || ids != nil {
+		t.Errorf("after the rotation: the old token still leads to %v, %v", ids, err)
+	}
+}

@@ -204,7 +204,7 @@ func (a *app) printImport(r keys.ImportReport, f *importFlags) error {
 	if f.dryRun {
 		a.say("dry run: nothing was changed")
 	} else if r.Imported > 0 {
-		a.say("a file that holds tokens is a file of keys: delete it when you no longer need it")
+		a.say("a file of tokens or hashes is best deleted when it is no longer needed")
 	}
 	return nil
 }

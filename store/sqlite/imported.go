@@ -64,3 +64,40 @@ func refuseTaken(ctx context.Context, tx *sql.Tx, secrets []keys.KeySecret) erro
 	}
 	return nil
 }
+
+// OldHash is a secret that is verified by what another system kept: it was not used
+// since it was imported, or its token is too short for anything else.
+type OldHash struct {
+	KeyID  string
+	Number int64
+	Scheme keys.Scheme
+}
+
+// OldHashes returns secrets of unrevoked keys that are under the hash of another system,
+// in the order of ids, at most limit, and how many there are. Doctor lists them.
+func (r *Reader) OldHashes(ctx context.Context, limit int) (list []OldHash, total int, err error) {
+	if err := r.gate.enter(); err != nil {
+		return nil, 0, err
+	}
+	defer r.gate.leave()
+	const from = ` FROM secrets s JOIN keys k ON k.id = s.key_id
+		WHERE s.lookup IS NOT NULL AND s.scheme <> ? AND k.revoked_at IS NULL`
+	if err := r.db.QueryRowContext(ctx, `SELECT count(*)`+from, string(keys.SchemeHMAC)).Scan(&total); err != nil {
+		return nil, 0, unavailable("count old hashes", err)
+	}
+	rows, err := r.db.QueryContext(ctx, `SELECT s.key_id, s.number, s.scheme`+from+` ORDER BY s.key_id, s.number LIMIT ?`, string(keys.SchemeHMAC), limit)
+	if err != nil {
+		return nil, 0, unavailable("list old hashes", err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err reports it
+	for rows.Next() {
+		var id []byte
+		var one OldHash
+		if err := rows.Scan(&id, &one.Number, &one.Scheme); err != nil {
+			return nil, 0, unavailable("list old hashes", err)
+		}
+		one.KeyID = string(id)
+		list = append(list, one)
+	}
+	return list, total, unavailable("list old hashes", rows.Err())
+}

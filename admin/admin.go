@@ -1,5 +1,5 @@
 // Package admin is the REST API for keys: issue, list, show, edit, rotate, disable,
-// enable and revoke them, and let a key learn about itself.
+// enable and revoke them, read who did so, and let a key learn about itself.
 //
 // [Mount] adds it to an API; internal/server does, and `keyctl serve` runs it. From
 // Go, package admin/client speaks to it; the bodies are in admin/api.
@@ -54,6 +54,14 @@ func mountLooks(a *restapi.API, s *service) {
 		Security: restapi.AdminKey(keys.ScopeKeysRead),
 		Errors:   []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 	}, s.usage)
+	restapi.Register(a, huma.Operation{
+		OperationID: "listAudit", Method: http.MethodGet, Path: "/v1/audit", Tags: []string{"audit"},
+		Summary: "Read the audit log, newest first",
+		Description: "Conditions add up. Rows are shown as they are; whether they are still what was written is for `keyctl audit verify` " +
+			"to say, beside the key store. Who may read the log sees all of it, whatever the caller's own audience.",
+		Security: restapi.AdminKey(keys.ScopeAuditRead),
+		Errors:   []int{http.StatusUnprocessableEntity},
+	}, s.audit)
 	restapi.Register(a, huma.Operation{
 		OperationID: "whoami", Method: http.MethodGet, Path: "/v1/whoami", Tags: []string{"keys"},
 		Summary:  "What the key that asks is and may do",

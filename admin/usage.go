@@ -11,7 +11,7 @@ import (
 
 type usageInput struct {
 	ID    string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
-	Since string `query:"since" doc:"A time before now, such as 24h or 7d, or an RFC 3339 time; left out: 24h" example:"7d"`
+	Since string `query:"since" doc:"A time before now, such as 24h or 7d, a date, or an RFC 3339 time; left out: 24h" example:"7d"`
 }
 
 type usageOutput struct{ Body api.Usage }

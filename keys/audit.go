@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -43,6 +44,35 @@ const (
 	ActionRevoke  Action = "key.revoke"
 )
 
+// NewEvent makes the audit row of something that actor did to the store itself, for
+// [Store.Record]. Detail is rendered as JSON and holds no secrets; nil renders as an
+// empty object. The error is an [*InvalidError] when actor, or the request id that
+// ctx carries, is not one.
+func NewEvent(ctx context.Context, actor Actor, action Action, at time.Time, detail any) (Event, error) {
+	if detail == nil {
+		detail = struct{}{}
+	}
+	text, err := json.Marshal(detail)
+	if err != nil {
+		return Event{}, fmt.Errorf("render audit detail: %w", err)
+	}
+	return newEvent(ctx, actor, action, "", at, string(text))
+}
+
+func newEvent(ctx context.Context, actor Actor, action Action, keyID string, at time.Time, detail string) (Event, error) {
+	if err := validActor(actor); err != nil {
+		return Event{}, err
+	}
+	requestID := RequestIDFrom(ctx)
+	if err := ValidateRequestID(requestID); err != nil {
+		return Event{}, err
+	}
+	return Event{
+		ID: newUUID(), At: wallClock(at), Actor: string(actor), Action: action,
+		KeyID: keyID, RequestID: requestID, Detail: detail,
+	}, nil
+}
+
 const labelAudit = "mcpkeys/audit/v1"
 
 // Link places e behind prev, the newest row of the chain, or at its start when
@@ -83,7 +113,12 @@ func (e *ChainError) Error() string {
 // VerifyChain reads rows from the first on and returns the newest, nil for an
 // empty log. The error is a [*ChainError], or the one that events yielded.
 func VerifyChain(events iter.Seq2[Event, error]) (*Event, error) {
-	var prev *Event
+	return VerifyChainFrom(nil, events)
+}
+
+// VerifyChainFrom goes on behind prev, a row that was verified before; nil is the
+// beginning. It returns prev when there is nothing behind it.
+func VerifyChainFrom(prev *Event, events iter.Seq2[Event, error]) (*Event, error) {
 	for e, err := range events {
 		if err != nil {
 			return prev, err

@@ -12,7 +12,7 @@ import (
 // key was granted and no more, so that nobody gains rights by handing out keys:
 //
 //   - reading needs the scope [ScopeKeysRead], changing [ScopeKeysWrite], having a
-//     key checked [ScopeVerify];
+//     key checked [ScopeVerify], reading the audit log [ScopeAuditRead];
 //   - acting on an admin key needs all of that key's scopes;
 //   - a new key never exceeds the caller's own audience, addresses and expiry. What
 //     the request leaves open is inherited from the caller; what it names beyond is

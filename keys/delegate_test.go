@@ -52,6 +52,8 @@ func TestA26Escalation(t *testing.T) {
 		wantDenied(t, name+" reads", err)
 		_, err = d.List(t.Context(), keys.Query{})
 		wantDenied(t, name+" lists", err)
+		_, err = d.Audit(t.Context(), keys.AuditQuery{})
+		wantDenied(t, name+" reads the audit log", err)
 	}
 	if n := len(events(t, store)); n != before {
 		t.Errorf("%d audit rows after denied acts, want %d", n, before)
@@ -62,6 +64,14 @@ func TestA26Escalation(t *testing.T) {
 	wantDenied(t, "reader issues", err)
 	_, err = reader.Revoke(t.Context(), plain.ID, "")
 	wantDenied(t, "reader revokes", err)
+	_, err = reader.Audit(t.Context(), keys.AuditQuery{})
+	wantDenied(t, "reader reads the audit log", err)
+	auditor := asCaller(t, m, keys.IssueRequest{Name: "auditor", Scopes: []string{keys.ScopeAuditRead}, Audience: []string{"weather"}})
+	_, err = auditor.List(t.Context(), keys.Query{})
+	wantDenied(t, "auditor lists", err)
+	if page, err := auditor.Audit(t.Context(), keys.AuditQuery{KeyID: plain.ID}); err != nil || len(page.Events) != 1 {
+		t.Errorf("auditor reads the audit log of a key for every server: got %d rows, %v, want one", len(page.Events), err)
+	}
 
 	writer := asCaller(t, m, keys.IssueRequest{Name: "writer", Scopes: []string{keys.ScopeKeysRead, keys.ScopeKeysWrite}})
 	_, err = writer.Issue(t.Context(), keys.IssueRequest{Kind: keys.KindAdmin, Name: "x"})

@@ -22,6 +22,9 @@ type Manager interface {
 	// the hour of since on. It fails with ErrNotFound when there is no such key, and
 	// with ErrUnavailable when what was counted cannot be read.
 	Usage(ctx context.Context, id string, since time.Time) (Usage, error)
+	// Audit returns a page of the audit log, newest first unless the query says
+	// otherwise.
+	Audit(ctx context.Context, q AuditQuery) (AuditPage, error)
 	// Revoke ends a key for good. To revoke a revoked key changes nothing and
 	// succeeds, the first reason stands.
 	Revoke(ctx context.Context, id, reason string) (*Key, error)
@@ -77,13 +80,27 @@ var _ Manager = (*LocalManager)(nil)
 // NewManager returns the Manager beside store, acting in the name of actor, which
 // must be valid free text and not empty.
 func NewManager(store Store, actor Actor, o *ManagerOptions) (*LocalManager, error) {
-	if actor == "" {
-		return nil, invalid("actor", "is required: nobody changes keys namelessly")
-	}
-	if err := ValidateText("actor", string(actor)); err != nil {
+	if err := validActor(actor); err != nil {
 		return nil, err
 	}
 	return &LocalManager{store: store, actor: actor, clock: o.clock()}, nil
+}
+
+func validActor(actor Actor) error {
+	if actor == "" {
+		return invalid("actor", "is required: nobody changes keys namelessly")
+	}
+	return ValidateText("actor", string(actor))
+}
+
+// Record writes an audit row in the name of the manager's actor about something that
+// was done to the store itself. See [NewEvent].
+func (m *LocalManager) Record(ctx context.Context, action Action, detail any) error {
+	e, err := NewEvent(ctx, m.actor, action, m.now(), detail)
+	if err != nil {
+		return err
+	}
+	return m.store.Record(ctx, e)
 }
 
 func (m *LocalManager) now() time.Time { return wallClock(m.clock()) }
@@ -157,12 +174,5 @@ func (m *LocalManager) event(ctx context.Context, action Action, keyID string, n
 	if err != nil {
 		return Event{}, err
 	}
-	requestID := RequestIDFrom(ctx)
-	if err := ValidateRequestID(requestID); err != nil {
-		return Event{}, err
-	}
-	return Event{
-		ID: newUUID(), At: now, Actor: string(m.actor), Action: action,
-		KeyID: keyID, RequestID: requestID, Detail: text,
-	}, nil
+	return newEvent(ctx, m.actor, action, keyID, now, text)
 }

@@ -24,6 +24,10 @@ type Reader interface {
 	// List returns the keys that fit q, newest first.
 	List(ctx context.Context, q Query) (Page, error)
 
+	// Audit returns the rows of the audit log that fit q, as they are: also those that
+	// somebody edited.
+	Audit(ctx context.Context, q AuditQuery) (AuditPage, error)
+
 	// Events returns audit rows with a Seq above after, oldest first, at most limit.
 	Events(ctx context.Context, after int64, limit int) ([]Event, error)
 
@@ -37,7 +41,7 @@ type Reader interface {
 }
 
 // Store is a Reader that can also change keys. There is no way to change a key
-// without an audit row: each method writes both in one transaction, or neither. A
+// without an audit row: Create and Update write both in one transaction, or neither. A
 // change goes on to its end when ctx is cancelled half-way, so that a client who
 // hangs up cannot undo a revocation.
 type Store interface {
@@ -66,6 +70,11 @@ type Store interface {
 	// is written and Update returns it. change may run more than once and must not
 	// call the store.
 	Update(ctx context.Context, id string, change func(*Key) (Event, error)) (*Key, error)
+
+	// Record writes the event of something that was done to the store itself and to no
+	// key, such as a restore. The event's KeyID is empty: what is done to a key is
+	// written with the key.
+	Record(ctx context.Context, e Event) error
 }
 
 // RefusedKey is one that [Store.CreateAll] left out, and why.

@@ -18,6 +18,7 @@ func TestParseSince(t *testing.T) {
 		"0s":                          now,
 		"24h":                         now.Add(-24 * time.Hour),
 		"7d":                          now.AddDate(0, 0, -7),
+		"2026-11-01":                  time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC),
 		"2026-11-01T00:00:00Z":        time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC),
 		"2026-11-01T02:00:00.5+02:00": time.Date(2026, 11, 1, 0, 0, 0, 5e8, time.UTC),
 	} {
@@ -25,7 +26,7 @@ func TestParseSince(t *testing.T) {
 			t.Errorf("ParseSince(%q): got %v, %v, want %v", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"yesterday", "-1h", "1.5h", "24", " 24h", "2026-11-01"} {
+	for _, text := range []string{"yesterday", "-1h", "1.5h", "24", " 24h", "2026-11", "2026-13-01"} {
 		_, err := keys.ParseSince(text, now)
 		var invalid *keys.InvalidError
 		if !errors.As(err, &invalid) || invalid.Field != "since" {

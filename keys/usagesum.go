@@ -10,8 +10,8 @@ import (
 // UsageSince is how far back one looks who does not say: the default of [ParseSince].
 const UsageSince = 24 * time.Hour
 
-// ParseSince reads from when on usage is asked for: a duration before now such as 24h
-// or 7d, or an RFC 3339 time. Empty means [UsageSince] ago. The error is an
+// ParseSince reads from when on something is asked for: a duration before now such as
+// 24h or 7d, a date (its first instant in UTC), or an RFC 3339 time. Empty means [UsageSince] ago. The error is an
 // [*InvalidError] of since.
 func ParseSince(text string, now time.Time) (time.Time, error) {
 	if text == "" {
@@ -20,11 +20,12 @@ func ParseSince(text string, now time.Time) (time.Time, error) {
 	if d, err := ParseDuration(text); err == nil {
 		return now.Add(-d), nil
 	}
-	at, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return time.Time{}, invalid("since", "must be a whole number and a unit, such as 24h or 7d, or an RFC 3339 time, such as 2027-01-31T00:00:00Z")
+	for _, layout := range []string{time.DateOnly, time.RFC3339Nano} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at, nil
+		}
 	}
-	return at, nil
+	return time.Time{}, invalid("since", "must be a whole number and a unit, such as 24h or 7d, a date, such as 2027-01-31, or an RFC 3339 time")
 }
 
 // OutcomeUse is how often a key was presented with one outcome.

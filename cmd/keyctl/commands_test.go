@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"hash/crc32"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -93,6 +94,27 @@ func cmdMistype(ts *testscript.TestScript, neg bool, args []string) {
 		key[30] = 'x'
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), key, 0o600))
+}
+
+// cmdForge makes of a key another with the same id, a secret of its own and check
+// digits that are right, as anybody can: forge KEYFILE TO.
+func cmdForge(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: forge KEYFILE TO")
+	}
+	other := keys.NewToken(keys.KindKey).Secret().Reveal()
+	body := ts.ReadFile(args[0])[:18] + other[18:len(other)-6]
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	var check [6]byte
+	rest := crc32.ChecksumIEEE([]byte(body))
+	for i := range check {
+		check[5-i] = digits[rest%62]
+		rest /= 62
+	}
+	if _, err := keys.ParseToken(body + string(check[:])); err != nil {
+		ts.Fatalf("the forged key is none: %v", err)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), append([]byte(body), check[:]...), 0o600))
 }
 
 // cmdNoSecret fails when any eight characters in a row of the key's secret stand

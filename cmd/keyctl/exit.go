@@ -73,6 +73,8 @@ var outcomes = []struct {
 	{isA[*partialError], outcome{exitPartial, "partial"}},
 	{isPartialImport, outcome{exitPartial, "partial"}},
 	{isA[*importError], outcome{exitUsage, "invalid_argument"}},
+	{isA[*foundError], outcome{exitPartial, "found"}},
+	{isA[*unsoundError], outcome{exitStore, "unsound"}},
 	{is(context.Canceled), outcome{exitInterrupted, "interrupted"}},
 	{is(keys.ErrDenied), outcome{exitDenied, "denied"}},
 	{is(keys.ErrNotFound), outcome{exitNotFound, "not_found"}},
@@ -106,7 +108,7 @@ func outcomeOf(err error) outcome {
 func (a *app) report(err error, asJSON bool) int {
 	o := outcomeOf(err)
 	switch {
-	case err == nil || isA[*notValidError](err):
+	case err == nil || isA[*notValidError](err) || isA[*foundError](err) || isA[*unsoundError](err):
 	case asJSON:
 		a.reportJSON(err, o)
 	default:

@@ -69,7 +69,8 @@ func (a *app) importFile(ctx context.Context, path string, f *importFlags) (err 
 	if err != nil {
 		return err
 	}
-	o := keys.ImportOptions{Partial: f.partial, DryRun: f.dryRun, Owner: f.owner, Progress: a.progress("importing")}
+	show, done := a.progress("written")
+	o := keys.ImportOptions{Partial: f.partial, DryRun: f.dryRun, Owner: f.owner, Progress: show}
 	if o.Expires, err = keys.ParseExpiry(f.expires); err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func (a *app) importFile(ctx context.Context, path string, f *importFlags) (err 
 	defer func() { err = errors.Join(err, in.Close()) }()
 	return a.withAdmin(ctx, func(m *connect.Admin) error {
 		report, err := m.Import(ctx, keyfile.Read(in, format), o)
-		o.Progress(0, 0)
+		done()
 		return a.reportImport(report, f, err)
 	})
 }
@@ -106,23 +107,6 @@ func (a *app) openInput(path string) (io.ReadCloser, error) {
 		return nil, usagef("FILE cannot be read (%v); nothing was imported", bare(err))
 	}
 	return f, nil
-}
-
-// progress rewrites one line on a terminal, and is silent elsewhere. A total of zero
-// takes the line away.
-func (a *app) progress(what string) func(done, total int) {
-	if !isTerminal(a.stderr) {
-		return func(int, int) {}
-	}
-	width := 0
-	return func(done, total int) {
-		line := ""
-		if total > 0 {
-			line = fmt.Sprintf("%s: %d of %d", what, done, total)
-		}
-		_, _ = fmt.Fprintf(a.stderr, "\r%-*s\r%s", width, "", line)
-		width = len(line)
-	}
 }
 
 // importJSON is what import tells scripts.

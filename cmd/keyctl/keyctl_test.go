@@ -37,6 +37,7 @@ func runScripts(t *testing.T, dir string) {
 			"exits":    cmdExits,
 			"sql":      cmdSQL,
 			"mistype":  cmdMistype,
+			"forge":    cmdForge,
 			"nosecret": cmdNoSecret,
 			"noescape": cmdNoEscape,
 			"onlyjson": cmdOnlyJSON,

@@ -23,7 +23,7 @@ func (e *env) name() string {
 
 // commandLine finds where our own words tell what to type: the name before a command, a
 // flag or the end of the code. It touches no path and nothing else that only holds it.
-var commandLine = regexp.MustCompile("(^|[\\s`'(])keyctl( --?[a-z]| [A-Z]| help| issue| list| show| revoke| verify| tui| init| serve| demo| completion| version|`)")
+var commandLine = regexp.MustCompile("(^|[\\s`'(])keyctl( --?[a-z]| [A-Z]| help| issue| list| show| revoke| verify| scan| backup| restore| doctor| pepper| audit| import| export| tui| init| serve| demo| completion| version|`)")
 
 // renamed puts the name that the program was called by into what text says to type.
 func (e *env) renamed(text string) string {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 )
@@ -72,5 +74,27 @@ func (a *app) printJSON(v any) error {
 	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("render the result: %w", err)
 	}
-	return a.print(b.String())
+	return a.print(escaped(b.String()))
 }
+
+// escaped writes what a terminal might obey, such as the controls above ASCII and the
+// characters that turn the reading direction, in the other way that JSON has for it.
+// They stand inside of strings only: whatever else JSON has is plain ASCII.
+func escaped(text string) string {
+	if strings.IndexFunc(text, wouldObey) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if !wouldObey(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
+}
+
+func wouldObey(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,7 @@ type revokeFlags struct {
 func newRevoke(a *app) *cobra.Command {
 	f := &revokeFlags{}
 	cmd := &cobra.Command{
-		Use:     "revoke KEY...",
+		Use:     "revoke KEY...|-",
 		Short:   "End keys for good, at once",
 		GroupID: groupKeys,
 		Long: `End keys for good: once this returns, no guard on this machine, or with --server
@@ -29,14 +30,16 @@ on the server's, accepts them from then on. It cannot be undone. To revoke a
 revoked key again changes nothing.
 
 ` + keyReference + `
-A key that was changed outside mcpkeys can be revoked too.
+A key that was changed outside mcpkeys can be revoked too. With - a whole key is
+read from standard input, for one that leaked and of which no more is known.
 
 Instead of KEYs, --owner, --audience and --all-expired say which of the
 unrevoked keys are meant; together they narrow. A key without an audience is
 good at every server, and --audience does not find it.`,
 		Example: `  keyctl revoke ci --reason 'laptop lost'
   keyctl revoke ci nightly-report --yes
-  keyctl revoke --owner data-team --dry-run`,
+  keyctl revoke --owner data-team --dry-run
+  keyctl revoke - --yes <leaked.txt`,
 		ValidArgsFunction: a.completeKeys,
 		Args:              func(cmd *cobra.Command, args []string) error { return f.check(cmd, args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -101,6 +104,10 @@ func (a *app) revoke(ctx context.Context, m keys.Manager, refs []string, f *revo
 func (a *app) targets(ctx context.Context, m keys.Manager, refs []string, f *revokeFlags) ([]*target, error) {
 	if f.selects() {
 		return selected(ctx, m, f.query())
+	}
+	if slices.Equal(refs, []string{"-"}) {
+		t, err := a.leaked(ctx, m)
+		return []*target{t}, err
 	}
 	targets := make([]*target, len(refs))
 	for i, ref := range refs {

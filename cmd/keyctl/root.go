@@ -61,8 +61,18 @@ one.`,
 	)
 	root.AddCommand(
 		newIssue(a), newList(a), newShow(a), newUsage(a), newEdit(a), newRotate(a), newDisable(a), newEnable(a), newRevoke(a),
-		newVerify(a), newTUI(a),
-		newInit(a), newServe(a), newImport(a), newExport(a),
+		newVerify(a),
+		newScan(a),
+		newAudit(a),
+		newTUI(a),
+
+		newInit(a),
+		newServe(a),
+		newImport(a),
+		newExport(a),
+		newBackup(a),
+		newDoctor(a),
+
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),
 	)

@@ -16,7 +16,7 @@ func newExitCodes() *cobra.Command {
        a key that was changed outside mcpkeys; or the server is not reached
     3  verify: the key is not good; the reason is on standard output
     4  denied: the admin key is not accepted, or may not do that
-    5  of several keys some failed; each is listed
+    5  of several keys some failed, and each is listed; for scan: it found keys
     6  there is no such key
     7  conflict: the name is taken, the file exists, the reference fits several,
        the key is in no state for that, or at another version

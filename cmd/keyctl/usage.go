@@ -36,7 +36,7 @@ and csv print a row for each hour, outcome and scope.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			from, err := keys.ParseSince(since, a.now())
 			if err != nil {
-				return usagef("--since takes a whole number and a unit, such as 24h or 7d, or a time, such as 2027-01-31T00:00:00Z")
+				return usagef("--since takes a whole number and a unit, such as 24h or 7d, a date, such as 2027-01-31, or a time, such as 2027-01-31T00:00:00Z")
 			}
 			return a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
 				return a.usage(cmd.Context(), m, args[0], from)

@@ -108,8 +108,8 @@ type border struct {
 var borders = []border{
 	{
 		path: "store/sqlite/...",
-		only: []string{"store/sqlite/...", "cmd/...", "examples/...", "internal/connect", "internal/server", "internal/servertest", "internal/demo", "internal/guardtest", "internal/bench", "internal/scale/..."},
-		why:  "which store runs is wiring, and wiring has its places",
+		only: []string{"store/sqlite/...", "cmd/...", "examples/...", "internal/connect", "internal/doctor", "internal/server", "internal/servertest", "internal/demo", "internal/guardtest", "internal/bench", "internal/scale/..."},
+		why:  "which store runs is wiring, and wiring has its places; a doctor looks below the interfaces",
 	},
 	{
 		path: sqlite,

@@ -32,6 +32,7 @@ var routes = []route{
 	{method: "POST", path: "/v1/keys/{id}/rotate", scope: keys.ScopeKeysWrite, body: `{"grace":"0"}`, field: "grace", optional: true, status: 200},
 	{method: "POST", path: "/v1/keys/{id}/disable", scope: keys.ScopeKeysWrite, body: `{"reason":"odd"}`, field: "reason", optional: true, status: 200},
 	{method: "POST", path: "/v1/keys/{id}/enable", scope: keys.ScopeKeysWrite, field: "name", status: 200},
+	{method: "GET", path: "/v1/audit", scope: keys.ScopeAuditRead, field: "name", status: 200},
 	{method: "GET", path: "/v1/whoami", field: "name", status: 200},
 	{method: "POST", path: "/v1/verify", scope: keys.ScopeVerify, body: `{"key":"mcpk_"}`, field: "key", status: 200},
 }

@@ -2,7 +2,7 @@
 // every program that has a screen: keyctl's tables and the dashboard.
 //
 // Pass every text that came from a store or a server through [Clean] before it
-// reaches a terminal; [Status], [When], [Date] and [Relative] make texts that need it no more.
+// reaches a terminal; [Status], [When], [Date], [Relative] and [Bytes] make texts that need it no more.
 //
 // It makes plain text without colour or layout, decides nothing, and reads no clock.
 package wording
@@ -101,6 +101,22 @@ func roughly(d time.Duration) string {
 		}
 	}
 	return ""
+}
+
+// Bytes is a size in the unit that says enough.
+func Bytes(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	size, suffix := float64(n)/unit, "KiB"
+	for _, next := range []string{"MiB", "GiB", "TiB"} {
+		if size < unit {
+			break
+		}
+		size, suffix = size/unit, next
+	}
+	return strconv.FormatFloat(size, 'f', 1, 64) + " " + suffix
 }
 
 // Sparkline draws numbers as bars of at most width columns, the highest at full

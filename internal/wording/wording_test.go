@@ -94,3 +94,11 @@ func TestSparkline(t *testing.T) {
 		}
 	}
 }
+
+func TestBytes(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 126976: "124.0 KiB", 1 << 20: "1.0 MiB", 3 << 29: "1.5 GiB", 5 << 50: "5120.0 TiB"} {
+		if got := wording.Bytes(n); got != want {
+			t.Errorf("Bytes(%d): got %q, want %q", n, got, want)
+		}
+	}
+}

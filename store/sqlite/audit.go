@@ -5,24 +5,41 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
+// Audit implements [keys.Reader].
+func (r *Reader) Audit(ctx context.Context, q keys.AuditQuery) (keys.AuditPage, error) {
+	limit := pageSize(q.Limit)
+	events, err := r.auditRows(ctx, q, limit+1)
+	page := keys.AuditPage{Events: events}
+	if len(events) > limit {
+		page.Events = events[:limit]
+		page.Next = events[limit-1].Seq
+	}
+	return page, err
+}
+
 // Events implements [keys.Reader]. It returns the rows as they are: whether they
 // were edited is for [keys.VerifyChain] to say. A limit of zero or less means
 // [keys.DefaultLimit].
 func (r *Reader) Events(ctx context.Context, after int64, limit int) ([]keys.Event, error) {
+	if limit <= 0 {
+		limit = keys.DefaultLimit
+	}
+	return r.auditRows(ctx, keys.AuditQuery{OldestFirst: true, After: after}, limit)
+}
+
+func (r *Reader) auditRows(ctx context.Context, q keys.AuditQuery, limit int) ([]keys.Event, error) {
 	if err := r.gate.enter(); err != nil {
 		return nil, err
 	}
 	defer r.gate.leave()
-	if limit <= 0 {
-		limit = keys.DefaultLimit
-	}
-	rows, err := r.db.QueryContext(ctx, `SELECT seq, id, at, actor, action, key_id, request_id, detail, prev, hash
-		FROM audit WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
+	statement, args := auditSQL(&q)
+	rows, err := r.db.QueryContext(ctx, statement, append(args, limit)...)
 	if err != nil {
 		return nil, unavailable("read audit", err)
 	}
@@ -38,12 +55,49 @@ func (r *Reader) Events(ctx context.Context, after int64, limit int) ([]keys.Eve
 	return events, unavailable("read audit", rows.Err())
 }
 
+// auditSQL asks for the rows of q in its order; the limit is left to bind. Rows stand
+// in the order of seq in the table itself and in the index of a key's rows, so nothing
+// is ever sorted.
+func auditSQL(q *keys.AuditQuery) (statement string, args []any) {
+	var f filter
+	if q.KeyID != "" {
+		f.and(`key_id = ?`, q.KeyID)
+	}
+	if q.Actor != "" {
+		f.and(`actor = ?`, q.Actor)
+	}
+	if q.Action != "" {
+		f.and(`action = ?`, string(q.Action))
+	}
+	if !q.Since.IsZero() {
+		f.and(`at > ?`, before(q.Since))
+	}
+	if !q.Until.IsZero() {
+		f.and(`at <= ?`, before(q.Until))
+	}
+	order, behind := `DESC`, `seq < ?`
+	if q.OldestFirst {
+		order, behind = `ASC`, `seq > ?`
+	}
+	if q.After > 0 {
+		f.and(behind, q.After)
+	}
+	where := ""
+	if len(f.where) > 0 {
+		where = ` WHERE ` + strings.Join(f.where, ` AND `)
+	}
+	return `SELECT seq, id, at, actor, action, key_id, request_id, detail, prev, hash
+		FROM audit` + where + ` ORDER BY seq ` + order + ` LIMIT ?`, f.args
+}
+
 func scanEvent(rows *sql.Rows) (keys.Event, error) {
 	var e keys.Event
 	var id []byte
 	var at int64
 	err := rows.Scan(&e.Seq, &id, &at, &e.Actor, &e.Action, &e.KeyID, &e.RequestID, &e.Detail, &e.Prev, &e.Hash)
-	copy(e.ID[:], id) // 16 bytes, or edited, and then the hash tells
+	if len(id) == len(e.ID) {
+		copy(e.ID[:], id) // else it was edited, and the hash tells
+	}
 	e.At = instant(at)
 	return e, err
 }

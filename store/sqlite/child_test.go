@@ -20,7 +20,7 @@ import (
 const roleVar = "MCPKEYS_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	roles := map[string]func(path string) error{"write": writeRole, "count": countRole, "refused": refusedRole}
+	roles := map[string]func(path string) error{"write": writeRole, "count": countRole, "refused": refusedRole, "fulldisk": fullDiskRole}
 	role, ok := roles[os.Getenv(roleVar)]
 	if !ok {
 		os.Exit(m.Run())

@@ -42,6 +42,9 @@ func Create(path string, o *Options) error {
 	if err := makeUsage(o.usageFile(path)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
+	if err := makeBallast(ballastPath(path)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make key store %s: %w", path, err)
+	}
 	temp, err := build(filepath.Dir(path), "mcpkeys-db-*.tmp", func(temp string) error { return fill(temp, peppers) })
 	if err != nil {
 		return fmt.Errorf("make key store %s: %w", path, err)
@@ -96,7 +99,7 @@ func fill(path string, peppers *keys.Peppers) error {
 
 // fillWith closes the database too, which moves everything from the log into the file.
 func fillWith(path string, do func(*sql.DB) error) error {
-	db := openDB(writerDSN(path), 1)
+	db := openConns(writerDSN(path), 1, false)
 	err := do(db)
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err

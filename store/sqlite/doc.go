@@ -24,7 +24,8 @@
 //
 // # Beside the database
 //
-// keys.db-wal and keys.db-shm belong to it and come and go; keys.db-epoch is how its
+// keys.db-wal and keys.db-shm belong to it; keys.db.ballast keeps room on the disk for
+// revocations; keys.db-epoch is how its
 // processes tell each other of changes, and is made anew when it is missing, which
 // holds the next change back for two seconds; keys.db.pepper is its pepper and
 // keys.db.usage a database of its own in which use is counted, unless [Options] name

@@ -37,11 +37,17 @@ func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driv
 func (c connector) Driver() driver.Driver                        { return c.driver }
 
 // openDB returns a pool of at most conns connections, which stay open. Nothing is
-// opened yet.
-func openDB(dsn string, conns int) *sql.DB {
+// opened yet. The last one to close leaves -wal and -shm in place, empty: to make them
+// takes room, which a full disk has not, and a key must be revoked there too.
+func openDB(dsn string, conns int) *sql.DB { return openConns(dsn, conns, true) }
+
+func openConns(dsn string, conns int, keepLog bool) *sql.DB {
 	db := sql.OpenDB(connector{dsn, &sqlite3.SQLiteDriver{
 		ConnectHook: func(c *sqlite3.SQLiteConn) error {
 			_, err := c.Exec(hardening, nil)
+			if err == nil && keepLog {
+				err = c.SetFileControlInt("main", sqlite3.SQLITE_FCNTL_PERSIST_WAL, 1)
+			}
 			return err
 		},
 	}})

@@ -25,4 +25,14 @@ func (connector) Driver() driver.Driver                        { return nil }
 
 func openDB(string, int) *sql.DB { return sql.OpenDB(connector{}) }
 
+func openConns(string, int, bool) *sql.DB { return sql.OpenDB(connector{}) }
+
 func codes(error) (basic, extended int) { return 0, 0 }
+
+type transfer struct{}
+
+func transferring(_, _ *sql.Conn, _ func(transfer) error) error { return errNoCgo }
+func (transfer) step(int) (bool, error)                         { return false, errNoCgo }
+func (transfer) progress() (done, total int)                    { return 0, 0 }
+
+func only(context.Context, string) (*sql.Conn, func() error, error) { return nil, nil, errNoCgo }

@@ -52,6 +52,18 @@ func readerDSN(path string) string {
 	})
 }
 
+// copyDSN opens a file that nobody else knows yet, to be filled with a copy. It needs
+// no journal, because a copy that fails is thrown away, and is flushed to the disk as a
+// whole before it gets its name.
+func copyDSN(path string) string {
+	return dsn(path, url.Values{
+		"mode":          {"rw"},
+		"_journal_mode": {"OFF"},
+		"_synchronous":  {"OFF"},
+		"_busy_timeout": {busyTimeout},
+	})
+}
+
 // dsn writes path as a file URI, in which %, ? and # must be escaped: SQLite would
 // otherwise cut the name off and open another file.
 func dsn(path string, params url.Values) string {

@@ -18,8 +18,9 @@ const (
 	codeConstraint = 19
 	codeNotADB     = 26
 
-	codePrimaryKey = codeConstraint | 6<<8
-	codeUnique     = codeConstraint | 8<<8
+	codePrimaryKey    = codeConstraint | 6<<8
+	codeNoRoomToShare = 10 | 19<<8 // the -shm file could not grow
+	codeUnique        = codeConstraint | 8<<8
 )
 
 // errClosed is what every method returns after Close.

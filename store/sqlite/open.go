@@ -41,6 +41,7 @@ func Open(path string, o *Options) (*Store, error) {
 	if err := s.ready(context.Background()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	s.restock()
 	return s, nil
 }
 
@@ -140,24 +141,40 @@ func (r *Reader) start(ctx context.Context) (handle, error) {
 	return h, nil
 }
 
+// recognise makes sure that a database is a key store as mcpkeys makes them. It reads
+// one state of it, because another process may be changing the schema.
 func recognise(ctx context.Context, db *sql.DB, path string) error {
-	var application, version int
-	row := db.QueryRowContext(ctx, `SELECT application_id, user_version FROM pragma_application_id, pragma_user_version`)
-	if err := row.Scan(&application, &version); err != nil {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
 		return unopened(path, err)
 	}
-	switch {
-	case application != applicationID:
-		return fmt.Errorf("%s is not a key store but another file; make one with 'keyctl init' under another name", path)
-	case version > schemaVersion:
-		return fmt.Errorf("%s was made by a newer mcpkeys (schema %d, this one knows %d): update this program", path, version, schemaVersion)
-	case version < schemaVersion:
-		return fmt.Errorf("%s has schema %d, which no mcpkeys ever wrote: restore a backup", path, version)
+	defer func() { _ = tx.Rollback() }() // it was only read
+	version, err := schemaOf(ctx, tx, path)
+	if err != nil {
+		return err
 	}
-	if err := ownSchema(ctx, db, path); err != nil {
+	if err := ownSchema(ctx, tx, version, path); err != nil {
 		return err
 	}
 	return refuseOthers(path)
+}
+
+// schemaOf returns the schema's version, which is one that this program knows.
+func schemaOf(ctx context.Context, tx *sql.Tx, path string) (int, error) {
+	var application, version int
+	row := tx.QueryRowContext(ctx, `SELECT application_id, user_version FROM pragma_application_id, pragma_user_version`)
+	if err := row.Scan(&application, &version); err != nil {
+		return 0, unopened(path, err)
+	}
+	switch {
+	case application != applicationID:
+		return 0, fmt.Errorf("%s is not a key store but another file; make one with 'keyctl init' under another name", path)
+	case version > schemaVersion:
+		return 0, fmt.Errorf("%s was made by a newer mcpkeys (schema %d, this one knows %d): update this program", path, version, schemaVersion)
+	case version < 1:
+		return 0, fmt.Errorf("%s has schema %d, which no mcpkeys ever wrote: restore a backup", path, version)
+	}
+	return version, nil
 }
 
 // refuseOthers comes last, so that nobody is told to change the mode of a file that

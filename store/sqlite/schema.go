@@ -13,13 +13,16 @@ import (
 )
 
 //go:embed schema.sql
-var schema string
+var schema1 string
+
+// steps are what makes the first version of the schema, and each further one of the
+// one before. A step that was released never changes again.
+var steps = []string{schema1}
 
 // The numbers in the file's header by which a database is recognised.
-const (
-	applicationID = 0x6d63706b // "mcpk"
-	schemaVersion = 1
-)
+const applicationID = 0x6d63706b // "mcpk"
+
+var schemaVersion = len(steps)
 
 // Rows of the table meta.
 const (
@@ -33,7 +36,7 @@ const (
 func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, now time.Time) error {
 	return inTx(ctx, db, func(tx *sql.Tx) error {
 		numbers := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, schemaVersion)
-		if _, err := tx.ExecContext(ctx, numbers+schema); err != nil {
+		if _, err := tx.ExecContext(ctx, numbers+schemaAt(schemaVersion)); err != nil {
 			return unavailable("make schema", err)
 		}
 		for name, value := range map[string]any{
@@ -54,12 +57,21 @@ func insertMeta(ctx context.Context, tx *sql.Tx, name string, value any) error {
 	return unavailable("write meta", err)
 }
 
+// schemaAt is the text of every object of a version, as it was executed.
+func schemaAt(version int) string { return strings.Join(steps[:version], "") }
+
+// querier is a database, a connection or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // ownSchema refuses a database with a table, index, view or trigger that is not in
-// schema.sql, or without one that is. A trigger needs no pepper to undo a revocation
+// the schema of its version, or without one that is. A trigger needs no pepper to undo a revocation
 // as it is written, and a view none to hide it. SQLite keeps the text of each
 // statement as it was given, so it is found in ours, word for word.
-func ownSchema(ctx context.Context, db *sql.DB, path string) error {
-	strange, missing, err := compareSchema(ctx, db, "main", schema)
+func ownSchema(ctx context.Context, db querier, version int, path string) error {
+	strange, missing, err := compareSchema(ctx, db, "main", schemaAt(version))
 	switch {
 	case err != nil:
 		return unopened(path, err)
@@ -73,7 +85,7 @@ func ownSchema(ctx context.Context, db *sql.DB, path string) error {
 
 // compareSchema holds the database that db calls name against the text of a schema. It
 // returns the first object that is not in it, or else how many are missing.
-func compareSchema(ctx context.Context, db *sql.DB, name, schema string) (strange string, missing int, err error) {
+func compareSchema(ctx context.Context, db querier, name, schema string) (strange string, missing int, err error) {
 	rows, err := db.QueryContext(ctx, `SELECT type, name, sql FROM `+name+`.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
 	if err != nil {
 		return "", 0, err

@@ -82,9 +82,17 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, k *keys.Key, e keys.Even
 // Update implements [keys.Store].
 func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
 	var result *keys.Key
-	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-		result, err = s.update(ctx, tx, id, change)
-		return err
+	revokes := false
+	noted := func(k *keys.Key) (keys.Event, error) {
+		e, err := change(k)
+		revokes = err == nil && e.Action == keys.ActionRevoke
+		return e, err
+	}
+	err := s.urgently(&revokes, func() error {
+		return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+			result, err = s.update(ctx, tx, id, noted)
+			return err
+		})
 	})
 	if err != nil && !errors.Is(err, keys.ErrNoChange) {
 		return nil, err
@@ -115,6 +123,11 @@ func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, change func(*
 		return nil, err
 	}
 	return s.confirm(ctx, tx, after)
+}
+
+// Record implements [keys.Store].
+func (s *Store) Record(ctx context.Context, e keys.Event) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return appendEvent(ctx, tx, "", e) })
 }
 
 // confirm reads back what was written, as the last thing before the commit, and

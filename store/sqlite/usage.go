@@ -73,7 +73,7 @@ func (u *usageFile) ready(ctx context.Context) error {
 	if err := u.check(ctx); err != nil { // before it is opened for writing: it may be somebody else's
 		return err
 	}
-	u.file, u.db = file, openDB(usageWriterDSN(u.path), 1)
+	u.file, u.db = file, openConns(usageWriterDSN(u.path), 1, false)
 	return nil
 }
 

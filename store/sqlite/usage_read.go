@@ -18,7 +18,7 @@ func (u *usageFile) read(ctx context.Context, do func(*sql.DB) error) error {
 	if err := u.inspect(); err != nil {
 		return err
 	}
-	db := openDB(readerDSN(u.path), 1)
+	db := openConns(readerDSN(u.path), 1, false)
 	defer func() { _ = db.Close() }() // nothing was written
 	if err := u.recognise(ctx, db, "main"); err != nil {
 		return err
@@ -161,7 +161,7 @@ func (r *Reader) listUnused(ctx context.Context, q keys.Query) (keys.Page, error
 	if err := r.usage.inspect(); err != nil {
 		return keys.Page{}, err
 	}
-	db := openDB(readerDSN(r.path), 1)
+	db := openConns(readerDSN(r.path), 1, false)
 	defer func() { _ = db.Close() }() // nothing was written
 	if err := recognise(ctx, db, r.path); err != nil {
 		return keys.Page{}, fmt.Errorf("%w: %w", keys.ErrUnavailable, err)

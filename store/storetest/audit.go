@@ -157,3 +157,39 @@ func auditComesInPages(t *testing.T, f *fixture) {
 		}
 	}
 }
+
+// A row about the store itself takes its place in the chain like any other, changes
+// no key, and cannot pass for a change of one.
+func storeIsRecorded(t *testing.T, f *fixture) {
+	k := f.create("ci", nil)
+	before := f.position()
+	if err := f.manager(f.store).Record(t.Context(), "store.test", map[string]int{"n": 1}); err != nil {
+		t.Fatalf("Record: %v", err)
+	}
+	f.mustUpdate(k.ID, func(k *keys.Key) { k.Owner = "ops" })
+	events := f.events()
+	if len(events) != 3 || events[1].Action != "store.test" || events[1].KeyID != "" || events[1].Detail != `{"n":1}` || events[1].Actor != "test" {
+		t.Errorf("Events: got %+v, want the recorded one as the second of three", events)
+	}
+	if _, err := keys.VerifyChain(f.chain(100)); err != nil {
+		t.Errorf("VerifyChain: %v", err)
+	}
+	if c, err := f.store.Changes(t.Context(), before); err != nil || c.Lost || len(c.IDs) != 1 {
+		t.Errorf("Changes: got %+v, %v, want the one key that was changed afterwards", c, err)
+	}
+	state := f.state()
+	if err := f.store.Record(t.Context(), f.event(k.ID)); err == nil {
+		t.Error("Record of an event of a key: got no error")
+	}
+	f.wantSame("an event of a key", state)
+}
+
+// position is where the feed stands now.
+func (f *fixture) position() keys.Position {
+	f.t.Helper()
+	c, err := f.store.Changes(f.t.Context(), keys.Position{})
+	if err != nil {
+		f.t.Fatalf("Changes: %v", err)
+	}
+	return c.Next
+}

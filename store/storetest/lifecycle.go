@@ -45,6 +45,7 @@ func closedIsUnavailable(t *testing.T, f *fixture) {
 		"Key":     func(ctx context.Context) error { _, err := s.Key(ctx, k.ID); return err },
 		"List":    func(ctx context.Context) error { _, err := s.List(ctx, keys.Query{}); return err },
 		"Events":  func(ctx context.Context) error { _, err := s.Events(ctx, 0, 1); return err },
+		"Audit":   func(ctx context.Context) error { _, err := s.Audit(ctx, keys.AuditQuery{}); return err },
 		"Changes": func(ctx context.Context) error { _, err := s.Changes(ctx, keys.Position{}); return err },
 		"Create":  func(ctx context.Context) error { return s.Create(ctx, next, f.event(next.ID)) },
 		"CreateAll": func(ctx context.Context) error {

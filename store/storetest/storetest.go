@@ -73,6 +73,11 @@ var promises = []struct {
 	{"the store links the audit chain", storeLinksChain},
 	{"the chain holds with several writers", chainHoldsWithWriters},
 	{"audit rows come in pages", auditComesInPages},
+	{"what is done to the store itself is recorded", storeIsRecorded},
+	{"the audit log is read in either order", auditRunsEitherWay},
+	{"conditions on the audit log select", auditConditionsSelect},
+	{"paging through the audit log shows each row once while others are written", auditPagingUnderWrites},
+	{"a page of the audit log is bounded", auditPageIsBounded},
 
 	{"lists run newest first", listsRunNewestFirst},
 	{"paging shows each key once while others are issued", pagingUnderInserts},

@@ -1,0 +1,93 @@
+package client
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Audit implements [keys.Manager].
+func (c *Client) Audit(ctx context.Context, q keys.AuditQuery) (keys.AuditPage, error) {
+	if fitsNoRow(&q) {
+		return keys.AuditPage{}, nil
+	}
+	var answer api.AuditPage
+	if err := c.get(ctx, "/v1/audit", auditParameters(&q), &answer); err != nil {
+		return keys.AuditPage{}, err
+	}
+	var page keys.AuditPage
+	for i := range answer.Data {
+		e, err := event(&answer.Data[i])
+		if err != nil {
+			return keys.AuditPage{}, err
+		}
+		page.Events = append(page.Events, e)
+	}
+	if answer.NextCursor != "" {
+		next, err := strconv.ParseInt(answer.NextCursor, 10, 64)
+		if err != nil || next < 1 {
+			return keys.AuditPage{}, errForeignAudit
+		}
+		page.Next = next
+	}
+	return page, nil
+}
+
+// fitsNoRow: what no row can say finds none. It may be a secret in the wrong place.
+func fitsNoRow(q *keys.AuditQuery) bool {
+	if q.KeyID != "" && !keys.ValidID(q.KeyID) || keys.ValidateText("filter", q.Actor) != nil {
+		return true
+	}
+	action, err := keys.ParseAction(string(q.Action))
+	return q.Action != "" && (err != nil || action != q.Action)
+}
+
+func auditParameters(q *keys.AuditQuery) url.Values {
+	out := url.Values{}
+	for name, value := range map[string]string{"key_id": q.KeyID, "actor": q.Actor, "action": string(q.Action)} {
+		if value != "" {
+			out.Set(name, value)
+		}
+	}
+	for name, at := range map[string]time.Time{"since": q.Since, "until": q.Until} {
+		if !at.IsZero() {
+			out.Set(name, at.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	if q.OldestFirst {
+		out.Set("order", "oldest")
+	}
+	if q.After > 0 {
+		out.Set("cursor", strconv.FormatInt(q.After, 10))
+	}
+	if q.Limit > 0 {
+		out.Set("limit", strconv.Itoa(min(q.Limit, keys.MaxLimit)))
+	}
+	return out
+}
+
+var errForeignAudit = fmt.Errorf("%w: it showed an audit row that cannot be read: is the server of another version?", keys.ErrUnavailable)
+
+// event reads a row as the server showed it.
+func event(in *api.AuditEvent) (keys.Event, error) {
+	e := keys.Event{
+		Seq: in.Seq, At: in.At, Actor: in.Actor, Action: keys.Action(in.Action),
+		KeyID: in.KeyID, RequestID: in.RequestID, Detail: string(in.Detail),
+	}
+	var err2, err3 error
+	id, err1 := hex.DecodeString(strings.ReplaceAll(in.ID, "-", ""))
+	e.Prev, err2 = hex.DecodeString(in.Prev)
+	e.Hash, err3 = hex.DecodeString(in.Hash)
+	if err1 != nil || err2 != nil || err3 != nil || len(id) != len(e.ID) {
+		return keys.Event{}, errForeignAudit
+	}
+	copy(e.ID[:], id)
+	return e, nil
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/internal/doctor"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
+)
+
+func newDoctor(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "doctor",
+		Short:   "Look the key store over, and say what to mend",
+		GroupID: groupStore,
+		Long: `Look the key store over: modes and owners of its files, the disk, the database
+page by page, the pepper, the seal of every key, the chain of the audit log, the
+clock. Nothing is changed.
+
+Each line is good (✓), worth knowing (!) or wrong (✗), with what to do about it. It
+exits 2 if anything is wrong. Reading all of a big key store takes a while.`,
+		Example: `  keyctl doctor
+  keyctl doctor -o json | jq '.[] | select(.state != "ok")'`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
+	}
+	formats(cmd, formatTable, formatJSON, formatJSONL)
+	return cmd
+}
+
+// findingJSON is a finding as scripts read it.
+type findingJSON struct {
+	Check string       `json:"check"`
+	State doctor.State `json:"state"`
+	Says  string       `json:"says"`
+	Fix   string       `json:"fix"` // empty when nothing is to be done, or says names it
+}
+
+func (a *app) doctor(ctx context.Context) error {
+	s, err := a.settings()
+	if err != nil {
+		return err
+	}
+	all, lost := []findingJSON{}, error(nil)
+	worst, err := s.Examine(ctx, a.now(), func(f doctor.Finding) {
+		one := findingJSON{f.Check, f.State, wording.Clean(f.Says), wording.Clean(f.Fix)}
+		if all = append(all, one); a.output != formatJSON {
+			lost = errors.Join(lost, a.printFinding(one))
+		}
+	})
+	if a.output == formatJSON && err == nil {
+		err = a.printJSON(all)
+	}
+	if err := errors.Join(err, lost); err != nil {
+		return err
+	}
+	if worst == doctor.Problem {
+		return &unsoundError{}
+	}
+	return nil
+}
+
+func (a *app) printFinding(f findingJSON) error {
+	if a.output == formatJSONL {
+		return a.printJSON(f)
+	}
+	mark := map[doctor.State]string{doctor.OK: "✓", doctor.Warning: "!", doctor.Problem: "✗"}[f.State]
+	const indent = 14
+	lines := wrap(a.renamed(f.Says), a.width()-1-indent)
+	if f.Fix != "" {
+		lines = append(lines, strings.Split("→ "+strings.Join(wrap(a.renamed(f.Fix), a.width()-3-indent), "\n  "), "\n")...)
+	}
+	line := mark + " " + fit(f.Check, indent-3) + " " + strings.Join(lines, "\n"+strings.Repeat(" ", indent)) + "\n"
+	if f.State != doctor.OK {
+		line = a.yellow(a.stdout, mark) + strings.TrimPrefix(line, mark)
+	}
+	return a.print(line)
+}
+
+// unsoundError ends a doctor's look that found something wrong. What it is went to
+// standard output; there is nothing more to report.
+type unsoundError struct{}
+
+func (*unsoundError) Error() string { return "something is wrong with the key store" }

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/scan"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+type scanFlags struct {
+	git, revoke, yes bool
+	reason           string
+}
+
+func newScan(a *app) *cobra.Command {
+	f := &scanFlags{}
+	cmd := &cobra.Command{
+		Use:     "scan [PATH|-]",
+		Short:   "Find keys that leaked into files, git history or a pipe",
+		GroupID: groupKeys,
+		Long: `Find keys where none should be: in a file, in every file below a folder (. if
+none is named), in standard input, or with --git in all that a repository ever
+held. Keys are known by their shape and their check digits, so this works
+offline, and examples with wrong check digits are passed over.
+
+Each place is printed with the key's id and what the key store says of it, never
+with the secret. Where there is no key store, STATUS is unchecked; unknown means
+that this key store never issued it. Compressed files are not looked into.
+
+It exits 5 when it found any, so that a hook or a job fails.`,
+		Example: `  git diff --cached | keyctl scan -
+  keyctl scan --git ~/src/weather --revoke --reason 'was pushed'
+  keyctl scan /var/log -o jsonl`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("scan takes one PATH, or - for standard input")
+			}
+			return f.check(a, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := keys.ValidateText("reason", f.reason); err != nil {
+				return err
+			}
+			return a.scan(cmd.Context(), append(args, ".")[0], f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&f.git, "git", false, "look into the history of the repository at PATH instead")
+	flags.BoolVar(&f.revoke, "revoke", false, "revoke those that this key store issued")
+	flags.StringVar(&f.reason, "reason", "leaked: found by keyctl scan", "why, a `TEXT` for the audit log")
+	flags.BoolVar(&f.yes, "yes", false, "do not ask before revoking")
+	formats(cmd, formatTable, formatJSON, formatJSONL, formatCSV, formatName)
+	return cmd
+}
+
+func (f *scanFlags) check(a *app, args []string) error {
+	switch {
+	case f.git && len(args) == 1 && args[0] == "-":
+		return usagef("--git looks into a repository, which standard input is not; name its PATH")
+	case f.yes && !f.revoke:
+		return usagef("--yes belongs to --revoke; without it nothing is changed")
+	case f.revoke && !f.yes && !a.canAsk():
+		return usagef("--revoke asks first, and nobody is there to answer; say --yes")
+	}
+	return nil
+}
+
+// suspect is one token, wherever it was found, and what the key store makes of it.
+type suspect struct {
+	token  keys.Token
+	places []scan.Finding
+	code   keys.Code // empty when no key store was asked
+	key    *keys.Key // nil unless the token is one of its secrets
+	cause  error     // why there is no answer
+}
+
+// add leaves out a place that was the last one too: twice on a line is once.
+func (s *suspect) add(place scan.Finding) {
+	if n := len(s.places); n > 0 {
+		if last := &s.places[n-1]; last.File == place.File && last.Line == place.Line && last.Commit == place.Commit {
+			return
+		}
+	}
+	s.places = append(s.places, place)
+}
+
+func (a *app) scan(ctx context.Context, path string, f *scanFlags) error {
+	suspects, unread, err := a.find(ctx, path, f)
+	if err != nil {
+		return err
+	}
+	if err := a.identify(ctx, suspects, f); err != nil {
+		return err
+	}
+	if err := a.deal(ctx, suspects, f); err != nil {
+		return err
+	}
+	switch {
+	case len(suspects) > 0:
+		return &foundError{}
+	case unread > 0:
+		return fmt.Errorf("%d of the files and folders could not be read; in the others no key was found", unread)
+	}
+	a.say("no key found")
+	return nil
+}
+
+// find looks where it was told to, and names at once what it could not read.
+func (a *app) find(ctx context.Context, path string, f *scanFlags) (found []*suspect, unread int, err error) {
+	byToken := map[string]*suspect{}
+	report := func(one scan.Finding) {
+		text := one.Token.Secret().Reveal()
+		if byToken[text] == nil {
+			byToken[text] = &suspect{token: one.Token}
+			found = append(found, byToken[text])
+		}
+		byToken[text].add(one)
+	}
+	switch {
+	case path == "-":
+		_, err = interruptible(ctx, func() (struct{}, error) {
+			return struct{}{}, scan.Stream(a.stdin, func(line int, t keys.Token) { report(scan.Finding{Line: line, Token: t}) })
+		})
+	case f.git:
+		err = scan.History(ctx, path, report)
+	default:
+		err = scan.Tree(ctx, path, report, func(e *scan.UnreadError) {
+			unread++
+			a.say("not read: %s", sentence(e))
+		})
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, usagef("there is no such file or folder to look into")
+	}
+	return found, unread, err
+}
+
+// identify asks the key store about every suspect. That one's id is known proves
+// nothing, and must not get a key revoked: an id is public, and check digits are for
+// anybody to compute. A verifier says whether the secret is the key's.
+func (a *app) identify(ctx context.Context, suspects []*suspect, f *scanFlags) (err error) {
+	s, err := a.settings()
+	if err != nil || len(suspects) == 0 {
+		return err
+	}
+	if !f.revoke && !a.storeMeant(s) {
+		a.say("there is no key store here, so nothing is known about them; name one with --db or --server")
+		return nil
+	}
+	checker, err := s.Checker(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, checker.Close()) }()
+	return a.withAdmin(ctx, func(m *connect.Admin) error {
+		for _, one := range suspects {
+			one.identify(ctx, checker, m)
+		}
+		return nil
+	})
+}
+
+// storeMeant reports whether somebody named a key store, or one lies here.
+func (a *app) storeMeant(s connect.Settings) bool {
+	if s.Server != "" || a.db != "" || a.getenv("KEYCTL_DB") != "" {
+		return true
+	}
+	_, err := os.Stat(s.DB)
+	return err == nil
+}
+
+func (s *suspect) identify(ctx context.Context, checker *connect.Checker, m keys.Manager) {
+	d := checker.Check(ctx, s.token.Secret().Reveal(), verifier.Call{})
+	s.code, s.cause = d.Code, d.Cause
+	switch d.Code {
+	case keys.CodeNotFound, keys.CodeUnavailable:
+		return
+	}
+	s.key, s.cause = m.Key(ctx, s.token.ID())
+}
+
+// live reports whether to revoke the key does any good.
+func (s *suspect) live() bool {
+	return s.key != nil && s.code != keys.CodeRevoked && s.code != keys.CodeExpired
+}
+
+// foundError ends a scan that found something. What it found went to standard output;
+// there is nothing more to report.
+type foundError struct{}
+
+func (*foundError) Error() string { return "keys were found" }

@@ -1,0 +1,107 @@
+package doctor
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+)
+
+// named is how many bad rows of one kind are called by their names.
+const named = 10
+
+// pepper comes when the store was opened, which proves that the peppers fit.
+func (e *examination) pepper(*sqlite.Reader) {
+	if filepath.Dir(e.places.Pepper) == filepath.Dir(e.places.Database) {
+		e.warn("pepper", "keep it in another directory, which backups of this one do not take along, and name it with --pepper or KEYCTL_PEPPER_FILE",
+			"it fits the database, and lies beside it: who copies the directory has both, and can forge keys")
+		return
+	}
+	e.ok("pepper", "it fits the database, and lies apart from it")
+}
+
+func (e *examination) usage(r *sqlite.Reader) {
+	if err := r.CheckUsage(e.ctx); err != nil {
+		e.report(Finding{Check: "usage", State: Warning, Says: err.Error()})
+		return
+	}
+	e.ok("usage", "counts of use can be read")
+}
+
+func (e *examination) audit(r keys.Reader) {
+	newest, err := keys.VerifyChain(keys.Chain(e.ctx, r, 0))
+	switch {
+	case err != nil:
+		e.problem("audit", fmt.Errorf("%w: find out who changed the database, and compare it with a backup", err))
+	case newest == nil:
+		e.ok("audit", "the log is empty")
+	default:
+		e.ok("audit", "the chain of %s holds; that none is missing at its end only a checkpoint shows", counted(int(newest.Seq), "row", "rows"))
+	}
+}
+
+// keys looks at every row's seal, the dead ones' too.
+func (e *examination) keys(r keys.Reader) {
+	all, tampered := 0, []string{}
+	q := keys.Query{Limit: keys.MaxLimit, Now: e.Now}
+	for {
+		page, err := r.List(e.ctx, q)
+		if err != nil {
+			e.problem("keys", err)
+			return
+		}
+		all += len(page.Keys)
+		for _, k := range page.Keys {
+			if r.Peppers().CheckSeal(k) != nil {
+				tampered = append(tampered, k.ID)
+			}
+		}
+		if q.Cursor = page.Next; page.Next == "" {
+			break
+		}
+	}
+	if len(tampered) > 0 {
+		e.bad("keys", "revoke them, or restore the database from a backup; the audit log tells what they were",
+			"%s changed outside mcpkeys, and no server accepts what was: %s", counted(len(tampered), "key was", "keys were"), some(tampered))
+		return
+	}
+	e.ok("keys", "%s, each as it was sealed", counted(all, "key", "keys"))
+}
+
+// some names the first of a list, and how many more there are.
+func some(list []string) string {
+	if len(list) <= named {
+		return strings.Join(list, ", ")
+	}
+	return strings.Join(list[:named], ", ") + fmt.Sprintf(" and %d more", len(list)-named)
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// slack is how far clocks of one machine may seem to be apart.
+const slack = 2 * time.Second
+
+// clock compares with the newest audit row, which no clock that is right comes before.
+func (e *examination) clock(r keys.Reader) {
+	page, err := r.Audit(e.ctx, keys.AuditQuery{Limit: 1})
+	if err != nil {
+		e.problem("clock", err)
+		return
+	}
+	if len(page.Events) == 1 {
+		if behind := page.Events[0].At.Sub(e.Now); behind > slack {
+			e.warn("clock", "set the clock, and look at keys that were issued while it was wrong: their expiry follows it",
+				"it is %s behind the newest audit row: it is wrong now, or was wrong then", keys.FormatDuration(behind.Round(time.Second)))
+			return
+		}
+	}
+	e.ok("clock", "it is not behind the newest audit row")
+}

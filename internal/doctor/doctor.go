@@ -1,0 +1,117 @@
+// Package doctor looks a key store over: its files, its database, its keys and its log,
+// and this machine as far as it matters to them. Each finding says what to do.
+//
+// Call [Examine], which tells of its findings one by one, in a fixed order, and goes on
+// after a bad one as far as it can: a store that cannot be opened is examined all the
+// more.
+//
+// The package refuses to change anything, also what it could mend: it is run on stores
+// that are in trouble, by people who want to know first.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+)
+
+// State is how good a finding is.
+type State string
+
+// The states. A warning is what somebody should know; only a problem is a reason to act
+// before anything else.
+const (
+	OK      State = "ok"
+	Warning State = "warning"
+	Problem State = "problem"
+)
+
+// Finding is what came of one look.
+type Finding struct {
+	Check string // one word, the same each time
+	State State
+	Says  string // one sentence; it may hold names and paths, and never a secret
+	Fix   string // what to do; empty when nothing is
+}
+
+// Subject is what is examined.
+type Subject struct {
+	DB       string
+	Options  *sqlite.Options
+	Programs func(name string) (path string, err error) // finds a program; nil means exec.LookPath
+	Self     string                                     // the path of this program
+	Now      time.Time
+}
+
+// examination is one run.
+type examination struct {
+	Subject
+	ctx    context.Context //nolint:containedctx // of one run
+	tell   func(Finding)
+	places sqlite.Places
+	worst  State
+}
+
+// Examine tells of every finding, and returns the worst state. The error is that of ctx.
+func Examine(ctx context.Context, s Subject, tell func(Finding)) (State, error) {
+	e := &examination{Subject: s, ctx: ctx, tell: tell, worst: OK}
+	e.sqliteVersion()
+	places, err := sqlite.PlacesOf(s.DB, s.Options)
+	if err != nil {
+		e.problem("database", err)
+		return e.worst, ctx.Err()
+	}
+	e.places = places
+	looks := []func(){e.fileSystem, e.files, e.directory, e.space, e.ballast, e.epoch, e.log, e.database, e.settings, e.contents, e.programs}
+	for _, look := range looks {
+		if ctx.Err() != nil {
+			break
+		}
+		look()
+	}
+	return e.worst, ctx.Err()
+}
+
+func (e *examination) report(f Finding) {
+	if f.State == Problem || f.State == Warning && e.worst == OK {
+		e.worst = f.State
+	}
+	e.tell(f)
+}
+
+func (e *examination) ok(check, says string, args ...any) {
+	e.report(Finding{Check: check, State: OK, Says: fmt.Sprintf(says, args...)})
+}
+
+func (e *examination) warn(check, fix, says string, args ...any) {
+	e.report(Finding{check, Warning, fmt.Sprintf(says, args...), fix})
+}
+
+// problem reports an error of the store, whose sentence names the fix already.
+func (e *examination) problem(check string, err error) {
+	if e.ctx.Err() != nil {
+		return // it was told to stop
+	}
+	e.report(Finding{Check: check, State: Problem, Says: err.Error()})
+}
+
+func (e *examination) bad(check, fix, says string, args ...any) {
+	e.report(Finding{check, Problem, fmt.Sprintf(says, args...), fix})
+}
+
+// contents opens the store, with its pepper, and looks at what only then can be judged.
+func (e *examination) contents() {
+	r, err := sqlite.OpenVerifier(e.DB, e.Options)
+	if err != nil {
+		e.problem("pepper", err)
+		return
+	}
+	defer func() { _ = r.Close() }() // nothing was written
+	e.pepper(r)
+	e.usage(r)
+	e.audit(r)
+	e.keys(r)
+	e.clock(r)
+}

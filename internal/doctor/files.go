@@ -1,0 +1,140 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/mcpkeys/mcpkeys/internal/shell"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+)
+
+func (e *examination) fileSystem() {
+	if err := sqlite.CheckFileSystem(filepath.Dir(e.places.Database)); err != nil {
+		e.problem("filesystem", err)
+		return
+	}
+	e.ok("filesystem", "it is a local one")
+}
+
+// present are those of the store's files that are there.
+func (e *examination) present() []string {
+	p := e.places
+	all := []string{p.Database, p.Log, p.Shared, p.Epoch, p.Pepper, p.Usage, p.Usage + "-wal", p.Usage + "-shm", p.Ballast}
+	var there []string
+	for _, path := range all {
+		if _, err := os.Stat(path); err == nil {
+			there = append(there, path)
+		}
+	}
+	return there
+}
+
+// files looks at modes and owners.
+func (e *examination) files() {
+	there := e.present()
+	good := true
+	for _, path := range there {
+		info, err := os.Stat(path)
+		if err != nil {
+			continue // it went away meanwhile, as -wal and -shm do
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			good = false
+			e.bad("files", "chmod 600 "+shell.Quote(path), "other users may open %s (mode %04o)", path, info.Mode().Perm())
+		}
+		if foreign(info) {
+			good = false
+			e.bad("files", "run as the user that owns it, or give it to this one: chown", "%s belongs to another user than the one who runs this", path)
+		}
+	}
+	if good && len(there) > 0 {
+		e.ok("files", "%s, open to their owner only", counted(len(there), "file", "files"))
+	}
+}
+
+// directory matters because who may write it may put another file in the place of any.
+func (e *examination) directory() {
+	dir := filepath.Dir(e.places.Database)
+	info, err := os.Stat(dir)
+	if err != nil {
+		e.problem("directory", fmt.Errorf("look at %s: %w", dir, err))
+		return
+	}
+	if info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
+		e.bad("directory", "chmod go-w "+shell.Quote(dir), "other users may write in %s (mode %04o), and so put another key store in the place of this one", dir, info.Mode().Perm())
+		return
+	}
+	if err := sqlite.CheckWritable(e.places.Database); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		e.problem("directory", err)
+		return
+	}
+	e.ok("directory", "only its owner may write in it")
+}
+
+func (e *examination) space() {
+	free, enough, err := sqlite.FreeSpace(filepath.Dir(e.places.Database))
+	switch {
+	case err != nil:
+		e.problem("space", fmt.Errorf("ask for free space: %w", err))
+	case free < enough:
+		e.warn("space", "clear something away", "%s are free on the disk", size(free))
+	default:
+		e.ok("space", "%s are free on the disk", size(free))
+	}
+}
+
+func (e *examination) ballast() {
+	err := sqlite.CheckBallast(e.places.Ballast)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		e.warn("ballast", "clear something away; the next command that opens the key store makes it anew", "%s is missing: on a full disk no key could be revoked", e.places.Ballast)
+	case err != nil:
+		e.report(Finding{Check: "ballast", State: Warning, Says: err.Error()})
+	default:
+		e.ok("ballast", "room for revocations on a full disk is kept")
+	}
+}
+
+func (e *examination) epoch() {
+	err := sqlite.CheckEpoch(e.places.Epoch)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		e.warn("epoch", "none: the next change makes it anew, and takes two seconds longer", "%s is missing, so each check looks at the database", e.places.Epoch)
+	case err != nil:
+		e.problem("epoch", err)
+	default:
+		e.ok("epoch", "processes tell each other of changes through memory")
+	}
+}
+
+// bigLog is when SQLite's log is longer than a checkpoint leaves it, in bytes: it is cut
+// back to 64 MiB whenever nobody reads from it.
+const bigLog = 256 << 20
+
+func (e *examination) log() {
+	info, err := os.Stat(e.places.Log)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		e.ok("log", "SQLite's log is empty")
+	case err != nil:
+		e.problem("log", fmt.Errorf("look at %s: %w", e.places.Log, err))
+	case info.Size() > bigLog:
+		e.warn("log", "find the process that has been reading for a long time, a backup or a database shell, and end it", "%s has %s: something keeps SQLite from clearing it", e.places.Log, size(info.Size()))
+	default:
+		e.ok("log", "SQLite's log has %s", size(info.Size()))
+	}
+}
+
+// size renders bytes for people.
+func size(n int64) string {
+	switch {
+	case n >= 10<<30:
+		return fmt.Sprintf("%d GiB", n>>30)
+	case n >= 1<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	}
+	return fmt.Sprintf("%d KiB", n>>10)
+}

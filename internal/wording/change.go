@@ -1,0 +1,281 @@
+package wording
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Action is what an audit row tells of, without what goes without saying: revoke for
+// key.revoke. It wants [Clean].
+func Action(a keys.Action) string { return strings.TrimPrefix(string(a), "key.") }
+
+// KeyOf is how an audit row names its key: by the label that it had when the change was
+// made, else by its id; a dash where it is about none. It wants [Clean].
+func KeyOf(e *keys.Event) string {
+	d := parseDetail(e.Detail)
+	for _, state := range []object{d.after, d.before} {
+		if name, _ := state["name"].(string); name != "" {
+			owner, _ := state["owner"].(string)
+			return (&keys.Key{Name: name, Owner: owner}).Label()
+		}
+	}
+	if e.KeyID == "" {
+		return "-"
+	}
+	return e.KeyID
+}
+
+// Change says in a line what an audit row changed, such as "scopes: +tools:a -tools:b,
+// expires: 2027-01-31 -> never"; of a new key, what it may do and until when. Members that
+// this version does not know are named all the same. It wants [Clean].
+func Change(e *keys.Event) string {
+	d := parseDetail(e.Detail)
+	if d.damaged {
+		return "its detail cannot be read"
+	}
+	var parts []string
+	for _, name := range d.members() {
+		if text := d.member(name); text != "" {
+			parts = append(parts, text)
+		}
+	}
+	if len(parts) == 0 {
+		return "-"
+	}
+	return strings.Join(parts, ", ")
+}
+
+type object = map[string]any
+
+// change is the detail of an audit row.
+type change struct {
+	before, after object // before is nil for what is new
+	damaged       bool
+}
+
+func parseDetail(detail string) change {
+	dec := json.NewDecoder(strings.NewReader(detail))
+	dec.UseNumber()
+	var all object
+	if dec.Decode(&all) != nil {
+		return change{damaged: true}
+	}
+	after, ok := all["after"].(object)
+	if !ok {
+		return change{after: all} // of no key: what it says is what happened
+	}
+	before, _ := all["before"].(object)
+	return change{before: before, after: after}
+}
+
+// isNewKey: one that had no state before, so all of it is news.
+func (d *change) isNewKey() bool {
+	_, versioned := d.after["version"]
+	return d.before == nil && versioned
+}
+
+// silent are the members of a key that go without saying: the version is one more; and a
+// new key's label stands beside, its status is active and it has one secret.
+func (d *change) silent(name string) bool {
+	if name == "version" {
+		return true
+	}
+	return d.isNewKey() && (slices.Contains([]string{"name", "owner", "status", "secrets"}, name) ||
+		name == "kind" && d.after["kind"] == string(keys.KindKey))
+}
+
+// members are the names of both states' members, known ones first and the reason last.
+func (d *change) members() []string {
+	known := []string{"tampered", "name", "owner", "kind", "scopes", "audience", "allowed_ips", "rate_limit", "metadata", "expires_at", "status", "secrets"}
+	all := maps.Clone(d.after)
+	if all == nil {
+		all = object{}
+	}
+	maps.Copy(all, d.before)
+	var others []string
+	for name := range all {
+		if !slices.Contains(known, name) && name != "reason" {
+			others = append(others, name)
+		}
+	}
+	slices.Sort(others)
+	return append(append(known, others...), "reason")
+}
+
+// labels are what members are called on screens, where that is not their name.
+var labels = map[string]string{"allowed_ips": "from", "rate_limit": "rate", "metadata": "meta", "expires_at": "expires"}
+
+// member says how one member changed; empty if it did not.
+func (d *change) member(name string) string {
+	before, after := d.before[name], d.after[name]
+	endless := name == "expires_at" && d.isNewKey() // which is worth saying
+	if d.silent(name) || same(before, after) && !endless {
+		return ""
+	}
+	label := name
+	if l := labels[name]; l != "" {
+		label = l
+	}
+	switch name {
+	case "tampered":
+		return "the row had been changed outside mcpkeys"
+	case "secrets":
+		return secrets(before, after)
+	case "expires_at":
+		return label + ": " + d.arrow(dates(before, after))
+	}
+	switch {
+	case isList(before) || isList(after):
+		return label + ": " + d.signed(texts(before), texts(after))
+	case isObject(before) || isObject(after):
+		return label + ": " + d.signed(pairs(before), pairs(after))
+	case name == "reason":
+		return label + ": " + text(after)
+	}
+	return label + ": " + d.arrow(text(before), text(after))
+}
+
+// arrow is from one to the other; of what is new, what it is.
+func (d *change) arrow(before, after string) string {
+	if d.before == nil {
+		return after
+	}
+	return before + " -> " + after
+}
+
+// signed is what came and what went; of what is new, what there is.
+func (d *change) signed(before, after []string) string {
+	if d.before == nil {
+		return strings.Join(after, " ")
+	}
+	var out []string
+	for _, t := range after {
+		if !slices.Contains(before, t) {
+			out = append(out, "+"+t)
+		}
+	}
+	for _, t := range before {
+		if !slices.Contains(after, t) {
+			out = append(out, "-"+t)
+		}
+	}
+	if len(out) == 0 {
+		return "in another order"
+	}
+	return strings.Join(out, " ")
+}
+
+// dates are days, and to the minute where they fall on one day.
+func dates(before, after any) (string, string) {
+	const never = "never"
+	b, bok := moment(before)
+	a, aok := moment(after)
+	layout := time.DateOnly
+	if bok && aok && b.Format(layout) == a.Format(layout) {
+		layout = "2006-01-02 15:04 UTC"
+	}
+	from, to := never, never
+	if bok {
+		from = b.Format(layout)
+	}
+	if aok {
+		to = a.Format(layout)
+	}
+	return from, to
+}
+
+func moment(v any) (time.Time, bool) {
+	s, _ := v.(string)
+	t, err := time.Parse(time.RFC3339Nano, s)
+	return t.UTC(), err == nil
+}
+
+// secrets are told apart by their numbers.
+func secrets(before, after any) string {
+	old, now := numbered(before), numbered(after)
+	var out []string
+	for _, n := range slices.Sorted(maps.Keys(now)) {
+		was, known := old[n]
+		switch {
+		case !known:
+			out = append(out, "+"+n)
+		case was != now[n] && now[n] != "":
+			out = append(out, n+" ends "+now[n])
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(old)) {
+		if _, kept := now[n]; !kept {
+			out = append(out, "-"+n)
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return "secrets: " + strings.Join(out, " ")
+}
+
+// numbered are the ends of secrets by number; empty for one that ends with its key.
+func numbered(v any) map[string]string {
+	out := map[string]string{}
+	list, _ := v.([]any)
+	for _, one := range list {
+		secret, _ := one.(object)
+		ends := ""
+		if at, ok := moment(secret["expires_at"]); ok {
+			ends = at.Format("2006-01-02 15:04 UTC")
+		}
+		out[text(secret["number"])] = ends
+	}
+	return out
+}
+
+func isList(v any) bool   { _, ok := v.([]any); return ok }
+func isObject(v any) bool { _, ok := v.(object); return ok }
+
+func texts(v any) []string {
+	list, _ := v.([]any)
+	out := make([]string, len(list))
+	for i, one := range list {
+		out[i] = text(one)
+	}
+	return out
+}
+
+func pairs(v any) []string {
+	o, _ := v.(object)
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		out = append(out, name+"="+text(o[name]))
+	}
+	return out
+}
+
+// text renders what stands alone.
+func text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "none"
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	return rendered(v)
+}
+
+func same(a, b any) bool { return rendered(a) == rendered(b) }
+
+// rendered is v as JSON, whose objects come in the order of their names.
+func rendered(v any) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // it was JSON
+	return strings.TrimSuffix(b.String(), "\n")
+}

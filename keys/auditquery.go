@@ -1,0 +1,88 @@
+package keys
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"time"
+)
+
+// AuditQuery says which rows of the audit log to return. The zero AuditQuery returns
+// all, newest first. Conditions add up; texts are compared as they are.
+type AuditQuery struct {
+	KeyID  string    // exact, also of a key that is not there any more
+	Actor  string    // exact, as audit rows name it
+	Action Action    // exact
+	Since  time.Time // at this moment or later
+	Until  time.Time // before this moment
+
+	OldestFirst bool  // else newest first
+	After       int64 // the Seq behind which to go on, in that order; 0 begins
+	Limit       int   // of one page; 0 means [DefaultLimit], above [MaxLimit] is cut
+}
+
+// AuditPage is a part of the audit log. Rows are never removed, so paging shows each
+// row once, whatever is written meanwhile. Whether the rows are still what was written
+// is for [VerifyAudit] to say.
+type AuditPage struct {
+	Events []Event
+	Next   int64 // After of the next page; 0 on the last one
+}
+
+// Audit implements [Manager].
+func (m *LocalManager) Audit(ctx context.Context, q AuditQuery) (AuditPage, error) {
+	return m.store.Audit(ctx, q)
+}
+
+// Audit implements [Manager]. It needs [ScopeAuditRead], and then shows all of the log,
+// as List shows all keys: a caller's audience limits what it may hand out, not what it
+// may see.
+func (d *Delegate) Audit(ctx context.Context, q AuditQuery) (AuditPage, error) {
+	if err := d.may(ScopeAuditRead); err != nil {
+		return AuditPage{}, err
+	}
+	return d.manager.Audit(ctx, q)
+}
+
+// Chain yields the audit rows behind the one numbered after, oldest first, to the end
+// of the log: what [VerifyChain] takes. Pages are read one after the other, so rows that
+// are written meanwhile come too.
+func Chain(ctx context.Context, r Reader, after int64) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		q := AuditQuery{OldestFirst: true, After: after, Limit: MaxLimit}
+		for {
+			page, err := r.Audit(ctx, q)
+			if err != nil {
+				yield(Event{}, err)
+				return
+			}
+			for _, e := range page.Events {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if page.Next == 0 {
+				return
+			}
+			q.After = page.Next
+		}
+	}
+}
+
+// ParseAction reads an action as audit rows name it, such as key.revoke; revoke alone is
+// an action on a key. Which ones there are is not asked: an older program may look at a
+// newer log. The error is an [*InvalidError] of action.
+func ParseAction(text string) (Action, error) {
+	kind, what, dotted := strings.Cut(text, ".")
+	if !dotted {
+		kind, what = "key", text
+	}
+	if !isLowerWord(kind) || !isLowerWord(what) {
+		return "", invalid("action", "must be one that audit rows name, such as key.revoke, or revoke for short")
+	}
+	return Action(kind + "." + what), nil
+}
+
+func isLowerWord(text string) bool {
+	return text != "" && len(text) < secretLen && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_-") == ""
+}

@@ -1,0 +1,174 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/mcpkeys/mcpkeys/internal/newfile"
+)
+
+// Progress is called now and then while pages of a database are copied, with how many
+// are over and how many there are.
+type Progress func(done, total int)
+
+// copyPages is how many pages are copied between two looks at the context: 4 MiB.
+const copyPages = 1024
+
+// Backup copies the key store, as it is when Backup begins, into a new file at path,
+// 0600, and checks the copy before it gets its name. It keeps no writer waiting; what is
+// written meanwhile is not in the copy, and until the end the log grows by it. A nil
+// progress is fine.
+//
+// The copy is one file, which [PrepareRestore] takes. The pepper is not in it, and must
+// be kept apart; nor is what was counted of the use of keys.
+//
+// A file that exists at path is left as it is, and the error is [fs.ErrExist]. The backup
+// appears whole or not at all. What is half made when the process is killed is a hidden
+// file beside it, named .mcpkeys-copy-*.tmp.
+//
+// Close does not wait for Backup; cancel ctx to end it.
+func (r *Reader) Backup(ctx context.Context, path string, progress Progress) (Snapshot, error) {
+	if err := r.gate.enter(); err != nil {
+		return Snapshot{}, err
+	}
+	r.gate.leave()
+	path, err := r.target(path)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return backup(ctx, r.path, path, progress)
+}
+
+// target makes path absolute, and refuses one that is taken, by a file or by what SQLite
+// or mcpkeys would look for under that name.
+func (r *Reader) target(path string) (string, error) {
+	path, err := place(path)
+	if err != nil {
+		return "", err
+	}
+	files := []string{r.path, r.pepperFile, r.usage.path, epochPath(r.path)}
+	for _, name := range slices.Clone(files) {
+		files = append(files, name+"-wal", name+"-shm", name+"-journal")
+	}
+	if slices.Contains(files, path) {
+		return "", fmt.Errorf("%s: %w: that name belongs to the key store itself; choose another for the backup", path, fs.ErrExist)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return "", backedUp(path)
+	}
+	return path, nil
+}
+
+func backedUp(path string) error {
+	return fmt.Errorf("%s: %w: it stays as it is; choose another name for the backup, such as one with the date in it", path, fs.ErrExist)
+}
+
+// backup copies the database at from to the new file at path.
+func backup(ctx context.Context, from, path string, progress Progress) (Snapshot, error) {
+	temp, err := copyOf(ctx, from, filepath.Dir(path), progress)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("back up %s: %w", from, err)
+	}
+	s, err := examine(ctx, temp)
+	if err != nil {
+		discard(temp)
+		return Snapshot{}, fmt.Errorf("back up %s: the copy is not sound: %w", from, err)
+	}
+	s.Path = path
+	err = newfile.Publish(temp, path)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return Snapshot{}, backedUp(path)
+	case errors.Is(err, syscall.EPERM), errors.Is(err, errors.ErrUnsupported):
+		return Snapshot{}, fmt.Errorf("back up %s: this file system has no hard links, by which a backup gets its name: make it on a local disk, and copy it from there: %w", from, err)
+	case err != nil:
+		return Snapshot{}, fmt.Errorf("back up %s: %w", from, err)
+	}
+	return s, nil
+}
+
+// copyOf copies the database at from, whatever it is, into a hidden file in dir, 0600,
+// which stands alone, without a log.
+func copyOf(ctx context.Context, from, dir string, progress Progress) (temp string, err error) {
+	return build(dir, "mcpkeys-copy-*.tmp", func(temp string) error {
+		if err := copyPagesTo(ctx, temp, from, progress); err != nil {
+			return err
+		}
+		return standAlone(ctx, temp)
+	})
+}
+
+func discard(temp string) {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal", "-epoch"} {
+		_ = os.Remove(temp + suffix) // most of them do not exist
+	}
+}
+
+// copyPagesTo copies one state of the source. A transaction that only reads holds it,
+// while others go on to write: without it the copy would begin anew with each change.
+func copyPagesTo(ctx context.Context, temp, from string, progress Progress) (err error) {
+	source, closeSource, err := only(ctx, readerDSN(from))
+	if err != nil {
+		return unopened(from, err)
+	}
+	defer func() { _ = closeSource() }() // it was only read
+	target, closeTarget, err := only(ctx, copyDSN(temp))
+	if err != nil {
+		return unavailable("open copy", err)
+	}
+	defer func() { err = errors.Join(err, closeTarget()) }()
+	if err := hold(ctx, source); err != nil {
+		return unopened(from, err)
+	}
+	return transferring(target, source, func(t transfer) error { return t.all(ctx, progress) })
+}
+
+// hold begins a transaction and fixes what it sees.
+func hold(ctx context.Context, c *sql.Conn) error {
+	if _, err := c.ExecContext(ctx, `BEGIN`); err != nil {
+		return err
+	}
+	var objects int
+	return c.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&objects)
+}
+
+// all copies in small steps, so that it can be ended in between.
+func (t transfer) all(ctx context.Context, progress Progress) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		done, err := t.step(copyPages)
+		if err != nil {
+			return unavailable("copy", err)
+		}
+		if progress != nil {
+			progress(t.progress())
+		}
+		if done {
+			return nil
+		}
+	}
+}
+
+// standAlone takes the mark out of the copy that it has a log beside it, so that it can
+// be read where nothing can be written.
+func standAlone(ctx context.Context, path string) error {
+	c, closeAll, err := only(ctx, copyDSN(path))
+	if err != nil {
+		return unavailable("open copy", err)
+	}
+	var mode string
+	err = c.QueryRowContext(ctx, `PRAGMA journal_mode = DELETE`).Scan(&mode)
+	if err == nil && mode != "delete" {
+		err = fmt.Errorf("its journal is %q", mode)
+	}
+	return unavailable("close copy", errors.Join(err, closeAll()))
+}

@@ -1,0 +1,143 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// What follows lets a doctor look at the parts of a key store one by one, also of one
+// that cannot be opened. Nothing here changes anything.
+
+// Places are the files of a key store. Not all of them need be there.
+type Places struct {
+	Database, Log, Shared string // SQLite's: the file, its -wal and its -shm
+	Pepper                string
+	Usage                 string
+	Epoch                 string
+	Ballast               string
+}
+
+// PlacesOf names the files of the key store at path, absolute and without links.
+func PlacesOf(path string, o *Options) (Places, error) {
+	path, err := place(path)
+	if err != nil {
+		return Places{}, err
+	}
+	pepper, err1 := filepath.Abs(o.pepperFile(path))
+	usage, err2 := filepath.Abs(o.usageFile(path))
+	if err := errors.Join(err1, err2); err != nil {
+		return Places{}, fmt.Errorf("find the files of %s: %w", path, err)
+	}
+	return Places{
+		Database: path, Log: path + "-wal", Shared: path + "-shm",
+		Pepper: pepper, Usage: usage, Epoch: epochPath(path), Ballast: ballastPath(path),
+	}, nil
+}
+
+// Examine reads the whole database, page by page, and says what is in it. It refuses one
+// that is not ours, not sound, or not as its schema says. No pepper is needed.
+func Examine(ctx context.Context, path string) (Snapshot, error) {
+	if err := inspect(path); err != nil {
+		return Snapshot{}, err
+	}
+	return examine(ctx, path)
+}
+
+// CheckFileSystem refuses to have a key store in a directory on a network file system.
+func CheckFileSystem(dir string) error { return refuseNetwork(dir) }
+
+// CheckWritable makes sure that this user may write the file and its directory, where
+// SQLite keeps what all its users share.
+func CheckWritable(path string) error {
+	if mayWrite(path) != nil || mayWrite(filepath.Dir(path)) != nil {
+		return notWritable(path, fs.ErrPermission)
+	}
+	return nil
+}
+
+// settings is what every connection that writes is opened with, and why it matters.
+var settings = []struct{ name, want, otherwise string }{
+	{"journal_mode", "wal", "readers and writers would wait for each other"},
+	{"synchronous", "2", "a power cut could take back a revocation"},
+	{"foreign_keys", "1", "secrets without a key would be possible"},
+	{"trusted_schema", "0", "a planted view could call functions with side effects"},
+	{"cell_size_check", "1", "a damaged page would be noticed late"},
+}
+
+// CheckSettings opens the database as a writer does, and refuses any setting that is not
+// as it must be. A database that is not in WAL mode is refused unopened: to open it
+// would change that.
+func CheckSettings(ctx context.Context, path string) error {
+	for _, dsn := range []string{readerDSN(path), writerDSN(path)} {
+		if err := checkSettings(ctx, dsn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkSettings(ctx context.Context, dsn string) error {
+	db := openDB(dsn, 1)
+	defer func() { _ = db.Close() }() // nothing was written
+	for _, s := range settings {
+		var got string
+		if err := db.QueryRowContext(ctx, `PRAGMA `+s.name).Scan(&got); err != nil {
+			return unavailable("read settings", err)
+		}
+		if got != s.want {
+			return fmt.Errorf("%s is %s instead of %s: %s; build with the driver that go.mod names", s.name, got, s.want, s.otherwise)
+		}
+	}
+	return nil
+}
+
+// CheckEpoch looks at the epoch file without mapping it. One that is missing is
+// [fs.ErrNotExist]: checks then look at the database each time, until the next change
+// makes it anew.
+func CheckEpoch(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular() || info.Size() != epochSize:
+		return fmt.Errorf("%s is no epoch file; remove it, and the next change makes it anew", path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if string(text[markAt:markAt+len(epochMark)]) != epochMark {
+		return fmt.Errorf("%s is no epoch file; remove it, and the next change makes it anew", path)
+	}
+	return nil
+}
+
+// CheckBallast makes sure that the place on the disk is really taken. A missing one is
+// [fs.ErrNotExist].
+func CheckBallast(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case info.Size() < ballastSize || occupied(info) < ballastSize:
+		return fmt.Errorf("%s does not take up the %d MiB that it is to keep free; remove it, and the next change makes it anew", path, ballastSize>>20)
+	}
+	return nil
+}
+
+// FreeSpace is how many bytes this user may still write in dir, and how many are enough
+// for the ballast to be made anew.
+func FreeSpace(dir string) (free, enough int64, err error) {
+	free, err = freeSpace(dir)
+	return free, restockAt, err
+}
+
+// CheckUsage makes sure that counts of use can be read.
+func (r *Reader) CheckUsage(ctx context.Context) error {
+	return r.usage.read(ctx, func(*sql.DB) error { return nil })
+}

@@ -1,0 +1,113 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Snapshot tells what is in a key store, as it was at one moment.
+type Snapshot struct {
+	Path       string
+	Size       int64 // of the file, in bytes
+	Schema     int
+	Keys       int64      // the dead ones too
+	Events     int64      // audit rows
+	Newest     keys.Event // the newest of them, its Seq, At and Hash; zero when there is none
+	Peppers    []string   // ids of those without which it is of no use, in order
+	Generation string
+
+	changeSeq int64
+}
+
+// examine reads a whole database, page by page, and says what is in it. It refuses one
+// that is not ours or not sound.
+func examine(ctx context.Context, path string) (Snapshot, error) {
+	db := openDB(readerDSN(path), 1)
+	defer func() { _ = db.Close() }() // nothing was written
+	if err := recognise(ctx, db, path); err != nil {
+		return Snapshot{}, err
+	}
+	if err := sound(ctx, db, path); err != nil {
+		return Snapshot{}, err
+	}
+	return describe(ctx, db, path)
+}
+
+// sound has SQLite read every page.
+func sound(ctx context.Context, db querier, path string) error {
+	var verdict string
+	if err := db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict); err != nil {
+		return unavailable("check "+path, err)
+	}
+	if verdict != "ok" {
+		return fmt.Errorf("%w: %s is damaged (%s): restore a backup", keys.ErrUnavailable, path, strings.TrimSpace(verdict))
+	}
+	return nil
+}
+
+// describe tells what is in a database of ours, in one state of it.
+func describe(ctx context.Context, db *sql.DB, path string) (Snapshot, error) {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return Snapshot{}, unavailable("begin", err)
+	}
+	defer func() { _ = tx.Rollback() }() // it was only read
+	s := Snapshot{Path: path}
+	if s.Schema, err = schemaOf(ctx, tx, path); err != nil {
+		return Snapshot{}, err
+	}
+	err = tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM keys), (SELECT count(*) FROM audit),
+		(SELECT value FROM meta WHERE name = 'change_seq'), (SELECT value FROM meta WHERE name = 'generation')`,
+	).Scan(&s.Keys, &s.Events, &s.changeSeq, &s.Generation)
+	if err != nil {
+		return Snapshot{}, unavailable("read "+path, err)
+	}
+	if err := s.readNewest(ctx, tx); err != nil {
+		return Snapshot{}, err
+	}
+	if s.Peppers, err = notedPeppers(ctx, tx); err != nil {
+		return Snapshot{}, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("look at %s: %w", path, err)
+	}
+	s.Size = info.Size()
+	return s, nil
+}
+
+func (s *Snapshot) readNewest(ctx context.Context, db querier) error {
+	var at int64
+	err := db.QueryRowContext(ctx, `SELECT seq, at, hash FROM audit ORDER BY seq DESC LIMIT 1`).Scan(&s.Newest.Seq, &at, &s.Newest.Hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	s.Newest.At = instant(at)
+	return unavailable("read audit", err)
+}
+
+// notedPeppers returns the ids of the peppers that a database was used with, in order.
+func notedPeppers(ctx context.Context, db querier) ([]string, error) {
+	rows, err := db.QueryContext(ctx, `SELECT name FROM meta WHERE name GLOB ?`, metaPepper+"*")
+	if err != nil {
+		return nil, unavailable("read peppers", err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err reports it
+	var ids []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, unavailable("read peppers", err)
+		}
+		ids = append(ids, strings.TrimPrefix(name, metaPepper))
+	}
+	slices.Sort(ids)
+	return ids, unavailable("read peppers", rows.Err())
+}

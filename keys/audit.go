@@ -42,6 +42,12 @@ const (
 	ActionDisable Action = "key.disable"
 	ActionEnable  Action = "key.enable"
 	ActionRevoke  Action = "key.revoke"
+
+	ActionRehash Action = "key.rehash" // a secret is kept in a newer way, and nothing else changed
+
+	ActionPepperAdd    Action = "pepper.add"
+	ActionPepperReseal Action = "pepper.reseal" // seals of keys were renewed, and nothing else of them
+	ActionPepperRetire Action = "pepper.retire"
 )
 
 // NewEvent makes the audit row of something that actor did to the store itself, for
@@ -160,8 +166,9 @@ type keyDetail struct {
 // secretDetail tells which secrets a key had, by their numbers.
 type secretDetail struct {
 	Number    int64      `json:"number"`
-	Scheme    Scheme     `json:"scheme,omitempty"` // left out for HMAC
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	Scheme    Scheme     `json:"scheme,omitempty"` // of a re-hash, and of what was imported under another than HMAC
+	Pepper    string     `json:"pepper,omitempty"` // of a re-hash alone
 }
 
 func detailOf(k *Key, now time.Time) *keyDetail {

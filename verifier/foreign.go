@@ -177,4 +177,5 @@ func (v *Verifier) recognise(q *check, e *entry, s *keys.KeySecret) {
 	q.cell = v.cell(q.id)
 	q.proof = e.note(s, &q.sum, &q.cell.tally)
 	v.foreigners.owners.Set(q.sum, q.id)
+	v.rehashes.offer(v.reader.Peppers().Rehash(e.key, s, keys.NewSecret(q.token)))
 }

@@ -20,7 +20,7 @@ import (
 const roleVar = "MCPKEYS_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	roles := map[string]func(path string) error{"write": writeRole, "count": countRole, "refused": refusedRole, "fulldisk": fullDiskRole}
+	roles := map[string]func(path string) error{"write": writeRole, "count": countRole, "refused": refusedRole, "fulldisk": fullDiskRole, "pepper": pepperRole}
 	role, ok := roles[os.Getenv(roleVar)]
 	if !ok {
 		os.Exit(m.Run())

@@ -72,7 +72,7 @@ func describe(ctx context.Context, db *sql.DB, path string) (Snapshot, error) {
 	if err := s.readNewest(ctx, tx); err != nil {
 		return Snapshot{}, err
 	}
-	if s.Peppers, err = notedPeppers(ctx, tx); err != nil {
+	if s.Peppers, err = pepperIDs(ctx, tx); err != nil {
 		return Snapshot{}, err
 	}
 	info, err := os.Stat(path)
@@ -93,8 +93,8 @@ func (s *Snapshot) readNewest(ctx context.Context, db querier) error {
 	return unavailable("read audit", err)
 }
 
-// notedPeppers returns the ids of the peppers that a database was used with, in order.
-func notedPeppers(ctx context.Context, db querier) ([]string, error) {
+// pepperIDs returns the ids of the peppers that a database was used with, in order.
+func pepperIDs(ctx context.Context, db querier) ([]string, error) {
 	rows, err := db.QueryContext(ctx, `SELECT name FROM meta WHERE name GLOB ?`, metaPepper+"*")
 	if err != nil {
 		return nil, unavailable("read peppers", err)

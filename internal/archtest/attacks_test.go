@@ -26,6 +26,7 @@ var attacks = []struct{ number, tells string }{
 	{"A18", "a process that sleeps through a revocation"},
 	{"A19", "a process that dies in the middle of a change"},
 	{"A20", "a full disk, on which a leaked key cannot be revoked"},
+	{"A21", "a change of one key that reaches another"},
 	{"A22", "a flood that fills the memory"},
 	{"A24", "clocks that jump, and the edge of an expiry"},
 	{"A26", "a limited admin key that makes, or ends, a stronger one"},

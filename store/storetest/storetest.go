@@ -56,7 +56,7 @@ var promises = []struct {
 	{"the feed tells whether anything is imported", feedTellsOfImports},
 	{"many keys are created together or not at all", createAllIsOneTransaction},
 
-	{"a change touches one key", changeTouchesOneKey},
+	{"A21 a change touches one key", changeTouchesOneKey},
 	{"no change writes nothing", noChangeWritesNothing},
 	{"a failed change writes nothing", failedChangeWritesNothing},
 	{"a change that panics writes nothing", panicWritesNothing},

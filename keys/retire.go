@@ -74,7 +74,7 @@ func (m *LocalManager) RetirePepper(ctx context.Context, id string) (resealed in
 	if err != nil {
 		return 0, err
 	}
-	if err := m.mayRetire(ctx, keeper, id); err != nil {
+	if err := m.MayRetirePepper(ctx, id); err != nil {
 		return 0, err
 	}
 	resealed, err = keeper.Reseal(ctx, id, func(r Resealed) (Event, error) {
@@ -93,9 +93,14 @@ func (m *LocalManager) RetirePepper(ctx context.Context, id string) (resealed in
 // firstNeeding is how many keys a refusal names.
 const firstNeeding = 5
 
-// mayRetire looks before anything is written. Whether it still holds is decided in the
-// transaction that makes the store forget the pepper.
-func (m *LocalManager) mayRetire(ctx context.Context, keeper PepperKeeper, id string) error {
+// MayRetirePepper says why [LocalManager.RetirePepper] would fail, before anything is
+// written. Whether it still holds is decided in the transaction that makes the store
+// forget the pepper.
+func (m *LocalManager) MayRetirePepper(ctx context.Context, id string) error {
+	keeper, err := m.keeper()
+	if err != nil {
+		return err
+	}
 	peppers := m.store.Peppers()
 	switch {
 	case id == peppers.Current():

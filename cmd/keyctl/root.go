@@ -72,6 +72,7 @@ one.`,
 		newExport(a),
 		newBackup(a),
 		newDoctor(a),
+		newPepper(a),
 
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),

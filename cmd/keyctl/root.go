@@ -71,6 +71,7 @@ one.`,
 		newImport(a),
 		newExport(a),
 		newBackup(a),
+		newRestore(a),
 		newDoctor(a),
 		newPepper(a),
 

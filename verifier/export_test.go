@@ -48,3 +48,11 @@ func (v *Verifier) HoldSlowHashes() (callOff func()) {
 		}
 	}
 }
+
+// SlowHashesWaiting is how many are computed or wait, and how many may.
+func (v *Verifier) SlowHashesWaiting() (n, most int) {
+	s := v.foreigners.slow
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total, maxSlowQueue + cap(s.slots)
+}

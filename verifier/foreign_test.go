@@ -303,3 +303,55 @@ func TestForeignUnavailable(t *testing.T) {
 	b.reader.pulled.Store(false)
 	b.want(t, strongToken, verifier.Call{}, keys.CodeValid)
 }
+
+// TestA6QueueIsBounded: whoever knows many ids fills no memory with requests that wait.
+func TestA6QueueIsBounded(t *testing.T) {
+	b := newBench(t)
+	const clients = 40
+	for i := range clients {
+		b.imports(t, fmt.Sprint("key ", i), "", fmt.Sprint("api", i), slowHash(t, "s3cret", 4))
+	}
+	callOff := b.v.HoldSlowHashes()
+	defer callOff()
+	var answered atomic.Int64
+	for i := range clients {
+		go func() {
+			d := b.v.Authenticate(context.WithoutCancel(t.Context()), fmt.Sprintf("api%d.s3cret", i), from("192.0.2.1"))
+			if d.Code != keys.CodeUnavailable {
+				t.Errorf("got %v, want unavailable", d.Code)
+			}
+			answered.Add(1)
+		}()
+	}
+	highest, most := 0, 0
+	for answered.Load() < clients {
+		n, limit := b.v.SlowHashesWaiting()
+		highest, most = max(highest, n), limit
+		runtime.Gosched()
+	}
+	if highest == 0 || highest > most {
+		t.Errorf("up to %d waited, want some and at most %d", highest, most)
+	}
+}
+
+// Two keys may have come to the same token, once by one sum and once by another. When one
+// of them is revoked, the token is: it was told to be bad.
+func TestForeignTwinIsRevoked(t *testing.T) {
+	b := newBench(t)
+	b.imports(t, "by sha512", "", "", fmt.Sprintf("sha512:%x", sha512.Sum512([]byte(strongToken))))
+	b.imports(t, "in the clear", strongToken, "", "")
+	ids, err := b.store.FindImported(t.Context(), b.store.Peppers().Lookups(keys.NewSecret(strongToken)))
+	if err != nil || len(ids) != 2 {
+		t.Fatalf("FindImported: got %v, %v, want two", ids, err)
+	}
+	b.want(t, strongToken, verifier.Call{}, keys.CodeValid)
+	if _, err := b.manager.Revoke(t.Context(), ids[1], ""); err != nil { // not the one that is found first
+		t.Fatal(err)
+	}
+	v, err := verifier.New(b.reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = v.Close() })
+	wantCode(t, v, strongToken, verifier.Call{}, keys.CodeRevoked, "the twin")
+}

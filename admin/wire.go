@@ -32,7 +32,7 @@ func (s *service) wire(k *keys.Key) api.Key {
 	}
 	for _, secret := range k.Secrets {
 		out.Secrets = append(out.Secrets, api.KeySecret{
-			Number: secret.Number, CreatedAt: secret.CreatedAt, ExpiresAt: moment(secret.ExpiresAt),
+			Number: secret.Number, CreatedAt: secret.CreatedAt, ExpiresAt: moment(secret.ExpiresAt), Imported: string(secret.ImportedUnder()),
 		})
 	}
 	return out

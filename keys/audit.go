@@ -35,6 +35,7 @@ type Action string
 // The actions that exist so far.
 const (
 	ActionIssue   Action = "key.issue"
+	ActionImport  Action = "key.import" // with a token that another system made
 	ActionRotate  Action = "key.rotate" // a new secret
 	ActionFinish  Action = "key.finish" // the old secret ended before its grace did
 	ActionEdit    Action = "key.edit"
@@ -168,8 +169,8 @@ type keyDetail struct {
 type secretDetail struct {
 	Number    int64      `json:"number"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
-	Scheme    Scheme     `json:"scheme,omitempty"` // of a re-hash alone, and so is Pepper
-	Pepper    string     `json:"pepper,omitempty"`
+	Scheme    Scheme     `json:"scheme,omitempty"` // of a re-hash, and of what was imported under another than HMAC
+	Pepper    string     `json:"pepper,omitempty"` // of a re-hash alone
 }
 
 func detailOf(k *Key, now time.Time) *keyDetail {
@@ -183,7 +184,11 @@ func detailOf(k *Key, now time.Time) *keyDetail {
 	}
 	d.ExpiresAt = deadline(k.ExpiresAt)
 	for _, s := range k.Secrets {
-		d.Secrets = append(d.Secrets, secretDetail{Number: s.Number, ExpiresAt: deadline(s.ExpiresAt)})
+		one := secretDetail{Number: s.Number, ExpiresAt: deadline(s.ExpiresAt)}
+		if s.Scheme != SchemeHMAC {
+			one.Scheme = s.Scheme
+		}
+		d.Secrets = append(d.Secrets, one)
 	}
 	return d
 }

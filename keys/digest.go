@@ -6,7 +6,8 @@ import (
 	"fmt"
 )
 
-// Scheme says how a stored secret is verified.
+// Scheme says how a stored secret is verified: [SchemeHMAC], or what an imported key
+// came with.
 type Scheme string
 
 // SchemeHMAC is HMAC-SHA-256 under a pepper: what every issued key uses. A slow
@@ -34,7 +35,8 @@ func (p *Peppers) Digest(token Secret) (d Digest, pepperID string) {
 
 // Verify finds the one of k's secrets that token proves, or nil. It looks at the
 // digests alone, whatever their state: what a dead secret opens is for
-// [Key.Admit] to say.
+// [Key.Admit] to say. Secrets under a slow hash are passed over: [KeySecret.ProvenBy]
+// is for them, where somebody watches over what it costs.
 //
 // A nil k, an unknown id, costs what a known one costs: the token is digested and
 // compared with nothing.
@@ -49,10 +51,10 @@ func (p *Peppers) Verify(k *Key, token Secret) *KeySecret {
 	for i := range k.Secrets {
 		s := &k.Secrets[i]
 		pepper, ok := p.byID[s.PepperID]
-		if !ok || s.Scheme != SchemeHMAC {
+		if !ok || s.Scheme.Slow() {
 			continue
 		}
-		if pepper.digest(text).Equal(s.Digest) {
+		if pepper.fast(s.Scheme, text).Equal(s.Digest) {
 			found = s
 		}
 	}

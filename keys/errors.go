@@ -19,6 +19,12 @@ var (
 	ErrNameTaken = fmt.Errorf("%w: this owner already has an unrevoked key of that name; choose another name, or revoke that key first", ErrConflict)
 	// ErrIDTaken: the freshly drawn id is in use; draw again. It is an ErrConflict.
 	ErrIDTaken = fmt.Errorf("%w: the id is taken", ErrConflict)
+	// ErrTokenTaken: another key, living or dead, has the token that is to be imported.
+	// It is an ErrConflict.
+	ErrTokenTaken = fmt.Errorf("%w: a key has this token already; if that key was revoked, its token does not come back: issue a new key", ErrConflict)
+	// ErrHandleTaken: the handle is shared by as many as may share one. It is an
+	// ErrConflict.
+	ErrHandleTaken = fmt.Errorf("%w: %d keys with a slow hash share this id already, and all of them would have to be tried; issue a new key", ErrConflict, MaxPerHandle)
 	// ErrVersion: the key is not at the version that a change was made for. It is an
 	// ErrConflict.
 	ErrVersion = fmt.Errorf("%w: the key was changed meanwhile; look at it again, and decide anew", ErrConflict)

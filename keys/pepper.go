@@ -18,6 +18,7 @@ const (
 	labelDigest = "mcpkeys/digest/v1"
 	labelCheck  = "mcpkeys/check/v1"
 	labelRow    = "mcpkeys/row/v1"
+	labelIndex  = "mcpkeys/index/v1"
 )
 
 // pepperLen is the size of a pepper in bytes.
@@ -41,6 +42,7 @@ type pepper struct {
 	root   Secret
 	digest mac
 	row    mac
+	index  mac // finds imported secrets
 	check  Digest
 }
 
@@ -69,15 +71,15 @@ func newPeppers(current *pepper, all []*pepper) *Peppers {
 
 func newPepper(id string, root []byte) (*pepper, error) {
 	p := &pepper{id: id, root: NewSecret(string(root))}
-	derived := make(map[string][]byte, 3)
-	for _, label := range []string{labelDigest, labelRow, labelCheck} {
+	derived := make(map[string][]byte, 4)
+	for _, label := range []string{labelDigest, labelRow, labelIndex, labelCheck} {
 		key, err := hkdf.Key(sha256.New, root, nil, label, sha256.Size)
 		if err != nil {
 			return nil, fmt.Errorf("derive %s: %w", label, err)
 		}
 		derived[label] = key
 	}
-	p.digest, p.row = newMAC(derived[labelDigest]), newMAC(derived[labelRow])
+	p.digest, p.row, p.index = newMAC(derived[labelDigest]), newMAC(derived[labelRow]), newMAC(derived[labelIndex])
 	p.check = Digest(derived[labelCheck])
 	return p, nil
 }

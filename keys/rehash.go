@@ -42,6 +42,10 @@ func (p *Peppers) Rehash(k *Key, s *KeySecret, token Secret) *Rehash {
 // renewed is s as it would be written today. What is found by its digest is all that
 // differs.
 func (p *Peppers) renewed(s *KeySecret, token Secret) (KeySecret, bool) {
+	if s.Imported() {
+		now := p.renewedImport(s, token)
+		return now, !now.keptAs(s)
+	}
 	if s.Scheme != SchemeHMAC || s.PepperID == p.current.id {
 		return KeySecret{}, false
 	}

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"iter"
 	"time"
 )
 
@@ -16,6 +17,10 @@ type Reader interface {
 	// Key returns the key with the exact id, whatever its status, or ErrNotFound.
 	// Ids are case-sensitive. It does not check the seal.
 	Key(ctx context.Context, id string) (*Key, error)
+
+	// FindImported returns the ids of keys that have a secret with one of the lookups, in
+	// order; at most a few. See [Peppers.Lookups].
+	FindImported(ctx context.Context, lookups [][]byte) ([]string, error)
 
 	// List returns the keys that fit q, newest first.
 	List(ctx context.Context, q Query) (Page, error)
@@ -50,6 +55,14 @@ type Store interface {
 	// name, and then nothing is written.
 	Create(ctx context.Context, k *Key, e Event) error
 
+	// CreateAll is Create for many keys, in one transaction. A key that Create would
+	// refuse with an ErrConflict, and one whose imported secret is there already
+	// (ErrTokenTaken, ErrHandleTaken), is left out. Judge hears of them before anything is
+	// committed; when it returns an error nothing is written and CreateAll returns it. A
+	// nil judge wants all or nothing. Whoever else wants to write waits meanwhile. All may
+	// be ranged over, and judge called, more than once; neither may call the store.
+	CreateAll(ctx context.Context, all iter.Seq2[*Key, Event], judge func([]RefusedKey) error) error
+
 	// Update reads the key, lets change alter and seal it, and writes it with the
 	// event that change returns, all in one write transaction: two updates of one
 	// key never overlap. It returns the key as it then stands. Exactly one row is
@@ -65,6 +78,12 @@ type Store interface {
 	// key, such as a restore. The event's KeyID is empty: what is done to a key is
 	// written with the key.
 	Record(ctx context.Context, e Event) error
+}
+
+// RefusedKey is one that [Store.CreateAll] left out, and why.
+type RefusedKey struct {
+	Key    *Key
+	Reason error // an ErrConflict
 }
 
 // Lease is how long a reader may trust what it remembers without having looked: an
@@ -107,6 +126,10 @@ type Changes struct {
 	IDs  []string
 	Next Position
 	Lost bool
+
+	// Imported is true while there is a secret with a lookup. As long as there is none,
+	// a token of another shape than ours is nobody's.
+	Imported bool
 }
 
 // Query says which keys to list. The zero Query lists all. Conditions add up.

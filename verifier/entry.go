@@ -86,6 +86,11 @@ func (e *entry) prove(peppers *keys.Peppers, token keys.Secret, sum *[sha256.Siz
 	if secret == nil {
 		return nil
 	}
+	return e.note(secret, sum, t)
+}
+
+// note remembers that a token of this sum was proved to be the secret.
+func (e *entry) note(secret *keys.KeySecret, sum *[sha256.Size]byte, t *tally) *proof {
 	made := proof{*sum, secret, t.slot(secret.Number)}
 	for {
 		old := e.proofs.Load()

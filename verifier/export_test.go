@@ -35,3 +35,24 @@ func (v *Verifier) WhileReadsAreCounted(do func()) {
 	defer v.fills.mu.Unlock()
 	do()
 }
+
+// HoldSlowHashes keeps every slow hash from being computed until it is called off.
+func (v *Verifier) HoldSlowHashes() (callOff func()) {
+	slots := v.foreigners.slow.slots
+	for range cap(slots) {
+		slots <- struct{}{}
+	}
+	return func() {
+		for range cap(slots) {
+			<-slots
+		}
+	}
+}
+
+// SlowHashesWaiting is how many are computed or wait, and how many may.
+func (v *Verifier) SlowHashesWaiting() (n, most int) {
+	s := v.foreigners.slow
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total, maxSlowQueue + cap(s.slots)
+}

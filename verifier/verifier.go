@@ -93,6 +93,8 @@ type Verifier struct {
 	rehashes  rehashes
 	denials   denials
 
+	foreigners *foreigners
+
 	subscribers subscribers
 }
 
@@ -126,6 +128,9 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 	if v.strangers, err = newStrangers(o.Strangers); err != nil {
 		return nil, fmt.Errorf("verifier: %w", err)
 	}
+	if v.foreigners, err = newForeigners(size); err != nil {
+		return nil, fmt.Errorf("verifier: %w", err)
+	}
 	v.uses.clock, v.uses.max, v.uses.onError = v.clock, 2*size, o.OnUseError
 	v.uses.log = reader
 	v.rehashes.store, _ = reader.(keys.Rehasher)
@@ -150,13 +155,13 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	}
 	id, ok := keys.TokenID(token)
 	if !ok {
-		return v.denied(keys.Decision{Code: keys.CodeMalformed}, &call)
+		return v.foreign(ctx, token, &call)
 	}
 	forgotten := v.forgotten.Load()
 	c, known := v.cells.GetIfPresent(id)
 	if !known { // junk ends here, before the store is asked for anything
 		if _, err := keys.ParseToken(token); err != nil {
-			return v.denied(keys.Decision{Code: keys.CodeMalformed}, &call)
+			return v.foreign(ctx, token, &call)
 		}
 	}
 	now := v.clock()
@@ -169,19 +174,28 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	}
 	q := check{token: token, id: id, cell: c, sum: sumOf(token)}
 	if !q.remembered() {
-		if d := v.prove(ctx, &q, &call, at); d.Code != "" {
+		switch d := v.prove(ctx, &q, &call, at); d.Code {
+		case "":
+		case keys.CodeMalformed: // its middle happened to be a known id
+			return v.foreign(ctx, token, &call)
+		default:
 			return v.denied(d, &call)
 		}
 	}
-	v.decide(&d, &q, &call, now, at)
+	v.conclude(&d, &q, &call, now, at)
+	return d
+}
+
+// conclude decides on a token that was proved, and counts.
+func (v *Verifier) conclude(d *keys.Decision, q *check, call *Call, now time.Time, at time.Duration) {
+	v.decide(d, q, call, now, at)
 	if d.Code != keys.CodeUnavailable {
 		q.cell.tally.count(d.Code)
 		v.uses.note(&q.cell.tally)
 	}
 	if d.Code != keys.CodeValid {
-		v.NoteDenial(d, call)
+		v.denied(*d, call)
 	}
-	return d
 }
 
 // decide judges a key that was proved to be the caller's.
@@ -311,6 +325,7 @@ func (v *Verifier) remember(id string, e *entry) {
 // forget drops what changed. What is being read is marked first, so that nothing
 // old can be put in place behind the dropping.
 func (v *Verifier) forget(c keys.Changes) {
+	v.foreigners.exist.Store(c.Imported)
 	if len(c.IDs) == 0 && !c.Lost {
 		return
 	}

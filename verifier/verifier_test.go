@@ -36,6 +36,14 @@ func (c *counting) Key(ctx context.Context, id string) (*keys.Key, error) {
 	return c.Reader.Key(ctx, id)
 }
 
+func (c *counting) FindImported(ctx context.Context, lookups [][]byte) ([]string, error) {
+	c.reads.Add(1)
+	if c.pulled.Load() {
+		return nil, keys.ErrUnavailable
+	}
+	return c.Reader.FindImported(ctx, lookups)
+}
+
 func (c *counting) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
 	if c.pulled.Load() {
 		return keys.Changes{}, keys.ErrUnavailable

@@ -30,6 +30,7 @@ type KeySecret struct {
 	Number    int64      `json:"number" doc:"1 for the first, one more with each rotation"`
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt *time.Time `json:"expires_at" doc:"The end of a rotation's grace; null means the key's own expiry"`
+	Imported  string     `json:"imported,omitempty" doc:"How a token that another system made is verified; bcrypt and argon2id are slow. Left out for our own" example:"bcrypt"`
 }
 
 // KeyPage is one page of a list, newest first.

@@ -94,7 +94,7 @@ func key(in *api.Key) (*keys.Key, error) {
 		out.RateLimit = limit
 	}
 	for _, s := range in.Secrets {
-		out.Secrets = append(out.Secrets, keys.KeySecret{Number: s.Number, CreatedAt: s.CreatedAt, ExpiresAt: instant(s.ExpiresAt)})
+		out.Secrets = append(out.Secrets, secret(&s))
 	}
 	return out, nil
 }
@@ -117,4 +117,13 @@ func instant(t *time.Time) time.Time {
 		return time.Time{}
 	}
 	return *t
+}
+
+// secret of an imported token has a Lookup, which is empty here: servers do not tell it.
+func secret(in *api.KeySecret) keys.KeySecret {
+	out := keys.KeySecret{Number: in.Number, CreatedAt: in.CreatedAt, ExpiresAt: instant(in.ExpiresAt)}
+	if in.Imported != "" {
+		out.Scheme, out.Lookup = keys.Scheme(in.Imported), []byte{}
+	}
+	return out
 }

@@ -72,6 +72,8 @@ var outcomes = []struct {
 	{isA[*notValidError], outcome{exitNotValid, "not_valid"}},
 	{isA[*partialError], outcome{exitPartial, "partial"}},
 	{isA[*auditError], outcome{exitStore, "audit_broken"}},
+	{isPartialImport, outcome{exitPartial, "partial"}},
+	{isA[*importError], outcome{exitUsage, "invalid_argument"}},
 	{isA[*foundError], outcome{exitPartial, "found"}},
 	{isA[*unsoundError], outcome{exitStore, "unsound"}},
 	{is(context.Canceled), outcome{exitInterrupted, "interrupted"}},
@@ -163,6 +165,7 @@ func (a *app) reportDetail(err error) {
 			a.say("  %s", line)
 		}
 	}
+	a.reportRefused(err)
 }
 
 type errorJSON struct {
@@ -201,6 +204,10 @@ func (a *app) reportJSON(err error, o outcome) {
 	var audit *auditError
 	if errors.As(err, &audit) {
 		e.Faults = audit.faults()
+	}
+	var refused *importError
+	if errors.As(err, &refused) {
+		e.Failed = refused.refused
 	}
 	text, _ := json.Marshal(map[string]errorJSON{"error": e}) // texts only: cannot fail
 	a.say("%s", text)

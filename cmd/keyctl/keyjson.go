@@ -63,6 +63,7 @@ type secretJSON struct {
 	Number    int64      `json:"number"`
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt *time.Time `json:"expires_at"`
+	Imported  string     `json:"imported,omitempty"`
 
 	LastUsedAt lastUsed `json:"last_used_at,omitzero"`
 }
@@ -107,7 +108,7 @@ func newShownJSON(k *keys.Key, u *keys.Usage, now time.Time) shownJSON {
 func secretsJSON(k *keys.Key) []secretJSON {
 	var out []secretJSON
 	for _, s := range k.Secrets {
-		out = append(out, secretJSON{Number: s.Number, CreatedAt: s.CreatedAt, ExpiresAt: moment(s.ExpiresAt)})
+		out = append(out, secretJSON{Number: s.Number, CreatedAt: s.CreatedAt, ExpiresAt: moment(s.ExpiresAt), Imported: string(s.ImportedUnder())})
 	}
 	return out
 }

@@ -68,10 +68,13 @@ one.`,
 
 		newInit(a),
 		newServe(a),
+		newImport(a),
+		newExport(a),
 		newBackup(a),
 		newRestore(a),
 		newPepper(a),
 		newDoctor(a),
+		newPepper(a),
 
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),

@@ -115,6 +115,9 @@ func (a *app) allAbout(k *keys.Key, used *keys.Usage) []row {
 // key's.
 func (a *app) aboutSecret(s *keys.KeySecret) string {
 	text := "made " + a.when(s.CreatedAt)
+	if imported := wording.Imported(s); imported != "" {
+		text += ", " + imported
+	}
 	switch {
 	case s.ExpiresAt.IsZero():
 		return text

@@ -106,14 +106,13 @@ func (a *app) verify(ctx context.Context, call verifier.Call, required []string)
 	return checker.Check(ctx, token, call, required...), nil
 }
 
-// noToken is why text can be no key of ours, or "". That much is plain without a key
-// store, so none is opened for it. It holds while all keys have our shape: once keys
-// of other makers can be imported, whether there are any must be asked first.
+// noToken is why text can be no key, or "". That much is plain without a key store, so
+// none is opened for it. What another system may have made the store must be asked about.
 func noToken(text string) keys.Code {
 	if text == "" {
 		return keys.CodeNoCredential
 	}
-	if _, err := keys.ParseToken(text); err != nil {
+	if _, err := keys.ParseToken(text); err != nil && !keys.IsForeignToken(text) {
 		return keys.CodeMalformed
 	}
 	return ""

@@ -14,6 +14,7 @@ var attacks = []struct{ number, tells string }{
 	{"A3", "a limit that counts a request twice, or not at all"},
 	{"A4", "SQL metacharacters, wildcards, NUL and a megabyte as id, name, owner or search"},
 	{"A5", "two keys that are equal in all but a few characters"},
+	{"A6", "a hash that wants more work than a server has, and a queue of them"},
 	{"A7", "an empty key, an empty bearer, no store: denied, never open"},
 	{"A8", "an example or default key that works"},
 	{"A12", "forwarding headers that are believed"},

@@ -71,6 +71,29 @@ func (e *examination) keys(r keys.Reader) {
 	e.ok("keys", "%s, each as it was sealed", counted(all, "key", "keys"))
 }
 
+// imported tells of keys that are still under the hash of another system. Where there are
+// none it says nothing: most stores never imported a key.
+func (e *examination) imported(r *sqlite.Reader) {
+	list, total, err := r.OldHashes(e.ctx, named)
+	switch {
+	case err != nil:
+		e.problem("imported", err)
+		return
+	case total == 0:
+		return
+	}
+	var names []string
+	for _, one := range list {
+		names = append(names, fmt.Sprintf("%s (%s)", one.KeyID, one.Scheme))
+	}
+	more := ""
+	if total > len(list) {
+		more = fmt.Sprintf(" and %d more", total-len(list))
+	}
+	e.warn("imported", "let them be used, and rotate what stays",
+		"%s under the hash of another system, unused since the import or short enough to be guessed: %s", counted(total, "key is", "keys are"), strings.Join(names, ", ")+more)
+}
+
 // some names the first of a list, and how many more there are.
 func some(list []string) string {
 	if len(list) <= named {

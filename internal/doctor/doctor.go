@@ -113,5 +113,6 @@ func (e *examination) contents() {
 	e.usage(r)
 	e.audit(r)
 	e.keys(r)
+	e.imported(r)
 	e.clock(r)
 }

@@ -267,3 +267,36 @@ func TestExamineEndsWithItsContext(t *testing.T) {
 		t.Errorf("Examine: got %v, want context.Canceled", err)
 	}
 }
+
+// Keys that are under the hash of another system are told, until they are revoked.
+func TestImportedKeys(t *testing.T) {
+	p := newPatient(t)
+	s, err := sqlite.Open(p.db, p.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	m, err := keys.NewManager(s, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := keys.ImportRow{Key: keys.NewSecret("api01.short-one"), IssueRequest: keys.IssueRequest{Name: "old"}}
+	if _, err := m.Import(t.Context(), func(yield func(keys.ImportRow, error) bool) { yield(row, nil) }, keys.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	k, err := keys.Resolve(t.Context(), m, "old")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, _ := p.examine(t, nil)
+	if f := found["imported"]; f.State != doctor.Warning || !strings.Contains(f.Says, k.ID+" (argon2id)") || f.Fix == "" {
+		t.Errorf("imported: got %+v, want a warning that names %s", f, k.ID)
+	}
+	if _, err := m.Revoke(t.Context(), k.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	found, _ = p.examine(t, nil)
+	if f, told := found["imported"]; told {
+		t.Errorf("imported, all revoked: got %+v, want nothing", f)
+	}
+}

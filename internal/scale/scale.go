@@ -63,7 +63,7 @@ func fill(ctx context.Context, s *sqlite.Store, tokens []keys.Token, now time.Ti
 	m := maker{peppers: s.Peppers(), now: now.UTC().Truncate(time.Microsecond)}
 	for first := 0; first < len(sorted); first += batch {
 		part := sorted[first:min(first+batch, len(sorted))]
-		if err := s.CreateAll(ctx, m.keys(first, part)); err != nil {
+		if err := s.CreateAll(ctx, m.keys(first, part), nil); err != nil {
 			return err
 		}
 	}

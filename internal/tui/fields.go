@@ -58,6 +58,9 @@ func (m *Model) fields(k *keys.Key) []field {
 		if !s.ExpiresAt.IsZero() {
 			text += ", good until " + m.when(s.ExpiresAt)
 		}
+		if imported := wording.Imported(&s); imported != "" {
+			text += ", " + imported
+		}
 		out = append(out, field{"secret", text, t.plain})
 	}
 	return append(out, field{"version", fmt.Sprint(k.Version), t.plain})

@@ -52,6 +52,19 @@ func Glyph(s keys.Status) string {
 // Status is the glyph and the word.
 func Status(s keys.Status) string { return Glyph(s) + " " + string(s) }
 
+// Imported says of a secret that another system made it, and whether it is slow to check;
+// empty for one of ours.
+func Imported(s *keys.KeySecret) string {
+	switch scheme := s.ImportedUnder(); {
+	case scheme == "":
+		return ""
+	case scheme.Slow():
+		return "imported (" + string(scheme) + ": slow until its first use, and after if it is short)"
+	default:
+		return "imported (" + Clean(string(scheme)) + ")"
+	}
+}
+
 // When renders a moment in a time zone, and how far off it is.
 func When(t, now time.Time, zone *time.Location) string {
 	return Date(t, zone) + t.In(zone).Format(" MST (") + Relative(t, now) + ")"

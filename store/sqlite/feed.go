@@ -11,11 +11,14 @@ import (
 )
 
 const (
-	selectChangeSeq = `SELECT s.value, g.value FROM meta s, meta g WHERE s.name = 'change_seq' AND g.name = 'generation'`
+	anyImported = `EXISTS (SELECT 1 FROM secrets WHERE lookup IS NOT NULL)`
+
+	selectChangeSeq = `SELECT s.value, g.value, ` + anyImported + ` FROM meta s, meta g
+		WHERE s.name = 'change_seq' AND g.name = 'generation'`
 
 	// One statement, so one state of the database: the number and the events
 	// belong together whoever is writing.
-	selectChanges = `SELECT m.value, e.key_id FROM meta m
+	selectChanges = `SELECT m.value, e.key_id, ` + anyImported + ` FROM meta m
 		LEFT JOIN events e ON e.seq > ?1 AND e.seq <= m.value
 		WHERE m.name = 'change_seq' ORDER BY e.seq`
 )
@@ -40,21 +43,22 @@ func (r *Reader) Changes(ctx context.Context, since keys.Position) (keys.Changes
 	switch {
 	case err != nil:
 		return keys.Changes{}, err
-	case since == keys.Position{}, since == now:
-		return keys.Changes{Next: now}, nil
-	case since.Generation != now.Generation, since.Seq > now.Seq:
-		return keys.Changes{Next: now, Lost: true}, nil
+	case since == keys.Position{}, since == now.Next:
+		return now, nil
+	case since.Generation != now.Next.Generation, since.Seq > now.Next.Seq:
+		now.Lost = true
+		return now, nil
 	}
 	return r.changes(ctx, since)
 }
 
-func (r *Reader) position(ctx context.Context) (keys.Position, error) {
-	var p keys.Position
-	if err := r.changeSeq.QueryRowContext(ctx).Scan(&p.Seq, &p.Generation); err != nil {
-		return keys.Position{}, unavailable("read change number", err)
+// position is what Changes says where nothing changed.
+func (r *Reader) position(ctx context.Context) (c keys.Changes, err error) {
+	if err := r.changeSeq.QueryRowContext(ctx).Scan(&c.Next.Seq, &c.Next.Generation, &c.Imported); err != nil {
+		return keys.Changes{}, unavailable("read change number", err)
 	}
-	p.Generation += "/" + strconv.Itoa(r.incarnation)
-	return p, nil
+	c.Next.Generation += "/" + strconv.Itoa(r.incarnation)
+	return c, nil
 }
 
 func (r *Reader) changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
@@ -68,7 +72,7 @@ func (r *Reader) changes(ctx context.Context, since keys.Position) (keys.Changes
 	seen := map[string]bool{}
 	for rows.Next() {
 		var id []byte
-		if err := rows.Scan(&c.Next.Seq, &id); err != nil {
+		if err := rows.Scan(&c.Next.Seq, &id, &c.Imported); err != nil {
 			return keys.Changes{}, unavailable("read changes", err)
 		}
 		if id == nil {
@@ -84,7 +88,7 @@ func (r *Reader) changes(ctx context.Context, since keys.Position) (keys.Changes
 		return keys.Changes{}, unavailable("read changes", err)
 	}
 	if found != c.Next.Seq-since.Seq {
-		return keys.Changes{Next: c.Next, Lost: true}, nil
+		return keys.Changes{Next: c.Next, Lost: true, Imported: c.Imported}, nil
 	}
 	return c, nil
 }

@@ -83,13 +83,13 @@ func TestCreateAllOrNone(t *testing.T) {
 	s := open(t, create(t))
 	issue(t, s, keys.IssueRequest{Name: "taken"})
 	before := s.Epoch()
-	if err := s.CreateAll(t.Context(), several(s.Peppers(), "one", "taken", "two")); !errors.Is(err, keys.ErrNameTaken) {
+	if err := s.CreateAll(t.Context(), several(s.Peppers(), "one", "taken", "two"), nil); !errors.Is(err, keys.ErrNameTaken) {
 		t.Errorf("CreateAll with a taken name: got %v, want ErrNameTaken", err)
 	}
 	if page, err := s.List(t.Context(), keys.Query{}); err != nil || len(page.Keys) != 1 || s.Epoch() != before {
 		t.Errorf("after a refused CreateAll: got %d keys, %v, want one, and an epoch that stands still", len(page.Keys), err)
 	}
-	if err := s.CreateAll(t.Context(), several(s.Peppers(), "one", "two", "three")); err != nil {
+	if err := s.CreateAll(t.Context(), several(s.Peppers(), "one", "two", "three"), nil); err != nil {
 		t.Errorf("CreateAll: %v", err)
 	}
 	events, err := s.Events(t.Context(), 0, 10)

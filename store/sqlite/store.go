@@ -37,15 +37,23 @@ func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.create(ctx, tx, k, e) })
 }
 
-// CreateAll is Create for many keys: all of them are written, or none. Whoever else
-// wants to write waits for all of them, so they should not be more than some thousand.
-// It may range over all more than once.
-func (s *Store) CreateAll(ctx context.Context, all iter.Seq2[*keys.Key, keys.Event]) error {
+// CreateAll implements [keys.Store].
+func (s *Store) CreateAll(ctx context.Context, all iter.Seq2[*keys.Key, keys.Event], judge func([]keys.RefusedKey) error) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		var refused []keys.RefusedKey
 		for k, e := range all {
-			if err := s.create(ctx, tx, k, e); err != nil {
+			switch err := s.create(ctx, tx, k, e); {
+			case errors.Is(err, keys.ErrConflict): // nothing of it was written: what can be refused comes first
+				refused = append(refused, keys.RefusedKey{Key: k, Reason: err})
+			case err != nil:
 				return err
 			}
+		}
+		if judge != nil {
+			return judge(refused)
+		}
+		for _, r := range refused {
+			return r.Reason
 		}
 		return nil
 	})
@@ -54,6 +62,9 @@ func (s *Store) CreateAll(ctx context.Context, all iter.Seq2[*keys.Key, keys.Eve
 func (s *Store) create(ctx context.Context, tx *sql.Tx, k *keys.Key, e keys.Event) error {
 	if len(k.Secrets) == 0 {
 		return errors.New("write key: it has no secret, so nobody could use it")
+	}
+	if err := refuseTaken(ctx, tx, k.Secrets); err != nil {
+		return err
 	}
 	if err := insertKey(ctx, tx, k); err != nil {
 		return err

@@ -48,6 +48,10 @@ func closedIsUnavailable(t *testing.T, f *fixture) {
 		"Audit":   func(ctx context.Context) error { _, err := s.Audit(ctx, keys.AuditQuery{}); return err },
 		"Changes": func(ctx context.Context) error { _, err := s.Changes(ctx, keys.Position{}); return err },
 		"Create":  func(ctx context.Context) error { return s.Create(ctx, next, f.event(next.ID)) },
+		"CreateAll": func(ctx context.Context) error {
+			return s.CreateAll(ctx, func(yield func(*keys.Key, keys.Event) bool) { yield(next, f.event(next.ID)) }, nil)
+		},
+		"FindImported": func(ctx context.Context) error { _, err := s.FindImported(ctx, [][]byte{{1}}); return err },
 		"Update": func(context.Context) error {
 			_, err := f.update(s, k.ID, func(*keys.Key) { t.Error("Update called change") })
 			return err

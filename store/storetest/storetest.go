@@ -50,6 +50,12 @@ var promises = []struct {
 	{"secrets are added, changed and removed", secretsFollow},
 	{"a key has one secret or two", oneSecretOrTwo},
 
+	{"an imported secret is found by its lookup", importedIsFound},
+	{"an imported secret comes once", importedComesOnce},
+	{"a handle is shared by a few", handleIsSharedByFew},
+	{"the feed tells whether anything is imported", feedTellsOfImports},
+	{"many keys are created together or not at all", createAllIsOneTransaction},
+
 	{"A21 a change touches one key", changeTouchesOneKey},
 	{"no change writes nothing", noChangeWritesNothing},
 	{"a failed change writes nothing", failedChangeWritesNothing},

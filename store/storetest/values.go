@@ -23,7 +23,7 @@ func full(f *fixture) func(*keys.Key) {
 		k.ExpiresAt, k.DisabledAt, k.RevokedAt = at, at.Add(time.Microsecond), at.Add(2*time.Microsecond)
 		k.RevokedReason = "lost; 100% sure"
 		k.Version = 1 << 40
-		k.Secrets[0].Lookup, k.Secrets[0].ExpiresAt = []byte{0, 1, 255}, at
+		k.Secrets[0].Lookup, k.Secrets[0].ExpiresAt = append([]byte{0, 1, 255}, k.ID...), at
 		k.Secrets = append(k.Secrets, keys.KeySecret{
 			Number: 2, Scheme: "sha256", PepperID: f.store.Peppers().Current(), Digest: []byte{0}, CreatedAt: at,
 		})

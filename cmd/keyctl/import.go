@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/keyfile"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+type importFlags struct {
+	format, owner, expires string
+	partial, dryRun        bool
+}
+
+func newImport(a *app) *cobra.Command {
+	f := &importFlags{}
+	cmd := &cobra.Command{
+		Use:     "import FILE|-",
+		Short:   "Take over keys from another system, with their tokens",
+		GroupID: groupStore,
+		Long: `Take over keys from another system. Whoever holds one of their tokens goes on
+using it as it is.
+
+FILE has a key a line, in JSON or in CSV: name and owner, scopes, audience,
+allowed_ips, rate_limit, metadata, expires_at, and of its token either the
+token itself (key) or the hash that was kept (hash): sha256:… or sha512:… of
+all of it, or bcrypt or argon2id of what follows its first dot. What stands
+before the dot is then the key's id over there, and must be in id.
+
+All of the rows are imported or none: what is wrong is told with its line. A
+token that is a key's already is refused, also if that key was revoked.
+
+docs/import.md shows it for keys of Spring, better-auth and unkey.`,
+		Example: `  keyctl import keys.jsonl --dry-run
+  keyctl import keys.csv --owner data-team --expires 180d`,
+		Args: oneArg("a FILE, or - for standard input"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.importFile(cmd.Context(), args[0], f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.format, "format", "", "read it as `FORMAT`: jsonl or csv (default by the name of FILE, else jsonl)")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "say what would be imported, and change nothing")
+	flags.BoolVar(&f.partial, "partial", false, "import the good rows though others are refused; exit 5 then")
+	flags.StringVar(&f.owner, "owner", "", "the `OWNER` of keys whose row names none")
+	flags.StringVar(&f.expires, "expires", "", "when keys end whose row does not say, at this `TIME`: 90d, 2027-01-31, never (default 90d)")
+	formats(cmd, formatTable, formatJSON)
+	return cmd
+}
+
+func (a *app) importFile(ctx context.Context, path string, f *importFlags) (err error) {
+	s, err := a.settings()
+	if err != nil {
+		return err
+	}
+	if s.Server != "" {
+		return usagef("import works on the key store's own machine, because a file of tokens should not travel; run it there, with --db")
+	}
+	format, err := f.formatOf(path)
+	if err != nil {
+		return err
+	}
+	show, done := a.progress("written")
+	o := keys.ImportOptions{Partial: f.partial, DryRun: f.dryRun, Owner: f.owner, Progress: show}
+	if o.Expires, err = keys.ParseExpiry(f.expires); err != nil {
+		return err
+	}
+	in, err := a.openInput(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	return a.withAdmin(ctx, func(m *connect.Admin) error {
+		report, err := m.Import(ctx, keyfile.Read(in, format), o)
+		done()
+		return a.reportImport(report, f, err)
+	})
+}
+
+func (f *importFlags) formatOf(path string) (keyfile.Format, error) {
+	switch format := keyfile.Format(f.format); {
+	case format == keyfile.JSONL, format == keyfile.CSV:
+		return format, nil
+	case f.format != "":
+		return "", usagef("--format takes jsonl or csv")
+	case strings.HasSuffix(strings.ToLower(path), ".csv"):
+		return keyfile.CSV, nil
+	}
+	return keyfile.JSONL, nil
+}
+
+func (a *app) openInput(path string) (io.ReadCloser, error) {
+	if path == "-" {
+		return io.NopCloser(a.stdin), nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, usagef("FILE cannot be read (%v); nothing was imported", bare(err))
+	}
+	return f, nil
+}
+
+// importJSON is what import tells scripts.
+type importJSON struct {
+	Rows     int  `json:"rows"`
+	Imported int  `json:"imported"`
+	Slow     int  `json:"slow"`
+	Refused  int  `json:"refused"`
+	DryRun   bool `json:"dry_run"`
+}
+
+// importError is a file of which some rows, or all, were not imported.
+type importError struct {
+	error
+	refused []failure
+	rest    int // refused ones that are not told
+	partial bool
+}
+
+func (e *importError) Unwrap() error { return e.error }
+
+func isPartialImport(err error) bool {
+	var e *importError
+	return errors.As(err, &e) && e.partial
+}
+
+// reportRefused lists the rows that were refused, as many as are told.
+func (a *app) reportRefused(err error) {
+	var e *importError
+	if !errors.As(err, &e) {
+		return
+	}
+	for _, f := range e.refused {
+		a.say("  %s: %s", f.Key, f.Message)
+	}
+	if e.rest > 0 {
+		a.say("  and %d more", e.rest)
+	}
+}
+
+func (a *app) reportImport(r keys.ImportReport, f *importFlags, err error) error {
+	if err != nil && !errors.Is(err, keys.ErrImportRefused) {
+		return fmt.Errorf("nothing was imported: %w", err)
+	}
+	if r.Refused > 0 {
+		e := &importError{partial: f.partial, rest: r.Refused - len(r.Reasons)}
+		e.error = fmt.Errorf("%w: %d of %d rows; mend them, or leave them out with --partial", keys.ErrImportRefused, r.Refused, r.Rows)
+		if f.partial {
+			e.error = fmt.Errorf("%d of %d rows were refused; %d %s", r.Refused, r.Rows, r.Imported, f.done())
+		}
+		for _, one := range r.Reasons {
+			e.refused = append(e.refused, failure{fmt.Sprintf("line %d", one.Line), outcomeOf(one.Reason).code, sentence(one.Reason)})
+		}
+		if !f.partial || a.output == formatJSON {
+			return e
+		}
+		return errors.Join(e, a.printImport(r, f))
+	}
+	if a.output == formatJSON {
+		return a.printJSON(importJSON{r.Rows, r.Imported, r.Slow, r.Refused, f.dryRun})
+	}
+	return a.printImport(r, f)
+}
+
+func (f *importFlags) done() string {
+	if f.dryRun {
+		return "would be imported"
+	}
+	return "were imported"
+}
+
+func (a *app) printImport(r keys.ImportReport, f *importFlags) error {
+	if err := a.print(fmt.Sprintf("%d of %d keys %s\n", r.Imported, r.Rows, f.done())); err != nil {
+		return err
+	}
+	if r.Slow > 0 {
+		a.say("%d under a slow hash: the first use of each takes up to half a second, and a token that could be guessed stays under it; %s", r.Slow, "`keyctl rotate` gives a key a new secret")
+	}
+	if f.dryRun {
+		a.say("dry run: nothing was changed")
+	} else if r.Imported > 0 {
+		a.say("a file of tokens or hashes is best deleted when it is no longer needed")
+	}
+	return nil
+}

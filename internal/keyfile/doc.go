@@ -1,0 +1,116 @@
+// Package keyfile reads and writes files of keys: JSON lines, and CSV with the same
+// columns. `keyctl import` and `keyctl export` are its users.
+//
+// [Read] turns a file into rows for keys.LocalManager.Import, one at a time. A line that
+// cannot be read becomes a row that says so, with its number, and reading goes on: who
+// has a hundred thousand rows wants to hear of all that are wrong. [Write] is the way
+// back; what it writes, Read reads.
+//
+// It knows nothing of what a key must be, which is for package keys to say; and repeats nothing of a file in an error, because any
+// part of it may be a key.
+package keyfile
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Format is how a file is written.
+type Format string
+
+// The formats.
+const (
+	JSONL Format = "jsonl" // one object a line
+	JSON  Format = "json"  // one list of objects; Read does not read it
+	CSV   Format = "csv"   // with a header; lists are separated by spaces, metadata is JSON
+)
+
+// maxLine is the longest row in bytes: a key with the longest lists has less.
+const maxLine = 64 << 10
+
+// Row is one key in a file.
+type Row struct {
+	ID         string            `json:"id,omitempty"` // the public id that it had elsewhere
+	Name       string            `json:"name"`
+	Owner      string            `json:"owner,omitempty"`
+	Scopes     []string          `json:"scopes,omitempty"`
+	Audience   []string          `json:"audience,omitempty"`
+	AllowedIPs []string          `json:"allowed_ips,omitempty"`
+	RateLimit  string            `json:"rate_limit,omitempty"`
+	Metadata   map[string]string `json:"metadata,omitempty"`
+	ExpiresAt  string            `json:"expires_at,omitempty"` // a time, a duration, or never
+	Key        string            `json:"key,omitempty"`
+	Hash       string            `json:"hash,omitempty"`
+
+	// What export adds. Import takes none of it over, and no key that is not alive.
+	Kind      string `json:"kind,omitempty"`
+	Status    string `json:"status,omitempty"`
+	KeyID     string `json:"key_id,omitempty"` // its id here
+	CreatedAt string `json:"created_at,omitempty"`
+}
+
+// columns are the names of Row's fields, in the order of CSV.
+var columns = []string{
+	"id", "name", "owner", "scopes", "audience", "allowed_ips", "rate_limit", "metadata", "expires_at", "key", "hash",
+	"kind", "status", "key_id", "created_at",
+}
+
+// flaw is what is wrong with a row.
+func flaw(field, reason string, args ...any) error {
+	return &keys.InvalidError{Field: field, Reason: fmt.Sprintf(reason, args...)}
+}
+
+// request turns the texts of a row into what the domain reads.
+func (r *Row) request(line int) keys.ImportRow {
+	out := keys.ImportRow{Line: line, ID: r.ID}
+	if r.Key != "" {
+		out.Key = keys.NewSecret(r.Key)
+	}
+	out.Name, out.Owner, out.Scopes, out.Audience, out.Metadata = r.Name, r.Owner, r.Scopes, r.Audience, r.Metadata
+	out.Flaw = r.parse(&out)
+	return out
+}
+
+func (r *Row) parse(out *keys.ImportRow) (err error) {
+	if r.Kind != "" {
+		if out.Kind, err = keys.ParseKind(r.Kind); err != nil {
+			return err
+		}
+	}
+	if alive := []string{"", string(keys.StatusActive), string(keys.StatusExpiring)}; !slices.Contains(alive, r.Status) {
+		return flaw("status", "must be active or expiring: a key that is not good there does not become good here")
+	}
+	if out.AllowedIPs, err = prefixes(r.AllowedIPs); err != nil {
+		return err
+	}
+	if r.RateLimit != "" {
+		if out.RateLimit, err = keys.ParseRateLimit(r.RateLimit); err != nil {
+			return err
+		}
+	}
+	if r.Hash != "" {
+		if out.Hash, err = keys.ParseOldHash(r.Hash); err != nil {
+			return err
+		}
+	}
+	out.Expires, err = keys.ParseExpiry(r.ExpiresAt)
+	return err
+}
+
+func prefixes(texts []string) (list []netip.Prefix, err error) {
+	for _, text := range texts {
+		p, err := keys.ParseAllowedIP(text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// known is for messages about names that are not.
+func known() string { return strings.Join(columns, ", ") }

@@ -1,0 +1,357 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+)
+
+// MaxImport is how many keys one import takes: they are written in one transaction, and
+// whoever else wants to write waits for it.
+const MaxImport = 200_000
+
+// maxRefused is how many refused rows a report tells one by one.
+const maxRefused = 20
+
+// metaImportedID is the metadata that notes what a key was called where it came from.
+const metaImportedID = "imported_id"
+
+// ImportRow is one key of another system: what it may do here, and either its token or
+// the hash of it.
+type ImportRow struct {
+	Line int   // where it stands in its source, for the report
+	Flaw error // why it could not be read; the rest is then not looked at
+
+	// ID is the public id that the key had. Under a slow hash it is what the token has
+	// before its first dot, and required. It is noted in the metadata imported_id.
+	ID   string
+	Key  Secret  // the token; goes without Hash
+	Hash OldHash // what was kept of it; see [ParseOldHash]
+
+	IssueRequest // an ordinary key; without Expires or Owner, what the options say
+}
+
+// ImportOptions says how [LocalManager.Import] goes about. The zero value is ready for
+// use.
+type ImportOptions struct {
+	Partial  bool                  // import the good rows, though others are refused
+	DryRun   bool                  // write nothing; the report is the same
+	Owner    string                // of rows that name none
+	Expires  Expiry                // of rows that name none; zero means [DefaultLife]
+	Progress func(done, total int) // called now and then while rows are written; nil is fine
+}
+
+// ImportReport tells what became of the rows.
+type ImportReport struct {
+	Rows     int          // all that were read
+	Imported int          // and written, or would have been
+	Slow     int          // of those imported, how many are under a slow hash
+	Refused  int          // and why, of the first of them
+	Reasons  []RefusedRow // ordered by line
+}
+
+// RefusedRow is a row and what is wrong with it. The reason repeats nothing of a key or
+// a hash.
+type RefusedRow struct {
+	Line   int
+	Reason error
+}
+
+// ErrImportRefused: there were rows that cannot be imported, so none was.
+var ErrImportRefused = errors.New("nothing was imported, because of rows that cannot be")
+
+// errDryRun takes everything back in the end.
+var errDryRun = errors.New("dry run")
+
+// Import writes keys of another system. Their tokens stay good as they are. All of them
+// are written, with an audit row each, in one transaction, or none of them and the error
+// is [ErrImportRefused]; with Partial those that can be. The report is valid with either.
+//
+// A token that is a key's already is refused, also if that key is revoked: an import
+// brings no revoked token back.
+//
+// It is no verb of [Manager]: a file of tokens does not travel.
+func (m *LocalManager) Import(ctx context.Context, rows iter.Seq2[ImportRow, error], o ImportOptions) (ImportReport, error) {
+	im := &importer{manager: m, peppers: m.store.Peppers(), now: m.now(), options: o, names: map[[2]string]int{}, lookups: map[string][]int{}}
+	if err := im.read(ctx, rows); err != nil {
+		return im.report, err
+	}
+	err := m.store.CreateAll(ctx, im.all(), im.judge)
+	im.tell()
+	if errors.Is(err, errDryRun) {
+		err = nil
+		if im.report.Refused > 0 && !o.Partial {
+			err = ErrImportRefused
+		}
+	}
+	return im.report, err
+}
+
+// importer is one import under way.
+type importer struct {
+	manager *LocalManager
+	peppers *Peppers
+	now     time.Time
+	options ImportOptions
+	report  ImportReport
+
+	names   map[[2]string]int // name and owner, and the line that has them
+	lookups map[string][]int  // positions in ready
+	ready   []imported
+	unread  []RefusedRow // refused before the store was asked
+	refused []RefusedRow // all
+}
+
+// imported is a row that became a key.
+type imported struct {
+	line  int
+	key   *Key
+	event Event
+}
+
+// read takes the rows one after another and does all that can be done before the store
+// is asked: nobody else should wait for it.
+func (im *importer) read(ctx context.Context, rows iter.Seq2[ImportRow, error]) error {
+	for row, err := range rows {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if im.report.Rows++; im.report.Rows > MaxImport {
+			return invalid("rows", "must be at most %d in one import; split the file", MaxImport)
+		}
+		if err := im.take(ctx, &row); err != nil {
+			im.unread = append(im.unread, RefusedRow{row.Line, err})
+		}
+	}
+	return nil
+}
+
+func (im *importer) take(ctx context.Context, row *ImportRow) error {
+	k, err := im.key(row)
+	if err != nil {
+		return err
+	}
+	if err := im.unlike(k); err != nil {
+		return err
+	}
+	if err := im.notBefore(ctx, row, k); err != nil {
+		return err
+	}
+	im.peppers.Seal(k)
+	event, err := im.manager.event(ctx, ActionImport, k.ID, im.now, nil, detailOf(k, im.now))
+	if err != nil {
+		return err
+	}
+	im.names[[2]string{k.Name, k.Owner}] = row.Line
+	find := string(k.Secrets[0].Lookup)
+	im.lookups[find] = append(im.lookups[find], len(im.ready))
+	im.ready = append(im.ready, imported{row.Line, k, event})
+	return nil
+}
+
+// key makes the key of one row, with a fresh id of ours.
+func (im *importer) key(row *ImportRow) (*Key, error) {
+	if row.Flaw != nil {
+		return nil, row.Flaw
+	}
+	if row.Kind != "" && row.Kind != KindKey {
+		return nil, invalid("kind", "must be key: admin keys are issued, never imported")
+	}
+	if row.Owner == "" {
+		row.Owner = im.options.Owner
+	}
+	if row.Expires.IsDefault() {
+		row.Expires = im.options.Expires
+	}
+	row.noteID()
+	k, err := row.IssueRequest.key(im.now, im.manager.actor)
+	if err != nil {
+		return nil, err
+	}
+	k.ID = randomBase62(IDLen)
+	secret, err := row.secret(im.peppers, im.now)
+	if err != nil {
+		return nil, err
+	}
+	if secret.Scheme.Slow() && !row.Key.IsZero() && k.ExpiresAt.IsZero() {
+		return nil, invalid("expires", "must not be never for a token that is short enough to be guessed; name a time, and issue a new key before it")
+	}
+	k.Secrets = []KeySecret{secret}
+	return k, nil
+}
+
+// noteID keeps what the key was called, where that is plain text.
+func (row *ImportRow) noteID() {
+	_, taken := row.Metadata[metaImportedID]
+	if row.ID == "" || taken || ValidateText("id", row.ID) != nil {
+		return
+	}
+	metadata := map[string]string{metaImportedID: row.ID}
+	for name, value := range row.Metadata {
+		metadata[name] = value
+	}
+	row.Metadata = metadata
+}
+
+func (row *ImportRow) secret(p *Peppers, now time.Time) (KeySecret, error) {
+	switch {
+	case row.Key.IsZero() == row.Hash.IsZero():
+		return KeySecret{}, invalid("key", "or hash must be given, and not both")
+	case !row.Key.IsZero():
+		return row.tokenSecret(p, now)
+	case !row.Hash.scheme.Slow():
+		return p.importSum(row.Hash, now), nil
+	case row.ID == "":
+		return KeySecret{}, invalid("id", "is required with a %s hash: what the token has before its first dot, by which the key is found", row.Hash.scheme)
+	case !isHandle(row.ID):
+		return KeySecret{}, invalid("id", "must be what the token has before its first dot: printable ASCII without spaces, commas and dots, at most %d characters", MaxText)
+	}
+	return p.importSlow(row.Hash, row.ID, now), nil
+}
+
+func (row *ImportRow) tokenSecret(p *Peppers, now time.Time) (KeySecret, error) {
+	text := row.Key.Reveal()
+	_, _, divided := splitHandle(text)
+	switch {
+	case HasOwnPrefix(text):
+		return KeySecret{}, invalid("key", "is a token of mcpkeys, and good only in the key store that issued it; move that one by backup and restore")
+	case !IsForeignToken(text):
+		return KeySecret{}, invalid("key", "must be %d to %d characters of printable ASCII without spaces and commas, as a header can carry it", MinForeignToken, MaxForeignToken)
+	case !isStrong(text) && !divided:
+		return KeySecret{}, invalid("key", "is short enough to be guessed, and has no public id before a dot by which a slow hash of it could be found; issue a new key instead")
+	}
+	return p.importToken(row.Key, now), nil
+}
+
+func isHandle(id string) bool {
+	if len(id) > MaxText {
+		return false
+	}
+	for i := range len(id) {
+		if c := id[i]; c <= ' ' || c > '~' || c == ',' || c == handleAt[0] {
+			return false
+		}
+	}
+	return !HasOwnPrefix(id)
+}
+
+// unlike compares the key with those of the rows before.
+func (im *importer) unlike(k *Key) error {
+	if line, taken := im.names[[2]string{k.Name, k.Owner}]; taken {
+		return conflict("line %d has the same name and owner; give each its own name", line)
+	}
+	s := &k.Secrets[0]
+	others := im.lookups[string(s.Lookup)]
+	if !s.Scheme.Slow() && len(others) > 0 {
+		return conflict("line %d has the same token", im.ready[others[0]].line)
+	}
+	for _, i := range others {
+		if slices.Equal(im.ready[i].key.Secrets[0].Digest, s.Digest) {
+			return conflict("line %d has the same id and hash", im.ready[i].line)
+		}
+	}
+	if len(others) >= MaxPerHandle {
+		return ErrHandleTaken
+	}
+	return nil
+}
+
+// notBefore looks for the token among what was imported under a pepper that is retired
+// by now. What is under the current one the store finds itself as it writes.
+func (im *importer) notBefore(ctx context.Context, row *ImportRow, k *Key) error {
+	s := &k.Secrets[0]
+	var older [][]byte
+	for _, one := range im.peppers.order {
+		if one == im.peppers.current {
+			continue
+		}
+		switch {
+		case s.Scheme.Slow() && row.ID != "" && row.Key.IsZero():
+			older = append(older, one.lookup(s.Scheme, row.ID))
+		case s.Scheme.Slow():
+			older = append(older, one.lookup(s.Scheme, Handle(row.Key.Reveal())))
+		case !row.Key.IsZero():
+			older = append(older, one.lookup(SchemeSHA256, sumOf(SchemeSHA256, row.Key.Reveal())), one.lookup(SchemeSHA512, sumOf(SchemeSHA512, row.Key.Reveal())))
+		default:
+			older = append(older, one.lookup(s.Scheme, row.Hash.stored))
+		}
+	}
+	if len(older) == 0 {
+		return nil
+	}
+	ids, err := im.manager.store.FindImported(ctx, older)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	if !s.Scheme.Slow() {
+		return ErrTokenTaken
+	}
+	if len(ids) >= MaxPerHandle {
+		return ErrHandleTaken
+	}
+	for _, id := range ids {
+		other, err := im.manager.store.Key(ctx, id)
+		if err != nil {
+			return fmt.Errorf("compare with key %s: %w", id, err)
+		}
+		for i := range other.Secrets {
+			if slices.Equal(other.Secrets[i].Digest, s.Digest) {
+				return ErrTokenTaken
+			}
+		}
+	}
+	return nil
+}
+
+// all yields the keys in the order of their rows. The store may ask more than once.
+func (im *importer) all() iter.Seq2[*Key, Event] {
+	const every = 1000
+	return func(yield func(*Key, Event) bool) {
+		for i := range im.ready {
+			if im.options.Progress != nil && i%every == 0 {
+				im.options.Progress(i, len(im.ready))
+			}
+			if !yield(im.ready[i].key, im.ready[i].event) {
+				return
+			}
+		}
+	}
+}
+
+// judge hears, before anything is committed, what the store refused. An error takes
+// everything back.
+func (im *importer) judge(refused []RefusedKey) error {
+	im.refused = slices.Clone(im.unread)
+	reasons := make(map[*Key]error, len(refused))
+	for _, r := range refused {
+		reasons[r.Key] = r.Reason
+	}
+	im.report.Imported, im.report.Slow = len(im.ready)-len(refused), 0
+	for _, one := range im.ready {
+		if reason := reasons[one.key]; reason != nil {
+			im.refused = append(im.refused, RefusedRow{one.line, reason})
+		} else if one.key.Secrets[0].Scheme.Slow() {
+			im.report.Slow++
+		}
+	}
+	if im.options.DryRun {
+		return errDryRun
+	}
+	if len(im.refused) > 0 && !im.options.Partial {
+		return ErrImportRefused
+	}
+	return nil
+}
+
+// tell completes the report.
+func (im *importer) tell() {
+	slices.SortStableFunc(im.refused, func(a, b RefusedRow) int { return a.Line - b.Line })
+	im.report.Refused = len(im.refused)
+	im.report.Reasons = im.refused[:min(len(im.refused), maxRefused)]
+}

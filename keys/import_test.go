@@ -1,0 +1,305 @@
+package keys_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+)
+
+const strongToken = "acme_3ZJ9vYkQ0hW2mRbT7xLsN4"
+
+func sumOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func mustHash(t *testing.T, text string) keys.OldHash {
+	t.Helper()
+	h, err := keys.ParseOldHash(text)
+	if err != nil {
+		t.Fatalf("ParseOldHash: %v", err)
+	}
+	return h
+}
+
+func row(name string) keys.ImportRow {
+	return keys.ImportRow{IssueRequest: keys.IssueRequest{Name: name}}
+}
+
+func withKey(name, token string) keys.ImportRow {
+	r := row(name)
+	r.Key = keys.NewSecret(token)
+	return r
+}
+
+func withHash(t *testing.T, name, id, hash string) keys.ImportRow {
+	t.Helper()
+	r := row(name)
+	r.ID, r.Hash = id, mustHash(t, hash)
+	return r
+}
+
+// numbered yields rows on the lines 1, 2, ….
+func numbered(rows ...keys.ImportRow) iter.Seq2[keys.ImportRow, error] {
+	return func(yield func(keys.ImportRow, error) bool) {
+		for i, r := range rows {
+			r.Line = i + 1
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// importAll wants a report without refusals.
+func importAll(t *testing.T, m *keys.LocalManager, rows ...keys.ImportRow) {
+	t.Helper()
+	report, err := m.Import(t.Context(), numbered(rows...), keys.ImportOptions{})
+	if err != nil || report.Imported != len(rows) || report.Refused != 0 {
+		t.Fatalf("Import: got %+v, %v, want %d imported", report, err, len(rows))
+	}
+}
+
+// found returns the one key that token may be of.
+func found(t *testing.T, store *sqlite.Store, token string) *keys.Key {
+	t.Helper()
+	ids, err := store.FindImported(t.Context(), store.Peppers().Lookups(keys.NewSecret(token)))
+	if err != nil || len(ids) != 1 {
+		t.Fatalf("FindImported: got %v, %v, want one", ids, err)
+	}
+	k, err := store.Key(t.Context(), ids[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// Every sort of row becomes a key with an id of ours, an audit row, what it may do, and
+// a secret that its old token proves and nothing else does.
+func TestImport(t *testing.T) {
+	m, store := newManager(t)
+	sha := withHash(t, "sha", "row-7", sumOf(strongToken))
+	sha.Owner, sha.Scopes, sha.Audience = "team-a", []string{"tools:get_*"}, []string{"weather"}
+	sha.Metadata = map[string]string{"env": "prod"}
+	importAll(t, m,
+		sha,
+		withKey("plain", "another"+strongToken),
+		withHash(t, "spring", "api01", springPassword),
+		withHash(t, "argon", "api02", argonPassword),
+		withKey("weak", "api03.short-one"),
+	)
+	for token, want := range map[string]struct {
+		name   string
+		scheme keys.Scheme
+	}{
+		strongToken:             {"sha", keys.SchemeSHA256},
+		"another" + strongToken: {"plain", keys.SchemeHMAC},
+		"api01.password":        {"spring", keys.SchemeBcrypt},
+		"api02.password":        {"argon", keys.SchemeArgon2id},
+		"api03.short-one":       {"weak", keys.SchemeArgon2id},
+	} {
+		k := found(t, store, token)
+		s := &k.Secrets[0]
+		proven := func(text string) bool {
+			if s.Scheme.Slow() {
+				return s.ProvenBy(keys.NewSecret(text))
+			}
+			return store.Peppers().Verify(k, keys.NewSecret(text)) == s
+		}
+		if k.Name != want.name || s.Scheme != want.scheme || !s.Imported() || !keys.ValidID(k.ID) || k.ExpiresAt != noon.Add(keys.DefaultLife) {
+			t.Errorf("%s: got %q under %s, expiring %v, want %q under %s", token, k.Name, s.Scheme, k.ExpiresAt, want.name, want.scheme)
+		}
+		if !proven(token) || proven(token+"x") {
+			t.Errorf("%s: the token does not prove it, or another does", token)
+		}
+		if err := store.Peppers().CheckSeal(k); err != nil {
+			t.Errorf("%s: %v", token, err)
+		}
+	}
+	k := found(t, store, strongToken)
+	if k.Owner != "team-a" || k.Scopes[0] != "tools:get_*" || k.Audience[0] != "weather" || k.Metadata["env"] != "prod" || k.Metadata["imported_id"] != "row-7" {
+		t.Errorf("Import: got %+v, want what the row said", k)
+	}
+	list := events(t, store)
+	if len(list) != 5 || list[0].Action != keys.ActionImport || list[0].KeyID != k.ID || !strings.Contains(list[0].Detail, `"scheme":"sha256"`) {
+		t.Errorf("audit: got %d rows, the first %+v", len(list), list[0])
+	}
+}
+
+// Each refused row is told with its line and the fix, nothing is echoed, and nothing
+// is written; with Partial the good ones are.
+func TestImportRefuses(t *testing.T) {
+	m, store := newManager(t)
+	native := mustIssue(t, m, keys.IssueRequest{Name: "native"}).Token.Reveal()
+	importAll(t, m, withKey("there", "there"+strongToken))
+	admin := withKey("admin", "admin"+strongToken)
+	admin.Kind = keys.KindAdmin
+	both := withKey("both", "both"+strongToken)
+	both.Hash = mustHash(t, sumOf("x"))
+	never := withKey("never", "api.short-one")
+	never.Expires = keys.NeverExpires()
+	flawed := row("flawed")
+	flawed.Flaw = errors.New("cut off")
+	badScope := withKey("scope", "scope"+strongToken)
+	badScope.Scopes = []string{"a b"}
+	before := len(events(t, store))
+	cases := []struct {
+		row  keys.ImportRow
+		want string
+	}{
+		{withKey("good", "good"+strongToken), ""},
+		{flawed, "cut off"},
+		{withKey("", "nameless"+strongToken), "name: is required"},
+		{row("neither"), "key: or hash must be given"},
+		{both, "and not both"},
+		{admin, "admin keys are issued"},
+		{withKey("own", native), "is a token of mcpkeys"},
+		{withKey("short", "1234567"), "8 to 256"},
+		{withKey("space", "a b"+strongToken), "8 to 256"},
+		{withKey("guessable", "hunter2-hunter2"), "short enough to be guessed"},
+		{never, "must not be never"},
+		{badScope, "scope"},
+		{withHash(t, "no handle", "", springPassword), "id: is required"},
+		{withHash(t, "dot", "a.b", springPassword), "before its first dot"},
+		{withKey("good", "twice"+strongToken), "line 1 has the same name"},
+		{withKey("again", "good"+strongToken), "line 1 has the same token"},
+		{withHash(t, "again hashed", "", sumOf("good"+strongToken)), "line 1 has the same token"},
+		{withKey("native", "name"+strongToken), "unrevoked key of that name"},
+		{withKey("stored", "there"+strongToken), "has this token already"},
+	}
+	var rows []keys.ImportRow
+	for _, tc := range cases {
+		rows = append(rows, tc.row)
+	}
+	for _, o := range []keys.ImportOptions{{}, {DryRun: true}} {
+		report, err := m.Import(t.Context(), numbered(rows...), o)
+		if !errors.Is(err, keys.ErrImportRefused) || report.Rows != len(cases) || report.Refused != len(cases)-1 || len(report.Reasons) != len(cases)-1 {
+			t.Fatalf("Import: got %+v, %v, want all but one refused", report, err)
+		}
+		for i, r := range report.Reasons {
+			if want := cases[r.Line-1].want; r.Line != i+2 || !strings.Contains(r.Reason.Error(), want) {
+				t.Errorf("line %d: got %v, want %q", r.Line, r.Reason, want)
+			}
+			if text := fmt.Sprint(r.Reason); strings.Contains(text, strongToken) || strings.Contains(text, "hunter") || strings.Contains(text, native) {
+				t.Errorf("line %d: the reason repeats the token: %v", r.Line, text)
+			}
+		}
+		if after := len(events(t, store)); after != before {
+			t.Errorf("Import wrote %d rows, want none", after-before)
+		}
+	}
+	report, err := m.Import(t.Context(), numbered(rows...), keys.ImportOptions{Partial: true})
+	if err != nil || report.Imported != 1 || report.Refused != len(cases)-1 {
+		t.Errorf("Import with Partial: got %+v, %v, want one imported", report, err)
+	}
+	found(t, store, "good"+strongToken)
+}
+
+// One token with a known id would otherwise cost as many slow hashes as somebody gave
+// rows the same id.
+func TestA6SharedHandle(t *testing.T) {
+	m, store := newManager(t)
+	rows := func(from, to int) (list []keys.ImportRow) {
+		for i := from; i < to; i++ {
+			list = append(list, withKey(fmt.Sprint("key ", i), fmt.Sprint("shared.short-", i)))
+		}
+		return list
+	}
+	report, err := m.Import(t.Context(), numbered(rows(0, keys.MaxPerHandle+1)...), keys.ImportOptions{})
+	if !errors.Is(err, keys.ErrImportRefused) || report.Refused != 1 || !errors.Is(report.Reasons[0].Reason, keys.ErrHandleTaken) {
+		t.Errorf("five of one handle: got %+v, %v, want the fifth refused", report, err)
+	}
+	importAll(t, m, rows(0, keys.MaxPerHandle)...)
+	report, err = m.Import(t.Context(), numbered(rows(keys.MaxPerHandle, keys.MaxPerHandle+1)...), keys.ImportOptions{})
+	if !errors.Is(err, keys.ErrImportRefused) || !errors.Is(report.Reasons[0].Reason, keys.ErrHandleTaken) {
+		t.Errorf("one more of a stored handle: got %+v, %v, want ErrHandleTaken", report, err)
+	}
+	if n := len(events(t, store)); n != keys.MaxPerHandle {
+		t.Errorf("got %d audit rows, want %d", n, keys.MaxPerHandle)
+	}
+}
+
+// A key that was revoked here is in the old system's file still. To import that once
+// more must not bring its token back to life, under whatever hash.
+func TestImportRevivesNoRevokedToken(t *testing.T) {
+	m, store := newManager(t)
+	importAll(t, m, withHash(t, "fast", "", sumOf(strongToken)), withHash(t, "slow", "api01", springPassword))
+	for _, token := range []string{strongToken, "api01.password"} {
+		if _, err := m.Revoke(t.Context(), found(t, store, token).ID, "leaked"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report, err := m.Import(t.Context(), numbered(
+		withHash(t, "fast", "", sumOf(strongToken)), withKey("plain", strongToken), withHash(t, "slow", "api01", springPassword),
+	), keys.ImportOptions{Partial: true})
+	if err != nil || report.Imported != 0 || report.Refused != 3 {
+		t.Fatalf("Import: got %+v, %v, want all refused", report, err)
+	}
+	for _, r := range report.Reasons {
+		if r.Line < 3 && !errors.Is(r.Reason, keys.ErrTokenTaken) && !strings.Contains(r.Reason.Error(), "line 1") || r.Line == 3 && !errors.Is(r.Reason, keys.ErrTokenTaken) {
+			t.Errorf("line %d: got %v, want ErrTokenTaken", r.Line, r.Reason)
+		}
+	}
+}
+
+// Defaults are for rows that say nothing themselves, and a source that cannot be read
+// to its end imports nothing.
+func TestImportOptions(t *testing.T) {
+	m, store := newManager(t)
+	own := withKey("own", "own"+strongToken)
+	own.Owner, own.Expires = "ann", keys.NeverExpires()
+	done := 0
+	report, err := m.Import(t.Context(), numbered(own, withKey("bare", "bare"+strongToken)), keys.ImportOptions{
+		Owner: "ops", Expires: keys.ExpiresAt(noon.Add(time.Hour)), Progress: func(_, total int) { done = total },
+	})
+	if err != nil || report.Imported != 2 || done != 2 {
+		t.Fatalf("Import: got %+v, %v, progress of %d", report, err, done)
+	}
+	if k := found(t, store, "own"+strongToken); k.Owner != "ann" || !k.ExpiresAt.IsZero() {
+		t.Errorf("own: got %q, %v", k.Owner, k.ExpiresAt)
+	}
+	if k := found(t, store, "bare"+strongToken); k.Owner != "ops" || !k.ExpiresAt.Equal(noon.Add(time.Hour)) {
+		t.Errorf("bare: got %q, %v", k.Owner, k.ExpiresAt)
+	}
+	broken := errors.New("the disk is gone")
+	_, err = m.Import(t.Context(), func(yield func(keys.ImportRow, error) bool) {
+		_ = yield(withKey("a", "a"+strongToken), nil) && yield(keys.ImportRow{}, broken)
+	}, keys.ImportOptions{Partial: true})
+	if !errors.Is(err, broken) || len(events(t, store)) != 2 {
+		t.Errorf("a source that breaks off: got %v and %d audit rows", err, len(events(t, store)))
+	}
+}
+
+// Rotation gives an imported key a secret of our own form; the old token is good for
+// the grace, and not a moment longer.
+func TestRotateImported(t *testing.T) {
+	m, store := newManager(t)
+	importAll(t, m, withHash(t, "slow", "api01", springPassword))
+	k := found(t, store, "api01.password")
+	issued, err := m.Rotate(t.Context(), k.ID, keys.RotateRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := keys.ParseToken(issued.Token.Reveal())
+	if err != nil || token.ID() != k.ID {
+		t.Errorf("Rotate: got a token of %v, %v, want one of ours for %s", token.ID(), err, k.ID)
+	}
+	old := found(t, store, "api01.password").Secrets
+	if len(old) != 2 || old[0].Scheme != keys.SchemeBcrypt || !old[0].ExpiresAt.Equal(noon.Add(keys.DefaultGrace)) || old[1].Imported() {
+		t.Errorf("Rotate: got %+v, want the old secret with an end, and a new one of ours", old)
+	}
+	if _, err := m.Rotate(t.Context(), k.ID, keys.RotateRequest{Finish: true}); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := store.FindImported(t.Context(), store.Peppers().Lookups(keys.NewSecret("api01.password"))); err != nil || ids != nil {
+		t.Errorf("after the rotation: the old token still leads to %v, %v", ids, err)
+	}
+}

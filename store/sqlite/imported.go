@@ -1,0 +1,103 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// maxFound is how many ids FindImported returns: as many as may share a handle, under
+// each of a few peppers.
+const maxFound = 4 * keys.MaxPerHandle
+
+// FindImported implements [keys.Reader]. It goes by the index on what is not NULL, so
+// it costs nothing where nothing was imported.
+func (r *Reader) FindImported(ctx context.Context, lookups [][]byte) ([]string, error) {
+	if len(lookups) == 0 {
+		return nil, nil
+	}
+	if err := r.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer r.gate.leave()
+	args := make([]any, 0, len(lookups)+1)
+	for _, l := range lookups {
+		args = append(args, l)
+	}
+	marks := strings.Repeat(", ?", len(lookups))[2:]
+	rows, err := r.db.QueryContext(context.WithoutCancel(ctx), `SELECT DISTINCT key_id FROM secrets WHERE lookup IN (`+marks+`) ORDER BY key_id LIMIT ?`, append(args, maxFound)...)
+	if err != nil {
+		return nil, unavailable("find imported key", err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err reports it
+	var ids []string
+	for rows.Next() {
+		var id []byte
+		if err := rows.Scan(&id); err != nil {
+			return nil, unavailable("find imported key", err)
+		}
+		ids = append(ids, string(id))
+	}
+	return ids, unavailable("find imported key", rows.Err())
+}
+
+// refuseTaken refuses new secrets that another key has, whatever became of that key. It
+// comes before anything is written.
+func refuseTaken(ctx context.Context, tx *sql.Tx, secrets []keys.KeySecret) error {
+	for i := range secrets {
+		s := &secrets[i]
+		if s.Lookup == nil {
+			continue
+		}
+		var sharing, same int
+		err := tx.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(digest = ?), 0) FROM secrets WHERE lookup = ?`, s.Digest, s.Lookup).Scan(&sharing, &same)
+		switch {
+		case err != nil:
+			return unavailable("find imported key", err)
+		case same > 0, sharing > 0 && !s.Scheme.Slow():
+			return keys.ErrTokenTaken
+		case sharing >= keys.MaxPerHandle:
+			return keys.ErrHandleTaken
+		}
+	}
+	return nil
+}
+
+// OldHash is a secret that is verified by what another system kept: it was not used
+// since it was imported, or its token is too short for anything else.
+type OldHash struct {
+	KeyID  string
+	Number int64
+	Scheme keys.Scheme
+}
+
+// OldHashes returns secrets of unrevoked keys that are under the hash of another system,
+// in the order of ids, at most limit, and how many there are. Doctor lists them.
+func (r *Reader) OldHashes(ctx context.Context, limit int) (list []OldHash, total int, err error) {
+	if err := r.gate.enter(); err != nil {
+		return nil, 0, err
+	}
+	defer r.gate.leave()
+	const from = ` FROM secrets s JOIN keys k ON k.id = s.key_id
+		WHERE s.lookup IS NOT NULL AND s.scheme <> ? AND k.revoked_at IS NULL`
+	if err := r.db.QueryRowContext(ctx, `SELECT count(*)`+from, string(keys.SchemeHMAC)).Scan(&total); err != nil {
+		return nil, 0, unavailable("count old hashes", err)
+	}
+	rows, err := r.db.QueryContext(ctx, `SELECT s.key_id, s.number, s.scheme`+from+` ORDER BY s.key_id, s.number LIMIT ?`, string(keys.SchemeHMAC), limit)
+	if err != nil {
+		return nil, 0, unavailable("list old hashes", err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err reports it
+	for rows.Next() {
+		var id []byte
+		var one OldHash
+		if err := rows.Scan(&id, &one.Number, &one.Scheme); err != nil {
+			return nil, 0, unavailable("list old hashes", err)
+		}
+		one.KeyID = string(id)
+		list = append(list, one)
+	}
+	return list, total, unavailable("list old hashes", rows.Err())
+}

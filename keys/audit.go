@@ -29,7 +29,7 @@ type Event struct {
 	Hash      []byte
 }
 
-// Action is what was done to a key.
+// Action is what was done to a key, or to the store.
 type Action string
 
 // The actions that exist so far.
@@ -47,6 +47,8 @@ const (
 	ActionPepperAdd    Action = "pepper.add"
 	ActionPepperReseal Action = "pepper.reseal" // seals of keys were renewed, and nothing else of them
 	ActionPepperRetire Action = "pepper.retire"
+
+	ActionRestore Action = "store.restore" // a backup took the store's place; names no key
 )
 
 // NewEvent makes the audit row of something that actor did to the store itself, for

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
 // soakVar makes the tests of this file take longer, as `make soak` does.
@@ -193,6 +194,56 @@ func TestDatabaseRestoredUnderLoad(t *testing.T) {
 	f.wantNoneLate(t, f.revokeAll(t), reports())
 	if left, _ := filepath.Glob(f.dir + "/*backup*"); len(left) != 0 {
 		t.Errorf("left over: %q", left)
+	}
+}
+
+// TestRestoreUnderLoad: a backup from before the keys were made is restored while servers
+// have the key store open and check the keys, one of them stopped meanwhile. Once the
+// restore has returned no server accepts what is gone, and each goes on with what is
+// there.
+func TestRestoreUnderLoad(t *testing.T) {
+	f := newFleet(t, rounds(100, 2000))
+	backup := f.dir + "/before.db"
+	empty := t.TempDir() + "/keys.db"
+	if err := sqlite.Create(empty, &sqlite.Options{PepperFile: f.path() + ".pepper"}); err != nil {
+		t.Fatal(err)
+	}
+	copyStore(t, empty, f.path()+".pepper", backup)
+	servers, reports := f.servers(t, 2)
+	time.Sleep(rand.N(50 * time.Millisecond)) // into their load
+	signal(t, servers[1], syscall.SIGSTOP)
+	r, err := sqlite.PrepareRestore(t.Context(), f.path(), backup, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	if _, err := r.Run(t.Context(), sqlite.RestoreOptions{Actor: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	returned := make([]int64, len(f.keys))
+	for i := range returned {
+		returned[i] = time.Now().UnixNano()
+	}
+	signal(t, servers[1], syscall.SIGCONT)
+	time.Sleep(200 * time.Millisecond) // of checks that must all be refused
+	for n, r := range reports() {
+		for i, at := range returned {
+			if r.Accepted[i] == 0 || r.Accepted[i] > at {
+				t.Errorf("server %d, key %d: last accepted %v after the restore", n, i, time.Duration(r.Accepted[i]-at))
+			}
+		}
+	}
+}
+
+func copyStore(t *testing.T, path, pepper, to string) {
+	t.Helper()
+	r, err := sqlite.OpenVerifier(path, &sqlite.Options{PepperFile: pepper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	if _, err := r.Backup(t.Context(), to, nil); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -69,6 +69,7 @@ one.`,
 		newInit(a),
 		newServe(a),
 		newBackup(a),
+		newRestore(a),
 		newPepper(a),
 		newDoctor(a),
 

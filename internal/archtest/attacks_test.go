@@ -28,6 +28,7 @@ var attacks = []struct{ number, tells string }{
 	{"A21", "a change of one key that reaches another"},
 	{"A22", "a flood that fills the memory"},
 	{"A24", "clocks that jump, and the edge of an expiry"},
+	{"A25", "a key store, and keys, of an older version"},
 	{"A26", "a limited admin key that makes, or ends, a stronger one"},
 	{"A27", "digests swapped and scopes edited by SQL"},
 	{"A28", "control sequences that reach a terminal by way of what is stored"},

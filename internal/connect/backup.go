@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -20,3 +21,15 @@ func (s Settings) Backup(ctx context.Context, file string, progress sqlite.Progr
 	defer func() { err = errors.Join(err, r.Close()) }()
 	return r.Backup(ctx, file, progress)
 }
+
+// Restore makes ready to restore a backup into the database of this machine, or where
+// there is none. Close what it returns.
+func (s Settings) Restore(ctx context.Context, backup string) (*sqlite.Restoration, error) {
+	if err := s.Local(); err != nil {
+		return nil, err
+	}
+	return sqlite.PrepareRestore(ctx, s.DB, backup, s.options())
+}
+
+// Actor names the user who runs this process, as audit rows do.
+func Actor() keys.Actor { return localActor() }

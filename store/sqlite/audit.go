@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/google/uuid"
@@ -53,6 +54,27 @@ func (r *Reader) auditRows(ctx context.Context, q keys.AuditQuery, limit int) ([
 		events = append(events, e)
 	}
 	return events, unavailable("read audit", rows.Err())
+}
+
+// chain reads the whole log, oldest row first, as [keys.VerifyChain] wants it.
+func chain(ctx context.Context, db querier) iter.Seq2[keys.Event, error] {
+	return func(yield func(keys.Event, error) bool) {
+		rows, err := db.QueryContext(ctx, `SELECT seq, id, at, actor, action, key_id, request_id, detail, prev, hash FROM audit ORDER BY seq`)
+		if err != nil {
+			yield(keys.Event{}, unavailable("read audit", err))
+			return
+		}
+		defer func() { _ = rows.Close() }() // rows.Err reports it
+		for rows.Next() {
+			e, err := scanEvent(rows)
+			if !yield(e, unavailable("read audit", err)) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(keys.Event{}, unavailable("read audit", err))
+		}
+	}
 }
 
 // auditSQL asks for the rows of q in its order; the limit is left to bind. Rows stand

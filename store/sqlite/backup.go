@@ -53,7 +53,7 @@ func (r *Reader) target(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	files := []string{r.path, r.pepperFile, r.usage.path, epochPath(r.path)}
+	files := []string{r.path, r.pepperFile, r.usage.path, epochPath(r.path), ballastPath(r.path)}
 	for _, name := range slices.Clone(files) {
 		files = append(files, name+"-wal", name+"-shm", name+"-journal")
 	}
@@ -76,22 +76,28 @@ func backup(ctx context.Context, from, path string, progress Progress) (Snapshot
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("back up %s: %w", from, err)
 	}
-	s, err := examine(ctx, temp)
+	s, err := examine(ctx, temp, from)
 	if err != nil {
 		discard(temp)
 		return Snapshot{}, fmt.Errorf("back up %s: the copy is not sound: %w", from, err)
 	}
 	s.Path = path
-	err = newfile.Publish(temp, path)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return Snapshot{}, backedUp(path)
-	case errors.Is(err, syscall.EPERM), errors.Is(err, errors.ErrUnsupported):
-		return Snapshot{}, fmt.Errorf("back up %s: this file system has no hard links, by which a backup gets its name: make it on a local disk, and copy it from there: %w", from, err)
-	case err != nil:
+	if err := name(temp, path); err != nil {
 		return Snapshot{}, fmt.Errorf("back up %s: %w", from, err)
 	}
 	return s, nil
+}
+
+// name gives a copy the name under which it stays.
+func name(temp, path string) error {
+	err := newfile.Publish(temp, path)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return backedUp(path)
+	case errors.Is(err, syscall.EPERM), errors.Is(err, errors.ErrUnsupported):
+		return fmt.Errorf("this file system has no hard links, by which a copy gets its name: make it on a local disk, and copy it from there: %w", err)
+	}
+	return err
 }
 
 // copyOf copies the database at from, whatever it is, into a hidden file in dir, 0600,
@@ -106,7 +112,7 @@ func copyOf(ctx context.Context, from, dir string, progress Progress) (temp stri
 }
 
 func discard(temp string) {
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal", "-epoch"} {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal", "-epoch", ".ballast"} {
 		_ = os.Remove(temp + suffix) // most of them do not exist
 	}
 }

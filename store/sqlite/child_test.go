@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -20,7 +21,7 @@ import (
 const roleVar = "MCPKEYS_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	roles := map[string]func(path string) error{"write": writeRole, "count": countRole, "refused": refusedRole, "fulldisk": fullDiskRole, "pepper": pepperRole}
+	roles := map[string]func(path string) error{"write": writeRole, "count": countRole, "refused": refusedRole, "restore": restoreRole, "open": openRole, "live": liveRole, "fulldisk": fullDiskRole, "pepper": pepperRole}
 	role, ok := roles[os.Getenv(roleVar)]
 	if !ok {
 		os.Exit(m.Run())
@@ -134,4 +135,16 @@ func refusedRole(path string) error {
 	_, err = sqlite.OpenVerifier(path, nil)
 	fmt.Println(err)
 	return nil
+}
+
+// lastLine hears each whole line that a child says until it ends, and returns the last.
+func lastLine(out io.Reader, hear func(line string)) (last string) {
+	for lines := bufio.NewReader(out); ; {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return last
+		}
+		last = strings.TrimSuffix(line, "\n")
+		hear(last)
+	}
 }

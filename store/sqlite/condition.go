@@ -45,7 +45,7 @@ func Examine(ctx context.Context, path string) (Snapshot, error) {
 	if err := inspect(path); err != nil {
 		return Snapshot{}, err
 	}
-	return examine(ctx, path)
+	return examine(ctx, path, path)
 }
 
 // CheckFileSystem refuses to have a key store in a directory on a network file system.

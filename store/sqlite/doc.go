@@ -34,5 +34,10 @@
 // in use, not even to copy it: closing a file drops the locks that SQLite holds on it in
 // that process.
 //
+// [Reader.Backup] copies a key store while it is in use, and [PrepareRestore] puts such
+// a copy in its place. Copies that were made before a restore or a migration lie beside
+// the database, as keys.db.before-restore-… and keys.db.schema1, until somebody removes
+// them.
+//
 // The driver needs cgo, so gcc, to be built.
 package sqlite

@@ -26,17 +26,12 @@ func transferring(target, source *sql.Conn, do func(transfer) error) error {
 				return err
 			}
 			err = do(transfer{b})
-			return errors.Join(err, ended(b.Finish(), err))
+			if ended := b.Finish(); err == nil { // or it says once more what a step said
+				err = ended
+			}
+			return err
 		})
 	})
-}
-
-// ended drops what Finish says when a step has said it before.
-func ended(err, before error) error {
-	if before != nil {
-		return nil
-	}
-	return err
 }
 
 // step copies at most n pages, or with a negative n all of them, and reports whether all
@@ -66,9 +61,10 @@ func raw(c *sql.Conn, do func(*sqlite3.SQLiteConn) error) error {
 	})
 }
 
-// only returns the one connection of a database that was opened for one.
+// only returns the one connection of a database that was opened for one. It leaves no
+// log beside the file.
 func only(ctx context.Context, dsn string) (c *sql.Conn, closeAll func() error, err error) {
-	db := openDB(dsn, 1)
+	db := openConns(dsn, 1, false)
 	c, err = db.Conn(ctx)
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())

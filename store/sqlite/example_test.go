@@ -50,3 +50,54 @@ func Example() {
 	fmt.Println(key.Name, key.Scopes)
 	// Output: ci [tools:get_*]
 }
+
+// A key store is backed up while it is in use, and restored while it is in use. What was
+// revoked in between stays revoked.
+func ExamplePrepareRestore() {
+	dir, err := os.MkdirTemp("", "mcpkeys-*")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path, ctx := filepath.Join(dir, "keys.db"), context.Background()
+	if err := sqlite.Create(path, nil); err != nil {
+		log.Fatal(err)
+	}
+	store, err := sqlite.Open(path, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	admin, err := keys.NewManager(store, "local:ann(1000)", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	issued, err := admin.Issue(ctx, keys.IssueRequest{Name: "ci"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := store.Backup(ctx, filepath.Join(dir, "backup.db"), nil); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := admin.Revoke(ctx, issued.Key.ID, "laptop lost"); err != nil {
+		log.Fatal(err)
+	}
+
+	restoration, err := sqlite.PrepareRestore(ctx, path, filepath.Join(dir, "backup.db"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer restoration.Close()
+	fmt.Println("revoked since:", len(restoration.Undone.Revoked))
+	if _, err := restoration.Run(ctx, sqlite.RestoreOptions{Actor: "local:ann(1000)"}); err != nil {
+		log.Fatal(err)
+	}
+	key, err := store.Key(ctx, issued.Key.ID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("restored:", key.Name, key.RevokedReason)
+	// Output:
+	// revoked since: 1
+	// restored: ci laptop lost
+}

@@ -28,12 +28,20 @@ func (o *Options) pepperFile(path string) string {
 
 // Open opens the key store at path for reading and writing. Any number of
 // processes may have it open. When there is none the error is [fs.ErrNotExist].
+//
+// A key store of an older schema is brought to the present one, after it was copied to
+// a file beside it, named like keys.db.schema1.
 func Open(path string, o *Options) (*Store, error) {
 	path, err := place(path)
 	if err != nil {
 		return nil, err
 	}
 	r, err := openReader(path, o, true)
+	if err == nil && r.schema < schemaVersion {
+		if err = errors.Join(r.Close(), migrate(context.Background(), path)); err == nil {
+			r, err = openReader(path, o, true)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +137,10 @@ func (r *Reader) start(ctx context.Context) (handle, error) {
 	}
 	h := handle{file: file, db: openDB(readerDSN(r.path), readerConns())}
 	var peppers *keys.Peppers
-	err = recognise(ctx, h.db, r.path)
+	h.schema, err = recognise(ctx, h.db, r.path)
+	if err == nil {
+		err = refuseOthers(r.path)
+	}
 	if err == nil {
 		peppers, err = r.loadPeppers(ctx, &h)
 	}
@@ -143,22 +154,19 @@ func (r *Reader) start(ctx context.Context) (handle, error) {
 	return h, nil
 }
 
-// recognise makes sure that a database is a key store as mcpkeys makes them. It reads
-// one state of it, because another process may be changing the schema.
-func recognise(ctx context.Context, db *sql.DB, path string) error {
+// recognise makes sure that a database is a key store as mcpkeys makes them, of a schema
+// that this program knows, and returns which. It reads one state of it, because another
+// process may be changing the schema.
+func recognise(ctx context.Context, db *sql.DB, path string) (version int, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return unopened(path, err)
+		return 0, unopened(path, err)
 	}
 	defer func() { _ = tx.Rollback() }() // it was only read
-	version, err := schemaOf(ctx, tx, path)
-	if err != nil {
-		return err
+	if version, err = schemaOf(ctx, tx, path); err != nil {
+		return 0, err
 	}
-	if err := ownSchema(ctx, tx, version, path); err != nil {
-		return err
-	}
-	return refuseOthers(path)
+	return version, ownSchema(ctx, tx, version, path)
 }
 
 // schemaOf returns the schema's version, which is one that this program knows.

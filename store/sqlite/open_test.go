@@ -32,7 +32,7 @@ func TestOpenRefuses(t *testing.T) {
 			remove(t, path)
 			mustExec(t, shell(t, path), `CREATE TABLE theirs (x)`)
 		}, []string{"not a key store", "another name"}, nil},
-		{"a newer schema", func(t *testing.T, path string) { mustExec(t, shell(t, path), `PRAGMA user_version = 2`) }, []string{"newer mcpkeys", "update"}, nil},
+		{"a newer schema", func(t *testing.T, path string) { mustExec(t, shell(t, path), `PRAGMA user_version = 99`) }, []string{"newer mcpkeys", "update"}, nil},
 		{"an unknown older schema", func(t *testing.T, path string) { mustExec(t, shell(t, path), `PRAGMA user_version = 0`) }, []string{"schema 0", "backup"}, nil},
 		{"a database without peppers", func(t *testing.T, path string) {
 			mustExec(t, shell(t, path), `DELETE FROM meta WHERE name GLOB 'pepper/*'`)

@@ -30,6 +30,7 @@ type Reader struct {
 // handle is an open database file.
 type handle struct {
 	file      fileID
+	schema    int
 	db        *sql.DB
 	keyByID   *sql.Stmt
 	changeSeq *sql.Stmt

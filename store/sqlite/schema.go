@@ -12,12 +12,16 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-//go:embed schema.sql
-var schema1 string
+var (
+	//go:embed schema.sql
+	schema1 string
+	//go:embed schema2.sql
+	schema2 string
+)
 
 // steps are what makes the first version of the schema, and each further one of the
 // one before. A step that was released never changes again.
-var steps = []string{schema1}
+var steps = []string{schema1, schema2}
 
 // The numbers in the file's header by which a database is recognised.
 const applicationID = 0x6d63706b // "mcpk"

@@ -1,5 +1,5 @@
--- The schema of an mcpkeys database, version 1. Use is counted in another file:
--- usage.sql.
+-- The schema of an mcpkeys database, version 1, which never changes: what came later is
+-- in schema2.sql and so on. Use is counted in another file: usage.sql.
 --
 -- Times are integer microseconds since 1970, UTC; NULL means "not set". Ids are
 -- blobs, so that no collation ever folds their case. Lists are JSON text. All

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -27,17 +28,39 @@ type Snapshot struct {
 	changeSeq int64
 }
 
+// same reports whether nothing was changed between the two.
+func (s *Snapshot) same(other *Snapshot) bool {
+	return s.Generation == other.Generation && s.changeSeq == other.changeSeq && s.Events == other.Events &&
+		bytes.Equal(s.Newest.Hash, other.Newest.Hash)
+}
+
 // examine reads a whole database, page by page, and says what is in it. It refuses one
-// that is not ours or not sound.
-func examine(ctx context.Context, path string) (Snapshot, error) {
+// that is not ours or not sound, and calls it name.
+func examine(ctx context.Context, path, name string) (Snapshot, error) {
 	db := openDB(readerDSN(path), 1)
 	defer func() { _ = db.Close() }() // nothing was written
-	if err := recognise(ctx, db, path); err != nil {
+	if _, err := recognise(ctx, db, name); err != nil {
 		return Snapshot{}, err
 	}
-	if err := sound(ctx, db, path); err != nil {
+	if err := sound(ctx, db, name); err != nil {
 		return Snapshot{}, err
 	}
+	s, err := describe(ctx, db, name)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("look at %s: %w", name, err)
+	}
+	s.Size = info.Size()
+	return s, nil
+}
+
+// look is examine without reading every page.
+func look(ctx context.Context, path string) (Snapshot, error) {
+	db := openDB(readerDSN(path), 1)
+	defer func() { _ = db.Close() }() // nothing was written
 	return describe(ctx, db, path)
 }
 
@@ -78,11 +101,6 @@ func describe(ctx context.Context, db *sql.DB, path string) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	s.Peppers = slices.Sorted(maps.Keys(noted))
-	info, err := os.Stat(path)
-	if err != nil {
-		return Snapshot{}, fmt.Errorf("look at %s: %w", path, err)
-	}
-	s.Size = info.Size()
 	return s, nil
 }
 

@@ -163,7 +163,11 @@ func (r *Reader) listUnused(ctx context.Context, q keys.Query) (keys.Page, error
 	}
 	db := openConns(readerDSN(r.path), 1, false)
 	defer func() { _ = db.Close() }() // nothing was written
-	if err := recognise(ctx, db, r.path); err != nil {
+	_, err := recognise(ctx, db, r.path)
+	if err == nil {
+		err = refuseOthers(r.path)
+	}
+	if err != nil {
 		return keys.Page{}, fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
 	}
 	if _, err := db.ExecContext(ctx, `ATTACH ? AS usage`, readerDSN(r.usage.path)); err != nil {

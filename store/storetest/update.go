@@ -11,7 +11,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Another service once revoked every root key with one condition that was written
+// A21: another service once revoked every root key with one condition that was written
 // a little wrong. Here all other keys must be the same to the last byte.
 func changeTouchesOneKey(t *testing.T, f *fixture) {
 	var target *keys.Key

@@ -1,0 +1,225 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/google/uuid"
+	"github.com/mcpkeys/mcpkeys/internal/newfile"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// A restore prepares the new key store in a file that nobody has open, to the last row,
+// and then writes it over the old one. So all that can fail fails before anything is
+// changed, and what is written in the end is one transaction.
+
+// finish makes the draft, a copy of the backup, what shall stand in the end, and returns
+// how many keys it revoked and disabled in it.
+func (r *Restoration) finish(ctx context.Context, draft string, present *Snapshot, undone Undone, o RestoreOptions) (int, error) {
+	e, err := r.event(ctx, present, undone, o)
+	if err != nil {
+		return 0, err
+	}
+	err = fillWith(draft, func(db *sql.DB) error {
+		if err := advance(ctx, db, r.Backup.Path); err != nil {
+			return err
+		}
+		return inTx(ctx, db, func(tx *sql.Tx) error { return r.renew(ctx, tx, present, e) })
+	})
+	if err != nil {
+		return 0, err
+	}
+	cut := 0
+	if !o.UndoRevocations {
+		if cut, err = r.cutAgain(ctx, draft, undone, o); err != nil {
+			return 0, err
+		}
+	}
+	if err := standAlone(ctx, draft); err != nil {
+		return 0, err
+	}
+	_, err = examine(ctx, draft, "the restored key store")
+	return cut, err
+}
+
+// event is the audit row of the restore.
+func (r *Restoration) event(ctx context.Context, present *Snapshot, undone Undone, o RestoreOptions) (keys.Event, error) {
+	detail := map[string]any{
+		"backup_row": r.Backup.Newest.Seq, "backup_row_hash": hex.EncodeToString(r.Backup.Newest.Hash),
+		"revocations_undone": o.UndoRevocations && len(undone.Revoked)+len(undone.Disabled) > 0,
+	}
+	if present != nil {
+		detail["replaced_row"], detail["replaced_row_hash"] = present.Newest.Seq, hex.EncodeToString(present.Newest.Hash)
+	}
+	return keys.NewEvent(ctx, o.Actor, keys.ActionRestore, o.Now(), detail)
+}
+
+// renew makes sure that nobody who remembers the old key store takes the new one for the
+// same: it is of another generation, and its changes go on above those of both.
+func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, e keys.Event) error {
+	seq := r.Backup.changeSeq
+	if present != nil {
+		seq = max(seq, present.changeSeq)
+	}
+	for name, value := range map[string]any{metaGeneration: uuid.NewString(), metaChangeSeq: seq + 1} {
+		if err := exactlyOne(tx.ExecContext(ctx, `UPDATE meta SET value = ? WHERE name = ?`, value, name)); err != nil {
+			return unavailable("write meta", err)
+		}
+	}
+	for id, check := range r.peppers.Checks() { // also those that were added since, and are in use
+		if err := notePepper(ctx, tx, id, check, e.At); err != nil {
+			return err
+		}
+	}
+	return appendEvent(ctx, tx, "", e)
+}
+
+// cutters is how many revoke at once, and so share transactions.
+const cutters = 32
+
+// cutAgain revokes and disables in the draft what is revoked and disabled in the present
+// key store, as anybody would who opened it.
+func (r *Restoration) cutAgain(ctx context.Context, draft string, undone Undone, o RestoreOptions) (int, error) {
+	if len(undone.Revoked)+len(undone.Disabled) == 0 {
+		return 0, nil
+	}
+	if err := makeEpoch(epochPath(draft), true); err != nil { // or each change would wait for others to notice
+		return 0, err
+	}
+	s, err := Open(draft, &Options{PepperFile: r.options.pepperFile(r.path), UsageFile: draft + ".usage"}) //nolint:contextcheck // to open takes no context
+	if err != nil {
+		return 0, err
+	}
+	m, err := keys.NewManager(s, o.Actor, &keys.ManagerOptions{Now: o.Now})
+	if err == nil {
+		err = errors.Join(
+			atOnce(undone.Revoked, func(k *keys.Key) error { return revokeAgain(ctx, m, k) }),
+			atOnce(undone.Disabled, func(k *keys.Key) error { return disableAgain(ctx, m, k) }),
+		)
+	}
+	return len(undone.Revoked) + len(undone.Disabled), errors.Join(err, s.Close())
+}
+
+func revokeAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
+	reason := k.RevokedReason
+	if keys.ValidateText("reason", reason) != nil {
+		reason = "revoked before a restore"
+	}
+	if _, err := m.Revoke(ctx, k.ID, reason); err != nil {
+		return fmt.Errorf("revoke %s again: %w", k.ID, err)
+	}
+	return nil
+}
+
+// disableAgain leaves a row alone that somebody changed: nobody accepts that key.
+func disableAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
+	_, err := m.Disable(ctx, k.ID, "disabled before a restore")
+	if err != nil && !errors.Is(err, keys.ErrTampered) {
+		return fmt.Errorf("disable %s again: %w", k.ID, err)
+	}
+	return nil
+}
+
+// atOnce does something to all keys, and returns what went wrong first.
+func atOnce(list []*keys.Key, do func(*keys.Key) error) error {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var first error
+	for part := range slices.Chunk(list, max(1, (len(list)+cutters-1)/cutters)) {
+		wg.Go(func() {
+			for _, k := range part {
+				if err := do(k); err != nil {
+					mu.Lock()
+					first = cmp.Or(first, err)
+					mu.Unlock()
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}
+
+// errChanged is why a restore begins anew.
+var errChanged = errors.New("keys were changed meanwhile")
+
+// install writes the draft over the key store in one transaction. When it has the lock
+// under which nobody else can write it makes sure that nothing was changed since the
+// present state was looked at: a revocation that was acknowledged in between must not be
+// lost.
+func (r *Restoration) install(ctx context.Context, draft string, present *Snapshot, progress Progress) error {
+	db := openDB(writerDSN(r.path), 1)
+	defer func() { _ = db.Close() }() // it is committed, or was rolled back
+	target, err := db.Conn(ctx)
+	if err != nil {
+		return unopened(r.path, err)
+	}
+	defer func() { _ = target.Close() }()
+	source, closeSource, err := only(ctx, readerDSN(draft))
+	if err != nil {
+		return unavailable("open draft", err)
+	}
+	defer func() { _ = closeSource() }() // it was only read
+	err = transferring(target, source, func(t transfer) error {
+		if _, err := t.step(0); err != nil {
+			return unavailable("lock "+r.path, err)
+		}
+		if err := r.unchanged(ctx, present); err != nil {
+			return err
+		}
+		return t.all(ctx, progress)
+	})
+	if err == nil {
+		_, _ = target.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`) // or the next change will
+	}
+	return err
+}
+
+func (r *Restoration) unchanged(ctx context.Context, present *Snapshot) error {
+	if present == nil {
+		return nil
+	}
+	now, err := look(ctx, r.path)
+	if err == nil && !now.same(present) {
+		err = errChanged
+	}
+	return err
+}
+
+// put gives the draft its place where there is no key store, with what belongs to one.
+// What a database that was removed left behind would be taken for the log of this one,
+// and goes first.
+func (r *Restoration) put(draft string) error {
+	if err := makeEpoch(epochPath(r.path), false); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := makeUsage(r.options.usageFile(r.path)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	dir := filepath.Dir(r.path)
+	unlock, err := newfile.Lock(dir)
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", dir, err)
+	}
+	defer unlock()
+	if _, err := os.Lstat(r.path); errors.Is(err, fs.ErrNotExist) {
+		for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+			_ = os.Remove(r.path + suffix) // mostly there is none
+		}
+	}
+	err = newfile.Publish(draft, r.path)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s: %w: somebody made it meanwhile; look at it, and try again", r.path, fs.ErrExist)
+	}
+	return err
+}

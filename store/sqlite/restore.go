@@ -1,0 +1,266 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+)
+
+// Restoration is a backup that was found good, about to take the place of a key store.
+// [PrepareRestore] makes one, Run restores, Close forgets it.
+type Restoration struct {
+	Backup  Snapshot
+	Present *Snapshot // what would be replaced; nil when there is no key store, or it cannot be read
+	Doubt   error     // why the present key store cannot be read, or is not to be believed in all; nil when there is none
+	Undone  Undone    // what was done since the backup, as far as the present key store tells
+
+	path, temp string
+	exists     bool // there is a file at path
+	options    *Options
+	peppers    *keys.Peppers
+}
+
+// RestoreOptions configures [Restoration.Run].
+type RestoreOptions struct {
+	Actor           keys.Actor       // who restores, for the audit log; required
+	UndoRevocations bool             // let keys that were revoked or disabled since the backup be good again
+	Now             func() time.Time // nil means time.Now
+	Progress        Progress         // of the last step, the writing; may be nil
+}
+
+// Restored is what came of a restore.
+type Restored struct {
+	Kept     string // the file with what was replaced; empty when there was nothing
+	CutAgain int    // keys that were revoked or disabled again
+}
+
+// PrepareRestore looks at the backup, and changes nothing: that it is a key store, whole
+// and with an audit chain that holds; that the pepper file at hand has all that it needs;
+// and what restoring it at path would undo. A backup of an older mcpkeys is fine.
+//
+// There may be a key store at path or none. What is there and is no key store, or is one
+// of a newer mcpkeys, is refused. A key store that is damaged can be restored over, and
+// Doubt then says that it cannot be told what is undone.
+func PrepareRestore(ctx context.Context, path, backup string, o *Options) (*Restoration, error) {
+	path, err := place(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &Restoration{path: path, options: o}
+	if err := r.look(ctx); err != nil {
+		return nil, err
+	}
+	if r.peppers, err = pepperfile.Load(o.pepperFile(path)); err != nil {
+		return nil, err
+	}
+	if err := r.take(ctx, backup); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	if r.exists {
+		r.Present, r.Undone, err = r.compare(ctx, path)
+		r.Doubt = errors.Join(r.Doubt, err)
+	}
+	r.Undone.used(ctx, r)
+	if err := ctx.Err(); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// Close removes what was prepared. Nothing can be restored afterwards.
+func (r *Restoration) Close() error {
+	if r.temp != "" {
+		discard(r.temp)
+	}
+	r.temp = ""
+	return nil
+}
+
+// look refuses to restore over what is not ours, or so damaged that SQLite cannot write
+// to it. It reads no more than the beginning.
+func (r *Restoration) look(ctx context.Context) error {
+	if err := refuseNetwork(filepath.Dir(r.path)); err != nil {
+		return err
+	}
+	info, err := os.Lstat(r.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look at %s: %w", r.path, err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s: %w: it is not a regular file, so not a key store; choose another path", r.path, fs.ErrExist)
+	}
+	r.exists = true
+	db := openDB(readerDSN(r.path), 1)
+	defer func() { _ = db.Close() }() // nothing was written
+	tx, err := db.BeginTx(ctx, nil)
+	if err == nil {
+		defer func() { _ = tx.Rollback() }() // it was only read
+		_, err = schemaOf(ctx, tx, r.path)
+	}
+	switch basic, _ := codes(err); {
+	case err == nil:
+	case basic == codeNotADB, basic == codeCorrupt:
+		return fmt.Errorf("%s cannot be restored into, because it is no database, or its first pages are gone: if it was the key store, stop every program that has it open, move it and its -wal and -shm away, and restore again: %w", r.path, err)
+	default:
+		return err
+	}
+	return nil
+}
+
+// take copies the backup, so that nobody can change it under us, and makes sure that the
+// copy is good.
+func (r *Restoration) take(ctx context.Context, backup string) error {
+	from, err := place(backup)
+	switch {
+	case err != nil:
+		return err
+	case from == r.path:
+		return &keys.InvalidError{Field: "backup", Reason: "is the key store itself; name the file that 'keyctl backup' made"}
+	}
+	info, err := os.Stat(from)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("no backup at %s; name the file that 'keyctl backup' made: %w", backup, fs.ErrNotExist)
+	case err != nil:
+		return fmt.Errorf("open backup: %w", err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file, so not a backup", backup)
+	}
+	if r.temp, err = copyOf(ctx, from, filepath.Dir(r.path), nil); err != nil {
+		return unusable(backup, err)
+	}
+	if err := ours(ctx, r.temp, backup); err != nil {
+		return err
+	}
+	if r.Backup, err = examine(ctx, r.temp, backup); err != nil {
+		return unusable(backup, err)
+	}
+	r.Backup.Path = from
+	return r.prove(ctx, backup)
+}
+
+// ours makes sure that the copy is of a key store, of whatever version.
+func ours(ctx context.Context, copied, backup string) error {
+	db := openDB(readerDSN(copied), 1)
+	defer func() { _ = db.Close() }() // nothing was written
+	var application int
+	if err := db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&application); err != nil {
+		return unusable(backup, err)
+	}
+	if application != applicationID {
+		return fmt.Errorf("%s is not a key store, so not a backup of one; name the file that 'keyctl backup' made", backup)
+	}
+	return nil
+}
+
+// unusable says what to do about a backup that cannot be read.
+func unusable(backup string, err error) error {
+	switch basic, _ := codes(err); basic {
+	case codeNotADB:
+		return fmt.Errorf("%s is not a database, so not a backup; name the file that 'keyctl backup' made: %w", backup, err)
+	case codeCorrupt:
+		return fmt.Errorf("%s is damaged; use another backup: %w", backup, err)
+	}
+	return fmt.Errorf("read backup: %w", err)
+}
+
+// prove holds the copy of the backup against its audit chain and the peppers.
+func (r *Restoration) prove(ctx context.Context, backup string) error {
+	db := openDB(readerDSN(r.temp), 1)
+	defer func() { _ = db.Close() }() // nothing was written
+	if err := checkPeppers(ctx, db, r.peppers, r.options.pepperFile(r.path)); err != nil {
+		return fmt.Errorf("read backup: %w", err)
+	}
+	if _, err := keys.VerifyChain(chain(ctx, db)); err != nil {
+		return fmt.Errorf("read backup: %s was changed after it was written: %w: use another backup", backup, err)
+	}
+	return nil
+}
+
+// attempts is how often a restore begins anew because others changed keys meanwhile.
+const attempts = 5
+
+// Run restores. What is at path now is copied first, to a new file beside it whose name
+// Restored tells; then everything is prepared in a copy of the backup: a new generation,
+// an audit row of the restore, and, unless o says otherwise, once more each revocation
+// and each disabling that the present key store has and the backup has not. The copy is
+// written over the key store in one transaction: whenever the machine stops, there is the
+// old key store or the new one. When Run returns every process has forgotten the old one.
+//
+// Processes that have the key store open keep it open, and go on with the restored one.
+func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, error) {
+	if o.Now == nil {
+		o.Now = time.Now //nolint:forbidigo // the default clock
+	}
+	if r.temp == "" {
+		return Restored{}, errors.New("restore: it was closed")
+	}
+	for range attempts {
+		done, err := r.attempt(ctx, o)
+		if errors.Is(err, errChanged) {
+			continue
+		}
+		if err != nil {
+			return Restored{}, fmt.Errorf("restore: %w", err)
+		}
+		if err := tellAll(r.path); err != nil {
+			return done, fmt.Errorf("the key store is restored, but other processes could not be told; start them again: %w", err)
+		}
+		return done, nil
+	}
+	return Restored{}, fmt.Errorf("restore: %w: keys are being changed all the time: stop the programs that change them, and try again", keys.ErrUnavailable)
+}
+
+// attempt restores over the key store as it is now, or fails with errChanged.
+func (r *Restoration) attempt(ctx context.Context, o RestoreOptions) (done Restored, err error) {
+	var present *Snapshot
+	var undone Undone
+	if r.exists {
+		if done.Kept, err = r.keep(ctx, o.Now()); err != nil {
+			return Restored{}, err
+		}
+		defer func() {
+			if err != nil { // the key store is as it was, so the copy is of no use
+				_ = os.Remove(done.Kept)
+			}
+		}()
+		present, undone, err = r.compare(ctx, done.Kept)
+		if present == nil && r.Present != nil { // else Doubt has told
+			return Restored{}, fmt.Errorf("find out what must stay revoked: %w", err)
+		}
+	}
+	draft, err := copyOf(ctx, r.temp, filepath.Dir(r.path), nil)
+	if err != nil {
+		return done, err
+	}
+	defer discard(draft)
+	if done.CutAgain, err = r.finish(ctx, draft, present, undone, o); err != nil {
+		return done, err
+	}
+	if !r.exists {
+		return done, r.put(draft)
+	}
+	return done, r.install(ctx, draft, present, o.Progress)
+}
+
+// keep copies what is about to be replaced, in whatever state it is.
+func (r *Restoration) keep(ctx context.Context, now time.Time) (path string, err error) {
+	temp, err := copyOf(ctx, r.path, filepath.Dir(r.path), nil)
+	if err != nil {
+		return "", fmt.Errorf("keep what is there: %w", err)
+	}
+	path = r.path + ".before-restore-" + now.UTC().Format("20060102T150405.000Z")
+	if err := name(temp, path); err != nil {
+		return "", fmt.Errorf("keep what is there: %w", err)
+	}
+	return path, nil
+}

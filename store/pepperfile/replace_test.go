@@ -163,7 +163,7 @@ func TestReplaceWritesNothing(t *testing.T) {
 	refusal := errors.New("no")
 	for name, change := range map[string]func(*keys.Peppers) (*keys.Peppers, error){
 		"no change": func(p *keys.Peppers) (*keys.Peppers, error) { return p, nil },
-		"a refusal": func(p *keys.Peppers) (*keys.Peppers, error) { return nil, refusal },
+		"a refusal": func(*keys.Peppers) (*keys.Peppers, error) { return nil, refusal },
 	} {
 		if _, err := pepperfile.Replace(path, change); err != nil && !errors.Is(err, refusal) {
 			t.Errorf("Replace with %s: %v", name, err)

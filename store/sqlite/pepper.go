@@ -92,7 +92,7 @@ func (s *Store) mayUse(ctx context.Context, tx *sql.Tx, id string) error {
 		return keys.ErrPepperRetired
 	}
 	now := time.Now() //nolint:forbidigo // a note for people, nothing is decided by it
-	e, err := keys.NewEvent(context.Background(), noter, keys.ActionPepperAdd, now, keys.PepperDetail{Pepper: id})
+	e, err := keys.NewEvent(ctx, noter, keys.ActionPepperAdd, now, keys.PepperDetail{Pepper: id})
 	if err != nil {
 		return err
 	}

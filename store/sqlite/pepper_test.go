@@ -114,7 +114,10 @@ func TestChangeUnderAnotherPepper(t *testing.T) {
 	if _, err := m.Revoke(t.Context(), revoked.Key.ID, "lost"); err != nil {
 		t.Errorf("Revoke: %v", err)
 	}
-	for e := range chain(t, other) {
+	for e, err := range chain(t, other) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if strings.Contains(e.Detail, "tampered") {
 			t.Errorf("audit row %d tells of tampering: %s", e.Seq, e.Detail)
 		}
@@ -553,7 +556,7 @@ func changePeppers(t *testing.T, s *sqlite.Store, done <-chan struct{}) {
 			t.Errorf("AddPepper: %v", err)
 			return
 		}
-		for err := error(keys.ErrConflict); err != nil; {
+		for err := keys.ErrConflict; err != nil; {
 			var need []*keys.Key
 			need, err = m.NeedPepper(t.Context(), old)
 			for _, k := range need {
@@ -634,7 +637,7 @@ func TestWrongPepperFileWhileOpen(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "restore") {
 			t.Errorf("%s: Open: got %v, want the fix", name, err)
 		}
-		if name == "an old backup" && !(strings.Contains(err.Error(), id) && strings.Contains(err.Error(), "after 'keyctl pepper add'")) {
+		if name == "an old backup" && (!strings.Contains(err.Error(), id) || !strings.Contains(err.Error(), "after 'keyctl pepper add'")) {
 			t.Errorf("%s: Open: got %v, want the missing pepper and the fix", name, err)
 		}
 		write(t, path+".pepper", string(text))

@@ -111,7 +111,10 @@ func TestRehashIsCompareAndSwap(t *testing.T) {
 }
 
 func rehashRows(t *testing.T, s keys.Reader) (n int) {
-	for e := range chain(t, s) {
+	for e, err := range chain(t, s) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if e.Action == keys.ActionRehash {
 			n++
 		}

@@ -42,6 +42,12 @@ const (
 	ActionEnable  Action = "key.enable"
 	ActionRevoke  Action = "key.revoke"
 
+	ActionRehash Action = "key.rehash" // a secret is kept in a newer way, and nothing else changed
+
+	ActionPepperAdd    Action = "pepper.add"
+	ActionPepperReseal Action = "pepper.reseal" // seals of keys were renewed, and nothing else of them
+	ActionPepperRetire Action = "pepper.retire"
+
 	ActionRestore Action = "store.restore" // a backup took the store's place; names no key
 )
 
@@ -162,6 +168,8 @@ type keyDetail struct {
 type secretDetail struct {
 	Number    int64      `json:"number"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	Scheme    Scheme     `json:"scheme,omitempty"` // of a re-hash alone, and so is Pepper
+	Pepper    string     `json:"pepper,omitempty"`
 }
 
 func detailOf(k *Key, now time.Time) *keyDetail {
@@ -175,7 +183,7 @@ func detailOf(k *Key, now time.Time) *keyDetail {
 	}
 	d.ExpiresAt = deadline(k.ExpiresAt)
 	for _, s := range k.Secrets {
-		d.Secrets = append(d.Secrets, secretDetail{s.Number, deadline(s.ExpiresAt)})
+		d.Secrets = append(d.Secrets, secretDetail{Number: s.Number, ExpiresAt: deadline(s.ExpiresAt)})
 	}
 	return d
 }

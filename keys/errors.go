@@ -22,6 +22,9 @@ var (
 	// ErrVersion: the key is not at the version that a change was made for. It is an
 	// ErrConflict.
 	ErrVersion = fmt.Errorf("%w: the key was changed meanwhile; look at it again, and decide anew", ErrConflict)
+	// ErrPepperRetired: what was to be written was made with a pepper that was retired
+	// at that moment. It is an ErrConflict.
+	ErrPepperRetired = fmt.Errorf("%w: its pepper was retired at this moment; try again", ErrConflict)
 	// ErrDenied: the acting admin key may not do that.
 	ErrDenied = errors.New("this admin key may not do that")
 	// ErrTampered: the row's seal does not match its fields, so somebody changed

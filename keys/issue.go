@@ -30,9 +30,9 @@ type Issued struct {
 	Token Secret
 }
 
-// idTries bounds how often an id is drawn anew. With 71 random bits even a second
-// try means that something is wrong.
-const idTries = 3
+// tries bounds how often a key is drawn anew. With 71 random bits even a second id
+// means that something is wrong; a pepper that is retired meanwhile, that all is well.
+const tries = 3
 
 // Issue implements [Manager].
 func (m *LocalManager) Issue(ctx context.Context, req IssueRequest) (Issued, error) {
@@ -41,13 +41,13 @@ func (m *LocalManager) Issue(ctx context.Context, req IssueRequest) (Issued, err
 	if err != nil {
 		return Issued{}, err
 	}
-	for range idTries {
+	for range tries {
 		issued, err := m.create(ctx, *k, now)
-		if !errors.Is(err, ErrIDTaken) {
+		if !errors.Is(err, ErrIDTaken) && !errors.Is(err, ErrPepperRetired) {
 			return issued, err
 		}
 	}
-	return Issued{}, fmt.Errorf("%w: no free id in %d tries", ErrUnavailable, idTries)
+	return Issued{}, fmt.Errorf("%w: no free id in %d tries", ErrUnavailable, tries)
 }
 
 // key builds and validates all of the key but what depends on its token.

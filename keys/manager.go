@@ -129,8 +129,9 @@ func (m *LocalManager) List(ctx context.Context, q Query) (Page, error) {
 		q.Limit = MaxLimit
 	}
 	page, err := m.store.List(ctx, q)
+	peppers := m.store.Peppers()
 	for _, k := range page.Keys {
-		if m.store.Peppers().CheckSeal(k) != nil {
+		if peppers.CheckSeal(k) != nil {
 			page.Tampered = append(page.Tampered, k.ID)
 		}
 	}
@@ -150,8 +151,8 @@ func (m *LocalManager) Usage(ctx context.Context, id string, since time.Time) (U
 // broken is not built upon, a revoked key stays what it is, and the audit row tells
 // both states. Reason is the audit row's alone.
 func (m *LocalManager) change(ctx context.Context, id string, action Action, reason string, edit func(k *Key, now time.Time) error) (*Key, error) {
-	peppers := m.store.Peppers()
 	return m.store.Update(ctx, id, func(k *Key) (Event, error) {
+		peppers := m.store.Peppers()
 		if err := peppers.CheckSeal(k); err != nil {
 			return Event{}, err
 		}

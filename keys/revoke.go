@@ -10,8 +10,8 @@ func (m *LocalManager) Revoke(ctx context.Context, id, reason string) (*Key, err
 	if err := ValidateText("reason", reason); err != nil {
 		return nil, err
 	}
-	peppers := m.store.Peppers()
 	return m.store.Update(ctx, id, func(k *Key) (Event, error) {
+		peppers := m.store.Peppers()
 		tampered := peppers.CheckSeal(k) != nil
 		if !k.RevokedAt.IsZero() && !tampered {
 			return Event{}, ErrNoChange

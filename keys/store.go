@@ -27,8 +27,10 @@ type Reader interface {
 	// Events returns audit rows with a Seq above after, oldest first, at most limit.
 	Events(ctx context.Context, after int64, limit int) ([]Event, error)
 
-	// Peppers returns the peppers that the store was opened with. A store and its
-	// peppers travel together, because neither is of use alone.
+	// Peppers returns the peppers of the store. A store and its peppers travel together,
+	// because neither is of use alone. They may be others after any other method was
+	// called, because somebody added a pepper or retired one: ask anew, also in a change
+	// given to Update, and do not keep them.
 	Peppers() *Peppers
 
 	// Close waits for what is under way and releases everything. Further calls fail
@@ -55,8 +57,8 @@ type Store interface {
 	//
 	// Id, kind and creation are not change's to alter, and a revocation stays. When change returns
 	// ErrNoChange nothing is written and Update succeeds; on any other error nothing
-	// is written and Update returns it. change may run more than once and must not
-	// call the store.
+	// is written and Update returns it. change may run more than once and must call
+	// nothing of the store but Peppers.
 	Update(ctx context.Context, id string, change func(*Key) (Event, error)) (*Key, error)
 
 	// Record writes the event of something that was done to the store itself and to no

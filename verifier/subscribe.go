@@ -100,9 +100,10 @@ func (l *subscribers) stop() {
 }
 
 // Close writes what was counted of keys' use, ends what [Verifier.OnChange] began and
-// waits for both; the error says that counts could not be written. It must not be called by a subscriber. The store stays open; it is
+// the renewing of digests, and waits for all of it; the error says that counts could not be written. It must not be called by a subscriber. The store stays open; it is
 // the caller's, and closed after this.
 func (v *Verifier) Close() error {
+	v.rehashes.close()
 	err := errors.Join(v.uses.close(), v.denials.close())
 	l := &v.subscribers
 	l.mu.Lock()

@@ -57,6 +57,12 @@ type Options struct {
 	// OnUseError hears, from another goroutine, that counts of use could not be written.
 	// They are kept for the next try, seconds later. Nil means that nobody wants to know.
 	OnUseError func(error)
+
+	// OnRehashError hears, from another goroutine, that the digest of a secret could not
+	// be renewed, as is done with those that were made with an old pepper when they are
+	// used. It is told once, until it works again. Nobody is refused for it; what it means
+	// is that the old pepper cannot be retired yet. Nil means that nobody wants to know.
+	OnRehashError func(error)
 }
 
 // Call says what is asked of the presented key. The zero Call asks for an ordinary
@@ -85,6 +91,7 @@ type Verifier struct {
 	strangers strangers
 	uses      uses
 	denials   denials
+	rehashes  rehashes
 
 	subscribers subscribers
 }
@@ -122,6 +129,8 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 	v.uses.clock, v.uses.max, v.uses.onError = v.clock, 2*size, o.OnUseError
 	v.uses.log = reader
 	v.denials.log, v.denials.clock, v.denials.onError = reader, v.clock, o.OnUseError
+	v.rehashes.store, _ = reader.(keys.Rehasher)
+	v.rehashes.clock, v.rehashes.elapsed, v.rehashes.onError = v.clock, v.sinceStart, o.OnRehashError
 	return v, nil
 }
 
@@ -239,11 +248,13 @@ func (v *Verifier) prove(ctx context.Context, q *check, call *Call, at time.Dura
 			return d
 		}
 	}
-	if q.proof = q.entry.prove(v.reader.Peppers(), t.Secret(), &q.sum, &q.cell.tally); q.proof == nil {
+	peppers := v.reader.Peppers()
+	if q.proof = q.entry.prove(peppers, t.Secret(), &q.sum, &q.cell.tally); q.proof == nil {
 		q.cell.tally.count(keys.CodeNotFound)
 		v.uses.note(&q.cell.tally)
 		return notFound(q.id)
 	}
+	v.rehashes.offer(peppers.Rehash(q.entry.key, q.proof.secret, t.Secret()))
 	return keys.Decision{}
 }
 

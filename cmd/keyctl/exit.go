@@ -142,6 +142,15 @@ func (a *app) reportDetail(err error) {
 			a.say("  %s  %s  (%s)", k.ID, wording.Clean(k.Label()), k.Status(a.now()))
 		}
 	}
+	var needed *keys.PepperNeededError
+	if errors.As(err, &needed) {
+		for _, k := range needed.Keys {
+			a.say("  %s  %s  (%s)", wording.Clean(k.ID), wording.Clean(k.Label()), k.Status(a.now()))
+		}
+		if more := needed.Count - len(needed.Keys); more > 0 {
+			a.say("  … and %d more", more)
+		}
+	}
 	var partial *partialError
 	if errors.As(err, &partial) {
 		for _, f := range partial.failed {
@@ -176,6 +185,12 @@ func (a *app) reportJSON(err error, o outcome) {
 	var ambiguous *keys.AmbiguousError
 	if errors.As(err, &ambiguous) {
 		for _, k := range ambiguous.Candidates {
+			e.Candidates = append(e.Candidates, candidate{k.ID, k.Name, k.Owner, k.Status(a.now())})
+		}
+	}
+	var needed *keys.PepperNeededError
+	if errors.As(err, &needed) {
+		for _, k := range needed.Keys {
 			e.Candidates = append(e.Candidates, candidate{k.ID, k.Name, k.Owner, k.Status(a.now())})
 		}
 	}

@@ -71,7 +71,7 @@ func usageLine(cmd *cobra.Command) string {
 	if !cmd.HasParent() {
 		return cmd.Name() + " COMMAND [flags]"
 	}
-	line := cmd.Root().Name() + " " + cmd.Use
+	line := strings.TrimSuffix(cmd.CommandPath(), cmd.Name()) + cmd.Use
 	if ownFlags(cmd).HasAvailableFlags() {
 		line += " [flags]"
 	}

@@ -70,6 +70,7 @@ one.`,
 		newServe(a),
 		newBackup(a),
 		newRestore(a),
+		newPepper(a),
 		newDoctor(a),
 
 		newDemo(a), newCompletion(), newVersion(a),

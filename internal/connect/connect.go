@@ -58,16 +58,29 @@ func (s Settings) Admin(context.Context) (*Admin, error) {
 		}
 		return &Admin{Manager: c, remote: c, close: c.Close}, nil
 	}
+	m, closeStore, err := s.Keeper()
+	if err != nil {
+		return nil, err
+	}
+	return &Admin{Manager: m, close: closeStore}, nil
+}
+
+// Keeper opens the key store of this machine, for what no server does in one's stead:
+// its peppers. Call closeStore in the end.
+func (s Settings) Keeper() (m *keys.LocalManager, closeStore func() error, err error) {
+	if err := s.Local(); err != nil {
+		return nil, nil, err
+	}
 	st, err := sqlite.Open(s.DB, s.options())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	m, err := keys.NewManager(st, localActor(), nil)
+	m, err = keys.NewManager(st, localActor(), nil)
 	if err != nil {
 		_ = st.Close() // the first error is the one to tell
-		return nil, err
+		return nil, nil, err
 	}
-	return &Admin{Manager: m, close: st.Close}, nil
+	return m, st.Close, nil
 }
 
 // Checker checks keys as a guarded server would. Close it after use.
@@ -92,7 +105,7 @@ func (s Settings) Checker(context.Context) (*Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := verifier.New(r, nil)
+	v, err := verifier.New(struct{ keys.Reader }{r}, nil) // a reader and no more: nothing is re-hashed
 	if err != nil {
 		_ = r.Close() // the first error is the one to tell
 		return nil, err

@@ -1,10 +1,11 @@
-// Package newfile puts a finished file in place under a name that is not taken
-// yet, all of it or nothing, so that a crash at any moment leaves either no file
-// or the whole one on the disk.
+// Package newfile puts a finished file in place under its name, all of it or nothing,
+// so that a crash at any moment leaves either what was there before or the whole new
+// file on the disk.
 //
-// It never replaces anything: what exists under the name may be the only copy of
-// a pepper. Fill the file that [Temp] makes in the directory of the final name, then
-// call [Publish].
+// Fill the file that [Temp] makes in the directory of the final name, then call
+// [Publish]. It never replaces anything: what exists under the name may be the only
+// copy of a pepper. [Replace] does, and is for those alone who hold a [Lock] and have
+// read what they replace.
 package newfile
 
 import (

@@ -2,10 +2,10 @@
 // database that they protect: a copy of the database alone verifies nothing and
 // forges nothing.
 //
-// It refuses to replace a pepper file, because every key made under it would be
-// dead at once, and to read one that others than its owner may read or write.
+// It refuses to make a pepper file where one is, because every key made under that
+// would be dead at once, and to read one that others than its owner may read or write.
 // No error repeats anything of the content. [Create] makes a file once, [Load]
-// reads it at every start.
+// reads it at every start, and [Replace] adds a pepper to it or takes one away.
 package pepperfile
 
 import (
@@ -34,7 +34,7 @@ func Create(path string) (*keys.Peppers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make pepper: %w", err)
 	}
-	temp, err := writeTemp(filepath.Dir(path), peppers.Encode())
+	temp, err := writeTemp(filepath.Dir(path), "mcpkeys-pepper-*.tmp", peppers.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("make pepper file: %w", err)
 	}
@@ -51,8 +51,8 @@ func existing(path string) error {
 	return fmt.Errorf("pepper file %s: %w: it is never replaced, because every key made with it would be dead", path, fs.ErrExist)
 }
 
-func writeTemp(dir string, content []byte) (name string, err error) {
-	f, err := newfile.Temp(dir, "mcpkeys-pepper-*.tmp")
+func writeTemp(dir, pattern string, content []byte) (name string, err error) {
+	f, err := newfile.Temp(dir, pattern)
 	if err != nil {
 		return "", err
 	}

@@ -55,3 +55,20 @@ func (r *Reader) Plan(q keys.Query) ([]string, error) {
 	}
 	return steps, rows.Err()
 }
+
+// Misfit reports whether a pepper file was read that could not be taken over.
+func (r *Reader) Misfit() bool { return !r.misfit.at.IsZero() }
+
+// Busy reports whether somebody is at work in a transaction, or waits for its lock.
+func (s *Store) Busy() bool {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	return s.queue.busy
+}
+
+// Renewing reports whether a store is open to renew digests with.
+func (r *Reader) Renewing() bool {
+	r.renewer.mu.Lock()
+	defer r.renewer.mu.Unlock()
+	return r.renewer.store != nil
+}

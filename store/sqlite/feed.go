@@ -90,18 +90,20 @@ func (r *Reader) changes(ctx context.Context, since keys.Position) (keys.Changes
 }
 
 // follow makes sure that what is open is what stands at the path, and opens that
-// otherwise: a database restored by renaming, an epoch file that was removed.
+// otherwise: a database restored by renaming, an epoch file that was removed, a pepper
+// file that was replaced.
 func (r *Reader) follow(ctx context.Context) error {
 	if err := r.gate.enter(); err != nil {
 		return err
 	}
-	same := r.same()
+	same := r.same() && r.samePeppers()
 	r.gate.leave()
 	if same {
 		return nil
 	}
 	return r.gate.alone(func() error {
 		if r.same() {
+			r.renewPeppers(ctx)
 			return nil
 		}
 		r.incarnation++

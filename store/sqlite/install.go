@@ -75,8 +75,10 @@ func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, 
 			return unavailable("write meta", err)
 		}
 	}
-	if err := notePeppers(ctx, tx, r.peppers); err != nil { // also those that were added since, and are in use
-		return err
+	for id, check := range r.peppers.Checks() { // also those that were added since, and are in use
+		if err := notePepper(ctx, tx, id, check, e.At); err != nil {
+			return err
+		}
 	}
 	return appendEvent(ctx, tx, "", e)
 }
@@ -205,7 +207,7 @@ func (r *Restoration) put(draft string) error {
 		return err
 	}
 	dir := filepath.Dir(r.path)
-	unlock, err := lockDir(dir)
+	unlock, err := newfile.Lock(dir)
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", dir, err)
 	}

@@ -22,6 +22,14 @@ const selectKey = `SELECT ` + keyColumns + `, NULL, NULL, NULL, NULL, NULL, NULL
 // [keys.ErrTampered]. The read goes on when ctx is cancelled: it takes
 // microseconds, and to watch ctx would cost half as much again.
 func (r *Reader) Key(ctx context.Context, id string) (*keys.Key, error) {
+	k, err := r.keyOf(ctx, id)
+	if met := r.meet(ctx, k); met != nil {
+		return nil, met
+	}
+	return k, err
+}
+
+func (r *Reader) keyOf(ctx context.Context, id string) (*keys.Key, error) {
 	if err := r.gate.enter(); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,9 @@ import (
 func (r *Reader) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	page, err := r.list(ctx, q)
 	if err == nil {
+		err = r.meet(ctx, page.Keys...)
+	}
+	if err == nil {
 		page.LastUsed = r.lastUsed(ctx, page.Keys)
 	}
 	return page, err

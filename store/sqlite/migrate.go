@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/mcpkeys/mcpkeys/internal/newfile"
 )
 
 // migrate brings a key store of an older schema to the present one, for all who use it.
@@ -18,7 +20,7 @@ import (
 // Programs that only read take a key store of any schema up to theirs. One of an older
 // mcpkeys that has it open goes on, and does not open it again.
 func migrate(ctx context.Context, path string) error {
-	unlock, err := lockDir(filepath.Dir(path))
+	unlock, err := newfile.Lock(filepath.Dir(path))
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", filepath.Dir(path), err)
 	}

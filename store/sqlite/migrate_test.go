@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -256,7 +255,7 @@ func TestA19KilledWhileMigrating(t *testing.T) {
 			t.Fatal(err)
 		}
 		if round > 0 {
-			time.AfterFunc(rand.N(took), func() { _ = cmd.Process.Kill() })
+			time.AfterFunc(sometime(took, round%2 == 0), func() { _ = cmd.Process.Kill() })
 		}
 		_ = cmd.Wait()
 		if round == 0 {

@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // Options configures [Create], [Open] and [OpenVerifier]. Nil and the zero value
@@ -70,12 +70,12 @@ func openReader(path string, o *Options, writable bool) (*Reader, error) {
 	if err := inspect(path); err != nil {
 		return nil, err
 	}
-	peppers, err := pepperfile.Load(o.pepperFile(path))
-	if err != nil {
-		return nil, err
-	}
-	r := &Reader{path: path, pepperFile: o.pepperFile(path), peppers: peppers, writable: writable}
+	r := &Reader{path: path, writable: writable}
 	r.epoch.path, r.epoch.sharing = epochPath(path), share
+	var err error
+	if r.pepperFile, err = filepath.Abs(o.pepperFile(path)); err != nil {
+		return nil, fmt.Errorf("find %s: %w", o.pepperFile(path), err)
+	}
 	if r.usage.path, err = filepath.Abs(o.usageFile(path)); err != nil {
 		return nil, fmt.Errorf("find %s: %w", o.usageFile(path), err)
 	}
@@ -136,12 +136,13 @@ func (r *Reader) start(ctx context.Context) (handle, error) {
 		return handle{}, fmt.Errorf("open key store: %w", err)
 	}
 	h := handle{file: file, db: openDB(readerDSN(r.path), readerConns())}
+	var peppers *keys.Peppers
 	h.schema, err = recognise(ctx, h.db, r.path)
 	if err == nil {
 		err = refuseOthers(r.path)
 	}
 	if err == nil {
-		err = checkPeppers(ctx, h.db, r.peppers, r.pepperFile)
+		peppers, err = r.loadPeppers(ctx, &h)
 	}
 	if err == nil {
 		err = h.prepare(ctx)
@@ -149,6 +150,7 @@ func (r *Reader) start(ctx context.Context) (handle, error) {
 	if err != nil {
 		return handle{}, errors.Join(err, h.db.Close())
 	}
+	r.peppers.Store(peppers)
 	return h, nil
 }
 
@@ -216,8 +218,7 @@ func notWritable(path string, err error) error {
 }
 
 // ready makes sure that writing is possible, rather than let the first change find
-// out, and notes peppers that were added to the file. It does not take the write
-// lock unless there is one to note: who only lists waits for no writer.
+// out. It does not take the write lock: who only lists waits for no writer.
 func (s *Store) ready(ctx context.Context) error {
 	var mode string
 	if err := s.writer.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
@@ -229,12 +230,5 @@ func (s *Store) ready(ctx context.Context) error {
 	if mayWrite(s.path) != nil || mayWrite(filepath.Dir(s.path)) != nil {
 		return notWritable(s.path, fs.ErrPermission)
 	}
-	var noted int
-	if err := s.db.QueryRowContext(ctx, `SELECT count(*) FROM meta WHERE name GLOB ?`, metaPepper+"*").Scan(&noted); err != nil {
-		return unavailable("read peppers", err)
-	}
-	if noted == len(s.peppers.Checks()) { // none of them is unknown here, or opening had failed
-		return nil
-	}
-	return inTx(ctx, s.writer, func(tx *sql.Tx) error { return notePeppers(ctx, tx, s.peppers) })
+	return nil
 }

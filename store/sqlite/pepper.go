@@ -6,16 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/pepperfile"
 )
 
-// notePeppers writes the check value of every pepper that the database does not
-// know yet.
-func notePeppers(ctx context.Context, tx *sql.Tx, peppers *keys.Peppers) error {
-	for id, check := range peppers.Checks() {
-		_, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, metaPepper+id, check[:])
-		if err != nil {
+// noter is the actor of a pepper that was in the file when somebody wrote with it
+// first: the file was edited by hand, or whoever added it died before saying so.
+const noter keys.Actor = "mcpkeys:store"
+
+// notePepper writes the check value of a pepper that the database may not know yet,
+// and since when it does.
+func notePepper(ctx context.Context, tx *sql.Tx, id string, check keys.Digest, now time.Time) error {
+	for name, value := range map[string]any{metaPepper + id: check[:], metaPepperSince + id: micros(now)} {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, value); err != nil {
 			return unavailable("note pepper", err)
 		}
 	}
@@ -24,35 +29,75 @@ func notePeppers(ctx context.Context, tx *sql.Tx, peppers *keys.Peppers) error {
 
 // checkPeppers makes sure that every pepper the database was used with is at hand.
 // With a wrong one every caller would be refused, and every new key would be lost
-// with the next restart.
+// with the next restart. Peppers of the file that the database does not know are none
+// of its business: nothing was made with them.
 func checkPeppers(ctx context.Context, db *sql.DB, peppers *keys.Peppers, file string) error {
+	noted, err := notedPeppers(ctx, db)
+	if err != nil {
+		return err
+	}
+	have := peppers.Checks()
+	for id, stored := range noted {
+		check, ok := have[id]
+		switch {
+		case !ok:
+			return fmt.Errorf("pepper file %s does not hold pepper %s, with which keys of this database were made: restore the file from your backup, one that was made after 'keyctl pepper add' added that pepper", file, id)
+		case !check.Equal(stored):
+			return fmt.Errorf("pepper %s in %s is not the one that this database was made with: restore the file from your backup", id, file)
+		}
+	}
+	if len(noted) == 0 {
+		return errors.New("the database names no pepper, so somebody edited it: restore a backup")
+	}
+	return nil
+}
+
+// notedPeppers returns the check values that the database holds, by pepper id.
+func notedPeppers(ctx context.Context, db querier) (map[string][]byte, error) {
 	rows, err := db.QueryContext(ctx, `SELECT name, value FROM meta WHERE name GLOB ?`, metaPepper+"*")
 	if err != nil {
-		return unavailable("read peppers", err)
+		return nil, unavailable("read peppers", err)
 	}
 	defer func() { _ = rows.Close() }() // rows.Err reports it
-	have, known := peppers.Checks(), 0
+	noted := map[string][]byte{}
 	for rows.Next() {
 		var name string
 		var stored []byte
 		if err := rows.Scan(&name, &stored); err != nil {
-			return unavailable("read peppers", err)
+			return nil, unavailable("read peppers", err)
 		}
-		id := strings.TrimPrefix(name, metaPepper)
-		check, ok := have[id]
-		switch {
-		case !ok:
-			return fmt.Errorf("pepper file %s does not hold pepper %s, with which keys of this database were made: restore the file from your backup", file, id)
-		case !check.Equal(stored):
-			return fmt.Errorf("pepper %s in %s is not the one that this database was made with: restore the file from your backup", id, file)
-		}
-		known++
+		noted[strings.TrimPrefix(name, metaPepper)] = stored
 	}
-	if err := rows.Err(); err != nil {
+	return noted, unavailable("read peppers", rows.Err())
+}
+
+// mayUse refuses to write what was made with a pepper that the database does not know,
+// because that was retired a moment ago: once the file is without it the key is dead.
+// The one pepper that is used before it is noted is the file's current one, and using
+// it notes it. The file is read inside the transaction, which the retiring of a pepper
+// waits for.
+func (s *Store) mayUse(ctx context.Context, tx *sql.Tx, id string) error {
+	var noted bool
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM meta WHERE name = ?)`, metaPepper+id).Scan(&noted); err != nil {
 		return unavailable("read peppers", err)
 	}
-	if known == 0 {
-		return errors.New("the database names no pepper, so somebody edited it: restore a backup")
+	if noted {
+		return nil
 	}
-	return nil
+	peppers, err := pepperfile.Load(s.pepperFile)
+	if err != nil {
+		return fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
+	}
+	if peppers.Current() != id {
+		return keys.ErrPepperRetired
+	}
+	now := time.Now() //nolint:forbidigo // a note for people, nothing is decided by it
+	e, err := keys.NewEvent(context.Background(), noter, keys.ActionPepperAdd, now, keys.PepperDetail{Pepper: id})
+	if err != nil {
+		return err
+	}
+	if err := notePepper(ctx, tx, id, peppers.Checks()[id], now); err != nil {
+		return err
+	}
+	return appendEvent(ctx, tx, "", e)
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -13,15 +14,17 @@ import (
 // use.
 type Reader struct {
 	path       string
-	pepperFile string
-	peppers    *keys.Peppers
+	pepperFile string                       // absolute
+	peppers    atomic.Pointer[keys.Peppers] // replaced as a whole; see pepperfollow.go
 	epoch      epoch
 	usage      usageFile
+	renewer    renewer
 	writable   bool // the epoch is mapped for writing
 
 	gate gate // whoever is inside may use what follows; it changes only behind the shut gate
 	handle
 	incarnation int // counts what was opened in place of something else
+	misfit      misfit
 }
 
 // handle is an open database file.
@@ -31,12 +34,13 @@ type handle struct {
 	db        *sql.DB
 	keyByID   *sql.Stmt
 	changeSeq *sql.Stmt
+	stamp     pepperStamp // of the pepper file that was held against it
 }
 
 var _ keys.Reader = (*Reader)(nil)
 
 // Peppers implements [keys.Reader].
-func (r *Reader) Peppers() *keys.Peppers { return r.peppers }
+func (r *Reader) Peppers() *keys.Peppers { return r.peppers.Load() }
 
 // Close implements [keys.Reader].
 func (r *Reader) Close() error {
@@ -44,7 +48,7 @@ func (r *Reader) Close() error {
 		return nil
 	}
 	r.epoch.close()
-	return errors.Join(r.usage.close(), r.db.Close())
+	return errors.Join(r.renewer.close(), r.usage.close(), r.db.Close())
 }
 
 // prepare compiles the statements of the hot path once per connection.

@@ -34,6 +34,8 @@ const (
 	metaGeneration = "generation"
 	metaCreatedAt  = "created_at"
 	metaPepper     = "pepper/" // + id
+
+	metaPepperSince = "pepper_since/" // + id
 )
 
 // makeSchema fills an empty database in one transaction.
@@ -52,7 +54,7 @@ func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, now time
 				return err
 			}
 		}
-		return notePeppers(ctx, tx, peppers)
+		return notePepper(ctx, tx, peppers.Current(), peppers.Checks()[peppers.Current()], now)
 	})
 }
 

@@ -13,7 +13,9 @@
 --   change_seq    number of the newest row in events
 --   generation    random; a restored database gets another
 --   created_at    when the database was made
---   pepper/<id>   32 bytes by which a wrong pepper is noticed at start
+--   pepper/<id>   32 bytes by which a wrong pepper is noticed at start, and without
+--                 which nothing is written that was made with it
+--   pepper_since/<id>  when that was noted
 CREATE TABLE meta (
   name  TEXT NOT NULL PRIMARY KEY,
   value ANY  NOT NULL

@@ -58,7 +58,7 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, k *keys.Key, e keys.Even
 	if err := insertKey(ctx, tx, k); err != nil {
 		return err
 	}
-	if err := writeSecrets(ctx, tx, k.ID, nil, k.Secrets); err != nil {
+	if err := s.writeSecrets(ctx, tx, k.ID, nil, k.Secrets, k.Seal.PepperID); err != nil {
 		return err
 	}
 	if err := appendEvent(ctx, tx, k.ID, e); err != nil {
@@ -70,6 +70,22 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, k *keys.Key, e keys.Even
 
 // Update implements [keys.Store].
 func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
+	for try := 1; ; try++ {
+		k, err := s.tryUpdate(ctx, id, change)
+		switch {
+		case err == nil, errors.Is(err, keys.ErrNoChange):
+			return k, nil
+		case try == 3 || !errors.Is(err, errOtherPeppers) && !errors.Is(err, keys.ErrPepperRetired):
+			return nil, err
+		}
+	}
+}
+
+// errOtherPeppers: the row was written with a pepper that came after those of this
+// handle. Another try begins with the new ones.
+var errOtherPeppers = fmt.Errorf("%w: its peppers are being replaced; try again", keys.ErrUnavailable)
+
+func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
 	var result *keys.Key
 	revokes := false
 	noted := func(k *keys.Key) (keys.Event, error) {
@@ -83,10 +99,7 @@ func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (k
 			return err
 		})
 	})
-	if err != nil && !errors.Is(err, keys.ErrNoChange) {
-		return nil, err
-	}
-	return result, nil
+	return result, err
 }
 
 // update returns the key as it stands in the end, also with ErrNoChange.
@@ -98,6 +111,9 @@ func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, change func(*
 	// A row that cannot be understood comes without a seal and can still be revoked.
 	before, _ := rec.key()
 	after, _ := rec.key()
+	if !s.knows(before) && !s.samePeppers() {
+		return nil, errOtherPeppers
+	}
 	e, err := change(after)
 	if err != nil {
 		return before, err
@@ -105,7 +121,7 @@ func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, change func(*
 	if err := updateKey(ctx, tx, before, after); err != nil {
 		return nil, err
 	}
-	if err := writeSecrets(ctx, tx, id, before.Secrets, after.Secrets); err != nil {
+	if err := s.writeSecrets(ctx, tx, id, before.Secrets, after.Secrets, after.Seal.PepperID); err != nil {
 		return nil, err
 	}
 	if err := appendEvent(ctx, tx, id, e); err != nil {
@@ -129,9 +145,12 @@ func (s *Store) confirm(ctx context.Context, tx *sql.Tx, wanted *keys.Key) (*key
 	if err != nil {
 		return nil, err
 	}
+	if !s.Peppers().Has(wanted.Seal.PepperID) && wanted.Seal.PepperID != "" {
+		return nil, keys.ErrPepperRetired
+	}
 	k, err := rec.key()
 	if err == nil {
-		err = s.peppers.CheckSeal(k)
+		err = s.Peppers().CheckSeal(k)
 	}
 	if err != nil {
 		return nil, errors.New("write key: it is not sealed as it would be stored; seal it after the last change")
@@ -139,11 +158,14 @@ func (s *Store) confirm(ctx context.Context, tx *sql.Tx, wanted *keys.Key) (*key
 	if !bytes.Equal(k.Seal.MAC, wanted.Seal.MAC) {
 		return nil, fmt.Errorf("%w: something in the database undoes changes; look for triggers that are not ours", keys.ErrUnavailable)
 	}
-	return k, nil
+	return k, s.mayUse(ctx, tx, k.Seal.PepperID)
 }
 
 // write runs one change to its end, whatever becomes of ctx.
 func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx) error) error {
+	if err := s.followPeppers(ctx); err != nil {
+		return err
+	}
 	if err := s.gate.enter(); err != nil {
 		return err
 	}

@@ -251,7 +251,7 @@ func TestA27EditedAuditIsNamed(t *testing.T) {
 
 func chain(t *testing.T, s keys.Reader) iter.Seq2[keys.Event, error] {
 	t.Helper()
-	events, err := s.Events(t.Context(), 0, 1000)
+	events, err := s.Events(t.Context(), 0, 1_000_000)
 	return func(yield func(keys.Event, error) bool) {
 		if err != nil {
 			yield(keys.Event{}, err)

@@ -87,7 +87,7 @@ func makeUsage(path string) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lockDir(dir)
+	unlock, err := newfile.Lock(dir)
 	if err != nil {
 		return errors.Join(fmt.Errorf("lock %s: %w", dir, err), os.Remove(temp))
 	}

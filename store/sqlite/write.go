@@ -44,31 +44,37 @@ func updateKey(ctx context.Context, tx *sql.Tx, before, after *keys.Key) error {
 	return refusedKey("write key", exactlyOne(tx.ExecContext(ctx, updateKeySQL, args...)))
 }
 
-// writeSecrets writes what differs: removals first, so that there are never three.
-func writeSecrets(ctx context.Context, tx *sql.Tx, id string, before, after []keys.KeySecret) error {
+// writeSecrets writes what differs: removals first, so that there are never three. The
+// pepper of the seal is looked at once, with the seal.
+func (s *Store) writeSecrets(ctx context.Context, tx *sql.Tx, id string, before, after []keys.KeySecret, seal string) error {
 	if err := checkSecrets(before, after); err != nil {
 		return err
 	}
 	old := byNumber(before)
 	kept := byNumber(after)
-	for _, s := range before {
-		if kept[s.Number] == nil {
-			if err := writeSecret(ctx, tx, deleteSecretSQL, []byte(id), s.Number); err != nil {
+	for _, one := range before {
+		if kept[one.Number] == nil {
+			if err := writeSecret(ctx, tx, deleteSecretSQL, []byte(id), one.Number); err != nil {
 				return err
 			}
 		}
 	}
 	for i := range after {
-		s := &after[i]
+		one := &after[i]
 		statement := insertSecretSQL
-		if was := old[s.Number]; was != nil {
-			if same(was, s) {
+		if was := old[one.Number]; was != nil {
+			if same(was, one) {
 				continue
 			}
 			statement = updateSecretSQL
 		}
-		err := writeSecret(ctx, tx, statement, string(s.Scheme), s.PepperID, s.Digest, s.Lookup,
-			micros(s.CreatedAt), maybeMicros(s.ExpiresAt), []byte(id), s.Number)
+		if one.PepperID != seal && (old[one.Number] == nil || old[one.Number].PepperID != one.PepperID) {
+			if err := s.mayUse(ctx, tx, one.PepperID); err != nil {
+				return err
+			}
+		}
+		err := writeSecret(ctx, tx, statement, string(one.Scheme), one.PepperID, one.Digest, one.Lookup,
+			micros(one.CreatedAt), maybeMicros(one.ExpiresAt), []byte(id), one.Number)
 		if err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ func full(f *fixture) func(*keys.Key) {
 		k.Version = 1 << 40
 		k.Secrets[0].Lookup, k.Secrets[0].ExpiresAt = []byte{0, 1, 255}, at
 		k.Secrets = append(k.Secrets, keys.KeySecret{
-			Number: 2, Scheme: "sha256", PepperID: "p2", Digest: []byte{0}, CreatedAt: at,
+			Number: 2, Scheme: "sha256", PepperID: f.store.Peppers().Current(), Digest: []byte{0}, CreatedAt: at,
 		})
 	}
 }

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/internal/wording"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+const groupPepper = "pepper"
+
+func newPepper(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "pepper COMMAND",
+		Short:   "Add and retire the secrets beside the database",
+		GroupID: groupStore,
+		Long: `Show, add and retire peppers: the secrets in the file beside the database without
+which nothing in it can be verified or forged. One is current, and what is made
+now is made with it; retired ones verify what was made with them before.
+
+To replace a pepper: add a new one, wait until the keys that are in use have been
+used, which moves each to the new one, and retire the old. See
+docs/operations.md.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("pepper has the commands list, add and retire")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddGroup(&cobra.Group{ID: groupPepper, Title: "Commands"})
+	cmd.AddCommand(newPepperList(a), newPepperAdd(a), newPepperRetire(a))
+	return cmd
+}
+
+// withKeeper runs do on the key store of this machine, and closes it.
+func (a *app) withKeeper(do func(*keys.LocalManager) error) (err error) {
+	s, err := a.settings()
+	if err != nil && s.Server == "" {
+		return err
+	}
+	m, closeStore, err := s.Keeper()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeStore()) }()
+	return do(m)
+}
+
+func newPepperList(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "Show the peppers, and what needs each",
+		GroupID: groupPepper,
+		Long: `Show the peppers of the key store by their ids, and how many keys need each. A
+live key, also a disabled one, is dead without the pepper that its secret was
+made with. What was retired is missing, and listed while dead keys name it.
+Nothing of a pepper itself is shown. All keys are read for it.`,
+		Example: "  keyctl pepper list -o json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withKeeper(func(m *keys.LocalManager) error {
+				uses, err := m.PepperUses(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return a.printPeppers(uses)
+			})
+		},
+	}
+	formats(cmd, formatTable, formatJSON)
+	return cmd
+}
+
+type pepperJSON struct {
+	ID       string           `json:"id"`
+	State    keys.PepperState `json:"state"`
+	Noted    bool             `json:"noted"`
+	Since    *time.Time       `json:"since"`
+	LiveKeys int              `json:"live_keys"`
+	DeadKeys int              `json:"dead_keys"`
+	Secrets  int              `json:"secrets"`
+	Seals    int              `json:"seals"`
+}
+
+func (a *app) printPeppers(uses []keys.PepperUse) error {
+	if a.output == formatJSON {
+		all := make([]pepperJSON, 0, len(uses))
+		for _, u := range uses {
+			one := pepperJSON{u.ID, u.State, u.Noted, nil, u.LiveKeys, u.DeadKeys, u.Secrets, u.Seals}
+			if !u.Since.IsZero() {
+				one.Since = &u.Since
+			}
+			all = append(all, one)
+		}
+		return a.printJSON(all)
+	}
+	rows := [][]string{{"PEPPER", "STATE", "SINCE", "LIVE KEYS", "DEAD KEYS", "SECRETS", "SEALS"}}
+	for _, u := range uses {
+		since := "-"
+		if !u.Since.IsZero() {
+			since = u.Since.Local().Format(time.DateOnly)
+		}
+		rows = append(rows, []string{fit(wording.Clean(u.ID), pepperWidth), string(u.State), since, itoa(u.LiveKeys), itoa(u.DeadKeys), itoa(u.Secrets), itoa(u.Seals)})
+	}
+	if err := a.print(columnsOf(rows)); err != nil {
+		return err
+	}
+	for _, u := range uses {
+		if note := noteOnPepper(&u); note != "" {
+			a.say("note: pepper %s %s", strings.TrimSpace(fit(wording.Clean(u.ID), pepperWidth)), note)
+		}
+	}
+	return nil
+}
+
+// pepperWidth is as much as is shown of an id; one that somebody planted may be longer.
+const pepperWidth = 12
+
+func noteOnPepper(u *keys.PepperUse) string {
+	switch {
+	case u.State == keys.PepperMissing && u.Noted:
+		return "is not in the file: restore the file from your backup"
+	case u.State == keys.PepperMissing && (u.LiveKeys > 0 || u.Seals > 0):
+		return "is not in the file, and keys name it that should not: somebody edited the database"
+	case u.State == keys.PepperRetired && !u.Noted:
+		return "is in the file and needed for nothing: to retire it was begun and not ended; retire it again"
+	}
+	return ""
+}
+
+// columnsOf lays out short texts, each column as wide as its widest.
+func columnsOf(rows [][]string) string {
+	widths := make([]int, len(rows[0]))
+	for _, r := range rows {
+		for i, text := range r {
+			widths[i] = max(widths[i], cells(text))
+		}
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		var line strings.Builder
+		for i, text := range r {
+			line.WriteString(fit(text, widths[i]) + strings.Repeat(" ", gap))
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	return b.String()
+}
+
+func newPepperAdd(a *app) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:     "add",
+		Short:   "Make a new pepper, with which keys are made from now on",
+		GroupID: groupPepper,
+		Long: `Make a new pepper and put it into the pepper file, as the current one. The one
+before it is retired and goes on to verify: no key stops working. Each key moves
+to the new pepper when it is used or rotated.
+
+Back the pepper file up again afterwards: without the new pepper, what is made from
+now on is dead. Servers on this machine that have the key store open take the new
+pepper up by themselves. One that sees a copy of the pepper file, or the file alone
+mounted into its container, must be given the new file first, and started again.`,
+		Example: "  keyctl pepper add",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.sure(cmd.Context(), yes, "pepper add", "Add a pepper? Its file must be backed up again."); err != nil {
+				return err
+			}
+			return a.withKeeper(func(m *keys.LocalManager) error {
+				id, err := m.AddPepper(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return a.printAdded(id)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	formats(cmd, formatTable, formatJSON)
+	return cmd
+}
+
+func (a *app) printAdded(id string) error {
+	s, err := a.settings()
+	if err != nil {
+		return err
+	}
+	file := absolute(s.PepperFile)
+	if a.output == formatJSON {
+		return a.printJSON(map[string]string{"id": id, "pepper": file})
+	}
+	if err := a.print(fmt.Sprintf("pepper %s is the current one\n", id)); err != nil {
+		return err
+	}
+	a.say("Back up %s again, now: without it, what is made from now on is dead.", wording.Clean(file))
+	a.say("Servers that have this key store open take it up with their next request.")
+	return nil
+}
+
+// sure asks before something that has consequences. Off a terminal --yes must be said.
+func (a *app) sure(ctx context.Context, yes bool, command, question string) error {
+	if yes {
+		return nil
+	}
+	if !a.canAsk() {
+		return usagef("%s asks first, and nobody is there to answer; say --yes", command)
+	}
+	agreed, err := ask(ctx, question)
+	if err != nil {
+		return err
+	}
+	if !agreed {
+		return usagef("nothing was changed")
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package keys
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Add returns the peppers together with a fresh one, which is current from then on,
+// and its id. The one that was current is retired: it still verifies. The receiver
+// stays as it is.
+func (p *Peppers) Add() (with *Peppers, id string, err error) {
+	fresh, err := GeneratePeppers()
+	if err != nil {
+		return nil, "", err
+	}
+	if p.Has(fresh.current.id) { // of 57 thousand million
+		return nil, "", fmt.Errorf("make pepper: its id is taken; try again")
+	}
+	all := append(slices.Clone(p.order), fresh.current)
+	return newPeppers(fresh.current, all), fresh.current.id, nil
+}
+
+// Remove returns the peppers without one that is retired: nothing that was made with it
+// verifies any more. It fails with ErrConflict for the current one, and with
+// ErrNotFound. The receiver stays as it is.
+func (p *Peppers) Remove(id string) (*Peppers, error) {
+	switch {
+	case !p.Has(id):
+		return nil, noSuchPepper()
+	case id == p.current.id:
+		return nil, currentPepper()
+	}
+	left := slices.DeleteFunc(slices.Clone(p.order), func(one *pepper) bool { return one.id == id })
+	return newPeppers(p.current, left), nil
+}
+
+func noSuchPepper() error { return fmt.Errorf("%w: no pepper has that id", ErrNotFound) }
+
+func currentPepper() error {
+	return conflict("that pepper is the current one, with which keys are made; add another one first")
+}
+
+// Current is the id of the pepper with which digests and seals are made.
+func (p *Peppers) Current() string { return p.current.id }
+
+// IDs returns the ids of all peppers, oldest first.
+func (p *Peppers) IDs() []string {
+	ids := make([]string, 0, len(p.order))
+	for _, one := range p.order {
+		ids = append(ids, one.id)
+	}
+	return ids
+}
+
+// Has reports whether the pepper with that id is among them.
+func (p *Peppers) Has(id string) bool {
+	_, ok := p.byID[id]
+	return ok
+}

@@ -1,0 +1,101 @@
+package keys
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+)
+
+// RehashActor is who renews digests in the background.
+const RehashActor Actor = "mcpkeys:rehash"
+
+// Rehash is one secret on its way to be kept as secrets are kept now: with the current
+// pepper. [Peppers.Rehash] makes it when a token was proved, the only moment at which a
+// digest can be made, and a [Rehasher] writes it afterwards. It holds the new digest and
+// never the token.
+type Rehash struct {
+	keyID    string
+	was, now KeySecret
+}
+
+// Rehasher is a [Reader] that can renew the digest of a proved secret, whatever else it
+// may write.
+type Rehasher interface {
+	// Rehash is r.Do on the store. It fails when nothing can be written.
+	Rehash(ctx context.Context, r *Rehash, now time.Time) error
+}
+
+// Rehash returns how s is to be kept from now on, or nil if it may stay as it is. S is
+// the secret of k that token was just proved to be.
+func (p *Peppers) Rehash(k *Key, s *KeySecret, token Secret) *Rehash {
+	if !k.RevokedAt.IsZero() {
+		return nil
+	}
+	now, ok := p.renewed(s, token)
+	if !ok {
+		return nil
+	}
+	return &Rehash{k.ID, *s, now}
+}
+
+// renewed is s as it would be written today. What is found by its digest is all that
+// differs.
+func (p *Peppers) renewed(s *KeySecret, token Secret) (KeySecret, bool) {
+	if s.Scheme != SchemeHMAC || s.PepperID == p.current.id {
+		return KeySecret{}, false
+	}
+	digest, pepperID := p.Digest(token)
+	now := *s
+	now.PepperID, now.Digest = pepperID, digest[:]
+	return now, true
+}
+
+// KeyID is the id of the key whose secret it is.
+func (r *Rehash) KeyID() string { return r.keyID }
+
+// Secret is the number of the secret.
+func (r *Rehash) Secret() int64 { return r.was.Number }
+
+// Do writes the new digest if the secret is still kept exactly as it was proved, and a
+// new seal. The key stays what it is: its version, its state, its dates, the number of
+// the secret and its grace. The audit tells of it, as [ActionRehash].
+//
+// Where the secret was renewed or removed meanwhile, or the key is revoked, gone or
+// changed outside mcpkeys, nothing is done, and that is no error.
+func (r *Rehash) Do(ctx context.Context, store Store, now time.Time) error {
+	_, err := store.Update(ctx, r.keyID, func(k *Key) (Event, error) {
+		s := k.Secret(r.was.Number)
+		peppers := store.Peppers()
+		if peppers.CheckSeal(k) != nil || !k.RevokedAt.IsZero() || s == nil || !s.keptAs(&r.was) {
+			return Event{}, ErrNoChange
+		}
+		before := rehashDetail(k, now)
+		s.Scheme, s.PepperID, s.Digest, s.Lookup = r.now.Scheme, r.now.PepperID, r.now.Digest, r.now.Lookup
+		peppers.Seal(k)
+		text, err := detail(before, rehashDetail(k, now))
+		if err != nil {
+			return Event{}, err
+		}
+		return newEvent(ctx, RehashActor, ActionRehash, k.ID, now, text)
+	})
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrPepperRetired) {
+		return nil
+	}
+	return err
+}
+
+// keptAs reports whether the two are verified alike.
+func (s *KeySecret) keptAs(other *KeySecret) bool {
+	return s.Scheme == other.Scheme && s.PepperID == other.PepperID &&
+		bytes.Equal(s.Digest, other.Digest) && bytes.Equal(s.Lookup, other.Lookup)
+}
+
+// rehashDetail also tells how each secret is kept, which nothing else changes.
+func rehashDetail(k *Key, now time.Time) *keyDetail {
+	d := detailOf(k, now)
+	for i, s := range k.Secrets {
+		d.Secrets[i].Scheme, d.Secrets[i].Pepper = s.Scheme, s.PepperID
+	}
+	return d
+}

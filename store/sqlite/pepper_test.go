@@ -1,0 +1,680 @@
+package sqlite_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+)
+
+func checker(t testing.TB, path string) *sqlite.Reader {
+	t.Helper()
+	r, err := sqlite.OpenVerifier(path, nil)
+	if err != nil {
+		t.Fatalf("OpenVerifier: %v", err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+func addPepper(t testing.TB, s keys.Store) string {
+	t.Helper()
+	id, err := manager(t, s).AddPepper(t.Context())
+	if err != nil {
+		t.Fatalf("AddPepper: %v", err)
+	}
+	return id
+}
+
+// wantGood fails unless the key is sealed and the token proves it.
+func wantGood(t testing.TB, r keys.Reader, what string, issued keys.Issued) {
+	t.Helper()
+	k, err := r.Key(t.Context(), issued.Key.ID)
+	if err != nil {
+		t.Errorf("%s: Key: %v", what, err)
+		return
+	}
+	if err := r.Peppers().CheckSeal(k); err != nil {
+		t.Errorf("%s: CheckSeal: %v", what, err)
+	}
+	if r.Peppers().Verify(k, issued.Token) == nil {
+		t.Errorf("%s: the token is not the key's", what)
+	}
+}
+
+// actions are the audit rows about the store itself, as "actor action detail".
+func pepperRows(t *testing.T, r keys.Reader) []string {
+	t.Helper()
+	var rows []string
+	for e, err := range chain(t, r) {
+		if err != nil {
+			t.Fatalf("Events: %v", err)
+		}
+		if e.KeyID == "" {
+			rows = append(rows, e.Actor+" "+string(e.Action)+" "+e.Detail)
+		}
+	}
+	return rows
+}
+
+// A pepper is added while three handles are open: one that writes, one that only
+// checks, and the one that adds. None is opened anew, and none locks a key out.
+func TestAddedPepperIsFollowed(t *testing.T) {
+	path := create(t)
+	adds, writes, checks := open(t, path), open(t, path), checker(t, path)
+	before := issue(t, adds, keys.IssueRequest{Name: "before"})
+	position := mustChanges(t, checks, keys.Position{}).Next
+
+	id := addPepper(t, adds)
+	after := issue(t, adds, keys.IssueRequest{Name: "after"})
+	if got := after.Key.Seal.PepperID; got != id || after.Key.Secrets[0].PepperID != id {
+		t.Errorf("after AddPepper a key is sealed with %s, want %s", got, id)
+	}
+	for name, r := range map[string]keys.Reader{"adds": adds, "writes": writes, "checks": checks} {
+		wantGood(t, r, name, before)
+		wantGood(t, r, name, after)
+	}
+	// All that a verifier remembers is proved anew, and so comes to be digested anew.
+	if c := mustChanges(t, checks, position); !c.Lost {
+		t.Errorf("Changes after AddPepper: got %+v, want Lost", c)
+	}
+	if got := issue(t, writes, keys.IssueRequest{Name: "other handle"}).Key.Seal.PepperID; got != id {
+		t.Errorf("another handle seals with %s, want %s", got, id)
+	}
+	want := fmt.Sprintf(`test pepper.add {"pepper":%q}`, id)
+	if got := pepperRows(t, adds); len(got) != 1 || got[0] != want {
+		t.Errorf("audit: got %q, want %q", got, want)
+	}
+	wantGood(t, checker(t, path), "opened afterwards", before)
+}
+
+// A handle that has not looked since the pepper was added changes a key that was sealed
+// with it. It must not take it for one that somebody tampered with, nor say so in the
+// audit log.
+func TestChangeUnderAnotherPepper(t *testing.T) {
+	path := create(t)
+	stale, other := open(t, path), open(t, path)
+	addPepper(t, other)
+	edited, revoked := issue(t, other, keys.IssueRequest{Name: "edited"}), issue(t, other, keys.IssueRequest{Name: "revoked"})
+	m := manager(t, stale)
+	if _, err := m.Disable(t.Context(), edited.Key.ID, ""); err != nil {
+		t.Errorf("Disable: %v", err)
+	}
+	if _, err := m.Revoke(t.Context(), revoked.Key.ID, "lost"); err != nil {
+		t.Errorf("Revoke: %v", err)
+	}
+	for e := range chain(t, other) {
+		if strings.Contains(e.Detail, "tampered") {
+			t.Errorf("audit row %d tells of tampering: %s", e.Seq, e.Detail)
+		}
+	}
+}
+
+// As above, but the pepper is added, and the key sealed with it, while the change waits
+// for its turn to write.
+func TestChangeWaitsForAnotherPepper(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	k, err := s.Key(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := shell(t, path)
+	mustExec(t, db, `BEGIN IMMEDIATE`)
+	changed := make(chan error, 1)
+	go func() {
+		_, err := manager(t, s).Disable(t.Context(), id, "")
+		changed <- err
+	}()
+	for !s.Busy() {
+		runtime.Gosched()
+	}
+	added, err := pepperfile.Replace(path+".pepper", func(p *keys.Peppers) (*keys.Peppers, error) {
+		more, _, err := p.Add()
+		return more, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	added.Seal(k)
+	check := added.Checks()[added.Current()]
+	mustExec(t, db, `INSERT INTO meta (name, value) VALUES (?, ?)`, "pepper/"+added.Current(), check[:])
+	mustExec(t, db, `UPDATE keys SET seal_pepper = ?, seal = ?`, k.Seal.PepperID, k.Seal.MAC)
+	mustExec(t, db, `COMMIT`)
+	if err := <-changed; err != nil {
+		t.Errorf("Disable: %v", err)
+	}
+}
+
+func retire(t testing.TB, s keys.Store, id string) {
+	t.Helper()
+	if _, err := manager(t, s).RetirePepper(t.Context(), id); err != nil {
+		t.Fatalf("RetirePepper: %v", err)
+	}
+}
+
+// What is left of dead keys stays readable when their pepper is gone: they are revoked,
+// not tampered with.
+func TestRetiredPepperIsGone(t *testing.T) {
+	path := create(t)
+	s, other := open(t, path), checker(t, path)
+	old := s.Peppers().Current()
+	m := manager(t, s)
+	dead := issue(t, s, keys.IssueRequest{Name: "dead"})
+	if _, err := m.Revoke(t.Context(), dead.Key.ID, "lost"); err != nil {
+		t.Fatal(err)
+	}
+	id := addPepper(t, s)
+	live := issue(t, s, keys.IssueRequest{Name: "live"})
+	retire(t, s, old)
+
+	for name, r := range map[string]keys.Reader{"the same handle": s, "another": other, "a new one": checker(t, path)} {
+		wantGood(t, r, name, live)
+		k, err := r.Key(t.Context(), dead.Key.ID)
+		if err != nil || k.Status(time.Now()) != keys.StatusRevoked || r.Peppers().CheckSeal(k) != nil {
+			t.Errorf("%s: the dead key: got %v, %v, want revoked and sealed", name, k, err)
+		}
+		if r.Peppers().Verify(k, dead.Token) != nil {
+			t.Errorf("%s: a removed pepper still verifies", name)
+		}
+	}
+	file, err := pepperfile.Load(path + ".pepper")
+	if err != nil || len(file.IDs()) != 1 || file.Current() != id {
+		t.Errorf("file: got %q, %v, want %s alone", file.IDs(), err, id)
+	}
+	rows := strings.Join(pepperRows(t, s), "\n")
+	for _, want := range []string{
+		`test pepper.reseal {"from":"` + old + `","to":"` + id + `","keys":1,"first":"` + dead.Key.ID + `","last":"` + dead.Key.ID + `"}`,
+		`test pepper.retire {"pepper":"` + old + `"}`,
+	} {
+		if !strings.Contains(rows, want) {
+			t.Errorf("audit: got %s, want in it %s", rows, want)
+		}
+	}
+	if _, err := m.RetirePepper(t.Context(), old); !errors.Is(err, keys.ErrNotFound) {
+		t.Errorf("RetirePepper again: got %v, want ErrNotFound", err)
+	}
+	if _, err := m.RetirePepper(t.Context(), id); !errors.Is(err, keys.ErrConflict) {
+		t.Errorf("RetirePepper(current): got %v, want ErrConflict", err)
+	}
+}
+
+// A pepper is not retired while a key needs it: a live one, a disabled one, one whose
+// old secret is in its grace.
+func TestNeededPepperStays(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	m := manager(t, s)
+	old := s.Peppers().Current()
+	live, disabled, rotated, gone := issue(t, s, keys.IssueRequest{Name: "live"}), issue(t, s, keys.IssueRequest{Name: "disabled"}),
+		issue(t, s, keys.IssueRequest{Name: "rotated"}), issue(t, s, keys.IssueRequest{Name: "gone"})
+	if _, err := m.Disable(t.Context(), disabled.Key.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Revoke(t.Context(), gone.Key.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	addPepper(t, s)
+	if _, err := m.Rotate(t.Context(), rotated.Key.ID, keys.RotateRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	for left := 3; left > 0; left-- {
+		_, err := m.RetirePepper(t.Context(), old)
+		var needed *keys.PepperNeededError
+		if !errors.As(err, &needed) || needed.Count != left || !errors.Is(err, keys.ErrConflict) {
+			t.Fatalf("RetirePepper: got %v, want that %d keys need it", err, left)
+		}
+		// The library's own way, past the manager's first look.
+		err = s.RemovePepper(t.Context(), old, time.Now(), pepperEvent(t))
+		if !errors.As(err, &needed) || needed.Count != left {
+			t.Fatalf("RemovePepper: got %v, want that %d keys need it", err, left)
+		}
+		k, err := m.FreePepper(t.Context(), needed.Keys[0], old, "pepper retired")
+		if err != nil {
+			t.Fatalf("FreePepper(%s): %v", needed.Keys[0].Name, err)
+		}
+		if finished := k.ID == rotated.Key.ID; finished != k.RevokedAt.IsZero() {
+			t.Errorf("FreePepper(%s): got status %s", k.Name, k.Status(time.Now()))
+		}
+	}
+	uses, err := m.PepperUses(t.Context())
+	if err != nil || len(uses) != 2 || uses[0].LiveKeys != 0 || uses[0].DeadKeys != 3 || uses[1].LiveKeys != 1 {
+		t.Errorf("PepperUses: got %+v, %v", uses, err)
+	}
+	retire(t, s, old)
+	wantGood(t, s, "the live key's row", keys.Issued{Key: rotated.Key, Token: mustRotate(t, m, rotated.Key.ID)})
+	_ = live
+}
+
+func mustRotate(t testing.TB, m keys.Manager, id string) keys.Secret {
+	t.Helper()
+	grace := time.Duration(0)
+	issued, err := m.Rotate(t.Context(), id, keys.RotateRequest{Grace: &grace})
+	if err != nil {
+		t.Fatalf("Rotate: %v", err)
+	}
+	return issued.Token
+}
+
+func pepperEvent(t testing.TB) keys.Event {
+	t.Helper()
+	e, err := keys.NewEvent(t.Context(), "test", keys.ActionPepperRetire, time.Now(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// The attack: before a pepper is retired somebody with SQL gives a key more scopes. Its
+// seal is broken, and renewing the seals of all keys must not mend it.
+func TestA27ResealMendsNoBrokenSeal(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	m := manager(t, s)
+	old := s.Peppers().Current()
+	forged := issue(t, s, keys.IssueRequest{Name: "forged"})
+	if _, err := m.Revoke(t.Context(), forged.Key.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, shell(t, path), `UPDATE keys SET scopes = '["*"]'`)
+	addPepper(t, s)
+	retire(t, s, old)
+	if k, err := m.Key(t.Context(), forged.Key.ID); !errors.Is(err, keys.ErrTampered) {
+		t.Errorf("Key: got %v, %v, want ErrTampered", k.Scopes, err)
+	}
+}
+
+// Many batches, and keys that are not to be sealed anew among them.
+func TestResealGoesThroughAll(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	m := manager(t, s)
+	old := s.Peppers().Current()
+	const n = 450
+	for i := range n {
+		issued := issue(t, s, keys.IssueRequest{Name: fmt.Sprint("k", i)})
+		if _, err := m.Revoke(t.Context(), issued.Key.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	broken := s.Path()
+	mustExec(t, shell(t, broken), `UPDATE keys SET scopes = '["*"]' WHERE name = 'k7'`)
+	addPepper(t, s)
+	if got, err := m.RetirePepper(t.Context(), old); err != nil || got != n-1 {
+		t.Errorf("RetirePepper: got %d, %v, want %d resealed", got, err, n-1)
+	}
+	if _, err := keys.VerifyChain(chain(t, s)); err != nil {
+		t.Errorf("VerifyChain: %v", err)
+	}
+	page, err := m.List(t.Context(), keys.Query{Name: "k7"})
+	if err != nil || len(page.Tampered) != 1 {
+		t.Errorf("List: got %+v, %v, want k7 tampered with", page.Tampered, err)
+	}
+}
+
+// A writer made its key with a pepper that is retired before the key is written. Were
+// it written, it would be dead as soon as the pepper is out of the file.
+func TestNothingIsWrittenUnderARetiredPepper(t *testing.T) {
+	path := create(t)
+	s, other := open(t, path), open(t, path)
+	stale := s.Peppers()
+	token := keys.NewToken(keys.KindKey)
+	digest, id := stale.Digest(token.Secret())
+	k := &keys.Key{
+		ID: token.ID(), Kind: keys.KindKey, Name: "late", CreatedAt: time.Now().UTC().Truncate(time.Microsecond), CreatedBy: "test", Version: 1,
+		Secrets: []keys.KeySecret{{Number: 1, Scheme: keys.SchemeHMAC, PepperID: id, Digest: digest[:], CreatedAt: time.Now().UTC().Truncate(time.Microsecond)}},
+	}
+	e := pepperEvent(t)
+	e.KeyID = k.ID
+	addPepper(t, other)
+	retire(t, other, stale.Current())
+
+	stale.Seal(k)
+	if err := s.Create(t.Context(), k, e); !errors.Is(err, keys.ErrPepperRetired) {
+		t.Errorf("Create of a key sealed with the retired pepper: got %v, want ErrPepperRetired", err)
+	}
+	s.Peppers().Seal(k)
+	if err := s.Create(t.Context(), k, e); !errors.Is(err, keys.ErrPepperRetired) {
+		t.Errorf("Create of a secret made with the retired pepper: got %v, want ErrPepperRetired", err)
+	}
+	issue(t, s, keys.IssueRequest{Name: "late"})
+}
+
+// A19. The machine stops between the two halves of adding or retiring. The store opens
+// for everybody, all keys are good, and the same command ends what was begun.
+func TestA19HalfAChangeOfPeppers(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	first := issue(t, s, keys.IssueRequest{Name: "first"})
+	old := s.Peppers().Current()
+	_ = s.Close()
+
+	half, err := pepperfile.Replace(path+".pepper", func(p *keys.Peppers) (*keys.Peppers, error) {
+		more, _, err := p.Add()
+		return more, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantGood(t, checker(t, path), "half added, for checks", first)
+	s = open(t, path)
+	wantGood(t, s, "half added, for changes", first)
+	if id := addPepper(t, s); id != half.Current() {
+		t.Errorf("AddPepper again: got another pepper, want the one that was half added")
+	}
+	second := issue(t, s, keys.IssueRequest{Name: "second"})
+
+	if _, err := manager(t, s).Revoke(t.Context(), first.Key.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Close()
+	text, err := os.ReadFile(path + ".pepper")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, path)
+	retire(t, s, old)
+	_ = s.Close()
+	write(t, path+".pepper", string(text)) // as before the second half
+	wantGood(t, checker(t, path), "half retired, for checks", second)
+	s = open(t, path)
+	issue(t, s, keys.IssueRequest{Name: "third"})
+	uses, err := s.PepperUses(t.Context(), time.Now())
+	if err != nil || len(uses) != 2 || uses[0].ID != old || uses[0].Noted || uses[0].State != keys.PepperRetired {
+		t.Errorf("PepperUses: got %+v, %v, want the old one retired and not noted", uses, err)
+	}
+	retire(t, s, old)
+	if s.Peppers().Has(old) {
+		t.Error("RetirePepper again: the pepper is still there")
+	}
+	wantGood(t, s, "in the end", second)
+}
+
+// pepperRole adds a pepper, issues a key under it and retires the one before, for ever.
+func pepperRole(path string) error {
+	s, err := sqlite.Open(path, nil)
+	if err != nil {
+		return err
+	}
+	m, err := keys.NewManager(s, "child", nil)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	for i := 0; ; i++ {
+		old := s.Peppers().Current()
+		added, err := m.AddPepper(ctx)
+		if err != nil {
+			return err
+		}
+		if added == old { // it was half added by who was killed before
+			continue
+		}
+		issued, err := m.Issue(ctx, keys.IssueRequest{Name: fmt.Sprintf("child %d %d", os.Getpid(), i)})
+		if err != nil {
+			return err
+		}
+		fmt.Println(issued.Token.Reveal())
+		need, err := m.NeedPepper(ctx, old)
+		if err != nil {
+			return err
+		}
+		for _, k := range need {
+			if _, err := m.FreePepper(ctx, k, old, "retired"); err != nil {
+				return err
+			}
+		}
+		if _, err := m.RetirePepper(ctx, old); err != nil {
+			return err
+		}
+	}
+}
+
+// A19. Processes are killed at random moments of adding and retiring. Each time the
+// store opens and its chain holds; every key that was told of is there, sealed, and
+// good or revoked; and another handle, open all the while, sees the same.
+func TestA19KilledWhileChangingPeppers(t *testing.T) {
+	path := create(t)
+	stays := checker(t, path)
+	var told []string
+	for range 10 {
+		cmd := child(t, "pepper", path)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			told = append(told, lines.Text())
+			if len(told)%3 == 1 { // once for each process: it has begun
+				time.AfterFunc(time.Duration(rand.IntN(60_000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
+			}
+		}
+		_ = cmd.Wait() // it was killed
+		s := open(t, path)
+		for _, r := range []keys.Reader{s, stays} {
+			if _, err := r.Changes(t.Context(), keys.Position{}); err != nil {
+				t.Fatalf("Changes: %v", err)
+			}
+			wantToldKeys(t, r, told)
+		}
+		if _, err := keys.VerifyChain(chain(t, s)); err != nil {
+			t.Fatalf("VerifyChain: %v", err)
+		}
+		_ = s.Close()
+	}
+}
+
+func wantToldKeys(t *testing.T, r keys.Reader, told []string) {
+	t.Helper()
+	for _, text := range told {
+		token, err := keys.ParseToken(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := r.Key(t.Context(), token.ID())
+		if err != nil || r.Peppers().CheckSeal(k) != nil {
+			t.Fatalf("Key(%s): got %v, want it sealed", token.ID(), err)
+		}
+		if k.RevokedAt.IsZero() && r.Peppers().Verify(k, token.Secret()) == nil {
+			t.Fatalf("Key(%s): not revoked, and its token does not prove it", token.ID())
+		}
+	}
+}
+
+// Peppers change while other handles write, one of them for two callers at once. No
+// write fails but those of keys that are revoked meanwhile, and no key is lost.
+func TestPeppersChangeWhileOthersWrite(t *testing.T) {
+	path := create(t)
+	one, two := open(t, path), open(t, path)
+	var issued [3][]keys.Issued
+	var writers, retirer sync.WaitGroup
+	for w, s := range []keys.Store{one, one, two} {
+		m := manager(t, s)
+		writers.Go(func() { issued[w] = issueMany(t, m, fmt.Sprint("writer ", w)) })
+	}
+	done := make(chan struct{})
+	retirer.Go(func() { changePeppers(t, open(t, path), done) })
+	writers.Wait()
+	close(done)
+	retirer.Wait()
+	r := checker(t, path)
+	for _, list := range issued {
+		for _, one := range list {
+			wantToldKeys(t, r, []string{one.Token.Reveal()})
+		}
+	}
+	if _, err := keys.VerifyChain(chain(t, r)); err != nil {
+		t.Errorf("VerifyChain: %v", err)
+	}
+}
+
+func issueMany(t *testing.T, m keys.Manager, name string) (list []keys.Issued) {
+	for i := range 25 {
+		issued, err := m.Issue(t.Context(), keys.IssueRequest{Name: fmt.Sprint(name, " ", i)})
+		if err != nil {
+			t.Errorf("Issue: %v", err)
+			return list
+		}
+		list = append(list, issued)
+		if _, err := m.Disable(t.Context(), issued.Key.ID, ""); err != nil && !errors.Is(err, keys.ErrConflict) {
+			t.Errorf("Disable: %v", err)
+		}
+	}
+	return list
+}
+
+// changePeppers adds peppers and retires the one before, until done is closed.
+func changePeppers(t *testing.T, s *sqlite.Store, done <-chan struct{}) {
+	m := manager(t, s)
+	for {
+		select {
+		case <-done:
+			return
+		default:
+		}
+		old := s.Peppers().Current()
+		if _, err := m.AddPepper(t.Context()); err != nil {
+			t.Errorf("AddPepper: %v", err)
+			return
+		}
+		for err := error(keys.ErrConflict); err != nil; {
+			var need []*keys.Key
+			need, err = m.NeedPepper(t.Context(), old)
+			for _, k := range need {
+				_, freed := m.FreePepper(t.Context(), k, old, "retired")
+				err = errors.Join(err, freed)
+			}
+			if err == nil {
+				_, err = m.RetirePepper(t.Context(), old)
+			}
+			if err != nil && !errors.Is(err, keys.ErrConflict) {
+				t.Errorf("retire: %v", err)
+				return
+			}
+		}
+	}
+}
+
+// A22. The attack: somebody plants the id of a pepper that nobody has in a row, so that
+// each request for that key reads the pepper file.
+func TestA22PlantedPepperIDReadsNoFile(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	k := issue(t, s, keys.IssueRequest{Name: "planted"}).Key
+	mustExec(t, shell(t, path), `UPDATE keys SET seal_pepper = 'nobody'`)
+	// Whoever reads the file now finds out that it does not fit.
+	info, err := os.Stat(path + ".pepper")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alterPepper(t, path+".pepper")
+	if err := os.Chtimes(path+".pepper", time.Time{}, info.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := s.Key(t.Context(), k.ID); err != nil {
+			t.Fatalf("Key: %v", err)
+		}
+	}
+	if s.Misfit() {
+		t.Error("a planted pepper id had the pepper file read")
+	}
+	if err := os.Chtimes(path+".pepper", time.Time{}, info.ModTime().Add(1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Key(t.Context(), k.ID); err != nil || !s.Misfit() {
+		t.Errorf("Key: got %v, and the replaced file was not read", err)
+	}
+}
+
+// Somebody puts an old or a foreign pepper file in the place of the one in use. Who has
+// the store open goes on; who opens it is told what is wrong, and how to mend it.
+func TestWrongPepperFileWhileOpen(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	old, err := os.ReadFile(path + ".pepper")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := addPepper(t, s)
+	good := issue(t, s, keys.IssueRequest{Name: "good"})
+	text, err := os.ReadFile(path + ".pepper")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, wrong := range map[string]string{"an old backup": string(old), "rubbish": "rubbish\n", "none": ""} {
+		remove(t, path+".pepper")
+		if wrong != "" {
+			write(t, path+".pepper", wrong)
+		}
+		wantGood(t, s, name, good)
+		if got := issue(t, s, keys.IssueRequest{Name: name}).Key.Seal.PepperID; got != id {
+			t.Errorf("%s: sealed with %s, want %s", name, got, id)
+		}
+		if _, err := manager(t, s).AddPepper(t.Context()); err == nil {
+			t.Errorf("%s: AddPepper built upon it", name)
+		}
+		_, err := sqlite.Open(path, nil)
+		if err == nil || !strings.Contains(err.Error(), "restore") {
+			t.Errorf("%s: Open: got %v, want the fix", name, err)
+		}
+		if name == "an old backup" && !(strings.Contains(err.Error(), id) && strings.Contains(err.Error(), "after 'keyctl pepper add'")) {
+			t.Errorf("%s: Open: got %v, want the missing pepper and the fix", name, err)
+		}
+		write(t, path+".pepper", string(text))
+	}
+	addPepper(t, s)
+}
+
+func TestPepperUses(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	m := manager(t, s)
+	old := s.Peppers().Current()
+	issue(t, s, keys.IssueRequest{Name: "live"})
+	gone := issue(t, s, keys.IssueRequest{Name: "gone"})
+	if _, err := m.Revoke(t.Context(), gone.Key.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	rotated := issue(t, s, keys.IssueRequest{Name: "rotated"})
+	id := addPepper(t, s)
+	if _, err := m.Rotate(t.Context(), rotated.Key.ID, keys.RotateRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, shell(t, path), `UPDATE secrets SET pepper_id = 'nobody' WHERE key_id = (SELECT id FROM keys WHERE name = 'gone')`)
+	mustExec(t, shell(t, path), `INSERT INTO meta (name, value) VALUES ('pepper_since/odd', 'text')`)
+	uses, err := m.PepperUses(t.Context())
+	if err != nil {
+		t.Fatalf("PepperUses: %v", err)
+	}
+	for i := range uses {
+		if missing := uses[i].State == keys.PepperMissing; missing != uses[i].Since.IsZero() {
+			t.Errorf("pepper %s: since %v", uses[i].ID, uses[i].Since)
+		}
+		uses[i].Since = time.Time{}
+	}
+	want := []keys.PepperUse{
+		{ID: old, State: keys.PepperRetired, Noted: true, LiveKeys: 2, Secrets: 2, Seals: 2},
+		{ID: id, State: keys.PepperCurrent, Noted: true, LiveKeys: 1, Secrets: 1, Seals: 1},
+		{ID: "nobody", State: keys.PepperMissing, DeadKeys: 1, Secrets: 1},
+	}
+	if fmt.Sprintf("%+v", uses) != fmt.Sprintf("%+v", want) {
+		t.Errorf("PepperUses: got\n%+v, want\n%+v", uses, want)
+	}
+}

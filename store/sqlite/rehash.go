@@ -1,0 +1,65 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// renewer is how a handle that cannot write renews digests all the same: with a store
+// of its own, opened when there is the first to renew and used for nothing else. Where
+// the files may not be written no digest is renewed, and nothing else is different.
+type renewer struct {
+	mu     sync.Mutex // one at a time, and guards what follows
+	store  *Store     // nil until it is needed
+	closed bool
+}
+
+var (
+	_ keys.Rehasher = (*Reader)(nil)
+	_ keys.Rehasher = (*Store)(nil)
+)
+
+// Rehash implements [keys.Rehasher].
+func (s *Store) Rehash(ctx context.Context, job *keys.Rehash, now time.Time) error {
+	return job.Do(ctx, s, now)
+}
+
+// Rehash implements [keys.Rehasher].
+func (r *Reader) Rehash(ctx context.Context, job *keys.Rehash, now time.Time) (err error) {
+	r.renewer.mu.Lock()
+	defer r.renewer.mu.Unlock()
+	if r.renewer.closed {
+		return errClosed
+	}
+	if r.renewer.store == nil {
+		if r.renewer.store, err = Open(r.path, &Options{PepperFile: r.pepperFile, UsageFile: r.usage.path}); err != nil {
+			return err
+		}
+	}
+	err = job.Do(ctx, r.renewer.store, now)
+	if err != nil { // another file may stand there now: the next one begins afresh
+		err = errors.Join(err, r.renewer.letGo())
+	}
+	return err
+}
+
+func (w *renewer) letGo() error {
+	if w.store == nil {
+		return nil
+	}
+	s := w.store
+	w.store = nil
+	return s.Close()
+}
+
+// close waits for the one that is under way.
+func (w *renewer) close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	return w.letGo()
+}

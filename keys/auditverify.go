@@ -36,6 +36,8 @@ type AuditFault struct {
 	Seq    int64  // the audit row; 0 where it is about none
 	KeyID  string // the key; empty where it is about none
 	Reason string // a clause that follows the name of the row or key
+
+	Tampered bool // the key's row does not match its seal
 }
 
 func (f AuditFault) String() string {
@@ -227,10 +229,12 @@ func (v *auditCheck) unlisted() (ids []string) {
 	return ids
 }
 
+const reasonTampered = "its row was changed outside mcpkeys and does not match its seal; revoke it, or restore a backup"
+
 // judge says what is wrong with a key's row, as far as the log was read.
 func (v *auditCheck) judge(k *Key) string {
 	if v.reader.Peppers().CheckSeal(k) != nil {
-		return "its row was changed outside mcpkeys and does not match its seal; revoke it, or restore a backup"
+		return reasonTampered
 	}
 	var t told
 	known := false
@@ -266,7 +270,7 @@ func (v *auditCheck) settle(ctx context.Context, doubtful []string) error {
 			switch reason := v.reason(rows[id]); reason {
 			case "":
 			case reasons[id]:
-				v.fault(AuditFault{KeyID: id, Reason: reason})
+				v.fault(AuditFault{KeyID: id, Reason: reason, Tampered: reason == reasonTampered})
 			default:
 				reasons[id] = reason
 				still = append(still, id)

@@ -330,10 +330,14 @@ func whole(name string, v any) string {
 		var out []string
 		numbers := numbered(v)
 		for _, n := range slices.Sorted(maps.Keys(numbers)) {
-			if ends := numbers[n].ends; ends != "" {
-				n += " until " + ends
+			one, s := n, numbers[n]
+			if s.scheme != "" {
+				one += " as " + s.scheme + " under " + s.pepper
 			}
-			out = append(out, n)
+			if s.ends != "" {
+				one += " until " + s.ends
+			}
+			out = append(out, one)
 		}
 		return strings.Join(out, ", ")
 	case isList(v):

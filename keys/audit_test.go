@@ -88,3 +88,21 @@ func TestChainPassesErrorsOn(t *testing.T) {
 		t.Errorf("VerifyChain: got %v, want the reader's error", err)
 	}
 }
+
+// What is done to the store itself is done by somebody, too.
+func TestNewEvent(t *testing.T) {
+	at := time.Date(2027, 1, 31, 9, 0, 0, 123456789, time.UTC)
+	e, err := keys.NewEvent(t.Context(), "local:ann(1000)", "store.test", at, nil)
+	if err != nil || e.KeyID != "" || e.Detail != "{}" || e.ID.Version() != 7 || !e.At.Equal(at.Truncate(time.Microsecond)) {
+		t.Errorf("NewEvent: got %+v, %v, want an event of no key, with an id, in whole microseconds", e, err)
+	}
+	var invalid *keys.InvalidError
+	for _, actor := range []keys.Actor{"", "a\x1b[2J"} {
+		if _, err := keys.NewEvent(t.Context(), actor, "store.test", at, nil); !errors.As(err, &invalid) || invalid.Field != "actor" {
+			t.Errorf("NewEvent by %q: got %v, want the actor refused", actor, err)
+		}
+	}
+	if _, err := keys.NewEvent(t.Context(), "ann", "store.test", at, func() {}); err == nil {
+		t.Error("NewEvent with a detail that is no JSON: got no error")
+	}
+}

@@ -39,8 +39,8 @@ type PepperKeeper interface {
 	PepperUses(ctx context.Context, now time.Time) ([]PepperUse, error)
 
 	// NeedPepper returns the keys that have a good secret made with the pepper, by id, at
-	// most limit, or all with a limit of 0.
-	NeedPepper(ctx context.Context, id string, now time.Time, limit int) ([]*Key, error)
+	// most limit, or all with a limit of 0; and how many there are in all.
+	NeedPepper(ctx context.Context, id string, now time.Time, limit int) (first []*Key, count int, err error)
 
 	// AddPepper makes a fresh pepper the current one, and the one before it retired, in
 	// the pepper file first and then in the store, together with the event that tells of
@@ -60,6 +60,9 @@ type PepperKeeper interface {
 	// an earlier call died before the file was written, it ends what that began.
 	RemovePepper(ctx context.Context, id string, now time.Time, e Event) error
 }
+
+// FirstNeeding is how many keys a [PepperNeededError] names.
+const FirstNeeding = 5
 
 // PepperNeededError is a pepper that cannot be retired. It is an [ErrConflict].
 type PepperNeededError struct {

@@ -48,13 +48,16 @@ func (m *LocalManager) NeedPepper(ctx context.Context, id string) ([]*Key, error
 	if err != nil {
 		return nil, err
 	}
-	return keeper.NeedPepper(ctx, id, m.now(), 0)
+	all, _, err := keeper.NeedPepper(ctx, id, m.now(), 0)
+	return all, err
 }
 
 // FreePepper ends what k needs the pepper for. Where that is the old secret of a
-// rotation, the rotation is finished and the key stays; otherwise the key is revoked.
+// rotation, the rotation is finished and the key stays; otherwise, or when the key was
+// changed outside mcpkeys, it is revoked.
 func (m *LocalManager) FreePepper(ctx context.Context, k *Key, id, reason string) (*Key, error) {
-	if n := len(k.Secrets); n == 2 && k.Secrets[n-1].PepperID != id {
+	sound := m.store.Peppers().CheckSeal(k) == nil
+	if n := len(k.Secrets); sound && n == 2 && k.Secrets[n-1].PepperID != id {
 		issued, err := m.Rotate(ctx, k.ID, RotateRequest{Finish: true})
 		return issued.Key, err
 	}
@@ -90,9 +93,6 @@ func (m *LocalManager) RetirePepper(ctx context.Context, id string) (resealed in
 	return resealed, keeper.RemovePepper(ctx, id, m.now(), e)
 }
 
-// firstNeeding is how many keys a refusal names.
-const firstNeeding = 5
-
 // MayRetirePepper says why [LocalManager.RetirePepper] would fail, before anything is
 // written. Whether it still holds is decided in the transaction that makes the store
 // forget the pepper.
@@ -108,9 +108,9 @@ func (m *LocalManager) MayRetirePepper(ctx context.Context, id string) error {
 	case !peppers.Has(id):
 		return noSuchPepper()
 	}
-	found, err := keeper.NeedPepper(ctx, id, m.now(), 0)
-	if err != nil || len(found) == 0 {
+	first, count, err := keeper.NeedPepper(ctx, id, m.now(), FirstNeeding)
+	if err != nil || count == 0 {
 		return err
 	}
-	return &PepperNeededError{ID: id, Count: len(found), Keys: found[:min(len(found), firstNeeding)]}
+	return &PepperNeededError{ID: id, Count: count, Keys: first}
 }

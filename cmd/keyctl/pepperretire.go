@@ -50,9 +50,12 @@ func (a *app) retirePepper(ctx context.Context, m *keys.LocalManager, id string,
 	if err := m.MayRetirePepper(ctx, id); err != nil && (!f.revokeRemaining || !isA[*keys.PepperNeededError](err)) {
 		return err
 	}
-	need, err := m.NeedPepper(ctx, id)
-	if err != nil {
-		return err
+	var need []*keys.Key
+	if f.revokeRemaining {
+		var err error
+		if need, err = m.NeedPepper(ctx, id); err != nil {
+			return err
+		}
 	}
 	if !f.yes {
 		if err := a.confirmRetire(ctx, id, need); err != nil {
@@ -128,7 +131,7 @@ func (a *app) printRetired(id string, e ended, resealed int) error {
 		return err
 	}
 	if resealed > 0 {
-		a.say("%d keys were sealed anew", resealed)
+		a.say("keys that were sealed anew: %d", resealed)
 	}
 	a.say("Backups of the database that were made before need it: keep a backup of the pepper file for as long as those.")
 	return nil

@@ -62,7 +62,7 @@ func (a *app) restore(ctx context.Context, file string, f *restoreFlags) error {
 	if f.dryRun {
 		return a.reportDryRestore(r, f)
 	}
-	if a.output != formatJSON {
+	if a.output != formatJSON || !f.yes { // who is asked must know what
 		a.say("%s", a.foretold(r, f))
 	}
 	if !f.yes {

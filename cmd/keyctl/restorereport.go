@@ -36,12 +36,12 @@ func (a *app) undone(r *sqlite.Restoration, f *restoreFlags) []string {
 	case u.Events == 0:
 		say("Nothing was changed since the backup.")
 	}
-	fate := "stay so"
+	revoked, disabled := "revoked again", "disabled again"
 	if f.undo {
-		fate = "are good again"
+		revoked, disabled = "good again", "good again"
 	}
-	tellKeys(say, u.Revoked, "revoked since, and "+fate)
-	tellKeys(say, u.Disabled, "disabled since, and "+fate)
+	tellKeys(say, u.Revoked, "revoked since, and "+revoked)
+	tellKeys(say, u.Disabled, "disabled since, and "+disabled)
 	tellKeys(say, u.Doubtful, "said to be revoked by a row that was changed outside mcpkeys, and good again")
 	tellKeys(say, u.Rotated, "rotated since: the old secret is good again, and the new one is not")
 	tellKeys(say, u.Issued, "issued since, and gone")

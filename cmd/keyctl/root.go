@@ -72,6 +72,7 @@ one.`,
 		newExport(a),
 		newBackup(a),
 		newRestore(a),
+		newPepper(a),
 		newDoctor(a),
 		newPepper(a),
 

@@ -205,8 +205,14 @@ func secrets(before, after any) string {
 		switch {
 		case !known:
 			out = append(out, "+"+n)
-		case was != now[n] && now[n] != "":
-			out = append(out, n+" ends "+now[n])
+		case was.ends != now[n].ends && now[n].ends != "":
+			out = append(out, n+" ends "+now[n].ends)
+		}
+		if known && was.scheme != now[n].scheme {
+			out = append(out, n+" "+was.scheme+" -> "+now[n].scheme)
+		}
+		if known && was.pepper != now[n].pepper {
+			out = append(out, n+" pepper "+was.pepper+" -> "+now[n].pepper)
 		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(old)) {
@@ -220,17 +226,24 @@ func secrets(before, after any) string {
 	return "secrets: " + strings.Join(out, " ")
 }
 
-// numbered are the ends of secrets by number; empty for one that ends with its key.
-func numbered(v any) map[string]string {
-	out := map[string]string{}
+// secret is when one ends, empty where that is with its key, and how it is kept, where
+// that is told: of a re-hash.
+type secret struct{ ends, scheme, pepper string }
+
+// numbered are secrets by number.
+func numbered(v any) map[string]secret {
+	out := map[string]secret{}
 	list, _ := v.([]any)
 	for _, one := range list {
-		secret, _ := one.(object)
-		ends := ""
-		if at, ok := moment(secret["expires_at"]); ok {
-			ends = at.Format("2006-01-02 15:04 UTC")
+		told, _ := one.(object)
+		s := secret{}
+		if at, ok := moment(told["expires_at"]); ok {
+			s.ends = at.Format("2006-01-02 15:04 UTC")
 		}
-		out[text(secret["number"])] = ends
+		if told["scheme"] != nil && told["pepper"] != nil {
+			s.scheme, s.pepper = text(told["scheme"]), text(told["pepper"])
+		}
+		out[text(told["number"])] = s
 	}
 	return out
 }

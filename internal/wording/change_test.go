@@ -29,6 +29,7 @@ func TestChange(t *testing.T) {
 		{`{"before":{"secrets":[{"number":1,"expires_at":"2026-11-24T10:00:00Z"},{"number":2}]},"after":{"secrets":[{"number":2}]}}`, "secrets: -1"},
 		{`{"before":{"status":"active","tampered":true},"after":{"status":"revoked"}}`, "the row had been changed outside mcpkeys, status: active -> revoked"},
 		{`{"before":{"version":1,"quota":5,"deep":{"x":[1]}},"after":{"version":2,"quota":6,"deep":{"x":[2]}}}`, "deep: +x=[2] -x=[1], quota: 5 -> 6"},
+		{`{"before":{"secrets":[{"number":1,"scheme":"bcrypt","pepper":"pA"},{"number":2,"scheme":"x","pepper":"pA"}]},"after":{"secrets":[{"number":1,"scheme":"hmac-sha256","pepper":"pB"},{"number":2,"scheme":"x","pepper":"pA"}]}}`, "secrets: 1 bcrypt -> hmac-sha256 1 pepper pA -> pB"},
 		{`{"backup_seq":12,"file":"b.db"}`, "backup_seq: 12, file: b.db"},
 		{`{}`, "-"},
 		{`{"after":null}`, "-"},

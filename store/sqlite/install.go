@@ -75,6 +75,11 @@ func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, 
 			return unavailable("write meta", err)
 		}
 	}
+	for id, check := range r.peppers.Checks() { // also those that were added since, and are in use
+		if err := notePepper(ctx, tx, id, check, e.At); err != nil {
+			return err
+		}
+	}
 	return appendEvent(ctx, tx, "", e)
 }
 

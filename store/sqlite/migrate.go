@@ -67,7 +67,8 @@ func keepSchema(ctx context.Context, path string, version int) error {
 	}
 }
 
-// advance takes the steps that are missing, in one transaction.
+// advance takes the steps that are missing, in one transaction. Where directories cannot
+// be locked another process may have taken them first.
 func advance(ctx context.Context, db *sql.DB, path string) error {
 	return inTx(ctx, db, func(tx *sql.Tx) error {
 		from, err := schemaOf(ctx, tx, path)

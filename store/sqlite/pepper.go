@@ -53,7 +53,7 @@ func checkPeppers(ctx context.Context, db *sql.DB, peppers *keys.Peppers, file s
 }
 
 // notedPeppers returns the check values that the database holds, by pepper id.
-func notedPeppers(ctx context.Context, db *sql.DB) (map[string][]byte, error) {
+func notedPeppers(ctx context.Context, db querier) (map[string][]byte, error) {
 	rows, err := db.QueryContext(ctx, `SELECT name, value FROM meta WHERE name GLOB ?`, metaPepper+"*")
 	if err != nil {
 		return nil, unavailable("read peppers", err)

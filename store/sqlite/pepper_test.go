@@ -18,7 +18,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-func forChecks(t testing.TB, path string) *sqlite.Reader {
+func checker(t testing.TB, path string) *sqlite.Reader {
 	t.Helper()
 	r, err := sqlite.OpenVerifier(path, nil)
 	if err != nil {
@@ -72,7 +72,7 @@ func pepperRows(t *testing.T, r keys.Reader) []string {
 // checks, and the one that adds. None is opened anew, and none locks a key out.
 func TestAddedPepperIsFollowed(t *testing.T) {
 	path := create(t)
-	adds, writes, checks := open(t, path), open(t, path), forChecks(t, path)
+	adds, writes, checks := open(t, path), open(t, path), checker(t, path)
 	before := issue(t, adds, keys.IssueRequest{Name: "before"})
 	position := mustChanges(t, checks, keys.Position{}).Next
 
@@ -96,7 +96,7 @@ func TestAddedPepperIsFollowed(t *testing.T) {
 	if got := pepperRows(t, adds); len(got) != 1 || got[0] != want {
 		t.Errorf("audit: got %q, want %q", got, want)
 	}
-	wantGood(t, forChecks(t, path), "opened afterwards", before)
+	wantGood(t, checker(t, path), "opened afterwards", before)
 }
 
 // A handle that has not looked since the pepper was added changes a key that was sealed
@@ -169,7 +169,7 @@ func retire(t testing.TB, s keys.Store, id string) {
 // not tampered with.
 func TestRetiredPepperIsGone(t *testing.T) {
 	path := create(t)
-	s, other := open(t, path), forChecks(t, path)
+	s, other := open(t, path), checker(t, path)
 	old := s.Peppers().Current()
 	m := manager(t, s)
 	dead := issue(t, s, keys.IssueRequest{Name: "dead"})
@@ -180,7 +180,7 @@ func TestRetiredPepperIsGone(t *testing.T) {
 	live := issue(t, s, keys.IssueRequest{Name: "live"})
 	retire(t, s, old)
 
-	for name, r := range map[string]keys.Reader{"the same handle": s, "another": other, "a new one": forChecks(t, path)} {
+	for name, r := range map[string]keys.Reader{"the same handle": s, "another": other, "a new one": checker(t, path)} {
 		wantGood(t, r, name, live)
 		k, err := r.Key(t.Context(), dead.Key.ID)
 		if err != nil || k.Status(time.Now()) != keys.StatusRevoked || r.Peppers().CheckSeal(k) != nil {
@@ -368,7 +368,7 @@ func TestA19HalfAChangeOfPeppers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantGood(t, forChecks(t, path), "half added, for checks", first)
+	wantGood(t, checker(t, path), "half added, for checks", first)
 	s = open(t, path)
 	wantGood(t, s, "half added, for changes", first)
 	if id := addPepper(t, s); id != half.Current() {
@@ -388,7 +388,7 @@ func TestA19HalfAChangeOfPeppers(t *testing.T) {
 	retire(t, s, old)
 	_ = s.Close()
 	write(t, path+".pepper", string(text)) // as before the second half
-	wantGood(t, forChecks(t, path), "half retired, for checks", second)
+	wantGood(t, checker(t, path), "half retired, for checks", second)
 	s = open(t, path)
 	issue(t, s, keys.IssueRequest{Name: "third"})
 	uses, err := s.PepperUses(t.Context(), time.Now())
@@ -447,7 +447,7 @@ func pepperRole(path string) error {
 // good or revoked; and another handle, open all the while, sees the same.
 func TestA19KilledWhileChangingPeppers(t *testing.T) {
 	path := create(t)
-	stays := forChecks(t, path)
+	stays := checker(t, path)
 	var told []string
 	for range 10 {
 		cmd := child(t, "pepper", path)
@@ -513,7 +513,7 @@ func TestPeppersChangeWhileOthersWrite(t *testing.T) {
 	writers.Wait()
 	close(done)
 	retirer.Wait()
-	r := forChecks(t, path)
+	r := checker(t, path)
 	for _, list := range issued {
 		for _, one := range list {
 			wantToldKeys(t, r, []string{one.Token.Reveal()})

@@ -63,7 +63,7 @@ func (s *Store) unnoted(ctx context.Context, file *keys.Peppers) (bool, error) {
 // write wait.
 const resealMost = 200
 
-// Reseal implements [keys.PepperKeeper]. A thousand keys take some 50 ms.
+// Reseal implements [keys.PepperKeeper]. 100,000 keys took 12 s on two busy cores.
 func (s *Store) Reseal(ctx context.Context, id string, tells func(keys.Resealed) (keys.Event, error)) (int, error) {
 	total, after := 0, []byte{}
 	for {
@@ -171,12 +171,12 @@ func (s *Store) forgetPepper(ctx context.Context, tx *sql.Tx, id string, now tim
 	if s.Peppers().Current() == id { // the file has another one, which could not be read
 		return fmt.Errorf("%w: the pepper file %s does not fit the database; see what opening it says", keys.ErrUnavailable, s.pepperFile)
 	}
-	need, err := needPepper(ctx, tx, id, now, 0)
+	first, count, err := needPepper(ctx, tx, id, now, keys.FirstNeeding)
 	if err != nil {
 		return err
 	}
-	if len(need) > 0 {
-		return &keys.PepperNeededError{ID: id, Count: len(need), Keys: need[:1]}
+	if count > 0 {
+		return &keys.PepperNeededError{ID: id, Count: count, Keys: first}
 	}
 	for after := []byte{}; ; { // what others wrote since all were resealed: few
 		batch, err := s.reseal(ctx, tx, id, after, func(r keys.Resealed) (keys.Event, error) {

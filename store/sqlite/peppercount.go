@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"maps"
 	"slices"
@@ -16,8 +15,8 @@ import (
 // enabled again: what [keys.Key.Admit] says in Go. Its two parameters are now.
 const goodSecret = `(k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?) AND (s.expires_at IS NULL OR s.expires_at > ?))`
 
-// PepperUses implements [keys.PepperKeeper]. It reads all keys: a second and a half for
-// a million of them.
+// PepperUses implements [keys.PepperKeeper]. It reads all keys: 100,000 took 0.4 to 1.8 s
+// on two busy cores.
 func (r *Reader) PepperUses(ctx context.Context, now time.Time) ([]keys.PepperUse, error) {
 	if err := r.followPeppers(ctx); err != nil {
 		return nil, err
@@ -124,21 +123,22 @@ func (r *Reader) addNoted(ctx context.Context, uses map[string]*keys.PepperUse) 
 }
 
 // NeedPepper implements [keys.PepperKeeper].
-func (r *Reader) NeedPepper(ctx context.Context, id string, now time.Time, limit int) ([]*keys.Key, error) {
+func (r *Reader) NeedPepper(ctx context.Context, id string, now time.Time, limit int) ([]*keys.Key, int, error) {
 	if err := r.gate.enter(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer r.gate.leave()
 	return needPepper(ctx, r.db, id, now, limit)
 }
 
-type queryer interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-func needPepper(ctx context.Context, db queryer, id string, now time.Time, limit int) ([]*keys.Key, error) {
+func needPepper(ctx context.Context, db querier, id string, now time.Time, limit int) (first []*keys.Key, count int, err error) {
 	if limit <= 0 {
 		limit = -1
+	}
+	err = db.QueryRowContext(ctx, `SELECT count(DISTINCT k.id) FROM secrets s JOIN keys k ON k.id = s.key_id
+		WHERE s.pepper_id = ? AND `+goodSecret, id, micros(now), micros(now)).Scan(&count)
+	if err != nil {
+		return nil, 0, unavailable("count keys", err)
 	}
 	rows, err := db.QueryContext(ctx, `SELECT `+keyColumns+`, `+secretColumns+`
 		FROM (SELECT DISTINCT k.id FROM secrets s JOIN keys k ON k.id = s.key_id
@@ -147,16 +147,15 @@ func needPepper(ctx context.Context, db queryer, id string, now time.Time, limit
 		JOIN secrets s ON s.key_id = k.id
 		ORDER BY k.id, s.number`, id, micros(now), micros(now), limit)
 	if err != nil {
-		return nil, unavailable("list keys", err)
+		return nil, 0, unavailable("list keys", err)
 	}
 	found, err := scanRecords(rows)
 	if err != nil {
-		return nil, unavailable("list keys", err)
+		return nil, 0, unavailable("list keys", err)
 	}
-	all := make([]*keys.Key, 0, len(found))
 	for _, rec := range found {
 		k, _ := rec.key() // what can be understood of it
-		all = append(all, k)
+		first = append(first, k)
 	}
-	return all, nil
+	return first, count, nil
 }

@@ -123,7 +123,7 @@ func rehashRows(t *testing.T, s keys.Reader) (n int) {
 // its digest is renewed, in another process. It stays revoked, and narrow.
 func TestA17RehashRacesWithRevoke(t *testing.T) {
 	path := create(t)
-	s, guard := open(t, path), forChecks(t, path)
+	s, guard := open(t, path), checker(t, path)
 	m := manager(t, s)
 	const n = 30
 	var issued [n]keys.Issued

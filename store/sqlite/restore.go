@@ -136,13 +136,41 @@ func (r *Restoration) take(ctx context.Context, backup string) error {
 		return fmt.Errorf("%s is not a regular file, so not a backup", backup)
 	}
 	if r.temp, err = copyOf(ctx, from, filepath.Dir(r.path), nil); err != nil {
-		return fmt.Errorf("read backup: %w", err)
+		return unusable(backup, err)
+	}
+	if err := ours(ctx, r.temp, backup); err != nil {
+		return err
 	}
 	if r.Backup, err = examine(ctx, r.temp, backup); err != nil {
-		return fmt.Errorf("read backup: %w", err)
+		return unusable(backup, err)
 	}
 	r.Backup.Path = from
 	return r.prove(ctx, backup)
+}
+
+// ours makes sure that the copy is of a key store, of whatever version.
+func ours(ctx context.Context, copied, backup string) error {
+	db := openDB(readerDSN(copied), 1)
+	defer func() { _ = db.Close() }() // nothing was written
+	var application int
+	if err := db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&application); err != nil {
+		return unusable(backup, err)
+	}
+	if application != applicationID {
+		return fmt.Errorf("%s is not a key store, so not a backup of one; name the file that 'keyctl backup' made", backup)
+	}
+	return nil
+}
+
+// unusable says what to do about a backup that cannot be read.
+func unusable(backup string, err error) error {
+	switch basic, _ := codes(err); basic {
+	case codeNotADB:
+		return fmt.Errorf("%s is not a database, so not a backup; name the file that 'keyctl backup' made: %w", backup, err)
+	case codeCorrupt:
+		return fmt.Errorf("%s is damaged; use another backup: %w", backup, err)
+	}
+	return fmt.Errorf("read backup: %w", err)
 }
 
 // prove holds the copy of the backup against its audit chain and the peppers.

@@ -261,7 +261,8 @@ func TestRestoreWhereNothingIs(t *testing.T) {
 		t.Errorf("PrepareRestore with another pepper: got %v, want the missing one named", err)
 	}
 	write(t, path+".pepper", string(read(t, h.path+".pepper")))
-	write(t, path+"-wal", "left by a database that was removed")
+	h.revoke(t, "ci", "in a log that is of no database any more")
+	write(t, path+"-wal", string(read(t, h.path+"-wal")))
 	p, err := sqlite.PrepareRestore(t.Context(), path, h.backup, nil)
 	if err != nil {
 		t.Fatalf("PrepareRestore: %v", err)
@@ -282,6 +283,18 @@ func TestRestoreWhereNothingIs(t *testing.T) {
 	}
 }
 
+// A pepper that was added since the backup is in use by servers that run. The restored key
+// store knows of it, so that its loss would be noticed.
+func TestRestoreNotesPeppers(t *testing.T) {
+	h := newHistory(t, "ci")
+	write(t, h.path+".pepper", string(read(t, h.path+".pepper"))+"pAdded1 retired "+strings.Repeat("1f", 32)+"\n")
+	h.restore(t, sqlite.RestoreOptions{})
+	var noted int
+	if err := shell(t, h.path).QueryRow(`SELECT count(*) FROM meta WHERE name = 'pepper/pAdded1'`).Scan(&noted); err != nil || noted != 1 {
+		t.Errorf("the added pepper: noted %d times, %v, want once", noted, err)
+	}
+}
+
 // Each refusal says what to do, and leaves everything as it is.
 func TestRestoreRefuses(t *testing.T) {
 	for _, c := range []struct {
@@ -291,8 +304,8 @@ func TestRestoreRefuses(t *testing.T) {
 	}{
 		{"no backup", func(t *testing.T, h *history) { remove(t, h.backup) }, "no backup at"},
 		{"a directory", func(t *testing.T, h *history) { remove(t, h.backup); mkdir(t, h.backup) }, "not a regular file"},
-		{"an empty file", func(t *testing.T, h *history) { write(t, h.backup, "") }, "not a key store"},
-		{"a text", func(t *testing.T, h *history) { write(t, h.backup, strings.Repeat("hello ", 1000)) }, "not a database"},
+		{"an empty file", func(t *testing.T, h *history) { write(t, h.backup, "") }, "not a key store, so not a backup"},
+		{"a text", func(t *testing.T, h *history) { write(t, h.backup, strings.Repeat("hello ", 1000)) }, "not a database, so not a backup"},
 		{"a backup that was cut off", func(t *testing.T, h *history) { truncate(t, h.backup, 40960) }, "damaged"},
 		{"a newer backup", func(t *testing.T, h *history) { mustExec(t, shell(t, h.backup), `PRAGMA user_version = 99`) }, "newer mcpkeys"},
 		{"a planted trigger", func(t *testing.T, h *history) {

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -95,9 +96,11 @@ func describe(ctx context.Context, db *sql.DB, path string) (Snapshot, error) {
 	if err := s.readNewest(ctx, tx); err != nil {
 		return Snapshot{}, err
 	}
-	if s.Peppers, err = pepperIDs(ctx, tx); err != nil {
+	noted, err := notedPeppers(ctx, tx)
+	if err != nil {
 		return Snapshot{}, err
 	}
+	s.Peppers = slices.Sorted(maps.Keys(noted))
 	return s, nil
 }
 
@@ -109,23 +112,4 @@ func (s *Snapshot) readNewest(ctx context.Context, db querier) error {
 	}
 	s.Newest.At = instant(at)
 	return unavailable("read audit", err)
-}
-
-// pepperIDs returns the ids of the peppers that a database was used with, in order.
-func pepperIDs(ctx context.Context, db querier) ([]string, error) {
-	rows, err := db.QueryContext(ctx, `SELECT name FROM meta WHERE name GLOB ?`, metaPepper+"*")
-	if err != nil {
-		return nil, unavailable("read peppers", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
-	var ids []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, unavailable("read peppers", err)
-		}
-		ids = append(ids, strings.TrimPrefix(name, metaPepper))
-	}
-	slices.Sort(ids)
-	return ids, unavailable("read peppers", rows.Err())
 }

@@ -81,23 +81,11 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, k *keys.Key, e keys.Even
 
 // Update implements [keys.Store].
 func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
-	revokes := false
-	noted := func(k *keys.Key) (keys.Event, error) {
-		e, err := change(k)
-		revokes = err == nil && e.Action == keys.ActionRevoke
-		return e, err
-	}
 	for try := 1; ; try++ {
-		var result *keys.Key
-		err := s.urgently(&revokes, func() error {
-			return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-				result, err = s.update(ctx, tx, id, noted)
-				return err
-			})
-		})
+		k, err := s.tryUpdate(ctx, id, change)
 		switch {
 		case err == nil, errors.Is(err, keys.ErrNoChange):
-			return result, nil
+			return k, nil
 		case try == 3 || !errors.Is(err, errOtherPeppers) && !errors.Is(err, keys.ErrPepperRetired):
 			return nil, err
 		}
@@ -107,6 +95,23 @@ func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (k
 // errOtherPeppers: the row was written with a pepper that came after those of this
 // handle. Another try begins with the new ones.
 var errOtherPeppers = fmt.Errorf("%w: its peppers are being replaced; try again", keys.ErrUnavailable)
+
+func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
+	var result *keys.Key
+	revokes := false
+	noted := func(k *keys.Key) (keys.Event, error) {
+		e, err := change(k)
+		revokes = err == nil && e.Action == keys.ActionRevoke
+		return e, err
+	}
+	err := s.urgently(&revokes, func() error {
+		return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+			result, err = s.update(ctx, tx, id, noted)
+			return err
+		})
+	})
+	return result, err
+}
 
 // update returns the key as it stands in the end, also with ErrNoChange.
 func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {

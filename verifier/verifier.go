@@ -150,13 +150,13 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	}
 	id, ok := keys.TokenID(token)
 	if !ok {
-		return v.denied(keys.Decision{Code: keys.CodeMalformed}, &call)
+		return v.malformed(&call)
 	}
 	forgotten := v.forgotten.Load()
 	c, known := v.cells.GetIfPresent(id)
 	if !known { // junk ends here, before the store is asked for anything
 		if _, err := keys.ParseToken(token); err != nil {
-			return v.denied(keys.Decision{Code: keys.CodeMalformed}, &call)
+			return v.malformed(&call)
 		}
 	}
 	now := v.clock()

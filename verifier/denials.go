@@ -27,6 +27,7 @@ type denials struct {
 	onError func(error) // nil: nobody wants to know
 
 	last atomic.Pointer[denied] // that was counted, so that a flood of one kind takes no lock
+	junk atomic.Pointer[junk]   // the last text that was no token, which must cost next to nothing
 
 	mu       sync.Mutex // guards what follows
 	minute   time.Time
@@ -67,15 +68,37 @@ func (v *Verifier) denied(d keys.Decision, call *Call) keys.Decision {
 	return d
 }
 
-func (n *denials) note(k kind, agent string) {
+// junk is malformed text from one address, as it was found before it was counted.
+type junk struct {
+	ip       netip.Addr
+	audience string
+	counted  *denied
+}
+
+// malformed is denied for what is no token.
+func (v *Verifier) malformed(call *Call) (d keys.Decision) {
+	d.Code = keys.CodeMalformed
+	if j := v.denials.junk.Load(); j != nil && j.ip == call.ClientIP && j.audience == call.Audience {
+		j.counted.calls.Add(1)
+		return d
+	}
+	one := v.denials.note(kind{code: d.Code, source: keys.SourceOf(call.ClientIP), audience: call.Audience}, call.Agent)
+	if one != nil {
+		v.denials.junk.Store(&junk{call.ClientIP, strings.Clone(call.Audience), one})
+	}
+	return d
+}
+
+// note counts a refusal, and returns where; nil when nothing is counted any more.
+func (n *denials) note(k kind, agent string) *denied {
 	if last := n.last.Load(); last != nil && last.kind == k {
 		last.calls.Add(1)
-		return
+		return last
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
-		return
+		return nil
 	}
 	now := n.clock()
 	if minute := now.UTC().Truncate(time.Minute); !minute.Equal(n.minute) {
@@ -85,6 +108,7 @@ func (n *denials) note(k kind, agent string) {
 	one.calls.Add(1)
 	n.last.Store(one)
 	n.start()
+	return one
 }
 
 // start has what was counted written in time.
@@ -128,6 +152,7 @@ func (n *denials) kind(k kind, agent string) *denied {
 // may be lost: one of many.
 func (n *denials) collect() {
 	n.last.Store(nil)
+	n.junk.Store(nil)
 	for _, one := range n.kinds {
 		calls := one.calls.Swap(0)
 		if calls == 0 || len(n.waiting) >= 4*(maxProved+maxUnproved) {

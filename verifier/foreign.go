@@ -44,7 +44,7 @@ func newForeigners(size int) (*foreigners, error) {
 // stands in the decision: it names no key.
 func (v *Verifier) foreign(ctx context.Context, token string, call *Call) (d keys.Decision) {
 	if !keys.IsForeignToken(token) {
-		return v.denied(keys.Decision{Code: keys.CodeMalformed}, call)
+		return v.malformed(call)
 	}
 	now := v.clock()
 	at := now.Sub(v.start)
@@ -52,7 +52,7 @@ func (v *Verifier) foreign(ctx context.Context, token string, call *Call) (d key
 		return v.denied(unavailable("", err), call)
 	}
 	if !v.foreigners.exist.Load() {
-		return v.denied(keys.Decision{Code: keys.CodeMalformed}, call)
+		return v.malformed(call)
 	}
 	q := check{token: token, sum: sumOf(token)}
 	if id, ok := v.foreigners.owners.GetIfPresent(q.sum); ok {

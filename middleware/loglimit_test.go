@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,30 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
+
+// sharedLog is written to by whoever logs, and read by the test.
+type sharedLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *sharedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *sharedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *sharedLog) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Reset()
+}
 
 // A22. The attack: a flood of requests without a good key, to fill the disk with lines
 // about them. Of one kind ten are logged a minute and the rest as a number; and when the
@@ -36,7 +61,7 @@ func TestA22FloodFillsNoLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = v.Close() }()
-		var log bytes.Buffer
+		var log sharedLog
 		guard := middleware.New(v, &middleware.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
 		refuse := func(ip, key string) {
 			r := httptest.NewRequest(http.MethodGet, "/", nil)

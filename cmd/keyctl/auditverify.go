@@ -40,7 +40,7 @@ can write that file can write the note.`,
   keyctl audit verify --checkpoint monday.note --verifier-key "$(cat audit.pub)"`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := a.settings()
+			s, err := a.localSettings()
 			if err != nil {
 				return err
 			}

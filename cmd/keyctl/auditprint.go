@@ -182,9 +182,9 @@ var auditHeader = []string{"seq", "at", "action", "key_id", "key", "actor", "cha
 // eventCSV is a row, under the header if it is the first.
 func eventCSV(e *keys.Event, first bool) string {
 	line := csvLine([]string{
-		strconv.FormatInt(e.Seq, 10), e.At.Format(time.RFC3339Nano), noFormula(string(e.Action)), noFormula(e.KeyID),
-		noFormula(wording.Clean(wording.KeyOf(e))), noFormula(e.Actor), noFormula(wording.Clean(wording.Change(e))),
-		noFormula(e.RequestID), hex.EncodeToString(e.Hash),
+		strconv.FormatInt(e.Seq, 10), e.At.Format(time.RFC3339Nano), csvCell(string(e.Action)), csvCell(e.KeyID),
+		csvCell(wording.KeyOf(e)), csvCell(e.Actor), csvCell(wording.Change(e)),
+		csvCell(e.RequestID), hex.EncodeToString(e.Hash),
 	})
 	if first {
 		return csvLine(auditHeader) + line

@@ -104,7 +104,7 @@ func auditRow(e *keys.Event, width int) [auditColumns]string {
 }
 
 // auditWidths gives what changed as much as it needs, and a third of the screen at
-// least: the actor and the key's name give way.
+// least: the actor and the key's name give way, as far as they can be told still.
 func auditWidths(rows [][auditColumns]string, screen int) [auditColumns]int {
 	var widths [auditColumns]int
 	for _, r := range rows {
@@ -130,7 +130,9 @@ func auditWidths(rows [][auditColumns]string, screen int) [auditColumns]int {
 	share := min(widths[auditWhat], screen/3)
 	shrink(&widths[auditActor], 12, share-left())
 	shrink(&widths[auditKey], 10, share-left())
-	shrink(&widths[auditActor], 6, share-left())
+	if screen < 80 { // of local:alice(1000) that leaves no name, so only where there is no other way
+		shrink(&widths[auditActor], 6, share-left())
+	}
 	widths[auditWhat] = max(min(widths[auditWhat], left()), 8)
 	return widths
 }

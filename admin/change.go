@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"net/netip"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
@@ -94,7 +93,7 @@ func request(body *api.IssueRequest) (req keys.IssueRequest, err error) {
 			return req, err
 		}
 	}
-	if req.AllowedIPs, err = allowedIPs(body.AllowedIPs); err != nil {
+	if req.AllowedIPs, err = keys.ParseAllowedIPs(body.AllowedIPs); err != nil {
 		return req, err
 	}
 	if body.RateLimit != "" {
@@ -104,17 +103,6 @@ func request(body *api.IssueRequest) (req keys.IssueRequest, err error) {
 	}
 	req.Expires, err = expiry(body.ExpiresIn, body.ExpiresAt)
 	return req, err
-}
-
-func allowedIPs(texts []string) (list []netip.Prefix, err error) {
-	for _, text := range texts {
-		p, err := keys.ParseAllowedIP(text)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, p)
-	}
-	return list, nil
 }
 
 func expiry(in, at string) (keys.Expiry, error) {

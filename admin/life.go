@@ -97,7 +97,7 @@ func editRequest(body *api.EditRequest) (req keys.EditRequest, err error) {
 		Name: body.Name, Owner: body.Owner, Scopes: body.Scopes, Audience: body.Audience, Metadata: body.Metadata,
 	}
 	if body.AllowedIPs != nil {
-		list, err := allowedIPs(*body.AllowedIPs)
+		list, err := keys.ParseAllowedIPs(*body.AllowedIPs)
 		if err != nil {
 			return req, err
 		}

@@ -60,7 +60,7 @@ type RefusedRow struct {
 	Reason error
 }
 
-// ErrImportRefused: there were rows that cannot be imported, so none was.
+// ErrImportRefused is that there were rows that cannot be imported, so none was.
 var ErrImportRefused = errors.New("nothing was imported, because of rows that cannot be")
 
 // errDryRun takes everything back in the end.
@@ -170,7 +170,7 @@ func (im *importer) key(row *ImportRow) (*Key, error) {
 		row.Expires = im.options.Expires
 	}
 	row.noteID()
-	k, err := row.IssueRequest.key(im.now, im.manager.actor)
+	k, err := row.key(im.now, im.manager.actor)
 	if err != nil {
 		return nil, err
 	}

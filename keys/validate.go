@@ -109,6 +109,18 @@ func ParseAllowedIP(text string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
+// ParseAllowedIPs reads a list of them, and gives nil for none.
+func ParseAllowedIPs(texts []string) (list []netip.Prefix, err error) {
+	for _, text := range texts {
+		p, err := ParseAllowedIP(text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
 func validateMetadata(metadata map[string]string) error {
 	if len(metadata) > MaxMetadata {
 		return invalid("metadata", "must be at most %d entries", MaxMetadata)

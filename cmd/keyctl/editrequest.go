@@ -25,7 +25,7 @@ func (f *editFlags) request(cmd *cobra.Command, k *keys.Key) (req keys.EditReque
 		req.Audience = &f.audience
 	}
 	if changed("allow-ip") {
-		list, err := allowedIPs(f.allowIPs)
+		list, err := keys.ParseAllowedIPs(f.allowIPs)
 		if err != nil {
 			return req, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -74,7 +73,7 @@ func (f *issueFlags) request(name string) (keys.IssueRequest, error) {
 		req.Kind = keys.KindAdmin
 	}
 	var err error
-	if req.AllowedIPs, err = allowedIPs(f.allowIPs); err != nil {
+	if req.AllowedIPs, err = keys.ParseAllowedIPs(f.allowIPs); err != nil {
 		return req, err
 	}
 	if req.Metadata, err = metadata(f.meta); err != nil {
@@ -102,17 +101,6 @@ func (f *issueFlags) grants() []string {
 		}
 	}
 	return scopes
-}
-
-func allowedIPs(texts []string) (list []netip.Prefix, err error) {
-	for _, text := range texts {
-		p, err := keys.ParseAllowedIP(text)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, p)
-	}
-	return list, nil
 }
 
 func metadata(pairs []string) (map[string]string, error) {

@@ -23,6 +23,32 @@ func (e *examination) pepper(*sqlite.Reader) {
 	e.ok("pepper", "it fits the database, and lies apart from it")
 }
 
+// peppers tells which are still needed. One that is missing and that dead keys alone
+// name is what a retired pepper leaves behind.
+func (e *examination) peppers(r *sqlite.Reader) {
+	uses, err := r.PepperUses(e.ctx, e.Now)
+	if err != nil {
+		e.problem("peppers", err)
+		return
+	}
+	good, held := true, []string{}
+	for _, u := range uses {
+		switch {
+		case u.State == keys.PepperMissing && u.LiveKeys > 0:
+			good = false
+			e.bad("peppers", "restore a pepper file that holds it, or revoke those keys", "%s made with pepper %s, which the pepper file does not hold", counted(u.LiveKeys, "live key was", "live keys were"), u.ID)
+		case u.State == keys.PepperRetired && u.LiveKeys == 0:
+			good = false
+			e.warn("peppers", "keyctl pepper retire "+u.ID, "no live key needs the retired pepper %s any more", u.ID)
+		case u.State != keys.PepperMissing:
+			held = append(held, fmt.Sprintf("%s (%s, %s)", u.ID, u.State, counted(u.LiveKeys, "live key", "live keys")))
+		}
+	}
+	if good {
+		e.ok("peppers", "%s", strings.Join(held, ", "))
+	}
+}
+
 func (e *examination) usage(r *sqlite.Reader) {
 	if err := r.CheckUsage(e.ctx); err != nil {
 		e.warn("usage", "see that the disk has room and that the file is yours; it decides nothing, and is made anew where it is missing", "%v", err)

@@ -120,6 +120,7 @@ func (e *examination) contents() {
 	}
 	defer func() { _ = r.Close() }() // nothing was written
 	e.pepper(r)
+	e.peppers(r)
 	e.usage(r)
 	e.audit(r)
 	e.keys(r)

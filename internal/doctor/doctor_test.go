@@ -56,7 +56,7 @@ func (p patient) options() *sqlite.Options { return &sqlite.Options{PepperFile: 
 
 func nothing(string) (string, error) { return "", exec.ErrNotFound }
 
-// examine returns what was found, by check.
+// examine returns the worst that was found, by check.
 func (p patient) examine(t *testing.T, change func(*doctor.Subject)) (map[string]doctor.Finding, doctor.State) {
 	t.Helper()
 	s := doctor.Subject{DB: p.db, Options: p.options(), Programs: nothing, Now: time.Now()}
@@ -65,7 +65,7 @@ func (p patient) examine(t *testing.T, change func(*doctor.Subject)) (map[string
 	}
 	found := map[string]doctor.Finding{}
 	worst, err := doctor.Examine(t.Context(), s, func(f doctor.Finding) {
-		if old, ok := found[f.Check]; !ok || old.State == doctor.OK {
+		if old, ok := found[f.Check]; !ok || old.State == doctor.OK || f.State == doctor.Problem {
 			found[f.Check] = f
 		}
 		if keys.HoldsToken(f.Says + f.Fix) {
@@ -299,5 +299,31 @@ func TestImportedKeys(t *testing.T) {
 	found, _ = p.examine(t, nil)
 	if f, told := found["imported"]; told {
 		t.Errorf("imported, all revoked: got %+v, want nothing", f)
+	}
+}
+
+// A pepper that is needed no more, and one that is needed and gone.
+func TestPeppers(t *testing.T) {
+	p := newPatient(t)
+	s, err := sqlite.Open(p.db, p.options())
+	must(t, err)
+	m, err := keys.NewManager(s, "test", nil)
+	must(t, err)
+	old := s.Peppers().Current()
+	_, err = m.AddPepper(t.Context())
+	must(t, err)
+	if found, _ := p.examine(t, nil); found["peppers"].State != doctor.OK || !strings.Contains(found["peppers"].Says, old+" (retired, 1 live key)") {
+		t.Errorf("peppers: got %v, want that the retired one is needed", found["peppers"])
+	}
+	_, err = m.Revoke(t.Context(), p.issued.Key.ID, "done")
+	must(t, err)
+	must(t, s.Close())
+	if found, _ := p.examine(t, nil); found["peppers"].State != doctor.Warning || !strings.Contains(found["peppers"].Fix, "pepper retire "+old) {
+		t.Errorf("peppers: got %v, want what to retire", found["peppers"])
+	}
+	p.sql(t, `UPDATE secrets SET pepper_id = 'pGone00' WHERE key_id IN (SELECT id FROM keys WHERE name = 'ci')`)
+	p.sql(t, `UPDATE keys SET revoked_at = NULL WHERE name = 'ci'`)
+	if found, _ := p.examine(t, nil); found["peppers"].State != doctor.Problem || !strings.Contains(found["peppers"].Says, "1 live key was made with pepper pGone00") {
+		t.Errorf("peppers: got %v, want that a needed one is missing", found["peppers"])
 	}
 }

@@ -12,7 +12,6 @@ package keyfile
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -84,7 +83,7 @@ func (r *Row) parse(out *keys.ImportRow) (err error) {
 	if alive := []string{"", string(keys.StatusActive), string(keys.StatusExpiring)}; !slices.Contains(alive, r.Status) {
 		return flaw("status", "must be active or expiring: a key that is not good there does not become good here")
 	}
-	if out.AllowedIPs, err = prefixes(r.AllowedIPs); err != nil {
+	if out.AllowedIPs, err = keys.ParseAllowedIPs(r.AllowedIPs); err != nil {
 		return err
 	}
 	if r.RateLimit != "" {
@@ -99,17 +98,6 @@ func (r *Row) parse(out *keys.ImportRow) (err error) {
 	}
 	out.Expires, err = keys.ParseExpiry(r.ExpiresAt)
 	return err
-}
-
-func prefixes(texts []string) (list []netip.Prefix, err error) {
-	for _, text := range texts {
-		p, err := keys.ParseAllowedIP(text)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, p)
-	}
-	return list, nil
 }
 
 // known is for messages about names that are not.

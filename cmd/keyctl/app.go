@@ -35,13 +35,31 @@ func run(ctx context.Context, args []string, e *env) int {
 
 // settings says which store is meant: flags first, then the environment.
 func (a *app) settings() (connect.Settings, error) {
+	s, err := a.named()
+	if err != nil {
+		return s, err
+	}
+	return s, s.Validate()
+}
+
+// localSettings are those of a command that works beside the file only. That comes
+// first: nobody shall look for an admin key that the command then has no use for.
+func (a *app) localSettings() (connect.Settings, error) {
+	s, err := a.named()
+	if err != nil {
+		return s, err
+	}
+	return s, s.Local()
+}
+
+func (a *app) named() (connect.Settings, error) {
 	s := connect.Settings{
 		DB: a.db, PepperFile: a.pepper, Server: a.server, InsecureHTTP: a.insecureHTTP,
 	}.WithEnv(a.getenv)
 	if err := refuseTokens([]string{s.DB, s.PepperFile, s.Server, s.AdminKeyFile}); err != nil {
 		return s, usagef("a KEYCTL_ variable holds a key where a path or an address belongs; if it was a real one, revoke it")
 	}
-	return s, s.Validate()
+	return s, nil
 }
 
 // withAdmin runs do with a Manager, and closes it.

@@ -34,7 +34,7 @@ It does not check the log: audit verify does, best against the note before.`,
   keyctl audit verify --checkpoint last.note && keyctl audit checkpoint >new.note`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := a.settings()
+			s, err := a.localSettings()
 			if err != nil {
 				return err
 			}

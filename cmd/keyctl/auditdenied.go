@@ -50,8 +50,8 @@ func (a *app) denied(ctx context.Context, m keys.Manager, q keys.AuditQuery, f *
 		text := csvLine([]string{"minute", "code", "key_id", "proved", "source", "audience", "agent", "calls"})
 		for _, d := range list {
 			text += csvLine([]string{
-				d.Minute.Format(time.RFC3339), noFormula(string(d.Code)), noFormula(d.KeyID), strconv.FormatBool(d.Proved),
-				source(d), noFormula(d.Audience), noFormula(d.Agent), calls(d.Calls),
+				d.Minute.Format(time.RFC3339), csvCell(string(d.Code)), csvCell(d.KeyID), strconv.FormatBool(d.Proved),
+				source(d), csvCell(d.Audience), csvCell(d.Agent), calls(d.Calls),
 			})
 		}
 		return a.print(text)

@@ -104,7 +104,7 @@ func auditRow(e *keys.Event, width int) [auditColumns]string {
 }
 
 // auditWidths gives what changed as much as it needs, and a third of the screen at
-// least: the actor and the key's name give way.
+// least: the actor and the key's name give way, as far as they can be told still.
 func auditWidths(rows [][auditColumns]string, screen int) [auditColumns]int {
 	var widths [auditColumns]int
 	for _, r := range rows {
@@ -130,7 +130,9 @@ func auditWidths(rows [][auditColumns]string, screen int) [auditColumns]int {
 	share := min(widths[auditWhat], screen/3)
 	shrink(&widths[auditActor], 12, share-left())
 	shrink(&widths[auditKey], 10, share-left())
-	shrink(&widths[auditActor], 6, share-left())
+	if screen < 80 { // of local:alice(1000) that leaves no name, so only where there is no other way
+		shrink(&widths[auditActor], 6, share-left())
+	}
 	widths[auditWhat] = max(min(widths[auditWhat], left()), 8)
 	return widths
 }
@@ -182,9 +184,9 @@ var auditHeader = []string{"seq", "at", "action", "key_id", "key", "actor", "cha
 // eventCSV is a row, under the header if it is the first.
 func eventCSV(e *keys.Event, first bool) string {
 	line := csvLine([]string{
-		strconv.FormatInt(e.Seq, 10), e.At.Format(time.RFC3339Nano), noFormula(string(e.Action)), noFormula(e.KeyID),
-		noFormula(wording.Clean(wording.KeyOf(e))), noFormula(e.Actor), noFormula(wording.Clean(wording.Change(e))),
-		noFormula(e.RequestID), hex.EncodeToString(e.Hash),
+		strconv.FormatInt(e.Seq, 10), e.At.Format(time.RFC3339Nano), csvCell(string(e.Action)), csvCell(e.KeyID),
+		csvCell(wording.KeyOf(e)), csvCell(e.Actor), csvCell(wording.Change(e)),
+		csvCell(e.RequestID), hex.EncodeToString(e.Hash),
 	})
 	if first {
 		return csvLine(auditHeader) + line

@@ -40,7 +40,7 @@ can write that file can write the note.`,
   keyctl audit verify --checkpoint monday.note --verifier-key "$(cat audit.pub)"`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := a.settings()
+			s, err := a.localSettings()
 			if err != nil {
 				return err
 			}
@@ -185,7 +185,7 @@ func (a *app) printAuditReport(report keys.AuditReport, c *keys.Checkpoint) erro
 	}
 	text := fmt.Sprintf("the audit log holds: %s, and %s compared with it\n", counted(int(report.Rows), "row"), counted(int(report.Keys), "key"))
 	if h := report.Head; h != nil {
-		text += fmt.Sprintf("  newest  row %d, %s\n", h.Seq, a.when(h.At))
+		text += fmt.Sprintf("  newest      row %d, %s\n", h.Seq, a.when(h.At))
 	}
 	if c != nil {
 		text += fmt.Sprintf("  checkpoint  row %d, %s: the log goes on from there\n", c.Seq, a.when(c.At))

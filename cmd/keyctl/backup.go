@@ -31,7 +31,7 @@ were used is not in it either.`,
 			if args[0] == "-" || args[0] == "" {
 				return usagef("backup writes a file, because it reads it again before it calls it a backup; name one")
 			}
-			s, err := a.settings()
+			s, err := a.localSettings()
 			if err != nil {
 				return err
 			}

@@ -40,7 +40,7 @@ type findingJSON struct {
 }
 
 func (a *app) doctor(ctx context.Context) error {
-	s, err := a.settings()
+	s, err := a.localSettings()
 	if err != nil {
 		return err
 	}

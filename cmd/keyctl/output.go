@@ -39,10 +39,11 @@ func (a *app) checkFormat(cmd *cobra.Command) error {
 	if !cmd.Flags().Changed("output") || slices.Contains(can, string(a.output)) {
 		return nil
 	}
+	_, name, _ := strings.Cut(cmd.CommandPath(), " ") // pepper list is not list
 	if len(can) == 0 {
-		return usagef("%s prints one way only: leave -o out", cmd.Name())
+		return usagef("%s prints one way only: leave -o out", name)
 	}
-	return usagef("%s prints -o %s", cmd.Name(), strings.Join(can, " or "))
+	return usagef("%s prints -o %s", name, strings.Join(can, " or "))
 }
 
 // String, Set and Type make format a flag. Set takes anything: only the command

@@ -62,6 +62,7 @@ func newPepperList(a *app) *cobra.Command {
 		Long: `Show the peppers of the key store by their ids, and how many keys need each. A
 live key, also a disabled one, is dead without the pepper that its secret was
 made with. What was retired is missing, and listed while dead keys name it.
+SECRETS are all that were made with it, SEALS the rows that were sealed with it.
 Nothing of a pepper itself is shown. All keys are read for it.`,
 		Example: "  keyctl pepper list -o json",
 		Args:    noArgs,

@@ -50,7 +50,7 @@ a damaged one, that cannot be told: look at the keys then, and revoke again.`,
 }
 
 func (a *app) restore(ctx context.Context, file string, f *restoreFlags) error {
-	s, err := a.settings()
+	s, err := a.localSettings()
 	if err != nil {
 		return err
 	}

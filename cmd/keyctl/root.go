@@ -74,7 +74,6 @@ one.`,
 		newRestore(a),
 		newPepper(a),
 		newDoctor(a),
-		newPepper(a),
 
 		newDemo(a), newCompletion(), newVersion(a),
 		newExitCodes(), newEnvironment(),

@@ -18,6 +18,7 @@ import (
 type scanFlags struct {
 	git, revoke, yes bool
 	reason           string
+	reasonGiven      bool
 }
 
 func newScan(a *app) *cobra.Command {
@@ -39,10 +40,11 @@ It exits 5 when it found any, so that a hook or a job fails.`,
 		Example: `  git diff --cached | keyctl scan -
   keyctl scan --git ~/src/weather --revoke --reason 'was pushed'
   keyctl scan /var/log -o jsonl`,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("scan takes one PATH, or - for standard input")
 			}
+			f.reasonGiven = cmd.Flags().Changed("reason")
 			return f.check(a, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -68,6 +70,8 @@ func (f *scanFlags) check(a *app, args []string) error {
 		return usagef("--git looks into a repository, which standard input is not; name its PATH")
 	case f.yes && !f.revoke:
 		return usagef("--yes belongs to --revoke; without it nothing is changed")
+	case f.reasonGiven && !f.revoke:
+		return usagef("--reason belongs to --revoke; without it nothing is changed")
 	case f.revoke && !f.yes && !a.canAsk():
 		return usagef("--revoke asks first, and nobody is there to answer; say --yes")
 	}

@@ -227,7 +227,7 @@ func foundCSV(all []foundJSON) string {
 	w := csv.NewWriter(&b)
 	_ = w.Write([]string{"id", "kind", "name", "owner", "status", "file", "line", "commit"})
 	for _, f := range all {
-		_ = w.Write([]string{f.ID, string(f.Kind), noFormula(f.Name), noFormula(f.Owner), f.Status, noFormula(f.File), itoa(f.Line), f.Commit}) // into memory: cannot fail
+		_ = w.Write([]string{f.ID, string(f.Kind), csvCell(f.Name), csvCell(f.Owner), f.Status, csvCell(f.File), itoa(f.Line), f.Commit}) // into memory: cannot fail
 	}
 	w.Flush()
 	return b.String()

@@ -164,8 +164,7 @@ func scopesWithin(scopes []string, width int) string {
 	return cut(wording.Clean(scopes[0]), width-1-len(more)) + "…" + more
 }
 
-// keysCSV writes a header and a row a key. A cell that a spreadsheet would take for
-// a formula gets an apostrophe before it.
+// keysCSV writes a header and a row a key.
 func keysCSV(found keys.Page, now time.Time) string {
 	var b strings.Builder
 	w := csv.NewWriter(&b)
@@ -184,7 +183,7 @@ func keysCSV(found keys.Page, now time.Time) string {
 			k.CreatedAt.Format(time.RFC3339Nano), ends, status, lastUsedOf(&found, k.ID).csv(),
 		}
 		for i := range cells {
-			cells[i] = noFormula(cells[i])
+			cells[i] = csvCell(cells[i])
 		}
 		_ = w.Write(cells) // into memory: cannot fail
 	}
@@ -192,6 +191,11 @@ func keysCSV(found keys.Page, now time.Time) string {
 	return b.String()
 }
 
+// csvCell is a cell as CSV shows it: CSV reaches terminals too, and unlike JSON it has
+// no way to write what a terminal would obey.
+func csvCell(cell string) string { return wording.Clean(noFormula(cell)) }
+
+// noFormula puts an apostrophe before a cell that a spreadsheet would run.
 func noFormula(cell string) string {
 	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
 		return "'" + cell

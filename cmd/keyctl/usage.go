@@ -234,7 +234,7 @@ func usageCSV(u keys.Usage) string {
 	w := csv.NewWriter(&b)
 	_ = w.Write([]string{"hour", "code", "scope", "calls"})
 	for _, c := range u.Counts {
-		_ = w.Write([]string{c.Hour.Format(time.RFC3339), noFormula(string(c.Code)), noFormula(c.Scope), calls(c.Calls)}) // into memory: cannot fail
+		_ = w.Write([]string{c.Hour.Format(time.RFC3339), csvCell(string(c.Code)), csvCell(c.Scope), calls(c.Calls)}) // into memory: cannot fail
 	}
 	w.Flush()
 	return b.String()

@@ -51,7 +51,7 @@ func (e *examination) peppers(r *sqlite.Reader) {
 
 func (e *examination) usage(r *sqlite.Reader) {
 	if err := r.CheckUsage(e.ctx); err != nil {
-		e.report(Finding{Check: "usage", State: Warning, Says: err.Error()})
+		e.warn("usage", "see that the disk has room and that the file is yours; it decides nothing, and is made anew where it is missing", "%v", err)
 		return
 	}
 	e.ok("usage", "counts of use can be read")
@@ -73,7 +73,7 @@ func (e *examination) audit(r keys.Reader) {
 	}
 	switch {
 	case len(faults) > 0:
-		e.bad("audit", "find out who changed the database, and compare it with a backup", "%s", some(faults))
+		e.bad("audit", "find out who changed the database, and compare it with a backup", "%s", first(faults))
 	case report.Head == nil:
 		e.ok("audit", "the log is empty")
 	default:
@@ -130,6 +130,14 @@ func (e *examination) imported(r *sqlite.Reader) {
 	}
 	e.warn("imported", "let them be used, and rotate what stays",
 		"%s under the hash of another system, unused since the import or short enough to be guessed: %s", counted(total, "key is", "keys are"), strings.Join(names, ", ")+more)
+}
+
+// first tells one sentence of several: together they would be a page.
+func first(faults []string) string {
+	if len(faults) == 1 {
+		return faults[0]
+	}
+	return fmt.Sprintf("%s (and %d more: 'keyctl audit verify')", faults[0], len(faults)-1)
 }
 
 // some names the first of a list, and how many more there are.

@@ -11,7 +11,10 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -64,6 +67,13 @@ func Examine(ctx context.Context, s Subject, tell func(Finding)) (State, error) 
 		return e.worst, ctx.Err()
 	}
 	e.places = places
+	if _, err := os.Stat(places.Database); errors.Is(err, fs.ErrNotExist) {
+		// What is beside it has nothing to say then, and would blame the directory.
+		e.bad("database", "name the one that is meant with --db or KEYCTL_DB, make one with 'keyctl init', or restore a backup",
+			"there is no key store at %s", places.Database)
+		e.programs()
+		return e.worst, ctx.Err()
+	}
 	looks := []func(){e.fileSystem, e.files, e.directory, e.space, e.ballast, e.epoch, e.log, e.database, e.settings, e.contents, e.programs}
 	for _, look := range looks {
 		if ctx.Err() != nil {

@@ -143,6 +143,7 @@ func TestTroubles(t *testing.T) {
 		{"a revocation that was undone", func(t *testing.T, p patient) { p.sql(t, `UPDATE keys SET revoked_at = NULL WHERE name = 'dead'`) }, "keys", doctor.Problem, "1 key was changed outside mcpkeys"},
 		{"an audit row that was edited", func(t *testing.T, p patient) { p.sql(t, `UPDATE audit SET actor = 'nobody' WHERE seq = 2`) }, "audit", doctor.Problem, "audit row 2"},
 		{"an audit row that was removed", func(t *testing.T, p patient) { p.sql(t, `DELETE FROM audit WHERE seq = 2`) }, "audit", doctor.Problem, "audit row 2"},
+		{"an audit log that is gone", func(t *testing.T, p patient) { p.sql(t, `DELETE FROM audit`) }, "audit", doctor.Problem, "more: 'keyctl audit verify')"},
 		{"a usage file of something else", func(t *testing.T, p patient) {
 			must(t, os.WriteFile(p.db+".usage", []byte(strings.Repeat("x", 5000)), 0o600))
 		}, "usage", doctor.Warning, "usage"},

@@ -3,6 +3,7 @@ package verifier
 import (
 	"context"
 	"crypto/sha256"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -151,10 +152,13 @@ func (v *Verifier) provedFast(q *check, candidates []*entry, generation uint64) 
 }
 
 // provedSlow computes slow hashes, [keys.MaxPerHandle] at the most. An address from which
-// too many came that did not fit waits, before anything is computed.
+// too many came that did not fit waits, before anything is computed. Revoked keys come
+// first: should two keys have one token, it is the revoked one's.
 func (v *Verifier) provedSlow(ctx context.Context, q *check, candidates []*entry, call *Call, at time.Duration, generation uint64) (bool, keys.Decision) {
 	failed := v.foreigners.failed.account(call)
 	tried := false
+	slices.SortStableFunc(candidates, func(a, b *entry) int { return a.key.RevokedAt.Compare(b.key.RevokedAt) })
+	slices.Reverse(candidates)
 	for _, e := range candidates {
 		for i := range e.key.Secrets {
 			s := &e.key.Secrets[i]

@@ -356,3 +356,22 @@ func TestForeignTwinIsRevoked(t *testing.T) {
 	t.Cleanup(func() { _ = v.Close() })
 	wantCode(t, v, strongToken, verifier.Call{}, keys.CodeRevoked, "the twin")
 }
+
+// Two slow hashes of one token are never alike, so no import can tell that they are of
+// one. Whichever of the two keys is revoked, the token is bad.
+func TestSlowTwinIsRevoked(t *testing.T) {
+	for n := range 2 {
+		b := newBench(t)
+		b.imports(t, "one", "", "api01", slowHash(t, "hunter2", 4))
+		b.imports(t, "other", "", "api01", slowHash(t, "hunter2", 4))
+		ids, err := b.store.FindImported(t.Context(), b.store.Peppers().Lookups(keys.NewSecret("api01.hunter2")))
+		if err != nil || len(ids) != 2 {
+			t.Fatalf("FindImported: got %v, %v, want two", ids, err)
+		}
+		b.want(t, "api01.hunter2", verifier.Call{}, keys.CodeValid)
+		if _, err := b.manager.Revoke(t.Context(), ids[n], ""); err != nil {
+			t.Fatal(err)
+		}
+		b.want(t, "api01.hunter2", verifier.Call{}, keys.CodeRevoked)
+	}
+}

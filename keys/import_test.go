@@ -2,6 +2,7 @@ package keys_test
 
 import (
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -301,5 +304,34 @@ func TestRotateImported(t *testing.T) {
 	}
 	if ids, err := store.FindImported(t.Context(), store.Peppers().Lookups(keys.NewSecret("api01.password"))); err != nil || ids != nil {
 		t.Errorf("after the rotation: the old token still leads to %v, %v", ids, err)
+	}
+}
+
+// A token that leaked was revoked, and is imported once more from a list of plain tokens:
+// that the key was kept under another hash must not bring it back.
+func TestImportRevivesNoTokenOfAnotherHash(t *testing.T) {
+	const token, weak = "api01.3ZJ9vYkQ0hW2mRbT7xLsN4", "api01.hunter2"
+	slow, err := bcrypt.GenerateFromPassword([]byte(token[len("api01."):]), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha512.Sum512([]byte(token))
+	for name, c := range map[string]struct {
+		first keys.ImportRow
+		token string
+	}{
+		"bcrypt":   {withHash(t, "first", "api01", string(slow)), token},
+		"sha512":   {withHash(t, "first", "", "sha512:"+hex.EncodeToString(sum[:])), token},
+		"argon2id": {withKey("first", weak), weak},
+	} {
+		m, store := newManager(t)
+		importAll(t, m, c.first)
+		if _, err := m.Revoke(t.Context(), found(t, store, c.token).ID, "leaked"); err != nil {
+			t.Fatal(err)
+		}
+		report, err := m.Import(t.Context(), numbered(withKey("again", c.token)), keys.ImportOptions{})
+		if !errors.Is(err, keys.ErrImportRefused) || len(report.Reasons) != 1 || !errors.Is(report.Reasons[0].Reason, keys.ErrTokenTaken) {
+			t.Errorf("Import of a token that is revoked under %s: got %+v, %v, want ErrTokenTaken", name, report, err)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package verifier
 import (
 	"context"
 	"crypto/sha256"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -21,13 +22,20 @@ func defaultSlowStrangers() keys.RateLimit {
 // junk. As long as the feed says that nothing is imported they are refused unread.
 type foreigners struct {
 	exist  atomic.Bool
-	owners *otter.Cache[[sha256.Size]byte, string] // whose a token was, by its SHA-256; a hint, proved anew
+	owners *otter.Cache[[sha256.Size]byte, owner] // whose a token was, by its SHA-256; a hint, proved anew
 	slow   *slowHashes
 	failed strangers // limits slow hashes that did not fit
 }
 
+// owner is whose a token was, when so many times had been forgotten. Any change since may
+// have revoked another key that has the same token, so it is looked for anew.
+type owner struct {
+	id         string
+	generation uint64
+}
+
 func newForeigners(size int) (*foreigners, error) {
-	owners, err := otter.New(&otter.Options[[sha256.Size]byte, string]{MaximumSize: size, Executor: atOnce})
+	owners, err := otter.New(&otter.Options[[sha256.Size]byte, owner]{MaximumSize: size, Executor: atOnce})
 	if err != nil {
 		return nil, err
 	}
@@ -55,9 +63,11 @@ func (v *Verifier) foreign(ctx context.Context, token string, call *Call) (d key
 		return v.malformed(call)
 	}
 	q := check{token: token, sum: sumOf(token)}
-	if id, ok := v.foreigners.owners.GetIfPresent(q.sum); ok {
-		q.id = id
-		q.cell, _ = v.cells.GetIfPresent(id)
+	if o, ok := v.foreigners.owners.GetIfPresent(q.sum); ok {
+		q.id = o.id
+		if o.generation == v.forgotten.Load() {
+			q.cell, _ = v.cells.GetIfPresent(o.id)
+		}
 	}
 	if !q.remembered() {
 		if d := v.proveForeign(ctx, &q, call, at); d.Code != "" {
@@ -84,10 +94,10 @@ func (v *Verifier) proveForeign(ctx context.Context, q *check, call *Call, at ti
 	if err != nil {
 		return unavailable("", err)
 	}
-	if v.provedFast(q, candidates) {
+	if v.provedFast(q, candidates, generation) {
 		return keys.Decision{}
 	}
-	switch proved, d := v.provedSlow(ctx, q, candidates, call, at); {
+	switch proved, d := v.provedSlow(ctx, q, candidates, call, at, generation); {
 	case proved:
 		return keys.Decision{}
 	case d.Code != "":
@@ -125,7 +135,7 @@ func (v *Verifier) candidates(ctx context.Context, token string) ([]*entry, erro
 
 // provedFast looks for the secret among those under fast hashes. Should two keys have
 // one token, one of which is revoked, it is the revoked one's.
-func (v *Verifier) provedFast(q *check, candidates []*entry) bool {
+func (v *Verifier) provedFast(q *check, candidates []*entry, generation uint64) bool {
 	var owner *entry
 	var secret *keys.KeySecret
 	for _, e := range candidates {
@@ -137,15 +147,18 @@ func (v *Verifier) provedFast(q *check, candidates []*entry) bool {
 	if owner == nil {
 		return false
 	}
-	v.recognise(q, owner, secret)
+	v.recognise(q, owner, secret, generation)
 	return true
 }
 
 // provedSlow computes slow hashes, [keys.MaxPerHandle] at the most. An address from which
-// too many came that did not fit waits, before anything is computed.
-func (v *Verifier) provedSlow(ctx context.Context, q *check, candidates []*entry, call *Call, at time.Duration) (bool, keys.Decision) {
+// too many came that did not fit waits, before anything is computed. Revoked keys come
+// first: should two keys have one token, it is the revoked one's.
+func (v *Verifier) provedSlow(ctx context.Context, q *check, candidates []*entry, call *Call, at time.Duration, generation uint64) (bool, keys.Decision) {
 	failed := v.foreigners.failed.account(call)
 	tried := false
+	slices.SortStableFunc(candidates, func(a, b *entry) int { return a.key.RevokedAt.Compare(b.key.RevokedAt) })
+	slices.Reverse(candidates)
 	for _, e := range candidates {
 		for i := range e.key.Secrets {
 			s := &e.key.Secrets[i]
@@ -160,7 +173,7 @@ func (v *Verifier) provedSlow(ctx context.Context, q *check, candidates []*entry
 				return false, unavailable(e.key.ID, err)
 			}
 			if proven {
-				v.recognise(q, e, s)
+				v.recognise(q, e, s, generation)
 				return true, keys.Decision{}
 			}
 			tried = true
@@ -173,10 +186,10 @@ func (v *Verifier) provedSlow(ctx context.Context, q *check, candidates []*entry
 }
 
 // recognise remembers whose the token is.
-func (v *Verifier) recognise(q *check, e *entry, s *keys.KeySecret) {
+func (v *Verifier) recognise(q *check, e *entry, s *keys.KeySecret, generation uint64) {
 	q.id, q.entry = e.key.ID, e
 	q.cell = v.cell(q.id)
 	q.proof = e.note(s, &q.sum, &q.cell.tally)
-	v.foreigners.owners.Set(q.sum, q.id)
+	v.foreigners.owners.Set(q.sum, owner{q.id, generation})
 	v.rehashes.offer(v.reader.Peppers().Rehash(e.key, s, keys.NewSecret(q.token)))
 }

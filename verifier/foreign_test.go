@@ -338,8 +338,8 @@ func TestA6QueueIsBounded(t *testing.T) {
 // of them is revoked, the token is: it was told to be bad.
 func TestForeignTwinIsRevoked(t *testing.T) {
 	b := newBench(t)
-	b.imports(t, "by sha512", "", "", fmt.Sprintf("sha512:%x", sha512.Sum512([]byte(strongToken))))
 	b.imports(t, "in the clear", strongToken, "", "")
+	b.imports(t, "by sha512", "", "", fmt.Sprintf("sha512:%x", sha512.Sum512([]byte(strongToken))))
 	ids, err := b.store.FindImported(t.Context(), b.store.Peppers().Lookups(keys.NewSecret(strongToken)))
 	if err != nil || len(ids) != 2 {
 		t.Fatalf("FindImported: got %v, %v, want two", ids, err)
@@ -348,10 +348,30 @@ func TestForeignTwinIsRevoked(t *testing.T) {
 	if _, err := b.manager.Revoke(t.Context(), ids[1], ""); err != nil { // not the one that is found first
 		t.Fatal(err)
 	}
+	b.want(t, strongToken, verifier.Call{}, keys.CodeRevoked) // also by who remembers the other one
 	v, err := verifier.New(b.reader, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = v.Close() })
 	wantCode(t, v, strongToken, verifier.Call{}, keys.CodeRevoked, "the twin")
+}
+
+// Two slow hashes of one token are never alike, so no import can tell that they are of
+// one. Whichever of the two keys is revoked, the token is bad.
+func TestSlowTwinIsRevoked(t *testing.T) {
+	for n := range 2 {
+		b := newBench(t)
+		b.imports(t, "one", "", "api01", slowHash(t, "hunter2", 4))
+		b.imports(t, "other", "", "api01", slowHash(t, "hunter2", 4))
+		ids, err := b.store.FindImported(t.Context(), b.store.Peppers().Lookups(keys.NewSecret("api01.hunter2")))
+		if err != nil || len(ids) != 2 {
+			t.Fatalf("FindImported: got %v, %v, want two", ids, err)
+		}
+		b.want(t, "api01.hunter2", verifier.Call{}, keys.CodeValid)
+		if _, err := b.manager.Revoke(t.Context(), ids[n], ""); err != nil {
+			t.Fatal(err)
+		}
+		b.want(t, "api01.hunter2", verifier.Call{}, keys.CodeRevoked)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,8 +60,17 @@ type repository string
 func (g repository) command(ctx context.Context, args ...string) *exec.Cmd {
 	safe := []string{"--no-replace-objects", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", string(g)}
 	cmd := exec.CommandContext(ctx, "git", append(safe, args...)...) //nolint:gosec // arguments of our own and object names; no shell
-	cmd.Env = append(os.Environ(), "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
+	cmd.Env = append(withoutRepository(os.Environ()), "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
 	return cmd
+}
+
+// withoutRepository leaves out what git tells its hooks of the repository that they run
+// for: it would be read in place of the one that was named.
+func withoutRepository(env []string) []string {
+	return slices.DeleteFunc(env, func(one string) bool {
+		name, _, _ := strings.Cut(one, "=")
+		return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"}, name)
+	})
 }
 
 func (g repository) run(ctx context.Context, in io.Reader, args ...string) ([]byte, error) {

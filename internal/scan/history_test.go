@@ -113,3 +113,19 @@ func TestHistoryOfNoRepository(t *testing.T) {
 		t.Errorf("History: got %v, want git's own words", err)
 	}
 }
+
+// In a hook git says by the environment which repository it means. The one that is named
+// is looked into all the same, not that one.
+func TestHistoryHeedsNoEnvironment(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	git(t, dir, "init", "-q", "-b", "main")
+	git(t, other, "init", "-q", "-b", "main")
+	id, token := newToken()
+	write(t, filepath.Join(dir, "a"), token)
+	git(t, dir, "add", "-A")
+	git(t, dir, "commit", "-qm", "x")
+	t.Setenv("GIT_DIR", filepath.Join(other, ".git"))
+	if got := history(t, dir); len(got) != 1 || !strings.HasSuffix(got[0], id) {
+		t.Errorf("History: got %v, want %s", got, id)
+	}
+}

@@ -224,6 +224,9 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 func (r *Restoration) attempt(ctx context.Context, o RestoreOptions) (done Restored, err error) {
 	var present *Snapshot
 	var undone Undone
+	if err := r.renewPeppers(ctx); err != nil {
+		return Restored{}, err
+	}
 	if r.exists {
 		if done.Kept, err = r.keep(ctx, o.Now()); err != nil {
 			return Restored{}, err
@@ -250,6 +253,23 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions) (done Resto
 		return done, r.put(draft)
 	}
 	return done, r.install(ctx, draft, present, o.Progress)
+}
+
+// renewPeppers reads the pepper file once more: a pepper may have been retired since the
+// backup was looked at, and without it the restored key store would not open.
+func (r *Restoration) renewPeppers(ctx context.Context) error {
+	file := r.options.pepperFile(r.path)
+	peppers, err := pepperfile.Load(file)
+	if err != nil {
+		return err
+	}
+	db := openDB(readerDSN(r.temp), 1)
+	defer func() { _ = db.Close() }() // nothing was written
+	if err := checkPeppers(ctx, db, peppers, file); err != nil {
+		return fmt.Errorf("read backup: %w", err)
+	}
+	r.peppers = peppers
+	return nil
 }
 
 // keep copies what is about to be replaced, in whatever state it is.

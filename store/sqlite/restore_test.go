@@ -481,3 +481,16 @@ func TestRestoreGivenUp(t *testing.T) {
 		t.Errorf("left over: %q", left)
 	}
 }
+
+// Between the question and the answer a pepper may be replaced, by whoever has the time.
+// What is restored must open with the pepper file as it is then, not as it was.
+func TestRestoreAfterAPepperWasReplaced(t *testing.T) {
+	h := newHistory(t)
+	r, old := h.prepare(t), h.store.Peppers().Current()
+	addPepper(t, h.store)
+	retire(t, h.store, old)
+	if _, err := r.Run(t.Context(), sqlite.RestoreOptions{Actor: "restorer"}); err == nil {
+		t.Error("Run of a backup that needs a pepper that is gone: got no error")
+	}
+	open(t, h.path)
+}

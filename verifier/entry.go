@@ -94,15 +94,15 @@ func (e *entry) note(secret *keys.KeySecret, sum *[sha256.Size]byte, t *tally) *
 	made := proof{*sum, secret, t.slot(secret.Number)}
 	for {
 		old := e.proofs.Load()
+		if known := e.proved(sum); known != nil { // or the list would grow with each time
+			return known
+		}
 		list := []proof{made}
 		if old != nil {
 			list = append(list, *old...)
 		}
 		if e.proofs.CompareAndSwap(old, &list) {
 			return &list[0]
-		}
-		if known := e.proved(sum); known != nil {
-			return known
 		}
 	}
 }

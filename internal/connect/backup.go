@@ -9,7 +9,8 @@ import (
 )
 
 // Backup copies the database of this machine into a new file. The error is
-// [fs.ErrExist] if there is one of that name.
+// [fs.ErrExist] if there is one of that name. A [*keys.ChainError] means that the backup
+// was made of an audit log that does not hold, so that no restore takes it.
 func (s Settings) Backup(ctx context.Context, file string, progress sqlite.Progress) (snapshot sqlite.Snapshot, err error) {
 	if err := s.Local(); err != nil {
 		return sqlite.Snapshot{}, err
@@ -19,7 +20,11 @@ func (s Settings) Backup(ctx context.Context, file string, progress sqlite.Progr
 		return sqlite.Snapshot{}, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	return r.Backup(ctx, file, progress)
+	if snapshot, err = r.Backup(ctx, file, progress); err != nil {
+		return sqlite.Snapshot{}, err
+	}
+	_, err = keys.VerifyChain(keys.Chain(ctx, r, 0))
+	return snapshot, err
 }
 
 // Restore makes ready to restore a backup into the database of this machine, or where

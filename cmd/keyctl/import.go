@@ -151,6 +151,9 @@ func (a *app) reportImport(r keys.ImportReport, f *importFlags, err error) error
 	if err != nil && !errors.Is(err, keys.ErrImportRefused) {
 		return fmt.Errorf("nothing was imported: %w", err)
 	}
+	if r.Rows == 0 {
+		return usagef("there is no row in it, so nothing was imported; did what made it fail?")
+	}
 	if r.Refused > 0 {
 		e := &importError{partial: f.partial, rest: r.Refused - len(r.Reasons)}
 		e.error = fmt.Errorf("%w: %d of %d rows; mend them, or leave them out with --partial", keys.ErrImportRefused, r.Refused, r.Rows)

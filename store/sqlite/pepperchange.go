@@ -149,12 +149,32 @@ func (s *Store) RemovePepper(ctx context.Context, id string, now time.Time, e ke
 		if !old.Has(id) { // somebody else retires it too
 			return old, nil
 		}
+		if err := s.stillForgotten(ctx, id); err != nil {
+			return nil, err
+		}
 		return old.Remove(id)
 	})
 	if err != nil {
 		return fmt.Errorf("the database does not need pepper %s any more, but it is still in its file; retire it again: %w", id, err)
 	}
 	return s.followPeppers(ctx)
+}
+
+// stillForgotten looks once more before the file loses a pepper: a restore may have put
+// a database in the place of this one that needs it.
+func (s *Store) stillForgotten(ctx context.Context, id string) error {
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	noted, err := notedPeppers(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	if _, again := noted[id]; again {
+		return fmt.Errorf("%w: the key store was restored meanwhile", keys.ErrConflict)
+	}
+	return nil
 }
 
 // removable asks the file as it is: what is in memory may be an older one.

@@ -17,6 +17,7 @@ import (
 const (
 	maxProved   = 256
 	maxUnproved = 64
+	maxWaiting  = 4 * (maxProved + maxUnproved) // rows that could not be written yet
 )
 
 // denials samples refusals: how often in each minute which one was given to whom, for
@@ -155,7 +156,7 @@ func (n *denials) collect() {
 	n.junk.Store(nil)
 	for _, one := range n.kinds {
 		calls := one.calls.Swap(0)
-		if calls == 0 || len(n.waiting) >= 4*(maxProved+maxUnproved) {
+		if calls == 0 || len(n.waiting) >= maxWaiting {
 			continue
 		}
 		n.waiting = append(n.waiting, keys.Denial{
@@ -191,6 +192,7 @@ func (n *denials) flush() error {
 	}
 	n.mu.Lock()
 	n.waiting = append(list, n.waiting...)
+	n.waiting = n.waiting[:min(len(n.waiting), maxWaiting)]
 	n.start()
 	n.mu.Unlock()
 	if n.onError != nil {

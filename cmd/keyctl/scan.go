@@ -34,7 +34,8 @@ offline, and examples with wrong check digits are passed over.
 
 Each place is printed with the key's id and what the key store says of it, never
 with the secret. Where there is no key store, STATUS is unchecked; unknown means
-that this key store never issued it. Compressed files are not looked into.
+that this key store never issued it. Through --server this check counts as a use
+of the key. Compressed files are not looked into.
 
 It exits 5 when it found any, so that a hook or a job fails.`,
 		Example: `  git diff --cached | keyctl scan -

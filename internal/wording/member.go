@@ -1,0 +1,67 @@
+package wording
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Member is one thing that an audit row tells of its key, before and after the change.
+// The texts want [Clean]; what was not set is a dash.
+type Member struct {
+	Name, Before, After string
+	Changed             bool
+}
+
+// Members is all that an audit row tells, in the order in which [Change] speaks of it. Of
+// what is new nothing was before.
+func Members(e *keys.Event) []Member {
+	d := parseDetail(e.Detail)
+	var out []Member
+	for _, name := range d.members() {
+		before, after := d.before[name], d.after[name]
+		if before == nil && after == nil {
+			continue
+		}
+		label := name
+		if l := labels[name]; l != "" {
+			label = l
+		}
+		out = append(out, Member{label, whole(name, before), whole(name, after), d.before != nil && !same(before, after)})
+	}
+	return out
+}
+
+// whole renders all of a member.
+func whole(name string, v any) string {
+	switch {
+	case v == nil && name == "expires_at":
+		return "never"
+	case v == nil:
+		return "-"
+	case name == "secrets":
+		var out []string
+		numbers := numbered(v)
+		for _, n := range slices.Sorted(maps.Keys(numbers)) {
+			one, s := n, numbers[n]
+			if s.scheme != "" {
+				one += " as " + s.scheme + " under " + s.pepper
+			}
+			if s.ends != "" {
+				one += " until " + s.ends
+			}
+			out = append(out, one)
+		}
+		return strings.Join(out, ", ")
+	case isList(v):
+		return strings.Join(texts(v), " ")
+	case isObject(v):
+		return strings.Join(pairs(v), " ")
+	}
+	if at, ok := moment(v); ok {
+		return at.Format("2006-01-02 15:04 UTC")
+	}
+	return text(v)
+}

@@ -108,7 +108,7 @@ func TestA19KilledAtRandom(t *testing.T) {
 	}
 	t.Logf("%d rounds, %d kills: %d changes acknowledged and there, %d more that were there whole, %d kills before the migration was over",
 		n, 2*n, sum.acknowledged, sum.others, sum.unmigrated)
-	if sum.acknowledged == 0 || sum.others == 0 {
+	if sum.acknowledged == 0 || sum.others == 0 && n >= 200 { // a few rounds may all end between two changes
 		t.Errorf("got %+v, want some of both, or this test shows nothing", sum)
 	}
 }

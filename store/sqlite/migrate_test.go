@@ -246,7 +246,10 @@ func TestMigrateAtOnce(t *testing.T) {
 func TestA19KilledWhileMigrating(t *testing.T) {
 	found := map[int]int{}
 	var took time.Duration // by a migration that is left alone, which is the first
-	for round := range rounds(6, 100) {
+	for round := 0; round < rounds(6, 100) || found[1] == 0 && round < 100; round++ {
+		if round >= 6 && found[1] == 0 {
+			took /= 2 // the first took longer than the others, so that all kills came too late
+		}
 		path := schema1(t)
 		swell(t, path)
 		cmd := child(t, "open", path)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"slices"
 	"strconv"
 	"time"
 
@@ -31,13 +30,7 @@ type auditInput struct {
 
 // Resolve implements [huma.Resolver].
 func (in *auditInput) Resolve(ctx huma.Context) []error {
-	u := ctx.URL()
-	for name, values := range u.Query() {
-		if values[0] == "" && name != "cursor" {
-			in.empty = append(in.empty, name)
-		}
-	}
-	slices.Sort(in.empty)
+	in.empty = emptyParameters(ctx, "cursor")
 	return nil
 }
 

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -21,13 +20,7 @@ type denialsInput struct {
 
 // Resolve implements [huma.Resolver].
 func (in *denialsInput) Resolve(ctx huma.Context) []error {
-	u := ctx.URL()
-	for name, values := range u.Query() {
-		if values[0] == "" {
-			in.empty = append(in.empty, name)
-		}
-	}
-	slices.Sort(in.empty)
+	in.empty = emptyParameters(ctx)
 	return nil
 }
 

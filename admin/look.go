@@ -66,16 +66,22 @@ type listInput struct {
 // cursor asks for the first page.
 func (in *listInput) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
+	in.ownerGiven = u.Query().Has("owner")
+	in.empty = emptyParameters(ctx, "owner", "cursor")
+	return nil
+}
+
+// emptyParameters are those of the query that were given without a value, in order, but
+// for those that may be. An unset variable in somebody's script must not mean every row.
+func emptyParameters(ctx huma.Context, but ...string) (names []string) {
+	u := ctx.URL()
 	for name, values := range u.Query() {
-		switch {
-		case name == "owner":
-			in.ownerGiven = true
-		case values[0] == "" && name != "cursor":
-			in.empty = append(in.empty, name)
+		if values[0] == "" && !slices.Contains(but, name) {
+			names = append(names, name)
 		}
 	}
-	slices.Sort(in.empty)
-	return nil
+	slices.Sort(names)
+	return names
 }
 
 type listOutput struct{ Body api.KeyPage }

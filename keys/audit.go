@@ -213,6 +213,12 @@ func detail(before, after *keyDetail) (string, error) {
 	return string(text), nil
 }
 
+// ChangeDetail is what the audit row of a change from before to after tells of the two.
+func ChangeDetail(before, after *Key, now time.Time) string {
+	text, _ := detail(detailOf(before, now), detailOf(after, now)) // texts, numbers and times of this century: cannot fail
+	return text
+}
+
 // newUUID cannot fail in practice: the only error is that of crypto/rand, which
 // ends the program first.
 func newUUID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

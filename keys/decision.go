@@ -36,6 +36,7 @@ type Decision struct {
 	Ends       time.Time     // with valid: when the key or that secret expires; zero means never
 	RetryAfter time.Duration // with rate_limited and unavailable: when to come back
 	Cause      error         // with unavailable: what went wrong, for the operator's log only
+	Flaw       string        // with malformed and not_found: see [Flaw]; for the operator's log only
 
 	// The key's rate limit, when the call was counted against it: with valid and
 	// rate_limited. Rate_limited with a zero Limit is no limit of a key, but the one on

@@ -72,10 +72,13 @@ func validateAudience(audience []string) error {
 }
 
 // ValidateAudience holds the rule for a server's name: printable without spaces,
-// such as weather or https://mcp.example/mcp.
+// and commas, such as weather or https://mcp.example/mcp.
 func ValidateAudience(a string) error {
 	if a == "" || strings.IndexFunc(a, unicode.IsSpace) >= 0 {
 		return invalid("audience", "must be a server's name or URL without spaces, such as weather")
+	}
+	if strings.Contains(a, ",") {
+		return invalid("audience", "must not hold a comma: give each server on its own")
 	}
 	return ValidateText("audience", a)
 }

@@ -147,6 +147,9 @@ func (g *Guard) LogRefusal(ctx context.Context, d keys.Decision, attrs ...slog.A
 	for _, a := range attrs {
 		line = append(line, slog.String(a.Key, loggable(a.Value.String())))
 	}
+	if d.Flaw != "" {
+		line = append(line, slog.String("flaw", d.Flaw))
+	}
 	if d.Cause != nil {
 		level = slog.LevelError
 		line = append(line, slog.Any("error", d.Cause))

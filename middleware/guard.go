@@ -242,5 +242,9 @@ func (g *Guard) authenticate(r *http.Request) (netip.Addr, keys.Decision) {
 	if g.cost != nil {
 		call.Cost = g.cost(r)
 	}
-	return ip, g.verifier.Authenticate(r.Context(), token, call)
+	d := g.verifier.Authenticate(r.Context(), token, call)
+	if d.Code == keys.CodeMalformed || d.Code == keys.CodeNotFound {
+		d.Flaw = keys.Flaw(token)
+	}
+	return ip, d
 }

@@ -55,7 +55,8 @@ type Options struct {
 	Strangers keys.RateLimit
 
 	// OnUseError hears, from another goroutine, that counts of use could not be written.
-	// They are kept for the next try, seconds later. Nil means that nobody wants to know.
+	// They are kept for the next try, seconds later. Nil logs that with slog's default
+	// logger, once a minute at most: keys in use would look unused otherwise.
 	OnUseError func(error)
 
 	// OnRehashError hears, from another goroutine, that the digest of a secret could not
@@ -131,11 +132,18 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 	if v.foreigners, err = newForeigners(size); err != nil {
 		return nil, fmt.Errorf("verifier: %w", err)
 	}
-	v.uses.clock, v.uses.max, v.uses.onError = v.clock, 2*size, o.OnUseError
+	if err := mayCount(reader); err != nil {
+		return nil, err
+	}
+	onUseError := o.OnUseError
+	if onUseError == nil {
+		onUseError = logUseErrors(v.clock)
+	}
+	v.uses.clock, v.uses.max, v.uses.onError = v.clock, 2*size, onUseError
 	v.uses.log = reader
 	v.rehashes.store, _ = reader.(keys.Rehasher)
 	v.rehashes.clock, v.rehashes.elapsed, v.rehashes.onError = v.clock, v.sinceStart, o.OnRehashError
-	v.denials.log, v.denials.clock, v.denials.onError = reader, v.clock, o.OnUseError
+	v.denials.log, v.denials.clock, v.denials.onError = reader, v.clock, onUseError
 	return v, nil
 }
 

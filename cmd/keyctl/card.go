@@ -26,7 +26,7 @@ func (a *app) cardTop(k *keys.Key) {
 	if !k.RateLimit.IsZero() {
 		rows = append(rows, row{"rate", k.RateLimit.String()})
 	}
-	a.say("%s", strings.TrimRight(aligned(rows, a.width()), "\n"))
+	a.say("%s", strings.TrimRight(aligned(rows, a.width(a.stderr)), "\n"))
 	a.say("")
 }
 

@@ -7,12 +7,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 type editFlags struct {
 	name, owner, expires, rate           string
 	scopes, addScopes, removeScopes      []string
+	tools, prompts, resources            []string
 	audience, allowIPs, meta, removeMeta []string
 	clear                                []string
 	ifVersion                            int64
@@ -24,14 +26,15 @@ func newEdit(a *app) *cobra.Command {
 		Use:     "edit KEY",
 		Short:   "Change what a key is called, may do, or when it ends",
 		GroupID: groupKeys,
-		Long: `Change what is named, and nothing else. Guards on this machine go by it from the
-next request on. What takes several values replaces all that were there, but for
---add-scope, --remove-scope, --meta and --remove-meta. A secret is not changed:
-that is rotate. An expired key gets no new end.
+		Long: `Change what is named, and nothing else, and say what changed. Guards on this
+machine go by it from the next request on. What takes several values replaces all
+that were there, but for --add-scope, --remove-scope, --meta and --remove-meta:
+--scope, --tool, --prompt and --resource together name all that the key may do.
+A secret is not changed: that is rotate. An expired key gets no new end.
 
 ` + keyReference,
 		Example: `  keyctl edit ci --add-scope 'tools:set_*' --expires 30d
-  keyctl edit ci --audience weather --audience mail
+  keyctl edit ci --audience weather,mail
   keyctl edit ci --clear rate --if-version 3`,
 		Args:              oneArg("a KEY: a name or an id"),
 		ValidArgsFunction: a.completeKeys,
@@ -48,7 +51,7 @@ that is rotate. An expired key gets no new end.
 				if err != nil {
 					return err
 				}
-				return a.reportChange(k, after, fmt.Sprintf(" is at version %d", after.Version))
+				return a.reportEdit(k, after)
 			})
 		},
 	}
@@ -62,16 +65,19 @@ func (f *editFlags) register(cmd *cobra.Command) {
 	flags.SortFlags = false
 	flags.StringVar(&f.name, "name", "", "what it is called, a `NAME`")
 	flags.StringVar(&f.owner, "owner", "", "the `OWNER`, who answers for it")
-	flags.StringArrayVar(&f.scopes, "scope", nil, "it is granted this `SCOPE` and no other; repeatable")
-	flags.StringArrayVar(&f.addScopes, "add-scope", nil, "it is granted this `SCOPE` too; repeatable")
-	flags.StringArrayVar(&f.removeScopes, "remove-scope", nil, "it is no longer granted this `SCOPE`; repeatable")
-	flags.StringArrayVar(&f.audience, "audience", nil, "it is for this `SERVER` and no other; repeatable")
+	listVar(flags, &f.scopes, "scope", "it is granted this `SCOPE`, and what else is named here")
+	listVar(flags, &f.tools, "tool", "it may call this `TOOL`, such as get_*, and what else is named here")
+	listVar(flags, &f.prompts, "prompt", "it may get this `PROMPT`, and what else is named here")
+	listVar(flags, &f.resources, "resource", "it may read this resource (`URI`), and what else is named here")
+	listVar(flags, &f.addScopes, "add-scope", "it is granted this `SCOPE` too")
+	listVar(flags, &f.removeScopes, "remove-scope", "it is no longer granted this `SCOPE`")
+	listVar(flags, &f.audience, "audience", "it is for this `SERVER` and no other")
 	flags.StringVar(&f.expires, "expires", "", "it ends at this `TIME`: 90d (from now), 2027-01-31, never")
 	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50")
-	flags.StringArrayVar(&f.allowIPs, "allow-ip", nil, "it may call from this `CIDR` or address alone; repeatable")
+	listVar(flags, &f.allowIPs, "allow-ip", "it may call from this `CIDR` or address alone")
 	flags.StringArrayVar(&f.meta, "meta", nil, "add or replace a note, `NAME=VALUE`; repeatable")
 	flags.StringArrayVar(&f.removeMeta, "remove-meta", nil, "remove the note of this `NAME`; repeatable")
-	flags.StringArrayVar(&f.clear, "clear", nil, "have none of this `FIELD`: "+strings.Join(clearable, ", ")+"; repeatable")
+	listVar(flags, &f.clear, "clear", "have none of this `FIELD`: "+strings.Join(clearable, ", "))
 	flags.Int64Var(&f.ifVersion, "if-version", 0, "only if the key is at this version, a `NUMBER` that show tells")
 }
 
@@ -90,7 +96,7 @@ func (f *editFlags) check(cmd *cobra.Command) error {
 	}
 	set := map[string]bool{
 		"owner": changed("owner"), "rate": changed("rate"), "audience": changed("audience"), "allow-ip": changed("allow-ip"),
-		"scopes": changed("scope") || changed("add-scope") || changed("remove-scope"), "meta": changed("meta") || changed("remove-meta"),
+		"scopes": f.namesAll(cmd) || changed("add-scope") || changed("remove-scope"), "meta": changed("meta") || changed("remove-meta"),
 	}
 	for _, field := range f.clear {
 		if !slices.Contains(clearable, field) {
@@ -101,10 +107,24 @@ func (f *editFlags) check(cmd *cobra.Command) error {
 		}
 	}
 	switch {
-	case changed("scope") && (changed("add-scope") || changed("remove-scope")):
-		return usagef("--scope names all scopes there shall be, so --add-scope and --remove-scope do not go with it")
+	case f.namesAll(cmd) && (changed("add-scope") || changed("remove-scope")):
+		return usagef("--scope, --tool, --prompt and --resource name all that the key may do, so --add-scope and --remove-scope do not go with them")
 	case changed("if-version") && f.ifVersion < 1:
 		return usagef("--if-version takes a version that show tells, 1 or more")
 	}
 	return nil
+}
+
+// namesAll reports whether a flag was given that says all that the key may do.
+func (f *editFlags) namesAll(cmd *cobra.Command) bool {
+	return slices.ContainsFunc([]string{"scope", "tool", "prompt", "resource"}, cmd.Flags().Changed)
+}
+
+// reportEdit prints the key's new version and what differs from the one before.
+func (a *app) reportEdit(before, after *keys.Key) error {
+	said := fmt.Sprintf(" is at version %d", after.Version)
+	for _, part := range wording.Difference(before, after, a.now()) {
+		said += "\n  " + wording.Clean(part)
+	}
+	return a.reportChange(before, after, said)
 }

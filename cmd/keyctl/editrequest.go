@@ -59,8 +59,8 @@ func (f *editFlags) request(cmd *cobra.Command, k *keys.Key) (req keys.EditReque
 }
 
 func (f *editFlags) newScopes(k *keys.Key) (*[]string, error) {
-	if len(f.scopes) > 0 {
-		return &f.scopes, nil
+	if all := grants(f.scopes, f.tools, f.prompts, f.resources); len(all) > 0 {
+		return &all, nil
 	}
 	if len(f.addScopes)+len(f.removeScopes) == 0 {
 		return nil, nil

@@ -113,7 +113,7 @@ func (a *app) report(err error, asJSON bool) int {
 	case asJSON:
 		a.reportJSON(err, o)
 	default:
-		a.say("%s", a.folded(a.name()+": "+a.renamed(sentence(err))))
+		a.say("%s", a.folded(a.name()+": "+a.hinted(sentence(err))))
 		a.reportDetail(err)
 	}
 	return o.exit
@@ -124,7 +124,7 @@ func (a *app) folded(text string) string {
 	if !isTerminal(a.stderr) {
 		return text
 	}
-	return strings.Join(wrap(text, a.width()-1), "\n  ")
+	return strings.Join(wrap(text, a.width(a.stderr)-1), "\n  ")
 }
 
 // sentence renders err on one line that a terminal can be shown.
@@ -132,7 +132,11 @@ func sentence(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted"
 	}
-	return wording.Clean(strings.ReplaceAll(err.Error(), "\n", "; "))
+	text := err.Error()
+	for _, tail := range []error{fs.ErrNotExist, fs.ErrPermission} { // the sentence before says so in words
+		text = strings.TrimSuffix(text, ": "+tail.Error())
+	}
+	return wording.Clean(strings.ReplaceAll(text, "\n", "; "))
 }
 
 // reportDetail lists what a sentence cannot hold: whom a reference fits, and which
@@ -184,7 +188,7 @@ type candidate struct {
 }
 
 func (a *app) reportJSON(err error, o outcome) {
-	e := errorJSON{Code: o.code, Message: a.renamed(sentence(err))}
+	e := errorJSON{Code: o.code, Message: a.hinted(sentence(err))}
 	var ambiguous *keys.AmbiguousError
 	if errors.As(err, &ambiguous) {
 		for _, k := range ambiguous.Candidates {

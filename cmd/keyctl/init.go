@@ -23,7 +23,7 @@ never overwritten.`,
   keyctl init --db /var/lib/mcpkeys/keys.db --pepper /etc/mcpkeys/pepper`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			s, err := a.settings()
+			s, err := a.localSettings()
 			if err != nil {
 				return err
 			}

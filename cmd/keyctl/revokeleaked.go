@@ -31,7 +31,11 @@ func (a *app) leaked(ctx context.Context, m keys.Manager) (_ *target, err error)
 	d := checker.Check(ctx, token, verifier.Call{})
 	switch d.Code {
 	case keys.CodeMalformed, keys.CodeNoCredential:
-		return nil, fmt.Errorf("%w: that is no whole key; if its id is known, the 12 characters after the first _, revoke that", keys.ErrNotFound)
+		why := "that is no whole key"
+		if flaw := keys.Flaw(token); flaw != "" {
+			why += ": the text " + flaw
+		}
+		return nil, fmt.Errorf("%w: %s; if its id is known, the 12 characters after the first _, revoke that", keys.ErrNotFound, why)
 	case keys.CodeNotFound:
 		return nil, fmt.Errorf("%w: this key store never issued it, so nothing was revoked", keys.ErrNotFound)
 	}

@@ -118,7 +118,7 @@ func (a *app) rotatedCard(k *keys.Key) card {
 				rows = append(rows, row{"secret " + strconv.FormatInt(s.Number, 10), a.aboutSecret(&s)})
 			}
 			rows = append(rows, row{"expires", a.deadline(k.ExpiresAt)})
-			a.say("%s\n", strings.TrimRight(aligned(rows, a.width()), "\n"))
+			a.say("%s\n", strings.TrimRight(aligned(rows, a.width(a.stderr)), "\n"))
 		},
 		bottom: func() {
 			if len(k.Secrets) < 2 {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"log/slog"
+	"net"
 	"net/netip"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -36,11 +38,11 @@ nowhere, and keys bound to addresses are refused.`,
   KEYCTL_ADMIN_KEY_FILE=admin.key keyctl --server http://127.0.0.1:8420 list`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := a.settings()
+			s, err := a.localSettings()
 			if err != nil {
 				return err
 			}
-			if err := s.Local(); err != nil {
+			if err := checkListen(f.listen); err != nil {
 				return err
 			}
 			proxies, err := f.trustedProxies()
@@ -64,9 +66,22 @@ nowhere, and keys bound to addresses are refused.`,
 	flags.StringVar(&f.listen, "listen", server.DefaultListen, "the `ADDRESS` to listen at; port 0 takes any free one")
 	flags.StringVar(&f.cert, "tls-cert", "", "speak TLS with the certificate in this PEM `FILE`")
 	flags.StringVar(&f.key, "tls-key", "", "and its key in this PEM `FILE`")
-	flags.StringArrayVar(&f.proxies, "trusted-proxy", nil, "believe the X-Forwarded-For of this address or `CIDR` range; repeatable")
+	listVar(flags, &f.proxies, "trusted-proxy", "believe the X-Forwarded-For of this address or `CIDR` range")
 	flags.StringVar(&f.logFormat, "log-format", "text", "log as text or json (`FORMAT`)")
 	return cmd
+}
+
+// checkListen wants an address and a port. A port alone is what most people type first.
+func checkListen(text string) error {
+	if _, port, err := net.SplitHostPort(text); err == nil {
+		if _, err := net.LookupPort("tcp", port); err == nil {
+			return nil
+		}
+	}
+	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
+		return usagef("--listen takes an address and a port; for this machine alone: --listen 127.0.0.1:%s", text)
+	}
+	return usagef("--listen takes an address and a port, such as 127.0.0.1:8420")
 }
 
 func (f *serveFlags) trustedProxies() ([]netip.Prefix, error) {

@@ -16,8 +16,9 @@ import (
 )
 
 // keyReference is what KEY means, in every help page that has one.
-const keyReference = `KEY is an id, or the name of an unrevoked key (owner/name where two owners
-share it), or the beginning of an id, 6 characters or more.`
+const keyReference = `KEY is an id, or a name (owner/name where two owners share it), or the beginning
+of an id, 6 characters or more. A name means the unrevoked key that has it; where
+there is none, the revoked key that had it last.`
 
 func newShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -51,7 +52,7 @@ func (a *app) show(ctx context.Context, m keys.Manager, ref string) error {
 	if a.output == formatJSON {
 		return a.printJSON(newShownJSON(k, used, a.now()))
 	}
-	return a.print(aligned(a.allAbout(k, used), a.width()))
+	return a.print(aligned(a.allAbout(k, used), a.width(a.stdout)))
 }
 
 // resolve finds a key, and says of one that cannot be trusted which it is and what
@@ -62,7 +63,7 @@ func (a *app) resolve(ctx context.Context, m keys.Manager, ref string) (*keys.Ke
 		return k, a.tampered(k, err)
 	}
 	if errors.Is(err, keys.ErrNotFound) {
-		return nil, fmt.Errorf("%w: nothing unrevoked has that id or name; `%s` shows all there are", keys.ErrNotFound, a.command("list", "--all"))
+		return nil, fmt.Errorf("%w: no key has that id or name; `%s` shows all there are", keys.ErrNotFound, a.command("list", "--all"))
 	}
 	return k, err
 }

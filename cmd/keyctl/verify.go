@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ that are good everywhere.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringArrayVar(&f.scopes, "scope", nil, "it must be granted this `SCOPE`; repeatable")
+	listVar(flags, &f.scopes, "scope", "it must be granted this `SCOPE`")
 	flags.StringVar(&f.audience, "audience", "", "it is presented to this `SERVER`")
 	flags.StringVar(&f.ip, "ip", "", "it comes from this `ADDRESS`")
 	formats(cmd, formatTable, formatJSON)
@@ -95,27 +96,19 @@ func (a *app) verify(ctx context.Context, call verifier.Call, required []string)
 	if err != nil {
 		return d, err
 	}
-	if code := noToken(token); code != "" {
-		return keys.Decision{Code: code}, nil
+	if code := keys.Unfit(token); code != "" { // plain without a key store, so none is opened
+		return keys.Decision{Code: code, Flaw: keys.Flaw(token)}, nil
 	}
 	checker, err := s.Checker(ctx)
 	if err != nil {
 		return d, err
 	}
 	defer func() { err = errors.Join(err, checker.Close()) }()
-	return checker.Check(ctx, token, call, required...), nil
-}
-
-// noToken is why text can be no key, or "". That much is plain without a key store, so
-// none is opened for it. What another system may have made the store must be asked about.
-func noToken(text string) keys.Code {
-	if text == "" {
-		return keys.CodeNoCredential
+	d = checker.Check(ctx, token, call, required...)
+	if d.Code == keys.CodeNotFound || d.Code == keys.CodeMalformed {
+		d.Flaw = keys.Flaw(token)
 	}
-	if _, err := keys.ParseToken(text); err != nil && !keys.IsForeignToken(text) {
-		return keys.CodeMalformed
-	}
-	return ""
+	return d, nil
 }
 
 // maxInput is more than any key has; what is longer is none, and is not read on.
@@ -155,6 +148,14 @@ var reasons = map[keys.Code]string{
 	keys.CodeInsufficientScope: "it is good, but was not granted this scope",
 }
 
+// flawed says what makes a text no key.
+func flawed(flaw string) string {
+	if flaw == "" {
+		return ""
+	}
+	return "this is no key: the text " + flaw
+}
+
 // decisionJSON is what verify tells scripts. What is not known is null.
 type decisionJSON struct {
 	Valid     bool       `json:"valid"`
@@ -165,6 +166,7 @@ type decisionJSON struct {
 	Scopes    []string   `json:"scopes"`
 	ExpiresAt *time.Time `json:"expires_at"`
 	RateLimit *rateJSON  `json:"rate_limit"`
+	Flaw      string     `json:"flaw,omitempty"` // what makes the text no key, where that is plain
 }
 
 // rateJSON is a limit and what is left of it where the key was checked: here in a
@@ -190,7 +192,7 @@ func (a *app) printDecision(d keys.Decision) error {
 	if d.Valid() {
 		return nil
 	}
-	if why := reasons[d.Code]; why != "" && a.output != formatJSON {
+	if why := cmp.Or(flawed(d.Flaw), reasons[d.Code]); why != "" && a.output != formatJSON {
 		a.say("%s: %s", a.name(), why)
 	}
 	return &notValidError{d.Code}
@@ -213,7 +215,7 @@ func (a *app) undecided(d keys.Decision) error {
 func seconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }
 
 func newDecisionJSON(d keys.Decision) decisionJSON {
-	out := decisionJSON{Valid: d.Valid(), Code: d.Code, Scopes: []string{}}
+	out := decisionJSON{Valid: d.Valid(), Code: d.Code, Scopes: []string{}, Flaw: d.Flaw}
 	if d.KeyID != "" {
 		out.KeyID = &d.KeyID
 	}

@@ -39,7 +39,7 @@ func (e *examination) peppers(r *sqlite.Reader) {
 			e.bad("peppers", "restore a pepper file that holds it, or revoke those keys", "%s made with pepper %s, which the pepper file does not hold", counted(u.LiveKeys, "live key was", "live keys were"), u.ID)
 		case u.State == keys.PepperRetired && u.LiveKeys == 0:
 			good = false
-			e.warn("peppers", "keyctl pepper retire "+u.ID, "no live key needs the retired pepper %s any more", u.ID)
+			e.warn("peppers", "run 'keyctl pepper retire "+u.ID+"'", "no live key needs the retired pepper %s any more", u.ID)
 		case u.State != keys.PepperMissing:
 			held = append(held, fmt.Sprintf("%s (%s, %s)", u.ID, u.State, counted(u.LiveKeys, "live key", "live keys")))
 		}

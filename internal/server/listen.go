@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -25,7 +24,7 @@ func listen(ctx context.Context, o *Options) (net.Listener, error) {
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+		return nil, unlistened(o.Listen, err)
 	}
 	switch {
 	case config != nil:

@@ -39,16 +39,28 @@ func Change(e *keys.Event) string {
 	if d.damaged {
 		return "its detail cannot be read"
 	}
+	parts := d.parts()
+	if len(parts) == 0 {
+		return "-"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Difference is Change for two states of a key, a part for each field that differs. It
+// wants [Clean].
+func Difference(before, after *keys.Key, now time.Time) []string {
+	d := parseDetail(keys.ChangeDetail(before, after, now))
+	return d.parts()
+}
+
+func (d *change) parts() []string {
 	var parts []string
 	for _, name := range d.members() {
 		if text := d.member(name); text != "" {
 			parts = append(parts, text)
 		}
 	}
-	if len(parts) == 0 {
-		return "-"
-	}
-	return strings.Join(parts, ", ")
+	return parts
 }
 
 type object = map[string]any

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/newfile"
+	"github.com/mcpkeys/mcpkeys/internal/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -92,6 +93,9 @@ func (e *epoch) open(writable bool) (*counter, error) {
 	c := e.use(nil)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errors.ErrUnsupported) {
 		return c, nil
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("share %s: %w: this user must be able to write it; run as the user who owns it, or run 'chmod u+w %s'", e.path, fs.ErrPermission, shell.Quote(e.path))
 	}
 	return nil, fmt.Errorf("share %s: %w; remove that file, and the next change makes it anew", e.path, err)
 }

@@ -53,7 +53,7 @@ var layers = []layer{
 	},
 	{
 		path:  "middleware/mcpauth",
-		may:   []string{"keys", "verifier", "middleware", gosdk + "/..."},
+		may:   []string{"keys", "verifier", "middleware", "internal/hostcheck", gosdk + "/..."},
 		never: []string{sqlite, gin + "/..."},
 		why:   "an MCP server that is guarded links no web framework and no database through us",
 	},
@@ -61,6 +61,11 @@ var layers = []layer{
 		path:  "store/...",
 		never: []string{"middleware/...", "verifier/...", "admin/...", "verifyapi/...", "cmd/...", "internal/connect", "internal/server"},
 		why:   "a store serves the domain and knows nobody above it",
+	},
+	{
+		path: "internal/hostcheck",
+		may:  []string{},
+		why:  "one rule for two servers depends on neither",
 	},
 	{
 		path: "admin/api",

@@ -3,7 +3,6 @@ package middleware
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -95,8 +94,8 @@ func (g *Guard) logEnd(ctx context.Context, a *admission, code keys.Code) {
 
 // changed is what a key that was granted less is told, and told to come back for.
 var changed = answer{
-	status: http.StatusServiceUnavailable, code: "key_changed", silent: true,
-	detail: "What this API key may do was changed while the call ran. Call again.",
+	status: http.StatusServiceUnavailable, code: "key_changed", silent: true, waits: true,
+	detail: "What this API key may do was changed while the call ran.",
 }
 
 // RefuseEnded answers r, of which nothing was answered yet, when err came of [Guard.Recheck]
@@ -113,11 +112,5 @@ func (g *Guard) RefuseEnded(w http.ResponseWriter, r *http.Request, err error) {
 			a = changed
 		}
 	}
-	if !a.silent {
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`%s realm="%s"%s`, bearer, g.realm, a.challenge))
-	}
-	if a.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", retryAfter(time.Second))
-	}
-	Problem{Status: a.status, Code: a.code, Detail: a.detail}.Write(w, r)
+	g.tell(w, r, a, nil, time.Second)
 }

@@ -67,8 +67,8 @@
 //
 // # What this package refuses to do
 //
-// It speaks no OAuth, and says so quietly: no resource_metadata, and 404 on
-// /.well-known/ and /register, because clients that find more there start a
-// registration that cannot end. It serves no other transport: a guarded server on
+// It speaks no OAuth: no resource_metadata, 404 on /.well-known/, and on /register an
+// error that says so, because clients that find more there start a registration that
+// cannot end. It serves no other transport: a guarded server on
 // stdio denies everything, since nobody was authenticated there.
 package mcpauth

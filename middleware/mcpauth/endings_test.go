@@ -1,6 +1,7 @@
 package mcpauth_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -276,4 +277,46 @@ func TestEndedCallSaysNoMore(t *testing.T) {
 			t.Errorf("got %s, want nothing of the ended call", body)
 		}
 	}
+}
+
+// TestResumedCallIsToldOfItsEnd: a client that lost its connection, and waits for the
+// answer in a stream that it resumed, is told there.
+func TestResumedCallIsToldOfItsEnd(t *testing.T) {
+	s := newSlowSite(t)
+	s.serve(&mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{EventStore: mcp.NewMemoryEventStore(nil)}})
+	token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+	session := s.open(token)
+	r := callOf(legacy, "telling")
+	r.token, r.session = token, session
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	resp, err := http.DefaultTransport.RoundTrip(s.request(http.MethodPost, r).WithContext(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	first := ""
+	for events := bufio.NewScanner(resp.Body); !strings.Contains(events.Text(), "under way") && events.Scan(); {
+		if text, ok := strings.CutPrefix(events.Text(), "id: "); ok && first == "" {
+			first = text
+		}
+	}
+	hangUp()
+	var a *answer
+	for resumed := false; !resumed; { // the server notices after a while that the client is gone
+		a = s.begin(request{token: token, session: session, version: legacy, headers: []string{"Last-Event-ID: " + first}})
+		select {
+		case <-a.events: // what was missed
+			resumed = true
+		case <-a.ended:
+			if status, body := a.end(); status != http.StatusConflict {
+				t.Fatalf("resume: got %d %s", status, body)
+			}
+		case <-time.After(patience):
+			t.Fatal("the stream is not resumed")
+		}
+	}
+	s.Elsewhere().Revoke(id)
+	_, body := a.end()
+	wantEnding(t, body, 7, endings[keys.CodeRevoked]...)
 }

@@ -57,8 +57,8 @@ func Handle(token string) string {
 }
 
 // Lookups are the values under which a foreign token may be found, see
-// [KeySecret].Lookup: a few for each pepper. They say nothing about the token to whoever
-// has no pepper.
+// [KeySecret].Lookup: a few for each pepper. They say nothing about the token without
+// the pepper.
 func (p *Peppers) Lookups(token Secret) [][]byte {
 	text := token.Reveal()
 	handle, _, slow := splitHandle(text)

@@ -337,7 +337,7 @@ func TestImportRevivesNoTokenOfAnotherHash(t *testing.T) {
 }
 
 // The attack: a file of keys names the digest of a token that its author knows under an
-// id of somebody else's key, or under a pepper that is not there.
+// id of another key, or under a pepper that is not there.
 func TestImportOfExportedHashes(t *testing.T) {
 	m, store := newManager(t)
 	issued := mustIssue(t, m, keys.IssueRequest{Name: "ci"})

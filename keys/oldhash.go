@@ -103,7 +103,7 @@ func ParseOldHash(text string) (OldHash, error) {
 		_, err := parseArgon2id(text)
 		return OldHash{scheme: SchemeArgon2id, stored: text}, err
 	}
-	return OldHash{}, invalid("hash", "must begin with sha256:, sha512:, sha256-after-bar:, $2a$ (bcrypt) or $argon2id$; others are not read: issue those keys anew")
+	return OldHash{}, invalid("hash", "must begin with sha256:, sha512:, sha256-after-bar:, $2a$ (bcrypt) or $argon2id$; others are not read: issue those keys again")
 }
 
 func parseSum(scheme Scheme, text string, size int) (OldHash, error) {

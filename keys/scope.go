@@ -30,9 +30,10 @@ type pattern struct {
 // CompileScopes checks and compiles granted scopes.
 //
 // A scope is one RFC 6749 scope-token without commas: printable ASCII but for space, ",
-// \ and the comma, which stands between scopes where people write lists. It is cut into segments by colons; none is empty. In a granted scope * inside a
-// segment matches any run without a colon, and * as the whole last segment matches
-// one or more segments. There is no other hierarchy: tools:get grants tools:get.
+// \ and the comma, which stands between scopes where people write lists. It is cut into
+// segments by colons; none is empty. In a granted scope * inside a segment matches any
+// run without a colon, and * as the whole last segment matches one or more segments.
+// There is no other hierarchy: tools:get grants tools:get.
 //
 //	tools:get_forecast   tools:get_forecast
 //	tools:get_*          tools:get_forecast, not tools:set_x

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// mayCount refuses a reader that says that it cannot write counts down: whoever asks for
-// unused keys would find those that are in use here. A reader without an opinion is
+// mayCount refuses a reader that says that it cannot write counts down: a list of unused
+// keys would have those that are in use here. A reader without an opinion is
 // believed.
 func mayCount(reader any) error {
 	if r, ok := reader.(interface{ MayCount() error }); ok {

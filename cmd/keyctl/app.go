@@ -45,7 +45,7 @@ func (a *app) settings() (connect.Settings, error) {
 }
 
 // localSettings are those of a command that works beside the file only. That comes
-// first: nobody shall look for an admin key that the command then has no use for. A --db
+// first: no admin key is looked for that the command then has no use for. A --db
 // on the command line says which file, whatever server the environment names for other
 // commands.
 func (a *app) localSettings() (connect.Settings, error) {

@@ -2,7 +2,7 @@
 //
 // A file is its owner's alone (0600). Where [Variable] is 1, the group may be let in too,
 // if the process is in it: platforms that give volumes to a group (fsGroup) set group bits
-// anew at each start, and no chmod lasts there.
+// again at each start, and no chmod lasts there.
 //
 // Call [Open] for one file, and [Refuse] to refuse several in one sentence. The package
 // changes no mode.

@@ -86,7 +86,7 @@ func Load(path string) (*keys.Peppers, error) {
 	return peppers, nil
 }
 
-// IsOne reports whether a pepper file stands at path, whoever may open it.
+// IsOne reports whether a pepper file stands at path, whatever its mode and owner are.
 func IsOne(path string) bool {
 	if check(path) != nil {
 		return false

@@ -21,7 +21,7 @@ func isUnknown(usage string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// known is inspect for whoever asks for what was counted.
+// known is inspect for those who ask for what was counted.
 func (u *usageFile) known() error {
 	if isUnknown(u.path) {
 		return unknown(nil, "use is not known in this key store, because of %s: a server that cannot write its counts reads it", usageUnknown(u.path))

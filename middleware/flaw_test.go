@@ -21,6 +21,7 @@ func TestFlawIsForTheLogAlone(t *testing.T) {
 	h := k.Guard(&middleware.Options{Logger: guardtest.Logger(&log)}).Require()(ok)
 	answer := func(header, value string) string {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("X-Request-Id", "flaw-1") // the body repeats it
 		r.Header.Set(header, value)
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)

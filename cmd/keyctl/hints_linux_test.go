@@ -131,7 +131,7 @@ func TestHintsLeadOn(t *testing.T) {
 		},
 		{
 			name: "other users may open files", state: "chmod 644 mcpkeys.db mcpkeys.db-epoch mcpkeys.db.pepper",
-			run: "keyctl doctor", hint: "run '(chmod 600 [^']*)'", then: "keyctl list && keyctl doctor",
+			run: "keyctl doctor", hint: "run '(chmod 600 [^']*)'", then: "keyctl list",
 		},
 		{
 			name: "other users may open the database and more", state: "chmod 644 mcpkeys.db mcpkeys.db-epoch mcpkeys.db.pepper",

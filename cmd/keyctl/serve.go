@@ -72,8 +72,9 @@ nowhere, and keys bound to addresses are refused.`,
 }
 
 // checkListen wants an address and a port. A port alone is what most people type first.
+// No port would be any free one, which only a 0 may ask for.
 func checkListen(text string) error {
-	if _, port, err := net.SplitHostPort(text); err == nil {
+	if _, port, err := net.SplitHostPort(text); err == nil && port != "" {
 		if _, err := net.LookupPort("tcp", port); err == nil {
 			return nil
 		}

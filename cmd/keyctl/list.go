@@ -31,9 +31,9 @@ func newList(a *app) *cobra.Command {
 		Long: `List keys, newest first. Revoked ones are left out unless --all or --status
 revoked asks for them. Conditions add up.
 
-On a terminal, and where COLUMNS is set, the table is cut to fit; into a file or a
-pipe it is whole. -o json, jsonl and csv show everything, and -o name prints ids
-only, one a line, to feed to other commands.`,
+On a terminal, and where COLUMNS is set, the table is cut to fit; into a file or
+a pipe it is whole. -o json, jsonl and csv show everything, and -o name prints
+ids only, one a line, to feed to other commands.`,
 		Example: `  keyctl list --expiring-within 14d
   keyctl list --unused-for 90d
   keyctl list --owner data-team -o name | xargs -r keyctl revoke --yes`,

@@ -35,8 +35,8 @@ different afterwards. Every change of a key has its row, written together with t
 change or not at all. Conditions add up.
 
 The table shows the latest 50 rows, cut to fit a terminal or COLUMNS; -o json,
-jsonl and csv show everything. -f goes on with what is written from now on, oldest first, until
-Ctrl-C.
+jsonl and csv show everything. -f goes on with what is written from now on,
+oldest first, until Ctrl-C.
 
 KEY is an id, also of a key that is not there any more, or a name or the
 beginning of an id, as elsewhere. ACTOR is as the rows name it: key:ID or

@@ -17,8 +17,8 @@ import (
 
 // keyReference is what KEY means, in every help page that has one.
 const keyReference = `KEY is an id, or a name (owner/name where two owners share it), or the beginning
-of an id, 6 characters or more. A name means the unrevoked key that has it; where
-there is none, the revoked key that had it last.`
+of an id, 6 characters or more. A name means the unrevoked key that has it;
+where there is none, the revoked key that had it last.`
 
 func newShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{

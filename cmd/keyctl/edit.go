@@ -29,8 +29,8 @@ func newEdit(a *app) *cobra.Command {
 		Long: `Change what is named, and nothing else, and say what changed. Guards on this
 machine go by it from the next request on. What takes several values replaces
 all that were there, but for --add-scope, --remove-scope, --meta and
---remove-meta:
---scope, --tool, --prompt and --resource together name all that the key may do.
+--remove-meta: --scope, --tool, --prompt and --resource together name all that
+the key may do.
 A secret is not changed: that is rotate. An expired key gets no new end.
 
 ` + keyReference,

@@ -39,10 +39,11 @@ func newEnvironment() *cobra.Command {
                          not together with a file
   KEYCTL_ADMIN_KEY_FILE  a file with the admin key for that server
   KEYCTL_ADMIN_KEY       that key itself, where there is no file for it
-  MCPKEYS_ALLOW_GROUP    1 lets a group of this user open the key store's files, where
-                         the platform sets group bits (fsGroup)
-  COLUMNS                how wide a table may be; without it a terminal's width
-                         counts, and tables in files and pipes are whole
+  MCPKEYS_ALLOW_GROUP    1 lets a group of this user open the files of the key
+                         store, where the platform sets group bits (fsGroup)
+  COLUMNS                how wide a table may be; without it a terminal's
+                         width counts, and tables in files and pipes are
+                         whole
   NO_COLOR               set to anything: no colours
 
 An empty variable counts as unset. The demo reads none of the KEYCTL_ ones.`,

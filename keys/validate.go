@@ -38,6 +38,9 @@ func (k *Key) Validate() error {
 	if err := k.RateLimit.Validate(); err != nil {
 		return err
 	}
+	if err := k.validateKeyLife(); err != nil {
+		return err
+	}
 	return validateMetadata(k.Metadata)
 }
 

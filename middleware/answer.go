@@ -43,6 +43,7 @@ var answers = map[keys.Code]answer{
 	keys.CodeRevoked:       invalidToken,
 	keys.CodeDisabled:      invalidToken,
 	keys.CodeExpired:       invalidToken,
+	keys.CodeSuperseded:    invalidToken,
 	keys.CodeWrongKind:     invalidToken,
 	keys.CodeWrongAudience: invalidToken,
 	keys.CodeIPNotAllowed: {

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -172,6 +173,16 @@ func (a *admission) Value(key any) any {
 		return a
 	}
 	return a.RequestContext.Value(key)
+}
+
+// DecisionFrom tells a handler how its request was judged when a guard let it pass, such
+// as by which of the key's secrets. Without a guard on the way it returns false.
+func DecisionFrom(ctx context.Context) (keys.Decision, bool) {
+	a, ok := ctx.Value(admissionKey{}).(*admission)
+	if !ok {
+		return keys.Decision{}, false
+	}
+	return a.decision, true
 }
 
 // again serves guards within guards: one for a whole server, one more with a scope on a

@@ -25,6 +25,7 @@ func (e *remoteError) Unwrap() error { return e.is }
 var domain = map[string]error{
 	api.CodeNotFound:           keys.ErrNotFound,
 	api.CodeConflict:           keys.ErrConflict,
+	api.CodeSecretDelivered:    keys.ErrConflict,
 	api.CodePreconditionFailed: keys.ErrVersion,
 	api.CodeTampered:           keys.ErrTampered,
 	api.CodeUnavailable:        keys.ErrUnavailable,
@@ -52,6 +53,8 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 		return &keys.InvalidError{Field: "request", Reason: "is larger than the server takes; no field of a key needs that much"}
 	case p.Code == api.CodeConflict && len(p.Errors) > 0 && p.Errors[0].Field == "name":
 		return keys.ErrNameTaken
+	case p.Code == api.CodeConflict && p.Rotation != nil:
+		return &keys.RotationError{Old: p.Rotation.Finish, Until: instant(p.Rotation.Until), Newest: p.Rotation.Replace}
 	case resp.StatusCode == http.StatusUnauthorized:
 		return fmt.Errorf("%w: %s does not accept it; it may be revoked, expired, or of another key store", keys.ErrDenied, c.base.Host)
 	case p.Code == api.CodeNotFound, p.Code == api.CodeTampered, p.Code == api.CodePreconditionFailed:
@@ -93,6 +96,11 @@ func key(in *api.Key) (*keys.Key, error) {
 		}
 		out.RateLimit = limit
 	}
+	life, err := keys.ParseKeyLife(in.MaxKeyLife)
+	if err != nil {
+		return nil, errors.New("the server showed a key with a max_key_life that cannot be read: is it of another version?")
+	}
+	out.MaxKeyLife = life
 	for _, s := range in.Secrets {
 		out.Secrets = append(out.Secrets, secret(&s))
 	}

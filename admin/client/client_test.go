@@ -121,7 +121,7 @@ func TestLifeThroughTheAPI(t *testing.T) {
 	if err != nil || f.Store.Peppers().Verify(k, issued.Token).Number != 2 || f.Store.Peppers().Verify(k, keys.NewSecret(token)).Number != 1 {
 		t.Errorf("Rotate: the secrets are not those of the key: %v", err)
 	}
-	if done := rotate("Finish", keys.RotateRequest{Finish: true}); !done.Token.IsZero() {
+	if done := rotate("Finish", keys.RotateRequest{Finish: 1}); !done.Token.IsZero() {
 		t.Error("Finish: got a secret")
 	}
 	if now := rotate("Rotate without grace", keys.RotateRequest{Grace: new(time.Duration)}); len(now.Key.Secrets) != 1 {

@@ -12,6 +12,7 @@ import (
 
 type editFlags struct {
 	name, owner, expires, rate           string
+	maxKeyLife                           string
 	scopes, addScopes, removeScopes      []string
 	audience, allowIPs, meta, removeMeta []string
 	clear                                []string
@@ -48,13 +49,24 @@ that is rotate. An expired key gets no new end.
 				if err != nil {
 					return err
 				}
-				return a.reportChange(k, after, fmt.Sprintf(" is at version %d", after.Version))
+				return a.reportEdit(k, after)
 			})
 		},
 	}
 	f.register(cmd)
 	formats(cmd, formatTable, formatJSON)
 	return cmd
+}
+
+func (a *app) reportEdit(before, after *keys.Key) error {
+	if a.output == formatJSON {
+		return a.printJSON(editedJSON{newShownJSON(after, nil, a.now()), list(after.Warnings(a.now()))})
+	}
+	if err := a.reportChange(before, after, fmt.Sprintf(" is at version %d", after.Version)); err != nil {
+		return err
+	}
+	a.warnings(after)
+	return nil
 }
 
 func (f *editFlags) register(cmd *cobra.Command) {
@@ -68,6 +80,7 @@ func (f *editFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.audience, "audience", nil, "it is for this `SERVER` and no other; repeatable")
 	flags.StringVar(&f.expires, "expires", "", "it ends at this `TIME`: 90d (from now), 2027-01-31, never")
 	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50")
+	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "of an admin key: keys that it issues live for this `TIME` at most: 366d, never")
 	flags.StringArrayVar(&f.allowIPs, "allow-ip", nil, "it may call from this `CIDR` or address alone; repeatable")
 	flags.StringArrayVar(&f.meta, "meta", nil, "add or replace a note, `NAME=VALUE`; repeatable")
 	flags.StringArrayVar(&f.removeMeta, "remove-meta", nil, "remove the note of this `NAME`; repeatable")
@@ -83,7 +96,7 @@ var clearable = []string{"owner", "scopes", "audience", "rate", "allow-ip", "met
 // check refuses what cannot be meant whatever the key.
 func (f *editFlags) check(cmd *cobra.Command) error {
 	changed := cmd.Flags().Changed
-	for _, flag := range []string{"owner", "rate", "expires"} {
+	for _, flag := range []string{"owner", "rate", "expires", "max-key-life"} {
 		if changed(flag) && cmd.Flags().Lookup(flag).Value.String() == "" {
 			return usagef("--%s is empty; give it a value, or say --clear FIELD for what shall have none", flag)
 		}

@@ -164,7 +164,15 @@ type decisionJSON struct {
 	Owner     *string    `json:"owner"`
 	Scopes    []string   `json:"scopes"`
 	ExpiresAt *time.Time `json:"expires_at"`
+	Secret    *usedJSON  `json:"secret"`
 	RateLimit *rateJSON  `json:"rate_limit"`
+}
+
+// usedJSON is the secret that was checked, which may end before its key does.
+type usedJSON struct {
+	Number     int64      `json:"number"`
+	EndsAt     *time.Time `json:"ends_at"`
+	Superseded bool       `json:"superseded"` // the key has a newer one
 }
 
 // rateJSON is a limit and what is left of it where the key was checked: here in a
@@ -188,12 +196,22 @@ func (a *app) printDecision(d keys.Decision) error {
 		return err
 	}
 	if d.Valid() {
+		if d.Newer && a.output != formatJSON {
+			a.say("note: secret %d ends %s; the key has a newer one", d.Secret, a.when(d.Ends))
+		}
 		return nil
 	}
-	if why := reasons[d.Code]; why != "" && a.output != formatJSON {
+	if why := a.reason(d); why != "" && a.output != formatJSON {
 		a.say("%s: %s", a.name(), why)
 	}
 	return &notValidError{d.Code}
+}
+
+func (a *app) reason(d keys.Decision) string {
+	if d.Code != keys.CodeSuperseded {
+		return reasons[d.Code]
+	}
+	return fmt.Sprintf("this was secret %d of key %s, which a rotation ended %s; the key has a newer secret", d.Secret, wording.Clean(d.KeyID), a.when(d.Ends))
 }
 
 // undecided is neither yes nor no: the store failed, or the row cannot be trusted.
@@ -221,6 +239,9 @@ func newDecisionJSON(d keys.Decision) decisionJSON {
 		name, owner := d.Identity.Name(), d.Identity.Owner()
 		out.Name, out.Owner = &name, &owner
 		out.Scopes, out.ExpiresAt = list(d.Identity.Scopes()), moment(d.Identity.ExpiresAt())
+	}
+	if d.Valid() || d.Code == keys.CodeSuperseded {
+		out.Secret = &usedJSON{d.Secret, moment(d.Ends), d.Newer || !d.Valid()}
 	}
 	if !d.Limit.IsZero() {
 		out.RateLimit = &rateJSON{

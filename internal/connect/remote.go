@@ -72,7 +72,7 @@ func remoteCheck(c *client.Client) func(context.Context, string, verifier.Call, 
 }
 
 // decision reads the server's answer as the verifier would have given it, but for the
-// burst of a limit, which is not told, and the number of the secret.
+// burst of a limit, which is not told.
 func decision(answer api.Verification, kind keys.Kind) keys.Decision {
 	d := keys.Decision{
 		Code: keys.Code(answer.Code), KeyID: answer.KeyID, RetryAfter: time.Duration(answer.RetryAfter) * time.Second,
@@ -85,6 +85,12 @@ func decision(answer api.Verification, kind keys.Kind) keys.Decision {
 		d.Cause = keys.ErrUnavailable
 		if answer.Tampered {
 			d.Cause = keys.ErrTampered
+		}
+	}
+	if s := answer.Secret; s != nil {
+		d.Secret, d.Newer = s.Number, s.Superseded && answer.Valid
+		if s.EndsAt != nil {
+			d.Ends = *s.EndsAt
 		}
 	}
 	if !answer.Valid {

@@ -88,6 +88,9 @@ func problemOf(err error) problem {
 	if errors.As(err, &input) {
 		return *invalid(input.Field, input.Reason)
 	}
+	if before := (*keys.ReplayedError)(nil); errors.As(err, &before) {
+		return problem{Status: http.StatusConflict, Code: api.CodeSecretDelivered, Detail: before.Error()}
+	}
 	for _, row := range statuses {
 		if !errors.Is(err, row.err) {
 			continue
@@ -111,6 +114,12 @@ func (a *API) failure(ctx context.Context, err error) error {
 	if wait := (*WaitError)(nil); errors.As(err, &wait) {
 		f.wait = wait.For
 	}
+	if rotation := (*keys.RotationError)(nil); errors.As(err, &rotation) {
+		f.rotation = &api.Rotation{Finish: rotation.Old, Replace: rotation.Newest}
+		if rotation.Old != 0 {
+			f.rotation.Until = &rotation.Until
+		}
+	}
 	if f.problem.Status >= http.StatusInternalServerError {
 		a.logger.LogAttrs(ctx, slog.LevelError, "request failed",
 			slog.String("request_id", keys.RequestIDFrom(ctx)), slog.Any("error", err))
@@ -119,8 +128,9 @@ func (a *API) failure(ctx context.Context, err error) error {
 }
 
 type failure struct {
-	problem problem
-	wait    time.Duration // until it is worth coming back
+	problem  problem
+	wait     time.Duration // until it is worth coming back
+	rotation *api.Rotation // the ways on, of a rotation that was refused
 }
 
 func (f *failure) Error() string               { return f.problem.Code }

@@ -114,7 +114,7 @@ func (f *Fixture) Issue(req keys.IssueRequest) (token, id string) {
 // never expires.
 func (f *Fixture) Admin(scopes ...string) string {
 	f.t.Helper()
-	token, _ := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, Scopes: scopes, Expires: keys.NeverExpires()})
+	token, _ := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, Scopes: scopes, Expires: keys.NeverExpires(), MaxKeyLife: keys.LifeForEver})
 	return token
 }
 

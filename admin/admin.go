@@ -23,7 +23,6 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
 // Mount adds the operations on the keys of store to a.
@@ -158,7 +157,7 @@ func (s *service) whoami(ctx context.Context, _ *struct{}) (*whoamiOutput, error
 	if !ok {
 		return nil, keys.ErrDenied
 	}
-	d, _ := middleware.DecisionFrom(ctx)
+	d := restapi.Decision(ctx)
 	return &whoamiOutput{api.Whoami{
 		Secret: api.SecretUsed{Number: d.Secret, EndsAt: moment(d.Ends), Superseded: d.Newer},
 		ID:     caller.KeyID(), Kind: string(caller.Kind()), Name: caller.Name(), Owner: caller.Owner(),

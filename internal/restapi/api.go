@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
 
+	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/middleware/ginauth"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -94,6 +95,13 @@ func newEngine() *gin.Engine {
 	e.UseRawPath = true
 	e.UnescapePathValues = true
 	return e
+}
+
+// Decision is how the guard judged the request whose context it is: by which of the
+// caller's secrets, say.
+func Decision(ctx context.Context) keys.Decision {
+	d, _ := middleware.DecisionFrom(ctx)
+	return d
 }
 
 // Handler serves the API.

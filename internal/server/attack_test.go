@@ -251,7 +251,7 @@ func TestA26NoKeyExceedsItsMaker(t *testing.T) {
 		t.Fatal(err)
 	}
 	writer := limited(keys.IssueRequest{Scopes: []string{"keys:write"}})
-	brief := limited(keys.IssueRequest{Expires: day})
+	brief := limited(keys.IssueRequest{Expires: day, MaxKeyLife: 24 * time.Hour})
 	weather := limited(keys.IssueRequest{Audience: []string{"weather"}})
 	several := limited(keys.IssueRequest{Audience: []string{"weather", "maps"}})
 	local := limited(keys.IssueRequest{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
@@ -262,6 +262,8 @@ func TestA26NoKeyExceedsItsMaker(t *testing.T) {
 		{"all scopes by naming none", writer, "/v1/keys", `{"name":"x","kind":"admin"}`},
 		{"a stronger key's end", writer, "/v1/keys/" + root + "/revoke", `{}`},
 		{"a longer life", brief, "/v1/keys", `{"name":"x","expires_in":"2d"}`},
+		{"an admin key that outlives it", brief, "/v1/keys", `{"name":"x","kind":"admin","expires_in":"2d"}`},
+		{"a longer bound for another admin key", brief, "/v1/keys", `{"name":"x","kind":"admin","expires_in":"1h","max_key_life":"2d"}`},
 		{"life for ever", brief, "/v1/keys", `{"name":"x","expires_in":"never"}`},
 		{"another server", weather, "/v1/keys", `{"name":"x","audience":["maps"]}`},
 		{"one more server", weather, "/v1/keys", `{"name":"x","audience":["weather","maps"]}`},

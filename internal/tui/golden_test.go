@@ -40,9 +40,9 @@ var views = []struct {
 		if _, err := v.Manager.Rotate(s.t.Context(), id, keys.RotateRequest{}); err != nil {
 			s.t.Fatal(err)
 		}
-		s.press("y")
+		s.press("Y")
 	}},
-	{name: "rotated", way: func(s *screen, _ *valve) { s.press("down", "down", "t", "y") }},
+	{name: "rotated", way: func(s *screen, _ *valve) { s.press("down", "down", "t", "Y") }},
 	{name: "disable", way: func(s *screen, _ *valve) { s.press("down", "down", "d") }},
 	{name: "edit", way: func(s *screen, _ *valve) { s.press("down", "down", "e", "enter") }},
 	{name: "edit_confirm", way: func(s *screen, _ *valve) {

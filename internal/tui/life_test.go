@@ -50,11 +50,11 @@ func TestRotate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, all := team(t)
 		s.press("t")
-		s.wants("Rotate this key?", "platform/ci", "grace    24h", "[No]", "y rotate", "g grace")
+		s.wants("Rotate this key?", "platform/ci", "grace    24h", "[No]", "Y rotate", "g grace")
 		if v.changes != 0 {
 			t.Fatalf("asking changed something: %d", v.changes)
 		}
-		s.press("y")
+		s.press("Y")
 		s.wants("Rotated the key platform/ci", "old one  good until 2000-01-02 06:01 UTC (in 24h)", "c copies it")
 		secret := s.secret()
 		s.press("c")
@@ -91,7 +91,7 @@ func TestRotateWithAnotherGrace(t *testing.T) {
 				s, v, all := team(t)
 				s.press("t", "g", "ctrl+u", tc.text, "enter")
 				s.wants(tc.says)
-				s.press("y")
+				s.press("Y")
 				s.wants("Rotated the key")
 				k := mustKey(t, v, all[5].Key.ID)
 				if tc.grace == 0 {
@@ -114,7 +114,7 @@ func TestGraceSpeaksTheDomainsWords(t *testing.T) {
 		s, v, _ := team(t)
 		s.press("t", "g", "ctrl+u", "soon", "enter")
 		s.wants("grace: must be a duration")
-		s.press("y")
+		s.press("Y")
 		s.wants("Rotate this key?", "grace: must be a duration")
 		if v.changes != 0 {
 			t.Errorf("a grace that will not do reached the manager: %d changes", v.changes)
@@ -131,17 +131,18 @@ func TestB1RotationUnderWayIsFinished(t *testing.T) {
 		s.lacks("f finish")
 		s.press("f")
 		s.wants("Rotate this key?")
-		s.press("y")
+		s.press("Y")
 		s.wait(time.Second)
 		s.press("o", "k")
 		s.press("t")
-		s.wants("Replace the newest secret?", "secrets 1 and 2 are", "1 until 2000-01-02", "in place of 2", "f finish", "y replace", "[No]")
+		s.wants("Replace the newest secret?", "secrets 1 and 2 are", "1 until 2000-01-02", "in place of 2", "f finish", "Y replace", "[No]")
+		s.wait(time.Second)
 		s.press("f")
 		s.wants("Finish the rotation?", "good until 2000-01-02", "[No]")
 		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 2 {
 			t.Fatalf("f alone finished it: %d secrets", len(k.Secrets))
 		}
-		s.press("y")
+		s.press("Y")
 		s.wants("finished the rotation of platform/ci")
 		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 1 || k.Secrets[0].Number != 2 {
 			t.Errorf("after the finish: %+v", k.Secrets)
@@ -153,9 +154,9 @@ func TestB1RotationUnderWayIsFinished(t *testing.T) {
 func TestB1RotationUnderWayIsReplaced(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, all := team(t)
-		s.press("t", "y")
+		s.press("t", "Y")
 		s.wait(time.Second)
-		s.press("o", "k", "t", "y")
+		s.press("o", "k", "t", "Y")
 		s.wants("Rotated the key platform/ci", "old one  good until 2000-01-02")
 		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 2 || k.Secrets[0].Number != 1 || k.Secrets[1].Number != 3 {
 			t.Errorf("after replacing: %+v", k.Secrets)
@@ -172,9 +173,9 @@ func TestRotationBySomebodyElse(t *testing.T) {
 		if _, err := v.Manager.Rotate(t.Context(), all[5].Key.ID, keys.RotateRequest{}); err != nil {
 			t.Fatal(err)
 		}
-		s.press("y")
+		s.press("Y")
 		s.wants("two secrets of this key are valid", "f finishes it", "f finish")
-		s.press("y")
+		s.press("Y")
 		s.wants("two secrets of this key are valid")
 		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 2 || k.Secrets[1].Number != 2 {
 			t.Errorf("after the conflicts: %+v", k.Secrets)
@@ -189,8 +190,8 @@ func TestDisableAndEnable(t *testing.T) {
 		id := all[5].Key.ID
 		s.wants("d disable")
 		s.press("d")
-		s.wants("Disable this key?", "platform/ci", "[No]", "y disable", "r reason")
-		s.press("r", "odd calls", "enter", "y")
+		s.wants("Disable this key?", "platform/ci", "[No]", "Y disable", "r reason")
+		s.press("r", "odd calls", "enter", "Y")
 		s.wants("◌ disabled  ci", "disabled platform/ci", "d enable")
 		k := mustKey(t, v, id)
 		if k.Status(time.Now()) != keys.StatusDisabled {
@@ -201,7 +202,7 @@ func TestDisableAndEnable(t *testing.T) {
 			t.Errorf("the reason is not in the audit log: %v", err)
 		}
 		s.press("d")
-		s.wants("Enable this key?", "[No]", "y enable")
+		s.wants("Enable this key?", "[No]", "Y enable")
 		s.lacks("reason")
 		s.press("tab", "tab", "enter") // yes, and no again
 		s.lacks("Enable this key?")
@@ -216,7 +217,7 @@ func TestDisableAndEnable(t *testing.T) {
 
 func TestEveryDialogDefaultsToNo(t *testing.T) {
 	for _, open := range []string{"t", "d", "x"} {
-		for _, answer := range [][]string{{"enter"}, {"n"}, {"esc"}, {"right", "left", "enter"}, {"q", "enter"}, {"tab", "tab", "y", "enter", "esc"}} {
+		for _, answer := range [][]string{{"enter"}, {"n"}, {"esc"}, {"right", "left", "enter"}, {"q", "enter"}, {"tab", "tab", "Y", "enter", "esc"}} {
 			t.Run(open+"-"+strings.Join(answer, "-"), func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					s, v, _ := team(t)
@@ -270,10 +271,10 @@ func TestAFailedDialogStays(t *testing.T) {
 			s, v, _ := team(t)
 			s.press(open)
 			v.err = fmt.Errorf("%w: busy", keys.ErrUnavailable)
-			s.press("y")
+			s.press("Y")
 			s.wants(question, "the key store is unavailable: busy")
 			v.err = nil
-			s.press("y")
+			s.press("Y")
 			s.lacks(question)
 		})
 	}

@@ -45,7 +45,10 @@ type Model struct {
 	audit  audit
 	help   helpPage
 	toast  toast
-	may    permission
+
+	unanswered unanswered
+
+	may permission
 }
 
 var _ tea.Model = (*Model)(nil)

@@ -34,7 +34,7 @@ func (m *Model) openRotate() {
 func (m *Model) rotateDeed(k *keys.Key) deed {
 	usual := fmt.Sprintf("%dh", int(keys.DefaultGrace.Hours()))
 	return deed{
-		title: "Rotate this key?", yes: "rotate", doing: "rotating…",
+		title: "Rotate this key?", yes: "rotate", doing: "rotating…", done: "rotated", secret: true,
 		shows: []field{m.expiryField(k)},
 		asks:  "grace", text: usual, hint: usual,
 		check: func(text string) error { _, err := keys.ParseGrace(text); return err },
@@ -52,7 +52,7 @@ func (m *Model) replaceDeed(k *keys.Key) deed {
 	says := fmt.Sprintf("A rotation is under way: secrets %d and %d are both valid, %[1]d until %[3]s. f ends secret %[1]d. "+
 		"Yes makes a new secret in place of %[2]d, which ends at once.", old.Number, newest, m.when(old.ExpiresAt))
 	return deed{
-		title: "Replace the newest secret?", yes: "replace", doing: "replacing…",
+		title: "Replace the newest secret?", yes: "replace", doing: "replacing…", done: "rotated", secret: true,
 		shows: []field{m.expiryField(k)},
 		mind:  func() string { return says },
 		does: func(id, _ string) tea.Cmd {
@@ -98,7 +98,7 @@ func (m *Model) wayOut() string {
 func (m *Model) finishDeed(k *keys.Key) deed {
 	old := m.outgoing(k).Number
 	return deed{
-		title: "Finish the rotation?", yes: "finish", doing: "finishing…",
+		title: "Finish the rotation?", yes: "finish", doing: "finishing…", done: "changed",
 		shows: []field{m.oldSecretField(k)},
 		mind: func() string {
 			return "The old secret ends at once: whoever still uses it is refused. The new one stays."

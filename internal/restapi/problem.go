@@ -68,8 +68,13 @@ var statuses = []struct {
 	{keys.ErrConflict, http.StatusConflict, api.CodeConflict, ""},
 	{keys.ErrDenied, http.StatusForbidden, api.CodeForbidden, ""},
 	{keys.ErrTampered, http.StatusConflict, api.CodeTampered, "The key was changed outside mcpkeys and cannot be trusted: revoke it, or restore the database from a backup."},
+	{ErrStopping, http.StatusServiceUnavailable, api.CodeUnavailable, "This server is stopping. Send requests to another one, or come back when Retry-After says."},
 	{keys.ErrUnavailable, http.StatusServiceUnavailable, api.CodeUnavailable, "The key store cannot be used right now. Retry-After says when to come back."},
 }
+
+// ErrStopping: the server is about to end. It is an answer and no fault, so it is not
+// logged as one.
+var ErrStopping = errors.New("the server is stopping")
 
 // WaitError is the error of a caller who must wait: 429.
 type WaitError struct {
@@ -111,7 +116,7 @@ func (a *API) failure(ctx context.Context, err error) error {
 	if wait := (*WaitError)(nil); errors.As(err, &wait) {
 		f.wait = wait.For
 	}
-	if f.problem.Status >= http.StatusInternalServerError {
+	if f.problem.Status >= http.StatusInternalServerError && !errors.Is(err, ErrStopping) {
 		a.logger.LogAttrs(ctx, slog.LevelError, "request failed",
 			slog.String("request_id", keys.RequestIDFrom(ctx)), slog.Any("error", err))
 	}

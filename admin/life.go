@@ -46,6 +46,7 @@ func (s *service) disable(ctx context.Context, in *disableInput) (*keyOutput, er
 type enableInput struct {
 	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
 	restapi.Once
+	Body *api.EnableRequest
 }
 
 func (s *service) enable(ctx context.Context, in *enableInput) (*keyOutput, error) {

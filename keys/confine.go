@@ -8,44 +8,50 @@ import (
 
 // confine fills what req leaves open from the caller and refuses what exceeds him.
 func (d *Delegate) confine(req *IssueRequest) error {
-	audience, ips := d.caller.Audience(), d.caller.AllowedIPs()
-	if len(audience) > 0 && len(req.Audience) == 0 {
-		req.Audience = audience
+	if len(req.Audience) == 0 {
+		req.Audience = d.caller.Audience()
 	}
-	if len(ips) > 0 && len(req.AllowedIPs) == 0 {
-		req.AllowedIPs = ips
+	if len(req.AllowedIPs) == 0 {
+		req.AllowedIPs = d.caller.AllowedIPs()
 	}
-	if len(audience) > 0 && !among(req.Audience, audience) {
-		return denied("its keys are confined to its own audience")
+	if req.Kind == KindAdmin && req.RateLimit.IsZero() {
+		req.RateLimit = d.caller.RateLimit()
 	}
-	if len(ips) > 0 && !inside(req.AllowedIPs, ips) {
-		return denied("its keys are confined to its own addresses")
-	}
-	return d.confineExpiry(req)
-}
-
-func (d *Delegate) confineExpiry(req *IssueRequest) error {
-	limit := d.caller.ExpiresAt()
-	if limit.IsZero() {
-		return nil
+	if err := d.confineExpiry(req); err != nil {
+		return err
 	}
 	at, err := req.Expires.At(wallClock(d.clock()))
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !at.IsZero() && !at.After(limit):
-		return nil
-	case req.Expires.IsDefault():
-		req.Expires = ExpiresAt(limit)
-		return nil
 	}
-	return denied("its keys cannot outlive it: it ends at " + limit.Format(time.RFC3339))
+	return d.encloses(&Key{
+		Kind: req.Kind, Audience: req.Audience, AllowedIPs: req.AllowedIPs, RateLimit: req.RateLimit, ExpiresAt: at,
+	})
+}
+
+// confineExpiry fixes the end, because a duration would count from a later moment by the
+// time it is applied. One that is left open is the caller's own at the latest.
+func (d *Delegate) confineExpiry(req *IssueRequest) error {
+	at, err := req.Expires.At(wallClock(d.clock()))
+	if err != nil {
+		return err
+	}
+	if req.Expires.IsDefault() {
+		at = earliest(at, d.caller.ExpiresAt())
+	}
+	req.Expires = NeverExpires()
+	if !at.IsZero() {
+		req.Expires = ExpiresAt(at)
+	}
+	return nil
 }
 
 // encloses refuses a key that exceeds the caller: that serves where he may not, from
-// where he may not, or after he has ended.
+// where he may not, or after he has ended. An admin key has the limits of the caller's
+// calls too, or a limited one would lift its own, or make another one without. This is
+// the list of all limits.
 func (d *Delegate) encloses(k *Key) error {
-	audience, ips, end := d.caller.Audience(), d.caller.AllowedIPs(), d.caller.ExpiresAt()
+	audience, ips, end, rate := d.caller.Audience(), d.caller.AllowedIPs(), d.caller.ExpiresAt(), d.caller.RateLimit()
 	switch {
 	case len(audience) > 0 && !among(k.Audience, audience):
 		return denied("its keys are confined to its own audience")
@@ -53,6 +59,8 @@ func (d *Delegate) encloses(k *Key) error {
 		return denied("its keys are confined to its own addresses")
 	case !end.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(end)):
 		return denied("its keys cannot outlive it: it ends at " + end.Format(time.RFC3339))
+	case k.Kind == KindAdmin && !k.RateLimit.Within(rate):
+		return denied("an admin key has no wider rate limit than the one that makes or changes it: " + rate.String())
 	}
 	return nil
 }

@@ -14,11 +14,12 @@ import (
 //   - reading needs the scope [ScopeKeysRead], changing [ScopeKeysWrite], having a
 //     key checked [ScopeVerify], reading the audit log [ScopeAuditRead];
 //   - acting on an admin key needs all of that key's scopes;
-//   - a new key never exceeds the caller's own audience, addresses and expiry. What
-//     the request leaves open is inherited from the caller; what it names beyond is
-//     refused;
+//   - a new key never exceeds the caller's own audience, addresses and expiry, and a new
+//     admin key its rate limit neither. What the request leaves open is inherited from
+//     the caller; what it names beyond is refused;
 //   - a key that is rotated lies within the same bounds, because its new secret works,
-//     and so does one that is edited, before and after.
+//     and so does one that is edited, before and after. So no admin key lifts its own
+//     limits.
 //
 // keys:write over ordinary keys still means to be able to act as any of them: who
 // may issue a key with a scope has that scope. Refusals are [ErrDenied].

@@ -21,6 +21,7 @@ type Identity struct {
 	ips       []netip.Prefix
 	metadata  map[string]string
 	expiresAt time.Time
+	rate      RateLimit
 }
 
 // NewIdentity makes the identity that k's holder acts under. It fails when k's
@@ -33,7 +34,7 @@ func NewIdentity(k *Key) (*Identity, error) {
 	return &Identity{
 		keyID: k.ID, kind: k.Kind, name: k.Name, owner: k.Owner,
 		scopes: scopes, audience: slices.Clone(k.Audience), ips: slices.Clone(k.AllowedIPs),
-		metadata: maps.Clone(k.Metadata), expiresAt: k.ExpiresAt,
+		metadata: maps.Clone(k.Metadata), expiresAt: k.ExpiresAt, rate: k.RateLimit,
 	}, nil
 }
 
@@ -110,6 +111,14 @@ func (i *Identity) ExpiresAt() time.Time {
 		return time.Time{}
 	}
 	return i.expiresAt
+}
+
+// RateLimit is how often the key may call; zero means without limit.
+func (i *Identity) RateLimit() RateLimit {
+	if i == nil {
+		return RateLimit{}
+	}
+	return i.rate
 }
 
 // Allows reports whether the caller was granted the literal scope required. It is

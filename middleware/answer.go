@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mcpkeys/mcpkeys/internal/loglimit"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -135,7 +136,7 @@ func (g *Guard) LogRefusal(ctx context.Context, d keys.Decision, attrs ...slog.A
 	if g == nil || g.logger == nil || !g.logger.Enabled(ctx, slog.LevelError) {
 		return
 	}
-	if !g.limit.lets(logKind{d.Code, strings.Clone(d.KeyID), sourceIn(attrs)}, g.logger) {
+	if !g.limit.Lets(loglimit.Kind{Code: d.Code, KeyID: strings.Clone(d.KeyID), Source: sourceIn(attrs)}, g.logger) {
 		return
 	}
 	level := slog.LevelInfo

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/mcpkeys/mcpkeys/internal/loglimit"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -53,7 +54,7 @@ type Guard struct {
 	realm    string
 	logger   *slog.Logger
 	noFields bool
-	limit    logLimit
+	limit    loglimit.Limiter
 }
 
 // New returns a Guard that asks v. It panics when v is nil or an option is not
@@ -134,7 +135,8 @@ func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
 // When the key is good and grants all of scopes, Admit returns the request to pass
 // on, with the caller's identity ([keys.IdentityFrom]) and the request's id
 // ([keys.RequestIDFrom]) in its context. Else it has written the whole answer and
-// returns false. In both cases the credentials are gone from r.Header.
+// returns false. In both cases the credentials are gone from r.Header. No trailer of the
+// request reaches the handler.
 //
 // scopes are literal, as [keys.ValidateRequired] has it; others are never granted.
 func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, scopes ...string) (*http.Request, bool) {
@@ -151,7 +153,9 @@ func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, scopes ...string) 
 	}
 	a := &admission{guard: g, ip: ip, decision: d}
 	a.Context, a.Identity, a.Given = r.Context(), d.Identity, givenID(r)
-	return r.WithContext(a), true
+	r = r.WithContext(a)
+	r.Trailer = nil // it is filled when the body was read: a key in it would reach the handler
+	return r, true
 }
 
 // admission is the context of a request that a guard let pass, and the guard's note on

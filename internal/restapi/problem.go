@@ -116,7 +116,9 @@ func (a *API) failure(ctx context.Context, err error) error {
 	if wait := (*WaitError)(nil); errors.As(err, &wait) {
 		f.wait = wait.For
 	}
-	if f.problem.Status >= http.StatusInternalServerError && !errors.Is(err, ErrStopping) {
+	caller, _ := keys.IdentityFrom(ctx)
+	if f.problem.Status >= http.StatusInternalServerError && !errors.Is(err, ErrStopping) &&
+		(caller != nil || a.lets("failed", f.problem.Code)) {
 		a.logger.LogAttrs(ctx, slog.LevelError, "request failed",
 			slog.String("request_id", keys.RequestIDFrom(ctx)), slog.Any("error", err))
 	}

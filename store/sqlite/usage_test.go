@@ -206,7 +206,7 @@ func TestUsageSettings(t *testing.T) {
 	countUse(t, s, "AAAAAAAAAAAA")
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "1", "busy_timeout": "5000", "trusted_schema": "0", "cell_size_check": "1",
-		"mmap_size": "0", "application_id": "1835233397", "user_version": "2",
+		"mmap_size": "0", "application_id": "1835233397", "user_version": "1",
 	} {
 		var got string
 		if err := s.UsageWriter().QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
@@ -299,9 +299,8 @@ func TestUsageAndKeysDoNotWaitForEachOther(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
 	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
-	began := time.Now()
 	db := shell(t, path)
-	mustExec(t, db, `BEGIN IMMEDIATE`)
+	mustExec(t, db, `BEGIN IMMEDIATE`) // what waits for it fails, because it is held until the end
 	countUse(t, s, id)
 	mustExec(t, db, `ROLLBACK`)
 	db = shell(t, path+".usage")
@@ -311,7 +310,4 @@ func TestUsageAndKeysDoNotWaitForEachOther(t *testing.T) {
 	}
 	wantTotal(t, s, id, 1)
 	mustExec(t, db, `ROLLBACK`)
-	if waited := time.Since(began); waited > 4*time.Second { // the busy timeout is five
-		t.Errorf("took %v", waited)
-	}
 }

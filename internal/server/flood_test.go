@@ -34,8 +34,8 @@ func TestStrangersCannotFillTheLog(t *testing.T) {
 		route  string
 		status int
 	}{{"/v1/keys", 401}, {"none", 404}, {"/healthz", 200}} {
-		if n := lines(f, tc.route, tc.status, "INFO"); n != 10 {
-			t.Errorf("%s %d: got %d lines, want 10", tc.route, tc.status, n)
+		if n := lines(f, tc.route, tc.status, "INFO"); n < 10 || n > 20 { // the minute may end in the middle
+			t.Errorf("%s %d: got %d lines of 40 or 80, want 10 a minute", tc.route, tc.status, n)
 		}
 	}
 	for range 12 {

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -40,7 +39,7 @@ func (r *running) serve(ctx context.Context, handler http.Handler) error {
 		IdleTimeout:                  60 * time.Second,
 		MaxHeaderBytes:               16 << 10,
 		ConnState:                    r.note,
-		ErrorLog:                     slog.NewLogLogger(r.o.Logger.Handler(), slog.LevelWarn),
+		ErrorLog:                     newErrorLog(r.o.Logger),
 	}
 	r.ended, r.busy = make(chan error, 1), map[net.Conn]bool{}
 	go func() {

@@ -73,7 +73,8 @@ func (in *editInput) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-func (s *service) edit(ctx context.Context, in *editInput) (*keyOutput, error) {
+func (s *service) edit(ctx context.Context, in *editInput) (out *keyOutput, err error) {
+	defer func() { err = asSent(err, in.Body.ExpiresAt != nil) }()
 	req, err := editRequest(&in.Body)
 	if err != nil {
 		return nil, err

@@ -192,8 +192,10 @@ type FieldError struct {
 	Message string `json:"message"`
 }
 
-// Write sends the problem as the whole answer to r: to a HEAD without its body.
+// Write sends the problem as the whole answer to r: to a HEAD without its body. What is
+// left of r's body must arrive soon, see [HurryBody].
 func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
+	HurryBody(w, r)
 	id := keys.RequestIDFrom(r.Context())
 	body, _ := json.Marshal(struct { // strings and a number: nothing that could fail
 		Type      string       `json:"type"`

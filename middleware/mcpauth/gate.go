@@ -14,6 +14,7 @@ import (
 type gate struct {
 	http.ResponseWriter
 	guard *middleware.Guard
+	req   *http.Request           // before it was held
 	ctx   context.Context         // of the held request
 	shut  context.CancelCauseFunc // ends ctx
 	began atomic.Bool             // something went out
@@ -34,6 +35,9 @@ func (g *gate) pass() error {
 
 func (g *gate) WriteHeader(status int) {
 	if g.pass() == nil {
+		if status >= http.StatusBadRequest {
+			middleware.HurryBody(g.ResponseWriter, g.req) // the SDK may refuse without reading the body
+		}
 		g.ResponseWriter.WriteHeader(status)
 	}
 }
@@ -55,9 +59,9 @@ func (g *gate) FlushError() error {
 
 // finish answers a caller who was answered nothing because the key ended. A stream
 // that began just ends.
-func (g *gate) finish(r *http.Request) {
-	if g.began.Load() || r.Context().Err() != nil {
-		return // r is the request before it was held: its client is gone
+func (g *gate) finish() {
+	if g.began.Load() || g.req.Context().Err() != nil {
+		return // its client is gone
 	}
 	err := g.guard.Recheck(g.ctx)
 	if err == nil {
@@ -69,5 +73,5 @@ func (g *gate) finish(r *http.Request) {
 	for _, name := range []string{"Connection", "Mcp-Session-Id"} {
 		g.Header().Del(name) // of the answer that does not come
 	}
-	g.guard.RefuseEnded(g.ResponseWriter, r, err)
+	g.guard.RefuseEnded(g.ResponseWriter, g.req, err)
 }

@@ -24,9 +24,9 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 	id, _ := keys.IdentityFrom(held)
 	c := caller{identity: id, requestID: keys.RequestIDFrom(held), admitted: context.WithoutCancel(r.Context()), by: h}
 	h.sessions.seen(r.Header.Get("Mcp-Session-Id"), c)
-	out := &gate{ResponseWriter: w, guard: h.guard, ctx: held, shut: shut}
+	out := &gate{ResponseWriter: w, guard: h.guard, req: r, ctx: held, shut: shut}
 	h.next.ServeHTTP(out, r.WithContext(context.WithValue(held, callerKey{}, c)))
-	out.finish(r)
+	out.finish()
 }
 
 type callerKey struct{}

@@ -9,8 +9,10 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
 // answer is what a caller hears about one code.
@@ -55,21 +57,21 @@ var answers = map[keys.Code]answer{
 	},
 	keys.CodeRateLimited: {
 		status: http.StatusTooManyRequests, code: "rate_limited", silent: true,
-		detail: "Too many calls with this API key. Retry-After says when to come back.",
+		detail: "Too many calls with this API key.",
 	},
 	keys.CodeUnavailable: unavailable,
 }
 
 var unavailable = answer{
 	status: http.StatusServiceUnavailable, code: "unavailable", silent: true,
-	detail: "API keys cannot be checked right now. Retry-After says when to come back.",
+	detail: "API keys cannot be checked right now.",
 }
 
 // sourceLimited is the one on unknown keys from one address: nobody's limit, so there is
 // no policy to tell, and a caller whose own key is fine should not look for fault in it.
 var sourceLimited = answer{
 	status: http.StatusTooManyRequests, code: "rate_limited", silent: true,
-	detail: "Too many calls from this address. Retry-After says when to come back.",
+	detail: "Too many calls from this address.",
 }
 
 // answerTo falls back on unavailable.
@@ -84,28 +86,50 @@ func answerTo(d *keys.Decision) answer {
 	return a
 }
 
+// after says in a header and in the sentence when to come back: a model is shown the
+// sentence alone.
+func (a answer) after(w http.ResponseWriter, wait time.Duration) answer {
+	w.Header().Set("Retry-After", retryAfter(wait))
+	a.detail += " " + CallAgain(wait)
+	return a
+}
+
+// CallAgain is the sentence that says when to come back.
+func CallAgain(wait time.Duration) string {
+	if n := retryAfter(wait); n != "1" {
+		return "Call again in " + n + " seconds."
+	}
+	return "Call again in 1 second."
+}
+
 // refuse answers a request that may not proceed, and logs why.
-func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, scopes []string, ip netip.Addr) {
-	g.log(r, d, ip)
-	g.sample(r, d, ip)
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, call verifier.Call) {
+	g.log(r, d, call.ClientIP)
+	g.sample(d, call)
 	a := answerTo(&d)
-	if d.Code == keys.CodeInsufficientScope {
-		needed := strings.Join(scopes, " ")
+	if d.Lacks != nil && d.Code == keys.CodeInsufficientScope {
+		needed := strings.Join(d.Lacks.Required, " ")
 		a.challenge, a.detail = fmt.Sprintf(a.challenge, needed), fmt.Sprintf(a.detail, needed)
 	}
 	if !a.silent {
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`%s realm="%s"%s`, bearer, g.realm, a.challenge))
 	}
 	if a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", retryAfter(d.RetryAfter))
+		a = a.after(w, d.RetryAfter)
 	}
 	Problem{Status: a.status, Code: a.code, Detail: a.detail}.Write(w, r)
 }
 
 // Refuse answers r with p and logs it like the refusals of [Guard.Admit]. It is for
 // what an adapter refuses for reasons of its own, such as a foreign Origin. The
-// credentials are gone from r.Header afterwards, as after Admit.
+// credentials are gone from r.Header afterwards, as after Admit. What the guard found out
+// about a caller whom it admitted stands in the line.
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, p Problem) {
+	if a := g.admitted(r.Context()); a != nil {
+		g.log(r, a.decision.Refuse(keys.Code(p.Code)), a.ip)
+		p.Write(w, r)
+		return
+	}
 	var ip netip.Addr
 	if g != nil {
 		ip = g.proxies.clientIP(r)
@@ -118,7 +142,7 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, p Problem) {
 
 // log writes the one line of a refusal. The query is left out.
 func (g *Guard) log(r *http.Request, d keys.Decision, ip netip.Addr) {
-	g.LogRefusal(r.Context(), d,
+	g.logRefusal(r.Context(), d,
 		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String(attrIP, ip.String()))
 }
 
@@ -126,12 +150,26 @@ func (g *Guard) log(r *http.Request, d keys.Decision, ip netip.Addr) {
 const maxLogged = 256
 
 // LogRefusal writes one line about a refusal to [Options.Logger], with the request's id
-// from ctx. It is for adapters that refuse within a protocol of their own. Texts among
+// from ctx. It is for what adapters refuse for reasons of their own, within a protocol of
+// their own; what is decided on a key is logged where it is decided, by [Guard.Admit] and
+// [Guard.Judge]. What the guard found out about the caller, if ctx is of a request that it
+// admitted, stands in the line. Cause, which may be nil, makes it an error. Texts among
 // attrs are cut, and left out when they hold a key: people paste keys anywhere.
 //
 // Of refusals with one code, one key and one remote_ip, ten a minute are logged, and the
 // others as a number when the minute is over: a flood must not fill the disk.
-func (g *Guard) LogRefusal(ctx context.Context, d keys.Decision, attrs ...slog.Attr) {
+func (g *Guard) LogRefusal(ctx context.Context, code keys.Code, cause error, attrs ...slog.Attr) {
+	d := keys.Decision{Code: code}
+	if a := g.admitted(ctx); a != nil {
+		d = a.decision.Refuse(code)
+		attrs = append(attrs, slog.String(attrIP, a.ip.String()))
+	}
+	d.Cause = cause
+	g.logRefusal(ctx, d, attrs...)
+}
+
+// logRefusal writes the line of a decision.
+func (g *Guard) logRefusal(ctx context.Context, d keys.Decision, attrs ...slog.Attr) {
 	if g == nil || g.logger == nil || !g.logger.Enabled(ctx, slog.LevelError) {
 		return
 	}
@@ -142,9 +180,10 @@ func (g *Guard) LogRefusal(ctx context.Context, d keys.Decision, attrs ...slog.A
 	line := []slog.Attr{
 		slog.String("code", string(d.Code)),
 		slog.String("key_id", d.KeyID),
+		slog.Bool("proved", d.Proved()),
 		slog.String("request_id", keys.RequestIDFrom(ctx)),
 	}
-	for _, a := range attrs {
+	for _, a := range append(attrs, lackIn(d)...) {
 		line = append(line, slog.String(a.Key, loggable(a.Value.String())))
 	}
 	if d.Cause != nil {
@@ -152,6 +191,23 @@ func (g *Guard) LogRefusal(ctx context.Context, d keys.Decision, attrs ...slog.A
 		line = append(line, slog.Any("error", d.Cause))
 	}
 	g.logger.LogAttrs(ctx, level, "request refused", line...)
+}
+
+// lackIn is what a good key was asked for in vain.
+func lackIn(d keys.Decision) []slog.Attr {
+	switch {
+	case d.Lacks == nil:
+		return nil
+	case d.Code == keys.CodeWrongAudience:
+		return []slog.Attr{
+			slog.String("audience", d.Lacks.Audience),
+			slog.String("key_audience", strings.Join(d.Lacks.Offered, " ")),
+		}
+	}
+	return []slog.Attr{
+		slog.String("scope", strings.Join(d.Lacks.Required, " ")),
+		slog.String("missing_scope", strings.Join(d.Lacks.Missing, " ")),
+	}
 }
 
 // sourceIn is where the call comes from, if attrs tell.

@@ -3,17 +3,17 @@ package middleware
 import (
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
 // A code that nobody thought of is no pass and no detail: 503.
 func TestUnknownCodeIsUnavailable(t *testing.T) {
 	for _, code := range []keys.Code{"", "invented", keys.CodeValid} {
 		w := httptest.NewRecorder()
-		(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), keys.Decision{Code: code}, nil, netip.Addr{})
+		(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), keys.Decision{Code: code}, verifier.Call{})
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
 			t.Errorf("refuse(%q): got %d, Retry-After %q, want 503 and 1", code, w.Code, w.Header().Get("Retry-After"))
 		}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
 // EndedError tells why a context from [Guard.Hold] ended, as its [context.Cause]: the
@@ -37,12 +36,12 @@ func (e *EndedError) Error() string {
 // by nothing and is over at once.
 func (g *Guard) Hold(ctx context.Context) (held context.Context, release func()) {
 	held, cancel := context.WithCancelCause(ctx)
-	a, call := g.admitted(ctx)
+	a := g.admitted(ctx)
 	if a == nil {
 		cancel(&EndedError{keys.CodeNoCredential})
 		return held, func() {}
 	}
-	forget := g.verifier.Hold(a.decision, call, func(code keys.Code) {
+	forget := g.verifier.Hold(a.decision, a.call(), func(code keys.Code) {
 		g.logEnd(ctx, a, code)
 		cancel(&EndedError{code})
 	})
@@ -58,11 +57,11 @@ func (g *Guard) Hold(ctx context.Context) (held context.Context, release func())
 // returned, no Recheck that starts later passes. It counts nothing and costs less than
 // admitting.
 func (g *Guard) Recheck(ctx context.Context) error {
-	a, call := g.admitted(ctx)
+	a := g.admitted(ctx)
 	if a == nil {
 		return &EndedError{keys.CodeNoCredential}
 	}
-	code := g.verifier.Recheck(a.decision, call)
+	code := g.verifier.Recheck(a.decision, a.call())
 	if code == keys.CodeValid {
 		return nil
 	}
@@ -70,16 +69,13 @@ func (g *Guard) Recheck(ctx context.Context) error {
 	return &EndedError{code}
 }
 
-// admitted returns the note that g left on the request that ctx is of, and what the
-// request was asked for.
-func (g *Guard) admitted(ctx context.Context) (*admission, verifier.Call) {
+// admitted returns the note that g left on the request that ctx is of.
+func (g *Guard) admitted(ctx context.Context) *admission {
 	a, ok := ctx.Value(admissionKey{}).(*admission)
 	if !ok || a.guard != g || g == nil {
-		return nil, verifier.Call{}
+		return nil
 	}
-	call := g.call
-	call.ClientIP = a.ip
-	return a, call
+	return a
 }
 
 // logEnd writes one line a request, however much of it was held, and before anything
@@ -89,6 +85,7 @@ func (g *Guard) logEnd(ctx context.Context, a *admission, code keys.Code) {
 		g.logger.LogAttrs(ctx, slog.LevelInfo, "held request ended",
 			slog.String("code", string(code)),
 			slog.String("key_id", a.decision.KeyID),
+			slog.String(attrIP, a.ip.String()),
 			slog.String("request_id", keys.RequestIDFrom(ctx)))
 	})
 }
@@ -96,7 +93,7 @@ func (g *Guard) logEnd(ctx context.Context, a *admission, code keys.Code) {
 // changed is what a key that was granted less is told, and told to come back for.
 var changed = answer{
 	status: http.StatusServiceUnavailable, code: "key_changed", silent: true,
-	detail: "What this API key may do was changed while the call ran. Call again.",
+	detail: "What this API key may do was changed while the call ran.",
 }
 
 // RefuseEnded answers r, of which nothing was answered yet, when err came of [Guard.Recheck]
@@ -117,7 +114,7 @@ func (g *Guard) RefuseEnded(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`%s realm="%s"%s`, bearer, g.realm, a.challenge))
 	}
 	if a.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", retryAfter(time.Second))
+		a = a.after(w, time.Second)
 	}
 	Problem{Status: a.status, Code: a.code, Detail: a.detail}.Write(w, r)
 }

@@ -69,7 +69,7 @@ func run(ctx context.Context) error {
 func handler(guard *middleware.Guard) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", mcpauth.Handler(guard, weather.New(), nil))
-	mux.Handle("/", mcpauth.NotFound())
+	mux.Handle("/", mcpauth.NotFound(guard))
 	return mux
 }
 

@@ -21,8 +21,8 @@ const (
 	bodyInvalid      = `{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The API key is not valid for this server. Ask whoever issued it for a current one.","code":"invalid_token","request_id":"scenario-1"}` + "\n"
 	bodyForbidden    = `{"type":"about:blank","title":"Forbidden","status":403,"detail":"This call is not allowed.","code":"forbidden","request_id":"scenario-1"}` + "\n"
 	bodyScope        = `{"type":"about:blank","title":"Forbidden","status":403,"detail":"The API key was not granted all that this call needs: tools:probe.","code":"insufficient_scope","request_id":"scenario-1"}` + "\n"
-	bodyLimited      = `{"type":"about:blank","title":"Too Many Requests","status":429,"detail":"Too many calls with this API key. Retry-After says when to come back.","code":"rate_limited","request_id":"scenario-1"}` + "\n"
-	bodyUnavailable  = `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"API keys cannot be checked right now. Retry-After says when to come back.","code":"unavailable","request_id":"scenario-1"}` + "\n"
+	bodyLimited      = `{"type":"about:blank","title":"Too Many Requests","status":429,"detail":"Too many calls with this API key. Call again in 3600 seconds.","code":"rate_limited","request_id":"scenario-1"}` + "\n"
+	bodyUnavailable  = `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"API keys cannot be checked right now. Call again in 1 second.","code":"unavailable","request_id":"scenario-1"}` + "\n"
 
 	challengeBare    = `Bearer realm="mcpkeys"`
 	challengeRequest = `Bearer realm="mcpkeys", error="invalid_request"`
@@ -88,7 +88,7 @@ func scenarios() []scenario {
 			token := issued(keys.IssueRequest{RateLimit: keys.RateLimit{Count: 1, Window: time.Hour, Burst: 1}})(k)
 			k.Spend(token)
 			return token
-		}, bearer), code: keys.CodeRateLimited, status: 429, retry: "3600", policy: `"default";q=1;w=3600`, limit: `"default";r=0;t=3600`, body: bodyLimited},
+		}, bearer), code: keys.CodeRateLimited, status: 429, retry: "3600", policy: `"default";q=1;w=3600`, limit: `"default";r=0;t=3600`, body: bodyLimited, inBand: true},
 		{name: "unavailable", headers: with(func(k *Keyring) string {
 			token := good(k)
 			k.Break()

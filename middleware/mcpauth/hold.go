@@ -16,13 +16,13 @@ import (
 
 // serve answers an admitted request for as long as its key allows. The end of the
 // request's context is what makes the SDK let go of a stream.
-func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 	held, release := h.guard.Hold(r.Context())
 	defer release()
 	held, shut := context.WithCancelCause(held)
 	defer shut(nil)
 	id, _ := keys.IdentityFrom(held)
-	c := caller{identity: id, requestID: keys.RequestIDFrom(held), admitted: context.WithoutCancel(r.Context()), by: h}
+	c := caller{identity: id, requestID: keys.RequestIDFrom(held), admitted: context.WithoutCancel(r.Context()), by: h, visit: v}
 	h.sessions.seen(r.Header.Get("Mcp-Session-Id"), c)
 	out := &gate{ResponseWriter: w, guard: h.guard, req: r, ctx: held, shut: shut}
 	h.next.ServeHTTP(out, r.WithContext(context.WithValue(held, callerKey{}, c)))
@@ -92,7 +92,6 @@ func (c caller) logPanic(panicked any) {
 	if err, ok := panicked.(error); panicked == nil || ok && errors.Is(err, http.ErrAbortHandler) {
 		return
 	}
-	c.by.guard.LogRefusal(c.admitted, keys.Decision{
-		Code: "panicked", KeyID: c.identity.KeyID(), Cause: fmt.Errorf("panic in an MCP server\n%s", debug.Stack()),
-	}, slog.String("panic", fmt.Sprint(panicked)))
+	c.by.guard.LogRefusal(c.admitted, "panicked", fmt.Errorf("panic in an MCP server\n%s", debug.Stack()),
+		slog.String("panic", fmt.Sprint(panicked)))
 }

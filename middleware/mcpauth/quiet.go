@@ -10,10 +10,11 @@ import (
 // NotFound answers everything with 404 and a JSON body. Mount it at "/" beside
 // [Handler]: MCP clients that are refused look for an OAuth server under
 // /.well-known/ and /register, and only a JSON 404 makes them all give up and show
-// the refusal instead. It tells nothing and needs no guard.
-func NotFound() http.Handler { return http.HandlerFunc(notFound) }
-
-func notFound(w http.ResponseWriter, r *http.Request) { nothingHere.Write(w, r) }
+// the refusal instead. It tells nothing, asks for no key, and is logged as guard logs
+// its refusals; a nil guard logs nothing.
+func NotFound(guard *middleware.Guard) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { guard.Refuse(w, r, nothingHere) })
+}
 
 var nothingHere = middleware.Problem{
 	Status: http.StatusNotFound, Code: "no_route", Detail: "There is nothing here.",

@@ -161,7 +161,7 @@ func TestC3PromisedBodiesShutNobodyOut(t *testing.T) {
 		{"/scoped/net-http", []string{good}, 403},
 		{"/net-http", []string{good, good}, 400},
 		{"/broken", nil, 503},
-		{"/nowhere", nil, 404}, {"/register", nil, 404}, {"/.well-known/oauth-authorization-server", nil, 404},
+		{"/nowhere", nil, 404}, {"/register", nil, 400}, {"/.well-known/oauth-authorization-server", nil, 404},
 		{"/mcp", []string{good, "Mcp-Session-Id: MADEUP"}, 404},
 	}
 	var held []net.Conn

@@ -87,7 +87,7 @@ func (s *service) verify(ctx context.Context, in *input) (*output, error) {
 	}
 	d := s.verifier.Authorize(s.verifier.Authenticate(ctx, in.Body.Key, call), call, in.Body.Scopes...)
 	if d.Code == keys.CodeRateLimited && d.Limit.IsZero() {
-		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: "Too many unknown keys from this client_ip. " + middleware.CallAgain(d.RetryAfter)}
+		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: "Too many unknown keys from this client_ip. " + middleware.TryAgain(d.RetryAfter)}
 	}
 	if d.Code == keys.CodeUnavailable {
 		s.logger.LogAttrs(ctx, slog.LevelError, "key could not be checked",

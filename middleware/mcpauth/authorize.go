@@ -43,7 +43,8 @@ func authorize(guard *middleware.Guard) mcp.Middleware {
 				return nil, errNobody
 			}
 			ctx = c.context(ctx)
-			if scope, unknown := need(method, req); unknown != nil {
+			scope, unknown := need(method, req)
+			if unknown != nil {
 				m := middleware.Message{Method: method, Scope: scope}
 				ctx, m.Call = c.count(ctx, req)
 				if d := c.by.guard.Judge(c.admitted, m); !d.Valid() {
@@ -56,14 +57,16 @@ func authorize(guard *middleware.Guard) mcp.Middleware {
 				}
 				defer c.visit.settle()
 			}
-			res, err := c.run(ctx, func(ctx context.Context) (mcp.Result, error) {
+			res, err := c.run(ctx, needsOf(req, scope), func(ctx context.Context) (mcp.Result, error) {
 				return c.answer(req, func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) })
 			})
 			if err != nil {
 				return nil, err
 			}
 			if r, ok := req.(*mcp.ServerRequest[*mcp.InitializeParams]); ok {
-				c.by.sessions.open(r.Session, c)
+				if init, ok := res.(*mcp.InitializeResult); ok {
+					c.by.sessions.open(r.Session, c, offered(init.Capabilities))
+				}
 			}
 			return private(res), nil
 		}
@@ -115,9 +118,10 @@ type countedKey struct{}
 
 // CodeRateLimited is the code of the JSON-RPC error that answers a call over the key's
 // rate limit. Its data is {"code": "rate_limited", "retry_after": seconds}, and its text
-// says the seconds too, because a model is shown the text alone. It lies outside of what
-// JSON-RPC and MCP keep for themselves.
-const CodeRateLimited = 429
+// says the seconds too, because a model is shown the text alone. Like the codes of calls
+// that ended it is -31000 less the HTTP status, outside of what JSON-RPC and MCP keep for
+// themselves.
+const CodeRateLimited = -31429
 
 // refusal is what a caller hears of d, by which his message was refused. What was not
 // granted is unknown.
@@ -128,12 +132,12 @@ func refusal(d keys.Decision, unknown error) error {
 		return unknown
 	case keys.CodeRateLimited:
 		return &jsonrpc.Error{
-			Code: CodeRateLimited, Message: "Too many calls with this API key. " + middleware.CallAgain(d.RetryAfter),
+			Code: CodeRateLimited, Message: "Too many calls with this API key. " + middleware.TryAgain(d.RetryAfter),
 			Data: fmt.Appendf(nil, `{"code":"rate_limited","retry_after":%d}`, seconds),
 		}
 	case keys.CodeUnavailable:
 		return &jsonrpc.Error{
-			Code: jsonrpc.CodeInternalError, Message: "API keys cannot be checked right now. " + middleware.CallAgain(d.RetryAfter),
+			Code: jsonrpc.CodeInternalError, Message: "API keys cannot be checked right now. " + middleware.TryAgain(d.RetryAfter),
 			Data: fmt.Appendf(nil, `{"code":"unavailable","retry_after":%d}`, seconds),
 		}
 	}

@@ -21,6 +21,7 @@ type caller struct {
 	admitted  context.Context // as the guard admitted it, without its end
 	by        *handler
 	visit     *visit
+	out       *gate // the way out of that request
 }
 
 // tokenInfo is the [auth.TokenVerifier] that verifies nothing: the guard did. The

@@ -34,7 +34,6 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
@@ -87,7 +86,7 @@ func (s *service) verify(ctx context.Context, in *input) (*output, error) {
 	}
 	d := s.verifier.Authorize(s.verifier.Authenticate(ctx, in.Body.Key, call), call, in.Body.Scopes...)
 	if d.Code == keys.CodeRateLimited && d.Limit.IsZero() {
-		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: "Too many unknown keys from this client_ip. " + middleware.TryAgain(d.RetryAfter)}
+		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: "Too many unknown keys from this client_ip."}
 	}
 	if d.Code == keys.CodeUnavailable {
 		s.logger.LogAttrs(ctx, slog.LevelError, "key could not be checked",

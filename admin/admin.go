@@ -126,7 +126,7 @@ func mountChanges(a *restapi.API, s *service) {
 		Summary:     "Let a disabled key in again",
 		Description: "To enable an enabled key changes nothing and succeeds. Acting on an admin key takes all of its scopes.",
 		Security:    restapi.AdminKey(keys.ScopeKeysWrite),
-		Errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
+		Errors:      bodyErrors(http.StatusNotFound, http.StatusConflict),
 	}, s.enable)
 }
 

@@ -22,7 +22,8 @@ type issuedOutput struct {
 	Body     api.Issued
 }
 
-func (s *service) issue(ctx context.Context, in *issueInput) (*issuedOutput, error) {
+func (s *service) issue(ctx context.Context, in *issueInput) (out *issuedOutput, err error) {
+	defer func() { err = asSent(err, in.Body.ExpiresAt != "") }()
 	req, err := request(&in.Body)
 	if err != nil {
 		return nil, err

@@ -58,6 +58,7 @@ func (s *service) disable(ctx context.Context, in *disableInput) (*keyOutput, er
 type enableInput struct {
 	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
 	restapi.Once
+	Body *api.EnableRequest
 }
 
 func (s *service) enable(ctx context.Context, in *enableInput) (*keyOutput, error) {
@@ -84,7 +85,8 @@ func (in *editInput) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-func (s *service) edit(ctx context.Context, in *editInput) (*keyOutput, error) {
+func (s *service) edit(ctx context.Context, in *editInput) (out *keyOutput, err error) {
+	defer func() { err = asSent(err, in.Body.ExpiresAt != nil) }()
 	req, err := editRequest(&in.Body)
 	if err != nil {
 		return nil, err

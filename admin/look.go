@@ -121,7 +121,6 @@ func (in *listInput) query(now time.Time) (q keys.Query, err error) {
 		{"id_prefix", in.IDPrefix},
 		{"audience", in.Audience},
 		{"q", in.Search},
-		{"cursor", in.Cursor},
 	} {
 		if err := keys.ValidateText(text.field, text.value); err != nil {
 			return q, err

@@ -52,6 +52,14 @@ const (
 	ActionRestore Action = "store.restore" // a backup took the store's place; names no key
 )
 
+// Actions lists all of them.
+func Actions() []Action {
+	return []Action{
+		ActionIssue, ActionImport, ActionRotate, ActionFinish, ActionEdit, ActionDisable, ActionEnable, ActionRevoke, ActionRehash,
+		ActionPepperAdd, ActionPepperReseal, ActionPepperRetire, ActionRestore,
+	}
+}
+
 // NewEvent makes the audit row of something that actor did to the store itself, for
 // [Store.Record]. Detail is rendered as JSON and holds no secrets; nil renders as an
 // empty object. The error is an [*InvalidError] when actor, or the request id that

@@ -14,6 +14,9 @@ func (d *Delegate) inherit(req *IssueRequest, now time.Time) error {
 	if len(req.AllowedIPs) == 0 {
 		req.AllowedIPs = d.caller.AllowedIPs()
 	}
+	if req.Kind == KindAdmin && req.RateLimit.IsZero() {
+		req.RateLimit = d.caller.RateLimit()
+	}
 	if req.Kind == KindAdmin && req.MaxKeyLife == 0 {
 		req.MaxKeyLife = min(DefaultMaxKeyLife, d.caller.MaxKeyLife())
 	}
@@ -33,10 +36,12 @@ func (d *Delegate) inherit(req *IssueRequest, now time.Time) error {
 }
 
 // encloses refuses a key that exceeds the caller. It lists every limit there is, for a
-// key that is issued, for one that is rotated, and for one before and after an edit.
+// key that is issued, for one that is rotated, and for one before and after an edit. An
+// admin key has the limits of the caller's calls too, or a limited one would lift its own,
+// or make another one without.
 func (d *Delegate) encloses(k *Key, now time.Time) error {
 	c := d.caller
-	audience, ips, end, life := c.Audience(), c.AllowedIPs(), c.ExpiresAt(), c.MaxKeyLife()
+	audience, ips, end, life, rate := c.Audience(), c.AllowedIPs(), c.ExpiresAt(), c.MaxKeyLife(), c.RateLimit()
 	admin := k.Kind == KindAdmin
 	switch {
 	case len(audience) > 0 && !among(k.Audience, audience):
@@ -49,6 +54,8 @@ func (d *Delegate) encloses(k *Key, now time.Time) error {
 		return denied("an admin key cannot have another one outlive it: it ends at " + end.Format(time.RFC3339))
 	case admin && k.keyLife() > life:
 		return denied("its own max_key_life is " + FormatKeyLife(life) + ", and no other admin key gets a longer one from it")
+	case admin && !k.RateLimit.Within(rate):
+		return denied("an admin key has no wider rate limit than the one that makes or changes it: " + rate.String())
 	}
 	return nil
 }

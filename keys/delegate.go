@@ -14,13 +14,15 @@ import (
 //   - reading needs the scope [ScopeKeysRead], changing [ScopeKeysWrite], having a
 //     key checked [ScopeVerify], reading the audit log [ScopeAuditRead];
 //   - acting on an admin key needs all of that key's scopes;
-//   - a new key never exceeds the caller's own audience and addresses. What the request
-//     leaves open is inherited from the caller; what it names beyond is refused;
+//   - a new key never exceeds the caller's own audience and addresses, and a new admin key
+//     its rate limit neither. What the request leaves open is inherited from the caller;
+//     what it names beyond is refused;
 //   - an ordinary key lives no longer than the caller's max_key_life from now on, whenever
 //     the caller itself ends. An admin key ends no later than the caller, and has no longer
 //     max_key_life;
 //   - a key that is rotated lies within the same bounds, because its new secret works,
-//     and so does one that is edited, before and after.
+//     and so does one that is edited, before and after. So no admin key lifts its own
+//     limits.
 //
 // keys:write over ordinary keys still means to be able to act as any of them: who
 // may issue a key with a scope has that scope. Refusals are [ErrDenied].

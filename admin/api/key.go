@@ -93,6 +93,9 @@ type DisableRequest struct {
 	Reason string `json:"reason,omitempty" doc:"For the audit log" example:"odd calls at night"`
 }
 
+// EnableRequest has no members: to enable takes no word.
+type EnableRequest struct{}
+
 // RevokeRequest may say why.
 type RevokeRequest struct {
 	Reason string `json:"reason,omitempty" doc:"For the audit log" example:"laptop lost"`

@@ -48,7 +48,7 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	}
 	switch {
 	case p.Code == api.CodeInvalidArgument && len(p.Errors) > 0:
-		return &keys.InvalidError{Field: p.Errors[0].Field, Reason: p.Errors[0].Message}
+		return &keys.InvalidError{Field: field(p.Errors[0].Field), Reason: p.Errors[0].Message}
 	case p.Code == api.CodeTooLarge:
 		return &keys.InvalidError{Field: "request", Reason: "is larger than the server takes; no field of a key needs that much"}
 	case p.Code == api.CodeConflict && len(p.Errors) > 0 && p.Errors[0].Field == "name":
@@ -63,6 +63,14 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 		return &remoteError{p.Detail, domain[p.Code]}
 	}
 	return fmt.Errorf("%s answered %d %s (request %s): %s", c.base.Host, resp.StatusCode, p.Code, p.RequestID, p.Detail)
+}
+
+// field is the domain's name of a member of the request.
+func field(member string) string {
+	if member == "expires_in" || member == "expires_at" {
+		return "expires"
+	}
+	return member
 }
 
 // tamperedKey is what can be said of a key that the server does not trust.

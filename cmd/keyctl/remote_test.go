@@ -84,7 +84,7 @@ var listening = regexp.MustCompile(`url"?[=:]"?(https?://[^" ]+)`)
 // startServer runs keyctl serve until the script ends, and then looks into its log:
 // no key may be there.
 func startServer(ts *testscript.TestScript, args ...string) (address string) {
-	cmd := exec.Command(keyctlOf(ts), append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd := exec.Command(keyctlOf(ts), append([]string{"serve", "--listen", "127.0.0.1:0", "--drain", "0"}, args...)...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "GORACE=atexit_sleep_ms=0", "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}
 	stderr, err := cmd.StderrPipe()

@@ -188,8 +188,6 @@ func TestA16WebPagesAreRefused(t *testing.T) {
 	}{
 		{"a name that was made to resolve here", "evil.example" + port, nil, 421, "wrong_host"},
 		{"and its origin", "evil.example" + port, map[string]string{"Origin": "http://evil.example" + port}, 421, "wrong_host"},
-		{"the right name at another port", "localhost:1", nil, 421, "wrong_host"},
-		{"no port", "localhost", nil, 421, "wrong_host"},
 		{"a name that begins right", "localhost.evil.example" + port, nil, 421, "wrong_host"},
 		{"a name that ends right", "evil-localhost" + port, nil, 421, "wrong_host"},
 		{"any address", "0.0.0.0" + port, nil, 421, "wrong_host"},
@@ -218,7 +216,7 @@ func TestA16WebPagesAreRefused(t *testing.T) {
 			t.Errorf("%s: got Access-Control-Allow-Origin %q", tc.name, got)
 		}
 	}
-	for _, host := range []string{"localhost" + port, "LOCALHOST" + port, "127.0.0.1" + port, "[::1]" + port} {
+	for _, host := range []string{"localhost" + port, "LOCALHOST" + port, "127.0.0.1" + port, "[::1]" + port, "localhost:1", "localhost"} {
 		r := f.Request("GET", "/v1/whoami", admin, "")
 		r.Host = host
 		if a := f.Do(r); a.Status != 200 {

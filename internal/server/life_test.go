@@ -91,15 +91,17 @@ func TestEditRefuses(t *testing.T) {
 	admin := f.Admin()
 	_, id := f.Issue(keys.IssueRequest{Name: "ci"})
 	for body, field := range map[string]string{
-		`{}`:                              "edit",
-		`{"name":null}`:                   "body",
-		`{"owner":"x","expires_at":null}`: "body",
-		`{"scopes":null}`:                 "body",
-		`{"metadata":null}`:               "body",
-		`{"rate_limit":null}`:             "body",
-		`{"expires_at":null}`:             "body",
-		`{"expires_in":""}`:               "expires",
-		`{"expires_in":"1d","expires_at":"never"}`: "expires_at",
+		`{}`:                                        "body",
+		`{"name":null}`:                             "body",
+		`{"owner":"x","expires_at":null}`:           "body",
+		`{"scopes":null}`:                           "body",
+		`{"metadata":null}`:                         "body",
+		`{"rate_limit":null}`:                       "body",
+		`{"expires_at":null}`:                       "body",
+		`{"expires_in":""}`:                         "expires_in",
+		`{"expires_at":""}`:                         "expires_at",
+		`{"expires_in":"0d"}`:                       "expires_in",
+		`{"expires_in":"1d","expires_at":"never"}`:  "expires_at",
 		`{"name":""}`:                               "name",
 		`{"scopes":["a b"]}`:                        "scopes",
 		`{"rate_limit":"often"}`:                    "rate_limit",
@@ -108,7 +110,7 @@ func TestEditRefuses(t *testing.T) {
 		`{"id":"abcdefghijkl","name":"x"}`:          "body",
 		`{"revoked_at":null}`:                       "body",
 		`{"metadata":{"a":1}}`:                      "metadata",
-		`{"expires_at":"2020-01-01T00:00:00Z"}`:     "expires",
+		`{"expires_at":"2020-01-01T00:00:00Z"}`:     "expires_at",
 		`{"audience":["https://mcp.example /mcp"]}`: "audience",
 	} {
 		before := f.State()

@@ -1,6 +1,6 @@
 // Command cmd runs the mutants of package mutants, and is no part of the product. It
-// fails if no test sees one of them. Call it by the Makefile: make mutants, make
-// mutants-sample.
+// exits with 1 where a break survives, and refuses a list that does not fit the tree.
+// Call it by the Makefile: make mutants, make mutants-sample.
 package main
 
 import (

@@ -52,6 +52,14 @@ const (
 	ActionRestore Action = "store.restore" // a backup took the store's place; names no key
 )
 
+// Actions lists all of them.
+func Actions() []Action {
+	return []Action{
+		ActionIssue, ActionImport, ActionRotate, ActionFinish, ActionEdit, ActionDisable, ActionEnable, ActionRevoke, ActionRehash,
+		ActionPepperAdd, ActionPepperReseal, ActionPepperRetire, ActionRestore,
+	}
+}
+
 // NewEvent makes the audit row of something that actor did to the store itself, for
 // [Store.Record]. Detail is rendered as JSON and holds no secrets; nil renders as an
 // empty object. The error is an [*InvalidError] when actor, or the request id that
@@ -157,6 +165,7 @@ type keyDetail struct {
 	AllowedIPs []string          `json:"allowed_ips,omitempty"`
 	RateLimit  string            `json:"rate_limit,omitempty"`
 	Metadata   map[string]string `json:"metadata,omitempty"`
+	MaxKeyLife string            `json:"max_key_life,omitempty"`
 	ExpiresAt  *time.Time        `json:"expires_at,omitempty"`
 	Status     Status            `json:"status"`
 	Reason     string            `json:"reason,omitempty"`
@@ -176,7 +185,7 @@ type secretDetail struct {
 func detailOf(k *Key, now time.Time) *keyDetail {
 	d := &keyDetail{
 		Kind: k.Kind, Name: k.Name, Owner: k.Owner, Scopes: k.Scopes, Audience: k.Audience,
-		RateLimit: k.RateLimit.String(), Metadata: k.Metadata,
+		RateLimit: k.RateLimit.String(), Metadata: k.Metadata, MaxKeyLife: FormatKeyLife(k.MaxKeyLife),
 		Status: k.Status(now), Reason: k.RevokedReason, Version: k.Version,
 	}
 	for _, p := range k.AllowedIPs {

@@ -3,12 +3,12 @@ package keys
 import (
 	"context"
 	"net/netip"
-	"strings"
+	"slices"
 	"time"
 )
 
-// Denial is how often one minute saw one kind of refusal: the same code, key, source and
-// server. Denials are a sample for people to look at, written beside the counts of use and
+// Denial is how often one minute saw one kind of refusal: the same code, key, source,
+// server and scope. Denials are a sample for people to look at, written beside the counts of use and
 // as easily lost; they are no part of the audit log, or a flood of bad keys would fill it.
 type Denial struct {
 	Minute   time.Time    // its beginning, UTC
@@ -17,6 +17,8 @@ type Denial struct {
 	Proved   bool         // the key was proved, so this is a caller with a key; else anybody's doing
 	Source   netip.Prefix // the address, of IPv6 its network of 64 bits; zero when unknown
 	Audience string       // the server that refused; empty for one without a name
+	Scope    string       // with insufficient_scope: what was asked for, joined by spaces, or [OtherScopes]
+	Offered  string       // with wrong_audience: the servers that the key is for, joined by spaces
 	Agent    string       // the first word of a User-Agent among them; empty when unknown
 	Calls    int64
 }
@@ -58,14 +60,17 @@ func (d *Delegate) Denials(ctx context.Context, q DenialQuery) ([]Denial, error)
 	return d.manager.Denials(ctx, q)
 }
 
-// ParseCode reads the outcome of a check, such as revoked. Which ones there are is not
-// asked: an older program may look at what a newer one wrote. The error is an
-// [*InvalidError] of code.
+// ParseCode reads the reason of a refusal, such as revoked. The error is an
+// [*InvalidError] of code that lists them.
 func ParseCode(text string) (Code, error) {
-	if !isLowerWord(text) || strings.Contains(text, "-") {
-		return "", invalid("code", "must be the outcome of a check, such as revoked or wrong_audience")
+	all := []Code{
+		CodeNoCredential, CodeTwoCredentials, CodeMalformed, CodeNotFound, CodeRevoked, CodeDisabled, CodeExpired, CodeWrongKind,
+		CodeWrongAudience, CodeIPNotAllowed, CodeRateLimited, CodeInsufficientScope, CodeUnavailable,
 	}
-	return Code(text), nil
+	if slices.Contains(all, Code(text)) {
+		return Code(text), nil
+	}
+	return "", invalid("code", "must be one of %s", join(all))
 }
 
 // SourceOf is what counts as one source of calls: an IPv4 address, however it is written,

@@ -299,7 +299,7 @@ func TestRotateImported(t *testing.T) {
 	if len(old) != 2 || old[0].Scheme != keys.SchemeBcrypt || !old[0].ExpiresAt.Equal(noon.Add(keys.DefaultGrace)) || old[1].Imported() {
 		t.Errorf("Rotate: got %+v, want the old secret with an end, and a new one of ours", old)
 	}
-	if _, err := m.Rotate(t.Context(), k.ID, keys.RotateRequest{Finish: true}); err != nil {
+	if _, err := m.Rotate(t.Context(), k.ID, keys.RotateRequest{Finish: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if ids, err := store.FindImported(t.Context(), store.Peppers().Lookups(keys.NewSecret("api01.password"))); err != nil || ids != nil {

@@ -29,6 +29,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -76,6 +77,11 @@ type Call struct {
 	Cost     int        // what the call counts against the rate limit; below 1 means 1
 	Agent    string     // the client's User-Agent as it was sent; its first word is noted
 	Caller   string     // who asks on a client's behalf; their strangers are counted apart
+
+	// Messages says that the request carries calls, each of which [Verifier.Charge] counts
+	// against the key's rate limit. The request itself then counts one against a limit of
+	// its own, [keys.RateLimit.Requests], before anything of its body is read.
+	Messages bool
 }
 
 // Verifier authenticates requests against one store. It is safe for concurrent use.
@@ -154,7 +160,8 @@ func isNilPointer(reader keys.Reader) bool {
 }
 
 // Authenticate decides on one request that presents token. Call it once per
-// request: it counts the call against the key's rate limit. The decision's Code
+// request: it counts the call against the key's rate limit, or, with [Call.Messages],
+// the request against the limit on requests. The decision's Code
 // tells the reason of a refusal, for logs; what a client may hear of it is the
 // guard's business.
 func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d keys.Decision) {
@@ -212,6 +219,9 @@ func (v *Verifier) decide(d *keys.Decision, q *check, call *Call, now time.Time,
 	d.KeyID, d.Secret = k.ID, q.proof.secret.Number
 	d.Code = k.Admit(q.proof.secret, now, call.demand())
 	if d.Code != keys.CodeValid {
+		if d.Code == keys.CodeWrongAudience {
+			d.Lacks = &keys.Lack{Audience: strings.Clone(call.Audience), Offered: slices.Clone(k.Audience)}
+		}
 		return
 	}
 	if q.entry.identity == nil {
@@ -219,7 +229,11 @@ func (v *Verifier) decide(d *keys.Decision, q *check, call *Call, now time.Time,
 		return
 	}
 	if d.Limit = k.RateLimit; !d.Limit.IsZero() {
-		wait, room := q.cell.bucket.take(d.Limit, max(call.Cost, 1), at)
+		of, cost := &q.cell.bucket, max(call.Cost, 1)
+		if call.Messages {
+			d.Limit, of, cost = d.Limit.Requests(), &q.cell.requests, 1
+		}
+		wait, room := of.take(d.Limit, cost, at)
 		d.Remaining, d.Reset = room.left, room.full
 		if wait > 0 {
 			d.Code, d.RetryAfter = keys.CodeRateLimited, wait
@@ -227,6 +241,7 @@ func (v *Verifier) decide(d *keys.Decision, q *check, call *Call, now time.Time,
 		}
 	}
 	d.Identity, d.Ends = q.entry.identity, k.Ends(q.proof.secret)
+	d.Newer = q.proof.newer
 	q.proof.slot.use(now, call)
 }
 
@@ -272,12 +287,26 @@ func (v *Verifier) prove(ctx context.Context, q *check, call *Call, at time.Dura
 	}
 	peppers := v.reader.Peppers()
 	if q.proof = q.entry.prove(peppers, t.Secret(), &q.sum, &q.cell.tally); q.proof == nil {
-		q.cell.tally.count(keys.CodeNotFound)
+		d := v.unproved(ctx, q, t.Secret())
+		q.cell.tally.count(d.Code)
 		v.uses.note(&q.cell.tally)
-		return notFound(q.id)
+		return d
 	}
 	v.rehashes.offer(peppers.Rehash(q.entry.key, q.proof.secret, t.Secret()))
 	return keys.Decision{}
+}
+
+// unproved says of a token that is none of the key's secrets whether it was one.
+func (v *Verifier) unproved(ctx context.Context, q *check, token keys.Secret) keys.Decision {
+	list, err := q.entry.supersededIn(ctx, v.reader)
+	if err != nil {
+		list = nil // it is refused all the same; what is lost is a word in the log
+	}
+	was := v.reader.Peppers().Superseded(list, token, v.clock())
+	if was == nil {
+		return notFound(q.id)
+	}
+	return keys.Decision{Code: keys.CodeSuperseded, KeyID: q.entry.key.ID, Secret: was.Number, Ends: was.EndedAt}
 }
 
 // find looks for the key in the store. What may not exist is looked for on the account
@@ -299,6 +328,7 @@ func (v *Verifier) find(ctx context.Context, q *check, call *Call, t keys.Token,
 	if q.entry == nil {
 		account.take(v.strangers.limit, 1, at)
 		v.reader.Peppers().Verify(nil, t.Secret()) // costs what a known id costs
+		v.reader.Peppers().Superseded(nil, t.Secret(), v.clock())
 		v.unknown.add(mark, generation)
 		return notFound(q.id)
 	}

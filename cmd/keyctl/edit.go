@@ -13,6 +13,7 @@ import (
 
 type editFlags struct {
 	name, owner, expires, rate           string
+	maxKeyLife                           string
 	scopes, addScopes, removeScopes      []string
 	tools, prompts, resources            []string
 	audience, allowIPs, meta, removeMeta []string
@@ -61,6 +62,23 @@ A secret is not changed: that is rotate. An expired key gets no new end.
 	return cmd
 }
 
+// reportEdit prints the key's new version, what differs from the one before, and what to
+// mind about it.
+func (a *app) reportEdit(before, after *keys.Key) error {
+	if a.output == formatJSON {
+		return a.printJSON(editedJSON{newShownJSON(after, nil, a.now()), list(after.Warnings(a.now()))})
+	}
+	said := fmt.Sprintf(" is at version %d", after.Version)
+	for _, part := range wording.Difference(before, after, a.now()) {
+		said += "\n  " + wording.Clean(part)
+	}
+	if err := a.reportChange(before, after, said); err != nil {
+		return err
+	}
+	a.warnings(after)
+	return nil
+}
+
 func (f *editFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
@@ -75,6 +93,7 @@ func (f *editFlags) register(cmd *cobra.Command) {
 	listVar(flags, &f.audience, "audience", "it is for this `SERVER` and no other")
 	flags.StringVar(&f.expires, "expires", "", "it ends at this `TIME`: 90d (from now), 2027-01-31, never")
 	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50")
+	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "of an admin key: keys that it issues live for this `TIME` at most: 366d, never")
 	listVar(flags, &f.allowIPs, "allow-ip", "it may call from this `CIDR` or address alone")
 	flags.StringArrayVar(&f.meta, "meta", nil, "add or replace a note, `NAME=VALUE`; repeatable")
 	flags.StringArrayVar(&f.removeMeta, "remove-meta", nil, "remove the note of this `NAME`; repeatable")
@@ -90,7 +109,7 @@ var clearable = []string{"owner", "scopes", "audience", "rate", "allow-ip", "met
 // check refuses what cannot be meant whatever the key.
 func (f *editFlags) check(cmd *cobra.Command) error {
 	changed := cmd.Flags().Changed
-	for _, flag := range []string{"owner", "rate", "expires"} {
+	for _, flag := range []string{"owner", "rate", "expires", "max-key-life"} {
 		if changed(flag) && cmd.Flags().Lookup(flag).Value.String() == "" {
 			return usagef("--%s is empty; give it a value, or say --clear FIELD for what shall have none", flag)
 		}
@@ -119,13 +138,4 @@ func (f *editFlags) check(cmd *cobra.Command) error {
 // namesAll reports whether a flag was given that says all that the key may do.
 func (f *editFlags) namesAll(cmd *cobra.Command) bool {
 	return slices.ContainsFunc([]string{"scope", "tool", "prompt", "resource"}, cmd.Flags().Changed)
-}
-
-// reportEdit prints the key's new version and what differs from the one before.
-func (a *app) reportEdit(before, after *keys.Key) error {
-	said := fmt.Sprintf(" is at version %d", after.Version)
-	for _, part := range wording.Difference(before, after, a.now()) {
-		said += "\n  " + wording.Clean(part)
-	}
-	return a.reportChange(before, after, said)
 }

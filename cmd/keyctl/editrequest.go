@@ -45,6 +45,13 @@ func (f *editFlags) request(cmd *cobra.Command, k *keys.Key) (req keys.EditReque
 		}
 		req.Expires = &e
 	}
+	if changed("max-key-life") {
+		life, err := keys.ParseKeyLife(f.maxKeyLife)
+		if err != nil {
+			return req, err
+		}
+		req.MaxKeyLife = &life
+	}
 	if req.Scopes, err = f.newScopes(k); err != nil {
 		return req, err
 	}

@@ -18,6 +18,8 @@ type env struct {
 	getenv func(string) string
 	now    func() time.Time
 	called string // what the program was called by
+
+	keepOnHangup func() // keeps the command running when the terminal is closed; nil where nothing ends it
 }
 
 func osEnv() *env {

@@ -70,6 +70,7 @@ var outcomes = []struct {
 	{isA[*usageError], outcome{exitUsage, "usage"}},
 	{isA[*keys.InvalidError], outcome{exitUsage, "invalid_argument"}},
 	{isA[*notValidError], outcome{exitNotValid, "not_valid"}},
+	{isA[*supersededError], outcome{exitNotValid, "superseded"}},
 	{isA[*partialError], outcome{exitPartial, "partial"}},
 	{isA[*auditError], outcome{exitStore, "audit_broken"}},
 	{isPartialImport, outcome{exitPartial, "partial"}},

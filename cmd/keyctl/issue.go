@@ -17,7 +17,7 @@ type issueFlags struct {
 	scopes, tools, prompts, resources []string
 	audience, allowIPs, meta          []string
 	owner, expires, rate              string
-	outFile                           string
+	outFile, maxKeyLife               string
 	admin                             bool
 }
 
@@ -32,7 +32,10 @@ secret goes to standard output, everything else to standard error.
 
 NAME says what the key is for; it is unique among its owner's unrevoked keys.
 In what a key may do, * stands for any run of characters. A comma in the name of
-a tool or a resource is written %2C, in --scope: --scope tools:a%2Cb.`,
+a tool or a resource is written %2C, in --scope: --scope tools:a%2Cb.
+
+What --rate counts: at an MCP server each tool call, prompt or resource read, in
+batches too; elsewhere each request. Each server process counts for itself.`,
 		Example: `  keyctl issue ci --tool 'get_*' --audience weather --expires 30d
   KEY=$(keyctl issue nightly-report --tool get_forecast --owner data-team)`,
 		Args: oneArg("a NAME"),
@@ -66,6 +69,7 @@ func (f *issueFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.meta, "meta", nil, "a note of your own, `NAME=VALUE`; repeatable")
 	flags.StringVar(&f.outFile, "out-file", "", "write the secret to this new `FILE` instead of printing it")
 	flags.BoolVar(&f.admin, "admin", false, "make an admin key: for the admin API, not for servers")
+	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "with --admin: keys that it issues live for this `TIME` at most: 366d, never (default 366d)")
 }
 
 // request turns what was typed into what the domain reads.
@@ -85,6 +89,12 @@ func (f *issueFlags) request(name string) (keys.IssueRequest, error) {
 		if req.RateLimit, err = keys.ParseRateLimit(f.rate); err != nil {
 			return req, err
 		}
+	}
+	if f.maxKeyLife != "" && !f.admin {
+		return req, usagef("--max-key-life goes with --admin: it bounds the keys that an admin key issues")
+	}
+	if req.MaxKeyLife, err = keys.ParseKeyLife(f.maxKeyLife); err != nil {
+		return req, err
 	}
 	req.Expires, err = keys.ParseExpiry(f.expires)
 	return req, err
@@ -143,7 +153,7 @@ func (a *app) issuedCard(k *keys.Key) card {
 		top:    func() { a.cardTop(k) },
 		bottom: func() { a.cardBottom(k) },
 		json: func(secret string) any {
-			return issuedJSON{newKeyJSON(k, a.now()), secret}
+			return issuedJSON{newKeyJSON(k, a.now()), list(k.Warnings(a.now())), secret}
 		},
 	}
 }

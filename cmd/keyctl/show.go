@@ -93,6 +93,9 @@ func (a *app) allAbout(k *keys.Key, used *keys.Usage) []row {
 	if k.RateLimit.IsZero() {
 		rows[8].text = "unlimited"
 	}
+	if k.Kind == keys.KindAdmin {
+		rows = append(rows, row{"key life", keyLife(k)})
+	}
 	if !k.DisabledAt.IsZero() {
 		rows = append(rows, row{"disabled", a.when(k.DisabledAt)})
 	}
@@ -110,6 +113,14 @@ func (a *app) allAbout(k *keys.Key, used *keys.Usage) []row {
 		rows = append(rows, row{"secret " + strconv.FormatInt(s.Number, 10), text})
 	}
 	return append(rows, row{"version", strconv.FormatInt(k.Version, 10)})
+}
+
+// keyLife says how long the keys may live that an admin key issues.
+func keyLife(k *keys.Key) string {
+	if k.MaxKeyLife == keys.LifeForEver {
+		return "no bound on the keys that it issues"
+	}
+	return "keys that it issues end within " + keys.FormatKeyLife(k.MaxKeyLife)
 }
 
 // aboutSecret tells of a secret when it was made, and its end if it has one before the

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,9 +163,18 @@ type decisionJSON struct {
 	Name      *string    `json:"name"`
 	Owner     *string    `json:"owner"`
 	Scopes    []string   `json:"scopes"`
+	Missing   []string   `json:"missing"` // of the scopes that were asked for
 	ExpiresAt *time.Time `json:"expires_at"`
+	Secret    *usedJSON  `json:"secret"`
 	RateLimit *rateJSON  `json:"rate_limit"`
 	Flaw      string     `json:"flaw,omitempty"` // what makes the text no key, where that is plain
+}
+
+// usedJSON is the secret that was checked, which may end before its key does.
+type usedJSON struct {
+	Number     int64      `json:"number"`
+	EndsAt     *time.Time `json:"ends_at"`
+	Superseded bool       `json:"superseded"` // the key has a newer one
 }
 
 // rateJSON is a limit and what is left of it where the key was checked: here in a
@@ -190,12 +198,32 @@ func (a *app) printDecision(d keys.Decision) error {
 		return err
 	}
 	if d.Valid() {
+		if d.Newer && a.output != formatJSON {
+			a.say("note: secret %d ends %s; the key has a newer one", d.Secret, a.when(d.Ends))
+		}
 		return nil
 	}
-	if why := cmp.Or(flawed(d.Flaw), reasons[d.Code]); why != "" && a.output != formatJSON {
+	if why := a.reason(d); why != "" && a.output != formatJSON {
 		a.say("%s: %s", a.name(), why)
 	}
 	return &notValidError{d.Code}
+}
+
+// reason says why a key is not valid, and names what is missing where that is known.
+func (a *app) reason(d keys.Decision) string {
+	why := reasons[d.Code]
+	switch {
+	case d.Flaw != "":
+		return flawed(d.Flaw)
+	case d.Code == keys.CodeSuperseded:
+		return fmt.Sprintf("this was secret %d of key %s, which a rotation ended %s; the key has a newer secret", d.Secret, wording.Clean(d.KeyID), a.when(d.Ends))
+	case d.Lacks == nil:
+	case d.Code == keys.CodeInsufficientScope && len(d.Lacks.Missing) > 0:
+		return "it is good, but was not granted " + wording.Clean(strings.Join(d.Lacks.Missing, ", "))
+	case d.Code == keys.CodeWrongAudience && len(d.Lacks.Offered) > 0:
+		return why + "; it is for " + wording.Clean(strings.Join(d.Lacks.Offered, ", "))
+	}
+	return why
 }
 
 // undecided is neither yes nor no: the store failed, or the row cannot be trusted.
@@ -215,14 +243,20 @@ func (a *app) undecided(d keys.Decision) error {
 func seconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }
 
 func newDecisionJSON(d keys.Decision) decisionJSON {
-	out := decisionJSON{Valid: d.Valid(), Code: d.Code, Scopes: []string{}, Flaw: d.Flaw}
+	out := decisionJSON{Valid: d.Valid(), Code: d.Code, Scopes: []string{}, Missing: []string{}, Flaw: d.Flaw}
 	if d.KeyID != "" {
 		out.KeyID = &d.KeyID
+	}
+	if d.Lacks != nil {
+		out.Missing = list(d.Lacks.Missing)
 	}
 	if d.Valid() {
 		name, owner := d.Identity.Name(), d.Identity.Owner()
 		out.Name, out.Owner = &name, &owner
 		out.Scopes, out.ExpiresAt = list(d.Identity.Scopes()), moment(d.Identity.ExpiresAt())
+	}
+	if d.Valid() || d.Code == keys.CodeSuperseded {
+		out.Secret = &usedJSON{d.Secret, moment(d.Ends), d.Newer || !d.Valid()}
 	}
 	if !d.Limit.IsZero() {
 		out.RateLimit = &rateJSON{

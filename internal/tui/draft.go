@@ -134,5 +134,5 @@ func (d *draft) warnings(now time.Time) []string {
 	if k.Kind == keys.KindAdmin && len(k.Scopes) == 0 {
 		k.Scopes = keys.AdminScopes()
 	}
-	return k.Warnings()
+	return k.Warnings(now)
 }

@@ -38,7 +38,7 @@ func ExampleHandler() {
 	defer v.Close() // writes down who called in the last seconds
 	guard := middleware.New(v, &middleware.Options{Audience: "weather", Logger: slog.Default()})
 	mux.Handle("/mcp", mcpauth.Handler(guard, server, nil)) // authenticate, bind sessions, scope every tool
-	mux.Handle("/", mcpauth.NotFound())                     // keep clients from looking for OAuth
+	mux.Handle("/", mcpauth.NotFound(guard))                // keep clients from looking for OAuth
 
 	srv := httptest.NewServer(mux)
 	defer srv.Close()

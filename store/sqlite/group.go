@@ -191,8 +191,12 @@ func (g *group) tell() {
 
 func (c *caller) succeeded() bool { return succeeded(c.err) }
 
-// succeeded reports whether the caller will hear of a success.
-func succeeded(err error) bool { return err == nil || errors.Is(err, keys.ErrNoChange) }
+// succeeded reports whether the caller will hear of a success, or that there was one
+// before: the process that made the change may have died before it announced it.
+func succeeded(err error) bool {
+	var before *keys.ReplayedError
+	return err == nil || errors.Is(err, keys.ErrNoChange) || errors.As(err, &before)
+}
 
 // queue holds who waits while others write. At any time at most one caller has been
 // told to begin and has not called next since.

@@ -210,6 +210,9 @@ func (s *Store) forgetPepper(ctx context.Context, tx *sql.Tx, id string, now tim
 		}
 		after = batch.last
 	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM superseded WHERE pepper_id = ?`, id); err != nil {
+		return unavailable("forget pepper", err)
+	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM meta WHERE name IN (?, ?)`, metaPepper+id, metaPepperSince+id); err != nil {
 		return unavailable("forget pepper", err)
 	}

@@ -34,7 +34,15 @@ func (s *Store) Close() error {
 
 // Create implements [keys.Store].
 func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.create(ctx, tx, k, e) })
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.replayed(ctx, tx); err != nil {
+			return err
+		}
+		if err := s.done(ctx, tx, k, &e); err != nil {
+			return err
+		}
+		return s.create(ctx, tx, k, e)
+	})
 }
 
 // CreateAll implements [keys.Store].
@@ -115,6 +123,9 @@ func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key)
 
 // update returns the key as it stands in the end, also with ErrNoChange.
 func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
+	if err := s.replayed(ctx, tx); err != nil {
+		return nil, err
+	}
 	rec, err := one(tx.QueryContext(ctx, selectKey, []byte(id)))
 	if err != nil {
 		return nil, err
@@ -126,6 +137,9 @@ func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, change func(*
 		return nil, errOtherPeppers
 	}
 	e, err := change(after)
+	if errors.Is(err, keys.ErrNoChange) && keys.OnceFrom(ctx) != nil {
+		return before, s.done(ctx, tx, before, nil)
+	}
 	if err != nil {
 		return before, err
 	}
@@ -135,7 +149,13 @@ func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, change func(*
 	if err := s.writeSecrets(ctx, tx, id, before.Secrets, after.Secrets, after.Seal.PepperID); err != nil {
 		return nil, err
 	}
+	if err := s.supersede(ctx, tx, id, before.Secrets, after.Secrets, e.At); err != nil {
+		return nil, err
+	}
 	if err := appendEvent(ctx, tx, id, e); err != nil {
+		return nil, err
+	}
+	if err := s.done(ctx, tx, after, &e); err != nil {
 		return nil, err
 	}
 	return s.confirm(ctx, tx, after)

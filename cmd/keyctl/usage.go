@@ -26,7 +26,7 @@ key was presented and what came of it, and which scopes were asked of it.
 
 Guarded servers write their counts down every five seconds, and a crash may lose
 as much. Counts are kept by the hour for 90 days, last uses for ever. -o jsonl
-and csv print a row for each hour, outcome and scope, with the key that it is of.
+and csv print a row for each hour, outcome and scope, with the key.
 
 ` + keyReference,
 		Example: "  keyctl usage ci\n  keyctl usage ci --since 7d -o csv",

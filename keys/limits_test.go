@@ -24,10 +24,19 @@ func TestRateLimitWithin(t *testing.T) {
 		own, limit string
 		want       bool
 	}{
-		{"60/m", "", true}, {"", "", true}, {"", "60/m", false},
-		{"60/m", "60/m", true}, {"1/s", "60/m", true}, {"61/m", "60/m", false}, {"2/s", "60/m", false},
-		{"60/h", "60/m", true}, {"60/m:10", "60/m:20", true}, {"60/m:30", "60/m:20", false}, {"1000/d", "60/m", false},
-		{"100000000/d", "100000000/s", true}, {"100000000/s", "100000000/d", false},
+		{"60/m", "", true},
+		{"", "", true},
+		{"", "60/m", false},
+		{"60/m", "60/m", true},
+		{"1/s", "60/m", true},
+		{"61/m", "60/m", false},
+		{"2/s", "60/m", false},
+		{"60/h", "60/m", true},
+		{"60/m:10", "60/m:20", true},
+		{"60/m:30", "60/m:20", false},
+		{"1000/d", "60/m", false},
+		{"100000000/d", "100000000/s", true},
+		{"100000000/s", "100000000/d", false},
 	} {
 		if got := rate(t, tc.own).Within(rate(t, tc.limit)); got != tc.want {
 			t.Errorf("%q within %q: got %v, want %v", tc.own, tc.limit, got, tc.want)
@@ -62,9 +71,9 @@ func TestNoAdminKeyLiftsItsOwnLimits(t *testing.T) {
 	_, err = d.Rotate(t.Context(), free.ID, keys.RotateRequest{})
 	wantDenied(t, "Rotate of an admin key without a limit", err)
 
-	issued, err := d.Issue(t.Context(), keys.IssueRequest{Kind: keys.KindAdmin, Name: "heir", Expires: keys.NeverExpires()})
+	_, err = d.Issue(t.Context(), keys.IssueRequest{Kind: keys.KindAdmin, Name: "heir", Expires: keys.NeverExpires()})
 	wantDenied(t, "Issue of an admin key that outlives it", err)
-	if issued, err = d.Issue(t.Context(), keys.IssueRequest{Kind: keys.KindAdmin, Name: "heir"}); err != nil || issued.Key.RateLimit != own.RateLimit {
+	if issued, err := d.Issue(t.Context(), keys.IssueRequest{Kind: keys.KindAdmin, Name: "heir"}); err != nil || issued.Key.RateLimit != own.RateLimit {
 		t.Errorf("Issue of an admin key: got %+v, %v, want the limit inherited", issued.Key, err)
 	}
 	narrower := rate(t, "10/m")

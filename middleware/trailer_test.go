@@ -33,7 +33,7 @@ func TestNoKeyReachesHandlersInATrailer(t *testing.T) {
 		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n%s\r\n", token, announced)
 		fmt.Fprintf(conn, "2\r\nhi\r\n0\r\nX-Api-Key: %s\r\nX-Note: %s\r\n\r\n", token, token)
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil || resp.StatusCode != 200 {
+		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatalf("POST: got %v, %v, want 200", resp, err)
 		}
 		_ = resp.Body.Close()

@@ -64,7 +64,7 @@ func (b *bench) sh(line string) (string, int) {
 	cmd.Dir = b.dir
 	cmd.Env = append([]string{"PATH=" + filepath.Join(b.dir, "bin") + ":/usr/bin:/bin", "HOME=" + b.dir, "GORACE=atexit_sleep_ms=0"}, b.env...)
 	if b.uid != os.Geteuid() {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(b.uid), Gid: uint32(b.uid)}} //nolint:gosec // a small constant
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(b.uid), Gid: uint32(b.uid)}}
 	}
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError

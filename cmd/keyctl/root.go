@@ -153,7 +153,8 @@ func flagError(cmd *cobra.Command, err error) error {
 // valueWords says in words what a type of flag holds.
 var valueWords = map[string]string{
 	"int": "whole number", "int64": "whole number", "bool": "true or false, or nothing",
-	"list": "value, or several with commas between them, none of them empty"}
+	"list": "value, or several with commas between them, none of them empty",
+}
 
 func unknownFlag(cmd *cobra.Command, name string) error {
 	if !cmd.HasParent() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -94,7 +95,7 @@ A second signal ends it at once. A closed terminal does not end it.`,
 // No port would be any free one, which only a 0 may ask for.
 func checkListen(text string) error {
 	if _, port, err := net.SplitHostPort(text); err == nil && port != "" {
-		if _, err := net.LookupPort("tcp", port); err == nil {
+		if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err == nil {
 			return nil
 		}
 	}

@@ -275,7 +275,7 @@ func TestHUPWithoutTLSEndsNothing(t *testing.T) {
 
 // trusting accepts any certificate: the tests look at which one it is.
 func trusting() *tls.Config {
-	return &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the certificate is looked at
+	return &tls.Config{InsecureSkipVerify: true}
 }
 
 // serial is the number of the certificate that a new connection gets.

@@ -66,7 +66,7 @@ func (l *Limiter) end() {
 	}
 	for k, n := range kinds {
 		if n > linesEach {
-			logger.Warn(message,
+			logger.Warn(message, //nolint:sloglint // one of two constants
 				slog.String("code", string(k.Code)), slog.String("key_id", k.KeyID), slog.String("source", sourceText(k.Source)),
 				slog.Int64("not_logged", n-linesEach))
 		}

@@ -72,7 +72,7 @@ var statuses = []struct {
 	{keys.ErrUnavailable, http.StatusServiceUnavailable, api.CodeUnavailable, "The key store cannot be used right now. Retry-After says when to come back."},
 }
 
-// ErrStopping: the server is about to end. It is an answer and no fault, so it is not
+// ErrStopping means that the server is about to end. It is an answer and no fault, so it is not
 // logged as one.
 var ErrStopping = errors.New("the server is stopping")
 

@@ -24,8 +24,8 @@ type errorLog struct {
 	limit  loglimit.Limiter
 }
 
-func newErrorLog(logger *slog.Logger) *log.Logger {
-	return log.New(&errorLog{logger: logger, limit: loglimit.Limiter{Message: "more errors of connections"}}, "", 0)
+func newErrorLog(logger *slog.Logger) *log.Logger { //nolint:forbidigo // what net/http takes
+	return log.New(&errorLog{logger: logger, limit: loglimit.Limiter{Message: "more errors of connections"}}, "", 0) //nolint:forbidigo // what net/http takes
 }
 
 // Write implements [io.Writer]: each call is one line.

@@ -107,8 +107,10 @@ func wordOfFailureIsFree(t *testing.T, f *fixture) {
 func wordsAreApart(t *testing.T, f *fixture) {
 	m := f.manager(f.store)
 	for i, o := range []keys.Once{
-		{Caller: "a", Route: "r", Word: "w"}, {Caller: "b", Route: "r", Word: "w"},
-		{Caller: "a", Route: "s", Word: "w"}, {Caller: "a", Route: "r", Word: "W"},
+		{Caller: "a", Route: "r", Word: "w"},
+		{Caller: "b", Route: "r", Word: "w"},
+		{Caller: "a", Route: "s", Word: "w"},
+		{Caller: "a", Route: "r", Word: "W"},
 	} {
 		o.At = f.now
 		if _, err := m.Issue(keys.WithOnce(t.Context(), &o), keys.IssueRequest{Name: string(rune('a' + i))}); err != nil {

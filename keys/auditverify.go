@@ -56,7 +56,9 @@ func (f AuditFault) String() string {
 //   - every key: its seal fits its row, and the newest audit row of it tells of just this
 //     version. A row that was put back whole, with the seal that it had then, is found by
 //     that, and so is a row that was deleted;
-//   - the checkpoint, if there is one: the log goes on from where it was then.
+//   - the checkpoint, if there is one: the log goes on from where it was then;
+//   - the store itself: it holds nothing that mcpkeys did not make, and its numbers are
+//     such as mcpkeys writes (an [AlteredError] of [Feed]).
 //
 // Keys are compared only where the chain holds. What is written meanwhile is read too. The
 // error says that the store could not be read; what is wrong with it is in the report.
@@ -80,6 +82,8 @@ type auditCheck struct {
 	newest  map[[IDLen]byte]told
 	saw     []byte // the hash of the checkpoint's row, if it was there
 	broken  bool   // the chain does not hold
+	changes Changes
+	altered *AlteredError // what is wrong with the store itself
 }
 
 // told is what the log tells last of a key.
@@ -90,12 +94,16 @@ type told struct {
 }
 
 func (v *auditCheck) run(ctx context.Context) error {
+	if err := v.look(ctx); err != nil {
+		return err
+	}
+	if v.altered != nil {
+		defer func() { v.fault(AuditFault{Reason: v.altered.Error()}) }()
+	}
 	if err := v.readOn(ctx); err != nil {
 		return err
 	}
-	if err := v.checkpoint(ctx); err != nil {
-		return err
-	}
+	v.checkpoint()
 	if len(v.report.Faults) > 0 {
 		return nil
 	}
@@ -104,6 +112,15 @@ func (v *auditCheck) run(ctx context.Context) error {
 		return err
 	}
 	return v.settle(ctx, doubtful)
+}
+
+// look asks the feed whether the store is as mcpkeys left it.
+func (v *auditCheck) look(ctx context.Context) (err error) {
+	v.changes, err = v.reader.Changes(ctx, Position{})
+	if errors.As(err, &v.altered) {
+		return nil
+	}
+	return err
 }
 
 // readOn verifies what stands behind the rows that were read.
@@ -165,16 +182,12 @@ func (v *auditCheck) note(e *Event) {
 	v.newest[id] = t
 }
 
-func (v *auditCheck) checkpoint(ctx context.Context) error {
+func (v *auditCheck) checkpoint() {
 	c := v.options.Checkpoint
 	if c == nil {
-		return nil
+		return
 	}
-	changes, err := v.reader.Changes(ctx, Position{})
-	if err != nil {
-		return err
-	}
-	v.report.Restored = generationOf(changes.Next) != c.Generation
+	v.report.Restored = v.altered == nil && generationOf(v.changes.Next) != c.Generation
 	switch reason := c.against(v.report.Head, v.saw); {
 	case reason == "", v.broken && v.saw == nil: // how far the log goes is then not known
 	case v.saw != nil:
@@ -182,7 +195,6 @@ func (v *auditCheck) checkpoint(ctx context.Context) error {
 	default:
 		v.fault(AuditFault{Reason: reason})
 	}
-	return nil
 }
 
 // listKeys compares all keys, and returns the ids of those that do not agree with the

@@ -32,7 +32,7 @@ func Create(path string, o *Options) error {
 	if err := refuseNetwork(filepath.Dir(path)); err != nil {
 		return err
 	}
-	peppers, err := makePeppers(o.pepperFile(path))
+	peppers, err := makePeppers(o.pepperFile(path), o)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,12 @@ func Create(path string, o *Options) error {
 	if err := makeBallast(ballastPath(path)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
-	temp, err := build(filepath.Dir(path), "mcpkeys-db-*.tmp", func(temp string) error { return fill(temp, peppers) })
+	temp, err := build(filepath.Dir(path), "mcpkeys-db-*.tmp", func(temp string) error {
+		if err := fill(temp, peppers); err != nil {
+			return err
+		}
+		return claim(o.pepperFile(path), peppers.Store())
+	})
 	if err != nil {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
@@ -63,12 +68,44 @@ func existing(path string) error {
 	return fmt.Errorf("%s: %w: it stays as it is; choose another path, or use the key store that is there", path, fs.ErrExist)
 }
 
-func makePeppers(path string) (*keys.Peppers, error) {
+// makePeppers returns the peppers for a new key store, with its id. What the file says of
+// it is written last: see claim.
+func makePeppers(path string, o *Options) (*keys.Peppers, error) {
 	peppers, err := pepperfile.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return pepperfile.Create(path)
+		peppers, err = pepperfile.Create(path)
 	}
-	return peppers, err
+	switch {
+	case err != nil:
+		return nil, err
+	case peppers.Store().IsZero():
+		return peppers.ForStore(keys.NewStoreID()), nil
+	case o == nil || !o.SameStore:
+		return nil, claimed(path)
+	}
+	return peppers, nil
+}
+
+func claimed(path string) error {
+	return fmt.Errorf("pepper file %s: %w: it belongs to another key store. Name another pepper file; or, if that store's database is lost and no backup is left, make it anew with --same-store", path, fs.ErrExist)
+}
+
+// claim writes the store's id into the pepper file, when all else is made: from then on
+// the file belongs to that store.
+func claim(path string, id keys.StoreID) error {
+	_, err := pepperfile.Replace(path, func(old *keys.Peppers) (*keys.Peppers, error) {
+		switch old.Store() {
+		case id:
+			return old, nil
+		case keys.StoreID{}:
+			return old.ForStore(id), nil
+		}
+		return nil, claimed(path)
+	})
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return fmt.Errorf("pepper file %s cannot be written. Add this line to it, and then make the key store with --same-store: store %s: %w", path, id, err)
 }
 
 // build makes a complete database under a temporary name. SQLite makes files 0644

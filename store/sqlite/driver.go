@@ -42,7 +42,14 @@ func (c connector) Driver() driver.Driver                        { return c.driv
 func openDB(dsn string, conns int) *sql.DB { return openConns(dsn, conns, true) }
 
 func openConns(dsn string, conns int, keepLog bool) *sql.DB {
-	db := sql.OpenDB(connector{dsn, &sqlite3.SQLiteDriver{
+	db := sql.OpenDB(newConnector(dsn, keepLog))
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db
+}
+
+func newConnector(dsn string, keepLog bool) connector {
+	return connector{dsn, &sqlite3.SQLiteDriver{
 		ConnectHook: func(c *sqlite3.SQLiteConn) error {
 			_, err := c.Exec(hardening, nil)
 			if err == nil && keepLog {
@@ -50,10 +57,7 @@ func openConns(dsn string, conns int, keepLog bool) *sql.DB {
 			}
 			return err
 		},
-	}})
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
-	return db
+	}}
 }
 
 // Version is the version of SQLite that is built in; empty when none is.

@@ -27,6 +27,8 @@ func openDB(string, int) *sql.DB { return sql.OpenDB(connector{}) }
 
 func openConns(string, int, bool) *sql.DB { return sql.OpenDB(connector{}) }
 
+func openWatched(string, int, *schemaWatch) *sql.DB { return sql.OpenDB(connector{}) }
+
 func codes(error) (basic, extended int) { return 0, 0 }
 
 type transfer struct{}

@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 const (
 	anyImported = `EXISTS (SELECT 1 FROM secrets WHERE lookup IS NOT NULL)`
-
-	selectChangeSeq = `SELECT s.value, g.value, ` + anyImported + ` FROM meta s, meta g
-		WHERE s.name = 'change_seq' AND g.name = 'generation'`
 
 	// One statement, so one state of the database: the number and the events
 	// belong together whoever is writing.
@@ -52,13 +48,39 @@ func (r *Reader) Changes(ctx context.Context, since keys.Position) (keys.Changes
 	return r.changes(ctx, since)
 }
 
-// position is what Changes says where nothing changed.
+// position is what Changes says where nothing changed. It looks whether the store is as
+// mcpkeys left it, and what comes of that is a [keys.AlteredError].
 func (r *Reader) position(ctx context.Context) (c keys.Changes, err error) {
-	if err := r.changeSeq.QueryRowContext(ctx).Scan(&c.Next.Seq, &c.Next.Generation, &c.Imported); err != nil {
-		return keys.Changes{}, unavailable("read change number", err)
+	n, err := readNumbers(r.numbers.QueryRowContext(ctx))
+	if err != nil {
+		return keys.Changes{}, err
 	}
-	c.Next.Generation += "/" + strconv.Itoa(r.incarnation)
+	if err := r.compare(ctx, n.shape); err != nil {
+		return keys.Changes{}, err
+	}
+	if err := n.altered(r.Peppers().Store()); err != nil {
+		return keys.Changes{}, err
+	}
+	generation, _ := n.generation.(string)
+	c.Next = keys.Position{
+		Generation: fmt.Sprintf("%s/%d.%d", generation, r.incarnation, r.watch.turns.Load()),
+		Seq:        n.changeSeq(),
+	}
+	c.Imported = n.imported
 	return c, nil
+}
+
+// compare holds the shape that was just read against the one that was judged last, and
+// judges it if it is another one.
+func (r *Reader) compare(ctx context.Context, text string) error {
+	if r.watch.stale(text) {
+		s, err := shapeNow(ctx, r.db)
+		if err != nil {
+			return err
+		}
+		r.watch.see(s)
+	}
+	return r.watch.altered()
 }
 
 func (r *Reader) changes(ctx context.Context, since keys.Position) (keys.Changes, error) {

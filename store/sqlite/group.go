@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"slices"
 	"sync"
@@ -27,7 +26,7 @@ import (
 type group struct {
 	store *Store
 	ctx   context.Context //nolint:containedctx // of one transaction, never cancelled
-	tx    *sql.Tx
+	work  *work
 	todo  []*caller // whose turn is to come
 	done  []*caller // whose change has run, and who wait for the commit
 	wrote bool      // there is something to commit
@@ -40,7 +39,7 @@ const maxGroup = 256
 
 // caller is one who wants to change something.
 type caller struct {
-	change func(*sql.Tx) error
+	change func(*work) error
 	told   chan order
 	group  *group // whose transaction it is handed
 	err    error
@@ -58,7 +57,7 @@ const (
 
 // together runs change in a transaction that others may share. A panic in change
 // comes out of here.
-func (s *Store) together(ctx context.Context, change func(*sql.Tx) error) error {
+func (s *Store) together(ctx context.Context, change func(*work) error) error {
 	c := &caller{change: change, told: make(chan order, 1)}
 	s.queue.join(c)
 	for {
@@ -80,10 +79,10 @@ func (s *Store) together(ctx context.Context, change func(*sql.Tx) error) error 
 }
 
 // alone runs change without company. After is called when the transaction has ended.
-func (s *Store) alone(ctx context.Context, change func(*sql.Tx) error, after func()) error {
+func (s *Store) alone(ctx context.Context, change func(*work) error, after func()) error {
 	err := func() error {
 		defer after()
-		return inTx(ctx, s.writer, change)
+		return s.inWork(ctx, change)
 	}()
 	return s.announced(err)
 }
@@ -102,26 +101,31 @@ func (s *Store) announced(err error) error {
 // begin starts the transaction of a group and gives the first of it the first turn.
 // When it cannot be started they all have waited for it.
 func (s *Store) begin(ctx context.Context, members []*caller) {
-	tx, err := s.writer.BeginTx(ctx, nil)
+	w, err := s.beginWork(ctx)
 	if err != nil {
 		s.queue.next()
 		for _, c := range members {
-			c.err = unavailable("begin", err)
+			c.err = err
 			c.told <- over
 		}
 		return
 	}
-	g := &group{store: s, ctx: ctx, tx: tx, todo: members}
+	g := &group{store: s, ctx: ctx, work: w, todo: members}
 	g.pass()
 }
 
 // run is c's turn. Who panics does not wait for the commit.
 func (g *group) run(c *caller) {
 	defer g.pass()
-	kept := false
-	defer func() { g.close(kept) }()
+	kept, before := false, g.work.mark()
+	defer func() {
+		if !kept {
+			g.work.forget(before)
+		}
+		g.close(kept)
+	}()
 	if g.exec(`SAVEPOINT change`) {
-		c.err = c.change(g.tx)
+		c.err = c.change(g.work)
 		kept = c.err == nil
 	}
 	g.done = append(g.done, c)
@@ -140,7 +144,7 @@ func (g *group) close(kept bool) {
 // would be a transaction of its own.
 func (g *group) exec(statement string) bool {
 	if !g.lost {
-		_, err := g.tx.ExecContext(g.ctx, statement)
+		_, err := g.work.ExecContext(g.ctx, statement)
 		g.lost = err != nil
 	}
 	return !g.lost
@@ -160,10 +164,11 @@ func (g *group) pass() {
 // end commits, or rolls back what nobody needs. The next group begins at once: to
 // tell this one how it ended takes a while.
 func (g *group) end() {
-	if g.wrote && !g.lost {
-		g.lost = g.tx.Commit() != nil
+	if g.wrote && !g.lost && g.work.check(g.ctx) == nil {
+		g.lost = g.work.Commit() != nil
 	} else {
-		_ = g.tx.Rollback() // whatever it says, nothing is committed
+		g.lost = g.lost || g.wrote // what does not stand is found out by each alone
+		_ = g.work.Rollback()      // whatever it says, nothing is committed
 	}
 	g.store.queue.next()
 	if g.lost {

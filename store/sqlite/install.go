@@ -80,7 +80,8 @@ func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, 
 			return err
 		}
 	}
-	return appendEvent(ctx, tx, "", e)
+	_, err := appendEvent(ctx, tx, "", e)
+	return err
 }
 
 // cutters is how many revoke at once, and so share transactions.

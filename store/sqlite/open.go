@@ -17,6 +17,10 @@ import (
 type Options struct {
 	PepperFile string // empty means the database's path with ".pepper" behind it
 	UsageFile  string // where use is counted; empty means the database's path with ".usage" behind it
+
+	// SameStore lets [Create] take a pepper file that belongs to a key store already, and
+	// make that store anew, empty and with the same id: its database was lost.
+	SameStore bool
 }
 
 func (o *Options) pepperFile(path string) string {
@@ -45,7 +49,8 @@ func Open(path string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Reader: r, writer: openDB(writerDSN(path), 1), written: r.file}
+	watch := &schemaWatch{}
+	s := &Store{Reader: r, writer: openWatched(writerDSN(path), 1, watch), writerWatch: watch, written: r.file}
 	if err := s.ready(context.Background()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -135,9 +140,10 @@ func (r *Reader) start(ctx context.Context) (handle, error) {
 	if err != nil {
 		return handle{}, fmt.Errorf("open key store: %w", err)
 	}
-	h := handle{file: file, db: openDB(readerDSN(r.path), readerConns())}
+	h := handle{file: file, watch: &schemaWatch{}}
+	h.db = openWatched(readerDSN(r.path), readerConns(), h.watch)
 	var peppers *keys.Peppers
-	h.schema, err = recognise(ctx, h.db, r.path)
+	h.schema, err = known(ctx, h.db, r.path)
 	if err == nil {
 		err = refuseOthers(r.path)
 	}
@@ -158,6 +164,22 @@ func (r *Reader) start(ctx context.Context) (handle, error) {
 // that this program knows, and returns which. It reads one state of it, because another
 // process may be changing the schema.
 func recognise(ctx context.Context, db *sql.DB, path string) (version int, err error) {
+	return knownAnd(ctx, db, path, (*shape).altered)
+}
+
+// known is recognise for a database that may hold objects beside ours: it can be looked
+// at, and keys can be revoked in it. Whoever checks keys hears of the objects from
+// [Reader.Changes].
+func known(ctx context.Context, db *sql.DB, path string) (version int, err error) {
+	return knownAnd(ctx, db, path, func(s *shape) error {
+		if s.whole() {
+			return nil
+		}
+		return s.altered()
+	})
+}
+
+func knownAnd(ctx context.Context, db *sql.DB, path string, judge func(*shape) error) (version int, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, unopened(path, err)
@@ -166,7 +188,24 @@ func recognise(ctx context.Context, db *sql.DB, path string) (version int, err e
 	if version, err = schemaOf(ctx, tx, path); err != nil {
 		return 0, err
 	}
-	return version, ownSchema(ctx, tx, version, path)
+	s, err := readShape(ctx, tx)
+	if err != nil {
+		return 0, unopened(path, err)
+	}
+	if err := judge(s); err != nil {
+		return version, fmt.Errorf("%s: %w", path, err)
+	}
+	return version, nil
+}
+
+// shapeNow reads and judges the shape of a database that is open.
+func shapeNow(ctx context.Context, db *sql.DB) (*shape, error) {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, unavailable("read schema", err)
+	}
+	defer func() { _ = tx.Rollback() }() // it was only read
+	return readShape(ctx, tx)
 }
 
 // schemaOf returns the schema's version, which is one that this program knows.

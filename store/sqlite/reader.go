@@ -29,12 +29,13 @@ type Reader struct {
 
 // handle is an open database file.
 type handle struct {
-	file      fileID
-	schema    int
-	db        *sql.DB
-	keyByID   *sql.Stmt
-	changeSeq *sql.Stmt
-	stamp     pepperStamp // of the pepper file that was held against it
+	file    fileID
+	schema  int
+	db      *sql.DB
+	watch   *schemaWatch // of db
+	keyByID *sql.Stmt
+	numbers *sql.Stmt
+	stamp   pepperStamp // of the pepper file that was held against it
 }
 
 var _ keys.Reader = (*Reader)(nil)
@@ -55,7 +56,7 @@ func (r *Reader) Close() error {
 func (h *handle) prepare(ctx context.Context) error {
 	var err1, err2 error
 	h.keyByID, err1 = h.db.PrepareContext(ctx, selectKey)
-	h.changeSeq, err2 = h.db.PrepareContext(ctx, selectChangeSeq)
+	h.numbers, err2 = h.db.PrepareContext(ctx, selectNumbers)
 	return unavailable("prepare statements", errors.Join(err1, err2))
 }
 

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -15,9 +14,10 @@ import (
 // changes queue for the one connection that writes, and share its transactions.
 type Store struct {
 	*Reader
-	queue   queue // who waits to write
-	writer  *sql.DB
-	written fileID // what writer has open; the Reader may go on to another file, writer does not
+	queue       queue // who waits to write
+	writer      *sql.DB
+	writerWatch *schemaWatch
+	written     fileID // what writer has open; the Reader may go on to another file, writer does not
 }
 
 var _ keys.Store = (*Store)(nil)
@@ -34,16 +34,18 @@ func (s *Store) Close() error {
 
 // Create implements [keys.Store].
 func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.create(ctx, tx, k, e) })
+	return s.write(ctx, func(ctx context.Context, w *work) error { return s.create(ctx, w, k, e) })
 }
 
-// CreateAll implements [keys.Store].
+// CreateAll implements [keys.Store]. Only a key of which nothing was written is left out.
 func (s *Store) CreateAll(ctx context.Context, all iter.Seq2[*keys.Key, keys.Event], judge func([]keys.RefusedKey) error) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.write(ctx, func(ctx context.Context, w *work) error {
 		var refused []keys.RefusedKey
 		for k, e := range all {
-			switch err := s.create(ctx, tx, k, e); {
-			case errors.Is(err, keys.ErrConflict): // nothing of it was written: what can be refused comes first
+			err := s.create(ctx, w, k, e)
+			var nothingWritten *keys.RefusedError
+			switch {
+			case errors.As(err, &nothingWritten):
 				refused = append(refused, keys.RefusedKey{Key: k, Reason: err})
 			case err != nil:
 				return err
@@ -59,23 +61,46 @@ func (s *Store) CreateAll(ctx context.Context, all iter.Seq2[*keys.Key, keys.Eve
 	})
 }
 
-func (s *Store) create(ctx context.Context, tx *sql.Tx, k *keys.Key, e keys.Event) error {
+// create writes a key. What can be refused comes first: from the key's row on, any failure
+// takes the whole transaction back.
+func (s *Store) create(ctx context.Context, w *work, k *keys.Key, e keys.Event) error {
 	if len(k.Secrets) == 0 {
 		return errors.New("write key: it has no secret, so nobody could use it")
 	}
-	if err := refuseTaken(ctx, tx, k.Secrets); err != nil {
+	if err := s.sealed(k); err != nil {
 		return err
 	}
-	if err := insertKey(ctx, tx, k); err != nil {
+	if err := w.may(e.Action); err != nil {
 		return err
 	}
-	if err := s.writeSecrets(ctx, tx, k.ID, nil, k.Secrets, k.Seal.PepperID); err != nil {
+	if err := refuseTaken(ctx, w.Tx, k.Secrets); err != nil {
+		return refused(err)
+	}
+	if err := insertKey(ctx, w.Tx, k); err != nil {
+		return refused(err)
+	}
+	if err := s.writeSecrets(ctx, w, k.ID, nil, k.Secrets, k.Seal.PepperID); err != nil {
 		return err
 	}
-	if err := appendEvent(ctx, tx, k.ID, e); err != nil {
+	w.moved(1 + len(k.Secrets))
+	w.wrote(k, false)
+	return s.note(ctx, w, k, e)
+}
+
+// note writes the audit row of a change of k, and makes sure that the database knows the
+// pepper of its seal.
+func (s *Store) note(ctx context.Context, w *work, k *keys.Key, e keys.Event) error {
+	if err := w.append(ctx, k.ID, e); err != nil {
 		return err
 	}
-	_, err := s.confirm(ctx, tx, k)
+	return s.mayUse(ctx, w, k.Seal.PepperID)
+}
+
+// refused marks a conflict that was found before anything was written.
+func refused(err error) error {
+	if errors.Is(err, keys.ErrConflict) {
+		return &keys.RefusedError{Reason: err}
+	}
 	return err
 }
 
@@ -97,7 +122,8 @@ func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (k
 var errOtherPeppers = fmt.Errorf("%w: its peppers are being replaced; try again", keys.ErrUnavailable)
 
 func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
-	var result *keys.Key
+	var unchanged *keys.Key
+	var done *written
 	revokes := false
 	noted := func(k *keys.Key) (keys.Event, error) {
 		e, err := change(k)
@@ -105,75 +131,58 @@ func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key)
 		return e, err
 	}
 	err := s.urgently(&revokes, func() error {
-		return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-			result, err = s.update(ctx, tx, id, noted)
+		return s.write(ctx, func(ctx context.Context, w *work) (err error) {
+			unchanged, done, err = s.update(ctx, w, id, noted)
 			return err
 		})
 	})
-	return result, err
+	if err == nil {
+		return done.key, nil
+	}
+	return unchanged, err
 }
 
-// update returns the key as it stands in the end, also with ErrNoChange.
-func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
-	rec, err := one(tx.QueryContext(ctx, selectKey, []byte(id)))
+// update returns the key as it stands with ErrNoChange, and otherwise what was written.
+func (s *Store) update(ctx context.Context, w *work, id string, change func(*keys.Key) (keys.Event, error)) (unchanged *keys.Key, done *written, err error) {
+	rec, err := one(w.QueryContext(ctx, selectKey, []byte(id)))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// A row that cannot be understood comes without a seal and can still be revoked.
 	before, _ := rec.key()
 	after, _ := rec.key()
 	if !s.knows(before) && !s.samePeppers() {
-		return nil, errOtherPeppers
+		return nil, nil, errOtherPeppers
 	}
 	e, err := change(after)
 	if err != nil {
-		return before, err
+		return before, nil, err
 	}
-	if err := updateKey(ctx, tx, before, after); err != nil {
-		return nil, err
+	if err := s.sealed(after); err != nil {
+		return nil, nil, err
 	}
-	if err := s.writeSecrets(ctx, tx, id, before.Secrets, after.Secrets, after.Seal.PepperID); err != nil {
-		return nil, err
+	if err := w.may(e.Action); err != nil {
+		return nil, nil, err
 	}
-	if err := appendEvent(ctx, tx, id, e); err != nil {
-		return nil, err
+	if err := updateKey(ctx, w.Tx, rec.version, before, after); err != nil {
+		return nil, nil, w.because(err)
 	}
-	return s.confirm(ctx, tx, after)
+	if err := s.writeSecrets(ctx, w, id, before.Secrets, after.Secrets, after.Seal.PepperID); err != nil {
+		return nil, nil, err
+	}
+	w.moved(1 + secretsMoved(before.Secrets, after.Secrets))
+	done = w.wrote(after, true)
+	return nil, done, s.note(ctx, w, after, e)
 }
 
 // Record implements [keys.Store].
 func (s *Store) Record(ctx context.Context, e keys.Event) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return appendEvent(ctx, tx, "", e) })
+	return s.write(ctx, func(ctx context.Context, w *work) error { return w.append(ctx, "", e) })
 }
 
-// confirm reads back what was written, as the last thing before the commit, and
-// refuses it unless it is exactly what was to be written: its seal fits, and is the
-// seal of wanted. A key that somebody forgot to seal, or that does not survive being
-// stored, would be dead for ever; and a trigger that somebody planted in the database
-// could put an older row, with its own good seal, in the place of a revoked one.
-func (s *Store) confirm(ctx context.Context, tx *sql.Tx, wanted *keys.Key) (*keys.Key, error) {
-	rec, err := one(tx.QueryContext(ctx, selectKey, []byte(wanted.ID)))
-	if err != nil {
-		return nil, err
-	}
-	if !s.Peppers().Has(wanted.Seal.PepperID) && wanted.Seal.PepperID != "" {
-		return nil, keys.ErrPepperRetired
-	}
-	k, err := rec.key()
-	if err == nil {
-		err = s.Peppers().CheckSeal(k)
-	}
-	if err != nil {
-		return nil, errors.New("write key: it is not sealed as it would be stored; seal it after the last change")
-	}
-	if !bytes.Equal(k.Seal.MAC, wanted.Seal.MAC) {
-		return nil, fmt.Errorf("%w: something in the database undoes changes; look for triggers that are not ours", keys.ErrUnavailable)
-	}
-	return k, s.mayUse(ctx, tx, k.Seal.PepperID)
-}
-
-// write runs one change to its end, whatever becomes of ctx.
-func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx) error) error {
+// write runs one change to its end, whatever becomes of ctx. What is written is read back
+// before it is committed.
+func (s *Store) write(ctx context.Context, change func(context.Context, *work) error) error {
 	if err := s.followPeppers(ctx); err != nil {
 		return err
 	}
@@ -185,19 +194,19 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx)
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	return s.together(ctx, func(tx *sql.Tx) error { return change(ctx, tx) })
+	return s.together(ctx, func(w *work) error { return change(ctx, w) })
 }
 
-// announce tells every process of what was committed. It is called also when there was
+// announce tells every process of what was committed. Its error is a [keys.WrittenError]. It is called also when there was
 // nothing to change: the process that made the change may have died between its
 // commit and this.
 func (s *Store) announce() error {
 	// What was committed to a file that has lost its place meanwhile is lost as well.
 	if err := s.inPlace(); err != nil {
-		return err
+		return &keys.WrittenError{What: "it went to a file that is not the key store any more", Cause: err}
 	}
 	if err := s.epoch.bump(); err != nil {
-		return fmt.Errorf("tell other processes: %w: %w", keys.ErrUnavailable, err)
+		return keys.NotAnnounced(err)
 	}
 	return nil
 }

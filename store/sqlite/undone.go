@@ -45,6 +45,9 @@ func (r *Restoration) compare(ctx context.Context, path string) (*Snapshot, Undo
 	db := openDB(readerDSN(path), 1)
 	defer func() { _ = db.Close() }() // nothing was written
 	_, doubt := recognise(ctx, db, path)
+	if doubt == nil {
+		doubt = soundNumbers(ctx, db)
+	}
 	present, err := describe(ctx, db, path)
 	if err != nil {
 		return nil, Undone{}, err

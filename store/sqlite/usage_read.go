@@ -163,7 +163,7 @@ func (r *Reader) listUnused(ctx context.Context, q keys.Query) (keys.Page, error
 	}
 	db := openConns(readerDSN(r.path), 1, false)
 	defer func() { _ = db.Close() }() // nothing was written
-	_, err := recognise(ctx, db, r.path)
+	_, err := known(ctx, db, r.path)
 	if err == nil {
 		err = refuseOthers(r.path)
 	}

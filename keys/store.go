@@ -47,6 +47,9 @@ type Reader interface {
 // without an audit row: Create and Update write both in one transaction, or neither. A
 // change goes on to its end when ctx is cancelled half-way, so that a client who
 // hangs up cannot undo a revocation.
+//
+// An error means that nothing was written, unless it is a [*WrittenError]: then all of it
+// was, and only what was to follow the commit failed.
 type Store interface {
 	Reader
 
@@ -55,9 +58,10 @@ type Store interface {
 	// name, and then nothing is written.
 	Create(ctx context.Context, k *Key, e Event) error
 
-	// CreateAll is Create for many keys, in one transaction. A key that Create would
-	// refuse with an ErrConflict, and one whose imported secret is there already
-	// (ErrTokenTaken, ErrHandleTaken), is left out. Judge hears of them before anything is
+	// CreateAll is Create for many keys, in one transaction. A key that is refused before
+	// anything of it was written, with a [*RefusedError], is left out: its id or its name
+	// is taken, or its imported secret is there already (ErrTokenTaken, ErrHandleTaken).
+	// Any other failure takes all of them back. Judge hears of them before anything is
 	// committed; when it returns an error nothing is written and CreateAll returns it. A
 	// nil judge wants all or nothing. Whoever else wants to write waits meanwhile. All may
 	// be ranged over, and judge called, more than once; neither may call the store.
@@ -111,7 +115,8 @@ type Feed interface {
 	// the reader then forgets all it knows.
 	//
 	// Changes looks at the truth: it fails with ErrUnavailable when the store cannot
-	// be read, or is not at its place any more.
+	// be read, or is not at its place any more, and with an [*AlteredError] when the store
+	// is not as mcpkeys left it. A reader that hears that forgets what it knows.
 	Changes(ctx context.Context, since Position) (Changes, error)
 }
 

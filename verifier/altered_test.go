@@ -29,7 +29,7 @@ var alterations = []struct {
 	{"a trigger that leaves every change out", `CREATE TRIGGER no BEFORE UPDATE ON keys BEGIN SELECT RAISE(IGNORE); END`, `DROP TRIGGER no`, false},
 	{"a trigger that rolls every change back", `CREATE TRIGGER no BEFORE UPDATE ON keys BEGIN SELECT RAISE(ROLLBACK, 'no'); END`, `DROP TRIGGER no`, false},
 	{"A7 a table of somebody's", `CREATE TABLE notes (text)`, `DROP TABLE notes`, true},
-	{"a trigger that does nothing", `CREATE TRIGGER nothing AFTER UPDATE ON keys BEGIN SELECT 1; END`, `DROP TRIGGER nothing`, true},
+	{"a trigger that does nothing", `CREATE TRIGGER idle AFTER UPDATE ON keys BEGIN SELECT 1; END`, `DROP TRIGGER idle`, true},
 }
 
 // TestA4GuardsRefuseAnAlteredStore: guards answer 503 from their next look on, whatever

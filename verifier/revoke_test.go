@@ -205,7 +205,7 @@ func TestRestoreUnderLoad(t *testing.T) {
 	f := newFleet(t, rounds(100, 2000))
 	backup := f.dir + "/before.db"
 	empty := t.TempDir() + "/keys.db"
-	if err := sqlite.Create(empty, &sqlite.Options{PepperFile: f.path() + ".pepper"}); err != nil {
+	if err := sqlite.Create(empty, &sqlite.Options{PepperFile: f.path() + ".pepper", SameStore: true}); err != nil {
 		t.Fatal(err)
 	}
 	copyStore(t, empty, f.path()+".pepper", backup)

@@ -135,12 +135,15 @@ func (s Settings) Reader() (keys.Reader, error) {
 }
 
 // Create makes the key store, which must not exist. The error is [fs.ErrExist] if
-// it does.
-func (s Settings) Create() error {
+// it does, or if the pepper file belongs to another one. With sameStore the pepper file
+// of a store whose database is lost is taken, and the store keeps its id.
+func (s Settings) Create(sameStore bool) error {
 	if err := s.Local(); err != nil {
 		return err
 	}
-	return sqlite.Create(s.DB, s.options())
+	o := s.options()
+	o.SameStore = sameStore
+	return sqlite.Create(s.DB, o)
 }
 
 // SQLiteVersion is the version of SQLite that is built in.

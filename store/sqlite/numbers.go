@@ -53,7 +53,7 @@ func (n *numbers) odd(store keys.StoreID) string {
 	switch {
 	case !isNumber || seq < 0 || seq > maxSeq:
 		return "its change number (change_seq) is missing, or is no number that mcpkeys wrote"
-	case n.event.Valid && (n.event.Int64 < 0 || n.event.Int64 > seq):
+	case n.event.Valid && n.event.Int64 > seq:
 		return "its feed (events) runs ahead of its change number"
 	case n.audit.Valid && (n.audit.Int64 < 1 || n.audit.Int64 > maxSeq || len(n.hash) != hashLen):
 		return "its audit rows have numbers that mcpkeys did not write"

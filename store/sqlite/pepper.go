@@ -32,9 +32,6 @@ func notePepper(ctx context.Context, tx *sql.Tx, id string, check keys.Digest, n
 // with the next restart. Peppers of the file that the database does not know are none
 // of its business: nothing was made with them.
 func checkPeppers(ctx context.Context, db *sql.DB, peppers *keys.Peppers, file string) error {
-	if err := checkStore(ctx, db, peppers, file); err != nil {
-		return err
-	}
 	noted, err := notedPeppers(ctx, db)
 	if err != nil {
 		return err
@@ -52,7 +49,7 @@ func checkPeppers(ctx context.Context, db *sql.DB, peppers *keys.Peppers, file s
 	if len(noted) == 0 {
 		return errors.New("the database names no pepper, so somebody edited it: restore a backup")
 	}
-	return nil
+	return checkStore(ctx, db, peppers, file)
 }
 
 // checkStore makes sure that the peppers are those of this very store. Two stores under one

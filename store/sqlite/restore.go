@@ -213,7 +213,7 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 			return Restored{}, fmt.Errorf("restore: %w", err)
 		}
 		if err := tellAll(r.path); err != nil {
-			return done, fmt.Errorf("the key store is restored, but other processes could not be told; start them again: %w", err)
+			return done, &keys.WrittenError{What: "the restored key store is not announced yet: start servers on this machine again", Cause: err}
 		}
 		return done, nil
 	}

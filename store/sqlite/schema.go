@@ -39,6 +39,7 @@ const (
 
 // makeSchema fills an empty database in one transaction.
 func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, now time.Time) error {
+	storeID := peppers.Store()
 	return inTx(ctx, db, func(tx *sql.Tx) error {
 		numbers := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, schemaVersion)
 		if _, err := tx.ExecContext(ctx, numbers+schemaAt(schemaVersion)); err != nil {
@@ -47,7 +48,7 @@ func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, now time
 		for name, value := range map[string]any{
 			metaChangeSeq:  int64(0),
 			metaGeneration: uuid.NewString(),
-			metaStoreID:    randomID(),
+			metaStoreID:    storeID[:],
 			metaEpochID:    randomID(),
 			metaCreatedAt:  micros(now),
 		} {

@@ -4,7 +4,8 @@
 --
 -- Times are integer microseconds since 1970, UTC; NULL means "not set". Ids are
 -- blobs, so that no collation ever folds their case. Lists are JSON text. All
--- tables are STRICT: a shell cannot slip a text in where a number belongs.
+-- tables are STRICT: a shell cannot slip a text in where a number belongs. Times are of
+-- the years 1 to 9999, and what counts on has room in 48 bits.
 --
 -- Whatever changes keys or secrets, be it another process or a database shell,
 -- bumps meta.change_seq and leaves a row in events, in the same transaction: the
@@ -13,7 +14,8 @@
 -- One value a row:
 --   change_seq    number of the newest row in events
 --   generation    random; a restored database gets another
---   store_id      16 random bytes that name this key store; copies and backups keep them
+--   store_id      16 random bytes that name this key store, as its pepper file does; seals
+--                 cover them; copies and backups keep them
 --   epoch_id      16 random bytes that also stand in the epoch file beside the database
 --   created_at    when the database was made
 --   pepper/<id>   32 bytes by which a wrong pepper is noticed at start, and without
@@ -21,7 +23,14 @@
 --   pepper_since/<id>  when that was noted
 CREATE TABLE meta (
   name  TEXT NOT NULL PRIMARY KEY,
-  value ANY  NOT NULL
+  value ANY  NOT NULL,
+  CHECK (CASE
+    WHEN name = 'change_seq' THEN typeof(value) = 'integer' AND value BETWEEN 0 AND 281474976710655
+    WHEN name = 'generation' THEN typeof(value) = 'text' AND value <> ''
+    WHEN name IN ('store_id', 'epoch_id') THEN typeof(value) = 'blob' AND length(value) = 16
+    WHEN name = 'created_at' OR name GLOB 'pepper_since/*' THEN typeof(value) = 'integer'
+    WHEN name GLOB 'pepper/*' THEN typeof(value) = 'blob' AND length(value) = 32
+    ELSE 1 END)
 ) STRICT, WITHOUT ROWID;
 
 -- One row a key. The seal binds every column and the key's rows in secrets to a
@@ -36,20 +45,20 @@ CREATE TABLE keys (
   audience       TEXT    NOT NULL CHECK (json_valid(audience) AND json_type(audience) = 'array'),
   allowed_ips    TEXT    NOT NULL CHECK (json_valid(allowed_ips) AND json_type(allowed_ips) = 'array'),
   metadata       TEXT    NOT NULL CHECK (json_valid(metadata) AND json_type(metadata) = 'object'),
-  rate_count     INTEGER NOT NULL CHECK (rate_count >= 0),   -- 0: no limit
+  rate_count     INTEGER NOT NULL CHECK (rate_count BETWEEN 0 AND 2147483647),  -- 0: no limit
   rate_window    INTEGER NOT NULL CHECK (rate_window >= 0),  -- nanoseconds
-  rate_burst     INTEGER NOT NULL CHECK (rate_burst >= 0),
-  max_concurrent INTEGER NOT NULL CHECK (max_concurrent >= 0),  -- running calls; 0: no limit
+  rate_burst     INTEGER NOT NULL CHECK (rate_burst BETWEEN 0 AND 2147483647),
+  max_concurrent INTEGER NOT NULL CHECK (max_concurrent BETWEEN 0 AND 2147483647),  -- running calls; 0: no limit
   max_key_life   INTEGER NOT NULL CHECK (max_key_life >= -1),   -- nanoseconds, of keys that this admin key issues; -1: they may live for ever
   quiet          INTEGER NOT NULL CHECK (quiet >= 0),           -- nanoseconds without use that end an old secret early; 0: never
-  created_at     INTEGER NOT NULL,
+  created_at     INTEGER NOT NULL CHECK (created_at BETWEEN -62135596800000000 AND 253402300799999999),
   created_by     TEXT    NOT NULL,
   batch          BLOB    CHECK (batch IS NULL OR length(batch) = 16),  -- the import that the key came with
-  expires_at     INTEGER,
-  disabled_at    INTEGER,
-  revoked_at     INTEGER,
+  expires_at     INTEGER CHECK (expires_at BETWEEN -62135596800000000 AND 253402300799999999),
+  disabled_at    INTEGER CHECK (disabled_at BETWEEN -62135596800000000 AND 253402300799999999),
+  revoked_at     INTEGER CHECK (revoked_at BETWEEN -62135596800000000 AND 253402300799999999),
   revoked_reason TEXT    NOT NULL,
-  version        INTEGER NOT NULL CHECK (version >= 1),
+  version        INTEGER NOT NULL CHECK (version BETWEEN 1 AND 281474976710655),
   seal_format    INTEGER NOT NULL CHECK (seal_format >= 1),     -- how the sealed text is rendered
   seal_pepper    TEXT    NOT NULL,
   seal           BLOB    NOT NULL CHECK (length(seal) = 32)
@@ -67,13 +76,13 @@ CREATE INDEX keys_owner ON keys (owner, created_at DESC, id);
 -- lookup finds an imported secret whose token names no id.
 CREATE TABLE secrets (
   key_id     BLOB    NOT NULL REFERENCES keys (id),
-  number     INTEGER NOT NULL CHECK (number >= 1),
+  number     INTEGER NOT NULL CHECK (number BETWEEN 1 AND 281474976710655),
   scheme     TEXT    NOT NULL CHECK (scheme <> ''),
   pepper_id  TEXT    NOT NULL,
   digest     BLOB    NOT NULL CHECK (scheme <> 'hmac-sha256' OR length(digest) = 32),
   lookup     BLOB,
-  created_at INTEGER NOT NULL,
-  expires_at INTEGER,
+  created_at INTEGER NOT NULL CHECK (created_at BETWEEN -62135596800000000 AND 253402300799999999),
+  expires_at INTEGER CHECK (expires_at BETWEEN -62135596800000000 AND 253402300799999999),
   PRIMARY KEY (key_id, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -129,7 +138,7 @@ CREATE TABLE batches (
 
 -- Who changed what. Each row's hash covers the row and the hash before it.
 CREATE TABLE audit (
-  seq        INTEGER NOT NULL PRIMARY KEY CHECK (seq >= 1),
+  seq        INTEGER NOT NULL PRIMARY KEY CHECK (seq BETWEEN 1 AND 281474976710655),
   id         BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
   at         INTEGER NOT NULL,
   actor      TEXT    NOT NULL CHECK (actor <> ''),
@@ -148,7 +157,7 @@ CREATE INDEX audit_key ON audit (key_id, seq);
 -- The feed: which key changed, in the order of commits, numbered without gaps. A
 -- gap tells a reader that it missed something and must forget all it knows.
 CREATE TABLE events (
-  seq    INTEGER NOT NULL PRIMARY KEY,
+  seq    INTEGER NOT NULL PRIMARY KEY CHECK (seq <= 281474976710655),
   key_id BLOB    NOT NULL,
   kind   TEXT    NOT NULL
 ) STRICT;

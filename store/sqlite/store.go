@@ -158,6 +158,11 @@ func (s *Store) update(ctx context.Context, w *work, id string, change func(*key
 	if err != nil {
 		return before, nil, err
 	}
+	for i := range rec.secrets {
+		if !rec.secrets[i].readable() { // it is written whole
+			before.Secrets[i] = keys.KeySecret{Number: before.Secrets[i].Number}
+		}
+	}
 	if err := s.sealed(after); err != nil {
 		return nil, nil, err
 	}

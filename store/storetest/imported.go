@@ -171,3 +171,91 @@ func createAllIsOneTransaction(t *testing.T, f *fixture) {
 		t.Errorf("CreateAll wrote %d audit rows, want 3", n)
 	}
 }
+
+// A8. What is left out of an import must not be in the store: a key of which a part was
+// written already when it was found that it cannot be, because its pepper was retired at
+// that moment, takes all the others with it.
+func createAllLeavesOutWhole(t *testing.T, f *fixture) {
+	f.create("taken", nil)
+	good, taken, late := f.newKey("good", nil), f.newKey("taken", nil), f.newKey("late", nil)
+	other, err := keys.GeneratePeppers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	late.Secrets[0].PepperID = other.Current()
+	f.store.Peppers().Seal(late) // so that only its secret shows it
+	retired := f.newKey("retired", nil)
+	other.ForStore(f.store.Peppers().Store()).Seal(retired)
+	for name, last := range map[string]*keys.Key{"its secret's pepper is gone": late, "its seal's pepper is gone": retired} {
+		before := f.state()
+		all := func(yield func(*keys.Key, keys.Event) bool) {
+			for _, k := range []*keys.Key{good, taken, last} {
+				if !yield(k, f.event(k.ID)) {
+					return
+				}
+			}
+		}
+		err := f.store.CreateAll(t.Context(), all, func(refused []keys.RefusedKey) error {
+			t.Errorf("%s: the judge heard of %d, want none asked", name, len(refused))
+			return nil
+		})
+		var refused *keys.RefusedError
+		if !errors.Is(err, keys.ErrPepperRetired) || errors.As(err, &refused) {
+			t.Errorf("CreateAll, %s: got %v, want ErrPepperRetired and no RefusedError", name, err)
+		}
+		f.wantSame(name, before)
+	}
+	all := func(yield func(*keys.Key, keys.Event) bool) {
+		_ = yield(good, f.event(good.ID)) && yield(taken, f.event(taken.ID))
+	}
+	err = f.store.CreateAll(t.Context(), all, func(list []keys.RefusedKey) error {
+		var refused *keys.RefusedError
+		if len(list) != 1 || list[0].Key != taken || !errors.As(list[0].Reason, &refused) || !errors.Is(list[0].Reason, keys.ErrNameTaken) {
+			t.Errorf("the judge heard %+v, want the taken name as a RefusedError", list)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("CreateAll: %v", err)
+	}
+	f.wantList("created", keys.Query{}, "taken", "good")
+}
+
+// A change that was refused says so by its type: it is of no other tree.
+func refusalsAreTyped(t *testing.T, f *fixture) {
+	first := f.create("first", nil)
+	sameName := f.newKey("first", nil)
+	sameID := f.newKey("second", func(k *keys.Key) { k.ID = first.ID })
+	for _, k := range []*keys.Key{sameName, sameID} {
+		var refused *keys.RefusedError
+		var written *keys.WrittenError
+		err := f.store.Create(t.Context(), k, f.event(k.ID))
+		if !errors.As(err, &refused) || errors.As(err, &written) || !errors.Is(err, keys.ErrConflict) {
+			t.Errorf("Create: got %v, want a RefusedError that is a conflict", err)
+		}
+	}
+}
+
+// Peppers of a store know it, and what is sealed for another store under the same pepper is
+// refused.
+func sealIsOfThisStore(t *testing.T, f *fixture) {
+	k := f.create("mine", nil)
+	peppers := f.store.Peppers()
+	if peppers.Store().IsZero() {
+		t.Fatal("Peppers: they belong to no store")
+	}
+	elsewhere := peppers.ForStore(keys.NewStoreID())
+	if err := elsewhere.CheckSeal(k); !errors.Is(err, keys.ErrTampered) {
+		t.Errorf("CheckSeal in another store: got %v, want ErrTampered", err)
+	}
+	before := f.state()
+	copied := f.newKey("copied", nil)
+	elsewhere.Seal(copied)
+	if err := f.store.Create(t.Context(), copied, f.event(copied.ID)); err == nil {
+		t.Error("Create of a key of another store: got no error")
+	}
+	f.wantSame("a key of another store", before)
+	if again := f.another().Peppers().Store(); again != peppers.Store() {
+		t.Errorf("another handle's peppers are of store %s, want %s", again, peppers.Store())
+	}
+}

@@ -55,6 +55,9 @@ var promises = []struct {
 	{"a handle is shared by a few", handleIsSharedByFew},
 	{"the feed tells whether anything is imported", feedTellsOfImports},
 	{"many keys are created together or not at all", createAllIsOneTransaction},
+	{"A8 a key that is left out left nothing behind", createAllLeavesOutWhole},
+	{"what is refused before it is written says so by type", refusalsAreTyped},
+	{"a key of another store is refused", sealIsOfThisStore},
 
 	{"A21 a change touches one key", changeTouchesOneKey},
 	{"no change writes nothing", noChangeWritesNothing},

@@ -32,7 +32,11 @@ store anew with --same-store: its keys are gone, but its pepper file goes on.`,
 			if err != nil {
 				return err
 			}
-			if err := s.Create(sameStore); err != nil {
+			create := s.Create
+			if sameStore {
+				create = s.Recreate
+			}
+			if err := create(); err != nil {
 				return err
 			}
 			return a.printInit(s)

@@ -135,14 +135,21 @@ func (s Settings) Reader() (keys.Reader, error) {
 }
 
 // Create makes the key store, which must not exist. The error is [fs.ErrExist] if
-// it does, or if the pepper file belongs to another one. With sameStore the pepper file
-// of a store whose database is lost is taken, and the store keeps its id.
-func (s Settings) Create(sameStore bool) error {
+// it does, or if the pepper file belongs to another one.
+func (s Settings) Create() error { return s.create(s.options()) }
+
+// Recreate is Create for a store whose database is lost: it takes the pepper file that
+// belongs to that store, and the store keeps its id.
+func (s Settings) Recreate() error {
+	o := s.options()
+	o.SameStore = true
+	return s.create(o)
+}
+
+func (s Settings) create(o *sqlite.Options) error {
 	if err := s.Local(); err != nil {
 		return err
 	}
-	o := s.options()
-	o.SameStore = sameStore
 	return sqlite.Create(s.DB, o)
 }
 

@@ -51,6 +51,12 @@ lint: _toolchain ## golangci-lint, as .golangci.yml says; ARGS=--fix repairs wha
 e2e: _toolchain ## clients from npm (MCP Inspector, TypeScript SDKs) against our programs; needs Node and npm
 	e2e/run
 
+.PHONY: mutants mutants-sample
+mutants: _toolchain ## breaks of security rules, each in a copy of the tree: every one must turn a test red
+	@go run ./internal/mutants/cmd $(ARGS)
+mutants-sample: _toolchain ## five of them, other ones with each commit
+	@go run ./internal/mutants/cmd -sample 5 $(ARGS)
+
 .PHONY: fuzz soak clean
 fuzz: _toolchain ## every fuzz target for FUZZTIME (20s) each
 	@go list ./... | while read -r p; do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \

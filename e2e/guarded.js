@@ -1,5 +1,5 @@
-// A guarded server to point clients at: the two programs that this repository
-// builds, keyctl and examples/mcpserver, as real processes on a store of their own,
+// A guarded server to point clients at: programs that this repository builds, keyctl
+// and examples/mcpserver or another, as real processes on a store of their own,
 // with a recorder in front that keeps every exchange as it went over the wire.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -35,12 +35,13 @@ export function run(program, ...args) {
 //   url         where clients connect
 //   issue(...)  makes a key, with keyctl's own arguments, and returns its secret
 //   revoke(...) revokes keys, from another process than the server's
+//   keyctl(...) runs any command of keyctl on the server's store, and returns its stdout
 //   exchanges   {method, path, request, sent, status, response, body}, oldest first;
 //               request and response are the headers, sent and body what follows them
 //   log         what the programs wrote, but for the secrets on keyctl's stdout
 //   leaks()     pieces of secrets that stand in the log or in an answer
 //   stop()      ends the server, which must do so by itself and with code 0
-export async function guarded({ audience = '' } = {}) {
+export async function guarded({ audience = '', program = 'mcpserver' } = {}) {
   const db = join(dir, `${crypto.randomUUID()}.db`)
   const log = [], exchanges = []
   const keyctl = async (...args) => {
@@ -51,7 +52,7 @@ export async function guarded({ audience = '' } = {}) {
   }
   await keyctl('init')
 
-  const server = spawn(join(bin, 'mcpserver'), ['--db', db, '--addr', '127.0.0.1:0', '--audience', audience], { env })
+  const server = spawn(join(bin, program), ['--db', db, '--addr', '127.0.0.1:0', '--audience', audience], { env })
   leftovers.push(() => server.kill('SIGKILL'))
   const ended = once(server, 'exit')
   const recorder = await record(await listening(server, log), exchanges)
@@ -65,6 +66,7 @@ export async function guarded({ audience = '' } = {}) {
       return secret
     },
     revoke: (...names) => keyctl('revoke', ...names, '--yes'),
+    keyctl,
     leaks: () => {
       const written = log.join('') + exchanges.map(e => e.body + JSON.stringify(e.response)).join('\n')
       return secrets.flatMap(pieces).filter(piece => written.includes(piece))

@@ -34,6 +34,8 @@ func TestScopeTable(t *testing.T) {
 		{"tools:*:read", []string{"tools:a:read"}, []string{"tools:read", "tools:a:b:read", "tools:a:write"}},
 		{"tools:*_*_x", []string{"tools:a_b_x", "tools:__x", "tools:a_b_c_x"}, []string{"tools:a_x", "tools:a_b_xy"}},
 		{"*:get_*", []string{"tools:get_a", "prompts:get_b"}, []string{"get_a", "a:b:get_c"}},
+		{"t*:*", []string{"tools:a", "t:a:b"}, []string{"tools", "t", "xtools:a"}},
+		{"tools:*:*", []string{"tools:a:b", "tools:a:b:c"}, []string{"tools:a", "tools"}},
 		{"a:**", []string{"a:b"}, []string{"a:b:c", "a"}},
 	} {
 		s := mustCompile(t, row.granted)

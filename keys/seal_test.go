@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,6 +111,8 @@ func TestSealIsUnambiguous(t *testing.T) {
 		"scopes swapped":       func(k *keys.Key) { k.Scopes[0], k.Scopes[1] = k.Scopes[1], k.Scopes[0] },
 		"expiry to revocation": func(k *keys.Key) { k.RevokedAt, k.ExpiresAt = k.ExpiresAt, time.Time{} },
 		"metadata name":        func(k *keys.Key) { k.Metadata = map[string]string{"en": "vprod"} },
+		"another address":      func(k *keys.Key) { k.AllowedIPs = []netip.Prefix{netip.MustParsePrefix("11.0.0.0/8")} },
+		"a wider range":        func(k *keys.Key) { k.AllowedIPs = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/7")} },
 		"no window":            func(k *keys.Key) { k.RateLimit = keys.RateLimit{} },
 	} {
 		k := sealedKey(t, p)
@@ -117,6 +120,21 @@ func TestSealIsUnambiguous(t *testing.T) {
 		if p.CheckSeal(k) == nil {
 			t.Errorf("CheckSeal after %s: not noticed", name)
 		}
+	}
+}
+
+// TestSealTellsWhereATextEnds: the attack moves text from a field to the one before it, with
+// what stands between fields put into the text. Nothing that a key may hold has such
+// characters; what a database shell writes may.
+func TestSealTellsWhereATextEnds(t *testing.T) {
+	p := vectorPepper(t)
+	between := strings.Repeat("\x00", 8)
+	k := sealedKey(t, p)
+	k.Name, k.Owner = "ci", "team"+between
+	p.Seal(k)
+	k.Name, k.Owner = "ci"+between+"team", ""
+	if err := p.CheckSeal(k); !errors.Is(err, keys.ErrTampered) {
+		t.Errorf("CheckSeal after the owner was moved into the name: got %v, want ErrTampered", err)
 	}
 }
 

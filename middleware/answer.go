@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -17,14 +18,15 @@ import (
 type answer struct {
 	status    int
 	code      string // as the caller is told, which is less than the log is
-	challenge string // parameters of WWW-Authenticate after the realm; "" is the realm alone
+	challenge string // the error parameter of WWW-Authenticate; "" is none
 	silent    bool   // no WWW-Authenticate at all
 	detail    string
+	waits     bool // Retry-After tells when to come back, and a further sentence of detail does
 }
 
 var invalidToken = answer{
-	status: http.StatusUnauthorized, code: "invalid_token", challenge: `, error="invalid_token"`,
-	detail: "The API key is not valid for this server. Ask whoever issued it for a current one.",
+	status: http.StatusUnauthorized, code: "invalid_token", challenge: "invalid_token",
+	detail: "The API key is not valid for this server. Ask the person who issued it for a current one.",
 }
 
 // answers is the whole translation from decision to HTTP. What is not in it is
@@ -35,7 +37,7 @@ var answers = map[keys.Code]answer{
 		detail: "Authentication is required: send an API key as Authorization: Bearer KEY, or as X-API-Key: KEY.",
 	},
 	keys.CodeTwoCredentials: {
-		status: http.StatusBadRequest, code: "two_credentials", challenge: `, error="invalid_request"`,
+		status: http.StatusBadRequest, code: "two_credentials", challenge: "invalid_request",
 		detail: "Send exactly one API key, in exactly one header.",
 	},
 	keys.CodeMalformed:     invalidToken,
@@ -50,26 +52,26 @@ var answers = map[keys.Code]answer{
 		detail: "This call is not allowed.",
 	},
 	keys.CodeInsufficientScope: {
-		status: http.StatusForbidden, code: "insufficient_scope", challenge: `, error="insufficient_scope", scope="%s"`,
-		detail: "The API key was not granted all that this call needs: %s.",
+		status: http.StatusForbidden, code: insufficientScope, challenge: insufficientScope,
+		detail: "The API key was not granted all that this call needs: ",
 	},
 	keys.CodeRateLimited: {
-		status: http.StatusTooManyRequests, code: "rate_limited", silent: true,
-		detail: "Too many calls with this API key. Retry-After says when to come back.",
+		status: http.StatusTooManyRequests, code: "rate_limited", silent: true, waits: true,
+		detail: "Too many calls with this API key.",
 	},
 	keys.CodeUnavailable: unavailable,
 }
 
 var unavailable = answer{
-	status: http.StatusServiceUnavailable, code: "unavailable", silent: true,
-	detail: "API keys cannot be checked right now. Retry-After says when to come back.",
+	status: http.StatusServiceUnavailable, code: "unavailable", silent: true, waits: true,
+	detail: "API keys cannot be checked right now.",
 }
 
 // sourceLimited is the one on unknown keys from one address: nobody's limit, so there is
 // no policy to tell, and a caller whose own key is fine should not look for fault in it.
 var sourceLimited = answer{
-	status: http.StatusTooManyRequests, code: "rate_limited", silent: true,
-	detail: "Too many calls from this address. Retry-After says when to come back.",
+	status: http.StatusTooManyRequests, code: "rate_limited", silent: true, waits: true,
+	detail: "Too many calls from this address.",
 }
 
 // answerTo falls back on unavailable.
@@ -88,38 +90,83 @@ func answerTo(d *keys.Decision) answer {
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, scopes []string, ip netip.Addr) {
 	g.log(r, d, ip)
 	g.sample(r, d, ip)
-	a := answerTo(&d)
-	if d.Code == keys.CodeInsufficientScope {
-		needed := strings.Join(scopes, " ")
-		a.challenge, a.detail = fmt.Sprintf(a.challenge, needed), fmt.Sprintf(a.detail, needed)
+	g.tell(w, r, answerTo(&d), scopes, d.RetryAfter)
+}
+
+// tell writes the answer a to r. scopes are those that were needed, and wait is how long
+// the caller must.
+func (g *Guard) tell(w http.ResponseWriter, r *http.Request, a answer, scopes []string, wait time.Duration) {
+	needed := strings.Join(scopes, " ")
+	if a.challenge == insufficientScope {
+		a.detail += needed + "."
+	}
+	if a.waits {
+		w.Header().Set("Retry-After", retryAfter(wait))
+		a.detail += " " + comeBack(wait)
 	}
 	if !a.silent {
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`%s realm="%s"%s`, bearer, g.realm, a.challenge))
-	}
-	if a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", retryAfter(d.RetryAfter))
+		w.Header().Set("WWW-Authenticate", g.challenge(&a, needed))
 	}
 	Problem{Status: a.status, Code: a.code, Detail: a.detail}.Write(w, r)
 }
 
+const insufficientScope = "insufficient_scope"
+
+// challenge is the WWW-Authenticate of a, after RFC 6750. Some clients show nothing else
+// of a refusal, so its description is the detail of the body.
+func (g *Guard) challenge(a *answer, needed string) string {
+	b := strings.Builder{}
+	fmt.Fprintf(&b, `%s realm="%s"`, bearer, g.realm)
+	if a.challenge != "" {
+		fmt.Fprintf(&b, `, error="%s"`, a.challenge)
+	}
+	if a.challenge == insufficientScope {
+		fmt.Fprintf(&b, `, scope="%s"`, quotable(needed))
+	}
+	fmt.Fprintf(&b, `, error_description="%s"`, quotable(a.detail))
+	return b.String()
+}
+
+// quotable is text as it can stand between quotes in a header. What RFC 6750 allows there
+// stays as it is; scopes that an adapter names may hold anything.
+func quotable(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r < ' ' || r > '~' || r == '\\':
+			return '?'
+		}
+		return r
+	}, text)
+}
+
 // Refuse answers r with p and logs it like the refusals of [Guard.Admit]. It is for
 // what an adapter refuses for reasons of its own, such as a foreign Origin. The
-// credentials are gone from r.Header afterwards, as after Admit.
-func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, p Problem) {
+// credentials are gone from r.Header afterwards, as after Admit. The log line holds attrs
+// too, treated as by [Guard.LogRefusal].
+func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, p Problem, attrs ...slog.Attr) {
+	p.Write(w, g.Refused(r, keys.Code(p.Code), attrs...))
+}
+
+// Refused is [Guard.Refuse] for an answer of another form, which the caller writes to the
+// request that it returns.
+func (g *Guard) Refused(r *http.Request, code keys.Code, attrs ...slog.Attr) *http.Request {
 	var ip netip.Addr
 	if g != nil {
 		ip = g.proxies.clientIP(r)
 		_, _ = g.headers.take(r.Header) // nobody was asked for them, and nobody shall find them
 	}
 	r = identified(r)
-	g.log(r, keys.Decision{Code: keys.Code(p.Code)}, ip)
-	p.Write(w, r)
+	g.log(r, keys.Decision{Code: code}, ip, attrs...)
+	return r
 }
 
 // log writes the one line of a refusal. The query is left out.
-func (g *Guard) log(r *http.Request, d keys.Decision, ip netip.Addr) {
-	g.LogRefusal(r.Context(), d,
-		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String(attrIP, ip.String()))
+func (g *Guard) log(r *http.Request, d keys.Decision, ip netip.Addr, attrs ...slog.Attr) {
+	g.LogRefusal(r.Context(), d, append([]slog.Attr{
+		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String(attrIP, ip.String()),
+	}, attrs...)...)
 }
 
 // maxLogged is how much of one text that a caller chose is logged, in bytes.

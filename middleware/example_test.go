@@ -47,7 +47,7 @@ func ExampleGuard_Require() {
 	}
 	// Output:
 	// 200 reports for example
-	// 401 Bearer realm="mcpkeys", error="invalid_token"
+	// 401 Bearer realm="mcpkeys", error="invalid_token", error_description="The API key is not valid for this server. Ask the person who issued it for a current one."
 }
 
 // A stream that ends with its key: the handler goes by the held context, and asks once

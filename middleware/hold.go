@@ -3,7 +3,6 @@ package middleware
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -36,13 +35,25 @@ func (e *EndedError) Error() string {
 // less than 5 ms pays a timer. A ctx that is not of a request which g admitted is held
 // by nothing and is over at once.
 func (g *Guard) Hold(ctx context.Context) (held context.Context, release func()) {
+	return g.hold(ctx, whole)
+}
+
+// HoldFor is [Guard.Hold] for a part of the request that takes no more of its key than
+// scopes, literal as in [Guard.Admit]: it goes on when others are taken away. Without
+// scopes it goes on as long as the key is good.
+func (g *Guard) HoldFor(ctx context.Context, scopes ...string) (held context.Context, release func()) {
+	return g.hold(ctx, these(scopes))
+}
+
+func (g *Guard) hold(ctx context.Context, takes takes) (held context.Context, release func()) {
 	held, cancel := context.WithCancelCause(ctx)
 	a, call := g.admitted(ctx)
 	if a == nil {
 		cancel(&EndedError{keys.CodeNoCredential})
 		return held, func() {}
 	}
-	forget := g.verifier.Hold(a.decision, call, func(code keys.Code) {
+	enough := func(now *keys.Identity) bool { return takes(a.decision.Identity, now) }
+	forget := g.verifier.Hold(a.decision, call, enough, func(code keys.Code) {
 		g.logEnd(ctx, a, code)
 		cancel(&EndedError{code})
 	})
@@ -52,22 +63,56 @@ func (g *Guard) Hold(ctx context.Context) (held context.Context, release func())
 	}
 }
 
+// takes reports whether what is granted now is enough for what was begun as before.
+type takes func(before, now *keys.Identity) bool
+
+func whole(before, now *keys.Identity) bool { return now == before || now.Covers(before) }
+
+func these(scopes []string) takes {
+	return func(_, now *keys.Identity) bool { return now.AllowsAll(scopes...) }
+}
+
 // Recheck is what Hold asks, asked now, for those to whom milliseconds matter: before
 // an event is written to a stream, say. It returns nil, or an [*EndedError] if the
 // request would not be admitted any more, or be granted less. When a revoke has
 // returned, no Recheck that starts later passes. It counts nothing and costs less than
 // admitting.
 func (g *Guard) Recheck(ctx context.Context) error {
+	_, err := g.recheck(ctx, whole)
+	return err
+}
+
+// RecheckFor is to [Guard.HoldFor] what Recheck is to Hold. It also returns who the
+// request would be admitted as now, with the scopes that its key has now.
+func (g *Guard) RecheckFor(ctx context.Context, scopes ...string) (now *keys.Identity, err error) {
+	return g.recheck(ctx, these(scopes))
+}
+
+func (g *Guard) recheck(ctx context.Context, takes takes) (*keys.Identity, error) {
 	a, call := g.admitted(ctx)
 	if a == nil {
-		return &EndedError{keys.CodeNoCredential}
+		return nil, &EndedError{keys.CodeNoCredential}
 	}
-	code := g.verifier.Recheck(a.decision, call)
+	now, code := g.verifier.Recheck(a.decision, call)
 	if code == keys.CodeValid {
-		return nil
+		if takes(a.decision.Identity, now) {
+			return now, nil
+		}
+		code = keys.CodeInsufficientScope
 	}
 	g.logEnd(ctx, a, code)
-	return &EndedError{code}
+	return nil, &EndedError{code}
+}
+
+// OnChange calls changed whenever the key of the request that ctx is of was changed, or
+// may have been, as [verifier.Verifier.OnChange] has it: changed must not block, and asks
+// [Guard.RecheckFor] what is true now. Cancel must be called in the end.
+func (g *Guard) OnChange(ctx context.Context, changed func()) (cancel func()) {
+	a, _ := g.admitted(ctx)
+	if a == nil {
+		return func() {}
+	}
+	return g.verifier.OnChange(a.decision.KeyID, changed)
 }
 
 // admitted returns the note that g left on the request that ctx is of, and what the
@@ -95,8 +140,8 @@ func (g *Guard) logEnd(ctx context.Context, a *admission, code keys.Code) {
 
 // changed is what a key that was granted less is told, and told to come back for.
 var changed = answer{
-	status: http.StatusServiceUnavailable, code: "key_changed", silent: true,
-	detail: "What this API key may do was changed while the call ran. Call again.",
+	status: http.StatusServiceUnavailable, code: "key_changed", silent: true, waits: true,
+	detail: "What this API key may do was changed while the call ran.",
 }
 
 // RefuseEnded answers r, of which nothing was answered yet, when err came of [Guard.Recheck]
@@ -113,11 +158,5 @@ func (g *Guard) RefuseEnded(w http.ResponseWriter, r *http.Request, err error) {
 			a = changed
 		}
 	}
-	if !a.silent {
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`%s realm="%s"%s`, bearer, g.realm, a.challenge))
-	}
-	if a.status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", retryAfter(time.Second))
-	}
-	Problem{Status: a.status, Code: a.code, Detail: a.detail}.Write(w, r)
+	g.tell(w, r, a, nil, time.Second)
 }

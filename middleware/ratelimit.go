@@ -50,3 +50,11 @@ func seconds(wait time.Duration) int64 { return int64(math.Ceil(wait.Seconds()))
 func retryAfter(wait time.Duration) string {
 	return strconv.FormatInt(max(1, seconds(wait)), 10)
 }
+
+// comeBack is [retryAfter] as a sentence: a model that calls tools sees no headers.
+func comeBack(wait time.Duration) string {
+	if s := retryAfter(wait); s != "1" {
+		return "Try again in " + s + " seconds."
+	}
+	return "Try again in 1 second."
+}

@@ -56,3 +56,11 @@ func (v *Verifier) SlowHashesWaiting() (n, most int) {
 	defer s.mu.Unlock()
 	return s.total, maxSlowQueue + cap(s.slots)
 }
+
+// Strangers counts the unknown tokens and the addresses that are remembered, and how many
+// of each may be.
+func (v *Verifier) Strangers() (tokens, sources, most int) {
+	v.unknown.tokens.CleanUp()
+	v.strangers.buckets.CleanUp()
+	return v.unknown.tokens.EstimatedSize(), v.strangers.buckets.EstimatedSize(), min(maxUnknown, maxSources)
+}

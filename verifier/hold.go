@@ -19,9 +19,10 @@ const holdAfter = followEvery
 
 // Hold watches over something that was opened on the strength of the decision d and
 // stays open: a stream, a long call. It calls ended once, with the reason, as soon as
-// the same request would be refused or be granted less: the key was revoked, disabled
-// or narrowed, it expired, the grace of its secret ended, or nothing can be vouched
-// for any more. A change that takes nothing away is not told.
+// the same request would be refused: the key was revoked or disabled, it expired, the
+// grace of its secret ended, or nothing can be vouched for any more. What the request
+// would be granted now is asked of enough, which must be pure; if that says no, the
+// reason is insufficient_scope. A nil enough asks for nothing.
 //
 // Call it after [Verifier.Authenticate], with the same call; what happened in between
 // is not missed. The rate limit plays no part and nothing is counted. Ended is called
@@ -29,27 +30,28 @@ const holdAfter = followEvery
 // once asks [Verifier.Recheck]. After release returns it is not called any more,
 // unless it is being called; release may be called from it, and must be called in the
 // end.
-func (v *Verifier) Hold(d keys.Decision, call Call, ended func(keys.Code)) (release func()) {
-	h := &hold{verifier: v, granted: d, call: call, ended: ended}
+func (v *Verifier) Hold(d keys.Decision, call Call, enough func(now *keys.Identity) bool, ended func(keys.Code)) (release func()) {
+	h := &hold{verifier: v, granted: d, call: call, enough: enough, ended: ended}
 	h.mu.Lock()
 	h.timer = time.AfterFunc(holdAfter, h.begin)
 	h.mu.Unlock()
 	return h.release
 }
 
-// Recheck decides anew about the request that d was decided for, as [Verifier.Hold]
-// does when the key was changed: valid means that it would pass now and be granted no
-// less. It goes by the store's state at the moment of the call, counts nothing, and is
-// about as cheap as Authenticate.
-func (v *Verifier) Recheck(d keys.Decision, call Call) keys.Code {
-	code, _ := v.stillGood(d, &call)
-	return code
+// Recheck decides again about the request that d was decided for, as [Verifier.Hold]
+// does when the key was changed. Valid means that it would pass now, as the identity
+// now; else that is nil. It goes by the store's state at the moment of the call, counts
+// nothing, and is about as cheap as Authenticate.
+func (v *Verifier) Recheck(d keys.Decision, call Call) (now *keys.Identity, code keys.Code) {
+	now, code, _ = v.stillGood(d, &call)
+	return now, code
 }
 
 type hold struct {
 	verifier *Verifier
 	granted  keys.Decision
 	call     Call
+	enough   func(*keys.Identity) bool
 	ended    func(keys.Code)
 	forget   func()
 
@@ -74,7 +76,10 @@ func (h *hold) begin() {
 // check asks again. It never runs out of questions by itself: what it finds good it
 // looks at once more when that may end.
 func (h *hold) check() {
-	code, until := h.verifier.stillGood(h.granted, &h.call)
+	now, code, until := h.verifier.stillGood(h.granted, &h.call)
+	if code == keys.CodeValid && h.enough != nil && !h.enough(now) {
+		code = keys.CodeInsufficientScope
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -108,33 +113,33 @@ func (h *hold) release() {
 
 // stillGood decides anew what was decided with d, without its token. Until is when to
 // ask again, changes apart.
-func (v *Verifier) stillGood(d keys.Decision, call *Call) (code keys.Code, until time.Duration) {
+func (v *Verifier) stillGood(d keys.Decision, call *Call) (now *keys.Identity, code keys.Code, until time.Duration) {
 	if !d.Valid() {
-		return keys.CodeUnavailable, 0
+		return nil, keys.CodeUnavailable, 0
 	}
 	e, err := v.current(d.KeyID)
 	if err != nil {
-		return keys.CodeUnavailable, 0
+		return nil, keys.CodeUnavailable, 0
 	}
 	if e == nil {
-		return keys.CodeNotFound, 0
+		return nil, keys.CodeNotFound, 0
 	}
 	secret := e.key.Secret(d.Secret)
 	if secret == nil {
-		return keys.CodeExpired, 0 // it was replaced
+		return nil, keys.CodeExpired, 0 // it was replaced
 	}
-	now := v.clock()
-	if code := e.key.Admit(secret, now, call.demand()); code != keys.CodeValid {
-		return code, 0
+	clock := v.clock()
+	if code := e.key.Admit(secret, clock, call.demand()); code != keys.CodeValid {
+		return nil, code, 0
 	}
-	if e.identity != d.Identity && !e.identity.Covers(d.Identity) {
-		return keys.CodeInsufficientScope, 0
+	if e.identity == nil {
+		return nil, keys.CodeUnavailable, 0
 	}
 	until = recheckEvery
 	if ends := e.key.Ends(secret); !ends.IsZero() {
-		until = min(until, ends.Sub(now))
+		until = min(until, ends.Sub(clock))
 	}
-	return keys.CodeValid, until
+	return e.identity, keys.CodeValid, until
 }
 
 // current returns the key's entry as it stands now, nil if there is no such key.

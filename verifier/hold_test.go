@@ -54,7 +54,7 @@ func TestHold(t *testing.T) {
 			id, token := b.issue(t, keys.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*", "prompts:x"}})
 			d := wantCode(t, v, token, verifier.Call{Audience: "weather"}, keys.CodeValid, "before")
 			ended := make(chan keys.Code, 10)
-			release := v.Hold(d, verifier.Call{Audience: "weather"}, func(c keys.Code) { ended <- c })
+			release := v.Hold(d, verifier.Call{Audience: "weather"}, covers(d), func(c keys.Code) { ended <- c })
 			defer release()
 			b.edit(t, id, tc.alter)
 			wantRecheck(t, v, d, tc.want)
@@ -67,6 +67,33 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// covers holds what takes all that d grants.
+func covers(d keys.Decision) func(*keys.Identity) bool {
+	return func(now *keys.Identity) bool { return now.Covers(d.Identity) }
+}
+
+// TestHoldAsksOnlyForWhatIsNeeded: what takes one scope goes on when another is taken
+// away, and what takes none goes on while its key is good.
+func TestHoldAsksOnlyForWhatIsNeeded(t *testing.T) {
+	b := newBench(t)
+	v := b.following(t)
+	id, token := b.issue(t, keys.IssueRequest{Name: "ci", Scopes: []string{"tools:*"}})
+	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
+	hold := func(enough func(*keys.Identity) bool) <-chan keys.Code {
+		ended := make(chan keys.Code, 10)
+		t.Cleanup(v.Hold(d, verifier.Call{}, enough, func(c keys.Code) { ended <- c }))
+		return ended
+	}
+	kept := hold(func(now *keys.Identity) bool { return now.Allows("tools:a") })
+	lost := hold(func(now *keys.Identity) bool { return now.Allows("tools:b") })
+	none := hold(nil)
+	b.edit(t, id, func(k *keys.Key) { k.Scopes = []string{"tools:a"} })
+	wantEnd(t, lost, keys.CodeInsufficientScope)
+	b.revoke(t, id)
+	wantEnd(t, kept, keys.CodeRevoked) // and not insufficient_scope before
+	wantEnd(t, none, keys.CodeRevoked)
+}
+
 // TestHoldMissesNothing: what came between the decision and Hold ends it too, and what
 // is no good decision holds nothing.
 func TestHoldMissesNothing(t *testing.T) {
@@ -76,9 +103,9 @@ func TestHoldMissesNothing(t *testing.T) {
 	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
 	b.revoke(t, id)
 	ended := make(chan keys.Code, 2)
-	defer v.Hold(d, verifier.Call{}, func(c keys.Code) { ended <- c })()
+	defer v.Hold(d, verifier.Call{}, nil, func(c keys.Code) { ended <- c })()
 	wantEnd(t, ended, keys.CodeRevoked)
-	defer v.Hold(keys.Decision{Code: keys.CodeValid}, verifier.Call{}, func(c keys.Code) { ended <- c })()
+	defer v.Hold(keys.Decision{Code: keys.CodeValid}, verifier.Call{}, nil, func(c keys.Code) { ended <- c })()
 	wantEnd(t, ended, keys.CodeUnavailable)
 }
 
@@ -89,7 +116,7 @@ func TestHoldWithoutStore(t *testing.T) {
 	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
 	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
 	ended := make(chan keys.Code, 1)
-	defer v.Hold(d, verifier.Call{}, func(c keys.Code) { ended <- c })()
+	defer v.Hold(d, verifier.Call{}, nil, func(c keys.Code) { ended <- c })()
 	b.reader.pulled.Store(true)
 	wantEnd(t, ended, keys.CodeUnavailable)
 }
@@ -102,7 +129,7 @@ func TestHoldIsReleased(t *testing.T) {
 	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
 	b.countOnce(t, token)
 	before := goleak.IgnoreCurrent()
-	release := v.Hold(d, verifier.Call{}, func(keys.Code) { t.Error("told after release") })
+	release := v.Hold(d, verifier.Call{}, nil, func(keys.Code) { t.Error("told after release") })
 	release()
 	release()
 	b.revoke(t, id)
@@ -114,7 +141,13 @@ func TestHoldIsReleased(t *testing.T) {
 // that is still to come.
 func wantRecheck(t *testing.T, v *verifier.Verifier, d keys.Decision, want keys.Code) {
 	t.Helper()
-	got := v.Recheck(d, verifier.Call{Audience: "weather"})
+	now, got := v.Recheck(d, verifier.Call{Audience: "weather"})
+	if (now != nil) != (got == keys.CodeValid) {
+		t.Errorf("Recheck: got the identity %v with %v", now, got)
+	}
+	if got == keys.CodeValid && !now.Covers(d.Identity) {
+		got = keys.CodeInsufficientScope
+	}
 	if want == "" {
 		want = keys.CodeValid
 	}
@@ -131,7 +164,7 @@ func TestShortHoldsLeaveNothing(t *testing.T) {
 	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
 	before := goleak.IgnoreCurrent()
 	for range 100 {
-		v.Hold(d, verifier.Call{}, func(keys.Code) { t.Error("ended") })()
+		v.Hold(d, verifier.Call{}, nil, func(keys.Code) { t.Error("ended") })()
 	}
 	if err := goleak.Find(before); err != nil {
 		t.Error(err)

@@ -81,7 +81,7 @@ press Enter
 shows '1 of 2'
 press x
 shows 'Revoke this key?'
-press y
+says_yes_to '✗ revoked   mobile'
 shows '✗ revoked   mobile'
 [ "$(code verify "$secret")" = 3 ] || fail 'a revoked key: want exit 3'
 grep -qx revoked "$dir/out" || fail "a revoked key: $(cat "$dir/out")"

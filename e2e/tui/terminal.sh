@@ -50,6 +50,17 @@ shows() {
 	fail "the screen never showed: $1"
 }
 
+# says_yes_to presses Y, which a dialog heeds once its question could be read, until a text
+# shows.
+says_yes_to() {
+	for _ in $(seq 50); do
+		press Y
+		sleep 0.2
+		if screen | grep -qF -- "$1"; then return; fi
+	done
+	fail "after Y the screen never showed: $1"
+}
+
 # build_keyctl puts keyctl into $dir/bin, first in PATH.
 build_keyctl() {
 	mkdir -p "$dir/bin"

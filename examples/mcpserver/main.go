@@ -43,6 +43,11 @@ func run(ctx context.Context) error {
 	addr := flag.String("addr", "127.0.0.1:8421", "where to listen")
 	audience := flag.String("audience", "", "this server's name; empty accepts keys made for no server in particular")
 	insecure := flag.Bool("insecure-http", false, "listen beyond loopback without TLS: keys then cross the network readable")
+	var hosts []string
+	flag.Func("allowed-host", "a name, besides this server's own address, that clients may call it by, as behind a proxy; may be repeated", func(name string) error {
+		hosts = append(hosts, name)
+		return nil
+	})
 	flag.Parse()
 
 	st, err := sqlite.OpenVerifier(*db, nil)
@@ -63,12 +68,12 @@ func run(ctx context.Context) error {
 		return err
 	}
 	logger.InfoContext(ctx, "listening", "url", "http://"+listener.Addr().String()+"/mcp")
-	return serve(ctx, listener, handler(guard))
+	return serve(ctx, listener, handler(guard, hosts...))
 }
 
-func handler(guard *middleware.Guard) http.Handler {
+func handler(guard *middleware.Guard, hosts ...string) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", mcpauth.Handler(guard, weather.New(), nil))
+	mux.Handle("/mcp", mcpauth.Handler(guard, weather.New(), &mcpauth.Options{AllowedHosts: hosts}))
 	mux.Handle("/", mcpauth.NotFound())
 	return mux
 }

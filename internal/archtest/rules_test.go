@@ -53,7 +53,7 @@ var layers = []layer{
 	},
 	{
 		path:  "middleware/mcpauth",
-		may:   []string{"keys", "verifier", "middleware", gosdk + "/..."},
+		may:   []string{"keys", "verifier", "middleware", "internal/hostcheck", gosdk + "/..."},
 		never: []string{sqlite, gin + "/..."},
 		why:   "an MCP server that is guarded links no web framework and no database through us",
 	},
@@ -61,6 +61,11 @@ var layers = []layer{
 		path:  "store/...",
 		never: []string{"middleware/...", "verifier/...", "admin/...", "verifyapi/...", "cmd/...", "internal/connect", "internal/server"},
 		why:   "a store serves the domain and knows nobody above it",
+	},
+	{
+		path: "internal/hostcheck",
+		may:  []string{},
+		why:  "one rule for two servers depends on neither",
 	},
 	{
 		path: "admin/api",
@@ -108,7 +113,7 @@ type border struct {
 var borders = []border{
 	{
 		path: "store/sqlite/...",
-		only: []string{"store/sqlite/...", "cmd/...", "examples/...", "internal/connect", "internal/doctor", "internal/server", "internal/servertest", "internal/demo", "internal/guardtest", "internal/bench", "internal/scale/..."},
+		only: []string{"store/sqlite/...", "cmd/...", "examples/...", "e2e/...", "internal/connect", "internal/doctor", "internal/server", "internal/servertest", "internal/demo", "internal/guardtest", "internal/bench", "internal/scale/..."},
 		why:  "which store runs is wiring, and wiring has its places; a doctor looks below the interfaces",
 	},
 	{
@@ -128,7 +133,7 @@ var borders = []border{
 	},
 	{
 		path: gosdk + "/...",
-		only: []string{"middleware/mcpauth", "internal/demo", "examples/...", "cmd/..."},
+		only: []string{"middleware/mcpauth", "internal/demo", "examples/...", "e2e/...", "cmd/..."},
 		why:  "MCP is one adapter",
 	},
 	{

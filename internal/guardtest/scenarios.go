@@ -18,16 +18,16 @@ const Needed = "tools:probe"
 const (
 	bodyNoCredential = `{"type":"about:blank","title":"Unauthorized","status":401,"detail":"Authentication is required: send an API key as Authorization: Bearer KEY, or as X-API-Key: KEY.","code":"no_credential","request_id":"scenario-1"}` + "\n"
 	bodyTwo          = `{"type":"about:blank","title":"Bad Request","status":400,"detail":"Send exactly one API key, in exactly one header.","code":"two_credentials","request_id":"scenario-1"}` + "\n"
-	bodyInvalid      = `{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The API key is not valid for this server. Ask whoever issued it for a current one.","code":"invalid_token","request_id":"scenario-1"}` + "\n"
+	bodyInvalid      = `{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The API key is not valid for this server. Ask the person who issued it for a current one.","code":"invalid_token","request_id":"scenario-1"}` + "\n"
 	bodyForbidden    = `{"type":"about:blank","title":"Forbidden","status":403,"detail":"This call is not allowed.","code":"forbidden","request_id":"scenario-1"}` + "\n"
 	bodyScope        = `{"type":"about:blank","title":"Forbidden","status":403,"detail":"The API key was not granted all that this call needs: tools:probe.","code":"insufficient_scope","request_id":"scenario-1"}` + "\n"
-	bodyLimited      = `{"type":"about:blank","title":"Too Many Requests","status":429,"detail":"Too many calls with this API key. Retry-After says when to come back.","code":"rate_limited","request_id":"scenario-1"}` + "\n"
-	bodyUnavailable  = `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"API keys cannot be checked right now. Retry-After says when to come back.","code":"unavailable","request_id":"scenario-1"}` + "\n"
+	bodyLimited      = `{"type":"about:blank","title":"Too Many Requests","status":429,"detail":"Too many calls with this API key. Try again in 3600 seconds.","code":"rate_limited","request_id":"scenario-1"}` + "\n"
+	bodyUnavailable  = `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"API keys cannot be checked right now. Try again in 1 second.","code":"unavailable","request_id":"scenario-1"}` + "\n"
 
-	challengeBare    = `Bearer realm="mcpkeys"`
-	challengeRequest = `Bearer realm="mcpkeys", error="invalid_request"`
-	challengeToken   = `Bearer realm="mcpkeys", error="invalid_token"`
-	challengeScope   = `Bearer realm="mcpkeys", error="insufficient_scope", scope="tools:probe"`
+	challengeBare    = `Bearer realm="mcpkeys", error_description="Authentication is required: send an API key as Authorization: Bearer KEY, or as X-API-Key: KEY."`
+	challengeRequest = `Bearer realm="mcpkeys", error="invalid_request", error_description="Send exactly one API key, in exactly one header."`
+	challengeToken   = `Bearer realm="mcpkeys", error="invalid_token", error_description="The API key is not valid for this server. Ask the person who issued it for a current one."`
+	challengeScope   = `Bearer realm="mcpkeys", error="insufficient_scope", scope="tools:probe", error_description="The API key was not granted all that this call needs: tools:probe."`
 )
 
 // scenario is one request and the answer it must get.

@@ -3,6 +3,7 @@ package tui
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"charm.land/bubbles/v2/key"
 	"charm.land/bubbles/v2/textinput"
@@ -22,6 +23,7 @@ type dialog struct {
 	focus choice
 	err   error
 	busy  bool
+	shown time.Time
 }
 
 // deed is what a dialog asks about: the words for it, and how it is done.
@@ -29,6 +31,10 @@ type deed struct {
 	title string // the question
 	yes   string // the verb that answers it
 	doing string
+	done  string // the participle for what may have been done
+
+	secret bool // the answer carries a secret
+
 	back  room    // where no leads
 	shows []field // beside what every dialog shows of its key
 
@@ -58,7 +64,7 @@ func (m *Model) openDialog(k *keys.Key, about deed) {
 	input.Placeholder = about.hint
 	input.CharLimit = keys.MaxText
 	input.SetValue(about.text)
-	m.dialog = dialog{deed: about, key: k, text: input}
+	m.dialog = dialog{deed: about, key: k, text: input, shown: m.now}
 	m.dialog.setTheme(m.theme)
 	m.room, m.toast = roomDialog, toast{} // what was said is over
 }
@@ -78,6 +84,8 @@ func (m *Model) keyDialog(msg tea.KeyPressMsg) tea.Cmd {
 		return nil
 	case d.focus == chooseText:
 		return m.keyText(msg)
+	case m.now.Sub(d.shown) < unhurried && (key.Matches(msg, m.bind.Yes) || key.Matches(msg, m.bind.Finish)):
+		return nil // typed before the question could be read
 	case key.Matches(msg, m.bind.Yes):
 		return m.confirm()
 	case key.Matches(msg, m.bind.No):
@@ -143,17 +151,22 @@ func (m *Model) confirm() tea.Cmd {
 		}
 	}
 	d.busy, d.err = true, nil
+	m.ask(d.deed.secret, "key %s (%s) may have been %s", d.key.Label(), d.key.ID, d.deed.done)
 	return d.deed.does(d.key.ID, d.text.Value())
 }
 
 // onChanged shows the key as it now stands. When it did not work the dialog stays, and
 // y tries again.
 func (m *Model) onChanged(msg changedMsg) tea.Cmd {
+	leave := m.answered()
 	switch {
 	case m.form != nil && errors.Is(msg.err, keys.ErrVersion):
 		return rereadKey(m.manager, m.dialog.key.ID)
 	case msg.err != nil:
 		return m.dialogFailed(msg.err)
+	}
+	if leave {
+		return tea.Quit
 	}
 	m.closeDialog()
 	if m.form != nil {
@@ -188,36 +201,32 @@ const dialogFrame = 2 + 1 + 1 + 1
 func (m *Model) dialogBox() string {
 	const width = 54
 	d, t := &m.dialog, m.theme
-	lines := m.fieldLines([]field{
+	lines := m.shownLines([]field{
 		{"key", d.key.Label(), t.bold},
 		{"id", d.key.ID, t.plain},
 		{"status", wording.Status(d.key.Status(m.now)), t.status(d.key.Status(m.now))},
-	}, width)
-	lines = append(lines, m.shownLines(width)...)
+	}, max(3, m.height-16), width)
+	lines = append(lines, m.shownLines(d.deed.shows, m.height-dialogFrame-len(lines)-2, width)...)
 	if d.deed.asks != "" {
 		d.text.SetWidth(width - nameWidth - 1)
 		lines = append(lines, t.dim.Render(fit(d.deed.asks, nameWidth))+d.text.View())
 	}
-	says := m.dialogSays(width)
-	if room := m.height - len(lines) - dialogFrame; len(says) > room { // the buttons stay in sight
-		says = append(says[:room-1:room-1], "…")
-	}
+	says := shorten(m.dialogSays(width), m.height-len(lines)-dialogFrame) // the buttons stay in sight
 	lines = append(append(lines, ""), says...)
 	lines = append(lines, "", "   "+m.button("No", d.focus == chooseNo)+"   "+m.button("Yes, "+d.deed.yes, d.focus == chooseYes))
 	return t.framed(d.deed.title, lines, width+4, m.height-1)
 }
 
-// shownLines are what this dialog shows of its own: a line each when there is no room
-// for all of it.
-func (m *Model) shownLines(width int) []string {
-	const others = 3 + 2 // whom it is about, and what it means
-	lines := m.fieldLines(m.dialog.deed.shows, width)
-	if len(lines) <= m.height-dialogFrame-others {
+// shownLines are the lines of fields: as many as they need, or a line each when that is
+// more than room.
+func (m *Model) shownLines(fields []field, room, width int) []string {
+	lines := m.fieldLines(fields, width)
+	if len(lines) <= room {
 		return lines
 	}
 	lines = nil
-	for _, f := range m.dialog.deed.shows {
-		f.text = ansi.Truncate(f.text, width-nameWidth, "…")
+	for _, f := range fields {
+		f.text = ansi.Truncate(wording.Clean(f.text), width-nameWidth, "…")
 		lines = append(lines, m.fieldLines([]field{f}, width)...)
 	}
 	return lines
@@ -268,6 +277,6 @@ func (m *Model) dialogBindings() []key.Binding {
 		return []key.Binding{bind("enter", "done", "enter"), bind("esc", "cancel", "esc")}
 	}
 	yes := m.bind.Yes
-	yes.SetHelp("y", d.deed.yes)
+	yes.SetHelp("Y", d.deed.yes)
 	return []key.Binding{yes, m.bind.No, d.typing(), m.finishing(), m.bind.Other, m.bind.Choose}
 }

@@ -29,7 +29,7 @@ func (m *Model) openToggle() {
 
 func (m *Model) disableDeed(k *keys.Key) deed {
 	about := m.withReason(deed{
-		title: "Disable this key?", yes: "disable", doing: "disabling…",
+		title: "Disable this key?", yes: "disable", doing: "disabling…", done: "disabled",
 		mind: func() string { return "Every use of it is refused until it is enabled again." },
 		does: func(id, reason string) tea.Cmd { return disableKey(m.manager, id, reason) },
 	})
@@ -39,7 +39,7 @@ func (m *Model) disableDeed(k *keys.Key) deed {
 
 func (m *Model) enableDeed(k *keys.Key) deed {
 	return deed{
-		title: "Enable this key?", yes: "enable", doing: "enabling…",
+		title: "Enable this key?", yes: "enable", doing: "enabling…", done: "enabled",
 		shows: append([]field{{"disabled", m.when(k.DisabledAt), m.theme.plain}, m.expiryField(k)}, m.standing(k)[1:]...),
 		mind: func() string {
 			if k.Expired(m.now) {

@@ -37,7 +37,7 @@ func (m *Model) askEdit() tea.Cmd {
 		return nil
 	}
 	m.openDialog(f.of, deed{
-		title: "Save these changes?", yes: "save", doing: "saving…", back: roomForm,
+		title: "Save these changes?", yes: "save", doing: "saving…", done: "changed", back: roomForm,
 		shows: m.changes(f.of, req),
 		mind: func() string {
 			return "It holds from the next request on, for whoever uses it." + newWarnings(f.of, f.draft.warnings(m.now))

@@ -54,8 +54,8 @@ func TestEditSendsOnlyWhatChanged(t *testing.T) {
 				if v.changes != 0 {
 					t.Fatalf("%d changes before the yes", v.changes)
 				}
-				tc.want(want, time.Now())
-				s.press("y")
+				tc.want(want, time.Now().Add(time.Second)) // which is how long a person reads before Y
+				s.press("Y")
 				s.wants("changed ")
 				got := mustKey(t, v, want.ID)
 				want.Version++
@@ -115,7 +115,7 @@ func TestEditToATakenName(t *testing.T) {
 		s, _, _ := team(t)
 		s.press("e")
 		s.fill("name", "root")
-		s.press("ctrl+s", "y")
+		s.press("ctrl+s", "Y")
 		s.wants("Save these changes?", "already has an unrevoked key")
 		s.press("esc")
 		s.wants("Edit the key platform/ci", "root")
@@ -134,7 +134,7 @@ func TestEditMeetsAnotherEdit(t *testing.T) {
 		if _, err := v.Manager.Edit(t.Context(), id, keys.EditRequest{Owner: new("infra"), Audience: &[]string{"mail"}}); err != nil {
 			t.Fatal(err)
 		}
-		s.press("ctrl+s", "y")
+		s.press("ctrl+s", "Y")
 		s.lacks("Save these changes?")
 		s.wants("Edit the key infra/ci", "somebody else changed this key meanwhile", "builds", "infra", "mail")
 		if k := mustKey(t, v, id); k.Name != "ci" || k.Version != 2 {
@@ -143,7 +143,7 @@ func TestEditMeetsAnotherEdit(t *testing.T) {
 		s.press("ctrl+s")
 		s.wants("Save these changes?", "ci → builds")
 		s.lacks("│ owner ", "│ audience ")
-		s.press("y")
+		s.press("Y")
 		k := mustKey(t, v, id)
 		if k.Name != "builds" || k.Owner != "infra" || !cmp.Equal(k.Audience, []string{"mail"}) {
 			t.Errorf("after both edits: %+v", k)
@@ -164,7 +164,7 @@ func TestEditOfDeadKeys(t *testing.T) {
 		s.wait(3 * time.Second)
 		s.press("/", "name:brief", "enter", "e")
 		s.fill("owner", "alice")
-		s.press("enter", "ctrl+s", "y")
+		s.press("enter", "ctrl+s", "Y")
 		if k := mustKey(t, v, short.Key.ID); k.Owner != "alice" {
 			t.Errorf("after the edit: owner %q", k.Owner)
 		}
@@ -195,7 +195,7 @@ func TestEditOfAnAdminKey(t *testing.T) {
 		s.wants("Edit the admin key platform/root")
 		s.lacks("kind ")
 		s.fill("scopes", "keys:read")
-		s.press("ctrl+s", "y")
+		s.press("ctrl+s", "Y")
 		if k := mustKey(t, v, all[2].Key.ID); k.Kind != keys.KindAdmin || !cmp.Equal(k.Scopes, []string{keys.ScopeKeysRead}) {
 			t.Errorf("after the edit: %s %v", k.Kind, k.Scopes)
 		}

@@ -43,7 +43,7 @@ func TestIssueFilterRevoke(t *testing.T) {
 		s.wants("1 of 7")
 		s.press("x")
 		s.wants("Revoke this key?", "team-x/mobile", "[No]")
-		s.press("r", "phone lost", "enter", "y")
+		s.press("r", "phone lost", "enter", "Y")
 		s.wants("✗ revoked   mobile", "phone lost")
 		k, err = m.Key(t.Context(), token.ID())
 		if err != nil || k.RevokedReason != "phone lost" || k.Status(time.Now()) != keys.StatusRevoked {
@@ -148,7 +148,7 @@ func TestPresetsAndEsc(t *testing.T) {
 }
 
 func TestRevokeDefaultsToNo(t *testing.T) {
-	for _, keysPressed := range [][]string{{"enter"}, {"n"}, {"esc"}, {"right", "left", "enter"}, {"r", "why", "esc"}, {"q", "enter"}, {"tab", "tab", "y", "enter", "enter"}} {
+	for _, keysPressed := range [][]string{{"enter"}, {"n"}, {"esc"}, {"right", "left", "enter"}, {"r", "why", "esc"}, {"q", "enter"}, {"tab", "tab", "Y", "enter", "enter"}} {
 		t.Run(strings.Join(keysPressed, "-"), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				m, _, _ := newStore(t)
@@ -174,7 +174,7 @@ func TestRevokeByButtonAndAfterAFailure(t *testing.T) {
 		s.press("enter")
 		s.wants("Revoke this key?", "the key store is unavailable: busy")
 		v.err = nil
-		s.press("y")
+		s.press("Y")
 		s.wants("✗ revoked   ci", "revoked platform/ci")
 	})
 }
@@ -190,7 +190,7 @@ func TestRevokeIsIdempotent(t *testing.T) {
 		if _, err := m.Revoke(t.Context(), all[5].Key.ID, "theirs"); err != nil {
 			t.Fatal(err)
 		}
-		s.press("y")
+		s.press("Y")
 		s.wants("✗ revoked   ci", "theirs")
 	})
 }

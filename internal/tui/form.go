@@ -186,11 +186,13 @@ func (m *Model) submit() tea.Cmd {
 		return nil
 	}
 	f.busy = true
+	m.ask(true, "key %s may have been issued", req.Name)
 	return issue(m.manager, req)
 }
 
 // onIssued shows the secret, or the form or the dialog again with all that was typed.
 func (m *Model) onIssued(msg issuedMsg) tea.Cmd {
+	leave := m.answered()
 	switch {
 	case msg.err != nil && msg.rotated:
 		return m.dialogFailed(msg.err)
@@ -202,5 +204,8 @@ func (m *Model) onIssued(msg issuedMsg) tea.Cmd {
 	}
 	m.form, m.dialog = nil, dialog{}
 	m.openSecret(msg)
+	if leave { // the user asked for it before there was a secret to store
+		m.secret.armed, m.secret.quit = m.now, true
+	}
 	return m.reload()
 }

@@ -34,13 +34,13 @@ var views = []struct {
 	{name: "confirm", way: func(s *screen, _ *valve) { s.press("down", "down", "x") }},
 	{name: "rotate", way: func(s *screen, _ *valve) { s.press("down", "down", "t") }},
 	{name: "rotate_conflict", way: func(s *screen, v *valve) {
-		s.press("down", "down", "t", "y")
+		s.press("down", "down", "t", "Y")
 		s.wait(time.Second)
 		s.press("o", "k")
 		useNewest(s, v)
-		s.press("t", "y")
+		s.press("t", "Y")
 	}},
-	{name: "rotated", way: func(s *screen, _ *valve) { s.press("down", "down", "t", "y") }},
+	{name: "rotated", way: func(s *screen, _ *valve) { s.press("down", "down", "t", "Y") }},
 	{name: "disable", way: func(s *screen, _ *valve) { s.press("down", "down", "d") }},
 	{name: "edit", way: func(s *screen, _ *valve) { s.press("down", "down", "e", "enter") }},
 	{name: "edit_confirm", way: func(s *screen, _ *valve) {

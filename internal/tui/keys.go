@@ -63,7 +63,7 @@ func newBindings() bindings {
 		CopySecret: bind("c/y", "copy", "c", "y"),
 		Leave:      bind("enter twice, or ok", "leave", "enter"),
 
-		Yes:    bind("y", "yes", "y"),
+		Yes:    bind("Y", "yes", "Y"), // not y, which copies in the list
 		No:     bind("n/esc", "no", "n", "esc"),
 		Finish: bind("f", "finish", "f"),
 		Other:  bind("tab", "next", "tab", "shift+tab", "left", "right", "up", "down"),
@@ -85,7 +85,7 @@ func (m *Model) onKey(msg tea.KeyPressMsg) tea.Cmd {
 	case m.room == roomSecret:
 		return m.keySecret(msg)
 	case key.Matches(msg, m.bind.Interrupt):
-		return tea.Quit
+		return m.interrupt()
 	case m.tooSmall():
 		return nil // what cannot be seen is not changed
 	}

@@ -38,6 +38,15 @@ func block(lines []string, width, height int) []string {
 	return out
 }
 
+// shorten cuts lines to room of them, at least one, and marks the cut.
+func shorten(lines []string, room int) []string {
+	room = max(1, room)
+	if len(lines) <= room {
+		return lines
+	}
+	return append(lines[:room-1:room-1], "…")
+}
+
 // ends puts left and right at the ends of one line; left gives way.
 func ends(left, right string, width int) string {
 	room := width - ansi.StringWidth(right)

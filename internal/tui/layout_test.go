@@ -46,7 +46,7 @@ func TestTooSmallAsksForRoom(t *testing.T) {
 		believable(t, m)
 		s := open(t, m, 59, 16, nil)
 		s.wants("make me bigger", "59x16, needs 60x16")
-		for _, name := range []string{"x", "y", "n", "/", "enter", "p", "q"} { // nothing that cannot be seen is done
+		for _, name := range []string{"x", "Y", "n", "/", "enter", "p", "q"} { // nothing that cannot be seen is done
 			s.press(name)
 		}
 		if s.quit {

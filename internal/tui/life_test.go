@@ -65,11 +65,11 @@ func TestRotate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, all := team(t)
 		s.press("t")
-		s.wants("Rotate this key?", "platform/ci", "grace    24h", "[No]", "y rotate", "g grace")
+		s.wants("Rotate this key?", "platform/ci", "grace    24h", "[No]", "Y rotate", "g grace")
 		if v.changes != 0 {
 			t.Fatalf("asking changed something: %d", v.changes)
 		}
-		s.press("y")
+		s.press("Y")
 		s.wants("Rotated the key platform/ci", "old one  good until 2000-01-02 06:01 UTC (in 24h)", "c copies it")
 		secret := s.secret()
 		s.press("c")
@@ -106,7 +106,7 @@ func TestRotateWithAnotherGrace(t *testing.T) {
 				s, v, all := team(t)
 				s.press("t", "g", "ctrl+u", tc.text, "enter")
 				s.wants(tc.says)
-				s.press("y")
+				s.press("Y")
 				s.wants("Rotated the key")
 				k := mustKey(t, v, all[5].Key.ID)
 				if tc.grace == 0 {
@@ -129,7 +129,7 @@ func TestGraceSpeaksTheDomainsWords(t *testing.T) {
 		s, v, _ := team(t)
 		s.press("t", "g", "ctrl+u", "soon", "enter")
 		s.wants("grace: must be a duration")
-		s.press("y")
+		s.press("Y")
 		s.wants("Rotate this key?", "grace: must be a duration")
 		if v.changes != 0 {
 			t.Errorf("a grace that will not do reached the manager: %d changes", v.changes)
@@ -146,20 +146,20 @@ func TestRotationUnderWayIsFinished(t *testing.T) {
 		s.lacks("f finish")
 		s.press("f")
 		s.wants("Rotate this key?")
-		s.press("y")
+		s.press("Y")
 		s.wait(time.Second)
 		s.press("o", "k")
 		useNewest(s, v)
 		s.press("t")
 		s.wants("A rotation is under way", "f finish")
-		s.press("y")
+		s.press("Y")
 		s.wants("conflict: a rotation is under way", "f finishes it")
 		s.press("f")
 		s.wants("Finish the rotation?", "good until 2000-01-02", "[No]")
 		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 2 {
 			t.Fatalf("f alone finished it: %d secrets", len(k.Secrets))
 		}
-		s.press("y")
+		s.press("Y")
 		s.wants("finished the rotation of platform/ci")
 		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 1 || k.Secrets[0].Number != 2 {
 			t.Errorf("after the finish: %+v", k.Secrets)
@@ -177,7 +177,7 @@ func TestRotationBySomebodyElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		useNewest(s, v)
-		s.press("y")
+		s.press("Y")
 		s.wants("a rotation is under way", "f finishes it", "f finish")
 	})
 }
@@ -189,8 +189,8 @@ func TestDisableAndEnable(t *testing.T) {
 		id := all[5].Key.ID
 		s.wants("d disable")
 		s.press("d")
-		s.wants("Disable this key?", "platform/ci", "[No]", "y disable", "r reason")
-		s.press("r", "odd calls", "enter", "y")
+		s.wants("Disable this key?", "platform/ci", "[No]", "Y disable", "r reason")
+		s.press("r", "odd calls", "enter", "Y")
 		s.wants("◌ disabled  ci", "disabled platform/ci", "d enable")
 		k := mustKey(t, v, id)
 		if k.Status(time.Now()) != keys.StatusDisabled {
@@ -201,7 +201,7 @@ func TestDisableAndEnable(t *testing.T) {
 			t.Errorf("the reason is not in the audit log: %v", err)
 		}
 		s.press("d")
-		s.wants("Enable this key?", "[No]", "y enable")
+		s.wants("Enable this key?", "[No]", "Y enable")
 		s.lacks("reason")
 		s.press("tab", "tab", "enter") // yes, and no again
 		s.lacks("Enable this key?")
@@ -216,7 +216,7 @@ func TestDisableAndEnable(t *testing.T) {
 
 func TestEveryDialogDefaultsToNo(t *testing.T) {
 	for _, open := range []string{"t", "d", "x"} {
-		for _, answer := range [][]string{{"enter"}, {"n"}, {"esc"}, {"right", "left", "enter"}, {"q", "enter"}, {"tab", "tab", "y", "enter", "esc"}} {
+		for _, answer := range [][]string{{"enter"}, {"n"}, {"esc"}, {"right", "left", "enter"}, {"q", "enter"}, {"tab", "tab", "Y", "enter", "esc"}} {
 			t.Run(open+"-"+strings.Join(answer, "-"), func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					s, v, _ := team(t)
@@ -270,10 +270,10 @@ func TestAFailedDialogStays(t *testing.T) {
 			s, v, _ := team(t)
 			s.press(open)
 			v.err = fmt.Errorf("%w: busy", keys.ErrUnavailable)
-			s.press("y")
+			s.press("Y")
 			s.wants(question, "the key store is unavailable: busy")
 			v.err = nil
-			s.press("y")
+			s.press("Y")
 			s.lacks(question)
 		})
 	}

@@ -76,7 +76,7 @@ func TestFilterSaysThatNothingFits(t *testing.T) {
 		s := open(t, m, 80, 24, nil)
 		s.press("/", "nobody", "enter")
 		s.wants("No key fits the filter", "esc clears it", "0 of 6")
-		s.press("x", "y", "enter", "pgdown", "end", "up") // there is no key to act on
+		s.press("x", "Y", "enter", "pgdown", "end", "up") // there is no key to act on
 		s.lacks("Revoke this key?")
 		s.press("esc")
 		s.wants("▸ ● active    ci")
@@ -176,7 +176,7 @@ func TestOldReadingIsDropped(t *testing.T) {
 		old, fresh := make(chan struct{}), make(chan struct{})
 		v.hold = map[int]chan struct{}{v.lists + 1: old, v.lists + 2: fresh}
 		s.press("r")
-		s.press("x", "y")
+		s.press("x", "Y")
 		s.wants("✗ revoked   ci")
 		close(old)
 		s.settle()
@@ -232,7 +232,7 @@ func TestTamperedKeyIsNamed(t *testing.T) {
 			s.wants("was changed outside mcpkeys: revoke it (x)")
 			s.lacks("this key?")
 		}
-		s.press("x", "y") // it can be revoked all the same
+		s.press("x", "Y") // it can be revoked all the same
 		s.wants("✗ revoked   ci")
 		s.lacks("! changed")
 		if k, err := m.Key(t.Context(), all[5].Key.ID); err != nil || k.Status(time.Now()) != keys.StatusRevoked {

@@ -45,6 +45,9 @@ type Model struct {
 	audit  audit
 	help   helpPage
 	toast  toast
+
+	unanswered unanswered
+
 	may    permission
 }
 

@@ -18,7 +18,7 @@ func (m *Model) openRevoke() {
 		return
 	}
 	about := m.withReason(deed{
-		title: "Revoke this key?", yes: "revoke", doing: "revoking…",
+		title: "Revoke this key?", yes: "revoke", doing: "revoking…", done: "revoked",
 		mind: func() string { return "It ends at once and for good. This cannot be undone." },
 		does: func(id, reason string) tea.Cmd { return revokeKey(m.manager, id, reason) },
 	})

@@ -32,7 +32,7 @@ func (m *Model) openRotate() {
 func (m *Model) rotateDeed(k *keys.Key) deed {
 	usual := fmt.Sprintf("%dh", int(keys.DefaultGrace.Hours()))
 	return deed{
-		title: "Rotate this key?", yes: "rotate", doing: "rotating…",
+		title: "Rotate this key?", yes: "rotate", doing: "rotating…", done: "rotated", secret: true,
 		shows: []field{m.expiryField(k)},
 		asks:  "grace", text: usual, hint: usual,
 		check: func(text string) error { _, err := keys.ParseGrace(text); return err },
@@ -84,7 +84,7 @@ func (m *Model) wayOut() string {
 
 func (m *Model) finishDeed(k *keys.Key) deed {
 	return deed{
-		title: "Finish the rotation?", yes: "finish", doing: "finishing…",
+		title: "Finish the rotation?", yes: "finish", doing: "finishing…", done: "changed",
 		shows: []field{m.oldSecretField(k)},
 		mind: func() string {
 			return "The old secret ends at once: whoever still uses it is refused. The new one stays."

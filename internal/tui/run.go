@@ -33,7 +33,7 @@ func CheckTerminal(in, out any, name string) error {
 }
 
 // Run shows the dashboard on a terminal until the user leaves or ctx ends, and returns
-// nil for both. However it ends, a panic included, the terminal is as it was before.
+// nil for both, or an [*UnansweredError] when a change was still under way. However it ends, a panic included, the terminal is as it was before.
 func Run(ctx context.Context, manager keys.Manager, in, out *os.File, o *Options) error {
 	m := New(manager, o)
 	if width, height, err := term.GetSize(int(out.Fd())); err == nil {
@@ -50,9 +50,9 @@ func Run(ctx context.Context, manager keys.Manager, in, out *os.File, o *Options
 	stop := context.AfterFunc(ctx, program.Quit) // not WithContext, which does not wait for the reader of keys
 	defer stop()
 	if _, err := program.Run(); err != nil {
-		return fmt.Errorf("draw the dashboard: %w", err)
+		return errors.Join(fmt.Errorf("draw the dashboard: %w", err), m.left())
 	}
-	return nil
+	return m.left()
 }
 
 // withoutTraces turns off what the libraries offer for debugging: files that hold

@@ -97,9 +97,14 @@ func (s *screen) wait(d time.Duration) {
 }
 
 // press hits keys by their names, one at once after the other, and then lets things
-// settle. What is no name is typed letter by letter.
+// settle. What is no name is typed letter by letter. Before Y, which says yes, a person
+// has read the question.
 func (s *screen) press(names ...string) {
 	for _, name := range names {
+		if name == "Y" {
+			s.settle()
+			s.wait(time.Second)
+		}
 		if msg, ok := named(name); ok {
 			s.send(msg)
 			continue

@@ -212,7 +212,7 @@ func TestSecretInTheWrongFieldIsMasked(t *testing.T) {
 						s.settle()
 					}
 					s.lacks(secret[18:30], base64.StdEncoding.EncodeToString([]byte(secret))[:20])
-					s.press("enter", "ctrl+s", "y")
+					s.press("enter", "ctrl+s", "Y")
 					s.lacks(secret[18:30])
 					if v.changes != 0 {
 						t.Errorf("the manager was asked for %d changes with a secret in them", v.changes)

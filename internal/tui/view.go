@@ -162,6 +162,9 @@ func count(n int, what string) string {
 
 // statusLine holds the filter while there is one, else what just happened.
 func (m *Model) statusLine() string {
+	if waiting := m.waitingText(); waiting != "" {
+		return " " + m.theme.warn.Bold(true).Render(waiting)
+	}
 	switch {
 	case m.room == roomFilter:
 		return ends(" "+m.filter.input.View(), m.theme.dim.Render(m.matches()+" "), m.width)

@@ -42,7 +42,8 @@ func authorize(guard *middleware.Guard) mcp.Middleware {
 				return nil, errNobody
 			}
 			ctx = c.context(ctx)
-			if scope, unknown := need(method, req); unknown != nil {
+			scope, unknown := need(method, req)
+			if unknown != nil {
 				d := c.decision().Authorize(scope)
 				ctx = count(ctx, guard, req, d, scope)
 				if !d.Valid() {
@@ -50,14 +51,16 @@ func authorize(guard *middleware.Guard) mcp.Middleware {
 					return nil, unknown
 				}
 			}
-			res, err := c.run(ctx, func(ctx context.Context) (mcp.Result, error) {
+			res, err := c.run(ctx, needsOf(req, scope), func(ctx context.Context) (mcp.Result, error) {
 				return c.answer(req, func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) })
 			})
 			if err != nil {
 				return nil, err
 			}
 			if r, ok := req.(*mcp.ServerRequest[*mcp.InitializeParams]); ok {
-				c.by.sessions.open(r.Session, c)
+				if init, ok := res.(*mcp.InitializeResult); ok {
+					c.by.sessions.open(r.Session, c, offered(init.Capabilities))
+				}
 			}
 			return private(res), nil
 		}

@@ -46,16 +46,27 @@
 //
 // # What ends with a key
 //
-// When a key is revoked, disabled or narrowed, when it or its secret's grace expires,
-// and when keys cannot be checked any more, whatever it holds open ends within some
-// milliseconds: streams are cut, tool calls get their context cancelled (its cause is a
-// [middleware.EndedError]), and nothing that is written after the revoke has returned
-// goes out, not even from a tool that heeds no context: its result is dropped. A caller
-// who was answered nothing yet is told 401, or 503 to try again if the key was only
-// narrowed. A dead key's sessions are closed, also one in which nothing was asked since
-// the key was narrowed or could not be checked, within a second then; a narrowed key goes
-// on in its session with what is left, and hears no more of resources it is not granted. Renaming a key
-// or granting it more ends nothing.
+// When a key is revoked or disabled, when it or its secret's grace expires, and when keys
+// cannot be checked any more, whatever it holds open ends within some milliseconds. A
+// call that runs gets one JSON-RPC error for its id, which says what happened and what to
+// do, also where its answer has begun already; its context is cancelled (the cause is a
+// [middleware.EndedError]). Then the stream ends. Nothing else that is written after the
+// revoke has returned goes out, not even from a tool that heeds no context: its result is
+// dropped. Where no call ran and nothing was answered yet, the answer is 401. The sessions
+// of the key are closed; if it could not be checked for a while, within a second.
+//
+// The errors have the code -31000 less the HTTP status of the same refusal (-31401,
+// -31403, -31503), and data with code, request_id and, if it is worth trying again,
+// retry_after in seconds.
+//
+// When a key is narrowed, the calls end that took a scope which is gone, and lists that
+// are being made. All else goes on with what is left: other calls, also those that came
+// in the same batch, streams, and the session. They hear no more of resources that are
+// not granted any more.
+//
+// When the scopes of a key are changed, its open sessions are told list_changed, for the
+// lists that the change may touch and the server offers it for; in 2026-07-28,
+// subscriptions that asked for it. Renaming a key ends nothing and is not told.
 //
 // A tool runs in a goroutine of its own, so that it can be left. Its panic goes on where
 // the server's middleware can recover it, with the same value, and where it began is
@@ -67,8 +78,8 @@
 //
 // # What this package refuses to do
 //
-// It speaks no OAuth, and says so quietly: no resource_metadata, and 404 on
-// /.well-known/ and /register, because clients that find more there start a
-// registration that cannot end. It serves no other transport: a guarded server on
+// It speaks no OAuth: no resource_metadata, 404 on /.well-known/, and on /register an
+// error that says so, because clients that find more there start a registration that
+// cannot end. It serves no other transport: a guarded server on
 // stdio denies everything, since nobody was authenticated there.
 package mcpauth

@@ -2,34 +2,114 @@ package mcpauth
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// gate is the way out to one caller. It is asked for every piece of an answer, and
-// once shut it stays so: what is written after a revoke has returned, by a tool that
-// heeds nothing or to a stream that was not closed yet, goes nowhere.
+// gate is the way out to one caller. It is asked for every piece of an answer. Once its
+// key has ended it stays shut to all but one thing: an answer to a call passes as an
+// error that says so, whatever the answer was, because a client waits for it.
 type gate struct {
 	http.ResponseWriter
-	guard *middleware.Guard
-	ctx   context.Context         // of the held request
-	shut  context.CancelCauseFunc // ends ctx
-	began atomic.Bool             // something went out
+	guard    *middleware.Guard
+	admitted context.Context // of the request
+	id       string          // of the request
+	alone    bool            // the request holds one message
+	linger   bool            // calls may be waiting for their answer
+	let      context.CancelCauseFunc
+	takes    atomic.Pointer[needs] // of the message that is alone
+	began    atomic.Bool           // something went out
+	stream   atomic.Bool           // and it is a stream of events
+
+	mu    sync.Mutex
+	ended error
+	timer *time.Timer
+}
+
+// lingerFor is how long the SDK may keep a stream whose key has ended, in which nothing
+// passes but the errors for its calls. As soon as those are written it is let go, which
+// takes a moment; all of the time passes only where middleware that stands outside of
+// ours holds up an answer.
+const lingerFor = 5 * time.Second
+
+// soleMessage is the first protocol version without batches.
+const soleMessage = "2025-06-18"
+
+// newGate stands before w. The SDK is let go through let.
+func newGate(w http.ResponseWriter, r *http.Request, guard *middleware.Guard, c caller, let context.CancelCauseFunc) *gate {
+	resumed := r.Header.Get("Last-Event-Id")
+	return &gate{
+		ResponseWriter: w, guard: guard, admitted: c.admitted, id: c.requestID, let: let,
+		alone: r.Header.Get("Mcp-Protocol-Version") >= soleMessage,
+		// A stream that is resumed may be that of a call, but for the session's own.
+		linger: r.Method == http.MethodPost || resumed != "" && !strings.HasPrefix(resumed, "_"),
+	}
+}
+
+// runs notes what a message of the request takes. Where there are several, each looks
+// after itself: one of them may lose its scope while the others go on.
+func (g *gate) runs(n needs) {
+	if g.alone {
+		g.takes.Store(&n)
+	}
+}
+
+// needs is what must still be granted for anything to pass.
+func (g *gate) needs() needs {
+	if n := g.takes.Load(); n != nil {
+		return *n
+	}
+	return needs{}
 }
 
 // pass asks once more for the key. The SDK writes one event at a time.
 func (g *gate) pass() error {
-	if err := context.Cause(g.ctx); err != nil {
+	if err := g.why(); err != nil {
 		return err
 	}
-	if err := g.guard.Recheck(g.ctx); err != nil {
-		g.shut(err)
+	if err := check(g.guard, g.admitted, g.needs()); err != nil {
+		g.end(err)
 		return err
 	}
-	g.began.Store(true)
+	g.begin()
 	return nil
+}
+
+// begin notes that something goes out, and in which form: the SDK may set another one
+// later, when that is too late.
+func (g *gate) begin() {
+	if !g.began.Load() {
+		g.stream.Store(strings.HasPrefix(g.Header().Get("Content-Type"), "text/event-stream"))
+		g.began.Store(true)
+	}
+}
+
+// end shuts the gate. The SDK is let go when the calls have been answered.
+func (g *gate) end(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended != nil {
+		return
+	}
+	g.ended = err
+	if !g.linger {
+		g.let(err)
+		return
+	}
+	g.timer = time.AfterFunc(lingerFor, func() { g.let(err) })
+}
+
+// why is why the gate is shut, or nil.
+func (g *gate) why() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ended
 }
 
 func (g *gate) WriteHeader(status int) {
@@ -39,11 +119,27 @@ func (g *gate) WriteHeader(status int) {
 }
 
 func (g *gate) Write(p []byte) (int, error) {
-	if err := g.pass(); err != nil {
+	err := g.pass()
+	if err == nil {
+		return g.ResponseWriter.Write(p)
+	}
+	answers := endMessages(messages(p), endingOf(err, g.needs(), g.id))
+	if answers == nil {
 		return 0, err
 	}
-	return g.ResponseWriter.Write(p)
+	if !g.began.Load() {
+		g.Header().Del(headerSession) // of a session that is closed
+	}
+	if g.begin(); g.stream.Load() {
+		answers = fmt.Appendf(nil, "event: message\ndata: %s\n\n", answers)
+	}
+	if _, err := g.ResponseWriter.Write(answers); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
+
+const headerSession = "Mcp-Session-Id"
 
 // FlushError is what the SDK flushes events with. To flush is to begin an answer.
 func (g *gate) FlushError() error {
@@ -56,17 +152,22 @@ func (g *gate) FlushError() error {
 // finish answers a caller who was answered nothing because the key ended. A stream
 // that began just ends.
 func (g *gate) finish(r *http.Request) {
+	g.mu.Lock()
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+	g.mu.Unlock()
 	if g.began.Load() || r.Context().Err() != nil {
 		return // r is the request before it was held: its client is gone
 	}
-	err := g.guard.Recheck(g.ctx)
-	if err == nil {
-		err = context.Cause(g.ctx)
+	err := g.why()
+	if now := check(g.guard, g.admitted, g.needs()); now != nil {
+		err = now
 	}
 	if err == nil {
 		return
 	}
-	for _, name := range []string{"Connection", "Mcp-Session-Id"} {
+	for _, name := range []string{"Connection", headerSession} {
 		g.Header().Del(name) // of the answer that does not come
 	}
 	g.guard.RefuseEnded(g.ResponseWriter, r, err)

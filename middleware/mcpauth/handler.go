@@ -26,15 +26,23 @@ type Options struct {
 	// headers: where pages shall read answers, put a CORS middleware around it.
 	TrustedOrigins []string
 
+	// AllowedHosts are the names, besides the server's own address, that a request's Host
+	// may hold: "mcp.example.com", without a port, for a proxy that passes on what its
+	// clients asked for. Without any, a connection to loopback accepts loopback names
+	// alone, so that no web page reaches it through a name of its own, and others accept
+	// every name. With some, every connection accepts these and the address that it came
+	// to, and loopback also loopback names. Others are answered 421.
+	AllowedHosts []string
+
 	// HTTP is handed to the SDK: SessionTimeout (DefaultSessionTimeout when zero),
 	// JSONResponse, EventStore, Logger, MaxRequestBodyBytes (4 MiB by default) and the
-	// rest. Stateless is ignored;
-	// Handler serves both kinds.
+	// rest. Stateless is ignored; Handler serves both kinds. DisableLocalhostProtection
+	// without AllowedHosts accepts every Host.
 	HTTP *mcp.StreamableHTTPOptions
 }
 
 // Handler serves server over streamable HTTP to callers whose key guard accepts. It
-// panics when guard or server is nil, or an origin is not one.
+// panics when guard or server is nil, or an origin or host is not one.
 //
 // It adds a receiving middleware to server, which therefore denies every request
 // that did not come through a Handler. Middleware that the server had before runs
@@ -55,6 +63,7 @@ func Handler(guard *middleware.Guard, server *mcp.Server, o *Options) http.Handl
 		withSessions.SessionTimeout = DefaultSessionTimeout
 	}
 	withSessions.Stateless = false
+	withSessions.DisableLocalhostProtection = true // hosts decides
 	without := withSessions
 	without.Stateless, without.EventStore = true, nil // nothing is ever resumed there
 
@@ -65,13 +74,14 @@ func Handler(guard *middleware.Guard, server *mcp.Server, o *Options) http.Handl
 		sessions: mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &withSessions),
 	}
 	eras.sessionless = mcp.NewStreamableHTTPHandler(eras.serverFor, &without)
-	h := &handler{guard: guard, origins: newOrigins(o.TrustedOrigins), next: identified(eras)}
+	h := &handler{guard: guard, hosts: newHosts(o), origins: newOrigins(o.TrustedOrigins), next: identified(eras)}
 	server.AddSendingMiddleware(h.sessions.tell)
 	return h
 }
 
 type handler struct {
 	guard    *middleware.Guard
+	hosts    hosts
 	origins  origins
 	next     http.Handler
 	sessions sessions
@@ -79,7 +89,11 @@ type handler struct {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if oauthPath(r.URL.Path) {
-		h.guard.Refuse(w, r, nothingHere)
+		noOAuth(w, h.guard.Refused(r, keys.Code(nothingHere.Code)))
+		return
+	}
+	if !h.hosts.allow(r) {
+		h.refuseHost(w, r)
 		return
 	}
 	if !h.origins.allow(r) {

@@ -2,6 +2,7 @@ package mcpauth_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -35,8 +36,8 @@ func TestA16BrowsersOnForeignPages(t *testing.T) {
 		"own host as a prefix":   {[]string{"Origin: http://" + host + ".evil.example"}, 403, 403},
 		"own host as a suffix":   {[]string{"Origin: http://evil-" + host}, 403, 403},
 		"own host as user":       {[]string{"Origin: http://" + host + "@evil.example"}, 403, 403},
-		"foreign Host":           {[]string{"Host: evil.example"}, 401, 403},
-		"foreign Host, Origin":   {[]string{"Host: evil.example", "Origin: http://evil.example"}, 401, 403},
+		"foreign Host":           {[]string{"Host: evil.example"}, 421, 421},
+		"foreign Host, Origin":   {[]string{"Host: evil.example", "Origin: http://evil.example"}, 421, 421},
 		"form without preflight": {[]string{"Content-Type: text/plain"}, 401, 415},
 		"foreign preflight page": {[]string{"Origin: https://evil.example", "Content-Type: text/plain"}, 403, 403},
 	} {
@@ -101,8 +102,12 @@ func TestOAuthIsNotThere(t *testing.T) {
 			"/mcp/.well-known/openid-configuration", "/register",
 		} {
 			for _, method := range []string{http.MethodGet, http.MethodPost} {
-				if got := guardtest.Status(t, h, method, path); got != http.StatusNotFound {
-					t.Errorf("%s: %s %s: got %d, want 404", name, method, path, got)
+				want := http.StatusNotFound
+				if path == "/register" && method == http.MethodPost {
+					want = http.StatusBadRequest // TestRegistrationIsRefusedInItsOwnForm
+				}
+				if got := guardtest.Status(t, h, method, path); got != want {
+					t.Errorf("%s: %s %s: got %d, want %d", name, method, path, got, want)
 				}
 			}
 		}
@@ -113,8 +118,33 @@ func TestOAuthIsNotThere(t *testing.T) {
 		t.Errorf("NotFound: got %s, want %s", body, want)
 	}
 	resp, _ = guardtest.Answer(t, guarded, http.MethodPost, "/mcp")
-	if got := resp.Header.Get("Www-Authenticate"); got != `Bearer realm="mcpkeys"` {
+	if got := resp.Header.Get("Www-Authenticate"); !strings.HasPrefix(got, `Bearer realm="mcpkeys"`) || strings.Contains(got, "resource_metadata") {
 		t.Errorf("challenge: got %q, want one without resource_metadata", got)
+	}
+}
+
+// Clients that found no OAuth server may register all the same, and show their user the
+// description of the error, or that they cannot read the answer.
+func TestRegistrationIsRefusedInItsOwnForm(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	var log strings.Builder
+	guarded := mcpauth.Handler(k.Guard(&middleware.Options{Logger: guardtest.Logger(&log)}), mcp.NewServer(&mcp.Implementation{Name: "s"}, nil), nil)
+	for name, h := range map[string]http.Handler{"NotFound": mcpauth.NotFound(), "Handler": guarded} {
+		resp, body := guardtest.Answer(t, h, http.MethodPost, "/register")
+		var got map[string]string
+		if err := json.Unmarshal([]byte(body), &got); err != nil || len(got) != 2 {
+			t.Fatalf("%s: got %s, %v, want the two members of RFC 7591", name, body, err)
+		}
+		if resp.StatusCode != http.StatusBadRequest || got["error"] != "invalid_client_metadata" ||
+			!strings.HasPrefix(got["error_description"], "This server takes API keys and has no OAuth.") {
+			t.Errorf("%s: got %d %s, want 400 and what the server takes", name, resp.StatusCode, body)
+		}
+		if resp.Header.Get("Content-Type") != "application/json" || resp.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: got %v, want JSON that is not kept", name, resp.Header)
+		}
+	}
+	if !strings.Contains(log.String(), `"path":"/register"`) {
+		t.Errorf("log: got %q, want the refusal", log.String())
 	}
 }
 

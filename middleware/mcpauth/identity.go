@@ -20,6 +20,7 @@ type caller struct {
 	requestID string
 	admitted  context.Context // as the guard admitted it, without its end
 	by        *handler
+	out       *gate // the way out of that request
 }
 
 // tokenInfo is the [auth.TokenVerifier] that verifies nothing: the guard did. The

@@ -68,9 +68,8 @@ func TestPanicOfALeftToolEndsNothing(t *testing.T) {
 	})
 	a := s.beginCall(modern, token, "", "deaf")
 	s.Elsewhere().Revoke(id)
-	if status, body := a.end(); status != http.StatusUnauthorized {
-		t.Errorf("the call: got %d %s, want 401", status, body)
-	}
+	_, body := a.end()
+	wantEnding(t, body, 7, endings[keys.CodeRevoked]...)
 	close(goOn)
 	line := s.wantLogged(`"code":"panicked"`)
 	if !strings.Contains(line, id) || !strings.Contains(line, "panic_test.go") || keys.HoldsToken(line) {

@@ -1,26 +1,60 @@
 package mcpauth
 
 import (
+	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 
+	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// NotFound answers everything with 404 and a JSON body. Mount it at "/" beside
-// [Handler]: MCP clients that are refused look for an OAuth server under
-// /.well-known/ and /register, and only a JSON 404 makes them all give up and show
-// the refusal instead. It tells nothing and needs no guard.
-func NotFound() http.Handler { return http.HandlerFunc(notFound) }
+// NotFound answers everything with 404 and a JSON body, but a POST to /register. Mount it
+// at "/" beside [Handler]: MCP clients that are refused look for an OAuth server under
+// /.well-known/, and only a JSON 404 makes them all end that search. Some then register
+// as a client at /register without having found one. The answer to that is an error of
+// RFC 7591, whose sentence they show to their user: that this server takes API keys. It
+// tells nothing else and needs no guard.
+func NotFound() http.Handler { return http.HandlerFunc(noOAuth) }
 
-func notFound(w http.ResponseWriter, r *http.Request) { nothingHere.Write(w, r) }
+func noOAuth(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost && r.URL.Path == registerPath {
+		writeNoRegistration(w, r)
+		return
+	}
+	nothingHere.Write(w, r)
+}
 
 var nothingHere = middleware.Problem{
 	Status: http.StatusNotFound, Code: "no_route", Detail: "There is nothing here.",
 }
 
+const registerPath = "/register"
+
+// writeNoRegistration refuses a client registration, as RFC 7591 has it in section 3.2.2.
+func writeNoRegistration(w http.ResponseWriter, r *http.Request) {
+	body, _ := json.Marshal(struct { // strings: nothing that could fail
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{
+		"invalid_client_metadata",
+		"This server takes API keys and has no OAuth. Send a valid API key as Authorization: Bearer KEY; if you sent one, it was not accepted.",
+	})
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if id := keys.RequestIDFrom(r.Context()); id != "" {
+		h.Set("X-Request-Id", id)
+	}
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = w.Write(body)
+}
+
 // oauthPath holds where clients look, also below a path that the handler is mounted
 // at.
 func oauthPath(path string) bool {
-	return strings.Contains(path, "/.well-known/") || path == "/register"
+	return strings.Contains(path, "/.well-known/") || path == registerPath
 }

@@ -15,36 +15,43 @@ import (
 // sessions are those that were opened through one handler, by id. To the SDK a session
 // lives on when its key does not, and goes on collecting what the server says.
 type sessions struct {
-	mu   sync.Mutex
-	byID map[string]*session
+	send mcp.MethodHandler // past our own middleware
+
+	mu      sync.Mutex
+	byID    map[string]*session
+	without map[*mcp.ServerSession]*listener // subscriptions of the era without sessions
 }
 
 // session is one key's, whose last request speaks for it: a session that was opened
 // with a rotated secret goes on with the new one, and is told no more than the key was
 // granted when it came last.
 type session struct {
-	server *mcp.ServerSession
-	keyID  string
+	server  *mcp.ServerSession
+	keyID   string
+	changes *listener
 
 	mu      sync.Mutex
 	last    caller
+	serving int    // requests that are being answered
+	idle    func() // called when there are none
 	held    bool   // as last was admitted; else it is asked for every askEvery
 	release func() // lets go of the hold, or of the question
 	over    bool
 }
 
 // askEvery is how long a session may outlive its key when that could not be held any
-// more: it was narrowed or could not be checked, and has not come again since.
+// more: it could not be checked, and has not come again since.
 const askEvery = time.Second
 
-// open notes a session that c has just initialized. One without an id ends with its
-// request.
-func (l *sessions) open(server *mcp.ServerSession, c caller) {
+// open notes a session that c has just initialized, and whose client was promised to hear
+// of changed lists. One without an id ends with its request.
+func (l *sessions) open(server *mcp.ServerSession, c caller, promised lists) {
 	id := server.ID()
 	if id == "" {
 		return
 	}
 	s := &session{server: server, keyID: c.identity.KeyID(), last: c}
+	s.changes = &listener{session: server, speaks: s.caller, wants: promised, send: l.send}
 	s.mu.Lock()
 	s.hold() // before anybody can see it
 	s.mu.Unlock()
@@ -61,6 +68,7 @@ func (l *sessions) open(server *mcp.ServerSession, c caller) {
 		s.close()
 		return
 	}
+	s.changes.begin()
 	go func() {
 		_ = server.Wait()
 		l.mu.Lock()
@@ -80,24 +88,44 @@ func (l *sessions) get(id string) *session {
 }
 
 // seen notes that c came with a session's id, which the SDK checks later and refuses to
-// other keys.
-func (l *sessions) seen(id string, c caller) {
+// other keys. The session stays open until c was answered, which done tells.
+func (l *sessions) seen(id string, c caller) (done func()) {
 	s := l.get(id)
 	if s == nil || s.keyID != c.identity.KeyID() {
-		return
+		return func() {}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last = c
+	s.serving++
 	if !s.held && !s.over {
 		s.release()
 		s.hold()
 	}
+	return s.served
+}
+
+// served notes that a request was answered.
+func (s *session) served() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving--
+	if s.serving == 0 && s.idle != nil {
+		go s.idle()
+		s.idle = nil
+	}
+}
+
+// caller is who came last.
+func (s *session) caller() caller {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
 
 // hold begins to watch. It is called with s.mu held.
 func (s *session) hold() {
-	held, release := s.last.by.guard.Hold(s.last.admitted)
+	held, release := s.last.by.guard.HoldFor(s.last.admitted)
 	stop := context.AfterFunc(held, s.ended)
 	s.held, s.release = true, func() {
 		stop()
@@ -111,9 +139,8 @@ func (s *session) ask() {
 	s.held, s.release = false, func() { again.Stop() }
 }
 
-// ended closes the session if its key is dead. A key that was only narrowed may go on
-// in it, and one that nobody can check now may come back: what was admitted last cannot
-// be held any more then, but the key can still die.
+// ended closes the session if its key is dead. One that nobody can check now may come
+// back: what was admitted last cannot be held any more then, but the key can still die.
 func (s *session) ended() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,15 +149,28 @@ func (s *session) ended() {
 	}
 	s.release()
 	var ended *middleware.EndedError
-	err := s.last.by.guard.Recheck(s.last.admitted)
+	_, err := s.last.by.guard.RecheckFor(s.last.admitted)
 	switch {
-	case err == nil: // the last request was made with another secret, or scopes, than what was held
+	case err == nil: // the last request was made with another secret than what was held
 		s.hold()
-	case errors.As(err, &ended) && (ended.Code == keys.CodeInsufficientScope || ended.Code == keys.CodeUnavailable):
+	case errors.As(err, &ended) && ended.Code == keys.CodeUnavailable:
 		s.ask()
 	default:
 		s.over = true
-		go closeSession(s.server, s.last)
+		last := s.last
+		s.whenIdle(func() { closeSession(s.server, last) })
+	}
+}
+
+// whenIdle calls f when no request is being answered: in a session that is closed the SDK
+// writes no more, and the calls in it are still to be told that they ended. It is called
+// with s.mu held.
+func (s *session) whenIdle(f func()) {
+	var once sync.Once
+	s.idle = func() { once.Do(f) }
+	if s.serving == 0 {
+		go s.idle()
+		s.idle = nil
 	}
 }
 
@@ -142,30 +182,88 @@ func closeSession(server *mcp.ServerSession, last caller) {
 }
 
 func (s *session) close() {
+	s.changes.end()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
 	s.release()
 }
 
-// tell makes the sending middleware: a session that subscribed to a resource is not
-// told of it when its key was granted it no more.
+// tell makes the sending middleware: a call that ended says no more, and who subscribed
+// to a resource is not told of it when its key was granted it no more.
 func (l *sessions) tell(next mcp.MethodHandler) mcp.MethodHandler {
+	l.send = next
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		if updated, ok := req.GetParams().(*mcp.ResourceUpdatedNotificationParams); ok && !l.mayHear(req, updated.URI) {
-			return nil, nil
+		call := runningFrom(ctx)
+		if call != nil {
+			if err := call.maySpeak(); err != nil {
+				return nil, err
+			}
+		}
+		switch params := req.GetParams().(type) {
+		case *mcp.ResourceUpdatedNotificationParams:
+			if !l.mayHear(req, params.URI) {
+				return nil, nil
+			}
+		case *mcp.SubscriptionsAcknowledgedParams:
+			res, err := next(ctx, method, req)
+			if err == nil && call != nil {
+				l.subscribed(call, req, params)
+			}
+			return res, err
 		}
 		return next(ctx, method, req)
 	}
 }
 
-func (l *sessions) mayHear(req mcp.Request, uri string) bool {
-	s := l.get(req.GetSession().ID())
-	if s == nil {
-		return true // not ours, or a subscription that ends with its request
+// subscribed begins to tell a subscription, which was just acknowledged as params say, of
+// changed lists. It ends with the call that holds it open.
+func (l *sessions) subscribed(call *running, req mcp.Request, params *mcp.SubscriptionsAcknowledgedParams) {
+	server, ok := req.GetSession().(*mcp.ServerSession)
+	if !ok {
+		return
 	}
-	s.mu.Lock()
-	c := s.last
-	s.mu.Unlock()
-	return c.identity.Allows(keys.ResourceScope(uri)) && c.by.guard.Recheck(c.admitted) == nil
+	agreed := params.Notifications
+	changes := &listener{
+		session: server, send: l.send, subscription: params.Meta[mcp.MetaKeySubscriptionID],
+		speaks: func() caller { return call.caller },
+		wants:  lists{agreed.ToolsListChanged, agreed.PromptsListChanged, agreed.ResourcesListChanged},
+	}
+	l.mu.Lock()
+	if l.without == nil {
+		l.without = map[*mcp.ServerSession]*listener{}
+	}
+	l.without[server] = changes
+	l.mu.Unlock()
+	changes.begin()
+	call.then(func() {
+		changes.end()
+		l.mu.Lock()
+		delete(l.without, server)
+		l.mu.Unlock()
+	})
+}
+
+// mayHear reports whether the key that listens is good and granted the resource now.
+func (l *sessions) mayHear(req mcp.Request, uri string) bool {
+	c, ok := l.listening(req.GetSession())
+	if !ok {
+		return true // not ours
+	}
+	now, err := c.by.guard.RecheckFor(c.admitted)
+	return err == nil && now.Allows(keys.ResourceScope(uri))
+}
+
+// listening is whose session it is.
+func (l *sessions) listening(session mcp.Session) (caller, bool) {
+	if s := l.get(session.ID()); s != nil {
+		return s.caller(), true
+	}
+	server, _ := session.(*mcp.ServerSession)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if changes := l.without[server]; changes != nil {
+		return changes.speaks(), true
+	}
+	return caller{}, false
 }

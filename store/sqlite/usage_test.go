@@ -299,9 +299,8 @@ func TestUsageAndKeysDoNotWaitForEachOther(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
 	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
-	began := time.Now()
 	db := shell(t, path)
-	mustExec(t, db, `BEGIN IMMEDIATE`)
+	mustExec(t, db, `BEGIN IMMEDIATE`) // what waits for it fails, because it is held until the end
 	countUse(t, s, id)
 	mustExec(t, db, `ROLLBACK`)
 	db = shell(t, path+".usage")
@@ -311,7 +310,4 @@ func TestUsageAndKeysDoNotWaitForEachOther(t *testing.T) {
 	}
 	wantTotal(t, s, id, 1)
 	mustExec(t, db, `ROLLBACK`)
-	if waited := time.Since(began); waited > 4*time.Second { // the busy timeout is five
-		t.Errorf("took %v", waited)
-	}
 }

@@ -1,0 +1,100 @@
+// Package hostcheck decides which Host a server answers to. Web pages can reach a server
+// on this machine or in this network through a name of their own that they make resolve
+// to its address (DNS rebinding). Such a request carries the page's name as its Host.
+//
+// Call [New] with the names that the operator allows, then [Names.Fit] for each request.
+//
+// The package reads no request and writes no answer, and knows no patterns: a name is
+// allowed as it stands or not at all.
+package hostcheck
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+)
+
+// Names are the names and addresses, in lower case and without ports, that an operator
+// allows. The zero Names allows none.
+type Names map[string]bool
+
+// New reads allowed, and refuses what no request could carry.
+func New(allowed []string) (Names, error) {
+	names := make(Names, len(allowed))
+	for _, text := range allowed {
+		name := bare(text)
+		if !plain(name) || name != strings.TrimSuffix(strings.ToLower(strings.Trim(text, "[]")), ".") {
+			return nil, errors.New("must be host names or IP addresses without a scheme, port or wildcard, such as mcp.example.com")
+		}
+		names[key(name)] = true
+	}
+	return names, nil
+}
+
+// Fit reports whether a request that names host and arrived at the address local may be
+// answered:
+//
+//   - a name in n always,
+//   - the address local itself always: no page has a number as its name,
+//   - localhost and other loopback addresses if local is on loopback,
+//   - any other name only if n is empty and local is not on loopback.
+//
+// A nil local, and one without an IP address such as a Unix socket's, is not on loopback.
+// Ports are not compared: they differ behind a port forward, and a page cannot choose its
+// Host by them.
+func (n Names) Fit(local net.Addr, host string) bool {
+	host = key(bare(host))
+	if n[host] {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	at := address(local)
+	if err == nil && ip == at {
+		return true
+	}
+	if at.IsLoopback() {
+		return host == "localhost" || err == nil && ip.IsLoopback()
+	}
+	return len(n) == 0
+}
+
+// bare is a Host without its port, brackets and final dot, in lower case.
+func bare(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	} else {
+		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ".")
+}
+
+// key writes an address in one way, and leaves a name as it is.
+func key(name string) string {
+	if ip, err := netip.ParseAddr(name); err == nil {
+		return ip.Unmap().String()
+	}
+	return name
+}
+
+// address is the IP address of local, if it has one.
+func address(local net.Addr) netip.Addr {
+	if local == nil {
+		return netip.Addr{}
+	}
+	at, err := netip.ParseAddrPort(local.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap()
+}
+
+// plain holds what a name or an address is made of.
+func plain(name string) bool {
+	if _, err := netip.ParseAddr(name); err == nil {
+		return !strings.Contains(name, "%")
+	}
+	return name != "" && strings.IndexFunc(name, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && r != '-' && r != '.' && r != '_'
+	}) < 0
+}

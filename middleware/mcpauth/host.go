@@ -1,0 +1,42 @@
+package mcpauth
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/mcpkeys/mcpkeys/internal/hostcheck"
+	"github.com/mcpkeys/mcpkeys/middleware"
+)
+
+// hosts decides which Host may be called, in place of the SDK, whose refusal is plain
+// text, has status 403, which clients take for a question of permission, and is in no log.
+type hosts struct {
+	any   bool // the check is switched off
+	names hostcheck.Names
+}
+
+// newHosts panics on what no request could name.
+func newHosts(o *Options) hosts {
+	names, err := hostcheck.New(o.AllowedHosts)
+	if err != nil {
+		panic(fmt.Errorf("mcpauth: Options.AllowedHosts: %w", err))
+	}
+	off := o.HTTP != nil && o.HTTP.DisableLocalhostProtection && len(names) == 0
+	return hosts{off, names}
+}
+
+func (h hosts) allow(r *http.Request) bool {
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return h.any || h.names.Fit(local, r.Host)
+}
+
+var wrongHost = middleware.Problem{
+	Status: http.StatusMisdirectedRequest, Code: "wrong_host",
+	Detail: "This server does not answer to the name in the Host header. Use the server's own address, or ask its operator to allow the name.",
+}
+
+func (h *handler) refuseHost(w http.ResponseWriter, r *http.Request) {
+	h.guard.Refuse(w, r, wrongHost, slog.String("host", r.Host))
+}

@@ -1,0 +1,103 @@
+package mcpauth
+
+import (
+	"context"
+	"sync"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpkeys/mcpkeys/middleware"
+)
+
+// needs is what a message takes of its key for as long as it runs. The zero needs takes a
+// good key and no more.
+type needs struct {
+	whole  bool     // all that was granted: a list shows it
+	scopes []string // that a call was let pass for
+}
+
+// needsOf tells what a message takes that was let pass for scope, if for any.
+func needsOf(req mcp.Request, scope string) needs {
+	switch req.(type) {
+	case *mcp.ListToolsRequest, *mcp.ListPromptsRequest, *mcp.ListResourcesRequest, *mcp.ListResourceTemplatesRequest:
+		return needs{whole: true}
+	}
+	if scope == "" {
+		return needs{}
+	}
+	return needs{scopes: []string{scope}}
+}
+
+// hold returns a context that ends when c's key no longer gives what n takes.
+func (c caller) hold(n needs) (held context.Context, release func()) {
+	if n.whole {
+		return c.by.guard.Hold(c.admitted)
+	}
+	return c.by.guard.HoldFor(c.admitted, n.scopes...)
+}
+
+// check asks now what hold waits for.
+func (c caller) check(n needs) error { return check(c.by.guard, c.admitted, n) }
+
+func check(guard *middleware.Guard, admitted context.Context, n needs) error {
+	if n.whole {
+		return guard.Recheck(admitted)
+	}
+	_, err := guard.RecheckFor(admitted, n.scopes...)
+	return err
+}
+
+// running is one message that is being answered. It travels in the context of what
+// answers it.
+type running struct {
+	caller caller
+	takes  needs
+
+	mu    sync.Mutex
+	done  bool
+	over  error  // why it may say no more
+	after func() // called when it is done
+}
+
+type runningKey struct{}
+
+func runningFrom(ctx context.Context) *running {
+	r, _ := ctx.Value(runningKey{}).(*running)
+	return r
+}
+
+// maySpeak returns why what answers r may send nothing more, if so. Where several
+// messages came in one request, only here it is known which of them is speaking.
+func (r *running) maySpeak() error {
+	r.mu.Lock()
+	over := r.over
+	r.mu.Unlock()
+	if over != nil {
+		return over
+	}
+	return r.caller.check(r.takes)
+}
+
+// then calls f when r is done, at once if it is.
+func (r *running) then(f func()) {
+	r.mu.Lock()
+	done := r.done
+	if !done {
+		r.after = f
+	}
+	r.mu.Unlock()
+	if done {
+		f()
+	}
+}
+
+// end notes that r is done, because of err if it was cut off.
+func (r *running) end(err error) {
+	r.mu.Lock()
+	after := r.after
+	r.done, r.over, r.after = true, err, nil
+	r.mu.Unlock()
+	if after != nil {
+		after()
+	}
+}

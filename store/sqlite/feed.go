@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -12,9 +11,6 @@ import (
 
 const (
 	anyImported = `EXISTS (SELECT 1 FROM secrets WHERE lookup IS NOT NULL)`
-
-	selectChangeSeq = `SELECT s.value, g.value, ` + anyImported + ` FROM meta s, meta g
-		WHERE s.name = 'change_seq' AND g.name = 'generation'`
 
 	// One statement, so one state of the database: the number and the events
 	// belong together whoever is writing.
@@ -53,12 +49,15 @@ func (r *Reader) Changes(ctx context.Context, since keys.Position) (keys.Changes
 }
 
 // position is what Changes says where nothing changed.
-func (r *Reader) position(ctx context.Context) (c keys.Changes, err error) {
-	if err := r.changeSeq.QueryRowContext(ctx).Scan(&c.Next.Seq, &c.Next.Generation, &c.Imported); err != nil {
-		return keys.Changes{}, unavailable("read change number", err)
+func (r *Reader) position(ctx context.Context) (keys.Changes, error) {
+	now, err := r.committed(ctx)
+	if err != nil {
+		return keys.Changes{}, err
 	}
-	c.Next.Generation += "/" + strconv.Itoa(r.incarnation)
-	return c, nil
+	return keys.Changes{
+		Next:     keys.Position{Generation: now.generation + "/" + strconv.Itoa(r.incarnation), Seq: now.seq},
+		Imported: now.imported,
+	}, nil
 }
 
 func (r *Reader) changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
@@ -115,29 +114,26 @@ func (r *Reader) follow(ctx context.Context) error {
 	})
 }
 
-func (r *Reader) same() bool {
-	file, err := identify(r.path)
-	return err == nil && file == r.file && r.epoch.current()
-}
+func (r *Reader) same() bool { return r.spot.check() == nil && r.epoch.current() }
 
+// reopen opens what stands at the path, if that is another database or another epoch
+// file. What was open is abandoned. Files that SQLite keeps to itself in this process
+// cannot be opened again.
 func (r *Reader) reopen(ctx context.Context) error {
-	file, err := identify(r.path)
-	if err != nil {
-		return fmt.Errorf("%w: the key store is gone from %s: %w", keys.ErrUnavailable, r.path, err)
-	}
-	if file != r.file {
+	if err := r.spot.check(); err != nil {
+		r.epoch.distrust(err)
+		if !r.spot.replaced() {
+			return err
+		}
 		h, err := r.start(ctx)
 		if err != nil {
 			return fmt.Errorf("%w: another file has taken the key store's place: %w", keys.ErrUnavailable, err)
 		}
-		if err := r.db.Close(); err != nil {
-			return errors.Join(unavailable("close the replaced key store", err), h.db.Close())
-		}
+		abandon(r.db)
 		r.handle = h
+		r.seen.Store(0)
 	}
-	if _, err := r.epoch.open(r.writable); err != nil {
-		return fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
-	}
+	r.epoch.open(r.writable)
 	return nil
 }
 

@@ -85,15 +85,15 @@ func (s *Store) alone(ctx context.Context, change func(*sql.Tx) error, after fun
 		defer after()
 		return inTx(ctx, s.writer, change)
 	}()
-	return s.announced(err)
+	return s.announced(ctx, err)
 }
 
 // announced announces what succeeded, and returns how the change then ended.
-func (s *Store) announced(err error) error {
+func (s *Store) announced(ctx context.Context, err error) error {
 	if !succeeded(err) {
 		return err
 	}
-	if unannounced := s.announce(); unannounced != nil {
+	if unannounced := s.announce(ctx); unannounced != nil {
 		return unannounced
 	}
 	return err
@@ -179,7 +179,7 @@ func (g *group) end() {
 func (g *group) tell() {
 	var unannounced error
 	if slices.ContainsFunc(g.done, (*caller).succeeded) {
-		unannounced = g.store.announce()
+		unannounced = g.store.announce(g.ctx)
 	}
 	for _, c := range g.done {
 		if c.succeeded() && unannounced != nil {

@@ -99,6 +99,9 @@ func (r *Restoration) look(ctx context.Context) error {
 		return fmt.Errorf("%s: %w: it is not a regular file, so not a key store; choose another path", r.path, fs.ErrExist)
 	}
 	r.exists = true
+	if _, err := newSpot(r.path, r.path); err != nil {
+		return err
+	}
 	db := openDB(readerDSN(r.path), 1)
 	defer func() { _ = db.Close() }() // nothing was written
 	tx, err := db.BeginTx(ctx, nil)
@@ -212,9 +215,6 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 		if err != nil {
 			return Restored{}, fmt.Errorf("restore: %w", err)
 		}
-		if err := tellAll(r.path); err != nil {
-			return done, fmt.Errorf("the key store is restored, but other processes could not be told; start them again: %w", err)
-		}
 		return done, nil
 	}
 	return Restored{}, fmt.Errorf("restore: %w: keys are being changed all the time: stop the programs that change them, and try again", keys.ErrUnavailable)
@@ -250,7 +250,7 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions) (done Resto
 		return done, err
 	}
 	if !r.exists {
-		return done, r.put(draft)
+		return done, r.put(ctx, draft)
 	}
 	return done, r.install(ctx, draft, present, o.Progress)
 }

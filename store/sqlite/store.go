@@ -17,7 +17,7 @@ type Store struct {
 	*Reader
 	queue   queue // who waits to write
 	writer  *sql.DB
-	written fileID // what writer has open; the Reader may go on to another file, writer does not
+	written *spot // what writer has open; the Reader may go on to another file, writer does not
 }
 
 var _ keys.Store = (*Store)(nil)
@@ -28,8 +28,12 @@ func (s *Store) Close() error {
 	if !s.gate.shut() {
 		return nil
 	}
-	s.epoch.close()
-	return errors.Join(s.usage.close(), s.db.Close(), s.writer.Close())
+	defer s.epoch.close()
+	if s.spot != s.written { // the Reader went on to another database
+		abandon(s.writer)
+		return errors.Join(s.usage.close(), s.release(s.raised, s.db))
+	}
+	return errors.Join(s.usage.close(), s.release(true, s.db, s.writer))
 }
 
 // Create implements [keys.Store].
@@ -185,27 +189,28 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx)
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	return s.together(ctx, func(tx *sql.Tx) error { return change(ctx, tx) })
+	return s.together(ctx, func(tx *sql.Tx) error {
+		if err := s.mayChange(ctx, tx); err != nil {
+			return err
+		}
+		return change(ctx, tx)
+	})
 }
 
 // announce tells every process of what was committed. It is called also when there was
 // nothing to change: the process that made the change may have died between its
 // commit and this.
-func (s *Store) announce() error {
+func (s *Store) announce(ctx context.Context) error {
 	// What was committed to a file that has lost its place meanwhile is lost as well.
 	if err := s.inPlace(); err != nil {
 		return err
 	}
-	if err := s.epoch.bump(); err != nil {
-		return fmt.Errorf("tell other processes: %w: %w", keys.ErrUnavailable, err)
+	now, err := s.committed(ctx)
+	if err != nil {
+		return err
 	}
-	return nil
-}
-
-// inPlace refuses to write to a database that others cannot find any more.
-func (s *Store) inPlace() error {
-	if file, err := identify(s.path); err != nil || file != s.written {
-		return fmt.Errorf("%w: another file has taken the place of %s; start this program again", keys.ErrUnavailable, s.path)
+	if err := s.epoch.tell(now.standing); err != nil {
+		return fmt.Errorf("tell other processes: %w: %w", keys.ErrUnavailable, err)
 	}
 	return nil
 }

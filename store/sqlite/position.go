@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -27,10 +26,7 @@ import (
 // epochID is the id that a database and its epoch page share.
 type epochID [16]byte
 
-func newEpochID() (id epochID) {
-	_, _ = rand.Read(id[:]) // which never fails
-	return id
-}
+func newEpochID() epochID { return epochID(randomID()) }
 
 const (
 	seqBits = 48

@@ -133,6 +133,9 @@ func CheckPosition(ctx context.Context, path string) (missing uint64, err error)
 	if err != nil {
 		return 0, err
 	}
+	if err := inspect(path); err != nil {
+		return 0, err
+	}
 	r := &Reader{given: given, path: path}
 	r.epoch.path, r.epoch.sharing = epochPath(path), share
 	r.db = openDB(readerDSN(path), 1)

@@ -84,6 +84,9 @@ func (s *spot) check() error {
 		return s.lost
 	}
 	if now := resolve(s.given); now != s.path {
+		if _, err := see(now); err != nil {
+			return gone(s.given)
+		}
 		s.lost = elsewhere(s.given, "now leads to "+now)
 		return s.lost
 	}
@@ -100,7 +103,7 @@ func (s *spot) checkFile(i int, name string) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if i == 0 {
-			return fmt.Errorf("%w: the key store is gone from %s", keys.ErrUnavailable, s.path)
+			return gone(s.path)
 		}
 		if s.files[i] != (fileID{}) {
 			s.lost = elsewhere(name, "was removed while it was in use")
@@ -120,6 +123,10 @@ func (s *spot) checkFile(i int, name string) error {
 		s.lost = elsewhere(name, "was replaced while it was in use")
 	}
 	return s.lost
+}
+
+func gone(name string) error {
+	return fmt.Errorf("%w: the key store is gone from %s", keys.ErrUnavailable, name)
 }
 
 func elsewhere(name, what string) error {

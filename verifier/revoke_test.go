@@ -249,8 +249,3 @@ func copyStore(t *testing.T, path, pepper, to string) {
 		t.Fatal(err)
 	}
 }
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}

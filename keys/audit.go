@@ -50,6 +50,7 @@ const (
 	ActionPepperRetire Action = "pepper.retire"
 
 	ActionRestore Action = "store.restore" // a backup took the store's place; names no key
+	ActionMend    Action = "store.mend"    // the store was made usable as it is, perhaps without its newest changes
 )
 
 // NewEvent makes the audit row of something that actor did to the store itself, for

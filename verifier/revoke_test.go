@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -149,25 +148,29 @@ func unfinished(returned []int64) bool {
 	return false
 }
 
-// TestEpochFileRemovedUnderLoad: somebody deletes the epoch file while servers and a
-// revoker are at work.
-func TestEpochFileRemovedUnderLoad(t *testing.T) {
+// TestEpochFileReplacedUnderLoad: somebody puts a copy in the place of the epoch file
+// while servers and a revoker are at work.
+func TestEpochFileReplacedUnderLoad(t *testing.T) {
 	f := newFleet(t, rounds(200, 2000))
 	_, reports := f.servers(t, 2)
-	var over atomic.Bool
-	var removals sync.WaitGroup
-	removals.Go(func() {
+	var replacing sync.WaitGroup
+	replacing.Go(func() {
 		for range 2 {
 			time.Sleep(rand.N(100 * time.Millisecond))
-			_ = os.Remove(f.path() + "-epoch") // gone already when the revoker was quicker
-			for !exists(f.path()+"-epoch") && !over.Load() {
-				time.Sleep(time.Millisecond)
+			text, err := os.ReadFile(f.path() + "-epoch")
+			if err == nil {
+				err = os.WriteFile(f.path()+"-copy", text, 0o600)
+			}
+			if err == nil {
+				err = os.Rename(f.path()+"-copy", f.path()+"-epoch")
+			}
+			if err != nil {
+				t.Error(err)
 			}
 		}
 	})
 	returned := f.revokeAll(t)
-	over.Store(true)
-	removals.Wait()
+	replacing.Wait()
 	f.wantNoneLate(t, returned, reports())
 }
 
@@ -245,9 +248,4 @@ func copyStore(t *testing.T, path, pepper, to string) {
 	if _, err := r.Backup(t.Context(), to, nil); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }

@@ -120,6 +120,25 @@ func (b *bench) sqlShell(t *testing.T, statement string, args ...any) {
 	}
 }
 
+// lockWrites begins a change as a database shell does, so that nobody else can write until
+// unlock is called.
+func (b *bench) lockWrites(t *testing.T) (unlock func()) {
+	t.Helper()
+	db, err := sql.Open("sqlite3", "file:"+b.path+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.BeginTx(context.WithoutCancel(t.Context()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := errors.Join(tx.Rollback(), db.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestLife walks one key through everything that can happen to it.
 func TestLife(t *testing.T) {
 	b := newBench(t)

@@ -121,11 +121,18 @@ func TestTroubles(t *testing.T) {
 			must(t, os.WriteFile(p.db+".ballast", nil, 0o600))
 			must(t, os.Truncate(p.db+".ballast", 8<<20))
 		}, "ballast", doctor.Warning, "does not take up"},
-		{"no epoch", func(t *testing.T, p patient) { must(t, os.Remove(p.db+"-epoch")) }, "epoch", doctor.Warning, "is missing"},
-		{"a cut epoch", func(t *testing.T, p patient) { must(t, os.Truncate(p.db+"-epoch", 100)) }, "epoch", doctor.Problem, "no epoch file"},
+		{"no epoch", func(t *testing.T, p patient) { must(t, os.Remove(p.db+"-epoch")) }, "epoch", doctor.Problem, "is missing"},
+		{"a cut epoch", func(t *testing.T, p patient) { must(t, os.Truncate(p.db+"-epoch", 100)) }, "epoch", doctor.Problem, "cut short"},
+		{"a second name", func(t *testing.T, p patient) { must(t, os.Link(p.db, p.db+"2")) }, "identity", doctor.Problem, "hard links"},
+		{"a left-over journal", func(t *testing.T, p patient) {
+			must(t, os.WriteFile(p.db+"-journal", []byte("journal"), 0o600))
+		}, "identity", doctor.Problem, "move it away"},
+		{"an older database", func(t *testing.T, p patient) {
+			p.sql(t, `UPDATE meta SET value = value - 1 WHERE name = 'change_seq'`)
+		}, "epoch", doctor.Problem, "1 change was acknowledged and not in the database"},
 		{"an epoch of something else", func(t *testing.T, p patient) {
 			must(t, os.WriteFile(p.db+"-epoch", make([]byte, 4096), 0o600))
-		}, "epoch", doctor.Problem, "no epoch file"},
+		}, "epoch", doctor.Problem, "another kind of file"},
 		{"a big log", func(t *testing.T, p patient) { must(t, os.Truncate(p.db+"-wal", 300<<20)) }, "log", doctor.Warning, "300 MiB"},
 		{"a planted trigger", func(t *testing.T, p patient) {
 			p.sql(t, `CREATE TRIGGER undo AFTER UPDATE ON keys BEGIN SELECT 1; END`)

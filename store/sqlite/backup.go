@@ -95,7 +95,7 @@ func name(temp, path string) error {
 	case errors.Is(err, fs.ErrExist):
 		return backedUp(path)
 	case errors.Is(err, syscall.EPERM), errors.Is(err, errors.ErrUnsupported):
-		return fmt.Errorf("this file system has no hard links, by which a copy gets its name: make it on a local disk, and copy it from there: %w", err)
+		return fmt.Errorf("this file system has no way to give a copy its name without replacing another file: make it on a local disk, and copy it from there: %w", err)
 	}
 	return err
 }

@@ -36,17 +36,18 @@ func Create(path string, o *Options) error {
 	if err != nil {
 		return err
 	}
-	if err := makeEpoch(epochPath(path), true); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("make key store %s: %w", path, err)
-	}
 	if err := makeUsage(o.usageFile(path)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
 	if err := makeBallast(ballastPath(path)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
+	if leftTerm(epochPath(path)) >= maxTerm {
+		return fmt.Errorf("make key store %s: %s is not an epoch file: move it away", path, epochPath(path))
+	}
+	first := standing{id: newEpochID(), word: (leftTerm(epochPath(path)) + 1) << seqBits}
 	temp, err := build(filepath.Dir(path), "mcpkeys-db-*.tmp", func(temp string) error {
-		if err := fill(temp, peppers); err != nil {
+		if err := fill(temp, peppers, first); err != nil {
 			return err
 		}
 		return claim(o.pepperFile(path), peppers.Store())
@@ -54,7 +55,7 @@ func Create(path string, o *Options) error {
 	if err != nil {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
-	err = newfile.Publish(temp, path)
+	err = settle(path, temp, first, true)
 	if errors.Is(err, fs.ErrExist) {
 		return existing(path)
 	}
@@ -62,6 +63,27 @@ func Create(path string, o *Options) error {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
 	return nil
+}
+
+// settle gives a finished database its place, which must be free, and its epoch file. What
+// a database that was removed left behind would be taken for the log of this one, and
+// goes first. Alone says that no process can have used another one.
+func settle(path, temp string, s standing, alone bool) error {
+	unlock, err := newfile.Lock(filepath.Dir(path))
+	if err != nil {
+		return errors.Join(fmt.Errorf("lock %s: %w", filepath.Dir(path), err), os.Remove(temp))
+	}
+	defer unlock()
+	if _, err := os.Lstat(path); err == nil {
+		return errors.Join(fs.ErrExist, os.Remove(temp))
+	}
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		_ = os.Remove(path + suffix) // mostly there is none
+	}
+	if err := takeOver(epochPath(path), s, alone); err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	return newfile.Publish(temp, path)
 }
 
 func existing(path string) error {
@@ -129,9 +151,9 @@ func build(dir, pattern string, fill func(temp string) error) (temp string, err 
 	return temp, nil
 }
 
-func fill(path string, peppers *keys.Peppers) error {
+func fill(path string, peppers *keys.Peppers, s standing) error {
 	now := time.Now() //nolint:forbidigo // a note for people, nothing is decided by it
-	return fillWith(path, func(db *sql.DB) error { return makeSchema(context.Background(), db, peppers, now) })
+	return fillWith(path, func(db *sql.DB) error { return makeSchema(context.Background(), db, peppers, s, now) })
 }
 
 // fillWith closes the database too, which moves everything from the log into the file.

@@ -25,6 +25,8 @@ func (connector) Driver() driver.Driver                        { return nil }
 
 func openDB(string, int) *sql.DB { return sql.OpenDB(connector{}) }
 
+func openAt(*spot, string, int) *sql.DB { return sql.OpenDB(connector{}) }
+
 func openConns(string, int, bool) *sql.DB { return sql.OpenDB(connector{}) }
 
 func openWatched(string, int, *schemaWatch) *sql.DB { return sql.OpenDB(connector{}) }

@@ -15,8 +15,18 @@ import (
 // watchedConn is a connection that knows by which shape it works.
 type watchedConn struct {
 	*sqlite3.SQLiteConn
+	at     *spot
 	watch  *schemaWatch
 	parsed string
+}
+
+// Close leaves a connection open whose files others do not have open any more: see spot.
+func (c *watchedConn) Close() error {
+	if c.at.check() != nil {
+		abandon(c.SQLiteConn)
+		return nil
+	}
+	return c.SQLiteConn.Close()
 }
 
 var _ driver.SessionResetter = (*watchedConn)(nil)
@@ -45,21 +55,20 @@ func (c watchedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(errors.New("the driver's connection is another one"), opened.Close())
 	}
+	watched := &watchedConn{SQLiteConn: conn, at: c.at, watch: c.watch}
 	conn.SetLimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
 	s, err := parseAndRead(ctx, conn)
 	if err != nil {
-		return nil, errors.Join(err, conn.Close())
+		return nil, errors.Join(err, watched.Close())
 	}
 	c.watch.see(s)
-	return &watchedConn{conn, c.watch, s.text}, nil
+	watched.parsed = s.text
+	return watched, nil
 }
 
-// openWatched is openDB for the connections by which keys are read and written.
-func openWatched(dsn string, conns int, watch *schemaWatch) *sql.DB {
-	db := sql.OpenDB(watchedConnector{newConnector(dsn, true), watch})
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
-	return db
+// openWatched is openAt for the connections by which keys are read and written.
+func openWatched(at *spot, dsn string, conns int, watch *schemaWatch) *sql.DB {
+	return pool(watchedConnector{newConnector(at, dsn, true), watch}, conns)
 }
 
 // parseAndRead has a connection parse the schema anew, in the state in which its shape is

@@ -52,6 +52,12 @@ func readerDSN(path string) string {
 	})
 }
 
+// raisingDSN is readerDSN for a file that may be in a lower layer of an overlay file
+// system: it is opened for writing, and still refuses statements that write.
+func raisingDSN(path string) string {
+	return strings.Replace(readerDSN(path), "mode=ro", "mode=rw", 1)
+}
+
 // copyDSN opens a file that nobody else knows yet, to be filled with a copy. It needs
 // no journal, because a copy that fails is thrown away, and is flushed to the disk as a
 // whole before it gets its name.

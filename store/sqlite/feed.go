@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -49,25 +48,33 @@ func (r *Reader) Changes(ctx context.Context, since keys.Position) (keys.Changes
 }
 
 // position is what Changes says where nothing changed. It looks whether the store is as
-// mcpkeys left it, and what comes of that is a [keys.AlteredError].
-func (r *Reader) position(ctx context.Context) (c keys.Changes, err error) {
-	n, err := readNumbers(r.numbers.QueryRowContext(ctx))
+// mcpkeys left it, and what comes of that is a [keys.AlteredError]; and whether the
+// database is the one of its epoch page, and not behind it.
+func (r *Reader) position(ctx context.Context) (keys.Changes, error) {
+	n, err := r.seeStand(func() (numbers, error) { return r.unaltered(ctx) })
 	if err != nil {
 		return keys.Changes{}, err
 	}
-	if err := r.compare(ctx, n.shape); err != nil {
-		return keys.Changes{}, err
-	}
-	if err := n.altered(r.Peppers().Store()); err != nil {
-		return keys.Changes{}, err
-	}
 	generation, _ := n.generation.(string)
-	c.Next = keys.Position{
-		Generation: fmt.Sprintf("%s/%d.%d", generation, r.incarnation, r.watch.turns.Load()),
-		Seq:        n.changeSeq(),
+	return keys.Changes{
+		Next: keys.Position{
+			Generation: fmt.Sprintf("%s/%d.%d", generation, r.incarnation, r.watch.turns.Load()),
+			Seq:        n.changeSeq(),
+		},
+		Imported: n.imported,
+	}, nil
+}
+
+// unaltered reads the numbers of a store that is as mcpkeys left it.
+func (r *Reader) unaltered(ctx context.Context) (numbers, error) {
+	n, err := readNumbers(r.numbers.QueryRowContext(ctx))
+	if err == nil {
+		err = r.compare(ctx, n.shape)
 	}
-	c.Imported = n.imported
-	return c, nil
+	if err == nil {
+		err = n.altered(r.Peppers().Store())
+	}
+	return n, err
 }
 
 // compare holds the shape that was just read against the one that was judged last, and
@@ -137,29 +144,26 @@ func (r *Reader) follow(ctx context.Context) error {
 	})
 }
 
-func (r *Reader) same() bool {
-	file, err := identify(r.path)
-	return err == nil && file == r.file && r.epoch.current()
-}
+func (r *Reader) same() bool { return r.spot.check() == nil && r.epoch.current() }
 
+// reopen opens what stands at the path, if that is another database or another epoch
+// file. What was open is abandoned. Files that SQLite keeps to itself in this process
+// cannot be opened again.
 func (r *Reader) reopen(ctx context.Context) error {
-	file, err := identify(r.path)
-	if err != nil {
-		return fmt.Errorf("%w: the key store is gone from %s: %w", keys.ErrUnavailable, r.path, err)
-	}
-	if file != r.file {
+	if err := r.spot.check(); err != nil {
+		r.epoch.distrust(err)
+		if !r.spot.replaced() {
+			return err
+		}
 		h, err := r.start(ctx)
 		if err != nil {
 			return fmt.Errorf("%w: another file has taken the key store's place: %w", keys.ErrUnavailable, err)
 		}
-		if err := r.db.Close(); err != nil {
-			return errors.Join(unavailable("close the replaced key store", err), h.db.Close())
-		}
+		abandon(r.db)
 		r.handle = h
+		r.seen.Store(0)
 	}
-	if _, err := r.epoch.open(r.writable); err != nil {
-		return fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
-	}
+	r.epoch.open(r.writable)
 	return nil
 }
 

@@ -84,15 +84,15 @@ func (s *Store) alone(ctx context.Context, change func(*work) error, after func(
 		defer after()
 		return s.inWork(ctx, change)
 	}()
-	return s.announced(err)
+	return s.announced(ctx, err)
 }
 
 // announced announces what succeeded, and returns how the change then ended.
-func (s *Store) announced(err error) error {
+func (s *Store) announced(ctx context.Context, err error) error {
 	if !succeeded(err) {
 		return err
 	}
-	if unannounced := s.announce(); unannounced != nil {
+	if unannounced := s.announce(ctx); unannounced != nil {
 		return unannounced
 	}
 	return err
@@ -184,7 +184,7 @@ func (g *group) end() {
 func (g *group) tell() {
 	var unannounced error
 	if slices.ContainsFunc(g.done, (*caller).succeeded) {
-		unannounced = g.store.announce()
+		unannounced = g.store.announce(g.ctx)
 	}
 	for _, c := range g.done {
 		if c.succeeded() && unannounced != nil {

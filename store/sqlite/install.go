@@ -8,13 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 
-	"github.com/google/uuid"
-	"github.com/mcpkeys/mcpkeys/internal/newfile"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -70,10 +66,11 @@ func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, 
 	if present != nil {
 		seq = max(seq, present.changeSeq)
 	}
-	for name, value := range map[string]any{metaGeneration: uuid.NewString(), metaChangeSeq: seq + 1} {
-		if err := exactlyOne(tx.ExecContext(ctx, `UPDATE meta SET value = ? WHERE name = ?`, value, name)); err != nil {
-			return unavailable("write meta", err)
-		}
+	if err := setMeta(ctx, tx, metaChangeSeq, seq+1); err != nil {
+		return err
+	}
+	if err := renewID(ctx, tx, r.path); err != nil {
+		return err
 	}
 	for id, check := range r.peppers.Checks() { // also those that were added since, and are in use
 		if err := notePepper(ctx, tx, id, check, e.At); err != nil {
@@ -93,7 +90,11 @@ func (r *Restoration) cutAgain(ctx context.Context, draft string, undone Undone,
 	if len(undone.Revoked)+len(undone.Disabled) == 0 {
 		return 0, nil
 	}
-	if err := makeEpoch(epochPath(draft), true); err != nil { // or each change would wait for others to notice
+	now, err := standingOf(ctx, draft)
+	if err == nil {
+		err = makeEpoch(epochPath(draft), now, true)
+	}
+	if err != nil {
 		return 0, err
 	}
 	s, err := Open(draft, &Options{PepperFile: r.options.pepperFile(r.path), UsageFile: draft + ".usage"}) //nolint:contextcheck // to open takes no context
@@ -159,18 +160,32 @@ var errChanged = errors.New("keys were changed meanwhile")
 // present state was looked at: a revocation that was acknowledged in between must not be
 // lost.
 func (r *Restoration) install(ctx context.Context, draft string, present *Snapshot, progress Progress) error {
-	db := openDB(writerDSN(r.path), 1)
-	defer func() { _ = db.Close() }() // it is committed, or was rolled back
+	next, err := standingOf(ctx, draft)
+	if err != nil {
+		return err
+	}
+	at, err := newSpot(r.path, r.path)
+	if err != nil {
+		return err
+	}
+	db := openAt(at, writerDSN(r.path), 1)
 	target, err := db.Conn(ctx)
 	if err != nil {
-		return unopened(r.path, err)
+		return unopened(r.path, errors.Join(err, db.Close()))
 	}
-	defer func() { _ = target.Close() }()
+	defer func() {
+		if at.check() != nil {
+			abandon(db)
+			return
+		}
+		_ = errors.Join(target.Close(), db.Close()) // it is committed, or was rolled back
+	}()
 	source, closeSource, err := only(ctx, readerDSN(draft))
 	if err != nil {
 		return unavailable("open draft", err)
 	}
 	defer func() { _ = closeSource() }() // it was only read
+	back := func() {}
 	err = transferring(target, source, func(t transfer) error {
 		if _, err := t.step(0); err != nil {
 			return unavailable("lock "+r.path, err)
@@ -178,12 +193,26 @@ func (r *Restoration) install(ctx context.Context, draft string, present *Snapsh
 		if err := r.unchanged(ctx, present); err != nil {
 			return err
 		}
+		if err := at.check(); err != nil {
+			return err
+		}
+		if back, err = withdraw(r.path); err != nil {
+			return err
+		}
 		return t.all(ctx, progress)
 	})
-	if err == nil {
-		_, _ = target.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`) // or the next change will
+	if err != nil {
+		back()
+		return err
 	}
-	return err
+	if err := at.check(); err != nil {
+		return unfinished(err)
+	}
+	if err := instate(r.path, next); err != nil {
+		return unfinished(err)
+	}
+	_, _ = target.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`) // or the next change will
+	return nil
 }
 
 func (r *Restoration) unchanged(ctx context.Context, present *Snapshot) error {
@@ -198,29 +227,37 @@ func (r *Restoration) unchanged(ctx context.Context, present *Snapshot) error {
 }
 
 // put gives the draft its place where there is no key store, with what belongs to one.
-// What a database that was removed left behind would be taken for the log of this one,
-// and goes first.
-func (r *Restoration) put(draft string) error {
-	if err := makeEpoch(epochPath(r.path), false); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
+func (r *Restoration) put(ctx context.Context, draft string) error {
 	if err := makeUsage(r.options.usageFile(r.path)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	dir := filepath.Dir(r.path)
-	unlock, err := newfile.Lock(dir)
+	// It goes there in WAL mode: one that is not would come with a rollback journal.
+	if err := fillWith(draft, func(db *sql.DB) error { return db.PingContext(ctx) }); err != nil {
+		return err
+	}
+	next, err := standingOf(ctx, draft)
 	if err != nil {
-		return fmt.Errorf("lock %s: %w", dir, err)
+		return err
 	}
-	defer unlock()
-	if _, err := os.Lstat(r.path); errors.Is(err, fs.ErrNotExist) {
-		for _, suffix := range []string{"-wal", "-shm", "-journal"} {
-			_ = os.Remove(r.path + suffix) // mostly there is none
-		}
-	}
-	err = newfile.Publish(draft, r.path)
+	err = settle(r.path, draft, next, false)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s: %w: somebody made it meanwhile; look at it, and try again", r.path, fs.ErrExist)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if err := instate(r.path, next); err != nil {
+		return unfinished(err)
+	}
+	return nil
+}
+
+// unfinished says that a restore was committed, and that no process accepts it yet.
+func unfinished(cause error) error {
+	return &keys.WrittenError{What: "the restored key store is refused until 'keyctl doctor --fix' is run", Cause: cause}
+}
+
+func isWritten(err error) bool {
+	var written *keys.WrittenError
+	return errors.As(err, &written)
 }

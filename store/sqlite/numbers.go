@@ -12,28 +12,29 @@ import (
 // maxSeq is the largest change number and the largest number of an audit row: what has
 // room in 48 bits. A store that changes a thousand times a second has enough for 8,900
 // years, so a number above it was written by somebody else.
-const maxSeq = 1<<48 - 1
+const maxSeq = 1<<seqBits - 1
 
 // selectNumbers yields by what numbers a store stands, together with its shape: one
 // statement, so one state.
 const selectNumbers = `SELECT (SELECT value FROM meta WHERE name = 'change_seq'),
-	(SELECT value FROM meta WHERE name = 'generation'), (SELECT value FROM meta WHERE name = 'store_id'),
+	(SELECT value FROM meta WHERE name = 'generation'), (SELECT value FROM meta WHERE name = 'generation_number'),
+	(SELECT value FROM meta WHERE name = 'epoch_id'), (SELECT value FROM meta WHERE name = 'store_id'),
 	(SELECT max(seq) FROM events), (SELECT max(seq) FROM audit),
 	(SELECT hash FROM audit ORDER BY seq DESC LIMIT 1), ` + anyImported + `, ` + shapeText
 
 // numbers are what a store counts its changes by. Whoever writes SQL can write anything
 // there, so they are read as they are and judged by altered.
 type numbers struct {
-	seq, generation, store any
-	event, audit           sql.NullInt64 // of the newest row
-	hash                   []byte        // of the newest audit row
-	imported               bool
-	shape                  string
+	seq, generation, term, epoch, store any
+	event, audit                        sql.NullInt64 // of the newest row
+	hash                                []byte        // of the newest audit row
+	imported                            bool
+	shape                               string
 }
 
 // readNumbers takes what selectNumbers yields.
 func readNumbers(row *sql.Row) (n numbers, err error) {
-	err = row.Scan(&n.seq, &n.generation, &n.store, &n.event, &n.audit, &n.hash, &n.imported, &n.shape)
+	err = row.Scan(&n.seq, &n.generation, &n.term, &n.epoch, &n.store, &n.event, &n.audit, &n.hash, &n.imported, &n.shape)
 	return n, unavailable("read change number", err)
 }
 
@@ -49,6 +50,7 @@ func (n *numbers) altered(store keys.StoreID) error {
 func (n *numbers) odd(store keys.StoreID) string {
 	seq, isNumber := n.seq.(int64)
 	generation, isText := n.generation.(string)
+	term, isCount := n.term.(int64)
 	id, isBlob := n.store.([]byte)
 	switch {
 	case !isNumber || seq < 0 || seq > maxSeq:
@@ -59,10 +61,27 @@ func (n *numbers) odd(store keys.StoreID) string {
 		return "its audit rows have numbers that mcpkeys did not write"
 	case !isText || generation == "":
 		return "its generation is missing, or is no text that mcpkeys wrote"
+	case !isCount || term < 1 || term > maxTerm:
+		return "its generation number is missing, or is no number that mcpkeys wrote"
 	case !isBlob || !bytes.Equal(id, store[:]):
 		return "its store id is not the one of the pepper file"
 	}
 	return ""
+}
+
+// standing is what the database says of its place, to be held against its epoch page. An
+// epoch id that mcpkeys did not write is that of no page.
+func (n *numbers) standing() (s standing, err error) {
+	if id, ok := n.epoch.([]byte); ok && len(id) == len(s.id) {
+		s.id = epochID(id)
+	}
+	seq, isNumber := n.seq.(int64)
+	term, isCount := n.term.(int64)
+	if !isNumber || !isCount {
+		seq = -1
+	}
+	s.word, err = wordOf(term, seq)
+	return s, err
 }
 
 // hashLen is the length of an audit row's hash.

@@ -13,10 +13,12 @@ import (
 // Reader answers queries about keys and cannot write. It is safe for concurrent
 // use.
 type Reader struct {
-	path       string
+	given      string                       // the path as the caller named it, absolute
+	path       string                       // where that led
 	pepperFile string                       // absolute
 	peppers    atomic.Pointer[keys.Peppers] // replaced as a whole; see pepperfollow.go
 	epoch      epoch
+	seen       atomic.Uint64 // the furthest position that this process knows of
 	usage      usageFile
 	renewer    renewer
 	writable   bool // the epoch is mapped for writing
@@ -29,7 +31,8 @@ type Reader struct {
 
 // handle is an open database file.
 type handle struct {
-	file    fileID
+	spot    *spot
+	raised  bool // db opened the file for writing, though it does not write
 	schema  int
 	db      *sql.DB
 	watch   *schemaWatch // of db
@@ -48,8 +51,9 @@ func (r *Reader) Close() error {
 	if !r.gate.shut() {
 		return nil
 	}
+	err := errors.Join(r.renewer.close(), r.usage.close(), r.release(r.raised, r.db))
 	r.epoch.close()
-	return errors.Join(r.renewer.close(), r.usage.close(), r.db.Close())
+	return err
 }
 
 // prepare compiles the statements of the hot path once per connection.

@@ -99,6 +99,9 @@ func (r *Restoration) look(ctx context.Context) error {
 		return fmt.Errorf("%s: %w: it is not a regular file, so not a key store; choose another path", r.path, fs.ErrExist)
 	}
 	r.exists = true
+	if _, err := newSpot(r.path, r.path); err != nil {
+		return err
+	}
 	db := openDB(readerDSN(r.path), 1)
 	defer func() { _ = db.Close() }() // nothing was written
 	tx, err := db.BeginTx(ctx, nil)
@@ -206,14 +209,13 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 	}
 	for range attempts {
 		done, err := r.attempt(ctx, o)
-		if errors.Is(err, errChanged) {
+		switch {
+		case errors.Is(err, errChanged):
 			continue
-		}
-		if err != nil {
+		case isWritten(err):
+			return done, err
+		case err != nil:
 			return Restored{}, fmt.Errorf("restore: %w", err)
-		}
-		if err := tellAll(r.path); err != nil {
-			return done, &keys.WrittenError{What: "the restored key store is not announced yet: start servers on this machine again", Cause: err}
 		}
 		return done, nil
 	}
@@ -232,7 +234,7 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions) (done Resto
 			return Restored{}, err
 		}
 		defer func() {
-			if err != nil { // the key store is as it was, so the copy is of no use
+			if err != nil && !isWritten(err) { // the key store is as it was, so the copy is of no use
 				_ = os.Remove(done.Kept)
 			}
 		}()
@@ -250,7 +252,7 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions) (done Resto
 		return done, err
 	}
 	if !r.exists {
-		return done, r.put(draft)
+		return done, r.put(ctx, draft)
 	}
 	return done, r.install(ctx, draft, present, o.Progress)
 }

@@ -29,6 +29,7 @@ var schemaVersion = len(steps)
 const (
 	metaChangeSeq  = "change_seq"
 	metaGeneration = "generation"
+	metaTerm       = "generation_number" // of the generation; see position.go
 	metaStoreID    = "store_id"
 	metaEpochID    = "epoch_id"
 	metaCreatedAt  = "created_at"
@@ -38,7 +39,7 @@ const (
 )
 
 // makeSchema fills an empty database in one transaction.
-func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, now time.Time) error {
+func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, first standing, now time.Time) error {
 	storeID := peppers.Store()
 	return inTx(ctx, db, func(tx *sql.Tx) error {
 		numbers := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, schemaVersion)
@@ -48,8 +49,9 @@ func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, now time
 		for name, value := range map[string]any{
 			metaChangeSeq:  int64(0),
 			metaGeneration: uuid.NewString(),
+			metaTerm:       int64(first.term()), //nolint:gosec // 16 bits
 			metaStoreID:    storeID[:],
-			metaEpochID:    randomID(),
+			metaEpochID:    first.id[:],
 			metaCreatedAt:  micros(now),
 		} {
 			if err := insertMeta(ctx, tx, name, value); err != nil {

@@ -14,6 +14,7 @@
 -- One value a row:
 --   change_seq    number of the newest row in events
 --   generation    random; a restored database gets another
+--   generation_number  counts generations; it also stands in the epoch file
 --   store_id      16 random bytes that name this key store, as its pepper file does; seals
 --                 cover them; copies and backups keep them
 --   epoch_id      16 random bytes that also stand in the epoch file beside the database

@@ -17,7 +17,7 @@ type Store struct {
 	queue       queue // who waits to write
 	writer      *sql.DB
 	writerWatch *schemaWatch
-	written     fileID // what writer has open; the Reader may go on to another file, writer does not
+	written     *spot // what writer has open; the Reader may go on to another file, writer does not
 }
 
 var _ keys.Store = (*Store)(nil)
@@ -28,8 +28,12 @@ func (s *Store) Close() error {
 	if !s.gate.shut() {
 		return nil
 	}
-	s.epoch.close()
-	return errors.Join(s.usage.close(), s.db.Close(), s.writer.Close())
+	defer s.epoch.close()
+	if s.spot != s.written { // the Reader went on to another database
+		abandon(s.writer)
+		return errors.Join(s.usage.close(), s.release(s.raised, s.db))
+	}
+	return errors.Join(s.usage.close(), s.release(true, s.db, s.writer))
 }
 
 // Create implements [keys.Store].
@@ -202,24 +206,20 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *work) e
 	return s.together(ctx, func(w *work) error { return change(ctx, w) })
 }
 
-// announce tells every process of what was committed. Its error is a [keys.WrittenError]. It is called also when there was
+// announce tells every process of what was committed. It is called also when there was
 // nothing to change: the process that made the change may have died between its
-// commit and this.
-func (s *Store) announce() error {
+// commit and this. Its error is a [keys.WrittenError].
+func (s *Store) announce(ctx context.Context) error {
 	// What was committed to a file that has lost its place meanwhile is lost as well.
 	if err := s.inPlace(); err != nil {
 		return &keys.WrittenError{What: "it went to a file that is not the key store any more", Cause: err}
 	}
-	if err := s.epoch.bump(); err != nil {
-		return keys.NotAnnounced(err)
+	now, err := s.committed(ctx)
+	if err == nil {
+		err = s.epoch.tell(now)
 	}
-	return nil
-}
-
-// inPlace refuses to write to a database that others cannot find any more.
-func (s *Store) inPlace() error {
-	if file, err := identify(s.path); err != nil || file != s.written {
-		return fmt.Errorf("%w: another file has taken the place of %s; start this program again", keys.ErrUnavailable, s.path)
+	if err != nil {
+		return keys.NotAnnounced(err)
 	}
 	return nil
 }

@@ -75,20 +75,28 @@ func (s *Store) beginWork(ctx context.Context) (*work, error) {
 
 // newWork begins the work of a transaction that has just begun.
 func (s *Store) newWork(ctx context.Context, tx *sql.Tx) (*work, error) {
-	n, err := numbersOf(ctx, tx)
+	n, err := s.mayChange(func() (numbers, error) { return s.changeable(ctx, tx) })
 	if err != nil {
 		return nil, err
 	}
+	return &work{Tx: tx, store: s, before: n, beside: s.writerWatch.altered()}, nil
+}
+
+// changeable reads the numbers of a store in which all of ours is as mcpkeys left it.
+func (s *Store) changeable(ctx context.Context, tx *sql.Tx) (numbers, error) {
+	n, err := numbersOf(ctx, tx)
+	if err != nil {
+		return n, err
+	}
 	if s.writerWatch.stale(n.shape) {
 		if err := s.parseAnew(ctx, tx); err != nil {
-			return nil, err
+			return n, err
 		}
 	}
-	w := &work{Tx: tx, store: s, before: n, beside: s.writerWatch.altered()}
-	if w.beside != nil && !s.writerWatch.known.Load().whole() {
-		return nil, w.beside
+	if beside := s.writerWatch.altered(); beside != nil && !s.writerWatch.known.Load().whole() {
+		return n, beside
 	}
-	return w, n.altered(s.Peppers().Store())
+	return n, n.altered(s.Peppers().Store())
 }
 
 // parseAnew makes sure that the transaction works by the schema that is compared.
@@ -185,7 +193,12 @@ func (w *work) numbersStand(ctx context.Context) (bool, error) {
 	if n := len(w.rows); n > 0 {
 		last = w.rows[n-1]
 	}
-	return now.changeSeq() == w.before.changeSeq()+w.moves && now.generation == w.before.generation &&
+	was, err := w.before.standing()
+	if err != nil {
+		return false, err
+	}
+	stands, err := now.standing()
+	return err == nil && stands == standing{was.id, was.word + uint64(w.moves)} && now.generation == w.before.generation && //nolint:gosec // rows are counted up
 		now.shape == w.before.shape && now.odd(w.store.Peppers().Store()) == "" &&
 		now.audit.Int64 == last.seq && bytes.Equal(now.hash, last.hash), nil
 }

@@ -47,7 +47,7 @@ func (s *service) denials(ctx context.Context, in *denialsInput) (*denialsOutput
 		}
 		out.Body.Data = append(out.Body.Data, api.Denial{
 			Minute: d.Minute, Code: string(d.Code), KeyID: d.KeyID, Proved: d.Proved,
-			Source: source, Audience: d.Audience, Agent: d.Agent, Calls: d.Calls,
+			Source: source, Audience: d.Audience, Scope: d.Scope, Offered: d.Offered, Agent: d.Agent, Calls: d.Calls,
 		})
 	}
 	return out, nil

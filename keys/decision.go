@@ -36,14 +36,28 @@ type Decision struct {
 	Ends       time.Time     // with valid: when the key or that secret expires; zero means never
 	RetryAfter time.Duration // with rate_limited and unavailable: when to come back
 	Cause      error         // with unavailable: what went wrong, for the operator's log only
+	Lacks      *Lack         // with insufficient_scope and wrong_audience: what the key lacks, for logs; else nil
 
-	// The key's rate limit, when the call was counted against it: with valid and
-	// rate_limited. Rate_limited with a zero Limit is no limit of a key, but the one on
-	// unknown keys from one address.
+	// The limit that this was counted against: with valid and rate_limited. It is the key's
+	// rate limit, or, for a request that carries calls, [RateLimit.Requests] of it.
+	// Rate_limited with a zero Limit is no limit of a key, but the one on unknown keys from
+	// one address.
 	Limit     RateLimit
 	Remaining int           // how many calls fit now, at a cost of one each
 	Reset     time.Duration // until the whole burst fits again
 }
+
+// Lack says what was asked of a good key in vain. It is for logs and for those who hold
+// the key store: a caller hears no more of it than the scopes that its call takes.
+type Lack struct {
+	Required []string // with insufficient_scope: the scopes that were asked for
+	Missing  []string // and those of them that were not granted
+	Audience string   // with wrong_audience: the server that was called; empty for one without a name
+	Offered  []string // and the servers that the key is for
+}
+
+// Proved reports whether the caller showed a key's whole secret, whatever became of it.
+func (d Decision) Proved() bool { return d.Secret != 0 }
 
 // Valid reports whether the request may proceed. Scopes are a further question:
 // [Identity.Allows].
@@ -56,7 +70,15 @@ func (d Decision) Authorize(required ...string) Decision {
 	if !d.Valid() || d.Identity.AllowsAll(required...) {
 		return d
 	}
-	d.Code, d.Identity = CodeInsufficientScope, nil
+	missing := slices.DeleteFunc(slices.Clone(required), d.Identity.Allows)
+	d.Code, d.Identity, d.Lacks = CodeInsufficientScope, nil, &Lack{Required: slices.Clone(required), Missing: missing}
+	return d
+}
+
+// Refuse turns a valid decision into a refusal for a reason that showed later. What was
+// found out about the caller stays in it.
+func (d Decision) Refuse(code Code) Decision {
+	d.Code, d.Identity = code, nil
 	return d
 }
 

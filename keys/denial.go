@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Denial is how often one minute saw one kind of refusal: the same code, key, source and
-// server. Denials are a sample for people to look at, written beside the counts of use and
+// Denial is how often one minute saw one kind of refusal: the same code, key, source,
+// server and scope. Denials are a sample for people to look at, written beside the counts of use and
 // as easily lost; they are no part of the audit log, or a flood of bad keys would fill it.
 type Denial struct {
 	Minute   time.Time    // its beginning, UTC
@@ -17,6 +17,8 @@ type Denial struct {
 	Proved   bool         // the key was proved, so this is a caller with a key; else anybody's doing
 	Source   netip.Prefix // the address, of IPv6 its network of 64 bits; zero when unknown
 	Audience string       // the server that refused; empty for one without a name
+	Scope    string       // with insufficient_scope: what was asked for, joined by spaces, or [OtherScopes]
+	Offered  string       // with wrong_audience: the servers that the key is for, joined by spaces
 	Agent    string       // the first word of a User-Agent among them; empty when unknown
 	Calls    int64
 }

@@ -7,7 +7,12 @@ import (
 )
 
 // RateLimit allows Count calls per Window, at most Burst at once. The zero value
-// is no limit. It is counted per process: n servers allow n times the rate.
+// is no limit. It is counted per verifier, which is to say per process: n servers allow
+// n times the rate.
+//
+// Behind MCP a call is one tools/call, prompts/get or resources/read message, however it
+// is framed and whether or not it is granted. Where only requests are seen (net/http, gin,
+// the verification API) one request is one call.
 type RateLimit struct {
 	Count  int
 	Window time.Duration
@@ -22,6 +27,27 @@ const (
 
 // IsZero reports whether there is no limit.
 func (l RateLimit) IsZero() bool { return l == RateLimit{} }
+
+// leastRequests is what the handshakes of some clients that start at once take.
+var leastRequests = RateLimit{Count: 60, Window: time.Minute, Burst: 60}
+
+// Requests is the second limit of a key with the limit l: on requests that carry calls,
+// each of which counts against l. A client sends some that carry none, to open a session,
+// to list, to listen, so it is ten times as much, and never less than 60 a minute, all of
+// which may come at once. No limit has no second one.
+func (l RateLimit) Requests() RateLimit {
+	switch {
+	case l.IsZero():
+		return l
+	case int64(l.Count)*10*int64(leastRequests.Window) < int64(leastRequests.Count)*int64(l.Window):
+		return leastRequests
+	}
+	l.Count, l.Burst = l.Count*10, max(l.Burst*10, leastRequests.Burst)
+	if more := (l.Burst + l.Count - 1) / l.Count; more > 1 { // the same rate, over a time that the burst fits into
+		l.Count, l.Window = l.Count*more, l.Window*time.Duration(more)
+	}
+	return l
+}
 
 // ParseRateLimit reads COUNT/WINDOW, with an optional burst after a colon: 60/m,
 // 100/10s, 1000/h:50. The window is s, m, h or d, with or without a number.

@@ -27,7 +27,8 @@ type LastUse struct {
 // UseCount is how often a key was presented in one hour with one outcome.
 //
 // With an empty Scope it counts requests: each is counted once, under the outcome of
-// its authentication. With a Scope it counts what was asked beyond that, under
+// its authentication. A call of a request that carries many, as of MCP, is counted too
+// when it is over the key's rate limit, under [CodeRateLimited]. With a Scope it counts what was asked beyond that, under
 // [CodeValid] or [CodeInsufficientScope]; one request may ask for several scopes.
 type UseCount struct {
 	Hour  time.Time // its beginning, UTC

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
 // answer is what a caller hears about one code.
@@ -87,9 +88,13 @@ func answerTo(d *keys.Decision) answer {
 }
 
 // refuse answers a request that may not proceed, and logs why.
-func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, scopes []string, ip netip.Addr) {
-	g.log(r, d, ip)
-	g.sample(r, d, ip)
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, call verifier.Call) {
+	g.log(r, d, call.ClientIP)
+	g.sample(d, call)
+	var scopes []string
+	if d.Lacks != nil && d.Code == keys.CodeInsufficientScope {
+		scopes = d.Lacks.Required
+	}
 	g.tell(w, r, answerTo(&d), scopes, d.RetryAfter)
 }
 
@@ -102,7 +107,7 @@ func (g *Guard) tell(w http.ResponseWriter, r *http.Request, a answer, scopes []
 	}
 	if a.waits {
 		w.Header().Set("Retry-After", retryAfter(wait))
-		a.detail += " " + comeBack(wait)
+		a.detail += " " + TryAgain(wait)
 	}
 	if !a.silent {
 		w.Header().Set("WWW-Authenticate", g.challenge(&a, needed))
@@ -143,8 +148,9 @@ func quotable(text string) string {
 
 // Refuse answers r with p and logs it like the refusals of [Guard.Admit]. It is for
 // what an adapter refuses for reasons of its own, such as a foreign Origin. The
-// credentials are gone from r.Header afterwards, as after Admit. The log line holds attrs
-// too, treated as by [Guard.LogRefusal].
+// credentials are gone from r.Header afterwards, as after Admit. What the guard found out
+// about a caller whom it admitted stands in the line, and attrs, treated as by
+// [Guard.LogRefusal].
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, p Problem, attrs ...slog.Attr) {
 	p.Write(w, g.Refused(r, keys.Code(p.Code), attrs...))
 }
@@ -152,6 +158,10 @@ func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, p Problem, attrs 
 // Refused is [Guard.Refuse] for an answer of another form, which the caller writes to the
 // request that it returns.
 func (g *Guard) Refused(r *http.Request, code keys.Code, attrs ...slog.Attr) *http.Request {
+	if a := g.admitted(r.Context()); a != nil {
+		g.log(r, a.decision.Refuse(code), a.ip, attrs...)
+		return r
+	}
 	var ip netip.Addr
 	if g != nil {
 		ip = g.proxies.clientIP(r)
@@ -164,7 +174,7 @@ func (g *Guard) Refused(r *http.Request, code keys.Code, attrs ...slog.Attr) *ht
 
 // log writes the one line of a refusal. The query is left out.
 func (g *Guard) log(r *http.Request, d keys.Decision, ip netip.Addr, attrs ...slog.Attr) {
-	g.LogRefusal(r.Context(), d, append([]slog.Attr{
+	g.logRefusal(r.Context(), d, append([]slog.Attr{
 		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String(attrIP, ip.String()),
 	}, attrs...)...)
 }
@@ -173,12 +183,26 @@ func (g *Guard) log(r *http.Request, d keys.Decision, ip netip.Addr, attrs ...sl
 const maxLogged = 256
 
 // LogRefusal writes one line about a refusal to [Options.Logger], with the request's id
-// from ctx. It is for adapters that refuse within a protocol of their own. Texts among
+// from ctx. It is for what adapters refuse for reasons of their own, within a protocol of
+// their own; what is decided on a key is logged where it is decided, by [Guard.Admit] and
+// [Guard.Judge]. What the guard found out about the caller, if ctx is of a request that it
+// admitted, stands in the line. Cause, which may be nil, makes it an error. Texts among
 // attrs are cut, and left out when they hold a key: people paste keys anywhere.
 //
 // Of refusals with one code, one key and one remote_ip, ten a minute are logged, and the
 // others as a number when the minute is over: a flood must not fill the disk.
-func (g *Guard) LogRefusal(ctx context.Context, d keys.Decision, attrs ...slog.Attr) {
+func (g *Guard) LogRefusal(ctx context.Context, code keys.Code, cause error, attrs ...slog.Attr) {
+	d := keys.Decision{Code: code}
+	if a := g.admitted(ctx); a != nil {
+		d = a.decision.Refuse(code)
+		attrs = append(attrs, slog.String(attrIP, a.ip.String()))
+	}
+	d.Cause = cause
+	g.logRefusal(ctx, d, attrs...)
+}
+
+// logRefusal writes the line of a decision.
+func (g *Guard) logRefusal(ctx context.Context, d keys.Decision, attrs ...slog.Attr) {
 	if g == nil || g.logger == nil || !g.logger.Enabled(ctx, slog.LevelError) {
 		return
 	}
@@ -189,9 +213,10 @@ func (g *Guard) LogRefusal(ctx context.Context, d keys.Decision, attrs ...slog.A
 	line := []slog.Attr{
 		slog.String("code", string(d.Code)),
 		slog.String("key_id", d.KeyID),
+		slog.Bool("proved", d.Proved()),
 		slog.String("request_id", keys.RequestIDFrom(ctx)),
 	}
-	for _, a := range attrs {
+	for _, a := range append(attrs, lackIn(d)...) {
 		line = append(line, slog.String(a.Key, loggable(a.Value.String())))
 	}
 	if d.Cause != nil {
@@ -199,6 +224,23 @@ func (g *Guard) LogRefusal(ctx context.Context, d keys.Decision, attrs ...slog.A
 		line = append(line, slog.Any("error", d.Cause))
 	}
 	g.logger.LogAttrs(ctx, level, "request refused", line...)
+}
+
+// lackIn is what a good key was asked for in vain.
+func lackIn(d keys.Decision) []slog.Attr {
+	switch {
+	case d.Lacks == nil:
+		return nil
+	case d.Code == keys.CodeWrongAudience:
+		return []slog.Attr{
+			slog.String("audience", d.Lacks.Audience),
+			slog.String("key_audience", strings.Join(d.Lacks.Offered, " ")),
+		}
+	}
+	return []slog.Attr{
+		slog.String("scope", strings.Join(d.Lacks.Required, " ")),
+		slog.String("missing_scope", strings.Join(d.Lacks.Missing, " ")),
+	}
 }
 
 // sourceIn is where the call comes from, if attrs tell.
@@ -239,8 +281,10 @@ type FieldError struct {
 	Message string `json:"message"`
 }
 
-// Write sends the problem as the whole answer to r: to a HEAD without its body.
+// Write sends the problem as the whole answer to r: to a HEAD without its body. What is
+// left of r's body must arrive soon, see [HurryBody].
 func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
+	HurryBody(w, r)
 	id := keys.RequestIDFrom(r.Context())
 	body, _ := json.Marshal(struct { // strings and a number: nothing that could fail
 		Type      string       `json:"type"`

@@ -3,7 +3,6 @@ package middleware
 import (
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,13 +10,14 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
 // A code that nobody thought of is no pass and no detail: 503.
 func TestUnknownCodeIsUnavailable(t *testing.T) {
 	for _, code := range []keys.Code{"", "invented", keys.CodeValid} {
 		w := httptest.NewRecorder()
-		(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), keys.Decision{Code: code}, nil, netip.Addr{})
+		(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), keys.Decision{Code: code}, verifier.Call{})
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
 			t.Errorf("refuse(%q): got %d, Retry-After %q, want 503 and 1", code, w.Code, w.Header().Get("Retry-After"))
 		}
@@ -28,9 +28,9 @@ func TestUnknownCodeIsUnavailable(t *testing.T) {
 // or the rest is read as parameters of the challenge.
 func TestChallengeStaysWithinItsQuotes(t *testing.T) {
 	w := httptest.NewRecorder()
-	d := keys.Decision{Code: keys.CodeInsufficientScope}
 	scopes := []string{`tools:a", resource_metadata="https://evil.example`, "tools:\\", "tools:é\r\n"}
-	(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), d, scopes, netip.Addr{})
+	d := keys.Decision{Code: keys.CodeInsufficientScope, Lacks: &keys.Lack{Required: scopes}}
+	(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), d, verifier.Call{})
 	got := w.Header().Get("WWW-Authenticate")
 	names := regexp.MustCompile(`[ ,]([a-z_]+)="[^"\\]*"`).FindAllStringSubmatch(got, -1)
 	var found []string
@@ -59,7 +59,7 @@ func TestSentenceNamesTheSeconds(t *testing.T) {
 		{keys.Decision{Code: keys.CodeUnavailable, RetryAfter: 5 * time.Second}, "cannot be checked right now. Try again in 5 seconds."},
 	} {
 		w := httptest.NewRecorder()
-		(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), c.d, nil, netip.Addr{})
+		(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), c.d, verifier.Call{})
 		if !strings.Contains(w.Body.String(), c.want) {
 			t.Errorf("%v after %v: got %s, want %q", c.d.Code, c.d.RetryAfter, w.Body, c.want)
 		}

@@ -57,12 +57,22 @@
 //
 // # Rate limits
 //
-// A call counts against its key's limit once, whatever it then asks for, and
-// [Options.Cost] says how much. The answer to a call that was counted tells the policy
+// A request is a call here: it counts against its key's limit once, whatever it then asks
+// for, and [Options.Cost] says how much. Behind mcpauth the calls within a request count,
+// one by one, and the request counts against a second limit, ten times as wide and at
+// least 60 a minute: [Guard.AdmitMessages]. Limits are counted per verifier, so n
+// processes allow n times the rate. The answer to a call that was counted tells the policy
 // and what is left of it in RateLimit-Policy and RateLimit, by draft 10 of the IETF's
 // "RateLimit header fields for HTTP"; a call that does not fit is a 429 with Retry-After.
 // A 429 without these fields is no limit of a key: it came from an address that has
 // sent too many unknown keys.
+//
+// # What is refused
+//
+// A refusal is logged with its true reason, whether the key was proved, where the call
+// came from, and what it lacked: the scopes that it took and those that are missing, the
+// server that was called and those that the key is for. What is left of the body of a
+// refused request must arrive within a second, or its connection is closed: [HurryBody].
 //
 // # What stays open
 //

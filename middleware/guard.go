@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -30,10 +31,10 @@ type Options struct {
 	// [ParseProxy].
 	TrustedProxies []netip.Prefix
 
-	// Cost is what a request counts against its key's rate limit. Nil, and whatever is
-	// below one, counts one; what is above the limit's burst never fits. It is asked once
-	// a request, before the key is looked up and after it is gone from the headers, and
-	// must leave the body alone.
+	// Cost is what a request counts against its key's rate limit; behind mcpauth, what each
+	// call within it counts. Nil, and whatever is below one, counts one; what is above the
+	// limit's burst never fits. It is asked once a request, before the key is looked up and
+	// after it is gone from the headers, and must leave the body alone.
 	Cost func(*http.Request) int
 
 	// NoRateLimitFields leaves out RateLimit and RateLimit-Policy, which are those of an
@@ -138,18 +139,30 @@ func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
 //
 // scopes are literal, as [keys.ValidateRequired] has it; others are never granted.
 func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, scopes ...string) (*http.Request, bool) {
+	return g.admit(w, r, false, scopes)
+}
+
+// AdmitMessages is Admit for a request that carries calls of a protocol of its own, each
+// of which goes to [Guard.Judge]. The request itself counts one against a limit of its
+// own, [keys.RateLimit.Requests] of the key's, before anything of its body is read.
+func (g *Guard) AdmitMessages(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+	return g.admit(w, r, true, nil)
+}
+
+func (g *Guard) admit(w http.ResponseWriter, r *http.Request, messages bool, scopes []string) (*http.Request, bool) {
 	if a, ok := r.Context().Value(admissionKey{}).(*admission); ok && a.guard == g && !g.headers.in(r.Header) {
 		return g.again(w, r, a, scopes)
 	}
-	ip, d := g.authenticate(r)
+	call, d := g.authenticate(r, messages)
 	if !d.Limit.IsZero() && !g.noFields {
-		writeLimit(w.Header(), &d)
+		writeLimit(w.Header(), policyOf(messages), &d)
 	}
-	if granted := g.authorize(&d, scopes); !granted.Valid() {
-		g.refuse(w, identified(r), granted, scopes, ip)
+	if granted := g.authorize(d, call, scopes); !granted.Valid() {
+		g.refuse(w, identified(r), granted, call)
 		return nil, false
 	}
-	a := &admission{guard: g, ip: ip, decision: d}
+	a := &admission{guard: g, ip: call.ClientIP, agent: call.Agent, cost: call.Cost, decision: d}
+	a.paid.Store(!messages)
 	a.Context, a.Identity, a.Given = r.Context(), d.Identity, givenID(r)
 	return r.WithContext(a), true
 }
@@ -160,8 +173,18 @@ type admission struct {
 	keys.RequestContext
 	guard    *Guard
 	ip       netip.Addr
+	agent    string
+	cost     int
 	decision keys.Decision
-	ended    sync.Once // tells the log that the key ended first
+	paid     atomic.Bool // the request was counted as a call, which its first call is
+	ended    sync.Once   // tells the log that the key ended first
+}
+
+// call is what the request was asked for.
+func (a *admission) call() verifier.Call {
+	call := a.guard.call
+	call.ClientIP, call.Agent, call.Cost = a.ip, a.agent, a.cost
+	return call
 }
 
 type admissionKey struct{}
@@ -178,69 +201,49 @@ func (a *admission) Value(key any) any {
 // route. The key is gone by then, and was counted, so only the scopes are asked.
 func (g *Guard) again(w http.ResponseWriter, r *http.Request, a *admission, scopes []string) (*http.Request, bool) {
 	_, _ = g.headers.take(r.Header) // what came since, where no key is read
-	if granted := g.authorize(&a.decision, scopes); !granted.Valid() {
-		g.refuse(w, r, granted, scopes, a.ip)
+	if granted := g.authorize(a.decision, a.call(), scopes); !granted.Valid() {
+		g.refuse(w, r, granted, a.call())
 		return nil, false
 	}
 	return r, true
 }
 
 // authorize narrows d to what scopes are needed, and counts that they were asked for.
-func (g *Guard) authorize(d *keys.Decision, scopes []string) keys.Decision {
-	granted := d.Authorize(scopes...)
-	if g != nil && g.verifier != nil {
-		g.verifier.CountScopes(granted, scopes...)
+func (g *Guard) authorize(d keys.Decision, call verifier.Call, scopes []string) keys.Decision {
+	if len(scopes) == 0 || !d.Valid() {
+		return d
 	}
-	return granted
-}
-
-// CountScopes counts in the key's usage that scopes were asked of it, with the outcome
-// d. [Guard.Admit] does so for its own; this is for adapters that decide on scopes
-// within a protocol of their own.
-func (g *Guard) CountScopes(d keys.Decision, scopes ...string) {
-	if g != nil && g.verifier != nil && len(scopes) > 0 {
-		g.verifier.CountScopes(d, scopes...)
-		if d.Code == keys.CodeInsufficientScope {
-			g.verifier.NoteDenial(d, g.call) // from where is not known here
-		}
-	}
-}
-
-// from is the call that r is.
-func (g *Guard) from(r *http.Request, ip netip.Addr) verifier.Call {
-	call := g.call
-	call.ClientIP = ip
-	if agent := r.Header["User-Agent"]; len(agent) > 0 {
-		call.Agent = agent[0]
-	}
-	return call
+	return g.verifier.Authorize(d, call, scopes...)
 }
 
 // sample notes what the guard refuses by itself; the verifier notes the rest.
-func (g *Guard) sample(r *http.Request, d keys.Decision, ip netip.Addr) {
+func (g *Guard) sample(d keys.Decision, call verifier.Call) {
 	if g == nil || g.verifier == nil {
 		return
 	}
 	switch d.Code {
-	case keys.CodeNoCredential, keys.CodeTwoCredentials, keys.CodeInsufficientScope:
-		g.verifier.NoteDenial(d, g.from(r, ip))
+	case keys.CodeNoCredential, keys.CodeTwoCredentials:
+		g.verifier.NoteDenial(d, call)
 	}
 }
 
 // authenticate decides about the key of r and takes it away. What is asked of the
 // headers is asked before that: more may go with the key than the key.
-func (g *Guard) authenticate(r *http.Request) (netip.Addr, keys.Decision) {
+func (g *Guard) authenticate(r *http.Request, messages bool) (verifier.Call, keys.Decision) {
 	if g == nil || g.verifier == nil {
-		return proxies(nil).clientIP(r), keys.Decision{Code: keys.CodeUnavailable}
+		return verifier.Call{ClientIP: proxies(nil).clientIP(r)}, keys.Decision{Code: keys.CodeUnavailable}
 	}
-	ip := g.proxies.clientIP(r)
+	call := g.call
+	call.ClientIP, call.Messages = g.proxies.clientIP(r), messages
+	if agent := r.Header["User-Agent"]; len(agent) > 0 {
+		call.Agent = agent[0]
+	}
 	token, code := g.headers.take(r.Header)
 	if code != keys.CodeValid {
-		return ip, keys.Decision{Code: code}
+		return call, keys.Decision{Code: code}
 	}
-	call := g.from(r, ip)
 	if g.cost != nil {
 		call.Cost = g.cost(r)
 	}
-	return ip, g.verifier.Authenticate(r.Context(), token, call)
+	return call, g.verifier.Authenticate(r.Context(), token, call)
 }

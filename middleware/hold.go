@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
 // EndedError tells why a context from [Guard.Hold] ended, as its [context.Cause]: the
@@ -47,13 +46,13 @@ func (g *Guard) HoldFor(ctx context.Context, scopes ...string) (held context.Con
 
 func (g *Guard) hold(ctx context.Context, takes takes) (held context.Context, release func()) {
 	held, cancel := context.WithCancelCause(ctx)
-	a, call := g.admitted(ctx)
+	a := g.admitted(ctx)
 	if a == nil {
 		cancel(&EndedError{keys.CodeNoCredential})
 		return held, func() {}
 	}
 	enough := func(now *keys.Identity) bool { return takes(a.decision.Identity, now) }
-	forget := g.verifier.Hold(a.decision, call, enough, func(code keys.Code) {
+	forget := g.verifier.Hold(a.decision, a.call(), enough, func(code keys.Code) {
 		g.logEnd(ctx, a, code)
 		cancel(&EndedError{code})
 	})
@@ -89,11 +88,11 @@ func (g *Guard) RecheckFor(ctx context.Context, scopes ...string) (now *keys.Ide
 }
 
 func (g *Guard) recheck(ctx context.Context, takes takes) (*keys.Identity, error) {
-	a, call := g.admitted(ctx)
+	a := g.admitted(ctx)
 	if a == nil {
 		return nil, &EndedError{keys.CodeNoCredential}
 	}
-	now, code := g.verifier.Recheck(a.decision, call)
+	now, code := g.verifier.Recheck(a.decision, a.call())
 	if code == keys.CodeValid {
 		if takes(a.decision.Identity, now) {
 			return now, nil
@@ -108,23 +107,20 @@ func (g *Guard) recheck(ctx context.Context, takes takes) (*keys.Identity, error
 // may have been, as [verifier.Verifier.OnChange] has it: changed must not block, and asks
 // [Guard.RecheckFor] what is true now. Cancel must be called in the end.
 func (g *Guard) OnChange(ctx context.Context, changed func()) (cancel func()) {
-	a, _ := g.admitted(ctx)
+	a := g.admitted(ctx)
 	if a == nil {
 		return func() {}
 	}
 	return g.verifier.OnChange(a.decision.KeyID, changed)
 }
 
-// admitted returns the note that g left on the request that ctx is of, and what the
-// request was asked for.
-func (g *Guard) admitted(ctx context.Context) (*admission, verifier.Call) {
+// admitted returns the note that g left on the request that ctx is of.
+func (g *Guard) admitted(ctx context.Context) *admission {
 	a, ok := ctx.Value(admissionKey{}).(*admission)
 	if !ok || a.guard != g || g == nil {
-		return nil, verifier.Call{}
+		return nil
 	}
-	call := g.call
-	call.ClientIP = a.ip
-	return a, call
+	return a
 }
 
 // logEnd writes one line a request, however much of it was held, and before anything
@@ -134,6 +130,7 @@ func (g *Guard) logEnd(ctx context.Context, a *admission, code keys.Code) {
 		g.logger.LogAttrs(ctx, slog.LevelInfo, "held request ended",
 			slog.String("code", string(code)),
 			slog.String("key_id", a.decision.KeyID),
+			slog.String(attrIP, a.ip.String()),
 			slog.String("request_id", keys.RequestIDFrom(ctx)))
 	})
 }

@@ -15,6 +15,19 @@ const (
 	headerLimit  = "Ratelimit"
 )
 
+// The names of the policies: that of calls, and that of requests which carry calls.
+const (
+	policyCalls    = `"default"`
+	policyRequests = `"requests"`
+)
+
+func policyOf(messages bool) string {
+	if messages {
+		return policyRequests
+	}
+	return policyCalls
+}
+
 // writeLimit tells the policy and what is left of it, in the fields of the IETF draft
 // "RateLimit header fields for HTTP" (draft-ietf-httpapi-ratelimit-headers-10): q calls
 // in w seconds; r calls are left for the next t seconds, and then the whole burst fits
@@ -22,18 +35,18 @@ const (
 //
 // Both texts lie in one string, and both values in one array: this runs with every
 // call of a key that has a limit.
-func writeLimit(h http.Header, d *keys.Decision) {
+func writeLimit(h http.Header, name string, d *keys.Decision) {
 	reset := d.Reset
 	if d.Code == keys.CodeRateLimited {
 		reset = max(d.RetryAfter, time.Second)
 	}
 	var buf [128]byte
-	b := append(buf[:0], `"default";q=`...)
+	b := append(append(buf[:0], name...), `;q=`...)
 	b = strconv.AppendInt(b, int64(d.Limit.Count), 10)
 	b = append(b, `;w=`...)
 	b = strconv.AppendInt(b, seconds(d.Limit.Window), 10)
 	policy := len(b)
-	b = append(b, `"default";r=`...)
+	b = append(append(b, name...), `;r=`...)
 	b = strconv.AppendInt(b, int64(d.Remaining), 10)
 	b = append(b, `;t=`...)
 	b = strconv.AppendInt(b, seconds(reset), 10)
@@ -51,8 +64,8 @@ func retryAfter(wait time.Duration) string {
 	return strconv.FormatInt(max(1, seconds(wait)), 10)
 }
 
-// comeBack is [retryAfter] as a sentence: a model that calls tools sees no headers.
-func comeBack(wait time.Duration) string {
+// TryAgain is Retry-After as a sentence: a model that calls tools sees no headers.
+func TryAgain(wait time.Duration) string {
 	if s := retryAfter(wait); s != "1" {
 		return "Try again in " + s + " seconds."
 	}

@@ -3,11 +3,11 @@ package middleware
 import (
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
 func TestRateLimitFields(t *testing.T) {
@@ -25,7 +25,7 @@ func TestRateLimitFields(t *testing.T) {
 		{keys.Decision{Code: keys.CodeValid, Limit: most, Remaining: 99_999_999, Reset: 24 * time.Hour}, `"default";q=100000000;w=86400`, `"default";r=99999999;t=86400`},
 	} {
 		h := http.Header{}
-		writeLimit(h, &c.d)
+		writeLimit(h, policyCalls, &c.d)
 		if got := h.Values("RateLimit-Policy"); len(got) != 1 || got[0] != c.policy {
 			t.Errorf("RateLimit-Policy of %+v: got %q, want %q", c.d, got, c.policy)
 		}
@@ -44,7 +44,7 @@ func TestRateLimitFields(t *testing.T) {
 func TestLimitOfAnAddress(t *testing.T) {
 	w := httptest.NewRecorder()
 	d := keys.Decision{Code: keys.CodeRateLimited, RetryAfter: 20 * time.Second}
-	(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), d, nil, netip.Addr{})
+	(&Guard{realm: "r"}).refuse(w, httptest.NewRequest(http.MethodGet, "/", nil), d, verifier.Call{})
 	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "20" || w.Header().Get("RateLimit-Policy") != "" || w.Header().Get("RateLimit") != "" {
 		t.Errorf("refuse: got %d %v, want 429 and Retry-After alone", w.Code, w.Header())
 	}

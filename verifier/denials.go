@@ -49,6 +49,8 @@ type kind struct {
 	proved   bool
 	source   netip.Prefix
 	audience string
+	scope    string
+	offered  string
 }
 
 type denied struct {
@@ -62,11 +64,29 @@ type denied struct {
 func (v *Verifier) NoteDenial(d keys.Decision, call Call) { v.denied(d, &call) }
 
 func (v *Verifier) denied(d keys.Decision, call *Call) keys.Decision {
-	v.denials.note(kind{
-		code: d.Code, keyID: d.KeyID, proved: d.Secret != 0,
+	k := kind{
+		code: d.Code, keyID: d.KeyID, proved: d.Proved(),
 		source: keys.SourceOf(call.ClientIP), audience: call.Audience,
-	}, call.Agent)
+	}
+	if d.Lacks != nil {
+		k.scope, k.offered = scopeNoted(d.Lacks.Required), strings.Join(d.Lacks.Offered, " ")
+	}
+	v.denials.note(k, call.Agent)
 	return d
+}
+
+// scopeNoted is what is kept of the scopes that were asked for: a caller may name tools by
+// texts that are too long, or hold a key.
+func scopeNoted(required []string) string {
+	for _, scope := range required {
+		if keys.ValidateRequired(scope) != nil || keys.HoldsToken(scope) {
+			return keys.OtherScopes
+		}
+	}
+	if text := strings.Join(required, " "); len(text) <= maxScopeText {
+		return text
+	}
+	return keys.OtherScopes
 }
 
 // junk is malformed text from one address, as it was found before it was counted.
@@ -132,6 +152,10 @@ func (n *denials) kind(k kind, agent string) *denied {
 	if one := n.kinds[k]; one != nil {
 		return one
 	}
+	if k.scope != "" && k.scope != keys.OtherScopes && n.scopesOf(k.keyID) >= maxDenied {
+		k.scope = keys.OtherScopes
+		return n.kind(k, agent)
+	}
 	full := !k.proved && n.unproved >= maxUnproved || k.proved && len(n.kinds)-n.unproved >= maxProved
 	if full {
 		k = kind{code: k.code, proved: k.proved}
@@ -140,13 +164,24 @@ func (n *denials) kind(k kind, agent string) *denied {
 			return one
 		}
 	}
-	k.keyID, k.audience = strings.Clone(k.keyID), strings.Clone(k.audience) // or the token would stay in memory with it
+	k.keyID, k.audience, k.scope = strings.Clone(k.keyID), strings.Clone(k.audience), strings.Clone(k.scope) // or the token, or a message, would stay in memory with it
 	one := &denied{kind: k, agent: keys.AgentOf(agent)}
 	n.kinds[k] = one
 	if !k.proved && !full {
 		n.unproved++
 	}
 	return one
+}
+
+// scopesOf counts the scopes of a key that are told apart: one who may call nothing can
+// still name everything.
+func (n *denials) scopesOf(keyID string) (count int) {
+	for k := range n.kinds {
+		if k.keyID == keyID && k.scope != "" {
+			count++
+		}
+	}
+	return count
 }
 
 // collect moves what was counted to what waits. What is counted by way of last meanwhile
@@ -161,7 +196,7 @@ func (n *denials) collect() {
 		}
 		n.waiting = append(n.waiting, keys.Denial{
 			Minute: n.minute, Code: one.code, KeyID: one.keyID, Proved: one.proved,
-			Source: one.source, Audience: one.audience, Agent: one.agent, Calls: calls,
+			Source: one.source, Audience: one.audience, Scope: one.scope, Offered: one.offered, Agent: one.agent, Calls: calls,
 		})
 	}
 }

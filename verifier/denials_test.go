@@ -54,11 +54,13 @@ func TestDenialsAreSampled(t *testing.T) {
 	row := func(minute time.Time, code keys.Code, audience string, calls int64) keys.Denial {
 		return keys.Denial{Minute: minute, Code: code, KeyID: id, Proved: true, Source: net, Audience: audience, Agent: "curl/8.5", Calls: calls}
 	}
+	elsewhere, scope := row(first, keys.CodeWrongAudience, "maps", 3), row(first, keys.CodeInsufficientScope, "weather", 1)
+	elsewhere.Offered, scope.Scope = "weather", "tools:x"
 	want := []keys.Denial{
 		{Minute: b.now, Code: keys.CodeMalformed, Calls: 1},
 		row(b.now, keys.CodeRevoked, "weather", 1),
-		row(first, keys.CodeWrongAudience, "maps", 3),
-		row(first, keys.CodeInsufficientScope, "weather", 1),
+		elsewhere,
+		scope,
 		{Minute: first, Code: keys.CodeMalformed, Source: netip.MustParsePrefix("192.0.2.1/32"), Calls: 1},
 		{Minute: first, Code: keys.CodeNotFound, KeyID: id, Calls: 1},
 		row(first, keys.CodeRevoked, "weather", 1),

@@ -13,12 +13,13 @@ import (
 // the key changes the entry goes; the rate that was used up stays used up, and what
 // was counted is written.
 type cell struct {
-	entry  atomic.Pointer[entry] // nil: ask the store
-	bucket bucket
-	tally  tally
+	entry    atomic.Pointer[entry] // nil: ask the store
+	bucket   bucket
+	requests bucket // that carry calls
+	tally    tally
 
 	// Or cores that check different keys would wait for each other's words.
-	_ [cacheLine - (16+unsafe.Sizeof(tally{}))%cacheLine]byte
+	_ [cacheLine - (24+unsafe.Sizeof(tally{}))%cacheLine]byte
 }
 
 func newCell(keyID string) *cell { return &cell{tally: tally{keyID: keyID}} }

@@ -29,6 +29,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -75,6 +76,11 @@ type Call struct {
 	Cost     int        // what the call counts against the rate limit; below 1 means 1
 	Agent    string     // the client's User-Agent as it was sent; its first word is noted
 	Caller   string     // who asks on a client's behalf; their strangers are counted apart
+
+	// Messages says that the request carries calls, each of which [Verifier.Charge] counts
+	// against the key's rate limit. The request itself then counts one against a limit of
+	// its own, [keys.RateLimit.Requests], before anything of its body is read.
+	Messages bool
 }
 
 // Verifier authenticates requests against one store. It is safe for concurrent use.
@@ -146,7 +152,8 @@ func isNilPointer(reader keys.Reader) bool {
 }
 
 // Authenticate decides on one request that presents token. Call it once per
-// request: it counts the call against the key's rate limit. The decision's Code
+// request: it counts the call against the key's rate limit, or, with [Call.Messages],
+// the request against the limit on requests. The decision's Code
 // tells the reason of a refusal, for logs; what a client may hear of it is the
 // guard's business.
 func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d keys.Decision) {
@@ -204,6 +211,9 @@ func (v *Verifier) decide(d *keys.Decision, q *check, call *Call, now time.Time,
 	d.KeyID, d.Secret = k.ID, q.proof.secret.Number
 	d.Code = k.Admit(q.proof.secret, now, call.demand())
 	if d.Code != keys.CodeValid {
+		if d.Code == keys.CodeWrongAudience {
+			d.Lacks = &keys.Lack{Audience: strings.Clone(call.Audience), Offered: slices.Clone(k.Audience)}
+		}
 		return
 	}
 	if q.entry.identity == nil {
@@ -211,7 +221,11 @@ func (v *Verifier) decide(d *keys.Decision, q *check, call *Call, now time.Time,
 		return
 	}
 	if d.Limit = k.RateLimit; !d.Limit.IsZero() {
-		wait, room := q.cell.bucket.take(d.Limit, max(call.Cost, 1), at)
+		of, cost := &q.cell.bucket, max(call.Cost, 1)
+		if call.Messages {
+			d.Limit, of, cost = d.Limit.Requests(), &q.cell.requests, 1
+		}
+		wait, room := of.take(d.Limit, cost, at)
 		d.Remaining, d.Reset = room.left, room.full
 		if wait > 0 {
 			d.Code, d.RetryAfter = keys.CodeRateLimited, wait

@@ -84,13 +84,9 @@ func (s *service) verify(ctx context.Context, in *input) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := s.verifier.Authenticate(ctx, in.Body.Key, call).Authorize(in.Body.Scopes...)
-	s.verifier.CountScopes(d, in.Body.Scopes...)
-	if d.Code == keys.CodeInsufficientScope {
-		s.verifier.NoteDenial(d, call)
-	}
+	d := s.verifier.Authorize(s.verifier.Authenticate(ctx, in.Body.Key, call), call, in.Body.Scopes...)
 	if d.Code == keys.CodeRateLimited && d.Limit.IsZero() {
-		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: "Too many unknown keys from this client_ip. Retry-After says when to ask again."}
+		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: "Too many unknown keys from this client_ip."}
 	}
 	if d.Code == keys.CodeUnavailable {
 		s.logger.LogAttrs(ctx, slog.LevelError, "key could not be checked",
@@ -130,6 +126,9 @@ func (s *service) verification(d keys.Decision) api.Verification {
 	out := api.Verification{
 		Valid: d.Valid(), Code: string(d.Code), KeyID: d.KeyID,
 		RateLimit: rateState(d), RetryAfter: seconds(d.RetryAfter), Tampered: errors.Is(d.Cause, keys.ErrTampered),
+	}
+	if d.Lacks != nil {
+		out.Missing, out.Offered = d.Lacks.Missing, d.Lacks.Offered
 	}
 	if !d.Valid() {
 		return out

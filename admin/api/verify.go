@@ -17,6 +17,8 @@ type Verification struct {
 	Valid      bool       `json:"valid"`
 	Code       string     `json:"code" doc:"valid, or the reason why not" enum:"valid,no_credential,malformed,not_found,revoked,disabled,expired,wrong_kind,wrong_audience,ip_not_allowed,rate_limited,insufficient_scope,unavailable"`
 	KeyID      string     `json:"key_id,omitempty" doc:"The id that the key names, proved or not"`
+	Missing    []string   `json:"missing,omitempty" nullable:"false" doc:"With insufficient_scope: the scopes of the question that it was not granted"`
+	Offered    []string   `json:"offered,omitempty" nullable:"false" doc:"With wrong_audience: the servers that it is for"`
 	Name       string     `json:"name,omitempty"`
 	Owner      string     `json:"owner,omitempty"`
 	Scopes     []string   `json:"scopes,omitempty" nullable:"false" doc:"What it was granted"`

@@ -462,7 +462,7 @@ func TestClientKeepsItsKey(t *testing.T) {
 // A wrong address must not read as "no such key": whoever revokes a leaked key there
 // would believe that it is gone.
 func TestAnotherServerIsNotAnEmptyOne(t *testing.T) {
-	srv := httptest.NewServer(mcpauth.NotFound())
+	srv := httptest.NewServer(mcpauth.NotFound(nil))
 	t.Cleanup(srv.Close)
 	c := mustClient(t, srv.URL, keys.NewToken(keys.KindAdmin).Secret().Reveal())
 	_, list := c.List(t.Context(), keys.Query{})

@@ -40,7 +40,7 @@ func (c *Client) Denials(ctx context.Context, q keys.DenialQuery) ([]keys.Denial
 		}
 		list = append(list, keys.Denial{
 			Minute: d.Minute, Code: keys.Code(d.Code), KeyID: d.KeyID, Proved: d.Proved,
-			Source: source, Audience: d.Audience, Agent: keys.AgentOf(d.Agent), Calls: d.Calls,
+			Source: source, Audience: d.Audience, Scope: d.Scope, Offered: d.Offered, Agent: keys.AgentOf(d.Agent), Calls: d.Calls,
 		})
 	}
 	return list, nil

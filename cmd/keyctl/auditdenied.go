@@ -47,11 +47,11 @@ func (a *app) denied(ctx context.Context, m keys.Manager, q keys.AuditQuery, f *
 		}
 		return nil
 	case formatCSV:
-		text := csvLine([]string{"minute", "code", "key_id", "proved", "source", "audience", "agent", "calls"})
+		text := csvLine([]string{"minute", "code", "key_id", "proved", "source", "audience", "scope", "offered", "agent", "calls"})
 		for _, d := range list {
 			text += csvLine([]string{
 				d.Minute.Format(time.RFC3339), csvCell(string(d.Code)), csvCell(d.KeyID), strconv.FormatBool(d.Proved),
-				source(d), csvCell(d.Audience), csvCell(d.Agent), calls(d.Calls),
+				source(d), csvCell(d.Audience), csvCell(d.Scope), csvCell(d.Offered), csvCell(d.Agent), calls(d.Calls),
 			})
 		}
 		return a.print(text)
@@ -73,9 +73,17 @@ func source(d keys.Denial) string {
 	return d.Source.String()
 }
 
+// lacks says what the key would have needed.
+func lacks(d keys.Denial) string {
+	if d.Code == keys.CodeWrongAudience && d.Offered != "" {
+		return "is for " + d.Offered
+	}
+	return d.Scope
+}
+
 // deniedTable leaves out at the right what does not fit the screen.
 func deniedTable(list []keys.Denial, screen int) string {
-	rows := [][]string{{"TIME", "CALLS", "CODE", "KEY", "FROM", "SERVER", "AGENT"}}
+	rows := [][]string{{"TIME", "CALLS", "CODE", "KEY", "FROM", "SERVER", "LACKS", "AGENT"}}
 	for _, d := range list {
 		key := orDash(wording.Clean(d.KeyID))
 		if d.KeyID != "" && !d.Proved {
@@ -83,7 +91,7 @@ func deniedTable(list []keys.Denial, screen int) string {
 		}
 		rows = append(rows, []string{
 			wording.Date(d.Minute, time.Local), calls(d.Calls), wording.Clean(string(d.Code)), key,
-			orDash(source(d)), orDash(wording.Clean(d.Audience)), orDash(d.Agent),
+			orDash(source(d)), orDash(wording.Clean(d.Audience)), orDash(wording.Clean(lacks(d))), orDash(d.Agent),
 		})
 	}
 	widths := make([]int, len(rows[0]))
@@ -118,10 +126,12 @@ type deniedJSON struct {
 	Proved   bool      `json:"proved"`
 	Source   string    `json:"source"`
 	Audience string    `json:"audience"`
+	Scope    string    `json:"scope"`
+	Offered  string    `json:"offered"`
 	Agent    string    `json:"agent"`
 	Calls    int64     `json:"calls"`
 }
 
 func newDeniedJSON(d keys.Denial) deniedJSON {
-	return deniedJSON{d.Minute, d.Code, d.KeyID, d.Proved, source(d), d.Audience, d.Agent, d.Calls}
+	return deniedJSON{d.Minute, d.Code, d.KeyID, d.Proved, source(d), d.Audience, d.Scope, d.Offered, d.Agent, d.Calls}
 }

@@ -67,7 +67,7 @@ func (f *editFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.removeScopes, "remove-scope", nil, "it is no longer granted this `SCOPE`; repeatable")
 	flags.StringArrayVar(&f.audience, "audience", nil, "it is for this `SERVER` and no other; repeatable")
 	flags.StringVar(&f.expires, "expires", "", "it ends at this `TIME`: 90d (from now), 2027-01-31, never")
-	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50")
+	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50; keyctl issue --help says what a call is")
 	flags.StringArrayVar(&f.allowIPs, "allow-ip", nil, "it may call from this `CIDR` or address alone; repeatable")
 	flags.StringArrayVar(&f.meta, "meta", nil, "add or replace a note, `NAME=VALUE`; repeatable")
 	flags.StringArrayVar(&f.removeMeta, "remove-meta", nil, "remove the note of this `NAME`; repeatable")

@@ -59,7 +59,7 @@ func (f *issueFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.audience, "audience", nil, "it is for this `SERVER`; repeatable; without, for all")
 	flags.StringVar(&f.owner, "owner", "", "the `OWNER`, who answers for it")
 	flags.StringVar(&f.expires, "expires", "", "it ends at this `TIME`: 90d, 12w, 1y, 2027-01-31, never (default 90d)")
-	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50 (50 at once)")
+	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50 (50 at once); at an MCP server a call is a tool call, a prompt or a resource read, elsewhere a request; each server process counts for itself")
 	flags.StringArrayVar(&f.allowIPs, "allow-ip", nil, "it may call from this `CIDR` or address; repeatable")
 	flags.StringArrayVar(&f.meta, "meta", nil, "a note of your own, `NAME=VALUE`; repeatable")
 	flags.StringVar(&f.outFile, "out-file", "", "write the secret to this new `FILE` instead of printing it")

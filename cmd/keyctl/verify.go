@@ -155,6 +155,19 @@ var reasons = map[keys.Code]string{
 	keys.CodeInsufficientScope: "it is good, but was not granted this scope",
 }
 
+// reason names what is missing, where that is known.
+func reason(d keys.Decision) string {
+	why := reasons[d.Code]
+	switch {
+	case d.Lacks == nil:
+	case d.Code == keys.CodeInsufficientScope && len(d.Lacks.Missing) > 0:
+		why = "it is good, but was not granted " + wording.Clean(strings.Join(d.Lacks.Missing, ", "))
+	case d.Code == keys.CodeWrongAudience && len(d.Lacks.Offered) > 0:
+		why += "; it is for " + wording.Clean(strings.Join(d.Lacks.Offered, ", "))
+	}
+	return why
+}
+
 // decisionJSON is what verify tells scripts. What is not known is null.
 type decisionJSON struct {
 	Valid     bool       `json:"valid"`
@@ -163,6 +176,7 @@ type decisionJSON struct {
 	Name      *string    `json:"name"`
 	Owner     *string    `json:"owner"`
 	Scopes    []string   `json:"scopes"`
+	Missing   []string   `json:"missing"` // of the scopes that were asked for
 	ExpiresAt *time.Time `json:"expires_at"`
 	RateLimit *rateJSON  `json:"rate_limit"`
 }
@@ -190,7 +204,7 @@ func (a *app) printDecision(d keys.Decision) error {
 	if d.Valid() {
 		return nil
 	}
-	if why := reasons[d.Code]; why != "" && a.output != formatJSON {
+	if why := reason(d); why != "" && a.output != formatJSON {
 		a.say("%s: %s", a.name(), why)
 	}
 	return &notValidError{d.Code}
@@ -213,9 +227,12 @@ func (a *app) undecided(d keys.Decision) error {
 func seconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }
 
 func newDecisionJSON(d keys.Decision) decisionJSON {
-	out := decisionJSON{Valid: d.Valid(), Code: d.Code, Scopes: []string{}}
+	out := decisionJSON{Valid: d.Valid(), Code: d.Code, Scopes: []string{}, Missing: []string{}}
 	if d.KeyID != "" {
 		out.KeyID = &d.KeyID
+	}
+	if d.Lacks != nil {
+		out.Missing = list(d.Lacks.Missing)
 	}
 	if d.Valid() {
 		name, owner := d.Identity.Name(), d.Identity.Owner()

@@ -74,7 +74,7 @@ func run(ctx context.Context) error {
 func handler(guard *middleware.Guard, hosts ...string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", mcpauth.Handler(guard, weather.New(), &mcpauth.Options{AllowedHosts: hosts}))
-	mux.Handle("/", mcpauth.NotFound())
+	mux.Handle("/", mcpauth.NotFound(guard))
 	return mux
 }
 

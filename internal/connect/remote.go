@@ -67,13 +67,13 @@ func remoteCheck(c *client.Client) func(context.Context, string, verifier.Call, 
 		if err != nil {
 			return keys.Decision{Code: keys.CodeUnavailable, KeyID: t.ID(), Cause: err}
 		}
-		return decision(answer, t.Kind())
+		return decision(answer, req, t.Kind())
 	}
 }
 
 // decision reads the server's answer as the verifier would have given it, but for the
 // burst of a limit, which is not told, and the number of the secret.
-func decision(answer api.Verification, kind keys.Kind) keys.Decision {
+func decision(answer api.Verification, req api.VerifyRequest, kind keys.Kind) keys.Decision {
 	d := keys.Decision{
 		Code: keys.Code(answer.Code), KeyID: answer.KeyID, RetryAfter: time.Duration(answer.RetryAfter) * time.Second,
 	}
@@ -86,6 +86,12 @@ func decision(answer api.Verification, kind keys.Kind) keys.Decision {
 		if answer.Tampered {
 			d.Cause = keys.ErrTampered
 		}
+	}
+	switch d.Code {
+	case keys.CodeInsufficientScope:
+		d.Lacks = &keys.Lack{Required: req.Scopes, Missing: answer.Missing}
+	case keys.CodeWrongAudience:
+		d.Lacks = &keys.Lack{Audience: req.Audience, Offered: answer.Offered}
 	}
 	if !answer.Valid {
 		return d

@@ -98,6 +98,9 @@ func (r *countingReader) Changes(ctx context.Context, since keys.Position) (keys
 // looked up and no change is seen; changes are still made.
 func (k *Keyring) Pull(out bool) { k.pulled.Store(out) }
 
+// Path is the database's, for another process.
+func (k *Keyring) Path() string { return k.path }
+
 // Reads counts how often a key was looked up.
 func (k *Keyring) Reads() int64 { return k.reads.Load() }
 

@@ -88,7 +88,7 @@ func scenarios() []scenario {
 			token := issued(keys.IssueRequest{RateLimit: keys.RateLimit{Count: 1, Window: time.Hour, Burst: 1}})(k)
 			k.Spend(token)
 			return token
-		}, bearer), code: keys.CodeRateLimited, status: 429, retry: "3600", policy: `"default";q=1;w=3600`, limit: `"default";r=0;t=3600`, body: bodyLimited},
+		}, bearer), code: keys.CodeRateLimited, status: 429, retry: "3600", policy: `"default";q=1;w=3600`, limit: `"default";r=0;t=3600`, body: bodyLimited, inBand: true},
 		{name: "unavailable", headers: with(func(k *Keyring) string {
 			token := good(k)
 			k.Break()

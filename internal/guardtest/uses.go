@@ -21,6 +21,19 @@ func (k *Keyring) Counted() map[string]int64 {
 	return out
 }
 
+// Denials ends the verifier and returns what it sampled of refusals.
+func (k *Keyring) Denials() []keys.Denial {
+	k.t.Helper()
+	if err := k.verifier.Close(); err != nil {
+		k.t.Fatalf("Close: %v", err)
+	}
+	list, err := k.store.Denials(k.t.Context(), keys.DenialQuery{})
+	if err != nil {
+		k.t.Fatalf("Denials: %v", err)
+	}
+	return list
+}
+
 // LastUse is the newest use of any key that was counted; call [Keyring.Counted] first.
 func (k *Keyring) LastUse() keys.LastUse { return k.usage().LastUsed() }
 

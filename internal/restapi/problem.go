@@ -82,7 +82,7 @@ var statuses = []struct {
 // WaitError is the error of a caller who must wait: 429.
 type WaitError struct {
 	For    time.Duration
-	Detail string // one sentence for the client
+	Detail string // one sentence for the client; the seconds to wait are added
 }
 
 func (e *WaitError) Error() string { return e.Detail }
@@ -90,7 +90,7 @@ func (e *WaitError) Error() string { return e.Detail }
 // problemOf translates an error of the domain.
 func problemOf(err error) problem {
 	if wait := (*WaitError)(nil); errors.As(err, &wait) {
-		return problem{Status: http.StatusTooManyRequests, Code: string(keys.CodeRateLimited), Detail: wait.Detail}
+		return problem{Status: http.StatusTooManyRequests, Code: string(keys.CodeRateLimited), Detail: wait.Detail + " " + middleware.TryAgain(wait.For)}
 	}
 	var input *keys.InvalidError
 	if errors.As(err, &input) {

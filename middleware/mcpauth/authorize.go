@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -38,18 +39,23 @@ func authorize(guard *middleware.Guard) mcp.Middleware {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			c, ok := callerOf(req)
 			if !ok {
-				guard.LogRefusal(ctx, keys.Decision{Code: keys.CodeNoCredential}, slog.String("method", method))
+				guard.LogRefusal(ctx, keys.CodeNoCredential, nil, slog.String("method", method))
 				return nil, errNobody
 			}
 			ctx = c.context(ctx)
 			scope, unknown := need(method, req)
 			if unknown != nil {
-				d := c.decision().Authorize(scope)
-				ctx = count(ctx, guard, req, d, scope)
-				if !d.Valid() {
-					guard.LogRefusal(ctx, d, slog.String("method", method), slog.String("scope", scope))
-					return nil, unknown
+				m := middleware.Message{Method: method, Scope: scope}
+				ctx, m.Call = c.count(ctx, req)
+				if d := c.by.guard.Judge(c.admitted, m); !d.Valid() {
+					return nil, refusal(d, unknown)
 				}
+			}
+			if _, ok := req.(*mcp.ServerRequest[*mcp.InitializeParams]); ok {
+				if !c.visit.reserve() {
+					return nil, errTooManySessions
+				}
+				defer c.visit.settle()
 			}
 			res, err := c.run(ctx, needsOf(req, scope), func(ctx context.Context) (mcp.Result, error) {
 				return c.answer(req, func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) })
@@ -91,23 +97,52 @@ func need(method string, req mcp.Request) (scope string, unknown error) {
 	return "", &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf("method not found: %q unsupported", method)}
 }
 
-// count counts in the key's usage what a call asked for, once, also where the middleware
-// stands twice. Lists ask for every name there is, and subscriptions and completions use
-// nothing: those are not counted.
-func count(ctx context.Context, guard *middleware.Guard, req mcp.Request, d keys.Decision, scope string) context.Context {
+// count reports whether req is a call that was not counted yet: once, also where the
+// middleware stands twice. What it notes in the context is the extra of the message, which
+// other middleware keeps when it makes a request of its own from one. Lists ask for every
+// name there is, and subscriptions and completions use nothing: those are not counted.
+func (c caller) count(ctx context.Context, req mcp.Request) (context.Context, bool) {
 	switch req.(type) {
 	case *mcp.CallToolRequest, *mcp.GetPromptRequest, *mcp.ReadResourceRequest:
 	default:
-		return ctx
+		return ctx, false
 	}
-	if ctx.Value(countedKey{}) == req {
-		return ctx
+	message := req.GetExtra()
+	if counted, _ := ctx.Value(countedKey{}).(*mcp.RequestExtra); counted == message {
+		return ctx, false
 	}
-	guard.CountScopes(d, scope)
-	return context.WithValue(ctx, countedKey{}, req)
+	return context.WithValue(ctx, countedKey{}, message), true
 }
 
 type countedKey struct{}
+
+// CodeRateLimited is the code of the JSON-RPC error that answers a call over the key's
+// rate limit. Its data is {"code": "rate_limited", "retry_after": seconds}, and its text
+// says the seconds too, because a model is shown the text alone. Like the codes of calls
+// that ended it is -31000 less the HTTP status, outside of what JSON-RPC and MCP keep for
+// themselves.
+const CodeRateLimited = -31429
+
+// refusal is what a caller hears of d, by which his message was refused. What was not
+// granted is unknown.
+func refusal(d keys.Decision, unknown error) error {
+	seconds := max(1, int64(math.Ceil(d.RetryAfter.Seconds())))
+	switch d.Code {
+	case keys.CodeInsufficientScope:
+		return unknown
+	case keys.CodeRateLimited:
+		return &jsonrpc.Error{
+			Code: CodeRateLimited, Message: "Too many calls with this API key. " + middleware.TryAgain(d.RetryAfter),
+			Data: fmt.Appendf(nil, `{"code":"rate_limited","retry_after":%d}`, seconds),
+		}
+	case keys.CodeUnavailable:
+		return &jsonrpc.Error{
+			Code: jsonrpc.CodeInternalError, Message: "API keys cannot be checked right now. " + middleware.TryAgain(d.RetryAfter),
+			Data: fmt.Appendf(nil, `{"code":"unavailable","retry_after":%d}`, seconds),
+		}
+	}
+	return errNobody
+}
 
 func prompt(name string) (scope string, unknown error) {
 	return keys.PromptScope(name), invalidParams("unknown prompt %q", name)

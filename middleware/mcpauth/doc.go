@@ -8,7 +8,7 @@
 //
 //	guard := middleware.New(v, &middleware.Options{Audience: "weather"})
 //	http.Handle("/mcp", mcpauth.Handler(guard, server, nil))
-//	http.Handle("/", mcpauth.NotFound())
+//	http.Handle("/", mcpauth.NotFound(guard))
 //
 // Tools ask [keys.IdentityFrom] with their context who is calling.
 //
@@ -27,6 +27,19 @@
 // the server added itself, is refused as unknown: there is no scope to judge it by.
 // A server's instructions and capabilities are shown to every good key, so they
 // should not name what some may not know.
+//
+// # Rate limits and sessions
+//
+// A call is a tools/call, prompts/get or resources/read message, granted or not, however
+// it is framed: each takes one of the key's rate limit, and over it is answered with a
+// JSON-RPC error of the code [CodeRateLimited]. A handshake, a list and a stream take none.
+// Each HTTP request takes one of a second limit, ten times as wide and at least 60 a minute,
+// before its body is read: over that it is HTTP 429. A request that is a JSON array of more
+// than 16 messages is refused before it is parsed.
+//
+// A key has at most 64 sessions open through one handler. One more ends the session that
+// was idle longest, in which no POST runs and no stream is open; when none is idle,
+// initialize is HTTP 429.
 //
 // # Both protocol eras
 //

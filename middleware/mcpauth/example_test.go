@@ -36,7 +36,7 @@ func ExampleHandler() {
 	}
 	guard := middleware.New(v, &middleware.Options{Audience: "weather"})
 	mux.Handle("/mcp", mcpauth.Handler(guard, server, nil)) // authenticate, bind sessions, scope every tool
-	mux.Handle("/", mcpauth.NotFound())                     // keep clients from looking for OAuth
+	mux.Handle("/", mcpauth.NotFound(guard))                // keep clients from looking for OAuth
 
 	srv := httptest.NewServer(mux)
 	defer srv.Close()

@@ -18,6 +18,7 @@ import (
 type gate struct {
 	http.ResponseWriter
 	guard    *middleware.Guard
+	req      *http.Request   // before it was held
 	admitted context.Context // of the request
 	id       string          // of the request
 	alone    bool            // the request holds one message
@@ -45,7 +46,7 @@ const soleMessage = "2025-06-18"
 func newGate(w http.ResponseWriter, r *http.Request, guard *middleware.Guard, c caller, let context.CancelCauseFunc) *gate {
 	resumed := r.Header.Get("Last-Event-Id")
 	return &gate{
-		ResponseWriter: w, guard: guard, admitted: c.admitted, id: c.requestID, let: let,
+		ResponseWriter: w, guard: guard, req: r, admitted: c.admitted, id: c.requestID, let: let,
 		alone: r.Header.Get("Mcp-Protocol-Version") >= soleMessage,
 		// A stream that is resumed may be that of a call, but for the session's own.
 		linger: r.Method == http.MethodPost || resumed != "" && !strings.HasPrefix(resumed, "_"),
@@ -114,6 +115,9 @@ func (g *gate) why() error {
 
 func (g *gate) WriteHeader(status int) {
 	if g.pass() == nil {
+		if status >= http.StatusBadRequest {
+			middleware.HurryBody(g.ResponseWriter, g.req) // the SDK may refuse without reading the body
+		}
 		g.ResponseWriter.WriteHeader(status)
 	}
 }
@@ -139,8 +143,6 @@ func (g *gate) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-const headerSession = "Mcp-Session-Id"
-
 // FlushError is what the SDK flushes events with. To flush is to begin an answer.
 func (g *gate) FlushError() error {
 	if !g.began.Load() {
@@ -151,14 +153,14 @@ func (g *gate) FlushError() error {
 
 // finish answers a caller who was answered nothing because the key ended. A stream
 // that began just ends.
-func (g *gate) finish(r *http.Request) {
+func (g *gate) finish() {
 	g.mu.Lock()
 	if g.timer != nil {
 		g.timer.Stop()
 	}
 	g.mu.Unlock()
-	if g.began.Load() || r.Context().Err() != nil {
-		return // r is the request before it was held: its client is gone
+	if g.began.Load() || g.req.Context().Err() != nil {
+		return // its client is gone
 	}
 	err := g.why()
 	if now := check(g.guard, g.admitted, g.needs()); now != nil {
@@ -170,5 +172,5 @@ func (g *gate) finish(r *http.Request) {
 	for _, name := range []string{"Connection", headerSession} {
 		g.Header().Del(name) // of the answer that does not come
 	}
-	g.guard.RefuseEnded(g.ResponseWriter, r, err)
+	g.guard.RefuseEnded(g.ResponseWriter, g.req, err)
 }

@@ -1,6 +1,7 @@
 package mcpauth
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -74,7 +75,10 @@ func Handler(guard *middleware.Guard, server *mcp.Server, o *Options) http.Handl
 		sessions: mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &withSessions),
 	}
 	eras.sessionless = mcp.NewStreamableHTTPHandler(eras.serverFor, &without)
-	h := &handler{guard: guard, hosts: newHosts(o), origins: newOrigins(o.TrustedOrigins), next: identified(eras)}
+	h := &handler{
+		guard: guard, hosts: newHosts(o), origins: newOrigins(o.TrustedOrigins), next: identified(eras),
+		maxBody: cmp.Or(withSessions.MaxRequestBodyBytes, mcp.DefaultMaxRequestBodyBytes),
+	}
 	server.AddSendingMiddleware(h.sessions.tell)
 	return h
 }
@@ -84,7 +88,9 @@ type handler struct {
 	hosts    hosts
 	origins  origins
 	next     http.Handler
+	maxBody  int64 // none when negative
 	sessions sessions
+	slots    slots
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -103,9 +109,24 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	if r, ok := h.guard.Admit(w, r); ok {
-		h.serve(w, r)
+	r, ok := h.guard.AdmitMessages(w, r)
+	if !ok {
+		return
 	}
+	v := h.visit(w, r)
+	if v == nil {
+		return
+	}
+	defer v.leave()
+	opens, ok := h.look(w, r)
+	if !ok {
+		return
+	}
+	if opens && !v.reserve() {
+		h.guard.Refuse(w, r, tooManySessions)
+		return
+	}
+	h.serve(w, r, v)
 }
 
 // identified carries the identity that the guard found to where the SDK looks for
@@ -138,11 +159,19 @@ type eras struct {
 const firstSessionless = "2026-07-28"
 
 func (e *eras) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Mcp-Session-Id") == "" && r.Header.Get("Mcp-Protocol-Version") >= firstSessionless {
+	if sessionless(r) {
 		e.sessionless.ServeHTTP(w, r)
 		return
 	}
 	e.sessions.ServeHTTP(w, r)
+}
+
+const headerSession = "Mcp-Session-Id"
+
+// sessionless reports what a request says of its era. One with a session's id is that
+// session's business.
+func sessionless(r *http.Request) bool {
+	return r.Header.Get(headerSession) == "" && r.Header.Get("Mcp-Protocol-Version") >= firstSessionless
 }
 
 // serverFor keeps calls of tools that were not granted away from the server that has

@@ -17,18 +17,18 @@ import (
 // serve answers an admitted request for as long as its key allows. The end of the
 // request's context is what makes the SDK let go of a stream. That comes after the end of
 // the key, so that the SDK can still answer the calls of the stream.
-func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 	ctx, let := context.WithCancelCause(r.Context())
 	defer let(nil)
 	id, _ := keys.IdentityFrom(ctx)
-	c := caller{identity: id, requestID: keys.RequestIDFrom(ctx), admitted: context.WithoutCancel(r.Context()), by: h}
+	c := caller{identity: id, requestID: keys.RequestIDFrom(ctx), admitted: context.WithoutCancel(r.Context()), by: h, visit: v}
 	c.out = newGate(w, r, h.guard, c, let)
 	held, release := h.guard.HoldFor(c.admitted)
 	defer release()
 	defer context.AfterFunc(held, func() { c.out.end(context.Cause(held)) })()
 	defer h.sessions.seen(r.Header.Get(headerSession), c)()
 	h.next.ServeHTTP(c.out, r.WithContext(context.WithValue(ctx, callerKey{}, c)))
-	c.out.finish(r)
+	c.out.finish()
 }
 
 type callerKey struct{}
@@ -105,7 +105,6 @@ func (c caller) logPanic(panicked any) {
 	if err, ok := panicked.(error); panicked == nil || ok && errors.Is(err, http.ErrAbortHandler) {
 		return
 	}
-	c.by.guard.LogRefusal(c.admitted, keys.Decision{
-		Code: "panicked", KeyID: c.identity.KeyID(), Cause: fmt.Errorf("panic in an MCP server\n%s", debug.Stack()),
-	}, slog.String("panic", fmt.Sprint(panicked)))
+	c.by.guard.LogRefusal(c.admitted, "panicked", fmt.Errorf("panic in an MCP server\n%s", debug.Stack()),
+		slog.String("panic", fmt.Sprint(panicked)))
 }

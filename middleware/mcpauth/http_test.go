@@ -95,7 +95,7 @@ func mustPanic(t *testing.T, what string, f func()) {
 func TestOAuthIsNotThere(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	guarded := mcpauth.Handler(k.Guard(nil), mcp.NewServer(&mcp.Implementation{Name: "s"}, nil), nil)
-	for name, h := range map[string]http.Handler{"NotFound": mcpauth.NotFound(), "Handler": guarded} {
+	for name, h := range map[string]http.Handler{"NotFound": mcpauth.NotFound(nil), "Handler": guarded} {
 		for _, path := range []string{
 			"/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp",
 			"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration",
@@ -112,7 +112,7 @@ func TestOAuthIsNotThere(t *testing.T) {
 			}
 		}
 	}
-	resp, body := guardtest.Answer(t, mcpauth.NotFound(), http.MethodGet, "/.well-known/oauth-protected-resource")
+	resp, body := guardtest.Answer(t, mcpauth.NotFound(nil), http.MethodGet, "/.well-known/oauth-protected-resource")
 	want := `{"type":"about:blank","title":"Not Found","status":404,"detail":"There is nothing here.","code":"no_route","request_id":"` + resp.Header.Get("X-Request-Id") + `"}` + "\n"
 	if body != want || resp.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("NotFound: got %s, want %s", body, want)
@@ -129,7 +129,7 @@ func TestRegistrationIsRefusedInItsOwnForm(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	var log strings.Builder
 	guarded := mcpauth.Handler(k.Guard(&middleware.Options{Logger: guardtest.Logger(&log)}), mcp.NewServer(&mcp.Implementation{Name: "s"}, nil), nil)
-	for name, h := range map[string]http.Handler{"NotFound": mcpauth.NotFound(), "Handler": guarded} {
+	for name, h := range map[string]http.Handler{"NotFound": mcpauth.NotFound(nil), "Handler": guarded} {
 		resp, body := guardtest.Answer(t, h, http.MethodPost, "/register")
 		var got map[string]string
 		if err := json.Unmarshal([]byte(body), &got); err != nil || len(got) != 2 {

@@ -20,6 +20,7 @@ type caller struct {
 	requestID string
 	admitted  context.Context // as the guard admitted it, without its end
 	by        *handler
+	visit     *visit
 	out       *gate // the way out of that request
 }
 
@@ -42,12 +43,6 @@ func callerOf(req mcp.Request) (caller, bool) {
 	}
 	c, ok := extra.TokenInfo.Extra[extraCaller].(caller)
 	return c, ok && c.identity != nil
-}
-
-// decision is what the guard decided: callers of whom it decided otherwise come no
-// further than to it.
-func (c caller) decision() keys.Decision {
-	return keys.Decision{Code: keys.CodeValid, Identity: c.identity, KeyID: c.identity.KeyID()}
 }
 
 // context returns ctx with c in place of whoever was there.

@@ -15,8 +15,13 @@ import (
 // /.well-known/, and only a JSON 404 makes them all end that search. Some then register
 // as a client at /register without having found one. The answer to that is an error of
 // RFC 7591, whose sentence they show to their user: that this server takes API keys. It
-// tells nothing else and needs no guard.
-func NotFound() http.Handler { return http.HandlerFunc(noOAuth) }
+// tells nothing else and asks for no key. What it refuses is logged as guard logs its
+// refusals; a nil guard logs nothing.
+func NotFound(guard *middleware.Guard) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		noOAuth(w, guard.Refused(r, keys.Code(nothingHere.Code)))
+	})
+}
 
 func noOAuth(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost && r.URL.Path == registerPath {
@@ -49,6 +54,7 @@ func writeNoRegistration(w http.ResponseWriter, r *http.Request) {
 	if id := keys.RequestIDFrom(r.Context()); id != "" {
 		h.Set("X-Request-Id", id)
 	}
+	middleware.HurryBody(w, r)
 	w.WriteHeader(http.StatusBadRequest)
 	_, _ = w.Write(body)
 }

@@ -64,9 +64,10 @@ func newSite(t testing.TB, o *mcp.ServerOptions, tools ...string) *site {
 func (s *site) serve(o *mcpauth.Options) {
 	s.t.Helper()
 	mux := http.NewServeMux()
-	s.handler = mcpauth.Handler(s.Guard(&middleware.Options{Logger: guardtest.Logger(&s.log)}), s.server, o)
+	guard := s.Guard(&middleware.Options{Logger: guardtest.Logger(&s.log)})
+	s.handler = mcpauth.Handler(guard, s.server, o)
 	mux.Handle("/mcp", s.handler)
-	mux.Handle("/", mcpauth.NotFound())
+	mux.Handle("/", mcpauth.NotFound(guard))
 	srv := httptest.NewServer(mux)
 	s.t.Cleanup(srv.Close)
 	s.url = srv.URL + "/mcp"

@@ -68,12 +68,17 @@ func (l *sessions) open(server *mcp.ServerSession, c caller, promised lists) {
 		s.close()
 		return
 	}
+	end := func() { closeSession(server, c) }
+	if !c.visit.opened(id, end) {
+		go end()
+	}
 	s.changes.begin()
 	go func() {
 		_ = server.Wait()
 		l.mu.Lock()
 		delete(l.byID, id)
 		l.mu.Unlock()
+		c.by.slots.closed(id)
 		s.close()
 	}()
 }

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	upsertDenied = `INSERT INTO denied (minute, code, key_id, proved, source, audience, agent, calls) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+	upsertDenied = `INSERT INTO denied (minute, code, key_id, proved, source, audience, scope, offered, agent, calls) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET calls = min(calls + excluded.calls, ` + most + `), agent = iif(agent = '', excluded.agent, agent)`
 	deleteDenied = `DELETE FROM denied WHERE minute < ?`
 	// The oldest of those with a key, or of those without, go from the end of the primary key.
-	trimDenied = `DELETE FROM denied WHERE (proved, minute, code, key_id, source, audience) IN (
-		SELECT proved, minute, code, key_id, source, audience FROM denied WHERE proved = ?
-		ORDER BY minute DESC, code DESC, key_id DESC, source DESC, audience DESC LIMIT -1 OFFSET ?)`
+	trimDenied = `DELETE FROM denied WHERE (proved, minute, code, key_id, source, audience, scope) IN (
+		SELECT proved, minute, code, key_id, source, audience, scope FROM denied WHERE proved = ?
+		ORDER BY minute DESC, code DESC, key_id DESC, source DESC, audience DESC, scope DESC LIMIT -1 OFFSET ?)`
 )
 
 // AddDenials implements [keys.DenialLog], also for a handle that cannot write keys, as
@@ -48,7 +48,7 @@ func addDenials(ctx context.Context, tx *sql.Tx, denials []keys.Denial) error {
 			source = d.Source.String()
 		}
 		_, err := tx.ExecContext(ctx, upsertDenied,
-			minuteOf(d.Minute), string(d.Code), d.KeyID, d.Proved, source, d.Audience, d.Agent, d.Calls)
+			minuteOf(d.Minute), string(d.Code), d.KeyID, d.Proved, source, d.Audience, d.Scope, d.Offered, d.Agent, d.Calls)
 		if err != nil {
 			return unavailable("note denials", err)
 		}
@@ -101,8 +101,8 @@ func selectDenials(ctx context.Context, db *sql.DB, q *keys.DenialQuery) ([]keys
 	if len(f.where) > 0 {
 		where = ` WHERE ` + strings.Join(f.where, ` AND `)
 	}
-	rows, err := db.QueryContext(ctx, `SELECT minute, code, key_id, proved, source, audience, agent, calls FROM denied`+where+`
-		ORDER BY minute DESC, calls DESC, code, key_id, source, audience, proved LIMIT ?`, append(f.args, q.Limit)...)
+	rows, err := db.QueryContext(ctx, `SELECT minute, code, key_id, proved, source, audience, scope, offered, agent, calls FROM denied`+where+`
+		ORDER BY minute DESC, calls DESC, code, key_id, source, audience, scope, proved LIMIT ?`, append(f.args, q.Limit)...)
 	if err != nil {
 		return nil, unavailable("read denials", err)
 	}
@@ -112,7 +112,7 @@ func selectDenials(ctx context.Context, db *sql.DB, q *keys.DenialQuery) ([]keys
 		var d keys.Denial
 		var minute int64
 		var source string
-		if err := rows.Scan(&minute, &d.Code, &d.KeyID, &d.Proved, &source, &d.Audience, &d.Agent, &d.Calls); err != nil {
+		if err := rows.Scan(&minute, &d.Code, &d.KeyID, &d.Proved, &source, &d.Audience, &d.Scope, &d.Offered, &d.Agent, &d.Calls); err != nil {
 			return nil, unavailable("read denials", err)
 		}
 		// What somebody wrote here with a database shell is shown to people: a network and

@@ -41,23 +41,24 @@ func denialsAddUp(t *testing.T, f *fixture) {
 	f.addDenials()
 	full := keys.Denial{
 		Minute: minute, Code: keys.CodeRevoked, KeyID: "bbbbbbbbbbbb", Proved: true, Source: netip.MustParsePrefix("2001:db8::/64"),
-		Audience: "https://mcp.example/mcp", Agent: "curl/8", Calls: 2,
+		Audience: "https://mcp.example/mcp", Scope: "tools:a tools:b", Offered: "maps weather", Agent: "curl/8", Calls: 2,
 	}
 	f.addDenials(full, denial(time.Minute, keys.CodeExpired, 3))
 	f.wantDenials("all", keys.DenialQuery{}, full, denial(time.Minute, keys.CodeExpired, 3))
-	others := []keys.Denial{full, full, full, full, full}
+	others := []keys.Denial{full, full, full, full, full, full}
 	others[0].Source = netip.MustParsePrefix("192.0.2.1/32")
 	others[1].Audience = ""
 	others[2].KeyID = "cccccccccccc"
 	others[3].Proved = false
 	others[4].Code = keys.CodeDisabled
+	others[5].Scope = "tools:a"
 	s := f.another()
 	if err := s.AddDenials(t.Context(), append(others, full)); err != nil {
 		t.Fatalf("AddDenials: %v", err)
 	}
 	got, err := f.store.Denials(t.Context(), keys.DenialQuery{})
-	if err != nil || len(got) != 7 || got[0].Calls != 4 {
-		t.Errorf("Denials: got %+v, %v, want 7, the first with 4 calls", got, err)
+	if err != nil || len(got) != 8 || got[0].Calls != 4 {
+		t.Errorf("Denials: got %+v, %v, want 8, the first with 4 calls", got, err)
 	}
 	if page, err := f.store.Audit(t.Context(), keys.AuditQuery{}); err != nil || len(page.Events) != 0 {
 		t.Errorf("Audit: got %d rows, %v; denials are no part of it", len(page.Events), err)

@@ -1,5 +1,6 @@
 // Command cmd runs the mutants of package mutants, and is no part of the product. Call
-// it by the Makefile: make mutants, make mutants-sample.
+// it by the Makefile: make mutants, make mutants-sample. It works in a copy of the tree
+// and refuses a tree whose tests do not build.
 package main
 
 import (

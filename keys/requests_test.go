@@ -1,0 +1,36 @@
+package keys_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// The second limit is ten times the first, never below 60 a minute, and lets 60 come at
+// once, whatever the first one's burst: a client's handshake is some requests in a row.
+func TestRequestsAreLimitedTenTimesAsWide(t *testing.T) {
+	for rate, want := range map[string]keys.RateLimit{
+		"5/m":         {Count: 60, Window: time.Minute, Burst: 60},
+		"6/m":         {Count: 60, Window: time.Minute, Burst: 60},
+		"7/m":         {Count: 70, Window: time.Minute, Burst: 70},
+		"1/d":         {Count: 60, Window: time.Minute, Burst: 60},
+		"1000/h:50":   {Count: 10_000, Window: time.Hour, Burst: 500},
+		"1000/h:1":    {Count: 10_000, Window: time.Hour, Burst: 60},
+		"5/10s":       {Count: 100, Window: 20 * time.Second, Burst: 60},
+		"1/s":         {Count: 60, Window: 6 * time.Second, Burst: 60},
+		"100000000/s": {Count: 1_000_000_000, Window: time.Second, Burst: 1_000_000_000},
+		"100000000/d": {Count: 1_000_000_000, Window: 24 * time.Hour, Burst: 1_000_000_000},
+	} {
+		l, err := keys.ParseRateLimit(rate)
+		if err != nil {
+			t.Fatalf("ParseRateLimit(%s): %v", rate, err)
+		}
+		if got := l.Requests(); got != want {
+			t.Errorf("%s: got %+v, want %+v", rate, got, want)
+		}
+	}
+	if got := (keys.RateLimit{}).Requests(); !got.IsZero() {
+		t.Errorf("no limit: got %+v, want none", got)
+	}
+}

@@ -1,0 +1,143 @@
+package mcpauth
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/mcpkeys/mcpkeys/middleware"
+)
+
+// maxBatch is how many messages one request may carry. Only the oldest protocol knows
+// batches at all, and the SDK takes them apart before it asks anybody.
+const maxBatch = 16
+
+var batchTooLarge = middleware.Problem{
+	Status: http.StatusBadRequest, Code: "batch_too_large",
+	Detail: "One request carries 16 messages at the most. Send the others in requests of their own.",
+}
+
+// look reads of a POST what is needed to tell whether it is a batch, and of a batch no
+// more than shows that it is too large: that is refused before anything parses it, by
+// whatever version it came. Opens says that the request would open a session.
+func (h *handler) look(w http.ResponseWriter, r *http.Request) (opens, ok bool) {
+	if r.Method != http.MethodPost || r.Body == nil {
+		return false, true
+	}
+	body := io.Reader(r.Body)
+	if h.maxBody > 0 {
+		body = http.MaxBytesReader(w, r.Body, h.maxBody)
+	}
+	mayOpen := r.Header.Get(headerSession) == "" && !sessionless(r)
+	text, rest, err := readBatch(body, mayOpen)
+	if err != nil {
+		h.guard.Refuse(w, r, batchTooLarge)
+		return false, false
+	}
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{rest, r.Body}
+	return mayOpen && initializes(text), true
+}
+
+var errTooMany = errors.New("too many messages")
+
+// readBatch reads a batch whole, and what is none only if whole is set. Rest is all of the
+// body again, with the error that ended it.
+func readBatch(body io.Reader, whole bool) (text []byte, rest io.Reader, err error) {
+	var c counter
+	piece := make([]byte, 4<<10)
+	for {
+		n, err := body.Read(piece)
+		text = append(text, piece[:n]...)
+		if c.count(piece[:n]); c.elements > maxBatch {
+			return nil, nil, errTooMany
+		}
+		if err != nil {
+			return text, io.MultiReader(bytes.NewReader(text), failing{err}), nil
+		}
+		if c.began && !c.array && !whole {
+			return text, io.MultiReader(bytes.NewReader(text), body), nil
+		}
+	}
+}
+
+// failing is the end of a body.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// counter counts the elements of an array as it comes by, if it is one. Of text that is no
+// JSON it counts something, for the parser to refuse.
+type counter struct {
+	began, array     bool
+	elements, depth  int
+	quoted, escaping bool
+}
+
+func (c *counter) count(piece []byte) {
+	for _, b := range piece {
+		switch {
+		case !c.began:
+			c.begin(b)
+		case !c.array:
+			return
+		case c.escaping:
+			c.escaping = false
+		case c.quoted:
+			c.quoted, c.escaping = b != '"', b == '\\'
+		default:
+			c.structure(b)
+		}
+	}
+}
+
+// begin looks for the first byte that is no space, nor of a byte order mark.
+func (c *counter) begin(b byte) {
+	if b <= ' ' || b == 0xEF || b == 0xBB || b == 0xBF {
+		return
+	}
+	c.began, c.array = true, b == '['
+	if c.array {
+		c.depth, c.elements = 1, 1 // or none, which is no batch either
+	}
+}
+
+func (c *counter) structure(b byte) {
+	switch b {
+	case '"':
+		c.quoted = true
+	case '[', '{':
+		c.depth++
+	case ']', '}':
+		c.depth--
+	case ',':
+		if c.depth == 1 {
+			c.elements++
+		}
+	}
+}
+
+// initializes reports whether a message of text asks for a session. What it does not
+// recognise is noticed when the SDK does.
+func initializes(text []byte) bool {
+	type message struct {
+		Method string `json:"method"`
+	}
+	var batch []message
+	if json.Unmarshal(text, &batch) != nil {
+		batch = make([]message, 1)
+		if json.Unmarshal(text, &batch[0]) != nil {
+			return false
+		}
+	}
+	for _, m := range batch {
+		if m.Method == "initialize" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,220 @@
+package mcpauth
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
+)
+
+// maxSessions is how many sessions a key may have open through one handler: each of them
+// takes memory for as long as its client does not end it.
+const maxSessions = 64
+
+var (
+	foreignSession = middleware.Problem{
+		Status: http.StatusForbidden, Code: "session_mismatch",
+		Detail: "This session belongs to another API key. Open one of your own.",
+	}
+	unknownSession = middleware.Problem{
+		Status: http.StatusNotFound, Code: "unknown_session",
+		Detail: "There is no such session, or no more. Open another.",
+	}
+	tooManySessions = middleware.Problem{
+		Status: http.StatusTooManyRequests, Code: "too_many_sessions",
+		Detail: "This API key has 64 sessions open, and all of them are in use. Close one of them, then try again.",
+	}
+)
+
+var errTooManySessions = &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: tooManySessions.Detail}
+
+// slots are the sessions of each key. A key that opens one more than it may loses the one
+// that was idle longest; a session in which a POST runs or a stream is open is not idle.
+// The zero slots are ready for use.
+type slots struct {
+	mu    sync.Mutex
+	byKey map[string]*holding
+	byID  map[string]*slot
+	turns uint64 // counts the ends of visits, to tell which was first
+}
+
+// holding is what one key has, and what it is about to have.
+type holding struct {
+	reserved int
+	slots    map[*slot]struct{}
+}
+
+type slot struct {
+	id, keyID string
+	visits    int    // requests under way
+	since     uint64 // when the last of them ended
+	end       func() // closes the session
+}
+
+// visit is one request's part in it, from before its session is known until it ends.
+type visit struct {
+	of       *slots
+	keyID    string
+	reserved bool // guarded by of.mu, as the following
+	slot     *slot
+	over     bool
+}
+
+// visit lets a request in, to its session if it names one. It returns nil if it has
+// answered, which it does before anything of the body is read.
+func (h *handler) visit(w http.ResponseWriter, r *http.Request) *visit {
+	caller, _ := keys.IdentityFrom(r.Context())
+	v := &visit{of: &h.slots, keyID: caller.KeyID()}
+	id := r.Header.Get(headerSession)
+	if id == "" {
+		return v
+	}
+	switch session := h.sessions.get(id); {
+	case session == nil:
+		h.guard.Refuse(w, r, unknownSession)
+	case session.keyID != v.keyID:
+		h.guard.Refuse(w, r, foreignSession)
+	case !v.enter(id):
+		h.guard.Refuse(w, r, unknownSession)
+	default:
+		return v
+	}
+	return nil
+}
+
+// enter goes to a session, which is not idle until leave. It fails when that is being
+// ended.
+func (v *visit) enter(id string) bool {
+	v.of.mu.Lock()
+	defer v.of.mu.Unlock()
+	s := v.of.byID[id]
+	if s == nil || s.keyID != v.keyID {
+		return false
+	}
+	s.visits++
+	v.slot = s
+	return true
+}
+
+// reserve makes room for a session that this visit is about to open.
+func (v *visit) reserve() bool {
+	v.of.mu.Lock()
+	defer v.of.mu.Unlock()
+	if v.reserved {
+		return true
+	}
+	h := v.of.holding(v.keyID)
+	if h.reserved+len(h.slots) >= maxSessions && !v.of.endIdle(h) {
+		return false
+	}
+	h.reserved++
+	v.reserved = true
+	return true
+}
+
+// holding is that of a key.
+func (l *slots) holding(keyID string) *holding {
+	h := l.byKey[keyID]
+	if h == nil {
+		h = &holding{slots: map[*slot]struct{}{}}
+		if l.byKey == nil {
+			l.byKey, l.byID = map[string]*holding{}, map[string]*slot{}
+		}
+		l.byKey[keyID] = h
+	}
+	return h
+}
+
+// endIdle ends the session that was idle longest.
+func (l *slots) endIdle(h *holding) bool {
+	var first *slot
+	for s := range h.slots {
+		if s.visits == 0 && (first == nil || s.since < first.since) {
+			first = s
+		}
+	}
+	if first == nil {
+		return false
+	}
+	l.remove(first)
+	go first.end()
+	return true
+}
+
+// opened notes the session that this visit has opened, in the room that was reserved. A
+// visit that was over sooner may find none any more.
+func (v *visit) opened(id string, end func()) bool {
+	if !v.reserve() {
+		return false
+	}
+	l := v.of
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.holding(v.keyID)
+	h.reserved--
+	v.reserved = false
+	s := &slot{id: id, keyID: v.keyID, end: end, since: l.turns}
+	if !v.over {
+		s.visits++
+		v.slot = s
+	}
+	h.slots[s], l.byID[id] = struct{}{}, s
+	return true
+}
+
+// leave ends the visit.
+func (v *visit) leave() {
+	l := v.of
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v.over = true
+	if s := v.slot; s != nil {
+		l.turns++
+		s.visits--
+		s.since = l.turns
+	}
+	v.giveBack()
+}
+
+// settle is for what a visit left behind, and reserved room when it was over.
+func (v *visit) settle() {
+	v.of.mu.Lock()
+	defer v.of.mu.Unlock()
+	if v.over {
+		v.giveBack()
+	}
+}
+
+// giveBack ends a reservation, if there is one.
+func (v *visit) giveBack() {
+	if v.reserved {
+		v.reserved = false
+		v.of.holding(v.keyID).reserved--
+		v.of.tidy(v.keyID)
+	}
+}
+
+// closed forgets a session that has ended.
+func (l *slots) closed(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.byID[id]; s != nil {
+		l.remove(s)
+	}
+}
+
+func (l *slots) remove(s *slot) {
+	delete(l.byID, s.id)
+	delete(l.holding(s.keyID).slots, s)
+	l.tidy(s.keyID)
+}
+
+// tidy forgets a key without sessions.
+func (l *slots) tidy(keyID string) {
+	if h := l.byKey[keyID]; h != nil && h.reserved == 0 && len(h.slots) == 0 {
+		delete(l.byKey, keyID)
+	}
+}

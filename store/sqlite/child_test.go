@@ -23,7 +23,7 @@ const roleVar = "MCPKEYS_TEST_ROLE"
 func TestMain(m *testing.M) {
 	roles := map[string]func(path string) error{
 		"write": writeRole, "count": countRole, "refused": refusedRole, "restore": restoreRole, "open": openRole,
-		"live": liveRole, "fulldisk": fullDiskRole, "pepper": pepperRole,
+		"live": liveRole, "crowd": crowdRole, "fulldisk": fullDiskRole, "pepper": pepperRole,
 	}
 	role, ok := roles[os.Getenv(roleVar)]
 	if !ok {

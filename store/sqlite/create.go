@@ -45,6 +45,9 @@ func Create(path string, o *Options) error {
 	if err := makeBallast(ballastPath(path)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
+	if l := openLock(lockPath(path)); l != nil { // or the first change makes it
+		l.close()
+	}
 	temp, err := build(filepath.Dir(path), "mcpkeys-db-*.tmp", func(temp string) error { return fill(temp, peppers) })
 	if err != nil {
 		return fmt.Errorf("make key store %s: %w", path, err)

@@ -17,16 +17,6 @@ func (r *Reader) Connections() *sql.DB { return r.db }
 // Writer returns the pool that writes.
 func (s *Store) Writer() *sql.DB { return s.writer }
 
-// Waiting returns how many callers wait for those who write now.
-func (s *Store) Waiting() int {
-	s.queue.mu.Lock()
-	defer s.queue.mu.Unlock()
-	return len(s.queue.waiting)
-}
-
-// MaxGroup is how many callers share a transaction at most.
-const MaxGroup = maxGroup
-
 // UsageWriter returns the pool that counts, nil before the first use.
 func (r *Reader) UsageWriter() *sql.DB { return r.usage.db }
 
@@ -61,9 +51,7 @@ func (r *Reader) Misfit() bool { return !r.misfit.at.IsZero() }
 
 // Busy reports whether somebody is at work in a transaction, or waits for its lock.
 func (s *Store) Busy() bool {
-	s.queue.mu.Lock()
-	defer s.queue.mu.Unlock()
-	return s.queue.busy
+	return len(s.lock.turn) > 0
 }
 
 // Renewing reports whether a store is open to renew digests with.

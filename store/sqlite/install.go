@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/hex"
@@ -10,8 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"sync"
 
 	"github.com/google/uuid"
 	"github.com/mcpkeys/mcpkeys/internal/newfile"
@@ -83,9 +80,6 @@ func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, 
 	return appendEvent(ctx, tx, "", e)
 }
 
-// cutters is how many revoke at once, and so share transactions.
-const cutters = 32
-
 // cutAgain revokes and disables in the draft what is revoked and disabled in the present
 // key store, as anybody would who opened it.
 func (r *Restoration) cutAgain(ctx context.Context, draft string, undone Undone, o RestoreOptions) (int, error) {
@@ -99,14 +93,40 @@ func (r *Restoration) cutAgain(ctx context.Context, draft string, undone Undone,
 	if err != nil {
 		return 0, err
 	}
-	m, err := keys.NewManager(s, o.Actor, &keys.ManagerOptions{Now: o.Now})
-	if err == nil {
-		err = errors.Join(
-			atOnce(undone.Revoked, func(k *keys.Key) error { return revokeAgain(ctx, m, k) }),
-			atOnce(undone.Disabled, func(k *keys.Key) error { return disableAgain(ctx, m, k) }),
-		)
-	}
+	err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		m, err := keys.NewManager(inOne{s, tx}, o.Actor, &keys.ManagerOptions{Now: o.Now})
+		if err != nil {
+			return err
+		}
+		for _, k := range undone.Revoked {
+			if err := revokeAgain(ctx, m, k); err != nil {
+				return err
+			}
+		}
+		for _, k := range undone.Disabled {
+			if err := disableAgain(ctx, m, k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	return len(undone.Revoked) + len(undone.Disabled), errors.Join(err, s.Close())
+}
+
+// inOne is a store whose updates are all made in one transaction, which is not committed
+// here. Nobody else knows the store yet.
+type inOne struct {
+	*Store
+	tx *sql.Tx
+}
+
+// Update implements [keys.Store].
+func (s inOne) Update(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
+	k, err := s.update(ctx, s.tx, id, change)
+	if errors.Is(err, keys.ErrNoChange) {
+		err = nil
+	}
+	return k, err
 }
 
 func revokeAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
@@ -127,27 +147,6 @@ func disableAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
 		return fmt.Errorf("disable %s again: %w", k.ID, err)
 	}
 	return nil
-}
-
-// atOnce does something to all keys, and returns what went wrong first.
-func atOnce(list []*keys.Key, do func(*keys.Key) error) error {
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var first error
-	for part := range slices.Chunk(list, max(1, (len(list)+cutters-1)/cutters)) {
-		wg.Go(func() {
-			for _, k := range part {
-				if err := do(k); err != nil {
-					mu.Lock()
-					first = cmp.Or(first, err)
-					mu.Unlock()
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return first
 }
 
 // errChanged is why a restore begins anew.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -17,6 +18,15 @@ import (
 type Options struct {
 	PepperFile string // empty means the database's path with ".pepper" behind it
 	UsageFile  string // where use is counted; empty means the database's path with ".usage" behind it
+
+	Now func() time.Time // by which counts of use are let go; nil means time.Now
+}
+
+func (o *Options) now() func() time.Time {
+	if o == nil || o.Now == nil {
+		return time.Now //nolint:forbidigo // the default clock
+	}
+	return o.Now
 }
 
 func (o *Options) pepperFile(path string) string {
@@ -45,7 +55,7 @@ func Open(path string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Reader: r, writer: openDB(writerDSN(path), 1), written: r.file}
+	s := &Store{Reader: r, lock: newFairLock(path), writer: openDB(writerDSN(path), 1), written: r.file}
 	if err := s.ready(context.Background()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -79,6 +89,7 @@ func openReader(path string, o *Options, writable bool) (*Reader, error) {
 	if r.usage.path, err = filepath.Abs(o.usageFile(path)); err != nil {
 		return nil, fmt.Errorf("find %s: %w", o.usageFile(path), err)
 	}
+	r.usage.now, r.usage.lock = o.now(), newFairLock(r.usage.path)
 	if r.handle, err = r.start(context.Background()); err != nil {
 		return nil, err
 	}

@@ -12,10 +12,10 @@ import (
 )
 
 // Store is a [Reader] that can also change keys. It is safe for concurrent use;
-// changes queue for the one connection that writes, and share its transactions.
+// changes take turns, also with those of other processes.
 type Store struct {
 	*Reader
-	queue   queue // who waits to write
+	lock    *fairLock // of those who write
 	writer  *sql.DB
 	written fileID // what writer has open; the Reader may go on to another file, writer does not
 }
@@ -29,6 +29,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.epoch.close()
+	s.lock.close()
 	return errors.Join(s.usage.close(), s.db.Close(), s.writer.Close())
 }
 
@@ -185,7 +186,18 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx)
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	return s.together(ctx, func(tx *sql.Tx) error { return change(ctx, tx) })
+	return s.announced(s.lock.inTurn(ctx, s.writer, func(tx *sql.Tx) error { return change(ctx, tx) }))
+}
+
+// announced announces what succeeded, and returns how the change then ended.
+func (s *Store) announced(err error) error {
+	if err != nil && !errors.Is(err, keys.ErrNoChange) {
+		return err
+	}
+	if unannounced := s.announce(); unannounced != nil {
+		return unannounced
+	}
+	return err
 }
 
 // announce tells every process of what was committed. It is called also when there was

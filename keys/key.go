@@ -17,11 +17,22 @@ type Key struct {
 	Name  string // unique among the owner's unrevoked keys
 	Owner string // who answers for it; may be empty
 
+	// OwnerID will name the owner in the audit log once an owner's name can be erased.
+	// It is stored and sealed; nothing sets it yet.
+	OwnerID []byte
+
 	Scopes     []string          // granted scopes, wildcards allowed; see [CompileScopes]
 	Audience   []string          // the servers it is for; empty means every server of this deployment
 	AllowedIPs []netip.Prefix    // where calls may come from; empty means anywhere
 	RateLimit  RateLimit         // zero means unlimited
 	Metadata   map[string]string // free, for the operator
+
+	// MaxConcurrent and FinishWhenQuiet are stored and sealed; nothing sets them yet.
+	MaxConcurrent   int           // running calls at once; zero means no limit
+	FinishWhenQuiet time.Duration // an old secret ends after so long without use; zero means never early
+
+	MaxKeyLife time.Duration // of an admin key: how long the keys live that it issues
+	Batch      []byte        // the import that the key came with; nil otherwise
 
 	CreatedAt     time.Time
 	CreatedBy     string    // the actor that issued it

@@ -14,20 +14,24 @@ import (
 // It shows edits by somebody without the pepper. It does not show that a whole
 // older row, with its older seal, was put back: the audit chain does.
 type Seal struct {
+	Format   int64 // how the sealed text is rendered; 1 so far
 	PepperID string
 	MAC      []byte
 }
 
+// sealFormat changes with what sealedText renders, and stands at its beginning.
+const sealFormat = 1
+
 // Seal binds k, as it is now, to the current pepper.
 func (p *Peppers) Seal(k *Key) {
 	mac := p.current.row(sealedText(k))
-	k.Seal = Seal{PepperID: p.current.id, MAC: mac[:]}
+	k.Seal = Seal{Format: sealFormat, PepperID: p.current.id, MAC: mac[:]}
 }
 
 // CheckSeal returns [ErrTampered] unless k is exactly what was sealed.
 func (p *Peppers) CheckSeal(k *Key) error {
 	pepper, ok := p.byID[k.Seal.PepperID]
-	if !ok || !pepper.row(sealedText(k)).Equal(k.Seal.MAC) {
+	if !ok || k.Seal.Format != sealFormat || !pepper.row(sealedText(k)).Equal(k.Seal.MAC) {
 		return ErrTampered
 	}
 	return nil
@@ -38,16 +42,20 @@ func (p *Peppers) CheckSeal(k *Key) error {
 // never render alike.
 func sealedText(k *Key) string {
 	b := make(canonical, 0, 512)
+	b.number(sealFormat)
 	for _, text := range []string{k.ID, string(k.Kind), k.Name, k.Owner, k.CreatedBy, k.RevokedReason} {
 		b.text(text)
 	}
+	b.text(string(k.OwnerID))
+	b.text(string(k.Batch))
 	b.texts(k.Scopes)
 	b.texts(k.Audience)
 	b.number(int64(len(k.AllowedIPs)))
 	for _, p := range k.AllowedIPs {
 		b.text(p.String())
 	}
-	for _, n := range []int64{int64(k.RateLimit.Count), int64(k.RateLimit.Window), int64(k.RateLimit.Burst)} {
+	for _, n := range []int64{int64(k.RateLimit.Count), int64(k.RateLimit.Window), int64(k.RateLimit.Burst),
+		int64(k.MaxConcurrent), int64(k.MaxKeyLife), int64(k.FinishWhenQuiet)} {
 		b.number(n)
 	}
 	b.number(int64(len(k.Metadata)))

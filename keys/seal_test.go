@@ -61,6 +61,9 @@ func TestSealCoversEveryField(t *testing.T) {
 			k = sealedKey(t, p)
 			k.Seal.PepperID = "gone"
 			check("Seal.PepperID", k)
+			k = sealedKey(t, p)
+			k.Seal.Format++
+			check("Seal.Format", k)
 			continue
 		}
 		alter(t, reflect.ValueOf(k).Elem().Field(i))
@@ -88,7 +91,7 @@ func alter(t *testing.T, v reflect.Value) {
 		switch v.Kind() {
 		case reflect.String:
 			v.SetString(v.String() + "x")
-		case reflect.Int64:
+		case reflect.Int, reflect.Int64:
 			v.SetInt(v.Int() + 1)
 		default:
 			t.Fatalf("a field of type %v: teach this test to alter it", v.Type())

@@ -40,8 +40,8 @@ func fillMany(ctx context.Context, db *sql.DB, peppers *keys.Peppers, size int) 
 	}
 	defer func() { _ = tx.Rollback() }()
 	key, err := tx.PrepareContext(ctx, `INSERT INTO keys (id, kind, name, owner, scopes, audience, allowed_ips, metadata, rate_count, rate_window, rate_burst,
-		created_at, created_by, expires_at, disabled_at, revoked_at, revoked_reason, version, seal_pepper, seal)
-		VALUES (?, ?, ?, ?, '["tools:get_*","tools:search","prompts:*"]', '["weather"]', '[]', '{}', ?, ?, ?, ?, ?, ?, NULL, NULL, '', 1, ?, ?)`)
+		max_concurrent, max_key_life, quiet, created_at, created_by, expires_at, revoked_reason, version, seal_format, seal_pepper, seal)
+		VALUES (?, ?, ?, ?, '["tools:get_*","tools:search","prompts:*"]', '["weather"]', '[]', '{}', ?, ?, ?, 0, 0, 0, ?, ?, ?, '', 1, ?, ?, ?)`)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func fillMany(ctx context.Context, db *sql.DB, peppers *keys.Peppers, size int) 
 		}
 		peppers.Seal(k)
 		_, err := key.ExecContext(ctx, []byte(k.ID), string(k.Kind), k.Name, k.Owner, k.RateLimit.Count, int64(k.RateLimit.Window), k.RateLimit.Burst,
-			at.UnixMicro(), k.CreatedBy, k.ExpiresAt.UnixMicro(), k.Seal.PepperID, k.Seal.MAC)
+			at.UnixMicro(), k.CreatedBy, k.ExpiresAt.UnixMicro(), k.Seal.Format, k.Seal.PepperID, k.Seal.MAC)
 		if err != nil {
 			return nil, err
 		}

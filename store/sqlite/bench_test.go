@@ -24,8 +24,9 @@ func full(b *testing.B) (*sqlite.Reader, []string) {
 	mustExec(b, s.Writer(), `CREATE TEMP TABLE pattern AS SELECT * FROM keys; CREATE TEMP TABLE pattern_secret AS SELECT * FROM secrets`)
 	mustExec(b, s.Writer(), `CREATE TEMP TABLE ids AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 		SELECT i, CAST(substr(hex(randomblob(6)), 1, 12) AS BLOB) AS id FROM n`, benchKeys)
-	mustExec(b, s.Writer(), `INSERT INTO keys SELECT ids.id, kind, 'key ' || i, owner, scopes, audience, allowed_ips, metadata, rate_count,
-		rate_window, rate_burst, created_at + i, created_by, expires_at, disabled_at, revoked_at, revoked_reason, version, seal_pepper, seal
+	mustExec(b, s.Writer(), `INSERT INTO keys SELECT ids.id, kind, 'key ' || i, owner, owner_id, scopes, audience, allowed_ips, metadata,
+		rate_count, rate_window, rate_burst, max_concurrent, max_key_life, quiet, created_at + i, created_by, batch, expires_at, disabled_at,
+		revoked_at, revoked_reason, version, seal_format, seal_pepper, seal
 		FROM ids, pattern`)
 	mustExec(b, s.Writer(), `INSERT INTO secrets SELECT ids.id, number, scheme, pepper_id, digest, lookup, created_at, expires_at
 		FROM ids, pattern_secret`)

@@ -20,6 +20,9 @@ import (
 // environment.
 const roleVar = "MCPKEYS_TEST_ROLE"
 
+// stepVar is set while this binary knows sqlite.KnowMadeUpStep; its children inherit it.
+const stepVar = "MCPKEYS_TEST_STEP"
+
 func TestMain(m *testing.M) {
 	roles := map[string]func(path string) error{
 		"write": writeRole, "count": countRole, "refused": refusedRole, "restore": restoreRole, "open": openRole,
@@ -28,6 +31,9 @@ func TestMain(m *testing.M) {
 	role, ok := roles[os.Getenv(roleVar)]
 	if !ok {
 		os.Exit(m.Run())
+	}
+	if os.Getenv(stepVar) != "" {
+		sqlite.KnowMadeUpStep(true)
 	}
 	if err := role(os.Args[len(os.Args)-1]); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -74,10 +74,6 @@ func (r *Reader) Denials(ctx context.Context, q keys.DenialQuery) ([]keys.Denial
 	}
 	var denials []keys.Denial
 	err := r.usage.read(ctx, func(db *sql.DB) (err error) {
-		var there bool
-		if err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'denied')`).Scan(&there); err != nil || !there {
-			return unavailable("read denials", err) // a file of version 1, into which nobody wrote since
-		}
 		denials, err = selectDenials(ctx, db, &q)
 		return err
 	})

@@ -137,7 +137,7 @@ func TestSettings(t *testing.T) {
 	common := map[string]string{
 		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000", "trusted_schema": "0",
 		"cell_size_check": "1", "mmap_size": "0", "journal_size_limit": "67108864", "cache_size": "-65536", "application_id": "1835233387",
-		"user_version": "2",
+		"user_version": "1",
 	}
 	for name, pool := range map[string]*sql.DB{"writer": s.Writer(), "reader": s.Connections()} {
 		want := map[string]string{"query_only": map[string]string{"writer": "0", "reader": "1"}[name]}

@@ -15,7 +15,7 @@ import (
 const selectKey = `SELECT ` + keyColumns + `, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 	FROM keys k WHERE k.id = ?1
 	UNION ALL
-	SELECT x'', '', '', '', '', '', '', '', 0, 0, 0, 0, '', NULL, NULL, NULL, '', 0, '', x'', ` + secretColumns + `
+	SELECT x'', '', '', '', NULL, '', '', '', '', 0, 0, 0, 0, 0, 0, 0, '', NULL, NULL, NULL, NULL, '', 0, 0, '', x'', ` + secretColumns + `
 	FROM secrets s WHERE s.key_id = ?1`
 
 // Key implements [keys.Reader]. A row with a column that cannot be understood is

@@ -84,7 +84,7 @@ func TestA19KilledAtRandom(t *testing.T) {
 	n := rounds(20, 200)
 	var sum tally
 	for round := range n {
-		path := schema1(t)
+		path := older(t).path
 		told := map[string]*acknowledged{}
 		var acknowledged, others int
 		for range 2 {

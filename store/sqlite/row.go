@@ -14,23 +14,24 @@ import (
 
 // keyColumns and secretColumns are read in this order by scanRow.
 const (
-	keyColumns = `k.id, k.kind, k.name, k.owner, k.scopes, k.audience, k.allowed_ips, k.metadata,
-		k.rate_count, k.rate_window, k.rate_burst,
-		k.created_at, k.created_by, k.expires_at, k.disabled_at, k.revoked_at, k.revoked_reason,
-		k.version, k.seal_pepper, k.seal`
+	keyColumns = `k.id, k.kind, k.name, k.owner, k.owner_id, k.scopes, k.audience, k.allowed_ips, k.metadata,
+		k.rate_count, k.rate_window, k.rate_burst, k.max_concurrent, k.max_key_life, k.quiet,
+		k.created_at, k.created_by, k.batch, k.expires_at, k.disabled_at, k.revoked_at, k.revoked_reason,
+		k.version, k.seal_format, k.seal_pepper, k.seal`
 	secretColumns = `s.number, s.scheme, s.pepper_id, s.digest, s.lookup, s.created_at, s.expires_at`
 )
 
 // record is a key as its rows hold it, before anything is made of them.
 type record struct {
-	id, seal                               []byte
+	id, ownerID, batch, seal               []byte
 	kind, name, owner                      string
 	scopes, audience, allowedIPs, metadata string
 	rateCount, rateWindow, rateBurst       int64
+	maxConcurrent, maxKeyLife, quiet       int64
 	createdAt                              int64
 	createdBy, revokedReason               string
 	expiresAt, disabledAt, revokedAt       sql.NullInt64
-	version                                int64
+	version, sealFormat                    int64
 	sealPepper                             string
 	secrets                                []secretRecord
 }
@@ -66,10 +67,10 @@ func scanRecords(rows *sql.Rows) ([]*record, error) {
 func scanRow(rows *sql.Rows) (*record, secretRecord, error) {
 	var r record
 	var s secretRecord
-	err := rows.Scan(&r.id, &r.kind, &r.name, &r.owner, &r.scopes, &r.audience, &r.allowedIPs, &r.metadata,
-		&r.rateCount, &r.rateWindow, &r.rateBurst,
-		&r.createdAt, &r.createdBy, &r.expiresAt, &r.disabledAt, &r.revokedAt, &r.revokedReason,
-		&r.version, &r.sealPepper, &r.seal,
+	err := rows.Scan(&r.id, &r.kind, &r.name, &r.owner, &r.ownerID, &r.scopes, &r.audience, &r.allowedIPs, &r.metadata,
+		&r.rateCount, &r.rateWindow, &r.rateBurst, &r.maxConcurrent, &r.maxKeyLife, &r.quiet,
+		&r.createdAt, &r.createdBy, &r.batch, &r.expiresAt, &r.disabledAt, &r.revokedAt, &r.revokedReason,
+		&r.version, &r.sealFormat, &r.sealPepper, &r.seal,
 		&s.number, &s.scheme, &s.pepperID, &s.digest, &s.lookup, &s.createdAt, &s.expiresAt)
 	return &r, s, err
 }
@@ -80,9 +81,10 @@ func scanRow(rows *sql.Rows) (*record, secretRecord, error) {
 // but never passes for sound.
 func (r *record) key() (*keys.Key, error) {
 	k := &keys.Key{
-		ID: string(r.id), Kind: keys.Kind(r.kind), Name: r.name, Owner: r.owner,
-		RateLimit: keys.RateLimit{Count: int(r.rateCount), Window: time.Duration(r.rateWindow), Burst: int(r.rateBurst)},
-		CreatedAt: instant(r.createdAt), CreatedBy: r.createdBy, ExpiresAt: maybeInstant(r.expiresAt),
+		ID: string(r.id), Kind: keys.Kind(r.kind), Name: r.name, Owner: r.owner, OwnerID: bytes.Clone(r.ownerID),
+		RateLimit:     keys.RateLimit{Count: int(r.rateCount), Window: time.Duration(r.rateWindow), Burst: int(r.rateBurst)},
+		MaxConcurrent: int(r.maxConcurrent), MaxKeyLife: time.Duration(r.maxKeyLife), FinishWhenQuiet: time.Duration(r.quiet),
+		CreatedAt: instant(r.createdAt), CreatedBy: r.createdBy, Batch: bytes.Clone(r.batch), ExpiresAt: maybeInstant(r.expiresAt),
 		DisabledAt: maybeInstant(r.disabledAt), RevokedAt: maybeInstant(r.revokedAt), RevokedReason: r.revokedReason,
 		Version: r.version,
 	}
@@ -104,7 +106,7 @@ func (r *record) key() (*keys.Key, error) {
 	if err != nil {
 		return k, err
 	}
-	k.Seal = keys.Seal{PepperID: r.sealPepper, MAC: bytes.Clone(r.seal)}
+	k.Seal = keys.Seal{Format: r.sealFormat, PepperID: r.sealPepper, MAC: bytes.Clone(r.seal)}
 	return k, nil
 }
 
@@ -151,12 +153,21 @@ func values(k *keys.Key) []any {
 		allowedIPs = append(allowedIPs, p.String())
 	}
 	return []any{
-		string(k.Kind), k.Name, k.Owner,
+		string(k.Kind), k.Name, k.Owner, maybeBlob(k.OwnerID),
 		toJSON(k.Scopes), toJSON(k.Audience), toJSON(allowedIPs), toJSON(k.Metadata),
 		k.RateLimit.Count, int64(k.RateLimit.Window), k.RateLimit.Burst,
-		micros(k.CreatedAt), k.CreatedBy, maybeMicros(k.ExpiresAt), maybeMicros(k.DisabledAt), maybeMicros(k.RevokedAt),
-		k.RevokedReason, k.Version, k.Seal.PepperID, k.Seal.MAC,
+		k.MaxConcurrent, int64(k.MaxKeyLife), int64(k.FinishWhenQuiet),
+		micros(k.CreatedAt), k.CreatedBy, maybeBlob(k.Batch), maybeMicros(k.ExpiresAt), maybeMicros(k.DisabledAt), maybeMicros(k.RevokedAt),
+		k.RevokedReason, k.Version, k.Seal.Format, k.Seal.PepperID, k.Seal.MAC,
 	}
+}
+
+// maybeBlob is NULL for none.
+func maybeBlob(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
 }
 
 func micros(t time.Time) int64 { return t.UnixMicro() }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	_ "embed"
 	"fmt"
@@ -12,16 +13,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-var (
-	//go:embed schema.sql
-	schema1 string
-	//go:embed schema2.sql
-	schema2 string
-)
+//go:embed schema.sql
+var schema1 string
 
-// steps are what makes the first version of the schema, and each further one of the
-// one before. A step that was released never changes again.
-var steps = []string{schema1, schema2}
+// steps make the first version of the schema, and each further version from the one
+// before it. A step that was released never changes again.
+var steps = []string{schema1}
 
 // The numbers in the file's header by which a database is recognised.
 const applicationID = 0x6d63706b // "mcpk"
@@ -32,6 +29,8 @@ var schemaVersion = len(steps)
 const (
 	metaChangeSeq  = "change_seq"
 	metaGeneration = "generation"
+	metaStoreID    = "store_id"
+	metaEpochID    = "epoch_id"
 	metaCreatedAt  = "created_at"
 	metaPepper     = "pepper/" // + id
 
@@ -48,6 +47,8 @@ func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, now time
 		for name, value := range map[string]any{
 			metaChangeSeq:  int64(0),
 			metaGeneration: uuid.NewString(),
+			metaStoreID:    randomID(),
+			metaEpochID:    randomID(),
 			metaCreatedAt:  micros(now),
 		} {
 			if err := insertMeta(ctx, tx, name, value); err != nil {
@@ -56,6 +57,13 @@ func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, now time
 		}
 		return notePepper(ctx, tx, peppers.Current(), peppers.Checks()[peppers.Current()], now)
 	})
+}
+
+// randomID returns 16 random bytes.
+func randomID() []byte {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // never fails
+	return id
 }
 
 func insertMeta(ctx context.Context, tx *sql.Tx, name string, value any) error {

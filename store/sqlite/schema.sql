@@ -1,5 +1,6 @@
--- The schema of an mcpkeys database, version 1, which never changes: what came later is
--- in schema2.sql and so on. Use is counted in another file: usage.sql.
+-- The schema of an mcpkeys database, version 1. Once a version is released its text
+-- never changes: a later one adds a step (see steps in schema.go). Use is counted in
+-- another file: usage.sql.
 --
 -- Times are integer microseconds since 1970, UTC; NULL means "not set". Ids are
 -- blobs, so that no collation ever folds their case. Lists are JSON text. All
@@ -12,6 +13,8 @@
 -- One value a row:
 --   change_seq    number of the newest row in events
 --   generation    random; a restored database gets another
+--   store_id      16 random bytes that name this key store; copies and backups keep them
+--   epoch_id      16 random bytes that also stand in the epoch file beside the database
 --   created_at    when the database was made
 --   pepper/<id>   32 bytes by which a wrong pepper is noticed at start, and without
 --                 which nothing is written that was made with it
@@ -28,6 +31,7 @@ CREATE TABLE keys (
   kind           TEXT    NOT NULL CHECK (kind IN ('key', 'admin')),
   name           TEXT    NOT NULL CHECK (name <> ''),
   owner          TEXT    NOT NULL,
+  owner_id       BLOB    CHECK (owner_id IS NULL OR length(owner_id) = 16),
   scopes         TEXT    NOT NULL CHECK (json_valid(scopes) AND json_type(scopes) = 'array'),
   audience       TEXT    NOT NULL CHECK (json_valid(audience) AND json_type(audience) = 'array'),
   allowed_ips    TEXT    NOT NULL CHECK (json_valid(allowed_ips) AND json_type(allowed_ips) = 'array'),
@@ -35,13 +39,18 @@ CREATE TABLE keys (
   rate_count     INTEGER NOT NULL CHECK (rate_count >= 0),   -- 0: no limit
   rate_window    INTEGER NOT NULL CHECK (rate_window >= 0),  -- nanoseconds
   rate_burst     INTEGER NOT NULL CHECK (rate_burst >= 0),
+  max_concurrent INTEGER NOT NULL CHECK (max_concurrent >= 0),  -- running calls; 0: no limit
+  max_key_life   INTEGER NOT NULL CHECK (max_key_life >= -1),   -- nanoseconds, of keys that this admin key issues; -1: they may live for ever
+  quiet          INTEGER NOT NULL CHECK (quiet >= 0),           -- nanoseconds without use that end an old secret early; 0: never
   created_at     INTEGER NOT NULL,
   created_by     TEXT    NOT NULL,
+  batch          BLOB    CHECK (batch IS NULL OR length(batch) = 16),  -- the import that the key came with
   expires_at     INTEGER,
   disabled_at    INTEGER,
   revoked_at     INTEGER,
   revoked_reason TEXT    NOT NULL,
   version        INTEGER NOT NULL CHECK (version >= 1),
+  seal_format    INTEGER NOT NULL CHECK (seal_format >= 1),     -- how the sealed text is rendered
   seal_pepper    TEXT    NOT NULL,
   seal           BLOB    NOT NULL CHECK (length(seal) = 32)
 ) STRICT, WITHOUT ROWID;
@@ -76,6 +85,48 @@ BEGIN
   SELECT RAISE(ABORT, 'a key has at most two secrets');
 END;
 
+-- Digests of secrets that have ended. They authorise nothing: they let a log and
+-- 'keyctl verify' say that a secret was replaced, and of which key.
+CREATE TABLE superseded (
+  key_id    BLOB    NOT NULL REFERENCES keys (id),
+  number    INTEGER NOT NULL CHECK (number >= 1),
+  scheme    TEXT    NOT NULL CHECK (scheme <> ''),
+  pepper_id TEXT    NOT NULL,
+  digest    BLOB    NOT NULL,
+  lookup    BLOB,
+  ended_at  INTEGER NOT NULL,
+  PRIMARY KEY (key_id, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX superseded_lookup ON superseded (lookup) WHERE lookup IS NOT NULL;
+
+-- Requests that were carried out under an Idempotency-Key, each written in the
+-- transaction of its change, and kept for a day.
+CREATE TABLE idempotency (
+  caller    TEXT    NOT NULL,
+  route     TEXT    NOT NULL,
+  word      TEXT    NOT NULL CHECK (word <> ''),
+  at        INTEGER NOT NULL,
+  pepper_id TEXT    NOT NULL,
+  body      BLOB    NOT NULL CHECK (length(body) = 32),  -- HMAC of the request's body
+  key_id    TEXT    NOT NULL,
+  secret    INTEGER NOT NULL CHECK (secret IN (0, 1)),   -- whether the answer carried a secret
+  answer    TEXT    NOT NULL CHECK (json_valid(answer)), -- without the secret
+  PRIMARY KEY (caller, route, word)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotency_at ON idempotency (at);
+
+-- Imports. The keys of a batch are not found until valid_at is set.
+CREATE TABLE batches (
+  id          BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+  started_at  INTEGER NOT NULL,
+  actor       TEXT    NOT NULL CHECK (actor <> ''),
+  valid_at    INTEGER,
+  seal_pepper TEXT    NOT NULL,
+  seal        BLOB    NOT NULL CHECK (length(seal) = 32)
+) STRICT, WITHOUT ROWID;
+
 -- Who changed what. Each row's hash covers the row and the hash before it.
 CREATE TABLE audit (
   seq        INTEGER NOT NULL PRIMARY KEY CHECK (seq >= 1),
@@ -89,6 +140,10 @@ CREATE TABLE audit (
   prev       BLOB    NOT NULL CHECK (length(prev) = 32),
   hash       BLOB    NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
+
+-- What was done to one key is asked for by people who wait, and the log is the longest
+-- of the tables.
+CREATE INDEX audit_key ON audit (key_id, seq);
 
 -- The feed: which key changed, in the order of commits, numbered without gaps. A
 -- gap tells a reader that it missed something and must forget all it knows.

@@ -69,9 +69,9 @@ func TestA27EditedRowsAreTampered(t *testing.T) {
 		{"no secret", `DELETE FROM secrets WHERE key_id = :a`, []string{"a"}},
 		{"a second secret", `INSERT INTO secrets SELECT :a, 2, scheme, pepper_id, digest, lookup, created_at, expires_at FROM secrets WHERE key_id = :b`, []string{"a"}},
 		{"another's secret", `UPDATE secrets SET key_id = :a, number = 2 WHERE key_id = :b`, []string{"a", "b"}},
-		{"a copied key", `INSERT INTO keys SELECT :copy, kind, 'copy', owner, scopes, audience, allowed_ips, metadata, rate_count,
-			rate_window, rate_burst, created_at, created_by, expires_at, disabled_at, revoked_at, revoked_reason, version, seal_pepper, seal
-			FROM keys WHERE id = :a`, []string{"copy"}},
+		{"a copied key", `INSERT INTO keys SELECT :copy, kind, 'copy', owner, owner_id, scopes, audience, allowed_ips, metadata, rate_count,
+			rate_window, rate_burst, max_concurrent, max_key_life, quiet, created_at, created_by, batch, expires_at, disabled_at, revoked_at,
+			revoked_reason, version, seal_format, seal_pepper, seal FROM keys WHERE id = :a`, []string{"copy"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, path, ids := tamperable(t)

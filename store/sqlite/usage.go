@@ -77,9 +77,6 @@ func (u *usageFile) ready(ctx context.Context) error {
 		return err
 	}
 	u.file, u.db = file, openConns(usageWriterDSN(u.path), 1, false)
-	if err := inTx(ctx, u.db, func(tx *sql.Tx) error { return upgradeUsage(ctx, tx) }); err != nil {
-		return errors.Join(u.explain(err), u.letGo())
-	}
 	return nil
 }
 

@@ -1,5 +1,4 @@
--- The schema of the file that use is counted in, version 1; denied.sql is what
--- version 2 adds. See docs/adr/0005.
+-- The schema of the file that use is counted in, version 1. See docs/adr/0005.
 --
 -- Times are integer microseconds since 1970, UTC. Nothing here decides anything, and
 -- no row refers to the key store: a key that is gone leaves its counts behind until
@@ -33,4 +32,17 @@ CREATE TABLE last_used (
   client_ip TEXT    NOT NULL CHECK (length(client_ip) <= 64),  -- empty: unknown
   agent     TEXT    NOT NULL CHECK (length(agent) <= 64),      -- empty: unknown
   PRIMARY KEY (key_id, secret)
+) STRICT, WITHOUT ROWID;
+
+-- Refusals, sampled by the minute: who was refused what, where, how often.
+CREATE TABLE denied (
+  minute   INTEGER NOT NULL,  -- its beginning
+  code     TEXT    NOT NULL CHECK (code <> '' AND length(code) <= 64),
+  key_id   TEXT    NOT NULL CHECK (length(key_id) <= 64),    -- as presented; empty: none, or of many
+  proved   INTEGER NOT NULL CHECK (proved IN (0, 1)),        -- whether the key was
+  source   TEXT    NOT NULL CHECK (length(source) <= 64),    -- a network; empty: unknown, or of many
+  audience TEXT    NOT NULL CHECK (length(audience) <= 1024),
+  agent    TEXT    NOT NULL CHECK (length(agent) <= 64),     -- empty: unknown
+  calls    INTEGER NOT NULL CHECK (calls > 0),
+  PRIMARY KEY (proved, minute, code, key_id, source, audience)
 ) STRICT, WITHOUT ROWID;

@@ -16,39 +16,14 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// The schema of a usage file of version 1, and what version 2 adds.
-var (
-	//go:embed usage.sql
-	usageSchema1 string
-	//go:embed denied.sql
-	deniedSchema string
-)
+//go:embed usage.sql
+var usageSchema string
 
 // The numbers in the header of a usage file.
 const (
 	usageApplicationID = 0x6d637075 // "mcpu"
-	usageVersion       = 2
+	usageVersion       = 1
 )
-
-// usageSchema is that of a version.
-func usageSchema(version int) string {
-	if version == 1 {
-		return usageSchema1
-	}
-	return usageSchema1 + deniedSchema
-}
-
-// upgradeUsage makes a file of version 1 one of version 2. Whoever writes first does, the
-// others find it done. Programs that know version 1 only count no more from then on, and
-// check keys as ever.
-func upgradeUsage(ctx context.Context, tx *sql.Tx) error {
-	var version int
-	if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil || version != 1 {
-		return unavailable("upgrade", err)
-	}
-	_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d;", usageVersion)+deniedSchema)
-	return unavailable("upgrade", err)
-}
 
 func (o *Options) usageFile(path string) string {
 	if o == nil || o.UsageFile == "" {
@@ -105,7 +80,7 @@ func fillUsage(path string) error {
 	return fillWith(path, func(db *sql.DB) error {
 		return inTx(ctx, db, func(tx *sql.Tx) error {
 			numbers := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", usageApplicationID, usageVersion)
-			if _, err := tx.ExecContext(ctx, numbers+usageSchema(usageVersion)); err != nil {
+			if _, err := tx.ExecContext(ctx, numbers+usageSchema); err != nil {
 				return unavailable("make schema", err)
 			}
 			_, err := tx.ExecContext(ctx, `INSERT INTO counting (since) VALUES (?)`, micros(now))
@@ -152,10 +127,10 @@ func (u *usageFile) recognise(ctx context.Context, db *sql.DB, name string) erro
 		return u.explain(unavailable("open", err))
 	case application != usageApplicationID:
 		return unknown(nil, "%s is not a usage file but another one; move it away", u.path)
-	case version < 1 || version > usageVersion:
+	case version != usageVersion:
 		return unknown(nil, "%s has schema %d, this mcpkeys knows %d: use the version that made it, or remove it", u.path, version, usageVersion)
 	}
-	strange, missing, err := compareSchema(ctx, db, name, usageSchema(version))
+	strange, missing, err := compareSchema(ctx, db, name, usageSchema)
 	switch {
 	case err != nil:
 		return u.explain(unavailable("open", err))

@@ -206,7 +206,7 @@ func TestUsageSettings(t *testing.T) {
 	countUse(t, s, "AAAAAAAAAAAA")
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "1", "busy_timeout": "5000", "trusted_schema": "0", "cell_size_check": "1",
-		"mmap_size": "0", "application_id": "1835233397", "user_version": "2",
+		"mmap_size": "0", "application_id": "1835233397", "user_version": "1",
 	} {
 		var got string
 		if err := s.UsageWriter().QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {

@@ -11,14 +11,15 @@ import (
 )
 
 const (
-	insertKeySQL = `INSERT INTO keys (id, kind, name, owner, scopes, audience, allowed_ips, metadata,
-			rate_count, rate_window, rate_burst, created_at, created_by, expires_at, disabled_at, revoked_at,
-			revoked_reason, version, seal_pepper, seal)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertKeySQL = `INSERT INTO keys (id, kind, name, owner, owner_id, scopes, audience, allowed_ips, metadata,
+			rate_count, rate_window, rate_burst, max_concurrent, max_key_life, quiet, created_at, created_by, batch,
+			expires_at, disabled_at, revoked_at, revoked_reason, version, seal_format, seal_pepper, seal)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
-	updateKeySQL = `UPDATE keys SET kind = ?, name = ?, owner = ?, scopes = ?, audience = ?, allowed_ips = ?, metadata = ?,
-			rate_count = ?, rate_window = ?, rate_burst = ?, created_at = ?, created_by = ?, expires_at = ?, disabled_at = ?,
-			revoked_at = ?, revoked_reason = ?, version = ?, seal_pepper = ?, seal = ?
+	updateKeySQL = `UPDATE keys SET kind = ?, name = ?, owner = ?, owner_id = ?, scopes = ?, audience = ?, allowed_ips = ?, metadata = ?,
+			rate_count = ?, rate_window = ?, rate_burst = ?, max_concurrent = ?, max_key_life = ?, quiet = ?,
+			created_at = ?, created_by = ?, batch = ?, expires_at = ?, disabled_at = ?, revoked_at = ?, revoked_reason = ?,
+			version = ?, seal_format = ?, seal_pepper = ?, seal = ?
 		WHERE id = ? AND version = ?`
 
 	insertSecretSQL = `INSERT INTO secrets (scheme, pepper_id, digest, lookup, created_at, expires_at, key_id, number)

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -16,6 +17,9 @@ func (r *Reader) Connections() *sql.DB { return r.db }
 
 // Writer returns the pool that writes.
 func (s *Store) Writer() *sql.DB { return s.writer }
+
+// SetPatience sets how long a change waits for its turn.
+func (s *Store) SetPatience(d time.Duration) { s.lock.patience = d }
 
 // UsageWriter returns the pool that counts, nil before the first use.
 func (r *Reader) UsageWriter() *sql.DB { return r.usage.db }

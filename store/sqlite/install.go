@@ -134,7 +134,8 @@ func revokeAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
 	if keys.ValidateText("reason", reason) != nil {
 		reason = "revoked before a restore"
 	}
-	if _, err := m.Revoke(ctx, k.ID, reason); err != nil {
+	_, err := m.Revoke(ctx, k.ID, reason)
+	if err != nil && !errors.Is(err, keys.ErrNotFound) { // an import that was not finished in the backup is not valid
 		return fmt.Errorf("revoke %s again: %w", k.ID, err)
 	}
 	return nil
@@ -143,7 +144,7 @@ func revokeAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
 // disableAgain leaves a row alone that somebody changed: nobody accepts that key.
 func disableAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
 	_, err := m.Disable(ctx, k.ID, "disabled before a restore")
-	if err != nil && !errors.Is(err, keys.ErrTampered) {
+	if err != nil && !errors.Is(err, keys.ErrTampered) && !errors.Is(err, keys.ErrNotFound) {
 		return fmt.Errorf("disable %s again: %w", k.ID, err)
 	}
 	return nil

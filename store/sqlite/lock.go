@@ -19,8 +19,9 @@ import (
 // frees it when its holder dies. It is about fairness and never about safety: where the
 // file is missing, was replaced, or cannot be opened, writers compete as SQLite has them.
 type fairLock struct {
-	path string
-	turn chan struct{} // full while a goroutine of this process has the lock or waits for it
+	path     string
+	patience time.Duration
+	turn     chan struct{} // full while a goroutine of this process has the lock or waits for it
 
 	// What follows belongs to the goroutine that has the turn.
 	file    *lockFile // open, and not locked by anyone here; nil until it is needed
@@ -43,23 +44,23 @@ const patience = 5 * time.Second
 func lockPath(database string) string { return database + "-lock" }
 
 func newFairLock(database string) *fairLock {
-	return &fairLock{path: lockPath(database), turn: make(chan struct{}, 1)}
+	return &fairLock{path: lockPath(database), patience: patience, turn: make(chan struct{}, 1)}
 }
 
 // take waits for the lock, and returns how to free it. Callers get it in the order in
 // which they come. The error is a [BusyError].
-func (l *fairLock) take(wait time.Duration) (free func(), err error) {
-	patience := time.NewTimer(wait)
+func (l *fairLock) take() (free func(), err error) {
+	patience := time.NewTimer(l.patience)
 	defer patience.Stop()
 	select {
 	case l.turn <- struct{}{}:
 	case <-patience.C:
-		return nil, l.busy(wait)
+		return nil, &BusyError{Waited: l.patience, Holder: l.holder()}
 	}
 	f, err := l.lock(patience.C)
 	if err != nil {
 		<-l.turn
-		return nil, l.busy(wait)
+		return nil, &BusyError{Waited: l.patience, Holder: l.holder()}
 	}
 	return func() {
 		if f != nil {
@@ -156,26 +157,30 @@ func (l *fairLock) close() {
 
 // inTurn is inTx for the database of l, when it is this one's turn.
 func (l *fairLock) inTurn(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
-	free, err := l.take(patience)
+	free, err := l.take()
 	if err != nil {
 		return err
 	}
 	defer free()
-	return inTx(ctx, db, do)
+	err = inTx(ctx, db, do)
+	if basic, _ := codes(err); basic == codeBusy {
+		return &BusyError{Waited: busyTimeout, Holder: writerOf(l.database()), Foreign: true}
+	}
+	return err
 }
 
 // BusyError is that a change had to wait for too long, because another program was
 // writing all the time. Nothing was changed.
 type BusyError struct {
-	Waited time.Duration
-	Holder Holder // who has the lock, as far as the system tells
-}
-
-func (l *fairLock) busy(waited time.Duration) error {
-	return &BusyError{waited, l.holder()}
+	Waited  time.Duration
+	Holder  Holder // who has the lock, as far as the system tells
+	Foreign bool   // the holder takes no turns: it is not mcpkeys, but a database shell or a copier
 }
 
 func (e *BusyError) Error() string {
+	if e.Foreign {
+		return fmt.Sprintf("nothing was changed: %s has locked the database for %v and is not mcpkeys; end what it does there, and try again", e.Holder, e.Waited)
+	}
 	return fmt.Sprintf("nothing was changed: %s has been writing to the key store for %v; try again when it is done", e.Holder, e.Waited)
 }
 

@@ -32,8 +32,10 @@ func (l *fairLock) holder() Holder {
 	if h := holderOf(l.path, "FLOCK", ""); h.PID != 0 {
 		return h
 	}
-	return writerOf(strings.TrimSuffix(l.path, lockPath("")))
+	return writerOf(l.database())
 }
+
+func (l *fairLock) database() string { return strings.TrimSuffix(l.path, lockPath("")) }
 
 // writerOf asks the system who has SQLite's lock to write, which is on one byte of the
 // memory that its users share.

@@ -210,6 +210,9 @@ func (s *Store) forgetPepper(ctx context.Context, tx *sql.Tx, id string, now tim
 		}
 		after = batch.last
 	}
+	if err := s.resealBatches(ctx, tx, id); err != nil {
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM meta WHERE name IN (?, ?)`, metaPepper+id, metaPepperSince+id); err != nil {
 		return unavailable("forget pepper", err)
 	}

@@ -224,7 +224,7 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 // insist is attempt while other writers wait. It comes when keys were changed during the
 // first attempt: where they are changed all the time none would ever end.
 func (r *Restoration) insist(ctx context.Context, o RestoreOptions) (Restored, error) {
-	free, err := newFairLock(r.path).take(patience)
+	free, err := newFairLock(r.path).take()
 	if err != nil {
 		return Restored{}, err
 	}
@@ -266,7 +266,7 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions, lock *fairL
 		return done, r.put(draft)
 	}
 	if lock != nil {
-		free, err := lock.take(patience)
+		free, err := lock.take()
 		if err != nil {
 			return done, err
 		}

@@ -87,7 +87,7 @@ func describe(ctx context.Context, db *sql.DB, path string) (Snapshot, error) {
 	if s.Schema, err = schemaOf(ctx, tx, path); err != nil {
 		return Snapshot{}, err
 	}
-	err = tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM keys), (SELECT count(*) FROM audit),
+	err = tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM keys k WHERE `+finished+`), (SELECT count(*) FROM audit),
 		(SELECT value FROM meta WHERE name = 'change_seq'), (SELECT value FROM meta WHERE name = 'generation')`,
 	).Scan(&s.Keys, &s.Events, &s.changeSeq, &s.Generation)
 	if err != nil {

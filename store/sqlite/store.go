@@ -2,11 +2,11 @@ package sqlite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"iter"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -35,28 +35,8 @@ func (s *Store) Close() error {
 
 // Create implements [keys.Store].
 func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.create(ctx, tx, k, e) })
-}
-
-// CreateAll implements [keys.Store].
-func (s *Store) CreateAll(ctx context.Context, all iter.Seq2[*keys.Key, keys.Event], judge func([]keys.RefusedKey) error) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		var refused []keys.RefusedKey
-		for k, e := range all {
-			switch err := s.create(ctx, tx, k, e); {
-			case errors.Is(err, keys.ErrConflict): // nothing of it was written: what can be refused comes first
-				refused = append(refused, keys.RefusedKey{Key: k, Reason: err})
-			case err != nil:
-				return err
-			}
-		}
-		if judge != nil {
-			return judge(refused)
-		}
-		for _, r := range refused {
-			return r.Reason
-		}
-		return nil
+	return s.besideImports(ctx, &k, func() error {
+		return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.create(ctx, tx, k, e) })
 	})
 }
 
@@ -83,7 +63,14 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, k *keys.Key, e keys.Even
 // Update implements [keys.Store].
 func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
 	for try := 1; ; try++ {
-		k, err := s.tryUpdate(ctx, id, change)
+		var k, changed *keys.Key
+		err := s.besideImports(ctx, &changed, func() (err error) {
+			k, err = s.tryUpdate(ctx, id, func(k *keys.Key) (keys.Event, error) {
+				changed = k
+				return change(k)
+			})
+			return err
+		})
 		switch {
 		case err == nil, errors.Is(err, keys.ErrNoChange):
 			return k, nil
@@ -119,6 +106,9 @@ func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, change func(*
 	rec, err := one(tx.QueryContext(ctx, selectKey, []byte(id)))
 	if err != nil {
 		return nil, err
+	}
+	if shown, err := s.mayShow(ctx, tx, rec.batch); err != nil || !shown {
+		return nil, cmp.Or(err, keys.ErrNotFound)
 	}
 	// A row that cannot be understood comes without a seal and can still be revoked.
 	before, _ := rec.key()

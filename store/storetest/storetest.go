@@ -55,7 +55,9 @@ var promises = []struct {
 	{"an imported secret comes once", importedComesOnce},
 	{"a handle is shared by a few", handleIsSharedByFew},
 	{"the feed tells whether anything is imported", feedTellsOfImports},
-	{"many keys are created together or not at all", createAllIsOneTransaction},
+	{"many keys are created together or not at all", createAllIsOneAct},
+	{"keys that are not valid yet are not found", unfinishedIsNotFound},
+	{"the feed does not tell of very many keys one by one", feedIsBounded},
 
 	{"A21 a change touches one key", changeTouchesOneKey},
 	{"no change writes nothing", noChangeWritesNothing},

@@ -53,7 +53,7 @@ func (r *Reader) target(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	files := []string{r.path, r.pepperFile, r.usage.path, epochPath(r.path), ballastPath(r.path), lockPath(r.path), lockPath(r.usage.path)}
+	files := []string{r.path, r.pepperFile, r.usage.path, epochPath(r.path), ballastPath(r.path), lockPath(r.path), importPath(r.path), lockPath(r.usage.path)}
 	for _, name := range slices.Clone(files) {
 		files = append(files, name+"-wal", name+"-shm", name+"-journal")
 	}

@@ -114,9 +114,12 @@ func (s *Store) CreateAll(ctx context.Context, n keys.NewKeys, all iter.Seq2[*ke
 	return err
 }
 
+// importPath is the file whose lock the one import that runs has.
+func importPath(database string) string { return database + "-import" }
+
 // lockImports makes the caller the only one who imports, until it calls unlock.
 func (s *Store) lockImports() (unlock func(), err error) {
-	path := s.path + "-import"
+	path := importPath(s.path)
 	f := openLock(path)
 	switch {
 	case f == nil:
@@ -439,4 +442,51 @@ func (s *Store) resealBatches(ctx context.Context, tx *sql.Tx, pepperID string) 
 		}
 	}
 	return nil
+}
+
+// Unfinished is what is left of imports that are not valid.
+type Unfinished struct {
+	Batches, Keys int
+	Forged        int  // of the batches: their row says that they are valid, and the seal does not
+	Running       bool // one may be under way
+}
+
+// UnfinishedImports tells what is left of imports that did not come to their end, or have
+// not yet. Doctor lists them.
+func (r *Reader) UnfinishedImports(ctx context.Context) (u Unfinished, err error) {
+	if err := r.gate.enter(); err != nil {
+		return u, err
+	}
+	defer r.gate.leave()
+	rows, err := r.db.QueryContext(ctx, `SELECT id, (SELECT count(*) FROM keys WHERE batch = batches.id) FROM batches`)
+	if err != nil {
+		return u, unavailable("read imports", err)
+	}
+	sizes := map[string]int{}
+	for rows.Next() {
+		var id []byte
+		var n int
+		if err := rows.Scan(&id, &n); err != nil {
+			return u, unavailable("read imports", errors.Join(err, rows.Close()))
+		}
+		sizes[string(id)] = n
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return u, unavailable("read imports", err)
+	}
+	for id, n := range sizes {
+		b, err := readBatch(ctx, r.db, []byte(id))
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+		case err != nil:
+			return u, unavailable("read imports", err)
+		case b.ValidAt.IsZero():
+			u.Batches++
+			u.Keys += n
+		case r.Peppers().CheckBatch(&b) != nil:
+			u.Forged++
+		}
+	}
+	u.Running = holderOf(importPath(r.path), "FLOCK", "").PID != 0
+	return u, nil
 }

@@ -46,7 +46,10 @@ func (im *importer) keys(ctx context.Context, rows iter.Seq2[ImportRow, error]) 
 			if err == nil {
 				err = ctx.Err()
 			}
-			if im.report.Rows++; err == nil && im.report.Rows > MaxImport {
+			if err == nil {
+				im.report.Rows++
+			}
+			if im.report.Rows > MaxImport {
 				err = invalid("rows", "must be at most %d in one import; split the file", MaxImport)
 			}
 			if err != nil {

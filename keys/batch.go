@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Batch is an import as a store keeps it. Its keys are written in parts, and are found by
-// nobody until the batch is valid: all of them become so at once, or none does. The seal
+// Batch is an import as a store keeps it. Its keys are written in parts, and no query finds
+// them until the batch is valid: all of them become so at once, or none does. The seal
 // keeps a database shell from making an unfinished import valid.
 type Batch struct {
 	ID        []byte // 16 random bytes; see [NewBatchID]

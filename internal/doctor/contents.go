@@ -143,7 +143,7 @@ func (e *examination) imports(r *sqlite.Reader) {
 			"%s made valid outside mcpkeys; no server accepts a key of them", counted(u.Forged, "import was", "imports were"))
 	case u.Batches > 0 && !u.Running:
 		e.warn("imports", "keyctl import FILE, with the same file or another, removes what is left",
-			"%s broken off; its %s not valid, and nobody finds them", counted(u.Batches, "import was", "imports were"), counted(u.Keys, "key is", "keys are"))
+			"%s broken off; %s not valid and cannot be used", counted(u.Batches, "import was", "imports were"), counted(u.Keys, "key is", "keys are"))
 	}
 }
 

@@ -13,14 +13,14 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Many keys are written in parts, each in a short transaction of its own, because others
-// who want to write wait for each. The keys of all parts name one batch, and no query
-// finds them until the row of the batch says, under its seal, since when it is valid.
-// That row is written last, so the keys become valid in one commit.
+// Many keys are written in parts, each in a short transaction of its own, because other
+// writers wait for each. The keys of all parts name one batch, and no query finds them
+// until the row of the batch says, under its seal, since when it is valid. That row is
+// written last, so the keys become valid in one commit.
 //
-// What an import leaves behind that was killed is removed by the next one, and by who
-// wants a name that such a key has. Only one import runs at a time: who has its lock
-// knows that every other unfinished batch was left behind.
+// What a killed import leaves behind is removed by the next import, and by a change that
+// wants the name or token of such a key. Only one import runs at a time: the holder of
+// its lock knows that every other unfinished batch was left behind.
 
 const (
 	partMost = 500                   // keys are taken from their source before the lock is
@@ -117,7 +117,7 @@ func (s *Store) CreateAll(ctx context.Context, n keys.NewKeys, all iter.Seq2[*ke
 // importPath is the file whose lock the one import that runs has.
 func importPath(database string) string { return database + "-import" }
 
-// lockImports makes the caller the only one who imports, until it calls unlock.
+// lockImports keeps other imports from starting, until unlock is called.
 func (s *Store) lockImports() (unlock func(), err error) {
 	path := importPath(s.path)
 	f := openLock(path)
@@ -147,7 +147,7 @@ type newKey struct {
 	event keys.Event
 }
 
-// all takes keys from their source while nobody waits, and writes them in parts.
+// all takes keys from their source outside the lock, and writes them in parts.
 func (w *batchWriter) all(ctx context.Context, all iter.Seq2[*keys.Key, keys.Event]) error {
 	var part []newKey
 	for k, e := range all {
@@ -185,10 +185,8 @@ func (w *batchWriter) slice(ctx context.Context, part []newKey) (n int, err erro
 	vain, wrote := w.vain(), 0
 	err = w.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		began := time.Now() //nolint:forbidigo // only its monotonic reading is used
-		if !w.begun {
-			if err := w.begin(ctx, tx); err != nil {
-				return err
-			}
+		if err := w.begin(ctx, tx); err != nil {
+			return err
 		}
 		for _, one := range part {
 			if n > 0 && time.Since(began) > partTime {
@@ -251,8 +249,12 @@ func (w *batchWriter) judge() error {
 	return w.refused
 }
 
-// begin writes the row of the batch, which is not valid yet.
+// begin writes the row of the batch, which is not valid yet. If that was done before it
+// makes sure that the row is still there.
 func (w *batchWriter) begin(ctx context.Context, tx *sql.Tx) error {
+	if w.begun {
+		return w.stillThere(ctx, tx)
+	}
 	w.batch = keys.Batch{ID: w.new.Batch, StartedAt: instant(micros(w.usage.now())), Actor: string(w.new.Actor)}
 	b := &w.batch
 	w.Peppers().SealBatch(b)
@@ -264,7 +266,19 @@ func (w *batchWriter) begin(ctx context.Context, tx *sql.Tx) error {
 	return w.mayUse(ctx, tx, b.Seal.PepperID)
 }
 
-// finish makes the batch valid, for everybody at once.
+// stillThere refuses to go on in another key store than that in which the batch began.
+func (w *batchWriter) stillThere(ctx context.Context, tx *sql.Tx) error {
+	b, err := readBatch(ctx, tx, w.batch.ID)
+	switch {
+	case errors.Is(err, sql.ErrNoRows), err == nil && !b.ValidAt.IsZero():
+		return fmt.Errorf("%w: the key store was restored during the import; import again", keys.ErrConflict)
+	case err != nil:
+		return unavailable("read import", err)
+	}
+	return nil
+}
+
+// finish makes the batch valid.
 func (w *batchWriter) finish(ctx context.Context) error {
 	if w.written == 0 {
 		if w.begun { // all were refused
@@ -277,6 +291,9 @@ func (w *batchWriter) finish(ctx context.Context) error {
 		return err
 	}
 	return w.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := w.stillThere(ctx, tx); err != nil {
+			return err
+		}
 		b := w.batch
 		b.ValidAt = instant(micros(w.usage.now()))
 		w.Peppers().SealBatch(&b)
@@ -371,7 +388,7 @@ func removeKeys(ctx context.Context, tx *sql.Tx, batch []byte) (n int, err error
 
 // besideImports does do, whose key is *k by then. If the key is refused for the sake of
 // one that an unfinished import wrote, that is removed first; while the import runs the
-// error is [keys.ErrImporting], because the refusal would name a key that nobody finds.
+// error is [keys.ErrImporting], because the refusal would name a key that cannot be found.
 func (s *Store) besideImports(ctx context.Context, k **keys.Key, do func() error) error {
 	err := do()
 	if !refusedBefore(err) || *k == nil {

@@ -183,7 +183,7 @@ func killedImport(t *testing.T, path string, n int, names string) {
 	}
 }
 
-// What a killed import left behind is in nobody's way: who wants one of its names gets it.
+// What a killed import left behind is in the way of no ordinary issue.
 func TestNameOfAKilledImport(t *testing.T) {
 	path := create(t)
 	killedImport(t, path, 800, "old")
@@ -197,8 +197,8 @@ func TestNameOfAKilledImport(t *testing.T) {
 	}
 }
 
-// The attack: an import was broken off, because a row was wrong or somebody stopped it.
-// With a database shell its keys are made valid, and with them tokens that nobody let in.
+// The attack: an import was broken off, because a row was wrong or the process was stopped.
+// With a database shell its keys are made valid, and with them tokens that were never let in.
 // None of the ways that need no pepper works.
 func TestUnfinishedImportIsNotMadeValidBySQL(t *testing.T) {
 	for what, statements := range map[string][]string{
@@ -292,7 +292,7 @@ func TestImportBesideRevokes(t *testing.T) {
 		n, took.Round(time.Millisecond), done.HighWaterKByte>>10, 2*all.Rounds, all.Issue.Round(time.Millisecond), all.Revoke.Round(time.Millisecond))
 }
 
-// Servers go on to change keys while a restore prepares. It ends all the same.
+// A restore ends although servers change keys all the time.
 func TestRestoreUnderUse(t *testing.T) {
 	h := newHistory(t, "stays")
 	w := startWriters(t, h.path, 3, 1_000_000)
@@ -307,4 +307,22 @@ func TestRestoreUnderUse(t *testing.T) {
 	}
 	wholeChain(t, h.store.Reader)
 	t.Logf("beside %d changes", 2*all.Rounds)
+}
+
+// A backup is restored while an import runs. The import fails, and no key of it is left in
+// the restored key store, not even one that takes a name.
+func TestRestoreDuringImport(t *testing.T) {
+	h := newHistory(t, "stays")
+	_, err := manager(t, h.store).Import(t.Context(), manyRows(1200, "import", func(row int) {
+		if row == 700 {
+			h.restore(t, sqlite.RestoreOptions{})
+		}
+	}), keys.ImportOptions{})
+	if !errors.Is(err, keys.ErrConflict) {
+		t.Errorf("Import: got %v, want a conflict", err)
+	}
+	var left int
+	if err := shell(t, h.path).QueryRow(`SELECT count(*) FROM keys WHERE batch IS NOT NULL`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("after the import: %d keys of it are left, %v, want none", left, err)
+	}
 }

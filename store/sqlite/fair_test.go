@@ -176,8 +176,8 @@ func (w *writers) end(stop bool) (all waits, each []waits) {
 	return all, each
 }
 
-// Many processes write at once. None of their changes fails because of the others: who
-// revokes a key must not be told to try again because the store is busy.
+// Many processes write at once. None of their changes fails because of the others: a revoke
+// must not fail because the store is busy.
 func TestCrowdOfProcesses(t *testing.T) {
 	path := create(t)
 	const processes = 32

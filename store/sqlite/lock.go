@@ -24,12 +24,12 @@ type fairLock struct {
 	turn     chan struct{} // full while a goroutine of this process has the lock or waits for it
 
 	// What follows belongs to the goroutine that has the turn.
-	file    *lockFile // open, and not locked by anyone here; nil until it is needed
+	file    *lockFile // open, and not locked here; nil until it is needed
 	waiting *lockWait // what an earlier caller gave up waiting for
 }
 
 // lockWait is one call to the kernel that waits for the lock. It cannot be called off,
-// and keeps its place in the queue: the next caller goes on waiting with it.
+// and keeps its place in the queue: the next caller takes it over.
 type lockWait struct {
 	file *lockFile
 	done chan struct{} // closed when err is known
@@ -72,10 +72,10 @@ func (l *fairLock) take() (free func(), err error) {
 
 var errImpatient = errors.New("gave up waiting for the lock")
 
-// lock is called by who has the turn. It returns nil without an error where there is no
+// lock is called with the turn. It returns nil without an error where there is no
 // file to lock.
 func (l *fairLock) lock(patience <-chan time.Time) (*lockFile, error) {
-	for range 3 { // should somebody replace the file again and again
+	for range 3 { // in case the file is replaced again and again
 		w := l.waiting
 		if w == nil {
 			if !l.ready() {
@@ -127,8 +127,8 @@ func (l *fairLock) wait() *lockWait {
 	return w
 }
 
-// leave lets w wait on, for whoever comes next. If there is nobody when the lock is
-// granted, it is freed at once.
+// leave lets w wait on for the next caller. If none waits when the lock is granted, it is
+// freed at once.
 func (l *fairLock) leave(w *lockWait) {
 	if l.waiting == w {
 		return // it was left before
@@ -145,7 +145,7 @@ func (l *fairLock) leave(w *lockWait) {
 	}()
 }
 
-// close lets go of the file. Nobody may have the lock.
+// close closes the file. The lock must be free.
 func (l *fairLock) close() {
 	l.turn <- struct{}{}
 	defer func() { <-l.turn }()
@@ -153,6 +153,19 @@ func (l *fairLock) close() {
 		l.file.close()
 		l.file = nil
 	}
+}
+
+// takeTurn takes the lock of a database once, for what has no [Store] open.
+func takeTurn(database string) (free func(), err error) {
+	l := newFairLock(database)
+	unlock, err := l.take()
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		unlock()
+		l.close()
+	}, nil
 }
 
 // inTurn is inTx for the database of l, when it is this one's turn.
@@ -173,7 +186,7 @@ func (l *fairLock) inTurn(ctx context.Context, db *sql.DB, do func(*sql.Tx) erro
 // writing all the time. Nothing was changed.
 type BusyError struct {
 	Waited  time.Duration
-	Holder  Holder // who has the lock, as far as the system tells
+	Holder  Holder // of the lock, as far as the system tells
 	Foreign bool   // the holder takes no turns: it is not mcpkeys, but a database shell or a copier
 }
 

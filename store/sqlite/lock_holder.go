@@ -27,7 +27,7 @@ func (h Holder) String() string {
 	return fmt.Sprintf("process %d (%s)", h.PID, h.Command)
 }
 
-// holder asks the system who has the lock of l's file, or else that of SQLite.
+// holder asks the system for the holder of l's lock, or else of SQLite's.
 func (l *fairLock) holder() Holder {
 	if h := holderOf(l.path, "FLOCK", ""); h.PID != 0 {
 		return h
@@ -37,8 +37,8 @@ func (l *fairLock) holder() Holder {
 
 func (l *fairLock) database() string { return strings.TrimSuffix(l.path, lockPath("")) }
 
-// writerOf asks the system who has SQLite's lock to write, which is on one byte of the
-// memory that its users share.
+// writerOf asks the system for the holder of SQLite's write lock, which is on one byte of
+// the -shm file.
 func writerOf(database string) Holder { return holderOf(database+"-shm", "POSIX", "120") }
 
 // holderOf finds the lock of a file in /proc/locks: its kind, and the byte that it begins

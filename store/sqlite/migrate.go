@@ -33,7 +33,7 @@ func migrate(ctx context.Context, path string) error {
 		return fmt.Errorf("migrate from schema %d: %w", from, err)
 	}
 	db := openDB(writerDSN(path), 1)
-	free, err := newFairLock(path).take()
+	free, err := takeTurn(path)
 	if err == nil {
 		err = advance(ctx, db, path)
 		free()

@@ -205,7 +205,7 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 	if r.temp == "" {
 		return Restored{}, errors.New("restore: it was closed")
 	}
-	done, err := r.attempt(ctx, o, newFairLock(r.path))
+	done, err := r.attempt(ctx, o, false)
 	for try := 1; errors.Is(err, errChanged) && try <= attempts; try++ {
 		done, err = r.insist(ctx, o)
 	}
@@ -224,17 +224,17 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 // insist is attempt while other writers wait. It comes when keys were changed during the
 // first attempt: where they are changed all the time none would ever end.
 func (r *Restoration) insist(ctx context.Context, o RestoreOptions) (Restored, error) {
-	free, err := newFairLock(r.path).take()
+	free, err := takeTurn(r.path)
 	if err != nil {
 		return Restored{}, err
 	}
 	defer free()
-	return r.attempt(ctx, o, nil)
+	return r.attempt(ctx, o, true)
 }
 
 // attempt restores over the key store as it is now, or fails with errChanged. It takes
-// the lock for its last step, unless its caller has it, and lock is nil.
-func (r *Restoration) attempt(ctx context.Context, o RestoreOptions, lock *fairLock) (done Restored, err error) {
+// the writers' lock for its last step, unless its caller has it already.
+func (r *Restoration) attempt(ctx context.Context, o RestoreOptions, locked bool) (done Restored, err error) {
 	var present *Snapshot
 	var undone Undone
 	if err := r.renewPeppers(ctx); err != nil {
@@ -265,8 +265,8 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions, lock *fairL
 	if !r.exists {
 		return done, r.put(draft)
 	}
-	if lock != nil {
-		free, err := lock.take()
+	if !locked {
+		free, err := takeTurn(r.path)
 		if err != nil {
 			return done, err
 		}

@@ -123,6 +123,7 @@ func (e *examination) contents() {
 	e.pepper(r)
 	e.peppers(r)
 	e.usage(r)
+	e.imports(r)
 	e.audit(r)
 	e.keys(r)
 	e.imported(r)

@@ -309,6 +309,65 @@ func TestImportedKeys(t *testing.T) {
 	}
 }
 
+// An import that was broken off leaves keys that are not valid. Doctor tells, and what it
+// says to do about it helps.
+func TestUnfinishedImport(t *testing.T) {
+	p := newPatient(t)
+	s, err := sqlite.Open(p.db, p.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	m, err := keys.NewManager(s, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	examine := func() (doctor.Finding, bool) {
+		found, _ := p.examine(t, nil)
+		f, told := found["imports"]
+		return f, told
+	}
+	rows := func(name string) func(func(keys.ImportRow, error) bool) {
+		return func(yield func(keys.ImportRow, error) bool) {
+			row := keys.ImportRow{Line: 1, Key: keys.NewSecret("acme_" + name + "_3ZJ9vYkQ0hW2mRbT7xLsN4")}
+			row.Name = name
+			yield(row, nil)
+		}
+	}
+	if _, err := m.Import(t.Context(), rows("good"), keys.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if f, told := examine(); told {
+		t.Errorf("imports, all valid: got %+v, want nothing", f)
+	}
+	db, err := sql.Open("sqlite3", "file:"+p.db) // as it is when the last commit is missing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.Exec(`UPDATE batches SET valid_at = NULL`); err != nil {
+		t.Fatal(err)
+	}
+	if f, _ := examine(); f.State != doctor.Warning || !strings.Contains(f.Says, "1 key is not valid") || !strings.Contains(f.Fix, "keyctl import") {
+		t.Errorf("imports, one broken off: got %+v, want a warning", f)
+	}
+	if _, err := db.Exec(`UPDATE batches SET valid_at = started_at`); err != nil {
+		t.Fatal(err)
+	}
+	if f, _ := examine(); f.State != doctor.Problem {
+		t.Errorf("imports, one made valid by SQL: got %+v, want it bad", f)
+	}
+	if _, err := db.Exec(`UPDATE batches SET valid_at = NULL`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Import(t.Context(), rows("next"), keys.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if f, told := examine(); told {
+		t.Errorf("imports, after the next one: got %+v, want nothing", f)
+	}
+}
+
 // A pepper that is needed no more, and one that is needed and gone.
 func TestPeppers(t *testing.T) {
 	p := newPatient(t)

@@ -22,7 +22,7 @@ func (e *examination) fileSystem() {
 // present are those of the store's files that are there.
 func (e *examination) present() []string {
 	p := e.places
-	all := []string{p.Database, p.Log, p.Shared, p.Epoch, p.Pepper, p.Usage, p.Usage + "-wal", p.Usage + "-shm", p.Ballast}
+	all := []string{p.Database, p.Log, p.Shared, p.Epoch, p.Pepper, p.Usage, p.Usage + "-wal", p.Usage + "-shm", p.Ballast, p.Lock}
 	var there []string
 	for _, path := range all {
 		if _, err := os.Stat(path); err == nil {

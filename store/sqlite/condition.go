@@ -20,6 +20,7 @@ type Places struct {
 	Usage                 string
 	Epoch                 string
 	Ballast               string
+	Lock                  string // that writers take in turn
 }
 
 // PlacesOf names the files of the key store at path, absolute and without links.
@@ -35,7 +36,7 @@ func PlacesOf(path string, o *Options) (Places, error) {
 	}
 	return Places{
 		Database: path, Log: path + "-wal", Shared: path + "-shm",
-		Pepper: pepper, Usage: usage, Epoch: epochPath(path), Ballast: ballastPath(path),
+		Pepper: pepper, Usage: usage, Epoch: epochPath(path), Ballast: ballastPath(path), Lock: lockPath(path),
 	}, nil
 }
 

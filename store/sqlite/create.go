@@ -42,6 +42,9 @@ func Create(path string, o *Options) error {
 	if err := makeBallast(ballastPath(path)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
+	if l := openLock(lockPath(path)); l != nil { // or the first change makes it
+		l.close()
+	}
 	if leftTerm(epochPath(path)) >= maxTerm {
 		return fmt.Errorf("make key store %s: %s is not an epoch file: move it away", path, epochPath(path))
 	}

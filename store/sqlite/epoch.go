@@ -157,16 +157,16 @@ func (e *epoch) current() bool {
 	return err == nil && file == p.file && p.marked()
 }
 
-// tell tells every process how far the database has come. It returns when they all know:
-// at once, or, with a file that took the place of another, when the last process that
-// may still be mapping the other one has had to look.
-func (e *epoch) tell(now standing) error {
+// tell tells every process how far the database has come. They all know when settle
+// returns: at once, or, with a file that took the place of another, when the last process
+// that may still be mapping the other one has had to look.
+func (e *epoch) tell(now standing) (settle func(), err error) {
 	c := e.now.Load()
 	if !e.current() {
 		c = e.open(true)
 	}
 	if !canShare { // every check looks anyway
-		return nil
+		return nil, nil
 	}
 	page, err := e.standing()
 	if err == nil && page.id != now.id {
@@ -176,10 +176,9 @@ func (e *epoch) tell(now standing) error {
 		err = errCutShort
 	}
 	if err != nil {
-		return fmt.Errorf("%s %w", e.path, err)
+		return nil, fmt.Errorf("%s %w", e.path, err)
 	}
-	c.settle()
-	return nil
+	return c.settle, nil
 }
 
 func (c *counter) bump() bool { return c.page.add() }

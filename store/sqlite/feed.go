@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -13,9 +15,13 @@ const (
 
 	// One statement, so one state of the database: the number and the events
 	// belong together whoever is writing.
-	selectChanges = `SELECT m.value, e.key_id, ` + anyImported + ` FROM meta m
+	selectChanges = `SELECT m.value, e.key_id, e.kind, ` + anyImported + ` FROM meta m
 		LEFT JOIN events e ON e.seq > ?1 AND e.seq <= m.value
-		WHERE m.name = 'change_seq' ORDER BY e.seq`
+		WHERE m.name = 'change_seq' ORDER BY e.seq LIMIT ?2`
+
+	// maxChanges is how many events are told one by one. A reader that has missed more
+	// forgets all that it knows, which is quicker than to look for so many ids.
+	maxChanges = 10_000
 )
 
 // Epoch implements [keys.Feed]. See the type epoch.
@@ -38,13 +44,20 @@ func (r *Reader) Changes(ctx context.Context, since keys.Position) (keys.Changes
 	switch {
 	case err != nil:
 		return keys.Changes{}, err
-	case since == keys.Position{}, since == now.Next:
+	case since == keys.Position{}:
+		r.batches.forget()
 		return now, nil
-	case since.Generation != now.Next.Generation, since.Seq > now.Next.Seq:
+	case since == now.Next:
+		return now, nil
+	case since.Generation != now.Next.Generation, since.Seq > now.Next.Seq, now.Next.Seq-since.Seq > maxChanges:
 		now.Lost = true
-		return now, nil
+	default:
+		now, err = r.changes(ctx, since)
 	}
-	return r.changes(ctx, since)
+	if now.Lost {
+		r.batches.forget()
+	}
+	return now, err
 }
 
 // position is what Changes says where nothing changed. It looks whether the store is as
@@ -91,23 +104,26 @@ func (r *Reader) compare(ctx context.Context, text string) error {
 }
 
 func (r *Reader) changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
-	rows, err := r.db.QueryContext(ctx, selectChanges, since.Seq)
+	rows, err := r.db.QueryContext(ctx, selectChanges, since.Seq, maxChanges+1)
 	if err != nil {
 		return keys.Changes{}, unavailable("read changes", err)
 	}
 	defer func() { _ = rows.Close() }() // rows.Err reports it
 	c := keys.Changes{Next: since}
 	var found int64
+	var batch bool // became valid, or not: its keys are not told one by one
 	seen := map[string]bool{}
 	for rows.Next() {
 		var id []byte
-		if err := rows.Scan(&c.Next.Seq, &id, &c.Imported); err != nil {
+		var kind sql.NullString
+		if err := rows.Scan(&c.Next.Seq, &id, &kind, &c.Imported); err != nil {
 			return keys.Changes{}, unavailable("read changes", err)
 		}
 		if id == nil {
 			continue // no event at all
 		}
 		found++
+		batch = batch || strings.HasPrefix(kind.String, "batch.")
 		if !seen[string(id)] {
 			seen[string(id)] = true
 			c.IDs = append(c.IDs, string(id))
@@ -116,7 +132,7 @@ func (r *Reader) changes(ctx context.Context, since keys.Position) (keys.Changes
 	if err := rows.Err(); err != nil {
 		return keys.Changes{}, unavailable("read changes", err)
 	}
-	if found != c.Next.Seq-since.Seq {
+	if batch || found != c.Next.Seq-since.Seq {
 		return keys.Changes{Next: c.Next, Lost: true, Imported: c.Imported}, nil
 	}
 	return c, nil

@@ -1,15 +1,12 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
-	"sync"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -81,9 +78,6 @@ func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, 
 	return err
 }
 
-// cutters is how many revoke at once, and so share transactions.
-const cutters = 32
-
 // cutAgain revokes and disables in the draft what is revoked and disabled in the present
 // key store, as anybody would who opened it.
 func (r *Restoration) cutAgain(ctx context.Context, draft string, undone Undone, o RestoreOptions) (int, error) {
@@ -101,14 +95,47 @@ func (r *Restoration) cutAgain(ctx context.Context, draft string, undone Undone,
 	if err != nil {
 		return 0, err
 	}
-	m, err := keys.NewManager(s, o.Actor, &keys.ManagerOptions{Now: o.Now})
-	if err == nil {
-		err = errors.Join(
-			atOnce(undone.Revoked, func(k *keys.Key) error { return revokeAgain(ctx, m, k) }),
-			atOnce(undone.Disabled, func(k *keys.Key) error { return disableAgain(ctx, m, k) }),
-		)
-	}
+	err = s.write(ctx, func(ctx context.Context, w *work) error {
+		m, err := keys.NewManager(inOne{s, w}, o.Actor, &keys.ManagerOptions{Now: o.Now})
+		if err != nil {
+			return err
+		}
+		for _, k := range undone.Revoked {
+			if err := revokeAgain(ctx, m, k); err != nil {
+				return err
+			}
+		}
+		for _, k := range undone.Disabled {
+			if err := disableAgain(ctx, m, k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	return len(undone.Revoked) + len(undone.Disabled), errors.Join(err, s.Close())
+}
+
+// inOne is a store whose updates are all made in one transaction, which is not committed
+// here. Nobody else knows the store yet.
+type inOne struct {
+	*Store
+	work *work
+}
+
+// Update implements [keys.Store].
+func (s inOne) Update(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
+	unchanged, _, err := s.update(ctx, s.work, id, change)
+	if errors.Is(err, keys.ErrNoChange) {
+		return unchanged, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	rec, err := one(s.work.QueryContext(ctx, selectKey, []byte(id)))
+	if err != nil {
+		return nil, err
+	}
+	return rec.key()
 }
 
 func revokeAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
@@ -116,7 +143,8 @@ func revokeAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
 	if keys.ValidateText("reason", reason) != nil {
 		reason = "revoked before a restore"
 	}
-	if _, err := m.Revoke(ctx, k.ID, reason); err != nil {
+	_, err := m.Revoke(ctx, k.ID, reason)
+	if err != nil && !errors.Is(err, keys.ErrNotFound) { // an import that was not finished in the backup is not valid
 		return fmt.Errorf("revoke %s again: %w", k.ID, err)
 	}
 	return nil
@@ -125,31 +153,10 @@ func revokeAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
 // disableAgain leaves a row alone that somebody changed: nobody accepts that key.
 func disableAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
 	_, err := m.Disable(ctx, k.ID, "disabled before a restore")
-	if err != nil && !errors.Is(err, keys.ErrTampered) {
+	if err != nil && !errors.Is(err, keys.ErrTampered) && !errors.Is(err, keys.ErrNotFound) {
 		return fmt.Errorf("disable %s again: %w", k.ID, err)
 	}
 	return nil
-}
-
-// atOnce does something to all keys, and returns what went wrong first.
-func atOnce(list []*keys.Key, do func(*keys.Key) error) error {
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var first error
-	for part := range slices.Chunk(list, max(1, (len(list)+cutters-1)/cutters)) {
-		wg.Go(func() {
-			for _, k := range part {
-				if err := do(k); err != nil {
-					mu.Lock()
-					first = cmp.Or(first, err)
-					mu.Unlock()
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return first
 }
 
 // errChanged is why a restore begins anew.

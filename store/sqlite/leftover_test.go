@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -160,5 +161,23 @@ func TestA9CloseAfterSharedMemoryWasRemoved(t *testing.T) {
 	}
 	if got := once(t, path, "status "+id); got != "refused: revoked" {
 		t.Errorf("the key: got %q, want it revoked", got)
+	}
+}
+
+// Another key store under the same pepper was copied over this one. To mend it would make
+// keys good here that belong there.
+func TestMendRefusesAnotherStore(t *testing.T) {
+	path, other := twoStores(t)
+	before := string(read(t, other))
+	write(t, path, before)
+	mended, err := sqlite.Mend(t.Context(), path, nil, "test", time.Now())
+	if mended || err == nil || !strings.Contains(err.Error(), "for another key store") {
+		t.Errorf("Mend: got %v, %v, want it refused because of the pepper file", mended, err)
+	}
+	if string(read(t, path)) != before {
+		t.Error("the database was written to")
+	}
+	if _, err := sqlite.CheckPosition(t.Context(), path); err == nil {
+		t.Error("CheckPosition: got no error, want it refused as before")
 	}
 }

@@ -180,6 +180,11 @@ func Mend(ctx context.Context, path string, o *Options, actor keys.Actor, now ti
 	if err != nil {
 		return false, err
 	}
+	free, err := takeTurn(path)
+	if err != nil {
+		return false, err
+	}
+	defer free()
 	db := openAt(at, writerDSN(path), 1)
 	err = mend(ctx, db, at, store, missing, actor, now)
 	if at.check() != nil {

@@ -34,7 +34,11 @@ func migrate(ctx context.Context, path string) error {
 		return fmt.Errorf("migrate from schema %d: %w", from, err)
 	}
 	db := openDB(writerDSN(path), 1)
-	err = advance(ctx, db, path)
+	free, err := takeTurn(path)
+	if err == nil {
+		err = advance(ctx, db, path)
+		free()
+	}
 	if err := errors.Join(err, db.Close()); err != nil {
 		return fmt.Errorf("migrate from schema %d, of which there is a copy beside it: %w", from, err)
 	}

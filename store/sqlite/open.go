@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -21,6 +22,15 @@ type Options struct {
 	// SameStore lets [Create] take a pepper file that belongs to a key store already, and
 	// make that store anew, empty and with the same id: its database was lost.
 	SameStore bool
+
+	Now func() time.Time // by which counts of use are let go; nil means time.Now
+}
+
+func (o *Options) now() func() time.Time {
+	if o == nil || o.Now == nil {
+		return time.Now //nolint:forbidigo // the default clock
+	}
+	return o.Now
 }
 
 func (o *Options) pepperFile(path string) string {
@@ -50,7 +60,10 @@ func Open(path string, o *Options) (*Store, error) {
 		return nil, err
 	}
 	watch := &schemaWatch{}
-	s := &Store{Reader: r, writer: openWatched(r.spot, writerDSN(path), 1, watch), writerWatch: watch, written: r.spot}
+	s := &Store{
+		Reader: r, lock: newFairLock(path), writer: openWatched(r.spot, writerDSN(path), 1, watch),
+		writerWatch: watch, written: r.spot,
+	}
 	if err := s.ready(context.Background()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -84,6 +97,7 @@ func openReader(given, path string, o *Options, writable bool) (*Reader, error) 
 	if r.usage.path, err = filepath.Abs(o.usageFile(path)); err != nil {
 		return nil, fmt.Errorf("find %s: %w", o.usageFile(path), err)
 	}
+	r.usage.now, r.usage.lock = o.now(), newFairLock(r.usage.path)
 	if r.handle, err = r.start(context.Background()); err != nil {
 		return nil, err
 	}

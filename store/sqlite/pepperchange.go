@@ -116,7 +116,7 @@ func (s *Store) reseal(ctx context.Context, w *work, pepperID string, after []by
 		if err := exactlyOne(w.ExecContext(ctx, `UPDATE keys SET seal_pepper = ?, seal = ? WHERE id = ?`, k.Seal.PepperID, k.Seal.MAC, rec.id)); err != nil {
 			return batch, unavailable("reseal", err)
 		}
-		w.moved(1)
+		w.moved(k.ID, 1)
 		w.wrote(k, false)
 		if batch.Keys++; batch.First == "" {
 			batch.First = k.ID
@@ -210,6 +210,9 @@ func (s *Store) forgetPepper(ctx context.Context, w *work, id string, now time.T
 			break
 		}
 		after = batch.last
+	}
+	if err := s.resealBatches(ctx, w, id); err != nil {
+		return err
 	}
 	if _, err := w.ExecContext(ctx, `DELETE FROM meta WHERE name IN (?, ?)`, metaPepper+id, metaPepperSince+id); err != nil {
 		return unavailable("forget pepper", err)

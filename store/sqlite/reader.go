@@ -27,6 +27,8 @@ type Reader struct {
 	handle
 	incarnation int // counts what was opened in place of something else
 	misfit      misfit
+
+	batches validBatches
 }
 
 // handle is an open database file.

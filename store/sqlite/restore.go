@@ -189,8 +189,9 @@ func (r *Restoration) prove(ctx context.Context, backup string) error {
 	return nil
 }
 
-// attempts is how often a restore begins anew because others changed keys meanwhile.
-const attempts = 5
+// attempts is how often a restore prepares under the lock that keeps other writers
+// waiting. Only what does not take turns, such as a database shell, can undo the first.
+const attempts = 3
 
 // Run restores. What is at path now is copied first, to a new file beside it whose name
 // Restored tells; then everything is prepared in a copy of the backup: a new generation,
@@ -207,23 +208,35 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 	if r.temp == "" {
 		return Restored{}, errors.New("restore: it was closed")
 	}
-	for range attempts {
-		done, err := r.attempt(ctx, o)
-		switch {
-		case errors.Is(err, errChanged):
-			continue
-		case isWritten(err):
-			return done, err
-		case err != nil:
-			return Restored{}, fmt.Errorf("restore: %w", err)
-		}
-		return done, nil
+	done, err := r.attempt(ctx, o, false)
+	for try := 1; errors.Is(err, errChanged) && try <= attempts; try++ {
+		done, err = r.insist(ctx, o)
 	}
-	return Restored{}, fmt.Errorf("restore: %w: keys are being changed all the time: stop the programs that change them, and try again", keys.ErrUnavailable)
+	switch {
+	case errors.Is(err, errChanged):
+		return Restored{}, fmt.Errorf("restore: %w: a program that is not mcpkeys changes the database all the time; stop it, and try again", keys.ErrUnavailable)
+	case isWritten(err):
+		return done, err
+	case err != nil:
+		return Restored{}, fmt.Errorf("restore: %w", err)
+	}
+	return done, nil
 }
 
-// attempt restores over the key store as it is now, or fails with errChanged.
-func (r *Restoration) attempt(ctx context.Context, o RestoreOptions) (done Restored, err error) {
+// insist is attempt while other writers wait. It comes when keys were changed during the
+// first attempt: where they are changed all the time none would ever end.
+func (r *Restoration) insist(ctx context.Context, o RestoreOptions) (Restored, error) {
+	free, err := takeTurn(r.path)
+	if err != nil {
+		return Restored{}, err
+	}
+	defer free()
+	return r.attempt(ctx, o, true)
+}
+
+// attempt restores over the key store as it is now, or fails with errChanged. It takes
+// the writers' lock for its last step, unless its caller has it already.
+func (r *Restoration) attempt(ctx context.Context, o RestoreOptions, locked bool) (done Restored, err error) {
 	var present *Snapshot
 	var undone Undone
 	if err := r.renewPeppers(ctx); err != nil {
@@ -253,6 +266,13 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions) (done Resto
 	}
 	if !r.exists {
 		return done, r.put(ctx, draft)
+	}
+	if !locked {
+		free, err := takeTurn(r.path)
+		if err != nil {
+			return done, err
+		}
+		defer free()
 	}
 	return done, r.install(ctx, draft, present, o.Progress)
 }

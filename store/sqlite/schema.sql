@@ -70,8 +70,9 @@ CREATE TABLE keys (
 CREATE UNIQUE INDEX keys_name ON keys (name, owner) WHERE revoked_at IS NULL;
 -- Lists run newest first. What they may be filtered by stands in this index too: to
 -- look for one key in a million in the rows themselves takes a hundred times as long.
-CREATE INDEX keys_newest ON keys (created_at DESC, id, name, owner, scopes, audience, kind, expires_at, disabled_at, revoked_at);
-CREATE INDEX keys_owner ON keys (owner, created_at DESC, id);
+CREATE INDEX keys_newest ON keys (created_at DESC, id, name, owner, scopes, audience, kind, expires_at, disabled_at, revoked_at, batch);
+CREATE INDEX keys_owner ON keys (owner, created_at DESC, id, batch);
+CREATE INDEX keys_batch ON keys (batch) WHERE batch IS NOT NULL;
 
 -- What is kept in place of a secret: one row, or two during a rotation's grace.
 -- lookup finds an imported secret whose token names no id.
@@ -127,7 +128,7 @@ CREATE TABLE idempotency (
 
 CREATE INDEX idempotency_at ON idempotency (at);
 
--- Imports. The keys of a batch are not found until valid_at is set.
+-- Imports. The keys of a batch are not found until valid_at is set, under the seal.
 CREATE TABLE batches (
   id          BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
   started_at  INTEGER NOT NULL,
@@ -202,4 +203,20 @@ END;
 CREATE TRIGGER secrets_deleted AFTER DELETE ON secrets BEGIN
   UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
   INSERT INTO events (seq, key_id, kind) SELECT value, OLD.key_id, 'secret.deleted' FROM meta WHERE name = 'change_seq';
+END;
+
+-- Whether the keys of an import are valid changes for all of them at once.
+CREATE TRIGGER batches_inserted AFTER INSERT ON batches WHEN NEW.valid_at IS NOT NULL BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.id, 'batch.inserted' FROM meta WHERE name = 'change_seq';
+END;
+
+CREATE TRIGGER batches_updated AFTER UPDATE ON batches BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.id, 'batch.updated' FROM meta WHERE name = 'change_seq';
+END;
+
+CREATE TRIGGER batches_deleted AFTER DELETE ON batches WHEN OLD.valid_at IS NOT NULL BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, OLD.id, 'batch.deleted' FROM meta WHERE name = 'change_seq';
 END;

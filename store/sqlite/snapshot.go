@@ -104,7 +104,7 @@ func describe(ctx context.Context, db *sql.DB, path string) (Snapshot, error) {
 	if s.Schema, err = schemaOf(ctx, tx, path); err != nil {
 		return Snapshot{}, err
 	}
-	err = tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM keys), (SELECT count(*) FROM audit)`).Scan(&s.Keys, &s.Events)
+	err = tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM keys k WHERE `+finished+`), (SELECT count(*) FROM audit)`).Scan(&s.Keys, &s.Events)
 	if err != nil {
 		return Snapshot{}, unavailable("read "+path, err)
 	}

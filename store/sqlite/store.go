@@ -1,20 +1,20 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"iter"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // Store is a [Reader] that can also change keys. It is safe for concurrent use;
-// changes queue for the one connection that writes, and share its transactions.
+// changes take turns, also with those of other processes.
 type Store struct {
 	*Reader
-	queue       queue // who waits to write
+	lock        *fairLock // of those who write
 	writer      *sql.DB
 	writerWatch *schemaWatch
 	written     *spot // what writer has open; the Reader may go on to another file, writer does not
@@ -28,6 +28,7 @@ func (s *Store) Close() error {
 	if !s.gate.shut() {
 		return nil
 	}
+	s.lock.close()
 	defer s.epoch.close()
 	if s.spot != s.written { // the Reader went on to another database
 		abandon(s.writer)
@@ -38,30 +39,8 @@ func (s *Store) Close() error {
 
 // Create implements [keys.Store].
 func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
-	return s.write(ctx, func(ctx context.Context, w *work) error { return s.create(ctx, w, k, e) })
-}
-
-// CreateAll implements [keys.Store]. Only a key of which nothing was written is left out.
-func (s *Store) CreateAll(ctx context.Context, all iter.Seq2[*keys.Key, keys.Event], judge func([]keys.RefusedKey) error) error {
-	return s.write(ctx, func(ctx context.Context, w *work) error {
-		var refused []keys.RefusedKey
-		for k, e := range all {
-			err := s.create(ctx, w, k, e)
-			var nothingWritten *keys.RefusedError
-			switch {
-			case errors.As(err, &nothingWritten):
-				refused = append(refused, keys.RefusedKey{Key: k, Reason: err})
-			case err != nil:
-				return err
-			}
-		}
-		if judge != nil {
-			return judge(refused)
-		}
-		for _, r := range refused {
-			return r.Reason
-		}
-		return nil
+	return s.besideImports(ctx, &k, func() error {
+		return s.write(ctx, func(ctx context.Context, w *work) error { return s.create(ctx, w, k, e) })
 	})
 }
 
@@ -86,7 +65,7 @@ func (s *Store) create(ctx context.Context, w *work, k *keys.Key, e keys.Event) 
 	if err := s.writeSecrets(ctx, w, k.ID, nil, k.Secrets, k.Seal.PepperID); err != nil {
 		return err
 	}
-	w.moved(1 + len(k.Secrets))
+	w.moved(k.ID, 1+len(k.Secrets))
 	w.wrote(k, false)
 	return s.note(ctx, w, k, e)
 }
@@ -111,7 +90,14 @@ func refused(err error) error {
 // Update implements [keys.Store].
 func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
 	for try := 1; ; try++ {
-		k, err := s.tryUpdate(ctx, id, change)
+		var k, changed *keys.Key
+		err := s.besideImports(ctx, &changed, func() (err error) {
+			k, err = s.tryUpdate(ctx, id, func(k *keys.Key) (keys.Event, error) {
+				changed = k
+				return change(k)
+			})
+			return err
+		})
 		switch {
 		case err == nil, errors.Is(err, keys.ErrNoChange):
 			return k, nil
@@ -152,6 +138,9 @@ func (s *Store) update(ctx context.Context, w *work, id string, change func(*key
 	if err != nil {
 		return nil, nil, err
 	}
+	if shown, err := s.mayShow(ctx, w, rec.batch); err != nil || !shown {
+		return nil, nil, cmp.Or(err, keys.ErrNotFound)
+	}
 	// A row that cannot be understood comes without a seal and can still be revoked.
 	before, _ := rec.key()
 	after, _ := rec.key()
@@ -174,12 +163,12 @@ func (s *Store) update(ctx context.Context, w *work, id string, change func(*key
 		return nil, nil, err
 	}
 	if err := updateKey(ctx, w.Tx, rec.version, before, after); err != nil {
-		return nil, nil, w.because(err)
+		return nil, nil, refused(w.because(err))
 	}
 	if err := s.writeSecrets(ctx, w, id, before.Secrets, after.Secrets, after.Seal.PepperID); err != nil {
 		return nil, nil, err
 	}
-	w.moved(1 + secretsMoved(before.Secrets, after.Secrets))
+	w.moved(id, 1+secretsMoved(before.Secrets, after.Secrets))
 	done = w.wrote(after, true)
 	return nil, done, s.note(ctx, w, after, e)
 }
@@ -203,25 +192,49 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *work) e
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	return s.together(ctx, func(w *work) error { return change(ctx, w) })
+	settle, err := s.inTurn(ctx, change)
+	if settle != nil { // others may write meanwhile
+		settle()
+	}
+	return err
+}
+
+// inTurn runs one change and announces it, when it is this one's turn. Nobody else of
+// mcpkeys writes between the look at the place of the files and the announcement: see
+// position.go. When settle is not nil the change is over only after that.
+func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) error) (settle func(), err error) {
+	free, err := s.lock.take()
+	if err != nil {
+		return nil, err
+	}
+	defer free()
+	err = s.lock.foreign(s.inWork(ctx, func(w *work) error { return change(ctx, w) }))
+	if err != nil && !errors.Is(err, keys.ErrNoChange) {
+		return nil, err
+	}
+	settle, unannounced := s.announce(ctx)
+	if unannounced != nil {
+		return nil, unannounced
+	}
+	return settle, err
 }
 
 // announce tells every process of what was committed. It is called also when there was
 // nothing to change: the process that made the change may have died between its
 // commit and this. Its error is a [keys.WrittenError].
-func (s *Store) announce(ctx context.Context) error {
+func (s *Store) announce(ctx context.Context) (settle func(), err error) {
 	// What was committed to a file that has lost its place meanwhile is lost as well.
 	if err := s.inPlace(); err != nil {
-		return &keys.WrittenError{What: "it went to a file that is not the key store any more", Cause: err}
+		return nil, &keys.WrittenError{What: "it went to a file that is not the key store any more", Cause: err}
 	}
 	now, err := s.committed(ctx)
 	if err == nil {
-		err = s.epoch.tell(now)
+		settle, err = s.epoch.tell(now)
 	}
 	if err != nil {
-		return keys.NotAnnounced(err)
+		return nil, keys.NotAnnounced(err)
 	}
-	return nil
+	return settle, nil
 }
 
 // inTx commits what do did, or rolls it back when do fails or panics.

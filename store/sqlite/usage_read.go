@@ -179,7 +179,7 @@ func (r *Reader) listUnused(ctx context.Context, q keys.Query) (keys.Page, error
 	if err := r.known(ctx, db, q.UnusedBy); err != nil {
 		return keys.Page{}, err
 	}
-	return list(ctx, db, q)
+	return r.listIn(ctx, db, q)
 }
 
 // known refuses a question that reaches back to before the file was made, unless
@@ -205,5 +205,5 @@ func (f *filter) addUnused(by time.Time) {
 	if by.IsZero() {
 		return
 	}
-	f.and(`created_at <= ? AND NOT EXISTS (SELECT 1 FROM usage.last_used u WHERE u.key_id = keys.id AND u.at > ?)`, before(by), before(by))
+	f.and(`created_at <= ? AND NOT EXISTS (SELECT 1 FROM usage.last_used u WHERE u.key_id = k.id AND u.at > ?)`, before(by), before(by))
 }

@@ -13,23 +13,20 @@ import (
 // work is a write transaction, and what must stand in the database when it is over. The
 // shape and the numbers are read when it begins. What was written is read back once,
 // after the last statement, by check; between that and the commit nothing runs, so that
-// no trigger that somebody planted can undo a change which was found good. Callers who
-// share a transaction share its work.
+// no trigger that somebody planted can undo a change which was found good.
 type work struct {
 	*sql.Tx
 	store  *Store
 	before numbers
 	beside error // an [keys.AlteredError]: of objects that are not ours, beside all of ours
 
-	wanted
-}
-
-// wanted is what a transaction is to come to. Its lists only grow, so that a change that
-// is taken back is forgotten by cutting them.
-type wanted struct {
-	moves int64      // rows of keys and secrets that were written: each is an event
-	rows  []auditRow // that were appended, oldest first
-	keys  []*written
+	// What the transaction is to come to.
+	moves   int64           // rows of keys, secrets and batches that were written: each is an event
+	told    map[string]bool // whose ids the events name
+	rows    []auditRow      // that were appended, oldest first
+	keys    []*written
+	gone    [][]byte // ids of keys that were removed
+	batches []batchRow
 }
 
 type auditRow struct {
@@ -45,6 +42,9 @@ type written struct {
 	key  *keys.Key // as it was read back, if it is to be kept
 }
 
+// batchRow is a batch as it was written; without a seal it was removed.
+type batchRow struct{ id, seal []byte }
+
 // inWork runs one change in a transaction of its own.
 func (s *Store) inWork(ctx context.Context, change func(*work) error) error {
 	return inTx(ctx, s.writer, func(tx *sql.Tx) error {
@@ -59,27 +59,13 @@ func (s *Store) inWork(ctx context.Context, change func(*work) error) error {
 	})
 }
 
-// beginWork begins a transaction that the caller ends.
-func (s *Store) beginWork(ctx context.Context) (*work, error) {
-	tx, err := s.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, unavailable("begin", err)
-	}
-	w, err := s.newWork(ctx, tx)
-	if err != nil {
-		_ = tx.Rollback() // nothing was written
-		return nil, err
-	}
-	return w, nil
-}
-
 // newWork begins the work of a transaction that has just begun.
 func (s *Store) newWork(ctx context.Context, tx *sql.Tx) (*work, error) {
 	n, err := s.mayChange(func() (numbers, error) { return s.changeable(ctx, tx) })
 	if err != nil {
 		return nil, err
 	}
-	return &work{Tx: tx, store: s, before: n, beside: s.writerWatch.altered()}, nil
+	return &work{Tx: tx, store: s, before: n, beside: s.writerWatch.altered(), told: map[string]bool{}}, nil
 }
 
 // changeable reads the numbers of a store in which all of ours is as mcpkeys left it.
@@ -121,8 +107,25 @@ func (w *work) may(action keys.Action) error {
 	return w.beside
 }
 
-// moved notes that n rows of keys and secrets were written.
-func (w *work) moved(n int) { w.moves += int64(n) }
+// moved notes that n rows of the key or batch were written.
+func (w *work) moved(id string, n int) {
+	w.moves += int64(n)
+	w.told[id] = true
+}
+
+// removed notes that n rows of a key were removed, and that none is left.
+func (w *work) removed(id []byte, n int) {
+	w.moved(string(id), n)
+	w.gone = append(w.gone, bytes.Clone(id))
+}
+
+// wroteBatch notes the batch as it must stand.
+func (w *work) wroteBatch(b *keys.Batch) {
+	w.batches = append(w.batches, batchRow{bytes.Clone(b.ID), bytes.Clone(b.Seal.MAC)})
+}
+
+// removedBatch notes that no row of the batch may be left.
+func (w *work) removedBatch(id []byte) { w.batches = append(w.batches, batchRow{id: bytes.Clone(id)}) }
 
 // wrote notes the key as it must stand.
 func (w *work) wrote(k *keys.Key, keep bool) *written {
@@ -147,14 +150,9 @@ func (w *work) appendAny(ctx context.Context, id string, e keys.Event) error {
 	return err
 }
 
-// mark and forget take back what a change wanted that was rolled back.
-func (w *work) mark() wanted { return w.wanted }
-
-func (w *work) forget(since wanted) { w.wanted = since }
-
 // check reads back what was written, as the last thing before the commit.
 func (w *work) check(ctx context.Context) error {
-	for _, look := range []func(context.Context) (bool, error){w.numbersStand, w.eventsStand, w.rowsStand, w.keysStand} {
+	for _, look := range []func(context.Context) (bool, error){w.numbersStand, w.eventsStand, w.rowsStand, w.keysStand, w.goneStand, w.batchesStand} {
 		stands, err := look(ctx)
 		if err != nil {
 			return err
@@ -214,11 +212,7 @@ func (w *work) eventsStand(ctx context.Context) (bool, error) {
 		return false, unavailable("read events", err)
 	}
 	defer func() { _ = rows.Close() }() // rows.Err reports it
-	left := map[string]bool{}
-	for _, one := range w.keys {
-		left[one.id] = true
-	}
-	known, told := len(left), map[string]bool{}
+	told := map[string]bool{}
 	next := w.before.changeSeq()
 	for rows.Next() {
 		var seq int64
@@ -226,12 +220,12 @@ func (w *work) eventsStand(ctx context.Context) (bool, error) {
 		if err := rows.Scan(&seq, &id); err != nil {
 			return false, unavailable("read events", err)
 		}
-		if next++; seq != next || !left[string(id)] {
+		if next++; seq != next || !w.told[string(id)] {
 			return false, nil
 		}
 		told[string(id)] = true
 	}
-	return next == w.before.changeSeq()+w.moves && len(told) == known, unavailable("read events", rows.Err())
+	return next == w.before.changeSeq()+w.moves && len(told) == len(w.told), unavailable("read events", rows.Err())
 }
 
 func (w *work) rowsStand(ctx context.Context) (bool, error) {
@@ -268,6 +262,39 @@ func (w *work) keysStand(ctx context.Context) (bool, error) {
 		}
 		if of.keep {
 			of.key, _ = rec.key() // it could be read before
+		}
+	}
+	return true, nil
+}
+
+// goneStand makes sure that nothing is left of the keys that were removed.
+func (w *work) goneStand(ctx context.Context) (bool, error) {
+	for _, id := range w.gone {
+		_, err := one(w.QueryContext(ctx, selectKey, id))
+		if !errors.Is(err, keys.ErrNotFound) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// batchesStand reads each batch back, as it was written last.
+func (w *work) batchesStand(ctx context.Context) (bool, error) {
+	read := map[string]bool{}
+	for _, of := range slices.Backward(w.batches) {
+		if read[string(of.id)] {
+			continue
+		}
+		read[string(of.id)] = true
+		b, err := readBatch(ctx, w, of.id)
+		gone := errors.Is(err, sql.ErrNoRows)
+		switch {
+		case err != nil && !gone:
+			return false, unavailable("read import", err)
+		case gone != (of.seal == nil):
+			return false, nil
+		case !gone && (w.store.Peppers().CheckBatch(&b) != nil || !bytes.Equal(b.Seal.MAC, of.seal)):
+			return false, nil
 		}
 	}
 	return true, nil

@@ -81,7 +81,8 @@ func mountChanges(a *restapi.API, s *service) {
 	restapi.Register(a, huma.Operation{
 		OperationID: "issueKey", Method: http.MethodPost, Path: "/v1/keys", Tags: []string{"keys"},
 		Summary: "Make a key and show its secret, once",
-		Description: "The new key never exceeds the caller's own audience, addresses and expiry: what is left out is inherited, what goes beyond is 403. " +
+		Description: "The new key never exceeds the caller's own audience and addresses: what is left out is inherited, what goes beyond is 403. " +
+			"An ordinary key lives for the caller's max_key_life at most; an admin key ends no later than the caller. " +
 			"Who may issue ordinary keys may act as any of them.",
 		DefaultStatus: http.StatusCreated,
 		Security:      restapi.AdminKey(keys.ScopeKeysWrite),
@@ -99,16 +100,17 @@ func mountChanges(a *restapi.API, s *service) {
 		OperationID: "editKey", Method: http.MethodPatch, Path: "/v1/keys/{id}", Tags: []string{"keys"},
 		Summary: "Change what is named, and nothing else",
 		Description: "If-Match takes the ETag that the key was read with, and the edit fails with 412 when it was changed since. " +
-			"The key must lie within the caller's own audience, addresses and expiry, before and after. An expired key gets no new expiry.",
+			"The key must lie within the caller's limits, which are those for a new key, before and after. An expired key gets no new expiry.",
 		Security: restapi.AdminKey(keys.ScopeKeysWrite),
 		Errors:   bodyErrors(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed),
 	}, s.edit)
 	restapi.Register(a, huma.Operation{
 		OperationID: "rotateKey", Method: http.MethodPost, Path: "/v1/keys/{id}/rotate", Tags: []string{"keys"},
 		Summary: "Give a key a new secret, and show it, once",
-		Description: "The old secret stays good for the grace, never past the key's own expiry. At most two secrets are live: during the grace, " +
-			"rotating again is 409 unless the new secret was never used. Disabled, expired and revoked keys do not rotate. " +
-			"The key must lie within the caller's own audience, addresses and expiry.",
+		Description: "The old secret stays good for the grace, never past the key's own expiry. At most two secrets are valid: to rotate again " +
+			"during the grace is 409, whose rotation tells the numbers for the two ways on. finish ends the old secret, replace ends the newest " +
+			"and makes another; each takes the number of the secret that it ends, and any other number is 409. expires_in renews the key in the " +
+			"same act. Disabled, expired and revoked keys do not rotate. The key must lie within the caller's limits, which are those for a new key.",
 		Security: restapi.AdminKey(keys.ScopeKeysWrite),
 		Errors:   bodyErrors(http.StatusNotFound, http.StatusConflict),
 	}, s.rotate)
@@ -124,7 +126,7 @@ func mountChanges(a *restapi.API, s *service) {
 		Summary:     "Let a disabled key in again",
 		Description: "To enable an enabled key changes nothing and succeeds. Acting on an admin key takes all of its scopes.",
 		Security:    restapi.AdminKey(keys.ScopeKeysWrite),
-		Errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
+		Errors:      bodyErrors(http.StatusNotFound, http.StatusConflict),
 	}, s.enable)
 }
 
@@ -136,7 +138,6 @@ func bodyErrors(further ...int) []int {
 type service struct {
 	store   keys.Store
 	options *keys.ManagerOptions
-	replays restapi.Replays
 }
 
 // manager acts in the name of whoever the guard let in, within his rights.
@@ -156,8 +157,10 @@ func (s *service) whoami(ctx context.Context, _ *struct{}) (*whoamiOutput, error
 	if !ok {
 		return nil, keys.ErrDenied
 	}
+	d := restapi.Decision(ctx)
 	return &whoamiOutput{api.Whoami{
-		ID: caller.KeyID(), Kind: string(caller.Kind()), Name: caller.Name(), Owner: caller.Owner(),
+		Secret: api.SecretUsed{Number: d.Secret, EndsAt: moment(d.Ends), Superseded: d.Newer},
+		ID:     caller.KeyID(), Kind: string(caller.Kind()), Name: caller.Name(), Owner: caller.Owner(),
 		Scopes: list(caller.Scopes()), Audience: list(caller.Audience()), ExpiresAt: moment(caller.ExpiresAt()),
 	}}, nil
 }

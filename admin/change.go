@@ -2,6 +2,9 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
@@ -15,72 +18,87 @@ type issueInput struct {
 
 type issuedOutput struct {
 	ETag     string `header:"ETag" doc:"The key's version, for If-Match"`
-	Replayed string `header:"Idempotency-Replayed" doc:"true when nothing was done anew; the secret is then left out"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true when nothing was done: this is the first answer"`
 	Body     api.Issued
 }
 
-func (s *service) issue(ctx context.Context, in *issueInput) (*issuedOutput, error) {
+func (s *service) issue(ctx context.Context, in *issueInput) (out *issuedOutput, err error) {
+	defer func() { err = asSent(err, in.Body.ExpiresAt != "") }()
 	req, err := request(&in.Body)
 	if err != nil {
 		return nil, err
 	}
-	return s.issuing(ctx, &in.Once, restapi.Asked{Verb: "issue", Body: in.Body}, func(m keys.Manager) (keys.Issued, error) {
+	return s.issuing(ctx, &in.Once, restapi.Asked{Verb: "issue", Body: in.Body}, func(ctx context.Context, m keys.Manager) (keys.Issued, error) {
 		return m.Issue(ctx, req)
 	})
 }
 
 // issuing is change for what hands out a secret.
-func (s *service) issuing(ctx context.Context, o *restapi.Once, asked restapi.Asked, do func(keys.Manager) (keys.Issued, error)) (*issuedOutput, error) {
+func (s *service) issuing(ctx context.Context, o *restapi.Once, asked restapi.Asked, do func(context.Context, keys.Manager) (keys.Issued, error)) (*issuedOutput, error) {
 	var secret keys.Secret
-	k, replayed, err := s.change(ctx, o, asked, func(m keys.Manager) (*keys.Key, error) {
-		issued, err := do(m)
+	out, replayed, err := s.change(ctx, o, asked, func(ctx context.Context, m keys.Manager) (*keys.Key, error) {
+		issued, err := do(ctx, m)
 		secret = issued.Token
 		return issued.Key, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &issuedOutput{etag(k), replayed, api.Issued{Key: s.wire(k), Secret: secret.Reveal()}}, nil
+	return &issuedOutput{etag(out.Version), replayed, api.Issued{Key: *out, Secret: secret.Reveal()}}, nil
 }
 
 // changing is change for what does not.
-func (s *service) changing(ctx context.Context, o *restapi.Once, asked restapi.Asked, do func(keys.Manager) (*keys.Key, error)) (*keyOutput, error) {
-	k, replayed, err := s.change(ctx, o, asked, do)
+func (s *service) changing(ctx context.Context, o *restapi.Once, asked restapi.Asked, do func(context.Context, keys.Manager) (*keys.Key, error)) (*keyOutput, error) {
+	out, replayed, err := s.change(ctx, o, asked, do)
 	if err != nil {
 		return nil, err
 	}
-	return &keyOutput{etag(k), replayed, s.wire(k)}, nil
+	return &keyOutput{etag(out.Version), replayed, *out}, nil
 }
 
-// change does what is asked, unless this very request was made before.
-func (s *service) change(ctx context.Context, o *restapi.Once, asked restapi.Asked, do func(keys.Manager) (*keys.Key, error)) (k *keys.Key, replayed string, err error) {
+// change does what is asked, unless this very request was made before. What is answered
+// then is what was answered first, and what the caller has seen already: so it takes no
+// right to read keys, and tells nothing that came since.
+func (s *service) change(ctx context.Context, o *restapi.Once, asked restapi.Asked, do func(context.Context, keys.Manager) (*keys.Key, error)) (out *api.Key, replayed string, err error) {
 	m, err := s.manager(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	caller, _ := keys.IdentityFrom(ctx)
-	asked.Caller = caller.KeyID()
-	turn, err := s.replays.Take(o, asked, s.now())
+	once, err := o.Of(asked)
 	if err != nil {
 		return nil, "", err
 	}
-	if id, done := turn.Done(); done {
-		k, err := s.shownBefore(ctx, id)
-		return k, "true", err
+	if once != nil {
+		caller, _ := keys.IdentityFrom(ctx)
+		once.Caller, once.At, once.Answer = "key:"+caller.KeyID(), s.now(), s.firstAnswer
+		ctx = keys.WithOnce(ctx, once)
 	}
-	defer func() { turn.End(k) }() // also when it panics, or the key would stay taken
-	k, err = do(m)
-	return k, "", err
+	k, err := do(ctx, m)
+	var before *keys.ReplayedError
+	if errors.As(err, &before) && before.Secret == 0 {
+		out := &api.Key{}
+		if err := json.Unmarshal([]byte(before.Answer), out); err != nil {
+			return nil, "", fmt.Errorf("read the first answer: %w", err)
+		}
+		return out, "true", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	answered := s.answered(k)
+	return &answered, "", nil
 }
 
-// shownBefore reads a key that the caller was shown already, as it is now. So he need
-// not be granted to read others.
-func (s *service) shownBefore(ctx context.Context, id string) (*keys.Key, error) {
-	k, err := s.store.Key(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return k, s.store.Peppers().CheckSeal(k)
+// answered is the answer to a change.
+func (s *service) answered(k *keys.Key) api.Key {
+	out := s.wire(k)
+	out.Warnings = k.Warnings(s.now())
+	return out
+}
+
+func (s *service) firstAnswer(k *keys.Key) (string, error) {
+	text, err := json.Marshal(s.answered(k))
+	return string(text), err
 }
 
 // request turns the body into what the domain reads; the rules are there.
@@ -100,6 +118,9 @@ func request(body *api.IssueRequest) (req keys.IssueRequest, err error) {
 		if req.RateLimit, err = keys.ParseRateLimit(body.RateLimit); err != nil {
 			return req, err
 		}
+	}
+	if req.MaxKeyLife, err = keys.ParseKeyLife(body.MaxKeyLife); err != nil {
+		return req, err
 	}
 	req.Expires, err = expiry(body.ExpiresIn, body.ExpiresAt)
 	return req, err
@@ -127,7 +148,7 @@ type revokeInput struct {
 
 func (s *service) revoke(ctx context.Context, in *revokeInput) (*keyOutput, error) {
 	body := given(in.Body)
-	return s.changing(ctx, &in.Once, restapi.Asked{Verb: "revoke", ID: in.ID, Body: body}, func(m keys.Manager) (*keys.Key, error) {
+	return s.changing(ctx, &in.Once, restapi.Asked{Verb: "revoke", ID: in.ID, Body: body}, func(ctx context.Context, m keys.Manager) (*keys.Key, error) {
 		return m.Revoke(ctx, in.ID, body.Reason)
 	})
 }

@@ -20,14 +20,26 @@ type rotateInput struct {
 
 func (s *service) rotate(ctx context.Context, in *rotateInput) (*issuedOutput, error) {
 	body := given(in.Body)
-	grace, err := keys.ParseGrace(body.Grace)
+	req, err := rotation(&body)
 	if err != nil {
 		return nil, err
 	}
-	req := keys.RotateRequest{Grace: grace, Finish: body.Finish}
-	return s.issuing(ctx, &in.Once, restapi.Asked{Verb: "rotate", ID: in.ID, Body: body}, func(m keys.Manager) (keys.Issued, error) {
+	return s.issuing(ctx, &in.Once, restapi.Asked{Verb: "rotate", ID: in.ID, Body: body}, func(ctx context.Context, m keys.Manager) (keys.Issued, error) {
 		return m.Rotate(ctx, in.ID, req)
 	})
+}
+
+func rotation(body *api.RotateRequest) (req keys.RotateRequest, err error) {
+	req = keys.RotateRequest{Finish: body.Finish, Replace: body.Replace}
+	if req.Grace, err = keys.ParseGrace(body.Grace); err != nil {
+		return req, err
+	}
+	if body.ExpiresIn == "" && body.ExpiresAt == "" {
+		return req, nil
+	}
+	e, err := expiry(body.ExpiresIn, body.ExpiresAt)
+	req.Expires = &e
+	return req, err
 }
 
 type disableInput struct {
@@ -38,7 +50,7 @@ type disableInput struct {
 
 func (s *service) disable(ctx context.Context, in *disableInput) (*keyOutput, error) {
 	body := given(in.Body)
-	return s.changing(ctx, &in.Once, restapi.Asked{Verb: "disable", ID: in.ID, Body: body}, func(m keys.Manager) (*keys.Key, error) {
+	return s.changing(ctx, &in.Once, restapi.Asked{Verb: "disable", ID: in.ID, Body: body}, func(ctx context.Context, m keys.Manager) (*keys.Key, error) {
 		return m.Disable(ctx, in.ID, body.Reason)
 	})
 }
@@ -46,10 +58,11 @@ func (s *service) disable(ctx context.Context, in *disableInput) (*keyOutput, er
 type enableInput struct {
 	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
 	restapi.Once
+	Body *api.EnableRequest
 }
 
 func (s *service) enable(ctx context.Context, in *enableInput) (*keyOutput, error) {
-	return s.changing(ctx, &in.Once, restapi.Asked{Verb: "enable", ID: in.ID}, func(m keys.Manager) (*keys.Key, error) {
+	return s.changing(ctx, &in.Once, restapi.Asked{Verb: "enable", ID: in.ID}, func(ctx context.Context, m keys.Manager) (*keys.Key, error) {
 		return m.Enable(ctx, in.ID)
 	})
 }
@@ -72,7 +85,8 @@ func (in *editInput) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-func (s *service) edit(ctx context.Context, in *editInput) (*keyOutput, error) {
+func (s *service) edit(ctx context.Context, in *editInput) (out *keyOutput, err error) {
+	defer func() { err = asSent(err, in.Body.ExpiresAt != nil) }()
 	req, err := editRequest(&in.Body)
 	if err != nil {
 		return nil, err
@@ -88,7 +102,7 @@ func (s *service) edit(ctx context.Context, in *editInput) (*keyOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.keyOutput(k), nil
+	return &keyOutput{ETag: etag(k.Version), Body: s.answered(k)}, nil
 }
 
 // editRequest turns the body into what the domain reads; the rules are there.
@@ -111,6 +125,13 @@ func editRequest(body *api.EditRequest) (req keys.EditRequest, err error) {
 			}
 		}
 	}
+	if body.MaxKeyLife != nil {
+		life, err := keys.ParseKeyLife(*body.MaxKeyLife)
+		if err != nil {
+			return req, err
+		}
+		req.MaxKeyLife = &life
+	}
 	if body.ExpiresIn == nil && body.ExpiresAt == nil {
 		return req, nil
 	}
@@ -120,7 +141,7 @@ func editRequest(body *api.EditRequest) (req keys.EditRequest, err error) {
 }
 
 // etag is the strong validator of a key: its version.
-func etag(k *keys.Key) string { return strconv.Quote(strconv.FormatInt(k.Version, 10)) }
+func etag(version int64) string { return strconv.Quote(strconv.FormatInt(version, 10)) }
 
 // version reads If-Match: one ETag of ours, or * for any. Whatever else there is names
 // no version that a key could be at.

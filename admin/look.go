@@ -17,12 +17,12 @@ type keyInput struct {
 
 type keyOutput struct {
 	ETag     string `header:"ETag" doc:"The key's version, for If-Match"`
-	Replayed string `header:"Idempotency-Replayed" doc:"true when nothing was done anew"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true when nothing was done: this is the first answer"`
 	Body     api.Key
 }
 
 func (s *service) keyOutput(k *keys.Key) *keyOutput {
-	return &keyOutput{ETag: etag(k), Body: s.wire(k)}
+	return &keyOutput{ETag: etag(k.Version), Body: s.wire(k)}
 }
 
 func (s *service) get(ctx context.Context, in *keyInput) (*keyOutput, error) {
@@ -121,7 +121,6 @@ func (in *listInput) query(now time.Time) (q keys.Query, err error) {
 		{"id_prefix", in.IDPrefix},
 		{"audience", in.Audience},
 		{"q", in.Search},
-		{"cursor", in.Cursor},
 	} {
 		if err := keys.ValidateText(text.field, text.value); err != nil {
 			return q, err

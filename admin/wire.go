@@ -22,7 +22,7 @@ func (s *service) wire(k *keys.Key) api.Key {
 		RateLimit: k.RateLimit.String(), Metadata: k.Metadata, Status: string(k.Status(s.now())),
 		CreatedAt: k.CreatedAt, CreatedBy: k.CreatedBy, ExpiresAt: moment(k.ExpiresAt),
 		DisabledAt: moment(k.DisabledAt), RevokedAt: moment(k.RevokedAt), RevokedReason: k.RevokedReason,
-		Version: k.Version, Secrets: []api.KeySecret{},
+		MaxKeyLife: keys.FormatKeyLife(k.MaxKeyLife), Version: k.Version, Secrets: []api.KeySecret{},
 	}
 	if out.Metadata == nil {
 		out.Metadata = map[string]string{}

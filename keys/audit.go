@@ -57,6 +57,14 @@ const (
 	ActionMend    Action = "store.mend"    // the store was made usable as it is, perhaps without its newest changes
 )
 
+// Actions lists all of them.
+func Actions() []Action {
+	return []Action{
+		ActionIssue, ActionImport, ActionRotate, ActionFinish, ActionEdit, ActionDisable, ActionEnable, ActionRevoke, ActionRehash,
+		ActionPepperAdd, ActionPepperReseal, ActionPepperRetire, ActionImportDone, ActionImportUndo, ActionRestore, ActionMend,
+	}
+}
+
 // NewEvent makes the audit row of something that actor did to the store itself, for
 // [Store.Record]. Detail is rendered as JSON and holds no secrets; nil renders as an
 // empty object. The error is an [*InvalidError] when actor, or the request id that
@@ -162,6 +170,7 @@ type keyDetail struct {
 	AllowedIPs []string          `json:"allowed_ips,omitempty"`
 	RateLimit  string            `json:"rate_limit,omitempty"`
 	Metadata   map[string]string `json:"metadata,omitempty"`
+	MaxKeyLife string            `json:"max_key_life,omitempty"`
 	ExpiresAt  *time.Time        `json:"expires_at,omitempty"`
 	Status     Status            `json:"status"`
 	Reason     string            `json:"reason,omitempty"`
@@ -182,7 +191,7 @@ type secretDetail struct {
 func detailOf(k *Key, now time.Time) *keyDetail {
 	d := &keyDetail{
 		Kind: k.Kind, Name: k.Name, Owner: k.Owner, Scopes: k.Scopes, Audience: k.Audience,
-		RateLimit: k.RateLimit.String(), Metadata: k.Metadata,
+		RateLimit: k.RateLimit.String(), Metadata: k.Metadata, MaxKeyLife: FormatKeyLife(k.MaxKeyLife),
 		Status: k.Status(now), Reason: k.RevokedReason, Version: k.Version, Batch: hex.EncodeToString(k.Batch),
 	}
 	for _, p := range k.AllowedIPs {
@@ -217,6 +226,12 @@ func detail(before, after *keyDetail) (string, error) {
 		return "", fmt.Errorf("render audit detail: %w", err)
 	}
 	return string(text), nil
+}
+
+// ChangeDetail is what the audit row of a change from before to after tells of the two.
+func ChangeDetail(before, after *Key, now time.Time) string {
+	text, _ := detail(detailOf(before, now), detailOf(after, now)) // texts, numbers and times of this century: cannot fail
+	return text
 }
 
 // newUUID cannot fail in practice: the only error is that of crypto/rand, which

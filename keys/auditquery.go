@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 )
@@ -70,19 +71,23 @@ func Chain(ctx context.Context, r Reader, after int64) iter.Seq2[Event, error] {
 }
 
 // ParseAction reads an action as audit rows name it, such as key.revoke; revoke alone is
-// an action on a key. Which ones there are is not asked: an older program may look at a
-// newer log. The error is an [*InvalidError] of action.
+// an action on a key. The error is an [*InvalidError] of action that lists them.
 func ParseAction(text string) (Action, error) {
-	kind, what, dotted := strings.Cut(text, ".")
-	if !dotted {
-		kind, what = "key", text
+	action := Action(text)
+	if !strings.Contains(text, ".") {
+		action = Action("key." + text)
 	}
-	if !isLowerWord(kind) || !isLowerWord(what) {
-		return "", invalid("action", "must be one that audit rows name, such as key.revoke, or revoke for short")
+	if slices.Contains(Actions(), action) {
+		return action, nil
 	}
-	return Action(kind + "." + what), nil
+	return "", invalid("action", "must be one of %s; of those on keys, the word after the dot is enough", join(Actions()))
 }
 
-func isLowerWord(text string) bool {
-	return text != "" && len(text) < secretLen && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_-") == ""
+// join lists words of one type.
+func join[T ~string](words []T) string {
+	texts := make([]string, len(words))
+	for i, word := range words {
+		texts[i] = string(word)
+	}
+	return strings.Join(texts, ", ")
 }

@@ -11,13 +11,13 @@ import (
 
 func TestParseAction(t *testing.T) {
 	for text, want := range map[string]keys.Action{
-		"revoke": keys.ActionRevoke, "key.revoke": keys.ActionRevoke, "store.restore": "store.restore", "key.re-hash": "key.re-hash",
+		"revoke": keys.ActionRevoke, "key.revoke": keys.ActionRevoke, "store.restore": keys.ActionRestore, "pepper.add": keys.ActionPepperAdd,
 	} {
 		if got, err := keys.ParseAction(text); err != nil || got != want {
 			t.Errorf("ParseAction(%q): got %q, %v, want %q", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", ".", "key.", ".revoke", "Revoke", "a.b.c", "rev oke", "revoke\n", "révoke", strings.Repeat("a", 40)} {
+	for _, text := range []string{"", "bogus", "key.bogus", "restore", ".", "key.", ".revoke", "Revoke", "a.b.c", "rev oke", "revoke\n", "révoke", strings.Repeat("a", 40)} {
 		_, err := keys.ParseAction(text)
 		var invalid *keys.InvalidError
 		if !errors.As(err, &invalid) || invalid.Field != "action" {

@@ -6,53 +6,56 @@ import (
 	"time"
 )
 
-// confine fills what req leaves open from the caller and refuses what exceeds him.
-func (d *Delegate) confine(req *IssueRequest) error {
-	audience, ips := d.caller.Audience(), d.caller.AllowedIPs()
-	if len(audience) > 0 && len(req.Audience) == 0 {
-		req.Audience = audience
+// inherit fills what req leaves open, so that the key lies within the caller's limits.
+func (d *Delegate) inherit(req *IssueRequest, now time.Time) error {
+	if len(req.Audience) == 0 {
+		req.Audience = d.caller.Audience()
 	}
-	if len(ips) > 0 && len(req.AllowedIPs) == 0 {
-		req.AllowedIPs = ips
+	if len(req.AllowedIPs) == 0 {
+		req.AllowedIPs = d.caller.AllowedIPs()
 	}
-	if len(audience) > 0 && !among(req.Audience, audience) {
-		return denied("its keys are confined to its own audience")
+	if req.Kind == KindAdmin && req.RateLimit.IsZero() {
+		req.RateLimit = d.caller.RateLimit()
 	}
-	if len(ips) > 0 && !inside(req.AllowedIPs, ips) {
-		return denied("its keys are confined to its own addresses")
+	if req.Kind == KindAdmin && req.MaxKeyLife == 0 {
+		req.MaxKeyLife = min(DefaultMaxKeyLife, d.caller.MaxKeyLife())
 	}
-	return d.confineExpiry(req)
-}
-
-func (d *Delegate) confineExpiry(req *IssueRequest) error {
-	limit := d.caller.ExpiresAt()
-	if limit.IsZero() {
-		return nil
-	}
-	at, err := req.Expires.At(wallClock(d.clock()))
-	switch {
-	case err != nil:
+	if !req.Expires.IsDefault() {
+		e, err := fixed(&req.Expires, now)
+		if err == nil {
+			req.Expires = *e
+		}
 		return err
-	case !at.IsZero() && !at.After(limit):
-		return nil
-	case req.Expires.IsDefault():
-		req.Expires = ExpiresAt(limit)
-		return nil
 	}
-	return denied("its keys cannot outlive it: it ends at " + limit.Format(time.RFC3339))
+	end := now.Add(min(DefaultLife, d.caller.MaxKeyLife()))
+	if req.Kind == KindAdmin {
+		end = earliest(d.caller.ExpiresAt(), now.Add(DefaultLife))
+	}
+	req.Expires = ExpiresAt(end)
+	return nil
 }
 
-// encloses refuses a key that exceeds the caller: that serves where he may not, from
-// where he may not, or after he has ended.
-func (d *Delegate) encloses(k *Key) error {
-	audience, ips, end := d.caller.Audience(), d.caller.AllowedIPs(), d.caller.ExpiresAt()
+// encloses refuses a key that exceeds the caller. It lists every limit there is, for a
+// key that is issued, for one that is rotated, and for one before and after an edit. An
+// admin key has the limits of the caller's calls too, or a limited one would lift its own,
+// or make another one without.
+func (d *Delegate) encloses(k *Key, now time.Time) error {
+	c := d.caller
+	audience, ips, end, life, rate := c.Audience(), c.AllowedIPs(), c.ExpiresAt(), c.MaxKeyLife(), c.RateLimit()
+	admin := k.Kind == KindAdmin
 	switch {
 	case len(audience) > 0 && !among(k.Audience, audience):
 		return denied("its keys are confined to its own audience")
 	case len(ips) > 0 && !inside(k.AllowedIPs, ips):
 		return denied("its keys are confined to its own addresses")
-	case !end.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(end)):
-		return denied("its keys cannot outlive it: it ends at " + end.Format(time.RFC3339))
+	case !admin && livesBeyond(k.ExpiresAt, life, now):
+		return denied("its max_key_life lets keys live for " + FormatKeyLife(life) + " from now at most; the key must end earlier")
+	case admin && !end.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(end)):
+		return denied("an admin key cannot have another one outlive it: it ends at " + end.Format(time.RFC3339))
+	case admin && k.keyLife() > life:
+		return denied("its own max_key_life is " + FormatKeyLife(life) + ", and no other admin key gets a longer one from it")
+	case admin && !k.RateLimit.Within(rate):
+		return denied("an admin key has no wider rate limit than the one that makes or changes it: " + rate.String())
 	}
 	return nil
 }

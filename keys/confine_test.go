@@ -83,7 +83,9 @@ func TestA26ConfinedChanges(t *testing.T) {
 	}
 	until := keys.ExpiresAt(noon.Add(48 * time.Hour))
 	bounds := keys.IssueRequest{Name: "confined", Audience: []string{"weather", "mail"}, AllowedIPs: prefixes("10.0.0.0/8"), Expires: until}
-	confined := asCaller(t, m, bounds)
+	caller := bounds
+	caller.MaxKeyLife = 48 * time.Hour
+	confined := asCaller(t, m, caller)
 	for name, alter := range map[string]func(*keys.IssueRequest){
 		"another server":  func(req *keys.IssueRequest) { req.Audience = []string{"payroll"} },
 		"every server":    func(req *keys.IssueRequest) { req.Audience = nil },
@@ -102,7 +104,12 @@ func TestA26ConfinedChanges(t *testing.T) {
 		wantDenied(t, "Edit of a key for "+name, err)
 		_, err = confined.Edit(t.Context(), k.ID, keys.EditRequest{Audience: &bounds.Audience, AllowedIPs: &bounds.AllowedIPs, Expires: &until})
 		wantDenied(t, "Edit that pulls in a key for "+name, err)
-		if _, err := confined.Rotate(t.Context(), k.ID, keys.RotateRequest{Finish: true}); err != nil {
+		if _, err := m.Rotate(t.Context(), k.ID, keys.RotateRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = confined.Rotate(t.Context(), k.ID, keys.RotateRequest{Replace: 2})
+		wantDenied(t, "Replace in a key for "+name, err)
+		if _, err := confined.Rotate(t.Context(), k.ID, keys.RotateRequest{Finish: 1}); err != nil {
 			t.Errorf("Finish hands out nothing, of a key for %s: %v", name, err)
 		}
 	}

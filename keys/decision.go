@@ -16,6 +16,7 @@ const (
 	CodeTwoCredentials    Code = "two_credentials"    // it carries more than one, or one twice
 	CodeMalformed         Code = "malformed"          // not a token: no store is asked
 	CodeNotFound          Code = "not_found"          // no key has the id, or the secret is not its
+	CodeSuperseded        Code = "superseded"         // the secret was the key's until a rotation ended it
 	CodeRevoked           Code = "revoked"            // final
 	CodeDisabled          Code = "disabled"           // can be undone
 	CodeExpired           Code = "expired"            // the key, or a rotated secret's grace
@@ -33,9 +34,11 @@ type Decision struct {
 	Identity   *Identity     // nil unless Valid
 	KeyID      string        // the id that a well-formed token names, proved or not, for logs
 	Secret     int64         // the number of the secret that was proved; zero when none was
-	Ends       time.Time     // with valid: when the key or that secret expires; zero means never
+	Ends       time.Time     // with valid: when the key or that secret expires; zero means never. With superseded: when that secret ended
+	Newer      bool          // with valid: a rotation has made a newer secret of the key
 	RetryAfter time.Duration // with rate_limited and unavailable: when to come back
 	Cause      error         // with unavailable: what went wrong, for the operator's log only
+	Flaw       string        // with malformed and not_found: see [Flaw]; for the operator's log only
 	Lacks      *Lack         // with insufficient_scope and wrong_audience: what the key lacks, for logs; else nil
 
 	// The limit that this was counted against: with valid and rate_limited. It is the key's

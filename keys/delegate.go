@@ -14,11 +14,15 @@ import (
 //   - reading needs the scope [ScopeKeysRead], changing [ScopeKeysWrite], having a
 //     key checked [ScopeVerify], reading the audit log [ScopeAuditRead];
 //   - acting on an admin key needs all of that key's scopes;
-//   - a new key never exceeds the caller's own audience, addresses and expiry. What
-//     the request leaves open is inherited from the caller; what it names beyond is
-//     refused;
+//   - a new key never exceeds the caller's own audience and addresses, and a new admin key
+//     its rate limit neither. What the request leaves open is inherited from the caller;
+//     what it names beyond is refused;
+//   - an ordinary key lives no longer than the caller's max_key_life from now on, whenever
+//     the caller itself ends. An admin key ends no later than the caller, and has no longer
+//     max_key_life;
 //   - a key that is rotated lies within the same bounds, because its new secret works,
-//     and so does one that is edited, before and after.
+//     and so does one that is edited, before and after. So no admin key lifts its own
+//     limits.
 //
 // keys:write over ordinary keys still means to be able to act as any of them: who
 // may issue a key with a scope has that scope. Refusals are [ErrDenied].
@@ -51,7 +55,15 @@ func (d *Delegate) Issue(ctx context.Context, req IssueRequest) (Issued, error) 
 			return Issued{}, denied("an admin key cannot issue one with scopes that it lacks")
 		}
 	}
-	if err := d.confine(&req); err != nil {
+	now := wallClock(d.clock())
+	if err := d.inherit(&req, now); err != nil {
+		return Issued{}, err
+	}
+	k, err := req.key(now, "")
+	if err != nil {
+		return Issued{}, err
+	}
+	if err := d.encloses(k, now); err != nil {
 		return Issued{}, err
 	}
 	return d.manager.Issue(ctx, req)
@@ -113,12 +125,45 @@ func (d *Delegate) Rotate(ctx context.Context, id string, req RotateRequest) (Is
 	if err != nil {
 		return Issued{}, err
 	}
-	if !req.Finish {
-		if err := d.encloses(target); err != nil {
+	if err := req.Validate(); err != nil {
+		return Issued{}, err
+	}
+	if req.Finish != 0 {
+		return d.manager.Rotate(ctx, id, req)
+	}
+	now := wallClock(d.clock())
+	if req.Expires, err = fixed(req.Expires, now); err != nil {
+		return Issued{}, err
+	}
+	after := *target
+	if req.Expires != nil {
+		if err := after.moveExpiry(*req.Expires, now); err != nil {
+			return Issued{}, err
+		}
+	}
+	for _, k := range []*Key{target, &after} {
+		if err := d.encloses(k, now); err != nil {
 			return Issued{}, err
 		}
 	}
 	return d.manager.Rotate(ctx, id, req)
+}
+
+// fixed is e as an instant or never: a duration would count from another moment by the
+// time it is applied.
+func fixed(e *Expiry, now time.Time) (*Expiry, error) {
+	if e == nil {
+		return nil, nil
+	}
+	at, err := e.At(now)
+	if err != nil {
+		return nil, err
+	}
+	out := NeverExpires()
+	if !at.IsZero() {
+		out = ExpiresAt(at)
+	}
+	return &out, nil
 }
 
 // editTries is how often an edit that cares for no version is judged anew, because
@@ -142,23 +187,15 @@ func (d *Delegate) edit(ctx context.Context, id string, req EditRequest) (*Key, 
 	if err != nil {
 		return nil, err
 	}
-	if err := d.encloses(target); err != nil {
+	now := wallClock(d.clock())
+	if err := d.encloses(target, now); err != nil {
 		return nil, err
 	}
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
-	now := wallClock(d.clock())
-	if req.Expires != nil {
-		at, err := req.Expires.At(now)
-		if err != nil {
-			return nil, err
-		}
-		fixed := NeverExpires() // a duration would count from another moment by the time it is applied
-		if !at.IsZero() {
-			fixed = ExpiresAt(at)
-		}
-		req.Expires = &fixed
+	if req.Expires, err = fixed(req.Expires, now); err != nil {
+		return nil, err
 	}
 	if req.IfVersion == 0 {
 		req.IfVersion = target.Version
@@ -170,7 +207,7 @@ func (d *Delegate) edit(ctx context.Context, id string, req EditRequest) (*Key, 
 	if after.Kind == KindAdmin && !d.caller.AllowsAll(after.Scopes...) {
 		return nil, denied("an admin key cannot grant scopes that it lacks")
 	}
-	if err := d.encloses(&after); err != nil {
+	if err := d.encloses(&after, now); err != nil {
 		return nil, err
 	}
 	return d.manager.Edit(ctx, id, req)

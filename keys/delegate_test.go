@@ -102,7 +102,7 @@ func TestA26Confinement(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	confined := asCaller(t, m, keys.IssueRequest{
 		Name: "confined", Audience: []string{"weather", "mail"},
-		AllowedIPs: []netip.Prefix{prefix("10.0.0.0/8")}, Expires: keys.ExpiresAt(noon.Add(48 * time.Hour)),
+		AllowedIPs: []netip.Prefix{prefix("10.0.0.0/8")}, MaxKeyLife: 48 * time.Hour,
 	})
 	later, _ := keys.ParseExpiry("3d")
 	sooner, _ := keys.ParseExpiry("1d")
@@ -136,6 +136,62 @@ func TestA26Confinement(t *testing.T) {
 	if k := narrow.Key; k.Audience[0] != "mail" || k.AllowedIPs[0].Bits() != 16 || !k.ExpiresAt.Equal(noon.Add(24*time.Hour)) {
 		t.Errorf("narrowed: got %v %v %v", k.Audience, k.AllowedIPs, k.ExpiresAt)
 	}
+}
+
+// TestB4AdminKeyLimits: an ordinary key does not end with the admin key that issued it,
+// and lives no longer than that one's max_key_life. Another admin key ends no later than
+// the one that issues, edits or rotates it, and bounds its own keys no less.
+func TestB4AdminKeyLimits(t *testing.T) {
+	m, _ := newManager(t)
+	end := noon.Add(3 * time.Minute)
+	d := asCaller(t, m, keys.IssueRequest{Name: "robot", Expires: keys.ExpiresAt(end)})
+	for name, want := range map[string]time.Duration{"": keys.DefaultLife, "90d": 90 * 24 * time.Hour, "366d": keys.DefaultMaxKeyLife} {
+		e, err := keys.ParseExpiry(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		issued, err := d.Issue(t.Context(), keys.IssueRequest{Name: "an-ordinary-" + name, Expires: e})
+		if err != nil || issued.Key.ExpiresAt.Sub(noon).Round(time.Second) != want {
+			t.Errorf("an ordinary key for %q: got %+v, %v, want a life of %v", name, issued.Key, err, want)
+		}
+	}
+	forever := mustIssue(t, m, keys.IssueRequest{Name: "forever", Expires: keys.NeverExpires()}).Key
+	_, err := d.Rotate(t.Context(), forever.ID, keys.RotateRequest{})
+	wantDenied(t, "Rotate of a key that never ends", err)
+	if _, err := d.Rotate(t.Context(), forever.ID, keys.RotateRequest{Expires: expiry(t, "90d")}); !errors.Is(err, keys.ErrDenied) {
+		t.Errorf("Rotate that pulls in a key that never ends: got %v", err)
+	}
+
+	peer, err := d.Issue(t.Context(), keys.IssueRequest{Name: "peer", Kind: keys.KindAdmin})
+	if err != nil || !peer.Key.ExpiresAt.Equal(end) || peer.Key.MaxKeyLife != keys.DefaultMaxKeyLife {
+		t.Fatalf("an admin key that leaves all open: got %+v, %v, want the issuer's limits", peer.Key, err)
+	}
+	for name, req := range map[string]keys.IssueRequest{
+		"a later end":           {Expires: *expiry(t, "1d")},
+		"no end":                {Expires: keys.NeverExpires()},
+		"a longer max_key_life": {MaxKeyLife: keys.DefaultMaxKeyLife + time.Hour},
+		"no max_key_life":       {MaxKeyLife: keys.LifeForEver},
+	} {
+		req.Name, req.Kind = "x", keys.KindAdmin
+		_, err := d.Issue(t.Context(), req)
+		wantDenied(t, "an admin key with "+name, err)
+	}
+	for name, edit := range map[string]keys.EditRequest{
+		"a later end":           {Expires: expiry(t, "1d")},
+		"a longer max_key_life": {MaxKeyLife: new(keys.DefaultMaxKeyLife + time.Hour)},
+		"no max_key_life":       {MaxKeyLife: new(keys.LifeForEver)},
+	} {
+		_, err := d.Edit(t.Context(), peer.Key.ID, edit)
+		wantDenied(t, "an edit to "+name, err)
+	}
+	_, err = d.Rotate(t.Context(), peer.Key.ID, keys.RotateRequest{Expires: expiry(t, "1d")})
+	wantDenied(t, "a rotation to a later end", err)
+	if _, err := d.Rotate(t.Context(), peer.Key.ID, keys.RotateRequest{}); err != nil {
+		t.Errorf("a rotation within the limits: %v", err)
+	}
+	stronger := mustIssue(t, m, keys.IssueRequest{Name: "stronger", Kind: keys.KindAdmin, Expires: keys.ExpiresAt(end), MaxKeyLife: keys.LifeForEver}).Key
+	_, err = d.Rotate(t.Context(), stronger.ID, keys.RotateRequest{})
+	wantDenied(t, "Rotate of an admin key with a longer max_key_life", err)
 }
 
 // A caller has keys checked for servers of its own audience only, and need not name

@@ -3,7 +3,7 @@ package keys
 import (
 	"context"
 	"net/netip"
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -61,14 +61,17 @@ func (d *Delegate) Denials(ctx context.Context, q DenialQuery) ([]Denial, error)
 	return d.manager.Denials(ctx, q)
 }
 
-// ParseCode reads the outcome of a check, such as revoked. Which ones there are is not
-// asked: an older program may look at what a newer one wrote. The error is an
-// [*InvalidError] of code.
+// ParseCode reads the reason of a refusal, such as revoked. The error is an
+// [*InvalidError] of code that lists them.
 func ParseCode(text string) (Code, error) {
-	if !isLowerWord(text) || strings.Contains(text, "-") {
-		return "", invalid("code", "must be the outcome of a check, such as revoked or wrong_audience")
+	all := []Code{
+		CodeNoCredential, CodeTwoCredentials, CodeMalformed, CodeNotFound, CodeRevoked, CodeDisabled, CodeExpired, CodeWrongKind,
+		CodeWrongAudience, CodeIPNotAllowed, CodeRateLimited, CodeInsufficientScope, CodeUnavailable,
 	}
-	return Code(text), nil
+	if slices.Contains(all, Code(text)) {
+		return Code(text), nil
+	}
+	return "", invalid("code", "must be one of %s", join(all))
 }
 
 // SourceOf is what counts as one source of calls: an IPv4 address, however it is written,

@@ -50,7 +50,7 @@ func TestFinishWhileDisabled(t *testing.T) {
 	if _, err := l.Disable(t.Context(), issued.Key.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	l.mustRotate(issued.Key.ID, keys.RotateRequest{Finish: true})
+	l.mustRotate(issued.Key.ID, keys.RotateRequest{Finish: 1})
 	if _, err := l.Enable(t.Context(), issued.Key.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestA27EditedRowIsNotBuiltUpon(t *testing.T) {
 func verbs(ctx context.Context, m keys.Manager, id string) map[string]func() error {
 	return map[string]func() error{
 		"Rotate":  func() error { _, err := m.Rotate(ctx, id, keys.RotateRequest{}); return err },
-		"Finish":  func() error { _, err := m.Rotate(ctx, id, keys.RotateRequest{Finish: true}); return err },
+		"Finish":  func() error { _, err := m.Rotate(ctx, id, keys.RotateRequest{Finish: 1}); return err },
 		"Disable": func() error { _, err := m.Disable(ctx, id, ""); return err },
 		"Enable":  func() error { _, err := m.Enable(ctx, id); return err },
 		"Edit": func() error {

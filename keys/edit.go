@@ -19,7 +19,8 @@ type EditRequest struct {
 	AllowedIPs *[]netip.Prefix
 	RateLimit  *RateLimit // the zero limit lifts it
 	Metadata   *map[string]string
-	Expires    *Expiry // durations count from now
+	Expires    *Expiry        // durations count from now
+	MaxKeyLife *time.Duration // of an admin key; [LifeForEver] lifts the bound
 
 	// IfVersion makes the edit fail with ErrVersion unless the key is at that
 	// version; 0 does not care.
@@ -40,11 +41,28 @@ func (req EditRequest) Validate() error {
 		return invalid("edit", "names nothing to change; name at least one thing, such as the name or the scopes")
 	case req.IfVersion < 0:
 		return invalid("if_version", "must be the version that the key was read with")
-	case req.Expires != nil && req.Expires.IsDefault():
-		return invalid("expires", "is empty; name a duration (90d), a date (2027-01-31), or never")
+	}
+	if err := validExpires(req.Expires); err != nil {
+		return err
+	}
+	sample := &Key{Kind: KindKey, Name: "any"}
+	if req.MaxKeyLife != nil {
+		if *req.MaxKeyLife == 0 {
+			return invalid("max_key_life", "is empty; name a duration (366d), or never")
+		}
+		sample.Kind = KindAdmin
+		req.Scopes = nil // which ones there may be depends on the kind that only the store knows
 	}
 	req.Expires = nil
-	return req.apply(&Key{Kind: KindKey, Name: "any"}, time.Time{})
+	return req.apply(sample, time.Time{})
+}
+
+// validExpires refuses the expiry that leaves it open: a change names one or none.
+func validExpires(e *Expiry) error {
+	if e != nil && e.IsDefault() {
+		return invalid("expires", "is empty; name a duration (90d), a date (2027-01-31), or never")
+	}
+	return nil
 }
 
 // Edit implements [Manager].
@@ -73,6 +91,7 @@ func (req *EditRequest) apply(k *Key, now time.Time) error {
 	set(&k.Name, req.Name)
 	set(&k.Owner, req.Owner)
 	set(&k.RateLimit, req.RateLimit)
+	set(&k.MaxKeyLife, req.MaxKeyLife)
 	if req.Scopes != nil {
 		k.Scopes = unique(*req.Scopes)
 	}

@@ -57,14 +57,17 @@ func Handle(token string) string {
 }
 
 // Lookups are the values under which a foreign token may be found, see
-// [KeySecret].Lookup: three for each pepper. They say nothing about the token to whoever
-// has no pepper.
+// [KeySecret].Lookup: a few for each pepper. They say nothing about the token without
+// the pepper.
 func (p *Peppers) Lookups(token Secret) [][]byte {
 	text := token.Reveal()
 	handle, _, slow := splitHandle(text)
 	list := make([][]byte, 0, 3*len(p.order))
 	for _, one := range p.order {
 		list = append(list, one.lookup(SchemeSHA256, sumOf(SchemeSHA256, text)), one.lookup(SchemeSHA512, sumOf(SchemeSHA512, text)))
+		if sum := sumOf(SchemeAfterBar, text); sum != "" {
+			list = append(list, one.lookup(SchemeAfterBar, sum))
+		}
 		if slow {
 			list = append(list, one.lookup(SchemeBcrypt, handle))
 		}
@@ -83,7 +86,17 @@ func (one *pepper) lookup(scheme Scheme, of string) []byte {
 	return d[:]
 }
 
+// sumOf is what finds a token under a scheme that is not slow; empty where the token is
+// not of the scheme's form.
 func sumOf(scheme Scheme, token string) string {
+	if scheme == SchemeAfterBar {
+		id, rest, ok := strings.Cut(token, barAt)
+		if !ok || id == "" || rest == "" {
+			return ""
+		}
+		sum := sha256.Sum256([]byte(rest))
+		return afterBar(id, string(sum[:]))
+	}
 	if scheme == SchemeSHA512 {
 		sum := sha512.Sum512([]byte(token))
 		return string(sum[:])
@@ -92,13 +105,17 @@ func sumOf(scheme Scheme, token string) string {
 	return string(sum[:])
 }
 
+// afterBar binds the sum of a token's second part to its first: with another id before
+// the bar it is another token.
+func afterBar(id, sum string) string { return id + barAt + sum }
+
 // fast is the digest of token under a scheme that is not slow. For the sums of other
 // systems it is a keyed hash of the sum, which is all that was imported.
 func (one *pepper) fast(scheme Scheme, token string) Digest {
 	switch scheme {
 	case SchemeHMAC:
 		return one.digest(token)
-	case SchemeSHA256, SchemeSHA512:
+	case SchemeSHA256, SchemeSHA512, SchemeAfterBar:
 		return one.digest(string(scheme) + ":" + sumOf(scheme, token))
 	}
 	return Digest{} // no scheme that we know; nothing verifies
@@ -141,6 +158,11 @@ func (p *Peppers) importToken(token Secret, at time.Time) KeySecret {
 	return p.importSlow(slowHash(rest), handle, at)
 }
 
+// carried makes the secret of a key that an export wrote down under a pepper of ours.
+func (p *Peppers) carried(h OldHash, at time.Time) KeySecret {
+	return KeySecret{Number: 1, Scheme: h.scheme, PepperID: h.under, Digest: []byte(h.stored), Lookup: h.lookup, CreatedAt: at}
+}
+
 func (p *Peppers) imported(scheme Scheme, digest []byte, find string, at time.Time) KeySecret {
 	return KeySecret{
 		Number: 1, Scheme: scheme, PepperID: p.current.id, Digest: digest,
@@ -153,7 +175,7 @@ func slowHash(text string) OldHash {
 	a := argon2id{memory: 19 * 1024, time: 2, threads: 1, salt: make([]byte, 16), sum: make([]byte, 32)}
 	_, _ = rand.Read(a.salt) // documented to never fail
 	a.sum = a.of(text)
-	return OldHash{SchemeArgon2id, a.String()}
+	return OldHash{scheme: SchemeArgon2id, stored: a.String()}
 }
 
 // renewedImport returns the secret s of a foreign token, just proved, as it shall be
@@ -181,13 +203,17 @@ func (p *Peppers) renewedImport(s *KeySecret, token Secret) KeySecret {
 // ImportedID is what an imported key was called where it came from, if that is known.
 func (k *Key) ImportedID() string { return k.Metadata[metaImportedID] }
 
-// Hash renders what verifies the secret, for an export. A slow hash is as it came, and
-// [ParseOldHash] reads it; the rest is under a pepper and of use beside that alone.
+// Hash renders what verifies the secret, for an export; [ParseOldHash] reads it. A slow
+// hash is as it came; the rest is under a pepper and of use beside that alone. It tells
+// nothing that the database does not hold.
 func (s *KeySecret) Hash() string {
 	if s.Scheme.Slow() {
 		return string(s.Digest)
 	}
 	text := string(SchemeHMAC) + ":" + s.PepperID + ":" + hex.EncodeToString(s.Digest)
+	if s.Imported() {
+		text += ":" + hex.EncodeToString(s.Lookup)
+	}
 	if s.Scheme != SchemeHMAC { // the keyed hash of a sum
 		text = string(s.Scheme) + "+" + text
 	}

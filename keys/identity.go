@@ -21,6 +21,8 @@ type Identity struct {
 	ips       []netip.Prefix
 	metadata  map[string]string
 	expiresAt time.Time
+	keyLife   time.Duration
+	rate      RateLimit
 }
 
 // NewIdentity makes the identity that k's holder acts under. It fails when k's
@@ -33,7 +35,7 @@ func NewIdentity(k *Key) (*Identity, error) {
 	return &Identity{
 		keyID: k.ID, kind: k.Kind, name: k.Name, owner: k.Owner,
 		scopes: scopes, audience: slices.Clone(k.Audience), ips: slices.Clone(k.AllowedIPs),
-		metadata: maps.Clone(k.Metadata), expiresAt: k.ExpiresAt,
+		metadata: maps.Clone(k.Metadata), expiresAt: k.ExpiresAt, keyLife: k.keyLife(), rate: k.RateLimit,
 	}, nil
 }
 
@@ -110,6 +112,23 @@ func (i *Identity) ExpiresAt() time.Time {
 		return time.Time{}
 	}
 	return i.expiresAt
+}
+
+// MaxKeyLife is how long the ordinary keys may live that an admin key issues:
+// [LifeForEver] for no bound, zero for a key that issues none.
+func (i *Identity) MaxKeyLife() time.Duration {
+	if i == nil {
+		return 0
+	}
+	return i.keyLife
+}
+
+// RateLimit is how often the key may call; zero means without limit.
+func (i *Identity) RateLimit() RateLimit {
+	if i == nil {
+		return RateLimit{}
+	}
+	return i.rate
 }
 
 // Allows reports whether the caller was granted the literal scope required. It is

@@ -24,9 +24,11 @@ type ImportRow struct {
 
 	// ID is the public id that the key had. Under a slow hash it is what the token has
 	// before its first dot, and required. It is noted in the metadata imported_id.
-	ID   string
-	Key  Secret  // the token; goes without Hash
-	Hash OldHash // what was kept of it; see [ParseOldHash]
+	ID  string
+	Key Secret // the token; goes without Hash
+	// KeyID is the id that the key had in a key store of mcpkeys, which its token names.
+	KeyID string
+	Hash  OldHash // what was kept of it; see [ParseOldHash]
 
 	IssueRequest // an ordinary key; without Expires or Owner, what the options say
 }
@@ -45,6 +47,7 @@ type ImportOptions struct {
 type ImportReport struct {
 	Rows     int          // all that were read
 	Imported int          // and written, or would have been
+	Already  int          // and were there, exactly like this
 	Slow     int          // of those imported, how many are under a slow hash
 	Refused  int          // and why, of the first of them
 	Reasons  []RefusedRow // ordered by line
@@ -71,8 +74,10 @@ var errDryRun = errors.New("dry run")
 // not for the import: see [Store.CreateAll]. Once a row is refused, without Partial, the
 // rest is only tried.
 //
-// A token that is a key's already is refused, also if that key is revoked: an import
-// brings no revoked token back.
+// A row whose key is there already, with all that the row says, changes nothing and is
+// counted: the same file may be imported again. A token that is another key's, or whose
+// key differs, is refused, also if that key is revoked: an import brings no revoked token
+// back.
 //
 // It is no verb of [Manager]: a file of tokens does not travel.
 func (m *LocalManager) Import(ctx context.Context, rows iter.Seq2[ImportRow, error], o ImportOptions) (ImportReport, error) {

@@ -299,7 +299,7 @@ func TestRotateImported(t *testing.T) {
 	if len(old) != 2 || old[0].Scheme != keys.SchemeBcrypt || !old[0].ExpiresAt.Equal(noon.Add(keys.DefaultGrace)) || old[1].Imported() {
 		t.Errorf("Rotate: got %+v, want the old secret with an end, and a new one of ours", old)
 	}
-	if _, err := m.Rotate(t.Context(), k.ID, keys.RotateRequest{Finish: true}); err != nil {
+	if _, err := m.Rotate(t.Context(), k.ID, keys.RotateRequest{Finish: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if ids, err := store.FindImported(t.Context(), store.Peppers().Lookups(keys.NewSecret("api01.password"))); err != nil || ids != nil {
@@ -332,6 +332,48 @@ func TestImportRevivesNoTokenOfAnotherHash(t *testing.T) {
 		report, err := m.Import(t.Context(), numbered(withKey("again", c.token)), keys.ImportOptions{})
 		if !errors.Is(err, keys.ErrImportRefused) || len(report.Reasons) != 1 || !errors.Is(report.Reasons[0].Reason, keys.ErrTokenTaken) {
 			t.Errorf("Import of a token that is revoked under %s: got %+v, %v, want ErrTokenTaken", name, report, err)
+		}
+	}
+}
+
+// The attack: a file of keys names the digest of a token that its author knows under an
+// id of another key, or under a pepper that is not there.
+func TestImportOfExportedHashes(t *testing.T) {
+	m, store := newManager(t)
+	issued := mustIssue(t, m, keys.IssueRequest{Name: "ci"})
+	s := &issued.Key.Secrets[0]
+	again := withHash(t, "ci", "", s.Hash())
+	again.KeyID = issued.Key.ID
+	report, err := m.Import(t.Context(), numbered(again), keys.ImportOptions{})
+	if err != nil || report.Already != 1 || report.Imported != 0 {
+		t.Errorf("Import of what is there: got %+v, %v, want it counted", report, err)
+	}
+	other := mustIssue(t, m, keys.IssueRequest{Name: "other"})
+	stolen := again
+	stolen.Name, stolen.KeyID = "other", other.Key.ID
+	strange := again
+	strange.Hash = mustHash(t, strings.Replace(s.Hash(), s.PepperID, "pZZZZZZ", 1))
+	nameless := again
+	nameless.Name, nameless.KeyID = "nameless", ""
+	admin := again
+	admin.Kind = keys.KindAdmin
+	for name, r := range map[string]keys.ImportRow{"another key's id": stolen, "a pepper that is not there": strange, "no id": nameless, "an admin key": admin} {
+		if report, err := m.Import(t.Context(), numbered(r), keys.ImportOptions{}); !errors.Is(err, keys.ErrImportRefused) || report.Refused != 1 {
+			t.Errorf("%s: got %+v, %v, want it refused", name, report, err)
+		}
+	}
+	if k, err := store.Key(t.Context(), other.Key.ID); err != nil || store.Peppers().Verify(k, issued.Token) != nil {
+		t.Errorf("the other key: got %v, want it proved by its own token alone", err)
+	}
+	if _, err := m.Revoke(t.Context(), issued.Key.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := m.Import(t.Context(), numbered(again), keys.ImportOptions{}); !errors.Is(err, keys.ErrImportRefused) || report.Already != 0 {
+		t.Errorf("Import of a revoked key: got %+v, %v, want it refused", report, err)
+	}
+	for _, broken := range []string{"hmac-sha256:", "hmac-sha256:p1:00", "md5+hmac-sha256:p1:" + strings.Repeat("00", 32), "sha256+hmac-sha256:p1:" + strings.Repeat("00", 32), "hmac-sha256::" + strings.Repeat("00", 32)} {
+		if _, err := keys.ParseOldHash(broken); err == nil {
+			t.Errorf("ParseOldHash(%q): accepted", broken)
 		}
 	}
 }

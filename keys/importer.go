@@ -3,10 +3,13 @@ package keys
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"iter"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -60,15 +63,19 @@ func (im *importer) keys(ctx context.Context, rows iter.Seq2[ImportRow, error]) 
 				im.options.Progress(im.report.Rows)
 			}
 			k, event, err := im.take(ctx, &row)
-			if err != nil {
+			switch {
+			case err != nil:
 				im.refuse(row.Line, err)
-			} else if !yield(k, event) {
+			case k == nil: // it is there already
+			case !yield(k, event):
 				return
 			}
 		}
 	}
 }
 
+// take makes the key of a row. The key is nil when it is in the store already, as the row
+// says it.
 func (im *importer) take(ctx context.Context, row *ImportRow) (*Key, Event, error) {
 	k, err := im.key(row)
 	if err != nil {
@@ -77,8 +84,13 @@ func (im *importer) take(ctx context.Context, row *ImportRow) (*Key, Event, erro
 	if err := im.unlike(k); err != nil {
 		return nil, Event{}, err
 	}
-	if err := im.notBefore(ctx, row, k); err != nil {
+	other, err := im.known(ctx, row, k)
+	if err != nil {
 		return nil, Event{}, err
+	}
+	if other != nil {
+		im.names[im.sum(k.Name, k.Owner)] = int32(row.Line) //nolint:gosec // see MaxImport
+		return nil, Event{}, im.already(row, k, other)
 	}
 	im.peppers.Seal(k)
 	event, err := im.manager.event(ctx, ActionImport, k.ID, im.now, nil, detailOf(k, im.now))
@@ -96,6 +108,9 @@ func (im *importer) key(row *ImportRow) (*Key, error) {
 	}
 	if row.Kind != "" && row.Kind != KindKey {
 		return nil, invalid("kind", "must be key: admin keys are issued, never imported")
+	}
+	if err := row.bindToBar(); err != nil {
+		return nil, err
 	}
 	if row.Owner == "" {
 		row.Owner = im.options.Owner
@@ -117,7 +132,31 @@ func (im *importer) key(row *ImportRow) (*Key, error) {
 		return nil, invalid("expires", "must not be never for a token that is short enough to be guessed; name a time, and issue a new key before it")
 	}
 	k.Secrets = []KeySecret{secret}
+	if row.Hash.under != "" && !secret.Imported() {
+		k.ID = row.KeyID // its token says so
+	}
 	return k, nil
+}
+
+// bindToBar completes a hash of [SchemeAfterBar]: the token begins with the id.
+func (row *ImportRow) bindToBar() error {
+	h := &row.Hash
+	if h.scheme != SchemeAfterBar || h.under != "" {
+		return nil
+	}
+	if row.ID == "" || strings.Contains(row.ID, barAt) || ValidateText("id", row.ID) != nil {
+		return invalid("id", "is required with a %s hash: what the token has before its first |", SchemeAfterBar)
+	}
+	h.stored = afterBar(row.ID, h.stored)
+	return nil
+}
+
+// findOf is what no two keys of an import share: what finds the secret, or our own id.
+func findOf(k *Key) string {
+	if lookup := k.Secrets[0].Lookup; lookup != nil {
+		return "lookup " + string(lookup)
+	}
+	return "id " + k.ID
 }
 
 // noteID keeps what the key was called, where that is plain text.
@@ -139,6 +178,8 @@ func (row *ImportRow) secret(p *Peppers, now time.Time) (KeySecret, error) {
 		return KeySecret{}, invalid("key", "or hash must be given, and not both")
 	case !row.Key.IsZero():
 		return row.tokenSecret(p, now)
+	case row.Hash.under != "":
+		return row.carriedSecret(p, now)
 	case !row.Hash.scheme.Slow():
 		return p.importSum(row.Hash, now), nil
 	case row.ID == "":
@@ -161,6 +202,18 @@ func (row *ImportRow) tokenSecret(p *Peppers, now time.Time) (KeySecret, error) 
 		return KeySecret{}, invalid("key", "is short enough to be guessed, and has no public id before a dot by which a slow hash of it could be found; issue a new key instead")
 	}
 	return p.importToken(row.Key, now), nil
+}
+
+// carriedSecret takes over what verifies a key of another key store, which it does beside
+// the same pepper alone.
+func (row *ImportRow) carriedSecret(p *Peppers, now time.Time) (KeySecret, error) {
+	switch {
+	case p.byID[row.Hash.under] == nil:
+		return KeySecret{}, invalid("hash", "is under the pepper %s, which this key store's pepper file does not hold, so it verifies nothing here; move the key store by backup and restore, or issue a new key", row.Hash.under)
+	case row.Hash.lookup == nil && !ValidID(row.KeyID):
+		return KeySecret{}, invalid("key_id", "is required with this hash: the id that the key had where it was exported")
+	}
+	return p.carried(row.Hash, now), nil
 }
 
 func isHandle(id string) bool {
@@ -187,7 +240,7 @@ func (im *importer) unlike(k *Key) error {
 		return conflict("line %d has the same id and hash", line)
 	case taken:
 		return conflict("line %d has the same token", line)
-	case slow && im.handles[im.sum(string(k.Secrets[0].Lookup))] >= MaxPerHandle:
+	case slow && im.handles[im.sum(findOf(k))] >= MaxPerHandle:
 		return ErrHandleTaken
 	}
 	return nil
@@ -199,7 +252,7 @@ func (im *importer) note(k *Key, line int) {
 	im.names[im.sum(k.Name, k.Owner)] = int32(line) //nolint:gosec // see MaxImport
 	im.tokens[im.tokenSum(k)] = int32(line)         //nolint:gosec // see MaxImport
 	if k.Secrets[0].Scheme.Slow() {
-		im.handles[im.sum(string(k.Secrets[0].Lookup))]++
+		im.handles[im.sum(findOf(k))]++
 	}
 }
 
@@ -207,9 +260,9 @@ func (im *importer) note(k *Key, line int) {
 func (im *importer) tokenSum(k *Key) uint64 {
 	s := &k.Secrets[0]
 	if s.Scheme.Slow() {
-		return im.sum(string(s.Lookup), string(s.Digest))
+		return im.sum(findOf(k), string(s.Digest))
 	}
-	return im.sum(string(s.Lookup))
+	return im.sum(findOf(k))
 }
 
 // sum stands for texts. By chance two of 200,000 rows are taken for one in one of a
@@ -220,75 +273,121 @@ func (im *importer) sum(texts ...string) uint64 {
 	return maphash.Bytes(im.seed, c)
 }
 
-// notBefore looks for the token among what was imported under a pepper that is retired
-// by now. What is under the current one the store finds itself as it writes.
-func (im *importer) notBefore(ctx context.Context, row *ImportRow, k *Key) error {
-	if !row.Key.IsZero() {
-		return im.notKnown(ctx, row.Key)
-	}
+// known finds the key that has the token already, under whatever pepper; nil if none has.
+// Two slow hashes of one token are never alike, and a sum does not look like either: from
+// a token all of them are tried, from a hash those of its own sort.
+func (im *importer) known(ctx context.Context, row *ImportRow, k *Key) (*Key, error) {
 	s := &k.Secrets[0]
-	var older [][]byte
-	for _, one := range im.peppers.order {
-		if one == im.peppers.current {
-			continue
-		}
-		switch {
-		case s.Scheme.Slow():
-			older = append(older, one.lookup(s.Scheme, row.ID))
-		default:
-			older = append(older, one.lookup(s.Scheme, row.Hash.stored))
-		}
+	if !s.Imported() { // one of our own, carried over with its id
+		return im.keyOf(ctx, k.ID)
 	}
-	if len(older) == 0 {
-		return nil
-	}
-	ids, err := im.manager.store.FindImported(ctx, older)
-	if err != nil || len(ids) == 0 {
-		return err
-	}
-	if !s.Scheme.Slow() {
-		return ErrTokenTaken
-	}
-	if len(ids) >= MaxPerHandle {
-		return ErrHandleTaken
+	ids, err := im.manager.store.FindImported(ctx, im.lookupsOf(row, s))
+	if err != nil {
+		return nil, err
 	}
 	for _, id := range ids {
-		other, err := im.manager.store.Key(ctx, id)
+		other, err := im.keyOf(ctx, id)
 		if err != nil {
-			return fmt.Errorf("compare with key %s: %w", id, err)
+			return nil, err
 		}
-		for i := range other.Secrets {
-			if slices.Equal(other.Secrets[i].Digest, s.Digest) {
-				return ErrTokenTaken
-			}
+		if other != nil && im.has(other, row, s) {
+			return other, nil
 		}
 	}
+	if s.Scheme.Slow() && row.Key.IsZero() && len(ids) >= MaxPerHandle {
+		return nil, ErrHandleTaken
+	}
+	return nil, nil
+}
+
+// lookupsOf are the values under which the secret of a row may be found.
+func (im *importer) lookupsOf(row *ImportRow, s *KeySecret) [][]byte {
+	switch {
+	case !row.Key.IsZero():
+		return im.peppers.Lookups(row.Key)
+	case row.Hash.under != "":
+		return [][]byte{s.Lookup}
+	}
+	of := row.Hash.stored
+	if s.Scheme.Slow() {
+		of = row.ID
+	}
+	var list [][]byte
+	for _, one := range im.peppers.order {
+		list = append(list, one.lookup(s.Scheme, of))
+	}
+	return list
+}
+
+// has reports whether one of other's secrets is that of the row.
+func (im *importer) has(other *Key, row *ImportRow, s *KeySecret) bool {
+	if !row.Key.IsZero() && im.peppers.Verify(other, row.Key) != nil {
+		return true
+	}
+	return slices.ContainsFunc(other.Secrets, func(o KeySecret) bool {
+		switch {
+		case !row.Key.IsZero():
+			return o.Scheme.Slow() && o.ProvenBy(row.Key)
+		case s.Scheme.Slow():
+			return slices.Equal(o.Digest, s.Digest)
+		}
+		return o.Imported() // found by the sum itself
+	})
+}
+
+// keyOf returns nil where there is no such key.
+func (im *importer) keyOf(ctx context.Context, id string) (*Key, error) {
+	other, err := im.manager.store.Key(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("compare with key %s: %w", id, err)
+	}
+	return other, nil
+}
+
+// already judges a row whose token is a key's: nothing is to be done when that key is as
+// the row says. A duration counts from now on, so it is not compared; and a key that was
+// disabled since stays so.
+func (im *importer) already(row *ImportRow, k, other *Key) error {
+	if !other.RevokedAt.IsZero() || im.peppers.CheckSeal(other) != nil {
+		return ErrTokenTaken
+	}
+	fixed := row.Expires.mode == expiryAt || row.Expires.mode == expiryNever
+	var differs []string
+	for _, one := range []struct {
+		field string
+		same  bool
+	}{
+		{"name", k.Name == other.Name},
+		{"owner", k.Owner == other.Owner},
+		{"scopes", sameSet(k.Scopes, other.Scopes)},
+		{"audience", sameSet(k.Audience, other.Audience)},
+		{"allowed_ips", sameSet(k.AllowedIPs, other.AllowedIPs)},
+		{"rate_limit", k.RateLimit == other.RateLimit},
+		{"metadata", maps.Equal(k.Metadata, other.Metadata)},
+		{"expires_at", !fixed || k.ExpiresAt.Equal(other.ExpiresAt)},
+		{"hash", k.ID != other.ID || hasDigest(other, &k.Secrets[0])},
+	} {
+		if !one.same {
+			differs = append(differs, one.field)
+		}
+	}
+	if len(differs) > 0 {
+		return conflict("key %s has this token already, and differs in %s; edit that key, or make the row like it", other.ID, strings.Join(differs, ", "))
+	}
+	im.report.Already++
 	return nil
 }
 
-// notKnown refuses a token that some key has, under whatever hash and pepper: two slow
-// hashes of one token are never alike, and a sum does not look like either. Its handle
-// leads to [MaxPerHandle] slow hashes at the most.
-func (im *importer) notKnown(ctx context.Context, token Secret) error {
-	ids, err := im.manager.store.FindImported(ctx, im.peppers.Lookups(token))
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		other, err := im.manager.store.Key(ctx, id)
-		if err != nil {
-			return fmt.Errorf("compare with key %s: %w", id, err)
-		}
-		if im.peppers.Verify(other, token) != nil {
-			return ErrTokenTaken
-		}
-		for i := range other.Secrets {
-			if other.Secrets[i].Scheme.Slow() && other.Secrets[i].ProvenBy(token) {
-				return ErrTokenTaken
-			}
-		}
-	}
-	return nil
+// hasDigest compares what was carried over with what is there, under the same pepper.
+func hasDigest(k *Key, s *KeySecret) bool {
+	return slices.ContainsFunc(k.Secrets, func(o KeySecret) bool { return o.PepperID == s.PepperID && slices.Equal(o.Digest, s.Digest) })
+}
+
+func sameSet[T comparable](a, b []T) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(one T) bool { return !slices.Contains(b, one) })
 }
 
 // told hears what became of a key in the store.

@@ -20,7 +20,8 @@ type IssueRequest struct {
 	AllowedIPs []netip.Prefix
 	RateLimit  RateLimit
 	Metadata   map[string]string
-	Expires    Expiry // zero means [DefaultLife]
+	Expires    Expiry        // zero means [DefaultLife]
+	MaxKeyLife time.Duration // of an admin key; zero means [DefaultMaxKeyLife], [LifeForEver] no bound
 }
 
 // Issued is a new key and its token. The token is not stored: who drops it must
@@ -59,7 +60,7 @@ func (req *IssueRequest) key(now time.Time, actor Actor) (*Key, error) {
 	k := &Key{
 		Kind: req.Kind, Name: req.Name, Owner: req.Owner,
 		Scopes: unique(req.Scopes), Audience: unique(req.Audience), AllowedIPs: unique(req.AllowedIPs),
-		RateLimit: req.RateLimit, Metadata: maps.Clone(req.Metadata),
+		RateLimit: req.RateLimit, Metadata: maps.Clone(req.Metadata), MaxKeyLife: req.MaxKeyLife,
 		CreatedAt: now, CreatedBy: string(actor), ExpiresAt: expiresAt, Version: 1,
 	}
 	if k.Kind == "" {
@@ -68,6 +69,7 @@ func (req *IssueRequest) key(now time.Time, actor Actor) (*Key, error) {
 	if k.Kind == KindAdmin && len(k.Scopes) == 0 {
 		k.Scopes = AdminScopes()
 	}
+	k.MaxKeyLife = k.keyLife()
 	return k, k.Validate()
 }
 

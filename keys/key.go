@@ -31,7 +31,7 @@ type Key struct {
 	MaxConcurrent   int           // running calls at once; zero means no limit
 	FinishWhenQuiet time.Duration // an old secret ends after so long without use; zero means never early
 
-	MaxKeyLife time.Duration // of an admin key: how long the keys live that it issues
+	MaxKeyLife time.Duration // of an admin key: how long from now the ordinary keys may live that it issues; see [LifeForEver]
 	Batch      []byte        // the import that the key came with; nil otherwise
 
 	CreatedAt     time.Time

@@ -7,7 +7,7 @@ import (
 )
 
 // reasonToken ends the sentence about a field that holds what may be a key.
-const reasonToken = "must not hold a key, nor 30 letters and digits in a row that could be part of one; if that was a real one, revoke it now"
+const reasonToken = "must not hold a key, nor 24 letters and digits in a row that could be part of one; if that was a real one, revoke it now"
 
 // tokenLike finds what could be a key of ours inside other text, also with the wrong
 // case, a typing error or its end cut off; and a whole one whose prefix was cut off.
@@ -34,12 +34,32 @@ func LooksLikeToken(text string) bool {
 	return false
 }
 
-// looksLikeSecret: a row of letters and digits as long as a secret, in both cases and
-// with a digit, which neither hex nor words are. No secret with its check digits is
-// without: the first of them is 0 to 4, because a CRC-32 is below 5 * 62^5.
+// nearSecret is how long a row of letters and digits is taken for a piece of a secret: one
+// that lost a few characters is as bad as the whole, because the rest can be tried out.
+const nearSecret = secretLen - 6
+
+// looksLikeSecret: a long row of letters and digits in both cases, which hex is not, with a
+// digit or as many changes of case as words never have.
 func looksLikeSecret(run string) bool {
-	return len(run) >= secretLen &&
-		strings.ContainsAny(run, base62[:10]) && strings.ContainsAny(run, base62[10:36]) && strings.ContainsAny(run, base62[36:])
+	if len(run) < nearSecret || isKSUID(run) || !strings.ContainsAny(run, base62[10:36]) || !strings.ContainsAny(run, base62[36:]) {
+		return false
+	}
+	return strings.ContainsAny(run, base62[:10]) || 5*caseChanges(run) >= 2*len(run)
+}
+
+// caseChanges counts where a capital stands beside a small letter.
+func caseChanges(run string) (n int) {
+	for i := 1; i < len(run); i++ {
+		if (run[i-1] >= 'a') != (run[i] >= 'a') {
+			n++
+		}
+	}
+	return n
+}
+
+// isKSUID: an id that other programs make from the time, of this century.
+func isKSUID(run string) bool {
+	return len(run) == 27 && run[0] >= '0' && run[0] <= '3'
 }
 
 // base62Runs yields the longest stretches of ASCII letters and digits in text.

@@ -80,3 +80,32 @@ func TestScopesMayHoldLongIDs(t *testing.T) {
 		}
 	}
 }
+
+// The attack: a secret that lost a few characters is put where text is kept and shown, as
+// a name or a request id, and somebody who sees it tries out the rest. Those without a
+// digit that read like words, two in a thousand, are all that may pass.
+func TestSecretsThatLostAFewCharacters(t *testing.T) {
+	passed := 0
+	for range 2000 {
+		token := keys.NewToken(keys.KindKey).Secret().Reveal()
+		secret := token[len("mcpk_")+keys.IDLen+1:]
+		for _, piece := range []string{secret[:29], secret[1:30], secret[4:30], secret[6:36], secret[:24] + "-" + secret[24:30]} {
+			if !keys.LooksLikeToken(piece) || keys.ValidateText("name", piece) == nil || keys.ValidateRequestID(piece) == nil {
+				passed++
+			}
+		}
+	}
+	if passed > 100 {
+		t.Errorf("%d of 10000 pieces of secrets pass, want nearly none", passed)
+	}
+	for _, piece := range []string{"rPDKqc4fswBjzhIuqXplMYXZErBZI", "x: 8Jd0sLmQ2xYz4kP9wRtV6bNc", "aBcDeFgHiJkLmNoPqRsTuVwXy"} {
+		if !keys.LooksLikeToken(piece) {
+			t.Errorf("LooksLikeToken(%q): got false, want true", piece)
+		}
+	}
+	for _, name := range []string{"sendDailyReportToFinanceTeam", "nightly-report-for-team-2026", "AWSServiceRoleForAmazonElasticMapReduce"} {
+		if keys.LooksLikeToken(name) {
+			t.Errorf("LooksLikeToken(%q): got true, want false", name)
+		}
+	}
+}

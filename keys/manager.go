@@ -35,12 +35,12 @@ type Manager interface {
 	// The verbs below leave a key that was changed outside mcpkeys alone (ErrTampered),
 	// and fail with ErrConflict for a revoked one.
 
-	// Rotate gives a key a new secret and keeps all else of it. The old secret stays
-	// good for a grace, never past the key's own expiry. At most two are live: during
-	// the grace a new secret that was never used is replaced, and one that may have
-	// been used is ErrConflict until the rotation is finished. Disabled and expired
-	// keys do not rotate. The new secret is in the result and nowhere else; with
-	// Finish there is none.
+	// Rotate gives a key a new secret and keeps all else of it, but for the expiry if the
+	// request names one. The old secret stays good for a grace, never past the key's own
+	// expiry. At most two are valid: to rotate again during the grace is a
+	// [*RotationError], which tells the two ways on, Finish and Replace. Each ends the
+	// secret that it names and no other. Disabled and expired keys do not rotate. The new
+	// secret is in the result and nowhere else; with Finish there is none.
 	Rotate(ctx context.Context, id string, req RotateRequest) (Issued, error)
 	// Disable has every use of a key refused until Enable. The reason goes to the
 	// audit log. To disable a disabled key changes nothing and succeeds, and so does

@@ -188,7 +188,7 @@ func TestResolve(t *testing.T) {
 		t.Fatal(err)
 	}
 	for ref, want := range map[string]*keys.Key{
-		a.ID: a, "team-a/ci": a, "team-b/ci": b, "nightly/report": alone, a.ID[:8]: a, b.ID[:6]: b, dead.ID: dead, dead.ID[:10]: dead,
+		a.ID: a, "team-a/ci": a, "team-b/ci": b, "nightly/report": alone, a.ID[:8]: a, b.ID[:6]: b, dead.ID: dead, dead.ID[:10]: dead, "gone": dead,
 	} {
 		if got, err := keys.Resolve(t.Context(), m, ref); err != nil || got.ID != want.ID {
 			t.Errorf("Resolve(%q): got %v, %v, want %s", ref, got, err, want.ID)
@@ -198,7 +198,7 @@ func TestResolve(t *testing.T) {
 	if _, err := keys.Resolve(t.Context(), m, "ci"); !errors.As(err, &ambiguous) || len(ambiguous.Candidates) != 2 || !errors.Is(err, keys.ErrConflict) {
 		t.Errorf("Resolve(ci): got %v, want both candidates", err)
 	}
-	for _, ref := range []string{"", "gone", "CI", "c_", "ci%", a.ID[:5], strings.ToLower(a.ID) + "x", "team-a/", "/ci", "' OR 1=1 --", a.ID[:5] + "%", "______"} {
+	for _, ref := range []string{"", "gon", "CI", "c_", "ci%", a.ID[:5], strings.ToLower(a.ID) + "x", "team-a/", "/ci", "' OR 1=1 --", a.ID[:5] + "%", "______"} {
 		if got, err := keys.Resolve(t.Context(), m, ref); !errors.Is(err, keys.ErrNotFound) {
 			t.Errorf("Resolve(%q): got %v, %v, want ErrNotFound", ref, got, err)
 		}
@@ -268,7 +268,9 @@ func TestA27PlantedRevocation(t *testing.T) {
 	}
 }
 
-func TestResolveRevoked(t *testing.T) {
+// A name means the unrevoked key that has it; where there is none, the revoked key that
+// had it last. Every verb resolves through here.
+func TestResolveNamesOfRevokedKeys(t *testing.T) {
 	m, _ := newManager(t)
 	revoked := func(owner, name string) *keys.Key {
 		t.Helper()
@@ -280,19 +282,20 @@ func TestResolveRevoked(t *testing.T) {
 	}
 	a, b := revoked("team-a", "ci"), revoked("team-b", "ci")
 	first, second := revoked("", "web"), revoked("", "web")
-	mustIssue(t, m, keys.IssueRequest{Name: "alive"})
-	for ref, want := range map[string][]string{"team-a/ci": {a.ID}, "team-b/ci": {b.ID}, "web": {first.ID, second.ID}} {
-		if got, err := keys.ResolveRevoked(t.Context(), m, ref); err != nil || !slices.Contains(want, got.ID) {
-			t.Errorf("ResolveRevoked(%q): got %v, %v, want one of %v", ref, got, err, want)
+	revoked("", "back")
+	alive := mustIssue(t, m, keys.IssueRequest{Name: "back"}).Key
+	for ref, want := range map[string][]string{"back": {alive.ID}, "team-a/ci": {a.ID}, "team-b/ci": {b.ID}, "web": {first.ID, second.ID}} {
+		if got, err := keys.Resolve(t.Context(), m, ref); err != nil || !slices.Contains(want, got.ID) {
+			t.Errorf("Resolve(%q): got %v, %v, want one of %v", ref, got, err, want)
 		}
 	}
 	var ambiguous *keys.AmbiguousError
-	if _, err := keys.ResolveRevoked(t.Context(), m, "ci"); !errors.As(err, &ambiguous) {
-		t.Errorf("ResolveRevoked(ci): got %v, want both owners' keys", err)
+	if _, err := keys.Resolve(t.Context(), m, "ci"); !errors.As(err, &ambiguous) {
+		t.Errorf("Resolve(ci): got %v, want both owners' keys", err)
 	}
-	for _, ref := range []string{"alive", "", "nobody", a.ID, strings.Repeat("/", 100_000) + "x"} {
-		if got, err := keys.ResolveRevoked(t.Context(), m, ref); !errors.Is(err, keys.ErrNotFound) {
-			t.Errorf("ResolveRevoked(%.20q): got %v, %v, want ErrNotFound", ref, got, err)
+	for _, ref := range []string{"", "nobody", strings.Repeat("/", 100_000) + "x"} {
+		if got, err := keys.Resolve(t.Context(), m, ref); !errors.Is(err, keys.ErrNotFound) {
+			t.Errorf("Resolve(%.20q): got %v, %v, want ErrNotFound", ref, got, err)
 		}
 	}
 }

@@ -29,7 +29,8 @@ func ResourceScope(uri string) string {
 	return resourcePrefix + encodeName(uri, false)
 }
 
-// ToolPattern is the granted scope for a tool's name that may hold wildcards.
+// ToolPattern is the granted scope for a tool's name that may hold wildcards. A comma in
+// the name of a pattern stays one, and no key takes it: it was meant as a list.
 func ToolPattern(glob string) string { return toolPrefix + encodeName(glob, true) }
 
 // PromptPattern is the granted scope for a prompt's name that may hold wildcards.
@@ -41,9 +42,9 @@ func ResourcePattern(glob string) string { return resourcePrefix + encodeName(gl
 
 const upperHex = "0123456789ABCDEF"
 
-func encodeName(name string, keepStars bool) string {
+func encodeName(name string, pattern bool) string {
 	plain := func(c byte) bool {
-		return c == '_' || c == '.' || c == '-' || (c == '*' && keepStars) || isBase62(string(c))
+		return c == '_' || c == '.' || c == '-' || (pattern && (c == '*' || c == ',')) || isBase62(string(c))
 	}
 	n := 0
 	for i := range len(name) {

@@ -20,7 +20,14 @@ const (
 	SchemeSHA512   Scheme = "sha512"
 	SchemeBcrypt   Scheme = "bcrypt"
 	SchemeArgon2id Scheme = "argon2id"
+
+	// SchemeAfterBar is SHA-256 of what follows the token's first |, as Laravel Sanctum
+	// keeps it. What stands before is the key's id there, and part of the token here.
+	SchemeAfterBar Scheme = "sha256-after-bar"
 )
+
+// barAt divides a token of [SchemeAfterBar].
+const barAt = "|"
 
 // Slow reports whether a single check under s keeps a core busy for milliseconds. What
 // runs it must bound how many run at once.
@@ -42,6 +49,11 @@ const (
 type OldHash struct {
 	scheme Scheme
 	stored string // the sum itself, or the slow hash as it is written
+
+	// Of a hash that another key store exported: it means something beside that pepper
+	// alone, where it is taken as it is.
+	under  string // the pepper's id; empty for all others
+	lookup []byte // nil for a token of our own
 }
 
 // IsZero reports whether h is no hash.
@@ -59,6 +71,7 @@ var springPrefixes = []string{"{bcrypt}", "{argon2}", "{argon2@SpringSecurity_v5
 // ParseOldHash reads
 //
 //	sha256:…, sha512:…    of the whole token, in hex, base64 or base64url
+//	sha256-after-bar:…    of what follows the token's first |, likewise
 //	$2a$…, $2b$…, $2y$…   bcrypt of what follows the token's first dot
 //	$argon2id$…           argon2id of the same
 //
@@ -77,7 +90,9 @@ func ParseOldHash(text string) (OldHash, error) {
 	}
 	switch {
 	case strings.Contains(text, string(SchemeHMAC)+":"):
-		return OldHash{}, invalid("hash", "is under the pepper of a key store of mcpkeys, and means nothing in another; move a key store by backup and restore")
+		return parseExported(text)
+	case strings.HasPrefix(text, string(SchemeAfterBar)+":"):
+		return parseSum(SchemeAfterBar, text[len(SchemeAfterBar)+1:], sha256.Size)
 	case strings.HasPrefix(text, "sha256:"):
 		return parseSum(SchemeSHA256, text[len("sha256:"):], sha256.Size)
 	case strings.HasPrefix(text, "sha512:"):
@@ -86,9 +101,9 @@ func ParseOldHash(text string) (OldHash, error) {
 		return parseBcrypt(text)
 	case strings.HasPrefix(text, "$argon2id$"):
 		_, err := parseArgon2id(text)
-		return OldHash{SchemeArgon2id, text}, err
+		return OldHash{scheme: SchemeArgon2id, stored: text}, err
 	}
-	return OldHash{}, invalid("hash", "must begin with sha256:, sha512:, $2a$ (bcrypt) or $argon2id$; others are not read: issue those keys anew")
+	return OldHash{}, invalid("hash", "must begin with sha256:, sha512:, sha256-after-bar:, $2a$ (bcrypt) or $argon2id$; others are not read: issue those keys again")
 }
 
 func parseSum(scheme Scheme, text string, size int) (OldHash, error) {
@@ -97,10 +112,38 @@ func parseSum(scheme Scheme, text string, size int) (OldHash, error) {
 		base64.URLEncoding.Strict().DecodeString, base64.RawURLEncoding.Strict().DecodeString,
 	} {
 		if sum, err := decode(text); err == nil && len(sum) == size {
-			return OldHash{scheme, string(sum)}, nil
+			return OldHash{scheme: scheme, stored: string(sum)}, nil
 		}
 	}
 	return OldHash{}, invalid("hash", "must have %d bytes in hex, base64 or base64url after %s:", size, scheme)
+}
+
+// parseExported reads what [KeySecret.Hash] writes of a secret that is not slow.
+func parseExported(text string) (OldHash, error) {
+	broken := invalid("hash", "is not as an export of mcpkeys has it; export the keys again")
+	h := OldHash{scheme: SchemeHMAC}
+	if scheme, rest, sum := strings.Cut(text, "+"); sum {
+		h.scheme, text = Scheme(scheme), rest
+	}
+	parts := strings.Split(text, ":")
+	fast := h.scheme == SchemeHMAC || h.scheme == SchemeSHA256 || h.scheme == SchemeSHA512 || h.scheme == SchemeAfterBar
+	if !fast || len(parts) < 3 || len(parts) > 4 || parts[0] != string(SchemeHMAC) || parts[1] == "" {
+		return OldHash{}, broken
+	}
+	digest, err := hex.DecodeString(parts[2])
+	if err != nil || len(digest) != sha256.Size {
+		return OldHash{}, broken
+	}
+	h.under, h.stored = parts[1], string(digest)
+	if len(parts) == 4 {
+		if h.lookup, err = hex.DecodeString(parts[3]); err != nil || len(h.lookup) != sha256.Size {
+			return OldHash{}, broken
+		}
+	}
+	if h.scheme != SchemeHMAC && h.lookup == nil {
+		return OldHash{}, broken
+	}
+	return h, nil
 }
 
 func parseBcrypt(text string) (OldHash, error) {
@@ -113,7 +156,7 @@ func parseBcrypt(text string) (OldHash, error) {
 	case cost > maxBcryptCost:
 		return OldHash{}, invalid("hash", "has a bcrypt cost of %d, and each check would keep a core busy for seconds: at most %d; issue that key anew", cost, maxBcryptCost)
 	}
-	return OldHash{SchemeBcrypt, text}, nil
+	return OldHash{scheme: SchemeBcrypt, stored: text}, nil
 }
 
 // argon2id is what a hash of that sort says of itself.

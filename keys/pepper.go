@@ -20,6 +20,7 @@ const (
 	labelCheck  = "mcpkeys/check/v1"
 	labelRow    = "mcpkeys/row/v1"
 	labelIndex  = "mcpkeys/index/v1"
+	labelOnce   = "mcpkeys/once/v1"
 )
 
 // pepperLen is the size of a pepper in bytes.
@@ -45,6 +46,7 @@ type pepper struct {
 	digest mac
 	row    mac
 	index  mac // finds imported secrets
+	once   mac // compares the bodies of repeated requests
 	check  Digest
 }
 
@@ -73,8 +75,8 @@ func newPeppers(current *pepper, all []*pepper) *Peppers {
 
 func newPepper(id string, root []byte) (*pepper, error) {
 	p := &pepper{id: id, root: NewSecret(string(root))}
-	derived := make(map[string][]byte, 4)
-	for _, label := range []string{labelDigest, labelRow, labelIndex, labelCheck} {
+	derived := make(map[string][]byte, 5)
+	for _, label := range []string{labelDigest, labelRow, labelIndex, labelOnce, labelCheck} {
 		key, err := hkdf.Key(sha256.New, root, nil, label, sha256.Size)
 		if err != nil {
 			return nil, fmt.Errorf("derive %s: %w", label, err)
@@ -82,6 +84,7 @@ func newPepper(id string, root []byte) (*pepper, error) {
 		derived[label] = key
 	}
 	p.digest, p.row, p.index = newMAC(derived[labelDigest]), newMAC(derived[labelRow]), newMAC(derived[labelIndex])
+	p.once = newMAC(derived[labelOnce])
 	p.check = Digest(derived[labelCheck])
 	return p, nil
 }

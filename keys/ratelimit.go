@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -92,6 +93,18 @@ func (l RateLimit) Validate() error {
 		return invalid("rate_limit", "must have a window of one second to one day")
 	}
 	return nil
+}
+
+// Within reports whether l lets through no more than limit: neither in the long run nor
+// at once. Without a limit there is nothing to exceed.
+func (l RateLimit) Within(limit RateLimit) bool {
+	if limit.IsZero() || l.IsZero() {
+		return limit.IsZero()
+	}
+	// Count/Window of both, multiplied out: the products do not fit 64 bits.
+	ownHigh, own := bits.Mul64(uint64(l.Count), uint64(limit.Window))       //nolint:gosec // valid limits are positive
+	limitHigh, allowed := bits.Mul64(uint64(limit.Count), uint64(l.Window)) //nolint:gosec // so are these
+	return l.Burst <= limit.Burst && (ownHigh < limitHigh || ownHigh == limitHigh && own <= allowed)
 }
 
 // String renders what [ParseRateLimit] reads; empty for no limit.

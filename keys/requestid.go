@@ -15,7 +15,7 @@ func NewRequestID() string { return newUUID().String() }
 // letters, digits, dots, hyphens and underscores, and nothing that could be a key or a
 // part of one. UUIDs and W3C trace ids pass. Ids come from anywhere, are echoed, logged
 // and kept in the audit log for ever, so the rule would rather refuse too many: no 30
-// letters and digits in a row, but for 32 that are lower-case hex.
+// letters and digits in a row, but for 32 that are lower-case hex, and no 24 of both cases.
 //
 // The error is an [*InvalidError] that never repeats the id.
 func ValidateRequestID(id string) error {
@@ -26,7 +26,7 @@ func ValidateRequestID(id string) error {
 		return invalid("request_id", reasonToken)
 	}
 	for run := range base62Runs(id) {
-		if len(run) >= secretLen && !isTraceID(run) {
+		if looksLikeSecret(run) || len(run) >= secretLen && !isTraceID(run) {
 			return invalid("request_id", reasonToken)
 		}
 	}

@@ -12,8 +12,10 @@ const MinPrefix = 6
 
 // Resolve finds the one key that a person means by ref: an exact id, else an exact
 // name among the unrevoked keys ("owner/name" when two owners share it), else the
-// beginning of an id, [MinPrefix] characters or more. It fails with ErrNotFound, or
-// with an [*AmbiguousError] that lists whom ref fits.
+// beginning of an id, [MinPrefix] characters or more, else the name of a revoked key: so
+// that to revoke by name twice succeeds twice, and every verb understands the same names.
+// Of several revoked keys that bore one owner's name it returns the newest. It fails with
+// ErrNotFound, or with an [*AmbiguousError] that lists whom ref fits.
 func Resolve(ctx context.Context, m Manager, ref string) (*Key, error) {
 	if LooksLikeToken(ref) {
 		return nil, invalid("key", "is named by its id or name, never by the secret; if that was a real key, revoke it now")
@@ -40,17 +42,10 @@ func Resolve(ctx context.Context, m Manager, ref string) (*Key, error) {
 		}
 		return nil, &AmbiguousError{Candidates: found}
 	}
-	return nil, ErrNotFound
+	return resolveRevoked(ctx, m, ref)
 }
 
-// ResolveRevoked finds the revoked key that ref names as [Resolve] would have found
-// it before: so that to revoke by name twice succeeds twice. Of several keys that
-// bore one owner's name it returns the newest. It fails with ErrNotFound, or with an
-// [*AmbiguousError] when keys of several owners fit.
-func ResolveRevoked(ctx context.Context, m Manager, ref string) (*Key, error) {
-	if LooksLikeToken(ref) || utf8.RuneCountInString(ref) > 2*MaxText+1 {
-		return nil, ErrNotFound
-	}
+func resolveRevoked(ctx context.Context, m Manager, ref string) (*Key, error) {
 	found, err := collect(ctx, m, namedLike(ref, Query{Status: StatusRevoked}))
 	if err != nil {
 		return nil, err

@@ -58,7 +58,7 @@ func (m *LocalManager) NeedPepper(ctx context.Context, id string) ([]*Key, error
 func (m *LocalManager) FreePepper(ctx context.Context, k *Key, id, reason string) (*Key, error) {
 	sound := m.store.Peppers().CheckSeal(k) == nil
 	if n := len(k.Secrets); sound && n == 2 && k.Secrets[n-1].PepperID != id {
-		issued, err := m.Rotate(ctx, k.ID, RotateRequest{Finish: true})
+		issued, err := m.Rotate(ctx, k.ID, RotateRequest{Finish: k.Secrets[0].Number})
 		return issued.Key, err
 	}
 	return m.Revoke(ctx, k.ID, reason)

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -11,14 +12,20 @@ import (
 const DefaultGrace = 24 * time.Hour
 
 // RotateRequest says how a key gets a new secret. The zero value lets the old one
-// stay good for [DefaultGrace].
+// stay good for [DefaultGrace]; while two secrets are valid it is a [*RotationError].
 type RotateRequest struct {
 	// Grace is how long the old secret stays good; nil means [DefaultGrace], 0 ends
 	// it at once.
 	Grace *time.Duration
-	// Finish ends the grace of the rotation before: the old secret is gone at once,
-	// and no new one is made. It goes without Grace.
-	Finish bool
+	// Expires gives the key another end in the same act; nil leaves it as it is. A
+	// duration counts from now.
+	Expires *Expiry
+	// Finish is the number of the old secret of a rotation that is under way: that secret
+	// ends at once, and no new one is made. It goes alone.
+	Finish int64
+	// Replace is the number of the newest secret: that one ends at once, and the new one
+	// takes its place. An old secret keeps the end that it has. It goes without Grace.
+	Replace int64
 }
 
 // ParseGrace reads how long an old secret stays good: a duration (24h, 7d), or 0. Empty
@@ -37,14 +44,24 @@ func ParseGrace(text string) (*time.Duration, error) {
 	return &d, nil
 }
 
-func (req *RotateRequest) validate() error {
+// Validate reports the first rule that the request breaks by itself, as an
+// [*InvalidError].
+func (req *RotateRequest) Validate() error {
 	switch {
-	case req.Finish && req.Grace != nil:
-		return invalid("grace", "goes with a rotation, not with finish, which ends the grace at once")
+	case req.Finish < 0:
+		return invalid("finish", "must be the number of the old secret")
+	case req.Replace < 0:
+		return invalid("replace", "must be the number of the newest secret")
+	case req.Finish != 0 && req.Replace != 0:
+		return invalid("replace", "does not go with finish: one ends the old secret, the other the newest")
+	case req.Finish != 0 && req.Expires != nil:
+		return invalid("expires", "does not go with finish, which makes no secret; edit the key instead")
+	case req.Grace != nil && (req.Finish != 0 || req.Replace != 0):
+		return invalid("grace", "does not go with finish and replace, which end a secret at once")
 	case req.Grace != nil && *req.Grace < 0:
 		return invalid("grace", "must not be negative; 0 ends the old secret at once")
 	}
-	return nil
+	return validExpires(req.Expires)
 }
 
 func (req *RotateRequest) grace() time.Duration {
@@ -54,25 +71,40 @@ func (req *RotateRequest) grace() time.Duration {
 	return *req.Grace
 }
 
+// RotationError is an [ErrConflict]: the key has two valid secrets, or not the one that
+// was named. It tells the numbers that [RotateRequest] takes.
+type RotationError struct {
+	Old    int64     // the old secret that is still valid; 0 when there is none
+	Until  time.Time // when Old ends
+	Newest int64
+}
+
+func (e *RotationError) Error() string {
+	if e.Old == 0 {
+		return fmt.Sprintf("%v: secret %d is the key's only valid secret; rotate the key, or replace %[2]d to end it at once", ErrConflict, e.Newest)
+	}
+	return fmt.Sprintf("%v: two secrets of this key are valid, %d until %s, and %d; finish %[2]d ends the old one now, replace %[4]d makes a new secret in place of the newest",
+		ErrConflict, e.Old, e.Until.UTC().Format(time.RFC3339), e.Newest)
+}
+
+// Unwrap makes errors.Is(err, ErrConflict) hold.
+func (e *RotationError) Unwrap() error { return ErrConflict }
+
 // Rotate implements [Manager].
 func (m *LocalManager) Rotate(ctx context.Context, id string, req RotateRequest) (Issued, error) {
-	if err := req.validate(); err != nil {
+	if err := req.Validate(); err != nil {
 		return Issued{}, err
 	}
-	if req.Finish {
-		k, err := m.change(ctx, id, ActionFinish, "", func(k *Key, _ time.Time) error { return k.finish() })
+	if req.Finish != 0 {
+		k, err := m.change(ctx, id, ActionFinish, "", func(k *Key, now time.Time) error { return k.finish(req.Finish, now) })
 		return Issued{Key: k}, err
-	}
-	unused, err := m.unusedSecret(ctx, id)
-	if err != nil {
-		return Issued{}, err
 	}
 	var token Token
 	k, err := m.change(ctx, id, ActionRotate, "", func(k *Key, now time.Time) error {
 		token = newToken(k.Kind, k.ID)
 		digest, pepperID := m.store.Peppers().Digest(token.Secret())
 		fresh := KeySecret{Scheme: SchemeHMAC, PepperID: pepperID, Digest: digest[:], CreatedAt: now}
-		return k.rotate(fresh, req.grace(), unused)
+		return k.rotate(fresh, &req)
 	})
 	if err != nil {
 		return Issued{}, err
@@ -80,77 +112,75 @@ func (m *LocalManager) Rotate(ctx context.Context, id string, req RotateRequest)
 	return Issued{Key: k, Token: token.Secret()}, nil
 }
 
-// unusedSecret returns the number of the key's newest secret if it stands beside an
-// older one and was never used, else 0. It is asked before the change, because a
-// change must not call the store; the number keeps a rotation that came in between
-// from being taken for the one that was looked at.
-func (m *LocalManager) unusedSecret(ctx context.Context, id string) (int64, error) {
-	k, err := m.Key(ctx, id)
-	if err != nil {
-		return 0, err
-	}
-	if len(k.Secrets) < 2 {
-		return 0, nil
-	}
-	newest := &k.Secrets[len(k.Secrets)-1]
-	if m.secretUsed(ctx, k, newest) {
-		return 0, nil
-	}
-	return newest.Number, nil
-}
-
-// secretUsed reports whether a secret of k may have been accepted anywhere. Guards
-// write down what they accept within seconds. Where that cannot be read, or began after
-// the secret was made, it may have been used for all anybody knows.
-func (m *LocalManager) secretUsed(ctx context.Context, k *Key, secret *KeySecret) bool {
-	usage, err := m.store.Usage(ctx, k.ID, m.now())
-	if err != nil || usage.Since.After(secret.CreatedAt) {
-		return true
-	}
-	return slices.ContainsFunc(usage.Last, func(use LastUse) bool { return use.Secret == secret.Number })
-}
-
-// rotate puts fresh in the first place and gives the secret before it until the end
-// of the grace. Secrets stand in the order of their numbers, and the newest alone has
-// no end of its own.
-func (k *Key) rotate(fresh KeySecret, grace time.Duration, unused int64) error {
+// rotate puts fresh in the first place. Secrets stand in the order of their numbers,
+// and the newest alone has no end of its own. Which secret ends is what the request says:
+// whether one was used is not known for sure, so it decides nothing.
+func (k *Key) rotate(fresh KeySecret, req *RotateRequest) error {
 	now := fresh.CreatedAt
 	switch {
 	case !k.DisabledAt.IsZero():
 		return conflict("the key is disabled, and a disabled key does not rotate; enable it first")
 	case expired(k.ExpiresAt, now):
-		return conflict("the key has expired, and rotation revives nobody; issue a new key")
+		return conflict("this key has expired and cannot be rotated; issue a new key")
 	case len(k.Secrets) == 0:
 		return conflict("the key has no secret to replace; issue a new key")
 	}
-	newest := k.Secrets[len(k.Secrets)-1]
-	live := slices.DeleteFunc(slices.Clone(k.Secrets), func(s KeySecret) bool { return expired(s.ExpiresAt, now) })
-	if len(live) > 1 && newest.Number == unused {
-		live = live[:len(live)-1]
+	newest := k.Secrets[len(k.Secrets)-1].Number
+	if k.outgoing(now) != nil && req.Replace == 0 || req.Replace != 0 && req.Replace != newest {
+		return k.rotationError(now)
 	}
-	if len(live) > 1 {
-		return conflict("a rotation is under way: the old secret is good until %s; wait for that, or finish the rotation", live[0].ExpiresAt.Format(time.RFC3339))
+	if req.Expires != nil {
+		if err := k.moveExpiry(*req.Expires, now); err != nil {
+			return err
+		}
 	}
-	fresh.Number = newest.Number + 1
-	k.Secrets = append(outgoing(live, earliest(k.ExpiresAt, now.Add(grace)), now), fresh)
+	end := earliest(k.ExpiresAt, now.Add(req.grace()))
+	if req.Replace != 0 {
+		end = now
+	}
+	fresh.Number = newest + 1
+	k.Secrets = append(endNewest(k.Secrets, end, now), fresh)
 	return nil
 }
 
-// outgoing gives the secrets that were good until end, and never longer than they
-// had: a deadline that was told is kept. What has no time left is dropped.
-func outgoing(secrets []KeySecret, end, now time.Time) []KeySecret {
-	for i := range secrets {
-		secrets[i].ExpiresAt = earliest(secrets[i].ExpiresAt, end)
+// outgoing is the old secret of a rotation that is under way at now, or nil.
+func (k *Key) outgoing(now time.Time) *KeySecret {
+	if len(k.Secrets) < 2 || k.Secrets[0].Expired(now) {
+		return nil
 	}
-	return slices.DeleteFunc(secrets, func(s KeySecret) bool { return expired(s.ExpiresAt, now) })
+	return &k.Secrets[0]
 }
 
-// finish leaves the newest secret alone.
-func (k *Key) finish() error {
-	if len(k.Secrets) < 2 {
-		return ErrNoChange
+func (k *Key) rotationError(now time.Time) error {
+	e := &RotationError{Newest: k.Secrets[len(k.Secrets)-1].Number}
+	if old := k.outgoing(now); old != nil {
+		e.Old, e.Until = old.Number, k.Ends(old)
 	}
-	k.Secrets = k.Secrets[len(k.Secrets)-1:]
+	return e
+}
+
+// endNewest returns the secrets with the newest ending at end, without those that have
+// ended. An old one keeps its end: a deadline that was told is kept.
+func endNewest(secrets []KeySecret, end, now time.Time) []KeySecret {
+	out := slices.Clone(secrets)
+	out[len(out)-1].ExpiresAt = end
+	return slices.DeleteFunc(out, func(s KeySecret) bool { return s.Expired(now) })
+}
+
+// finish ends the old secret of a rotation. That it has ended before is no failure.
+func (k *Key) finish(number int64, now time.Time) error {
+	if len(k.Secrets) == 0 {
+		return conflict("the key has no secret to end; issue a new key")
+	}
+	newest := k.Secrets[len(k.Secrets)-1]
+	old := k.outgoing(now)
+	switch {
+	case old == nil && number < newest.Number:
+		return ErrNoChange
+	case old == nil || number != old.Number:
+		return k.rotationError(now)
+	}
+	k.Secrets = []KeySecret{newest}
 	return nil
 }
 

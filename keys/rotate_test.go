@@ -2,8 +2,7 @@ package keys_test
 
 import (
 	"errors"
-	"io/fs"
-	"os"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -74,18 +73,6 @@ func (l *life) mustRotate(id string, req keys.RotateRequest) keys.Issued {
 		l.t.Fatalf("Rotate(%+v): %v", req, err)
 	}
 	return issued
-}
-
-// used notes that a secret was accepted, as a guard does.
-func (l *life) used(id string, number int64) {
-	l.t.Helper()
-	use := keys.Use{
-		KeyID: id, Last: []keys.LastUse{{Secret: number, At: l.now}},
-		Counts: []keys.UseCount{{Hour: l.now.Truncate(time.Hour), Code: keys.CodeValid, Calls: 1}},
-	}
-	if err := l.store.AddUse(l.t.Context(), []keys.Use{use}); err != nil {
-		l.t.Fatal(err)
-	}
 }
 
 func grace(d time.Duration) keys.RotateRequest { return keys.RotateRequest{Grace: &d} }
@@ -164,33 +151,66 @@ func TestRotateLengthensNoLife(t *testing.T) {
 		map[string]keys.Code{"old": keys.CodeExpired, "new": keys.CodeExpired})
 }
 
-// TestRotateTwice: a key has two live secrets at the most, and no client that may hold
-// one of them loses it unasked.
-func TestRotateTwice(t *testing.T) {
+// wantWaysOn wants the conflict that names both ways on, by their numbers.
+func wantWaysOn(t *testing.T, what string, err error, old, newest int64) {
+	t.Helper()
+	var conflict *keys.RotationError
+	if !errors.As(err, &conflict) || !errors.Is(err, keys.ErrConflict) || conflict.Old != old || conflict.Newest != newest {
+		t.Errorf("%s: got %v, want a RotationError with %d and %d", what, err, old, newest)
+		return
+	}
+	if old != 0 && !strings.Contains(err.Error(), fmt.Sprintf("finish %d ", old)) {
+		t.Errorf("%s: %q does not name finish %d", what, err, old)
+	}
+	if !strings.Contains(err.Error(), fmt.Sprintf("replace %d ", newest)) {
+		t.Errorf("%s: %q does not name replace %d", what, err, newest)
+	}
+}
+
+// TestB1RotateTwice: a key has two valid secrets at the most, and no client that may hold
+// one of them loses it unasked, whether the usage file tells of a use or not: a use is
+// written seconds later, or never.
+func TestB1RotateTwice(t *testing.T) {
 	l := newLife(t)
 	first := mustIssue(t, l, keys.IssueRequest{Name: "ci"})
 	id := first.Key.ID
 	second := l.mustRotate(id, keys.RotateRequest{})
-	l.used(id, 1)
-	l.used(id, 2)
-	_, err := l.Rotate(t.Context(), id, keys.RotateRequest{})
-	wantConflict(t, "Rotate in the grace", err, "finish")
 	both := map[string]keys.Secret{"old": first.Token, "new": second.Token}
-	l.wantCodes("after the conflict", both, map[string]keys.Code{"old": keys.CodeValid, "new": keys.CodeValid})
+	valid := map[string]keys.Code{"old": keys.CodeValid, "new": keys.CodeValid}
+	version := second.Key.Version
+	for what, req := range map[string]keys.RotateRequest{
+		"Rotate in the grace":            {},
+		"Rotate without grace":           grace(0),
+		"Rotate with another expiry":     {Expires: expiry(t, "90d")},
+		"Finish of the newest":           {Finish: 2},
+		"Finish of one that never was":   {Finish: 3},
+		"Replace of the old one":         {Replace: 1},
+		"Replace of one that never was":  {Replace: 3},
+		"Replace with a number too high": {Replace: 1 << 62},
+	} {
+		_, err := l.Rotate(t.Context(), id, req)
+		wantWaysOn(t, what, err, 1, 2)
+		l.wantCodes("after "+what, both, valid)
+	}
+	if k, err := l.Key(t.Context(), id); err != nil || k.Version != version {
+		t.Errorf("the conflicts changed the key: version %d, %v; want %d", k.Version, err, version)
+	}
 
-	finished := l.mustRotate(id, keys.RotateRequest{Finish: true})
+	finished := l.mustRotate(id, keys.RotateRequest{Finish: 1})
 	if !finished.Token.IsZero() || finished.Key.Version != 3 {
-		t.Errorf("Rotate to finish: got %+v, want no new secret", finished)
+		t.Errorf("Finish: got %+v, want no new secret", finished)
 	}
 	l.wantCodes("after finish", both, map[string]keys.Code{"old": keys.CodeNotFound, "new": keys.CodeValid})
-	if again := l.mustRotate(id, keys.RotateRequest{Finish: true}); again.Key.Version != 3 {
-		t.Errorf("Rotate to finish again: got version %d, want no change", again.Key.Version)
+	if again := l.mustRotate(id, keys.RotateRequest{Finish: 1}); again.Key.Version != 3 {
+		t.Errorf("Finish again: got version %d, want no change", again.Key.Version)
 	}
+	_, err := l.Rotate(t.Context(), id, keys.RotateRequest{Finish: 2})
+	wantWaysOn(t, "Finish of the only secret", err, 0, 2)
 	if third := l.mustRotate(id, keys.RotateRequest{}); numbers(third.Key)[0] != 2 || numbers(third.Key)[1] != 3 {
 		t.Errorf("Rotate after finish: got secrets %v, want 2 and 3", numbers(third.Key))
 	}
 
-	l.now = l.now.Add(keys.DefaultGrace) // the old one is dead, nobody has to finish
+	l.now = l.now.Add(keys.DefaultGrace) // the old one has ended by itself, and need not be finished
 	if fourth := l.mustRotate(id, keys.RotateRequest{}); numbers(fourth.Key)[0] != 3 || numbers(fourth.Key)[1] != 4 {
 		t.Errorf("Rotate after the grace: got secrets %v, want 3 and 4", numbers(fourth.Key))
 	}
@@ -203,35 +223,71 @@ func TestRotateTwice(t *testing.T) {
 	}
 }
 
-// TestRotateAgain: a new secret that nobody used, because it was lost on its way, gives
-// way to another; the old one, which is in use, keeps the deadline that was told.
-func TestRotateAgain(t *testing.T) {
+// TestReplace: a new secret that was lost on its way gives way to another; the old one
+// keeps the end that was told. A key with one secret may have that one replaced.
+func TestReplace(t *testing.T) {
 	l := newLife(t)
-	begin := time.Now().UTC().Truncate(time.Microsecond) // the usage file goes by the real clock
-	l.now = begin
 	first := mustIssue(t, l, keys.IssueRequest{Name: "ci"})
 	id := first.Key.ID
-	l.used(id, 1)
 	lost := l.mustRotate(id, grace(time.Hour))
-	l.now = begin.Add(time.Microsecond)
-	second := l.mustRotate(id, grace(time.Hour))
-	if n := numbers(second.Key); len(n) != 2 || n[0] != 1 || n[1] != 3 || !second.Key.Secrets[0].ExpiresAt.Equal(begin.Add(time.Hour)) {
-		t.Errorf("Rotate again: got %+v, want secrets 1, to its first deadline, and 3", second.Key.Secrets)
+	l.now = noon.Add(time.Minute)
+	second := l.mustRotate(id, keys.RotateRequest{Replace: 2})
+	if n := numbers(second.Key); len(n) != 2 || n[0] != 1 || n[1] != 3 || !second.Key.Secrets[0].ExpiresAt.Equal(noon.Add(time.Hour)) {
+		t.Errorf("Replace: got %+v, want secrets 1, to its first deadline, and 3", second.Key.Secrets)
 	}
-	l.wantCodes("after rotating again", map[string]keys.Secret{"old": first.Token, "lost": lost.Token, "new": second.Token},
-		map[string]keys.Code{"old": keys.CodeValid, "lost": keys.CodeNotFound, "new": keys.CodeValid})
+	all := map[string]keys.Secret{"old": first.Token, "lost": lost.Token, "new": second.Token}
+	l.wantCodes("after replacing", all, map[string]keys.Code{"old": keys.CodeValid, "lost": keys.CodeNotFound, "new": keys.CodeValid})
 
-	// Nobody knows what was used: the file that tells is gone, and then another began.
-	for _, name := range []string{".usage", ".usage-wal", ".usage-shm"} {
-		if err := os.Remove(l.path + name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			t.Fatal(err)
-		}
+	_, err := l.Rotate(t.Context(), id, keys.RotateRequest{Replace: 2}) // asked once more, by a client that heard no answer
+	wantWaysOn(t, "Replace again", err, 1, 3)
+	l.wantCodes("after replacing again", all, map[string]keys.Code{"old": keys.CodeValid, "lost": keys.CodeNotFound, "new": keys.CodeValid})
+
+	l.now = noon.Add(2 * time.Hour)
+	third := l.mustRotate(id, keys.RotateRequest{Replace: 3})
+	if n := numbers(third.Key); len(n) != 1 || n[0] != 4 {
+		t.Errorf("Replace of the only secret: got %v, want 4 alone", n)
 	}
-	_, err := l.Rotate(t.Context(), id, keys.RotateRequest{})
-	wantConflict(t, "Rotate without a usage file", err, "finish")
-	l.used(id, 1)
-	_, err = l.Rotate(t.Context(), id, keys.RotateRequest{})
-	wantConflict(t, "Rotate with a younger usage file", err, "finish")
+}
+
+// TestB4RotateRenews: an expiry that is asked for is the key's from the rotation on, and
+// the old secret has its grace within it.
+func TestB4RotateRenews(t *testing.T) {
+	l := newLife(t)
+	first := mustIssue(t, l, keys.IssueRequest{Name: "ci", Expires: keys.ExpiresAt(noon.Add(time.Hour))})
+	issued := l.mustRotate(first.Key.ID, keys.RotateRequest{Expires: expiry(t, "90d")})
+	if k := issued.Key; !k.ExpiresAt.Equal(noon.Add(90*24*time.Hour)) || !k.Secrets[0].ExpiresAt.Equal(noon.Add(keys.DefaultGrace)) {
+		t.Errorf("Rotate with an expiry: the key ends %v, the old secret %v", k.ExpiresAt, k.Secrets[0].ExpiresAt)
+	}
+	if issued.Key.Warnings(l.now)[0] == "" || strings.Contains(strings.Join(issued.Key.Warnings(l.now), " "), "it ends") {
+		t.Errorf("warnings of a renewed key: %q", issued.Key.Warnings(l.now))
+	}
+	l.now = noon.Add(80 * 24 * time.Hour)
+	issued = l.mustRotate(first.Key.ID, keys.RotateRequest{})
+	if got := strings.Join(issued.Key.Warnings(l.now), " "); !strings.Contains(got, "it ends 2027-02-20T12:00:00Z") {
+		t.Errorf("warnings of a key that was rotated and ends soon: %q", got)
+	}
+}
+
+// TestB4RotationCron: a job that rotates a key every 30 days and renews it in the same
+// act never fails, and at no moment does the key of the round before stop working.
+func TestB4RotationCron(t *testing.T) {
+	l := newLife(t)
+	first := mustIssue(t, l, keys.IssueRequest{Name: "ci"})
+	have := first.Token
+	for day := range 200 {
+		l.now = noon.Add(time.Duration(day) * 24 * time.Hour)
+		if code := l.admit(have); code != keys.CodeValid {
+			t.Fatalf("day %d: %s", day, code)
+		}
+		if day%30 != 29 {
+			continue
+		}
+		issued := l.mustRotate(first.Key.ID, keys.RotateRequest{Expires: expiry(t, "90d")})
+		if code := l.admit(have); code != keys.CodeValid {
+			t.Fatalf("day %d, within the grace: %s", day, code)
+		}
+		have = issued.Token
+	}
 }
 
 // TestRotateRevivesNobody: keysmith and others bring an expired key back to life when
@@ -264,10 +320,18 @@ func TestRotateRevivesNobody(t *testing.T) {
 	if _, err := l.Rotate(t.Context(), expired, grace(-time.Second)); !errors.As(err, &invalid) {
 		t.Errorf("Rotate with a negative grace: got %v, want an InvalidError", err)
 	}
-	both := grace(time.Hour)
-	both.Finish = true
-	if _, err := l.Rotate(t.Context(), expired, both); !errors.As(err, &invalid) {
-		t.Errorf("Rotate with grace and finish: got %v, want an InvalidError", err)
+	for what, req := range map[string]keys.RotateRequest{
+		"grace and finish":     {Grace: new(time.Hour), Finish: 1},
+		"grace and replace":    {Grace: new(time.Hour), Replace: 1},
+		"finish and replace":   {Finish: 1, Replace: 2},
+		"finish and expires":   {Finish: 1, Expires: expiry(t, "90d")},
+		"a negative number":    {Finish: -1},
+		"another one":          {Replace: -1},
+		"an expiry of nothing": {Expires: &keys.Expiry{}},
+	} {
+		if _, err := l.Rotate(t.Context(), expired, req); !errors.As(err, &invalid) {
+			t.Errorf("Rotate with %s: got %v, want an InvalidError", what, err)
+		}
 	}
 	if _, err := l.Rotate(t.Context(), "zzzzzzzzzzzz", keys.RotateRequest{}); !errors.Is(err, keys.ErrNotFound) {
 		t.Errorf("Rotate of nobody: got %v, want ErrNotFound", err)

@@ -29,10 +29,11 @@ type pattern struct {
 
 // CompileScopes checks and compiles granted scopes.
 //
-// A scope is one RFC 6749 scope-token: printable ASCII but for space, " and \. It
-// is cut into segments by colons; none is empty. In a granted scope * inside a
-// segment matches any run without a colon, and * as the whole last segment matches
-// one or more segments. There is no other hierarchy: tools:get grants tools:get.
+// A scope is one RFC 6749 scope-token without commas: printable ASCII but for space, ",
+// \ and the comma, which stands between scopes where people write lists. It is cut into
+// segments by colons; none is empty. In a granted scope * inside a segment matches any
+// run without a colon, and * as the whole last segment matches one or more segments.
+// There is no other hierarchy: tools:get grants tools:get.
 //
 //	tools:get_forecast   tools:get_forecast
 //	tools:get_*          tools:get_forecast, not tools:set_x
@@ -81,6 +82,8 @@ func validateScope(s string) error {
 		return invalid("scopes", "must be at most %d characters each", MaxScope)
 	case !scopeChars(s):
 		return invalid("scopes", `may hold printable ASCII only, without spaces, quotes and backslashes; other characters of a tool's name are percent-encoded, which --tool does`)
+	case strings.Contains(s, ","):
+		return invalid("scopes", "must not hold a comma: give each scope on its own; a comma in the name of a tool or a resource is written %%2C")
 	case emptySegment(s):
 		return invalid("scopes", "must not have an empty part: no colon at either end, and no two in a row")
 	case HoldsToken(s) || !strings.Contains(s, ":") && LooksLikeToken(s):

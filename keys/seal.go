@@ -55,8 +55,10 @@ func (p *Peppers) sealedText(k *Key) string {
 	for _, p := range k.AllowedIPs {
 		b.text(p.String())
 	}
-	for _, n := range []int64{int64(k.RateLimit.Count), int64(k.RateLimit.Window), int64(k.RateLimit.Burst),
-		int64(k.MaxConcurrent), int64(k.MaxKeyLife), int64(k.FinishWhenQuiet)} {
+	for _, n := range []int64{
+		int64(k.RateLimit.Count), int64(k.RateLimit.Window), int64(k.RateLimit.Burst),
+		int64(k.MaxConcurrent), int64(k.MaxKeyLife), int64(k.FinishWhenQuiet),
+	} {
 		b.number(n)
 	}
 	b.number(int64(len(k.Metadata)))

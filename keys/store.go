@@ -18,6 +18,10 @@ type Reader interface {
 	// Ids are case-sensitive. It does not check the seal.
 	Key(ctx context.Context, id string) (*Key, error)
 
+	// Superseded returns the secrets of the key with the exact id that rotations ended,
+	// the newest first; none for an unknown key. See [Supersede].
+	Superseded(ctx context.Context, id string) ([]Superseded, error)
+
 	// FindImported returns the ids of keys that have a secret with one of the lookups, in
 	// order; at most a few. See [Peppers.Lookups].
 	FindImported(ctx context.Context, lookups [][]byte) ([]string, error)
@@ -50,6 +54,12 @@ type Reader interface {
 //
 // An error means that nothing was written, unless it is a [*WrittenError]: then all of it
 // was, and only what was to follow the commit failed.
+//
+// A change whose context carries a [Once] is made once: Create and Update look for what
+// was done under the word before they do anything, fail as [Once.Check] says if there is
+// something, and else keep what [Once.Done] makes of the change in the same transaction. A
+// change with nothing to write is kept as well; one that failed is not. What is
+// [OnceKept] old may be let go.
 type Store interface {
 	Reader
 
@@ -79,7 +89,8 @@ type Store interface {
 	// Id, kind and creation are not change's to alter, and a revocation stays. When change returns
 	// ErrNoChange nothing is written and Update succeeds; on any other error nothing
 	// is written and Update returns it. change may run more than once and must call
-	// nothing of the store but Peppers.
+	// nothing of the store but Peppers. Secrets that change takes away are kept as
+	// [Supersede] says.
 	Update(ctx context.Context, id string, change func(*Key) (Event, error)) (*Key, error)
 
 	// Record writes the event of something that was done to the store itself and to no

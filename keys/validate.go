@@ -38,6 +38,9 @@ func (k *Key) Validate() error {
 	if err := k.RateLimit.Validate(); err != nil {
 		return err
 	}
+	if err := k.validateKeyLife(); err != nil {
+		return err
+	}
 	return validateMetadata(k.Metadata)
 }
 
@@ -72,10 +75,13 @@ func validateAudience(audience []string) error {
 }
 
 // ValidateAudience holds the rule for a server's name: printable without spaces,
-// such as weather or https://mcp.example/mcp.
+// and commas, such as weather or https://mcp.example/mcp.
 func ValidateAudience(a string) error {
 	if a == "" || strings.IndexFunc(a, unicode.IsSpace) >= 0 {
 		return invalid("audience", "must be a server's name or URL without spaces, such as weather")
+	}
+	if strings.Contains(a, ",") {
+		return invalid("audience", "must not hold a comma: give each server on its own")
 	}
 	return ValidateText("audience", a)
 }
@@ -92,8 +98,9 @@ func validateAllowedIPs(prefixes []netip.Prefix) error {
 	return nil
 }
 
-// ParseAllowedIP reads a CIDR range or a single address. Host bits are cut off, and
-// IPv4 written as IPv6 becomes IPv4.
+// ParseAllowedIP reads a CIDR range or a single address. A range with host bits set is
+// refused, because it may be meant as that address or as the whole range. IPv4 written as
+// IPv6 becomes IPv4.
 func ParseAllowedIP(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
@@ -106,7 +113,10 @@ func ParseAllowedIP(text string) (netip.Prefix, error) {
 	if p.Addr().Is4In6() {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
-	return p.Masked(), nil
+	if p != p.Masked() {
+		return netip.Prefix{}, invalid("allowed_ips", "holds a range with host bits set: write %s for all of the range, or %s for one address", p.Masked(), p.Addr())
+	}
+	return p, nil
 }
 
 // ParseAllowedIPs reads a list of them, and gives nil for none.

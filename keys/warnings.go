@@ -1,8 +1,10 @@
 package keys
 
-// Warnings tells whoever issued k what is allowed and seldom meant, a sentence
-// each.
-func (k *Key) Warnings() []string {
+import "time"
+
+// Warnings tells at now what about k is allowed and seldom meant, a sentence each. Every
+// answer to an issue, an edit and a rotation carries them.
+func (k *Key) Warnings(now time.Time) []string {
 	var out []string
 	if k.Kind == KindKey && len(k.Audience) == 0 {
 		out = append(out, "it names no audience, so it is good at every server of this deployment")
@@ -10,8 +12,13 @@ func (k *Key) Warnings() []string {
 	if len(k.Scopes) == 0 {
 		out = append(out, "it has no scopes, so it can call nothing that needs one")
 	}
-	if k.ExpiresAt.IsZero() {
+	switch {
+	case k.ExpiresAt.IsZero():
 		out = append(out, "it never expires, so it is good until somebody revokes it")
+	case k.Expired(now):
+		out = append(out, "it has expired, so it is refused; issue a new key")
+	case k.Version > 1 && k.ExpiresAt.Sub(now) < ExpiringWithin: // the issuer of a new key has just said when it ends
+		out = append(out, "it ends "+k.ExpiresAt.Format(time.RFC3339)+", in less than 14 days, with all its secrets; a new expiry renews it")
 	}
 	return out
 }

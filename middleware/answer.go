@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/internal/loglimit"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -46,6 +47,7 @@ var answers = map[keys.Code]answer{
 	keys.CodeRevoked:       invalidToken,
 	keys.CodeDisabled:      invalidToken,
 	keys.CodeExpired:       invalidToken,
+	keys.CodeSuperseded:    invalidToken,
 	keys.CodeWrongKind:     invalidToken,
 	keys.CodeWrongAudience: invalidToken,
 	keys.CodeIPNotAllowed: {
@@ -206,7 +208,7 @@ func (g *Guard) logRefusal(ctx context.Context, d keys.Decision, attrs ...slog.A
 	if g == nil || g.logger == nil || !g.logger.Enabled(ctx, slog.LevelError) {
 		return
 	}
-	if !g.limit.lets(logKind{d.Code, strings.Clone(d.KeyID), sourceIn(attrs)}, g.logger) {
+	if !g.limit.Lets(loglimit.Kind{Code: d.Code, KeyID: strings.Clone(d.KeyID), Source: sourceIn(attrs)}, g.logger) {
 		return
 	}
 	level := slog.LevelInfo
@@ -218,6 +220,9 @@ func (g *Guard) logRefusal(ctx context.Context, d keys.Decision, attrs ...slog.A
 	}
 	for _, a := range append(attrs, lackIn(d)...) {
 		line = append(line, slog.String(a.Key, loggable(a.Value.String())))
+	}
+	if d.Flaw != "" {
+		line = append(line, slog.String("flaw", d.Flaw))
 	}
 	if d.Cause != nil {
 		level = slog.LevelError

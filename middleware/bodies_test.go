@@ -60,7 +60,7 @@ func serveAll(db string) error {
 		return err
 	}
 	fmt.Println(l.Addr())
-	go func() { _ = http.Serve(l, mux) }() //nolint:gosec // that it has no time limits is the point
+	go func() { _ = http.Serve(l, mux) }() // that it has no time limits is the point
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	return nil
 }
@@ -155,13 +155,19 @@ func TestC3PromisedBodiesShutNobodyOut(t *testing.T) {
 		lines  []string
 		status int
 	}{
-		{"/net-http", nil, 401}, {"/gin", nil, 401}, {"/mcp", nil, 401},
-		{"/net-http", []string{bad}, 401}, {"/gin", []string{bad}, 401}, {"/mcp", []string{bad}, 401},
+		{"/net-http", nil, 401},
+		{"/gin", nil, 401},
+		{"/mcp", nil, 401},
+		{"/net-http", []string{bad}, 401},
+		{"/gin", []string{bad}, 401},
+		{"/mcp", []string{bad}, 401},
 		{"/mcp", []string{"Origin: https://evil.example"}, 403},
 		{"/scoped/net-http", []string{good}, 403},
 		{"/net-http", []string{good, good}, 400},
 		{"/broken", nil, 503},
-		{"/nowhere", nil, 404}, {"/register", nil, 400}, {"/.well-known/oauth-authorization-server", nil, 404},
+		{"/nowhere", nil, 404},
+		{"/register", nil, 400},
+		{"/.well-known/oauth-authorization-server", nil, 404},
 		{"/mcp", []string{good, "Mcp-Session-Id: MADEUP"}, 404},
 	}
 	var held []net.Conn

@@ -212,7 +212,7 @@ func TestA22HugeForwardingHeader(t *testing.T) {
 
 func TestParseProxy(t *testing.T) {
 	for text, want := range map[string]string{
-		"10.0.0.7": "10.0.0.7/32", "10.1.2.3/8": "10.0.0.0/8", "2001:db8::1": "2001:db8::1/128", "::ffff:10.0.0.0/104": "10.0.0.0/8",
+		"10.0.0.7": "10.0.0.7/32", "10.1.2.3/8": "", "2001:db8::1": "2001:db8::1/128", "::ffff:10.0.0.0/104": "10.0.0.0/8",
 		"0.0.0.0/0": "", "::/0": "", "1.2.3.4/0": "", "::ffff:0.0.0.0/96": "", "": "", "proxy.internal": "", "10.0.0.0/33": "", "fe80::1%eth0": "",
 	} {
 		got, err := middleware.ParseProxy(text)

@@ -3,7 +3,7 @@
 //
 // Start at [New], then wrap a handler with [Guard.Require]:
 //
-//	guard := middleware.New(v, &middleware.Options{Audience: "weather"})
+//	guard := middleware.New(v, &middleware.Options{Audience: "weather", Logger: slog.Default()})
 //	http.Handle("/reports/", guard.Require("reports:read")(handler))
 //
 // The handler asks [keys.IdentityFrom] who is calling. No option is needed to be

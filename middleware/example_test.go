@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 
@@ -31,7 +32,8 @@ func ExampleGuard_Require() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	guard := middleware.New(v, &middleware.Options{Audience: "weather"})
+	defer v.Close() // writes down who called in the last seconds
+	guard := middleware.New(v, &middleware.Options{Audience: "weather", Logger: slog.Default()})
 	http.Handle("/reports/", guard.Require("reports:read")(handler))
 
 	for _, presented := range []string{key, "mcpk_EXAMPLEkey00_thisIsTheDocumentedExampleKey0000000"} {

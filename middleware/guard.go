@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/mcpkeys/mcpkeys/internal/loglimit"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -54,7 +56,7 @@ type Guard struct {
 	realm    string
 	logger   *slog.Logger
 	noFields bool
-	limit    logLimit
+	limit    loglimit.Limiter
 }
 
 // New returns a Guard that asks v. It panics when v is nil or an option is not
@@ -135,7 +137,8 @@ func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
 // When the key is good and grants all of scopes, Admit returns the request to pass
 // on, with the caller's identity ([keys.IdentityFrom]) and the request's id
 // ([keys.RequestIDFrom]) in its context. Else it has written the whole answer and
-// returns false. In both cases the credentials are gone from r.Header.
+// returns false. In both cases the credentials are gone from r.Header. No trailer of the
+// request reaches the handler.
 //
 // scopes are literal, as [keys.ValidateRequired] has it; others are never granted.
 func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, scopes ...string) (*http.Request, bool) {
@@ -164,7 +167,9 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, messages bool, sco
 	a := &admission{guard: g, ip: call.ClientIP, agent: call.Agent, cost: call.Cost, decision: d}
 	a.paid.Store(!messages)
 	a.Context, a.Identity, a.Given = r.Context(), d.Identity, givenID(r)
-	return r.WithContext(a), true
+	r = r.WithContext(a)
+	r.Trailer = nil // it is filled when the body was read: a key in it would reach the handler
+	return r, true
 }
 
 // admission is the context of a request that a guard let pass, and the guard's note on
@@ -195,6 +200,16 @@ func (a *admission) Value(key any) any {
 		return a
 	}
 	return a.RequestContext.Value(key)
+}
+
+// DecisionFrom tells a handler how its request was judged when a guard let it pass, such
+// as by which of the key's secrets. Without a guard on the way it returns false.
+func DecisionFrom(ctx context.Context) (keys.Decision, bool) {
+	a, ok := ctx.Value(admissionKey{}).(*admission)
+	if !ok {
+		return keys.Decision{}, false
+	}
+	return a.decision, true
 }
 
 // again serves guards within guards: one for a whole server, one more with a scope on a
@@ -245,5 +260,9 @@ func (g *Guard) authenticate(r *http.Request, messages bool) (verifier.Call, key
 	if g.cost != nil {
 		call.Cost = g.cost(r)
 	}
-	return call, g.verifier.Authenticate(r.Context(), token, call)
+	d := g.verifier.Authenticate(r.Context(), token, call)
+	if d.Code == keys.CodeMalformed || d.Code == keys.CodeNotFound {
+		d.Flaw = keys.Flaw(token)
+	}
+	return call, d
 }

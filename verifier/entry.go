@@ -1,8 +1,10 @@
 package verifier
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -33,6 +35,25 @@ type entry struct {
 	identity *keys.Identity // nil if none can be made of it
 	flaw     error          // and why; a dead key is told to be dead all the same
 	proofs   atomic.Pointer[[]proof]
+
+	mu         sync.Mutex
+	superseded []keys.Superseded // nil until somebody presented what is no secret of the key
+}
+
+// supersededIn reads the key's superseded secrets from the store once: a flood of wrong
+// secrets must not become one of reads. Each rotation makes another entry.
+func (e *entry) supersededIn(ctx context.Context, reader keys.Reader) ([]keys.Superseded, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.superseded != nil {
+		return e.superseded, nil
+	}
+	list, err := reader.Superseded(ctx, e.key.ID)
+	if err != nil {
+		return nil, err
+	}
+	e.superseded = append([]keys.Superseded{}, list...)
+	return e.superseded, nil
 }
 
 // proof notes that a token with this SHA-256 is one of the key's secrets. Comparing
@@ -42,6 +63,7 @@ type proof struct {
 	sum    [sha256.Size]byte
 	secret *keys.KeySecret
 	slot   *slot // where its use is noted
+	newer  bool  // the key has a newer secret
 }
 
 // sumOf hashes a token where it is: a conversion would copy it to the heap. Hashing
@@ -92,7 +114,8 @@ func (e *entry) prove(peppers *keys.Peppers, token keys.Secret, sum *[sha256.Siz
 
 // note remembers that a token of this sum was proved to be the secret.
 func (e *entry) note(secret *keys.KeySecret, sum *[sha256.Size]byte, t *tally) *proof {
-	made := proof{*sum, secret, t.slot(secret.Number)}
+	newest := e.key.Secrets[len(e.key.Secrets)-1].Number
+	made := proof{*sum, secret, t.slot(secret.Number), secret.Number != newest}
 	for {
 		old := e.proofs.Load()
 		if known := e.proved(sum); known != nil { // or the list would grow with each time

@@ -29,7 +29,7 @@ const (
 // counted are the outcomes that are counted of a key. The first is the one that has
 // to be quick.
 var counted = [...]keys.Code{
-	keys.CodeValid, keys.CodeNotFound, keys.CodeRevoked, keys.CodeDisabled, keys.CodeExpired,
+	keys.CodeValid, keys.CodeNotFound, keys.CodeRevoked, keys.CodeDisabled, keys.CodeExpired, keys.CodeSuperseded,
 	keys.CodeWrongKind, keys.CodeWrongAudience, keys.CodeIPNotAllowed, keys.CodeRateLimited,
 }
 

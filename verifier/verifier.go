@@ -56,7 +56,8 @@ type Options struct {
 	Strangers keys.RateLimit
 
 	// OnUseError hears, from another goroutine, that counts of use could not be written.
-	// They are kept for the next try, seconds later. Nil means that nobody wants to know.
+	// They are kept for the next try, seconds later. Nil logs that with slog's default
+	// logger, once a minute at most: keys in use would look unused otherwise.
 	OnUseError func(error)
 
 	// OnRehashError hears, from another goroutine, that the digest of a secret could not
@@ -137,11 +138,18 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 	if v.foreigners, err = newForeigners(size); err != nil {
 		return nil, fmt.Errorf("verifier: %w", err)
 	}
-	v.uses.clock, v.uses.max, v.uses.onError = v.clock, 2*size, o.OnUseError
+	if err := mayCount(reader); err != nil {
+		return nil, err
+	}
+	onUseError := o.OnUseError
+	if onUseError == nil {
+		onUseError = logUseErrors(v.clock)
+	}
+	v.uses.clock, v.uses.max, v.uses.onError = v.clock, 2*size, onUseError
 	v.uses.log = reader
 	v.rehashes.store, _ = reader.(keys.Rehasher)
 	v.rehashes.clock, v.rehashes.elapsed, v.rehashes.onError = v.clock, v.sinceStart, o.OnRehashError
-	v.denials.log, v.denials.clock, v.denials.onError = reader, v.clock, o.OnUseError
+	v.denials.log, v.denials.clock, v.denials.onError = reader, v.clock, onUseError
 	return v, nil
 }
 
@@ -233,6 +241,7 @@ func (v *Verifier) decide(d *keys.Decision, q *check, call *Call, now time.Time,
 		}
 	}
 	d.Identity, d.Ends = q.entry.identity, k.Ends(q.proof.secret)
+	d.Newer = q.proof.newer
 	q.proof.slot.use(now, call)
 }
 
@@ -278,12 +287,26 @@ func (v *Verifier) prove(ctx context.Context, q *check, call *Call, at time.Dura
 	}
 	peppers := v.reader.Peppers()
 	if q.proof = q.entry.prove(peppers, t.Secret(), &q.sum, &q.cell.tally); q.proof == nil {
-		q.cell.tally.count(keys.CodeNotFound)
+		d := v.unproved(ctx, q, t.Secret())
+		q.cell.tally.count(d.Code)
 		v.uses.note(&q.cell.tally)
-		return notFound(q.id)
+		return d
 	}
 	v.rehashes.offer(peppers.Rehash(q.entry.key, q.proof.secret, t.Secret()))
 	return keys.Decision{}
+}
+
+// unproved says of a token that is none of the key's secrets whether it was one.
+func (v *Verifier) unproved(ctx context.Context, q *check, token keys.Secret) keys.Decision {
+	list, err := q.entry.supersededIn(ctx, v.reader)
+	if err != nil {
+		list = nil // it is refused all the same; what is lost is a word in the log
+	}
+	was := v.reader.Peppers().Superseded(list, token, v.clock())
+	if was == nil {
+		return notFound(q.id)
+	}
+	return keys.Decision{Code: keys.CodeSuperseded, KeyID: q.entry.key.ID, Secret: was.Number, Ends: was.EndedAt}
 }
 
 // find looks for the key in the store. What may not exist is looked for on the account
@@ -305,6 +328,7 @@ func (v *Verifier) find(ctx context.Context, q *check, call *Call, t keys.Token,
 	if q.entry == nil {
 		account.take(v.strangers.limit, 1, at)
 		v.reader.Peppers().Verify(nil, t.Secret()) // costs what a known id costs
+		v.reader.Peppers().Superseded(nil, t.Secret(), v.clock())
 		v.unknown.add(mark, generation)
 		return notFound(q.id)
 	}

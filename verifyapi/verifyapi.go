@@ -127,6 +127,7 @@ func (s *service) verification(d keys.Decision) api.Verification {
 		Valid: d.Valid(), Code: string(d.Code), KeyID: d.KeyID,
 		RateLimit: rateState(d), RetryAfter: seconds(d.RetryAfter), Tampered: errors.Is(d.Cause, keys.ErrTampered),
 	}
+	out.Secret = secretUsed(d)
 	if d.Lacks != nil {
 		out.Missing, out.Offered = d.Lacks.Missing, d.Lacks.Offered
 	}
@@ -138,6 +139,17 @@ func (s *service) verification(d keys.Decision) api.Verification {
 		out.ExpiresAt = &at
 	}
 	out.Lease = s.lease(d.Ends)
+	return out
+}
+
+func secretUsed(d keys.Decision) *api.SecretUsed {
+	if !d.Valid() && d.Code != keys.CodeSuperseded {
+		return nil
+	}
+	out := &api.SecretUsed{Number: d.Secret, Superseded: d.Newer || !d.Valid()}
+	if !d.Ends.IsZero() {
+		out.EndsAt = &d.Ends
+	}
 	return out
 }
 

@@ -13,6 +13,7 @@ type Key struct {
 	AllowedIPs    []string          `json:"allowed_ips" nullable:"false" doc:"CIDR ranges it may be used from; none means anywhere"`
 	RateLimit     string            `json:"rate_limit" doc:"How often it may call; empty means unlimited" example:"60/m"`
 	Metadata      map[string]string `json:"metadata" doc:"Notes of your own"`
+	MaxKeyLife    string            `json:"max_key_life,omitempty" doc:"Of an admin key: how long from now the ordinary keys may live that it issues, or never for no bound" example:"366d"`
 	Status        string            `json:"status" enum:"active,expiring,expired,disabled,revoked" doc:"What it amounts to now"`
 	CreatedAt     time.Time         `json:"created_at"`
 	CreatedBy     string            `json:"created_by" doc:"local:user(uid), or key:id"`
@@ -23,6 +24,7 @@ type Key struct {
 	LastUsedAt    *time.Time        `json:"last_used_at,omitempty" doc:"When it was last accepted; left out for a key that never was, where that is not known, and in answers to a change"`
 	Version       int64             `json:"version" doc:"1 when issued, one more with each change"`
 	Secrets       []KeySecret       `json:"secrets" nullable:"false" doc:"One, or two during a rotation"`
+	Warnings      []string          `json:"warnings,omitempty" nullable:"false" doc:"In answers to issue, edit and rotate: what is allowed and seldom meant, a sentence each" example:"[\"it has no scopes, so it can call nothing that needs one\"]"`
 }
 
 // KeySecret tells of a secret all but anything that proves it.
@@ -53,6 +55,7 @@ type IssueRequest struct {
 	Metadata   map[string]string `json:"metadata,omitempty" doc:"Notes of your own"`
 	ExpiresIn  string            `json:"expires_in,omitempty" doc:"A duration such as 90d, or never; left out, with expires_at: 90d" example:"90d"`
 	ExpiresAt  string            `json:"expires_at,omitempty" doc:"An RFC 3339 time or a date, instead of expires_in" example:"2027-01-31T00:00:00Z"`
+	MaxKeyLife string            `json:"max_key_life,omitempty" doc:"Of an admin key: how long the ordinary keys may live that it issues, or never; left out: 366d" example:"366d"`
 }
 
 // Issued is a key and its new secret, which is in this answer and nowhere else, ever.
@@ -63,8 +66,11 @@ type Issued struct {
 
 // RotateRequest says how a key gets a new secret. Nothing is required.
 type RotateRequest struct {
-	Grace  string `json:"grace,omitempty" doc:"How long the old secret stays good, such as 24h, or 0 to end it at once; left out: 24h" example:"24h"`
-	Finish bool   `json:"finish,omitempty" doc:"End the grace of the rotation before, at once; no new secret is made"`
+	Grace     string `json:"grace,omitempty" doc:"How long the old secret stays good, such as 24h, or 0 to end it at once; left out: 24h" example:"24h"`
+	ExpiresIn string `json:"expires_in,omitempty" doc:"The key ends after this time from now, such as 90d, or never; left out, with expires_at: when it would have ended" example:"90d"`
+	ExpiresAt string `json:"expires_at,omitempty" doc:"An RFC 3339 time or a date, instead of expires_in" example:"2027-01-31T00:00:00Z"`
+	Finish    int64  `json:"finish,omitempty" minimum:"1" doc:"The number of the old secret, while two are valid: end it now, and make no new one" example:"1"`
+	Replace   int64  `json:"replace,omitempty" minimum:"1" doc:"The number of the newest secret: end it now, and make a new one in its place" example:"2"`
 }
 
 // EditRequest says what shall be different. What is left out stays as it is; what is
@@ -79,12 +85,16 @@ type EditRequest struct {
 	Metadata   *map[string]string `json:"metadata,omitempty" doc:"Notes of your own, all of them"`
 	ExpiresIn  *string            `json:"expires_in,omitempty" nullable:"false" doc:"A duration from now such as 90d, or never" example:"90d"`
 	ExpiresAt  *string            `json:"expires_at,omitempty" nullable:"false" doc:"An RFC 3339 time, instead of expires_in" example:"2027-01-31T00:00:00Z"`
+	MaxKeyLife *string            `json:"max_key_life,omitempty" nullable:"false" doc:"Of an admin key: how long the ordinary keys may live that it issues, or never" example:"366d"`
 }
 
 // DisableRequest may say why.
 type DisableRequest struct {
 	Reason string `json:"reason,omitempty" doc:"For the audit log" example:"odd calls at night"`
 }
+
+// EnableRequest has no members: to enable takes no word.
+type EnableRequest struct{}
 
 // RevokeRequest may say why.
 type RevokeRequest struct {
@@ -99,5 +109,13 @@ type Whoami struct {
 	Owner     string     `json:"owner"`
 	Scopes    []string   `json:"scopes" nullable:"false"`
 	Audience  []string   `json:"audience" nullable:"false"`
-	ExpiresAt *time.Time `json:"expires_at" doc:"null means never"`
+	ExpiresAt *time.Time `json:"expires_at" doc:"When the key ends; null means never"`
+	Secret    SecretUsed `json:"secret" doc:"The secret that was presented"`
+}
+
+// SecretUsed tells of the secret that was presented, which may end before its key does.
+type SecretUsed struct {
+	Number     int64      `json:"number" doc:"1 for the first, one more with each rotation"`
+	EndsAt     *time.Time `json:"ends_at" doc:"When it ends, with the key or with a rotation's grace before that; null means never" example:"2027-01-31T00:00:00Z"`
+	Superseded bool       `json:"superseded" doc:"A rotation has made a newer one: change over to that before this one ends"`
 }

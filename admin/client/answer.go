@@ -25,6 +25,7 @@ func (e *remoteError) Unwrap() error { return e.is }
 var domain = map[string]error{
 	api.CodeNotFound:           keys.ErrNotFound,
 	api.CodeConflict:           keys.ErrConflict,
+	api.CodeSecretDelivered:    keys.ErrConflict,
 	api.CodePreconditionFailed: keys.ErrVersion,
 	api.CodeTampered:           keys.ErrTampered,
 	api.CodeUnavailable:        keys.ErrUnavailable,
@@ -51,11 +52,13 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	case p.Code == api.CodeAltered:
 		return &keys.AlteredError{What: "this change was not made", Fix: "run 'keyctl doctor' on the machine of " + c.base.Host}
 	case p.Code == api.CodeInvalidArgument && len(p.Errors) > 0:
-		return &keys.InvalidError{Field: p.Errors[0].Field, Reason: p.Errors[0].Message}
+		return &keys.InvalidError{Field: field(p.Errors[0].Field), Reason: p.Errors[0].Message}
 	case p.Code == api.CodeTooLarge:
 		return &keys.InvalidError{Field: "request", Reason: "is larger than the server takes; no field of a key needs that much"}
 	case p.Code == api.CodeConflict && len(p.Errors) > 0 && p.Errors[0].Field == "name":
 		return keys.ErrNameTaken
+	case p.Code == api.CodeConflict && p.Rotation != nil:
+		return &keys.RotationError{Old: p.Rotation.Finish, Until: instant(p.Rotation.Until), Newest: p.Rotation.Replace}
 	case resp.StatusCode == http.StatusUnauthorized:
 		return fmt.Errorf("%w: %s does not accept it; it may be revoked, expired, or of another key store", keys.ErrDenied, c.base.Host)
 	case p.Code == api.CodeNotFound, p.Code == api.CodeTampered, p.Code == api.CodePreconditionFailed:
@@ -64,6 +67,14 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 		return &remoteError{p.Detail, domain[p.Code]}
 	}
 	return fmt.Errorf("%s answered %d %s (request %s): %s", c.base.Host, resp.StatusCode, p.Code, p.RequestID, p.Detail)
+}
+
+// field is the domain's name of a member of the request.
+func field(member string) string {
+	if member == "expires_in" || member == "expires_at" {
+		return "expires"
+	}
+	return member
 }
 
 // tamperedKey is what can be said of a key that the server does not trust.
@@ -97,6 +108,11 @@ func key(in *api.Key) (*keys.Key, error) {
 		}
 		out.RateLimit = limit
 	}
+	life, err := keys.ParseKeyLife(in.MaxKeyLife)
+	if err != nil {
+		return nil, errors.New("the server showed a key with a max_key_life that cannot be read: is it of another version?")
+	}
+	out.MaxKeyLife = life
 	for _, s := range in.Secrets {
 		out.Secrets = append(out.Secrets, secret(&s))
 	}

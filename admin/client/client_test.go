@@ -121,7 +121,7 @@ func TestLifeThroughTheAPI(t *testing.T) {
 	if err != nil || f.Store.Peppers().Verify(k, issued.Token).Number != 2 || f.Store.Peppers().Verify(k, keys.NewSecret(token)).Number != 1 {
 		t.Errorf("Rotate: the secrets are not those of the key: %v", err)
 	}
-	if done := rotate("Finish", keys.RotateRequest{Finish: true}); !done.Token.IsZero() {
+	if done := rotate("Finish", keys.RotateRequest{Finish: 1}); !done.Token.IsZero() {
 		t.Error("Finish: got a secret")
 	}
 	if now := rotate("Rotate without grace", keys.RotateRequest{Grace: new(time.Duration)}); len(now.Key.Secrets) != 1 {
@@ -296,6 +296,14 @@ func TestErrorsAreTheDomains(t *testing.T) {
 	_, want := local.Issue(t.Context(), keys.IssueRequest{Name: ""})
 	if !errors.As(err, &invalid) || invalid.Field != "name" || err.Error() != want.Error() {
 		t.Errorf("Issue without a name: got %v, want %v", err, want)
+	}
+	past, err := keys.ParseExpiry("2000-01-01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Issue(t.Context(), keys.IssueRequest{Name: "late", Expires: past})
+	if _, want = local.Issue(t.Context(), keys.IssueRequest{Name: "late", Expires: past}); want == nil || err == nil || err.Error() != want.Error() {
+		t.Errorf("Issue of an expired key: got %v, want %v", err, want)
 	}
 	if _, err := c.List(t.Context(), keys.Query{Cursor: "nonsense"}); !errors.As(err, &invalid) || invalid.Field != "cursor" {
 		t.Errorf("List(bad cursor): got %v, want the field cursor", err)

@@ -11,7 +11,13 @@ import (
 
 // Rotate implements [keys.Manager]. A grace is told in whole seconds.
 func (c *Client) Rotate(ctx context.Context, id string, req keys.RotateRequest) (keys.Issued, error) {
-	body := api.RotateRequest{Finish: req.Finish}
+	if err := req.Validate(); err != nil {
+		return keys.Issued{}, err
+	}
+	body := api.RotateRequest{Finish: req.Finish, Replace: req.Replace}
+	if req.Expires != nil {
+		body.ExpiresIn, body.ExpiresAt = wireExpiry(*req.Expires)
+	}
 	if req.Grace != nil {
 		body.Grace = keys.FormatDuration(req.Grace.Truncate(time.Second))
 	}
@@ -68,6 +74,9 @@ func wireEdit(req keys.EditRequest) api.EditRequest {
 	}
 	if req.RateLimit != nil {
 		out.RateLimit = new(req.RateLimit.String())
+	}
+	if req.MaxKeyLife != nil {
+		out.MaxKeyLife = new(keys.FormatKeyLife(*req.MaxKeyLife))
 	}
 	if req.Expires != nil {
 		in, at := wireExpiry(*req.Expires)

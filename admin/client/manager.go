@@ -119,7 +119,7 @@ func fitsNone(q keys.Query) bool {
 func valid(req keys.IssueRequest) error {
 	k := keys.Key{
 		Kind: req.Kind, Name: req.Name, Owner: req.Owner, Scopes: req.Scopes, Audience: req.Audience,
-		AllowedIPs: req.AllowedIPs, RateLimit: req.RateLimit, Metadata: req.Metadata,
+		AllowedIPs: req.AllowedIPs, RateLimit: req.RateLimit, Metadata: req.Metadata, MaxKeyLife: req.MaxKeyLife,
 	}
 	if k.Kind == "" {
 		k.Kind = keys.KindKey
@@ -130,7 +130,7 @@ func valid(req keys.IssueRequest) error {
 func wireRequest(req keys.IssueRequest) api.IssueRequest {
 	out := api.IssueRequest{
 		Name: req.Name, Owner: req.Owner, Kind: string(req.Kind), Scopes: req.Scopes, Audience: req.Audience,
-		RateLimit: req.RateLimit.String(), Metadata: req.Metadata,
+		RateLimit: req.RateLimit.String(), Metadata: req.Metadata, MaxKeyLife: keys.FormatKeyLife(req.MaxKeyLife),
 	}
 	for _, p := range req.AllowedIPs {
 		out.AllowedIPs = append(out.AllowedIPs, p.String())

@@ -18,7 +18,9 @@ type app struct {
 	pepper       string
 	server       string
 	insecureHTTP bool
+	allowGroup   bool
 	output       format
+	unhelpful    error // why help could not be shown
 }
 
 // run executes one command line and returns its exit code.
@@ -28,7 +30,7 @@ func run(ctx context.Context, args []string, e *env) int {
 	if err == nil {
 		root := newRoot(a)
 		root.SetArgs(args)
-		err = root.ExecuteContext(ctx)
+		err = errors.Join(root.ExecuteContext(ctx), a.unhelpful)
 	}
 	return a.report(err, wantsJSON(args))
 }
@@ -43,11 +45,16 @@ func (a *app) settings() (connect.Settings, error) {
 }
 
 // localSettings are those of a command that works beside the file only. That comes
-// first: nobody shall look for an admin key that the command then has no use for.
+// first: no admin key is looked for that the command then has no use for. A --db
+// on the command line says which file, whatever server the environment names for other
+// commands.
 func (a *app) localSettings() (connect.Settings, error) {
 	s, err := a.named()
 	if err != nil {
 		return s, err
+	}
+	if a.db != "" && a.server == "" {
+		s.Server = ""
 	}
 	return s, s.Local()
 }
@@ -63,11 +70,15 @@ func (a *app) named() (connect.Settings, error) {
 }
 
 // withAdmin runs do with a Manager, and closes it.
-func (a *app) withAdmin(ctx context.Context, do func(*connect.Admin) error) (err error) {
+func (a *app) withAdmin(ctx context.Context, do func(*connect.Admin) error) error {
 	s, err := a.settings()
 	if err != nil {
 		return err
 	}
+	return withAdminOf(ctx, s, do)
+}
+
+func withAdminOf(ctx context.Context, s connect.Settings, do func(*connect.Admin) error) (err error) {
 	admin, err := s.Admin(ctx)
 	if err != nil {
 		return err
@@ -100,6 +111,9 @@ func (a *app) command(words ...string) string {
 	}
 	if a.insecureHTTP {
 		line += " --insecure-http"
+	}
+	if a.allowGroup {
+		line += " --allow-group"
 	}
 	if a.pepper != "" {
 		line += " --pepper " + shell.Quote(a.pepper)

@@ -34,9 +34,9 @@ func newAudit(a *app) *cobra.Command {
 different afterwards. Every change of a key has its row, written together with the
 change or not at all. Conditions add up.
 
-The table shows the latest 50 rows, cut to fit the screen; -o json, jsonl and csv
-show everything. -f goes on with what is written from now on, oldest first, until
-Ctrl-C.
+The table shows the latest 50 rows, cut to fit a terminal or COLUMNS; -o json,
+jsonl and csv show everything. -f goes on with what is written from now on,
+oldest first, until Ctrl-C.
 
 KEY is an id, also of a key that is not there any more, or a name or the
 beginning of an id, as elsewhere. ACTOR is as the rows name it: key:ID or
@@ -150,18 +150,13 @@ func (f *auditFlags) most(output format) int {
 	return f.limit
 }
 
-// auditedKey is the id that ref means. Unlike elsewhere a revoked key may be named, and
-// an id need not exist: rows outlive keys.
+// auditedKey is the id that ref means. Unlike elsewhere an id need not exist: rows
+// outlive keys.
 func (a *app) auditedKey(ctx context.Context, m keys.Manager, ref string) (string, error) {
 	if keys.ValidID(ref) {
 		return ref, nil
 	}
 	k, err := a.resolve(ctx, m, ref)
-	if errors.Is(err, keys.ErrNotFound) {
-		if dead, gone := keys.ResolveRevoked(ctx, m, ref); dead != nil || !errors.Is(gone, keys.ErrNotFound) {
-			k, err = dead, gone
-		}
-	}
 	if k != nil && (err == nil || errors.Is(err, keys.ErrTampered)) {
 		return k.ID, nil // who changed a key that cannot be trusted is what one wants to know
 	}

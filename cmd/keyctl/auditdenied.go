@@ -60,7 +60,7 @@ func (a *app) denied(ctx context.Context, m keys.Manager, q keys.AuditQuery, f *
 		a.say("Nothing was refused, as far as is known.")
 		return nil
 	}
-	return a.print(deniedTable(list, a.width()))
+	return a.print(deniedTable(list, a.width(a.stdout)))
 }
 
 func source(d keys.Denial) string {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -64,6 +65,13 @@ func TestAuditFollows(t *testing.T) {
 
 func TestAuditFollowsAsTable(t *testing.T) {
 	e, _, _ := testEnv(t)
+	getenv := e.getenv
+	e.getenv = func(name string) string {
+		if name == "COLUMNS" { // a pipe has no width of its own
+			return strconv.Itoa(defaultWidth)
+		}
+		return getenv(name)
+	}
 	lines, stop := following(t, e, "--action", "revoke")
 	wantLine(t, lines, "WHAT CHANGED")
 	mustRun(t, e, "issue", strings.Repeat("long", 20))

@@ -38,7 +38,7 @@ func (p *auditPrinter) add(e keys.Event) error {
 	case formatCSV:
 		return p.print(eventCSV(&e, p.rows == 1))
 	default:
-		p.table = append(p.table, auditRow(&e, p.width()))
+		p.table = append(p.table, auditRow(&e, p.width(p.stdout)))
 	}
 	return nil
 }
@@ -50,10 +50,10 @@ func (p *auditPrinter) flush() error {
 	}
 	heading := p.widths == nil
 	if heading {
-		settled := auditWidths(append([][auditColumns]string{followed}, p.table...), p.width())
+		settled := auditWidths(append([][auditColumns]string{followed}, p.table...), p.width(p.stdout))
 		p.widths = &settled
 	}
-	text := auditTable(p.table, *p.widths, heading)
+	text := auditTable(p.table, *p.widths, p.width(p.stdout), heading)
 	p.table = nil
 	return p.print(text)
 }
@@ -65,7 +65,8 @@ func (p *auditPrinter) end() error {
 	case p.output == formatCSV && p.rows == 0:
 		return p.print(csvLine(auditHeader))
 	case p.output == formatTable && p.rows > 0:
-		return p.print(auditTable(p.table, auditWidths(p.table, p.width()), true))
+		screen := p.width(p.stdout)
+		return p.print(auditTable(p.table, auditWidths(p.table, screen), screen, true))
 	}
 	return nil
 }
@@ -126,7 +127,9 @@ func auditWidths(rows [][auditColumns]string, screen int) [auditColumns]int {
 		}
 		return n
 	}
-	widths[auditAction] = min(widths[auditAction], 16)
+	if screen < unlimited {
+		widths[auditAction] = min(widths[auditAction], 16)
+	}
 	share := min(widths[auditWhat], screen/3)
 	shrink(&widths[auditActor], 12, share-left())
 	shrink(&widths[auditKey], 10, share-left())
@@ -137,7 +140,12 @@ func auditWidths(rows [][auditColumns]string, screen int) [auditColumns]int {
 	return widths
 }
 
-func auditTable(rows [][auditColumns]string, widths [auditColumns]int, heading bool) string {
+// auditTable cuts what is wider than its column, unless lines may be as long as they like.
+func auditTable(rows [][auditColumns]string, widths [auditColumns]int, screen int, heading bool) string {
+	lay := fit
+	if screen == unlimited {
+		lay = pad
+	}
 	if heading {
 		rows = append([][auditColumns]string{auditHeadings}, rows...)
 	}
@@ -146,7 +154,7 @@ func auditTable(rows [][auditColumns]string, widths [auditColumns]int, heading b
 		var line strings.Builder
 		for col, text := range r {
 			if widths[col] > 0 {
-				line.WriteString(fit(text, widths[col]) + strings.Repeat(" ", gap))
+				line.WriteString(lay(text, widths[col]) + strings.Repeat(" ", gap))
 			}
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")

@@ -91,9 +91,9 @@ func (a *app) printBackup(from connect.Settings, made sqlite.Snapshot) error {
 	if a.output == formatJSON {
 		return a.printJSON(newSnapshotJSON(made))
 	}
-	text := "backed up " + wording.Clean(absolute(from.DB)) + "\n\n" + aligned(a.snapshotRows(made), a.width())
+	text := "backed up " + wording.Clean(absolute(from.DB)) + "\n\n" + aligned(a.snapshotRows(made), a.width(a.stdout))
 	text += "\n" + strings.Join(wrap("The pepper is not in it. Keep a copy of "+wording.Clean(absolute(from.PepperFile))+
-		" apart from the backup: without it every key in the backup is dead, and who has both can forge keys.", a.width()-1), "\n") + "\n"
+		" apart from the backup: without it every key in the backup is dead, and who has both can forge keys.", a.width(a.stdout)-1), "\n") + "\n"
 	return a.print(text)
 }
 

@@ -26,20 +26,26 @@ func (a *app) cardTop(k *keys.Key) {
 	if !k.RateLimit.IsZero() {
 		rows = append(rows, row{"rate", k.RateLimit.String()})
 	}
-	a.say("%s", strings.TrimRight(aligned(rows, a.width()), "\n"))
+	a.say("%s", strings.TrimRight(aligned(rows, a.width(a.stderr)), "\n"))
 	a.say("")
 }
 
 // cardBottom says what is allowed and seldom meant, and what to type next.
 func (a *app) cardBottom(k *keys.Key) {
-	if warnings := k.Warnings(); len(warnings) > 0 {
-		a.say("")
-		for _, w := range warnings {
-			a.say("%s %s", a.yellow(a.stderr, "warning:"), w)
-		}
-	}
+	a.warnings(k)
 	a.say("\nnext: %s", a.about("show", k))
 	a.say("to end it: %s", a.about("revoke", k))
+}
+
+// warnings tells what is allowed and seldom meant, on standard error.
+func (a *app) warnings(k *keys.Key) {
+	warnings := k.Warnings(a.now())
+	if len(warnings) > 0 {
+		a.say("")
+	}
+	for _, w := range warnings {
+		a.say("%s %s", a.yellow(a.stderr, "warning:"), w)
+	}
 }
 
 func everyServer(k *keys.Key) string {

@@ -48,6 +48,11 @@ func fit(text string, width int) string {
 	if cells(text) > width {
 		text = cut(text, width-1) + "…"
 	}
+	return pad(text, width)
+}
+
+// pad fills text up to width columns with spaces.
+func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(0, width-cells(text)))
 }
 

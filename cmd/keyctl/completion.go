@@ -1,14 +1,18 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"strings"
 
-func newCompletion() *cobra.Command {
+	"github.com/spf13/cobra"
+)
+
+func newCompletion(a *app) *cobra.Command {
 	shells := []string{"bash", "zsh", "fish", "powershell"}
 	return &cobra.Command{
 		Use:     "completion bash|zsh|fish|powershell",
 		Short:   "Print a script that completes commands and flags",
 		GroupID: groupOther,
-		Long: `Print a script for your shell that completes keyctl's commands, flags and keys.
+		Long: strings.NewReplacer(`/keyctl"`, `/`+a.name()+`"`, "_keyctl", "_"+a.name(), "/keyctl.fish", "/"+a.name()+".fish").Replace(`Print a script for your shell that completes keyctl's commands, flags and keys.
 
 For the shell you are in, bash or zsh:
 
@@ -21,7 +25,7 @@ For every shell from now on:
   zsh   keyctl completion zsh >"${fpath[1]}/_keyctl"
   fish  keyctl completion fish >~/.config/fish/completions/keyctl.fish
 
-In PowerShell: keyctl completion powershell | Out-String | Invoke-Expression`,
+In PowerShell: keyctl completion powershell | Out-String | Invoke-Expression`),
 		ValidArgs: shells,
 		Args:      oneArg("a shell: bash, zsh, fish or powershell"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -86,7 +86,7 @@ func (a *app) reportChange(before, after *keys.Key, said string) error {
 		return err
 	}
 	if after.Version == before.Version {
-		a.say("note: it was so before, nothing was changed")
+		a.say("note: it was so before; nothing changed")
 	}
 	return nil
 }

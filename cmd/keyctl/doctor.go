@@ -83,7 +83,7 @@ func (a *app) doctor(ctx context.Context) error {
 	}
 	all, lost := []findingJSON{}, error(nil)
 	worst, err := s.Examine(ctx, a.now(), func(f doctor.Finding) {
-		one := findingJSON{f.Check, f.State, wording.Clean(f.Says), wording.Clean(f.Fix)}
+		one := findingJSON{f.Check, f.State, wording.Clean(a.hinted(f.Says)), wording.Clean(a.hinted(f.Fix))}
 		if all = append(all, one); a.output != formatJSON {
 			lost = errors.Join(lost, a.printFinding(one))
 		}
@@ -106,9 +106,9 @@ func (a *app) printFinding(f findingJSON) error {
 	}
 	mark := map[doctor.State]string{doctor.OK: "✓", doctor.Warning: "!", doctor.Problem: "✗"}[f.State]
 	const indent = 14
-	lines := wrap(a.renamed(f.Says), a.width()-1-indent)
+	lines := wrap(f.Says, a.width(a.stdout)-1-indent)
 	if f.Fix != "" {
-		lines = append(lines, strings.Split("→ "+strings.Join(wrap(a.renamed(f.Fix), a.width()-3-indent), "\n  "), "\n")...)
+		lines = append(lines, strings.Split("→ "+strings.Join(wrap(f.Fix, a.width(a.stdout)-3-indent), "\n  "), "\n")...)
 	}
 	line := mark + " " + fit(f.Check, indent-3) + " " + strings.Join(lines, "\n"+strings.Repeat(" ", indent)) + "\n"
 	if f.State != doctor.OK {

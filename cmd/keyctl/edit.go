@@ -7,12 +7,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 type editFlags struct {
 	name, owner, expires, rate           string
+	maxKeyLife                           string
 	scopes, addScopes, removeScopes      []string
+	tools, prompts, resources            []string
 	audience, allowIPs, meta, removeMeta []string
 	clear                                []string
 	ifVersion                            int64
@@ -24,14 +27,16 @@ func newEdit(a *app) *cobra.Command {
 		Use:     "edit KEY",
 		Short:   "Change what a key is called, may do, or when it ends",
 		GroupID: groupKeys,
-		Long: `Change what is named, and nothing else. Guards on this machine go by it from the
-next request on. What takes several values replaces all that were there, but for
---add-scope, --remove-scope, --meta and --remove-meta. A secret is not changed:
-that is rotate. An expired key gets no new end.
+		Long: `Change what is named, and nothing else, and say what changed. Guards on this
+machine go by it from the next request on. What takes several values replaces
+all that were there, but for --add-scope, --remove-scope, --meta and
+--remove-meta: --scope, --tool, --prompt and --resource together name all that
+the key may do.
+A secret is not changed: that is rotate. An expired key gets no new end.
 
 ` + keyReference,
 		Example: `  keyctl edit ci --add-scope 'tools:set_*' --expires 30d
-  keyctl edit ci --audience weather --audience mail
+  keyctl edit ci --audience weather,mail
   keyctl edit ci --clear rate --if-version 3`,
 		Args:              oneArg("a KEY: a name or an id"),
 		ValidArgsFunction: a.completeKeys,
@@ -48,7 +53,7 @@ that is rotate. An expired key gets no new end.
 				if err != nil {
 					return err
 				}
-				return a.reportChange(k, after, fmt.Sprintf(" is at version %d", after.Version))
+				return a.reportEdit(k, after)
 			})
 		},
 	}
@@ -57,21 +62,42 @@ that is rotate. An expired key gets no new end.
 	return cmd
 }
 
+// reportEdit prints the key's new version, what differs from the one before, and what to
+// mind about it.
+func (a *app) reportEdit(before, after *keys.Key) error {
+	if a.output == formatJSON {
+		return a.printJSON(editedJSON{newShownJSON(after, nil, a.now()), list(after.Warnings(a.now()))})
+	}
+	said := fmt.Sprintf(" is at version %d", after.Version)
+	for _, part := range wording.Difference(before, after, a.now()) {
+		said += "\n  " + wording.Clean(part)
+	}
+	if err := a.reportChange(before, after, said); err != nil {
+		return err
+	}
+	a.warnings(after)
+	return nil
+}
+
 func (f *editFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&f.name, "name", "", "what it is called, a `NAME`")
 	flags.StringVar(&f.owner, "owner", "", "the `OWNER`, who answers for it")
-	flags.StringArrayVar(&f.scopes, "scope", nil, "it is granted this `SCOPE` and no other; repeatable")
-	flags.StringArrayVar(&f.addScopes, "add-scope", nil, "it is granted this `SCOPE` too; repeatable")
-	flags.StringArrayVar(&f.removeScopes, "remove-scope", nil, "it is no longer granted this `SCOPE`; repeatable")
-	flags.StringArrayVar(&f.audience, "audience", nil, "it is for this `SERVER` and no other; repeatable")
+	listVar(flags, &f.scopes, "scope", "it is granted this `SCOPE`, and what else is named here")
+	listVar(flags, &f.tools, "tool", "it may call this `TOOL`, such as get_*, and what else is named here")
+	listVar(flags, &f.prompts, "prompt", "it may get this `PROMPT`, and what else is named here")
+	listVar(flags, &f.resources, "resource", "it may read this resource (`URI`), and what else is named here")
+	listVar(flags, &f.addScopes, "add-scope", "it is granted this `SCOPE` too")
+	listVar(flags, &f.removeScopes, "remove-scope", "it is no longer granted this `SCOPE`")
+	listVar(flags, &f.audience, "audience", "it is for this `SERVER` and no other")
 	flags.StringVar(&f.expires, "expires", "", "it ends at this `TIME`: 90d (from now), 2027-01-31, never")
-	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50; keyctl issue --help says what a call is")
-	flags.StringArrayVar(&f.allowIPs, "allow-ip", nil, "it may call from this `CIDR` or address alone; repeatable")
+	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50")
+	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "of an admin key: keys that it issues live for this `TIME` at most: 366d, never")
+	listVar(flags, &f.allowIPs, "allow-ip", "it may call from this `CIDR` or address alone")
 	flags.StringArrayVar(&f.meta, "meta", nil, "add or replace a note, `NAME=VALUE`; repeatable")
 	flags.StringArrayVar(&f.removeMeta, "remove-meta", nil, "remove the note of this `NAME`; repeatable")
-	flags.StringArrayVar(&f.clear, "clear", nil, "have none of this `FIELD`: "+strings.Join(clearable, ", ")+"; repeatable")
+	listVar(flags, &f.clear, "clear", "have none of this `FIELD`: "+strings.Join(clearable, ", "))
 	flags.Int64Var(&f.ifVersion, "if-version", 0, "only if the key is at this version, a `NUMBER` that show tells")
 }
 
@@ -83,14 +109,14 @@ var clearable = []string{"owner", "scopes", "audience", "rate", "allow-ip", "met
 // check refuses what cannot be meant whatever the key.
 func (f *editFlags) check(cmd *cobra.Command) error {
 	changed := cmd.Flags().Changed
-	for _, flag := range []string{"owner", "rate", "expires"} {
+	for _, flag := range []string{"owner", "rate", "expires", "max-key-life"} {
 		if changed(flag) && cmd.Flags().Lookup(flag).Value.String() == "" {
 			return usagef("--%s is empty; give it a value, or say --clear FIELD for what shall have none", flag)
 		}
 	}
 	set := map[string]bool{
 		"owner": changed("owner"), "rate": changed("rate"), "audience": changed("audience"), "allow-ip": changed("allow-ip"),
-		"scopes": changed("scope") || changed("add-scope") || changed("remove-scope"), "meta": changed("meta") || changed("remove-meta"),
+		"scopes": f.namesAll(cmd) || changed("add-scope") || changed("remove-scope"), "meta": changed("meta") || changed("remove-meta"),
 	}
 	for _, field := range f.clear {
 		if !slices.Contains(clearable, field) {
@@ -101,10 +127,15 @@ func (f *editFlags) check(cmd *cobra.Command) error {
 		}
 	}
 	switch {
-	case changed("scope") && (changed("add-scope") || changed("remove-scope")):
-		return usagef("--scope names all scopes there shall be, so --add-scope and --remove-scope do not go with it")
+	case f.namesAll(cmd) && (changed("add-scope") || changed("remove-scope")):
+		return usagef("--scope, --tool, --prompt and --resource name all that the key may do, so --add-scope and --remove-scope do not go with them")
 	case changed("if-version") && f.ifVersion < 1:
 		return usagef("--if-version takes a version that show tells, 1 or more")
 	}
 	return nil
+}
+
+// namesAll reports whether a flag was given that says all that the key may do.
+func (f *editFlags) namesAll(cmd *cobra.Command) bool {
+	return slices.ContainsFunc([]string{"scope", "tool", "prompt", "resource"}, cmd.Flags().Changed)
 }

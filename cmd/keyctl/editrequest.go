@@ -45,6 +45,13 @@ func (f *editFlags) request(cmd *cobra.Command, k *keys.Key) (req keys.EditReque
 		}
 		req.Expires = &e
 	}
+	if changed("max-key-life") {
+		life, err := keys.ParseKeyLife(f.maxKeyLife)
+		if err != nil {
+			return req, err
+		}
+		req.MaxKeyLife = &life
+	}
 	if req.Scopes, err = f.newScopes(k); err != nil {
 		return req, err
 	}
@@ -59,8 +66,8 @@ func (f *editFlags) request(cmd *cobra.Command, k *keys.Key) (req keys.EditReque
 }
 
 func (f *editFlags) newScopes(k *keys.Key) (*[]string, error) {
-	if len(f.scopes) > 0 {
-		return &f.scopes, nil
+	if all := grants(f.scopes, f.tools, f.prompts, f.resources); len(all) > 0 {
+		return &all, nil
 	}
 	if len(f.addScopes)+len(f.removeScopes) == 0 {
 		return nil, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/term"
@@ -17,6 +18,8 @@ type env struct {
 	getenv func(string) string
 	now    func() time.Time
 	called string // what the program was called by
+
+	keepOnHangup func() // keeps the command running when the terminal is closed; nil where nothing ends it
 }
 
 func osEnv() *env {
@@ -29,15 +32,24 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// defaultWidth is what tables and help are laid out for when nobody knows better.
-const defaultWidth = 80
+// Widths, in columns.
+const (
+	defaultWidth = 80      // of help, and of a terminal that does not tell
+	leastWidth   = 40      // what is narrower is laid out for this
+	unlimited    = 1 << 20 // where nothing is cut: a program or a file gets whole tables
+)
 
-// width is how many columns a line on standard output may fill.
-func (e *env) width() int {
-	if f, ok := e.stdout.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w >= 40 {
-			return w
-		}
+// width is how many columns a line on stream may fill: what COLUMNS says, else what the
+// terminal has. What is no terminal has no end of a line.
+func (e *env) width(stream io.Writer) int {
+	if n, err := strconv.Atoi(e.getenv("COLUMNS")); err == nil && n > 0 {
+		return min(max(n, leastWidth), unlimited)
+	}
+	if !isTerminal(stream) {
+		return unlimited
+	}
+	if w, _, err := term.GetSize(int(stream.(*os.File).Fd())); err == nil && w >= leastWidth { // a terminal is a file
+		return w
 	}
 	return defaultWidth
 }

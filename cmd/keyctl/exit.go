@@ -70,6 +70,7 @@ var outcomes = []struct {
 	{isA[*usageError], outcome{exitUsage, "usage"}},
 	{isA[*keys.InvalidError], outcome{exitUsage, "invalid_argument"}},
 	{isA[*notValidError], outcome{exitNotValid, "not_valid"}},
+	{isA[*supersededError], outcome{exitNotValid, "superseded"}},
 	{isA[*partialError], outcome{exitPartial, "partial"}},
 	{isA[*auditError], outcome{exitStore, "audit_broken"}},
 	{isPartialImport, outcome{exitPartial, "partial"}},
@@ -115,7 +116,7 @@ func (a *app) report(err error, asJSON bool) int {
 	case asJSON:
 		a.reportJSON(err, o)
 	default:
-		a.say("%s", a.folded(a.name()+": "+a.renamed(sentence(err))))
+		a.say("%s", a.folded(a.name()+": "+a.hinted(sentence(err))))
 		a.reportDetail(err)
 	}
 	return o.exit
@@ -126,7 +127,7 @@ func (a *app) folded(text string) string {
 	if !isTerminal(a.stderr) {
 		return text
 	}
-	return strings.Join(wrap(text, a.width()-1), "\n  ")
+	return strings.Join(wrap(text, a.width(a.stderr)-1), "\n  ")
 }
 
 // sentence renders err on one line that a terminal can be shown.
@@ -134,7 +135,11 @@ func sentence(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted"
 	}
-	return wording.Clean(strings.ReplaceAll(err.Error(), "\n", "; "))
+	text := err.Error()
+	for _, tail := range []error{fs.ErrNotExist, fs.ErrPermission} { // the sentence before says so in words
+		text = strings.TrimSuffix(text, ": "+tail.Error())
+	}
+	return wording.Clean(strings.ReplaceAll(text, "\n", "; "))
 }
 
 // reportDetail lists what a sentence cannot hold: whom a reference fits, and which
@@ -186,7 +191,7 @@ type candidate struct {
 }
 
 func (a *app) reportJSON(err error, o outcome) {
-	e := errorJSON{Code: o.code, Message: a.renamed(sentence(err))}
+	e := errorJSON{Code: o.code, Message: a.hinted(sentence(err))}
 	var ambiguous *keys.AmbiguousError
 	if errors.As(err, &ambiguous) {
 		for _, k := range ambiguous.Candidates {

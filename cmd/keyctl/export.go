@@ -30,8 +30,10 @@ may do, how long. No file that is written here opens anything: tokens are not
 kept, and with --with-digests the slow hashes of imported keys are all that
 another system could use.
 
-A key of mcpkeys itself verifies under its pepper alone: to move a key store,
-copy it whole.`,
+A key of mcpkeys itself verifies under its pepper alone: with --with-digests it
+can be imported by a key store that has the same pepper, under the same id, with
+its newest secret. Admin keys, and what is disabled or expired, stay behind, and
+import says so. To move a key store, restore a backup of it.`,
 		Example: `  keyctl export > keys.jsonl
   keyctl export -o csv --out-file keys.csv`,
 		Args: noArgs,

@@ -9,7 +9,7 @@ import (
 )
 
 // newHelp replaces cobra's own, which ends with 0 on a topic that does not exist.
-func newHelp(a *app) *cobra.Command {
+func newHelp() *cobra.Command {
 	return &cobra.Command{
 		Use:     "help [COMMAND]",
 		Short:   "Show how to use a command",
@@ -17,8 +17,10 @@ func newHelp(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, rest, err := cmd.Root().Find(args)
 			switch {
-			case err != nil, len(rest) > 0 && !found.HasParent():
-				return unknownCommand(a, args)
+			case err != nil:
+				return unknownCommand(cmd.Root(), args)
+			case len(rest) > 0 && found.HasSubCommands():
+				return unknownCommand(found, rest)
 			case len(rest) > 0:
 				return usagef("help takes one COMMAND; try `keyctl help %s`", found.Name())
 			}

@@ -32,13 +32,16 @@ using it as it is.
 FILE has a key a line, in JSON or in CSV: name and owner, scopes, audience,
 allowed_ips, rate_limit, metadata, expires_at, and of its token either the
 token itself (key) or the hash that was kept (hash): sha256:… or sha512:… of
-all of it, or bcrypt or argon2id of what follows its first dot. What stands
-before the dot is then the key's id over there, and must be in id.
+all of it, sha256-after-bar:… of what follows its first |, or bcrypt or argon2id
+of what follows its first dot. What stands before the | or the dot is then the
+key's id over there, and must be in id.
 
-All of the rows are imported or none: what is wrong is told with its line. A
-token that is a key's already is refused, also if that key was revoked.
+All of the rows are imported or none: what is wrong is told with its line. A row
+whose key is there already, exactly like it, changes nothing, so the same file may
+be imported again. Any other token that a key has already is refused, also if that
+key was revoked. What export --with-digests wrote is taken beside the same pepper.
 
-docs/import.md shows it for keys of Spring, better-auth and unkey.`,
+docs/import.md shows it for keys of Spring, better-auth, unkey and Laravel.`,
 		Example: `  keyctl import keys.jsonl --dry-run
   keyctl import keys.csv --owner data-team --expires 180d`,
 		Args: oneArg("a FILE, or - for standard input"),
@@ -58,12 +61,12 @@ docs/import.md shows it for keys of Spring, better-auth and unkey.`,
 }
 
 func (a *app) importFile(ctx context.Context, path string, f *importFlags) (err error) {
-	s, err := a.settings()
-	if err != nil {
-		return err
-	}
+	s, err := a.localSettings()
 	if s.Server != "" {
 		return usagef("import works on the key store's own machine, because a file of tokens should not travel; run it there, with --db")
+	}
+	if err != nil {
+		return err
 	}
 	format, err := f.formatOf(path)
 	if err != nil {
@@ -79,7 +82,7 @@ func (a *app) importFile(ctx context.Context, path string, f *importFlags) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	return a.withAdmin(ctx, func(m *connect.Admin) error {
+	return withAdminOf(ctx, s, func(m *connect.Admin) error {
 		report, err := m.Import(ctx, keyfile.Read(in, format), o)
 		done()
 		return a.reportImport(report, f, err)
@@ -131,6 +134,7 @@ func (a *app) openInput(path string) (io.ReadCloser, error) {
 type importJSON struct {
 	Rows     int  `json:"rows"`
 	Imported int  `json:"imported"`
+	Already  int  `json:"already"`
 	Slow     int  `json:"slow"`
 	Refused  int  `json:"refused"`
 	DryRun   bool `json:"dry_run"`
@@ -190,7 +194,7 @@ func (a *app) reportImport(r keys.ImportReport, f *importFlags, err error) error
 		return errors.Join(e, a.printImport(r, f))
 	}
 	if a.output == formatJSON {
-		return a.printJSON(importJSON{r.Rows, r.Imported, r.Slow, r.Refused, f.dryRun})
+		return a.printJSON(importJSON{r.Rows, r.Imported, r.Already, r.Slow, r.Refused, f.dryRun})
 	}
 	return a.printImport(r, f)
 }
@@ -205,6 +209,13 @@ func (f *importFlags) done() string {
 func (a *app) printImport(r keys.ImportReport, f *importFlags) error {
 	if err := a.print(fmt.Sprintf("%d of %d keys %s\n", r.Imported, r.Rows, f.done())); err != nil {
 		return err
+	}
+	if r.Already > 0 {
+		were := "were"
+		if r.Already == 1 {
+			were = "was"
+		}
+		a.say("%d of them %s there already, exactly like this", r.Already, were)
 	}
 	if r.Slow > 0 {
 		a.say("%d under a slow hash: the first use of each takes up to half a second, and a token that could be guessed stays under it; %s", r.Slow, "`keyctl rotate` gives a key a new secret")

@@ -28,7 +28,7 @@ store anew with --same-store: its keys are gone, but its pepper file goes on.`,
   keyctl init --db /var/lib/mcpkeys/keys.db --pepper /etc/mcpkeys/pepper`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			s, err := a.settings()
+			s, err := a.localSettings()
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,7 @@ type issueFlags struct {
 	scopes, tools, prompts, resources []string
 	audience, allowIPs, meta          []string
 	owner, expires, rate              string
-	outFile                           string
+	outFile, maxKeyLife               string
 	admin                             bool
 }
 
@@ -30,7 +31,11 @@ func newIssue(a *app) *cobra.Command {
 secret goes to standard output, everything else to standard error.
 
 NAME says what the key is for; it is unique among its owner's unrevoked keys.
-In what a key may do, * stands for any run of characters.`,
+In what a key may do, * stands for any run of characters. A comma in the name of
+a tool or a resource is written %2C, in --scope: --scope tools:a%2Cb.
+
+What --rate counts: at an MCP server each tool call, prompt or resource read, in
+batches too; elsewhere each request. Each server process counts for itself.`,
 		Example: `  keyctl issue ci --tool 'get_*' --audience weather --expires 30d
   KEY=$(keyctl issue nightly-report --tool get_forecast --owner data-team)`,
 		Args: oneArg("a NAME"),
@@ -52,23 +57,24 @@ In what a key may do, * stands for any run of characters.`,
 func (f *issueFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringArrayVar(&f.tools, "tool", nil, "it may call this `TOOL`, such as get_*; repeatable")
-	flags.StringArrayVar(&f.prompts, "prompt", nil, "it may get this `PROMPT`; repeatable")
-	flags.StringArrayVar(&f.resources, "resource", nil, "it may read this resource, such as file:///x/* (`URI`); repeatable")
-	flags.StringArrayVar(&f.scopes, "scope", nil, "it is granted this `SCOPE`, such as reports:read; repeatable")
-	flags.StringArrayVar(&f.audience, "audience", nil, "it is for this `SERVER`; repeatable; without, for all")
+	listVar(flags, &f.tools, "tool", "it may call this `TOOL`, such as get_*")
+	listVar(flags, &f.prompts, "prompt", "it may get this `PROMPT`")
+	listVar(flags, &f.resources, "resource", "it may read this resource, such as file:///x/* (`URI`)")
+	listVar(flags, &f.scopes, "scope", "it is granted this `SCOPE`, such as reports:read")
+	listVar(flags, &f.audience, "audience", "it is for this `SERVER`; without, for all")
 	flags.StringVar(&f.owner, "owner", "", "the `OWNER`, who answers for it")
 	flags.StringVar(&f.expires, "expires", "", "it ends at this `TIME`: 90d, 12w, 1y, 2027-01-31, never (default 90d)")
-	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50 (50 at once); at an MCP server a call is a tool call, a prompt or a resource read, elsewhere a request; each server process counts for itself")
-	flags.StringArrayVar(&f.allowIPs, "allow-ip", nil, "it may call from this `CIDR` or address; repeatable")
+	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50 (50 at once)")
+	listVar(flags, &f.allowIPs, "allow-ip", "it may call from this `CIDR` or address")
 	flags.StringArrayVar(&f.meta, "meta", nil, "a note of your own, `NAME=VALUE`; repeatable")
 	flags.StringVar(&f.outFile, "out-file", "", "write the secret to this new `FILE` instead of printing it")
 	flags.BoolVar(&f.admin, "admin", false, "make an admin key: for the admin API, not for servers")
+	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "with --admin: keys that it issues live for this `TIME` at most: 366d, never (default 366d)")
 }
 
 // request turns what was typed into what the domain reads.
 func (f *issueFlags) request(name string) (keys.IssueRequest, error) {
-	req := keys.IssueRequest{Kind: keys.KindKey, Name: name, Owner: f.owner, Scopes: f.grants(), Audience: f.audience}
+	req := keys.IssueRequest{Kind: keys.KindKey, Name: name, Owner: f.owner, Scopes: grants(f.scopes, f.tools, f.prompts, f.resources), Audience: f.audience}
 	if f.admin {
 		req.Kind = keys.KindAdmin
 	}
@@ -84,17 +90,24 @@ func (f *issueFlags) request(name string) (keys.IssueRequest, error) {
 			return req, err
 		}
 	}
+	if f.maxKeyLife != "" && !f.admin {
+		return req, usagef("--max-key-life goes with --admin: it bounds the keys that an admin key issues")
+	}
+	if req.MaxKeyLife, err = keys.ParseKeyLife(f.maxKeyLife); err != nil {
+		return req, err
+	}
 	req.Expires, err = keys.ParseExpiry(f.expires)
 	return req, err
 }
 
-func (f *issueFlags) grants() []string {
-	scopes := append([]string(nil), f.scopes...)
+// grants are the scopes that four flags add up to.
+func grants(scopes, tools, prompts, resources []string) []string {
+	scopes = slices.Clone(scopes)
 	for _, one := range []struct {
 		typed   []string
 		pattern func(string) string
 	}{
-		{f.tools, keys.ToolPattern}, {f.prompts, keys.PromptPattern}, {f.resources, keys.ResourcePattern},
+		{tools, keys.ToolPattern}, {prompts, keys.PromptPattern}, {resources, keys.ResourcePattern},
 	} {
 		for _, glob := range one.typed {
 			scopes = append(scopes, one.pattern(glob))
@@ -140,7 +153,7 @@ func (a *app) issuedCard(k *keys.Key) card {
 		top:    func() { a.cardTop(k) },
 		bottom: func() { a.cardBottom(k) },
 		json: func(secret string) any {
-			return issuedJSON{newKeyJSON(k, a.now()), secret}
+			return issuedJSON{newKeyJSON(k, a.now()), list(k.Warnings(a.now())), secret}
 		},
 	}
 }

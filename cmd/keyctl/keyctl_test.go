@@ -32,6 +32,7 @@ func runScripts(t *testing.T, dir string) {
 			e.Values[mcpStop{}] = new(func())
 			// The race detector lets every program sleep a second before it ends.
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
+			e.Setenv("COLUMNS", "80") // as a terminal would be; columns.txtar is about others
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -31,15 +31,23 @@ type listedJSON struct {
 // issuedJSON is an object with a secret in it.
 type issuedJSON struct {
 	keyJSON
-	Secret string `json:"secret,omitempty"`
+	Warnings []string `json:"warnings"`
+	Secret   string   `json:"secret,omitempty"`
 }
 
 // rotatedJSON is the other one: the key's new secret, and until when the old one is
 // good.
 type rotatedJSON struct {
 	keyJSON
-	Secrets []secretJSON `json:"secrets"`
-	Secret  string       `json:"secret,omitempty"`
+	Secrets  []secretJSON `json:"secrets"`
+	Warnings []string     `json:"warnings"`
+	Secret   string       `json:"secret,omitempty"`
+}
+
+// editedJSON is a key as an edit left it.
+type editedJSON struct {
+	shownJSON
+	Warnings []string `json:"warnings"`
 }
 
 // shownJSON is all that is known of a key.
@@ -48,6 +56,7 @@ type shownJSON struct {
 	AllowedIPs    []string          `json:"allowed_ips"`
 	RateLimit     *string           `json:"rate_limit"`
 	Metadata      map[string]string `json:"metadata"`
+	MaxKeyLife    string            `json:"max_key_life,omitempty"`
 	CreatedBy     string            `json:"created_by"`
 	DisabledAt    *time.Time        `json:"disabled_at"`
 	RevokedAt     *time.Time        `json:"revoked_at"`
@@ -80,7 +89,7 @@ func newKeyJSON(k *keys.Key, now time.Time) keyJSON {
 func newShownJSON(k *keys.Key, u *keys.Usage, now time.Time) shownJSON {
 	out := shownJSON{
 		keyJSON: newKeyJSON(k, now), AllowedIPs: list(prefixes(k.AllowedIPs)), Metadata: k.Metadata,
-		CreatedBy: k.CreatedBy, DisabledAt: moment(k.DisabledAt),
+		MaxKeyLife: keys.FormatKeyLife(k.MaxKeyLife), CreatedBy: k.CreatedBy, DisabledAt: moment(k.DisabledAt),
 		RevokedAt: moment(k.RevokedAt), RevokedReason: k.RevokedReason, Version: k.Version,
 	}
 	if out.Metadata == nil {

@@ -31,11 +31,12 @@ func newList(a *app) *cobra.Command {
 		Long: `List keys, newest first. Revoked ones are left out unless --all or --status
 revoked asks for them. Conditions add up.
 
-The table is cut to fit the screen; -o json, jsonl and csv show everything, and
--o name prints ids only, one a line, to feed to other commands.`,
+On a terminal, and where COLUMNS is set, the table is cut to fit; into a file or
+a pipe it is whole. -o json, jsonl and csv show everything, and -o name prints
+ids only, one a line, to feed to other commands.`,
 		Example: `  keyctl list --expiring-within 14d
   keyctl list --unused-for 90d
-  keyctl list --owner data-team -o name | xargs keyctl revoke --yes`,
+  keyctl list --owner data-team -o name | xargs -r keyctl revoke --yes`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q, err := f.query(cmd, a.now())
@@ -79,6 +80,9 @@ func (f *listFlags) query(cmd *cobra.Command, now time.Time) (keys.Query, error)
 	if f.limit < 0 || (f.limit == 0 && cmd.Flags().Changed("limit")) {
 		return q, usagef("--limit takes a whole number from 1 up")
 	}
+	if err := checkFilters(f.scope, f.audience); err != nil {
+		return q, err
+	}
 	var err error
 	if f.status != "" {
 		if q.Status, err = keys.ParseStatus(f.status); err != nil {
@@ -106,6 +110,20 @@ func (f *listFlags) query(cmd *cobra.Command, now time.Time) (keys.Query, error)
 		q.UnusedBy = now.Add(-unused)
 	}
 	return q, nil
+}
+
+// checkFilters refuses what no key can have: a filter that fits nothing would say that
+// there is nothing.
+func checkFilters(scope, audience string) error {
+	if scope != "" {
+		if _, err := keys.CompileScopes([]string{scope}); err != nil {
+			return err
+		}
+	}
+	if audience != "" {
+		return keys.ValidateAudience(audience)
+	}
+	return nil
 }
 
 func (a *app) list(ctx context.Context, m keys.Manager, q keys.Query, f *listFlags) error {

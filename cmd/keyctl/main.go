@@ -21,18 +21,10 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
-	code := run(ctx, os.Args[1:], osEnv())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	env := osEnv()
+	ctx, env.keepOnHangup = endOnHangup(ctx)
+	code := run(ctx, os.Args[1:], env)
 	stop()
 	os.Exit(code)
-}
-
-// endings are the signals to end on in good order. A closed terminal is one of them,
-// unless whoever started the program had it ignored, as nohup does.
-func endings() []os.Signal {
-	all := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) {
-		all = append(all, syscall.SIGHUP)
-	}
-	return all
 }

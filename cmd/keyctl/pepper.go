@@ -27,12 +27,7 @@ now is made with it; retired ones verify what was made with them before.
 To replace a pepper: add a new one, wait until the keys that are in use have been
 used, which moves each to the new one, and retire the old. See
 docs/operations.md.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("pepper has the commands list, add and retire")
-			}
-			return nil
-		},
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddGroup(&cobra.Group{ID: groupPepper, Title: "Commands"})
@@ -42,8 +37,8 @@ docs/operations.md.`,
 
 // withKeeper runs do on the key store of this machine, and closes it.
 func (a *app) withKeeper(do func(*keys.LocalManager) error) (err error) {
-	s, err := a.settings()
-	if err != nil && s.Server == "" {
+	s, err := a.localSettings()
+	if err != nil {
 		return err
 	}
 	m, closeStore, err := s.Keeper()
@@ -191,7 +186,7 @@ mounted into its container, must be given the new file first, and started again.
 }
 
 func (a *app) printAdded(id string) error {
-	s, err := a.settings()
+	s, err := a.localSettings()
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func cmdRemote(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	admin := ts.MkAbs(".admin.key")
 	ts.Check(ts.Exec("keyctl", "init"))
-	ts.Check(ts.Exec("keyctl", "issue", "remote", "--admin", "--expires", "never", "--out-file", admin))
+	ts.Check(ts.Exec("keyctl", "issue", "remote", "--admin", "--expires", "never", "--max-key-life", "never", "--out-file", admin))
 	ts.Setenv("KEYCTL_ADMIN_KEY_FILE", admin)
 	ts.Setenv("KEYCTL_SERVER", startServer(ts))
 }
@@ -65,10 +65,18 @@ func cmdRemote(ts *testscript.TestScript, neg bool, args []string) {
 // cmdServe starts keyctl serve and puts its address into SERVER.
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
-		ts.Fatalf("usage: serve [flags]")
+		ts.Fatalf("usage: serve [flags], serve stop")
+	}
+	if len(args) == 1 && args[0] == "stop" {
+		stop, _ := servers.Load(ts.Getenv("WORK"))
+		stop.(func())()
+		return
 	}
 	ts.Setenv("SERVER", startServer(ts, args...))
 }
+
+// servers holds, by the folder of a script, what stops the server that it started last.
+var servers sync.Map
 
 // listening finds the address in the server's log, in either form.
 var listening = regexp.MustCompile(`url"?[=:]"?(https?://[^" ]+)`)
@@ -76,7 +84,7 @@ var listening = regexp.MustCompile(`url"?[=:]"?(https?://[^" ]+)`)
 // startServer runs keyctl serve until the script ends, and then looks into its log:
 // no key may be there.
 func startServer(ts *testscript.TestScript, args ...string) (address string) {
-	cmd := exec.Command(keyctlOf(ts), append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd := exec.Command(keyctlOf(ts), append([]string{"serve", "--listen", "127.0.0.1:0", "--drain", "0"}, args...)...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "GORACE=atexit_sleep_ms=0", "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}
 	stderr, err := cmd.StderrPipe()
@@ -96,7 +104,7 @@ func startServer(ts *testscript.TestScript, args ...string) (address string) {
 			fmt.Fprintln(&log, lines.Text())
 		}
 	})
-	ts.Defer(func() {
+	stop := sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
 		rest.Wait()
 		if err := cmd.Wait(); err != nil {
@@ -107,6 +115,8 @@ func startServer(ts *testscript.TestScript, args ...string) (address string) {
 		}
 		ts.Logf("[server]\n%s", log.String())
 	})
+	ts.Defer(stop)
+	servers.Store(ts.Getenv("WORK"), stop)
 	if address == "" {
 		ts.Fatalf("keyctl serve: did not listen:\n%s", log.String())
 	}
@@ -131,14 +141,14 @@ var inFile = regexp.MustCompile(`@\(([a-z.]+)\)`)
 // @(FILE) in URL and TEXT is what that file holds. The answer goes to the file answer.
 func cmdRequest(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
-		ts.Fatalf("usage: request METHOD URL STATUS [key=FILE] [body=TEXT]")
+		ts.Fatalf("usage: request METHOD URL STATUS [key=FILE] [word=TEXT] [body=TEXT]")
 	}
 	for i, arg := range args {
 		args[i] = inFile.ReplaceAllStringFunc(arg, func(ref string) string {
 			return strings.TrimSpace(ts.ReadFile(ref[2 : len(ref)-1]))
 		})
 	}
-	var key, body string
+	var key, body, word string
 	for _, arg := range args[3:] {
 		if name, ok := strings.CutPrefix(arg, "key="); ok {
 			key = strings.TrimSpace(ts.ReadFile(name))
@@ -146,15 +156,18 @@ func cmdRequest(ts *testscript.TestScript, neg bool, args []string) {
 		if text, ok := strings.CutPrefix(arg, "body="); ok {
 			body = text
 		}
+		if text, ok := strings.CutPrefix(arg, "word="); ok {
+			word = text
+		}
 	}
-	status, answer := post(ts, args[0], args[1], key, body, "application/json")
+	status, answer := post(ts, args[0], args[1], key, body, "application/json", word)
 	ts.Check(os.WriteFile(ts.MkAbs("answer"), answer, 0o600))
 	if strconv.Itoa(status) != args[2] {
 		ts.Fatalf("%s: got %d %s, want %s", args[0], status, answer, args[2])
 	}
 }
 
-func post(ts *testscript.TestScript, method, url, key, body, accept string) (int, []byte) {
+func post(ts *testscript.TestScript, method, url, key, body, accept string, word ...string) (int, []byte) {
 	r, err := http.NewRequest(method, url, strings.NewReader(body))
 	ts.Check(err)
 	if key != "" {
@@ -164,6 +177,9 @@ func post(ts *testscript.TestScript, method, url, key, body, accept string) (int
 		r.Header.Set("Content-Type", "application/json")
 	}
 	r.Header.Set("Accept", accept)
+	if word := strings.Join(word, ""); word != "" {
+		r.Header.Set("Idempotency-Key", word)
+	}
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	ts.Check(err)
 	answer, err := io.ReadAll(resp.Body)

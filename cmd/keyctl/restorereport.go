@@ -12,9 +12,9 @@ import (
 
 // foretold is what people are told before they are asked.
 func (a *app) foretold(r *sqlite.Restoration, f *restoreFlags) string {
-	text := "backup\n" + aligned(a.snapshotRows(r.Backup), a.width()) + "\n"
+	text := "backup\n" + aligned(a.snapshotRows(r.Backup), a.width(a.stdout)) + "\n"
 	for _, line := range a.undone(r, f) {
-		text += strings.Join(wrap(line, a.width()-1), "\n") + "\n"
+		text += strings.Join(wrap(line, a.width(a.stdout)-1), "\n") + "\n"
 	}
 	return text
 }

@@ -123,20 +123,8 @@ const noteTampered = "it had been changed outside mcpkeys"
 // reason not to revoke it.
 func (t *target) find(ctx context.Context, a *app, m keys.Manager) {
 	t.key, t.err = a.resolve(ctx, m, t.typed)
-	if errors.Is(t.err, keys.ErrNotFound) {
-		t.findRevoked(ctx, m)
-	}
 	if errors.Is(t.err, keys.ErrTampered) && t.key != nil {
 		t.err, t.note = nil, noteTampered
-	}
-}
-
-// findRevoked makes a second revoke by name succeed like the first: names refer to
-// unrevoked keys only, so the first one took the name away.
-func (t *target) findRevoked(ctx context.Context, m keys.Manager) {
-	k, err := keys.ResolveRevoked(ctx, m, t.typed)
-	if !errors.Is(err, keys.ErrNotFound) {
-		t.key, t.err = k, err
 	}
 }
 

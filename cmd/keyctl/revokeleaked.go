@@ -31,7 +31,14 @@ func (a *app) leaked(ctx context.Context, m keys.Manager) (_ *target, err error)
 	d := checker.Check(ctx, token, verifier.Call{})
 	switch d.Code {
 	case keys.CodeMalformed, keys.CodeNoCredential:
-		return nil, fmt.Errorf("%w: that is no whole key; if its id is known, the 12 characters after the first _, revoke that", keys.ErrNotFound)
+		why := "that is no whole key"
+		if flaw := keys.Flaw(token); flaw != "" {
+			why += ": the text " + flaw
+		}
+		return nil, fmt.Errorf("%w: %s; if its id is known, the 12 characters after the first _, revoke that", keys.ErrNotFound, why)
+	case keys.CodeSuperseded:
+		return nil, &supersededError{fmt.Sprintf("secret %d of key %s ended %s, by a rotation: no guard accepts it, so nothing was revoked; "+
+			"if the key's newer secret may have leaked too, run `%s`", d.Secret, d.KeyID, a.when(d.Ends), a.command("revoke", d.KeyID))}
 	case keys.CodeNotFound:
 		return nil, fmt.Errorf("%w: this key store never issued it, so nothing was revoked", keys.ErrNotFound)
 	}
@@ -44,3 +51,9 @@ func (a *app) leaked(ctx context.Context, m keys.Manager) (_ *target, err error)
 	}
 	return t, t.err
 }
+
+// supersededError ends revoke - when what leaked is a secret that no guard accepts any
+// more, of a key that is good.
+type supersededError struct{ text string }
+
+func (e *supersededError) Error() string { return e.text }

@@ -21,6 +21,9 @@ func (f *revokeFlags) check(cmd *cobra.Command, args []string) error {
 			return usagef("--%s is empty; name one, or leave the flag out", flag)
 		}
 	}
+	if err := checkFilters("", f.audience); err != nil {
+		return err
+	}
 	switch {
 	case len(args) == 0 && !f.selects():
 		return usagef("revoke needs a KEY: a name or an id; `keyctl list` shows them")

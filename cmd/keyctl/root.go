@@ -2,10 +2,13 @@ package main
 
 import (
 	"errors"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/mcpkeys/mcpkeys/internal/filemode"
 )
 
 // The groups of the root's help.
@@ -27,7 +30,7 @@ one.`,
   keyctl demo --once`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          func(_ *cobra.Command, args []string) error { return unknownCommand(a, args) },
+		Args:          unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if version {
 				return a.printVersion()
@@ -37,13 +40,22 @@ one.`,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if a.allowGroup {
+			_ = os.Setenv(filemode.Variable, "1") // what opens files reads it there; a name without = cannot fail
+		}
 		return errors.Join(checkGiven(cmd), a.checkFormat(cmd))
 	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
-	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { a.help(cmd) })
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		if rest := cmd.Flags().Args(); cmd.HasSubCommands() && len(rest) > 0 { // `keyctl whoami --help`
+			a.unhelpful = cmd.Args(cmd, rest)
+			return
+		}
+		a.help(cmd)
+	})
 
 	root.Flags().BoolVar(&version, "version", false, "print the version, as the command does")
 	flags := root.PersistentFlags()
@@ -51,6 +63,7 @@ one.`,
 	flags.StringVar(&a.pepper, "pepper", "", "its pepper's `FILE` (KEYCTL_PEPPER_FILE; default DB.pepper)")
 	flags.StringVar(&a.server, "server", "", "the `URL` of a keyctl serve, instead of a file (KEYCTL_SERVER)")
 	flags.BoolVar(&a.insecureHTTP, "insecure-http", false, "allow plain HTTP beyond this machine: keys are then readable on the way")
+	flags.BoolVar(&a.allowGroup, "allow-group", false, "let a group of this user open the files too (MCPKEYS_ALLOW_GROUP=1)")
 	flags.VarP(&a.output, "output", "o", "print as `FORMAT`: table, json, jsonl, csv or name")
 	_ = root.RegisterFlagCompletionFunc("output", completeFormats) // fails for unknown flags only
 
@@ -75,26 +88,45 @@ one.`,
 		newPepper(a),
 		newDoctor(a),
 
-		newDemo(a), newCompletion(), newVersion(a),
+		newDemo(a), newCompletion(a), newVersion(a),
 		newExitCodes(), newEnvironment(),
 	)
-	root.SetHelpCommand(newHelp(a))
+	root.SetHelpCommand(newHelp())
 	return root
 }
 
-// unknownCommand is what root answers to a first word that is no command.
-func unknownCommand(a *app, args []string) error {
+// familiar are words that other programs have for our commands.
+var familiar = map[string]string{
+	"create": "issue", "new": "issue", "add": "issue", "generate": "issue", "get": "show", "delete": "revoke", "rm": "revoke", "remove": "revoke",
+}
+
+// unknownCommand is what a command that has others answers to a word that is none of
+// them.
+func unknownCommand(parent *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	var names []string
-	for _, c := range newRoot(a).Commands() {
+	for _, c := range parent.Commands() {
 		names = append(names, append(c.Aliases, c.Name())...)
 	}
-	if guess := nearest(args[0], names); guess != "" && plainWord(args[0]) {
-		return usagef("unknown command %s; did you mean %q?", mention(args[0], 1), guess)
+	path := strings.TrimPrefix(strings.TrimPrefix(parent.CommandPath(), parent.Root().Name()), " ")
+	list := "`keyctl help`"
+	if path != "" {
+		path += " "
+		list = "`keyctl help " + strings.TrimSpace(path) + "`"
 	}
-	return usagef("unknown command; `keyctl help` lists them all")
+	if !plainWord(args[0]) {
+		return usagef("unknown command; %s lists them all", list)
+	}
+	guess := familiar[args[0]]
+	if guess == "" || path != "" {
+		guess = nearest(args[0], names)
+	}
+	if guess == "" {
+		return usagef("unknown command %q; %s lists them all", path+args[0], list)
+	}
+	return usagef("unknown command %q; did you mean %q?", path+args[0], path+guess)
 }
 
 // flagError says what is wrong with a flag without repeating what was given for
@@ -119,7 +151,10 @@ func flagError(cmd *cobra.Command, err error) error {
 }
 
 // valueWords says in words what a type of flag holds.
-var valueWords = map[string]string{"int": "whole number", "int64": "whole number", "bool": "true or false, or nothing"}
+var valueWords = map[string]string{
+	"int": "whole number", "int64": "whole number", "bool": "true or false, or nothing",
+	"list": "value, or several with commas between them, none of them empty",
+}
 
 func unknownFlag(cmd *cobra.Command, name string) error {
 	if !cmd.HasParent() {
@@ -149,6 +184,9 @@ func checkGiven(cmd *cobra.Command) error {
 
 // noArgs is for commands that take flags only.
 func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 && cmd.HasSubCommands() {
+		return unknownCommand(cmd, args)
+	}
 	if len(args) > 0 {
 		return usagef("%s takes no arguments; `%s --help` shows how to use it", cmd.Name(), cmd.CommandPath())
 	}

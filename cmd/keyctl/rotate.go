@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,8 +16,9 @@ import (
 )
 
 type rotateFlags struct {
-	grace, outFile string
-	finish, yes    bool
+	grace, expires, outFile string
+	finish, replace         int64
+	yes                     bool
 }
 
 func newRotate(a *app) *cobra.Command {
@@ -26,17 +28,20 @@ func newRotate(a *app) *cobra.Command {
 		Short:   "Give a key a new secret, and show it, once",
 		GroupID: groupKeys,
 		Long: `Give a key a new secret and show it, once, as issue does. All else of the key
-stays: its id, what it may do, when it ends. The old secret stays good for the
-grace, never past the key's own end, so that clients can change over one by one.
+stays: its id, what it may do, and, without --expires, when it ends. The old
+secret stays valid for the grace, never past the key's own end, so that clients
+can change over one by one.
 
-At most two secrets are good at a time. To rotate again during the grace is a
-conflict, unless the new secret was never used: then it is replaced. --finish
-ends the old secret at once. A dead key does not rotate.
+At most two secrets are valid at a time. To rotate again during the grace is a
+conflict with two ways on: --finish ends the old secret, --replace ends the
+newest and makes another in its place. Each takes the number of the secret that
+it ends; show tells the numbers. A key that was disabled, revoked or has expired
+does not rotate.
 
 ` + keyReference,
-		Example: `  keyctl rotate ci
+		Example: `  keyctl rotate ci --expires 90d
   keyctl rotate ci --grace 7d --out-file new.key
-  keyctl rotate ci --finish`,
+  keyctl rotate ci --finish 1`,
 		Args:              oneArg("a KEY: a name or an id"),
 		ValidArgsFunction: a.completeKeys,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,23 +59,40 @@ ends the old secret at once. A dead key does not rotate.
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.grace, "grace", "", "the old secret stays good for this `TIME`: 24h, 7d, or 0 (default 24h)")
-	flags.BoolVar(&f.finish, "finish", false, "end the old secret now; no new one is made")
+	flags.StringVar(&f.grace, "grace", "", "the old secret stays valid for this `TIME`: 24h, 7d, or 0 (default 24h)")
+	flags.StringVar(&f.expires, "expires", "", "renew the key: it ends at this `TIME`: 90d (from now), 2027-01-31, never")
+	flags.Int64Var(&f.finish, "finish", 0, "end the old secret of this `NUMBER` now; no new one is made")
+	flags.Int64Var(&f.replace, "replace", 0, "end the newest secret, of this `NUMBER`, now, and make another")
 	flags.StringVar(&f.outFile, "out-file", "", "write the secret to this new `FILE` instead of printing it")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	formats(cmd, formatTable, formatJSON)
 	return cmd
 }
 
-func (f *rotateFlags) request(cmd *cobra.Command) (keys.RotateRequest, error) {
+func (f *rotateFlags) request(cmd *cobra.Command) (req keys.RotateRequest, err error) {
+	changed := cmd.Flags().Changed
 	switch {
-	case f.finish && f.outFile != "":
-		return keys.RotateRequest{}, usagef("--finish makes no secret, so there is none for --out-file")
-	case f.grace == "" && cmd.Flags().Changed("grace"):
-		return keys.RotateRequest{}, usagef("--grace is empty; name a time such as 24h, or leave the flag out")
+	case changed("finish") && f.finish < 1, changed("replace") && f.replace < 1:
+		return req, usagef("--finish and --replace take the number of a secret, which show tells")
+	case f.finish != 0 && f.outFile != "":
+		return req, usagef("--finish makes no secret, so there is none for --out-file")
+	case f.grace == "" && changed("grace"):
+		return req, usagef("--grace is empty; name a time such as 24h, or leave the flag out")
+	case f.expires == "" && changed("expires"):
+		return req, usagef("--expires is empty; name a time such as 90d, or leave the flag out")
 	}
-	grace, err := keys.ParseGrace(f.grace)
-	return keys.RotateRequest{Grace: grace, Finish: f.finish}, err
+	req = keys.RotateRequest{Finish: f.finish, Replace: f.replace}
+	if req.Grace, err = keys.ParseGrace(f.grace); err != nil {
+		return req, err
+	}
+	if f.expires != "" {
+		e, err := keys.ParseExpiry(f.expires)
+		if err != nil {
+			return req, err
+		}
+		req.Expires = &e
+	}
+	return req, req.Validate()
 }
 
 // cutsOver: whoever uses the old secret is refused from now on.
@@ -83,7 +105,7 @@ func (a *app) rotate(ctx context.Context, m keys.Manager, ref string, req keys.R
 	if err != nil {
 		return err
 	}
-	if req.Finish {
+	if req.Finish != 0 {
 		return a.finish(ctx, m, k, req)
 	}
 	if f.cutsOver(req) && !f.yes {
@@ -101,12 +123,41 @@ func (a *app) rotate(ctx context.Context, m keys.Manager, ref string, req keys.R
 	}
 	issued, err := m.Rotate(ctx, k.ID, req)
 	if err != nil {
-		return errors.Join(err, file.remove())
+		return errors.Join(a.waysOn(k, err), file.remove())
 	}
 	if err := a.handOver(issued.Token, file, a.rotatedCard(issued.Key)); err != nil {
-		return fmt.Errorf("key %s was rotated, but its new secret could not be handed over; rotate it again: %w", k.ID, err)
+		newest := issued.Key.Secrets[len(issued.Key.Secrets)-1].Number
+		return fmt.Errorf("key %s was rotated, but its new secret could not be handed over; replace it with `%s --replace %d`: %w", k.ID, a.command("rotate", k.ID), newest, err)
 	}
 	return nil
+}
+
+// rotationError is a conflict, and the commands that lead out of it.
+type rotationError struct {
+	*keys.RotationError
+	finish, replace string
+}
+
+func (e *rotationError) Unwrap() error { return e.RotationError }
+
+func (e *rotationError) Error() string {
+	if e.Old == 0 {
+		return fmt.Sprintf("%v: secret %d is the only valid secret of this key; `%s` ends it and makes another", keys.ErrConflict, e.Newest, e.replace)
+	}
+	return fmt.Sprintf("%v: two secrets of this key are valid, %d until %s, and %d; `%s` ends the old one, `%s` makes a new secret in place of the newest",
+		keys.ErrConflict, e.Old, e.Until.UTC().Format(time.RFC3339), e.Newest, e.finish, e.replace)
+}
+
+// waysOn tells a conflict of rotations in commands.
+func (a *app) waysOn(k *keys.Key, err error) error {
+	var conflict *keys.RotationError
+	if !errors.As(err, &conflict) {
+		return err
+	}
+	command := a.about("rotate", k)
+	return &rotationError{
+		conflict, fmt.Sprintf("%s --finish %d", command, conflict.Old), fmt.Sprintf("%s --replace %d", command, conflict.Newest),
+	}
 }
 
 func (a *app) rotatedCard(k *keys.Key) card {
@@ -118,17 +169,18 @@ func (a *app) rotatedCard(k *keys.Key) card {
 				rows = append(rows, row{"secret " + strconv.FormatInt(s.Number, 10), a.aboutSecret(&s)})
 			}
 			rows = append(rows, row{"expires", a.deadline(k.ExpiresAt)})
-			a.say("%s\n", strings.TrimRight(aligned(rows, a.width()), "\n"))
+			a.say("%s\n", strings.TrimRight(aligned(rows, a.width(a.stderr)), "\n"))
 		},
 		bottom: func() {
+			a.warnings(k)
 			if len(k.Secrets) < 2 {
 				a.say("\nThe old secret ended: no guard on %s accepts it from now on.", a.where())
 				return
 			}
-			a.say("\nto end the old one sooner: %s --finish", a.about("rotate", k))
+			a.say("\nto end the old one sooner: %s --finish %d", a.about("rotate", k), k.Secrets[0].Number)
 		},
 		json: func(secret string) any {
-			return rotatedJSON{newKeyJSON(k, a.now()), secretsJSON(k), secret}
+			return rotatedJSON{newKeyJSON(k, a.now()), secretsJSON(k), list(k.Warnings(a.now())), secret}
 		},
 	}
 }
@@ -137,16 +189,16 @@ func (a *app) rotatedCard(k *keys.Key) card {
 func (a *app) finish(ctx context.Context, m keys.Manager, k *keys.Key, req keys.RotateRequest) error {
 	done, err := m.Rotate(ctx, k.ID, req)
 	if err != nil {
-		return err
+		return a.waysOn(k, err)
 	}
 	k, before := done.Key, k.Version
 	if a.output == formatJSON {
-		return a.printJSON(rotatedJSON{newKeyJSON(k, a.now()), secretsJSON(k), ""})
+		return a.printJSON(rotatedJSON{newKeyJSON(k, a.now()), secretsJSON(k), list(k.Warnings(a.now())), ""})
 	}
 	if k.Version == before {
-		return a.print(label(k) + ": no rotation is under way\n")
+		return a.print(fmt.Sprintf("%s: its secret %d had ended before\n", label(k), req.Finish))
 	}
-	return a.print(label(k) + ": its old secret ended, no guard on " + a.where() + " accepts it from now on\n")
+	return a.print(fmt.Sprintf("%s: its secret %d ended, no guard on %s accepts it from now on\n", label(k), req.Finish, a.where()))
 }
 
 // label names a key in one line of a result.

@@ -34,7 +34,7 @@ offline, and examples with wrong check digits are passed over.
 
 Each place is printed with the key's id and what the key store says of it, never
 with the secret. Where there is no key store, STATUS is unchecked; unknown means
-that this key store never issued it. Through --server this check counts as a use
+that this key store never issued it, superseded that a rotation ended it. Through --server this check counts as a use
 of the key. Compressed files are not looked into.
 
 It exits 5 when it found any, so that a hook or a job fails.`,
@@ -195,7 +195,7 @@ func (s *suspect) identify(ctx context.Context, checker *connect.Checker, m keys
 
 // live reports whether to revoke the key does any good.
 func (s *suspect) live() bool {
-	return s.key != nil && s.code != keys.CodeRevoked && s.code != keys.CodeExpired
+	return s.key != nil && s.code != keys.CodeRevoked && s.code != keys.CodeExpired && s.code != keys.CodeSuperseded
 }
 
 // foundError ends a scan that found something. What it found went to standard output;

@@ -121,6 +121,8 @@ func (a *app) statusOf(s *suspect) string {
 		return "unknown"
 	case s.key == nil || s.cause != nil:
 		return string(keys.CodeUnavailable)
+	case s.code == keys.CodeSuperseded:
+		return string(s.code)
 	case s.code == keys.CodeExpired: // perhaps the secret alone is, after a rotation
 		return string(keys.StatusExpired)
 	}

@@ -16,8 +16,9 @@ import (
 )
 
 // keyReference is what KEY means, in every help page that has one.
-const keyReference = `KEY is an id, or the name of an unrevoked key (owner/name where two owners
-share it), or the beginning of an id, 6 characters or more.`
+const keyReference = `KEY is an id, or a name (owner/name where two owners share it), or the beginning
+of an id, 6 characters or more. A name means the unrevoked key that has it;
+where there is none, the revoked key that had it last.`
 
 func newShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -51,7 +52,7 @@ func (a *app) show(ctx context.Context, m keys.Manager, ref string) error {
 	if a.output == formatJSON {
 		return a.printJSON(newShownJSON(k, used, a.now()))
 	}
-	return a.print(aligned(a.allAbout(k, used), a.width()))
+	return a.print(aligned(a.allAbout(k, used), a.width(a.stdout)))
 }
 
 // resolve finds a key, and says of one that cannot be trusted which it is and what
@@ -62,7 +63,7 @@ func (a *app) resolve(ctx context.Context, m keys.Manager, ref string) (*keys.Ke
 		return k, a.tampered(k, err)
 	}
 	if errors.Is(err, keys.ErrNotFound) {
-		return nil, fmt.Errorf("%w: nothing unrevoked has that id or name; `%s` shows all there are", keys.ErrNotFound, a.command("list", "--all"))
+		return nil, fmt.Errorf("%w: no key has that id or name; `%s` shows all there are", keys.ErrNotFound, a.command("list", "--all"))
 	}
 	return k, err
 }
@@ -92,6 +93,9 @@ func (a *app) allAbout(k *keys.Key, used *keys.Usage) []row {
 	if k.RateLimit.IsZero() {
 		rows[8].text = "unlimited"
 	}
+	if k.Kind == keys.KindAdmin {
+		rows = append(rows, row{"key life", keyLife(k)})
+	}
 	if !k.DisabledAt.IsZero() {
 		rows = append(rows, row{"disabled", a.when(k.DisabledAt)})
 	}
@@ -109,6 +113,14 @@ func (a *app) allAbout(k *keys.Key, used *keys.Usage) []row {
 		rows = append(rows, row{"secret " + strconv.FormatInt(s.Number, 10), text})
 	}
 	return append(rows, row{"version", strconv.FormatInt(k.Version, 10)})
+}
+
+// keyLife says how long the keys may live that an admin key issues.
+func keyLife(k *keys.Key) string {
+	if k.MaxKeyLife == keys.LifeForEver {
+		return "no bound on the keys that it issues"
+	}
+	return "keys that it issues end within " + keys.FormatKeyLife(k.MaxKeyLife)
 }
 
 // aboutSecret tells of a secret when it was made, and its end if it has one before the

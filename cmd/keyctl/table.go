@@ -56,6 +56,7 @@ const (
 	colName = iota
 	colID
 	colOwner
+	colAudience // empty when no key has one
 	colEnds
 	colUsed
 	colStatus
@@ -67,7 +68,11 @@ const (
 
 // keysTable lays keys out in lines that never fill more than the screen.
 func (a *app) keysTable(found keys.Page, now time.Time) string {
-	rows := [][columns]string{{"NAME", "ID", "OWNER", "EXPIRES", "LAST USED", "STATUS", "SCOPES"}}
+	rows := [][columns]string{{"NAME", "ID", "OWNER", "", "EXPIRES", "LAST USED", "STATUS", "SCOPES"}}
+	bound := slices.ContainsFunc(found.Keys, func(k *keys.Key) bool { return len(k.Audience) > 0 })
+	if bound {
+		rows[0][colAudience] = "AUDIENCE"
+	}
 	for _, k := range found.Keys {
 		ends := "never"
 		if !k.ExpiresAt.IsZero() {
@@ -77,9 +82,13 @@ func (a *app) keysTable(found keys.Page, now time.Time) string {
 		if slices.Contains(found.Tampered, k.ID) {
 			status = "! " + changed
 		}
-		rows = append(rows, [columns]string{wording.Clean(k.Name), wording.Clean(k.ID), wording.Clean(k.Owner), ends, lastUsedOf(&found, k.ID).relative(now), status, scopes})
+		audience := ""
+		if bound {
+			audience = wording.Clean(words(k.Audience, "-"))
+		}
+		rows = append(rows, [columns]string{wording.Clean(k.Name), wording.Clean(k.ID), wording.Clean(k.Owner), audience, ends, lastUsedOf(&found, k.ID).relative(now), status, scopes})
 	}
-	widths := columnWidths(rows, a.width()-1)
+	widths := columnWidths(rows, a.width(a.stdout)-1)
 	var b strings.Builder
 	for i, r := range rows {
 		if i > 0 && widths[colScopes] > 0 {
@@ -97,9 +106,9 @@ func (a *app) keysTable(found keys.Page, now time.Time) string {
 }
 
 // columnWidths gives every column what it needs. Where that is more than the
-// screen, scopes keep a sixth of it, and owner and name give way; where that is not
-// enough, scopes, owner and the last use are left out in turn, which is a width of zero. The id is
-// always whole: it is what other commands take.
+// screen, scopes keep a sixth of it, and owner, audience and name give way; where that is
+// not enough, scopes, owner, the last use and audience are left out in turn, which is a
+// width of zero. The id is always whole: it is what other commands take.
 func columnWidths(rows [][columns]string, screen int) [columns]int {
 	var widths [columns]int
 	for _, r := range rows {
@@ -107,15 +116,16 @@ func columnWidths(rows [][columns]string, screen int) [columns]int {
 			widths[col] = max(widths[col], cells(text))
 		}
 	}
-	const leastName, leastOwner, leastScopes = 18, 8, 8
+	const leastName, leastOwner, leastAudience, leastScopes = 18, 8, 8, 8
 	share := min(widths[colScopes], screen/6)
 	left := func() int { return screen - filled(widths) + widths[colScopes] }
 	shrink(&widths[colOwner], leastOwner, share-left())
+	shrink(&widths[colAudience], leastAudience, share-left())
 	shrink(&widths[colName], leastName, share-left())
 	if widths[colScopes] = left(); widths[colScopes] < min(leastScopes, share) {
 		widths[colScopes] = 0
 	}
-	for _, col := range []int{colOwner, colUsed} {
+	for _, col := range []int{colOwner, colUsed, colAudience} {
 		if filled(widths) > screen {
 			widths[col] = 0
 		}

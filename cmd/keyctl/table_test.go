@@ -12,9 +12,9 @@ import (
 func TestTableFitsEveryScreen(t *testing.T) {
 	names := []string{"ci", strings.Repeat("long-", 25), strings.Repeat("鍵", 60), "e\u0301e\u0301e\u0301"}
 	for screen := 40; screen <= 200; screen++ {
-		rows := [][columns]string{{"NAME", "ID", "OWNER", "EXPIRES", "LAST USED", "STATUS", "SCOPES"}}
+		rows := [][columns]string{{"NAME", "ID", "OWNER", "AUDIENCE", "EXPIRES", "LAST USED", "STATUS", "SCOPES"}}
 		for _, name := range names {
-			rows = append(rows, [columns]string{name, "AbCdEfGhIjKl", name, "in 135d", "135d ago", "◐ expiring", "tools:get_* " + name})
+			rows = append(rows, [columns]string{name, "AbCdEfGhIjKl", name, name, "in 135d", "135d ago", "◐ expiring", "tools:get_* " + name})
 		}
 		widths := columnWidths(rows, screen-1)
 		if got := filled(widths); got > screen-1 {

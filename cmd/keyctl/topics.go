@@ -14,7 +14,8 @@ func newExitCodes() *cobra.Command {
     1  the command line cannot be meant: a flag, a value, a missing --yes
     2  the key store cannot be used: missing, locked, damaged, a wrong pepper,
        a key that was changed outside mcpkeys; or the server is not reached
-    3  verify: the key is not good; the reason is on standard output
+    3  verify: the key is not good; the reason is on standard output. revoke -:
+       a rotation ended that secret before; the key was not revoked
     4  denied: the admin key is not accepted, or may not do that
     5  of several keys some failed, and each is listed; for scan: it found keys
     6  there is no such key
@@ -39,6 +40,11 @@ func newEnvironment() *cobra.Command {
                          not together with a file
   KEYCTL_ADMIN_KEY_FILE  a file with the admin key for that server
   KEYCTL_ADMIN_KEY       that key itself, where there is no file for it
+  MCPKEYS_ALLOW_GROUP    1 lets a group of this user open the files of the key
+                         store, where the platform sets group bits (fsGroup)
+  COLUMNS                how wide a table may be; without it a terminal's
+                         width counts, and tables in files and pipes are
+                         whole
   NO_COLOR               set to anything: no colours
 
 An empty variable counts as unset. The demo reads none of the KEYCTL_ ones.`,

@@ -26,7 +26,7 @@ key was presented and what came of it, and which scopes were asked of it.
 
 Guarded servers write their counts down every five seconds, and a crash may lose
 as much. Counts are kept by the hour for 90 days, last uses for ever. -o jsonl
-and csv print a row for each hour, outcome and scope.
+and csv print a row for each hour, outcome and scope, with the key.
 
 ` + keyReference,
 		Example: "  keyctl usage ci\n  keyctl usage ci --since 7d -o csv",
@@ -62,13 +62,13 @@ func (a *app) usage(ctx context.Context, m keys.Manager, ref string, since time.
 		return a.printJSON(newUsageJSON(k, since, u))
 	case formatJSONL:
 		for _, c := range u.Counts {
-			if err := a.printJSON(newCountJSON(c)); err != nil {
+			if err := a.printJSON(usageRowJSON{k.ID, k.Name, k.Owner, newCountJSON(c)}); err != nil {
 				return err
 			}
 		}
 		return nil
 	case formatCSV:
-		return a.print(usageCSV(u))
+		return a.print(usageCSV(k, u))
 	}
 	return a.print(a.usagePage(k, since, u))
 }
@@ -88,9 +88,9 @@ func (a *app) usagePage(k *keys.Key, since time.Time, u keys.Usage) string {
 	}
 	rows = append(rows, row{"since", a.when(since)})
 	if isTerminal(a.stdout) {
-		rows = append(rows, row{"by hour", wording.Sparkline(u.Hourly(since, a.now()), a.width()-14)})
+		rows = append(rows, row{"by hour", wording.Sparkline(u.Hourly(since, a.now()), a.width(a.stdout)-14)})
 	}
-	text := aligned(rows, a.width())
+	text := aligned(rows, a.width(a.stdout))
 	if len(u.Counts) == 0 {
 		return text + "\n  not presented since then\n"
 	}
@@ -99,7 +99,7 @@ func (a *app) usagePage(k *keys.Key, since time.Time, u keys.Usage) string {
 		outcomes = append(outcomes, []string{string(o.Code), calls(o.Calls)})
 	}
 	outcomes = append(outcomes, []string{"total", calls(u.Calls())})
-	text += "\n" + numbers(outcomes, a.width())
+	text += "\n" + numbers(outcomes, a.width(a.stdout))
 	scopes := [][]string{{"SCOPE", "ALLOWED", "DENIED"}}
 	for _, s := range u.Scopes() {
 		name := s.Scope
@@ -109,7 +109,7 @@ func (a *app) usagePage(k *keys.Key, since time.Time, u keys.Usage) string {
 		scopes = append(scopes, []string{name, calls(s.Allowed), calls(s.Denied)})
 	}
 	if len(scopes) > 1 {
-		text += "\n" + numbers(scopes, a.width())
+		text += "\n" + numbers(scopes, a.width(a.stdout))
 	}
 	return text
 }
@@ -199,6 +199,14 @@ type countJSON struct {
 	Calls int64     `json:"calls"`
 }
 
+// usageRowJSON is a count that stands alone, so it names its key.
+type usageRowJSON struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Owner string `json:"owner"`
+	countJSON
+}
+
 func newUsageJSON(k *keys.Key, since time.Time, u keys.Usage) usageJSON {
 	out := usageJSON{
 		ID: k.ID, Name: k.Name, Owner: k.Owner, Since: since.UTC().Truncate(time.Microsecond), Calls: u.Calls(),
@@ -229,12 +237,12 @@ func newLastUseJSON(l keys.LastUse) lastUseJSON {
 
 func newCountJSON(c keys.UseCount) countJSON { return countJSON(c) }
 
-func usageCSV(u keys.Usage) string {
+func usageCSV(k *keys.Key, u keys.Usage) string {
 	var b strings.Builder
 	w := csv.NewWriter(&b)
-	_ = w.Write([]string{"hour", "code", "scope", "calls"})
+	_ = w.Write([]string{"id", "name", "owner", "hour", "code", "scope", "calls"})
 	for _, c := range u.Counts {
-		_ = w.Write([]string{c.Hour.Format(time.RFC3339), csvCell(string(c.Code)), csvCell(c.Scope), calls(c.Calls)}) // into memory: cannot fail
+		_ = w.Write([]string{csvCell(k.ID), csvCell(k.Name), csvCell(k.Owner), c.Hour.Format(time.RFC3339), csvCell(string(c.Code)), csvCell(c.Scope), calls(c.Calls)}) // into memory: cannot fail
 	}
 	w.Flush()
 	return b.String()

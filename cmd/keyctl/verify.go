@@ -57,7 +57,7 @@ that are good everywhere.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringArrayVar(&f.scopes, "scope", nil, "it must be granted this `SCOPE`; repeatable")
+	listVar(flags, &f.scopes, "scope", "it must be granted this `SCOPE`")
 	flags.StringVar(&f.audience, "audience", "", "it is presented to this `SERVER`")
 	flags.StringVar(&f.ip, "ip", "", "it comes from this `ADDRESS`")
 	formats(cmd, formatTable, formatJSON)
@@ -95,27 +95,19 @@ func (a *app) verify(ctx context.Context, call verifier.Call, required []string)
 	if err != nil {
 		return d, err
 	}
-	if code := noToken(token); code != "" {
-		return keys.Decision{Code: code}, nil
+	if code := keys.Unfit(token); code != "" { // plain without a key store, so none is opened
+		return keys.Decision{Code: code, Flaw: keys.Flaw(token)}, nil
 	}
 	checker, err := s.Checker(ctx)
 	if err != nil {
 		return d, err
 	}
 	defer func() { err = errors.Join(err, checker.Close()) }()
-	return checker.Check(ctx, token, call, required...), nil
-}
-
-// noToken is why text can be no key, or "". That much is plain without a key store, so
-// none is opened for it. What another system may have made the store must be asked about.
-func noToken(text string) keys.Code {
-	if text == "" {
-		return keys.CodeNoCredential
+	d = checker.Check(ctx, token, call, required...)
+	if d.Code == keys.CodeNotFound || d.Code == keys.CodeMalformed {
+		d.Flaw = keys.Flaw(token)
 	}
-	if _, err := keys.ParseToken(text); err != nil && !keys.IsForeignToken(text) {
-		return keys.CodeMalformed
-	}
-	return ""
+	return d, nil
 }
 
 // maxInput is more than any key has; what is longer is none, and is not read on.
@@ -155,17 +147,12 @@ var reasons = map[keys.Code]string{
 	keys.CodeInsufficientScope: "it is good, but was not granted this scope",
 }
 
-// reason names what is missing, where that is known.
-func reason(d keys.Decision) string {
-	why := reasons[d.Code]
-	switch {
-	case d.Lacks == nil:
-	case d.Code == keys.CodeInsufficientScope && len(d.Lacks.Missing) > 0:
-		why = "it is good, but was not granted " + wording.Clean(strings.Join(d.Lacks.Missing, ", "))
-	case d.Code == keys.CodeWrongAudience && len(d.Lacks.Offered) > 0:
-		why += "; it is for " + wording.Clean(strings.Join(d.Lacks.Offered, ", "))
+// flawed says what makes a text no key.
+func flawed(flaw string) string {
+	if flaw == "" {
+		return ""
 	}
-	return why
+	return "this is no key: the text " + flaw
 }
 
 // decisionJSON is what verify tells scripts. What is not known is null.
@@ -178,7 +165,16 @@ type decisionJSON struct {
 	Scopes    []string   `json:"scopes"`
 	Missing   []string   `json:"missing"` // of the scopes that were asked for
 	ExpiresAt *time.Time `json:"expires_at"`
+	Secret    *usedJSON  `json:"secret"`
 	RateLimit *rateJSON  `json:"rate_limit"`
+	Flaw      string     `json:"flaw,omitempty"` // what makes the text no key, where that is plain
+}
+
+// usedJSON is the secret that was checked, which may end before its key does.
+type usedJSON struct {
+	Number     int64      `json:"number"`
+	EndsAt     *time.Time `json:"ends_at"`
+	Superseded bool       `json:"superseded"` // the key has a newer one
 }
 
 // rateJSON is a limit and what is left of it where the key was checked: here in a
@@ -202,12 +198,32 @@ func (a *app) printDecision(d keys.Decision) error {
 		return err
 	}
 	if d.Valid() {
+		if d.Newer && a.output != formatJSON {
+			a.say("note: secret %d ends %s; the key has a newer one", d.Secret, a.when(d.Ends))
+		}
 		return nil
 	}
-	if why := reason(d); why != "" && a.output != formatJSON {
+	if why := a.reason(d); why != "" && a.output != formatJSON {
 		a.say("%s: %s", a.name(), why)
 	}
 	return &notValidError{d.Code}
+}
+
+// reason says why a key is not valid, and names what is missing where that is known.
+func (a *app) reason(d keys.Decision) string {
+	why := reasons[d.Code]
+	switch {
+	case d.Flaw != "":
+		return flawed(d.Flaw)
+	case d.Code == keys.CodeSuperseded:
+		return fmt.Sprintf("this was secret %d of key %s, which a rotation ended %s; the key has a newer secret", d.Secret, wording.Clean(d.KeyID), a.when(d.Ends))
+	case d.Lacks == nil:
+	case d.Code == keys.CodeInsufficientScope && len(d.Lacks.Missing) > 0:
+		return "it is good, but was not granted " + wording.Clean(strings.Join(d.Lacks.Missing, ", "))
+	case d.Code == keys.CodeWrongAudience && len(d.Lacks.Offered) > 0:
+		return why + "; it is for " + wording.Clean(strings.Join(d.Lacks.Offered, ", "))
+	}
+	return why
 }
 
 // undecided is neither yes nor no: the store failed, or the row cannot be trusted.
@@ -227,7 +243,7 @@ func (a *app) undecided(d keys.Decision) error {
 func seconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }
 
 func newDecisionJSON(d keys.Decision) decisionJSON {
-	out := decisionJSON{Valid: d.Valid(), Code: d.Code, Scopes: []string{}, Missing: []string{}}
+	out := decisionJSON{Valid: d.Valid(), Code: d.Code, Scopes: []string{}, Missing: []string{}, Flaw: d.Flaw}
 	if d.KeyID != "" {
 		out.KeyID = &d.KeyID
 	}
@@ -238,6 +254,9 @@ func newDecisionJSON(d keys.Decision) decisionJSON {
 		name, owner := d.Identity.Name(), d.Identity.Owner()
 		out.Name, out.Owner = &name, &owner
 		out.Scopes, out.ExpiresAt = list(d.Identity.Scopes()), moment(d.Identity.ExpiresAt())
+	}
+	if d.Valid() || d.Code == keys.CodeSuperseded {
+		out.Secret = &usedJSON{d.Secret, moment(d.Ends), d.Newer || !d.Valid()}
 	}
 	if !d.Limit.IsZero() {
 		out.RateLimit = &rateJSON{

@@ -74,7 +74,7 @@ func server(logger *slog.Logger) *mcp.Server {
 			_ = req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: token, Progress: 1, Message: "under way"})
 		}
 		id, _ := keys.IdentityFrom(ctx)
-		logger.Info("a call waits", "key", id.Name())
+		logger.InfoContext(ctx, "a call waits", "key", id.Name())
 		<-ctx.Done()
 		return nil, ctx.Err()
 	})

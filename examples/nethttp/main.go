@@ -6,10 +6,15 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -19,24 +24,49 @@ import (
 )
 
 func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context) error {
 	db := flag.String("db", "mcpkeys.db", "the key store")
 	flag.Parse()
 
 	st, err := sqlite.OpenVerifier(*db, nil)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
+	defer func() { _ = st.Close() }()
 	v, err := verifier.New(st, nil)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
+	defer func() { _ = v.Close() }() // writes down who called in the last seconds
+	guard := middleware.New(v, &middleware.Options{Logger: slog.Default()})
 	srv := &http.Server{
 		Addr:              "127.0.0.1:8422",
-		Handler:           handler(middleware.New(v, nil)),
+		Handler:           handler(guard),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	log.Printf("listening on http://%s/hello", srv.Addr)
-	log.Fatal(srv.ListenAndServe())
+	return serve(ctx, srv)
+}
+
+// serve ends with ctx, leaving calls under way ten seconds.
+func serve(ctx context.Context, srv *http.Server) error {
+	failed := make(chan error, 1)
+	go func() { failed <- srv.ListenAndServe() }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return srv.Shutdown(ending)
 }
 
 func handler(guard *middleware.Guard) http.Handler {

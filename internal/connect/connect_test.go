@@ -135,7 +135,7 @@ func TestAdminKeyFile(t *testing.T) {
 	}
 	defer func() { _ = checker.Close() }()
 	for token, want := range map[string]keys.Code{
-		ordinary: keys.CodeValid, admin: keys.CodeWrongKind, "": keys.CodeNoCredential, "some other secret": keys.CodeMalformed,
+		ordinary: keys.CodeValid, admin: keys.CodeWrongKind, "": keys.CodeNoCredential, "some other secret": keys.CodeMalformed, "an-imported-secret-0123456789abcdefXYZ": keys.CodeMalformed,
 		keys.NewToken(keys.KindKey).Secret().Reveal(): keys.CodeNotFound,
 	} {
 		if got := checker.Check(t.Context(), token, verifier.Call{}); got.Code != want || got.Valid() != (want == keys.CodeValid) {

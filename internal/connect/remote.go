@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -29,7 +30,7 @@ func (s Settings) client() (*client.Client, error) {
 // from there.
 func (s Settings) adminKey() (keys.Secret, error) {
 	if s.AdminKeyFile == "" {
-		return s.AdminKey, nil
+		return s.AdminKey, whole("KEYCTL_ADMIN_KEY", s.AdminKey.Reveal())
 	}
 	bad := &keys.InvalidError{Field: "KEYCTL_ADMIN_KEY_FILE", Reason: "must name a file that this user may read, with the admin key and nothing else"}
 	f, err := os.Open(s.AdminKeyFile)
@@ -45,20 +46,26 @@ func (s Settings) adminKey() (keys.Secret, error) {
 	if ended {
 		line = strings.TrimSuffix(line, "\r")
 	}
-	return keys.NewSecret(line), nil
+	return keys.NewSecret(line), whole("KEYCTL_ADMIN_KEY_FILE", line)
 }
 
-// remoteCheck has keys checked by the server. What is no token of ours is not sent:
-// it may be a secret of another kind.
+// whole names the setting that holds what nearly is an admin key, and what is wrong with
+// it.
+func whole(setting, text string) error {
+	if flaw := keys.Flaw(text); flaw != "" {
+		return &keys.InvalidError{Field: setting, Reason: "holds no admin key: the text " + flaw}
+	}
+	return nil
+}
+
+// remoteCheck has keys checked by the server, imported ones too. What can be no token is
+// not sent: it may be a secret of another kind.
 func remoteCheck(c *client.Client) func(context.Context, string, verifier.Call, []string) keys.Decision {
 	return func(ctx context.Context, token string, call verifier.Call, required []string) keys.Decision {
-		if token == "" {
-			return keys.Decision{Code: keys.CodeNoCredential}
+		if code := keys.Unfit(token); code != "" {
+			return keys.Decision{Code: code}
 		}
-		t, err := keys.ParseToken(token)
-		if err != nil {
-			return keys.Decision{Code: keys.CodeMalformed}
-		}
+		t, _ := keys.ParseToken(token) // the zero Token for one that another system made
 		req := api.VerifyRequest{Key: token, Audience: call.Audience, Scopes: required}
 		if call.ClientIP.IsValid() {
 			req.ClientIP = call.ClientIP.String()
@@ -67,12 +74,12 @@ func remoteCheck(c *client.Client) func(context.Context, string, verifier.Call, 
 		if err != nil {
 			return keys.Decision{Code: keys.CodeUnavailable, KeyID: t.ID(), Cause: err}
 		}
-		return decision(answer, req, t.Kind())
+		return decision(answer, req, cmp.Or(t.Kind(), keys.KindKey))
 	}
 }
 
 // decision reads the server's answer as the verifier would have given it, but for the
-// burst of a limit, which is not told, and the number of the secret.
+// burst of a limit, which is not told.
 func decision(answer api.Verification, req api.VerifyRequest, kind keys.Kind) keys.Decision {
 	d := keys.Decision{
 		Code: keys.Code(answer.Code), KeyID: answer.KeyID, RetryAfter: time.Duration(answer.RetryAfter) * time.Second,
@@ -85,6 +92,12 @@ func decision(answer api.Verification, req api.VerifyRequest, kind keys.Kind) ke
 		d.Cause = keys.ErrUnavailable
 		if answer.Tampered {
 			d.Cause = keys.ErrTampered
+		}
+	}
+	if s := answer.Secret; s != nil {
+		d.Secret, d.Newer = s.Number, s.Superseded && answer.Valid
+		if s.EndsAt != nil {
+			d.Ends = *s.EndsAt
 		}
 	}
 	switch d.Code {

@@ -65,7 +65,7 @@ func (s Settings) Local() error {
 	if s.Server != "" {
 		return &keys.InvalidError{
 			Field:  "server",
-			Reason: "is named, by --server or KEYCTL_SERVER, but this works on the key store of this machine only; leave it out, or name the database with --db",
+			Reason: "is named, by --server or KEYCTL_SERVER, but this works on the key store of this machine only: name that with --db",
 		}
 	}
 	return s.Validate()

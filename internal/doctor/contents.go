@@ -39,7 +39,7 @@ func (e *examination) peppers(r *sqlite.Reader) {
 			e.bad("peppers", "restore a pepper file that holds it, or revoke those keys", "%s made with pepper %s, which the pepper file does not hold", counted(u.LiveKeys, "live key was", "live keys were"), u.ID)
 		case u.State == keys.PepperRetired && u.LiveKeys == 0:
 			good = false
-			e.warn("peppers", "keyctl pepper retire "+u.ID, "no live key needs the retired pepper %s any more", u.ID)
+			e.warn("peppers", "run 'keyctl pepper retire "+u.ID+"'", "no live key needs the retired pepper %s any more", u.ID)
 		case u.State != keys.PepperMissing:
 			held = append(held, fmt.Sprintf("%s (%s, %s)", u.ID, u.State, counted(u.LiveKeys, "live key", "live keys")))
 		}
@@ -83,7 +83,7 @@ func (e *examination) audit(r keys.Reader) {
 
 // keys looks at every row's seal, the dead ones' too.
 func (e *examination) keys(r keys.Reader) {
-	all, tampered := 0, []string{}
+	all, tampered, ending := 0, []string{}, []string{}
 	q := keys.Query{Limit: keys.MaxLimit, Now: e.Now}
 	for {
 		page, err := r.List(e.ctx, q)
@@ -95,11 +95,19 @@ func (e *examination) keys(r keys.Reader) {
 		for _, k := range page.Keys {
 			if r.Peppers().CheckSeal(k) != nil {
 				tampered = append(tampered, k.ID)
+				continue
+			}
+			if e.endsSoon(k) {
+				ending = append(ending, k.Label()+" ("+k.ID+", "+k.ExpiresAt.UTC().Format(time.DateOnly)+")")
 			}
 		}
 		if q.Cursor = page.Next; page.Next == "" {
 			break
 		}
+	}
+	if len(ending) > 0 {
+		e.warn("admin keys", "renew each in time with keyctl rotate KEY --expires 90d, beside the key store",
+			"%s within 30 days, and what acts with them stops: %s", counted(len(ending), "admin key ends", "admin keys end"), some(ending))
 	}
 	if len(tampered) > 0 {
 		e.bad("keys", "revoke them, or restore the database from a backup; the audit log tells what they were",
@@ -107,6 +115,14 @@ func (e *examination) keys(r keys.Reader) {
 		return
 	}
 	e.ok("keys", "%s, each as it was sealed", counted(all, "key", "keys"))
+}
+
+// endsSoon reports whether k is an admin key, for changes or for verification, that ends
+// within 30 days: what acts with it stops then.
+func (e *examination) endsSoon(k *keys.Key) bool {
+	const soon = 30 * 24 * time.Hour
+	in := k.Kind == keys.KindAdmin && k.RevokedAt.IsZero() && !k.ExpiresAt.IsZero()
+	return in && k.ExpiresAt.After(e.Now) && k.ExpiresAt.Sub(e.Now) <= soon
 }
 
 // imported tells of keys that are still under the hash of another system. Where there are

@@ -70,7 +70,7 @@ func Examine(ctx context.Context, s Subject, tell func(Finding)) (State, error) 
 	e.places = places
 	if _, err := os.Stat(places.Database); errors.Is(err, fs.ErrNotExist) {
 		// What is beside it has nothing to say then, and would blame the directory.
-		e.bad("database", "name the one that is meant with --db or KEYCTL_DB, make one with 'keyctl init', or restore a backup",
+		e.bad("database", "name the one that is meant with --db or KEYCTL_DB, make one with 'keyctl init', or restore a backup with 'keyctl restore FILE'",
 			"there is no key store at %s", places.Database)
 		e.programs()
 		return e.worst, ctx.Err()

@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/mcpkeys/mcpkeys/internal/filemode"
 	"github.com/mcpkeys/mcpkeys/internal/shell"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -32,26 +34,49 @@ func (e *examination) present() []string {
 	return there
 }
 
-// files looks at modes and owners.
+// files looks at modes and owners, and tells of all that are wrong in one finding each.
 func (e *examination) files() {
 	there := e.present()
-	good := true
+	if loose := filemode.Loose(there...); len(loose) > 0 {
+		e.bad("files", filemode.Fix(loose), "other users may open %s", filemode.Describe(loose))
+	} else if len(there) > 0 {
+		to := "their owner"
+		if os.Getenv(filemode.Variable) == "1" {
+			to = "their owner, and to a group of this process,"
+		}
+		e.ok("files", "%s, open to %s only", counted(len(there), "file", "files"), to)
+	}
+	e.owners(there)
+}
+
+// owners: all files should be one user's. Root may look at any user's, and is told which
+// user the commands that change something should run as; root's own files among those of
+// a service shut the service out.
+func (e *examination) owners(there []string) {
+	owner, known := ownerOf(e.places.Database)
+	if !known {
+		return
+	}
+	var others []string
 	for _, path := range there {
-		info, err := os.Stat(path)
-		if err != nil {
-			continue // it went away meanwhile, as -wal and -shm do
-		}
-		if info.Mode().Perm()&0o077 != 0 {
-			good = false
-			e.bad("files", "chmod 600 "+shell.Quote(path), "other users may open %s (mode %04o)", path, info.Mode().Perm())
-		}
-		if foreign(info) {
-			good = false
-			e.bad("files", "run as the user that owns it, or give it to this one: chown", "%s belongs to another user than the one who runs this", path)
+		passing := strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm") // SQLite makes and removes them
+		if one, ok := ownerOf(path); ok && one != owner && !passing {
+			others = append(others, path)
 		}
 	}
-	if good && len(there) > 0 {
-		e.ok("files", "%s, open to their owner only", counted(len(there), "file", "files"))
+	name := userName(owner)
+	switch {
+	case len(others) > 0:
+		quoted := make([]string, len(others))
+		for i, path := range others {
+			quoted[i] = shell.Quote(path)
+		}
+		e.bad("owner", "as root: chown "+name+" "+strings.Join(quoted, " "), "the database is %s's, and of another user: %s", name, strings.Join(others, ", "))
+	case owner == os.Geteuid():
+	case os.Geteuid() == 0:
+		e.warn("owner", "run what changes keys as that user: sudo -u "+name, "the key store is %s's: what root makes beside it, that user may not open", name)
+	default:
+		e.bad("owner", "run this as that user: sudo -u "+name, "the key store is %s's, and this user may not use it", name)
 	}
 }
 

@@ -3,13 +3,29 @@
 package doctor
 
 import (
-	"io/fs"
 	"os"
+	"os/user"
+	"strconv"
 	"syscall"
 )
 
-// foreign reports whether the file is somebody else's. Root may open any.
-func foreign(info fs.FileInfo) bool {
+// ownerOf is the number of the user whose file it is.
+func ownerOf(path string) (uid int, ok bool) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, false
+	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int64(stat.Uid) != int64(os.Geteuid())
+	if !ok {
+		return 0, false
+	}
+	return int(stat.Uid), true
+}
+
+// userName is the name of a user, else its number.
+func userName(uid int) string {
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return u.Username
+	}
+	return strconv.Itoa(uid)
 }

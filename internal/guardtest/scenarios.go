@@ -162,6 +162,12 @@ func deadKeys() []scenario {
 		return token
 	}, bearer))
 	invalid(keys.CodeExpired, "key", with(func(k *Keyring) string { return k.Expired(Needed) }, bearer))
+	invalid(keys.CodeSuperseded, "secret that a rotation ended", with(func(k *Keyring) string {
+		token, id := k.Issue(keys.IssueRequest{Scopes: []string{Needed}})
+		k.Rotate(id, time.Hour)
+		k.Change(id, func(key *keys.Key) { key.Secrets = key.Secrets[1:] })
+		return token
+	}, bearer))
 	invalid(keys.CodeWrongKind, "admin key", with(issued(keys.IssueRequest{Kind: keys.KindAdmin}), bearer))
 	invalid(keys.CodeWrongAudience, "key", with(issued(keys.IssueRequest{Audience: []string{"billing"}}), apiKey))
 	return all

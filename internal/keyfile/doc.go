@@ -45,7 +45,8 @@ type Row struct {
 	Key        string            `json:"key,omitempty"`
 	Hash       string            `json:"hash,omitempty"`
 
-	// What export adds. Import takes none of it over, and no key that is not alive.
+	// What export adds. Import takes over the id of a key whose hash is one of mcpkeys, and
+	// no key that is not good there.
 	Kind      string `json:"kind,omitempty"`
 	Status    string `json:"status,omitempty"`
 	KeyID     string `json:"key_id,omitempty"` // its id here
@@ -65,7 +66,7 @@ func flaw(field, reason string, args ...any) error {
 
 // request turns the texts of a row into what the domain reads.
 func (r *Row) request(line int) keys.ImportRow {
-	out := keys.ImportRow{Line: line, ID: r.ID}
+	out := keys.ImportRow{Line: line, ID: r.ID, KeyID: r.KeyID}
 	if r.Key != "" {
 		out.Key = keys.NewSecret(r.Key)
 	}

@@ -87,8 +87,8 @@ func clean(texts []string) (list []string) {
 	return list
 }
 
-// AddHash adds what verifies the newest secret of k, unless k is revoked. Whoever has the
-// file may try guesses against it.
+// AddHash adds what verifies the newest secret of k, unless k is revoked. Who has the file
+// may try guesses against it.
 func (r *Row) AddHash(k *keys.Key) {
 	if k.RevokedAt.IsZero() && len(k.Secrets) > 0 {
 		r.Hash = k.Secrets[len(k.Secrets)-1].Hash()

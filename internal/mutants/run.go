@@ -27,7 +27,7 @@ func Run(ctx context.Context, root string, list []Mutant, w io.Writer) error {
 	}
 	bad := 0
 	for i := range list {
-		began := time.Now()
+		began := time.Now() //nolint:forbidigo // for people: how long it took
 		killer, err := try(ctx, tree, &list[i])
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -78,10 +78,10 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
 		return err
 	}
-	return os.WriteFile(to, data, info.Mode().Perm())
+	return os.WriteFile(to, data, info.Mode().Perm()) //nolint:gosec // the names are those that git lists
 }
 
 // compile builds the tests of the unbroken copy, so that what does not compile later is
@@ -112,10 +112,10 @@ func try(ctx context.Context, tree string, m *Mutant) (killer string, err error)
 	if err != nil {
 		return "", fmt.Errorf("cannot be tried: %w", err)
 	}
-	if err := os.WriteFile(path, []byte(broken), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(broken), 0o600); err != nil { //nolint:gosec // the file is one of the list
 		return "", err
 	}
-	defer func() { err = errors.Join(err, os.WriteFile(path, source, 0o600)) }()
+	defer func() { err = errors.Join(err, os.WriteFile(path, source, 0o600)) }() //nolint:gosec // the same file
 	out, failed := goCommand(ctx, tree, append([]string{"test", "-count=1", "-failfast", "-timeout=5m"}, m.Tests...)...)
 	return judge(out, failed)
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
 
+	"github.com/mcpkeys/mcpkeys/internal/loglimit"
+	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/middleware/ginauth"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -47,11 +49,12 @@ type API struct {
 	guards map[string]*middleware.Guard
 	closed map[string]bool // schemas of requests, which take no member that they do not name
 	logger *slog.Logger
+	limit  loglimit.Limiter
 }
 
 // Options configures [New]. Nil and the zero value are ready for use.
 type Options struct {
-	Logger         *slog.Logger   // a line a request, and the true reason of each refusal; nil discards
+	Logger         *slog.Logger   // a line a request, of those without a good key ten a minute of a kind; nil discards
 	TrustedProxies []netip.Prefix // see [middleware.Options]
 }
 
@@ -69,6 +72,7 @@ func New(v *verifier.Verifier, o *Options) *API {
 		engine: newEngine(),
 		closed: map[string]bool{},
 		logger: logger,
+		limit:  loglimit.Limiter{Message: "more requests without a good key"},
 		guards: map[string]*middleware.Guard{
 			schemeAdminKey: middleware.New(v, &middleware.Options{Admin: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
 			schemeAnyKey:   middleware.New(v, &middleware.Options{Any: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
@@ -94,6 +98,13 @@ func newEngine() *gin.Engine {
 	e.UseRawPath = true
 	e.UnescapePathValues = true
 	return e
+}
+
+// Decision is how the guard judged the request whose context it is: by which of the
+// caller's secrets, say.
+func Decision(ctx context.Context) keys.Decision {
+	d, _ := middleware.DecisionFrom(ctx)
+	return d
 }
 
 // Handler serves the API.

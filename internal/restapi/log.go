@@ -8,10 +8,13 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/mcpkeys/mcpkeys/internal/loglimit"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
@@ -31,6 +34,15 @@ func (a *API) open(c *gin.Context) {
 	a.log(c, time.Since(start))
 }
 
+// routeVerify is asked by programs, as often as they are asked.
+const routeVerify = "/v1/verify"
+
+// lets bounds the lines that callers without a good key bring about: anybody can ask for
+// as many as he likes.
+func (a *API) lets(kind ...string) bool {
+	return a.limit.Lets(loglimit.Kind{Code: keys.Code(strings.Join(kind, " "))}, a.logger)
+}
+
 // log has the route in place of the path, and no method of the client's invention.
 func (a *API) log(c *gin.Context, took time.Duration) {
 	ctx := c.Request.Context()
@@ -39,10 +51,18 @@ func (a *API) log(c *gin.Context, took time.Duration) {
 	if route == "" {
 		route = "none"
 	}
-	a.logger.LogAttrs(ctx, slog.LevelInfo, "request",
+	status := c.Writer.Status()
+	if caller == nil && !a.lets("request", route, strconv.Itoa(status)) {
+		return
+	}
+	level := slog.LevelInfo
+	if caller != nil && route == routeVerify {
+		level = slog.LevelDebug // one for each request of each guarded server
+	}
+	a.logger.LogAttrs(ctx, level, "request",
 		slog.String("method", plainMethod(c.Request.Method)),
 		slog.String("route", route),
-		slog.Int("status", c.Writer.Status()),
+		slog.Int("status", status),
 		slog.Duration("took", took),
 		slog.String("key_id", caller.KeyID()),
 		slog.String("request_id", keys.RequestIDFrom(ctx)))

@@ -76,8 +76,13 @@ var statuses = []struct {
 	{keys.ErrConflict, http.StatusConflict, api.CodeConflict, ""},
 	{keys.ErrDenied, http.StatusForbidden, api.CodeForbidden, ""},
 	{keys.ErrTampered, http.StatusConflict, api.CodeTampered, "The key was changed outside mcpkeys and cannot be trusted: revoke it, or restore the database from a backup."},
+	{ErrStopping, http.StatusServiceUnavailable, api.CodeUnavailable, "This server is stopping. Send requests to another one, or come back when Retry-After says."},
 	{keys.ErrUnavailable, http.StatusServiceUnavailable, api.CodeUnavailable, "The key store cannot be used right now. Retry-After says when to come back."},
 }
+
+// ErrStopping means that the server is about to end. It is an answer and no fault, so it is not
+// logged as one.
+var ErrStopping = errors.New("the server is stopping")
 
 // WaitError is the error of a caller who must wait: 429.
 type WaitError struct {
@@ -104,6 +109,9 @@ func problemOf(err error) problem {
 	if errors.As(err, &altered) {
 		return problemAltered
 	}
+	if before := (*keys.ReplayedError)(nil); errors.As(err, &before) {
+		return problem{Status: http.StatusConflict, Code: api.CodeSecretDelivered, Detail: before.Error()}
+	}
 	for _, row := range statuses {
 		if !errors.Is(err, row.err) {
 			continue
@@ -127,7 +135,15 @@ func (a *API) failure(ctx context.Context, err error) error {
 	if wait := (*WaitError)(nil); errors.As(err, &wait) {
 		f.wait = wait.For
 	}
-	if f.problem.Status >= http.StatusInternalServerError {
+	if rotation := (*keys.RotationError)(nil); errors.As(err, &rotation) {
+		f.rotation = &api.Rotation{Finish: rotation.Old, Replace: rotation.Newest}
+		if rotation.Old != 0 {
+			f.rotation.Until = &rotation.Until
+		}
+	}
+	caller, _ := keys.IdentityFrom(ctx)
+	if f.problem.Status >= http.StatusInternalServerError && !errors.Is(err, ErrStopping) &&
+		(caller != nil || a.lets("failed", f.problem.Code)) {
 		a.logger.LogAttrs(ctx, slog.LevelError, "request failed",
 			slog.String("request_id", keys.RequestIDFrom(ctx)), slog.Any("error", err))
 	}
@@ -135,8 +151,9 @@ func (a *API) failure(ctx context.Context, err error) error {
 }
 
 type failure struct {
-	problem problem
-	wait    time.Duration // until it is worth coming back
+	problem  problem
+	wait     time.Duration // until it is worth coming back
+	rotation *api.Rotation // the ways on, of a rotation that was refused
 }
 
 func (f *failure) Error() string               { return f.problem.Code }

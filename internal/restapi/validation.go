@@ -19,7 +19,9 @@ func (a *API) transform(ctx huma.Context, _ string, v any) (any, error) {
 	id := keys.RequestIDFrom(ctx.Context())
 	switch t := v.(type) {
 	case *failure:
-		return t.problem.body(id), nil
+		out := t.problem.body(id)
+		out.Rotation = t.rotation
+		return out, nil
 	case *huma.ErrorModel:
 		if t.Status != http.StatusUnprocessableEntity {
 			p := problemInternal

@@ -188,8 +188,6 @@ func TestA16WebPagesAreRefused(t *testing.T) {
 	}{
 		{"a name that was made to resolve here", "evil.example" + port, nil, 421, "wrong_host"},
 		{"and its origin", "evil.example" + port, map[string]string{"Origin": "http://evil.example" + port}, 421, "wrong_host"},
-		{"the right name at another port", "localhost:1", nil, 421, "wrong_host"},
-		{"no port", "localhost", nil, 421, "wrong_host"},
 		{"a name that begins right", "localhost.evil.example" + port, nil, 421, "wrong_host"},
 		{"a name that ends right", "evil-localhost" + port, nil, 421, "wrong_host"},
 		{"any address", "0.0.0.0" + port, nil, 421, "wrong_host"},
@@ -218,7 +216,7 @@ func TestA16WebPagesAreRefused(t *testing.T) {
 			t.Errorf("%s: got Access-Control-Allow-Origin %q", tc.name, got)
 		}
 	}
-	for _, host := range []string{"localhost" + port, "LOCALHOST" + port, "127.0.0.1" + port, "[::1]" + port} {
+	for _, host := range []string{"localhost" + port, "LOCALHOST" + port, "127.0.0.1" + port, "[::1]" + port, "localhost:1", "localhost"} {
 		r := f.Request("GET", "/v1/whoami", admin, "")
 		r.Host = host
 		if a := f.Do(r); a.Status != 200 {
@@ -251,7 +249,7 @@ func TestA26NoKeyExceedsItsMaker(t *testing.T) {
 		t.Fatal(err)
 	}
 	writer := limited(keys.IssueRequest{Scopes: []string{"keys:write"}})
-	brief := limited(keys.IssueRequest{Expires: day})
+	brief := limited(keys.IssueRequest{Expires: day, MaxKeyLife: 24 * time.Hour})
 	weather := limited(keys.IssueRequest{Audience: []string{"weather"}})
 	several := limited(keys.IssueRequest{Audience: []string{"weather", "maps"}})
 	local := limited(keys.IssueRequest{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
@@ -262,6 +260,8 @@ func TestA26NoKeyExceedsItsMaker(t *testing.T) {
 		{"all scopes by naming none", writer, "/v1/keys", `{"name":"x","kind":"admin"}`},
 		{"a stronger key's end", writer, "/v1/keys/" + root + "/revoke", `{}`},
 		{"a longer life", brief, "/v1/keys", `{"name":"x","expires_in":"2d"}`},
+		{"an admin key that outlives it", brief, "/v1/keys", `{"name":"x","kind":"admin","expires_in":"2d"}`},
+		{"a longer bound for another admin key", brief, "/v1/keys", `{"name":"x","kind":"admin","expires_in":"1h","max_key_life":"2d"}`},
 		{"life for ever", brief, "/v1/keys", `{"name":"x","expires_in":"never"}`},
 		{"another server", weather, "/v1/keys", `{"name":"x","audience":["maps"]}`},
 		{"one more server", weather, "/v1/keys", `{"name":"x","audience":["weather","maps"]}`},

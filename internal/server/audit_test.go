@@ -39,7 +39,7 @@ func TestAudit(t *testing.T) {
 		"": "5 4 3 2 1", "?order=oldest": "1 2 3 4 5", "?order=newest": "5 4 3 2 1",
 		"?key_id=" + id: "4 3 2", "?key_id=000000000000": "",
 		"?actor=key:" + adminID: "3", "?actor=test": "5 4 2 1", "?actor=tes": "",
-		"?action=key.revoke": "4", "?action=revoke": "4", "?action=key.nothing": "",
+		"?action=key.revoke": "4", "?action=revoke": "4", "?action=key.finish": "",
 		"?since=1h": "5 4 3 2 1", "?since=2020-01-31": "5 4 3 2 1", "?since=2090-01-31T00:00:00Z": "",
 		"?until=2020-01-31T00:00:00Z": "", "?key_id=" + id + "&action=disable": "3",
 		"?cursor=3": "2 1", "?cursor=3&order=oldest": "4 5", "?cursor=": "5 4 3 2 1", "?limit=2": "5 4",
@@ -81,7 +81,7 @@ func TestAuditRefusesBadFilters(t *testing.T) {
 	token, _ := f.Issue(keys.IssueRequest{})
 	for query, field := range map[string]string{
 		"?key_id=": "key_id", "?key_id=ci": "key_id", "?actor=": "actor", "?actor=" + token: "actor", "?key_id=" + token: "key_id",
-		"?action=": "action", "?action=" + token: "action", "?action=DROP%20TABLE": "action", "?since=yesterday": "since", "?until=1h": "until",
+		"?action=": "action", "?action=key.nothing": "action", "?action=" + token: "action", "?action=DROP%20TABLE": "action", "?since=yesterday": "since", "?until=1h": "until",
 		"?order=random": "order", "?limit=0": "limit", "?cursor=0": "cursor", "?cursor=-1": "cursor", "?cursor=%2B1": "cursor",
 		"?cursor=99999999999999999999": "cursor", "?cursor=0x1": "cursor", "?q=x": "query", "?after=1": "query",
 	} {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
@@ -38,19 +39,27 @@ func TestLife(t *testing.T) {
 	if old, fresh := verdict(t, f, admin, first), verdict(t, f, admin, second.Secret); old != "valid" || fresh != "valid" {
 		t.Errorf("in the grace: got %s and %s, want both valid", old, fresh)
 	}
-	use := keys.Use{KeyID: id, Last: []keys.LastUse{{Secret: 2, At: second.CreatedAt}}}
-	if err := f.Store.AddUse(t.Context(), []keys.Use{use}); err != nil { // the server would write it down some seconds later
-		t.Fatal(err)
+	for _, body := range []string{"", `{"grace":"0"}`, `{"expires_in":"90d"}`, `{"finish":2}`, `{"finish":3}`, `{"replace":1}`, `{"replace":7}`} {
+		a = f.Send("POST", at+"/rotate", admin, body)
+		p := a.Problem(t)
+		if a.Status != 409 || p.Code != "conflict" || !strings.Contains(p.Detail, "finish 1 ends") || !strings.Contains(p.Detail, "replace 2 makes") ||
+			p.Rotation == nil || p.Rotation.Finish != 1 || p.Rotation.Replace != 2 || p.Rotation.Until == nil {
+			t.Errorf("rotate again, %s: got %d %+v, want 409 and both ways on", body, a.Status, p)
+		}
+		if old, fresh := verdict(t, f, admin, first), verdict(t, f, admin, second.Secret); old != "valid" || fresh != "valid" {
+			t.Errorf("after the conflict of %s: got %s and %s, want both valid", body, old, fresh)
+		}
 	}
-	a = f.Send("POST", at+"/rotate", admin, "")
-	if p := a.Problem(t); a.Status != 409 || p.Code != "conflict" || !strings.Contains(p.Detail, "finish") {
-		t.Errorf("rotate again: got %d %+v, want 409 and the way out", a.Status, p)
+	for _, body := range []string{`{"finish":true}`, `{"finish":0}`, `{"replace":0}`, `{"finish":-1}`, `{"finish":"1"}`, `{"finish":1.5}`, `{"finish":1,"replace":2}`, `{"finish":1,"grace":"1h"}`, `{"finish":1,"expires_in":"90d"}`} {
+		if a := f.Send("POST", at+"/rotate", admin, body); a.Status != 422 {
+			t.Errorf("rotate, %s: got %d %s, want 422", body, a.Status, a.Body)
+		}
 	}
-	a = f.Send("POST", at+"/rotate", admin, `{"finish":true}`)
+	a = f.Send("POST", at+"/rotate", admin, `{"finish":1}`)
 	if a.Status != 200 || strings.Contains(a.Body, `"secret"`) {
 		t.Errorf("finish: got %d %s, want no secret", a.Status, a.Body)
 	}
-	if old, fresh := verdict(t, f, admin, first), verdict(t, f, admin, second.Secret); old != "not_found" || fresh != "valid" {
+	if old, fresh := verdict(t, f, admin, first), verdict(t, f, admin, second.Secret); old != "superseded" || fresh != "valid" {
 		t.Errorf("after finish: got %s and %s, want the new one alone", old, fresh)
 	}
 
@@ -82,15 +91,17 @@ func TestEditRefuses(t *testing.T) {
 	admin := f.Admin()
 	_, id := f.Issue(keys.IssueRequest{Name: "ci"})
 	for body, field := range map[string]string{
-		`{}`:                              "edit",
-		`{"name":null}`:                   "body",
-		`{"owner":"x","expires_at":null}`: "body",
-		`{"scopes":null}`:                 "body",
-		`{"metadata":null}`:               "body",
-		`{"rate_limit":null}`:             "body",
-		`{"expires_at":null}`:             "body",
-		`{"expires_in":""}`:               "expires",
-		`{"expires_in":"1d","expires_at":"never"}`: "expires_at",
+		`{}`:                                        "body",
+		`{"name":null}`:                             "body",
+		`{"owner":"x","expires_at":null}`:           "body",
+		`{"scopes":null}`:                           "body",
+		`{"metadata":null}`:                         "body",
+		`{"rate_limit":null}`:                       "body",
+		`{"expires_at":null}`:                       "body",
+		`{"expires_in":""}`:                         "expires_in",
+		`{"expires_at":""}`:                         "expires_at",
+		`{"expires_in":"0d"}`:                       "expires_in",
+		`{"expires_in":"1d","expires_at":"never"}`:  "expires_at",
 		`{"name":""}`:                               "name",
 		`{"scopes":["a b"]}`:                        "scopes",
 		`{"rate_limit":"often"}`:                    "rate_limit",
@@ -99,7 +110,7 @@ func TestEditRefuses(t *testing.T) {
 		`{"id":"abcdefghijkl","name":"x"}`:          "body",
 		`{"revoked_at":null}`:                       "body",
 		`{"metadata":{"a":1}}`:                      "metadata",
-		`{"expires_at":"2020-01-01T00:00:00Z"}`:     "expires",
+		`{"expires_at":"2020-01-01T00:00:00Z"}`:     "expires_at",
 		`{"audience":["https://mcp.example /mcp"]}`: "audience",
 	} {
 		before := f.State()
@@ -153,36 +164,52 @@ func send(f *servertest.Fixture, method, path, token, body string, words ...stri
 	return f.Do(r)
 }
 
-// TestRepeatedRequests: a client whose answer was lost asks again, and nothing happens
-// twice. The secret was in the first answer, and is in no other.
-func TestRepeatedRequests(t *testing.T) {
+// TestB2RepeatedRequests: a client whose answer was lost asks again, and nothing happens
+// twice. A secret was in the first answer, and is in no other; any other answer is given
+// again as it was, whatever came since.
+func TestB2RepeatedRequests(t *testing.T) {
 	f := servertest.New(t)
 	admin, other := f.Admin(), f.Admin(keys.ScopeKeysWrite)
-	var first, again api.Issued
+	var first api.Issued
 	send(f, "POST", "/v1/keys", admin, `{"name":"ci"}`, "deploy-1").Read(t, &first)
-	before := f.State()
-	a := send(f, "POST", "/v1/keys", admin, `{"name":"ci"}`, "deploy-1")
-	a.Read(t, &again)
-	if a.Status != 201 || again.ID != first.ID || again.Secret != "" || strings.Contains(a.Body, first.Secret[18:]) || a.Header.Get("Idempotency-Replayed") != "true" {
-		t.Errorf("issue again: got %d %s, want the same key without its secret", a.Status, a.Body)
+	at := "/v1/keys/" + first.ID
+	delivered := func(what string, a servertest.Answer, number string) {
+		t.Helper()
+		p := a.Problem(t)
+		if a.Status != 409 || p.Code != "secret_already_delivered" || !strings.Contains(p.Detail, first.ID) || !strings.Contains(p.Detail, "replace "+number) {
+			t.Errorf("%s: got %d %s, want 409 secret_already_delivered that names the key and replace %s", what, a.Status, a.Body, number)
+		}
 	}
+	before := f.State()
+	delivered("issue again", send(f, "POST", "/v1/keys", admin, `{"name":"ci"}`, "deploy-1"), "1")
 	if after := f.State(); after != before {
 		t.Errorf("issue again: changed %+v to %+v", before, after)
 	}
-	at := "/v1/keys/" + first.ID
-	var rotated, replayed api.Issued
-	send(f, "POST", at+"/rotate", admin, `{"grace":"0"}`, "deploy-1").Read(t, &rotated)
-	send(f, "POST", at+"/rotate", admin, `{"grace":"0"}`, "deploy-1").Read(t, &replayed)
-	if rotated.Secret == "" || replayed.Secret != "" || replayed.Version != rotated.Version {
-		t.Errorf("rotate again: got version %d, want %d and no secret", replayed.Version, rotated.Version)
+	var rotated api.Issued
+	send(f, "POST", at+"/rotate", admin, `{"grace":"1h"}`, "deploy-1").Read(t, &rotated)
+	before = f.State()
+	delivered("rotate again", send(f, "POST", at+"/rotate", admin, `{"grace":"1h"}`, "deploy-1"), "2")
+	if after := f.State(); after != before || verdict(t, f, admin, first.Secret) != "valid" || verdict(t, f, admin, rotated.Secret) != "valid" {
+		t.Errorf("rotate again: changed %+v to %+v, or ended a secret", before, after)
+	}
+	// What the conflict says to do is done.
+	var replaced api.Issued
+	if a := f.Send("POST", at+"/rotate", admin, `{"replace":2}`); a.Status != 200 {
+		t.Errorf("replace: got %d %s", a.Status, a.Body)
+	} else if a.Read(t, &replaced); verdict(t, f, admin, replaced.Secret) != "valid" || verdict(t, f, admin, rotated.Secret) != "superseded" {
+		t.Errorf("replace: got %+v", replaced.Key)
 	}
 
-	// What was done meanwhile is not undone by a late repetition.
-	send(f, "POST", at+"/enable", admin, "", "start")
+	// What was done meanwhile is neither undone by a late repetition nor told by it.
+	enabled := send(f, "POST", at+"/enable", admin, "", "start")
 	send(f, "POST", at+"/disable", admin, "", "stop")
+	send(f, "PATCH", at, admin, `{"metadata":{"note":"later"}}`)
+	if a := send(f, "POST", at+"/enable", admin, "", "start"); a.Status != 200 || a.Body != enabled.Body || a.Header.Get("Idempotency-Replayed") != "true" || a.Header.Get("ETag") != enabled.Header.Get("ETag") {
+		t.Errorf("enable again, after disable: got %d %s, want the first answer %s", a.Status, a.Body, enabled.Body)
+	}
 	var k api.Key
-	if send(f, "POST", at+"/enable", admin, "", "start").Read(t, &k); k.Status != "disabled" {
-		t.Errorf("enable again, after disable: got %s, want it still disabled", k.Status)
+	if f.Send("GET", at, admin, "").Read(t, &k); k.Status != "disabled" {
+		t.Errorf("enable again, after disable: the key is %s, want disabled", k.Status)
 	}
 
 	// Another caller's word, another key's, and another operation's are other requests.
@@ -192,18 +219,16 @@ func TestRepeatedRequests(t *testing.T) {
 	if a := send(f, "POST", "/v1/keys", admin, `{"name":"ck"}`, "deploy-1"); a.Status != 422 || a.Problem(t).Errors[0].Field != "Idempotency-Key" {
 		t.Errorf("the same word for another body: got %d %s", a.Status, a.Body)
 	}
-	// One who may not read keys sees again what he was shown, and only he.
-	if a := send(f, "POST", "/v1/keys", other, `{"name":"cj"}`, "deploy-1"); a.Status != 201 || a.Header.Get("Idempotency-Replayed") != "true" {
-		t.Errorf("again without keys:read: got %d %s", a.Status, a.Body)
-	}
 
 	// What failed may be tried again.
 	if a := send(f, "POST", "/v1/keys", admin, `{"name":"ci"}`, "deploy-2"); a.Status != 409 {
 		t.Errorf("a taken name: got %d %s", a.Status, a.Body)
 	}
-	f.Revoke(first.ID)
-	if a := send(f, "POST", "/v1/keys", admin, `{"name":"ci"}`, "deploy-2"); a.Status != 201 {
-		t.Errorf("again when the name is free: got %d %s", a.Status, a.Body)
+	revoked := send(f, "POST", at+"/revoke", other, `{"reason":"leaked"}`, "deploy-1")
+	send(f, "POST", "/v1/keys", admin, `{"name":"ci"}`, "deploy-2")
+	// One who may not read keys sees again what he was shown, and no more.
+	if a := send(f, "POST", at+"/revoke", other, `{"reason":"leaked"}`, "deploy-1"); a.Status != 200 || a.Body != revoked.Body || a.Header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("revoke again: got %d %s, want the first answer", a.Status, a.Body)
 	}
 	for _, words := range [][]string{{""}, {"a", "a"}, {strings.Repeat("x", 129)}, {" \u202e"}} {
 		a := send(f, "POST", "/v1/keys", admin, `{"name":"cl"}`, words...)
@@ -214,7 +239,7 @@ func TestRepeatedRequests(t *testing.T) {
 }
 
 // TestConcurrentDuplicates: the same request many times at once makes one key; the
-// others hear that it is under way, or that it was done.
+// others hear that it was done.
 func TestConcurrentDuplicates(t *testing.T) {
 	f := servertest.New(t)
 	admin := f.Admin()
@@ -229,8 +254,7 @@ func TestConcurrentDuplicates(t *testing.T) {
 	secrets := 0
 	for _, a := range answers {
 		switch {
-		case a.Status == 409 && a.Problem(t).Code == "conflict" && strings.Contains(a.Body, "under way"):
-		case a.Status == 201 && a.Header.Get("Idempotency-Replayed") == "true":
+		case a.Status == 409 && a.Problem(t).Code == "secret_already_delivered":
 		case a.Status == 201 && strings.Contains(a.Body, `"secret":"mcpk_`):
 			secrets++
 		default:
@@ -239,5 +263,81 @@ func TestConcurrentDuplicates(t *testing.T) {
 	}
 	if secrets != 1 {
 		t.Errorf("got %d secrets, want 1", secrets)
+	}
+}
+
+// TestB4AdminKeyBoundsLives: what an admin key issues does not end with it, and lives no
+// longer than its max_key_life. Another admin key does end with it.
+func TestB4AdminKeyBoundsLives(t *testing.T) {
+	f := servertest.New(t)
+	admin, _ := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, Expires: keys.ExpiresAt(time.Now().Add(24 * time.Hour))})
+	for body, status := range map[string]int{
+		`{"name":"a","expires_in":"90d"}`:                    201,
+		`{"name":"b"}`:                                       201,
+		`{"name":"c","expires_in":"366d"}`:                   201,
+		`{"name":"d","expires_in":"367d"}`:                   403,
+		`{"name":"e","expires_in":"never"}`:                  403,
+		`{"name":"f","kind":"admin"}`:                        201,
+		`{"name":"g","kind":"admin","expires_in":"90d"}`:     403,
+		`{"name":"h","kind":"admin","max_key_life":"never"}`: 403,
+		`{"name":"i","kind":"admin","max_key_life":"367d"}`:  403,
+		`{"name":"j","kind":"admin","max_key_life":"30d"}`:   201,
+		`{"name":"k","max_key_life":"30d"}`:                  422,
+		`{"name":"l","kind":"admin","max_key_life":"soon"}`:  422,
+	} {
+		if a := f.Send("POST", "/v1/keys", admin, body); a.Status != status {
+			t.Errorf("issue %s: got %d %s, want %d", body, a.Status, a.Body, status)
+		}
+	}
+	var k api.Issued
+	f.Send("POST", "/v1/keys", admin, `{"name":"m"}`).Read(t, &k)
+	if d := k.ExpiresAt.Sub(k.CreatedAt); d < keys.DefaultLife-time.Minute || len(k.Warnings) == 0 {
+		t.Errorf("a key without an expiry lives %v, want %v; warnings %q", d, keys.DefaultLife, k.Warnings)
+	}
+	if a := f.Send("POST", "/v1/keys/"+k.ID+"/rotate", admin, `{"expires_in":"367d"}`); a.Status != 403 {
+		t.Errorf("rotate beyond max_key_life: got %d %s", a.Status, a.Body)
+	}
+	if a := f.Send("PATCH", "/v1/keys/"+k.ID, admin, `{"expires_in":"never"}`); a.Status != 403 {
+		t.Errorf("edit beyond max_key_life: got %d %s", a.Status, a.Body)
+	}
+}
+
+// TestB5GraceIsTold: in the grace whoami and verify tell when the secret ends, not only
+// when its key does, and after that what became of it.
+func TestB5GraceIsTold(t *testing.T) {
+	f := servertest.New(t)
+	admin := f.Admin()
+	first, id := f.Issue(keys.IssueRequest{Name: "ci"})
+	var second api.Issued
+	f.Send("POST", "/v1/keys/"+id+"/rotate", admin, `{"grace":"1h"}`).Read(t, &second)
+	end := second.Secrets[0].ExpiresAt
+	var who api.Whoami
+	f.Send("GET", "/v1/whoami", first, "").Read(t, &who)
+	if s := who.Secret; s.Number != 1 || s.EndsAt == nil || !s.EndsAt.Equal(*end) || !s.Superseded || who.ExpiresAt.Equal(*end) {
+		t.Errorf("whoami with the old secret: got %+v, want its end %v", who, end)
+	}
+	who = api.Whoami{}
+	f.Send("GET", "/v1/whoami", second.Secret, "").Read(t, &who)
+	if s := who.Secret; s.Number != 2 || s.EndsAt == nil || !s.EndsAt.Equal(*who.ExpiresAt) || s.Superseded {
+		t.Errorf("whoami with the new secret: got %+v", who)
+	}
+	var v api.Verification
+	f.Send("POST", "/v1/verify", admin, `{"key":"`+first+`"}`).Read(t, &v)
+	if s := v.Secret; !v.Valid || s == nil || s.Number != 1 || !s.Superseded || !s.EndsAt.Equal(*end) {
+		t.Errorf("verify of the old secret: got %+v", v)
+	}
+	f.Send("POST", "/v1/keys/"+id+"/rotate", admin, `{"finish":1}`)
+	v = api.Verification{}
+	a := f.Send("POST", "/v1/verify", admin, `{"key":"`+first+`"}`)
+	if a.Read(t, &v); v.Valid || v.Code != "superseded" || v.KeyID != id || v.Secret == nil || v.Secret.Number != 1 || !v.Secret.Superseded || v.Secret.EndsAt == nil || v.Name != "" {
+		t.Errorf("verify of the ended secret: got %s", a.Body)
+	}
+	// The client itself hears the common sentence.
+	known, unknown := f.Send("GET", "/v1/whoami", first, ""), f.Send("GET", "/v1/whoami", keys.NewToken(keys.KindKey).Secret().Reveal(), "")
+	if p, q := known.Problem(t), unknown.Problem(t); known.Status != 401 || p.Code != q.Code || p.Detail != q.Detail {
+		t.Errorf("a client with an ended secret: got %d %s, want what any unknown key gets: %s", known.Status, known.Body, unknown.Body)
+	}
+	if log := f.Log(); !strings.Contains(log, `"code":"superseded"`) {
+		t.Errorf("the log does not say superseded:\n%s", log)
 	}
 }

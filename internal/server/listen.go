@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -16,21 +14,17 @@ func listen(ctx context.Context, o *Options) (net.Listener, error) {
 	if o.Listen == "" {
 		o.Listen = DefaultListen
 	}
-	if (o.TLSCert == "") != (o.TLSKey == "") {
-		return nil, &keys.InvalidError{Field: "tls", Reason: "takes both a certificate and its key: --tls-cert and --tls-key"}
+	if _, port, err := net.SplitHostPort(o.Listen); err != nil || port == "" {
+		return nil, &keys.InvalidError{Field: "listen", Reason: "must be an address with a port, such as 127.0.0.1:8420 or :8420"}
 	}
-	config, err := tlsConfig(o)
+	var config net.ListenConfig
+	config.SetMultipathTCP(false) // settle needs a socket that takes a filter
+	listener, err := config.Listen(ctx, "tcp", o.Listen)
 	if err != nil {
-		return nil, err
-	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+		return nil, unlistened(o.Listen, err)
 	}
 	switch {
-	case config != nil:
-		return tls.NewListener(listener, config), nil
-	case isLoopback(listener.Addr()):
+	case o.TLSCert != "" || isLoopback(listener.Addr()):
 		return listener, nil
 	case !o.InsecureHTTP:
 		return nil, errors.Join(&keys.InvalidError{
@@ -40,17 +34,6 @@ func listen(ctx context.Context, o *Options) (net.Listener, error) {
 	}
 	o.Logger.WarnContext(ctx, "plain HTTP beyond this machine: keys cross the network readable")
 	return listener, nil
-}
-
-func tlsConfig(o *Options) (*tls.Config, error) {
-	if o.TLSCert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
-	if err != nil {
-		return nil, &keys.InvalidError{Field: "tls", Reason: "certificate and key cannot be used together; name two PEM files that belong to each other and that this user may read"}
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 func isLoopback(addr net.Addr) bool {

@@ -40,10 +40,21 @@ func (l *logTo) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
+func (l *logTo) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // start runs the server and returns its first lines and how to end it.
 func start(t *testing.T, o server.Options, lines int) (log string, stop func() error) {
 	t.Helper()
-	l := &logTo{lines: make(chan string, 1000)}
+	return startWith(t, &logTo{lines: make(chan string, 1000)}, o, lines)
+}
+
+// startWith is start with a log that the test reads later.
+func startWith(t *testing.T, l *logTo, o server.Options, lines int) (log string, stop func() error) {
+	t.Helper()
 	o.Logger = slog.New(slog.NewTextHandler(l, nil))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

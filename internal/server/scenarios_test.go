@@ -31,7 +31,7 @@ var routes = []route{
 	{method: "PATCH", path: "/v1/keys/{id}", scope: keys.ScopeKeysWrite, body: `{"name":"%s"}`, field: "name", status: 200},
 	{method: "POST", path: "/v1/keys/{id}/rotate", scope: keys.ScopeKeysWrite, body: `{"grace":"0"}`, field: "grace", optional: true, status: 200},
 	{method: "POST", path: "/v1/keys/{id}/disable", scope: keys.ScopeKeysWrite, body: `{"reason":"odd"}`, field: "reason", optional: true, status: 200},
-	{method: "POST", path: "/v1/keys/{id}/enable", scope: keys.ScopeKeysWrite, field: "name", status: 200},
+	{method: "POST", path: "/v1/keys/{id}/enable", scope: keys.ScopeKeysWrite, body: `{}`, field: "name", optional: true, status: 200},
 	{method: "GET", path: "/v1/audit", scope: keys.ScopeAuditRead, field: "name", status: 200},
 	{method: "GET", path: "/v1/denials", scope: keys.ScopeAuditRead, field: "name", status: 200},
 	{method: "GET", path: "/v1/whoami", field: "name", status: 200},
@@ -132,7 +132,11 @@ var inputs = []input{
 
 // good is the route's good body, with its last brace replaced.
 func good(r route, end string) string {
-	return strings.TrimSuffix(fill(r.body, "twice"), "}") + end
+	start := strings.TrimSuffix(fill(r.body, "twice"), "}")
+	if start == "{" {
+		end = strings.TrimPrefix(end, ",")
+	}
+	return start + end
 }
 
 func fill(text, name string) string { return strings.ReplaceAll(text, "%s", name) }

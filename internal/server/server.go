@@ -2,12 +2,13 @@
 // store, with the listener, the limits and the ending that a server on a network
 // needs.
 //
-// Call [Run]; it returns when its context ends. [Handler] is what it serves, for
-// tests that bring their own listener.
+// Call [Run]; it returns some time after its context ends. [Handler] is what it serves,
+// for tests that bring their own listener.
 //
-// On loopback the server answers only to names of loopback, so that no web page can
-// reach it through a name of its own (DNS rebinding). Requests that a browser sends
-// for a page of another origin are refused everywhere.
+// A connection that arrives on loopback is answered under names of loopback only, and
+// under those of [Options].AllowedHosts, so that no web page can reach the server through
+// a name of its own (DNS rebinding). Requests that a browser sends for a page of another
+// origin are refused everywhere.
 //
 // The package refuses to listen beyond loopback without TLS unless it is told to, to
 // believe a forwarding header of anybody but the proxies that it is told of, and to
@@ -27,6 +28,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/internal/hostcheck"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -37,21 +39,37 @@ import (
 // DefaultListen is the address when nobody names one.
 const DefaultListen = "127.0.0.1:8420"
 
-// Options configures [Run]; [API] takes the log and the proxies from it.
+// Options configures [Run]; [API] takes the log, the proxies and the store's files from
+// it, [Handler] the names.
 type Options struct {
 	DB, PepperFile  string         // the key store
 	Listen          string         // host:port; empty means DefaultListen
 	TLSCert, TLSKey string         // PEM files; both or none
 	InsecureHTTP    bool           // listen beyond loopback without TLS
 	TrustedProxies  []netip.Prefix // who may say where a call comes from; see [middleware.Options]
+	AllowedHosts    []string       // further names that the server answers to
 	Logger          *slog.Logger   // nil discards
 	FirstKey        string         // the command that makes a first admin key, for the log
+
+	Drain  time.Duration   // how long it goes on accepting connections once it is to stop
+	Reload <-chan struct{} // has the certificate and its key read again; nil: never
+	Abort  <-chan struct{} // ends the server at once; nil: never
 }
 
-// Run serves until ctx ends, and then leaves requests under way ten seconds.
+// Run serves until ctx ends. Then /readyz answers 503, each answer closes its
+// connection, and new connections are accepted for o.Drain; requests that are under way
+// after that have [endTime].
 func Run(ctx context.Context, o Options) (err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	names, err := hostNames(o.AllowedHosts)
+	if err != nil {
+		return err
+	}
+	cert, err := loadCertificate(&o)
+	if err != nil {
+		return err
 	}
 	st, err := sqlite.Open(o.DB, &sqlite.Options{PepperFile: o.PepperFile})
 	if err != nil {
@@ -63,7 +81,8 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
-	a := API(st, v, &o)
+	ready := newReadiness(st, &o)
+	a := newAPI(st, v, ready, &o)
 	listener, err := listen(ctx, &o)
 	if err != nil {
 		return err
@@ -71,7 +90,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := greet(ctx, st, listener, &o); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	return serve(ctx, listener, Handler(a, listener.Addr()), o.Logger)
+	r := &running{listener: listener, cert: cert, ready: ready, o: &o}
+	return r.serve(ctx, protected(a, names))
 }
 
 // NewVerifier makes what checks keys for [API], and belongs to the caller.
@@ -96,17 +116,33 @@ func API(st keys.Store, v *verifier.Verifier, o *Options) *restapi.API {
 	if o == nil {
 		o = &Options{}
 	}
+	return newAPI(st, v, newReadiness(st, o), o)
+}
+
+func newAPI(st keys.Store, v *verifier.Verifier, ready *readiness, o *Options) *restapi.API {
 	gin.SetMode(gin.ReleaseMode) // or gin prints every route
 	a := restapi.New(v, &restapi.Options{Logger: o.Logger, TrustedProxies: o.TrustedProxies})
 	admin.Mount(a, st, nil)
 	verifyapi.Mount(a, v, &verifyapi.Options{Logger: o.Logger})
-	mountHealth(a, st)
+	mountHealth(a, ready)
 	return a
 }
 
-// Handler puts around a what protects a server that listens at addr.
-func Handler(a *restapi.API, addr net.Addr) http.Handler {
-	return onlyNamed(a, addr, sameOrigin(a, a.Handler()))
+// Handler puts around a what protects a server from web pages. It fails when a name of
+// o cannot be one. A nil o is ready for use.
+func Handler(a *restapi.API, o *Options) (http.Handler, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	names, err := hostNames(o.AllowedHosts)
+	if err != nil {
+		return nil, err
+	}
+	return protected(a, names), nil
+}
+
+func protected(a *restapi.API, names hostcheck.Names) http.Handler {
+	return onlyNamed(a, names, sameOrigin(a, a.Handler()))
 }
 
 // greet says where the server is, and how to begin when nobody can use it yet.
@@ -122,35 +158,6 @@ func greet(ctx context.Context, st keys.Store, listener net.Listener, o *Options
 	o.Logger.InfoContext(ctx, "listening", "url", scheme+"://"+listener.Addr().String())
 	if len(page.Keys) == 0 {
 		o.Logger.WarnContext(ctx, "there is no admin key yet, so nobody can use this API; make one on this machine", "command", o.FirstKey)
-	}
-	return nil
-}
-
-// serve ends with ctx.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler, logger *slog.Logger) error {
-	srv := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		// Or "OPTIONS *" would be answered before any guard, whatever the Host.
-		DisableGeneralOptionsHandler: true,
-		ReadTimeout:                  15 * time.Second,
-		WriteTimeout:                 30 * time.Second,
-		IdleTimeout:                  60 * time.Second,
-		MaxHeaderBytes:               16 << 10,
-		ErrorLog:                     slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	logger.InfoContext(ctx, "stopping")
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := srv.Shutdown(ending); err != nil {
-		return srv.Close()
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func New(t testing.TB) *Fixture {
 		t.Fatalf("NewManager: %v", err)
 	}
 	logger := slog.New(slog.NewJSONHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	o := &server.Options{Logger: logger}
+	o := &server.Options{DB: f.Path, Logger: logger}
 	v, err := server.NewVerifier(f.Store, o)
 	if err != nil {
 		t.Fatalf("NewVerifier: %v", err)
@@ -65,8 +65,11 @@ func New(t testing.TB) *Fixture {
 	f.Close = func() { _ = v.Close() }
 	t.Cleanup(f.Close)
 	f.API = server.API(f.Store, v, o)
-	srv := httptest.NewUnstartedServer(nil)
-	srv.Config.Handler = server.Handler(f.API, srv.Listener.Addr())
+	handler, err := server.Handler(f.API, o)
+	if err != nil {
+		t.Fatalf("Handler: %v", err)
+	}
+	srv := httptest.NewUnstartedServer(handler)
 	srv.Config.ErrorLog = slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
 	srv.Start()
 	t.Cleanup(srv.Close)
@@ -114,7 +117,7 @@ func (f *Fixture) Issue(req keys.IssueRequest) (token, id string) {
 // never expires.
 func (f *Fixture) Admin(scopes ...string) string {
 	f.t.Helper()
-	token, _ := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, Scopes: scopes, Expires: keys.NeverExpires()})
+	token, _ := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, Scopes: scopes, Expires: keys.NeverExpires(), MaxKeyLife: keys.LifeForEver})
 	return token
 }
 

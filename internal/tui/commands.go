@@ -123,18 +123,18 @@ func mayChange(ask func(context.Context) (bool, error)) tea.Cmd {
 	}
 }
 
-func rotateKey(m keys.Manager, id string, grace *time.Duration) tea.Cmd {
+func rotateKey(m keys.Manager, id string, req keys.RotateRequest) tea.Cmd {
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		issued, err := m.Rotate(ctx, id, keys.RotateRequest{Grace: grace})
+		issued, err := m.Rotate(ctx, id, req)
 		return issuedMsg{issued: issued, rotated: true, err: err}
 	}
 }
 
-func finishRotation(m keys.Manager, id string) tea.Cmd {
+func finishRotation(m keys.Manager, id string, old int64) tea.Cmd {
 	return change("finished the rotation of", func(ctx context.Context) (*keys.Key, error) {
-		done, err := m.Rotate(ctx, id, keys.RotateRequest{Finish: true})
+		done, err := m.Rotate(ctx, id, keys.RotateRequest{Finish: old})
 		return done.Key, err
 	})
 }

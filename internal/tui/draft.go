@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -41,12 +42,17 @@ func (d *draft) kind() keys.Kind {
 func (d *draft) granted() []string {
 	scopes := patterns(d.tools, keys.ToolPattern)
 	scopes = append(scopes, patterns(d.prompts, keys.PromptPattern)...)
-	return append(scopes, strings.Fields(d.scopes)...)
+	return append(scopes, typedList(d.scopes)...)
+}
+
+// typedList reads a list as people type it: with spaces, commas or both between.
+func typedList(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 }
 
 func patterns(globs string, pattern func(string) string) []string {
 	var scopes []string
-	for glob := range strings.FieldsSeq(globs) {
+	for _, glob := range typedList(globs) {
 		scopes = append(scopes, pattern(glob))
 	}
 	return scopes
@@ -57,7 +63,7 @@ func patterns(globs string, pattern func(string) string) []string {
 func (d *draft) request(now time.Time) (keys.IssueRequest, error) {
 	req := keys.IssueRequest{
 		Kind: d.kind(), Name: d.name, Owner: d.owner,
-		Scopes: d.granted(), Audience: strings.Fields(d.audience),
+		Scopes: d.granted(), Audience: typedList(d.audience),
 	}
 	if err := d.check(); err != nil {
 		return req, err
@@ -94,7 +100,7 @@ func (d *draft) checkScopes() error {
 }
 
 func (d *draft) checkAudience() error {
-	return check(func(k *keys.Key) { k.Audience = strings.Fields(d.audience) })
+	return check(func(k *keys.Key) { k.Audience = typedList(d.audience) })
 }
 
 func (d *draft) checkRate() error {
@@ -124,9 +130,9 @@ func (d *draft) warnings(now time.Time) []string {
 	if err != nil {
 		return nil
 	}
-	k := keys.Key{Kind: d.kind(), Scopes: d.granted(), Audience: strings.Fields(d.audience), ExpiresAt: ends}
+	k := keys.Key{Kind: d.kind(), Scopes: d.granted(), Audience: typedList(d.audience), ExpiresAt: ends}
 	if k.Kind == keys.KindAdmin && len(k.Scopes) == 0 {
 		k.Scopes = keys.AdminScopes()
 	}
-	return k.Warnings()
+	return k.Warnings(now)
 }

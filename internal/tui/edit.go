@@ -40,7 +40,7 @@ func (m *Model) askEdit() tea.Cmd {
 		title: "Save these changes?", yes: "save", doing: "saving…", done: "changed", back: roomForm,
 		shows: m.changes(f.of, req),
 		mind: func() string {
-			return "It holds from the next request on, for whoever uses it." + newWarnings(f.of, f.draft.warnings(m.now))
+			return "It holds from the next request on, for whoever uses it." + newWarnings(f.of.Warnings(m.now), f.draft.warnings(m.now))
 		},
 		does: func(id, _ string) tea.Cmd { return editKey(m.manager, id, req) },
 	})
@@ -102,9 +102,8 @@ func difference(was, will []string) string {
 	return strings.Join(out, " ")
 }
 
-// newWarnings are those that k did not deserve before.
-func newWarnings(k *keys.Key, warnings []string) string {
-	had := k.Warnings()
+// newWarnings are those that the key did not deserve before.
+func newWarnings(had, warnings []string) string {
 	warnings = slices.DeleteFunc(warnings, func(w string) bool { return slices.Contains(had, w) })
 	if len(warnings) == 0 {
 		return ""

@@ -34,11 +34,13 @@ var views = []struct {
 	{name: "confirm", way: func(s *screen, _ *valve) { s.press("down", "down", "x") }},
 	{name: "rotate", way: func(s *screen, _ *valve) { s.press("down", "down", "t") }},
 	{name: "rotate_conflict", way: func(s *screen, v *valve) {
-		s.press("down", "down", "t", "Y")
-		s.wait(time.Second)
-		s.press("o", "k")
-		useNewest(s, v)
-		s.press("t", "Y")
+		s.press("down", "down")
+		id := selectedID(s, v)
+		s.press("t")
+		if _, err := v.Manager.Rotate(s.t.Context(), id, keys.RotateRequest{}); err != nil {
+			s.t.Fatal(err)
+		}
+		s.press("Y")
 	}},
 	{name: "rotated", way: func(s *screen, _ *valve) { s.press("down", "down", "t", "Y") }},
 	{name: "disable", way: func(s *screen, _ *valve) { s.press("down", "down", "d") }},

@@ -9,21 +9,6 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// useNewest has the newest secret of the selected key used, as a client does that has
-// changed over.
-func useNewest(s *screen, v *valve) {
-	s.t.Helper()
-	k, err := v.Key(s.t.Context(), selectedID(s, v))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	newest := k.Secrets[len(k.Secrets)-1].Number
-	use := keys.Use{KeyID: k.ID, Last: []keys.LastUse{{Secret: newest, At: time.Now().UTC()}}}
-	if err := v.log.AddUse(s.t.Context(), []keys.Use{use}); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 // selectedID is that of the key whose row has the arrow.
 func selectedID(s *screen, v *valve) string {
 	s.t.Helper()
@@ -137,9 +122,9 @@ func TestGraceSpeaksTheDomainsWords(t *testing.T) {
 	})
 }
 
-// A second rotation, when the new secret is in use, is a conflict, and the dialog
-// leads out of it.
-func TestRotationUnderWayIsFinished(t *testing.T) {
+// A second rotation while two secrets are valid: the dialog says what each way on ends,
+// by number, and f alone ends nothing.
+func TestB1RotationUnderWayIsFinished(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, all := team(t)
 		s.press("t")
@@ -149,11 +134,9 @@ func TestRotationUnderWayIsFinished(t *testing.T) {
 		s.press("Y")
 		s.wait(time.Second)
 		s.press("o", "k")
-		useNewest(s, v)
 		s.press("t")
-		s.wants("A rotation is under way", "f finish")
-		s.press("Y")
-		s.wants("conflict: a rotation is under way", "f finishes it")
+		s.wants("Replace the newest secret?", "secrets 1 and 2 are", "1 until 2000-01-02", "in place of 2", "f finish", "Y replace", "[No]")
+		s.wait(time.Second)
 		s.press("f")
 		s.wants("Finish the rotation?", "good until 2000-01-02", "[No]")
 		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 2 {
@@ -167,8 +150,22 @@ func TestRotationUnderWayIsFinished(t *testing.T) {
 	})
 }
 
-// Somebody else rotates the key while the dialog is open: the conflict is told, and
-// the way out of it is there although the dialog did not know.
+// The newest secret was lost: the dialog replaces it, and the old one stays.
+func TestB1RotationUnderWayIsReplaced(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, v, all := team(t)
+		s.press("t", "Y")
+		s.wait(time.Second)
+		s.press("o", "k", "t", "Y")
+		s.wants("Rotated the key platform/ci", "old one  good until 2000-01-02")
+		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 2 || k.Secrets[0].Number != 1 || k.Secrets[1].Number != 3 {
+			t.Errorf("after replacing: %+v", k.Secrets)
+		}
+	})
+}
+
+// Somebody else rotates the key while the dialog is open: the conflict is told, neither
+// secret ends, and the way out of it is there although the dialog did not know.
 func TestRotationBySomebodyElse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, all := team(t)
@@ -176,9 +173,13 @@ func TestRotationBySomebodyElse(t *testing.T) {
 		if _, err := v.Manager.Rotate(t.Context(), all[5].Key.ID, keys.RotateRequest{}); err != nil {
 			t.Fatal(err)
 		}
-		useNewest(s, v)
 		s.press("Y")
-		s.wants("a rotation is under way", "f finishes it", "f finish")
+		s.wants("two secrets of this key are valid", "f finishes it", "f finish")
+		s.press("Y")
+		s.wants("two secrets of this key are valid")
+		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 2 || k.Secrets[1].Number != 2 {
+			t.Errorf("after the conflicts: %+v", k.Secrets)
+		}
 	})
 }
 

@@ -48,7 +48,7 @@ type Model struct {
 
 	unanswered unanswered
 
-	may    permission
+	may permission
 }
 
 var _ tea.Model = (*Model)(nil)

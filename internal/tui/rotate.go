@@ -24,6 +24,8 @@ func (m *Model) openRotate() {
 		m.toast.show(m.now, wording.Clean(k.Label())+" has expired: issue a new key (n)")
 	case k.Status(m.now) == keys.StatusDisabled:
 		m.toast.show(m.now, wording.Clean(k.Label())+" is disabled: enable it first (d)")
+	case m.outgoing(k) != nil:
+		m.openDialog(k, m.replaceDeed(k))
 	default:
 		m.openDialog(k, m.rotateDeed(k))
 	}
@@ -39,19 +41,29 @@ func (m *Model) rotateDeed(k *keys.Key) deed {
 		mind:  m.rotateMeans,
 		does: func(id, text string) tea.Cmd {
 			grace, _ := keys.ParseGrace(text) // checked before
-			return rotateKey(m.manager, id, grace)
+			return rotateKey(m.manager, id, keys.RotateRequest{Grace: grace})
+		},
+	}
+}
+
+// replaceDeed is for a key with two valid secrets. Yes means the secret that it named.
+func (m *Model) replaceDeed(k *keys.Key) deed {
+	old, newest := m.outgoing(k), k.Secrets[len(k.Secrets)-1].Number
+	says := fmt.Sprintf("A rotation is under way: secrets %d and %d are both valid, %[1]d until %[3]s. f ends secret %[1]d. "+
+		"Yes makes a new secret in place of %[2]d, which ends at once.", old.Number, newest, m.when(old.ExpiresAt))
+	return deed{
+		title: "Replace the newest secret?", yes: "replace", doing: "replacing…", done: "rotated", secret: true,
+		shows: []field{m.expiryField(k)},
+		mind:  func() string { return says },
+		does: func(id, _ string) tea.Cmd {
+			return rotateKey(m.manager, id, keys.RotateRequest{Replace: newest})
 		},
 	}
 }
 
 // rotateMeans tells what becomes of the old secret.
 func (m *Model) rotateMeans() string {
-	d := &m.dialog
-	if old := m.outgoing(d.key); old != nil {
-		return "A rotation is under way: an old secret is good until " + m.when(old.ExpiresAt) +
-			". f ends it. To rotate replaces the new secret, if nobody has used it."
-	}
-	if grace, err := keys.ParseGrace(d.text.Value()); err == nil && grace != nil && *grace == 0 {
+	if grace, err := keys.ParseGrace(m.dialog.text.Value()); err == nil && grace != nil && *grace == 0 {
 		return "It gets a new secret, shown once. The old one ends at once: whoever still uses it is refused."
 	}
 	return "It gets a new secret, shown once. The old one stays good for the grace, never past the key's own end."
@@ -70,26 +82,28 @@ func (m *Model) outgoing(k *keys.Key) *keys.KeySecret {
 func (m *Model) finishing() key.Binding {
 	b := m.bind.Finish
 	d := &m.dialog
-	b.SetEnabled(d.deed.yes == "rotate" && m.outgoing(d.key) != nil)
+	b.SetEnabled((d.deed.yes == "rotate" || d.deed.yes == "replace") && m.outgoing(d.key) != nil)
 	return b
 }
 
 // wayOut is what to add to an error.
 func (m *Model) wayOut() string {
 	if m.finishing().Enabled() {
-		return ": f finishes it"
+		return " (f finishes it)"
 	}
 	return ""
 }
 
+// finishDeed is for a key with an outgoing secret.
 func (m *Model) finishDeed(k *keys.Key) deed {
+	old := m.outgoing(k).Number
 	return deed{
 		title: "Finish the rotation?", yes: "finish", doing: "finishing…", done: "changed",
 		shows: []field{m.oldSecretField(k)},
 		mind: func() string {
 			return "The old secret ends at once: whoever still uses it is refused. The new one stays."
 		},
-		does: func(id, _ string) tea.Cmd { return finishRotation(m.manager, id) },
+		does: func(id, _ string) tea.Cmd { return finishRotation(m.manager, id, old) },
 	}
 }
 

@@ -104,7 +104,7 @@ func (m *Model) secretView(width, height int) []string {
 	if len(lines) > height {
 		lines = append(lines[:1], lines[2:]...) // the blank line goes before an answer does
 	}
-	for _, w := range s.key.Warnings() {
+	for _, w := range s.key.Warnings(m.now) {
 		if len(lines) < height-1 {
 			lines = append(lines, paint(t.warn, wrap("mind: "+w, inner))...)
 		}

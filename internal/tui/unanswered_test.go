@@ -54,9 +54,18 @@ func slowly(t *testing.T) (*screen, *slow) {
 // The loss: ctrl+c while a key is rotated or issued left at once, and the secret that
 // had just been made was shown to nobody. The first press waits for it.
 func TestInterruptWaitsForTheSecret(t *testing.T) {
-	for name, keysPressed := range map[string][]string{"rotate": {"t", "Y"}, "issue": {"n", "new", "ctrl+s"}} {
+	for name, keysPressed := range map[string][]string{"rotate": {"t", "Y"}, "replace": {"t", "Y"}, "issue": {"n", "new", "ctrl+s"}} {
 		bubble(t, func(t *testing.T) {
 			s, v := slowly(t)
+			if name == "replace" {
+				if _, err := v.Manager.Rotate(t.Context(), selectedID(s, &valve{Manager: v.Manager}), keys.RotateRequest{}); err != nil {
+					t.Fatal(err)
+				}
+				s.press("r")
+				s.press("t")
+				s.wants("Replace the newest secret?")
+				s.press("esc")
+			}
 			s.press(keysPressed...)
 			s.press("ctrl+c")
 			if s.quit {

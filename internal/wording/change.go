@@ -39,16 +39,28 @@ func Change(e *keys.Event) string {
 	if d.damaged {
 		return "its detail cannot be read"
 	}
+	parts := d.parts()
+	if len(parts) == 0 {
+		return "-"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Difference is Change for two states of a key, a part for each field that differs. It
+// wants [Clean].
+func Difference(before, after *keys.Key, now time.Time) []string {
+	d := parseDetail(keys.ChangeDetail(before, after, now))
+	return d.parts()
+}
+
+func (d *change) parts() []string {
 	var parts []string
 	for _, name := range d.members() {
 		if text := d.member(name); text != "" {
 			parts = append(parts, text)
 		}
 	}
-	if len(parts) == 0 {
-		return "-"
-	}
-	return strings.Join(parts, ", ")
+	return parts
 }
 
 type object = map[string]any
@@ -92,7 +104,7 @@ func (d *change) silent(name string) bool {
 
 // members are the names of both states' members, known ones first and the reason last.
 func (d *change) members() []string {
-	known := []string{"tampered", "name", "owner", "kind", "scopes", "audience", "allowed_ips", "rate_limit", "metadata", "expires_at", "status", "secrets"}
+	known := []string{"tampered", "name", "owner", "kind", "scopes", "audience", "allowed_ips", "rate_limit", "metadata", "expires_at", "max_key_life", "status", "secrets"}
 	all := maps.Clone(d.after)
 	if all == nil {
 		all = object{}
@@ -109,7 +121,7 @@ func (d *change) members() []string {
 }
 
 // labels are what members are called on screens, where that is not their name.
-var labels = map[string]string{"allowed_ips": "from", "rate_limit": "rate", "metadata": "meta", "expires_at": "expires"}
+var labels = map[string]string{"allowed_ips": "from", "rate_limit": "rate", "metadata": "meta", "expires_at": "expires", "max_key_life": "max key life"}
 
 // member says how one member changed; empty if it did not.
 func (d *change) member(name string) string {

@@ -3,6 +3,7 @@ package wording_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -65,6 +66,19 @@ func TestKeyOf(t *testing.T) {
 	}
 }
 
+func TestDifference(t *testing.T) {
+	before := &keys.Key{Kind: keys.KindKey, Name: "ci", Scopes: []string{"tools:a"}, Version: 1}
+	after := *before
+	after.Name, after.Scopes, after.Version = "web", []string{"tools:b"}, 2
+	got := wording.Difference(before, &after, time.Now())
+	if want := []string{"name: ci -> web", "scopes: +tools:b -tools:a"}; !slices.Equal(got, want) {
+		t.Errorf("Difference: got %q, want %q", got, want)
+	}
+	if got := wording.Difference(before, before, time.Now()); len(got) != 0 {
+		t.Errorf("Difference of a key and itself: got %q", got)
+	}
+}
+
 func TestMembers(t *testing.T) {
 	got := wording.Members(&keys.Event{Detail: `{"before":{"name":"ci","scopes":["a","b"],"expires_at":"2027-01-31T00:00:00Z","version":1,"secrets":[{"number":1}]},
 		"after":{"name":"ci","scopes":["a"],"metadata":{"k":"v"},"version":2,"secrets":[{"number":1,"expires_at":"2026-11-24T10:00:00Z"},{"number":2}],"reason":"x"}}`})
@@ -79,6 +93,11 @@ func TestMembers(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("Members: got %+v, want %+v", got, want)
+	}
+	for _, m := range wording.Members(&keys.Event{Detail: `{"after":{"name":"ci","version":1}}`}) {
+		if m.Before != "-" || m.Changed {
+			t.Errorf("Members of an issue: %s was %q before, want nothing", m.Name, m.Before)
+		}
 	}
 	if got := wording.Members(&keys.Event{Detail: `{`}); len(got) != 0 {
 		t.Errorf("Members of a damaged row: got %+v", got)

@@ -29,7 +29,11 @@ func Members(e *keys.Event) []Member {
 		if l := labels[name]; l != "" {
 			label = l
 		}
-		out = append(out, Member{label, whole(name, before), whole(name, after), d.before != nil && !same(before, after)})
+		was := "-" // no state was before: not even an end that is never
+		if d.before != nil {
+			was = whole(name, before)
+		}
+		out = append(out, Member{label, was, whole(name, after), d.before != nil && !same(before, after)})
 	}
 	return out
 }

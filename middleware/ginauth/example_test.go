@@ -3,6 +3,7 @@ package ginauth_test
 import (
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 
@@ -35,7 +36,8 @@ func ExampleRequire() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	guard := middleware.New(v, &middleware.Options{Audience: "weather"})
+	defer v.Close() // writes down who called in the last seconds
+	guard := middleware.New(v, &middleware.Options{Audience: "weather", Logger: slog.Default()})
 	r.GET("/reports", ginauth.Require(guard, "reports:read"), handle)
 
 	req := httptest.NewRequest(http.MethodGet, "/reports", nil)

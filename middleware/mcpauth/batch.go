@@ -57,7 +57,7 @@ func readBatch(body io.Reader, whole bool) (text []byte, rest io.Reader, err err
 			return nil, nil, errTooMany
 		}
 		if err != nil {
-			return text, io.MultiReader(bytes.NewReader(text), failing{err}), nil
+			return text, io.MultiReader(bytes.NewReader(text), failing{err}), nil //nolint:nilerr // rest ends with it
 		}
 		if c.began && !c.array && !whole {
 			return text, io.MultiReader(bytes.NewReader(text), body), nil

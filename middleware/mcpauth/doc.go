@@ -6,7 +6,7 @@
 // Call [Handler] with a guard and a server that has its features and its own
 // middleware already, and mount the result:
 //
-//	guard := middleware.New(v, &middleware.Options{Audience: "weather"})
+//	guard := middleware.New(v, &middleware.Options{Audience: "weather", Logger: slog.Default()})
 //	http.Handle("/mcp", mcpauth.Handler(guard, server, nil))
 //	http.Handle("/", mcpauth.NotFound(guard))
 //

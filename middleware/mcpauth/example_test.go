@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 
@@ -34,7 +35,8 @@ func ExampleHandler() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	guard := middleware.New(v, &middleware.Options{Audience: "weather"})
+	defer v.Close() // writes down who called in the last seconds
+	guard := middleware.New(v, &middleware.Options{Audience: "weather", Logger: slog.Default()})
 	mux.Handle("/mcp", mcpauth.Handler(guard, server, nil)) // authenticate, bind sessions, scope every tool
 	mux.Handle("/", mcpauth.NotFound(guard))                // keep clients from looking for OAuth
 

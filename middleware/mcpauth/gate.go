@@ -74,7 +74,7 @@ func (g *gate) pass() error {
 	if err := g.why(); err != nil {
 		return err
 	}
-	if err := check(g.guard, g.admitted, g.needs()); err != nil {
+	if err := check(g.admitted, g.guard, g.needs()); err != nil {
 		g.end(err)
 		return err
 	}
@@ -163,7 +163,7 @@ func (g *gate) finish() {
 		return // its client is gone
 	}
 	err := g.why()
-	if now := check(g.guard, g.admitted, g.needs()); now != nil {
+	if now := check(g.admitted, g.guard, g.needs()); now != nil {
 		err = now
 	}
 	if err == nil {

@@ -37,9 +37,9 @@ func (c caller) hold(n needs) (held context.Context, release func()) {
 }
 
 // check asks now what hold waits for.
-func (c caller) check(n needs) error { return check(c.by.guard, c.admitted, n) }
+func (c caller) check(n needs) error { return check(c.admitted, c.by.guard, n) }
 
-func check(guard *middleware.Guard, admitted context.Context, n needs) error {
+func check(admitted context.Context, guard *middleware.Guard, n needs) error {
 	if n.whole {
 		return guard.Recheck(admitted)
 	}

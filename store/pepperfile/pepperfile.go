@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mcpkeys/mcpkeys/internal/filemode"
 	"github.com/mcpkeys/mcpkeys/internal/newfile"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -76,9 +77,26 @@ func Load(path string) (*keys.Peppers, error) {
 	}
 	peppers, err := keys.ParsePeppers(text)
 	if err != nil {
-		return nil, fmt.Errorf("pepper file %s: %w; restore it from a backup", path, err)
+		return nil, fmt.Errorf("pepper file %s: %w; name the one that is meant with --pepper or KEYCTL_PEPPER_FILE, or restore it from a backup", path, err)
+	}
+	// That comes last: nobody is told to change the mode of a file that is none of ours.
+	if err := filemode.Refuse(path); err != nil {
+		return nil, fmt.Errorf("pepper file: %w", err)
 	}
 	return peppers, nil
+}
+
+// IsOne reports whether a pepper file stands at path, whatever its mode and owner are.
+func IsOne(path string) bool {
+	if check(path) != nil {
+		return false
+	}
+	text, err := read(path)
+	if err != nil {
+		return false
+	}
+	_, err = keys.ParsePeppers(text)
+	return err == nil
 }
 
 // check looks before the file is opened: to open a named pipe would wait.
@@ -123,10 +141,7 @@ func unreadable(path string, err error) error {
 
 func judge(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("pepper file %s: is not a regular file; name the file that 'keyctl init' made", path)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("pepper file %s: others may read or write it (mode %04o); run: chmod 600 %s", path, info.Mode().Perm(), path)
+		return fmt.Errorf("pepper file %s: is not a regular file; name the one that is meant with --pepper or KEYCTL_PEPPER_FILE", path)
 	}
 	if info.Size() >= maxSize {
 		return fmt.Errorf("pepper file %s: is too big to be one; restore it from a backup", path)

@@ -26,7 +26,14 @@ func (r *Restoration) finish(ctx context.Context, draft string, present *Snapsho
 		if err := advance(ctx, db, r.Backup.Path); err != nil {
 			return err
 		}
-		return inTx(ctx, db, func(tx *sql.Tx) error { return r.renew(ctx, tx, present, e) })
+		return inTx(ctx, db, func(tx *sql.Tx) error {
+			if present != nil {
+				if err := carryDone(ctx, tx, present.Path); err != nil {
+					return err
+				}
+			}
+			return r.renew(ctx, tx, present, e)
+		})
 	})
 	if err != nil {
 		return 0, err

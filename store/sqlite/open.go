@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/internal/filemode"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/pepperfile"
 )
 
 // Options configures [Create], [Open] and [OpenVerifier]. Nil and the zero value
@@ -137,7 +139,7 @@ func inspect(path string) error {
 	case err != nil:
 		return fmt.Errorf("open key store: %w", err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file, so not a key store; make one with 'keyctl init'", path)
+		return fmt.Errorf("%s is not a regular file, so not a key store; name the one that is meant with --db or KEYCTL_DB", path)
 	}
 	return refuseNetwork(path)
 }
@@ -173,7 +175,7 @@ func (r *Reader) tryStart(ctx context.Context) (h handle, err error) {
 	var peppers *keys.Peppers
 	h.schema, err = known(ctx, h.db, r.path)
 	if err == nil {
-		err = refuseOthers(r.path)
+		err = refuseOthers(r.path, r.pepperFile)
 	}
 	if err == nil {
 		peppers, err = r.loadPeppers(ctx, &h)
@@ -247,7 +249,7 @@ func schemaOf(ctx context.Context, tx *sql.Tx, path string) (int, error) {
 	}
 	switch {
 	case application != applicationID:
-		return 0, fmt.Errorf("%s is not a key store but another file; make one with 'keyctl init' under another name", path)
+		return 0, fmt.Errorf("%s is not a key store but another file; name the key store that is meant with --db or KEYCTL_DB", path)
 	case version > schemaVersion:
 		return 0, fmt.Errorf("%s was made by a newer mcpkeys (schema %d, this one knows %d): update this program", path, version, schemaVersion)
 	case version < 1:
@@ -258,22 +260,19 @@ func schemaOf(ctx context.Context, tx *sql.Tx, path string) (int, error) {
 
 // refuseOthers comes last, so that nobody is told to change the mode of a file that
 // is none of ours.
-func refuseOthers(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("open key store: %w", err)
+func refuseOthers(path, pepper string) error {
+	files := []string{path, epochPath(path)} // SQLite gives -wal and -shm the mode of the database
+	if pepperfile.IsOne(pepper) {
+		files = append(files, pepper)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("other users may open %s: run 'chmod 600 %s'", path, path)
-	}
-	return nil
+	return filemode.Refuse(files...)
 }
 
 // unopened says what the commonest failures of a first query mean.
 func unopened(path string, err error) error {
 	switch basic, _ := codes(err); basic {
 	case codeNotADB:
-		return fmt.Errorf("%s is not a database; make one with 'keyctl init' under another name: %w", path, err)
+		return fmt.Errorf("%s is not a database; name the key store that is meant with --db or KEYCTL_DB: %w", path, err)
 	case codeCorrupt:
 		return fmt.Errorf("%s is damaged; restore a backup: %w", path, err)
 	case codeCantOpen, codeReadOnly:

@@ -25,13 +25,13 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{"nothing there", func(t *testing.T, path string) { remove(t, path) }, []string{"no key store at", "keyctl init"}, fs.ErrNotExist},
 		{"a directory", func(t *testing.T, path string) { remove(t, path); mkdir(t, path) }, []string{"not a regular file"}, nil},
-		{"an empty file", func(t *testing.T, path string) { write(t, path, "") }, []string{"not a key store", "keyctl init"}, nil},
-		{"a text file", func(t *testing.T, path string) { write(t, path, strings.Repeat("hello ", 1000)) }, []string{"not a database", "keyctl init"}, nil},
+		{"an empty file", func(t *testing.T, path string) { write(t, path, "") }, []string{"not a key store", "--db"}, nil},
+		{"a text file", func(t *testing.T, path string) { write(t, path, strings.Repeat("hello ", 1000)) }, []string{"not a database", "--db"}, nil},
 		{"a cut-off database", func(t *testing.T, path string) { truncate(t, path, 5000) }, []string{"damaged", "backup"}, nil},
 		{"another program's database", func(t *testing.T, path string) {
 			remove(t, path)
 			mustExec(t, shell(t, path), `CREATE TABLE theirs (x)`)
-		}, []string{"not a key store", "another name"}, nil},
+		}, []string{"not a key store", "--db"}, nil},
 		{"a newer schema", func(t *testing.T, path string) { mustExec(t, shell(t, path), `PRAGMA user_version = 99`) }, []string{"newer mcpkeys", "update"}, nil},
 		{"an unknown older schema", func(t *testing.T, path string) { mustExec(t, shell(t, path), `PRAGMA user_version = 0`) }, []string{"schema 0", "backup"}, nil},
 		{"a database without peppers", func(t *testing.T, path string) {

@@ -214,6 +214,9 @@ func (s *Store) forgetPepper(ctx context.Context, w *work, id string, now time.T
 	if err := s.resealBatches(ctx, w, id); err != nil {
 		return err
 	}
+	if _, err := w.ExecContext(ctx, `DELETE FROM superseded WHERE pepper_id = ?`, id); err != nil {
+		return unavailable("forget pepper", err)
+	}
 	if _, err := w.ExecContext(ctx, `DELETE FROM meta WHERE name IN (?, ?)`, metaPepper+id, metaPepperSince+id); err != nil {
 		return unavailable("forget pepper", err)
 	}

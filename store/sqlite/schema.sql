@@ -50,7 +50,7 @@ CREATE TABLE keys (
   rate_window    INTEGER NOT NULL CHECK (rate_window >= 0),  -- nanoseconds
   rate_burst     INTEGER NOT NULL CHECK (rate_burst BETWEEN 0 AND 2147483647),
   max_concurrent INTEGER NOT NULL CHECK (max_concurrent BETWEEN 0 AND 2147483647),  -- running calls; 0: no limit
-  max_key_life   INTEGER NOT NULL CHECK (max_key_life >= -1),   -- nanoseconds, of keys that this admin key issues; -1: they may live for ever
+  max_key_life   INTEGER NOT NULL CHECK (max_key_life >= 0),    -- nanoseconds, of the keys that this admin key issues; the largest number: for ever
   quiet          INTEGER NOT NULL CHECK (quiet >= 0),           -- nanoseconds without use that end an old secret early; 0: never
   created_at     INTEGER NOT NULL CHECK (created_at BETWEEN -62135596800000000 AND 253402300799999999),
   created_by     TEXT    NOT NULL,
@@ -110,6 +110,7 @@ CREATE TABLE superseded (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX superseded_lookup ON superseded (lookup) WHERE lookup IS NOT NULL;
+CREATE INDEX superseded_ended ON superseded (ended_at);
 
 -- Requests that were carried out under an Idempotency-Key, each written in the
 -- transaction of its change, and kept for a day.
@@ -121,8 +122,8 @@ CREATE TABLE idempotency (
   pepper_id TEXT    NOT NULL,
   body      BLOB    NOT NULL CHECK (length(body) = 32),  -- HMAC of the request's body
   key_id    TEXT    NOT NULL,
-  secret    INTEGER NOT NULL CHECK (secret IN (0, 1)),   -- whether the answer carried a secret
-  answer    TEXT    NOT NULL CHECK (json_valid(answer)), -- without the secret
+  secret    INTEGER NOT NULL CHECK (secret >= 0),        -- the number of the one that the answer carried; 0: none
+  answer    TEXT    NOT NULL CHECK (answer = '' OR json_valid(answer)), -- the first answer; empty where it carried a secret
   PRIMARY KEY (caller, route, word)
 ) STRICT, WITHOUT ROWID;
 

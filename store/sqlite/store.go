@@ -40,7 +40,15 @@ func (s *Store) Close() error {
 // Create implements [keys.Store].
 func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
 	return s.besideImports(ctx, &k, func() error {
-		return s.write(ctx, func(ctx context.Context, w *work) error { return s.create(ctx, w, k, e) })
+		return s.write(ctx, func(ctx context.Context, w *work) error {
+			if err := s.replayed(ctx, w.Tx); err != nil {
+				return err
+			}
+			if err := s.create(ctx, w, k, e); err != nil {
+				return err
+			}
+			return s.done(ctx, w.Tx, k, &e)
+		})
 	})
 }
 
@@ -126,7 +134,7 @@ func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key)
 			return err
 		})
 	})
-	if err == nil {
+	if err == nil && done != nil {
 		return done.key, nil
 	}
 	return unchanged, err
@@ -134,6 +142,9 @@ func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key)
 
 // update returns the key as it stands with ErrNoChange, and otherwise what was written.
 func (s *Store) update(ctx context.Context, w *work, id string, change func(*keys.Key) (keys.Event, error)) (unchanged *keys.Key, done *written, err error) {
+	if err := s.replayed(ctx, w.Tx); err != nil {
+		return nil, nil, err
+	}
 	rec, err := one(w.QueryContext(ctx, selectKey, []byte(id)))
 	if err != nil {
 		return nil, nil, err
@@ -148,6 +159,9 @@ func (s *Store) update(ctx context.Context, w *work, id string, change func(*key
 		return nil, nil, errOtherPeppers
 	}
 	e, err := change(after)
+	if errors.Is(err, keys.ErrNoChange) && keys.OnceFrom(ctx) != nil {
+		return before, nil, s.done(ctx, w.Tx, before, nil)
+	}
 	if err != nil {
 		return before, nil, err
 	}
@@ -168,9 +182,15 @@ func (s *Store) update(ctx context.Context, w *work, id string, change func(*key
 	if err := s.writeSecrets(ctx, w, id, before.Secrets, after.Secrets, after.Seal.PepperID); err != nil {
 		return nil, nil, err
 	}
+	if err := s.supersede(ctx, w.Tx, id, before.Secrets, after.Secrets, e.At); err != nil {
+		return nil, nil, err
+	}
 	w.moved(id, 1+secretsMoved(before.Secrets, after.Secrets))
 	done = w.wrote(after, true)
-	return nil, done, s.note(ctx, w, after, e)
+	if err := s.note(ctx, w, after, e); err != nil {
+		return nil, nil, err
+	}
+	return nil, done, s.done(ctx, w.Tx, after, &e)
 }
 
 // Record implements [keys.Store].
@@ -209,7 +229,7 @@ func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) 
 	}
 	defer free()
 	err = s.lock.foreign(s.inWork(ctx, func(w *work) error { return change(ctx, w) }))
-	if err != nil && !errors.Is(err, keys.ErrNoChange) {
+	if err != nil && !succeeded(err) {
 		return nil, err
 	}
 	settle, unannounced := s.announce(ctx)
@@ -217,6 +237,13 @@ func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) 
 		return nil, unannounced
 	}
 	return settle, err
+}
+
+// succeeded reports whether the caller will hear of a success, or that there was one
+// before: the process that made the change may have died before it announced it.
+func succeeded(err error) bool {
+	var before *keys.ReplayedError
+	return err == nil || errors.Is(err, keys.ErrNoChange) || errors.As(err, &before)
 }
 
 // announce tells every process of what was committed. It is called also when there was

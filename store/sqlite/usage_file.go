@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/internal/filemode"
 	"github.com/mcpkeys/mcpkeys/internal/newfile"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -104,8 +105,9 @@ func (u *usageFile) inspect() error {
 		return unknown(err, "open usage file: %v", err)
 	case !info.Mode().IsRegular():
 		return unknown(nil, "%s is not a regular file, so not a usage file; move it away", u.path)
-	case info.Mode().Perm()&0o077 != 0:
-		return unknown(nil, "other users may open %s: run 'chmod 600 %s'", u.path, u.path)
+	}
+	if err := filemode.Refuse(u.path); err != nil {
+		return unknown(nil, "%v", err)
 	}
 	if err := refuseNetwork(u.path); err != nil {
 		return unknown(err, "%v", err)

@@ -15,7 +15,7 @@ import (
 // replaced or made anew since the last time need not be found out, and no connection
 // that checks keys ever waits for it. It takes some 0.3 ms.
 func (u *usageFile) read(ctx context.Context, do func(*sql.DB) error) error {
-	if err := u.inspect(); err != nil {
+	if err := u.known(); err != nil {
 		return err
 	}
 	db := openConns(readerDSN(u.path), 1, false)
@@ -158,14 +158,14 @@ func (r *Reader) listUnused(ctx context.Context, q keys.Query) (keys.Page, error
 		return keys.Page{}, err
 	}
 	defer r.usage.gate.leave()
-	if err := r.usage.inspect(); err != nil {
+	if err := r.usage.known(); err != nil {
 		return keys.Page{}, err
 	}
 	db := openConns(readerDSN(r.path), 1, false)
 	defer func() { _ = db.Close() }() // nothing was written
 	_, err := known(ctx, db, r.path)
 	if err == nil {
-		err = refuseOthers(r.path)
+		err = refuseOthers(r.path, r.pepperFile)
 	}
 	if err != nil {
 		return keys.Page{}, fmt.Errorf("%w: %w", keys.ErrUnavailable, err)

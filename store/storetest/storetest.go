@@ -51,6 +51,17 @@ var promises = []struct {
 	{"secrets are added, changed and removed", secretsFollow},
 	{"a key has one secret or two", oneSecretOrTwo},
 
+	{"a secret that was taken away is kept as superseded", takenAwayIsSuperseded},
+	{"superseded secrets are few and of late", supersededAreBounded},
+
+	{"a word is a change made once", wordIsOneChange},
+	{"a word is kept of a change that had nothing to do", wordOfNoChange},
+	{"a word of a change that failed is free", wordOfFailureIsFree},
+	{"a word of one caller and route is no other's", wordsAreApart},
+	{"a word is forgotten after a day", wordIsForgotten},
+	{"of many that ask at once with one word one is served", wordServesOne},
+	{"a word survives a restart", wordSurvivesRestart},
+
 	{"an imported secret is found by its lookup", importedIsFound},
 	{"an imported secret comes once", importedComesOnce},
 	{"a handle is shared by a few", handleIsSharedByFew},

@@ -1,6 +1,6 @@
-// Command cmd runs the mutants of package mutants, and is no part of the product. Call
-// it by the Makefile: make mutants, make mutants-sample. It works in a copy of the tree
-// and refuses a tree whose tests do not build.
+// Command cmd runs the mutants of package mutants, and is no part of the product. It
+// exits with 1 where a break survives, and refuses a list that does not fit the tree.
+// Call it by the Makefile: make mutants, make mutants-sample.
 package main
 
 import (

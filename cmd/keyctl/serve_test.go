@@ -1,0 +1,318 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+)
+
+// patience is how long a condition may take to come about.
+const patience = time.Minute
+
+// serving is a keyctl serve in a process of its own.
+type serving struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	url   string
+	db    string
+	admin string // an admin key
+	ended chan error
+
+	mu  sync.Mutex
+	log strings.Builder
+}
+
+func startServing(t *testing.T, args ...string) *serving {
+	t.Helper()
+	s := &serving{t: t, db: filepath.Join(t.TempDir(), "keys.db"), ended: make(chan error, 1)}
+	if err := sqlite.Create(s.db, nil); err != nil {
+		t.Fatal(err)
+	}
+	st, err := sqlite.Open(s.db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := keys.NewManager(st, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := m.Issue(t.Context(), keys.IssueRequest{Kind: keys.KindAdmin, Name: "me"})
+	if err := errors.Join(err, st.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s.admin = issued.Token.Reveal()
+	s.cmd = exec.Command("keyctl", append([]string{"serve", "--db", s.db, "--listen", "127.0.0.1:0"}, args...)...)
+	s.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+	address := make(chan string, 1)
+	go func() {
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			s.mu.Lock()
+			fmt.Fprintln(&s.log, lines.Text())
+			s.mu.Unlock()
+			if found := listening.FindStringSubmatch(lines.Text()); found != nil {
+				address <- found[1]
+			}
+		}
+		s.ended <- s.cmd.Wait()
+	}()
+	select {
+	case s.url = <-address:
+	case err := <-s.ended:
+		t.Fatalf("keyctl serve: ended with %v before it listened:\n%s", err, s.text())
+	}
+	return s
+}
+
+func (s *serving) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
+}
+
+func (s *serving) signal(which os.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(which); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// wait fails the test unless the process ends with 0.
+func (s *serving) wait() {
+	s.t.Helper()
+	select {
+	case err := <-s.ended:
+		if err != nil {
+			s.t.Errorf("keyctl serve: ended with %v, want 0:\n%s", err, s.text())
+		}
+	case <-time.After(patience):
+		s.t.Fatalf("keyctl serve: did not end:\n%s", s.text())
+	}
+}
+
+// until fails the test unless the condition comes about.
+func (s *serving) until(what string, holds func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("%s: did not come about:\n%s", what, s.text())
+		}
+	}
+}
+
+// get asks for whoami, which looks at the key. Closing says that the server closes the
+// connection behind its answer.
+func (s *serving) get(client *http.Client, path string) (status int, closing bool, err error) {
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.url+path, nil)
+	if err != nil {
+		return 0, false, err
+	}
+	r.Header.Set("Authorization", "Bearer "+s.admin)
+	resp, err := client.Do(r)
+	if err != nil {
+		return 0, false, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, resp.Close, err
+}
+
+// A load balancer with 16 connections that it keeps open is told on each that it closes,
+// finds the server not ready while it still answers, and loses no request. A second signal
+// then ends the server, whatever is left of the drain.
+func TestTERMResetsNoConnection(t *testing.T) {
+	for _, end := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run(end.String(), func(t *testing.T) {
+			s := startServing(t, "--drain", "1h")
+			var warm, told sync.WaitGroup
+			for range 16 {
+				warm.Add(1)
+				told.Go(func() {
+					client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+					defer client.CloseIdleConnections()
+					for n := 1; ; n++ {
+						status, closing, err := s.get(client, "/v1/whoami")
+						if err != nil || status != http.StatusOK {
+							t.Errorf("request %d: got %d, %v, want 200", n, status, err)
+						}
+						if n == 20 || n < 20 && (err != nil || closing) {
+							n = 20
+							warm.Done()
+						}
+						if err != nil || closing {
+							return
+						}
+					}
+				})
+			}
+			warm.Wait()
+			s.signal(end)
+			told.Wait()
+			fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			if status, _, err := s.get(fresh, "/v1/whoami"); err != nil || status != http.StatusOK {
+				t.Errorf("a new connection during the drain: got %d, %v, want 200", status, err)
+			}
+			if status, _, err := s.get(fresh, "/readyz"); err != nil || status != http.StatusServiceUnavailable {
+				t.Errorf("GET /readyz during the drain: got %d, %v, want 503", status, err)
+			}
+			if status, _, err := s.get(fresh, "/healthz"); err != nil || status != http.StatusOK {
+				t.Errorf("GET /healthz during the drain: got %d, %v, want 200: the process is up", status, err)
+			}
+			s.signal(end)
+			s.wait()
+		})
+	}
+}
+
+// Closing a listener resets the connections that the kernel made and nobody accepted yet.
+// Clients that connect for each request, as fast as they can, must be answered or refused.
+func TestTERMResetsNoNewConnection(t *testing.T) {
+	s := startServing(t, "--drain", "0")
+	var answered atomic.Int64
+	var clients sync.WaitGroup
+	for range 16 {
+		clients.Go(func() {
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			for {
+				status, _, err := s.get(client, "/healthz")
+				if errors.Is(err, syscall.ECONNREFUSED) {
+					return
+				}
+				if err != nil || status != http.StatusOK {
+					t.Errorf("got %d, %v, want an answer or a refused connection", status, err)
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	s.until("load", func() bool { return answered.Load() > 500 })
+	s.signal(syscall.SIGTERM)
+	clients.Wait()
+	s.wait()
+	if t.Failed() {
+		t.Logf("the log ends with:\n%s", tail(s.text()))
+	}
+}
+
+// A service manager reloads with SIGHUP: that must not end the server, and a certificate
+// that was renewed is served from then on. A bad one is not.
+func TestHUPReloadsTheCertificate(t *testing.T) {
+	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	renew(t, cert, key, 1)
+	s := startServing(t, "--tls-cert", cert, "--tls-key", key, "--drain", "0")
+	if got := s.serial(); got != 1 {
+		t.Fatalf("certificate: got number %d, want 1", got)
+	}
+	renew(t, cert, key, 2)
+	s.signal(syscall.SIGHUP)
+	s.until("the new certificate", func() bool { return s.serial() == 2 })
+
+	if err := os.WriteFile(key, []byte("half a f"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.signal(syscall.SIGHUP)
+	s.until("a word about the bad pair", func() bool { return strings.Contains(s.text(), "the one before stays in use") })
+	if got := s.serial(); got != 2 {
+		t.Errorf("after a bad pair: got certificate %d, want the one before", got)
+	}
+	client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: trusting()}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get(s.url + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.ProtoMajor != 2 {
+		t.Errorf("GET /readyz: got %d over %s, want 200 over HTTP/2", resp.StatusCode, resp.Proto)
+	}
+	s.signal(syscall.SIGTERM)
+	s.wait()
+}
+
+// Without TLS there is nothing to reload, and SIGHUP still ends nothing.
+func TestHUPWithoutTLSEndsNothing(t *testing.T) {
+	s := startServing(t, "--drain", "0")
+	s.signal(syscall.SIGHUP)
+	s.until("a word about it", func() bool { return strings.Contains(s.text(), "this server has none") })
+	if status, _, err := s.get(http.DefaultClient, "/v1/whoami"); err != nil || status != http.StatusOK {
+		t.Errorf("GET /v1/whoami: got %d, %v, want 200", status, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	s.signal(syscall.SIGTERM)
+	s.wait()
+}
+
+// trusting accepts any certificate: the tests look at which one it is.
+func trusting() *tls.Config {
+	return &tls.Config{InsecureSkipVerify: true}
+}
+
+// serial is the number of the certificate that a new connection gets.
+func (s *serving) serial() int64 {
+	s.t.Helper()
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), trusting())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+}
+
+// renew writes a certificate for this machine that signs itself.
+func renew(t *testing.T, cert, key string, serial int64) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func tail(text string) string { return text[max(0, len(text)-1500):] }

@@ -1,0 +1,148 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// endTime is how long requests that are under way have when no connection is accepted
+// any more.
+const endTime = 10 * time.Second
+
+// running is a server from its first connection to its last.
+type running struct {
+	listener net.Listener
+	cert     *certificate // nil: plain HTTP
+	ready    *readiness
+	o        *Options
+	http     *http.Server
+	ended    chan error // how Serve ended, once
+
+	mu   sync.Mutex
+	busy map[net.Conn]bool // connections with a request under way, or none yet
+}
+
+// serve ends some time after ctx.
+func (r *running) serve(ctx context.Context, handler http.Handler) error {
+	r.http = &http.Server{
+		Handler:           r.closing(handler),
+		TLSConfig:         r.cert.config(),
+		ReadHeaderTimeout: 5 * time.Second,
+		// Or "OPTIONS *" would be answered before any guard, whatever the Host.
+		DisableGeneralOptionsHandler: true,
+		ReadTimeout:                  15 * time.Second,
+		WriteTimeout:                 30 * time.Second,
+		IdleTimeout:                  60 * time.Second,
+		MaxHeaderBytes:               16 << 10,
+		ConnState:                    r.note,
+		ErrorLog:                     newErrorLog(r.o.Logger),
+	}
+	r.ended, r.busy = make(chan error, 1), map[net.Conn]bool{}
+	go func() {
+		if r.cert != nil {
+			r.ended <- r.http.ServeTLS(r.listener, "", "")
+			return
+		}
+		r.ended <- r.http.Serve(r.listener)
+	}()
+	for {
+		select {
+		case err := <-r.ended:
+			return err
+		case <-r.o.Reload:
+			r.reload(ctx)
+		case <-ctx.Done():
+			return r.leave(context.WithoutCancel(ctx))
+		}
+	}
+}
+
+// closing has each answer close its connection once the server is to end: the client then
+// sends its next request on a new one, and none is cut off when the server is gone.
+func (r *running) closing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if r.ready.leaving.Load() {
+			w.Header().Set("Connection", "close") // on HTTP/2 it has the same effect
+		}
+		next.ServeHTTP(w, req)
+	})
+}
+
+// reload takes over a renewed certificate. Connections that are open keep theirs.
+func (r *running) reload(ctx context.Context) {
+	if r.cert == nil {
+		r.o.Logger.InfoContext(ctx, "asked to read the certificate again, but this server has none; it goes on as before")
+		return
+	}
+	if err := r.cert.load(); err != nil {
+		r.o.Logger.ErrorContext(ctx, "the new certificate cannot be used, so the one before stays in use", "error", err)
+		return
+	}
+	r.o.Logger.InfoContext(ctx, "new connections get the certificate that was read now")
+}
+
+// leave lets clients and proxies notice that the server ends, then accepts no further
+// connection, then waits for what is under way.
+func (r *running) leave(ctx context.Context) error {
+	r.ready.leaving.Store(true)
+	r.o.Logger.InfoContext(ctx, "stopping: not ready any more, and each answer closes its connection", "drain", r.o.Drain)
+	drained := time.NewTimer(r.o.Drain)
+	defer drained.Stop()
+	select {
+	case err := <-r.ended:
+		return err
+	case <-r.o.Abort:
+		return r.http.Close()
+	case <-drained.C:
+	}
+	settle(r.listener)
+	err := r.listener.Close()
+	<-r.ended // from here on the server knows of every connection that was accepted
+	return errors.Join(err, r.finish(ctx))
+}
+
+// finish waits until no connection has a request under way, or is still to bring its
+// first. Shutdown comes after that, because it drops requests that it finds half read.
+func (r *running) finish(ctx context.Context) error {
+	end := time.NewTimer(endTime)
+	defer end.Stop()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for r.anyBusy() {
+		select {
+		case <-look.C:
+		case <-r.o.Abort:
+			return r.http.Close()
+		case <-end.C:
+			r.o.Logger.WarnContext(ctx, "requests that are still under way are cut off")
+			return r.http.Close()
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if r.http.Shutdown(ctx) != nil {
+		return r.http.Close()
+	}
+	return nil
+}
+
+// note keeps count of busy connections.
+func (r *running) note(conn net.Conn, state http.ConnState) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if state == http.StateNew || state == http.StateActive {
+		r.busy[conn] = true
+		return
+	}
+	delete(r.busy, conn)
+}
+
+func (r *running) anyBusy() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.busy) > 0
+}

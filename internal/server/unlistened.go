@@ -1,0 +1,21 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+)
+
+// unlistened says why nothing can listen at address.
+func unlistened(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("another program listens at %s; end it, or name another port with --listen", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s is no address of this machine; name one with --listen, such as %s", address, DefaultListen)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("this user may not listen at %s; name a port above 1023 with --listen", address)
+	}
+	return fmt.Errorf("cannot listen at %s; name an address of this machine with --listen, such as %s", address, DefaultListen)
+}

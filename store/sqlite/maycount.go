@@ -1,0 +1,48 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/mcpkeys/mcpkeys/internal/shell"
+)
+
+// usageUnknown is the file beside the usage file that says, by being there, that use is
+// not known in this key store: servers that cannot write their counts may then read it,
+// and nothing is decided by its use.
+func usageUnknown(usage string) string { return usage + ".unknown" }
+
+func isUnknown(usage string) bool {
+	_, err := os.Lstat(usageUnknown(usage))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// known is inspect for those who ask for what was counted.
+func (u *usageFile) known() error {
+	if isUnknown(u.path) {
+		return unknown(nil, "use is not known in this key store, because of %s: a server that cannot write its counts reads it", usageUnknown(u.path))
+	}
+	return u.inspect()
+}
+
+// MayCount reports why this process could not write down what it counts, as on a
+// read-only mount. A key store of which it is said that use is not known does not mind.
+func (r *Reader) MayCount() error {
+	path := r.usage.path
+	if isUnknown(path) {
+		return nil
+	}
+	err := mayWrite(filepath.Dir(path))
+	if _, missing := os.Lstat(path); err == nil && missing == nil {
+		err = mayWrite(path)
+	}
+	if !errors.Is(err, syscall.EROFS) && !errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return fmt.Errorf("use cannot be counted in %s, so keys that are used here would look unused elsewhere: "+
+		"let this process write there, or say that use is not known in this key store: touch %s", path, shell.Quote(usageUnknown(path)))
+}

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"io"
+	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -18,9 +21,18 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script: one script a command, one a story. Those in
 // local/ are about files and this machine; those in server/ start a server themselves.
 func TestScripts(t *testing.T) {
+	heedHangup(t)
 	for _, dir := range []string{"testdata/script", "testdata/script/local", "testdata/script/server"} {
 		t.Run(filepath.Base(dir), func(t *testing.T) { runScripts(t, dir) })
 	}
+}
+
+// heedHangup has programs that are started from here heed SIGHUP, also where the tests
+// themselves run under nohup: what is caught here is at its default in a child.
+func heedHangup(t *testing.T) {
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(caught) })
 }
 
 func runScripts(t *testing.T, dir string) {

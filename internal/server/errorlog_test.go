@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,11 +43,29 @@ func TestFailedHandshakesCannotFillTheLog(t *testing.T) {
 	}
 }
 
+// lockedBuffer is written by a timer's goroutine too.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // Ten lines a minute of each kind, then one with the number. A flood of handshakes hides
 // no other error, and a probe of the port is no event.
 func TestErrorLogIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b lockedBuffer
 		log := server.NewErrorLog(slog.New(slog.NewTextHandler(&b, nil)))
 		for range 40 {
 			log.Print("http: TLS handshake error from 192.0.2.7:4711: EOF")

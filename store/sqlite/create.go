@@ -112,7 +112,7 @@ func makePeppers(path string, o *Options) (*keys.Peppers, error) {
 }
 
 func claimed(path string) error {
-	return fmt.Errorf("pepper file %s: %w: it belongs to another key store. Name another pepper file; or, if that store's database is lost and no backup is left, make it anew with --same-store", path, fs.ErrExist)
+	return fmt.Errorf("pepper file %s: %w: it belongs to another key store. Name another pepper file. If that store's database is lost and no backup is left, say --same-store: the new one takes its place", path, fs.ErrExist)
 }
 
 // claim writes the store's id into the pepper file, when all else is made: from then on

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/newfile"
+	"github.com/mcpkeys/mcpkeys/internal/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -98,6 +99,8 @@ func (e *epoch) open(writable bool) *counter {
 		return e.use(p)
 	case errors.Is(err, fs.ErrNotExist):
 		e.why = errors.New("is missing: run 'keyctl doctor --fix'")
+	case errors.Is(err, fs.ErrPermission):
+		e.why = fmt.Errorf("cannot be used by this user (%w): run as the user who owns it, or run 'chmod u+rw %s'", fs.ErrPermission, shell.Quote(e.path))
 	default:
 		e.why = fixable(err)
 	}

@@ -159,6 +159,9 @@ func TestEpochFileCopied(t *testing.T) {
 
 // What is not an epoch file is named, with what to do, and is not touched.
 func TestEpochFileForeign(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long, and shows the race detector nothing that others do not")
+	}
 	for name, spoil := range map[string]func(t *testing.T, path string){
 		"cut short":      func(t *testing.T, path string) { truncate(t, path, 100) },
 		"another kind":   func(t *testing.T, path string) { write(t, path, strings.Repeat("x", 4096)) },
@@ -167,6 +170,7 @@ func TestEpochFileForeign(t *testing.T) {
 		"a regular file": func(t *testing.T, path string) { write(t, path, "") },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each waits for a lease
 			path := create(t)
 			r := openVerifier(t, path)
 			epoch := path + "-epoch"

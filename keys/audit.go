@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -49,14 +50,18 @@ const (
 	ActionPepperReseal Action = "pepper.reseal" // seals of keys were renewed, and nothing else of them
 	ActionPepperRetire Action = "pepper.retire"
 
+	ActionImportDone Action = "store.import"      // all keys of an import became valid
+	ActionImportUndo Action = "store.import_undo" // keys of an import that was never finished were removed
+
 	ActionRestore Action = "store.restore" // a backup took the store's place; names no key
+	ActionMend    Action = "store.mend"    // the store was made usable as it is, perhaps without its newest changes
 )
 
 // Actions lists all of them.
 func Actions() []Action {
 	return []Action{
 		ActionIssue, ActionImport, ActionRotate, ActionFinish, ActionEdit, ActionDisable, ActionEnable, ActionRevoke, ActionRehash,
-		ActionPepperAdd, ActionPepperReseal, ActionPepperRetire, ActionRestore,
+		ActionPepperAdd, ActionPepperReseal, ActionPepperRetire, ActionImportDone, ActionImportUndo, ActionRestore, ActionMend,
 	}
 }
 
@@ -170,6 +175,7 @@ type keyDetail struct {
 	Status     Status            `json:"status"`
 	Reason     string            `json:"reason,omitempty"`
 	Version    int64             `json:"version"`
+	Batch      string            `json:"batch,omitempty"` // the import that the key came with
 	Secrets    []secretDetail    `json:"secrets"`
 	Tampered   bool              `json:"tampered,omitempty"`
 }
@@ -186,7 +192,7 @@ func detailOf(k *Key, now time.Time) *keyDetail {
 	d := &keyDetail{
 		Kind: k.Kind, Name: k.Name, Owner: k.Owner, Scopes: k.Scopes, Audience: k.Audience,
 		RateLimit: k.RateLimit.String(), Metadata: k.Metadata, MaxKeyLife: FormatKeyLife(k.MaxKeyLife),
-		Status: k.Status(now), Reason: k.RevokedReason, Version: k.Version,
+		Status: k.Status(now), Reason: k.RevokedReason, Version: k.Version, Batch: hex.EncodeToString(k.Batch),
 	}
 	for _, p := range k.AllowedIPs {
 		d.AllowedIPs = append(d.AllowedIPs, p.String())

@@ -56,7 +56,9 @@ func (f AuditFault) String() string {
 //   - every key: its seal fits its row, and the newest audit row of it tells of just this
 //     version. A row that was put back whole, with the seal that it had then, is found by
 //     that, and so is a row that was deleted;
-//   - the checkpoint, if there is one: the log goes on from where it was then.
+//   - the checkpoint, if there is one: the log goes on from where it was then;
+//   - the store itself: it holds nothing that mcpkeys did not make, and its numbers are
+//     such as mcpkeys writes (an [AlteredError] of [Feed]).
 //
 // Keys are compared only where the chain holds. What is written meanwhile is read too. The
 // error says that the store could not be read; what is wrong with it is in the report.
@@ -66,6 +68,7 @@ func VerifyAudit(ctx context.Context, r Reader, o *VerifyAuditOptions) (AuditRep
 		o = &VerifyAuditOptions{}
 	}
 	v := auditCheck{reader: r, options: o, newest: map[[IDLen]byte]told{}}
+	v.batches.of("") // so that its maps are there
 	if err := v.run(ctx); err != nil {
 		return v.report, err
 	}
@@ -78,8 +81,11 @@ type auditCheck struct {
 	options *VerifyAuditOptions
 	report  AuditReport
 	newest  map[[IDLen]byte]told
+	batches batchLog
 	saw     []byte // the hash of the checkpoint's row, if it was there
 	broken  bool   // the chain does not hold
+	changes Changes
+	altered *AlteredError // what is wrong with the store itself
 }
 
 // told is what the log tells last of a key.
@@ -87,15 +93,37 @@ type told struct {
 	seq     int64
 	version int64 // 0 if no row told one
 	listed  bool  // its row is there
+	batch   int32 // the import that it came with, in batchLog; 0 for none
+}
+
+// batchLog is what the log tells of imports: until one is done its keys are not valid, and
+// they are removed if it never is.
+type batchLog struct {
+	number map[string]int32
+	done   map[int32]bool
+}
+
+func (l *batchLog) of(batch string) int32 {
+	if l.number == nil {
+		l.number, l.done = map[string]int32{}, map[int32]bool{}
+	}
+	if l.number[batch] == 0 {
+		l.number[batch] = int32(len(l.number) + 1) //nolint:gosec // one an import
+	}
+	return l.number[batch]
 }
 
 func (v *auditCheck) run(ctx context.Context) error {
+	if err := v.look(ctx); err != nil {
+		return err
+	}
+	if v.altered != nil {
+		defer func() { v.fault(AuditFault{Reason: v.altered.Error()}) }()
+	}
 	if err := v.readOn(ctx); err != nil {
 		return err
 	}
-	if err := v.checkpoint(ctx); err != nil {
-		return err
-	}
+	v.checkpoint()
 	if len(v.report.Faults) > 0 {
 		return nil
 	}
@@ -104,6 +132,15 @@ func (v *auditCheck) run(ctx context.Context) error {
 		return err
 	}
 	return v.settle(ctx, doubtful)
+}
+
+// look asks the feed whether the store is as mcpkeys left it.
+func (v *auditCheck) look(ctx context.Context) (err error) {
+	v.changes, err = v.reader.Changes(ctx, Position{})
+	if errors.As(err, &v.altered) {
+		return nil
+	}
+	return err
 }
 
 // readOn verifies what stands behind the rows that were read.
@@ -148,6 +185,12 @@ func (v *auditCheck) note(e *Event) {
 	if c := v.options.Checkpoint; c != nil && c.Seq == e.Seq {
 		v.saw = e.Hash
 	}
+	if e.Action == ActionImportDone {
+		var detail BatchDetail
+		if json.Unmarshal([]byte(e.Detail), &detail) == nil {
+			v.batches.done[v.batches.of(detail.Batch)] = true
+		}
+	}
 	if len(e.KeyID) != IDLen {
 		return
 	}
@@ -156,25 +199,25 @@ func (v *auditCheck) note(e *Event) {
 	t.seq = e.Seq
 	var detail struct {
 		After struct {
-			Version int64 `json:"version"`
+			Version int64  `json:"version"`
+			Batch   string `json:"batch"`
 		} `json:"after"`
 	}
 	if json.Unmarshal([]byte(e.Detail), &detail) == nil && detail.After.Version != 0 {
 		t.version = detail.After.Version
+		if t.batch == 0 && detail.After.Batch != "" {
+			t.batch = v.batches.of(detail.After.Batch)
+		}
 	}
 	v.newest[id] = t
 }
 
-func (v *auditCheck) checkpoint(ctx context.Context) error {
+func (v *auditCheck) checkpoint() {
 	c := v.options.Checkpoint
 	if c == nil {
-		return nil
+		return
 	}
-	changes, err := v.reader.Changes(ctx, Position{})
-	if err != nil {
-		return err
-	}
-	v.report.Restored = generationOf(changes.Next) != c.Generation
+	v.report.Restored = v.altered == nil && generationOf(v.changes.Next) != c.Generation
 	switch reason := c.against(v.report.Head, v.saw); {
 	case reason == "", v.broken && v.saw == nil: // how far the log goes is then not known
 	case v.saw != nil:
@@ -182,7 +225,6 @@ func (v *auditCheck) checkpoint(ctx context.Context) error {
 	default:
 		v.fault(AuditFault{Reason: reason})
 	}
-	return nil
 }
 
 // listKeys compares all keys, and returns the ids of those that do not agree with the
@@ -221,13 +263,16 @@ func (v *auditCheck) listed(k *Key) {
 // unlisted are keys that the log tells of and that are not there.
 func (v *auditCheck) unlisted() (ids []string) {
 	for id, t := range v.newest {
-		if !t.listed {
+		if !t.listed && !v.neverValid(t) {
 			ids = append(ids, string(id[:]))
 		}
 	}
 	slices.Sort(ids)
 	return ids
 }
+
+// neverValid reports whether a key came with an import that the log does not say was done.
+func (v *auditCheck) neverValid(t told) bool { return t.batch != 0 && !v.batches.done[t.batch] }
 
 const reasonTampered = "its row was changed outside mcpkeys and does not match its seal; revoke it, or restore a backup"
 
@@ -244,6 +289,8 @@ func (v *auditCheck) judge(k *Key) string {
 	switch {
 	case !known:
 		return "no audit row tells of it: the log lost it, or somebody made the key past mcpkeys; look at the key, and revoke it if nobody knows it"
+	case v.neverValid(t):
+		return "it came with an import that the log does not say was done, so it must not be valid; revoke it"
 	case t.version == 0 || t.version == k.Version:
 		return ""
 	case k.Version < t.version:
@@ -267,7 +314,7 @@ func (v *auditCheck) settle(ctx context.Context, doubtful []string) error {
 		}
 		var still []string
 		for _, id := range doubtful {
-			switch reason := v.reason(rows[id]); reason {
+			switch reason := v.reason(id, rows[id]); reason {
 			case "":
 			case reasons[id]:
 				v.fault(AuditFault{KeyID: id, Reason: reason, Tampered: reason == reasonTampered})
@@ -294,8 +341,11 @@ func (v *auditCheck) rows(ctx context.Context, ids []string) (map[string]*Key, e
 }
 
 // reason is judge, also for a key that is not there.
-func (v *auditCheck) reason(k *Key) string {
+func (v *auditCheck) reason(id string, k *Key) string {
 	if k == nil {
+		if v.neverValid(v.newest[[IDLen]byte([]byte(id))]) { // it was listed a moment ago: the log went on
+			return ""
+		}
 		return "its row is gone, and mcpkeys never removes one; restore a backup"
 	}
 	return v.judge(k)

@@ -39,7 +39,8 @@ type DenialQuery struct {
 // DenialLog is where denials are written down. A [Reader] has it beside its [UseLog].
 type DenialLog interface {
 	// AddDenials adds all in one transaction, or fails and adds none. What goes beyond
-	// [DenialsKept], or is older than [UsageKept], is let go at this occasion.
+	// [DenialsKept], or is older than [UsageKept], is let go at this occasion, and the time
+	// of one in the future counts as now, both by the store's own clock.
 	AddDenials(ctx context.Context, denials []Denial) error
 
 	// Denials returns the denials that fit q, newest first. It fails with ErrUnavailable

@@ -28,6 +28,9 @@ var (
 	// ErrVersion: the key is not at the version that a change was made for. It is an
 	// ErrConflict.
 	ErrVersion = fmt.Errorf("%w: the key was changed meanwhile; look at it again, and decide anew", ErrConflict)
+	// ErrImporting: an import runs, and what it writes is not valid yet. It is an
+	// ErrConflict.
+	ErrImporting = fmt.Errorf("%w: an import is running, and has not finished; wait until it has, and try again", ErrConflict)
 	// ErrPepperRetired: what was to be written was made with a pepper that was retired
 	// at that moment. It is an ErrConflict.
 	ErrPepperRetired = fmt.Errorf("%w: its pepper was retired at this moment; try again", ErrConflict)

@@ -6,8 +6,8 @@ import (
 	"iter"
 )
 
-// MaxImport is how many keys one import takes: they are written in one transaction, and
-// whoever else wants to write waits for it.
+// MaxImport is how many keys one import takes. Memory and other writers do not suffer by
+// more; a file that is so long is more often a mistake.
 const MaxImport = 200_000
 
 // maxRefused is how many refused rows a report tells one by one.
@@ -36,11 +36,11 @@ type ImportRow struct {
 // ImportOptions says how [LocalManager.Import] goes about. The zero value is ready for
 // use.
 type ImportOptions struct {
-	Partial  bool                  // import the good rows, though others are refused
-	DryRun   bool                  // write nothing; the report is the same
-	Owner    string                // of rows that name none
-	Expires  Expiry                // of rows that name none; zero means [DefaultLife]
-	Progress func(done, total int) // called now and then while rows are written; nil is fine
+	Partial  bool           // import the good rows, though others are refused
+	DryRun   bool           // write nothing; the report is the same
+	Owner    string         // of rows that name none
+	Expires  Expiry         // of rows that name none; zero means [DefaultLife]
+	Progress func(rows int) // called now and then with how many were dealt with; nil is fine
 }
 
 // ImportReport tells what became of the rows.
@@ -67,8 +67,12 @@ var ErrImportRefused = errors.New("nothing was imported, because of rows that ca
 var errDryRun = errors.New("dry run")
 
 // Import writes keys of another system. Their tokens stay good as they are. All of them
-// are written, with an audit row each, in one transaction, or none of them and the error
-// is [ErrImportRefused]; with Partial those that can be. The report is valid with either.
+// become valid at once, with an audit row each, or none of them and the error is
+// [ErrImportRefused]; with Partial those that can be. The report is valid with either.
+//
+// Rows are written as they are read, in parts, so that other changes wait for a part and
+// not for the import: see [Store.CreateAll]. Once a row is refused, without Partial, the
+// rest is only tried.
 //
 // A row whose key is there already, with all that the row says, changes nothing and is
 // counted: the same file may be imported again. A token that is another key's, or whose
@@ -77,16 +81,11 @@ var errDryRun = errors.New("dry run")
 //
 // It is no verb of [Manager]: a file of tokens does not travel.
 func (m *LocalManager) Import(ctx context.Context, rows iter.Seq2[ImportRow, error], o ImportOptions) (ImportReport, error) {
-	im := &importer{manager: m, peppers: m.store.Peppers(), now: m.now(), options: o, names: map[[2]string]int{}, lookups: map[string][]int{}}
-	if err := im.read(ctx, rows); err != nil {
-		return im.report, err
-	}
-	var err error
-	if len(im.ready) == 0 {
-		err = im.judge(nil)
-	} else {
-		err = m.store.CreateAll(ctx, im.all(), im.judge)
-	}
+	im := newImporter(m, o)
+	err := m.store.CreateAll(ctx, NewKeys{
+		Batch: im.batch, Actor: m.actor,
+		Told: im.told, Vain: im.vain, Judge: im.judge, Done: func(n int) (Event, error) { return im.done(ctx, n) },
+	}, im.keys(ctx, rows))
 	im.tell()
 	if errors.Is(err, errDryRun) {
 		err = nil

@@ -132,7 +132,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("Import: got %+v, want what the row said", k)
 	}
 	list := events(t, store)
-	if len(list) != 5 || list[0].Action != keys.ActionImport || list[0].KeyID != k.ID || !strings.Contains(list[0].Detail, `"scheme":"sha256"`) {
+	if len(list) != 6 || list[5].Action != keys.ActionImportDone || list[5].KeyID != "" || list[0].Action != keys.ActionImport || list[0].KeyID != k.ID || !strings.Contains(list[0].Detail, `"scheme":"sha256"`) {
 		t.Errorf("audit: got %d rows, the first %+v", len(list), list[0])
 	}
 }
@@ -225,8 +225,8 @@ func TestA6SharedHandle(t *testing.T) {
 	if !errors.Is(err, keys.ErrImportRefused) || !errors.Is(report.Reasons[0].Reason, keys.ErrHandleTaken) {
 		t.Errorf("one more of a stored handle: got %+v, %v, want ErrHandleTaken", report, err)
 	}
-	if n := len(events(t, store)); n != keys.MaxPerHandle {
-		t.Errorf("got %d audit rows, want %d", n, keys.MaxPerHandle)
+	if n := len(events(t, store)); n != keys.MaxPerHandle+1 { // and the import as a whole
+		t.Errorf("got %d audit rows, want %d", n, keys.MaxPerHandle+1)
 	}
 }
 
@@ -261,9 +261,9 @@ func TestImportOptions(t *testing.T) {
 	own.Owner, own.Expires = "ann", keys.NeverExpires()
 	done := 0
 	report, err := m.Import(t.Context(), numbered(own, withKey("bare", "bare"+strongToken)), keys.ImportOptions{
-		Owner: "ops", Expires: keys.ExpiresAt(noon.Add(time.Hour)), Progress: func(_, total int) { done = total },
+		Owner: "ops", Expires: keys.ExpiresAt(noon.Add(time.Hour)), Progress: func(rows int) { done = rows },
 	})
-	if err != nil || report.Imported != 2 || done != 2 {
+	if err != nil || report.Imported != 2 || done != 0 {
 		t.Fatalf("Import: got %+v, %v, progress of %d", report, err, done)
 	}
 	if k := found(t, store, "own"+strongToken); k.Owner != "ann" || !k.ExpiresAt.IsZero() {
@@ -276,7 +276,7 @@ func TestImportOptions(t *testing.T) {
 	_, err = m.Import(t.Context(), func(yield func(keys.ImportRow, error) bool) {
 		_ = yield(withKey("a", "a"+strongToken), nil) && yield(keys.ImportRow{}, broken)
 	}, keys.ImportOptions{Partial: true})
-	if !errors.Is(err, broken) || len(events(t, store)) != 2 {
+	if !errors.Is(err, broken) || len(events(t, store)) != 3 {
 		t.Errorf("a source that breaks off: got %v and %d audit rows", err, len(events(t, store)))
 	}
 }

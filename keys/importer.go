@@ -2,8 +2,10 @@ package keys
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"maps"
 	"slices"
@@ -11,73 +13,92 @@ import (
 	"time"
 )
 
-// importer is one import under way.
+// importer is one import under way. Of the rows that it has dealt with it keeps little,
+// because there may be very many.
 type importer struct {
 	manager *LocalManager
 	peppers *Peppers
 	now     time.Time
 	options ImportOptions
+	batch   []byte
 	report  ImportReport
+	failed  error // why the rows were not read to their end
 
-	names   map[[2]string]int // name and owner, and the line that has them
-	lookups map[string][]int  // positions in ready
-	ready   []imported
-	unread  []RefusedRow // refused before the store was asked
-	refused []RefusedRow // all
+	lines   map[string]int // of the keys that the store has and has not told of, by id
+	refused []RefusedRow   // the first of them, and a few more
+
+	seed    maphash.Seed
+	names   map[uint64]int32 // of each name and owner the line that has it
+	tokens  map[uint64]int32 // of each token, or slow hash
+	handles map[uint64]int32 // how many slow hashes share it
 }
 
-// imported is a row that became a key.
-type imported struct {
-	line  int
-	key   *Key
-	event Event
+func newImporter(m *LocalManager, o ImportOptions) *importer {
+	return &importer{
+		manager: m, peppers: m.store.Peppers(), now: m.now(), options: o, batch: NewBatchID(),
+		lines: map[string]int{}, seed: maphash.MakeSeed(),
+		names: map[uint64]int32{}, tokens: map[uint64]int32{}, handles: map[uint64]int32{},
+	}
 }
 
-// read takes the rows one after another and does all that can be done before the store
-// is asked: nobody else should wait for it.
-func (im *importer) read(ctx context.Context, rows iter.Seq2[ImportRow, error]) error {
-	for row, err := range rows {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		if im.report.Rows++; im.report.Rows > MaxImport {
-			return invalid("rows", "must be at most %d in one import; split the file", MaxImport)
-		}
-		if err := im.take(ctx, &row); err != nil {
-			im.unread = append(im.unread, RefusedRow{row.Line, err})
+// keys makes keys of the rows, one after another, and does all that can be done before
+// the store writes: nobody else should wait for it.
+func (im *importer) keys(ctx context.Context, rows iter.Seq2[ImportRow, error]) iter.Seq2[*Key, Event] {
+	return func(yield func(*Key, Event) bool) {
+		for row, err := range rows {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err == nil {
+				im.report.Rows++
+			}
+			if im.report.Rows > MaxImport {
+				err = invalid("rows", "must be at most %d in one import; split the file", MaxImport)
+			}
+			if err != nil {
+				im.failed = err
+				return
+			}
+			if im.options.Progress != nil && im.report.Rows%1000 == 0 {
+				im.options.Progress(im.report.Rows)
+			}
+			k, event, err := im.take(ctx, &row)
+			switch {
+			case err != nil:
+				im.refuse(row.Line, err)
+			case k == nil: // it is there already
+			case !yield(k, event):
+				return
+			}
 		}
 	}
-	return nil
 }
 
-func (im *importer) take(ctx context.Context, row *ImportRow) error {
+// take makes the key of a row. The key is nil when it is in the store already, as the row
+// says it.
+func (im *importer) take(ctx context.Context, row *ImportRow) (*Key, Event, error) {
 	k, err := im.key(row)
 	if err != nil {
-		return err
+		return nil, Event{}, err
 	}
 	if err := im.unlike(k); err != nil {
-		return err
+		return nil, Event{}, err
 	}
 	other, err := im.known(ctx, row, k)
 	if err != nil {
-		return err
+		return nil, Event{}, err
 	}
-	im.names[[2]string{k.Name, k.Owner}] = row.Line
 	if other != nil {
-		return im.already(row, k, other)
+		im.names[im.sum(k.Name, k.Owner)] = int32(row.Line) //nolint:gosec // see MaxImport
+		return nil, Event{}, im.already(row, k, other)
 	}
 	im.peppers.Seal(k)
 	event, err := im.manager.event(ctx, ActionImport, k.ID, im.now, nil, detailOf(k, im.now))
 	if err != nil {
-		return err
+		return nil, Event{}, err
 	}
-	find := findOf(k)
-	im.lookups[find] = append(im.lookups[find], len(im.ready))
-	im.ready = append(im.ready, imported{row.Line, k, event})
-	return nil
+	im.note(k, row.Line)
+	return k, event, nil
 }
 
 // key makes the key of one row, with a fresh id of ours.
@@ -102,7 +123,7 @@ func (im *importer) key(row *ImportRow) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.ID = randomBase62(IDLen)
+	k.ID, k.Batch = randomBase62(IDLen), im.batch
 	secret, err := row.secret(im.peppers, im.now)
 	if err != nil {
 		return nil, err
@@ -209,23 +230,47 @@ func isHandle(id string) bool {
 
 // unlike compares the key with those of the rows before.
 func (im *importer) unlike(k *Key) error {
-	if line, taken := im.names[[2]string{k.Name, k.Owner}]; taken {
+	if line, taken := im.names[im.sum(k.Name, k.Owner)]; taken {
 		return conflict("line %d has the same name and owner; give each its own name", line)
 	}
-	s := &k.Secrets[0]
-	others := im.lookups[findOf(k)]
-	if !s.Scheme.Slow() && len(others) > 0 {
-		return conflict("line %d has the same token", im.ready[others[0]].line)
-	}
-	for _, i := range others {
-		if slices.Equal(im.ready[i].key.Secrets[0].Digest, s.Digest) {
-			return conflict("line %d has the same id and hash", im.ready[i].line)
-		}
-	}
-	if len(others) >= MaxPerHandle {
+	line, taken := im.tokens[im.tokenSum(k)]
+	slow := k.Secrets[0].Scheme.Slow()
+	switch {
+	case taken && slow:
+		return conflict("line %d has the same id and hash", line)
+	case taken:
+		return conflict("line %d has the same token", line)
+	case slow && im.handles[im.sum(findOf(k))] >= MaxPerHandle:
 		return ErrHandleTaken
 	}
 	return nil
+}
+
+// note remembers what a later row must not have too.
+func (im *importer) note(k *Key, line int) {
+	im.lines[k.ID] = line
+	im.names[im.sum(k.Name, k.Owner)] = int32(line) //nolint:gosec // see MaxImport
+	im.tokens[im.tokenSum(k)] = int32(line)         //nolint:gosec // see MaxImport
+	if k.Secrets[0].Scheme.Slow() {
+		im.handles[im.sum(findOf(k))]++
+	}
+}
+
+// tokenSum stands for the token, or for a handle with its hash.
+func (im *importer) tokenSum(k *Key) uint64 {
+	s := &k.Secrets[0]
+	if s.Scheme.Slow() {
+		return im.sum(findOf(k), string(s.Digest))
+	}
+	return im.sum(findOf(k))
+}
+
+// sum stands for texts. By chance two of 200,000 rows are taken for one in one of a
+// thousand million imports, and a message then says so.
+func (im *importer) sum(texts ...string) uint64 {
+	var c canonical
+	c.texts(texts)
+	return maphash.Bytes(im.seed, c)
 }
 
 // known finds the key that has the token already, under whatever pepper; nil if none has.
@@ -345,49 +390,55 @@ func sameSet[T comparable](a, b []T) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(one T) bool { return !slices.Contains(b, one) })
 }
 
-// all yields the keys in the order of their rows. The store may ask more than once.
-func (im *importer) all() iter.Seq2[*Key, Event] {
-	const every = 1000
-	return func(yield func(*Key, Event) bool) {
-		for i := range im.ready {
-			if im.options.Progress != nil && i%every == 0 {
-				im.options.Progress(i, len(im.ready))
-			}
-			if !yield(im.ready[i].key, im.ready[i].event) {
-				return
-			}
-		}
+// told hears what became of a key in the store.
+func (im *importer) told(k *Key, refused error) {
+	line := im.lines[k.ID]
+	delete(im.lines, k.ID)
+	if refused != nil {
+		im.refuse(line, refused)
+		return
+	}
+	im.report.Imported++
+	if k.Secrets[0].Scheme.Slow() {
+		im.report.Slow++
 	}
 }
 
-// judge hears, before anything is committed, what the store refused. An error takes
-// everything back.
-func (im *importer) judge(refused []RefusedKey) error {
-	im.refused = slices.Clone(im.unread)
-	reasons := make(map[*Key]error, len(refused))
-	for _, r := range refused {
-		reasons[r.Key] = r.Reason
+// refuse notes a row that is not imported. The store tells of rows later than they are
+// read, so more are kept than are told in the end.
+func (im *importer) refuse(line int, reason error) {
+	const kept = 5000
+	im.report.Refused++
+	if len(im.refused) < kept {
+		im.refused = append(im.refused, RefusedRow{line, reason})
 	}
-	im.report.Imported, im.report.Slow = len(im.ready)-len(refused), 0
-	for _, one := range im.ready {
-		if reason := reasons[one.key]; reason != nil {
-			im.refused = append(im.refused, RefusedRow{one.line, reason})
-		} else if one.key.Secrets[0].Scheme.Slow() {
-			im.report.Slow++
-		}
-	}
-	if im.options.DryRun {
+}
+
+// vain reports whether nothing will come of it.
+func (im *importer) vain() bool {
+	return im.judge() != nil
+}
+
+// judge decides, before the keys become valid, whether they may.
+func (im *importer) judge() error {
+	switch {
+	case im.failed != nil:
+		return im.failed
+	case im.options.DryRun:
 		return errDryRun
-	}
-	if len(im.refused) > 0 && !im.options.Partial {
+	case im.report.Refused > 0 && !im.options.Partial:
 		return ErrImportRefused
 	}
 	return nil
 }
 
+// done makes the audit row of the import as a whole.
+func (im *importer) done(ctx context.Context, n int) (Event, error) {
+	return NewEvent(ctx, im.manager.actor, ActionImportDone, im.now, BatchDetail{hex.EncodeToString(im.batch), n})
+}
+
 // tell completes the report.
 func (im *importer) tell() {
 	slices.SortStableFunc(im.refused, func(a, b RefusedRow) int { return a.Line - b.Line })
-	im.report.Refused = len(im.refused)
 	im.report.Reasons = im.refused[:min(len(im.refused), maxRefused)]
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"strings"
@@ -33,6 +34,7 @@ const pepperLen = 32
 // They are safe for concurrent use and print nothing. There is no useful zero
 // value: use [GeneratePeppers] or [ParsePeppers].
 type Peppers struct {
+	store   StoreID // whose peppers they are; every seal covers it
 	current *pepper
 	byID    map[string]*pepper
 	order   []*pepper
@@ -112,39 +114,62 @@ func newMAC(key []byte) mac {
 	}
 }
 
-const pepperHeader = `# mcpkeys peppers. Without this file every key in its database is dead.
+const pepperHeader = `# mcpkeys peppers. Without this file no key of its database can be verified.
 # Keep it 0600, and back it up apart from the database.
 `
 
-// ParsePeppers reads the text that [Peppers.Encode] writes: a line per pepper of
-// "id current|retired hex", comments after #. Errors name the line, never its
-// content.
+// storeWord begins the line of a pepper file that names the store.
+const storeWord = "store"
+
+// ParsePeppers reads the text that [Peppers.Encode] writes: a line "store hex", unless
+// the peppers belong to no store yet, a line per pepper of "id current|retired hex", and
+// comments after #. Errors name the line, never its content.
 func ParsePeppers(text []byte) (*Peppers, error) {
-	var current *pepper
-	var all []*pepper
-	seen := map[string]bool{}
+	read := pepperText{seen: map[string]bool{}}
 	for i, line := range strings.Split(string(text), "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		p, isCurrent, err := parsePepperLine(line)
-		if err != nil {
+		if err := read.line(line); err != nil {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}
-		if seen[p.id] || (isCurrent && current != nil) {
-			return nil, fmt.Errorf("line %d: the id stands twice, or a second pepper is current", i+1)
-		}
-		if isCurrent {
-			current = p
-		}
-		seen[p.id] = true
-		all = append(all, p)
 	}
-	if current == nil {
+	if read.current == nil {
 		return nil, fmt.Errorf("no current pepper in it")
 	}
-	return newPeppers(current, all), nil
+	return newPeppers(read.current, read.all).ForStore(read.store), nil
+}
+
+// pepperText is what was read so far of a pepper file.
+type pepperText struct {
+	store   StoreID
+	current *pepper
+	all     []*pepper
+	seen    map[string]bool
+}
+
+func (t *pepperText) line(line string) (err error) {
+	if fields := strings.Fields(line); len(fields) == 2 && fields[0] == storeWord {
+		if !t.store.IsZero() {
+			return errors.New("a second store is named")
+		}
+		t.store, err = ParseStoreID(fields[1])
+		return err
+	}
+	p, isCurrent, err := parsePepperLine(line)
+	if err != nil {
+		return err
+	}
+	if t.seen[p.id] || (isCurrent && t.current != nil) {
+		return errors.New("the id stands twice, or a second pepper is current")
+	}
+	if isCurrent {
+		t.current = p
+	}
+	t.seen[p.id] = true
+	t.all = append(t.all, p)
+	return nil
 }
 
 func parsePepperLine(line string) (p *pepper, isCurrent bool, err error) {
@@ -164,6 +189,9 @@ func parsePepperLine(line string) (p *pepper, isCurrent bool, err error) {
 func (p *Peppers) Encode() []byte {
 	var b strings.Builder
 	b.WriteString(pepperHeader)
+	if !p.store.IsZero() {
+		fmt.Fprintf(&b, "%s %s\n", storeWord, p.store)
+	}
 	for _, one := range p.order {
 		state := "retired"
 		if one == p.current {

@@ -130,12 +130,39 @@ func TestPepperErrorsEchoNothing(t *testing.T) {
 		"only retired":     "p1 retired " + canary + "0",
 		"odd id":           "p/1 current " + canary + "0",
 		"trailing content": "p1 current " + canary + "0 x",
+		"a store of no id": "p1 current " + canary + "0\nstore c0ffee",
+		"a store of zeros": "p1 current " + canary + "0\nstore " + strings.Repeat("0", 32),
+		"two stores":       "p1 current " + canary + "0\nstore " + canary[:32] + "\nstore " + canary[:32],
 	} {
 		_, err := keys.ParsePeppers([]byte(text))
 		if err == nil {
 			t.Errorf("ParsePeppers of %s: accepted", name)
 		} else if strings.Contains(err.Error(), "c0ffee") {
 			t.Errorf("ParsePeppers of %s: the error repeats the content", name)
+		}
+	}
+}
+
+// TestPeppersKeepTheirStore: whatever becomes of the peppers, they stay those of one
+// store.
+func TestPeppersKeepTheirStore(t *testing.T) {
+	id := keys.NewStoreID()
+	p := mustGenerate(t)
+	if !p.Store().IsZero() || strings.Contains(string(p.Encode()), "store ") {
+		t.Errorf("fresh peppers are those of store %s, want none", p.Store())
+	}
+	p = mustAdd(t, p.ForStore(id))
+	fewer, err := p.Remove(p.IDs()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := keys.ParsePeppers(fewer.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, p := range map[string]*keys.Peppers{"Add": p, "Remove": fewer, "ParsePeppers": again} {
+		if p.Store() != id {
+			t.Errorf("%s: got store %s, want %s", what, p.Store(), id)
 		}
 	}
 }

@@ -17,7 +17,7 @@ func (p *Peppers) Add() (with *Peppers, id string, err error) {
 		return nil, "", fmt.Errorf("make pepper: its id is taken; try again")
 	}
 	all := append(slices.Clone(p.order), fresh.current)
-	return newPeppers(fresh.current, all), fresh.current.id, nil
+	return newPeppers(fresh.current, all).ForStore(p.store), fresh.current.id, nil
 }
 
 // Remove returns the peppers without one that is retired: nothing that was made with it
@@ -31,7 +31,7 @@ func (p *Peppers) Remove(id string) (*Peppers, error) {
 		return nil, currentPepper()
 	}
 	left := slices.DeleteFunc(slices.Clone(p.order), func(one *pepper) bool { return one.id == id })
-	return newPeppers(p.current, left), nil
+	return newPeppers(p.current, left).ForStore(p.store), nil
 }
 
 func noSuchPepper() error { return fmt.Errorf("%w: no pepper has that id", ErrNotFound) }

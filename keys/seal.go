@@ -8,7 +8,7 @@ import (
 )
 
 // Seal is the row_mac of a key: HMAC-SHA-256, under a pepper's row label, over
-// every field and every secret's digest. It is written with each change and
+// the id of the store, every field and every secret's digest. It is written with each change and
 // checked where a row enters memory, not per request.
 //
 // It shows edits by somebody without the pepper. It does not show that a whole
@@ -24,25 +24,26 @@ const sealFormat = 1
 
 // Seal binds k, as it is now, to the current pepper.
 func (p *Peppers) Seal(k *Key) {
-	mac := p.current.row(sealedText(k))
+	mac := p.current.row(p.sealedText(k))
 	k.Seal = Seal{Format: sealFormat, PepperID: p.current.id, MAC: mac[:]}
 }
 
 // CheckSeal returns [ErrTampered] unless k is exactly what was sealed.
 func (p *Peppers) CheckSeal(k *Key) error {
 	pepper, ok := p.byID[k.Seal.PepperID]
-	if !ok || k.Seal.Format != sealFormat || !pepper.row(sealedText(k)).Equal(k.Seal.MAC) {
+	if !ok || k.Seal.Format != sealFormat || !pepper.row(p.sealedText(k)).Equal(k.Seal.MAC) {
 		return ErrTampered
 	}
 	return nil
 }
 
-// sealedText renders k in one unambiguous way: every field in a fixed order, every
+// sealedText renders k, as a key of the peppers' store, in one unambiguous way: every field in a fixed order, every
 // text with its length before it, every list with its count. Two different keys
 // never render alike.
-func sealedText(k *Key) string {
+func (p *Peppers) sealedText(k *Key) string {
 	b := make(canonical, 0, 512)
 	b.number(sealFormat)
+	b.text(string(p.store[:]))
 	for _, text := range []string{k.ID, string(k.Kind), k.Name, k.Owner, k.CreatedBy, k.RevokedReason} {
 		b.text(text)
 	}

@@ -52,6 +52,9 @@ type Reader interface {
 // change goes on to its end when ctx is cancelled half-way, so that a client who
 // hangs up cannot undo a revocation.
 //
+// An error means that nothing was written, unless it is a [*WrittenError]: then all of it
+// was, and only what was to follow the commit failed.
+//
 // A change whose context carries a [Once] is made once: Create and Update look for what
 // was done under the word before they do anything, fail as [Once.Check] says if there is
 // something, and else keep what [Once.Done] makes of the change in the same transaction. A
@@ -65,13 +68,18 @@ type Store interface {
 	// name, and then nothing is written.
 	Create(ctx context.Context, k *Key, e Event) error
 
-	// CreateAll is Create for many keys, in one transaction. A key that Create would
-	// refuse with an ErrConflict, and one whose imported secret is there already
-	// (ErrTokenTaken, ErrHandleTaken), is left out. Judge hears of them before anything is
-	// committed; when it returns an error nothing is written and CreateAll returns it. A
-	// nil judge wants all or nothing. Whoever else wants to write waits meanwhile. All may
-	// be ranged over, and judge called, more than once; neither may call the store.
-	CreateAll(ctx context.Context, all iter.Seq2[*Key, Event], judge func([]RefusedKey) error) error
+	// CreateAll creates many keys. They are written in parts, and others write in between.
+	// Until the last is written no key of them is found by any method; then all become
+	// valid at once. A key that is refused before anything of it was written, with a
+	// [*RefusedError], is left out, and n hears of it: its id, name or imported secret is
+	// taken. Any other failure is that of the call.
+	//
+	// With an error, unless it is a [*WrittenError], none of the keys is ever valid, and what
+	// was written of them is removed, by this call or by a later one. One call runs at a
+	// time, in whatever process; another is refused with ErrImporting, and so is a key whose
+	// name or secret one of the keys has that are not valid yet. All is ranged over once, and
+	// may read from the store.
+	CreateAll(ctx context.Context, n NewKeys, all iter.Seq2[*Key, Event]) error
 
 	// Update reads the key, lets change alter and seal it, and writes it with the
 	// event that change returns, all in one write transaction: two updates of one
@@ -89,12 +97,6 @@ type Store interface {
 	// key, such as a restore. The event's KeyID is empty: what is done to a key is
 	// written with the key.
 	Record(ctx context.Context, e Event) error
-}
-
-// RefusedKey is one that [Store.CreateAll] left out, and why.
-type RefusedKey struct {
-	Key    *Key
-	Reason error // an ErrConflict
 }
 
 // Lease is how long a reader may trust what it remembers without having looked: an
@@ -122,7 +124,8 @@ type Feed interface {
 	// the reader then forgets all it knows.
 	//
 	// Changes looks at the truth: it fails with ErrUnavailable when the store cannot
-	// be read, or is not at its place any more.
+	// be read, or is not at its place any more, and with an [*AlteredError] when the store
+	// is not as mcpkeys left it. A reader that hears that forgets what it knows.
 	Changes(ctx context.Context, since Position) (Changes, error)
 }
 

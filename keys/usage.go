@@ -63,7 +63,8 @@ const UsageKept = 90 * 24 * time.Hour
 // epoch, never waits for a change of a key, and has no part in any decision.
 type UseLog interface {
 	// AddUse adds all of uses in one transaction, or fails and adds none. A last use
-	// that is older than what is known changes nothing. Counts older than [UsageKept]
+	// that is older than what is known changes nothing. A time that lies in the future by
+	// the store's own clock counts as now. Counts older than [UsageKept], by that clock,
 	// are let go at this occasion.
 	AddUse(ctx context.Context, uses []Use) error
 

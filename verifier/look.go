@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -63,24 +64,35 @@ func (w *watch) fresh(ctx context.Context, at time.Duration) error {
 	switch age := at - last.began; {
 	case age < pollEvery:
 		return nil
-	case age < keys.Lease: // nothing was announced: whatever comes of it, the lease holds
-		w.glance(ctx)
-		return nil
+	case age < keys.Lease: // nothing was announced: the lease holds, unless the store is found altered
+		return w.glance(ctx)
 	}
 	return w.look(ctx, epoch, at)
 }
 
-// glance looks unless somebody else does.
-func (w *watch) glance(ctx context.Context) {
+// glance looks unless somebody else does. That the store cannot be read is no reason yet
+// to refuse anybody; that it was altered is.
+func (w *watch) glance(ctx context.Context) error {
 	l, mine := w.join()
 	if !mine {
-		return
+		return nil
 	}
 	go w.take(l)
 	select {
 	case <-l.done:
+		if altered(l.err) {
+			return l.err
+		}
 	case <-ctx.Done():
 	}
+	return nil
+}
+
+// altered reports whether a look found that the store is not as mcpkeys left it. Nothing
+// that was read from it before is to be relied upon then.
+func altered(err error) bool {
+	var a *keys.AlteredError
+	return errors.As(err, &a)
 }
 
 // look waits for a look that covers epoch and at, or makes one.
@@ -126,6 +138,9 @@ func (w *watch) take(l *look) {
 	l.noted = w.feed.Epoch()
 	changes, err := w.feed.Changes(context.Background(), w.next)
 	if l.err = err; err != nil {
+		if altered(err) {
+			w.last.Store(nil) // the lease is over
+		}
 		return
 	}
 	w.forget(changes)

@@ -73,7 +73,8 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.store.Close() })
-	reader, err := sqlite.OpenVerifier(b.path, nil)
+	ahead := func() time.Time { return time.Now().Add(24 * time.Hour) } // of b.now, or uses would count as of an earlier time
+	reader, err := sqlite.OpenVerifier(b.path, &sqlite.Options{Now: ahead})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +118,25 @@ func (b *bench) sqlShell(t *testing.T, statement string, args ...any) {
 	defer func() { _ = db.Close() }()
 	if _, err := db.ExecContext(t.Context(), statement, args...); err != nil {
 		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// lockWrites begins a change as a database shell does, so that nobody else can write until
+// unlock is called.
+func (b *bench) lockWrites(t *testing.T) (unlock func()) {
+	t.Helper()
+	db, err := sql.Open("sqlite3", "file:"+b.path+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.BeginTx(context.WithoutCancel(t.Context()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := errors.Join(tx.Rollback(), db.Close()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 	CodeCrossOrigin          = "cross_origin"             // 403: a web page of another origin asked
 	CodeWrongHost            = "wrong_host"               // 421: the Host header names something else
 	CodeUnavailable          = "unavailable"              // 503: the key store cannot be read or written now
+	CodeAltered              = "store_altered"            // 503: the key store was changed outside mcpkeys; run 'keyctl doctor' on its machine
+	CodeNotAnnounced         = "not_announced"            // 500: the change is written, but servers could not be told of it yet
 	CodeInternal             = "internal"                 // 500: a fault of the server; the log has it under request_id
 )
 

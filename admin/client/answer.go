@@ -47,6 +47,10 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 		return c.foreign(resp.StatusCode)
 	}
 	switch {
+	case p.Code == api.CodeNotAnnounced:
+		return &keys.WrittenError{What: "not announced yet: servers find it by themselves", Cause: fmt.Errorf("%s could not tell them (request %s)", c.base.Host, p.RequestID)}
+	case p.Code == api.CodeAltered:
+		return &keys.AlteredError{What: "this change was not made", Fix: "run 'keyctl doctor' on the machine of " + c.base.Host}
 	case p.Code == api.CodeInvalidArgument && len(p.Errors) > 0:
 		return &keys.InvalidError{Field: field(p.Errors[0].Field), Reason: p.Errors[0].Message}
 	case p.Code == api.CodeTooLarge:

@@ -26,7 +26,8 @@ var pauses = [...]time.Duration{100 * time.Millisecond, 400 * time.Millisecond}
 func (c *Client) retry(ctx context.Context, attempt func() error) error {
 	err := attempt()
 	for _, pause := range pauses {
-		if err == nil || !errors.Is(err, keys.ErrUnavailable) {
+		var altered *keys.AlteredError
+		if err == nil || !errors.Is(err, keys.ErrUnavailable) || errors.As(err, &altered) {
 			return err
 		}
 		select {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	_ "github.com/mattn/go-sqlite3"
@@ -52,6 +53,18 @@ func cmdSQL(ts *testscript.TestScript, neg bool, args []string) {
 	defer func() { ts.Check(db.Close()) }()
 	_, err = db.Exec(args[1])
 	ts.Check(err)
+}
+
+// cmdFlock locks a file until the script ends: a process that writes and does not come to
+// its end.
+func cmdFlock(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: flock FILE")
+	}
+	f, err := os.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Defer(func() { _ = f.Close() }) // nothing was written
+	ts.Check(syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
 }
 
 // cmdUse counts calls of a key, as a guarded server would have: the outcome of each

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,23 +13,59 @@ import (
 )
 
 func newDoctor(a *app) *cobra.Command {
+	var fix, yes bool
 	cmd := &cobra.Command{
 		Use:     "doctor",
 		Short:   "Look the key store over, and say what to mend",
 		GroupID: groupStore,
 		Long: `Look the key store over: modes and owners of its files, the disk, the database
 page by page, the pepper, the seal of every key, the chain of the audit log, the
-clock. Nothing is changed.
+clock. Nothing is changed, except with --fix.
+
+With --fix, a key store whose epoch file is missing, is of another database, or knows
+changes that the database does not hold is made usable as it is. Changes that are
+missing stay lost, revocations among them; to get them back, restore a backup.
 
 Each line is good (✓), worth knowing (!) or wrong (✗), with what to do about it. It
 exits 2 if anything is wrong. Reading all of a big key store takes a while.`,
 		Example: `  keyctl doctor
   keyctl doctor -o json | jq '.[] | select(.state != "ok")'`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if fix {
+				if err := a.mend(cmd.Context(), yes); err != nil {
+					return err
+				}
+			}
+			return a.doctor(cmd.Context())
+		},
 	}
+	cmd.Flags().BoolVar(&fix, "fix", false, "use the database as it is, where servers refuse it because of its epoch file")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	formats(cmd, formatTable, formatJSON, formatJSONL)
 	return cmd
+}
+
+// mend asks, because what the database lacks is given up by it.
+func (a *app) mend(ctx context.Context, yes bool) error {
+	s, err := a.localSettings()
+	if err != nil {
+		return err
+	}
+	missing, why := s.Misplaced(ctx)
+	if why == nil {
+		a.say("nothing to fix: the database and its epoch file fit each other")
+		return nil
+	}
+	a.say("%s", wording.Clean(why.Error()))
+	question := "Use the database as it is?"
+	if missing > 0 {
+		question = fmt.Sprintf("Use the database without the last %d changes, revocations perhaps among them?", missing)
+	}
+	if err := a.sure(ctx, yes, "doctor --fix", question); err != nil {
+		return err
+	}
+	return s.Mend(ctx, a.now())
 }
 
 // findingJSON is a finding as scripts read it.

@@ -77,6 +77,8 @@ var outcomes = []struct {
 	{isA[*importError], outcome{exitUsage, "invalid_argument"}},
 	{isA[*foundError], outcome{exitPartial, "found"}},
 	{isA[*unsoundError], outcome{exitStore, "unsound"}},
+	{isA[*keys.WrittenError], outcome{exitStore, "not_announced"}},
+	{isA[*keys.AlteredError], outcome{exitStore, "store_altered"}},
 	{is(context.Canceled), outcome{exitInterrupted, "interrupted"}},
 	{is(keys.ErrDenied), outcome{exitDenied, "denied"}},
 	{is(keys.ErrNotFound), outcome{exitNotFound, "not_found"}},

@@ -155,7 +155,7 @@ func TestHintsLeadOn(t *testing.T) {
 		},
 		{
 			name: "the epoch file is read-only for the service", state: "give; chmod 400 mcpkeys.db-epoch", as: stranger,
-			run: "keyctl issue ci", hint: "run '(chmod u\\+w [^']*)'", never: "remove",
+			run: "keyctl issue ci", hint: "run '(chmod u\\+rw [^']*)'", never: "remove",
 		},
 		{
 			name: "a key is not found", run: "keyctl show nobody",

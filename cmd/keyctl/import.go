@@ -72,7 +72,7 @@ func (a *app) importFile(ctx context.Context, path string, f *importFlags) (err 
 	if err != nil {
 		return err
 	}
-	show, done := a.progress("written")
+	show, done := a.counter("rows written:")
 	o := keys.ImportOptions{Partial: f.partial, DryRun: f.dryRun, Owner: f.owner, Progress: show}
 	if o.Expires, err = keys.ParseExpiry(f.expires); err != nil {
 		return err
@@ -87,6 +87,24 @@ func (a *app) importFile(ctx context.Context, path string, f *importFlags) (err 
 		done()
 		return a.reportImport(report, f, err)
 	})
+}
+
+// counter shows on a terminal how far something of unknown length has come.
+func (a *app) counter(what string) (show func(n int), done func()) {
+	if !isTerminal(a.stderr) {
+		return nil, func() {}
+	}
+	width := 0
+	show = func(n int) {
+		text := fmt.Sprint(what, " ", n)
+		width = len(text)
+		_, _ = fmt.Fprint(a.stderr, "\r", text)
+	}
+	return show, func() {
+		if width > 0 {
+			_, _ = fmt.Fprint(a.stderr, "\r", strings.Repeat(" ", width), "\r")
+		}
+	}
 }
 
 func (f *importFlags) formatOf(path string) (keyfile.Format, error) {
@@ -152,6 +170,9 @@ func (a *app) reportRefused(err error) {
 }
 
 func (a *app) reportImport(r keys.ImportReport, f *importFlags, err error) error {
+	if isA[*keys.WrittenError](err) {
+		return fmt.Errorf("%d of %d keys were imported: %w", r.Imported, r.Rows, err)
+	}
 	if err != nil && !errors.Is(err, keys.ErrImportRefused) {
 		return fmt.Errorf("nothing was imported: %w", err)
 	}

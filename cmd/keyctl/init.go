@@ -12,13 +12,18 @@ import (
 )
 
 func newInit(a *app) *cobra.Command {
+	sameStore := false
 	cmd := &cobra.Command{
 		Use:     "init",
 		Short:   "Make a key store",
 		GroupID: groupStore,
 		Long: `Make a key store: a database for the keys, and the pepper without which nothing
 in it can be verified or forged. Both are readable by you alone. What exists is
-never overwritten.`,
+never overwritten.
+
+A pepper file that exists is used, unless it belongs to a key store already. If
+the database of that store is lost, restore a backup; if there is none, make the
+store anew with --same-store: its keys are gone, but its pepper file goes on.`,
 		Example: `  keyctl init
   keyctl init --db /var/lib/mcpkeys/keys.db --pepper /etc/mcpkeys/pepper`,
 		Args: noArgs,
@@ -27,12 +32,17 @@ never overwritten.`,
 			if err != nil {
 				return err
 			}
-			if err := s.Create(); err != nil {
+			create := s.Create
+			if sameStore {
+				create = s.Recreate
+			}
+			if err := create(); err != nil {
 				return err
 			}
 			return a.printInit(s)
 		},
 	}
+	cmd.Flags().BoolVar(&sameStore, "same-store", false, "use the pepper file of a key store whose database is lost")
 	formats(cmd, formatTable, formatJSON)
 	return cmd
 }

@@ -50,6 +50,7 @@ func runScripts(t *testing.T, dir string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    cmdExits,
 			"sql":      cmdSQL,
+			"flock":    cmdFlock,
 			"mistype":  cmdMistype,
 			"forge":    cmdForge,
 			"nosecret": cmdNoSecret,

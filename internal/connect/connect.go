@@ -135,12 +135,22 @@ func (s Settings) Reader() (keys.Reader, error) {
 }
 
 // Create makes the key store, which must not exist. The error is [fs.ErrExist] if
-// it does.
-func (s Settings) Create() error {
+// it does, or if the pepper file belongs to another one.
+func (s Settings) Create() error { return s.create(s.options()) }
+
+// Recreate is Create for a store whose database is lost: it takes the pepper file that
+// belongs to that store, and the store keeps its id.
+func (s Settings) Recreate() error {
+	o := s.options()
+	o.SameStore = true
+	return s.create(o)
+}
+
+func (s Settings) create(o *sqlite.Options) error {
 	if err := s.Local(); err != nil {
 		return err
 	}
-	return sqlite.Create(s.DB, s.options())
+	return sqlite.Create(s.DB, o)
 }
 
 // SQLiteVersion is the version of SQLite that is built in.

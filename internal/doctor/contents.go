@@ -148,6 +148,21 @@ func (e *examination) imported(r *sqlite.Reader) {
 		"%s under the hash of another system, unused since the import or short enough to be guessed: %s", counted(total, "key is", "keys are"), strings.Join(names, ", ")+more)
 }
 
+// imports tells of imports that did not come to their end.
+func (e *examination) imports(r *sqlite.Reader) {
+	u, err := r.UnfinishedImports(e.ctx)
+	switch {
+	case err != nil:
+		e.problem("imports", err)
+	case u.Forged > 0:
+		e.bad("imports", "find out who changed the database, and compare it with a backup",
+			"%s made valid outside mcpkeys; no server accepts a key of them", counted(u.Forged, "import was", "imports were"))
+	case u.Batches > 0 && !u.Running:
+		e.warn("imports", "keyctl import FILE, with the same file or another, removes what is left",
+			"%s broken off; %s not valid and cannot be used", counted(u.Batches, "import was", "imports were"), counted(u.Keys, "key is", "keys are"))
+	}
+}
+
 // first tells one sentence of several: together they would be a page.
 func first(faults []string) string {
 	if len(faults) == 1 {

@@ -5,8 +5,9 @@
 // after a bad one as far as it can: a store that cannot be opened is examined all the
 // more.
 //
-// The package refuses to change anything, also what it could mend: it is run on stores
-// that are in trouble, by people who want to know first.
+// The package refuses to change anything, also what could be mended: it is run on stores
+// that are in trouble, by people who want to know first. 'keyctl doctor --fix' calls
+// sqlite.Mend.
 package doctor
 
 import (
@@ -74,7 +75,7 @@ func Examine(ctx context.Context, s Subject, tell func(Finding)) (State, error) 
 		e.programs()
 		return e.worst, ctx.Err()
 	}
-	looks := []func(){e.fileSystem, e.files, e.directory, e.space, e.ballast, e.epoch, e.log, e.database, e.settings, e.contents, e.programs}
+	looks := []func(){e.fileSystem, e.place, e.files, e.directory, e.space, e.ballast, e.epoch, e.log, e.database, e.settings, e.contents, e.programs}
 	for _, look := range looks {
 		if ctx.Err() != nil {
 			break
@@ -122,6 +123,7 @@ func (e *examination) contents() {
 	e.pepper(r)
 	e.peppers(r)
 	e.usage(r)
+	e.imports(r)
 	e.audit(r)
 	e.keys(r)
 	e.imported(r)

@@ -121,11 +121,18 @@ func TestTroubles(t *testing.T) {
 			must(t, os.WriteFile(p.db+".ballast", nil, 0o600))
 			must(t, os.Truncate(p.db+".ballast", 8<<20))
 		}, "ballast", doctor.Warning, "does not take up"},
-		{"no epoch", func(t *testing.T, p patient) { must(t, os.Remove(p.db+"-epoch")) }, "epoch", doctor.Warning, "is missing"},
-		{"a cut epoch", func(t *testing.T, p patient) { must(t, os.Truncate(p.db+"-epoch", 100)) }, "epoch", doctor.Problem, "no epoch file"},
+		{"no epoch", func(t *testing.T, p patient) { must(t, os.Remove(p.db+"-epoch")) }, "epoch", doctor.Problem, "is missing"},
+		{"a cut epoch", func(t *testing.T, p patient) { must(t, os.Truncate(p.db+"-epoch", 100)) }, "epoch", doctor.Problem, "cut short"},
+		{"a second name", func(t *testing.T, p patient) { must(t, os.Link(p.db, p.db+"2")) }, "identity", doctor.Problem, "hard links"},
+		{"a left-over journal", func(t *testing.T, p patient) {
+			must(t, os.WriteFile(p.db+"-journal", []byte("journal"), 0o600))
+		}, "identity", doctor.Problem, "move it away"},
+		{"an older database", func(t *testing.T, p patient) {
+			p.sql(t, `UPDATE meta SET value = value - 1 WHERE name = 'change_seq'`)
+		}, "epoch", doctor.Problem, "1 change was acknowledged and not in the database"},
 		{"an epoch of something else", func(t *testing.T, p patient) {
 			must(t, os.WriteFile(p.db+"-epoch", make([]byte, 4096), 0o600))
-		}, "epoch", doctor.Problem, "no epoch file"},
+		}, "epoch", doctor.Problem, "another kind of file"},
 		{"a big log", func(t *testing.T, p patient) { must(t, os.Truncate(p.db+"-wal", 300<<20)) }, "log", doctor.Warning, "300 MiB"},
 		{"a planted trigger", func(t *testing.T, p patient) {
 			p.sql(t, `CREATE TRIGGER undo AFTER UPDATE ON keys BEGIN SELECT 1; END`)
@@ -299,6 +306,65 @@ func TestImportedKeys(t *testing.T) {
 	found, _ = p.examine(t, nil)
 	if f, told := found["imported"]; told {
 		t.Errorf("imported, all revoked: got %+v, want nothing", f)
+	}
+}
+
+// An import that was broken off leaves keys that are not valid. Doctor tells, and what it
+// says to do about it helps.
+func TestUnfinishedImport(t *testing.T) {
+	p := newPatient(t)
+	s, err := sqlite.Open(p.db, p.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	m, err := keys.NewManager(s, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	examine := func() (doctor.Finding, bool) {
+		found, _ := p.examine(t, nil)
+		f, told := found["imports"]
+		return f, told
+	}
+	rows := func(name string) func(func(keys.ImportRow, error) bool) {
+		return func(yield func(keys.ImportRow, error) bool) {
+			row := keys.ImportRow{Line: 1, Key: keys.NewSecret("acme_" + name + "_3ZJ9vYkQ0hW2mRbT7xLsN4")}
+			row.Name = name
+			yield(row, nil)
+		}
+	}
+	if _, err := m.Import(t.Context(), rows("good"), keys.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if f, told := examine(); told {
+		t.Errorf("imports, all valid: got %+v, want nothing", f)
+	}
+	db, err := sql.Open("sqlite3", "file:"+p.db) // as it is when the last commit is missing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.Exec(`UPDATE batches SET valid_at = NULL`); err != nil {
+		t.Fatal(err)
+	}
+	if f, _ := examine(); f.State != doctor.Warning || !strings.Contains(f.Says, "1 key is not valid") || !strings.Contains(f.Fix, "keyctl import") {
+		t.Errorf("imports, one broken off: got %+v, want a warning", f)
+	}
+	if _, err := db.Exec(`UPDATE batches SET valid_at = started_at`); err != nil {
+		t.Fatal(err)
+	}
+	if f, _ := examine(); f.State != doctor.Problem {
+		t.Errorf("imports, one made valid by SQL: got %+v, want it bad", f)
+	}
+	if _, err := db.Exec(`UPDATE batches SET valid_at = NULL`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Import(t.Context(), rows("next"), keys.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if f, told := examine(); told {
+		t.Errorf("imports, after the next one: got %+v, want nothing", f)
 	}
 }
 

@@ -24,7 +24,7 @@ func (e *examination) fileSystem() {
 // present are those of the store's files that are there.
 func (e *examination) present() []string {
 	p := e.places
-	all := []string{p.Database, p.Log, p.Shared, p.Epoch, p.Pepper, p.Usage, p.Usage + "-wal", p.Usage + "-shm", p.Ballast}
+	all := []string{p.Database, p.Log, p.Shared, p.Epoch, p.Pepper, p.Usage, p.Usage + "-wal", p.Usage + "-shm", p.Ballast, p.Lock}
 	var there []string
 	for _, path := range all {
 		if _, err := os.Stat(path); err == nil {
@@ -123,15 +123,27 @@ func (e *examination) ballast() {
 	}
 }
 
+// place makes sure that others who open the key store find the same files.
+func (e *examination) place() {
+	if err := sqlite.CheckPlace(e.DB); err != nil {
+		e.problem("identity", err)
+		return
+	}
+	e.ok("identity", "each of its files has one name, and no file of another database lies beside it")
+}
+
+// epoch holds the database against the page through which processes tell each other of
+// changes.
 func (e *examination) epoch() {
-	err := sqlite.CheckEpoch(e.places.Epoch)
+	missing, err := sqlite.CheckPosition(e.ctx, e.DB)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		e.warn("epoch", "none: the next change makes it anew, and takes two seconds longer", "%s is missing, so each check looks at the database", e.places.Epoch)
+	case missing > 0:
+		e.bad("epoch", "keyctl restore with a backup; or, to go on without these changes, keyctl doctor --fix",
+			"%s acknowledged and not in the database, revocations perhaps among them: its log was removed, or an older file was copied over it; no server accepts a key", counted(int(missing), "change was", "changes were")) //nolint:gosec // 48 bits
 	case err != nil:
 		e.problem("epoch", err)
 	default:
-		e.ok("epoch", "processes tell each other of changes through memory")
+		e.ok("epoch", "processes tell each other of changes through memory, and none is missing")
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -37,22 +38,61 @@ func Temp(dir, pattern string) (*os.File, error) {
 // outcome. When path exists the error is [fs.ErrExist].
 func Publish(temp, path string) error {
 	err := publish(temp, path)
-	if gone := os.Remove(temp); err == nil && gone != nil {
-		err = fmt.Errorf("remove temporary file: %w", gone)
+	if err != nil {
+		_ = os.Remove(temp) // after the rename it is gone already
 	}
 	return err
 }
 
-// publish links instead of renaming: a rename would silently replace path.
+// publish uses a rename that fails where path exists. A link and an unlink do so as
+// well, but a process that is killed between the two leaves a file with two names.
 func publish(temp, path string) error {
 	if err := flush(temp); err != nil {
 		return fmt.Errorf("flush file to disk: %w", err)
 	}
-	if err := os.Link(temp, path); err != nil {
+	if err := renameNew(temp, path); err != nil {
 		return fmt.Errorf("put file in place: %w", err)
 	}
 	if err := flush(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("flush directory to disk: %w", err)
+	}
+	return nil
+}
+
+// linkNew is for systems and file systems without such a rename. [Finish] ends what a
+// process that was killed half-way left behind.
+func linkNew(temp, path string) error {
+	if err := os.Link(temp, path); err != nil {
+		return err
+	}
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Finish removes the temporary name of the file at path, if a process was killed before
+// it could do so. Other names of that file stay.
+func Finish(path string) error {
+	file, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		if !strings.HasPrefix(e.Name(), ".mcpkeys-") || !strings.HasSuffix(e.Name(), ".tmp") {
+			continue
+		}
+		if info, err := os.Lstat(name); err == nil && os.SameFile(info, file) {
+			if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
 	}
 	return nil
 }

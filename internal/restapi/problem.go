@@ -49,6 +49,14 @@ var (
 		Status: http.StatusRequestTimeout, Code: api.CodeTimeout,
 		Detail: "The body did not arrive in time; send it again.",
 	}
+	problemNotAnnounced = problem{
+		Status: http.StatusInternalServerError, Code: api.CodeNotAnnounced,
+		Detail: "The change is written and durable, but not announced yet: servers find it by themselves. Look at the key before you repeat the request.",
+	}
+	problemAltered = problem{
+		Status: http.StatusServiceUnavailable, Code: api.CodeAltered,
+		Detail: "The key store was changed outside mcpkeys, and this change was not made: run keyctl doctor on its machine.",
+	}
 	problemInternal = problem{
 		Status: http.StatusInternalServerError, Code: api.CodeInternal, Detail: detailInternal,
 	}
@@ -92,6 +100,14 @@ func problemOf(err error) problem {
 	var input *keys.InvalidError
 	if errors.As(err, &input) {
 		return *invalid(input.Field, input.Reason)
+	}
+	var written *keys.WrittenError
+	if errors.As(err, &written) {
+		return problemNotAnnounced
+	}
+	var altered *keys.AlteredError
+	if errors.As(err, &altered) {
+		return problemAltered
 	}
 	if before := (*keys.ReplayedError)(nil); errors.As(err, &before) {
 		return problem{Status: http.StatusConflict, Code: api.CodeSecretDelivered, Detail: before.Error()}

@@ -61,9 +61,13 @@ func Fill(ctx context.Context, path string, n int, now time.Time) error {
 func fill(ctx context.Context, s *sqlite.Store, tokens []keys.Token, now time.Time) error {
 	sorted := slices.SortedFunc(slices.Values(tokens), func(a, b keys.Token) int { return strings.Compare(a.ID(), b.ID()) })
 	m := maker{peppers: s.Peppers(), now: now.UTC().Truncate(time.Microsecond)}
+	done := func(int) (keys.Event, error) {
+		return keys.NewEvent(ctx, "local:scale(0)", keys.ActionImportDone, m.now, nil)
+	}
 	for first := 0; first < len(sorted); first += batch {
 		part := sorted[first:min(first+batch, len(sorted))]
-		if err := s.CreateAll(ctx, m.keys(first, part), nil); err != nil {
+		m.batch = keys.NewBatchID()
+		if err := s.CreateAll(ctx, keys.NewKeys{Batch: m.batch, Actor: "local:scale(0)", Done: done}, m.keys(first, part)); err != nil {
 			return err
 		}
 	}
@@ -103,6 +107,7 @@ func Tokens(path string, n int) ([]string, error) {
 type maker struct {
 	peppers *keys.Peppers
 	now     time.Time
+	batch   []byte
 }
 
 // keys makes the keys that follow the first ones.
@@ -135,7 +140,7 @@ func (m *maker) key(i int, t keys.Token) *keys.Key {
 		ID: t.ID(), Kind: keys.KindKey, Name: fmt.Sprintf("service-%07d", i), Owner: Owner(i),
 		Scopes: []string{"tools:get_*", "tools:search"}, Audience: []string{fmt.Sprintf("server-%02d", i%20)},
 		RateLimit: keys.RateLimit{Count: 60, Window: time.Minute, Burst: 60},
-		CreatedAt: made, CreatedBy: "local:scale(0)", ExpiresAt: made.Add(400 * 24 * time.Hour), Version: 1,
+		CreatedAt: made, CreatedBy: "local:scale(0)", Batch: m.batch, ExpiresAt: made.Add(400 * 24 * time.Hour), Version: 1,
 		Secrets: []keys.KeySecret{{Number: 1, Scheme: keys.SchemeHMAC, PepperID: pepperID, Digest: digest[:], CreatedAt: made}},
 	}
 	switch {

@@ -65,15 +65,30 @@ func TestNotReadyUnderALongLock(t *testing.T) {
 	wantReady(t, f, "after the lock", 200)
 }
 
-// Another database in the place of the one that was opened is not looked at.
-func TestNotReadyWithAnotherStore(t *testing.T) {
+// A database that is away for a while is served again when it is back.
+func TestNotReadyWithoutItsDatabase(t *testing.T) {
 	f := servertest.New(t)
 	if err := os.Rename(f.Path, f.Path+".away"); err != nil {
 		t.Fatal(err)
 	}
 	wantReady(t, f, "without the database", 503)
-	text, err := os.ReadFile(f.Path + ".away")
+	if err := os.Rename(f.Path+".away", f.Path); err != nil {
+		t.Fatal(err)
+	}
+	wantReady(t, f, "with its own again", 200)
+}
+
+// Another database in the place of the one that was opened is not looked at. What uses it
+// writes to the log that the server has open, so the server is of no use until it is
+// started again, also when its own database is back.
+func TestNotReadyWithAnotherStore(t *testing.T) {
+	f := servertest.New(t)
+	wantReady(t, f, "at first", 200)
+	text, err := os.ReadFile(f.Path)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(f.Path, f.Path+".away"); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(f.Path, text, 0o600); err != nil {
@@ -83,5 +98,7 @@ func TestNotReadyWithAnotherStore(t *testing.T) {
 	if err := os.Rename(f.Path+".away", f.Path); err != nil {
 		t.Fatal(err)
 	}
-	wantReady(t, f, "with its own again", 200)
+	if got := f.Send("GET", "/readyz", "", ""); got.Status != 503 {
+		t.Errorf("GET /readyz after a copy was in its place: got %d %s, want 503", got.Status, got.Body)
+	}
 }

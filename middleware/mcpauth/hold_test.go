@@ -134,15 +134,16 @@ func (l *slow) run(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallTool
 	if l.tells {
 		_ = req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: "p", Message: "under way"})
 	}
-	stop := context.AfterFunc(ctx, func() { l.causes <- context.Cause(ctx) })
-	defer stop()
-	l.began <- id.KeyID()
 	ended := ctx.Done()
 	if !l.heeds {
 		ended = nil
+		stop := context.AfterFunc(ctx, func() { l.causes <- context.Cause(ctx) })
+		defer stop()
 	}
+	l.began <- id.KeyID()
 	select {
 	case <-ended:
+		l.causes <- context.Cause(ctx)
 	case <-l.goOn:
 	case <-l.done:
 	}

@@ -125,23 +125,23 @@ func scanEvent(rows *sql.Rows) (keys.Event, error) {
 }
 
 // appendEvent links e behind the newest row and writes it, in the transaction of
-// the change that it tells of.
-func appendEvent(ctx context.Context, tx *sql.Tx, id string, e keys.Event) error {
+// the change that it tells of. It returns e as it was written.
+func appendEvent(ctx context.Context, tx *sql.Tx, id string, e keys.Event) (keys.Event, error) {
 	switch {
 	case e.KeyID != id:
-		return errors.New("write audit: the event names another key than the one that changed")
+		return e, errors.New("write audit: the event names another key than the one that changed")
 	case e.ID == uuid.Nil:
-		return errors.New("write audit: the event has no id")
+		return e, errors.New("write audit: the event has no id")
 	}
 	prev, err := newestEvent(ctx, tx)
 	if err != nil {
-		return err
+		return e, err
 	}
 	e.Link(prev)
 	_, err = tx.ExecContext(ctx, `INSERT INTO audit (seq, id, at, actor, action, key_id, request_id, detail, prev, hash)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		e.Seq, e.ID[:], micros(e.At), e.Actor, string(e.Action), e.KeyID, e.RequestID, e.Detail, e.Prev, e.Hash)
-	return unavailable("write audit", err)
+	return e, unavailable("write audit", err)
 }
 
 // newestEvent returns as much of the row as a link needs, nil for an empty log.

@@ -53,7 +53,7 @@ func (r *Reader) target(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	files := []string{r.path, r.pepperFile, r.usage.path, epochPath(r.path), ballastPath(r.path)}
+	files := []string{r.path, r.pepperFile, r.usage.path, epochPath(r.path), ballastPath(r.path), lockPath(r.path), importPath(r.path), lockPath(r.usage.path)}
 	for _, name := range slices.Clone(files) {
 		files = append(files, name+"-wal", name+"-shm", name+"-journal")
 	}
@@ -95,7 +95,7 @@ func name(temp, path string) error {
 	case errors.Is(err, fs.ErrExist):
 		return backedUp(path)
 	case errors.Is(err, syscall.EPERM), errors.Is(err, errors.ErrUnsupported):
-		return fmt.Errorf("this file system has no hard links, by which a copy gets its name: make it on a local disk, and copy it from there: %w", err)
+		return fmt.Errorf("this file system has no way to give a copy its name without replacing another file: make it on a local disk, and copy it from there: %w", err)
 	}
 	return err
 }
@@ -112,7 +112,7 @@ func copyOf(ctx context.Context, from, dir string, progress Progress) (temp stri
 }
 
 func discard(temp string) {
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal", "-epoch", ".ballast"} {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal", "-epoch", ".ballast", "-lock", ".usage", ".usage-lock"} {
 		_ = os.Remove(temp + suffix) // most of them do not exist
 	}
 }

@@ -107,7 +107,7 @@ func floor(b *testing.B, db *sql.DB, ids []string) {
 }
 
 // BenchmarkIssue makes keys through the Manager, each durable when Issue returns:
-// by one writer, and by 32 at once, who share transactions.
+// by one writer, and by 32 at once, who take turns.
 func BenchmarkIssue(b *testing.B) {
 	b.Run("writers=1", func(b *testing.B) { benchmarkIssue(b, 1) })
 	b.Run("writers=32", func(b *testing.B) { benchmarkIssue(b, 32) })

@@ -26,7 +26,8 @@ const stepVar = "MCPKEYS_TEST_STEP"
 func TestMain(m *testing.M) {
 	roles := map[string]func(path string) error{
 		"write": writeRole, "count": countRole, "refused": refusedRole, "restore": restoreRole, "open": openRole,
-		"live": liveRole, "fulldisk": fullDiskRole, "pepper": pepperRole,
+		"live": liveRole, "crowd": crowdRole, "import": importRole, "fulldisk": fullDiskRole, "pepper": pepperRole,
+		"guard": guardRole, "admin": adminRole, "layered": layeredRole, "mountedguard": mountedGuardRole,
 	}
 	role, ok := roles[os.Getenv(roleVar)]
 	if !ok {

@@ -20,6 +20,7 @@ type Places struct {
 	Usage                 string
 	Epoch                 string
 	Ballast               string
+	Lock                  string // that writers take in turn
 }
 
 // PlacesOf names the files of the key store at path, absolute and without links.
@@ -35,7 +36,7 @@ func PlacesOf(path string, o *Options) (Places, error) {
 	}
 	return Places{
 		Database: path, Log: path + "-wal", Shared: path + "-shm",
-		Pepper: pepper, Usage: usage, Epoch: epochPath(path), Ballast: ballastPath(path),
+		Pepper: pepper, Usage: usage, Epoch: epochPath(path), Ballast: ballastPath(path), Lock: lockPath(path),
 	}, nil
 }
 
@@ -71,9 +72,14 @@ var settings = []struct{ name, want, otherwise string }{
 
 // CheckSettings opens the database as a writer does, and refuses any setting that is not
 // as it must be. A database that is not in WAL mode is refused unopened: to open it
-// would change that.
+// would change that. One that is not what other processes have open is opened for
+// reading only: to close it as a writer does would move a log into it that may not be its.
 func CheckSettings(ctx context.Context, path string) error {
-	for _, dsn := range []string{readerDSN(path), writerDSN(path)} {
+	list := []string{readerDSN(path), writerDSN(path)}
+	if _, err := CheckPosition(ctx, path); err != nil || CheckPlace(path) != nil {
+		list = list[:1]
+	}
+	for _, dsn := range list {
 		if err := checkSettings(ctx, dsn); err != nil {
 			return err
 		}
@@ -92,27 +98,6 @@ func checkSettings(ctx context.Context, dsn string) error {
 		if got != s.want {
 			return fmt.Errorf("%s is %s instead of %s: %s; build with the driver that go.mod names", s.name, got, s.want, s.otherwise)
 		}
-	}
-	return nil
-}
-
-// CheckEpoch looks at the epoch file without mapping it. One that is missing is
-// [fs.ErrNotExist]: checks then look at the database each time, until the next change
-// makes it anew.
-func CheckEpoch(path string) error {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular() || info.Size() != epochSize:
-		return fmt.Errorf("%s is no epoch file; remove it, and the next change makes it anew", path)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if string(text[markAt:markAt+len(epochMark)]) != epochMark {
-		return fmt.Errorf("%s is no epoch file; remove it, and the next change makes it anew", path)
 	}
 	return nil
 }

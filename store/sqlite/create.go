@@ -32,12 +32,9 @@ func Create(path string, o *Options) error {
 	if err := refuseNetwork(filepath.Dir(path)); err != nil {
 		return err
 	}
-	peppers, err := makePeppers(o.pepperFile(path))
+	peppers, err := makePeppers(o.pepperFile(path), o)
 	if err != nil {
 		return err
-	}
-	if err := makeEpoch(epochPath(path), true); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("make key store %s: %w", path, err)
 	}
 	if err := makeUsage(o.usageFile(path)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make key store %s: %w", path, err)
@@ -45,11 +42,23 @@ func Create(path string, o *Options) error {
 	if err := makeBallast(ballastPath(path)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
-	temp, err := build(filepath.Dir(path), "mcpkeys-db-*.tmp", func(temp string) error { return fill(temp, peppers) })
+	if l := openLock(lockPath(path)); l != nil { // or the first change makes it
+		l.close()
+	}
+	if leftTerm(epochPath(path)) >= maxTerm {
+		return fmt.Errorf("make key store %s: %s is not an epoch file: move it away", path, epochPath(path))
+	}
+	first := standing{id: newEpochID(), word: (leftTerm(epochPath(path)) + 1) << seqBits}
+	temp, err := build(filepath.Dir(path), "mcpkeys-db-*.tmp", func(temp string) error {
+		if err := fill(temp, peppers, first); err != nil {
+			return err
+		}
+		return claim(o.pepperFile(path), peppers.Store())
+	})
 	if err != nil {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
-	err = newfile.Publish(temp, path)
+	err = settle(path, temp, first, true)
 	if errors.Is(err, fs.ErrExist) {
 		return existing(path)
 	}
@@ -59,16 +68,69 @@ func Create(path string, o *Options) error {
 	return nil
 }
 
+// settle gives a finished database its place, which must be free, and its epoch file. What
+// a database that was removed left behind would be taken for the log of this one, and
+// goes first. Alone says that no process can have used another one.
+func settle(path, temp string, s standing, alone bool) error {
+	unlock, err := newfile.Lock(filepath.Dir(path))
+	if err != nil {
+		return errors.Join(fmt.Errorf("lock %s: %w", filepath.Dir(path), err), os.Remove(temp))
+	}
+	defer unlock()
+	if _, err := os.Lstat(path); err == nil {
+		return errors.Join(fs.ErrExist, os.Remove(temp))
+	}
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		_ = os.Remove(path + suffix) // mostly there is none
+	}
+	if err := takeOver(epochPath(path), s, alone); err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	return newfile.Publish(temp, path)
+}
+
 func existing(path string) error {
 	return fmt.Errorf("%s: %w: it stays as it is; choose another path, or use the key store that is there", path, fs.ErrExist)
 }
 
-func makePeppers(path string) (*keys.Peppers, error) {
+// makePeppers returns the peppers for a new key store, with its id. What the file says of
+// it is written last: see claim.
+func makePeppers(path string, o *Options) (*keys.Peppers, error) {
 	peppers, err := pepperfile.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return pepperfile.Create(path)
+		peppers, err = pepperfile.Create(path)
 	}
-	return peppers, err
+	switch {
+	case err != nil:
+		return nil, err
+	case peppers.Store().IsZero():
+		return peppers.ForStore(keys.NewStoreID()), nil
+	case o == nil || !o.SameStore:
+		return nil, claimed(path)
+	}
+	return peppers, nil
+}
+
+func claimed(path string) error {
+	return fmt.Errorf("pepper file %s: %w: it belongs to another key store. Name another pepper file. If that store's database is lost and no backup is left, say --same-store: the new one takes its place", path, fs.ErrExist)
+}
+
+// claim writes the store's id into the pepper file, when all else is made: from then on
+// the file belongs to that store.
+func claim(path string, id keys.StoreID) error {
+	_, err := pepperfile.Replace(path, func(old *keys.Peppers) (*keys.Peppers, error) {
+		switch old.Store() {
+		case id:
+			return old, nil
+		case keys.StoreID{}:
+			return old.ForStore(id), nil
+		}
+		return nil, claimed(path)
+	})
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return fmt.Errorf("pepper file %s cannot be written. Add this line to it, and then make the key store with --same-store: store %s: %w", path, id, err)
 }
 
 // build makes a complete database under a temporary name. SQLite makes files 0644
@@ -92,9 +154,9 @@ func build(dir, pattern string, fill func(temp string) error) (temp string, err 
 	return temp, nil
 }
 
-func fill(path string, peppers *keys.Peppers) error {
+func fill(path string, peppers *keys.Peppers, s standing) error {
 	now := time.Now() //nolint:forbidigo // a note for people, nothing is decided by it
-	return fillWith(path, func(db *sql.DB) error { return makeSchema(context.Background(), db, peppers, now) })
+	return fillWith(path, func(db *sql.DB) error { return makeSchema(context.Background(), db, peppers, s, now) })
 }
 
 // fillWith closes the database too, which moves everything from the log into the file.

@@ -27,7 +27,7 @@ func TestCreateRefuses(t *testing.T) {
 	if err := sqlite.Create(path, nil); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("Create over a key store without pepper: got %v, want ErrExist", err)
 	}
-	if got := names(snapshot(t, filepath.Dir(path))); !slices.Equal(got, []string{"keys.db", "keys.db-epoch", "keys.db.ballast", "keys.db.usage"}) {
+	if got := names(snapshot(t, filepath.Dir(path))); !slices.Equal(got, []string{"keys.db", "keys.db-epoch", "keys.db-lock", "keys.db.ballast", "keys.db.usage"}) {
 		t.Errorf("Create over a key store without pepper left %v", got)
 	}
 
@@ -50,15 +50,19 @@ func TestCreateRefuses(t *testing.T) {
 	}
 }
 
-// A pepper may be there before its database, from a backup or from an attempt that
-// failed half-way: it is used, not replaced.
+// A pepper may be there before its database, from an attempt that failed half-way, or
+// because somebody made it beforehand: it is used, not replaced, and is the store's from
+// then on.
 func TestCreateUsesThePepperThatIsThere(t *testing.T) {
 	dir := t.TempDir()
 	o := &sqlite.Options{PepperFile: filepath.Join(dir, "elsewhere")}
 	if _, err := pepperfile.Create(o.PepperFile); err != nil {
 		t.Fatal(err)
 	}
-	before := snapshot(t, dir)["elsewhere"]
+	before, err := pepperfile.Load(o.PepperFile)
+	if err != nil || !before.Store().IsZero() {
+		t.Fatalf("Load: got peppers of store %s, %v, want of none", before.Store(), err)
+	}
 	path := filepath.Join(dir, "keys.db")
 	if err := sqlite.Create(path, o); err != nil {
 		t.Fatalf("Create: %v", err)
@@ -69,8 +73,8 @@ func TestCreateUsesThePepperThatIsThere(t *testing.T) {
 	}
 	_ = s.Close()
 	after := snapshot(t, dir)
-	if got := names(after); !slices.Equal(got, []string{"elsewhere", "keys.db", "keys.db-epoch", "keys.db-shm", "keys.db-wal", "keys.db.ballast", "keys.db.usage"}) || after["elsewhere"] != before {
-		t.Errorf("got %v, want the pepper as it was, the database, its log, its epoch, its ballast and its usage", got)
+	if got := names(after); !slices.Equal(got, []string{"elsewhere", "keys.db", "keys.db-epoch", "keys.db-lock", "keys.db-shm", "keys.db-wal", "keys.db.ballast", "keys.db.usage"}) || after["elsewhere"] != string(before.ForStore(s.Peppers().Store()).Encode()) || s.Peppers().Store().IsZero() {
+		t.Errorf("got %v, want the pepper as it was but for the store's id, the database, its log, its epoch, its lock, its ballast and its usage", got)
 	}
 }
 
@@ -94,7 +98,7 @@ func TestRacingCreatesMakeOne(t *testing.T) {
 		t.Errorf("%d of 4 made it, want 1", made)
 	}
 	open(t, path)
-	if got := len(names(snapshot(t, filepath.Dir(path)))); got != 7 {
-		t.Errorf("got %d files, want the database, -wal, -shm, the epoch, the ballast, the pepper and the usage file", got)
+	if got := len(names(snapshot(t, filepath.Dir(path)))); got != 8 {
+		t.Errorf("got %d files, want the database, -wal, -shm, the epoch, the lock, the ballast, the pepper and the usage file", got)
 	}
 }

@@ -34,26 +34,23 @@ func (r *Reader) AddDenials(ctx context.Context, denials []keys.Denial) error {
 	if len(denials) == 0 {
 		return nil
 	}
-	return r.usage.write(context.WithoutCancel(ctx), func(ctx context.Context, tx *sql.Tx) error { return addDenials(ctx, tx, denials) })
+	return r.usage.write(context.WithoutCancel(ctx), func(ctx context.Context, tx *sql.Tx) error { return addDenials(ctx, tx, denials, r.usage.now()) })
 }
 
-func addDenials(ctx context.Context, tx *sql.Tx, denials []keys.Denial) error {
-	var newest time.Time
+// addDenials takes no later time than now from anyone, as addUses does.
+func addDenials(ctx context.Context, tx *sql.Tx, denials []keys.Denial, now time.Time) error {
 	for _, d := range denials {
-		if d.Minute.After(newest) {
-			newest = d.Minute
-		}
 		source := ""
 		if d.Source.IsValid() {
 			source = d.Source.String()
 		}
 		_, err := tx.ExecContext(ctx, upsertDenied,
-			minuteOf(d.Minute), string(d.Code), d.KeyID, d.Proved, source, d.Audience, d.Scope, d.Offered, d.Agent, d.Calls)
+			minuteOf(earlier(d.Minute, now)), string(d.Code), d.KeyID, d.Proved, source, d.Audience, d.Scope, d.Offered, d.Agent, d.Calls)
 		if err != nil {
 			return unavailable("note denials", err)
 		}
 	}
-	if _, err := tx.ExecContext(ctx, deleteDenied, minuteOf(newest.Add(-keys.UsageKept))); err != nil {
+	if _, err := tx.ExecContext(ctx, deleteDenied, minuteOf(now.Add(-keys.UsageKept))); err != nil {
 		return unavailable("let old denials go", err)
 	}
 	for _, proved := range []bool{false, true} {

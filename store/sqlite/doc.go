@@ -20,14 +20,20 @@
 //
 // Network file systems, where SQLite's locks do not hold; a database of another
 // program or of a newer mcpkeys; a pepper that is not the database's, or that
-// others may read. Each refusal says what to do, and changes nothing.
+// others may read; a database with a second name, or mounted as a single file. Each
+// refusal says what to do, and changes nothing.
+//
+// While it is open: when the database, its -wal or its -shm is not the file any more that
+// was opened, or when the epoch file is missing, is another database's, or knows changes
+// that the database lacks, [Reader.Changes] and every change fail with
+// [keys.ErrUnavailable]. See docs/adr/0011 and [Mend].
 //
 // # Beside the database
 //
 // keys.db-wal and keys.db-shm belong to it; keys.db.ballast keeps room on the disk for
 // revocations; keys.db-epoch is how its
-// processes tell each other of changes, and is made anew when it is missing, which
-// holds the next change back for two seconds; keys.db.pepper is its pepper and
+// processes tell each other of changes and of how far the database has come, and only
+// [Mend] makes it again when it is missing; keys.db.pepper is its pepper and
 // keys.db.usage a database of its own in which use is counted, unless [Options] name
 // other places. All are 0600, and the directory must be writable, also for a program
 // that only reads. Do not open a database with any other means than SQLite while it is

@@ -31,18 +31,56 @@ PRAGMA journal_size_limit = 67108864;`
 type connector struct {
 	dsn    string
 	driver *sqlite3.SQLiteDriver
+	at     *spot // nil: nobody else knows the file
 }
 
-func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
-func (c connector) Driver() driver.Driver                        { return c.driver }
+// Connect opens the file, and makes sure that it is the one that the others of its pool
+// have open.
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	if c.at == nil {
+		return c.driver.Open(c.dsn)
+	}
+	if err := c.at.check(); err != nil {
+		return nil, err
+	}
+	conn, err := c.driver.Open(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.at.check(); err != nil {
+		abandon(conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (c connector) Driver() driver.Driver { return c.driver }
 
 // openDB returns a pool of at most conns connections, which stay open. Nothing is
 // opened yet. The last one to close leaves -wal and -shm in place, empty: to make them
 // takes room, which a full disk has not, and a key must be revoked there too.
-func openDB(dsn string, conns int) *sql.DB { return openConns(dsn, conns, true) }
+func openDB(dsn string, conns int) *sql.DB { return openPool(nil, dsn, conns, true) }
+
+// openAt is openDB for the files of a spot.
+func openAt(at *spot, dsn string, conns int) *sql.DB { return openPool(at, dsn, conns, true) }
 
 func openConns(dsn string, conns int, keepLog bool) *sql.DB {
-	db := sql.OpenDB(connector{dsn, &sqlite3.SQLiteDriver{
+	return openPool(nil, dsn, conns, keepLog)
+}
+
+func openPool(at *spot, dsn string, conns int, keepLog bool) *sql.DB {
+	return pool(newConnector(at, dsn, keepLog), conns)
+}
+
+func pool(c driver.Connector, conns int) *sql.DB {
+	db := sql.OpenDB(c)
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db
+}
+
+func newConnector(at *spot, dsn string, keepLog bool) connector {
+	return connector{at: at, dsn: dsn, driver: &sqlite3.SQLiteDriver{
 		ConnectHook: func(c *sqlite3.SQLiteConn) error {
 			_, err := c.Exec(hardening, nil)
 			if err == nil && keepLog {
@@ -50,10 +88,7 @@ func openConns(dsn string, conns int, keepLog bool) *sql.DB {
 			}
 			return err
 		},
-	}})
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
-	return db
+	}}
 }
 
 // Version is the version of SQLite that is built in; empty when none is.

@@ -4,15 +4,19 @@ import (
 	"net/url"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // cachePages is SQLite's page cache per connection, as PRAGMA cache_size reads it:
 // 64 MiB. Random ids touch pages all over the file.
 const cachePages = "-65536"
 
-// busyTimeout is how many milliseconds a writer waits for one in another process.
-const busyTimeout = "5000"
+// busyTimeout is how long SQLite waits for a writer that takes no turns: see fairLock.
+const busyTimeout = 5 * time.Second
+
+var busyMillis = strconv.FormatInt(busyTimeout.Milliseconds(), 10)
 
 // readerConns is how many reads run at once.
 func readerConns() int { return max(2, runtime.GOMAXPROCS(0)) }
@@ -31,7 +35,7 @@ func writerDSN(path string) string {
 		"mode":             {"rw"},
 		"_journal_mode":    {"WAL"},
 		"_synchronous":     {"FULL"},
-		"_busy_timeout":    {busyTimeout},
+		"_busy_timeout":    {busyMillis},
 		"_foreign_keys":    {"1"},
 		"_txlock":          {"immediate"},
 		"_cache_size":      {cachePages},
@@ -46,10 +50,16 @@ func readerDSN(path string) string {
 		"mode":          {"ro"},
 		"_query_only":   {"1"},
 		"_synchronous":  {"FULL"},
-		"_busy_timeout": {busyTimeout},
+		"_busy_timeout": {busyMillis},
 		"_foreign_keys": {"1"},
 		"_cache_size":   {cachePages},
 	})
+}
+
+// raisingDSN is readerDSN for a file that may be in a lower layer of an overlay file
+// system: it is opened for writing, and still refuses statements that write.
+func raisingDSN(path string) string {
+	return strings.Replace(readerDSN(path), "mode=ro", "mode=rw", 1)
 }
 
 // copyDSN opens a file that nobody else knows yet, to be filled with a copy. It needs
@@ -60,7 +70,7 @@ func copyDSN(path string) string {
 		"mode":          {"rw"},
 		"_journal_mode": {"OFF"},
 		"_synchronous":  {"OFF"},
-		"_busy_timeout": {busyTimeout},
+		"_busy_timeout": {busyMillis},
 	})
 }
 

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,12 +20,14 @@ import (
 // every process that has the key store open. A writer adds one after each commit
 // and before its caller hears of it, so that any other process learns with one load
 // from memory, about a nanosecond, that what it remembers may be out of date. The
-// database stays the truth: the epoch only says when to look.
+// database stays the truth: the epoch says when to look, and how far the database had
+// come (position.go).
 //
 // The file holds one page, written whole when the key store is made. It is never
-// truncated and never made anew in place, because the memory of other processes is
-// that file. Where it is missing, or the system has no shared mappings, there is no
-// counter to trust, and [Reader.Epoch] makes every check look.
+// truncated and never replaced, because the memory of other processes is that file.
+// Where it is missing, or of another key store, nothing is accepted and nothing is
+// changed until 'keyctl doctor --fix'. Where the system has no shared mappings there is
+// no counter, and [Reader.Epoch] makes every check look.
 type epoch struct {
 	path    string
 	sharing func(path string, writable bool) (*page, error)
@@ -32,6 +35,7 @@ type epoch struct {
 
 	mu    sync.Mutex // guards what follows, and who stores now
 	turns uint64
+	why   error // there is no page
 }
 
 func epochPath(database string) string { return database + "-epoch" }
@@ -70,6 +74,7 @@ func (e *epoch) lose(c *counter) *counter {
 	defer e.mu.Unlock()
 	if e.now.Load() == c {
 		e.use(nil)
+		e.why = fixable(errCutShort)
 	}
 	return e.now.Load()
 }
@@ -82,22 +87,55 @@ func (e *epoch) use(p *page) *counter {
 	return c
 }
 
-// open maps the file if it is there and whole.
-func (e *epoch) open(writable bool) (*counter, error) {
+// open maps the file if it is there and whole. Why there is no page is told to who needs
+// one: a key store without it can still be listed and mended.
+func (e *epoch) open(writable bool) *counter {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	p, err := e.sharing(e.path, writable)
-	if err == nil {
-		return e.use(p), nil
+	switch {
+	case err == nil:
+		e.why = nil
+		return e.use(p)
+	case errors.Is(err, fs.ErrNotExist):
+		e.why = errors.New("is missing: run 'keyctl doctor --fix'")
+	case errors.Is(err, fs.ErrPermission):
+		e.why = fmt.Errorf("cannot be used by this user (%w): run as the user who owns it, or run 'chmod u+rw %s'", fs.ErrPermission, shell.Quote(e.path))
+	default:
+		e.why = fixable(err)
 	}
-	c := e.use(nil)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errors.ErrUnsupported) {
-		return c, nil
+	if c := e.now.Load(); c != nil && c.page == nil {
+		return c // another turn each time would use them up
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("share %s: %w: this user must be able to write it; run as the user who owns it, or run 'chmod u+w %s'", e.path, fs.ErrPermission, shell.Quote(e.path))
+	return e.use(nil)
+}
+
+// standing is what the page says, or why there is none.
+func (e *epoch) standing() (standing, error) {
+	if c := e.now.Load(); c.page != nil {
+		if s, ok := c.page.standing(); ok {
+			return s, nil
+		}
+		return standing{}, fixable(errCutShort)
 	}
-	return nil, fmt.Errorf("share %s: %w; remove that file, and the next change makes it anew", e.path, err)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return standing{}, cmp.Or(e.why, errClosed)
+}
+
+func fixable(err error) error {
+	return fmt.Errorf("cannot be used (%w): run 'keyctl doctor --fix'", err)
+}
+
+// distrust makes every check look from now on, because what is open is not what others
+// have open: no commit of theirs moves the counter that is mapped.
+func (e *epoch) distrust(why error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.now.Load().page != nil {
+		e.use(nil)
+		e.why = why
+	}
 }
 
 // close lets go of the file. Who still asks is told to look, and finds the store
@@ -110,11 +148,11 @@ func (e *epoch) close() {
 
 // current reports whether what has the name is what is mapped, and whole.
 func (e *epoch) current() bool {
-	info, err := os.Stat(e.path)
 	p := e.now.Load().page
 	if p == nil {
-		return errors.Is(err, fs.ErrNotExist) || !canShare
+		return !canShare
 	}
+	info, err := os.Lstat(e.path)
 	if err != nil || info.Size() < epochSize {
 		return false
 	}
@@ -122,38 +160,34 @@ func (e *epoch) current() bool {
 	return err == nil && file == p.file && p.marked()
 }
 
-// bump tells every process that something was committed. It returns when they all
-// know: at once, or, with a file that was made anew lately, when the last process
-// that may still be mapping the old one has had to look.
-func (e *epoch) bump() error {
-	for range 3 { // should somebody remove the file while it is being made
-		c, err := e.now.Load(), error(nil)
-		if !e.current() {
-			c, err = e.open(true)
-		}
-		if err != nil {
-			return err
-		}
-		if c.page != nil {
-			return c.bump()
-		}
-		if !canShare { // every check looks anyway
-			return nil
-		}
-		if err := makeEpoch(e.path, false); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
+// tell tells every process how far the database has come. They all know when settle
+// returns: at once, or, with a file that took the place of another, when the last process
+// that may still be mapping the other one has had to look.
+func (e *epoch) tell(now standing) (settle func(), err error) {
+	c := e.now.Load()
+	if !e.current() {
+		c = e.open(true)
 	}
-	return fmt.Errorf("%s vanishes as often as it is made", e.path)
+	if !canShare { // every check looks anyway
+		return nil, nil
+	}
+	page, err := e.standing()
+	if err == nil && page.id != now.id {
+		err = errOtherPage
+	}
+	if err == nil && (!c.page.raise(now.word) || !c.bump()) {
+		err = errCutShort
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", e.path, err)
+	}
+	return c.settle, nil
 }
 
-func (c *counter) bump() error {
-	if !c.page.add() {
-		return errCutShort
-	}
-	c.settle()
-	return nil
-}
+func (c *counter) bump() bool { return c.page.add() }
+
+// grace is a [keys.Lease] and a little more, for clocks that run at different speeds.
+const grace = keys.Lease + keys.Lease/20
 
 // settle waits until whoever still maps the file that stood here before must have
 // looked, and so found this one: nobody trusts what he remembers for longer than a
@@ -164,23 +198,57 @@ func (c *counter) settle() {
 	if c.page.settled() {
 		return
 	}
-	time.Sleep(keys.Lease - time.Since(c.since))
+	time.Sleep(grace - time.Since(c.since))
 	c.page.settle()
 }
 
 // makeEpoch makes the file whole or not at all. A file that is there stays. Settled
 // says that no process can be mapping another one.
-func makeEpoch(path string, settled bool) error {
+func makeEpoch(path string, s standing, settled bool) error {
 	f, err := newfile.Temp(filepath.Dir(path), "mcpkeys-epoch-*.tmp")
 	if err != nil {
 		return err
 	}
 	info, err := f.Stat()
 	if err == nil {
-		_, err = f.Write(newPage(info, settled))
+		_, err = f.Write(newPage(info, s, settled))
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return newfile.Publish(f.Name(), path)
+}
+
+// takeOver gives a database that has no readers yet its epoch file, or its id and
+// position to the file that is there: processes that used a database which was removed
+// may still map that. It is called under the lock of the directory.
+func takeOver(path string, s standing, settled bool) error {
+	p, err := share(path, true)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return makeEpoch(path, s, settled)
+	case err != nil:
+		return fmt.Errorf("%s is not an epoch file (%w): move it away", path, err)
+	}
+	return p.become(s)
+}
+
+// become writes another id and position into the page, above which nothing stands.
+func (p *page) become(s standing) error {
+	if !p.raise(s.word) || !p.setID(s.id) || !p.add() {
+		return errCutShort
+	}
+	return p.flush()
+}
+
+// leftTerm is the generation of the page at path, 0 if there is none.
+func leftTerm(path string) uint64 {
+	p, err := share(path, false)
+	if err != nil {
+		return 0
+	}
+	s, _ := p.standing()
+	return s.term()
 }

@@ -15,6 +15,13 @@ type page struct{ file fileID }
 
 type fileID struct{ inode uint64 }
 
+func seeBy(info fs.FileInfo, err error) (sight, error) {
+	if err != nil {
+		return sight{}, err
+	}
+	return sight{links: 1, regular: info.Mode().IsRegular()}, nil
+}
+
 func identityOf(fs.FileInfo) (fileID, error) { return fileID{}, nil }
 
 func share(string, bool) (*page, error) { return nil, errors.ErrUnsupported }
@@ -24,3 +31,8 @@ func (*page) marked() bool         { return true }
 func (*page) add() bool            { return false }
 func (*page) settled() bool        { return false }
 func (*page) settle()              {}
+
+func (*page) standing() (standing, bool) { return standing{}, false }
+func (*page) raise(uint64) bool          { return false }
+func (*page) setID(epochID) bool         { return false }
+func (*page) flush() error               { return nil }

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -88,99 +86,82 @@ func TestEpochStandsStill(t *testing.T) {
 	}
 }
 
-// Without the file every check is told to look, and all else works: a server goes on,
-// if slower, when somebody tidied up too much.
+// Without the file nothing is accepted and nothing is changed, because no other process
+// could be told. Keys can be listed, and Mend makes the file.
 func TestEpochFileMissing(t *testing.T) {
-	path := create(t)
-	remove(t, path+"-epoch")
-	r := openVerifier(t, path)
-	mustChanges(t, r, keys.Position{})
-	if a, b := r.Epoch(), r.Epoch(); a >= b {
-		t.Errorf("Epoch: got %d and then %d, want more each time", a, b)
-	}
-	if _, err := os.Stat(path + "-epoch"); err == nil {
-		t.Error("a program that only reads made the file")
-	}
-}
-
-// The file is deleted under a server that maps it. Whoever changes a key next makes
-// it anew, and does not return before the server must have looked. The server
-// notices with its next look, and from then on shares the new file.
-func TestEpochFileRemoved(t *testing.T) {
 	path := create(t)
 	s, r := open(t, path), openVerifier(t, path)
 	key := issue(t, s, keys.IssueRequest{Name: "ci"}).Key
-	second := issue(t, s, keys.IssueRequest{Name: "two"}).Key
-	seq, before := mustChanges(t, r, keys.Position{}).Next, r.Epoch()
-
+	before := mustChanges(t, r, keys.Position{}).Next
 	remove(t, path+"-epoch")
-	start := time.Now()
+	for what, f := range map[string]keys.Feed{"open before": r, "open afterwards": openVerifier(t, path), "a store": s} {
+		if _, err := f.Changes(t.Context(), keys.Position{}); !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "doctor --fix") {
+			t.Errorf("Changes, %s: got %v, want unavailable and what to do", what, err)
+		}
+	}
+	if a, b := r.Epoch(), r.Epoch(); a >= b {
+		t.Errorf("Epoch: got %d and then %d, want more each time", a, b)
+	}
+	for what, store := range map[string]*sqlite.Store{"open before": s, "open afterwards": open(t, path)} {
+		if _, err := manager(t, store).Revoke(t.Context(), key.ID, "x"); !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "doctor --fix") {
+			t.Errorf("Revoke, %s: got %v, want unavailable and what to do", what, err)
+		}
+	}
+	if page, err := s.List(t.Context(), keys.Query{Unrevoked: true}); err != nil || len(page.Keys) != 1 {
+		t.Errorf("List: got %v, %v, want the key, which nobody revoked", page, err)
+	}
+	if _, err := os.Stat(path + "-epoch"); err == nil {
+		t.Error("somebody made the file")
+	}
+	mustMend(t, path)
+	if c := mustChanges(t, r, before); !c.Lost {
+		t.Errorf("Changes after Mend: got %+v, want Lost", c)
+	}
+	seen := r.Epoch()
 	mustRevoke(t, s, key.ID)
-	if took := time.Since(start); took < keys.Lease {
-		t.Errorf("Revoke with a new epoch file: returned after %v, want %v at least", took, keys.Lease)
-	}
-	c := mustChanges(t, r, seq)
-	if !c.Lost {
-		t.Errorf("Changes after the file was replaced: got %+v, want Lost", c)
-	}
-	if now := r.Epoch(); now <= before {
-		t.Errorf("Epoch: got %d, want more than %d, though another file is mapped", now, before)
-	}
-	start, before = time.Now(), r.Epoch()
-	mustRevoke(t, s, second.ID)
-	if took := time.Since(start); took >= keys.Lease {
-		t.Errorf("Revoke after the new file had settled: took %v", took)
-	}
-	if r.Epoch() == before {
-		t.Error("the server does not share the new file")
+	if r.Epoch() == seen {
+		t.Error("Epoch: a change after Mend did not move it")
 	}
 }
 
-// A copy of the file, put in its place by a restore, was settled once. Under the
-// servers that map the original it is as good as new.
+func mustMend(t testing.TB, path string) {
+	t.Helper()
+	if mended, err := sqlite.Mend(t.Context(), path, nil, "test", time.Now()); err != nil || !mended {
+		t.Fatalf("Mend: got %v, %v", mended, err)
+	}
+}
+
+// A copy of the file, put in its place, has the right id. Servers that map the original
+// are waited for, and then share the copy.
 func TestEpochFileCopied(t *testing.T) {
 	path := create(t)
-	key := issue(t, open(t, path), keys.IssueRequest{Name: "ci"}).Key
-	text, err := os.ReadFile(path + "-epoch")
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, path+"-copy", string(text))
-	mustRename(t, path+"-copy", path+"-epoch")
+	s, r := open(t, path), openVerifier(t, path)
+	key, second := issue(t, s, keys.IssueRequest{Name: "ci"}).Key, issue(t, s, keys.IssueRequest{Name: "two"}).Key
+	seq, before := mustChanges(t, r, keys.Position{}).Next, r.Epoch()
+	replaceByCopy(t, path+"-epoch")
 	start := time.Now()
 	mustRevoke(t, open(t, path), key.ID)
 	if took := time.Since(start); took < keys.Lease {
 		t.Errorf("Revoke beside a copied epoch file: returned after %v, want %v at least", took, keys.Lease)
 	}
-}
-
-// Several writers find the file gone at the same time. They agree on one new file.
-func TestEpochFileRemovedUnderWriters(t *testing.T) {
-	path := create(t)
-	r := openVerifier(t, path)
-	stores := []*sqlite.Store{open(t, path), open(t, path), open(t, path)}
-	remove(t, path+"-epoch")
-	var wg sync.WaitGroup
-	for i, s := range stores {
-		wg.Go(func() {
-			if _, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: strconv.Itoa(i)}); err != nil {
-				t.Errorf("Issue: %v", err)
-			}
-		})
+	if c := mustChanges(t, r, seq); !c.Lost {
+		t.Errorf("Changes after the file was replaced: got %+v, want Lost", c)
 	}
-	wg.Wait()
-	mustChanges(t, r, keys.Position{})
-	for i, s := range stores {
-		before := r.Epoch()
-		issue(t, s, keys.IssueRequest{Name: "again " + strconv.Itoa(i)})
-		if r.Epoch() == before {
-			t.Errorf("writer %d moves another file", i)
-		}
+	if now := r.Epoch(); now <= before {
+		t.Errorf("Epoch: got %d, want more than %d, though another file is mapped", now, before)
+	}
+	before = r.Epoch()
+	mustRevoke(t, s, second.ID)
+	if r.Epoch() == before {
+		t.Error("the server does not share the new file")
 	}
 }
 
 // What is not an epoch file is named, with what to do, and is not touched.
 func TestEpochFileForeign(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long, and shows the race detector nothing that others do not")
+	}
 	for name, spoil := range map[string]func(t *testing.T, path string){
 		"cut short":      func(t *testing.T, path string) { truncate(t, path, 100) },
 		"another kind":   func(t *testing.T, path string) { write(t, path, strings.Repeat("x", 4096)) },
@@ -189,22 +170,23 @@ func TestEpochFileForeign(t *testing.T) {
 		"a regular file": func(t *testing.T, path string) { write(t, path, "") },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each waits for a lease
 			path := create(t)
 			r := openVerifier(t, path)
 			epoch := path + "-epoch"
 			spoil(t, epoch)
-			_, err1 := sqlite.Open(path, nil)
-			_, err2 := sqlite.OpenVerifier(path, nil)
-			for _, err := range []error{err1, err2} {
-				if err == nil || !strings.Contains(err.Error(), epoch) || !strings.Contains(err.Error(), "remove that file") {
-					t.Errorf("got %v, want the file's name and what to do", err)
-				}
-			}
 			r.Epoch() // a page that was cut short is a fault, and not the end of the process
 			if _, err := r.Changes(t.Context(), keys.Position{}); !errors.Is(err, keys.ErrUnavailable) {
 				t.Errorf("Changes of who had it open: got %v, want unavailable", err)
 			}
-			if err := os.RemoveAll(epoch); err != nil {
+			_, err := sqlite.Mend(t.Context(), path, nil, "test", time.Now())
+			if info, gone := os.Lstat(epoch); gone == nil && !info.Mode().IsRegular() {
+				if err == nil || !strings.Contains(err.Error(), "move it away") {
+					t.Errorf("Mend: got %v, want what to do", err)
+				}
+				remove(t, epoch)
+				mustMend(t, path)
+			} else if err != nil {
 				t.Fatal(err)
 			}
 			mustChanges(t, r, keys.Position{})
@@ -244,7 +226,7 @@ func TestDatabaseRenamedOver(t *testing.T) {
 	seq := mustChanges(t, r, keys.Position{}).Next
 
 	replacement := filepath.Join(filepath.Dir(path), "new.db")
-	if err := sqlite.Create(replacement, &sqlite.Options{PepperFile: path + ".pepper"}); err != nil {
+	if err := sqlite.Create(replacement, &sqlite.Options{PepperFile: path + ".pepper", SameStore: true}); err != nil {
 		t.Fatal(err)
 	}
 	mustRename(t, path, path+"-gone")
@@ -255,6 +237,10 @@ func TestDatabaseRenamedOver(t *testing.T) {
 		remove(t, path+suffix)
 	}
 	mustRename(t, replacement, path)
+	if _, err := r.Changes(t.Context(), seq); !errors.Is(err, keys.ErrUnavailable) {
+		t.Errorf("Changes of a database that is not of this epoch file: got %v, want unavailable", err)
+	}
+	mustMend(t, path)
 	if c := mustChanges(t, r, seq); !c.Lost {
 		t.Errorf("Changes: got %+v, want Lost", c)
 	}

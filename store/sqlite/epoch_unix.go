@@ -3,6 +3,7 @@
 package sqlite
 
 import (
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 const canShare = true
@@ -35,14 +38,37 @@ func identityOf(info fs.FileInfo) (fileID, error) {
 	return fileID{uint64(stat.Dev), stat.Ino}, nil //nolint:unconvert // Dev's type differs by system
 }
 
+// seeBy is see by a stat that knows no mount points.
+func seeBy(info fs.FileInfo, err error) (sight, error) {
+	if err != nil {
+		return sight{}, err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return sight{}, errors.ErrUnsupported
+	}
+	return sight{
+		id:      fileID{uint64(stat.Dev), stat.Ino}, //nolint:unconvert // Dev's type differs by system
+		links:   uint64(stat.Nlink),                 //nolint:unconvert // so does Nlink's
+		regular: info.Mode().IsRegular(),
+	}, nil
+}
+
 // share maps the file. A mapping keeps the file, so the descriptor is not needed
 // afterwards.
+//
+// The file is opened for writing also by who only reads. On an overlay file system that
+// brings it up from a lower layer; who maps it from below would never see it change.
 func share(path string, writable bool) (*page, error) {
-	flag, protection := os.O_RDONLY, syscall.PROT_READ
+	protection := syscall.PROT_READ
 	if writable {
-		flag, protection = os.O_RDWR, syscall.PROT_READ|syscall.PROT_WRITE
+		protection |= syscall.PROT_WRITE
 	}
-	f, err := os.OpenFile(path, flag|syscall.O_NONBLOCK, 0) // or a named pipe would keep us waiting
+	const flag = syscall.O_NONBLOCK | syscall.O_NOFOLLOW // or a named pipe would keep us waiting
+	f, err := os.OpenFile(path, os.O_RDWR|flag, 0)
+	if err != nil && !writable && !layered(path) && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+		f, err = os.OpenFile(path, os.O_RDONLY|flag, 0)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +141,45 @@ func (p *page) settled() (yes bool) {
 }
 
 func (p *page) settle() { p.touch(func() { p.word(wordSettled).Store(1) }) }
+
+// standing returns what the page says of its database.
+func (p *page) standing() (s standing, ok bool) {
+	ok = p.touch(func() {
+		binary.NativeEndian.PutUint64(s.id[:8], p.word(wordID).Load())
+		binary.NativeEndian.PutUint64(s.id[8:], p.word(wordID+8).Load())
+		s.word = p.word(wordPosition).Load()
+	})
+	return s, ok
+}
+
+// raise makes the position word at least w.
+func (p *page) raise(w uint64) bool {
+	return p.touch(func() {
+		for word := p.word(wordPosition); ; {
+			was := word.Load()
+			if was >= w || word.CompareAndSwap(was, w) {
+				return
+			}
+		}
+	})
+}
+
+// setID begins with the half that is compared with zero, when the id goes, and ends with
+// it when the id comes.
+func (p *page) setID(id epochID) bool {
+	first, second := binary.NativeEndian.Uint64(id[:8]), binary.NativeEndian.Uint64(id[8:])
+	return p.touch(func() {
+		p.word(wordID).Store(0)
+		p.word(wordID + 8).Store(second)
+		p.word(wordID).Store(first)
+	})
+}
+
+// flush waits until the page is on the disk.
+func (p *page) flush() error {
+	defer runtime.KeepAlive(p)
+	return unix.Msync(p.memory, unix.MS_SYNC)
+}
 
 func (p *page) word(at int) *atomic.Uint64 {
 	return (*atomic.Uint64)(unsafe.Pointer(&p.memory[at])) // a page is aligned for any word

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -17,15 +18,8 @@ func (r *Reader) Connections() *sql.DB { return r.db }
 // Writer returns the pool that writes.
 func (s *Store) Writer() *sql.DB { return s.writer }
 
-// Waiting returns how many callers wait for those who write now.
-func (s *Store) Waiting() int {
-	s.queue.mu.Lock()
-	defer s.queue.mu.Unlock()
-	return len(s.queue.waiting)
-}
-
-// MaxGroup is how many callers share a transaction at most.
-const MaxGroup = maxGroup
+// SetPatience sets how long a change waits for its turn.
+func (s *Store) SetPatience(d time.Duration) { s.lock.patience = d }
 
 // UsageWriter returns the pool that counts, nil before the first use.
 func (r *Reader) UsageWriter() *sql.DB { return r.usage.db }
@@ -71,9 +65,7 @@ func (r *Reader) Misfit() bool { return !r.misfit.at.IsZero() }
 
 // Busy reports whether somebody is at work in a transaction, or waits for its lock.
 func (s *Store) Busy() bool {
-	s.queue.mu.Lock()
-	defer s.queue.mu.Unlock()
-	return s.queue.busy
+	return len(s.lock.turn) > 0
 }
 
 // Renewing reports whether a store is open to renew digests with.

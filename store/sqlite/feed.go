@@ -2,10 +2,10 @@ package sqlite
 
 import (
 	"context"
-	"errors"
+	"database/sql"
 	"fmt"
 	"os"
-	"strconv"
+	"strings"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -13,14 +13,15 @@ import (
 const (
 	anyImported = `EXISTS (SELECT 1 FROM secrets WHERE lookup IS NOT NULL)`
 
-	selectChangeSeq = `SELECT s.value, g.value, ` + anyImported + ` FROM meta s, meta g
-		WHERE s.name = 'change_seq' AND g.name = 'generation'`
-
 	// One statement, so one state of the database: the number and the events
 	// belong together whoever is writing.
-	selectChanges = `SELECT m.value, e.key_id, ` + anyImported + ` FROM meta m
+	selectChanges = `SELECT m.value, e.key_id, e.kind, ` + anyImported + ` FROM meta m
 		LEFT JOIN events e ON e.seq > ?1 AND e.seq <= m.value
-		WHERE m.name = 'change_seq' ORDER BY e.seq`
+		WHERE m.name = 'change_seq' ORDER BY e.seq LIMIT ?2`
+
+	// maxChanges is how many events are told one by one. A reader that has missed more
+	// forgets all that it knows, which is quicker than to look for so many ids.
+	maxChanges = 10_000
 )
 
 // Epoch implements [keys.Feed]. See the type epoch.
@@ -43,42 +44,86 @@ func (r *Reader) Changes(ctx context.Context, since keys.Position) (keys.Changes
 	switch {
 	case err != nil:
 		return keys.Changes{}, err
-	case since == keys.Position{}, since == now.Next:
+	case since == keys.Position{}:
+		r.batches.forget()
 		return now, nil
-	case since.Generation != now.Next.Generation, since.Seq > now.Next.Seq:
+	case since == now.Next:
+		return now, nil
+	case since.Generation != now.Next.Generation, since.Seq > now.Next.Seq, now.Next.Seq-since.Seq > maxChanges:
 		now.Lost = true
-		return now, nil
+	default:
+		now, err = r.changes(ctx, since)
 	}
-	return r.changes(ctx, since)
+	if now.Lost {
+		r.batches.forget()
+	}
+	return now, err
 }
 
-// position is what Changes says where nothing changed.
-func (r *Reader) position(ctx context.Context) (c keys.Changes, err error) {
-	if err := r.changeSeq.QueryRowContext(ctx).Scan(&c.Next.Seq, &c.Next.Generation, &c.Imported); err != nil {
-		return keys.Changes{}, unavailable("read change number", err)
+// position is what Changes says where nothing changed. It looks whether the store is as
+// mcpkeys left it, and what comes of that is a [keys.AlteredError]; and whether the
+// database is the one of its epoch page, and not behind it.
+func (r *Reader) position(ctx context.Context) (keys.Changes, error) {
+	n, err := r.seeStand(func() (numbers, error) { return r.unaltered(ctx) })
+	if err != nil {
+		return keys.Changes{}, err
 	}
-	c.Next.Generation += "/" + strconv.Itoa(r.incarnation)
-	return c, nil
+	generation, _ := n.generation.(string)
+	return keys.Changes{
+		Next: keys.Position{
+			Generation: fmt.Sprintf("%s/%d.%d", generation, r.incarnation, r.watch.turns.Load()),
+			Seq:        n.changeSeq(),
+		},
+		Imported: n.imported,
+	}, nil
+}
+
+// unaltered reads the numbers of a store that is as mcpkeys left it.
+func (r *Reader) unaltered(ctx context.Context) (numbers, error) {
+	n, err := readNumbers(r.numbers.QueryRowContext(ctx))
+	if err == nil {
+		err = r.compare(ctx, n.shape)
+	}
+	if err == nil {
+		err = n.altered(r.Peppers().Store())
+	}
+	return n, err
+}
+
+// compare holds the shape that was just read against the one that was judged last, and
+// judges it if it is another one.
+func (r *Reader) compare(ctx context.Context, text string) error {
+	if r.watch.stale(text) {
+		s, err := shapeNow(ctx, r.db)
+		if err != nil {
+			return err
+		}
+		r.watch.see(s)
+	}
+	return r.watch.altered()
 }
 
 func (r *Reader) changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
-	rows, err := r.db.QueryContext(ctx, selectChanges, since.Seq)
+	rows, err := r.db.QueryContext(ctx, selectChanges, since.Seq, maxChanges+1)
 	if err != nil {
 		return keys.Changes{}, unavailable("read changes", err)
 	}
 	defer func() { _ = rows.Close() }() // rows.Err reports it
 	c := keys.Changes{Next: since}
 	var found int64
+	var batch bool // became valid, or not: its keys are not told one by one
 	seen := map[string]bool{}
 	for rows.Next() {
 		var id []byte
-		if err := rows.Scan(&c.Next.Seq, &id, &c.Imported); err != nil {
+		var kind sql.NullString
+		if err := rows.Scan(&c.Next.Seq, &id, &kind, &c.Imported); err != nil {
 			return keys.Changes{}, unavailable("read changes", err)
 		}
 		if id == nil {
 			continue // no event at all
 		}
 		found++
+		batch = batch || strings.HasPrefix(kind.String, "batch.")
 		if !seen[string(id)] {
 			seen[string(id)] = true
 			c.IDs = append(c.IDs, string(id))
@@ -87,7 +132,7 @@ func (r *Reader) changes(ctx context.Context, since keys.Position) (keys.Changes
 	if err := rows.Err(); err != nil {
 		return keys.Changes{}, unavailable("read changes", err)
 	}
-	if found != c.Next.Seq-since.Seq {
+	if batch || found != c.Next.Seq-since.Seq {
 		return keys.Changes{Next: c.Next, Lost: true, Imported: c.Imported}, nil
 	}
 	return c, nil
@@ -115,29 +160,26 @@ func (r *Reader) follow(ctx context.Context) error {
 	})
 }
 
-func (r *Reader) same() bool {
-	file, err := identify(r.path)
-	return err == nil && file == r.file && r.epoch.current()
-}
+func (r *Reader) same() bool { return r.spot.check() == nil && r.epoch.current() }
 
+// reopen opens what stands at the path, if that is another database or another epoch
+// file. What was open is abandoned. Files that SQLite keeps to itself in this process
+// cannot be opened again.
 func (r *Reader) reopen(ctx context.Context) error {
-	file, err := identify(r.path)
-	if err != nil {
-		return fmt.Errorf("%w: the key store is gone from %s: %w", keys.ErrUnavailable, r.path, err)
-	}
-	if file != r.file {
+	if err := r.spot.check(); err != nil {
+		r.epoch.distrust(err)
+		if !r.spot.replaced() {
+			return err
+		}
 		h, err := r.start(ctx)
 		if err != nil {
 			return fmt.Errorf("%w: another file has taken the key store's place: %w", keys.ErrUnavailable, err)
 		}
-		if err := r.db.Close(); err != nil {
-			return errors.Join(unavailable("close the replaced key store", err), h.db.Close())
-		}
+		abandon(r.db)
 		r.handle = h
+		r.seen.Store(0)
 	}
-	if _, err := r.epoch.open(r.writable); err != nil {
-		return fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
-	}
+	r.epoch.open(r.writable)
 	return nil
 }
 

@@ -109,7 +109,7 @@ func TestOddPaths(t *testing.T) {
 				t.Errorf("List of unused keys: got %d, %v, want none", len(page.Keys), err)
 			}
 			_ = s.Close() // the last that may write, which clears up after all
-			if got := names(snapshot(t, dir)); !slices.Equal(got, []string{name, name + "-epoch", name + "-shm", name + "-wal", name + ".ballast", name + ".pepper", name + ".usage"}) {
+			if got := names(snapshot(t, dir)); !slices.Equal(got, []string{name, name + "-epoch", name + "-lock", name + "-shm", name + "-wal", name + ".ballast", name + ".pepper", name + ".usage", name + ".usage-lock"}) {
 				t.Errorf("got files %q, want %q, its log, its epoch, its ballast, its pepper and its usage", got, name)
 			}
 		})

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -14,7 +15,15 @@ const maxFound = 4 * keys.MaxPerHandle
 
 // FindImported implements [keys.Reader]. It goes by the index on what is not NULL, so
 // it costs nothing where nothing was imported.
-func (r *Reader) FindImported(ctx context.Context, lookups [][]byte) ([]string, error) {
+func (r *Reader) FindImported(ctx context.Context, lookups [][]byte) (ids []string, err error) {
+	err = r.withPeppers(ctx, func() error {
+		ids, err = r.findImported(ctx, lookups)
+		return err
+	})
+	return ids, err
+}
+
+func (r *Reader) findImported(ctx context.Context, lookups [][]byte) (ids []string, err error) {
 	if len(lookups) == 0 {
 		return nil, nil
 	}
@@ -27,21 +36,36 @@ func (r *Reader) FindImported(ctx context.Context, lookups [][]byte) ([]string, 
 		args = append(args, l)
 	}
 	marks := strings.Repeat(", ?", len(lookups))[2:]
-	rows, err := r.db.QueryContext(context.WithoutCancel(ctx), `SELECT DISTINCT key_id FROM secrets WHERE lookup IN (`+marks+`) ORDER BY key_id LIMIT ?`, append(args, maxFound)...)
+	rows, err := r.db.QueryContext(context.WithoutCancel(ctx), `SELECT DISTINCT k.id, k.batch FROM secrets s JOIN keys k ON k.id = s.key_id
+		WHERE s.lookup IN (`+marks+`) AND `+finished+` ORDER BY k.id LIMIT ?`, append(args, maxFound)...)
 	if err != nil {
 		return nil, unavailable("find imported key", err)
 	}
 	defer func() { _ = rows.Close() }() // rows.Err reports it
-	var ids []string
+	var found []foundKey
 	for rows.Next() {
-		var id []byte
-		if err := rows.Scan(&id); err != nil {
+		var one foundKey
+		if err := rows.Scan(&one.id, &one.batch); err != nil {
 			return nil, unavailable("find imported key", err)
 		}
-		ids = append(ids, string(id))
+		found = append(found, one)
 	}
-	return ids, unavailable("find imported key", rows.Err())
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, unavailable("find imported key", err)
+	}
+	for _, one := range found {
+		shown, err := r.mayShow(ctx, r.db, one.batch)
+		if err != nil {
+			return nil, err
+		}
+		if shown {
+			ids = append(ids, string(one.id))
+		}
+	}
+	return ids, nil
 }
+
+type foundKey struct{ id, batch []byte }
 
 // refuseTaken refuses new secrets that another key has, whatever became of that key. It
 // comes before anything is written.
@@ -81,7 +105,7 @@ func (r *Reader) OldHashes(ctx context.Context, limit int) (list []OldHash, tota
 	}
 	defer r.gate.leave()
 	const from = ` FROM secrets s JOIN keys k ON k.id = s.key_id
-		WHERE s.lookup IS NOT NULL AND s.scheme <> ? AND k.revoked_at IS NULL`
+		WHERE s.lookup IS NOT NULL AND s.scheme <> ? AND k.revoked_at IS NULL AND ` + finished
 	if err := r.db.QueryRowContext(ctx, `SELECT count(*)`+from, string(keys.SchemeHMAC)).Scan(&total); err != nil {
 		return nil, 0, unavailable("count old hashes", err)
 	}

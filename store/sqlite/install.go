@@ -1,20 +1,13 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
-	"sync"
 
-	"github.com/google/uuid"
-	"github.com/mcpkeys/mcpkeys/internal/newfile"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -77,21 +70,20 @@ func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, 
 	if present != nil {
 		seq = max(seq, present.changeSeq)
 	}
-	for name, value := range map[string]any{metaGeneration: uuid.NewString(), metaChangeSeq: seq + 1} {
-		if err := exactlyOne(tx.ExecContext(ctx, `UPDATE meta SET value = ? WHERE name = ?`, value, name)); err != nil {
-			return unavailable("write meta", err)
-		}
+	if err := setMeta(ctx, tx, metaChangeSeq, seq+1); err != nil {
+		return err
+	}
+	if err := renewID(ctx, tx, r.path); err != nil {
+		return err
 	}
 	for id, check := range r.peppers.Checks() { // also those that were added since, and are in use
 		if err := notePepper(ctx, tx, id, check, e.At); err != nil {
 			return err
 		}
 	}
-	return appendEvent(ctx, tx, "", e)
+	_, err := appendEvent(ctx, tx, "", e)
+	return err
 }
-
-// cutters is how many revoke at once, and so share transactions.
-const cutters = 32
 
 // cutAgain revokes and disables in the draft what is revoked and disabled in the present
 // key store, as anybody would who opened it.
@@ -99,21 +91,58 @@ func (r *Restoration) cutAgain(ctx context.Context, draft string, undone Undone,
 	if len(undone.Revoked)+len(undone.Disabled) == 0 {
 		return 0, nil
 	}
-	if err := makeEpoch(epochPath(draft), true); err != nil { // or each change would wait for others to notice
+	now, err := standingOf(ctx, draft)
+	if err == nil {
+		err = makeEpoch(epochPath(draft), now, true)
+	}
+	if err != nil {
 		return 0, err
 	}
 	s, err := Open(draft, &Options{PepperFile: r.options.pepperFile(r.path), UsageFile: draft + ".usage"}) //nolint:contextcheck // to open takes no context
 	if err != nil {
 		return 0, err
 	}
-	m, err := keys.NewManager(s, o.Actor, &keys.ManagerOptions{Now: o.Now})
-	if err == nil {
-		err = errors.Join(
-			atOnce(undone.Revoked, func(k *keys.Key) error { return revokeAgain(ctx, m, k) }),
-			atOnce(undone.Disabled, func(k *keys.Key) error { return disableAgain(ctx, m, k) }),
-		)
-	}
+	err = s.write(ctx, func(ctx context.Context, w *work) error {
+		m, err := keys.NewManager(inOne{s, w}, o.Actor, &keys.ManagerOptions{Now: o.Now})
+		if err != nil {
+			return err
+		}
+		for _, k := range undone.Revoked {
+			if err := revokeAgain(ctx, m, k); err != nil {
+				return err
+			}
+		}
+		for _, k := range undone.Disabled {
+			if err := disableAgain(ctx, m, k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	return len(undone.Revoked) + len(undone.Disabled), errors.Join(err, s.Close())
+}
+
+// inOne is a store whose updates are all made in one transaction, which is not committed
+// here. Nobody else knows the store yet.
+type inOne struct {
+	*Store
+	work *work
+}
+
+// Update implements [keys.Store].
+func (s inOne) Update(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
+	unchanged, _, err := s.update(ctx, s.work, id, change)
+	if errors.Is(err, keys.ErrNoChange) {
+		return unchanged, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	rec, err := one(s.work.QueryContext(ctx, selectKey, []byte(id)))
+	if err != nil {
+		return nil, err
+	}
+	return rec.key()
 }
 
 func revokeAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
@@ -121,7 +150,8 @@ func revokeAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
 	if keys.ValidateText("reason", reason) != nil {
 		reason = "revoked before a restore"
 	}
-	if _, err := m.Revoke(ctx, k.ID, reason); err != nil {
+	_, err := m.Revoke(ctx, k.ID, reason)
+	if err != nil && !errors.Is(err, keys.ErrNotFound) { // an import that was not finished in the backup is not valid
 		return fmt.Errorf("revoke %s again: %w", k.ID, err)
 	}
 	return nil
@@ -130,31 +160,10 @@ func revokeAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
 // disableAgain leaves a row alone that somebody changed: nobody accepts that key.
 func disableAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
 	_, err := m.Disable(ctx, k.ID, "disabled before a restore")
-	if err != nil && !errors.Is(err, keys.ErrTampered) {
+	if err != nil && !errors.Is(err, keys.ErrTampered) && !errors.Is(err, keys.ErrNotFound) {
 		return fmt.Errorf("disable %s again: %w", k.ID, err)
 	}
 	return nil
-}
-
-// atOnce does something to all keys, and returns what went wrong first.
-func atOnce(list []*keys.Key, do func(*keys.Key) error) error {
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var first error
-	for part := range slices.Chunk(list, max(1, (len(list)+cutters-1)/cutters)) {
-		wg.Go(func() {
-			for _, k := range part {
-				if err := do(k); err != nil {
-					mu.Lock()
-					first = cmp.Or(first, err)
-					mu.Unlock()
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return first
 }
 
 // errChanged is why a restore begins anew.
@@ -165,18 +174,32 @@ var errChanged = errors.New("keys were changed meanwhile")
 // present state was looked at: a revocation that was acknowledged in between must not be
 // lost.
 func (r *Restoration) install(ctx context.Context, draft string, present *Snapshot, progress Progress) error {
-	db := openDB(writerDSN(r.path), 1)
-	defer func() { _ = db.Close() }() // it is committed, or was rolled back
+	next, err := standingOf(ctx, draft)
+	if err != nil {
+		return err
+	}
+	at, err := newSpot(r.path, r.path)
+	if err != nil {
+		return err
+	}
+	db := openAt(at, writerDSN(r.path), 1)
 	target, err := db.Conn(ctx)
 	if err != nil {
-		return unopened(r.path, err)
+		return unopened(r.path, errors.Join(err, db.Close()))
 	}
-	defer func() { _ = target.Close() }()
+	defer func() {
+		if at.check() != nil {
+			abandon(db)
+			return
+		}
+		_ = errors.Join(target.Close(), db.Close()) // it is committed, or was rolled back
+	}()
 	source, closeSource, err := only(ctx, readerDSN(draft))
 	if err != nil {
 		return unavailable("open draft", err)
 	}
 	defer func() { _ = closeSource() }() // it was only read
+	back := func() {}
 	err = transferring(target, source, func(t transfer) error {
 		if _, err := t.step(0); err != nil {
 			return unavailable("lock "+r.path, err)
@@ -184,12 +207,26 @@ func (r *Restoration) install(ctx context.Context, draft string, present *Snapsh
 		if err := r.unchanged(ctx, present); err != nil {
 			return err
 		}
+		if err := at.check(); err != nil {
+			return err
+		}
+		if back, err = withdraw(r.path); err != nil {
+			return err
+		}
 		return t.all(ctx, progress)
 	})
-	if err == nil {
-		_, _ = target.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`) // or the next change will
+	if err != nil {
+		back()
+		return err
 	}
-	return err
+	if err := at.check(); err != nil {
+		return unfinished(err)
+	}
+	if err := instate(r.path, next); err != nil {
+		return unfinished(err)
+	}
+	_, _ = target.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`) // or the next change will
+	return nil
 }
 
 func (r *Restoration) unchanged(ctx context.Context, present *Snapshot) error {
@@ -204,29 +241,37 @@ func (r *Restoration) unchanged(ctx context.Context, present *Snapshot) error {
 }
 
 // put gives the draft its place where there is no key store, with what belongs to one.
-// What a database that was removed left behind would be taken for the log of this one,
-// and goes first.
-func (r *Restoration) put(draft string) error {
-	if err := makeEpoch(epochPath(r.path), false); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
+func (r *Restoration) put(ctx context.Context, draft string) error {
 	if err := makeUsage(r.options.usageFile(r.path)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	dir := filepath.Dir(r.path)
-	unlock, err := newfile.Lock(dir)
+	// It goes there in WAL mode: one that is not would come with a rollback journal.
+	if err := fillWith(draft, func(db *sql.DB) error { return db.PingContext(ctx) }); err != nil {
+		return err
+	}
+	next, err := standingOf(ctx, draft)
 	if err != nil {
-		return fmt.Errorf("lock %s: %w", dir, err)
+		return err
 	}
-	defer unlock()
-	if _, err := os.Lstat(r.path); errors.Is(err, fs.ErrNotExist) {
-		for _, suffix := range []string{"-wal", "-shm", "-journal"} {
-			_ = os.Remove(r.path + suffix) // mostly there is none
-		}
-	}
-	err = newfile.Publish(draft, r.path)
+	err = settle(r.path, draft, next, false)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s: %w: somebody made it meanwhile; look at it, and try again", r.path, fs.ErrExist)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if err := instate(r.path, next); err != nil {
+		return unfinished(err)
+	}
+	return nil
+}
+
+// unfinished says that a restore was committed, and that no process accepts it yet.
+func unfinished(cause error) error {
+	return &keys.WrittenError{What: "the restored key store is refused until 'keyctl doctor --fix' is run", Cause: cause}
+}
+
+func isWritten(err error) bool {
+	var written *keys.WrittenError
+	return errors.As(err, &written)
 }

@@ -22,7 +22,11 @@ const selectKey = `SELECT ` + keyColumns + `, NULL, NULL, NULL, NULL, NULL, NULL
 // [keys.ErrTampered]. The read goes on when ctx is cancelled: it takes
 // microseconds, and to watch ctx would cost half as much again.
 func (r *Reader) Key(ctx context.Context, id string) (*keys.Key, error) {
-	k, err := r.keyOf(ctx, id)
+	var k *keys.Key
+	err := r.withPeppers(ctx, func() (err error) {
+		k, err = r.keyOf(ctx, id)
+		return err
+	})
 	if met := r.meet(ctx, k); met != nil {
 		return nil, met
 	}
@@ -37,6 +41,9 @@ func (r *Reader) keyOf(ctx context.Context, id string) (*keys.Key, error) {
 	rec, err := one(r.keyByID.QueryContext(context.WithoutCancel(ctx), []byte(id)))
 	if err != nil {
 		return nil, err
+	}
+	if shown, err := r.mayShow(ctx, r.db, rec.batch); err != nil || !shown {
+		return nil, cmp.Or(err, keys.ErrNotFound)
 	}
 	return rec.key() // what can be understood of it, also with ErrTampered
 }

@@ -13,7 +13,11 @@ import (
 // List implements [keys.Reader]. A key with a column that cannot be understood is
 // listed without a seal, so that it can be found and revoked.
 func (r *Reader) List(ctx context.Context, q keys.Query) (keys.Page, error) {
-	page, err := r.list(ctx, q)
+	var page keys.Page
+	err := r.withPeppers(ctx, func() (err error) {
+		page, err = r.list(ctx, q)
+		return err
+	})
 	if err == nil {
 		err = r.meet(ctx, page.Keys...)
 	}
@@ -31,10 +35,10 @@ func (r *Reader) list(ctx context.Context, q keys.Query) (keys.Page, error) {
 		return keys.Page{}, err
 	}
 	defer r.gate.leave()
-	return list(ctx, r.db, q)
+	return r.listIn(ctx, r.db, q)
 }
 
-func list(ctx context.Context, db *sql.DB, q keys.Query) (keys.Page, error) {
+func (r *Reader) listIn(ctx context.Context, db *sql.DB, q keys.Query) (keys.Page, error) {
 	var f filter
 	if err := f.add(&q); err != nil {
 		return keys.Page{}, err
@@ -54,6 +58,13 @@ func list(ctx context.Context, db *sql.DB, q keys.Query) (keys.Page, error) {
 		page.Next = cursorAfter(found[limit-1]).String()
 	}
 	for _, rec := range found {
+		shown, err := r.mayShow(ctx, db, rec.batch)
+		if err != nil {
+			return keys.Page{}, err
+		}
+		if !shown {
+			continue
+		}
 		k, _ := rec.key()
 		page.Keys = append(page.Keys, k)
 	}
@@ -86,12 +97,9 @@ func (f *filter) and(condition string, args ...any) {
 // sql picks the page first, and then reads its keys and their secrets: one statement,
 // one state.
 func (f *filter) sql() string {
-	where := ""
-	if len(f.where) > 0 {
-		where = " WHERE " + strings.Join(f.where, " AND ")
-	}
+	where := strings.Join(append([]string{finished}, f.where...), " AND ")
 	return `SELECT ` + keyColumns + `, ` + secretColumns + `
-		FROM (SELECT id FROM keys` + where + ` ORDER BY created_at DESC, id LIMIT ?) page
+		FROM (SELECT id FROM keys k WHERE ` + where + ` ORDER BY created_at DESC, id LIMIT ?) page
 		CROSS JOIN keys k ON k.id = page.id
 		LEFT JOIN secrets s ON s.key_id = k.id
 		ORDER BY k.created_at DESC, k.id, s.number`

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -33,7 +34,11 @@ func migrate(ctx context.Context, path string) error {
 		return fmt.Errorf("migrate from schema %d: %w", from, err)
 	}
 	db := openDB(writerDSN(path), 1)
-	err = advance(ctx, db, path)
+	free, err := takeTurn(path)
+	if err == nil {
+		err = advance(ctx, db, path)
+		free()
+	}
 	if err := errors.Join(err, db.Close()); err != nil {
 		return fmt.Errorf("migrate from schema %d, of which there is a copy beside it: %w", from, err)
 	}
@@ -87,10 +92,12 @@ func advance(ctx context.Context, db *sql.DB, path string) error {
 
 // tellAll has every process look that has the key store open.
 func tellAll(path string) error {
-	e := epoch{path: epochPath(path), sharing: share}
-	defer e.close()
-	if _, err := e.open(true); err != nil {
-		return err
+	p, err := share(epochPath(path), true)
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrNotExist) {
+		return nil // they look anyway, and refuse
 	}
-	return e.bump()
+	if err == nil && !p.add() {
+		err = errCutShort
+	}
+	return err
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/filemode"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -19,6 +20,19 @@ import (
 type Options struct {
 	PepperFile string // empty means the database's path with ".pepper" behind it
 	UsageFile  string // where use is counted; empty means the database's path with ".usage" behind it
+
+	// SameStore lets [Create] take a pepper file that belongs to a key store already, and
+	// make that store anew, empty and with the same id: its database was lost.
+	SameStore bool
+
+	Now func() time.Time // by which counts of use are let go; nil means time.Now
+}
+
+func (o *Options) now() func() time.Time {
+	if o == nil || o.Now == nil {
+		return time.Now //nolint:forbidigo // the default clock
+	}
+	return o.Now
 }
 
 func (o *Options) pepperFile(path string) string {
@@ -34,20 +48,24 @@ func (o *Options) pepperFile(path string) string {
 // A key store of an older schema is brought to the present one, after it was copied to
 // a file beside it, named like keys.db.schema1.
 func Open(path string, o *Options) (*Store, error) {
-	path, err := place(path)
+	given, path, err := locate(path)
 	if err != nil {
 		return nil, err
 	}
-	r, err := openReader(path, o, true)
+	r, err := openReader(given, path, o, true)
 	if err == nil && r.schema < schemaVersion {
 		if err = errors.Join(r.Close(), migrate(context.Background(), path)); err == nil {
-			r, err = openReader(path, o, true)
+			r, err = openReader(given, path, o, true)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Reader: r, writer: openDB(writerDSN(path), 1), written: r.file}
+	watch := &schemaWatch{}
+	s := &Store{
+		Reader: r, lock: newFairLock(path), writer: openWatched(r.spot, writerDSN(path), 1, watch),
+		writerWatch: watch, written: r.spot,
+	}
 	if err := s.ready(context.Background()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -59,20 +77,20 @@ func Open(path string, o *Options) (*Store, error) {
 // needs. Its pepper is needed all the same. When there is no key store the error is
 // [fs.ErrNotExist].
 func OpenVerifier(path string, o *Options) (*Reader, error) {
-	path, err := place(path)
+	given, path, err := locate(path)
 	if err != nil {
 		return nil, err
 	}
-	return openReader(path, o, false)
+	return openReader(given, path, o, false)
 }
 
 // openReader takes the epoch after the database: a counter that moves in between
 // makes the first look superfluous, never missing.
-func openReader(path string, o *Options, writable bool) (*Reader, error) {
+func openReader(given, path string, o *Options, writable bool) (*Reader, error) {
 	if err := inspect(path); err != nil {
 		return nil, err
 	}
-	r := &Reader{path: path, writable: writable}
+	r := &Reader{given: given, path: path, writable: writable}
 	r.epoch.path, r.epoch.sharing = epochPath(path), share
 	var err error
 	if r.pepperFile, err = filepath.Abs(o.pepperFile(path)); err != nil {
@@ -81,36 +99,34 @@ func openReader(path string, o *Options, writable bool) (*Reader, error) {
 	if r.usage.path, err = filepath.Abs(o.usageFile(path)); err != nil {
 		return nil, fmt.Errorf("find %s: %w", o.usageFile(path), err)
 	}
+	r.usage.now, r.usage.lock = o.now(), newFairLock(r.usage.path)
 	if r.handle, err = r.start(context.Background()); err != nil {
 		return nil, err
 	}
-	if _, err := r.epoch.open(writable); err != nil {
-		return nil, errors.Join(err, r.Close())
-	}
+	r.epoch.open(writable)
 	return r, nil
 }
 
-// place makes path absolute, because the directory of the process may change and the
-// key store does not; and resolves links, because all who share the database must
+// locate makes path absolute, because the directory of the process may change and the
+// key store does not; and follows links, because all who share the database must
 // find one epoch beside it, by whatever name they call it.
-func place(path string) (string, error) {
+func locate(path string) (given, target string, err error) {
 	if err := checkDriver(); err != nil {
-		return "", err
+		return "", "", err
 	}
 	if path == "" {
-		return "", errors.New("no path given for the key store; name one, such as mcpkeys.db")
+		return "", "", errors.New("no path given for the key store; name one, such as mcpkeys.db")
 	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("find %s: %w", path, err)
+	if given, err = filepath.Abs(path); err != nil {
+		return "", "", fmt.Errorf("find %s: %w", path, err)
 	}
-	if target, err := filepath.EvalSymlinks(abs); err == nil {
-		return target, nil
-	}
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
-		return filepath.Join(dir, filepath.Base(abs)), nil
-	}
-	return abs, nil
+	return given, resolve(given), nil
+}
+
+// place is where path leads.
+func place(path string) (string, error) {
+	_, path, err := locate(path)
+	return path, err
 }
 
 // inspect looks at the file without opening it. To open and close it would drop
@@ -130,16 +146,34 @@ func inspect(path string) error {
 
 // start opens the database, recognises it and prepares the statements. It comes
 // before anything is opened for writing, so that a file that is not ours stays as
-// it is. The file is identified first: if another takes its name in between,
-// [Reader.Changes] notices.
+// it is. The files are looked at before SQLite opens them and afterwards. They may be
+// others then because an overlay file system brought them up from a lower layer.
 func (r *Reader) start(ctx context.Context) (handle, error) {
-	file, err := identify(r.path)
+	for try := 1; ; try++ {
+		h, err := r.tryStart(ctx)
+		if err == nil || h.spot == nil {
+			return h, err
+		}
+		if moved := h.spot.check(); moved == nil || try == 3 {
+			return handle{}, errors.Join(err, h.db.Close())
+		}
+		abandon(h.db)
+	}
+}
+
+func (r *Reader) tryStart(ctx context.Context) (h handle, err error) {
+	at, err := newSpot(r.given, r.path)
 	if err != nil {
 		return handle{}, fmt.Errorf("open key store: %w", err)
 	}
-	h := handle{file: file, db: openDB(readerDSN(r.path), readerConns())}
+	open := readerDSN
+	if layered(r.path) { // for reading it would be opened in the lower layer
+		open, h.raised = raisingDSN, true
+	}
+	h.spot, h.watch = at, &schemaWatch{}
+	h.db = openWatched(at, open(r.path), readerConns(), h.watch)
 	var peppers *keys.Peppers
-	h.schema, err = recognise(ctx, h.db, r.path)
+	h.schema, err = known(ctx, h.db, r.path)
 	if err == nil {
 		err = refuseOthers(r.path, r.pepperFile)
 	}
@@ -149,17 +183,35 @@ func (r *Reader) start(ctx context.Context) (handle, error) {
 	if err == nil {
 		err = h.prepare(ctx)
 	}
-	if err != nil {
-		return handle{}, errors.Join(err, h.db.Close())
+	if err == nil {
+		err = at.check()
 	}
-	r.peppers.Store(peppers)
-	return h, nil
+	if err == nil {
+		r.peppers.Store(peppers)
+	}
+	return h, err
 }
 
 // recognise makes sure that a database is a key store as mcpkeys makes them, of a schema
 // that this program knows, and returns which. It reads one state of it, because another
 // process may be changing the schema.
 func recognise(ctx context.Context, db *sql.DB, path string) (version int, err error) {
+	return knownAnd(ctx, db, path, (*shape).altered)
+}
+
+// known is recognise for a database that may hold objects beside ours: it can be looked
+// at, and keys can be revoked in it. Whoever checks keys hears of the objects from
+// [Reader.Changes].
+func known(ctx context.Context, db *sql.DB, path string) (version int, err error) {
+	return knownAnd(ctx, db, path, func(s *shape) error {
+		if s.whole() {
+			return nil
+		}
+		return s.altered()
+	})
+}
+
+func knownAnd(ctx context.Context, db *sql.DB, path string, judge func(*shape) error) (version int, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, unopened(path, err)
@@ -168,7 +220,24 @@ func recognise(ctx context.Context, db *sql.DB, path string) (version int, err e
 	if version, err = schemaOf(ctx, tx, path); err != nil {
 		return 0, err
 	}
-	return version, ownSchema(ctx, tx, version, path)
+	s, err := readShape(ctx, tx)
+	if err != nil {
+		return 0, unopened(path, err)
+	}
+	if err := judge(s); err != nil {
+		return version, fmt.Errorf("%s: %w", path, err)
+	}
+	return version, nil
+}
+
+// shapeNow reads and judges the shape of a database that is open.
+func shapeNow(ctx context.Context, db *sql.DB) (*shape, error) {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, unavailable("read schema", err)
+	}
+	defer func() { _ = tx.Rollback() }() // it was only read
+	return readShape(ctx, tx)
 }
 
 // schemaOf returns the schema's version, which is one that this program knows.

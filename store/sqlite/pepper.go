@@ -49,6 +49,21 @@ func checkPeppers(ctx context.Context, db *sql.DB, peppers *keys.Peppers, file s
 	if len(noted) == 0 {
 		return errors.New("the database names no pepper, so somebody edited it: restore a backup")
 	}
+	return checkStore(ctx, db, peppers, file)
+}
+
+// checkStore makes sure that the peppers are those of this very store. Two stores under one
+// pepper would each believe the rows of the other.
+func checkStore(ctx context.Context, db querier, peppers *keys.Peppers, file string) error {
+	id, err := storeOf(ctx, db)
+	switch {
+	case err != nil:
+		return err
+	case peppers.Store().IsZero():
+		return fmt.Errorf("pepper file %s does not say which key store it is for: if it is the one of this database, add this line to it: store %s", file, id)
+	case peppers.Store() != id:
+		return fmt.Errorf("pepper file %s is for another key store (%s) than this database (%s): name the pepper file of this one, or restore a backup of it", file, peppers.Store(), id)
+	}
 	return nil
 }
 
@@ -76,9 +91,9 @@ func notedPeppers(ctx context.Context, db querier) (map[string][]byte, error) {
 // The one pepper that is used before it is noted is the file's current one, and using
 // it notes it. The file is read inside the transaction, which the retiring of a pepper
 // waits for.
-func (s *Store) mayUse(ctx context.Context, tx *sql.Tx, id string) error {
+func (s *Store) mayUse(ctx context.Context, w *work, id string) error {
 	var noted bool
-	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM meta WHERE name = ?)`, metaPepper+id).Scan(&noted); err != nil {
+	if err := w.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM meta WHERE name = ?)`, metaPepper+id).Scan(&noted); err != nil {
 		return unavailable("read peppers", err)
 	}
 	if noted {
@@ -96,8 +111,8 @@ func (s *Store) mayUse(ctx context.Context, tx *sql.Tx, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := notePepper(ctx, tx, id, peppers.Checks()[id], now); err != nil {
+	if err := notePepper(ctx, w.Tx, id, peppers.Checks()[id], now); err != nil {
 		return err
 	}
-	return appendEvent(ctx, tx, "", e)
+	return w.appendAny(ctx, "", e) // also where a key is revoked in spite of what is not ours
 }

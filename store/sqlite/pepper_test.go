@@ -438,7 +438,7 @@ func TestPepperUses(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustExec(t, shell(t, path), `UPDATE secrets SET pepper_id = 'nobody' WHERE key_id = (SELECT id FROM keys WHERE name = 'gone')`)
-	mustExec(t, shell(t, path), `INSERT INTO meta (name, value) VALUES ('pepper_since/odd', 'text')`)
+	force(t, path, `INSERT INTO meta (name, value) VALUES ('pepper_since/odd', 'text')`)
 	uses, err := m.PepperUses(t.Context())
 	if err != nil {
 		t.Fatalf("PepperUses: %v", err)

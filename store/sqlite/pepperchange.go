@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -32,16 +31,16 @@ func (s *Store) AddPepper(ctx context.Context, tells func(id string) (keys.Event
 		return "", err
 	}
 	id := peppers.Current()
-	return id, s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return id, s.write(ctx, func(ctx context.Context, w *work) error {
 		e, err := tells(id)
 		if err != nil {
 			return err
 		}
 		now := time.Now() //nolint:forbidigo // a note for people, nothing is decided by it
-		if err := notePepper(ctx, tx, id, peppers.Checks()[id], now); err != nil {
+		if err := notePepper(ctx, w.Tx, id, peppers.Checks()[id], now); err != nil {
 			return err
 		}
-		return appendEvent(ctx, tx, "", e)
+		return w.append(ctx, "", e)
 	})
 }
 
@@ -71,8 +70,8 @@ func (s *Store) Reseal(ctx context.Context, id string, tells func(keys.Resealed)
 			return total, err
 		}
 		var batch resealing
-		err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-			batch, err = s.reseal(ctx, tx, id, after, tells)
+		err := s.write(ctx, func(ctx context.Context, w *work) (err error) {
+			batch, err = s.reseal(ctx, w, id, after, tells)
 			return err
 		})
 		if err != nil {
@@ -93,10 +92,10 @@ type resealing struct {
 	last   []byte // id that was looked at
 }
 
-func (s *Store) reseal(ctx context.Context, tx *sql.Tx, pepperID string, after []byte, tells func(keys.Resealed) (keys.Event, error)) (resealing, error) {
+func (s *Store) reseal(ctx context.Context, w *work, pepperID string, after []byte, tells func(keys.Resealed) (keys.Event, error)) (resealing, error) {
 	peppers := s.Peppers()
 	batch := resealing{Resealed: keys.Resealed{From: pepperID, To: peppers.Current()}}
-	rows, err := tx.QueryContext(ctx, `SELECT `+keyColumns+`, `+secretColumns+`
+	rows, err := w.QueryContext(ctx, `SELECT `+keyColumns+`, `+secretColumns+`
 		FROM (SELECT id FROM keys WHERE id > ? AND seal_pepper = ? ORDER BY id LIMIT ?) some
 		CROSS JOIN keys k ON k.id = some.id
 		LEFT JOIN secrets s ON s.key_id = k.id
@@ -114,12 +113,11 @@ func (s *Store) reseal(ctx context.Context, tx *sql.Tx, pepperID string, after [
 		if err != nil || !peppers.Reseal(k) {
 			continue
 		}
-		if err := exactlyOne(tx.ExecContext(ctx, `UPDATE keys SET seal_pepper = ?, seal = ? WHERE id = ?`, k.Seal.PepperID, k.Seal.MAC, rec.id)); err != nil {
+		if err := exactlyOne(w.ExecContext(ctx, `UPDATE keys SET seal_pepper = ?, seal = ? WHERE id = ?`, k.Seal.PepperID, k.Seal.MAC, rec.id)); err != nil {
 			return batch, unavailable("reseal", err)
 		}
-		if _, err := s.confirm(ctx, tx, k); err != nil {
-			return batch, err
-		}
+		w.moved(k.ID, 1)
+		w.wrote(k, false)
 		if batch.Keys++; batch.First == "" {
 			batch.First = k.ID
 		}
@@ -132,7 +130,10 @@ func (s *Store) reseal(ctx context.Context, tx *sql.Tx, pepperID string, after [
 	if err != nil {
 		return batch, err
 	}
-	return batch, appendEvent(ctx, tx, "", e)
+	if err := s.mayUse(ctx, w, peppers.Current()); err != nil {
+		return batch, err
+	}
+	return batch, w.append(ctx, "", e)
 }
 
 // RemovePepper implements [keys.PepperKeeper]. From its commit on nobody can write what
@@ -141,7 +142,7 @@ func (s *Store) RemovePepper(ctx context.Context, id string, now time.Time, e ke
 	if err := s.removable(id); err != nil {
 		return err
 	}
-	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.forgetPepper(ctx, tx, id, now, e) })
+	err := s.write(ctx, func(ctx context.Context, w *work) error { return s.forgetPepper(ctx, w, id, now, e) })
 	if err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (s *Store) RemovePepper(ctx context.Context, id string, now time.Time, e ke
 		return old.Remove(id)
 	})
 	if err != nil {
-		return fmt.Errorf("the database does not need pepper %s any more, but it is still in its file; retire it again: %w", id, err)
+		return &keys.WrittenError{What: "pepper " + id + " is still in its file; retire it again", Cause: err}
 	}
 	return s.followPeppers(ctx)
 }
@@ -187,11 +188,11 @@ func (s *Store) removable(id string) error {
 	return err
 }
 
-func (s *Store) forgetPepper(ctx context.Context, tx *sql.Tx, id string, now time.Time, e keys.Event) error {
+func (s *Store) forgetPepper(ctx context.Context, w *work, id string, now time.Time, e keys.Event) error {
 	if s.Peppers().Current() == id { // the file has another one, which could not be read
 		return fmt.Errorf("%w: the pepper file %s does not fit the database; see what opening it says", keys.ErrUnavailable, s.pepperFile)
 	}
-	first, count, err := needPepper(ctx, tx, id, now, keys.FirstNeeding)
+	first, count, err := needPepper(ctx, w.Tx, id, now, keys.FirstNeeding)
 	if err != nil {
 		return err
 	}
@@ -199,7 +200,7 @@ func (s *Store) forgetPepper(ctx context.Context, tx *sql.Tx, id string, now tim
 		return &keys.PepperNeededError{ID: id, Count: count, Keys: first}
 	}
 	for after := []byte{}; ; { // what others wrote since all were resealed: few
-		batch, err := s.reseal(ctx, tx, id, after, func(r keys.Resealed) (keys.Event, error) {
+		batch, err := s.reseal(ctx, w, id, after, func(r keys.Resealed) (keys.Event, error) {
 			return keys.NewEvent(ctx, keys.Actor(e.Actor), keys.ActionPepperReseal, e.At, r)
 		})
 		if err != nil {
@@ -210,11 +211,14 @@ func (s *Store) forgetPepper(ctx context.Context, tx *sql.Tx, id string, now tim
 		}
 		after = batch.last
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM superseded WHERE pepper_id = ?`, id); err != nil {
+	if err := s.resealBatches(ctx, w, id); err != nil {
+		return err
+	}
+	if _, err := w.ExecContext(ctx, `DELETE FROM superseded WHERE pepper_id = ?`, id); err != nil {
 		return unavailable("forget pepper", err)
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM meta WHERE name IN (?, ?)`, metaPepper+id, metaPepperSince+id); err != nil {
+	if _, err := w.ExecContext(ctx, `DELETE FROM meta WHERE name IN (?, ?)`, metaPepper+id, metaPepperSince+id); err != nil {
 		return unavailable("forget pepper", err)
 	}
-	return appendEvent(ctx, tx, "", e)
+	return w.append(ctx, "", e)
 }

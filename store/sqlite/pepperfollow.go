@@ -94,7 +94,7 @@ func (r *Reader) renewPeppers(ctx context.Context) {
 	}
 	h := r.handle
 	peppers, err := r.loadPeppers(context.WithoutCancel(ctx), &h)
-	if err != nil {
+	if err != nil || peppers.Store() != r.Peppers().Store() { // the store that was opened stays the store
 		r.misfit = misfit{h.stamp, time.Now()} //nolint:forbidigo // only its monotonic reading is used
 		return
 	}

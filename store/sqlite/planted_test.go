@@ -4,8 +4,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -25,41 +27,180 @@ var planted = map[string][]string{
 	},
 }
 
-// TestA27PlantedTriggersUndoNothing: the objects are there before, and after, a
-// program opens the store. Before, it refuses to open and names them. After, the
-// revocation is not acknowledged.
+// TestA27PlantedTriggersUndoNothing: the objects are there before, and after, a program
+// opens the store. Either way the revocation is not acknowledged, what is planted is
+// named together with what removes it, and removing that helps.
 func TestA27PlantedTriggersUndoNothing(t *testing.T) {
 	for name, statements := range planted {
 		t.Run(name, func(t *testing.T) {
 			path := create(t)
-			s := open(t, path)
-			id := issue(t, s, keys.IssueRequest{Name: "victim"}).Key.ID
+			before := open(t, path)
+			id := issue(t, before, keys.IssueRequest{Name: "victim"}).Key.ID
 			db := shell(t, path)
 			for _, statement := range statements {
 				mustExec(t, db, statement)
 			}
-			k, err := manager(t, s).Revoke(t.Context(), id, "leaked")
-			if err == nil {
-				t.Errorf("Revoke: got %v and no error, want none acknowledged", k)
-			}
-			for what, err := range openBoth(path) {
-				if err == nil || !strings.Contains(err.Error(), `"undo"`) && !strings.Contains(err.Error(), `"old"`) {
-					t.Errorf("%s: got %v, want it refused and the object named", what, err)
+			after := open(t, path)
+			for when, s := range map[string]*sqlite.Store{"opened before": before, "opened after": after} {
+				k, err := manager(t, s).Revoke(t.Context(), id, "leaked")
+				isAltered(t, "Revoke, "+when, err, `DROP TRIGGER "undo"`)
+				if k != nil {
+					t.Errorf("Revoke, %s: got %v, want none acknowledged", when, k)
 				}
+				_, err = s.Changes(t.Context(), keys.Position{})
+				isAltered(t, "Changes, "+when, err, `"undo"`)
+				_, err = s.List(t.Context(), keys.Query{})
+				if err != nil {
+					t.Errorf("List, %s: %v", when, err)
+				}
+			}
+			_, err := sqlite.Examine(t.Context(), path)
+			isAltered(t, "Examine", err, `DROP TRIGGER "undo"`)
+			for _, statement := range drops(t, err) {
+				mustExec(t, db, statement)
+			}
+			for _, s := range []*sqlite.Store{before, after} {
+				mustChanges(t, s, keys.Position{})
+				mustRevoke(t, s, id)
+			}
+			if k, err := before.Key(t.Context(), id); err != nil || k.RevokedAt.IsZero() {
+				t.Errorf("Key after what was planted is gone: got %v, %v, want it revoked", k, err)
 			}
 		})
 	}
 }
 
+// drops are the statements that an error tells to execute.
+func drops(t *testing.T, err error) []string {
+	t.Helper()
+	_, list, found := strings.Cut(err.Error(), "in a database shell (")
+	list, _, closed := strings.Cut(list, "), and run")
+	if !found || !closed {
+		t.Fatalf("%v: names no statement", err)
+	}
+	return strings.Split(list, "; ")
+}
+
+// A trigger on meta fires when a change notes a new pepper, which is the last statement
+// but one. What it undoes then is found all the same.
+func TestA4TriggerOnTheLastStatementUndoesNothing(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	id := issue(t, s, keys.IssueRequest{Name: "victim"}).Key.ID
+	db := shell(t, path)
+	mustExec(t, db, `CREATE TABLE old AS SELECT * FROM keys`)
+	mustExec(t, db, `CREATE TRIGGER undo AFTER INSERT ON meta BEGIN
+		UPDATE keys SET revoked_at = NULL, revoked_reason = '', version = (SELECT version FROM old), seal_pepper = (SELECT seal_pepper FROM old), seal = (SELECT seal FROM old); END`)
+	if _, err := pepperfile.Replace(path+".pepper", func(p *keys.Peppers) (*keys.Peppers, error) {
+		more, _, err := p.Add()
+		return more, err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := manager(t, s).Revoke(t.Context(), id, "leaked")
+	isAltered(t, "Revoke", err, `"undo"`)
+	mustExec(t, db, `DROP TRIGGER undo; DROP TABLE old`)
+	mustRevoke(t, s, id)
+	if report, err := keys.VerifyAudit(t.Context(), s, nil); err != nil || len(report.Faults) != 0 {
+		t.Errorf("VerifyAudit: got %+v, %v, want a log that holds", report, err)
+	}
+}
+
+// With what is not ours in the store keys can be looked at, revoked and disabled, and
+// nothing else can be changed.
+func TestForeignObjectLeavesRevokeAndDisable(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	a, b := issue(t, s, keys.IssueRequest{Name: "a"}).Key.ID, issue(t, s, keys.IssueRequest{Name: "b"}).Key.ID
+	c := issue(t, s, keys.IssueRequest{Name: "c"}).Key.ID
+	since := mustChanges(t, s, keys.Position{}).Next
+	db := shell(t, path)
+	mustExec(t, db, `CREATE TABLE notes (text)`)
+	for when, s := range map[string]*sqlite.Store{"opened before": s, "opened after": open(t, path)} {
+		m := manager(t, s)
+		for what, change := range map[string]func() error{
+			"Issue":     func() error { _, err := m.Issue(t.Context(), keys.IssueRequest{Name: "new"}); return err },
+			"Rotate":    func() error { _, err := m.Rotate(t.Context(), a, keys.RotateRequest{}); return err },
+			"AddPepper": func() error { _, err := m.AddPepper(t.Context()); return err },
+			"Record": func() error {
+				e, err := keys.NewEvent(t.Context(), "test", keys.ActionRestore, time.Now(), nil)
+				return errors.Join(err, s.Record(t.Context(), e))
+			},
+		} {
+			isAltered(t, what+", "+when, change(), `DROP TABLE "notes"`)
+		}
+		if k, err := s.Key(t.Context(), c); err != nil || s.Peppers().CheckSeal(k) != nil {
+			t.Errorf("Key, %s: %v", when, err)
+		}
+	}
+	mustRevoke(t, s, a)
+	if k, err := manager(t, s).Disable(t.Context(), b, ""); err != nil || k.DisabledAt.IsZero() {
+		t.Errorf("Disable: got %v, %v, want it disabled", k, err)
+	}
+	mustExec(t, db, `DROP TABLE notes`)
+	got := mustChanges(t, s, since)
+	if !got.Lost {
+		t.Errorf("Changes after it is gone: got %+v, want all forgotten", got)
+	}
+	issue(t, s, keys.IssueRequest{Name: "new"})
+}
+
+// The attack: what is planted in the schema itself, without SQLite's number of the schema
+// being moved, is parsed by a program that starts then, and is taken out again before
+// anybody compares. A connection works by what it has parsed.
+func TestA4PlantedForAMoment(t *testing.T) {
+	path := create(t)
+	id := issue(t, open(t, path), keys.IssueRequest{Name: "victim"}).Key.ID
+	db := shell(t, path)
+	mustExec(t, db, `PRAGMA writable_schema = ON`)
+	mustExec(t, db, `INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) VALUES ('trigger', 'sqlite_zz', 'keys', 0,
+		'CREATE TRIGGER sqlite_zz AFTER UPDATE ON keys BEGIN DELETE FROM events WHERE seq > 0; END')`)
+	s, r := open(t, path), forChecks(t, path)
+	_, err := r.Changes(t.Context(), keys.Position{})
+	isAltered(t, "Changes", err, `DROP TRIGGER "sqlite_zz"`)
+	mustExec(t, db, `DELETE FROM sqlite_schema WHERE name = 'sqlite_zz'`)
+	since := mustChanges(t, r, keys.Position{}).Next
+	mustRevoke(t, s, id)
+	if got := mustChanges(t, r, since); len(got.IDs) != 1 || got.IDs[0] != id {
+		t.Errorf("Changes: got %+v, want the revoked key told", got)
+	}
+}
+
+// The attack: two tables change places in the schema itself, so that programs which have
+// it parsed already go on with one, and programs that start later write into the other.
+func TestA4TablesThatChangePlaces(t *testing.T) {
+	path := create(t)
+	s, r := open(t, path), forChecks(t, path)
+	id := issue(t, s, keys.IssueRequest{Name: "victim"}).Key.ID
+	since := mustChanges(t, r, keys.Position{}).Next
+	db := shell(t, path)
+	mustExec(t, db, `PRAGMA writable_schema = ON`)
+	mustExec(t, db, `UPDATE sqlite_schema SET rootpage = CASE name WHEN 'superseded' THEN (SELECT rootpage FROM sqlite_schema WHERE name = 'batches')
+		ELSE (SELECT rootpage FROM sqlite_schema WHERE name = 'superseded') END WHERE name IN ('superseded', 'batches')`)
+	if got := mustChanges(t, r, since); !got.Lost {
+		t.Errorf("Changes: got %+v, want all forgotten, and parsed anew", got)
+	}
+	mustRevoke(t, s, id)
+}
+
 // What is missing is as bad: without the triggers of the feed no process would learn
-// of a change.
+// of a change. Such a store is not opened, and one that is open writes nothing.
 func TestMissingObjectsAreNoticed(t *testing.T) {
 	for _, statement := range []string{
-		`DROP TRIGGER keys_updated`, `DROP INDEX keys_name`, `CREATE VIEW v AS SELECT 1`, `CREATE INDEX mine ON keys (version)`,
+		`DROP TRIGGER keys_updated`, `DROP INDEX keys_name`,
 		`DROP TRIGGER keys_updated; CREATE TRIGGER keys_updated AFTER UPDATE ON keys BEGIN SELECT 1; END`,
+		`PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'key.updated', 'key.nothing') WHERE name = 'keys_updated'`,
+		`PRAGMA writable_schema = ON; UPDATE sqlite_schema SET tbl_name = 'secrets' WHERE name = 'keys_updated'`,
 	} {
 		path := create(t)
+		s := open(t, path)
+		id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
 		mustExec(t, shell(t, path), statement)
+		_, err := s.Changes(t.Context(), keys.Position{})
+		isAltered(t, "Changes after "+statement, err, "lacks 1")
+		if _, err := manager(t, s).Revoke(t.Context(), id, ""); !errors.Is(err, keys.ErrUnavailable) {
+			t.Errorf("Revoke after %q: got %v, want ErrUnavailable", statement, err)
+		}
 		for what, err := range openBoth(path) {
 			if err == nil {
 				t.Errorf("%s after %q: got no error", what, statement)
@@ -71,6 +212,38 @@ func TestMissingObjectsAreNoticed(t *testing.T) {
 	for what, err := range openBoth(path) {
 		if err != nil {
 			t.Errorf("%s after ANALYZE: %v", what, err)
+		}
+	}
+	s := open(t, path)
+	issue(t, s, keys.IssueRequest{Name: "ci"})
+	mustExec(t, shell(t, path), `VACUUM`)
+	mustChanges(t, s, keys.Position{})
+	issue(t, s, keys.IssueRequest{Name: "after"})
+}
+
+// Names like those of SQLite, and Litestream's tables with another text, are as strange as
+// any other.
+func TestStrangeObjectsAreTold(t *testing.T) {
+	for _, c := range []struct{ statement, want string }{
+		{`CREATE VIEW v AS SELECT 1`, `drop it in a database shell (DROP VIEW "v")`},
+		{`CREATE INDEX mine ON keys (version)`, `drop it in a database shell (DROP INDEX "mine")`},
+		{`CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER, more)`, `DROP TABLE "_litestream_seq"`},
+		{`CREATE TABLE "say ""x""" (a)`, `DROP TABLE "say ""x"""`},
+		{`CREATE TABLE a (x); CREATE TABLE b (x)`, `1 more`},
+		{`PRAGMA writable_schema = ON; INSERT INTO sqlite_schema SELECT type, 'sqlite_autoindex_keys_9', 'sqlite_autoindex_keys_9', rootpage, replace(sql, 'TABLE meta', 'TABLE sqlite_autoindex_keys_9') FROM sqlite_schema WHERE name = 'meta'`, `keyctl restore`},
+	} {
+		path := create(t)
+		db := shell(t, path)
+		mustExec(t, db, c.statement)
+		_, err := sqlite.Examine(t.Context(), path)
+		isAltered(t, "Examine after "+c.statement, err, c.want)
+		if strings.Contains(c.want, "DROP") {
+			for _, statement := range drops(t, err) {
+				mustExec(t, db, statement)
+			}
+			if _, err := sqlite.Examine(t.Context(), path); err != nil {
+				t.Errorf("Examine after what was advised: %v", err)
+			}
 		}
 	}
 }

@@ -13,10 +13,12 @@ import (
 // Reader answers queries about keys and cannot write. It is safe for concurrent
 // use.
 type Reader struct {
-	path       string
+	given      string                       // the path as the caller named it, absolute
+	path       string                       // where that led
 	pepperFile string                       // absolute
 	peppers    atomic.Pointer[keys.Peppers] // replaced as a whole; see pepperfollow.go
 	epoch      epoch
+	seen       atomic.Uint64 // the furthest position that this process knows of
 	usage      usageFile
 	renewer    renewer
 	writable   bool // the epoch is mapped for writing
@@ -25,16 +27,20 @@ type Reader struct {
 	handle
 	incarnation int // counts what was opened in place of something else
 	misfit      misfit
+
+	batches validBatches
 }
 
 // handle is an open database file.
 type handle struct {
-	file      fileID
-	schema    int
-	db        *sql.DB
-	keyByID   *sql.Stmt
-	changeSeq *sql.Stmt
-	stamp     pepperStamp // of the pepper file that was held against it
+	spot    *spot
+	raised  bool // db opened the file for writing, though it does not write
+	schema  int
+	db      *sql.DB
+	watch   *schemaWatch // of db
+	keyByID *sql.Stmt
+	numbers *sql.Stmt
+	stamp   pepperStamp // of the pepper file that was held against it
 }
 
 var _ keys.Reader = (*Reader)(nil)
@@ -47,15 +53,16 @@ func (r *Reader) Close() error {
 	if !r.gate.shut() {
 		return nil
 	}
+	err := errors.Join(r.renewer.close(), r.usage.close(), r.release(r.raised, r.db))
 	r.epoch.close()
-	return errors.Join(r.renewer.close(), r.usage.close(), r.db.Close())
+	return err
 }
 
 // prepare compiles the statements of the hot path once per connection.
 func (h *handle) prepare(ctx context.Context) error {
 	var err1, err2 error
 	h.keyByID, err1 = h.db.PrepareContext(ctx, selectKey)
-	h.changeSeq, err2 = h.db.PrepareContext(ctx, selectChangeSeq)
+	h.numbers, err2 = h.db.PrepareContext(ctx, selectNumbers)
 	return unavailable("prepare statements", errors.Join(err1, err2))
 }
 

@@ -36,7 +36,7 @@ func (r *Reader) Rehash(ctx context.Context, job *keys.Rehash, now time.Time) (e
 		return errClosed
 	}
 	if r.renewer.store == nil {
-		if r.renewer.store, err = Open(r.path, &Options{PepperFile: r.pepperFile, UsageFile: r.usage.path}); err != nil { //nolint:contextcheck // opening is not cancelled half-way
+		if r.renewer.store, err = Open(r.given, &Options{PepperFile: r.pepperFile, UsageFile: r.usage.path}); err != nil { //nolint:contextcheck // opening is not cancelled half-way
 			return err
 		}
 	}

@@ -99,6 +99,9 @@ func (r *Restoration) look(ctx context.Context) error {
 		return fmt.Errorf("%s: %w: it is not a regular file, so not a key store; choose another path", r.path, fs.ErrExist)
 	}
 	r.exists = true
+	if _, err := newSpot(r.path, r.path); err != nil {
+		return err
+	}
 	db := openDB(readerDSN(r.path), 1)
 	defer func() { _ = db.Close() }() // nothing was written
 	tx, err := db.BeginTx(ctx, nil)
@@ -186,8 +189,9 @@ func (r *Restoration) prove(ctx context.Context, backup string) error {
 	return nil
 }
 
-// attempts is how often a restore begins anew because others changed keys meanwhile.
-const attempts = 5
+// attempts is how often a restore prepares under the lock that keeps other writers
+// waiting. Only what does not take turns, such as a database shell, can undo the first.
+const attempts = 3
 
 // Run restores. What is at path now is copied first, to a new file beside it whose name
 // Restored tells; then everything is prepared in a copy of the backup: a new generation,
@@ -204,24 +208,35 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 	if r.temp == "" {
 		return Restored{}, errors.New("restore: it was closed")
 	}
-	for range attempts {
-		done, err := r.attempt(ctx, o)
-		if errors.Is(err, errChanged) {
-			continue
-		}
-		if err != nil {
-			return Restored{}, fmt.Errorf("restore: %w", err)
-		}
-		if err := tellAll(r.path); err != nil {
-			return done, fmt.Errorf("the key store is restored, but other processes could not be told; start them again: %w", err)
-		}
-		return done, nil
+	done, err := r.attempt(ctx, o, false)
+	for try := 1; errors.Is(err, errChanged) && try <= attempts; try++ {
+		done, err = r.insist(ctx, o)
 	}
-	return Restored{}, fmt.Errorf("restore: %w: keys are being changed all the time: stop the programs that change them, and try again", keys.ErrUnavailable)
+	switch {
+	case errors.Is(err, errChanged):
+		return Restored{}, fmt.Errorf("restore: %w: a program that is not mcpkeys changes the database all the time; stop it, and try again", keys.ErrUnavailable)
+	case isWritten(err):
+		return done, err
+	case err != nil:
+		return Restored{}, fmt.Errorf("restore: %w", err)
+	}
+	return done, nil
 }
 
-// attempt restores over the key store as it is now, or fails with errChanged.
-func (r *Restoration) attempt(ctx context.Context, o RestoreOptions) (done Restored, err error) {
+// insist is attempt while other writers wait. It comes when keys were changed during the
+// first attempt: where they are changed all the time none would ever end.
+func (r *Restoration) insist(ctx context.Context, o RestoreOptions) (Restored, error) {
+	free, err := takeTurn(r.path)
+	if err != nil {
+		return Restored{}, err
+	}
+	defer free()
+	return r.attempt(ctx, o, true)
+}
+
+// attempt restores over the key store as it is now, or fails with errChanged. It takes
+// the writers' lock for its last step, unless its caller has it already.
+func (r *Restoration) attempt(ctx context.Context, o RestoreOptions, locked bool) (done Restored, err error) {
 	var present *Snapshot
 	var undone Undone
 	if err := r.renewPeppers(ctx); err != nil {
@@ -232,7 +247,7 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions) (done Resto
 			return Restored{}, err
 		}
 		defer func() {
-			if err != nil { // the key store is as it was, so the copy is of no use
+			if err != nil && !isWritten(err) { // the key store is as it was, so the copy is of no use
 				_ = os.Remove(done.Kept)
 			}
 		}()
@@ -250,7 +265,14 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions) (done Resto
 		return done, err
 	}
 	if !r.exists {
-		return done, r.put(draft)
+		return done, r.put(ctx, draft)
+	}
+	if !locked {
+		free, err := takeTurn(r.path)
+		if err != nil {
+			return done, err
+		}
+		defer free()
 	}
 	return done, r.install(ctx, draft, present, o.Progress)
 }

@@ -278,7 +278,7 @@ func TestRestoreWhereNothingIs(t *testing.T) {
 	}
 	h.issue(t, "after")
 	_ = h.store.Close()
-	if got := names(snapshot(t, dir)); !slices.Equal(got, []string{"keys.db", "keys.db-epoch", "keys.db-shm", "keys.db-wal", "keys.db.ballast", "keys.db.pepper", "keys.db.usage"}) {
+	if got := names(snapshot(t, dir)); !slices.Equal(got, []string{"keys.db", "keys.db-epoch", "keys.db-lock", "keys.db-shm", "keys.db-wal", "keys.db.ballast", "keys.db.pepper", "keys.db.usage"}) {
 		t.Errorf("got files %q, want those of a key store", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -80,19 +81,42 @@ func scanRow(rows *sql.Rows) (*record, secretRecord, error) {
 // holds the rest of the row and no seal, so that it can be looked at and revoked
 // but never passes for sound.
 func (r *record) key() (*keys.Key, error) {
+	var odd error // a number that mcpkeys never writes reads as none
+	within := func(column string, n, least, most int64) int64 {
+		if n >= least && n <= most {
+			return n
+		}
+		odd = errors.Join(odd, unreadable(column))
+		return 0
+	}
+	at := func(column string, us sql.NullInt64) time.Time {
+		if us.Valid && within(column, us.Int64, minMicros, maxMicros) != us.Int64 {
+			return time.Time{}
+		}
+		return maybeInstant(us)
+	}
 	k := &keys.Key{
 		ID: string(r.id), Kind: keys.Kind(r.kind), Name: r.name, Owner: r.owner, OwnerID: bytes.Clone(r.ownerID),
-		RateLimit:     keys.RateLimit{Count: int(r.rateCount), Window: time.Duration(r.rateWindow), Burst: int(r.rateBurst)},
-		MaxConcurrent: int(r.maxConcurrent), MaxKeyLife: time.Duration(r.maxKeyLife), FinishWhenQuiet: time.Duration(r.quiet),
-		CreatedAt: instant(r.createdAt), CreatedBy: r.createdBy, Batch: bytes.Clone(r.batch), ExpiresAt: maybeInstant(r.expiresAt),
-		DisabledAt: maybeInstant(r.disabledAt), RevokedAt: maybeInstant(r.revokedAt), RevokedReason: r.revokedReason,
-		Version: r.version,
+		RateLimit: keys.RateLimit{
+			Count:  int(within("rate_count", r.rateCount, 0, math.MaxInt32)),
+			Window: time.Duration(within("rate_window", r.rateWindow, 0, math.MaxInt64)),
+			Burst:  int(within("rate_burst", r.rateBurst, 0, math.MaxInt32)),
+		},
+		MaxConcurrent:   int(within("max_concurrent", r.maxConcurrent, 0, math.MaxInt32)),
+		MaxKeyLife:      time.Duration(within("max_key_life", r.maxKeyLife, -1, math.MaxInt64)),
+		FinishWhenQuiet: time.Duration(within("quiet", r.quiet, 0, math.MaxInt64)),
+		CreatedAt:       at("created_at", sql.NullInt64{Int64: r.createdAt, Valid: true}), CreatedBy: r.createdBy, Batch: bytes.Clone(r.batch),
+		ExpiresAt: at("expires_at", r.expiresAt), DisabledAt: at("disabled_at", r.disabledAt), RevokedAt: at("revoked_at", r.revokedAt),
+		RevokedReason: r.revokedReason, Version: within("version", r.version, 1, maxSeq),
 	}
 	for _, s := range r.secrets {
 		k.Secrets = append(k.Secrets, s.secret())
+		if !s.readable() {
+			odd = errors.Join(odd, unreadable("secrets"))
+		}
 	}
 	var allowedIPs []string
-	err := errors.Join(
+	err := errors.Join(odd,
 		fromJSON("scopes", r.scopes, &k.Scopes), fromJSON("audience", r.audience, &k.Audience),
 		fromJSON("allowed_ips", r.allowedIPs, &allowedIPs), fromJSON("metadata", r.metadata, &k.Metadata))
 	for _, text := range allowedIPs {
@@ -116,6 +140,16 @@ func (s *secretRecord) secret() keys.KeySecret {
 		Digest: bytes.Clone(s.digest), Lookup: bytes.Clone(s.lookup),
 		CreatedAt: instant(s.createdAt.Int64), ExpiresAt: maybeInstant(s.expiresAt),
 	}
+}
+
+// readable reports whether the times are such as mcpkeys writes.
+func (s *secretRecord) readable() bool {
+	for _, at := range []sql.NullInt64{s.createdAt, s.expiresAt} {
+		if at.Valid && (at.Int64 < minMicros || at.Int64 > maxMicros) {
+			return false
+		}
+	}
+	return true
 }
 
 // unreadable names the column and never what is in it.
@@ -180,7 +214,19 @@ func maybeMicros(t time.Time) any {
 	return micros(t)
 }
 
-func instant(us int64) time.Time { return time.UnixMicro(us).UTC() }
+// Times are of the years 1 to 9999, which is also what JSON can tell.
+const (
+	minMicros = -62_135_596_800_000_000
+	maxMicros = 253_402_300_799_999_999
+)
+
+// instant is not set for what is no time of ours.
+func instant(us int64) time.Time {
+	if us < minMicros || us > maxMicros {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
 
 func maybeInstant(us sql.NullInt64) time.Time {
 	if !us.Valid {

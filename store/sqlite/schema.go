@@ -29,6 +29,7 @@ var schemaVersion = len(steps)
 const (
 	metaChangeSeq  = "change_seq"
 	metaGeneration = "generation"
+	metaTerm       = "generation_number" // of the generation; see position.go
 	metaStoreID    = "store_id"
 	metaEpochID    = "epoch_id"
 	metaCreatedAt  = "created_at"
@@ -38,7 +39,8 @@ const (
 )
 
 // makeSchema fills an empty database in one transaction.
-func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, now time.Time) error {
+func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, first standing, now time.Time) error {
+	storeID := peppers.Store()
 	return inTx(ctx, db, func(tx *sql.Tx) error {
 		numbers := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, schemaVersion)
 		if _, err := tx.ExecContext(ctx, numbers+schemaAt(schemaVersion)); err != nil {
@@ -47,8 +49,9 @@ func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, now time
 		for name, value := range map[string]any{
 			metaChangeSeq:  int64(0),
 			metaGeneration: uuid.NewString(),
-			metaStoreID:    randomID(),
-			metaEpochID:    randomID(),
+			metaTerm:       int64(first.term()), //nolint:gosec // 16 bits
+			metaStoreID:    storeID[:],
+			metaEpochID:    first.id[:],
 			metaCreatedAt:  micros(now),
 		} {
 			if err := insertMeta(ctx, tx, name, value); err != nil {
@@ -80,41 +83,20 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// ownSchema refuses a database with a table, index, view or trigger that is not in
-// the schema of its version, or without one that is. A trigger needs no pepper to undo a revocation
-// as it is written, and a view none to hide it. SQLite keeps the text of each
-// statement as it was given, so it is found in ours, word for word.
-func ownSchema(ctx context.Context, db querier, version int, path string) error {
-	strange, missing, err := compareSchema(ctx, db, "main", schemaAt(version))
-	switch {
-	case err != nil:
-		return unopened(path, err)
-	case strange != "":
-		return fmt.Errorf("%s holds the %s, which mcpkeys did not make: find out who did, drop it or restore a backup, and read the audit log", path, strange)
-	case missing > 0:
-		return fmt.Errorf("%s lacks %d of its tables, indexes and triggers: restore a backup, and read the audit log", path, missing)
-	}
-	return nil
-}
-
 // compareSchema holds the database that db calls name against the text of a schema. It
 // returns the first object that is not in it, or else how many are missing.
 func compareSchema(ctx context.Context, db querier, name, schema string) (strange string, missing int, err error) {
-	rows, err := db.QueryContext(ctx, `SELECT type, name, sql FROM `+name+`.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+	var text sql.NullString
+	if err := db.QueryRowContext(ctx, `SELECT `+shapeHead+name+shapeTail).Scan(&text); err != nil {
+		return "", 0, err
+	}
+	ours, err := objectsOf(ctx, schema)
 	if err != nil {
 		return "", 0, err
 	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
-	found := 0
-	for rows.Next() {
-		var kind, name, text string
-		if err := rows.Scan(&kind, &name, &text); err != nil {
-			return "", 0, err
-		}
-		if !strings.Contains(schema, "\n"+text+";") {
-			return fmt.Sprintf("%s %q", kind, name), 0, nil
-		}
-		found++
+	s, err := judgeShape(text.String, ours)
+	if err != nil || len(s.strange) == 0 {
+		return "", s.lacks(), err
 	}
-	return "", strings.Count(schema, "\nCREATE ") - found, rows.Err()
+	return s.strange[0].label(), 0, nil
 }

@@ -4,7 +4,8 @@
 --
 -- Times are integer microseconds since 1970, UTC; NULL means "not set". Ids are
 -- blobs, so that no collation ever folds their case. Lists are JSON text. All
--- tables are STRICT: a shell cannot slip a text in where a number belongs.
+-- tables are STRICT: a shell cannot slip a text in where a number belongs. Times are of
+-- the years 1 to 9999, and what counts on has room in 48 bits.
 --
 -- Whatever changes keys or secrets, be it another process or a database shell,
 -- bumps meta.change_seq and leaves a row in events, in the same transaction: the
@@ -13,7 +14,9 @@
 -- One value a row:
 --   change_seq    number of the newest row in events
 --   generation    random; a restored database gets another
---   store_id      16 random bytes that name this key store; copies and backups keep them
+--   generation_number  counts generations; it also stands in the epoch file
+--   store_id      16 random bytes that name this key store, as its pepper file does; seals
+--                 cover them; copies and backups keep them
 --   epoch_id      16 random bytes that also stand in the epoch file beside the database
 --   created_at    when the database was made
 --   pepper/<id>   32 bytes by which a wrong pepper is noticed at start, and without
@@ -21,7 +24,14 @@
 --   pepper_since/<id>  when that was noted
 CREATE TABLE meta (
   name  TEXT NOT NULL PRIMARY KEY,
-  value ANY  NOT NULL
+  value ANY  NOT NULL,
+  CHECK (CASE
+    WHEN name = 'change_seq' THEN typeof(value) = 'integer' AND value BETWEEN 0 AND 281474976710655
+    WHEN name = 'generation' THEN typeof(value) = 'text' AND value <> ''
+    WHEN name IN ('store_id', 'epoch_id') THEN typeof(value) = 'blob' AND length(value) = 16
+    WHEN name = 'created_at' OR name GLOB 'pepper_since/*' THEN typeof(value) = 'integer'
+    WHEN name GLOB 'pepper/*' THEN typeof(value) = 'blob' AND length(value) = 32
+    ELSE 1 END)
 ) STRICT, WITHOUT ROWID;
 
 -- One row a key. The seal binds every column and the key's rows in secrets to a
@@ -36,20 +46,20 @@ CREATE TABLE keys (
   audience       TEXT    NOT NULL CHECK (json_valid(audience) AND json_type(audience) = 'array'),
   allowed_ips    TEXT    NOT NULL CHECK (json_valid(allowed_ips) AND json_type(allowed_ips) = 'array'),
   metadata       TEXT    NOT NULL CHECK (json_valid(metadata) AND json_type(metadata) = 'object'),
-  rate_count     INTEGER NOT NULL CHECK (rate_count >= 0),   -- 0: no limit
+  rate_count     INTEGER NOT NULL CHECK (rate_count BETWEEN 0 AND 2147483647),  -- 0: no limit
   rate_window    INTEGER NOT NULL CHECK (rate_window >= 0),  -- nanoseconds
-  rate_burst     INTEGER NOT NULL CHECK (rate_burst >= 0),
-  max_concurrent INTEGER NOT NULL CHECK (max_concurrent >= 0),  -- running calls; 0: no limit
+  rate_burst     INTEGER NOT NULL CHECK (rate_burst BETWEEN 0 AND 2147483647),
+  max_concurrent INTEGER NOT NULL CHECK (max_concurrent BETWEEN 0 AND 2147483647),  -- running calls; 0: no limit
   max_key_life   INTEGER NOT NULL CHECK (max_key_life >= 0),    -- nanoseconds, of the keys that this admin key issues; the largest number: for ever
   quiet          INTEGER NOT NULL CHECK (quiet >= 0),           -- nanoseconds without use that end an old secret early; 0: never
-  created_at     INTEGER NOT NULL,
+  created_at     INTEGER NOT NULL CHECK (created_at BETWEEN -62135596800000000 AND 253402300799999999),
   created_by     TEXT    NOT NULL,
   batch          BLOB    CHECK (batch IS NULL OR length(batch) = 16),  -- the import that the key came with
-  expires_at     INTEGER,
-  disabled_at    INTEGER,
-  revoked_at     INTEGER,
+  expires_at     INTEGER CHECK (expires_at BETWEEN -62135596800000000 AND 253402300799999999),
+  disabled_at    INTEGER CHECK (disabled_at BETWEEN -62135596800000000 AND 253402300799999999),
+  revoked_at     INTEGER CHECK (revoked_at BETWEEN -62135596800000000 AND 253402300799999999),
   revoked_reason TEXT    NOT NULL,
-  version        INTEGER NOT NULL CHECK (version >= 1),
+  version        INTEGER NOT NULL CHECK (version BETWEEN 1 AND 281474976710655),
   seal_format    INTEGER NOT NULL CHECK (seal_format >= 1),     -- how the sealed text is rendered
   seal_pepper    TEXT    NOT NULL,
   seal           BLOB    NOT NULL CHECK (length(seal) = 32)
@@ -60,20 +70,21 @@ CREATE TABLE keys (
 CREATE UNIQUE INDEX keys_name ON keys (name, owner) WHERE revoked_at IS NULL;
 -- Lists run newest first. What they may be filtered by stands in this index too: to
 -- look for one key in a million in the rows themselves takes a hundred times as long.
-CREATE INDEX keys_newest ON keys (created_at DESC, id, name, owner, scopes, audience, kind, expires_at, disabled_at, revoked_at);
-CREATE INDEX keys_owner ON keys (owner, created_at DESC, id);
+CREATE INDEX keys_newest ON keys (created_at DESC, id, name, owner, scopes, audience, kind, expires_at, disabled_at, revoked_at, batch);
+CREATE INDEX keys_owner ON keys (owner, created_at DESC, id, batch);
+CREATE INDEX keys_batch ON keys (batch) WHERE batch IS NOT NULL;
 
 -- What is kept in place of a secret: one row, or two during a rotation's grace.
 -- lookup finds an imported secret whose token names no id.
 CREATE TABLE secrets (
   key_id     BLOB    NOT NULL REFERENCES keys (id),
-  number     INTEGER NOT NULL CHECK (number >= 1),
+  number     INTEGER NOT NULL CHECK (number BETWEEN 1 AND 281474976710655),
   scheme     TEXT    NOT NULL CHECK (scheme <> ''),
   pepper_id  TEXT    NOT NULL,
   digest     BLOB    NOT NULL CHECK (scheme <> 'hmac-sha256' OR length(digest) = 32),
   lookup     BLOB,
-  created_at INTEGER NOT NULL,
-  expires_at INTEGER,
+  created_at INTEGER NOT NULL CHECK (created_at BETWEEN -62135596800000000 AND 253402300799999999),
+  expires_at INTEGER CHECK (expires_at BETWEEN -62135596800000000 AND 253402300799999999),
   PRIMARY KEY (key_id, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -118,7 +129,7 @@ CREATE TABLE idempotency (
 
 CREATE INDEX idempotency_at ON idempotency (at);
 
--- Imports. The keys of a batch are not found until valid_at is set.
+-- Imports. The keys of a batch are not found until valid_at is set, under the seal.
 CREATE TABLE batches (
   id          BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
   started_at  INTEGER NOT NULL,
@@ -130,7 +141,7 @@ CREATE TABLE batches (
 
 -- Who changed what. Each row's hash covers the row and the hash before it.
 CREATE TABLE audit (
-  seq        INTEGER NOT NULL PRIMARY KEY CHECK (seq >= 1),
+  seq        INTEGER NOT NULL PRIMARY KEY CHECK (seq BETWEEN 1 AND 281474976710655),
   id         BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
   at         INTEGER NOT NULL,
   actor      TEXT    NOT NULL CHECK (actor <> ''),
@@ -149,7 +160,7 @@ CREATE INDEX audit_key ON audit (key_id, seq);
 -- The feed: which key changed, in the order of commits, numbered without gaps. A
 -- gap tells a reader that it missed something and must forget all it knows.
 CREATE TABLE events (
-  seq    INTEGER NOT NULL PRIMARY KEY,
+  seq    INTEGER NOT NULL PRIMARY KEY CHECK (seq <= 281474976710655),
   key_id BLOB    NOT NULL,
   kind   TEXT    NOT NULL
 ) STRICT;
@@ -193,4 +204,20 @@ END;
 CREATE TRIGGER secrets_deleted AFTER DELETE ON secrets BEGIN
   UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
   INSERT INTO events (seq, key_id, kind) SELECT value, OLD.key_id, 'secret.deleted' FROM meta WHERE name = 'change_seq';
+END;
+
+-- Whether the keys of an import are valid changes for all of them at once.
+CREATE TRIGGER batches_inserted AFTER INSERT ON batches WHEN NEW.valid_at IS NOT NULL BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.id, 'batch.inserted' FROM meta WHERE name = 'change_seq';
+END;
+
+CREATE TRIGGER batches_updated AFTER UPDATE ON batches BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.id, 'batch.updated' FROM meta WHERE name = 'change_seq';
+END;
+
+CREATE TRIGGER batches_deleted AFTER DELETE ON batches WHEN OLD.valid_at IS NOT NULL BEGIN
+  UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
+  INSERT INTO events (seq, key_id, kind) SELECT value, OLD.id, 'batch.deleted' FROM meta WHERE name = 'change_seq';
 END;

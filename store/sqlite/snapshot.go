@@ -45,6 +45,9 @@ func examine(ctx context.Context, path, name string) (Snapshot, error) {
 	if err := sound(ctx, db, name); err != nil {
 		return Snapshot{}, err
 	}
+	if err := soundNumbers(ctx, db); err != nil {
+		return Snapshot{}, fmt.Errorf("%s: %w", name, err)
+	}
 	s, err := describe(ctx, db, name)
 	if err != nil {
 		return Snapshot{}, err
@@ -76,6 +79,20 @@ func sound(ctx context.Context, db querier, path string) error {
 	return nil
 }
 
+// soundNumbers refuses a database with numbers that mcpkeys did not write. Whether the store
+// id is the right one only the pepper file tells.
+func soundNumbers(ctx context.Context, db querier) error {
+	id, err := storeOf(ctx, db)
+	if err != nil {
+		return err
+	}
+	n, err := numbersOf(ctx, db)
+	if err != nil {
+		return err
+	}
+	return n.altered(id)
+}
+
 // describe tells what is in a database of ours, in one state of it.
 func describe(ctx context.Context, db *sql.DB, path string) (Snapshot, error) {
 	tx, err := db.BeginTx(ctx, nil)
@@ -87,11 +104,12 @@ func describe(ctx context.Context, db *sql.DB, path string) (Snapshot, error) {
 	if s.Schema, err = schemaOf(ctx, tx, path); err != nil {
 		return Snapshot{}, err
 	}
-	err = tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM keys), (SELECT count(*) FROM audit),
-		(SELECT value FROM meta WHERE name = 'change_seq'), (SELECT value FROM meta WHERE name = 'generation')`,
-	).Scan(&s.Keys, &s.Events, &s.changeSeq, &s.Generation)
+	err = tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM keys k WHERE `+finished+`), (SELECT count(*) FROM audit)`).Scan(&s.Keys, &s.Events)
 	if err != nil {
 		return Snapshot{}, unavailable("read "+path, err)
+	}
+	if err := s.readNumbers(ctx, tx); err != nil {
+		return Snapshot{}, err
 	}
 	if err := s.readNewest(ctx, tx); err != nil {
 		return Snapshot{}, err
@@ -102,6 +120,19 @@ func describe(ctx context.Context, db *sql.DB, path string) (Snapshot, error) {
 	}
 	s.Peppers = slices.Sorted(maps.Keys(noted))
 	return s, nil
+}
+
+// readNumbers leaves out a number that mcpkeys did not write.
+func (s *Snapshot) readNumbers(ctx context.Context, db querier) error {
+	n, err := numbersOf(ctx, db)
+	if err != nil {
+		return err
+	}
+	s.Generation, _ = n.generation.(string)
+	if seq := n.changeSeq(); seq > 0 && seq <= maxSeq {
+		s.changeSeq = seq
+	}
+	return nil
 }
 
 func (s *Snapshot) readNewest(ctx context.Context, db querier) error {

@@ -1,23 +1,23 @@
 package sqlite
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"iter"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // Store is a [Reader] that can also change keys. It is safe for concurrent use;
-// changes queue for the one connection that writes, and share its transactions.
+// changes take turns, also with those of other processes.
 type Store struct {
 	*Reader
-	queue   queue // who waits to write
-	writer  *sql.DB
-	written fileID // what writer has open; the Reader may go on to another file, writer does not
+	lock        *fairLock // of those who write
+	writer      *sql.DB
+	writerWatch *schemaWatch
+	written     *spot // what writer has open; the Reader may go on to another file, writer does not
 }
 
 var _ keys.Store = (*Store)(nil)
@@ -28,69 +28,84 @@ func (s *Store) Close() error {
 	if !s.gate.shut() {
 		return nil
 	}
-	s.epoch.close()
-	return errors.Join(s.usage.close(), s.db.Close(), s.writer.Close())
+	s.lock.close()
+	defer s.epoch.close()
+	if s.spot != s.written { // the Reader went on to another database
+		abandon(s.writer)
+		return errors.Join(s.usage.close(), s.release(s.raised, s.db))
+	}
+	return errors.Join(s.usage.close(), s.release(true, s.db, s.writer))
 }
 
 // Create implements [keys.Store].
 func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := s.replayed(ctx, tx); err != nil {
-			return err
-		}
-		if err := s.done(ctx, tx, k, &e); err != nil {
-			return err
-		}
-		return s.create(ctx, tx, k, e)
-	})
-}
-
-// CreateAll implements [keys.Store].
-func (s *Store) CreateAll(ctx context.Context, all iter.Seq2[*keys.Key, keys.Event], judge func([]keys.RefusedKey) error) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		var refused []keys.RefusedKey
-		for k, e := range all {
-			switch err := s.create(ctx, tx, k, e); {
-			case errors.Is(err, keys.ErrConflict): // nothing of it was written: what can be refused comes first
-				refused = append(refused, keys.RefusedKey{Key: k, Reason: err})
-			case err != nil:
+	return s.besideImports(ctx, &k, func() error {
+		return s.write(ctx, func(ctx context.Context, w *work) error {
+			if err := s.replayed(ctx, w.Tx); err != nil {
 				return err
 			}
-		}
-		if judge != nil {
-			return judge(refused)
-		}
-		for _, r := range refused {
-			return r.Reason
-		}
-		return nil
+			if err := s.create(ctx, w, k, e); err != nil {
+				return err
+			}
+			return s.done(ctx, w.Tx, k, &e)
+		})
 	})
 }
 
-func (s *Store) create(ctx context.Context, tx *sql.Tx, k *keys.Key, e keys.Event) error {
+// create writes a key. What can be refused comes first: from the key's row on, any failure
+// takes the whole transaction back.
+func (s *Store) create(ctx context.Context, w *work, k *keys.Key, e keys.Event) error {
 	if len(k.Secrets) == 0 {
 		return errors.New("write key: it has no secret, so nobody could use it")
 	}
-	if err := refuseTaken(ctx, tx, k.Secrets); err != nil {
+	if err := s.sealed(k); err != nil {
 		return err
 	}
-	if err := insertKey(ctx, tx, k); err != nil {
+	if err := w.may(e.Action); err != nil {
 		return err
 	}
-	if err := s.writeSecrets(ctx, tx, k.ID, nil, k.Secrets, k.Seal.PepperID); err != nil {
+	if err := refuseTaken(ctx, w.Tx, k.Secrets); err != nil {
+		return refused(err)
+	}
+	if err := insertKey(ctx, w.Tx, k); err != nil {
+		return refused(err)
+	}
+	if err := s.writeSecrets(ctx, w, k.ID, nil, k.Secrets, k.Seal.PepperID); err != nil {
 		return err
 	}
-	if err := appendEvent(ctx, tx, k.ID, e); err != nil {
+	w.moved(k.ID, 1+len(k.Secrets))
+	w.wrote(k, false)
+	return s.note(ctx, w, k, e)
+}
+
+// note writes the audit row of a change of k, and makes sure that the database knows the
+// pepper of its seal.
+func (s *Store) note(ctx context.Context, w *work, k *keys.Key, e keys.Event) error {
+	if err := w.append(ctx, k.ID, e); err != nil {
 		return err
 	}
-	_, err := s.confirm(ctx, tx, k)
+	return s.mayUse(ctx, w, k.Seal.PepperID)
+}
+
+// refused marks a conflict that was found before anything was written.
+func refused(err error) error {
+	if errors.Is(err, keys.ErrConflict) {
+		return &keys.RefusedError{Reason: err}
+	}
 	return err
 }
 
 // Update implements [keys.Store].
 func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
 	for try := 1; ; try++ {
-		k, err := s.tryUpdate(ctx, id, change)
+		var k, changed *keys.Key
+		err := s.besideImports(ctx, &changed, func() (err error) {
+			k, err = s.tryUpdate(ctx, id, func(k *keys.Key) (keys.Event, error) {
+				changed = k
+				return change(k)
+			})
+			return err
+		})
 		switch {
 		case err == nil, errors.Is(err, keys.ErrNoChange):
 			return k, nil
@@ -105,7 +120,8 @@ func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (k
 var errOtherPeppers = fmt.Errorf("%w: its peppers are being replaced; try again", keys.ErrUnavailable)
 
 func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
-	var result *keys.Key
+	var unchanged *keys.Key
+	var done *written
 	revokes := false
 	noted := func(k *keys.Key) (keys.Event, error) {
 		e, err := change(k)
@@ -113,87 +129,78 @@ func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key)
 		return e, err
 	}
 	err := s.urgently(&revokes, func() error {
-		return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
-			result, err = s.update(ctx, tx, id, noted)
+		return s.write(ctx, func(ctx context.Context, w *work) (err error) {
+			unchanged, done, err = s.update(ctx, w, id, noted)
 			return err
 		})
 	})
-	return result, err
+	if err == nil && done != nil {
+		return done.key, nil
+	}
+	return unchanged, err
 }
 
-// update returns the key as it stands in the end, also with ErrNoChange.
-func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
-	if err := s.replayed(ctx, tx); err != nil {
-		return nil, err
+// update returns the key as it stands with ErrNoChange, and otherwise what was written.
+func (s *Store) update(ctx context.Context, w *work, id string, change func(*keys.Key) (keys.Event, error)) (unchanged *keys.Key, done *written, err error) {
+	if err := s.replayed(ctx, w.Tx); err != nil {
+		return nil, nil, err
 	}
-	rec, err := one(tx.QueryContext(ctx, selectKey, []byte(id)))
+	rec, err := one(w.QueryContext(ctx, selectKey, []byte(id)))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if shown, err := s.mayShow(ctx, w, rec.batch); err != nil || !shown {
+		return nil, nil, cmp.Or(err, keys.ErrNotFound)
 	}
 	// A row that cannot be understood comes without a seal and can still be revoked.
 	before, _ := rec.key()
 	after, _ := rec.key()
 	if !s.knows(before) && !s.samePeppers() {
-		return nil, errOtherPeppers
+		return nil, nil, errOtherPeppers
 	}
 	e, err := change(after)
 	if errors.Is(err, keys.ErrNoChange) && keys.OnceFrom(ctx) != nil {
-		return before, s.done(ctx, tx, before, nil)
+		return before, nil, s.done(ctx, w.Tx, before, nil)
 	}
 	if err != nil {
-		return before, err
+		return before, nil, err
 	}
-	if err := updateKey(ctx, tx, before, after); err != nil {
-		return nil, err
+	for i := range rec.secrets {
+		if !rec.secrets[i].readable() { // it is written whole
+			before.Secrets[i] = keys.KeySecret{Number: before.Secrets[i].Number}
+		}
 	}
-	if err := s.writeSecrets(ctx, tx, id, before.Secrets, after.Secrets, after.Seal.PepperID); err != nil {
-		return nil, err
+	if err := s.sealed(after); err != nil {
+		return nil, nil, err
 	}
-	if err := s.supersede(ctx, tx, id, before.Secrets, after.Secrets, e.At); err != nil {
-		return nil, err
+	if err := w.may(e.Action); err != nil {
+		return nil, nil, err
 	}
-	if err := appendEvent(ctx, tx, id, e); err != nil {
-		return nil, err
+	if err := updateKey(ctx, w.Tx, rec.version, before, after); err != nil {
+		return nil, nil, refused(w.because(err))
 	}
-	if err := s.done(ctx, tx, after, &e); err != nil {
-		return nil, err
+	if err := s.writeSecrets(ctx, w, id, before.Secrets, after.Secrets, after.Seal.PepperID); err != nil {
+		return nil, nil, err
 	}
-	return s.confirm(ctx, tx, after)
+	if err := s.supersede(ctx, w.Tx, id, before.Secrets, after.Secrets, e.At); err != nil {
+		return nil, nil, err
+	}
+	w.moved(id, 1+secretsMoved(before.Secrets, after.Secrets))
+	done = w.wrote(after, true)
+	if err := s.note(ctx, w, after, e); err != nil {
+		return nil, nil, err
+	}
+	return nil, done, s.done(ctx, w.Tx, after, &e)
 }
 
 // Record implements [keys.Store].
 func (s *Store) Record(ctx context.Context, e keys.Event) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return appendEvent(ctx, tx, "", e) })
+	return s.write(ctx, func(ctx context.Context, w *work) error { return w.append(ctx, "", e) })
 }
 
-// confirm reads back what was written, as the last thing before the commit, and
-// refuses it unless it is exactly what was to be written: its seal fits, and is the
-// seal of wanted. A key that somebody forgot to seal, or that does not survive being
-// stored, would be dead for ever; and a trigger that somebody planted in the database
-// could put an older row, with its own good seal, in the place of a revoked one.
-func (s *Store) confirm(ctx context.Context, tx *sql.Tx, wanted *keys.Key) (*keys.Key, error) {
-	rec, err := one(tx.QueryContext(ctx, selectKey, []byte(wanted.ID)))
-	if err != nil {
-		return nil, err
-	}
-	if !s.Peppers().Has(wanted.Seal.PepperID) && wanted.Seal.PepperID != "" {
-		return nil, keys.ErrPepperRetired
-	}
-	k, err := rec.key()
-	if err == nil {
-		err = s.Peppers().CheckSeal(k)
-	}
-	if err != nil {
-		return nil, errors.New("write key: it is not sealed as it would be stored; seal it after the last change")
-	}
-	if !bytes.Equal(k.Seal.MAC, wanted.Seal.MAC) {
-		return nil, fmt.Errorf("%w: something in the database undoes changes; look for triggers that are not ours", keys.ErrUnavailable)
-	}
-	return k, s.mayUse(ctx, tx, k.Seal.PepperID)
-}
-
-// write runs one change to its end, whatever becomes of ctx.
-func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx) error) error {
+// write runs one change to its end, whatever becomes of ctx. What is written is read back
+// before it is committed.
+func (s *Store) write(ctx context.Context, change func(context.Context, *work) error) error {
 	if err := s.followPeppers(ctx); err != nil {
 		return err
 	}
@@ -205,29 +212,56 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx)
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	return s.together(ctx, func(tx *sql.Tx) error { return change(ctx, tx) })
+	settle, err := s.inTurn(ctx, change)
+	if settle != nil { // others may write meanwhile
+		settle()
+	}
+	return err
+}
+
+// inTurn runs one change and announces it, when it is this one's turn. Nobody else of
+// mcpkeys writes between the look at the place of the files and the announcement: see
+// position.go. When settle is not nil the change is over only after that.
+func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) error) (settle func(), err error) {
+	free, err := s.lock.take()
+	if err != nil {
+		return nil, err
+	}
+	defer free()
+	err = s.lock.foreign(s.inWork(ctx, func(w *work) error { return change(ctx, w) }))
+	if err != nil && !succeeded(err) {
+		return nil, err
+	}
+	settle, unannounced := s.announce(ctx)
+	if unannounced != nil {
+		return nil, unannounced
+	}
+	return settle, err
+}
+
+// succeeded reports whether the caller will hear of a success, or that there was one
+// before: the process that made the change may have died before it announced it.
+func succeeded(err error) bool {
+	var before *keys.ReplayedError
+	return err == nil || errors.Is(err, keys.ErrNoChange) || errors.As(err, &before)
 }
 
 // announce tells every process of what was committed. It is called also when there was
 // nothing to change: the process that made the change may have died between its
-// commit and this.
-func (s *Store) announce() error {
+// commit and this. Its error is a [keys.WrittenError].
+func (s *Store) announce(ctx context.Context) (settle func(), err error) {
 	// What was committed to a file that has lost its place meanwhile is lost as well.
 	if err := s.inPlace(); err != nil {
-		return err
+		return nil, &keys.WrittenError{What: "it went to a file that is not the key store any more", Cause: err}
 	}
-	if err := s.epoch.bump(); err != nil {
-		return fmt.Errorf("tell other processes: %w: %w", keys.ErrUnavailable, err)
+	now, err := s.committed(ctx)
+	if err == nil {
+		settle, err = s.epoch.tell(now)
 	}
-	return nil
-}
-
-// inPlace refuses to write to a database that others cannot find any more.
-func (s *Store) inPlace() error {
-	if file, err := identify(s.path); err != nil || file != s.written {
-		return fmt.Errorf("%w: another file has taken the place of %s; start this program again", keys.ErrUnavailable, s.path)
+	if err != nil {
+		return nil, keys.NotAnnounced(err)
 	}
-	return nil
+	return settle, nil
 }
 
 // inTx commits what do did, or rolls it back when do fails or panics.

@@ -45,6 +45,9 @@ func (r *Restoration) compare(ctx context.Context, path string) (*Snapshot, Undo
 	db := openDB(readerDSN(path), 1)
 	defer func() { _ = db.Close() }() // nothing was written
 	_, doubt := recognise(ctx, db, path)
+	if doubt == nil {
+		doubt = soundNumbers(ctx, db)
+	}
 	present, err := describe(ctx, db, path)
 	if err != nil {
 		return nil, Undone{}, err
@@ -79,7 +82,7 @@ func (r *Restoration) differences(ctx context.Context, db *sql.DB) (u Undone, er
 
 // What makes a key one of a list: of the present row k, and of b, its row in the backup.
 const (
-	vanishes = `b.id IS NULL`
+	vanishes = `b.id IS NULL AND (k.batch IS NULL OR k.batch IN (SELECT id FROM main.batches WHERE valid_at IS NOT NULL))`
 	revived  = `b.revoked_at IS NULL AND b.id IS NOT NULL AND (k.revoked_at IS NOT NULL OR (k.disabled_at IS NOT NULL AND b.disabled_at IS NULL))`
 	rotated  = `k.revoked_at IS NULL AND EXISTS (SELECT 1 FROM backup.secrets old WHERE old.key_id = k.id AND NOT EXISTS (
 		SELECT 1 FROM main.secrets now WHERE now.key_id = k.id AND now.number = old.number

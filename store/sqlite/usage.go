@@ -18,6 +18,8 @@ import (
 // it, keys are checked and revoked as ever.
 type usageFile struct {
 	path string
+	now  func() time.Time
+	lock *fairLock
 	gate gate // who is inside may read, or write under mu
 
 	mu   sync.Mutex // one flush at a time, and guards what follows
@@ -39,7 +41,7 @@ func (r *Reader) AddUse(ctx context.Context, uses []keys.Use) error {
 	if len(uses) == 0 {
 		return nil
 	}
-	return r.usage.write(context.WithoutCancel(ctx), func(ctx context.Context, tx *sql.Tx) error { return addUses(ctx, tx, uses) })
+	return r.usage.write(context.WithoutCancel(ctx), func(ctx context.Context, tx *sql.Tx) error { return addUses(ctx, tx, uses, r.usage.now()) })
 }
 
 // write does do in a transaction of the file, which is made if it is missing.
@@ -49,7 +51,7 @@ func (u *usageFile) write(ctx context.Context, do func(context.Context, *sql.Tx)
 	if err := u.ready(ctx); err != nil {
 		return err
 	}
-	return u.explain(inTx(ctx, u.db, func(tx *sql.Tx) error { return do(ctx, tx) }))
+	return u.explain(u.lock.inTurn(ctx, u.db, func(tx *sql.Tx) error { return do(ctx, tx) }))
 }
 
 // ready makes sure that what is open for writing is what stands at the path: a file
@@ -92,6 +94,7 @@ func (u *usageFile) close() error {
 	if !u.gate.shut() {
 		return nil
 	}
+	u.lock.close()
 	return u.letGo()
 }
 
@@ -108,34 +111,37 @@ const (
 	deleteCounts = `DELETE FROM usage WHERE hour < ?`
 )
 
-func addUses(ctx context.Context, tx *sql.Tx, uses []keys.Use) error {
+// addUses adds what was used up to now. A use that says it was later, because the clock of
+// whoever counted it is wrong, counts as one of this moment: one of the year 2099 would
+// otherwise stay the last use for ever, and, as the newest, let all other counts go.
+func addUses(ctx context.Context, tx *sql.Tx, uses []keys.Use, now time.Time) error {
 	counts, err1 := tx.PrepareContext(ctx, upsertCount)
 	last, err2 := tx.PrepareContext(ctx, upsertLast)
 	if err := errors.Join(err1, err2); err != nil {
 		return unavailable("count use", err)
 	}
-	var newest time.Time
 	for _, u := range uses {
 		id := []byte(u.KeyID)
 		for _, c := range u.Counts {
-			if c.Hour.After(newest) {
-				newest = c.Hour
-			}
-			if _, err := counts.ExecContext(ctx, id, hourOf(c.Hour), string(c.Code), c.Scope, c.Calls); err != nil {
+			if _, err := counts.ExecContext(ctx, id, hourOf(earlier(c.Hour, now)), string(c.Code), c.Scope, c.Calls); err != nil {
 				return unavailable("count use", err)
 			}
 		}
 		for _, l := range u.Last {
-			if _, err := last.ExecContext(ctx, id, l.Secret, micros(l.At), addrText(l.ClientIP), l.Agent); err != nil {
+			if _, err := last.ExecContext(ctx, id, l.Secret, micros(earlier(l.At, now)), addrText(l.ClientIP), l.Agent); err != nil {
 				return unavailable("note last use", err)
 			}
 		}
 	}
-	if newest.IsZero() {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, deleteCounts, hourOf(newest.Add(-keys.UsageKept)))
+	_, err := tx.ExecContext(ctx, deleteCounts, hourOf(now.Add(-keys.UsageKept)))
 	return unavailable("let old counts go", err)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.After(b) {
+		return b
+	}
+	return a
 }
 
 // hourOf is the beginning of the hour that t lies in.

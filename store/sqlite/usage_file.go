@@ -42,7 +42,7 @@ func usageWriterDSN(path string) string {
 		"mode":          {"rw"},
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"NORMAL"},
-		"_busy_timeout": {busyTimeout},
+		"_busy_timeout": {busyMillis},
 		"_txlock":       {"immediate"},
 		"_cache_size":   {cachePages},
 	})

@@ -163,7 +163,7 @@ func (r *Reader) listUnused(ctx context.Context, q keys.Query) (keys.Page, error
 	}
 	db := openConns(readerDSN(r.path), 1, false)
 	defer func() { _ = db.Close() }() // nothing was written
-	_, err := recognise(ctx, db, r.path)
+	_, err := known(ctx, db, r.path)
 	if err == nil {
 		err = refuseOthers(r.path, r.pepperFile)
 	}
@@ -179,7 +179,7 @@ func (r *Reader) listUnused(ctx context.Context, q keys.Query) (keys.Page, error
 	if err := r.known(ctx, db, q.UnusedBy); err != nil {
 		return keys.Page{}, err
 	}
-	return list(ctx, db, q)
+	return r.listIn(ctx, db, q)
 }
 
 // known refuses a question that reaches back to before the file was made, unless
@@ -205,5 +205,5 @@ func (f *filter) addUnused(by time.Time) {
 	if by.IsZero() {
 		return
 	}
-	f.and(`created_at <= ? AND NOT EXISTS (SELECT 1 FROM usage.last_used u WHERE u.key_id = keys.id AND u.at > ?)`, before(by), before(by))
+	f.and(`created_at <= ? AND NOT EXISTS (SELECT 1 FROM usage.last_used u WHERE u.key_id = k.id AND u.at > ?)`, before(by), before(by))
 }

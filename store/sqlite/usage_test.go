@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -194,8 +195,8 @@ func TestVerifierCounts(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
-	if got := names(snapshot(t, filepath.Dir(o.UsageFile))); len(got) != 1 {
-		t.Errorf("got %q beside the usage file after Close, want nothing", got)
+	if got := names(snapshot(t, filepath.Dir(o.UsageFile))); !slices.Equal(got, []string{"elsewhere", "elsewhere-lock"}) {
+		t.Errorf("got %q after Close, want the usage file and its lock", got)
 	}
 }
 

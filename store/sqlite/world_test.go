@@ -138,6 +138,17 @@ func remove(t testing.TB, path string) {
 	}
 }
 
+// replaceByCopy puts a copy in the place of a file.
+func replaceByCopy(t testing.TB, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path+".copy", string(text))
+	mustRename(t, path+".copy", path)
+}
+
 func mkdir(t testing.TB, path string) {
 	t.Helper()
 	if err := os.Mkdir(path, 0o700); err != nil {

@@ -34,20 +34,21 @@ func insertKey(ctx context.Context, tx *sql.Tx, k *keys.Key) error {
 	return refusedKey("write key", exactlyOne(tx.ExecContext(ctx, insertKeySQL, args...)))
 }
 
-func updateKey(ctx context.Context, tx *sql.Tx, before, after *keys.Key) error {
+// updateKey writes after over the row of before, which is at version as it stands there.
+func updateKey(ctx context.Context, tx *sql.Tx, version int64, before, after *keys.Key) error {
 	if before.ID != after.ID || before.Kind != after.Kind || !before.CreatedAt.Equal(after.CreatedAt) || before.CreatedBy != after.CreatedBy {
 		return errors.New("write key: a change must leave id, kind and creation as they are")
 	}
 	if !before.RevokedAt.IsZero() && after.RevokedAt.IsZero() {
 		return errors.New("write key: a revocation is final")
 	}
-	args := append(values(after), []byte(before.ID), before.Version)
+	args := append(values(after), []byte(before.ID), version)
 	return refusedKey("write key", exactlyOne(tx.ExecContext(ctx, updateKeySQL, args...)))
 }
 
 // writeSecrets writes what differs: removals first, so that there are never three. The
 // pepper of the seal is looked at once, with the seal.
-func (s *Store) writeSecrets(ctx context.Context, tx *sql.Tx, id string, before, after []keys.KeySecret, seal string) error {
+func (s *Store) writeSecrets(ctx context.Context, w *work, id string, before, after []keys.KeySecret, seal string) error {
 	if err := checkSecrets(before, after); err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func (s *Store) writeSecrets(ctx context.Context, tx *sql.Tx, id string, before,
 	kept := byNumber(after)
 	for _, one := range before {
 		if kept[one.Number] == nil {
-			if err := writeSecret(ctx, tx, deleteSecretSQL, []byte(id), one.Number); err != nil {
+			if err := writeSecret(ctx, w.Tx, deleteSecretSQL, []byte(id), one.Number); err != nil {
 				return err
 			}
 		}
@@ -70,11 +71,11 @@ func (s *Store) writeSecrets(ctx context.Context, tx *sql.Tx, id string, before,
 			statement = updateSecretSQL
 		}
 		if one.PepperID != seal && (old[one.Number] == nil || old[one.Number].PepperID != one.PepperID) {
-			if err := s.mayUse(ctx, tx, one.PepperID); err != nil {
+			if err := s.mayUse(ctx, w, one.PepperID); err != nil {
 				return err
 			}
 		}
-		err := writeSecret(ctx, tx, statement, string(one.Scheme), one.PepperID, one.Digest, one.Lookup,
+		err := writeSecret(ctx, w.Tx, statement, string(one.Scheme), one.PepperID, one.Digest, one.Lookup,
 			micros(one.CreatedAt), maybeMicros(one.ExpiresAt), []byte(id), one.Number)
 		if err != nil {
 			return err
@@ -111,4 +112,20 @@ func byNumber(list []keys.KeySecret) map[int64]*keys.KeySecret {
 func same(a, b *keys.KeySecret) bool {
 	return a.Scheme == b.Scheme && a.PepperID == b.PepperID && bytes.Equal(a.Digest, b.Digest) &&
 		bytes.Equal(a.Lookup, b.Lookup) && a.CreatedAt.Equal(b.CreatedAt) && a.ExpiresAt.Equal(b.ExpiresAt)
+}
+
+// secretsMoved is how many rows writeSecrets writes.
+func secretsMoved(before, after []keys.KeySecret) (rows int) {
+	old, kept := byNumber(before), byNumber(after)
+	for number := range old {
+		if kept[number] == nil {
+			rows++
+		}
+	}
+	for number, one := range kept {
+		if was := old[number]; was == nil || !same(was, one) {
+			rows++
+		}
+	}
+	return rows
 }

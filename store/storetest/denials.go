@@ -93,9 +93,18 @@ func denialsAreBounded(t *testing.T, f *fixture) {
 		t.Errorf("Denials after a flood: got %d, %v, want %d", len(got), err, keys.DenialsKept+1)
 	}
 	f.wantDenials("of a caller with a key", keys.DenialQuery{Code: keys.CodeRevoked}, proved)
+	f.setClock(start.Add(2 * keys.UsageKept))
 	newest := denial(-2*keys.UsageKept, keys.CodeDisabled, 1)
 	f.addDenials(newest)
 	f.wantDenials("long after", keys.DenialQuery{}, newest)
+}
+
+func futureDenialIsNow(_ *testing.T, f *fixture) {
+	f.setClock(start)
+	before, far := denial(time.Minute, keys.CodeRevoked, 1), denial(-73*365*24*time.Hour, keys.CodeExpired, 2)
+	f.addDenials(before)
+	f.addDenials(far)
+	f.wantDenials("after one of the future", keys.DenialQuery{}, denial(0, keys.CodeExpired, 2), before)
 }
 
 func denialsAreOneTransaction(t *testing.T, f *fixture) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,10 +22,12 @@ type fixture struct {
 	open  Open
 	store keys.Store
 	now   time.Time
+	clock atomic.Pointer[time.Time] // the store's own
 }
 
 func newFixture(t *testing.T, open Open) *fixture {
 	f := &fixture{t: t, open: open, now: start}
+	f.setClock(start.Add(24 * time.Hour)) // most tests count uses of before
 	f.store = f.another()
 	return f
 }
@@ -32,10 +35,13 @@ func newFixture(t *testing.T, open Open) *fixture {
 // another opens the same data once more.
 func (f *fixture) another() keys.Store {
 	f.t.Helper()
-	s := f.open(f.t)
+	s := f.open(f.t, func() time.Time { return *f.clock.Load() })
 	f.t.Cleanup(func() { _ = s.Close() }) // most tests close nothing, some close early
 	return s
 }
+
+// setClock sets the clock of all handles.
+func (f *fixture) setClock(at time.Time) { f.clock.Store(&at) }
 
 // manager acts on s at the fixture's time.
 func (f *fixture) manager(s keys.Store) *keys.LocalManager {

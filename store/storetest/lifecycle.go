@@ -49,7 +49,7 @@ func closedIsUnavailable(t *testing.T, f *fixture) {
 		"Changes": func(ctx context.Context) error { _, err := s.Changes(ctx, keys.Position{}); return err },
 		"Create":  func(ctx context.Context) error { return s.Create(ctx, next, f.event(next.ID)) },
 		"CreateAll": func(ctx context.Context) error {
-			return s.CreateAll(ctx, func(yield func(*keys.Key, keys.Event) bool) { yield(next, f.event(next.ID)) }, nil)
+			return s.CreateAll(ctx, f.newKeys(), func(yield func(*keys.Key, keys.Event) bool) { yield(next, f.event(next.ID)) })
 		},
 		"FindImported": func(ctx context.Context) error { _, err := s.FindImported(ctx, [][]byte{{1}}); return err },
 		"Update": func(context.Context) error {

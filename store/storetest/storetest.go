@@ -14,14 +14,15 @@ package storetest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // Open opens the same data once more, each time as a handle of its own: what
 // another process would hold. It fails the test when it cannot. The suite closes
-// what it opens.
-type Open func(t testing.TB) keys.Store
+// what it opens. The store's clock is now.
+type Open func(t testing.TB, now func() time.Time) keys.Store
 
 // Run holds the backend against every promise. Fresh makes one empty store, gone
 // with the test.
@@ -65,7 +66,12 @@ var promises = []struct {
 	{"an imported secret comes once", importedComesOnce},
 	{"a handle is shared by a few", handleIsSharedByFew},
 	{"the feed tells whether anything is imported", feedTellsOfImports},
-	{"many keys are created together or not at all", createAllIsOneTransaction},
+	{"many keys are created together or not at all", createAllIsOneAct},
+	{"A8 a key that is left out left nothing behind", createAllLeavesOutWhole},
+	{"what is refused before it is written says so by type", refusalsAreTyped},
+	{"a key of another store is refused", sealIsOfThisStore},
+	{"keys that are not valid yet are not found", unfinishedIsNotFound},
+	{"the feed does not tell of very many keys one by one", feedIsBounded},
 
 	{"A21 a change touches one key", changeTouchesOneKey},
 	{"no change writes nothing", noChangeWritesNothing},
@@ -113,6 +119,7 @@ var promises = []struct {
 	{"a last use moves forward only", lastUseMovesForward},
 	{"uses are added whole or not at all", addUseIsOneTransaction},
 	{"old counts are let go", oldCountsAreLetGo},
+	{"D7 a use in the future is one of now", futureUseIsNow},
 	{"several writers lose no use", writersLoseNoUse},
 	{"a use is no change", useIsNoChange},
 	{"usage survives a restart", usageSurvivesRestart},
@@ -121,6 +128,7 @@ var promises = []struct {
 	{"a closed store keeps no usage", closedKeepsNoUsage},
 	{"denials add up by the minute", denialsAddUp},
 	{"conditions on denials select", denialsSelect},
+	{"D7 a denial in the future is one of now", futureDenialIsNow},
 	{"denials are bounded, and callers without a key wash away none with one", denialsAreBounded},
 	{"denials are written whole or not at all", denialsAreOneTransaction},
 

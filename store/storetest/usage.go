@@ -119,14 +119,41 @@ func oldCountsAreLetGo(t *testing.T, f *fixture) {
 		calls(hour, keys.CodeValid, "", 1), calls(hour.Add(time.Hour), keys.CodeValid, "", 2),
 	}})
 	at := hour.Add(keys.UsageKept)
+	f.setClock(at)
 	f.addUse(f.store, keys.Use{KeyID: b, Counts: []keys.UseCount{calls(at, keys.CodeValid, "", 4)}})
 	f.wantUsage("at the limit", f.store, a, time.Time{}, keys.Usage{Last: []keys.LastUse{last}, Counts: []keys.UseCount{
 		calls(hour, keys.CodeValid, "", 1), calls(hour.Add(time.Hour), keys.CodeValid, "", 2),
 	}})
+	f.setClock(at.Add(time.Hour))
 	f.addUse(f.store, keys.Use{KeyID: b, Counts: []keys.UseCount{calls(at.Add(time.Hour), keys.CodeValid, "", 8)}})
 	f.wantUsage("an hour later", f.store, a, time.Time{}, keys.Usage{Last: []keys.LastUse{last}, Counts: []keys.UseCount{
 		calls(hour.Add(time.Hour), keys.CodeValid, "", 2),
 	}})
+}
+
+// A guard whose clock is wrong reports uses of the year 2099. No other count goes because
+// of that, and the next use is the last one again.
+func futureUseIsNow(t *testing.T, f *fixture) {
+	a, b := f.create("a", nil).ID, f.create("b", nil).ID
+	now := start.Add(time.Hour)
+	f.setClock(now)
+	f.addUse(f.store, keys.Use{KeyID: a, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)}, Last: []keys.LastUse{lastUse(1, start, "", "")}})
+	far := time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
+	wrong := []keys.Use{
+		{KeyID: a, Counts: []keys.UseCount{calls(far, keys.CodeValid, "", 2)}, Last: []keys.LastUse{lastUse(1, far, "192.0.2.1", "wrong")}},
+		{KeyID: b, Counts: []keys.UseCount{calls(far, keys.CodeValid, "", 4)}, Last: []keys.LastUse{lastUse(1, far, "192.0.2.1", "wrong")}},
+	}
+	f.addUse(f.store, wrong...)
+	f.wantUsage("of a", f.store, a, time.Time{}, keys.Usage{
+		Last:   []keys.LastUse{lastUse(1, now, "192.0.2.1", "wrong")},
+		Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1), calls(hour.Add(time.Hour), keys.CodeValid, "", 2)},
+	})
+	f.setClock(now.Add(time.Minute))
+	next := lastUse(1, now.Add(time.Second), "192.0.2.2", "right")
+	f.addUse(f.store, keys.Use{KeyID: b, Last: []keys.LastUse{next}})
+	f.wantUsage("of b", f.store, b, time.Time{}, keys.Usage{
+		Last: []keys.LastUse{next}, Counts: []keys.UseCount{calls(hour.Add(time.Hour), keys.CodeValid, "", 4)},
+	})
 }
 
 func writersLoseNoUse(t *testing.T, f *fixture) {
@@ -209,6 +236,7 @@ func listTellsLastUse(t *testing.T, f *fixture) {
 func unusedSelects(t *testing.T, f *fixture) {
 	f.now = time.Now().UTC().Truncate(time.Second).Add(24 * time.Hour) // later than the store: older uses are unknown to it
 	since := f.now.Add(time.Hour)
+	f.setClock(since.Add(2 * time.Hour))
 	issue := func(name string, created time.Time, uses ...time.Time) {
 		id := f.create(name, func(k *keys.Key) { k.CreatedAt = created }).ID
 		u := keys.Use{KeyID: id, Counts: []keys.UseCount{calls(since.Add(time.Hour).Truncate(time.Hour), keys.CodeExpired, "", 1)}}

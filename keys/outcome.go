@@ -1,0 +1,55 @@
+package keys
+
+import "fmt"
+
+// How a change can fail, by type: one tree for what was refused before anything of it was
+// written, and one for what went wrong after the commit. No error is of both.
+
+// RefusedError says that a store refused a change before it wrote anything of it, for the
+// reason that it wraps. Where many changes share a transaction only such a failure may be
+// left out, and the rest committed: see [Store.CreateAll]. Any other failure takes all of
+// them back.
+type RefusedError struct{ Reason error }
+
+func (e *RefusedError) Error() string { return e.Reason.Error() }
+
+// Unwrap returns the reason.
+func (e *RefusedError) Unwrap() error { return e.Reason }
+
+// WrittenError says that a change was committed, together with its audit row, and that
+// what was to follow failed. The change stands. To repeat it is harmless where the verb
+// is: a key that is revoked already stays revoked.
+//
+// It is no [ErrConflict] and no other error of a refusal, whatever the cause: it does not
+// unwrap.
+type WrittenError struct {
+	What  string // what is not done yet, as a clause: "other processes could not be told of it"
+	Cause error
+}
+
+func (e *WrittenError) Error() string {
+	return fmt.Sprintf("the change is written and durable, but %s: %v", e.What, e.Cause)
+}
+
+// NotAnnounced is the [*WrittenError] of a change of which other processes could not be
+// told. They find it by themselves: a verifier looks at its store every 250 ms.
+func NotAnnounced(cause error) error {
+	return &WrittenError{What: "it is not announced yet: servers on this machine find it by themselves within 250 ms", Cause: cause}
+}
+
+// AlteredError says that the store itself is not as mcpkeys left it: it holds a trigger
+// that mcpkeys did not make, or a number that mcpkeys did not write. It is an
+// [ErrUnavailable], and more: nothing that was remembered of such a store is good, so
+// checks do not wait for a [Lease] to end. What still works are the look at it, and the
+// changes that take something away: revoke and disable.
+type AlteredError struct {
+	What string // a clause: "it holds the trigger \"x\", which mcpkeys did not make"
+	Fix  string // what to do, as a clause
+}
+
+func (e *AlteredError) Error() string {
+	return fmt.Sprintf("the key store was changed outside mcpkeys: %s; %s", e.What, e.Fix)
+}
+
+// Is makes errors.Is(err, ErrUnavailable) hold.
+func (e *AlteredError) Is(target error) bool { return target == ErrUnavailable }

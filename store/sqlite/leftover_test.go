@@ -1,0 +1,183 @@
+package sqlite_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+)
+
+// refusesAll makes sure that nothing is accepted and nothing is changed, for the reason.
+func refusesAll(t *testing.T, path, id, reason string) {
+	t.Helper()
+	r, err := sqlite.OpenVerifier(path, nil)
+	if err == nil {
+		_, err = r.Changes(t.Context(), keys.Position{})
+		_ = r.Close()
+	}
+	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), reason) {
+		t.Errorf("a guard: got %v, want unavailable and %q", err, reason)
+	}
+	s, err := sqlite.Open(path, nil)
+	if err == nil {
+		_, err = manager(t, s).Revoke(t.Context(), id, "x")
+		_ = s.Close()
+	}
+	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), reason) {
+		t.Errorf("a change: got %v, want unavailable and %q", err, reason)
+	}
+}
+
+// twoClosedStores are one key store that was made twice, with one id. Nobody has the files
+// open, and each has a key and changes that are only in its log.
+func twoClosedStores(t *testing.T) (one, two string, id string) {
+	t.Helper()
+	one = create(t)
+	two = filepath.Join(t.TempDir(), "keys.db")
+	write(t, two+".pepper", string(read(t, one+".pepper")))
+	if err := sqlite.Create(two, &sqlite.Options{SameStore: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{one, two} {
+		o := start(t, "admin", path)
+		if got := o.ask("issue ci"); got != "done" {
+			t.Fatal(got)
+		}
+		_ = o.cmd.Process.Kill() // so that the log is not moved into the database
+		o.end()
+	}
+	r := openVerifier(t, one)
+	page, err := r.List(t.Context(), keys.Query{})
+	if err != nil || len(page.Keys) != 1 {
+		t.Fatal(page, err)
+	}
+	_ = r.Close()
+	return one, two, page.Keys[0].ID
+}
+
+// A file of another store lies beside a database that is opened. SQLite would take it for
+// the database's own.
+func TestFilesOfAnotherStore(t *testing.T) {
+	for _, c := range []struct{ suffix, reason string }{
+		{"-wal", "belongs to another key store"},
+		{"-epoch", "belongs to another key store"},
+		{"-journal", "move it away"},
+	} {
+		t.Run(c.suffix, func(t *testing.T) {
+			one, two, id := twoClosedStores(t)
+			text := "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7 a rollback journal"
+			if c.suffix != "-journal" {
+				text = string(read(t, two+c.suffix))
+			}
+			own, _ := os.ReadFile(one + c.suffix)
+			before := string(read(t, one))
+			write(t, one+c.suffix, text)
+			refusesAll(t, one, id, c.reason)
+			if string(read(t, one)) != before {
+				t.Error("the database was written to")
+			}
+			remove(t, one+c.suffix)
+			if own != nil {
+				write(t, one+c.suffix, string(own))
+			}
+			mustRevoke(t, open(t, one), id)
+		})
+	}
+}
+
+// An older database was copied over the one in use, or its log was removed. What was
+// acknowledged is missing, so nothing is accepted until somebody restores or mends.
+func TestOlderDatabase(t *testing.T) {
+	for how, spoil := range map[string]func(t *testing.T, path, backup string){
+		"copied over": func(t *testing.T, path, backup string) {
+			write(t, path, string(read(t, backup)))
+			remove(t, path+"-wal")
+			remove(t, path+"-shm")
+		},
+		"log removed": func(t *testing.T, path, _ string) {
+			remove(t, path+"-wal")
+			remove(t, path+"-shm")
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			path := create(t)
+			backup := path + ".old"
+			s := open(t, path)
+			id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+			_ = s.Close()
+			write(t, backup, string(read(t, path)))
+			o := start(t, "admin", path)
+			if got := o.ask("revoke " + id); got != "done" {
+				t.Fatal(got)
+			}
+			_ = o.cmd.Process.Kill()
+			o.end()
+			spoil(t, path, backup)
+			refusesAll(t, path, id, "knows 1 change that the database does not hold")
+			if missing, err := sqlite.CheckPosition(t.Context(), path); missing != 1 || err == nil {
+				t.Errorf("CheckPosition: got %d, %v, want one missing", missing, err)
+			}
+			mustMend(t, path)
+			mustRevoke(t, open(t, path), id)
+		})
+	}
+}
+
+// A process that publishes by link and unlink was killed in between. The next one that
+// opens the store ends it.
+func TestPublicationBrokenOff(t *testing.T) {
+	path := create(t)
+	left := filepath.Join(filepath.Dir(path), ".mcpkeys-db-1.tmp")
+	if err := os.Link(path, left); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path)
+	if _, err := os.Lstat(left); err == nil {
+		t.Error("the temporary name is still there")
+	}
+}
+
+// A program that has the store open lost its -shm, another one revokes and ends, and then
+// the first one ends without a change. Its close must not take the revocation back.
+func TestA9CloseAfterSharedMemoryWasRemoved(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	r := openVerifier(t, path)
+	remove(t, path+"-shm")
+	if got := once(t, path, "revoke "+id); got != "done" {
+		t.Fatal(got)
+	}
+	if err := errors.Join(s.Close(), r.Close()); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if got := once(t, path, "issue after"); got != "done" {
+		t.Fatal(got)
+	}
+	if got := once(t, path, "status "+id); got != "refused: revoked" {
+		t.Errorf("the key: got %q, want it revoked", got)
+	}
+}
+
+// Another key store under the same pepper was copied over this one. To mend it would make
+// keys good here that belong there.
+func TestMendRefusesAnotherStore(t *testing.T) {
+	path, other := twoStores(t)
+	before := string(read(t, other))
+	write(t, path, before)
+	mended, err := sqlite.Mend(t.Context(), path, nil, "test", time.Now())
+	if mended || err == nil || !strings.Contains(err.Error(), "for another key store") {
+		t.Errorf("Mend: got %v, %v, want it refused because of the pepper file", mended, err)
+	}
+	if string(read(t, path)) != before {
+		t.Error("the database was written to")
+	}
+	if _, err := sqlite.CheckPosition(t.Context(), path); err == nil {
+		t.Error("CheckPosition: got no error, want it refused as before")
+	}
+}

@@ -1,0 +1,205 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// fairLock makes writers take turns, in one process and between processes. SQLite lets
+// one write at a time, and the others sleep and try again: of many writers some then try
+// in vain for seconds, and fail. So each change first takes this lock, for which the
+// kernel keeps a queue.
+//
+// The lock is an flock on a file beside the database, which holds nothing. The kernel
+// frees it when its holder dies. It is about fairness and never about safety: where the
+// file is missing, was replaced, or cannot be opened, writers compete as SQLite has them.
+type fairLock struct {
+	path     string
+	patience time.Duration
+	turn     chan struct{} // full while a goroutine of this process has the lock or waits for it
+
+	// What follows belongs to the goroutine that has the turn.
+	file    *lockFile // open, and not locked here; nil until it is needed
+	waiting *lockWait // what an earlier caller gave up waiting for
+}
+
+// lockWait is one call to the kernel that waits for the lock. It cannot be called off,
+// and keeps its place in the queue: the next caller takes it over.
+type lockWait struct {
+	file *lockFile
+	done chan struct{} // closed when err is known
+	err  error
+}
+
+// patience is how long a change waits for its turn. Holders keep the lock for a tenth of
+// a second at the most, but for the last step of a restore.
+const patience = 5 * time.Second
+
+// lockPath is the file whose lock the writers of a database take in turn.
+func lockPath(database string) string { return database + "-lock" }
+
+func newFairLock(database string) *fairLock {
+	return &fairLock{path: lockPath(database), patience: patience, turn: make(chan struct{}, 1)}
+}
+
+// take waits for the lock, and returns how to free it. Callers get it in the order in
+// which they come. The error is a [BusyError].
+func (l *fairLock) take() (free func(), err error) {
+	patience := time.NewTimer(l.patience)
+	defer patience.Stop()
+	select {
+	case l.turn <- struct{}{}:
+	case <-patience.C:
+		return nil, &BusyError{Waited: l.patience, Holder: l.holder()}
+	}
+	f, err := l.lock(patience.C)
+	if err != nil {
+		<-l.turn
+		return nil, &BusyError{Waited: l.patience, Holder: l.holder()}
+	}
+	return func() {
+		if f != nil {
+			f.unlock()
+		}
+		<-l.turn
+	}, nil
+}
+
+var errImpatient = errors.New("gave up waiting for the lock")
+
+// lock is called with the turn. It returns nil without an error where there is no
+// file to lock.
+func (l *fairLock) lock(patience <-chan time.Time) (*lockFile, error) {
+	for range 3 { // in case the file is replaced again and again
+		w := l.waiting
+		if w == nil {
+			if !l.ready() {
+				return nil, nil //nolint:nilnil // no lock, and no reason to stop
+			}
+			if l.file.tryLock() {
+				return l.file, nil
+			}
+			w = l.wait()
+		}
+		select {
+		case <-w.done:
+			l.waiting = nil
+		case <-patience:
+			l.leave(w)
+			return nil, errImpatient
+		}
+		if w.err != nil {
+			w.file.close()
+			return nil, nil //nolint:nilnil // see above
+		}
+		if l.file = w.file; l.file.isAt(l.path) {
+			return l.file, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // see above
+}
+
+// ready makes sure that l.file is what has the name, and makes it if it is missing.
+func (l *fairLock) ready() bool {
+	if l.file != nil && l.file.isAt(l.path) {
+		return true
+	}
+	if l.file != nil {
+		l.file.close()
+	}
+	l.file = openLock(l.path)
+	return l.file != nil
+}
+
+// wait asks the kernel for the lock of l.file, which belongs to the wait from now on.
+func (l *fairLock) wait() *lockWait {
+	w := &lockWait{file: l.file, done: make(chan struct{})}
+	l.file = nil
+	go func() {
+		w.err = w.file.lock()
+		close(w.done)
+	}()
+	return w
+}
+
+// leave lets w wait on for the next caller. If none waits when the lock is granted, it is
+// freed at once.
+func (l *fairLock) leave(w *lockWait) {
+	if l.waiting == w {
+		return // it was left before
+	}
+	l.waiting = w
+	go func() {
+		<-w.done
+		l.turn <- struct{}{}
+		if l.waiting == w {
+			l.waiting = nil
+			w.file.close()
+		}
+		<-l.turn
+	}()
+}
+
+// close closes the file. The lock must be free.
+func (l *fairLock) close() {
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	if l.file != nil {
+		l.file.close()
+		l.file = nil
+	}
+}
+
+// takeTurn takes the lock of a database once, for what has no [Store] open.
+func takeTurn(database string) (free func(), err error) {
+	l := newFairLock(database)
+	unlock, err := l.take()
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		unlock()
+		l.close()
+	}, nil
+}
+
+// inTurn is inTx for the database of l, when it is this one's turn.
+func (l *fairLock) inTurn(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
+	free, err := l.take()
+	if err != nil {
+		return err
+	}
+	defer free()
+	return l.foreign(inTx(ctx, db, do))
+}
+
+// foreign names who takes no turns, if that is why a transaction failed.
+func (l *fairLock) foreign(err error) error {
+	if basic, _ := codes(err); basic == codeBusy {
+		return &BusyError{Waited: busyTimeout, Holder: writerOf(l.database()), Foreign: true}
+	}
+	return err
+}
+
+// BusyError is that a change had to wait for too long, because another program was
+// writing all the time. Nothing was changed.
+type BusyError struct {
+	Waited  time.Duration
+	Holder  Holder // of the lock, as far as the system tells
+	Foreign bool   // the holder takes no turns: it is not mcpkeys, but a database shell or a copier
+}
+
+func (e *BusyError) Error() string {
+	if e.Foreign {
+		return fmt.Sprintf("nothing was changed: %s has locked the database for %v and is not mcpkeys; end what it does there, and try again", e.Holder, e.Waited)
+	}
+	return fmt.Sprintf("nothing was changed: %s has been writing to the key store for %v; try again when it is done", e.Holder, e.Waited)
+}
+
+// Is makes it a [keys.ErrUnavailable].
+func (e *BusyError) Is(target error) bool { return target == keys.ErrUnavailable }

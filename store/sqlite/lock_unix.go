@@ -1,0 +1,56 @@
+//go:build unix
+
+package sqlite
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// lockFile is one opening of a file to lock. Locks belong to the opening: two of one
+// process keep each other waiting like those of two processes.
+type lockFile struct {
+	f  *os.File
+	id fileID
+}
+
+// openLock opens the file, or makes it, empty and 0600. It returns nil if it cannot.
+func openLock(path string) *lockFile {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil
+	}
+	l := &lockFile{f: f}
+	if info, err := f.Stat(); err == nil {
+		l.id, err = identityOf(info)
+		if err == nil {
+			return l
+		}
+	}
+	l.close()
+	return nil
+}
+
+// isAt reports whether the file is still what has the name.
+func (l *lockFile) isAt(path string) bool {
+	id, err := identify(path)
+	return err == nil && id == l.id
+}
+
+func (l *lockFile) tryLock() bool {
+	return syscall.Flock(int(l.f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
+}
+
+// lock blocks a thread until the lock is granted.
+func (l *lockFile) lock() error {
+	for {
+		err := syscall.Flock(int(l.f.Fd()), syscall.LOCK_EX)
+		if !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
+
+func (l *lockFile) unlock() { _ = syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN) }
+func (l *lockFile) close()  { _ = l.f.Close() } // which unlocks

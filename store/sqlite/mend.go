@@ -1,0 +1,262 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mcpkeys/mcpkeys/internal/newfile"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+)
+
+// A database gets another id when a restore or [Mend] puts another state in the place of
+// the one that processes know. The order makes sure that none of them accepts anything
+// meanwhile, whenever the machine stops: the id in the page goes, the database is
+// committed, the position is raised, the id comes back. What a crash leaves in between is
+// refused, and [Mend] ends it.
+
+// withdraw takes the id out of the page, so that every process refuses. Back puts it back
+// when nothing was changed after all.
+func withdraw(path string) (back func(), err error) {
+	p, err := share(epochPath(path), true)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return func() {}, fmt.Errorf("%w: %s cannot be written: %w", keys.ErrUnavailable, epochPath(path), err)
+	}
+	if err != nil {
+		return func() {}, nil // without a page every process refuses already
+	}
+	was, ok := p.standing()
+	if !ok || !p.setID(epochID{}) || !p.add() {
+		return func() {}, errCutShort
+	}
+	return func() {
+		p.setID(was.id)
+		p.add()
+	}, p.flush()
+}
+
+// instate gives the page the id and the position of the database that was committed, and
+// returns when every process has had to look.
+func instate(path string, s standing) error {
+	e := epoch{path: epochPath(path), sharing: share}
+	defer e.close()
+	c := e.open(true)
+	if c.page == nil && canShare {
+		if err := remakeEpoch(e.path, s); err != nil {
+			return err
+		}
+		c = e.open(true)
+	}
+	if c.page == nil {
+		if !canShare {
+			return nil
+		}
+		return fmt.Errorf("%w: %s %w", keys.ErrUnavailable, e.path, e.why)
+	}
+	if err := c.page.become(s); err != nil {
+		return fmt.Errorf("%w: %s: %w", keys.ErrUnavailable, e.path, err)
+	}
+	c.settle()
+	return nil
+}
+
+// remakeEpoch makes the file where there is none that can be used. What is there was no
+// page that a process maps, or one that was cut short.
+func remakeEpoch(path string, s standing) error {
+	info, err := os.Lstat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file, so not an epoch file: move it away", path)
+	}
+	if err == nil {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return makeEpoch(path, s, false)
+}
+
+// renewID gives the database a new id, and a generation above those of the database and
+// of the page at path.
+func renewID(ctx context.Context, tx *sql.Tx, path string) error {
+	var term int64
+	if err := tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = ?`, metaTerm).Scan(&term); err != nil {
+		return unavailable("read generation", err)
+	}
+	term = max(term, int64(leftTerm(epochPath(path)))) + 1 //nolint:gosec // 16 bits
+	if term > maxTerm {
+		return fmt.Errorf("this key store was restored %d times, which is as often as it can be: make another one", maxTerm-1)
+	}
+	id := newEpochID()
+	for name, value := range map[string]any{metaGeneration: uuid.NewString(), metaTerm: term, metaEpochID: id[:]} {
+		if err := setMeta(ctx, tx, name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func setMeta(ctx context.Context, tx *sql.Tx, name string, value any) error {
+	return unavailable("write meta", exactlyOne(tx.ExecContext(ctx, `UPDATE meta SET value = ? WHERE name = ?`, value, name)))
+}
+
+// standingOf reads where the database at path stands.
+func standingOf(ctx context.Context, path string) (standing, error) {
+	db := openDB(readerDSN(path), 1)
+	defer func() { _ = db.Close() }() // nothing was written
+	n, err := numbersOf(ctx, db)
+	if err != nil {
+		return standing{}, err
+	}
+	return n.standing()
+}
+
+// CheckPlace refuses a key store whose files can be reached by two names or are mounted
+// one by one, or have files of other databases beside them.
+func CheckPlace(path string) error {
+	given, path, err := locate(path)
+	if err == nil {
+		_, err = newSpot(given, path)
+	}
+	return err
+}
+
+// CheckPosition holds the database at path against its epoch page, without a pepper. With
+// an error it tells how many acknowledged changes the database lacks, as far as known.
+func CheckPosition(ctx context.Context, path string) (missing uint64, err error) {
+	given, path, err := locate(path)
+	if err != nil {
+		return 0, err
+	}
+	if err := inspect(path); err != nil {
+		return 0, err
+	}
+	r := &Reader{given: given, path: path}
+	r.epoch.path, r.epoch.sharing = epochPath(path), share
+	r.db = openDB(readerDSN(path), 1)
+	defer func() { _ = r.db.Close() }() // nothing was written
+	r.epoch.open(false)
+	defer r.epoch.close()
+	_, err = r.stand(func() (numbers, error) { return numbersOf(ctx, r.db) })
+	var behind *behindError
+	if errors.As(err, &behind) {
+		missing = behind.missing
+	}
+	return missing, err
+}
+
+// Mend makes the database as it is the key store again, where its epoch file is missing,
+// or of another database, or knows changes that the database does not hold. Those changes
+// stay lost, revocations among them: the caller asks first. The database must be sound, its
+// audit chain must hold and its peppers must be at hand. It reports false when there was
+// nothing to mend.
+func Mend(ctx context.Context, path string, o *Options, actor keys.Actor, now time.Time) (bool, error) {
+	given, path, err := locate(path)
+	if err != nil {
+		return false, err
+	}
+	unlock, err := newfile.Lock(filepath.Dir(path))
+	if err != nil {
+		return false, fmt.Errorf("lock %s: %w", filepath.Dir(path), err)
+	}
+	defer unlock()
+	missing, why := CheckPosition(ctx, path)
+	if why == nil || !canShare {
+		return false, nil
+	}
+	store, err := mendable(ctx, path, o)
+	if err != nil {
+		return false, fmt.Errorf("%w; restore a backup with 'keyctl restore'", err)
+	}
+	at, err := newSpot(given, path)
+	if err != nil {
+		return false, err
+	}
+	free, err := takeTurn(path)
+	if err != nil {
+		return false, err
+	}
+	defer free()
+	db := openAt(at, writerDSN(path), 1)
+	err = mend(ctx, db, at, store, missing, actor, now)
+	if at.check() != nil {
+		abandon(db)
+		return err == nil, err
+	}
+	return err == nil, errors.Join(err, db.Close())
+}
+
+// mendable makes sure that the database is one whole state of the key store that the
+// pepper file names, and returns the id of that.
+func mendable(ctx context.Context, path string, o *Options) (keys.StoreID, error) {
+	if _, err := examine(ctx, path, path); err != nil {
+		return keys.StoreID{}, err
+	}
+	peppers, err := pepperfile.Load(o.pepperFile(path))
+	if err != nil {
+		return keys.StoreID{}, err
+	}
+	db := openDB(readerDSN(path), 1)
+	defer func() { _ = db.Close() }() // nothing was written
+	if err := checkPeppers(ctx, db, peppers, o.pepperFile(path)); err != nil {
+		return keys.StoreID{}, err
+	}
+	_, err = keys.VerifyChain(chain(ctx, db))
+	return peppers.Store(), err
+}
+
+func mend(ctx context.Context, db *sql.DB, at *spot, store keys.StoreID, missing uint64, actor keys.Actor, now time.Time) error {
+	e, err := keys.NewEvent(ctx, actor, keys.ActionMend, now, map[string]any{"missing_changes": missing})
+	if err != nil {
+		return err
+	}
+	if _, err := withdraw(at.path); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errCutShort) {
+		return err
+	}
+	var next standing
+	err = inTx(ctx, db, func(tx *sql.Tx) error {
+		if err := at.check(); err != nil {
+			return err
+		}
+		if err := renewID(ctx, tx, at.path); err != nil {
+			return err
+		}
+		if _, err := appendEvent(ctx, tx, "", e); err != nil {
+			return err
+		}
+		next, err = mended(ctx, tx, store)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return instate(at.path, next)
+}
+
+// mended reads back, as the last thing before the commit, that the database is still as
+// mcpkeys makes them, and where it stands.
+func mended(ctx context.Context, tx *sql.Tx, store keys.StoreID) (standing, error) {
+	s, err := readShape(ctx, tx)
+	if err == nil {
+		err = s.altered()
+	}
+	if err != nil {
+		return standing{}, err
+	}
+	n, err := numbersOf(ctx, tx)
+	if err == nil {
+		err = n.altered(store)
+	}
+	if err != nil {
+		return standing{}, err
+	}
+	return n.standing()
+}

@@ -1,0 +1,76 @@
+package sqlite_test
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A disk is mounted over the directory of a store in use. The guard does not go on with
+// what nobody else finds any more.
+func TestMountedOverWhileInUse(t *testing.T) {
+	w := newWorld(t)
+	guard := start(t, "mountedguard", w.path, "unshare", "--user", "--map-root-user", "--mount")
+	if got := guard.ask("check " + w.key.Token.Reveal()); got != "valid" {
+		t.Fatalf("the guard before: %s", got)
+	}
+	if got := guard.ask("mount " + w.dir); got != "done" {
+		t.Fatalf("mount: %s", got)
+	}
+	if got := w.revoke(t, w.path); got != "done" {
+		t.Fatalf("revoke: %s", got)
+	}
+	if got := guard.ask("check " + w.key.Token.Reveal()); !strings.HasPrefix(got, "unavailable: ") {
+		t.Errorf("the guard behind the mount: got %q, want unavailable", got)
+	}
+}
+
+// TestA3LowerLayer: the store is in a lower layer of an overlay file system, as one that
+// came with a container's image is. What a guard mapped there would never change.
+func TestA3LowerLayer(t *testing.T) {
+	w := newWorld(t)
+	w.admin.end()
+	w.guard.end()
+	top := t.TempDir()
+	for _, name := range []string{"upper", "work", "merged"} {
+		mkdir(t, filepath.Join(top, name))
+	}
+	script := `mount -t overlay overlay -o userxattr,lowerdir="$1",upperdir="$2/upper",workdir="$2/work" "$2/merged"`
+	ns := start(t, "layered", filepath.Join(top, "merged", "keys.db"), inNamespace(script, w.dir, top)...)
+	for _, secret := range []string{"open", "check " + w.key.Token.Reveal(), "revoke " + w.key.Key.ID, "again " + w.key.Token.Reveal()} {
+		want := map[string]string{"open": "done", "check": "valid", "revoke": "done", "again": "revoked"}[strings.Fields(secret)[0]]
+		if got := ns.ask(secret); got != want {
+			t.Fatalf("%s: got %q, want %q", strings.Fields(secret)[0], got, want)
+		}
+	}
+}
+
+// layeredRole is a guard beside a program that revokes, which sees the same mounts: the
+// guard has opened the store before anybody wrote to it.
+func layeredRole(path string) error {
+	guard, err := newGuard(path)
+	return answering(err, func(verb, rest string) string {
+		switch verb {
+		case "check", "again":
+			return guard(rest)
+		case "revoke":
+			return ask("admin", path, "revoke "+rest)
+		}
+		return "done"
+	})
+}
+
+// mountedGuardRole is a guard that can have a disk mounted over a directory.
+func mountedGuardRole(path string) error {
+	guard, err := newGuard(path)
+	return answering(err, func(verb, rest string) string {
+		if verb == "check" {
+			return guard(rest)
+		}
+		if out, err := exec.Command("mount", "-t", "tmpfs", "none", rest).CombinedOutput(); err != nil {
+			return err.Error() + ": " + string(out)
+		}
+		return "done"
+	})
+}

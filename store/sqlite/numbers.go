@@ -1,0 +1,112 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// maxSeq is the largest change number and the largest number of an audit row: what has
+// room in 48 bits. A store that changes a thousand times a second has enough for 8,900
+// years, so a number above it was written by somebody else.
+const maxSeq = 1<<seqBits - 1
+
+// selectNumbers yields by what numbers a store stands, together with its shape: one
+// statement, so one state.
+const selectNumbers = `SELECT (SELECT value FROM meta WHERE name = 'change_seq'),
+	(SELECT value FROM meta WHERE name = 'generation'), (SELECT value FROM meta WHERE name = 'generation_number'),
+	(SELECT value FROM meta WHERE name = 'epoch_id'), (SELECT value FROM meta WHERE name = 'store_id'),
+	(SELECT max(seq) FROM events), (SELECT max(seq) FROM audit),
+	(SELECT hash FROM audit ORDER BY seq DESC LIMIT 1), ` + anyImported + `, ` + shapeText
+
+// numbers are what a store counts its changes by. Whoever writes SQL can write anything
+// there, so they are read as they are and judged by altered.
+type numbers struct {
+	seq, generation, term, epoch, store any
+	event, audit                        sql.NullInt64 // of the newest row
+	hash                                []byte        // of the newest audit row
+	imported                            bool
+	shape                               string
+}
+
+// readNumbers takes what selectNumbers yields.
+func readNumbers(row *sql.Row) (n numbers, err error) {
+	err = row.Scan(&n.seq, &n.generation, &n.term, &n.epoch, &n.store, &n.event, &n.audit, &n.hash, &n.imported, &n.shape)
+	return n, unavailable("read change number", err)
+}
+
+// altered says which of the numbers mcpkeys did not write. The store is the one that the
+// pepper file names.
+func (n *numbers) altered(store keys.StoreID) error {
+	if what := n.odd(store); what != "" {
+		return &keys.AlteredError{What: what, Fix: adviceRestore}
+	}
+	return nil
+}
+
+func (n *numbers) odd(store keys.StoreID) string {
+	seq, isNumber := n.seq.(int64)
+	generation, isText := n.generation.(string)
+	term, isCount := n.term.(int64)
+	id, isBlob := n.store.([]byte)
+	switch {
+	case !isNumber || seq < 0 || seq > maxSeq:
+		return "its change number (change_seq) is missing, or is no number that mcpkeys wrote"
+	case n.event.Valid && n.event.Int64 > seq:
+		return "its feed (events) runs ahead of its change number"
+	case n.audit.Valid && (n.audit.Int64 < 1 || n.audit.Int64 > maxSeq || len(n.hash) != hashLen):
+		return "its audit rows have numbers that mcpkeys did not write"
+	case !isText || generation == "":
+		return "its generation is missing, or is no text that mcpkeys wrote"
+	case !isCount || term < 1 || term > maxTerm:
+		return "its generation number is missing, or is no number that mcpkeys wrote"
+	case !isBlob || !bytes.Equal(id, store[:]):
+		return "its store id is not the one of the pepper file"
+	}
+	return ""
+}
+
+// standing is what the database says of its place, to be held against its epoch page. An
+// epoch id that mcpkeys did not write is that of no page.
+func (n *numbers) standing() (s standing, err error) {
+	if id, ok := n.epoch.([]byte); ok && len(id) == len(s.id) {
+		s.id = epochID(id)
+	}
+	seq, isNumber := n.seq.(int64)
+	term, isCount := n.term.(int64)
+	if !isNumber || !isCount {
+		seq = -1
+	}
+	s.word, err = wordOf(term, seq)
+	return s, err
+}
+
+// hashLen is the length of an audit row's hash.
+const hashLen = 32
+
+// changeSeq is the change number of numbers that are not altered.
+func (n *numbers) changeSeq() int64 {
+	seq, _ := n.seq.(int64)
+	return seq
+}
+
+// numbersOf reads the numbers of a database, in a transaction or by itself.
+func numbersOf(ctx context.Context, db querier) (numbers, error) {
+	return readNumbers(db.QueryRowContext(ctx, selectNumbers))
+}
+
+// storeOf returns the id of the key store in a database.
+func storeOf(ctx context.Context, db querier) (id keys.StoreID, err error) {
+	var stored any
+	err = db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = ?`, metaStoreID).Scan(&stored)
+	if raw, ok := stored.([]byte); ok && len(raw) == len(id) {
+		return keys.StoreID(raw), nil
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return id, unavailable("read store id", err)
+	}
+	return id, &keys.AlteredError{What: "its store id is missing, or is none that mcpkeys wrote", Fix: adviceRestore}
+}

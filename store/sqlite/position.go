@@ -1,0 +1,194 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// The epoch page says which database it belongs to, and how far that had come: an id that
+// the database holds too, and one word, the number of the generation (16 bits) over the
+// number of the newest change (48 bits). A writer raises the word after its commit and
+// before it moves the counter. So a database that is behind its page has lost changes
+// that were acknowledged: its log was removed, an older file was copied over it, or SQLite
+// reads it through an index that others do not share. Nothing is accepted from it and
+// nothing is written to it. A page that is behind its database is harmless: a writer died
+// in between.
+//
+// Only [Create], a restore and [Mend] give a database an id. While they do, the id in the
+// page is zero, and every process answers that the key store is unavailable.
+
+// epochID is the id that a database and its epoch page share.
+type epochID [16]byte
+
+func newEpochID() epochID { return epochID(randomID()) }
+
+const (
+	seqBits = 48
+	maxTerm = 1<<(64-seqBits) - 1
+)
+
+// standing is what a database, or its page, says of itself.
+type standing struct {
+	id   epochID
+	word uint64
+}
+
+func (s standing) term() uint64 { return s.word >> seqBits }
+
+// wordOf puts a position into one word.
+func wordOf(term, seq int64) (uint64, error) {
+	if term < 1 || term > maxTerm || seq < 0 || seq > maxSeq {
+		return 0, fmt.Errorf("%w: the database has change %d of generation %d, numbers that mcpkeys never wrote: restore a backup", keys.ErrUnavailable, seq, term)
+	}
+	return uint64(term)<<seqBits | uint64(seq), nil
+}
+
+// Why a database and its page do not belong together.
+var (
+	errReplacing = errors.New("is being given another id; if no restore is running, one was interrupted: run 'keyctl doctor --fix'")
+	errOtherPage = errors.New("belongs to another key store: run 'keyctl doctor --fix'")
+	errOtherTerm = errors.New("is of another generation of this key store, so the database was copied here: run 'keyctl restore' with the backup that you want, or 'keyctl doctor --fix' to use the database as it is")
+)
+
+// behindError: the database lacks changes that were acknowledged.
+type behindError struct{ missing uint64 }
+
+func (e *behindError) Error() string {
+	return fmt.Sprintf("knows %s that the database does not hold: its log was removed or an older file was copied over it; run 'keyctl restore' with a backup, or 'keyctl doctor --fix' to use the database as it is", changes(e.missing))
+}
+
+func changes(n uint64) string {
+	if n == 1 {
+		return "1 change"
+	}
+	return fmt.Sprintf("%d changes", n)
+}
+
+// judge holds a database against its page, which was read before it.
+func judge(database, page standing) error {
+	switch {
+	case page.id == epochID{} || [8]byte(page.id[:8]) == [8]byte{}:
+		return errReplacing
+	case page.id != database.id:
+		return errOtherPage
+	case page.term() != database.term():
+		return errOtherTerm
+	case database.word < page.word:
+		return &behindError{page.word - database.word}
+	}
+	return nil
+}
+
+// stand reads a database's numbers and holds its position against the page, which it reads
+// first. When the page changed in between it reads both again: a restore came to its end.
+func (r *Reader) stand(read func() (numbers, error)) (numbers, error) {
+	for try := 1; ; try++ {
+		page, why := r.epoch.standing()
+		n, err := read()
+		if err != nil {
+			return n, err
+		}
+		now, err := n.standing()
+		if err != nil || !canShare {
+			return n, err
+		}
+		if why == nil {
+			why = judge(now, page)
+		}
+		if seen := r.seen.Load(); why == nil && now.word < seen {
+			why = &behindError{seen - now.word}
+		}
+		if why == nil {
+			return n, nil
+		}
+		if again, err := r.epoch.standing(); try == 3 || err != nil || again == page {
+			return n, fmt.Errorf("%w: %s %w", keys.ErrUnavailable, r.epoch.path, why)
+		}
+	}
+}
+
+// seeStand is stand for what is committed: this process never goes back behind it.
+func (r *Reader) seeStand(read func() (numbers, error)) (numbers, error) {
+	n, err := r.stand(read)
+	if err != nil {
+		return n, err
+	}
+	now, err := n.standing()
+	if err == nil {
+		raise(&r.seen, now.word)
+	}
+	return n, err
+}
+
+// committed is where the database stands, as every process sees it. What else the database
+// holds is not looked at: what was committed is announced in any case.
+func (r *Reader) committed(ctx context.Context) (standing, error) {
+	n, err := r.seeStand(func() (numbers, error) { return readNumbers(r.numbers.QueryRowContext(ctx)) })
+	if err != nil {
+		return standing{}, err
+	}
+	return n.standing()
+}
+
+// raise makes a at least n.
+func raise(a *atomic.Uint64, n uint64) {
+	for {
+		was := a.Load()
+		if was >= n || a.CompareAndSwap(was, n) {
+			return
+		}
+	}
+}
+
+// whileReplacing is how long a change waits for a restore to write the new id, which it
+// does at once after its commit.
+const (
+	whileReplacing = 2 * time.Second
+	lookAgain      = 5 * time.Millisecond
+)
+
+// mayChange refuses to write to a database that others do not have open, or that lacks
+// what was acknowledged. It is asked first in the transaction, which reads its numbers.
+func (s *Store) mayChange(read func() (numbers, error)) (numbers, error) {
+	if err := s.inPlace(); err != nil {
+		return numbers{}, err
+	}
+	if !s.epoch.current() {
+		s.epoch.open(true)
+	}
+	for waited := time.Duration(0); ; waited += lookAgain {
+		n, err := s.stand(read)
+		if !errors.Is(err, errReplacing) || waited >= whileReplacing {
+			return n, err
+		}
+		time.Sleep(lookAgain)
+	}
+}
+
+// inPlace refuses to write to files that others cannot find any more.
+func (s *Store) inPlace() error { return s.written.check() }
+
+// release closes pools whose files are what everybody else has open, and abandons them
+// otherwise. A pool that writes is closed only if its database is known to be whole: the
+// last connection to close moves the log into it.
+func (r *Reader) release(writes bool, pools ...*sql.DB) error {
+	err := r.spot.check()
+	if err == nil && writes {
+		_, err = r.committed(context.Background())
+	}
+	var errs []error
+	for _, db := range pools {
+		if err != nil {
+			abandon(db)
+		} else {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

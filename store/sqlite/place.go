@@ -133,6 +133,9 @@ func elsewhere(name, what string) error {
 	return fmt.Errorf("%w: %s %s, so this program no longer has open what others use; start it again", keys.ErrUnavailable, name, what)
 }
 
+// misplaced marks an error that says that others may use other files than this process.
+func misplaced(err error) error { return &keys.MisplacedError{Cause: err} }
+
 // replaced reports whether another database stands at the path, which can be opened as
 // if the program had just been started.
 func (s *spot) replaced() bool {

@@ -108,7 +108,7 @@ func (r *Reader) stand(read func() (numbers, error)) (numbers, error) {
 			return n, nil
 		}
 		if again, err := r.epoch.standing(); try == 3 || err != nil || again == page {
-			return n, fmt.Errorf("%w: %s %w", keys.ErrUnavailable, r.epoch.path, why)
+			return n, misplaced(fmt.Errorf("%w: %s %w", keys.ErrUnavailable, r.epoch.path, why))
 		}
 	}
 }

@@ -20,12 +20,11 @@ var misplacements = []struct {
 	name string
 	do   func(t *testing.T, dir, link string) (path string)
 }{
-	{"a link is turned to a copy that is in use", func(t *testing.T, dir, link string) string {
+	{"a link is turned to a copy that is a key store of its own", func(t *testing.T, dir, link string) string {
 		other := dir + "2"
 		must(t, exec.Command("cp", "-a", dir, other).Run())
-		ownStore(t, filepath.Join(other, "keys.db"))
-		must(t, os.Remove(link))
-		must(t, os.Symlink(other, link))
+		_, err := sqlite.Mend(t.Context(), filepath.Join(other, "keys.db"), nil, "test", time.Now())
+		must(t, errors.Join(err, os.Remove(link), os.Symlink(other, link)))
 		return filepath.Join(link, "keys.db")
 	}},
 	{"the directory is renamed", func(t *testing.T, dir, _ string) string {
@@ -46,17 +45,6 @@ var misplacements = []struct {
 		must(t, os.Link(filepath.Join(dir, "keys.db"), filepath.Join(dir, "other.db")))
 		return ""
 	}},
-}
-
-// ownStore makes a change in a copy of a key store, so that its epoch file settles.
-func ownStore(t *testing.T, path string) {
-	t.Helper()
-	s, err := sqlite.Open(path, nil)
-	must(t, err)
-	m, err := keys.NewManager(s, "test", nil)
-	must(t, err)
-	_, err = m.Issue(t.Context(), keys.IssueRequest{Name: "own"})
-	must(t, errors.Join(err, s.Close()))
 }
 
 func must(t *testing.T, err error) {

@@ -22,9 +22,9 @@ func newDoctor(a *app) *cobra.Command {
 page by page, the pepper, the seal of every key, the chain of the audit log, the
 clock. Nothing is changed, except with --fix.
 
-With --fix, a key store whose epoch file is missing, is of another database, or knows
-changes that the database does not hold is made usable as it is. Changes that are
-missing stay lost, revocations among them; to get them back, restore a backup.
+With --fix, a key store whose epoch file is missing, is a copy, is of another database,
+or knows changes that the database does not hold is made usable as it is. Changes that
+are missing stay lost, revocations among them; to get them back, restore a backup.
 
 Each line is good (✓), worth knowing (!) or wrong (✗), with what to do about it. It
 exits 2 if anything is wrong. Reading all of a big key store takes a while.`,

@@ -31,6 +31,8 @@ func (*page) marked() bool         { return true }
 func (*page) add() bool            { return false }
 func (*page) settled() bool        { return false }
 func (*page) settle()              {}
+func (*page) copied() bool         { return false }
+func (*page) own() bool            { return false }
 
 func (*page) standing() (standing, bool) { return standing{}, false }
 func (*page) raise(uint64) bool          { return false }

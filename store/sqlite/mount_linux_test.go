@@ -26,6 +26,32 @@ func TestMountedOverWhileInUse(t *testing.T) {
 	}
 }
 
+const overlaid = `mount -t overlay overlay -o userxattr,lowerdir="$1",upperdir="$2/upper",workdir="$2/work" "$2/merged"`
+
+// A container was stopped and started: the overlay is mounted again, in which the files of
+// the store were brought up from a lower layer. They have other inode numbers then, as a
+// copy has, and are no copy.
+func TestBroughtUpAndMountedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.admin.end()
+	w.guard.end()
+	top := t.TempDir()
+	for _, name := range []string{"upper", "work", "merged"} {
+		mkdir(t, filepath.Join(top, name))
+	}
+	script := overlaid + ` && chmod 600 "$2/merged/keys.db" "$2/merged/keys.db-epoch" && umount "$2/merged" && ` + overlaid
+	ns := start(t, "layered", filepath.Join(top, "merged", "keys.db"), inNamespace(script, w.dir, top)...)
+	if got := ns.ask("check " + w.key.Token.Reveal()); got != "valid" {
+		t.Errorf("check: got %q, want valid", got)
+	}
+	if got := ns.ask("revoke " + w.key.Key.ID); got != "done" {
+		t.Errorf("revoke: got %q, want done", got)
+	}
+	if got := ns.ask("check " + w.key.Token.Reveal()); got != "revoked" {
+		t.Errorf("check afterwards: got %q, want revoked", got)
+	}
+}
+
 // TestA3LowerLayer: the store is in a lower layer of an overlay file system, as one that
 // came with a container's image is. What a guard mapped there would never change.
 func TestA3LowerLayer(t *testing.T) {
@@ -36,8 +62,7 @@ func TestA3LowerLayer(t *testing.T) {
 	for _, name := range []string{"upper", "work", "merged"} {
 		mkdir(t, filepath.Join(top, name))
 	}
-	script := `mount -t overlay overlay -o userxattr,lowerdir="$1",upperdir="$2/upper",workdir="$2/work" "$2/merged"`
-	ns := start(t, "layered", filepath.Join(top, "merged", "keys.db"), inNamespace(script, w.dir, top)...)
+	ns := start(t, "layered", filepath.Join(top, "merged", "keys.db"), inNamespace(overlaid, w.dir, top)...)
 	for _, secret := range []string{"open", "check " + w.key.Token.Reveal(), "revoke " + w.key.Key.ID, "again " + w.key.Token.Reveal()} {
 		want := map[string]string{"open": "done", "check": "valid", "revoke": "done", "again": "revoked"}[strings.Fields(secret)[0]]
 		if got := ns.ask(secret); got != want {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -22,6 +23,10 @@ import (
 //
 // Only [Create], a restore and [Mend] give a database an id. While they do, the id in the
 // page is zero, and every process answers that the key store is unavailable.
+//
+// A page that was copied is refused as well, until one of them gives the copy an id of its
+// own. So of two databases with one id at most one is in use, and no copy that went its
+// own way can be taken for the original.
 
 // epochID is the id that a database and its epoch page share.
 type epochID [16]byte
@@ -53,6 +58,7 @@ func wordOf(term, seq int64) (uint64, error) {
 var (
 	errReplacing = errors.New("is being given another id; if no restore is running, one was interrupted: run 'keyctl doctor --fix'")
 	errOtherPage = errors.New("belongs to another key store: run 'keyctl doctor --fix'")
+	errCopied    = errors.New("is a copy, so the key store that it was copied from may be in use as well: run 'keyctl doctor --fix' to make this one a key store of its own, or 'keyctl restore' with a backup")
 	errOtherTerm = errors.New("is of another generation of this key store, so the database was copied here: run 'keyctl restore' with the backup that you want, or 'keyctl doctor --fix' to use the database as it is")
 )
 
@@ -98,8 +104,8 @@ func (r *Reader) stand(read func() (numbers, error)) (numbers, error) {
 		if err != nil || !canShare {
 			return n, err
 		}
-		if why == nil {
-			why = judge(now, page)
+		if why == nil || errors.Is(why, errCopied) {
+			why = cmp.Or(judge(now, page), why)
 		}
 		if seen := r.seen.Load(); why == nil && now.word < seen {
 			why = &behindError{seen - now.word}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/doctor"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 func newDoctor(a *app) *cobra.Command {
@@ -56,6 +57,9 @@ func (a *app) mend(ctx context.Context, yes bool) error {
 	if why == nil {
 		a.say("nothing to fix: the database and its epoch file fit each other")
 		return nil
+	}
+	if fixable := (*keys.MisplacedError)(nil); !errors.As(why, &fixable) {
+		return why
 	}
 	a.say("%s", wording.Clean(why.Error()))
 	question := "Use the database as it is?"

@@ -129,6 +129,40 @@ func TestOlderDatabase(t *testing.T) {
 	}
 }
 
+// The log of a database in use is removed, and then it is looked over. No look makes a new
+// log, which would hide that changes are missing, and let a revoke in that no program hears
+// of that has the old one open.
+func TestLookedOverWithoutItsLog(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	mustExec(t, shell(t, path), `PRAGMA wal_checkpoint(TRUNCATE)`) // so that none is missing
+	r := openVerifier(t, path)
+	next := mustChanges(t, r, keys.Position{}).Next
+	remove(t, path+"-wal")
+	const reason = "-wal was removed"
+	_, examined := sqlite.Examine(t.Context(), path)
+	_, position := sqlite.CheckPosition(t.Context(), path)
+	_, mended := sqlite.Mend(t.Context(), path, nil, "test", time.Now())
+	for what, err := range map[string]error{
+		"Examine": examined, "CheckPosition": position, "Mend": mended,
+		"CheckSettings": sqlite.CheckSettings(t.Context(), path), "CheckPlace": sqlite.CheckPlace(path),
+	} {
+		if err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%s: got %v, want %q", what, err, reason)
+		}
+	}
+	if _, err := os.Lstat(path + "-wal"); err == nil {
+		t.Error("a new log was made")
+	}
+	if got := once(t, path, "revoke "+id); !strings.Contains(got, reason) {
+		t.Errorf("revoke: got %q, want %q", got, reason)
+	}
+	if _, err := r.Changes(t.Context(), next); !errors.Is(err, keys.ErrUnavailable) {
+		t.Errorf("Changes: got %v, want unavailable", err)
+	}
+}
+
 // A process that publishes by link and unlink was killed in between. The next one that
 // opens the store ends it.
 func TestPublicationBrokenOff(t *testing.T) {

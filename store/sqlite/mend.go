@@ -130,7 +130,9 @@ func CheckPlace(path string) error {
 }
 
 // CheckPosition holds the database at path against its epoch page, without a pepper. With
-// an error it tells how many acknowledged changes the database lacks, as far as known.
+// an error it tells how many acknowledged changes the database lacks, as far as known. A
+// [*keys.MisplacedError] is what [Mend] can end. Files that [CheckPlace] refuses stay
+// unopened: SQLite would make a log for a database that lost its own.
 func CheckPosition(ctx context.Context, path string) (missing uint64, err error) {
 	given, path, err := locate(path)
 	if err != nil {
@@ -139,9 +141,13 @@ func CheckPosition(ctx context.Context, path string) (missing uint64, err error)
 	if err := inspect(path); err != nil {
 		return 0, err
 	}
+	at, err := newSpot(given, path)
+	if err != nil {
+		return 0, err
+	}
 	r := &Reader{given: given, path: path}
 	r.epoch.path, r.epoch.sharing = epochPath(path), share
-	r.db = openDB(readerDSN(path), 1)
+	r.db = openAt(at, readerDSN(path), 1)
 	defer func() { _ = r.db.Close() }() // nothing was written
 	r.epoch.open(false)
 	defer r.epoch.close()
@@ -171,6 +177,9 @@ func Mend(ctx context.Context, path string, o *Options, actor keys.Actor, now ti
 	missing, why := CheckPosition(ctx, path)
 	if why == nil || !canShare {
 		return false, nil
+	}
+	if fixable := (*keys.MisplacedError)(nil); !errors.As(why, &fixable) {
+		return false, why
 	}
 	store, err := mendable(ctx, path, o)
 	if err != nil {

@@ -240,9 +240,10 @@ func takeOver(path string, s standing, settled bool) error {
 	return p.become(s)
 }
 
-// become writes another id and position into the page, above which nothing stands.
+// become writes another id and position into the page. What stands above the position was
+// torn: see renewID.
 func (p *page) become(s standing) error {
-	if !p.raise(s.word) || !p.own() || !p.setID(s.id) || !p.add() {
+	if !p.setWord(s.word) || !p.own() || !p.setID(s.id) || !p.add() {
 		return errCutShort
 	}
 	return p.flush()

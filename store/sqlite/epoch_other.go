@@ -36,5 +36,6 @@ func (*page) own() bool            { return false }
 
 func (*page) standing() (standing, bool) { return standing{}, false }
 func (*page) raise(uint64) bool          { return false }
+func (*page) setWord(uint64) bool        { return false }
 func (*page) setID(epochID) bool         { return false }
 func (*page) flush() error               { return nil }

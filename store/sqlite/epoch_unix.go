@@ -181,6 +181,9 @@ func (p *page) raise(w uint64) bool {
 	})
 }
 
+// setWord makes the position word w, also where it was more.
+func (p *page) setWord(w uint64) bool { return p.touch(func() { p.word(wordPosition).Store(w) }) }
+
 // setID begins with the half that is compared with zero, when the id goes, and ends with
 // it when the id comes.
 func (p *page) setID(id epochID) bool {

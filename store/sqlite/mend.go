@@ -85,15 +85,18 @@ func remakeEpoch(path string, s standing) error {
 }
 
 // renewID gives the database a new id, and a generation above those of the database and
-// of the page at path.
+// of the page at path. A word of the page that was torn does not count: it could be the
+// largest, and leave no generation above it.
 func renewID(ctx context.Context, tx *sql.Tx, path string) error {
 	var term int64
 	if err := tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = ?`, metaTerm).Scan(&term); err != nil {
 		return unavailable("read generation", err)
 	}
-	term = max(term, int64(leftTerm(epochPath(path)))) + 1 //nolint:gosec // 16 bits
-	if term > maxTerm {
-		return fmt.Errorf("this key store was restored %d times, which is as often as it can be: make another one", maxTerm-1)
+	if left := int64(leftTerm(epochPath(path))); left <= term+maxTermsAhead { //nolint:gosec // 16 bits
+		term = max(term, left)
+	}
+	if term++; term > maxTerm {
+		return fmt.Errorf("%w: the database is of generation %d, a number that mcpkeys never wrote: restore a backup", keys.ErrUnavailable, term-1)
 	}
 	id := newEpochID()
 	for name, value := range map[string]any{metaGeneration: uuid.NewString(), metaTerm: term, metaEpochID: id[:]} {

@@ -59,6 +59,7 @@ var (
 	errReplacing = errors.New("is being given another id; if no restore is running, one was interrupted: run 'keyctl doctor --fix'")
 	errOtherPage = errors.New("belongs to another key store: run 'keyctl doctor --fix'")
 	errCopied    = errors.New("is a copy, so the key store that it was copied from may be in use as well: run 'keyctl doctor --fix' to make this one a key store of its own, or 'keyctl restore' with a backup")
+	errTornWord  = errors.New("holds a position that mcpkeys did not write, so it cannot be told whether changes are missing: run 'keyctl doctor --fix' to use the database as it is, or 'keyctl restore' with a backup")
 	errOtherTerm = errors.New("is of another generation of this key store, so the database was copied here: run 'keyctl restore' with the backup that you want, or 'keyctl doctor --fix' to use the database as it is")
 )
 
@@ -76,6 +77,25 @@ func changes(n uint64) string {
 	return fmt.Sprintf("%d changes", n)
 }
 
+// How far a page may be ahead of its database: a restore a day for 40 years, and a thousand
+// changes a second for as long. A word that is further was torn, or written by another
+// program.
+const (
+	maxTermsAhead = 1 << 14
+	maxMissing    = 1 << 40
+)
+
+// torn reports whether the word is none that mcpkeys wrote beside the database.
+func (s standing) torn(database standing) bool {
+	switch term := database.term(); {
+	case s.term() == 0, s.term() > term+maxTermsAhead:
+		return true
+	case s.term() == term:
+		return s.word > database.word && s.word-database.word > maxMissing
+	}
+	return false
+}
+
 // judge holds a database against its page, which was read before it.
 func judge(database, page standing) error {
 	switch {
@@ -83,6 +103,8 @@ func judge(database, page standing) error {
 		return errReplacing
 	case page.id != database.id:
 		return errOtherPage
+	case page.torn(database):
+		return errTornWord
 	case page.term() != database.term():
 		return errOtherTerm
 	case database.word < page.word:

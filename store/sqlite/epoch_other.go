@@ -13,7 +13,7 @@ const canShare = false
 
 type page struct{ file fileID }
 
-type fileID struct{ inode uint64 }
+type fileID struct{ device, inode uint64 }
 
 func seeBy(info fs.FileInfo, err error) (sight, error) {
 	if err != nil {

@@ -1,10 +1,14 @@
 package sqlite_test
 
 import (
+	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
 // A disk is mounted over the directory of a store in use. The guard does not go on with
@@ -97,5 +101,41 @@ func mountedGuardRole(path string) error {
 			return err.Error() + ": " + string(out)
 		}
 		return "done"
+	})
+}
+
+// The database has other names, in other directories. What the message says to run lists
+// them all, also where the path is an odd one.
+func TestHintListsAllNames(t *testing.T) {
+	disk := t.TempDir()
+	path := filepath.Join(disk, "it's here", "deep", "keys.db")
+	ns := start(t, "linked", path, inNamespace(`mount -t tmpfs none "$1"`, disk)...)
+	got := ns.ask("list")
+	for _, name := range []string{path, filepath.Join(disk, "far", "other.db"), filepath.Join(disk, "it's here", "near.db")} {
+		if !strings.Contains(got, name) {
+			t.Errorf("the hint lists %q, want %s in it", got, name)
+		}
+	}
+}
+
+// linkedRole makes a key store whose database has three names, and runs what the refusal
+// says to run.
+func linkedRole(path string) error {
+	above := filepath.Dir(filepath.Dir(path))
+	far := filepath.Join(filepath.Dir(above), "far")
+	err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.Mkdir(far, 0o700), sqlite.Create(path, nil),
+		os.Link(path, filepath.Join(above, "near.db")), os.Link(path, filepath.Join(far, "other.db")))
+	return answering(err, func(string, string) string {
+		_, err := sqlite.OpenVerifier(path, nil)
+		if err == nil {
+			return "it was opened"
+		}
+		_, hint, _ := strings.Cut(err.Error(), "('")
+		hint, _, _ = strings.Cut(hint, "' lists them)")
+		out, err := exec.Command("sh", "-c", hint).CombinedOutput()
+		if err != nil {
+			return hint + ": " + err.Error() + ": " + string(out)
+		}
+		return string(out)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/mcpkeys/mcpkeys/internal/newfile"
+	"github.com/mcpkeys/mcpkeys/internal/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -163,9 +164,25 @@ func (f sight) unshared(name string) error {
 	case f.mounted:
 		return fmt.Errorf("%w: %s is mounted as a single file, so others have other files beside it: mount its directory %s instead", keys.ErrUnavailable, name, filepath.Dir(name))
 	case f.links > 1:
-		return fmt.Errorf("%w: %s has %d names (hard links), and who uses another one has other files beside it: remove the other names ('find %s -xdev -samefile %s' lists them)", keys.ErrUnavailable, name, f.links, filepath.Dir(name), name)
+		return fmt.Errorf("%w: %s has %d names (hard links), and who uses another one has other files beside it: remove the other names ('find %s -xdev -samefile %s' lists them)",
+			keys.ErrUnavailable, name, f.links, shell.Quote(topOf(filepath.Dir(name))), shell.Quote(name))
 	}
 	return nil
+}
+
+// topOf is the highest directory above dir on the same disk: all names of a file are
+// somewhere below it.
+func topOf(dir string) string {
+	id, err := identify(dir)
+	for err == nil {
+		above := filepath.Dir(dir)
+		var next fileID
+		if next, err = identify(above); err != nil || next.device != id.device || above == dir {
+			break
+		}
+		dir = above
+	}
+	return dir
 }
 
 // resolve follows the links in an absolute path, also where its last part is missing.

@@ -164,14 +164,40 @@ func TestLookedOverWithoutItsLog(t *testing.T) {
 }
 
 // A process that publishes by link and unlink was killed in between. The next one that
-// opens the store ends it.
+// opens the store ends it, whichever of its files it was.
 func TestPublicationBrokenOff(t *testing.T) {
-	path := create(t)
-	left := filepath.Join(filepath.Dir(path), ".mcpkeys-db-1.tmp")
-	if err := os.Link(path, left); err != nil {
+	for suffix, temp := range map[string]string{"": ".mcpkeys-db-1.tmp", "-epoch": ".mcpkeys-epoch-1.tmp"} {
+		t.Run("keys.db"+suffix, func(t *testing.T) {
+			path, id := closedStore(t)
+			left := filepath.Join(filepath.Dir(path), temp)
+			if err := os.Link(path+suffix, left); err != nil {
+				t.Fatal(err)
+			}
+			if err := sqlite.CheckPlace(path); err != nil {
+				t.Errorf("CheckPlace: %v", err)
+			}
+			mustRevoke(t, open(t, path), id)
+			mustChanges(t, openVerifier(t, path), keys.Position{})
+			if _, err := os.Lstat(left); err == nil {
+				t.Error("the temporary name is still there")
+			}
+		})
+	}
+}
+
+// The same for the file that a restore keeps, and for that of a migration: they are opened
+// like a key store of their own.
+func TestPublicationOfAKeptFileBrokenOff(t *testing.T) {
+	path, _ := closedStore(t)
+	kept := path + ".before-restore-20260101T000000.000Z"
+	mustRename(t, path, kept)
+	left := filepath.Join(filepath.Dir(path), ".mcpkeys-copy-1.tmp")
+	if err := os.Link(kept, left); err != nil {
 		t.Fatal(err)
 	}
-	open(t, path)
+	if _, err := sqlite.Examine(t.Context(), kept); err != nil {
+		t.Errorf("Examine: %v", err)
+	}
 	if _, err := os.Lstat(left); err == nil {
 		t.Error("the temporary name is still there")
 	}

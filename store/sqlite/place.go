@@ -51,8 +51,10 @@ func newSpot(given, path string) (*spot, error) {
 	if err := refuseLeftOvers(path); err != nil {
 		return nil, err
 	}
-	if seen, err := see(path); err == nil && seen.links > 1 {
-		_ = newfile.Finish(path) // or the other name is reported below
+	for _, name := range []string{path, epochPath(path)} {
+		if seen, err := see(name); err == nil && seen.links > 1 {
+			_ = newfile.Finish(name) // or the other name is reported below
+		}
 	}
 	if err := s.check(); err != nil {
 		return nil, err

@@ -225,6 +225,71 @@ func TestA9CloseAfterSharedMemoryWasRemoved(t *testing.T) {
 	}
 }
 
+// The same where the pool gives up a connection whose files others do not have open any
+// more.
+func TestA9ConnectionGivenUp(t *testing.T) {
+	path, id := closedStore(t)
+	db, err := sqlite.OpenWatchedAt(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := db.QueryRow(`SELECT count(*) FROM keys`).Scan(&n); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	remove(t, path+"-shm")
+	if got := once(t, path, "revoke "+id); got != "done" {
+		t.Fatal(got)
+	}
+	if err := db.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if got := once(t, path, "status "+id); got != "refused: revoked" {
+		t.Errorf("the key: got %q, want it revoked", got)
+	}
+}
+
+// The files are replaced while SQLite opens them, so that it may have others open than
+// those that stand there. Such a connection is not used, and not closed.
+func TestConnectedToFilesThatWereReplaced(t *testing.T) {
+	for _, suffix := range []string{"-shm", "-wal", ""} {
+		t.Run("keys.db"+suffix, func(t *testing.T) {
+			path, _ := closedStore(t)
+			err := sqlite.ConnectWhile(t.Context(), path, func() { replaceByCopy(t, path+suffix) })
+			if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "was replaced while it was in use") {
+				t.Errorf("Connect: got %v, want it refused", err)
+			}
+		})
+	}
+}
+
+// The database and its epoch page are both put back to what they were, as a restored
+// snapshot of a disk does under a program that is running. A guard that knows of a later
+// change accepts nothing from it.
+func TestPutBackTogetherWithItsPage(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	r := openVerifier(t, path)
+	db := shell(t, path)
+	mustExec(t, db, `CREATE TEMP TABLE was AS SELECT * FROM keys`)
+	page := read(t, path+"-epoch")
+	mustRevoke(t, s, id)
+	next := mustChanges(t, r, keys.Position{}).Next
+	mustExec(t, db, `DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)`)
+	mustExec(t, db, `UPDATE keys SET revoked_at = NULL, revoked_reason = '', version = (SELECT version FROM was), seal = (SELECT seal FROM was)`)
+	mustExec(t, db, `DELETE FROM events WHERE seq > (SELECT value - 2 FROM meta WHERE name = 'change_seq')`)
+	mustExec(t, db, `UPDATE meta SET value = value - 2 WHERE name = 'change_seq'`)
+	overwrite(t, path+"-epoch", page)
+	if _, err := r.Changes(t.Context(), next); !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "that the database does not hold") {
+		t.Errorf("Changes: got %v, want it refused", err)
+	}
+	if _, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "new"}); !errors.Is(err, keys.ErrUnavailable) {
+		t.Errorf("Issue: got %v, want it refused", err)
+	}
+	mustChanges(t, openVerifier(t, path), keys.Position{}) // who opens it now cannot know
+}
+
 // Another key store under the same pepper was copied over this one. To mend it would make
 // keys good here that belong there.
 func TestMendRefusesAnotherStore(t *testing.T) {

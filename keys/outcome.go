@@ -53,3 +53,17 @@ func (e *AlteredError) Error() string {
 
 // Is makes errors.Is(err, ErrUnavailable) hold.
 func (e *AlteredError) Is(target error) bool { return target == ErrUnavailable }
+
+// MisplacedError says that what this process has open of a store is not what other
+// processes use, or that it lacks changes that were acknowledged: its files were replaced,
+// or its path leads elsewhere. It is an [ErrUnavailable], and more: a change that others
+// make does not reach this process, so checks do not wait for a [Lease] to end.
+type MisplacedError struct{ Cause error }
+
+func (e *MisplacedError) Error() string { return e.Cause.Error() }
+
+// Unwrap returns the cause.
+func (e *MisplacedError) Unwrap() error { return e.Cause }
+
+// Is makes errors.Is(err, ErrUnavailable) hold.
+func (e *MisplacedError) Is(target error) bool { return target == ErrUnavailable }

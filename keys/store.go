@@ -127,9 +127,10 @@ type Feed interface {
 	// store cannot tell everything since then, because it was restored or replaced;
 	// the reader then forgets all it knows.
 	//
-	// Changes looks at the truth: it fails with ErrUnavailable when the store cannot
-	// be read, or is not at its place any more, and with an [*AlteredError] when the store
-	// is not as mcpkeys left it. A reader that hears that forgets what it knows.
+	// Changes looks at the truth: it fails with ErrUnavailable when the store cannot be
+	// read, with a [*MisplacedError] when what is open is not what others use, and with an
+	// [*AlteredError] when the store is not as mcpkeys left it. A reader that hears one of
+	// the last two does not use what it remembers.
 	Changes(ctx context.Context, since Position) (Changes, error)
 }
 

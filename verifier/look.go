@@ -64,14 +64,14 @@ func (w *watch) fresh(ctx context.Context, at time.Duration) error {
 	switch age := at - last.began; {
 	case age < pollEvery:
 		return nil
-	case age < keys.Lease: // nothing was announced: the lease holds, unless the store is found altered
+	case age < keys.Lease: // nothing was announced: the lease holds, unless a look ends it
 		return w.glance(ctx)
 	}
 	return w.look(ctx, epoch, at)
 }
 
-// glance looks unless somebody else does. That the store cannot be read is no reason yet
-// to refuse anybody; that it was altered is.
+// glance looks unless another check does. That the store cannot be read is no reason yet
+// to refuse a request; a look that ends the lease is.
 func (w *watch) glance(ctx context.Context) error {
 	l, mine := w.join()
 	if !mine {
@@ -80,7 +80,7 @@ func (w *watch) glance(ctx context.Context) error {
 	go w.take(l)
 	select {
 	case <-l.done:
-		if altered(l.err) {
+		if endsLease(l.err) {
 			return l.err
 		}
 	case <-ctx.Done():
@@ -88,11 +88,13 @@ func (w *watch) glance(ctx context.Context) error {
 	return nil
 }
 
-// altered reports whether a look found that the store is not as mcpkeys left it. Nothing
-// that was read from it before is to be relied upon then.
-func altered(err error) bool {
-	var a *keys.AlteredError
-	return errors.As(err, &a)
+// endsLease reports whether a look found that the store is not as mcpkeys left it, or that
+// others use another one. A revocation may never reach this process then, so what was read
+// before is not used any more.
+func endsLease(err error) bool {
+	var altered *keys.AlteredError
+	var misplaced *keys.MisplacedError
+	return errors.As(err, &altered) || errors.As(err, &misplaced)
 }
 
 // look waits for a look that covers epoch and at, or makes one.
@@ -138,8 +140,8 @@ func (w *watch) take(l *look) {
 	l.noted = w.feed.Epoch()
 	changes, err := w.feed.Changes(context.Background(), w.next)
 	if l.err = err; err != nil {
-		if altered(err) {
-			w.last.Store(nil) // the lease is over
+		if endsLease(err) {
+			w.last.Store(nil)
 		}
 		return
 	}

@@ -156,34 +156,52 @@ func unfinished(returned []int64) bool {
 	return false
 }
 
-// TestEpochFileReplacedUnderLoad: somebody puts a copy in the place of the epoch file
-// while servers and a revoker are at work.
+// TestEpochFileReplacedUnderLoad: a copy is put in the place of the epoch file while
+// servers and a revoker are at work. It is refused until it is mended, and revokers that
+// were refused are started again.
 func TestEpochFileReplacedUnderLoad(t *testing.T) {
 	f := newFleet(t, rounds(200, 2000))
 	_, reports := f.servers(t, 2)
 	var replacing sync.WaitGroup
 	replacing.Go(func() {
-		for range 2 {
-			time.Sleep(rand.N(100 * time.Millisecond))
-			text, err := os.ReadFile(f.path() + "-epoch")
-			if err == nil {
-				err = os.WriteFile(f.path()+"-copy", text, 0o600)
-			}
-			if err == nil {
-				err = os.Rename(f.path()+"-copy", f.path()+"-epoch")
-			}
-			if err != nil {
-				t.Error(err)
+		time.Sleep(rand.N(100 * time.Millisecond))
+		text, err := os.ReadFile(f.path() + "-epoch")
+		if err == nil {
+			err = os.WriteFile(f.path()+"-copy", text, 0o600)
+		}
+		if err == nil {
+			err = os.Rename(f.path()+"-copy", f.path()+"-epoch")
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		f.mend(t)
+	})
+	returned := make([]int64, len(f.keys))
+	for unfinished(returned) && !t.Failed() {
+		cmd, _, lines := f.start(t, "revoker")
+		f.listen(t, lines, returned, func(int) {})
+		_ = cmd.Wait() // it was refused, or is done
+		for i, at := range returned {
+			if at != 0 {
+				_ = os.WriteFile(f.done(i), nil, 0o600)
 			}
 		}
-	})
-	returned := f.revokeAll(t)
+	}
 	replacing.Wait()
 	f.wantNoneLate(t, returned, reports())
 }
 
-// TestDatabaseRestoredUnderLoad: somebody renames a copy of the whole key store, its
-// epoch too, over the one that servers have open, and then keys are revoked.
+// mend makes a copied key store one of its own.
+func (f *fleet) mend(t *testing.T) {
+	t.Helper()
+	if mended, err := sqlite.Mend(t.Context(), f.path(), nil, "test", time.Now()); err != nil || !mended {
+		t.Errorf("Mend: got %v, %v", mended, err)
+	}
+}
+
+// TestDatabaseRestoredUnderLoad: a copy of the whole key store, its epoch too, is renamed
+// over the one that servers have open, and mended, and then keys are revoked.
 func TestDatabaseRestoredUnderLoad(t *testing.T) {
 	f := newFleet(t, rounds(100, 2000))
 	for _, suffix := range []string{"", "-epoch"} {
@@ -202,6 +220,7 @@ func TestDatabaseRestoredUnderLoad(t *testing.T) {
 	for _, suffix := range []string{"", "-epoch"} {
 		rename(t, f.path()+"-backup"+suffix, f.path()+suffix)
 	}
+	f.mend(t)
 	f.wantNoneLate(t, f.revokeAll(t), reports())
 	if left, _ := filepath.Glob(f.dir + "/*backup*"); len(left) != 0 {
 		t.Errorf("left over: %q", left)

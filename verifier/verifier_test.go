@@ -70,7 +70,13 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{path: filepath.Join(t.TempDir(), "keys.db"), now: time.Now().UTC().Truncate(time.Second)}
+	return newBenchAt(t, filepath.Join(t.TempDir(), "keys.db"))
+}
+
+// newBenchAt makes the key store at path.
+func newBenchAt(t *testing.T, path string) *bench {
+	t.Helper()
+	b := &bench{path: path, now: time.Now().UTC().Truncate(time.Second)}
 	if err := sqlite.Create(b.path, nil); err != nil {
 		t.Fatal(err)
 	}

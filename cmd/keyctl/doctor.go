@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/doctor"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 func newDoctor(a *app) *cobra.Command {
@@ -22,9 +23,9 @@ func newDoctor(a *app) *cobra.Command {
 page by page, the pepper, the seal of every key, the chain of the audit log, the
 clock. Nothing is changed, except with --fix.
 
-With --fix, a key store whose epoch file is missing, is of another database, or knows
-changes that the database does not hold is made usable as it is. Changes that are
-missing stay lost, revocations among them; to get them back, restore a backup.
+With --fix, a key store whose epoch file is missing, is a copy, is of another database,
+or knows changes that the database does not hold is made usable as it is. Changes that
+are missing stay lost, revocations among them; to get them back, restore a backup.
 
 Each line is good (✓), worth knowing (!) or wrong (✗), with what to do about it. It
 exits 2 if anything is wrong. Reading all of a big key store takes a while.`,
@@ -56,6 +57,9 @@ func (a *app) mend(ctx context.Context, yes bool) error {
 	if why == nil {
 		a.say("nothing to fix: the database and its epoch file fit each other")
 		return nil
+	}
+	if fixable := (*keys.MisplacedError)(nil); !errors.As(why, &fixable) {
+		return why
 	}
 	a.say("%s", wording.Clean(why.Error()))
 	question := "Use the database as it is?"

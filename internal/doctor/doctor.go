@@ -56,6 +56,8 @@ type examination struct {
 	tell   func(Finding)
 	places sqlite.Places
 	worst  State
+
+	unopened bool // what looks into the database is left out
 }
 
 // Examine tells of every finding, and returns the worst state. The error is that of ctx.
@@ -75,14 +77,23 @@ func Examine(ctx context.Context, s Subject, tell func(Finding)) (State, error) 
 		e.programs()
 		return e.worst, ctx.Err()
 	}
-	looks := []func(){e.fileSystem, e.place, e.files, e.directory, e.space, e.ballast, e.epoch, e.log, e.database, e.settings, e.contents, e.programs}
+	e.look(e.fileSystem, e.place, e.files, e.directory, e.space, e.ballast)
+	if e.unopened {
+		e.look(e.log, e.programs)
+	} else {
+		e.look(e.epoch, e.log, e.database, e.settings, e.contents, e.programs)
+	}
+	return e.worst, ctx.Err()
+}
+
+// look takes looks until it is told to stop.
+func (e *examination) look(looks ...func()) {
 	for _, look := range looks {
-		if ctx.Err() != nil {
-			break
+		if e.ctx.Err() != nil {
+			return
 		}
 		look()
 	}
-	return e.worst, ctx.Err()
 }
 
 func (e *examination) report(f Finding) {

@@ -253,6 +253,31 @@ func TestExamineChangesNothing(t *testing.T) {
 	}
 }
 
+// The log of a key store was removed while a program uses it. The doctor says so once, and
+// makes no new log, which would hide it from the next one who looks.
+func TestExamineMakesNoLog(t *testing.T) {
+	p := newPatient(t)
+	s, err := sqlite.Open(p.db, p.options())
+	must(t, err)
+	defer func() { _ = s.Close() }()
+	must(t, os.Remove(p.db+"-wal"))
+	before := listing(t, filepath.Dir(p.db))
+	for range 2 {
+		found, _ := p.examine(t, nil)
+		if f := found["identity"]; f.State != doctor.Problem || !strings.Contains(f.Says, "-wal was removed") {
+			t.Errorf("identity: got %+v, want the removed log", f)
+		}
+		for _, check := range []string{"epoch", "database", "settings", "pepper", "keys"} {
+			if f, told := found[check]; told {
+				t.Errorf("%s: got %+v, want the database unopened", check, f)
+			}
+		}
+	}
+	if after := listing(t, filepath.Dir(p.db)); after != before {
+		t.Errorf("files before: %s\nafter: %s", before, after)
+	}
+}
+
 func listing(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

@@ -123,10 +123,13 @@ func (e *examination) ballast() {
 	}
 }
 
-// place makes sure that others who open the key store find the same files.
+// place makes sure that others who open the key store find the same files. Where they do
+// not, the database is not opened: SQLite would make a log for one that lost its own, and
+// hide by it that changes are missing.
 func (e *examination) place() {
 	if err := sqlite.CheckPlace(e.DB); err != nil {
 		e.problem("identity", err)
+		e.unopened = true
 		return
 	}
 	e.ok("identity", "each of its files has one name, and no file of another database lies beside it")

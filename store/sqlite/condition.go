@@ -41,9 +41,13 @@ func PlacesOf(path string, o *Options) (Places, error) {
 }
 
 // Examine reads the whole database, page by page, and says what is in it. It refuses one
-// that is not ours, not sound, or not as its schema says. No pepper is needed.
+// that is not ours, not sound, or not as its schema says, and leaves one unopened that
+// [CheckPlace] refuses. No pepper is needed.
 func Examine(ctx context.Context, path string) (Snapshot, error) {
 	if err := inspect(path); err != nil {
+		return Snapshot{}, err
+	}
+	if err := CheckPlace(path); err != nil {
 		return Snapshot{}, err
 	}
 	return examine(ctx, path, path)
@@ -72,11 +76,14 @@ var settings = []struct{ name, want, otherwise string }{
 
 // CheckSettings opens the database as a writer does, and refuses any setting that is not
 // as it must be. A database that is not in WAL mode is refused unopened: to open it
-// would change that. One that is not what other processes have open is opened for
-// reading only: to close it as a writer does would move a log into it that may not be its.
+// would change that. One that lacks changes is opened for reading only: to close it as a
+// writer does would move a log into it that may be of another database.
 func CheckSettings(ctx context.Context, path string) error {
+	if err := CheckPlace(path); err != nil {
+		return err
+	}
 	list := []string{readerDSN(path), writerDSN(path)}
-	if _, err := CheckPosition(ctx, path); err != nil || CheckPlace(path) != nil {
+	if _, err := CheckPosition(ctx, path); err != nil {
 		list = list[:1]
 	}
 	for _, dsn := range list {

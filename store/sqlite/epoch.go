@@ -110,13 +110,18 @@ func (e *epoch) open(writable bool) *counter {
 	return e.use(nil)
 }
 
-// standing is what the page says, or why there is none.
+// standing is what the page says, or why there is none. With errCopied it is what the page
+// said before it was copied.
 func (e *epoch) standing() (standing, error) {
 	if c := e.now.Load(); c.page != nil {
-		if s, ok := c.page.standing(); ok {
-			return s, nil
+		s, ok := c.page.standing()
+		switch {
+		case !ok:
+			return standing{}, fixable(errCutShort)
+		case c.page.copied():
+			return s, errCopied
 		}
-		return standing{}, fixable(errCutShort)
+		return s, nil
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -211,7 +216,7 @@ func makeEpoch(path string, s standing, settled bool) error {
 	}
 	info, err := f.Stat()
 	if err == nil {
-		_, err = f.Write(newPage(info, s, settled))
+		_, err = f.Write(newPage(info, bornAt(f), s, settled))
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
@@ -235,9 +240,10 @@ func takeOver(path string, s standing, settled bool) error {
 	return p.become(s)
 }
 
-// become writes another id and position into the page, above which nothing stands.
+// become writes another id and position into the page. What stands above the position was
+// torn: see renewID.
 func (p *page) become(s standing) error {
-	if !p.raise(s.word) || !p.setID(s.id) || !p.add() {
+	if !p.setWord(s.word) || !p.own() || !p.setID(s.id) || !p.add() {
 		return errCutShort
 	}
 	return p.flush()

@@ -13,7 +13,7 @@ const canShare = false
 
 type page struct{ file fileID }
 
-type fileID struct{ inode uint64 }
+type fileID struct{ device, inode uint64 }
 
 func seeBy(info fs.FileInfo, err error) (sight, error) {
 	if err != nil {
@@ -31,8 +31,11 @@ func (*page) marked() bool         { return true }
 func (*page) add() bool            { return false }
 func (*page) settled() bool        { return false }
 func (*page) settle()              {}
+func (*page) copied() bool         { return false }
+func (*page) own() bool            { return false }
 
 func (*page) standing() (standing, bool) { return standing{}, false }
 func (*page) raise(uint64) bool          { return false }
+func (*page) setWord(uint64) bool        { return false }
 func (*page) setID(epochID) bool         { return false }
 func (*page) flush() error               { return nil }

@@ -16,21 +16,23 @@ const (
 	wordPosition = 24 // see position.go
 	markAt       = 32
 	wordID       = 64 // two words: the database's epoch id, zero while it is being replaced
+	wordBorn     = 80 // when the file that this was written as was made, 0 where the system does not tell
 	epochMark    = "mcpkeys epoch 1\n"
 )
 
 var errCutShort = errors.New("it is cut short")
 
-// newPage is the content of the file that info is of. A copy of it has another inode
-// and so gives itself away: it may have come here by a restore, under the eyes of
-// processes that map the file it replaced.
-func newPage(info fs.FileInfo, s standing, settled bool) []byte {
+// newPage is the content of the file that info is of, and that was born then. A copy of it
+// has another inode, or has it after the original is gone; so it gives itself away. It is refused, because the original may be in use: two databases
+// with one id would go their own ways, and each could be put in the place of the other.
+func newPage(info fs.FileInfo, born uint64, s standing, settled bool) []byte {
 	text := make([]byte, epochSize)
 	binary.NativeEndian.PutUint64(text[wordPosition:], s.word)
 	copy(text[wordID:], s.id[:])
 	if settled {
 		binary.NativeEndian.PutUint64(text[wordSettled:], 1)
 	}
+	binary.NativeEndian.PutUint64(text[wordBorn:], born)
 	if file, err := identityOf(info); err == nil {
 		binary.NativeEndian.PutUint64(text[wordInode:], file.inode)
 	}

@@ -131,19 +131,25 @@ func mustMend(t testing.TB, path string) {
 	}
 }
 
-// A copy of the file, put in its place, has the right id. Servers that map the original
-// are waited for, and then share the copy.
+// A copy of the file, put in its place, has the right id, and may be older than the file
+// that servers map. It is refused until Mend, which waits for those servers; they share the
+// copy then.
 func TestEpochFileCopied(t *testing.T) {
 	path := create(t)
 	s, r := open(t, path), openVerifier(t, path)
 	key, second := issue(t, s, keys.IssueRequest{Name: "ci"}).Key, issue(t, s, keys.IssueRequest{Name: "two"}).Key
 	seq, before := mustChanges(t, r, keys.Position{}).Next, r.Epoch()
 	replaceByCopy(t, path+"-epoch")
-	start := time.Now()
-	mustRevoke(t, open(t, path), key.ID)
-	if took := time.Since(start); took < keys.Lease {
-		t.Errorf("Revoke beside a copied epoch file: returned after %v, want %v at least", took, keys.Lease)
+	if _, err := r.Changes(t.Context(), seq); !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "is a copy") {
+		t.Errorf("Changes: got %v, want unavailable and why", err)
 	}
+	refusesAll(t, path, key.ID, "doctor --fix")
+	start := time.Now()
+	mustMend(t, path)
+	if took := time.Since(start); took < keys.Lease {
+		t.Errorf("Mend of a copied epoch file: returned after %v, want %v at least", took, keys.Lease)
+	}
+	mustRevoke(t, open(t, path), key.ID)
 	if c := mustChanges(t, r, seq); !c.Lost {
 		t.Errorf("Changes after the file was replaced: got %+v, want Lost", c)
 	}

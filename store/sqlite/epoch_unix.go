@@ -21,8 +21,10 @@ const canShare = true
 // page is the page of one epoch file in this process's memory. It is unmapped when
 // nobody refers to it any more, never while a check may be reading it.
 type page struct {
-	memory []byte
-	file   fileID
+	memory   []byte
+	file     fileID
+	born     uint64
+	renumber bool // the file may get another inode number without being copied
 }
 
 // fileID tells files apart whatever they are called.
@@ -90,13 +92,13 @@ func share(path string, writable bool) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &page{memory: memory, file: file}
+	p := &page{memory: memory, file: file, born: bornAt(f), renumber: renumbers(path)}
 	runtime.AddCleanup(p, func(memory []byte) { _ = syscall.Munmap(memory) }, memory)
 	if !p.marked() {
 		return nil, errors.New("it is another kind of file")
 	}
-	if writable {
-		p.disown()
+	if writable && p.renumber {
+		p.own()
 	}
 	return p, nil
 }
@@ -107,16 +109,31 @@ func (p *page) marked() (ok bool) {
 	return ok
 }
 
-// disown makes a copy of an epoch file a file of its own, with the rule for new ones:
-// first it is not settled, then it is no copy any more, so that whoever dies between
-// the two leaves it a copy.
-func (p *page) disown() {
-	p.touch(func() {
-		if p.word(wordInode).Load() != p.file.inode {
+// copied reports whether the file is a copy of the one that the page was written as.
+func (p *page) copied() (yes bool) {
+	if p.renumber {
+		return false
+	}
+	p.touch(func() { yes = !p.original() })
+	return yes
+}
+
+// own makes a copy of an epoch file a file of its own, with the rule for new ones: first
+// it is not settled, then it is no copy any more, so that a process that dies in between
+// leaves it a copy.
+func (p *page) own() bool {
+	return p.touch(func() {
+		if !p.original() {
 			p.word(wordSettled).Store(0)
 			p.word(wordInode).Store(p.file.inode)
+			p.word(wordBorn).Store(p.born)
 		}
 	})
+}
+
+// original reports whether the page was written as this file. It is called under touch.
+func (p *page) original() bool {
+	return p.word(wordInode).Load() == p.file.inode && p.word(wordBorn).Load() == p.born
 }
 
 // load is touch without the call of a function, because every check comes by here.
@@ -163,6 +180,9 @@ func (p *page) raise(w uint64) bool {
 		}
 	})
 }
+
+// setWord makes the position word w, also where it was more.
+func (p *page) setWord(w uint64) bool { return p.touch(func() { p.word(wordPosition).Store(w) }) }
 
 // setID begins with the half that is compared with zero, when the id goes, and ends with
 // it when the id comes.

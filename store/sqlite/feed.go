@@ -169,11 +169,11 @@ func (r *Reader) reopen(ctx context.Context) error {
 	if err := r.spot.check(); err != nil {
 		r.epoch.distrust(err)
 		if !r.spot.replaced() {
-			return err
+			return misplaced(err)
 		}
 		h, err := r.start(ctx)
 		if err != nil {
-			return fmt.Errorf("%w: another file has taken the key store's place: %w", keys.ErrUnavailable, err)
+			return misplaced(fmt.Errorf("%w: another file has taken the key store's place: %w", keys.ErrUnavailable, err))
 		}
 		abandon(r.db)
 		r.handle = h

@@ -63,6 +63,14 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+func (w *world) turnLink(t *testing.T, dir string) {
+	t.Helper()
+	remove(t, w.link)
+	if err := os.Symlink(dir, w.link); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (w *world) check() string { return w.guard.ask("check " + w.key.Token.Reveal()) }
 
 func (w *world) revoke(t testing.TB, path string, behind ...string) string {
@@ -106,7 +114,7 @@ var replacements = []struct {
 	{"-epoch replaced by a copy", func(t *testing.T, w *world) (string, []string) {
 		replaceByCopy(t, w.path+"-epoch")
 		return w.path, nil
-	}, "", ""},
+	}, "doctor --fix", "doctor --fix"},
 	{"-epoch of another store", func(t *testing.T, w *world) (string, []string) {
 		mustRename(t, create(t)+"-epoch", w.path+"-epoch")
 		return w.path, nil
@@ -128,12 +136,15 @@ var replacements = []struct {
 		write(t, name+".pepper", string(read(t, w.path+".pepper")))
 		return w.path, nil
 	}, "doctor --fix", "start it again"},
-	{"another directory under the link", func(t *testing.T, w *world) (string, []string) {
+	{"a copy of the directory under the link", func(t *testing.T, w *world) (string, []string) {
 		run(t, "cp", "-a", w.dir, w.dir+"2")
-		remove(t, w.link)
-		if err := os.Symlink(w.dir+"2", w.link); err != nil {
-			t.Fatal(err)
-		}
+		w.turnLink(t, w.dir+"2")
+		return w.path, nil
+	}, "doctor --fix", "start it again"},
+	{"a copy of the directory, made a key store of its own, under the link", func(t *testing.T, w *world) (string, []string) {
+		run(t, "cp", "-a", w.dir, w.dir+"2")
+		mustMend(t, filepath.Join(w.dir+"2", "keys.db"))
+		w.turnLink(t, w.dir+"2")
 		return w.path, nil
 	}, "", "start it again"},
 	{"the directory renamed", func(t *testing.T, w *world) (string, []string) {

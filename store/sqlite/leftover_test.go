@@ -81,9 +81,10 @@ func TestFilesOfAnotherStore(t *testing.T) {
 			if string(read(t, one)) != before {
 				t.Error("the database was written to")
 			}
-			remove(t, one+c.suffix)
 			if own != nil {
-				write(t, one+c.suffix, string(own))
+				write(t, one+c.suffix, string(own)) // into the same file: a copy of the page would be refused
+			} else {
+				remove(t, one+c.suffix)
 			}
 			mustRevoke(t, open(t, one), id)
 		})
@@ -128,15 +129,75 @@ func TestOlderDatabase(t *testing.T) {
 	}
 }
 
-// A process that publishes by link and unlink was killed in between. The next one that
-// opens the store ends it.
-func TestPublicationBrokenOff(t *testing.T) {
+// The log of a database in use is removed, and then it is looked over. No look makes a new
+// log, which would hide that changes are missing, and let a revoke in that no program hears
+// of that has the old one open.
+func TestLookedOverWithoutItsLog(t *testing.T) {
 	path := create(t)
-	left := filepath.Join(filepath.Dir(path), ".mcpkeys-db-1.tmp")
-	if err := os.Link(path, left); err != nil {
+	s := open(t, path)
+	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	mustExec(t, shell(t, path), `PRAGMA wal_checkpoint(TRUNCATE)`) // so that none is missing
+	r := openVerifier(t, path)
+	next := mustChanges(t, r, keys.Position{}).Next
+	remove(t, path+"-wal")
+	const reason = "-wal was removed"
+	_, examined := sqlite.Examine(t.Context(), path)
+	_, position := sqlite.CheckPosition(t.Context(), path)
+	_, mended := sqlite.Mend(t.Context(), path, nil, "test", time.Now())
+	for what, err := range map[string]error{
+		"Examine": examined, "CheckPosition": position, "Mend": mended,
+		"CheckSettings": sqlite.CheckSettings(t.Context(), path), "CheckPlace": sqlite.CheckPlace(path),
+	} {
+		if err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%s: got %v, want %q", what, err, reason)
+		}
+	}
+	if _, err := os.Lstat(path + "-wal"); err == nil {
+		t.Error("a new log was made")
+	}
+	if got := once(t, path, "revoke "+id); !strings.Contains(got, reason) {
+		t.Errorf("revoke: got %q, want %q", got, reason)
+	}
+	if _, err := r.Changes(t.Context(), next); !errors.Is(err, keys.ErrUnavailable) {
+		t.Errorf("Changes: got %v, want unavailable", err)
+	}
+}
+
+// A process that publishes by link and unlink was killed in between. The next one that
+// opens the store ends it, whichever of its files it was.
+func TestPublicationBrokenOff(t *testing.T) {
+	for suffix, temp := range map[string]string{"": ".mcpkeys-db-1.tmp", "-epoch": ".mcpkeys-epoch-1.tmp"} {
+		t.Run("keys.db"+suffix, func(t *testing.T) {
+			path, id := closedStore(t)
+			left := filepath.Join(filepath.Dir(path), temp)
+			if err := os.Link(path+suffix, left); err != nil {
+				t.Fatal(err)
+			}
+			if err := sqlite.CheckPlace(path); err != nil {
+				t.Errorf("CheckPlace: %v", err)
+			}
+			mustRevoke(t, open(t, path), id)
+			mustChanges(t, openVerifier(t, path), keys.Position{})
+			if _, err := os.Lstat(left); err == nil {
+				t.Error("the temporary name is still there")
+			}
+		})
+	}
+}
+
+// The same for the file that a restore keeps, and for that of a migration: they are opened
+// like a key store of their own.
+func TestPublicationOfAKeptFileBrokenOff(t *testing.T) {
+	path, _ := closedStore(t)
+	kept := path + ".before-restore-20260101T000000.000Z"
+	mustRename(t, path, kept)
+	left := filepath.Join(filepath.Dir(path), ".mcpkeys-copy-1.tmp")
+	if err := os.Link(kept, left); err != nil {
 		t.Fatal(err)
 	}
-	open(t, path)
+	if _, err := sqlite.Examine(t.Context(), kept); err != nil {
+		t.Errorf("Examine: %v", err)
+	}
 	if _, err := os.Lstat(left); err == nil {
 		t.Error("the temporary name is still there")
 	}
@@ -162,6 +223,71 @@ func TestA9CloseAfterSharedMemoryWasRemoved(t *testing.T) {
 	if got := once(t, path, "status "+id); got != "refused: revoked" {
 		t.Errorf("the key: got %q, want it revoked", got)
 	}
+}
+
+// The same where the pool gives up a connection whose files others do not have open any
+// more.
+func TestA9ConnectionGivenUp(t *testing.T) {
+	path, id := closedStore(t)
+	db, err := sqlite.OpenWatchedAt(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := db.QueryRow(`SELECT count(*) FROM keys`).Scan(&n); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	remove(t, path+"-shm")
+	if got := once(t, path, "revoke "+id); got != "done" {
+		t.Fatal(got)
+	}
+	if err := db.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if got := once(t, path, "status "+id); got != "refused: revoked" {
+		t.Errorf("the key: got %q, want it revoked", got)
+	}
+}
+
+// The files are replaced while SQLite opens them, so that it may have others open than
+// those that stand there. Such a connection is not used, and not closed.
+func TestConnectedToFilesThatWereReplaced(t *testing.T) {
+	for _, suffix := range []string{"-shm", "-wal", ""} {
+		t.Run("keys.db"+suffix, func(t *testing.T) {
+			path, _ := closedStore(t)
+			err := sqlite.ConnectWhile(t.Context(), path, func() { replaceByCopy(t, path+suffix) })
+			if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "was replaced while it was in use") {
+				t.Errorf("Connect: got %v, want it refused", err)
+			}
+		})
+	}
+}
+
+// The database and its epoch page are both put back to what they were, as a restored
+// snapshot of a disk does under a program that is running. A guard that knows of a later
+// change accepts nothing from it.
+func TestPutBackTogetherWithItsPage(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	r := openVerifier(t, path)
+	db := shell(t, path)
+	mustExec(t, db, `CREATE TEMP TABLE was AS SELECT * FROM keys`)
+	page := read(t, path+"-epoch")
+	mustRevoke(t, s, id)
+	next := mustChanges(t, r, keys.Position{}).Next
+	mustExec(t, db, `DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)`)
+	mustExec(t, db, `UPDATE keys SET revoked_at = NULL, revoked_reason = '', version = (SELECT version FROM was), seal = (SELECT seal FROM was)`)
+	mustExec(t, db, `DELETE FROM events WHERE seq > (SELECT value - 2 FROM meta WHERE name = 'change_seq')`)
+	mustExec(t, db, `UPDATE meta SET value = value - 2 WHERE name = 'change_seq'`)
+	overwrite(t, path+"-epoch", page)
+	if _, err := r.Changes(t.Context(), next); !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "that the database does not hold") {
+		t.Errorf("Changes: got %v, want it refused", err)
+	}
+	if _, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "new"}); !errors.Is(err, keys.ErrUnavailable) {
+		t.Errorf("Issue: got %v, want it refused", err)
+	}
+	mustChanges(t, openVerifier(t, path), keys.Position{}) // who opens it now cannot know
 }
 
 // Another key store under the same pepper was copied over this one. To mend it would make

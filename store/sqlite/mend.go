@@ -85,15 +85,18 @@ func remakeEpoch(path string, s standing) error {
 }
 
 // renewID gives the database a new id, and a generation above those of the database and
-// of the page at path.
+// of the page at path. A word of the page that was torn does not count: it could be the
+// largest, and leave no generation above it.
 func renewID(ctx context.Context, tx *sql.Tx, path string) error {
 	var term int64
 	if err := tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = ?`, metaTerm).Scan(&term); err != nil {
 		return unavailable("read generation", err)
 	}
-	term = max(term, int64(leftTerm(epochPath(path)))) + 1 //nolint:gosec // 16 bits
-	if term > maxTerm {
-		return fmt.Errorf("this key store was restored %d times, which is as often as it can be: make another one", maxTerm-1)
+	if left := int64(leftTerm(epochPath(path))); left <= term+maxTermsAhead { //nolint:gosec // 16 bits
+		term = max(term, left)
+	}
+	if term++; term > maxTerm {
+		return fmt.Errorf("%w: the database is of generation %d, a number that mcpkeys never wrote: restore a backup", keys.ErrUnavailable, term-1)
 	}
 	id := newEpochID()
 	for name, value := range map[string]any{metaGeneration: uuid.NewString(), metaTerm: term, metaEpochID: id[:]} {
@@ -130,7 +133,9 @@ func CheckPlace(path string) error {
 }
 
 // CheckPosition holds the database at path against its epoch page, without a pepper. With
-// an error it tells how many acknowledged changes the database lacks, as far as known.
+// an error it tells how many acknowledged changes the database lacks, as far as known. A
+// [*keys.MisplacedError] is what [Mend] can end. Files that [CheckPlace] refuses stay
+// unopened: SQLite would make a log for a database that lost its own.
 func CheckPosition(ctx context.Context, path string) (missing uint64, err error) {
 	given, path, err := locate(path)
 	if err != nil {
@@ -139,9 +144,13 @@ func CheckPosition(ctx context.Context, path string) (missing uint64, err error)
 	if err := inspect(path); err != nil {
 		return 0, err
 	}
+	at, err := newSpot(given, path)
+	if err != nil {
+		return 0, err
+	}
 	r := &Reader{given: given, path: path}
 	r.epoch.path, r.epoch.sharing = epochPath(path), share
-	r.db = openDB(readerDSN(path), 1)
+	r.db = openAt(at, readerDSN(path), 1)
 	defer func() { _ = r.db.Close() }() // nothing was written
 	r.epoch.open(false)
 	defer r.epoch.close()
@@ -171,6 +180,9 @@ func Mend(ctx context.Context, path string, o *Options, actor keys.Actor, now ti
 	missing, why := CheckPosition(ctx, path)
 	if why == nil || !canShare {
 		return false, nil
+	}
+	if fixable := (*keys.MisplacedError)(nil); !errors.As(why, &fixable) {
+		return false, why
 	}
 	store, err := mendable(ctx, path, o)
 	if err != nil {

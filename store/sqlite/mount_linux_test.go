@@ -1,10 +1,14 @@
 package sqlite_test
 
 import (
+	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
 // A disk is mounted over the directory of a store in use. The guard does not go on with
@@ -26,6 +30,32 @@ func TestMountedOverWhileInUse(t *testing.T) {
 	}
 }
 
+const overlaid = `mount -t overlay overlay -o userxattr,lowerdir="$1",upperdir="$2/upper",workdir="$2/work" "$2/merged"`
+
+// A container was stopped and started: the overlay is mounted again, in which the files of
+// the store were brought up from a lower layer. They have other inode numbers then, as a
+// copy has, and are no copy.
+func TestBroughtUpAndMountedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.admin.end()
+	w.guard.end()
+	top := t.TempDir()
+	for _, name := range []string{"upper", "work", "merged"} {
+		mkdir(t, filepath.Join(top, name))
+	}
+	script := overlaid + ` && chmod 600 "$2/merged/keys.db" "$2/merged/keys.db-epoch" && umount "$2/merged" && ` + overlaid
+	ns := start(t, "layered", filepath.Join(top, "merged", "keys.db"), inNamespace(script, w.dir, top)...)
+	if got := ns.ask("check " + w.key.Token.Reveal()); got != "valid" {
+		t.Errorf("check: got %q, want valid", got)
+	}
+	if got := ns.ask("revoke " + w.key.Key.ID); got != "done" {
+		t.Errorf("revoke: got %q, want done", got)
+	}
+	if got := ns.ask("check " + w.key.Token.Reveal()); got != "revoked" {
+		t.Errorf("check afterwards: got %q, want revoked", got)
+	}
+}
+
 // TestA3LowerLayer: the store is in a lower layer of an overlay file system, as one that
 // came with a container's image is. What a guard mapped there would never change.
 func TestA3LowerLayer(t *testing.T) {
@@ -36,8 +66,7 @@ func TestA3LowerLayer(t *testing.T) {
 	for _, name := range []string{"upper", "work", "merged"} {
 		mkdir(t, filepath.Join(top, name))
 	}
-	script := `mount -t overlay overlay -o userxattr,lowerdir="$1",upperdir="$2/upper",workdir="$2/work" "$2/merged"`
-	ns := start(t, "layered", filepath.Join(top, "merged", "keys.db"), inNamespace(script, w.dir, top)...)
+	ns := start(t, "layered", filepath.Join(top, "merged", "keys.db"), inNamespace(overlaid, w.dir, top)...)
 	for _, secret := range []string{"open", "check " + w.key.Token.Reveal(), "revoke " + w.key.Key.ID, "again " + w.key.Token.Reveal()} {
 		want := map[string]string{"open": "done", "check": "valid", "revoke": "done", "again": "revoked"}[strings.Fields(secret)[0]]
 		if got := ns.ask(secret); got != want {
@@ -72,5 +101,41 @@ func mountedGuardRole(path string) error {
 			return err.Error() + ": " + string(out)
 		}
 		return "done"
+	})
+}
+
+// The database has other names, in other directories. What the message says to run lists
+// them all, also where the path is an odd one.
+func TestHintListsAllNames(t *testing.T) {
+	disk := t.TempDir()
+	path := filepath.Join(disk, "it's here", "deep", "keys.db")
+	ns := start(t, "linked", path, inNamespace(`mount -t tmpfs none "$1"`, disk)...)
+	got := ns.ask("list")
+	for _, name := range []string{path, filepath.Join(disk, "far", "other.db"), filepath.Join(disk, "it's here", "near.db")} {
+		if !strings.Contains(got, name) {
+			t.Errorf("the hint lists %q, want %s in it", got, name)
+		}
+	}
+}
+
+// linkedRole makes a key store whose database has three names, and runs what the refusal
+// says to run.
+func linkedRole(path string) error {
+	above := filepath.Dir(filepath.Dir(path))
+	far := filepath.Join(filepath.Dir(above), "far")
+	err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.Mkdir(far, 0o700), sqlite.Create(path, nil),
+		os.Link(path, filepath.Join(above, "near.db")), os.Link(path, filepath.Join(far, "other.db")))
+	return answering(err, func(string, string) string {
+		_, err := sqlite.OpenVerifier(path, nil)
+		if err == nil {
+			return "it was opened"
+		}
+		_, hint, _ := strings.Cut(err.Error(), "('")
+		hint, _, _ = strings.Cut(hint, "' lists them)")
+		out, err := exec.Command("sh", "-c", hint).CombinedOutput()
+		if err != nil {
+			return hint + ": " + err.Error() + ": " + string(out)
+		}
+		return string(out)
 	})
 }

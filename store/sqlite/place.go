@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/mcpkeys/mcpkeys/internal/newfile"
+	"github.com/mcpkeys/mcpkeys/internal/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -50,8 +51,10 @@ func newSpot(given, path string) (*spot, error) {
 	if err := refuseLeftOvers(path); err != nil {
 		return nil, err
 	}
-	if seen, err := see(path); err == nil && seen.links > 1 {
-		_ = newfile.Finish(path) // or the other name is reported below
+	for _, name := range []string{path, epochPath(path)} {
+		if seen, err := see(name); err == nil && seen.links > 1 {
+			_ = newfile.Finish(name) // or the other name is reported below
+		}
 	}
 	if err := s.check(); err != nil {
 		return nil, err
@@ -133,6 +136,9 @@ func elsewhere(name, what string) error {
 	return fmt.Errorf("%w: %s %s, so this program no longer has open what others use; start it again", keys.ErrUnavailable, name, what)
 }
 
+// misplaced marks an error that says that others may use other files than this process.
+func misplaced(err error) error { return &keys.MisplacedError{Cause: err} }
+
 // replaced reports whether another database stands at the path, which can be opened as
 // if the program had just been started.
 func (s *spot) replaced() bool {
@@ -160,9 +166,25 @@ func (f sight) unshared(name string) error {
 	case f.mounted:
 		return fmt.Errorf("%w: %s is mounted as a single file, so others have other files beside it: mount its directory %s instead", keys.ErrUnavailable, name, filepath.Dir(name))
 	case f.links > 1:
-		return fmt.Errorf("%w: %s has %d names (hard links), and who uses another one has other files beside it: remove the other names ('find %s -xdev -samefile %s' lists them)", keys.ErrUnavailable, name, f.links, filepath.Dir(name), name)
+		return fmt.Errorf("%w: %s has %d names (hard links), and who uses another one has other files beside it: remove the other names ('find %s -xdev -samefile %s' lists them)",
+			keys.ErrUnavailable, name, f.links, shell.Quote(topOf(filepath.Dir(name))), shell.Quote(name))
 	}
 	return nil
+}
+
+// topOf is the highest directory above dir on the same disk: all names of a file are
+// somewhere below it.
+func topOf(dir string) string {
+	id, err := identify(dir)
+	for err == nil {
+		above := filepath.Dir(dir)
+		var next fileID
+		if next, err = identify(above); err != nil || next.device != id.device || above == dir {
+			break
+		}
+		dir = above
+	}
+	return dir
 }
 
 // resolve follows the links in an absolute path, also where its last part is missing.

@@ -26,11 +26,43 @@ func see(path string) (sight, error) {
 	}, nil
 }
 
-const overlayFS = 0x794c7630
+// bornAt is when a file was made, in nanoseconds. An inode number is used again when its
+// file is gone; the two together are not. It is 0 where the file system does not tell.
+func bornAt(f *os.File) uint64 {
+	var st unix.Statx_t
+	err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &st)
+	if err != nil || st.Mask&unix.STATX_BTIME == 0 {
+		return 0
+	}
+	return uint64(st.Btime.Sec)*1e9 + uint64(st.Btime.Nsec) //nolint:gosec // no file is older than the clock's zero
+}
+
+const (
+	overlayFS = 0x794c7630
+	fatFS     = 0x4d44
+	exfatFS   = 0x2011bab0
+)
 
 // layered reports whether path is on an overlay file system, where a file that was opened
 // for reading stays the one below when somebody else opens it for writing.
-func layered(path string) bool {
+func layered(path string) bool { return fileSystemOf(path) == overlayFS }
+
+// renumbers reports whether path is on a file system that gives a file another inode
+// number when it is mounted again: an overlay does so with a file that it brought up, and
+// FAT has no such numbers.
+func renumbers(path string) bool {
+	switch fileSystemOf(path) {
+	case overlayFS, fatFS, exfatFS:
+		return true
+	}
+	return false
+}
+
+// fileSystemOf is the kernel's number of a file system, 0 if it does not tell.
+func fileSystemOf(path string) uint32 {
 	var stat syscall.Statfs_t
-	return syscall.Statfs(path, &stat) == nil && uint32(stat.Type) == overlayFS //nolint:gosec // the kernel's numbers have 32 bits
+	if err := syscall.Statfs(path, &stat); err != nil {
+		return 0
+	}
+	return uint32(stat.Type) //nolint:gosec // the kernel's numbers have 32 bits
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -22,6 +23,10 @@ import (
 //
 // Only [Create], a restore and [Mend] give a database an id. While they do, the id in the
 // page is zero, and every process answers that the key store is unavailable.
+//
+// A page that was copied is refused as well, until one of them gives the copy an id of its
+// own. So of two databases with one id at most one is in use, and no copy that went its
+// own way can be taken for the original.
 
 // epochID is the id that a database and its epoch page share.
 type epochID [16]byte
@@ -53,6 +58,8 @@ func wordOf(term, seq int64) (uint64, error) {
 var (
 	errReplacing = errors.New("is being given another id; if no restore is running, one was interrupted: run 'keyctl doctor --fix'")
 	errOtherPage = errors.New("belongs to another key store: run 'keyctl doctor --fix'")
+	errCopied    = errors.New("is a copy, so the key store that it was copied from may be in use as well: run 'keyctl doctor --fix' to make this one a key store of its own, or 'keyctl restore' with a backup")
+	errTornWord  = errors.New("holds a position that mcpkeys did not write, so it cannot be told whether changes are missing: run 'keyctl doctor --fix' to use the database as it is, or 'keyctl restore' with a backup")
 	errOtherTerm = errors.New("is of another generation of this key store, so the database was copied here: run 'keyctl restore' with the backup that you want, or 'keyctl doctor --fix' to use the database as it is")
 )
 
@@ -70,6 +77,25 @@ func changes(n uint64) string {
 	return fmt.Sprintf("%d changes", n)
 }
 
+// How far a page may be ahead of its database: a restore a day for 40 years, and a thousand
+// changes a second for as long. A word that is further was torn, or written by another
+// program.
+const (
+	maxTermsAhead = 1 << 14
+	maxMissing    = 1 << 40
+)
+
+// torn reports whether the word is none that mcpkeys wrote beside the database.
+func (s standing) torn(database standing) bool {
+	switch term := database.term(); {
+	case s.term() == 0, s.term() > term+maxTermsAhead:
+		return true
+	case s.term() == term:
+		return s.word > database.word && s.word-database.word > maxMissing
+	}
+	return false
+}
+
 // judge holds a database against its page, which was read before it.
 func judge(database, page standing) error {
 	switch {
@@ -77,6 +103,8 @@ func judge(database, page standing) error {
 		return errReplacing
 	case page.id != database.id:
 		return errOtherPage
+	case page.torn(database):
+		return errTornWord
 	case page.term() != database.term():
 		return errOtherTerm
 	case database.word < page.word:
@@ -98,8 +126,8 @@ func (r *Reader) stand(read func() (numbers, error)) (numbers, error) {
 		if err != nil || !canShare {
 			return n, err
 		}
-		if why == nil {
-			why = judge(now, page)
+		if why == nil || errors.Is(why, errCopied) {
+			why = cmp.Or(judge(now, page), why)
 		}
 		if seen := r.seen.Load(); why == nil && now.word < seen {
 			why = &behindError{seen - now.word}
@@ -108,7 +136,7 @@ func (r *Reader) stand(read func() (numbers, error)) (numbers, error) {
 			return n, nil
 		}
 		if again, err := r.epoch.standing(); try == 3 || err != nil || again == page {
-			return n, fmt.Errorf("%w: %s %w", keys.ErrUnavailable, r.epoch.path, why)
+			return n, misplaced(fmt.Errorf("%w: %s %w", keys.ErrUnavailable, r.epoch.path, why))
 		}
 	}
 }

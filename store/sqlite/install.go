@@ -17,8 +17,8 @@ import (
 
 // finish makes the draft, a copy of the backup, what shall stand in the end, and returns
 // how many keys it revoked and disabled in it.
-func (r *Restoration) finish(ctx context.Context, draft string, present *Snapshot, undone Undone, o RestoreOptions) (int, error) {
-	e, err := r.event(ctx, present, undone, o)
+func (r *Restoration) finish(ctx context.Context, draft string, present *Snapshot, undone Undone, missing Missing, o RestoreOptions) (int, error) {
+	e, err := r.event(ctx, present, undone, missing, o)
 	if err != nil {
 		return 0, err
 	}
@@ -52,10 +52,11 @@ func (r *Restoration) finish(ctx context.Context, draft string, present *Snapsho
 }
 
 // event is the audit row of the restore.
-func (r *Restoration) event(ctx context.Context, present *Snapshot, undone Undone, o RestoreOptions) (keys.Event, error) {
+func (r *Restoration) event(ctx context.Context, present *Snapshot, undone Undone, missing Missing, o RestoreOptions) (keys.Event, error) {
 	detail := map[string]any{
 		"backup_row": r.Backup.Newest.Seq, "backup_row_hash": hex.EncodeToString(r.Backup.Newest.Hash),
 		"revocations_undone": o.UndoRevocations && len(undone.Revoked)+len(undone.Disabled) > 0,
+		"missing_changes":    missing.noted(),
 	}
 	if present != nil {
 		detail["replaced_row"], detail["replaced_row_hash"] = present.Newest.Seq, hex.EncodeToString(present.Newest.Hash)

@@ -122,8 +122,12 @@ func (s *Store) lockImports() (unlock func(), err error) {
 	path := importPath(s.path)
 	f := openLock(path)
 	switch {
+	case f == nil && canShare:
+		// Writers of single changes go on without their lock. Here an import that runs
+		// would be taken for one that was killed.
+		return nil, fmt.Errorf("%w: %s cannot be opened by this user, so it cannot be told whether an import runs; run as the user who owns the file, or remove it when none runs", keys.ErrUnavailable, path)
 	case f == nil:
-		return func() {}, nil // as with fairLock, there may be no locks here
+		return func() {}, nil // there are no locks on this system
 	case !f.tryLock() || !f.isAt(path):
 		f.close()
 		return nil, keys.ErrImporting
@@ -134,11 +138,12 @@ func (s *Store) lockImports() (unlock func(), err error) {
 // batchWriter writes one batch.
 type batchWriter struct {
 	*Store
-	new     keys.NewKeys
-	batch   keys.Batch
-	begun   bool // its row is there
-	written int
-	refused error // the first refusal
+	new        keys.NewKeys
+	batch      keys.Batch
+	begun      bool // its row is there
+	generation any  // of the key store in which it began
+	written    int
+	refused    error // the first refusal
 }
 
 // newKey is a key on its way into the store.
@@ -271,17 +276,43 @@ func (w *batchWriter) begin(ctx context.Context, tx *work) error {
 		return unavailable("begin import", err)
 	}
 	tx.wroteBatch(b)
+	w.generation = tx.before.generation
 	return w.mayUse(ctx, tx, b.Seal.PepperID)
 }
 
-// stillThere refuses to go on in another key store than that in which the batch began.
+// What keeps a batch from becoming valid whose keys were written.
+var (
+	errReplaced = fmt.Errorf("%w: another state took the key store's place during the import (by 'keyctl restore' or 'keyctl doctor --fix'), so nothing was imported; import again", keys.ErrConflict)
+	errRemoved  = fmt.Errorf("%w: another program changed what the import had written, so nothing was imported; import again", keys.ErrConflict)
+)
+
+// stillThere refuses to go on in another key store than that in which the batch began. A
+// backup that was made in the meantime holds the batch too, and not all of its keys.
 func (w *batchWriter) stillThere(ctx context.Context, tx *work) error {
+	if tx.before.generation != w.generation {
+		return errReplaced
+	}
 	b, err := readBatch(ctx, tx, w.batch.ID)
 	switch {
 	case errors.Is(err, sql.ErrNoRows), err == nil && !b.ValidAt.IsZero():
-		return fmt.Errorf("%w: the key store was restored during the import; import again", keys.ErrConflict)
+		return errRemoved
 	case err != nil:
 		return unavailable("read import", err)
+	}
+	return nil
+}
+
+// allThere refuses to make a batch valid that is not what was written.
+func (w *batchWriter) allThere(ctx context.Context, tx *work) error {
+	if err := w.stillThere(ctx, tx); err != nil {
+		return err
+	}
+	var there int
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM keys WHERE batch = ?`, w.batch.ID).Scan(&there); err != nil {
+		return unavailable("read import", err)
+	}
+	if there != w.written {
+		return errRemoved
 	}
 	return nil
 }
@@ -299,7 +330,7 @@ func (w *batchWriter) finish(ctx context.Context) error {
 		return err
 	}
 	return w.write(ctx, func(ctx context.Context, tx *work) error {
-		if err := w.stillThere(ctx, tx); err != nil {
+		if err := w.allThere(ctx, tx); err != nil {
 			return err
 		}
 		b := w.batch
@@ -444,7 +475,7 @@ func (s *Store) besideImports(ctx context.Context, k **keys.Key, do func() error
 	if s.inTheWay(ctx, *k, err) {
 		return err
 	}
-	return keys.ErrImporting
+	return lockErr
 }
 
 // inTheWay reports whether the key that stands in the way of k can be found.

@@ -334,6 +334,100 @@ func TestRestoreDuringImport(t *testing.T) {
 	}
 }
 
+// A backup that was made in the middle of an import is restored while the same import still
+// runs. It holds the batch and some of its keys, so the import could go on; and would then
+// report keys that are not there.
+func TestImportAfterARestoreOfItself(t *testing.T) {
+	h := newHistory(t, "stays")
+	_, err := manager(t, h.store).Import(t.Context(), manyRows(2000, "import", func(row int) {
+		switch row {
+		case 702:
+			h.backup += ".during"
+			backUp(t, h.store.Reader, h.backup)
+		case 1302:
+			h.restore(t, sqlite.RestoreOptions{})
+		}
+	}), keys.ImportOptions{})
+	if !errors.Is(err, keys.ErrConflict) || !strings.Contains(err.Error(), "keyctl restore") {
+		t.Errorf("Import: got %v, want a conflict that names the restore", err)
+	}
+	noneOf(t, h.path, h.store)
+}
+
+// noneOf fails if a key of an import is left, valid or not.
+func noneOf(t *testing.T, path string, s *sqlite.Store) {
+	t.Helper()
+	var left int
+	if err := shell(t, path).QueryRow(`SELECT count(*) FROM keys WHERE batch IS NOT NULL`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("after the import: %d keys of it are left, %v, want none", left, err)
+	}
+	if report := verifyAudit(t, s, nil); len(report.Faults) != 0 {
+		t.Errorf("VerifyAudit: %v", report.Faults)
+	}
+}
+
+// The file whose lock the running import has is removed, and another program takes what the
+// import wrote for something that a killed import left. The import says what happened, and
+// nothing of a restore.
+func TestImportWhoseLockFileIsRemoved(t *testing.T) {
+	path := create(t)
+	s, other := open(t, path), open(t, path)
+	_, err := manager(t, s).Import(t.Context(), manyRows(1200, "import", func(row int) {
+		if row == 702 {
+			remove(t, path+"-import")
+			issue(t, other, keys.IssueRequest{Name: "import-0000001"})
+		}
+	}), keys.ImportOptions{})
+	if !errors.Is(err, keys.ErrConflict) || !strings.Contains(err.Error(), "another program") || strings.Contains(err.Error(), "restore") {
+		t.Errorf("Import: got %v, want a conflict, and nothing of a restore", err)
+	}
+	noneOf(t, path, s)
+}
+
+// Some of the keys that a running import wrote are removed, and its batch is not: by a
+// clean-up that was broken off, or in a database shell. What becomes valid must be all that
+// is reported.
+func TestImportThatLostKeys(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	_, err := manager(t, s).Import(t.Context(), manyRows(1200, "import", func(row int) {
+		if row == 1201 {
+			db := shell(t, path)
+			mustExec(t, db, `DELETE FROM secrets WHERE key_id = (SELECT id FROM keys WHERE name = 'import-0000007')`)
+			mustExec(t, db, `DELETE FROM keys WHERE name = 'import-0000007'`)
+			_ = db.Close()
+		}
+	}), keys.ImportOptions{})
+	if !errors.Is(err, keys.ErrConflict) || !strings.Contains(err.Error(), "another program") {
+		t.Errorf("Import: got %v, want a conflict that tells why", err)
+	}
+	noneOf(t, path, s)
+}
+
+// Whether an import runs is known by the lock of a file. Where that file is there and cannot
+// be opened nothing is imported, and nothing is taken for left behind.
+func TestImportWhoseLockFileCannotBeOpened(t *testing.T) {
+	path := create(t)
+	killedImport(t, path, 600, "old")
+	remove(t, path+"-import")
+	mkdir(t, path+"-import") // nobody can open that for writing, root included
+	s := open(t, path)
+	_, err := manager(t, s).Import(t.Context(), manyRows(2, "new", func(int) {}), keys.ImportOptions{})
+	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), path+"-import") {
+		t.Errorf("Import: got %v, want the file named", err)
+	}
+	_, err = manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "old-0000001"})
+	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), path+"-import") {
+		t.Errorf("Issue: got %v, want the file named", err)
+	}
+	if batches, rows := unfinished(t, path); batches != 1 || rows == 0 {
+		t.Errorf("left over: %d imports with %d keys, want them as they were", batches, rows)
+	}
+	issue(t, s, keys.IssueRequest{Name: "another"})
+	remove(t, path+"-import")
+	issue(t, s, keys.IssueRequest{Name: "old-0000001"})
+}
+
 // TestA19ImportThatCannotBeAnnounced: other processes could not be told of a part of an
 // import. The import then fails like any other: nothing of it is valid, and it must not say
 // that it was written.

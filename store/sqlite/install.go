@@ -65,10 +65,12 @@ func (r *Restoration) event(ctx context.Context, present *Snapshot, undone Undon
 }
 
 // renew makes sure that nobody who remembers the old key store takes the new one for the
-// same: it is of another generation, and its changes go on above those of both.
+// same: it is of another generation, and its changes go on above those of both. From a
+// present number of which half is used up they do not: no store comes that far by itself,
+// and what counts on from there would soon be refused.
 func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, e keys.Event) error {
 	seq := r.Backup.changeSeq
-	if present != nil {
+	if present != nil && present.changeSeq < mostSeq/2 {
 		seq = max(seq, present.changeSeq)
 	}
 	if err := setMeta(ctx, tx, metaChangeSeq, seq+1); err != nil {

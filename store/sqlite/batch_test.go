@@ -239,6 +239,86 @@ func TestUnfinishedImportIsNotMadeValidBySQL(t *testing.T) {
 	}
 }
 
+// The attack: the row of a finished import is changed with a database shell, so that its
+// seal no longer fits. Its keys cannot be found any more, nor be revoked; their names and
+// tokens must not stay taken for good. What was revoked stays dead: its token does not come
+// back by another import.
+func TestForgedImportBlocksNothing(t *testing.T) {
+	for what, statement := range map[string]string{
+		"valid_at":       `UPDATE batches SET valid_at = valid_at + 1`,
+		"no valid_at":    `UPDATE batches SET valid_at = NULL`,
+		"the seal":       `UPDATE batches SET seal = randomblob(32)`,
+		"its pepper":     `UPDATE batches SET seal_pepper = 'p0000000'`,
+		"no date at all": `UPDATE batches SET valid_at = 9223372036854775807`,
+	} {
+		t.Run(what, func(t *testing.T) {
+			path := create(t)
+			s := open(t, path)
+			m := manager(t, s)
+			if _, err := m.Import(t.Context(), manyRows(5, "old", func(int) {}), keys.ImportOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			page, err := s.List(t.Context(), keys.Query{Name: "old-0000005"})
+			if err != nil || len(page.Keys) != 1 {
+				t.Fatalf("List: got %d keys, %v", len(page.Keys), err)
+			}
+			if _, err := m.Rotate(t.Context(), listed(t, s, "old-0000004"), keys.RotateRequest{Grace: new(time.Duration)}); err != nil {
+				t.Fatal(err) // it has a superseded secret then
+			}
+			mustRevoke(t, s, page.Keys[0].ID)
+			mustExec(t, shell(t, path), statement)
+			mustChanges(t, s, keys.Position{}) // as a guard does
+			issue(t, s, keys.IssueRequest{Name: "old-0000001"})
+			report, err := m.Import(t.Context(), manyRows(5, "old", func(int) {}), keys.ImportOptions{Partial: true})
+			if err != nil || report.Imported != 3 || report.Refused != 2 {
+				t.Errorf("Import: got %+v, %v, want all but the name that was issued and the token that was revoked", report, err)
+			}
+			if got := countKeys(t, s, "old"); got != 4 {
+				t.Errorf("after the import: got %d keys, want 4", got)
+			}
+			for _, f := range verifyAudit(t, s, nil).Faults {
+				if f.KeyID != page.Keys[0].ID {
+					t.Errorf("VerifyAudit: %v", f)
+				}
+			}
+		})
+	}
+}
+
+// listed is the id of the one key of a name.
+func listed(t *testing.T, r keys.Reader, name string) string {
+	t.Helper()
+	page, err := r.List(t.Context(), keys.Query{Name: name})
+	if err != nil || len(page.Keys) != 1 {
+		t.Fatalf("List(%q): got %d keys, %v, want one", name, len(page.Keys), err)
+	}
+	return page.Keys[0].ID
+}
+
+// The attack: an import is valid, and a backup from the middle of it is restored. A reader
+// that knew the import as valid shows a key of it without having looked at the feed.
+func TestKeyOfAnImportAfterARestoreFromItsMiddle(t *testing.T) {
+	h := newHistory(t, "stays")
+	_, err := manager(t, h.store).Import(t.Context(), manyRows(1200, "import", func(row int) {
+		if row == 702 {
+			h.backup += ".during"
+			backUp(t, h.store.Reader, h.backup)
+		}
+	}), keys.ImportOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := openVerifier(t, h.path)
+	id := listed(t, r, "import-0000001")
+	if _, err := r.Key(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	h.restore(t, sqlite.RestoreOptions{})
+	if k, err := r.Key(t.Context(), id); !errors.Is(err, keys.ErrNotFound) {
+		t.Errorf("Key after the restore: got %v, %v, want none", k, err)
+	}
+}
+
 // A pepper that is retired takes no import with it.
 func TestImportOutlivesItsPepper(t *testing.T) {
 	path := create(t)

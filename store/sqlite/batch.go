@@ -22,8 +22,8 @@ import (
 // wants the name or token of such a key. Only one import runs at a time: the holder of
 // its lock knows that every other unfinished batch was left behind. So is a batch whose
 // seal does not fit: its keys cannot be found either, and would keep their names and tokens
-// for good. Keys that were revoked are not removed, or another import could bring their
-// tokens back.
+// for good. Keys that were revoked, or whose token a rotation ended, are not removed, or
+// another import could bring those tokens back.
 
 const (
 	partMost = 500                   // keys are taken from their source before the lock is
@@ -400,7 +400,7 @@ func (s *Store) anyUnfinished(ctx context.Context) (some bool, err error) {
 }
 
 // removable holds for a key k of a batch that is not valid.
-const removable = `k.revoked_at IS NULL`
+const removable = `k.revoked_at IS NULL AND NOT EXISTS (SELECT 1 FROM superseded WHERE key_id = k.id AND lookup IS NOT NULL)`
 
 // leftBehind returns the id of a batch that is not valid and of which something is to be
 // removed, nil if there is none.

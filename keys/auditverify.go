@@ -93,11 +93,13 @@ type told struct {
 	seq     int64
 	version int64 // 0 if no row told one
 	listed  bool  // its row is there
+	revoked bool
 	batch   int32 // the import that it came with, in batchLog; 0 for none
 }
 
 // batchLog is what the log tells of imports: until one is done its keys are not valid, and
-// they are removed if it never is.
+// they are removed if it never is, or if its row was changed outside mcpkeys. Keys that were
+// revoked are never removed.
 type batchLog struct {
 	number map[string]int32
 	done   map[int32]bool
@@ -185,10 +187,10 @@ func (v *auditCheck) note(e *Event) {
 	if c := v.options.Checkpoint; c != nil && c.Seq == e.Seq {
 		v.saw = e.Hash
 	}
-	if e.Action == ActionImportDone {
+	if e.Action == ActionImportDone || e.Action == ActionImportUndo {
 		var detail BatchDetail
 		if json.Unmarshal([]byte(e.Detail), &detail) == nil {
-			v.batches.done[v.batches.of(detail.Batch)] = true
+			v.batches.done[v.batches.of(detail.Batch)] = e.Action == ActionImportDone
 		}
 	}
 	if len(e.KeyID) != IDLen {
@@ -197,6 +199,7 @@ func (v *auditCheck) note(e *Event) {
 	id := [IDLen]byte([]byte(e.KeyID))
 	t := v.newest[id]
 	t.seq = e.Seq
+	t.revoked = t.revoked || e.Action == ActionRevoke
 	var detail struct {
 		After struct {
 			Version int64  `json:"version"`
@@ -271,8 +274,11 @@ func (v *auditCheck) unlisted() (ids []string) {
 	return ids
 }
 
-// neverValid reports whether a key came with an import that the log does not say was done.
-func (v *auditCheck) neverValid(t told) bool { return t.batch != 0 && !v.batches.done[t.batch] }
+// neverValid reports whether a key came with an import that the log does not say was done,
+// or says was removed.
+func (v *auditCheck) neverValid(t told) bool {
+	return t.batch != 0 && !v.batches.done[t.batch] && !t.revoked
+}
 
 const reasonTampered = "its row was changed outside mcpkeys and does not match its seal; revoke it, or restore a backup"
 

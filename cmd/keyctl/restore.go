@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
-	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -25,8 +24,10 @@ key store open go on with the restored one, at once.
 
 What was done since the backup is undone, and told before anything is changed.
 But keys that were revoked or disabled since stay so, as far as the present key
-store tells, unless --undo-revocations is given. Where there is no key store, or
-a damaged one, that cannot be told: look at the keys then, and revoke again.`,
+store tells, unless --undo-revocations is given. Where there is no key store,
+a damaged one, or one that lacks changes (its log was removed, or an older file
+was copied over it), that cannot be told: look at the keys then, and revoke
+again.`,
 		Example: `  keyctl restore keys-2027-01-31.db --dry-run
   keyctl restore keys-2027-01-31.db`,
 		Args: oneArg("the FILE of a backup"),
@@ -66,7 +67,7 @@ func (a *app) restore(ctx context.Context, file string, f *restoreFlags) error {
 		a.say("%s", a.foretold(r, f))
 	}
 	if !f.yes {
-		yes, err := ask(ctx, "Restore over "+wording.Clean(absolute(s.DB))+"?")
+		yes, err := ask(ctx, restoreQuestion(r, absolute(s.DB)))
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -28,12 +30,15 @@ func (a *app) undone(r *sqlite.Restoration, f *restoreFlags) []string {
 	if r.Doubt != nil {
 		warn("the present key store is not in order: %s", sentence(r.Doubt))
 	}
+	if r.Present != nil && !r.Missing.None() {
+		warn("%s. A key that such a change revoked is good again: look at the list then, and revoke again.", lacking(r.Missing))
+	}
 	switch {
 	case r.Present == nil:
 		warn("what was done since the backup cannot be told. Keys that were revoked since are good again: look at the list, and revoke them.")
 	case !u.Related:
 		warn("the backup is not an earlier state of this key store; they are compared key by key.")
-	case u.Events == 0:
+	case u.Events == 0 && r.Doubt == nil && r.Missing.None():
 		say("Nothing was changed since the backup.")
 	}
 	revoked, disabled := "revoked again", "disabled again"
@@ -55,6 +60,32 @@ func (a *app) undone(r *sqlite.Restoration, f *restoreFlags) []string {
 	}
 	tell(say, used, "used since")
 	return lines
+}
+
+// lacking says what acknowledged changes the present key store does not hold.
+func lacking(m sqlite.Missing) string {
+	if m.Unknown != nil {
+		return "the epoch file does not tell whether the present key store lacks changes that were acknowledged, revocations perhaps among them ('keyctl doctor' says why)"
+	}
+	return fmt.Sprintf("the present key store lacks %s, revocations perhaps among them", acknowledged(m))
+}
+
+func acknowledged(m sqlite.Missing) string {
+	return plural(int(m.Changes), "acknowledged change") //nolint:gosec // 48 bits
+}
+
+// restoreQuestion is what people are asked, after they were told.
+func restoreQuestion(r *sqlite.Restoration, path string) string {
+	what := "Restore over " + wording.Clean(path)
+	switch m := r.Missing; {
+	case errors.Is(m.Unknown, fs.ErrNotExist):
+		return "Restore to " + wording.Clean(path) + "?"
+	case m.Unknown != nil:
+		return what + ", though it cannot be told which acknowledged changes it lacks?"
+	case m.Changes > 0:
+		return what + ", which lacks " + acknowledged(m) + ", revocations perhaps among them?"
+	}
+	return what + "?"
 }
 
 // mostTold is how many keys are told one by one; -o json has them all.
@@ -116,9 +147,10 @@ type restoreJSON struct {
 	Backup    snapshotJSON    `json:"backup"`
 	Kept      string          `json:"kept,omitempty"` // the file with what was replaced
 	Doubt     string          `json:"doubt,omitempty"`
-	Known     bool            `json:"known"`   // what was done since can be told
-	Related   bool            `json:"related"` // the backup is an earlier state
-	Changes   int64           `json:"changes"` // audit rows since
+	Known     bool            `json:"known"`           // what was done since can be told
+	Related   bool            `json:"related"`         // the backup is an earlier state
+	Changes   int64           `json:"changes"`         // audit rows since
+	Missing   *uint64         `json:"missing_changes"` // that were acknowledged, and are not in the present key store
 	Undone    bool            `json:"revocations_undone"`
 	CutAgain  int             `json:"cut_again"`
 	Revoked   []undoneJSON    `json:"revoked"`
@@ -144,13 +176,16 @@ type usedSinceJSON struct {
 func (a *app) restoreJSON(r *sqlite.Restoration, came sqlite.Restored, f *restoreFlags, restored bool) restoreJSON {
 	u := r.Undone
 	out := restoreJSON{
-		Restored: restored, Backup: newSnapshotJSON(r.Backup), Kept: came.Kept, Known: r.Present != nil, Related: u.Related, Changes: u.Events,
+		Restored: restored, Backup: newSnapshotJSON(r.Backup), Kept: came.Kept, Known: r.Present != nil && r.Missing.None(), Related: u.Related, Changes: u.Events,
 		Undone: f.undo, CutAgain: came.CutAgain,
 		Revoked: undoneList(u.Revoked), Disabled: undoneList(u.Disabled), Doubtful: undoneList(u.Doubtful),
 		Rotated: undoneList(u.Rotated), Issued: undoneList(u.Issued), Edited: undoneList(u.Edited),
 	}
 	if r.Doubt != nil {
 		out.Doubt = sentence(r.Doubt)
+	}
+	if r.Missing.Unknown == nil {
+		out.Missing = &r.Missing.Changes
 	}
 	if u.UsedDoubt == nil {
 		out.UsedSince = []usedSinceJSON{}

@@ -155,8 +155,8 @@ func (e *examination) imports(r *sqlite.Reader) {
 	case err != nil:
 		e.problem("imports", err)
 	case u.Forged > 0:
-		e.bad("imports", "find out who changed the database, and compare it with a backup",
-			"%s made valid outside mcpkeys; no server accepts a key of them", counted(u.Forged, "import was", "imports were"))
+		e.bad("imports", "find out who changed the database, and restore a backup; the next import removes the keys that were not revoked",
+			"%s changed outside mcpkeys; no server accepts a key of them", counted(u.Forged, "import was", "imports were"))
 	case u.Batches > 0 && !u.Running:
 		e.warn("imports", "keyctl import FILE, with the same file or another, removes what is left",
 			"%s broken off; %s not valid and cannot be used", counted(u.Batches, "import was", "imports were"), counted(u.Keys, "key is", "keys are"))

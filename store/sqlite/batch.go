@@ -20,7 +20,10 @@ import (
 //
 // What a killed import leaves behind is removed by the next import, and by a change that
 // wants the name or token of such a key. Only one import runs at a time: the holder of
-// its lock knows that every other unfinished batch was left behind.
+// its lock knows that every other unfinished batch was left behind. So is a batch whose
+// seal does not fit: its keys cannot be found either, and would keep their names and tokens
+// for good. Keys that were revoked, or whose token a rotation ended, are not removed, or
+// another import could bring those tokens back.
 
 const (
 	partMost = 500                   // keys are taken from their source before the lock is
@@ -31,9 +34,15 @@ const (
 // batch fits is looked at in Go: see [Reader.mayShow].
 const finished = `(k.batch IS NULL OR k.batch IN (SELECT id FROM batches WHERE valid_at IS NOT NULL))`
 
-// validBatches are those whose rows were read and found valid, which they stay. It is
-// emptied when the feed loses its place: the store may be an older one then.
+// validBatches are those whose rows were read and found valid, which they stay in one
+// incarnation of the database: a restore gives it another epoch id, which the page tells.
+// It is emptied when the feed loses its place.
 type validBatches struct{ ids sync.Map }
+
+type validBatch struct {
+	epoch epochID
+	id    string
+}
 
 func (v *validBatches) forget() { v.ids.Clear() }
 
@@ -42,7 +51,10 @@ func (r *Reader) mayShow(ctx context.Context, db querier, batch []byte) (bool, e
 	if batch == nil {
 		return true, nil
 	}
-	if _, ok := r.batches.ids.Load(string(batch)); ok {
+	page, unknown := r.epoch.standing() // before the row: what is found now may be of the next one
+	key := validBatch{page.id, string(batch)}
+	keep := unknown == nil && page.id != epochID{}
+	if _, ok := r.batches.ids.Load(key); ok && keep {
 		return true, nil
 	}
 	b, err := readBatch(ctx, db, batch)
@@ -51,16 +63,23 @@ func (r *Reader) mayShow(ctx context.Context, db querier, batch []byte) (bool, e
 		return false, nil
 	case err != nil:
 		return false, unavailable("read import", err)
+	}
+	valid, err := r.isValid(&b)
+	if valid && keep {
+		r.batches.ids.Store(key, true)
+	}
+	return valid, err
+}
+
+// isValid reports whether the row says so, under its seal.
+func (r *Reader) isValid(b *keys.Batch) (bool, error) {
+	switch {
 	case b.ValidAt.IsZero():
 		return false, nil
 	case !r.Peppers().Has(b.Seal.PepperID) && !r.samePeppers():
 		return false, errOtherPeppers
 	}
-	ok := r.Peppers().CheckBatch(&b) == nil
-	if ok {
-		r.batches.ids.Store(string(batch), true)
-	}
-	return ok, nil
+	return r.Peppers().CheckBatch(b) == nil, nil
 }
 
 // withPeppers does do, and once more if that needs peppers that came meanwhile. It is
@@ -122,8 +141,12 @@ func (s *Store) lockImports() (unlock func(), err error) {
 	path := importPath(s.path)
 	f := openLock(path)
 	switch {
+	case f == nil && canShare:
+		// Writers of single changes go on without their lock. Here an import that runs
+		// would be taken for one that was killed.
+		return nil, fmt.Errorf("%w: %s cannot be opened by this user, so it cannot be told whether an import runs; run as the user who owns the file, or remove it when none runs", keys.ErrUnavailable, path)
 	case f == nil:
-		return func() {}, nil // as with fairLock, there may be no locks here
+		return func() {}, nil // there are no locks on this system
 	case !f.tryLock() || !f.isAt(path):
 		f.close()
 		return nil, keys.ErrImporting
@@ -134,11 +157,12 @@ func (s *Store) lockImports() (unlock func(), err error) {
 // batchWriter writes one batch.
 type batchWriter struct {
 	*Store
-	new     keys.NewKeys
-	batch   keys.Batch
-	begun   bool // its row is there
-	written int
-	refused error // the first refusal
+	new        keys.NewKeys
+	batch      keys.Batch
+	begun      bool // its row is there
+	generation any  // of the key store in which it began
+	written    int
+	refused    error // the first refusal
 }
 
 // newKey is a key on its way into the store.
@@ -271,17 +295,43 @@ func (w *batchWriter) begin(ctx context.Context, tx *work) error {
 		return unavailable("begin import", err)
 	}
 	tx.wroteBatch(b)
+	w.generation = tx.before.generation
 	return w.mayUse(ctx, tx, b.Seal.PepperID)
 }
 
-// stillThere refuses to go on in another key store than that in which the batch began.
+// What keeps a batch from becoming valid whose keys were written.
+var (
+	errReplaced = fmt.Errorf("%w: another state took the key store's place during the import (by 'keyctl restore' or 'keyctl doctor --fix'), so nothing was imported; import again", keys.ErrConflict)
+	errRemoved  = fmt.Errorf("%w: another program changed what the import had written, so nothing was imported; import again", keys.ErrConflict)
+)
+
+// stillThere refuses to go on in another key store than that in which the batch began. A
+// backup that was made in the meantime holds the batch too, and not all of its keys.
 func (w *batchWriter) stillThere(ctx context.Context, tx *work) error {
+	if tx.before.generation != w.generation {
+		return errReplaced
+	}
 	b, err := readBatch(ctx, tx, w.batch.ID)
 	switch {
 	case errors.Is(err, sql.ErrNoRows), err == nil && !b.ValidAt.IsZero():
-		return fmt.Errorf("%w: the key store was restored during the import; import again", keys.ErrConflict)
+		return errRemoved
 	case err != nil:
 		return unavailable("read import", err)
+	}
+	return nil
+}
+
+// allThere refuses to make a batch valid that is not what was written.
+func (w *batchWriter) allThere(ctx context.Context, tx *work) error {
+	if err := w.stillThere(ctx, tx); err != nil {
+		return err
+	}
+	var there int
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM keys WHERE batch = ?`, w.batch.ID).Scan(&there); err != nil {
+		return unavailable("read import", err)
+	}
+	if there != w.written {
+		return errRemoved
 	}
 	return nil
 }
@@ -299,7 +349,7 @@ func (w *batchWriter) finish(ctx context.Context) error {
 		return err
 	}
 	return w.write(ctx, func(ctx context.Context, tx *work) error {
-		if err := w.stillThere(ctx, tx); err != nil {
+		if err := w.allThere(ctx, tx); err != nil {
 			return err
 		}
 		b := w.batch
@@ -337,25 +387,51 @@ func (s *Store) removeUnfinished(ctx context.Context) error {
 }
 
 func (s *Store) anyUnfinished(ctx context.Context) (some bool, err error) {
-	if err := s.gate.enter(); err != nil {
-		return false, err
+	err = s.withPeppers(ctx, func() error {
+		if err := s.gate.enter(); err != nil {
+			return err
+		}
+		defer s.gate.leave()
+		id, err := s.leftBehind(ctx, s.db)
+		some = id != nil
+		return err
+	})
+	return some, err
+}
+
+// removable holds for a key k of a batch that is not valid.
+const removable = `k.revoked_at IS NULL AND NOT EXISTS (SELECT 1 FROM superseded WHERE key_id = k.id AND lookup IS NOT NULL)`
+
+// leftBehind returns the id of a batch that is not valid and of which something is to be
+// removed, nil if there is none.
+func (r *Reader) leftBehind(ctx context.Context, db querier) ([]byte, error) {
+	ids, err := idsOf(db.QueryContext(ctx, `SELECT id FROM batches b WHERE NOT EXISTS (SELECT 1 FROM keys WHERE batch = b.id)
+		OR EXISTS (SELECT 1 FROM keys k WHERE k.batch = b.id AND `+removable+`) ORDER BY valid_at IS NOT NULL, id`))
+	if err != nil {
+		return nil, unavailable("read imports", err)
 	}
-	defer s.gate.leave()
-	err = s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM batches WHERE valid_at IS NULL)`).Scan(&some)
-	return some, unavailable("read imports", err)
+	for _, id := range ids {
+		b, err := readBatch(ctx, db, id)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return nil, unavailable("read imports", err)
+		}
+		if valid, err := r.isValid(&b); err != nil || !valid {
+			return id, err
+		}
+	}
+	return nil, nil
 }
 
 // removePart removes keys of an unfinished batch until its time is over, and the batch
 // itself when none is left.
 func (s *Store) removePart(ctx context.Context, tx *work) error {
 	began := time.Now() //nolint:forbidigo // only its monotonic reading is used
-	var id []byte
-	err := tx.QueryRowContext(ctx, `SELECT id FROM batches WHERE valid_at IS NULL LIMIT 1`).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return unavailable("read imports", err)
+	id, err := s.leftBehind(ctx, tx)
+	if err != nil || id == nil {
+		return err
 	}
 	detail := keys.BatchDetail{Batch: hex.EncodeToString(id)}
 	for left := true; left && time.Since(began) < partTime; {
@@ -371,8 +447,12 @@ func (s *Store) removePart(ctx context.Context, tx *work) error {
 		return unavailable("read imports", err)
 	}
 	if !left {
-		if err := exactlyOne(tx.ExecContext(ctx, `DELETE FROM batches WHERE id = ?`, id)); err != nil {
+		var told int // an event comes of it if the row says that it is valid
+		if err := tx.QueryRowContext(ctx, `DELETE FROM batches WHERE id = ? RETURNING valid_at IS NOT NULL`, id).Scan(&told); err != nil {
 			return unavailable("remove import", err)
+		}
+		if told != 0 {
+			tx.moved(string(id), told)
 		}
 		tx.removedBatch(id)
 	}
@@ -385,11 +465,14 @@ func (s *Store) removePart(ctx context.Context, tx *work) error {
 
 // removeKeys removes some keys of an unfinished batch, with their secrets.
 func removeKeys(ctx context.Context, tx *work, batch []byte) (n int, err error) {
-	ids, err := idsOf(tx.QueryContext(ctx, `SELECT id FROM keys WHERE batch = ? ORDER BY id LIMIT 100`, batch))
+	ids, err := idsOf(tx.QueryContext(ctx, `SELECT id FROM keys k WHERE batch = ? AND `+removable+` ORDER BY id LIMIT 100`, batch))
 	if err != nil {
 		return 0, err
 	}
 	for _, id := range ids {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM superseded WHERE key_id = ?`, id); err != nil {
+			return 0, err
+		}
 		result, err := tx.ExecContext(ctx, `DELETE FROM secrets WHERE key_id = ?`, id)
 		if err != nil {
 			return 0, err
@@ -444,7 +527,7 @@ func (s *Store) besideImports(ctx context.Context, k **keys.Key, do func() error
 	if s.inTheWay(ctx, *k, err) {
 		return err
 	}
-	return keys.ErrImporting
+	return lockErr
 }
 
 // inTheWay reports whether the key that stands in the way of k can be found.

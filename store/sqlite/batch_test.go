@@ -239,6 +239,86 @@ func TestUnfinishedImportIsNotMadeValidBySQL(t *testing.T) {
 	}
 }
 
+// The attack: the row of a finished import is changed with a database shell, so that its
+// seal no longer fits. Its keys cannot be found any more, nor be revoked; their names and
+// tokens must not stay taken for good. What was revoked, or ended by a rotation, stays dead:
+// such a token does not come back by another import.
+func TestForgedImportBlocksNothing(t *testing.T) {
+	for what, statement := range map[string]string{
+		"valid_at":       `UPDATE batches SET valid_at = valid_at + 1`,
+		"no valid_at":    `UPDATE batches SET valid_at = NULL`,
+		"the seal":       `UPDATE batches SET seal = randomblob(32)`,
+		"its pepper":     `UPDATE batches SET seal_pepper = 'p0000000'`,
+		"no date at all": `UPDATE batches SET valid_at = 9223372036854775807`,
+	} {
+		t.Run(what, func(t *testing.T) {
+			path := create(t)
+			s := open(t, path)
+			m := manager(t, s)
+			if _, err := m.Import(t.Context(), manyRows(5, "old", func(int) {}), keys.ImportOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			page, err := s.List(t.Context(), keys.Query{Name: "old-0000005"})
+			if err != nil || len(page.Keys) != 1 {
+				t.Fatalf("List: got %d keys, %v", len(page.Keys), err)
+			}
+			if _, err := m.Rotate(t.Context(), listed(t, s, "old-0000004"), keys.RotateRequest{Grace: new(time.Duration)}); err != nil {
+				t.Fatal(err) // its token has ended then
+			}
+			mustRevoke(t, s, page.Keys[0].ID)
+			mustExec(t, shell(t, path), statement)
+			mustChanges(t, s, keys.Position{}) // as a guard does
+			issue(t, s, keys.IssueRequest{Name: "old-0000001"})
+			report, err := m.Import(t.Context(), manyRows(5, "old", func(int) {}), keys.ImportOptions{Partial: true})
+			if err != nil || report.Imported != 2 || report.Refused != 3 {
+				t.Errorf("Import: got %+v, %v, want all but the name that was issued, and the tokens that were revoked and ended", report, err)
+			}
+			if got := countKeys(t, s, "old"); got != 3 {
+				t.Errorf("after the import: got %d keys, want 3", got)
+			}
+			for _, f := range verifyAudit(t, s, nil).Faults {
+				if f.KeyID != page.Keys[0].ID {
+					t.Errorf("VerifyAudit: %v", f)
+				}
+			}
+		})
+	}
+}
+
+// listed is the id of the one key of a name.
+func listed(t *testing.T, r keys.Reader, name string) string {
+	t.Helper()
+	page, err := r.List(t.Context(), keys.Query{Name: name})
+	if err != nil || len(page.Keys) != 1 {
+		t.Fatalf("List(%q): got %d keys, %v, want one", name, len(page.Keys), err)
+	}
+	return page.Keys[0].ID
+}
+
+// The attack: an import is valid, and a backup from the middle of it is restored. A reader
+// that knew the import as valid shows a key of it without having looked at the feed.
+func TestKeyOfAnImportAfterARestoreFromItsMiddle(t *testing.T) {
+	h := newHistory(t, "stays")
+	_, err := manager(t, h.store).Import(t.Context(), manyRows(1200, "import", func(row int) {
+		if row == 702 {
+			h.backup += ".during"
+			backUp(t, h.store.Reader, h.backup)
+		}
+	}), keys.ImportOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := openVerifier(t, h.path)
+	id := listed(t, r, "import-0000001")
+	if _, err := r.Key(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	h.restore(t, sqlite.RestoreOptions{})
+	if k, err := r.Key(t.Context(), id); !errors.Is(err, keys.ErrNotFound) {
+		t.Errorf("Key after the restore: got %v, %v, want none", k, err)
+	}
+}
+
 // A pepper that is retired takes no import with it.
 func TestImportOutlivesItsPepper(t *testing.T) {
 	path := create(t)
@@ -332,6 +412,100 @@ func TestRestoreDuringImport(t *testing.T) {
 	if err := shell(t, h.path).QueryRow(`SELECT count(*) FROM keys WHERE batch IS NOT NULL`).Scan(&left); err != nil || left != 0 {
 		t.Errorf("after the import: %d keys of it are left, %v, want none", left, err)
 	}
+}
+
+// A backup that was made in the middle of an import is restored while the same import still
+// runs. It holds the batch and some of its keys, so the import could go on; and would then
+// report keys that are not there.
+func TestImportAfterARestoreOfItself(t *testing.T) {
+	h := newHistory(t, "stays")
+	_, err := manager(t, h.store).Import(t.Context(), manyRows(2000, "import", func(row int) {
+		switch row {
+		case 702:
+			h.backup += ".during"
+			backUp(t, h.store.Reader, h.backup)
+		case 1302:
+			h.restore(t, sqlite.RestoreOptions{})
+		}
+	}), keys.ImportOptions{})
+	if !errors.Is(err, keys.ErrConflict) || !strings.Contains(err.Error(), "keyctl restore") {
+		t.Errorf("Import: got %v, want a conflict that names the restore", err)
+	}
+	noneOf(t, h.path, h.store)
+}
+
+// noneOf fails if a key of an import is left, valid or not.
+func noneOf(t *testing.T, path string, s *sqlite.Store) {
+	t.Helper()
+	var left int
+	if err := shell(t, path).QueryRow(`SELECT count(*) FROM keys WHERE batch IS NOT NULL`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("after the import: %d keys of it are left, %v, want none", left, err)
+	}
+	if report := verifyAudit(t, s, nil); len(report.Faults) != 0 {
+		t.Errorf("VerifyAudit: %v", report.Faults)
+	}
+}
+
+// The file whose lock the running import has is removed, and another program takes what the
+// import wrote for something that a killed import left. The import says what happened, and
+// nothing of a restore.
+func TestImportWhoseLockFileIsRemoved(t *testing.T) {
+	path := create(t)
+	s, other := open(t, path), open(t, path)
+	_, err := manager(t, s).Import(t.Context(), manyRows(1200, "import", func(row int) {
+		if row == 702 {
+			remove(t, path+"-import")
+			issue(t, other, keys.IssueRequest{Name: "import-0000001"})
+		}
+	}), keys.ImportOptions{})
+	if !errors.Is(err, keys.ErrConflict) || !strings.Contains(err.Error(), "another program") || strings.Contains(err.Error(), "restore") {
+		t.Errorf("Import: got %v, want a conflict, and nothing of a restore", err)
+	}
+	noneOf(t, path, s)
+}
+
+// Some of the keys that a running import wrote are removed, and its batch is not: by a
+// clean-up that was broken off, or in a database shell. What becomes valid must be all that
+// is reported.
+func TestImportThatLostKeys(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	_, err := manager(t, s).Import(t.Context(), manyRows(1200, "import", func(row int) {
+		if row == 1201 {
+			db := shell(t, path)
+			mustExec(t, db, `DELETE FROM secrets WHERE key_id = (SELECT id FROM keys WHERE name = 'import-0000007')`)
+			mustExec(t, db, `DELETE FROM keys WHERE name = 'import-0000007'`)
+			_ = db.Close()
+		}
+	}), keys.ImportOptions{})
+	if !errors.Is(err, keys.ErrConflict) || !strings.Contains(err.Error(), "another program") {
+		t.Errorf("Import: got %v, want a conflict that tells why", err)
+	}
+	noneOf(t, path, s)
+}
+
+// Whether an import runs is known by the lock of a file. Where that file is there and cannot
+// be opened nothing is imported, and nothing is taken for left behind.
+func TestImportWhoseLockFileCannotBeOpened(t *testing.T) {
+	path := create(t)
+	killedImport(t, path, 600, "old")
+	remove(t, path+"-import")
+	mkdir(t, path+"-import") // nobody can open that for writing, root included
+	s := open(t, path)
+	_, err := manager(t, s).Import(t.Context(), manyRows(2, "new", func(int) {}), keys.ImportOptions{})
+	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), path+"-import") {
+		t.Errorf("Import: got %v, want the file named", err)
+	}
+	_, err = manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "old-0000001"})
+	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), path+"-import") {
+		t.Errorf("Issue: got %v, want the file named", err)
+	}
+	if batches, rows := unfinished(t, path); batches != 1 || rows == 0 {
+		t.Errorf("left over: %d imports with %d keys, want them as they were", batches, rows)
+	}
+	issue(t, s, keys.IssueRequest{Name: "another"})
+	remove(t, path+"-import")
+	issue(t, s, keys.IssueRequest{Name: "old-0000001"})
 }
 
 // TestA19ImportThatCannotBeAnnounced: other processes could not be told of a part of an

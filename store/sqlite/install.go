@@ -17,8 +17,8 @@ import (
 
 // finish makes the draft, a copy of the backup, what shall stand in the end, and returns
 // how many keys it revoked and disabled in it.
-func (r *Restoration) finish(ctx context.Context, draft string, present *Snapshot, undone Undone, o RestoreOptions) (int, error) {
-	e, err := r.event(ctx, present, undone, o)
+func (r *Restoration) finish(ctx context.Context, draft string, present *Snapshot, undone Undone, missing Missing, o RestoreOptions) (int, error) {
+	e, err := r.event(ctx, present, undone, missing, o)
 	if err != nil {
 		return 0, err
 	}
@@ -52,10 +52,11 @@ func (r *Restoration) finish(ctx context.Context, draft string, present *Snapsho
 }
 
 // event is the audit row of the restore.
-func (r *Restoration) event(ctx context.Context, present *Snapshot, undone Undone, o RestoreOptions) (keys.Event, error) {
+func (r *Restoration) event(ctx context.Context, present *Snapshot, undone Undone, missing Missing, o RestoreOptions) (keys.Event, error) {
 	detail := map[string]any{
 		"backup_row": r.Backup.Newest.Seq, "backup_row_hash": hex.EncodeToString(r.Backup.Newest.Hash),
 		"revocations_undone": o.UndoRevocations && len(undone.Revoked)+len(undone.Disabled) > 0,
+		"missing_changes":    missing.noted(),
 	}
 	if present != nil {
 		detail["replaced_row"], detail["replaced_row_hash"] = present.Newest.Seq, hex.EncodeToString(present.Newest.Hash)
@@ -64,10 +65,12 @@ func (r *Restoration) event(ctx context.Context, present *Snapshot, undone Undon
 }
 
 // renew makes sure that nobody who remembers the old key store takes the new one for the
-// same: it is of another generation, and its changes go on above those of both.
+// same: it is of another generation, and its changes go on above those of both. From a
+// present number of which half is used up they do not: no store comes that far by itself,
+// and what counts on from there would soon be refused.
 func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, e keys.Event) error {
 	seq := r.Backup.changeSeq
-	if present != nil {
+	if present != nil && present.changeSeq < mostSeq/2 {
 		seq = max(seq, present.changeSeq)
 	}
 	if err := setMeta(ctx, tx, metaChangeSeq, seq+1); err != nil {

@@ -9,10 +9,18 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// maxSeq is the largest change number and the largest number of an audit row: what has
-// room in 48 bits. A store that changes a thousand times a second has enough for 8,900
-// years, so a number above it was written by somebody else.
-const maxSeq = 1<<seqBits - 1
+// What counts on has room in 48 bits: change numbers, and with them those of events, the
+// numbers of audit rows, and the versions of keys. A store that changes a thousand times a
+// second has enough for 8,900 years.
+const (
+	maxSeq = 1<<seqBits - 1 // the schema refuses what is larger
+
+	// mostSeq is the largest that mcpkeys takes for a number of its own. What is above it
+	// was written by another program, though there is room: without that band such a store
+	// would look sound until the next change finds none. A number may be written into the
+	// band, by the one change that begins at its edge.
+	mostSeq = maxSeq - 1<<40
+)
 
 // selectNumbers yields by what numbers a store stands, together with its shape: one
 // statement, so one state.
@@ -41,23 +49,24 @@ func readNumbers(row *sql.Row) (n numbers, err error) {
 // altered says which of the numbers mcpkeys did not write. The store is the one that the
 // pepper file names.
 func (n *numbers) altered(store keys.StoreID) error {
-	if what := n.odd(store); what != "" {
+	if what := n.odd(store, mostSeq); what != "" {
 		return &keys.AlteredError{What: what, Fix: adviceRestore}
 	}
 	return nil
 }
 
-func (n *numbers) odd(store keys.StoreID) string {
+// odd takes no number above most for one of ours.
+func (n *numbers) odd(store keys.StoreID, most int64) string {
 	seq, isNumber := n.seq.(int64)
 	generation, isText := n.generation.(string)
 	term, isCount := n.term.(int64)
 	id, isBlob := n.store.([]byte)
 	switch {
-	case !isNumber || seq < 0 || seq > maxSeq:
+	case !isNumber || seq < 0 || seq > most:
 		return "its change number (change_seq) is missing, or is no number that mcpkeys wrote"
 	case n.event.Valid && n.event.Int64 > seq:
 		return "its feed (events) runs ahead of its change number"
-	case n.audit.Valid && (n.audit.Int64 < 1 || n.audit.Int64 > maxSeq || len(n.hash) != hashLen):
+	case n.audit.Valid && (n.audit.Int64 < 1 || n.audit.Int64 > most || len(n.hash) != hashLen):
 		return "its audit rows have numbers that mcpkeys did not write"
 	case !isText || generation == "":
 		return "its generation is missing, or is no text that mcpkeys wrote"

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -39,6 +40,12 @@ func force(t *testing.T, path string, statements ...string) {
 var numbersOutOfRange = []struct{ name, statement, want string }{
 	{"the largest number", `UPDATE meta SET value = 9223372036854775807 WHERE name = 'change_seq'`, "change_seq"},
 	{"one too many", `UPDATE meta SET value = 281474976710656 WHERE name = 'change_seq'`, "change_seq"},
+	{"the last number with room", `UPDATE meta SET value = 281474976710655 WHERE name = 'change_seq'`, "change_seq"},
+	{"one before it", `UPDATE meta SET value = 281474976710654 WHERE name = 'change_seq'`, "change_seq"},
+	{"the first of the band", `UPDATE meta SET value = 280375465082880 WHERE name = 'change_seq'`, "change_seq"},
+	{"an audit row with the last number", `UPDATE audit SET seq = 281474976710655 WHERE seq = 1`, "audit rows"},
+	{"an audit row in the band", `UPDATE audit SET seq = 280375465082880 WHERE seq = 1`, "audit rows"},
+	{"an event with the last number", `INSERT INTO events (seq, key_id, kind) VALUES (281474976710655, x'00', 'key.updated')`, "feed (events)"},
 	{"a negative number", `UPDATE meta SET value = -1 WHERE name = 'change_seq'`, "change_seq"},
 	{"a number as text", `UPDATE meta SET value = '7' WHERE name = 'change_seq'`, "change_seq"},
 	{"a number as real", `UPDATE meta SET value = 7.5 WHERE name = 'change_seq'`, "change_seq"},
@@ -124,6 +131,7 @@ func TestSchemaRefusesNumbersOutOfRange(t *testing.T) {
 func TestA27KeyNumbersOutOfRange(t *testing.T) {
 	const most, least = `9223372036854775807`, `-9223372036854775808`
 	for _, set := range []string{
+		`version = 281474976710655`, `version = 281474976710654`, `version = 280375465082880`, `version = 280375465082879`, `version = 280375465082878`,
 		`version = ` + most, `version = ` + least, `version = 0`, `rate_count = ` + most, `rate_count = ` + least,
 		`rate_window = ` + most, `rate_window = ` + least, `rate_window = 0`, `rate_burst = ` + most, `rate_burst = ` + least,
 		`expires_at = ` + most, `expires_at = ` + least, `created_at = ` + most, `created_at = ` + least,
@@ -136,7 +144,7 @@ func TestA27KeyNumbersOutOfRange(t *testing.T) {
 			wantOneTampered(t, s, ids)
 		})
 	}
-	for _, set := range []string{`number = ` + most, `number = ` + least, `number = 0`, `created_at = ` + most, `expires_at = ` + most, `expires_at = ` + least} {
+	for _, set := range []string{`number = 281474976710655`, `number = ` + most, `number = ` + least, `number = 0`, `created_at = ` + most, `expires_at = ` + most, `expires_at = ` + least} {
 		t.Run("secrets "+set, func(t *testing.T) {
 			s, path, ids := tamperable(t)
 			force(t, path, `UPDATE secrets SET `+set+` WHERE key_id = (SELECT id FROM keys WHERE name = 'a')`)
@@ -176,6 +184,9 @@ func wantOneTampered(t *testing.T, s *sqlite.Store, ids map[string][]byte) {
 // on from the backup.
 func TestRestoreMendsNumbers(t *testing.T) {
 	for _, statement := range []string{
+		`UPDATE meta SET value = 281474976710655 WHERE name = 'change_seq'`,
+		`UPDATE meta SET value = 280375465082880 WHERE name = 'change_seq'`,
+		`UPDATE audit SET seq = 281474976710655 WHERE seq = 1`,
 		`UPDATE meta SET value = 9223372036854775807 WHERE name = 'change_seq'`,
 		`INSERT INTO events (seq, key_id, kind) VALUES (9223372036854775807, x'00', 'key.updated')`,
 		`UPDATE meta SET value = 5 WHERE name = 'generation'`,
@@ -206,5 +217,71 @@ func TestRestoreMendsNumbers(t *testing.T) {
 			t.Errorf("Key after the restore: got %v, %v, want it revoked still", k, err)
 		}
 		issue(t, s, keys.IssueRequest{Name: "next"})
+	}
+}
+
+// The attack: with a database shell, and within what the schema allows, the change number
+// is set so near to the end that it runs out. Wherever it is set, there is no store that
+// doctor calls sound and that no revocation can be made in; and a restore counts on from
+// the backup.
+func TestNumbersThatRunOut(t *testing.T) {
+	for _, seq := range []int64{1<<48 - 1, 1<<48 - 2, 1<<48 - 1<<40, 1<<48 - 1<<40 - 1, 1<<48 - 1<<40 - 2, 1 << 47, 1<<47 - 1} {
+		t.Run(strconv.FormatInt(seq, 10), func(t *testing.T) {
+			path := create(t)
+			s := open(t, path)
+			id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+			file := path + ".backup"
+			backUp(t, s.Reader, file)
+			mustExec(t, shell(t, path), `UPDATE meta SET value = ? WHERE name = 'change_seq'`, seq)
+			_, sound := sqlite.Examine(t.Context(), path)
+			k, err := manager(t, s).Revoke(t.Context(), id, "")
+			switch {
+			case sound == nil && (err != nil || k.RevokedAt.IsZero()):
+				t.Errorf("Revoke in a sound store: got %v, %v", k, err)
+			case sound != nil:
+				isAltered(t, "Revoke", err, "change_seq")
+			}
+			for range 3 { // from one sound store into an altered one
+				if _, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "x"}); err != nil && !errors.Is(err, keys.ErrConflict) {
+					isAltered(t, "Issue", err, "change_seq")
+				}
+			}
+			restore(t, path, file)
+			if c := mustChanges(t, s, keys.Position{}); c.Next.Seq > 1<<47+10 {
+				t.Errorf("Changes after the restore: got number %d, want it far from the end", c.Next.Seq)
+			}
+			issue(t, s, keys.IssueRequest{Name: "next"})
+			if _, err := sqlite.Examine(t.Context(), path); err != nil {
+				t.Errorf("Examine after the restore: %v", err)
+			}
+		})
+	}
+}
+
+// A backup of a store whose number another program set far up, and left there, can be
+// restored: its feed goes on from that number.
+func TestRestoreOfABackupWithAFarNumber(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	mustExec(t, shell(t, path), `UPDATE meta SET value = ? WHERE name = 'change_seq'`, int64(1)<<47+1<<46)
+	issue(t, s, keys.IssueRequest{Name: "ci"})
+	file := path + ".backup"
+	backUp(t, s.Reader, file)
+	mustExec(t, shell(t, path), `UPDATE meta SET value = ? WHERE name = 'change_seq'`, int64(1)<<48-1)
+	restore(t, path, file)
+	issue(t, s, keys.IssueRequest{Name: "next"})
+	mustChanges(t, s, keys.Position{})
+}
+
+// restore puts a backup in the place of the key store at path.
+func restore(t *testing.T, path, backup string) {
+	t.Helper()
+	r, err := sqlite.PrepareRestore(t.Context(), path, backup, nil)
+	if err != nil {
+		t.Fatalf("PrepareRestore: %v", err)
+	}
+	defer func() { _ = r.Close() }()
+	if _, err := r.Run(t.Context(), sqlite.RestoreOptions{Actor: "restorer"}); err != nil {
+		t.Fatalf("Run: %v", err)
 	}
 }

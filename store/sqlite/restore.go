@@ -20,6 +20,7 @@ type Restoration struct {
 	Present *Snapshot // what would be replaced; nil when there is no key store, or it cannot be read
 	Doubt   error     // why the present key store cannot be read, or is not to be believed in all; nil when there is none
 	Undone  Undone    // what was done since the backup, as far as the present key store tells
+	Missing Missing   // what the present key store lacks, so that Undone does not tell it
 
 	path, temp string
 	exists     bool // there is a file at path
@@ -67,6 +68,7 @@ func PrepareRestore(ctx context.Context, path, backup string, o *Options) (*Rest
 		r.Present, r.Undone, err = r.compare(ctx, path)
 		r.Doubt = errors.Join(r.Doubt, err)
 	}
+	r.Missing = r.lacking(ctx)
 	r.Undone.used(ctx, r)
 	if err := ctx.Err(); err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -256,12 +258,16 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions, locked bool
 			return Restored{}, fmt.Errorf("find out what must stay revoked: %w", err)
 		}
 	}
+	missing, err := r.stillMissing(ctx) // after the copy was made: see unchanged
+	if err != nil {
+		return Restored{}, err
+	}
 	draft, err := copyOf(ctx, r.temp, filepath.Dir(r.path), nil)
 	if err != nil {
 		return done, err
 	}
 	defer discard(draft)
-	if done.CutAgain, err = r.finish(ctx, draft, present, undone, o); err != nil {
+	if done.CutAgain, err = r.finish(ctx, draft, present, undone, missing, o); err != nil {
 		return done, err
 	}
 	if !r.exists {

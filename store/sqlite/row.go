@@ -81,7 +81,7 @@ func scanRow(rows *sql.Rows) (*record, secretRecord, error) {
 // holds the rest of the row and no seal, so that it can be looked at and revoked
 // but never passes for sound.
 func (r *record) key() (*keys.Key, error) {
-	var odd error // a number that mcpkeys never writes reads as none
+	var odd error // what mcpkeys never writes reads as what the schema takes: the key can be revoked
 	within := func(column string, n, least, most int64) int64 {
 		if n >= least && n <= most {
 			return n
@@ -103,11 +103,20 @@ func (r *record) key() (*keys.Key, error) {
 			Burst:  int(within("rate_burst", r.rateBurst, 0, math.MaxInt32)),
 		},
 		MaxConcurrent:   int(within("max_concurrent", r.maxConcurrent, 0, math.MaxInt32)),
-		MaxKeyLife:      time.Duration(within("max_key_life", r.maxKeyLife, -1, math.MaxInt64)),
+		MaxKeyLife:      time.Duration(within("max_key_life", r.maxKeyLife, 0, math.MaxInt64)),
 		FinishWhenQuiet: time.Duration(within("quiet", r.quiet, 0, math.MaxInt64)),
 		CreatedAt:       at("created_at", sql.NullInt64{Int64: r.createdAt, Valid: true}), CreatedBy: r.createdBy, Batch: bytes.Clone(r.batch),
 		ExpiresAt: at("expires_at", r.expiresAt), DisabledAt: at("disabled_at", r.disabledAt), RevokedAt: at("revoked_at", r.revokedAt),
-		RevokedReason: r.revokedReason, Version: within("version", r.version, 1, maxSeq),
+		RevokedReason: r.revokedReason, Version: within("version", r.version, 1, mostSeq),
+	}
+	if _, err := keys.ParseKind(r.kind); err != nil {
+		k.Kind, odd = keys.KindKey, errors.Join(odd, unreadable("kind"))
+	}
+	if r.name == "" {
+		k.Name, odd = k.ID, errors.Join(odd, unreadable("name"))
+	}
+	if n := len(r.ownerID); n != 0 && n != ownerIDLen {
+		k.OwnerID, odd = nil, errors.Join(odd, unreadable("owner_id"))
 	}
 	for _, s := range r.secrets {
 		k.Secrets = append(k.Secrets, s.secret())
@@ -151,6 +160,9 @@ func (s *secretRecord) readable() bool {
 	}
 	return true
 }
+
+// ownerIDLen is the length of an owner's id.
+const ownerIDLen = 16
 
 // unreadable names the column and never what is in it.
 func unreadable(column string) error {

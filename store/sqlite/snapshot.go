@@ -25,7 +25,7 @@ type Snapshot struct {
 	Peppers    []string   // ids of those without which it is of no use, in order
 	Generation string
 
-	changeSeq int64
+	changeSeq int64 // as it stands there, which may be no number of ours
 }
 
 // same reports whether nothing was changed between the two.
@@ -122,16 +122,14 @@ func describe(ctx context.Context, db *sql.DB, path string) (Snapshot, error) {
 	return s, nil
 }
 
-// readNumbers leaves out a number that mcpkeys did not write.
+// readNumbers takes them as they are, also those that mcpkeys did not write.
 func (s *Snapshot) readNumbers(ctx context.Context, db querier) error {
 	n, err := numbersOf(ctx, db)
 	if err != nil {
 		return err
 	}
 	s.Generation, _ = n.generation.(string)
-	if seq := n.changeSeq(); seq > 0 && seq <= maxSeq {
-		s.changeSeq = seq
-	}
+	s.changeSeq = n.changeSeq()
 	return nil
 }
 

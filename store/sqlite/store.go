@@ -155,6 +155,9 @@ func (s *Store) update(ctx context.Context, w *work, id string, change func(*key
 	// A row that cannot be understood comes without a seal and can still be revoked.
 	before, _ := rec.key()
 	after, _ := rec.key()
+	if rec.version >= mostSeq { // another program wrote it, and the next would be one too many
+		after.Version = 0
+	}
 	if !s.knows(before) && !s.samePeppers() {
 		return nil, nil, errOtherPeppers
 	}

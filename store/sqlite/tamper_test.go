@@ -162,7 +162,7 @@ func TestA27UnreadableColumns(t *testing.T) {
 	for _, set := range append(empty,
 		`allowed_ips = '["everywhere"]'`, `allowed_ips = '["10.0.0.0/8", "10.0.0.0/99"]'`, `allowed_ips = '[7]'`,
 		`scopes = '[{"a": 1}]'`, `audience = '[["weather"]]'`, `metadata = '{"team": 7}'`,
-		`scopes = '["tools'`, `scopes = ''`,
+		`scopes = '["tools'`, `scopes = ''`, `kind = 'root'`, `name = ''`, `owner_id = x'00'`, `max_key_life = -1`,
 	) {
 		t.Run(set, func(t *testing.T) {
 			s, path, ids := tamperable(t)

@@ -197,7 +197,7 @@ func (w *work) numbersStand(ctx context.Context) (bool, error) {
 	}
 	stands, err := now.standing()
 	return err == nil && stands == standing{was.id, was.word + uint64(w.moves)} && now.generation == w.before.generation && //nolint:gosec // rows are counted up
-		now.shape == w.before.shape && now.odd(w.store.Peppers().Store()) == "" &&
+		now.shape == w.before.shape && now.odd(w.store.Peppers().Store(), maxSeq) == "" &&
 		now.audit.Int64 == last.seq && bytes.Equal(now.hash, last.hash), nil
 }
 

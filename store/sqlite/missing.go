@@ -1,0 +1,55 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Missing is how many acknowledged changes the present key store lacks, as far as its epoch
+// file tells: its log was removed, or an older file was copied over it. What is missing
+// cannot be compared with a backup, so a key that such a change revoked is good again.
+type Missing struct {
+	Changes uint64
+	Unknown error // why it cannot be told; nil when it is known; [fs.ErrNotExist] when there is no present key store
+}
+
+// None reports whether it is known that nothing is missing.
+func (m Missing) None() bool { return m.Unknown == nil && m.Changes == 0 }
+
+// noted is the number as an audit row has it: nil when it is not known.
+func (m Missing) noted() *uint64 {
+	if m.Unknown != nil {
+		return nil
+	}
+	return &m.Changes
+}
+
+// lacking holds the present key store against its epoch file.
+func (r *Restoration) lacking(ctx context.Context) Missing {
+	if !r.exists {
+		return Missing{Unknown: fmt.Errorf("no key store at %s: %w", r.path, fs.ErrNotExist)}
+	}
+	missing, err := CheckPosition(ctx, r.path)
+	if missing > 0 {
+		return Missing{Changes: missing}
+	}
+	return Missing{Unknown: err}
+}
+
+// stillMissing refuses to restore when more is missing than was told: whoever agreed was
+// asked another question. It returns what is missing now.
+func (r *Restoration) stillMissing(ctx context.Context) (Missing, error) {
+	now := r.lacking(ctx)
+	switch told := r.Missing; {
+	case told.Unknown != nil:
+		return now, nil
+	case now.Unknown != nil:
+		return now, fmt.Errorf("%w: it cannot be told any more what the present key store lacks, so nothing was restored; look at it again", keys.ErrConflict)
+	case now.Changes > told.Changes:
+		return now, fmt.Errorf("%w: the present key store lost changes since it was looked at, so nothing was restored; look at it again", keys.ErrConflict)
+	}
+	return now, nil
+}

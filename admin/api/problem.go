@@ -21,6 +21,7 @@ const (
 	CodeUnavailable          = "unavailable"              // 503: the key store cannot be read or written now
 	CodeAltered              = "store_altered"            // 503: the key store was changed outside mcpkeys; run 'keyctl doctor' on its machine
 	CodeNotAnnounced         = "not_announced"            // 500: the change is written, but servers could not be told of it yet
+	CodeMayBeLost            = "may_be_lost"              // 500: the change was made in files that are not the key store any more; look whether it is there, and repeat it if it is not
 	CodeInternal             = "internal"                 // 500: a fault of the server; the log has it under request_id
 )
 

@@ -14,14 +14,15 @@ import (
 
 // The exit codes, as `keyctl help exit-codes` lists them.
 const (
-	exitOK       = 0
-	exitUsage    = 1
-	exitStore    = 2
-	exitNotValid = 3
-	exitDenied   = 4
-	exitPartial  = 5
-	exitNotFound = 6
-	exitConflict = 7
+	exitOK        = 0
+	exitUsage     = 1
+	exitStore     = 2
+	exitNotValid  = 3
+	exitDenied    = 4
+	exitPartial   = 5
+	exitNotFound  = 6
+	exitConflict  = 7
+	exitMayBeLost = 8
 
 	exitInterrupted = 130 // as shells report it
 )
@@ -77,7 +78,9 @@ var outcomes = []struct {
 	{isA[*importError], outcome{exitUsage, "invalid_argument"}},
 	{isA[*foundError], outcome{exitPartial, "found"}},
 	{isA[*unsoundError], outcome{exitStore, "unsound"}},
-	{isA[*keys.WrittenError], outcome{exitStore, "not_announced"}},
+	{isUnannounced, outcome{exitStore, "not_announced"}},
+	{isA[*keys.WrittenError], outcome{exitStore, "unfinished"}},
+	{isA[*keys.MayBeLostError], outcome{exitMayBeLost, "may_be_lost"}},
 	{isA[*keys.AlteredError], outcome{exitStore, "store_altered"}},
 	{is(context.Canceled), outcome{exitInterrupted, "interrupted"}},
 	{is(keys.ErrDenied), outcome{exitDenied, "denied"}},
@@ -94,6 +97,11 @@ func is(target error) func(error) bool {
 func isA[T error](err error) bool {
 	var target T
 	return errors.As(err, &target)
+}
+
+func isUnannounced(err error) bool {
+	var written *keys.WrittenError
+	return errors.As(err, &written) && written.Unannounced
 }
 
 func outcomeOf(err error) outcome {

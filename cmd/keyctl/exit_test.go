@@ -21,6 +21,9 @@ func TestOutcomes(t *testing.T) {
 		{fmt.Errorf("x"), outcome{2, "unavailable"}},
 		{fmt.Errorf("x: %w", keys.ErrNotFound), outcome{6, "not_found"}},
 		{fmt.Errorf("x: %w", keys.ErrNameTaken), outcome{7, "conflict"}},
+		{fmt.Errorf("x: %w", keys.NotAnnounced(keys.ErrUnavailable)), outcome{2, "not_announced"}},
+		{&keys.WrittenError{What: "x", Cause: keys.ErrConflict}, outcome{2, "unfinished"}},
+		{fmt.Errorf("x: %w", &keys.MayBeLostError{Cause: keys.ErrUnavailable}), outcome{8, "may_be_lost"}},
 		{fmt.Errorf("x: %w", context.Canceled), outcome{130, "interrupted"}},
 		{&keys.AmbiguousError{}, outcome{7, "conflict"}},
 	} {

@@ -49,9 +49,9 @@ var (
 		Status: http.StatusRequestTimeout, Code: api.CodeTimeout,
 		Detail: "The body did not arrive in time; send it again.",
 	}
-	problemNotAnnounced = problem{
-		Status: http.StatusInternalServerError, Code: api.CodeNotAnnounced,
-		Detail: "The change is written and durable, but not announced yet: servers find it by themselves. Look at the key before you repeat the request.",
+	problemMayBeLost = problem{
+		Status: http.StatusInternalServerError, Code: api.CodeMayBeLost,
+		Detail: "The change may be lost: the files of the key store were replaced or removed while it was made. Start this server again, look whether the change is there, and repeat the request if it is not.",
 	}
 	problemAltered = problem{
 		Status: http.StatusServiceUnavailable, Code: api.CodeAltered,
@@ -103,7 +103,14 @@ func problemOf(err error) problem {
 	}
 	var written *keys.WrittenError
 	if errors.As(err, &written) {
-		return problemNotAnnounced
+		return problem{
+			Status: http.StatusInternalServerError, Code: api.CodeNotAnnounced,
+			Detail: "The change is written and durable, but " + written.What + ". Look at the key before you repeat the request.",
+		}
+	}
+	var lost *keys.MayBeLostError
+	if errors.As(err, &lost) {
+		return problemMayBeLost
 	}
 	var altered *keys.AlteredError
 	if errors.As(err, &altered) {

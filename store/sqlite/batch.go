@@ -218,8 +218,12 @@ func (w *batchWriter) slice(ctx context.Context, part []newKey) (n int, err erro
 func (s *Store) writePart(ctx context.Context, part func(context.Context, *work) error) error {
 	err := s.write(ctx, part)
 	var written *keys.WrittenError
-	if errors.As(err, &written) {
+	var lost *keys.MayBeLostError
+	switch {
+	case errors.As(err, &written):
 		return fmt.Errorf("%w: %w", keys.ErrUnavailable, written.Cause)
+	case errors.As(err, &lost):
+		return fmt.Errorf("%w: %w", keys.ErrUnavailable, lost.Cause)
 	}
 	return err
 }

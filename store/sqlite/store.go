@@ -248,17 +248,23 @@ func succeeded(err error) bool {
 
 // announce tells every process of what was committed. It is called also when there was
 // nothing to change: the process that made the change may have died between its
-// commit and this. Its error is a [keys.WrittenError].
+// commit and this. Its error is a [keys.WrittenError] only where the change is in what
+// all others have open, and else a [keys.MayBeLostError].
 func (s *Store) announce(ctx context.Context) (settle func(), err error) {
-	// What was committed to a file that has lost its place meanwhile is lost as well.
-	if err := s.inPlace(); err != nil {
-		return nil, &keys.WrittenError{What: "it went to a file that is not the key store any more", Cause: err}
+	if err := s.written.checkFiles(); err != nil {
+		return nil, &keys.MayBeLostError{Cause: err}
 	}
 	now, err := s.committed(ctx)
-	if err == nil {
+	if err != nil {
+		return nil, &keys.MayBeLostError{Cause: err}
+	}
+	if err = refuseShared(s.epoch.path); err == nil {
 		settle, err = s.epoch.tell(now)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errOtherPage): // the page was given to another database meanwhile
+		return nil, &keys.MayBeLostError{Cause: err}
+	case err != nil:
 		return nil, keys.NotAnnounced(err)
 	}
 	return settle, nil

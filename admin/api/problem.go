@@ -32,7 +32,7 @@ type Problem struct {
 	Title     string       `json:"title" doc:"The status in words"`
 	Status    int          `json:"status"`
 	Detail    string       `json:"detail" doc:"What is wrong and how to put it right"`
-	Code      string       `json:"code" doc:"One word for programs" example:"invalid_argument"`
+	Code      string       `json:"code" doc:"One word for programs. Of a change that was committed: not_announced, it stands; may_be_lost, look whether it is there and repeat it if it is not" example:"invalid_argument"`
 	RequestID string       `json:"request_id" doc:"Finds the request in the server's log and audit"`
 	Errors    []FieldError `json:"errors,omitempty" nullable:"false" doc:"With invalid_argument and some conflicts: which field, and why"`
 	Rotation  *Rotation    `json:"rotation,omitempty" doc:"With the conflict of a rotation: the numbers that finish and replace take"`

@@ -68,6 +68,15 @@ func (s *Store) Busy() bool {
 	return len(s.lock.turn) > 0
 }
 
+// Inside reports whether a call is inside the gate.
+func (r *Reader) Inside() bool {
+	if !r.gate.mu.TryLock() {
+		return true
+	}
+	r.gate.mu.Unlock()
+	return false
+}
+
 // Renewing reports whether a store is open to renew digests with.
 func (r *Reader) Renewing() bool {
 	r.renewer.mu.Lock()

@@ -200,14 +200,13 @@ func (s *Store) Record(ctx context.Context, e keys.Event) error {
 
 // write runs one change to its end, whatever becomes of ctx. What is written is read back
 // before it is committed.
+//
+// It waits outside the gate: what waits inside keeps out who shuts it, to take over another
+// pepper file say, and that one keeps out every check.
 func (s *Store) write(ctx context.Context, change func(context.Context, *work) error) error {
 	if err := s.followPeppers(ctx); err != nil {
 		return err
 	}
-	if err := s.gate.enter(); err != nil {
-		return err
-	}
-	defer s.gate.leave()
 	if err := s.inPlace(); err != nil {
 		return err
 	}
@@ -219,7 +218,7 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *work) e
 	return err
 }
 
-// inTurn runs one change and announces it, when it is this one's turn. Nobody else of
+// inTurn runs one change and announces it, when it is this one's turn. Nothing else of
 // mcpkeys writes between the look at the place of the files and the announcement: see
 // position.go. When settle is not nil the change is over only after that.
 func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) error) (settle func(), err error) {
@@ -227,8 +226,16 @@ func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) 
 	if err != nil {
 		return nil, err
 	}
-	defer free()
-	err = s.lock.foreign(s.inWork(ctx, func(w *work) error { return change(ctx, w) }))
+	defer free() // Close waits for it
+	tx, err := begin(ctx, s.writer)
+	if err != nil {
+		return nil, s.lock.foreign(err)
+	}
+	if err := s.gate.enter(); err != nil {
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	defer s.gate.leave()
+	err = s.lock.foreign(s.inWork(ctx, tx, func(w *work) error { return change(ctx, w) }))
 	if err != nil && !succeeded(err) {
 		return nil, err
 	}
@@ -270,11 +277,17 @@ func (s *Store) announce(ctx context.Context) (settle func(), err error) {
 	return settle, nil
 }
 
+// begin begins a transaction. It waits for a program that writes and takes no turns.
+func begin(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
+	tx, err := db.BeginTx(ctx, nil)
+	return tx, unavailable("begin", err)
+}
+
 // inTx commits what do did, or rolls it back when do fails or panics.
 func inTx(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, nil)
+	tx, err := begin(ctx, db)
 	if err != nil {
-		return unavailable("begin", err)
+		return err
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit there is nothing left to roll back
 	if err := do(tx); err != nil {

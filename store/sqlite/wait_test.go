@@ -1,0 +1,75 @@
+package sqlite_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+)
+
+// What a change that waits does to others in its process.
+
+// TestChecksPassAChangeThatWaits: a change that waited for its turn kept out who takes over
+// another pepper file, and that kept out every check after it, for up to five seconds. The
+// lock is still held when the checks have returned, and the change comes through after that.
+func TestChecksPassAChangeThatWaits(t *testing.T) {
+	for what, hold := range map[string]func(t *testing.T, s *sqlite.Store) (free func()){
+		"for its turn": func(t *testing.T, s *sqlite.Store) func() { return holdLock(t, s.Path()) },
+		"for a program that takes no turns": func(t *testing.T, s *sqlite.Store) func() {
+			mustExec(t, s.Writer(), `PRAGMA busy_timeout = 60000`)
+			db := shell(t, s.Path())
+			mustExec(t, db, `BEGIN IMMEDIATE`)
+			return func() { mustExec(t, db, `ROLLBACK`) }
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			path := create(t)
+			s := open(t, path)
+			id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+			s.SetPatience(time.Minute)
+			free := hold(t, s)
+			revoked := make(chan error, 1)
+			go func() {
+				_, err := manager(t, s).Revoke(t.Context(), id, "test")
+				revoked <- err
+			}()
+			for !s.Busy() {
+				time.Sleep(time.Millisecond)
+			}
+			replaceByCopy(t, path+".pepper")
+			mustChanges(t, s, keys.Position{})
+			if _, err := s.Key(t.Context(), id); err != nil {
+				t.Errorf("Key: %v", err)
+			}
+			free()
+			if err := <-revoked; err != nil {
+				t.Errorf("Revoke: got %v, so it had ended before the checks returned", err)
+			}
+		})
+	}
+}
+
+// TestChecksPassAChangeThatSettles: a copy took the place of the epoch's file, so that the
+// change waits for a lease until others have looked. It keeps nobody out meanwhile.
+func TestChecksPassAChangeThatSettles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := create(t)
+		s := open(t, path)
+		id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+		replaceByCopy(t, path+"-epoch")
+		revoked := make(chan error, 1)
+		go func() {
+			_, err := manager(t, s).Revoke(t.Context(), id, "test")
+			revoked <- err
+		}()
+		synctest.Wait() // it sleeps
+		if len(revoked) > 0 || s.Busy() || s.Inside() {
+			t.Errorf("the change is over: %v, has its turn: %v, is inside the gate: %v; want none of these", len(revoked) > 0, s.Busy(), s.Inside())
+		}
+		if err := <-revoked; err != nil {
+			t.Errorf("Revoke: %v", err)
+		}
+	})
+}

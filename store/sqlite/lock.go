@@ -26,6 +26,7 @@ type fairLock struct {
 	// What follows belongs to the goroutine that has the turn.
 	file    *lockFile // open, and not locked here; nil until it is needed
 	waiting *lockWait // what an earlier caller gave up waiting for
+	held    bool      // the lock is taken, and not only the turn
 }
 
 // lockWait is one call to the kernel that waits for the lock. It cannot be called off,
@@ -62,8 +63,9 @@ func (l *fairLock) take() (free func(), err error) {
 		<-l.turn
 		return nil, &BusyError{Waited: l.patience, Holder: l.holder()}
 	}
+	l.held = f != nil
 	return func() {
-		if f != nil {
+		if l.held = false; f != nil {
 			f.unlock()
 		}
 		<-l.turn

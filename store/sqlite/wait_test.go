@@ -1,6 +1,8 @@
 package sqlite_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,6 +51,28 @@ func TestChecksPassAChangeThatWaits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestInterruptedRestoreKeepsNobodyWaiting: each change waited for two seconds, with its turn,
+// for a restore that was interrupted, so the next one waited for that as well. Who has the
+// lock knows that no restore is running.
+func TestInterruptedRestoreKeepsNobodyWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the clock moves only where everything sleeps
+		path := create(t)
+		s := open(t, path)
+		id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+		var was uint64
+		patchEpoch(t, path, 64, func(word uint64) uint64 { was = word; return 0 })
+		began := time.Now()
+		_, err := manager(t, s).Revoke(t.Context(), id, "test")
+		if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "keyctl doctor --fix") {
+			t.Errorf("Revoke: got %v, want unavailable with the way out", err)
+		}
+		if slept := time.Since(began); slept > 0 {
+			t.Errorf("Revoke slept for %v", slept)
+		}
+		patchEpoch(t, path, 64, func(uint64) uint64 { return was }) // or the store could not be closed
+	})
 }
 
 // TestChecksPassAChangeThatSettles: a copy took the place of the epoch's file, so that the

@@ -50,7 +50,8 @@ type Reader interface {
 // Store is a Reader that can also change keys. There is no way to change a key
 // without an audit row: Create and Update write both in one transaction, or neither. A
 // change goes on to its end when ctx is cancelled half-way, so that a client who
-// hangs up cannot undo a revocation.
+// hangs up cannot undo a revocation. One that has to wait until others have written has not
+// begun, and is given up.
 //
 // An error means that nothing was written, with two exceptions: a [*WrittenError] says that
 // all of it was, and only what was to follow the commit failed; a [*MayBeLostError] that it

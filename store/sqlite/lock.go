@@ -49,19 +49,18 @@ func newFairLock(database string) *fairLock {
 }
 
 // take waits for the lock, and returns how to free it. Callers get it in the order in
-// which they come. The error is a [BusyError].
-func (l *fairLock) take() (free func(), err error) {
-	patience := time.NewTimer(l.patience)
-	defer patience.Stop()
-	select {
-	case l.turn <- struct{}{}:
-	case <-patience.C:
-		return nil, &BusyError{Waited: l.patience, Holder: l.holder()}
+// which they come. The error is a [BusyError], or that of ctx, which matters only to a
+// caller that has to wait.
+func (l *fairLock) take(ctx context.Context) (free func(), err error) {
+	patience, stop := context.WithTimeoutCause(ctx, l.patience, errImpatient)
+	defer stop()
+	if err := l.takeTurn(patience); err != nil {
+		return nil, l.gaveUp(err)
 	}
-	f, err := l.lock(patience.C)
+	f, err := l.lock(patience)
 	if err != nil {
 		<-l.turn
-		return nil, &BusyError{Waited: l.patience, Holder: l.holder()}
+		return nil, l.gaveUp(err)
 	}
 	l.held = f != nil
 	return func() {
@@ -74,9 +73,31 @@ func (l *fairLock) take() (free func(), err error) {
 
 var errImpatient = errors.New("gave up waiting for the lock")
 
+func (l *fairLock) gaveUp(err error) error {
+	if errors.Is(err, errImpatient) {
+		return &BusyError{Waited: l.patience, Holder: l.holder()}
+	}
+	return fmt.Errorf("nothing was changed: gave up waiting for others who write: %w", err)
+}
+
+// takeTurn waits for its turn in this process.
+func (l *fairLock) takeTurn(ctx context.Context) error {
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // lock is called with the turn. It returns nil without an error where there is no
 // file to lock.
-func (l *fairLock) lock(patience <-chan time.Time) (*lockFile, error) {
+func (l *fairLock) lock(ctx context.Context) (*lockFile, error) {
 	for range 3 { // in case the file is replaced again and again
 		w := l.waiting
 		if w == nil {
@@ -91,9 +112,9 @@ func (l *fairLock) lock(patience <-chan time.Time) (*lockFile, error) {
 		select {
 		case <-w.done:
 			l.waiting = nil
-		case <-patience:
+		case <-ctx.Done():
 			l.leave(w)
-			return nil, errImpatient
+			return nil, context.Cause(ctx)
 		}
 		if w.err != nil {
 			w.file.close()
@@ -158,9 +179,9 @@ func (l *fairLock) close() {
 }
 
 // takeTurn takes the lock of a database once, for what has no [Store] open.
-func takeTurn(database string) (free func(), err error) {
+func takeTurn(ctx context.Context, database string) (free func(), err error) {
 	l := newFairLock(database)
-	unlock, err := l.take()
+	unlock, err := l.take(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +193,7 @@ func takeTurn(database string) (free func(), err error) {
 
 // inTurn is inTx for the database of l, when it is this one's turn.
 func (l *fairLock) inTurn(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
-	free, err := l.take()
+	free, err := l.take(ctx)
 	if err != nil {
 		return err
 	}

@@ -198,8 +198,8 @@ func (s *Store) Record(ctx context.Context, e keys.Event) error {
 	return s.write(ctx, func(ctx context.Context, w *work) error { return w.append(ctx, "", e) })
 }
 
-// write runs one change to its end, whatever becomes of ctx. What is written is read back
-// before it is committed.
+// write runs one change to its end, whatever becomes of ctx once it is its turn. What is
+// written is read back before it is committed.
 //
 // It waits outside the gate: what waits inside keeps out who shuts it, to take over another
 // pepper file say, and that one keeps out every check.
@@ -210,7 +210,6 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *work) e
 	if err := s.inPlace(); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx)
 	settle, err := s.inTurn(ctx, change)
 	if settle != nil { // others may write meanwhile
 		settle()
@@ -222,11 +221,12 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *work) e
 // mcpkeys writes between the look at the place of the files and the announcement: see
 // position.go. When settle is not nil the change is over only after that.
 func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) error) (settle func(), err error) {
-	free, err := s.lock.take()
+	free, err := s.lock.take(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer free() // Close waits for it
+	ctx = context.WithoutCancel(ctx)
 	tx, err := begin(ctx, s.writer)
 	if err != nil {
 		return nil, s.lock.foreign(err)

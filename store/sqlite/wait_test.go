@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -51,6 +52,39 @@ func TestChecksPassAChangeThatWaits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWaitingChangeIsGivenUp: Ctrl+C did nothing while a change waited for others. Nothing is
+// written by then, so it ends at once, also behind another that waits in the same process.
+func TestWaitingChangeIsGivenUp(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	s.SetPatience(time.Minute)
+	free := holdLock(t, path)
+	ctx, cancel := context.WithCancel(t.Context())
+	first := make(chan error, 1)
+	go func() {
+		_, err := manager(t, s).Revoke(ctx, id, "test")
+		first <- err
+	}()
+	for !s.Busy() {
+		time.Sleep(time.Millisecond)
+	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	if _, err := manager(t, s).Revoke(over, id, "test"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Revoke behind it: got %v, want it interrupted", err)
+	}
+	cancel()
+	if err := <-first; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "nothing was changed") {
+		t.Errorf("Revoke: got %v, want it interrupted", err)
+	}
+	free()
+	if k, err := s.Key(t.Context(), id); err != nil || !k.RevokedAt.IsZero() {
+		t.Errorf("Key: got %+v, %v, want it as it was", k, err)
+	}
+	mustRevoke(t, s, id)
 }
 
 // TestInterruptedRestoreKeepsNobodyWaiting: each change waited for two seconds, with its turn,

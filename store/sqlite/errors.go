@@ -42,7 +42,7 @@ func unavailable(doing string, err error) error {
 	case codeConstraint:
 		return fmt.Errorf("%s: the database refuses it: %w", doing, err)
 	case codeBusy:
-		return fmt.Errorf("%s: %w: another process has been writing for too long: %w", doing, keys.ErrUnavailable, err)
+		return fmt.Errorf("%s: %w: another process is writing: %w", doing, keys.ErrUnavailable, err)
 	case codeFull:
 		return fmt.Errorf("%s: %w: the disk is full: %w", doing, keys.ErrUnavailable, err)
 	case codeCorrupt, codeNotADB:

@@ -29,7 +29,7 @@ func openAt(*spot, string, int) *sql.DB { return sql.OpenDB(connector{}) }
 
 func openConns(string, int, bool) *sql.DB { return sql.OpenDB(connector{}) }
 
-func openWatched(string, int, *schemaWatch) *sql.DB { return sql.OpenDB(connector{}) }
+func openWatched(*spot, string, int, *schemaWatch) *sql.DB { return sql.OpenDB(connector{}) }
 
 func codes(error) (basic, extended int) { return 0, 0 }
 

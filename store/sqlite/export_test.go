@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"errors"
 	"testing"
 	"time"
 
@@ -79,6 +80,13 @@ func HolderIn(t testing.TB, locks []byte, path string, higher uint64) int {
 	}
 	id.device += higher
 	return holderIn(locks, id, "FLOCK", "")
+}
+
+// ClaimAndDisclaim is what an attempt to make a key store does to its pepper file that fails
+// after it wrote the id there.
+func ClaimAndDisclaim(pepper string) error {
+	id := keys.NewStoreID()
+	return errors.Join(claim(pepper, id), disclaim(pepper, id))
 }
 
 // Inside reports whether a call is inside the gate.

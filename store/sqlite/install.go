@@ -253,7 +253,7 @@ func (r *Restoration) put(ctx context.Context, draft string) error {
 	if err != nil {
 		return err
 	}
-	err = settle(r.path, draft, next, false)
+	err = putInPlace(r.path, draft, next, false)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s: %w: somebody made it meanwhile; look at it, and try again", r.path, fs.ErrExist)
 	}

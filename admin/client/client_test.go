@@ -413,6 +413,10 @@ func TestOutcomesAfterTheCommit(t *testing.T) {
 	if err := revoke("not_announced"); !errors.As(err, &written) || !written.Unannounced {
 		t.Errorf("not_announced: got %v, want a WrittenError", err)
 	}
+	var altered *keys.AlteredError
+	if err := revoke("store_altered"); !errors.As(err, &altered) || strings.Contains(err.Error(), "change was not made") {
+		t.Errorf("store_altered: got %v, want an AlteredError that fits a question too", err)
+	}
 	var lost *keys.MayBeLostError
 	err := revoke("may_be_lost")
 	if !errors.As(err, &lost) || errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "repeat it if it is not") || !strings.Contains(err.Error(), "r1") {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
 // The exit codes, as `keyctl help exit-codes` lists them.
@@ -179,6 +180,10 @@ func (a *app) reportDetail(err error) {
 		for _, line := range audit.lines() {
 			a.say("  %s", line)
 		}
+	}
+	var pepper *sqlite.PepperLineError
+	if errors.As(err, &pepper) {
+		a.say("%s", pepper.Line) // by itself, to be copied
 	}
 	a.reportRefused(err)
 }

@@ -115,7 +115,7 @@ func (e *examination) ballast() {
 	err := sqlite.CheckBallast(e.places.Ballast)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		e.warn("ballast", "clear something away; the next command that opens the key store makes it anew", "%s is missing: on a full disk no key could be revoked", e.places.Ballast)
+		e.warn("ballast", "clear something away; the next command that opens the key store makes it again", "%s is missing: on a full disk no key could be revoked", e.places.Ballast)
 	case err != nil:
 		e.report(Finding{Check: "ballast", State: Warning, Says: err.Error()})
 	default:

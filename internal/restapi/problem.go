@@ -55,7 +55,7 @@ var (
 	}
 	problemAltered = problem{
 		Status: http.StatusServiceUnavailable, Code: api.CodeAltered,
-		Detail: "The key store was changed outside mcpkeys, and this change was not made: run keyctl doctor on its machine.",
+		Detail: "The key store was changed outside mcpkeys, and this request was not carried out: run keyctl doctor on its machine.",
 	}
 	problemInternal = problem{
 		Status: http.StatusInternalServerError, Code: api.CodeInternal, Detail: detailInternal,
@@ -72,7 +72,7 @@ var statuses = []struct {
 	detail string
 }{
 	{keys.ErrNotFound, http.StatusNotFound, api.CodeNotFound, "There is no such key."},
-	{keys.ErrVersion, http.StatusPreconditionFailed, api.CodePreconditionFailed, "The key was changed since it was read: read it again, and decide anew."},
+	{keys.ErrVersion, http.StatusPreconditionFailed, api.CodePreconditionFailed, "The key was changed since it was read: read it again, and decide again."},
 	{keys.ErrConflict, http.StatusConflict, api.CodeConflict, ""},
 	{keys.ErrDenied, http.StatusForbidden, api.CodeForbidden, ""},
 	{keys.ErrTampered, http.StatusConflict, api.CodeTampered, "The key was changed outside mcpkeys and cannot be trusted: revoke it, or restore the database from a backup."},

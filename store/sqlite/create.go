@@ -150,8 +150,21 @@ func claim(path string, id keys.StoreID) error {
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return fmt.Errorf("pepper file %s cannot be written. Add this line to it, and then make the key store with --same-store: store %s: %w", path, id, err)
+	return &PepperLineError{path, "store " + id.String(), err}
 }
+
+// PepperLineError is a pepper file that must have one line more before a key store can be
+// made with it, and that this process cannot write.
+type PepperLineError struct {
+	Path, Line string
+	Cause      error
+}
+
+func (e *PepperLineError) Error() string {
+	return fmt.Sprintf("pepper file %s cannot be written (%v). Add the line '%s' to it, and then make the key store with --same-store", e.Path, e.Cause, e.Line)
+}
+
+func (e *PepperLineError) Unwrap() error { return e.Cause }
 
 // disclaim takes the id out of the pepper file again, because its store was not made: the
 // next attempt uses the pepper.

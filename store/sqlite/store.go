@@ -56,7 +56,7 @@ func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
 // takes the whole transaction back.
 func (s *Store) create(ctx context.Context, w *work, k *keys.Key, e keys.Event) error {
 	if len(k.Secrets) == 0 {
-		return errors.New("write key: it has no secret, so nobody could use it")
+		return errors.New("write key: it has no secret, so it cannot be used")
 	}
 	if err := s.sealed(k); err != nil {
 		return err

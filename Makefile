@@ -64,7 +64,7 @@ mutants-sample: _toolchain ## five of them, other ones with each commit
 fuzz: _toolchain ## every fuzz target for FUZZTIME (20s) each
 	@go list ./... | while read -r p; do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
 	  go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done || exit 1; done
-soak: _toolchain ## revocations, restores, imports and migrations in processes that are killed or crowd, for some minutes
+soak: _toolchain ## revocations, imports, restores and migrations in processes that write together or are killed, for some minutes
 	MCPKEYS_SOAK=1 go test -count=1 -timeout 30m -run 'TestA1|UnderLoad|TestImport|TestCrowd|UnderUse' -v ./verifier ./store/sqlite
 clean: ## remove what make build made
 	rm -rf bin coverage.out

@@ -94,7 +94,7 @@ func mountChanges(a *restapi.API, s *service) {
 		Description: "When this returns, no guard accepts the key in a request that starts later. To revoke a revoked key changes nothing and succeeds. " +
 			"Acting on an admin key takes all of its scopes.",
 		Security: restapi.AdminKey(keys.ScopeKeysWrite),
-		Errors:   bodyErrors(http.StatusNotFound),
+		Errors:   bodyErrors(http.StatusNotFound, http.StatusPreconditionFailed),
 	}, s.revoke)
 	restapi.Register(a, huma.Operation{
 		OperationID: "editKey", Method: http.MethodPatch, Path: "/v1/keys/{id}", Tags: []string{"keys"},
@@ -112,21 +112,21 @@ func mountChanges(a *restapi.API, s *service) {
 			"and makes another; each takes the number of the secret that it ends, and any other number is 409. expires_in renews the key in the " +
 			"same act. Disabled, expired and revoked keys do not rotate. The key must lie within the caller's limits, which are those for a new key.",
 		Security: restapi.AdminKey(keys.ScopeKeysWrite),
-		Errors:   bodyErrors(http.StatusNotFound, http.StatusConflict),
+		Errors:   bodyErrors(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed),
 	}, s.rotate)
 	restapi.Register(a, huma.Operation{
 		OperationID: "disableKey", Method: http.MethodPost, Path: "/v1/keys/{id}/disable", Tags: []string{"keys"},
 		Summary:     "Have a key refused until it is enabled",
 		Description: "To disable a disabled key changes nothing and succeeds. Acting on an admin key takes all of its scopes.",
 		Security:    restapi.AdminKey(keys.ScopeKeysWrite),
-		Errors:      bodyErrors(http.StatusNotFound, http.StatusConflict),
+		Errors:      bodyErrors(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed),
 	}, s.disable)
 	restapi.Register(a, huma.Operation{
 		OperationID: "enableKey", Method: http.MethodPost, Path: "/v1/keys/{id}/enable", Tags: []string{"keys"},
 		Summary:     "Let a disabled key in again",
 		Description: "To enable an enabled key changes nothing and succeeds. Acting on an admin key takes all of its scopes.",
 		Security:    restapi.AdminKey(keys.ScopeKeysWrite),
-		Errors:      bodyErrors(http.StatusNotFound, http.StatusConflict),
+		Errors:      bodyErrors(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed),
 	}, s.enable)
 }
 

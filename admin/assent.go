@@ -6,21 +6,34 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// asSent has a refusal name the member as the request does: an expiry, which is one field
-// in the domain, is two members here, and an edit is a body.
+// asSent has a refusal name the members as the request does: an expiry, which is one field
+// in the domain, is two members here, and an edit is a body. Of each member it tells the
+// first rule.
 func asSent(err error, expiresAt bool) error {
-	var refused *keys.InvalidError
-	if !errors.As(err, &refused) {
+	found := keys.Faults(err)
+	if len(found) == 0 {
 		return err
 	}
-	member := refused.Field
-	switch {
-	case member == "edit":
-		member = "body"
-	case member == "expires" && expiresAt:
-		member = "expires_at"
-	case member == "expires":
-		member = "expires_in"
+	var out []error
+	told := map[string]bool{}
+	for _, f := range found {
+		member := member(f.Field, expiresAt)
+		if !told[member] {
+			told[member] = true
+			out = append(out, &keys.InvalidError{Field: member, Reason: f.Reason})
+		}
 	}
-	return &keys.InvalidError{Field: member, Reason: refused.Reason}
+	return errors.Join(out...)
+}
+
+func member(field string, expiresAt bool) string {
+	switch {
+	case field == "edit":
+		return "body"
+	case field == "expires" && expiresAt:
+		return "expires_at"
+	case field == "expires":
+		return "expires_in"
+	}
+	return field
 }

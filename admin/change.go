@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
@@ -24,19 +25,19 @@ type issuedOutput struct {
 
 func (s *service) issue(ctx context.Context, in *issueInput) (out *issuedOutput, err error) {
 	defer func() { err = asSent(err, in.Body.ExpiresAt != "") }()
-	req, err := request(&in.Body)
+	req, err := request(&in.Body, s.now())
 	if err != nil {
 		return nil, err
 	}
-	return s.issuing(ctx, &in.Once, restapi.Asked{Verb: "issue", Body: in.Body}, func(ctx context.Context, m keys.Manager) (keys.Issued, error) {
+	return s.issuing(ctx, &in.Once, nil, restapi.Asked{Verb: "issue", Body: in.Body}, func(ctx context.Context, m keys.Manager) (keys.Issued, error) {
 		return m.Issue(ctx, req)
 	})
 }
 
 // issuing is change for what hands out a secret.
-func (s *service) issuing(ctx context.Context, o *restapi.Once, asked restapi.Asked, do func(context.Context, keys.Manager) (keys.Issued, error)) (*issuedOutput, error) {
+func (s *service) issuing(ctx context.Context, o *restapi.Once, at *IfMatch, asked restapi.Asked, do func(context.Context, keys.Manager) (keys.Issued, error)) (*issuedOutput, error) {
 	var secret keys.Secret
-	out, replayed, err := s.change(ctx, o, asked, func(ctx context.Context, m keys.Manager) (*keys.Key, error) {
+	out, replayed, err := s.change(ctx, o, at, asked, func(ctx context.Context, m keys.Manager) (*keys.Key, error) {
 		issued, err := do(ctx, m)
 		secret = issued.Token
 		return issued.Key, err
@@ -48,8 +49,8 @@ func (s *service) issuing(ctx context.Context, o *restapi.Once, asked restapi.As
 }
 
 // changing is change for what does not.
-func (s *service) changing(ctx context.Context, o *restapi.Once, asked restapi.Asked, do func(context.Context, keys.Manager) (*keys.Key, error)) (*keyOutput, error) {
-	out, replayed, err := s.change(ctx, o, asked, do)
+func (s *service) changing(ctx context.Context, o *restapi.Once, at *IfMatch, asked restapi.Asked, do func(context.Context, keys.Manager) (*keys.Key, error)) (*keyOutput, error) {
+	out, replayed, err := s.change(ctx, o, at, asked, do)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +60,7 @@ func (s *service) changing(ctx context.Context, o *restapi.Once, asked restapi.A
 // change does what is asked, unless this very request was made before. What is answered
 // then is what was answered first, and what the caller has seen already: so it takes no
 // right to read keys, and tells nothing that came since.
-func (s *service) change(ctx context.Context, o *restapi.Once, asked restapi.Asked, do func(context.Context, keys.Manager) (*keys.Key, error)) (out *api.Key, replayed string, err error) {
+func (s *service) change(ctx context.Context, o *restapi.Once, at *IfMatch, asked restapi.Asked, do func(context.Context, keys.Manager) (*keys.Key, error)) (out *api.Key, replayed string, err error) {
 	m, err := s.manager(ctx)
 	if err != nil {
 		return nil, "", err
@@ -67,6 +68,11 @@ func (s *service) change(ctx context.Context, o *restapi.Once, asked restapi.Ask
 	once, err := o.Of(asked)
 	if err != nil {
 		return nil, "", err
+	}
+	if at != nil {
+		if ctx, err = at.only(ctx); err != nil {
+			return nil, "", err
+		}
 	}
 	if once != nil {
 		caller, _ := keys.IdentityFrom(ctx)
@@ -101,29 +107,26 @@ func (s *service) firstAnswer(k *keys.Key) (string, error) {
 	return string(text), err
 }
 
-// request turns the body into what the domain reads; the rules are there.
-func request(body *api.IssueRequest) (req keys.IssueRequest, err error) {
+// request turns the body into what the domain reads; the rules are there. Its error tells
+// all that is wrong with the body.
+func request(body *api.IssueRequest, now time.Time) (req keys.IssueRequest, err error) {
+	var kind, addresses, limit, life, ends error
 	req = keys.IssueRequest{
 		Name: body.Name, Owner: body.Owner, Scopes: body.Scopes, Audience: body.Audience, Metadata: body.Metadata,
 	}
 	if body.Kind != "" {
-		if req.Kind, err = keys.ParseKind(body.Kind); err != nil {
-			return req, err
-		}
+		req.Kind, kind = keys.ParseKind(body.Kind)
 	}
-	if req.AllowedIPs, err = keys.ParseAllowedIPs(body.AllowedIPs); err != nil {
-		return req, err
-	}
+	req.AllowedIPs, addresses = keys.ParseAllowedIPs(body.AllowedIPs)
 	if body.RateLimit != "" {
-		if req.RateLimit, err = keys.ParseRateLimit(body.RateLimit); err != nil {
-			return req, err
-		}
+		req.RateLimit, limit = keys.ParseRateLimit(body.RateLimit)
 	}
-	if req.MaxKeyLife, err = keys.ParseKeyLife(body.MaxKeyLife); err != nil {
-		return req, err
+	req.MaxKeyLife, life = keys.ParseKeyLife(body.MaxKeyLife)
+	req.Expires, ends = expiry(body.ExpiresIn, body.ExpiresAt)
+	if err := errors.Join(kind, addresses, limit, life, ends); err != nil {
+		return req, errors.Join(err, req.Validate(now))
 	}
-	req.Expires, err = expiry(body.ExpiresIn, body.ExpiresAt)
-	return req, err
+	return req, nil
 }
 
 func expiry(in, at string) (keys.Expiry, error) {
@@ -143,12 +146,13 @@ func expiry(in, at string) (keys.Expiry, error) {
 type revokeInput struct {
 	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
 	restapi.Once
+	IfMatch
 	Body *api.RevokeRequest
 }
 
 func (s *service) revoke(ctx context.Context, in *revokeInput) (*keyOutput, error) {
 	body := given(in.Body)
-	return s.changing(ctx, &in.Once, restapi.Asked{Verb: "revoke", ID: in.ID, Body: body}, func(ctx context.Context, m keys.Manager) (*keys.Key, error) {
+	return s.changing(ctx, &in.Once, &in.IfMatch, restapi.Asked{Verb: "revoke", ID: in.ID, Body: body}, func(ctx context.Context, m keys.Manager) (*keys.Key, error) {
 		return m.Revoke(ctx, in.ID, body.Reason)
 	})
 }

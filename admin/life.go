@@ -2,10 +2,8 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"strconv"
-	"strings"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
@@ -15,6 +13,7 @@ import (
 type rotateInput struct {
 	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
 	restapi.Once
+	IfMatch
 	Body *api.RotateRequest
 }
 
@@ -24,7 +23,7 @@ func (s *service) rotate(ctx context.Context, in *rotateInput) (*issuedOutput, e
 	if err != nil {
 		return nil, err
 	}
-	return s.issuing(ctx, &in.Once, restapi.Asked{Verb: "rotate", ID: in.ID, Body: body}, func(ctx context.Context, m keys.Manager) (keys.Issued, error) {
+	return s.issuing(ctx, &in.Once, &in.IfMatch, restapi.Asked{Verb: "rotate", ID: in.ID, Body: body}, func(ctx context.Context, m keys.Manager) (keys.Issued, error) {
 		return m.Rotate(ctx, in.ID, req)
 	})
 }
@@ -45,12 +44,13 @@ func rotation(body *api.RotateRequest) (req keys.RotateRequest, err error) {
 type disableInput struct {
 	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
 	restapi.Once
+	IfMatch
 	Body *api.DisableRequest
 }
 
 func (s *service) disable(ctx context.Context, in *disableInput) (*keyOutput, error) {
 	body := given(in.Body)
-	return s.changing(ctx, &in.Once, restapi.Asked{Verb: "disable", ID: in.ID, Body: body}, func(ctx context.Context, m keys.Manager) (*keys.Key, error) {
+	return s.changing(ctx, &in.Once, &in.IfMatch, restapi.Asked{Verb: "disable", ID: in.ID, Body: body}, func(ctx context.Context, m keys.Manager) (*keys.Key, error) {
 		return m.Disable(ctx, in.ID, body.Reason)
 	})
 }
@@ -58,31 +58,20 @@ func (s *service) disable(ctx context.Context, in *disableInput) (*keyOutput, er
 type enableInput struct {
 	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
 	restapi.Once
+	IfMatch
 	Body *api.EnableRequest
 }
 
 func (s *service) enable(ctx context.Context, in *enableInput) (*keyOutput, error) {
-	return s.changing(ctx, &in.Once, restapi.Asked{Verb: "enable", ID: in.ID}, func(ctx context.Context, m keys.Manager) (*keys.Key, error) {
+	return s.changing(ctx, &in.Once, &in.IfMatch, restapi.Asked{Verb: "enable", ID: in.ID}, func(ctx context.Context, m keys.Manager) (*keys.Key, error) {
 		return m.Enable(ctx, in.ID)
 	})
 }
 
 type editInput struct {
-	ID      string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
-	IfMatch string `header:"If-Match" doc:"The ETag that the key was read with; left out, or *, any version will do" example:"\"3\""`
-	Body    api.EditRequest
-
-	matches []string // every If-Match header there was
-}
-
-// Resolve implements [huma.Resolver]: of several headers huma shows the first only.
-func (in *editInput) Resolve(ctx huma.Context) []error {
-	ctx.EachHeader(func(name, value string) {
-		if strings.EqualFold(name, "If-Match") {
-			in.matches = append(in.matches, value)
-		}
-	})
-	return nil
+	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
+	IfMatch
+	Body api.EditRequest
 }
 
 func (s *service) edit(ctx context.Context, in *editInput) (out *keyOutput, err error) {
@@ -91,7 +80,7 @@ func (s *service) edit(ctx context.Context, in *editInput) (out *keyOutput, err 
 	if err != nil {
 		return nil, err
 	}
-	if req.IfVersion, err = version(in.matches); err != nil {
+	if ctx, err = in.only(ctx); err != nil {
 		return nil, err
 	}
 	m, err := s.manager(ctx)
@@ -105,55 +94,46 @@ func (s *service) edit(ctx context.Context, in *editInput) (out *keyOutput, err 
 	return &keyOutput{ETag: etag(k.Version), Body: s.answered(k)}, nil
 }
 
-// editRequest turns the body into what the domain reads; the rules are there.
+// editRequest turns the body into what the domain reads; the rules are there. Its error
+// tells all that is wrong with the body.
 func editRequest(body *api.EditRequest) (req keys.EditRequest, err error) {
 	req = keys.EditRequest{
 		Name: body.Name, Owner: body.Owner, Scopes: body.Scopes, Audience: body.Audience, Metadata: body.Metadata,
 	}
+	var addresses, limit, life, ends error
 	if body.AllowedIPs != nil {
-		list, err := keys.ParseAllowedIPs(*body.AllowedIPs)
-		if err != nil {
-			return req, err
-		}
-		req.AllowedIPs = &list
+		req.AllowedIPs, addresses = parsed(*body.AllowedIPs, keys.ParseAllowedIPs)
 	}
 	if body.RateLimit != nil {
 		req.RateLimit = &keys.RateLimit{}
 		if *body.RateLimit != "" {
-			if *req.RateLimit, err = keys.ParseRateLimit(*body.RateLimit); err != nil {
-				return req, err
-			}
+			req.RateLimit, limit = parsed(*body.RateLimit, keys.ParseRateLimit)
 		}
 	}
 	if body.MaxKeyLife != nil {
-		life, err := keys.ParseKeyLife(*body.MaxKeyLife)
-		if err != nil {
-			return req, err
+		req.MaxKeyLife, life = parsed(*body.MaxKeyLife, keys.ParseKeyLife)
+	}
+	if body.ExpiresIn != nil || body.ExpiresAt != nil {
+		var e keys.Expiry
+		if e, ends = expiry(given(body.ExpiresIn), given(body.ExpiresAt)); ends == nil {
+			req.Expires = &e
 		}
-		req.MaxKeyLife = &life
 	}
-	if body.ExpiresIn == nil && body.ExpiresAt == nil {
-		return req, nil
+	if err := errors.Join(addresses, limit, life, ends); err != nil {
+		return req, errors.Join(err, req.Validate())
 	}
-	e, err := expiry(given(body.ExpiresIn), given(body.ExpiresAt))
-	req.Expires = &e
-	return req, err
+	return req, nil
+}
+
+// parsed is what parse makes of a member, as the domain's requests take it; nil when it
+// makes nothing.
+func parsed[T, V any](member T, parse func(T) (V, error)) (*V, error) {
+	v, err := parse(member)
+	if err != nil {
+		return nil, err
+	}
+	return &v, nil
 }
 
 // etag is the strong validator of a key: its version.
 func etag(version int64) string { return strconv.Quote(strconv.FormatInt(version, 10)) }
-
-// version reads If-Match: one ETag of ours, or * for any. Whatever else there is names
-// no version that a key could be at.
-func version(headers []string) (int64, error) {
-	if len(headers) == 0 || len(headers) == 1 && headers[0] == "*" {
-		return 0, nil
-	}
-	text, quoted := strings.CutPrefix(strings.Join(headers, ","), `"`)
-	text, closed := strings.CutSuffix(text, `"`)
-	n, err := strconv.ParseInt(text, 10, 64)
-	if !quoted || !closed || err != nil || n < 1 || strconv.FormatInt(n, 10) != text {
-		return 0, keys.ErrVersion
-	}
-	return n, nil
-}

@@ -33,8 +33,7 @@ func (req EditRequest) isEmpty() bool {
 	return req == EditRequest{}
 }
 
-// Validate reports the first rule that the request breaks by itself, as an
-// [*InvalidError]. What the key makes of it only [Manager.Edit] can tell.
+// Validate reports the rules that the request breaks by itself, as [Key.Validate] does. What the key makes of it only [Manager.Edit] can tell.
 func (req EditRequest) Validate() error {
 	switch {
 	case req.isEmpty():
@@ -42,9 +41,7 @@ func (req EditRequest) Validate() error {
 	case req.IfVersion < 0:
 		return invalid("if_version", "must be the version that the key was read with")
 	}
-	if err := validExpires(req.Expires); err != nil {
-		return err
-	}
+	expires := validExpires(req.Expires)
 	sample := &Key{Kind: KindKey, Name: "any"}
 	if req.MaxKeyLife != nil {
 		if *req.MaxKeyLife == 0 {
@@ -54,7 +51,7 @@ func (req EditRequest) Validate() error {
 		req.Scopes = nil // which ones there may be depends on the kind that only the store knows
 	}
 	req.Expires = nil
-	return req.apply(sample, time.Time{})
+	return allOf(req.apply(sample, time.Time{}), expires)
 }
 
 // validExpires refuses the expiry that leaves it open: a change names one or none.

@@ -3,6 +3,8 @@ package keys
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // Errors of administration and storage. Compare with [errors.Is]. The outcome of a
@@ -54,6 +56,47 @@ type InvalidError struct {
 }
 
 func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
+
+// Faults returns every [*InvalidError] that err holds, in the order of the rules.
+func Faults(err error) (list []*InvalidError) {
+	if one, ok := err.(*InvalidError); ok { //nolint:errorlint // the walk is below
+		return []*InvalidError{one}
+	}
+	switch e := err.(type) { //nolint:errorlint // as above
+	case interface{ Unwrap() error }:
+		return Faults(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			list = append(list, Faults(one)...)
+		}
+	}
+	return list
+}
+
+// faults are several rules that one request breaks, so that they can be mended at once.
+type faults []error
+
+func (f faults) Error() string {
+	texts := make([]string, len(f))
+	for i, err := range f {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (f faults) Unwrap() []error { return f }
+
+// allOf is every error of errs as one, or nil.
+func allOf(errs ...error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	switch len(errs) {
+	case 0:
+		return nil
+	case 1:
+		return errs[0]
+	}
+	return faults(errs)
+}
 
 func invalid(field, reason string, args ...any) error {
 	return &InvalidError{Field: field, Reason: fmt.Sprintf(reason, args...)}

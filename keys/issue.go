@@ -51,12 +51,15 @@ func (m *LocalManager) Issue(ctx context.Context, req IssueRequest) (Issued, err
 	return Issued{}, fmt.Errorf("%w: no free id in %d tries", ErrUnavailable, tries)
 }
 
+// Validate reports the rules that the request breaks by itself now, as [Key.Validate] does.
+func (req *IssueRequest) Validate(now time.Time) error {
+	_, err := req.key(now, "")
+	return err
+}
+
 // key builds and validates all of the key but what depends on its token.
 func (req *IssueRequest) key(now time.Time, actor Actor) (*Key, error) {
-	expiresAt, err := req.Expires.At(now)
-	if err != nil {
-		return nil, err
-	}
+	expiresAt, expiry := req.Expires.At(now)
 	k := &Key{
 		Kind: req.Kind, Name: req.Name, Owner: req.Owner,
 		Scopes: unique(req.Scopes), Audience: unique(req.Audience), AllowedIPs: unique(req.AllowedIPs),
@@ -70,7 +73,7 @@ func (req *IssueRequest) key(now time.Time, actor Actor) (*Key, error) {
 		k.Scopes = AdminScopes()
 	}
 	k.MaxKeyLife = k.keyLife()
-	return k, k.Validate()
+	return k, allOf(k.Validate(), expiry)
 }
 
 // unique drops repetitions and keeps the order in which things were named.

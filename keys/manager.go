@@ -152,6 +152,9 @@ func (m *LocalManager) Usage(ctx context.Context, id string, since time.Time) (U
 // both states. Reason is the audit row's alone.
 func (m *LocalManager) change(ctx context.Context, id string, action Action, reason string, edit func(k *Key, now time.Time) error) (*Key, error) {
 	return m.store.Update(ctx, id, func(k *Key) (Event, error) {
+		if err := checkVersion(ctx, k); err != nil {
+			return Event{}, err
+		}
 		peppers := m.store.Peppers()
 		if err := peppers.CheckSeal(k); err != nil {
 			return Event{}, err

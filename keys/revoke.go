@@ -11,6 +11,9 @@ func (m *LocalManager) Revoke(ctx context.Context, id, reason string) (*Key, err
 		return nil, err
 	}
 	return m.store.Update(ctx, id, func(k *Key) (Event, error) {
+		if err := checkVersion(ctx, k); err != nil {
+			return Event{}, err
+		}
 		peppers := m.store.Peppers()
 		tampered := peppers.CheckSeal(k) != nil
 		if !k.RevokedAt.IsZero() && !tampered {

@@ -81,7 +81,7 @@ func validateScope(s string) error {
 	case len(s) > MaxScope:
 		return invalid("scopes", "must be at most %d characters each", MaxScope)
 	case !scopeChars(s):
-		return invalid("scopes", `may hold printable ASCII only, without spaces, quotes and backslashes; other characters of a tool's name are percent-encoded, which --tool does`)
+		return invalid("scopes", `may hold printable ASCII only, without spaces, quotes and backslashes; other characters of a tool's name are percent-encoded`)
 	case strings.Contains(s, ","):
 		return invalid("scopes", "must not hold a comma: give each scope on its own; a comma in the name of a tool or a resource is written %%2C")
 	case emptySegment(s):

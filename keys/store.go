@@ -26,6 +26,10 @@ type Reader interface {
 	// order; at most a few. See [Peppers.Lookups].
 	FindImported(ctx context.Context, lookups [][]byte) ([]string, error)
 
+	// FindSuperseded returns the ids of keys that had a secret with one of the lookups until
+	// a rotation ended it, as [Reader.Superseded] returns it; in order, at most a few.
+	FindSuperseded(ctx context.Context, lookups [][]byte) ([]string, error)
+
 	// List returns the keys that fit q, newest first.
 	List(ctx context.Context, q Query) (Page, error)
 

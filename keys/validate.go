@@ -14,34 +14,26 @@ const (
 	MaxMetadata   = 32
 )
 
-// Validate reports the first rule that k breaks, as an [*InvalidError]. It looks
-// at k alone; whether its name is taken only the store can tell.
+// Validate reports the rules that k breaks, the first one of each field: an
+// [*InvalidError], or several, which [Faults] lists. It looks at k alone; whether its name
+// is taken only the store can tell.
 func (k *Key) Validate() error {
-	if err := validateName(k.Name); err != nil {
-		return err
+	kind := validateKind(k.Kind)
+	scopes := error(nil)
+	if kind == nil { // it says which scopes there may be
+		scopes = validateScopes(k.Kind, k.Scopes)
 	}
-	if err := ValidateText("owner", k.Owner); err != nil {
-		return err
-	}
-	if k.Kind != KindKey && k.Kind != KindAdmin {
+	return allOf(
+		validateName(k.Name), ValidateText("owner", k.Owner), kind, scopes, validateAudience(k.Audience),
+		validateAllowedIPs(k.AllowedIPs), k.RateLimit.Validate(), k.validateKeyLife(), validateMetadata(k.Metadata),
+	)
+}
+
+func validateKind(kind Kind) error {
+	if kind != KindKey && kind != KindAdmin {
 		return invalid("kind", "must be key or admin")
 	}
-	if err := validateScopes(k.Kind, k.Scopes); err != nil {
-		return err
-	}
-	if err := validateAudience(k.Audience); err != nil {
-		return err
-	}
-	if err := validateAllowedIPs(k.AllowedIPs); err != nil {
-		return err
-	}
-	if err := k.RateLimit.Validate(); err != nil {
-		return err
-	}
-	if err := k.validateKeyLife(); err != nil {
-		return err
-	}
-	return validateMetadata(k.Metadata)
+	return nil
 }
 
 func validateScopes(kind Kind, scopes []string) error {

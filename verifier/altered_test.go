@@ -16,13 +16,17 @@ var alterations = []struct {
 	name, do, undo string
 	revocable      bool // a revoke is effective all the same; else it is refused
 }{
-	{"a trigger that puts the old row back", `CREATE TABLE old AS SELECT * FROM keys; CREATE TRIGGER undo AFTER UPDATE ON keys WHEN NEW.revoked_at IS NOT NULL BEGIN
+	{
+		"a trigger that puts the old row back", `CREATE TABLE old AS SELECT * FROM keys; CREATE TRIGGER undo AFTER UPDATE ON keys WHEN NEW.revoked_at IS NOT NULL BEGIN
 		UPDATE keys SET revoked_at = NULL, revoked_reason = '', version = (SELECT version FROM old WHERE id = NEW.id), seal = (SELECT seal FROM old WHERE id = NEW.id) WHERE id = NEW.id; END`,
-		`DROP TRIGGER undo; DROP TABLE old`, false},
-	{"A4 a trigger with a reserved name that eats the event", `PRAGMA writable_schema = ON;
+		`DROP TRIGGER undo; DROP TABLE old`, false,
+	},
+	{
+		"A4 a trigger with a reserved name that eats the event", `PRAGMA writable_schema = ON;
 		INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) VALUES ('trigger', 'sqlite_zz', 'events', 0, 'CREATE TRIGGER sqlite_zz AFTER INSERT ON events BEGIN
 			DELETE FROM events WHERE seq = NEW.seq; UPDATE meta SET value = value - 1 WHERE name = ''change_seq''; END')`,
-		`PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'sqlite_zz'`, false},
+		`PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'sqlite_zz'`, false,
+	},
 	{"A4 an ordinary trigger that eats the event", `CREATE TRIGGER eat AFTER INSERT ON events BEGIN DELETE FROM events WHERE seq = NEW.seq; END`, `DROP TRIGGER eat`, false},
 	{"a trigger that deletes audit rows", `CREATE TRIGGER eat AFTER INSERT ON audit BEGIN DELETE FROM audit WHERE seq = NEW.seq; END`, `DROP TRIGGER eat`, false},
 	{"a trigger that fails every change", `CREATE TRIGGER no BEFORE UPDATE ON keys BEGIN SELECT RAISE(ABORT, 'no'); END`, `DROP TRIGGER no`, false},

@@ -104,8 +104,31 @@ func (v *Verifier) proveForeign(ctx context.Context, q *check, call *Call, at ti
 		return d
 	}
 	account.take(v.strangers.limit, 1, at)
+	if d, found := v.supersededForeign(ctx, q.token); found {
+		return d
+	}
 	v.unknown.add(mark, generation)
 	return notFound("")
+}
+
+// supersededForeign finds out whether the token was an imported key's until a rotation
+// ended it. If the store cannot say, the token is refused all the same.
+func (v *Verifier) supersededForeign(ctx context.Context, token string) (keys.Decision, bool) {
+	peppers, secret := v.reader.Peppers(), keys.NewSecret(token)
+	ids, err := v.reader.FindSuperseded(ctx, peppers.Lookups(secret))
+	if err != nil {
+		return keys.Decision{}, false
+	}
+	for _, id := range ids {
+		list, err := v.reader.Superseded(ctx, id)
+		if err != nil {
+			continue
+		}
+		if was := peppers.Superseded(list, secret, v.clock()); was != nil {
+			return keys.Decision{Code: keys.CodeSuperseded, KeyID: id, Secret: was.Number, Ends: was.EndedAt}, true
+		}
+	}
+	return keys.Decision{}, false
 }
 
 // candidates are the keys whose the token may be, as they stand now: one, or the few

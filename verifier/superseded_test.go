@@ -28,3 +28,46 @@ func TestB5SupersededIsRefused(t *testing.T) {
 	}
 	b.want(t, rotated.Token.Reveal(), verifier.Call{}, keys.CodeValid)
 }
+
+// TestB5SupersededTokenOfAnotherSystem: a token that was imported, and that a rotation
+// ended, is told as what it is, and does not come back by another import.
+func TestB5SupersededTokenOfAnotherSystem(t *testing.T) {
+	b := newBench(t)
+	b.imports(t, "ci", strongToken, "", "")
+	d := b.want(t, strongToken, from("192.0.2.1"), keys.CodeValid)
+	id := d.KeyID
+	if _, err := b.manager.Rotate(t.Context(), id, keys.RotateRequest{Grace: new(time.Duration)}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		d := b.want(t, strongToken, from("192.0.2.1"), keys.CodeSuperseded)
+		if d.KeyID != id || d.Secret != 1 || d.Identity != nil {
+			t.Errorf("got %+v, want secret 1 of key %s and no identity", d, id)
+		}
+	}
+	row := func(yield func(keys.ImportRow, error) bool) {
+		yield(keys.ImportRow{Line: 1, Key: keys.NewSecret(strongToken), IssueRequest: keys.IssueRequest{Name: "again"}}, nil)
+	}
+	if report, err := b.manager.(*keys.LocalManager).Import(t.Context(), row, keys.ImportOptions{}); err == nil {
+		t.Errorf("Import of the superseded token: got %+v, want it refused", report)
+	}
+	b.want(t, strongToken, from("192.0.2.1"), keys.CodeSuperseded)
+}
+
+// TestUnknownIDsDoEqualWork: a stranger sends a secret for an id that exists, and one for an
+// id that does not. The store is asked the same for both, so the time that it takes does not
+// tell which ids exist.
+func TestUnknownIDsDoEqualWork(t *testing.T) {
+	b := newBench(t)
+	id, _ := b.issue(t, keys.IssueRequest{Name: "ci"})
+	asked := map[string][2]int64{}
+	for name, id := range map[string]string{"known": id, "unknown": "nobodyhasit1"} {
+		reads, others := b.reader.reads.Load(), b.reader.others.Load()
+		text := "mcpk_" + id + "_" + keys.NewToken(keys.KindKey).Secret().Reveal()[18:48]
+		b.want(t, withCheck(text), from("192.0.2.1"), keys.CodeNotFound)
+		asked[name] = [2]int64{b.reader.reads.Load() - reads, b.reader.others.Load() - others}
+	}
+	if asked["known"] != asked["unknown"] || asked["known"][0] != 1 || asked["known"][1] != 1 {
+		t.Errorf("the store was asked for keys and superseded secrets %v times, want once each", asked)
+	}
+}

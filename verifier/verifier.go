@@ -327,8 +327,9 @@ func (v *Verifier) find(ctx context.Context, q *check, call *Call, t keys.Token,
 	}
 	if q.entry == nil {
 		account.take(v.strangers.limit, 1, at)
-		v.reader.Peppers().Verify(nil, t.Secret()) // costs what a known id costs
-		v.reader.Peppers().Superseded(nil, t.Secret(), v.clock())
+		v.reader.Peppers().Verify(nil, t.Secret()) // this and what follows costs what a known id costs
+		list, _ := v.reader.Superseded(ctx, q.id)  // none
+		v.reader.Peppers().Superseded(list, t.Secret(), v.clock())
 		v.unknown.add(mark, generation)
 		return notFound(q.id)
 	}

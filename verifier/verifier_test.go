@@ -22,6 +22,7 @@ import (
 type counting struct {
 	keys.Reader
 	reads  atomic.Int64
+	others atomic.Int64 // of superseded secrets
 	pulled atomic.Bool
 }
 
@@ -34,6 +35,11 @@ func (c *counting) Key(ctx context.Context, id string) (*keys.Key, error) {
 		return nil, err
 	}
 	return c.Reader.Key(ctx, id)
+}
+
+func (c *counting) Superseded(ctx context.Context, id string) ([]keys.Superseded, error) {
+	c.others.Add(1)
+	return c.Reader.Superseded(ctx, id)
 }
 
 func (c *counting) FindImported(ctx context.Context, lookups [][]byte) ([]string, error) {

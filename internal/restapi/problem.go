@@ -97,9 +97,13 @@ func problemOf(err error) problem {
 	if wait := (*WaitError)(nil); errors.As(err, &wait) {
 		return problem{Status: http.StatusTooManyRequests, Code: string(keys.CodeRateLimited), Detail: wait.Detail + " " + middleware.TryAgain(wait.For)}
 	}
-	var input *keys.InvalidError
-	if errors.As(err, &input) {
-		return *invalid(input.Field, input.Reason)
+	if found := keys.Faults(err); len(found) > 0 {
+		p := *invalid("", "")
+		p.Errors = nil
+		for _, f := range found {
+			p.Errors = append(p.Errors, middleware.FieldError{Field: f.Field, Message: f.Reason})
+		}
+		return p
 	}
 	var written *keys.WrittenError
 	if errors.As(err, &written) {

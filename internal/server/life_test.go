@@ -1,8 +1,7 @@
 package server_test
 
 import (
-	"fmt"
-	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -124,34 +123,87 @@ func TestEditRefuses(t *testing.T) {
 	}
 }
 
-// TestEditIfMatch: who edits what was changed since it was read is told so, and an
-// If-Match that names no version of ours fits none.
-func TestEditIfMatch(t *testing.T) {
+// TestIfMatch: each change of a key takes If-Match. One that fits lets it happen, also in a
+// list; one that does not is told so, and changes nothing; and what names no version of
+// ours is told as what it is.
+func TestIfMatch(t *testing.T) {
+	for _, verb := range []struct{ method, path, body string }{
+		{"PATCH", "", `{"owner":"b"}`},
+		{"POST", "/rotate", `{}`},
+		{"POST", "/disable", `{}`},
+		{"POST", "/enable", `{}`},
+		{"POST", "/revoke", `{}`},
+	} {
+		t.Run(verb.method+verb.path, func(t *testing.T) {
+			f := servertest.New(t)
+			admin := f.Admin()
+			change := func(id string, match ...string) servertest.Answer {
+				r := f.Request(verb.method, "/v1/keys/"+id+verb.path, admin, verb.body)
+				r.Header["If-Match"] = match
+				return f.Do(r)
+			}
+			_, id := f.Issue(keys.IssueRequest{Name: "ci"})
+			if a := f.Send("PATCH", "/v1/keys/"+id, admin, `{"owner":"a"}`); a.Header.Get("ETag") != `"2"` {
+				t.Fatalf("PATCH: got %d %s", a.Status, a.Body)
+			}
+			if verb.path == "/enable" {
+				f.Send("POST", "/v1/keys/"+id+"/disable", admin, "")
+				f.Send("PATCH", "/v1/keys/"+id, admin, `{"owner":"b"}`)
+			}
+			before := f.State()
+			for status, lists := range map[int][][]string{
+				412: {{`"1"`}, {`"9"`}, {`"02"`}, {`"+2"`}, {`"x"`}, {""}, {`"0"`}, {`"-1"`}, {`"1", "7"`}, {`"1"`, `"7"`}, {`"99999999999999999999"`}},
+				422: {{"2"}, {`W/"2"`}, {`"1", W/"2"`}, {`"2`}, {"*", "*"}},
+			} {
+				for _, match := range lists {
+					a := change(id, match...)
+					if p := a.Problem(t); a.Status != status || status == 422 && p.Errors[0].Field != "If-Match" {
+						t.Errorf("if %q: got %d %+v, want %d", match, a.Status, p, status)
+					}
+				}
+			}
+			if after := f.State(); after != before {
+				t.Errorf("refused changes: from %+v to %+v", before, after)
+			}
+			version := f.Send("GET", "/v1/keys/"+id, admin, "").Header.Get("ETag")
+			if a := change(id, `"1"`, version+`, "7"`); a.Status != 200 {
+				t.Errorf("if one of a list fits: got %d %s, want 200", a.Status, a.Body)
+			}
+			_, another := f.Issue(keys.IssueRequest{Name: "another"})
+			if a := change(another, "*"); a.Status != 200 {
+				t.Errorf("if *: got %d %s, want 200", a.Status, a.Body)
+			}
+		})
+	}
+}
+
+// TestEveryFaultIsTold: who sends several wrong members hears of all of them at once, each
+// under its name in the request.
+func TestEveryFaultIsTold(t *testing.T) {
 	f := servertest.New(t)
 	admin := f.Admin()
 	_, id := f.Issue(keys.IssueRequest{Name: "ci"})
-	patch := func(owner string, match ...string) servertest.Answer {
-		t.Helper()
-		r := f.Request("PATCH", "/v1/keys/"+id, admin, `{"owner":"`+owner+`"}`)
-		r.Header["If-Match"] = match
-		return f.Do(r)
-	}
-	read := f.Send("GET", "/v1/keys/"+id, admin, "").Header.Get("ETag")
-	if read != `"1"` {
-		t.Errorf("GET: got ETag %s, want \"1\"", read)
-	}
-	if a := patch("a", read); a.Status != 200 || a.Header.Get("ETag") != `"2"` {
-		t.Errorf("PATCH of what was read: got %d %s", a.Status, a.Body)
-	}
-	for _, match := range [][]string{{read}, {`"3"`}, {"2"}, {`W/"2"`}, {`"02"`}, {`"+2"`}, {`"2`}, {`"x"`}, {""}, {`"0"`}, {`"-1"`}, {`"2", "3"`}, {`"2"`, `"1"`}, {"*", "*"}, {`"99999999999999999999"`}} {
-		a := patch("b", match...)
-		if p := a.Problem(t); a.Status != http.StatusPreconditionFailed || p.Code != "precondition_failed" {
-			t.Errorf("PATCH if %q: got %d %+v, want 412", match, a.Status, p)
+	for _, tc := range []struct {
+		method, path, body string
+		want               []string
+	}{
+		{"POST", "/v1/keys", `{"name":"","scopes":["a b"],"audience":["a,b"],"rate_limit":"often","expires_in":"soon"}`, []string{"audience", "expires_in", "name", "rate_limit", "scopes"}},
+		{"POST", "/v1/keys", `{"name":"","scopes":["a b"],"audience":["a,b"],"metadata":{"":"x"}}`, []string{"audience", "metadata", "name", "scopes"}},
+		{"POST", "/v1/keys", `{"name":"","allowed_ips":["10.1.2.3/8"],"max_key_life":"long","expires_at":"1999-01-01"}`, []string{"allowed_ips", "expires_at", "max_key_life", "name"}},
+		{"PATCH", "/v1/keys/" + id, `{"name":"","scopes":["a b"],"rate_limit":"often","expires_at":"soon"}`, []string{"expires_at", "name", "rate_limit", "scopes"}},
+		{"PATCH", "/v1/keys/" + id, `{"name":"","owner":"\u0001"}`, []string{"name", "owner"}},
+	} {
+		a := f.Send(tc.method, tc.path, admin, tc.body)
+		var got []string
+		for _, e := range a.Problem(t).Errors {
+			got = append(got, e.Field)
+			if e.Message == "" {
+				t.Errorf("%s %s: %s has no message", tc.method, tc.body, e.Field)
+			}
 		}
-	}
-	for i, match := range [][]string{{`"2"`}, {"*"}, nil} {
-		if a := patch(fmt.Sprint("c", i), match...); a.Status != 200 {
-			t.Errorf("PATCH if %q: got %d %s, want 200", match, a.Status, a.Body)
+		slices.Sort(got)
+		if a.Status != 422 || !slices.Equal(got, tc.want) {
+			t.Errorf("%s %s: got %d %v, want %v", tc.method, tc.body, a.Status, got, tc.want)
 		}
 	}
 }

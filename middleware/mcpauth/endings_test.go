@@ -187,6 +187,28 @@ func TestRevokedBatchEndsAll(t *testing.T) {
 	}
 }
 
+// TestAnsweredAfterItsScopeWasTaken: a call of a batch ends just after its scope was taken
+// away, before the guard has heard of that by itself. Its result is not for the key any
+// more. The other call of the batch keeps the request open.
+func TestAnsweredAfterItsScopeWasTaken(t *testing.T) {
+	for range 10 { // it may have heard at once, now and then
+		s := newSlowSite(t)
+		token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+		s.server.AddTool(&mcp.Tool{Name: "narrows", InputSchema: json.RawMessage(`{"type":"object"}`)},
+			func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+				s.Elsewhere().Change(id, func(k *keys.Key) { k.Scopes = []string{"tools:telling"} })
+				return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: slowSecret}}}, nil
+			})
+		a := s.begin(request{token: token, session: s.open(token), version: batch, body: `[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"narrows","arguments":{}}},
+			{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"telling","arguments":{}}}]`})
+		a.eventOf(`"id":1`, "no longer grants tools:narrows")
+		close(s.slows["telling"].goOn)
+		if _, body := a.end(); strings.Count(body, slowSecret) != 1 {
+			t.Errorf("got %s, want the result of the other call alone", body)
+		}
+	}
+}
+
 // TestNarrowedKeyGoesOnElsewhere: a call that still may run is not ended because the key
 // lost another scope, in either era.
 func TestNarrowedKeyGoesOnElsewhere(t *testing.T) {

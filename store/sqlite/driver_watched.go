@@ -22,11 +22,11 @@ type watchedConn struct {
 
 // Close leaves a connection open whose files others do not have open any more: see spot.
 func (c *watchedConn) Close() error {
-	if c.at.check() != nil {
-		abandon(c.SQLiteConn)
-		return nil
+	if c.at.check() == nil {
+		return c.SQLiteConn.Close()
 	}
-	return c.SQLiteConn.Close()
+	abandon(c.SQLiteConn)
+	return nil
 }
 
 var _ driver.SessionResetter = (*watchedConn)(nil)

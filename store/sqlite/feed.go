@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	anyImported = `EXISTS (SELECT 1 FROM secrets WHERE lookup IS NOT NULL)`
+	anyImported = `(EXISTS (SELECT 1 FROM secrets WHERE lookup IS NOT NULL) OR EXISTS (SELECT 1 FROM superseded WHERE lookup IS NOT NULL))`
 
 	// One statement, so one state of the database: the number and the events
 	// belong together whoever is writing.

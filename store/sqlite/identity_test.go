@@ -154,7 +154,7 @@ var replacements = []struct {
 		write(t, there+".pepper", string(read(t, w.path+".pepper")))
 		return there, inNamespace(`for s in "" -wal -shm -epoch; do mount --bind "$1$s" "$2$s" || exit 1; done`, filepath.Join(w.dir, "keys.db"), there)
 	}, "mount its directory", ""},
-	{"the epoch file mounted over itself", func(t *testing.T, w *world) (string, []string) {
+	{"the epoch file mounted over itself", func(_ *testing.T, w *world) (string, []string) {
 		name := filepath.Join(w.dir, "keys.db-epoch")
 		return w.path, inNamespace(`mount --bind "$1" "$1"`, name)
 	}, "mount its directory", ""},

@@ -15,15 +15,26 @@ const maxFound = 4 * keys.MaxPerHandle
 
 // FindImported implements [keys.Reader]. It goes by the index on what is not NULL, so
 // it costs nothing where nothing was imported.
-func (r *Reader) FindImported(ctx context.Context, lookups [][]byte) (ids []string, err error) {
+func (r *Reader) FindImported(ctx context.Context, lookups [][]byte) ([]string, error) {
+	return r.findByLookup(ctx, "secrets", lookups)
+}
+
+// FindSuperseded implements [keys.Reader], by the like index.
+func (r *Reader) FindSuperseded(ctx context.Context, lookups [][]byte) ([]string, error) {
+	return r.findByLookup(ctx, "superseded", lookups)
+}
+
+func (r *Reader) findByLookup(ctx context.Context, table string, lookups [][]byte) (ids []string, err error) {
 	err = r.withPeppers(ctx, func() error {
-		ids, err = r.findImported(ctx, lookups)
+		ids, err = r.ownersOf(ctx, table, lookups)
 		return err
 	})
 	return ids, err
 }
 
-func (r *Reader) findImported(ctx context.Context, lookups [][]byte) (ids []string, err error) {
+// ownersOf returns the ids of keys with rows in table, one of ours, that have one of the
+// lookups.
+func (r *Reader) ownersOf(ctx context.Context, table string, lookups [][]byte) (ids []string, err error) {
 	if len(lookups) == 0 {
 		return nil, nil
 	}
@@ -36,7 +47,7 @@ func (r *Reader) findImported(ctx context.Context, lookups [][]byte) (ids []stri
 		args = append(args, l)
 	}
 	marks := strings.Repeat(", ?", len(lookups))[2:]
-	rows, err := r.db.QueryContext(context.WithoutCancel(ctx), `SELECT DISTINCT k.id, k.batch FROM secrets s JOIN keys k ON k.id = s.key_id
+	rows, err := r.db.QueryContext(context.WithoutCancel(ctx), `SELECT DISTINCT k.id, k.batch FROM `+table+` s JOIN keys k ON k.id = s.key_id
 		WHERE s.lookup IN (`+marks+`) AND `+finished+` ORDER BY k.id LIMIT ?`, append(args, maxFound)...)
 	if err != nil {
 		return nil, unavailable("find imported key", err)
@@ -67,8 +78,8 @@ func (r *Reader) findImported(ctx context.Context, lookups [][]byte) (ids []stri
 
 type foundKey struct{ id, batch []byte }
 
-// refuseTaken refuses new secrets that another key has, whatever became of that key. It
-// comes before anything is written.
+// refuseTaken refuses new secrets that another key has, whatever became of that key, or had
+// until a rotation ended them. It comes before anything is written.
 func refuseTaken(ctx context.Context, tx *sql.Tx, secrets []keys.KeySecret) error {
 	for i := range secrets {
 		s := &secrets[i]
@@ -76,11 +87,14 @@ func refuseTaken(ctx context.Context, tx *sql.Tx, secrets []keys.KeySecret) erro
 			continue
 		}
 		var sharing, same int
-		err := tx.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(digest = ?), 0) FROM secrets WHERE lookup = ?`, s.Digest, s.Lookup).Scan(&sharing, &same)
+		var ended, endedSame int
+		err := tx.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(digest = ?1), 0),
+			(SELECT count(*) FROM superseded WHERE lookup = ?2), (SELECT count(*) FROM superseded WHERE lookup = ?2 AND digest = ?1)
+			FROM secrets WHERE lookup = ?2`, s.Digest, s.Lookup).Scan(&sharing, &same, &ended, &endedSame)
 		switch {
 		case err != nil:
 			return unavailable("find imported key", err)
-		case same > 0, sharing > 0 && !s.Scheme.Slow():
+		case same+endedSame > 0, sharing+ended > 0 && !s.Scheme.Slow():
 			return keys.ErrTokenTaken
 		case sharing >= keys.MaxPerHandle:
 			return keys.ErrHandleTaken

@@ -83,7 +83,7 @@ func TestCreateAllOrNone(t *testing.T) {
 	s := open(t, create(t))
 	issue(t, s, keys.IssueRequest{Name: "taken"})
 	createAll := func(names ...string) error {
-		n := keys.NewKeys{Batch: keys.NewBatchID(), Actor: "test", Done: func(n int) (keys.Event, error) {
+		n := keys.NewKeys{Batch: keys.NewBatchID(), Actor: "test", Done: func(int) (keys.Event, error) {
 			return keys.NewEvent(t.Context(), "test", keys.ActionImportDone, time.Now(), nil)
 		}}
 		return s.CreateAll(t.Context(), n, several(s.Peppers(), n.Batch, names...))

@@ -118,7 +118,7 @@ func (l *fairLock) lock(ctx context.Context) (*lockFile, error) {
 		}
 		if w.err != nil {
 			w.file.close()
-			return nil, nil //nolint:nilnil // see above
+			return nil, nil //nolint:nilnil,nilerr // see above
 		}
 		if l.file = w.file; l.file.isAt(l.path) {
 			return l.file, nil

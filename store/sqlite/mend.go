@@ -32,7 +32,7 @@ func withdraw(path string) (back func(), err error) {
 		return func() {}, fmt.Errorf("%w: %s cannot be written: %w", keys.ErrUnavailable, epochPath(path), err)
 	}
 	if err != nil {
-		return func() {}, nil // without a page every process refuses already
+		return func() {}, nil //nolint:nilerr // without a page every process refuses already
 	}
 	was, ok := p.standing()
 	if !ok || !p.setID(epochID{}) || !p.add() {

@@ -178,6 +178,8 @@ func (s *Store) inPlace() error { return s.written.check() }
 // release closes pools whose files are what everybody else has open, and abandons them
 // otherwise. A pool that writes is closed only if its database is known to be whole: the
 // last connection to close moves the log into it.
+//
+
 func (r *Reader) release(writes bool, pools ...*sql.DB) error {
 	err := r.spot.check()
 	if err == nil && writes {

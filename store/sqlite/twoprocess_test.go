@@ -68,7 +68,7 @@ func (o *other) end() {
 func answering(opened error, answer func(verb, rest string) string) error {
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		verb, rest, _ := strings.Cut(lines.Text(), " ")
-		said := ""
+		var said string
 		if opened != nil {
 			said = "refused: " + opened.Error()
 		} else {

@@ -314,7 +314,7 @@ func (w *work) readBack(ctx context.Context, of *written) (*record, error) {
 	}
 	k, err := rec.key()
 	if err != nil || w.store.Peppers().CheckSeal(k) != nil || !bytes.Equal(k.Seal.MAC, of.seal) {
-		return nil, nil
+		return nil, nil //nolint:nilerr // it does not stand
 	}
 	return rec, nil
 }

@@ -84,6 +84,34 @@ func importedComesOnce(t *testing.T, f *fixture) {
 	f.wantSame("taken tokens", before)
 }
 
+// Nor does it come back when a rotation ended it; and it is found.
+func supersededTokenIsFound(t *testing.T, f *fixture) {
+	reader := f.another()
+	k := f.create("rotated", lookupOf(keys.SchemeSHA256, "x", "at"))
+	f.mustUpdate(k.ID, func(k *keys.Key) {
+		k.Secrets = []keys.KeySecret{{Number: 2, Scheme: keys.SchemeHMAC, PepperID: k.Secrets[0].PepperID, Digest: make([]byte, 32), CreatedAt: f.now}}
+	})
+	for _, s := range []keys.Store{f.store, reader} {
+		if got := f.found(s, "at"); len(got) != 0 {
+			t.Errorf("FindImported: got %v, want nothing", got)
+		}
+		for lookup, want := range map[string][]string{"at": {k.ID}, "elsewhere": nil} {
+			if got, err := s.FindSuperseded(t.Context(), [][]byte{[]byte(lookup)}); err != nil || !slices.Equal(got, want) {
+				t.Errorf("FindSuperseded(%q): got %v, %v, want %v", lookup, got, err, want)
+			}
+		}
+		if c := f.changes(s, keys.Position{}); !c.Imported {
+			t.Error("Changes: not Imported, so that no token of another form is looked for")
+		}
+	}
+	before := f.state()
+	again := f.newKey("again", lookupOf(keys.SchemeSHA256, "x", "at"))
+	if err := f.store.Create(t.Context(), again, f.event(again.ID)); !errors.Is(err, keys.ErrTokenTaken) {
+		t.Errorf("Create with the superseded token: got %v, want ErrTokenTaken", err)
+	}
+	f.wantSame("superseded token", before)
+}
+
 func handleIsSharedByFew(t *testing.T, f *fixture) {
 	for i := range keys.MaxPerHandle {
 		f.create("slow "+string(rune('a'+i)), lookupOf(keys.SchemeBcrypt, string(rune('a'+i)), "handle"))

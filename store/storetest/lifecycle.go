@@ -51,7 +51,8 @@ func closedIsUnavailable(t *testing.T, f *fixture) {
 		"CreateAll": func(ctx context.Context) error {
 			return s.CreateAll(ctx, f.newKeys(), func(yield func(*keys.Key, keys.Event) bool) { yield(next, f.event(next.ID)) })
 		},
-		"FindImported": func(ctx context.Context) error { _, err := s.FindImported(ctx, [][]byte{{1}}); return err },
+		"FindSuperseded": func(ctx context.Context) error { _, err := s.FindSuperseded(ctx, [][]byte{{1}}); return err },
+		"FindImported":   func(ctx context.Context) error { _, err := s.FindImported(ctx, [][]byte{{1}}); return err },
 		"Update": func(context.Context) error {
 			_, err := f.update(s, k.ID, func(*keys.Key) { t.Error("Update called change") })
 			return err

@@ -1,0 +1,24 @@
+package keys
+
+import (
+	"context"
+	"slices"
+)
+
+// OnlyAt returns ctx for one change of a key that is made only while the key is at one of
+// the versions. Otherwise the change fails with [ErrVersion], whatever it is, also where
+// it would change nothing. No version at all never fits.
+func OnlyAt(ctx context.Context, versions ...int64) context.Context {
+	return context.WithValue(ctx, versionsKey{}, versions)
+}
+
+type versionsKey struct{}
+
+// checkVersion holds k against what [OnlyAt] put into ctx.
+func checkVersion(ctx context.Context, k *Key) error {
+	versions, ok := ctx.Value(versionsKey{}).([]int64)
+	if ok && !slices.Contains(versions, k.Version) {
+		return ErrVersion
+	}
+	return nil
+}

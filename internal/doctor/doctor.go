@@ -56,6 +56,7 @@ type examination struct {
 	tell   func(Finding)
 	places sqlite.Places
 	worst  State
+	unsafe bool // other users may open the database
 }
 
 // Examine tells of every finding, and returns the worst state. The error is that of ctx.
@@ -75,8 +76,19 @@ func Examine(ctx context.Context, s Subject, tell func(Finding)) (State, error) 
 		e.programs()
 		return e.worst, ctx.Err()
 	}
-	looks := []func(){e.fileSystem, e.place, e.files, e.directory, e.space, e.ballast, e.epoch, e.log, e.database, e.settings, e.contents, e.programs}
+	looks := []func(){e.fileSystem, e.place, e.files, e.directory, e.space, e.ballast}
 	for _, look := range looks {
+		if ctx.Err() != nil {
+			break
+		}
+		look()
+	}
+	opening := []func(){e.epoch, e.log, e.database, e.settings, e.contents}
+	if e.unsafe { // SQLite would make its -wal and -shm as open as the database
+		e.bad("database", "close its files to other users, as said above, and run doctor again", "it was not opened")
+		opening = nil
+	}
+	for _, look := range append(opening, e.programs) {
 		if ctx.Err() != nil {
 			break
 		}

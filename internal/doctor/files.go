@@ -24,7 +24,8 @@ func (e *examination) fileSystem() {
 // present are those of the store's files that are there.
 func (e *examination) present() []string {
 	p := e.places
-	all := []string{p.Database, p.Log, p.Shared, p.Epoch, p.Pepper, p.Usage, p.Usage + "-wal", p.Usage + "-shm", p.Ballast, p.Lock}
+	all := []string{p.Database, p.Log, p.Shared, p.Epoch, p.Pepper, p.Usage, p.Usage + "-wal", p.Usage + "-shm", p.Ballast}
+	all = append(all, p.Locks...)
 	var there []string
 	for _, path := range all {
 		if _, err := os.Stat(path); err == nil {
@@ -38,6 +39,7 @@ func (e *examination) present() []string {
 func (e *examination) files() {
 	there := e.present()
 	if loose := filemode.Loose(there...); len(loose) > 0 {
+		e.unsafe = len(filemode.Loose(e.places.Database)) > 0
 		e.bad("files", filemode.Fix(loose), "other users may open %s", filemode.Describe(loose))
 	} else if len(there) > 0 {
 		to := "their owner"

@@ -88,10 +88,9 @@ func readBatch(ctx context.Context, db querier, id []byte) (keys.Batch, error) {
 
 // CreateAll implements [keys.Store].
 func (s *Store) CreateAll(ctx context.Context, n keys.NewKeys, all iter.Seq2[*keys.Key, keys.Event]) (err error) {
-	if err := s.gate.enter(); err != nil {
+	if err := s.gate.refuseShut(); err != nil {
 		return err
 	}
-	s.gate.leave()
 	unlock, err := s.lockImports()
 	if err != nil {
 		return err

@@ -29,7 +29,7 @@ var (
 	ErrHandleTaken = fmt.Errorf("%w: %d keys with a slow hash share this id already, and all of them would have to be tried; issue a new key", ErrConflict, MaxPerHandle)
 	// ErrVersion: the key is not at the version that a change was made for. It is an
 	// ErrConflict.
-	ErrVersion = fmt.Errorf("%w: the key was changed meanwhile; look at it again, and decide anew", ErrConflict)
+	ErrVersion = fmt.Errorf("%w: the key was changed meanwhile; look at it again, and decide again", ErrConflict)
 	// ErrImporting: an import runs, and what it writes is not valid yet. It is an
 	// ErrConflict.
 	ErrImporting = fmt.Errorf("%w: an import is running, and has not finished; wait until it has, and try again", ErrConflict)

@@ -54,10 +54,12 @@ type Reader interface {
 // Store is a Reader that can also change keys. There is no way to change a key
 // without an audit row: Create and Update write both in one transaction, or neither. A
 // change goes on to its end when ctx is cancelled half-way, so that a client who
-// hangs up cannot undo a revocation.
+// hangs up cannot undo a revocation. One that has to wait until others have written has not
+// begun, and is given up.
 //
-// An error means that nothing was written, unless it is a [*WrittenError]: then all of it
-// was, and only what was to follow the commit failed.
+// An error means that nothing was written, with two exceptions: a [*WrittenError] says that
+// all of it was, and only what was to follow the commit failed; a [*MayBeLostError] that it
+// was, and may not count.
 //
 // A change whose context carries a [Once] is made once: Create and Update look for what
 // was done under the word before they do anything, fail as [Once.Check] says if there is
@@ -78,8 +80,8 @@ type Store interface {
 	// [*RefusedError], is left out, and n hears of it: its id, name or imported secret is
 	// taken. Any other failure is that of the call.
 	//
-	// With an error, unless it is a [*WrittenError], none of the keys is ever valid, and what
-	// was written of them is removed, by this call or by a later one. One call runs at a
+	// With an error that is neither a [*WrittenError] nor a [*MayBeLostError] none of the keys
+	// is ever valid, and what was written of them is removed, by this call or by a later one. One call runs at a
 	// time, in whatever process; another is refused with ErrImporting, and so is a key whose
 	// name or secret one of the keys has that are not valid yet. All is ranged over once, and
 	// may read from the store.

@@ -21,6 +21,7 @@ const (
 	CodeUnavailable          = "unavailable"              // 503: the key store cannot be read or written now
 	CodeAltered              = "store_altered"            // 503: the key store was changed outside mcpkeys; run 'keyctl doctor' on its machine
 	CodeNotAnnounced         = "not_announced"            // 500: the change is written, but servers could not be told of it yet
+	CodeMayBeLost            = "may_be_lost"              // 500: the change was made in files that are not the key store any more; look whether it is there, and repeat it if it is not
 	CodeInternal             = "internal"                 // 500: a fault of the server; the log has it under request_id
 )
 
@@ -31,7 +32,7 @@ type Problem struct {
 	Title     string       `json:"title" doc:"The status in words"`
 	Status    int          `json:"status"`
 	Detail    string       `json:"detail" doc:"What is wrong and how to put it right"`
-	Code      string       `json:"code" doc:"One word for programs" example:"invalid_argument"`
+	Code      string       `json:"code" doc:"One word for programs. Of a change that was committed: not_announced, it stands; may_be_lost, look whether it is there and repeat it if it is not" example:"invalid_argument"`
 	RequestID string       `json:"request_id" doc:"Finds the request in the server's log and audit"`
 	Errors    []FieldError `json:"errors,omitempty" nullable:"false" doc:"With invalid_argument and some conflicts: which field, and why"`
 	Rotation  *Rotation    `json:"rotation,omitempty" doc:"With the conflict of a rotation: the numbers that finish and replace take"`

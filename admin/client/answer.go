@@ -48,9 +48,11 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	}
 	switch {
 	case p.Code == api.CodeNotAnnounced:
-		return &keys.WrittenError{What: "not announced yet: servers find it by themselves", Cause: fmt.Errorf("%s could not tell them (request %s)", c.base.Host, p.RequestID)}
+		return keys.NotAnnounced(fmt.Errorf("%s could not tell them (request %s)", c.base.Host, p.RequestID))
+	case p.Code == api.CodeMayBeLost:
+		return &keys.MayBeLostError{Cause: fmt.Errorf("the files of the key store were replaced or removed while %s made it, and that server must be started again (request %s)", c.base.Host, p.RequestID)}
 	case p.Code == api.CodeAltered:
-		return &keys.AlteredError{What: "this change was not made", Fix: "run 'keyctl doctor' on the machine of " + c.base.Host}
+		return &keys.AlteredError{What: "the request was not carried out", Fix: "run 'keyctl doctor' on the machine of " + c.base.Host}
 	case p.Code == api.CodeInvalidArgument && len(p.Errors) > 0:
 		return &keys.InvalidError{Field: field(p.Errors[0].Field), Reason: p.Errors[0].Message}
 	case p.Code == api.CodeTooLarge:

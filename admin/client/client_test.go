@@ -391,6 +391,39 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// What went wrong after a commit comes through as what a store beside the program reports,
+// and is not asked for again.
+func TestOutcomesAfterTheCommit(t *testing.T) {
+	token := keys.NewToken(keys.KindAdmin).Secret().Reveal()
+	revoke := func(code string) error {
+		calls := 0
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			calls++
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = fmt.Fprintf(w, `{"status":500,"code":%q,"detail":"x","request_id":"r1"}`, code)
+		}))
+		defer srv.Close()
+		_, err := mustClient(t, srv.URL, token).Revoke(t.Context(), "abcdefghijkl", "")
+		if calls != 1 {
+			t.Errorf("%s: got %d calls, want 1", code, calls)
+		}
+		return err
+	}
+	var written *keys.WrittenError
+	if err := revoke("not_announced"); !errors.As(err, &written) || !written.Unannounced {
+		t.Errorf("not_announced: got %v, want a WrittenError", err)
+	}
+	var altered *keys.AlteredError
+	if err := revoke("store_altered"); !errors.As(err, &altered) || strings.Contains(err.Error(), "change was not made") {
+		t.Errorf("store_altered: got %v, want an AlteredError that fits a question too", err)
+	}
+	var lost *keys.MayBeLostError
+	err := revoke("may_be_lost")
+	if !errors.As(err, &lost) || errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "repeat it if it is not") || !strings.Contains(err.Error(), "r1") {
+		t.Errorf("may_be_lost: got %v, want a MayBeLostError that names the request", err)
+	}
+}
+
 // The attack: what answers at the address is not the server, or sends the client on
 // to somebody who would like to have the admin key.
 func TestForeignAnswers(t *testing.T) {

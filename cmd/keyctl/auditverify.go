@@ -32,7 +32,7 @@ changed, removed or put in between, and that every key is as its newest row tell
 The first row or the keys that do not hold are named, and the exit code is 2.
 
 The log is a chain of hashes, and a chain cannot show that its end was cut off, nor
-that it was computed anew. --checkpoint takes a note that audit checkpoint made
+that it was computed again. --checkpoint takes a note that audit checkpoint made
 before, and shows both. The note is verified with --verifier-key, the line that was
 printed when the first one was made; without it with DB.checkpoint-key, and then who
 can write that file can write the note.`,

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,12 +63,20 @@ func (a *app) mend(ctx context.Context, yes bool) error {
 	a.say("%s", wording.Clean(why.Error()))
 	question := "Use the database as it is?"
 	if missing > 0 {
-		question = fmt.Sprintf("Use the database without the last %d changes, revocations perhaps among them?", missing)
+		question = "Use the database without the last " + lastChanges(missing) + ", revocations perhaps among them?"
 	}
 	if err := a.sure(ctx, yes, "doctor --fix", question); err != nil {
 		return err
 	}
 	return s.Mend(ctx, a.now())
+}
+
+// lastChanges stands after "the last".
+func lastChanges(n uint64) string {
+	if n == 1 {
+		return "change"
+	}
+	return counted(int(n), "change") //nolint:gosec // 48 bits
 }
 
 // findingJSON is a finding as scripts read it.

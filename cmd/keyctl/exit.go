@@ -10,18 +10,20 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
 // The exit codes, as `keyctl help exit-codes` lists them.
 const (
-	exitOK       = 0
-	exitUsage    = 1
-	exitStore    = 2
-	exitNotValid = 3
-	exitDenied   = 4
-	exitPartial  = 5
-	exitNotFound = 6
-	exitConflict = 7
+	exitOK        = 0
+	exitUsage     = 1
+	exitStore     = 2
+	exitNotValid  = 3
+	exitDenied    = 4
+	exitPartial   = 5
+	exitNotFound  = 6
+	exitConflict  = 7
+	exitMayBeLost = 8
 
 	exitInterrupted = 130 // as shells report it
 )
@@ -77,7 +79,9 @@ var outcomes = []struct {
 	{isA[*importError], outcome{exitUsage, "invalid_argument"}},
 	{isA[*foundError], outcome{exitPartial, "found"}},
 	{isA[*unsoundError], outcome{exitStore, "unsound"}},
-	{isA[*keys.WrittenError], outcome{exitStore, "not_announced"}},
+	{isUnannounced, outcome{exitStore, "not_announced"}},
+	{isA[*keys.WrittenError], outcome{exitStore, "unfinished"}},
+	{isA[*keys.MayBeLostError], outcome{exitMayBeLost, "may_be_lost"}},
 	{isA[*keys.AlteredError], outcome{exitStore, "store_altered"}},
 	{is(context.Canceled), outcome{exitInterrupted, "interrupted"}},
 	{is(keys.ErrDenied), outcome{exitDenied, "denied"}},
@@ -94,6 +98,11 @@ func is(target error) func(error) bool {
 func isA[T error](err error) bool {
 	var target T
 	return errors.As(err, &target)
+}
+
+func isUnannounced(err error) bool {
+	var written *keys.WrittenError
+	return errors.As(err, &written) && written.Unannounced
 }
 
 func outcomeOf(err error) outcome {
@@ -171,6 +180,10 @@ func (a *app) reportDetail(err error) {
 		for _, line := range audit.lines() {
 			a.say("  %s", line)
 		}
+	}
+	var pepper *sqlite.PepperLineError
+	if errors.As(err, &pepper) {
+		a.say("%s", pepper.Line) // by itself, to be copied
 	}
 	a.reportRefused(err)
 }

@@ -173,6 +173,9 @@ func (a *app) reportImport(r keys.ImportReport, f *importFlags, err error) error
 	if isA[*keys.WrittenError](err) {
 		return fmt.Errorf("%d of %d keys were imported: %w", r.Imported, r.Rows, err)
 	}
+	if isA[*keys.MayBeLostError](err) {
+		return fmt.Errorf("%d of %d keys may have been imported: %w", r.Imported, r.Rows, err)
+	}
 	if err != nil && !errors.Is(err, keys.ErrImportRefused) {
 		return fmt.Errorf("nothing was imported: %w", err)
 	}

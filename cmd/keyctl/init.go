@@ -23,7 +23,7 @@ never overwritten.
 
 A pepper file that exists is used, unless it belongs to a key store already. If
 the database of that store is lost, restore a backup; if there is none, make the
-store anew with --same-store: its keys are gone, but its pepper file goes on.`,
+store again with --same-store: its keys are gone, and its pepper file is used.`,
 		Example: `  keyctl init
   keyctl init --db /var/lib/mcpkeys/keys.db --pepper /etc/mcpkeys/pepper`,
 		Args: noArgs,

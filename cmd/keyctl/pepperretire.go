@@ -131,7 +131,7 @@ func (a *app) printRetired(id string, e ended, resealed int) error {
 		return err
 	}
 	if resealed > 0 {
-		a.say("keys that were sealed anew: %d", resealed)
+		a.say("re-sealed %d keys", resealed)
 	}
 	a.say("Backups of the database that were made before need it: keep a backup of the pepper file for as long as those.")
 	return nil

@@ -85,6 +85,35 @@ func TestStatusFollowsTheClock(t *testing.T) {
 	}
 }
 
+// lostStore answers a revocation as a store does whose files were taken away meanwhile.
+type lostStore struct{ keys.Manager }
+
+func (s lostStore) Revoke(context.Context, string, string) (*keys.Key, error) {
+	return nil, &keys.MayBeLostError{Cause: errors.New("keys.db-wal was removed while it was in use")}
+}
+
+// A change that may be lost has an exit code of its own, because a script must do
+// something else about it than about a change that was refused or one that stands.
+func TestRevokeThatMayBeLost(t *testing.T) {
+	e, stdout, stderr := testEnv(t)
+	mustRun(t, e, "issue", "ci")
+	stdout.Reset()
+	a := &app{env: e, output: formatTable}
+	err := a.withAdmin(t.Context(), func(m *connect.Admin) error {
+		return a.revoke(t.Context(), lostStore{m}, []string{"ci"}, &revokeFlags{yes: true})
+	})
+	if got := a.report(err, false); got != exitMayBeLost {
+		t.Errorf("revoke: got exit code %d, want %d", got, exitMayBeLost)
+	}
+	if want := "look whether it is there, and repeat it if it is not"; stdout.Len() > 0 || !strings.Contains(stderr.String(), want) || strings.Contains(stderr.String(), "durable") {
+		t.Errorf("revoke: got %q and %q, want nothing and %q", stdout, stderr, want)
+	}
+	err = a.reportImport(keys.ImportReport{Rows: 3, Imported: 3}, &importFlags{}, err)
+	if outcomeOf(err).exit != exitMayBeLost || !strings.Contains(err.Error(), "3 of 3 keys may have been imported") {
+		t.Errorf("import: got %v", err)
+	}
+}
+
 // deafStore answers a revocation with the key as it was.
 type deafStore struct{ keys.Manager }
 

@@ -21,6 +21,8 @@ func newExitCodes() *cobra.Command {
     6  there is no such key
     7  conflict: the name is taken, the file exists, the reference fits several,
        the key is in no state for that, or at another version
+    8  the change may be lost: the key store's files were replaced while it was
+       made; look whether it is there, and repeat it if it is not
   130  interrupted
 
 With -o json or jsonl a failure leaves standard output empty and writes one

@@ -58,6 +58,7 @@ type examination struct {
 	worst  State
 
 	unopened bool // what looks into the database is left out
+	unsafe   bool // other users may open the database
 }
 
 // Examine tells of every finding, and returns the worst state. The error is that of ctx.
@@ -78,9 +79,13 @@ func Examine(ctx context.Context, s Subject, tell func(Finding)) (State, error) 
 		return e.worst, ctx.Err()
 	}
 	e.look(e.fileSystem, e.place, e.files, e.directory, e.space, e.ballast)
-	if e.unopened {
+	switch {
+	case e.unsafe: // SQLite would make its -wal and -shm as open as the database
+		e.bad("database", "close its files to other users, as said above, and run doctor again", "it was not opened")
+		e.look(e.programs)
+	case e.unopened:
 		e.look(e.log, e.programs)
-	} else {
+	default:
 		e.look(e.epoch, e.log, e.database, e.settings, e.contents, e.programs)
 	}
 	return e.worst, ctx.Err()

@@ -113,6 +113,15 @@ func TestTroubles(t *testing.T) {
 	}{
 		{"no store", func(t *testing.T, p patient) { must(t, os.Remove(p.db)) }, "database", doctor.Problem, "no key store at"},
 		{"a readable database", func(t *testing.T, p patient) { must(t, os.Chmod(p.db, 0o640)) }, "files", doctor.Problem, "keys.db (mode 0640)"},
+		{"a readable database stays unopened", func(t *testing.T, p patient) { must(t, os.Chmod(p.db, 0o640)) }, "database", doctor.Problem, "it was not opened"},
+		{"a readable lock of imports", func(t *testing.T, p patient) {
+			must(t, os.WriteFile(p.db+"-import", nil, 0o600))
+			must(t, os.Chmod(p.db+"-import", 0o666))
+		}, "files", doctor.Problem, "-import (mode 0666)"},
+		{"a readable lock of the usage file", func(t *testing.T, p patient) {
+			must(t, os.WriteFile(p.db+".usage-lock", nil, 0o600))
+			must(t, os.Chmod(p.db+".usage-lock", 0o666))
+		}, "files", doctor.Problem, ".usage-lock (mode 0666)"},
 		{"a readable pepper", func(t *testing.T, p patient) { must(t, os.Chmod(p.pepper, 0o604)) }, "files", doctor.Problem, "pepper (mode 0604)"},
 		{"an open directory", func(t *testing.T, p patient) { must(t, os.Chmod(filepath.Dir(p.db), 0o777)) }, "directory", doctor.Problem, "mode 0777"},
 		{"no ballast", func(t *testing.T, p patient) { must(t, os.Remove(p.db+".ballast")) }, "ballast", doctor.Warning, "is missing"},

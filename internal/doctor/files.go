@@ -24,7 +24,8 @@ func (e *examination) fileSystem() {
 // present are those of the store's files that are there.
 func (e *examination) present() []string {
 	p := e.places
-	all := []string{p.Database, p.Log, p.Shared, p.Epoch, p.Pepper, p.Usage, p.Usage + "-wal", p.Usage + "-shm", p.Ballast, p.Lock}
+	all := []string{p.Database, p.Log, p.Shared, p.Epoch, p.Pepper, p.Usage, p.Usage + "-wal", p.Usage + "-shm", p.Ballast}
+	all = append(all, p.Locks...)
 	var there []string
 	for _, path := range all {
 		if _, err := os.Stat(path); err == nil {
@@ -38,6 +39,7 @@ func (e *examination) present() []string {
 func (e *examination) files() {
 	there := e.present()
 	if loose := filemode.Loose(there...); len(loose) > 0 {
+		e.unsafe = len(filemode.Loose(e.places.Database)) > 0
 		e.bad("files", filemode.Fix(loose), "other users may open %s", filemode.Describe(loose))
 	} else if len(there) > 0 {
 		to := "their owner"
@@ -115,7 +117,7 @@ func (e *examination) ballast() {
 	err := sqlite.CheckBallast(e.places.Ballast)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		e.warn("ballast", "clear something away; the next command that opens the key store makes it anew", "%s is missing: on a full disk no key could be revoked", e.places.Ballast)
+		e.warn("ballast", "clear something away; the next command that opens the key store makes it again", "%s is missing: on a full disk no key could be revoked", e.places.Ballast)
 	case err != nil:
 		e.report(Finding{Check: "ballast", State: Warning, Says: err.Error()})
 	default:

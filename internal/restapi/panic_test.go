@@ -3,6 +3,7 @@ package restapi_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 type nothing struct{ Body struct{} }
@@ -41,6 +43,35 @@ func TestFaultsTellNothing(t *testing.T) {
 		}
 		if !strings.Contains(f.Log(), a.Problem(t).RequestID) {
 			t.Errorf("%s: the log does not name the request %s", path, a.Problem(t).RequestID)
+		}
+	}
+}
+
+// What became of a change is told by code, with what to do, and never with the cause: that
+// names files of the server's machine.
+func TestOutcomesAfterTheCommit(t *testing.T) {
+	f := servertest.New(t)
+	cause := errors.New("/srv/keys.db-wal was removed")
+	for path, c := range map[string]struct {
+		err        error
+		code, want string
+	}{
+		"/v1/unannounced": {keys.NotAnnounced(cause), "not_announced", "written and durable"},
+		"/v1/lost":        {fmt.Errorf("revoke: %w", &keys.MayBeLostError{Cause: cause}), "may_be_lost", "look whether the change is there, and repeat the request if it is not"},
+	} {
+		restapi.Register(f.API, huma.Operation{
+			OperationID: path, Method: http.MethodPost, Path: path, Security: restapi.AnyKey(),
+		}, func(context.Context, *struct{}) (*nothing, error) { return nil, c.err })
+		a := f.Send("POST", path, f.Admin(), "")
+		p := a.Problem(t)
+		if a.Status != 500 || p.Code != c.code || !strings.Contains(p.Detail, c.want) || strings.Contains(a.Body, "keys.db") {
+			t.Errorf("%s: got %d %s, want 500 %s and %q", path, a.Status, a.Body, c.code, c.want)
+		}
+		if c.code == "may_be_lost" && (strings.Contains(a.Body, "durable") || strings.Contains(a.Body, "by themselves")) {
+			t.Errorf("%s: got %s, which promises too much", path, a.Body)
+		}
+		if !strings.Contains(f.Log(), "keys.db-wal was removed") {
+			t.Errorf("%s: the log does not tell the cause", path)
 		}
 	}
 }

@@ -49,13 +49,13 @@ var (
 		Status: http.StatusRequestTimeout, Code: api.CodeTimeout,
 		Detail: "The body did not arrive in time; send it again.",
 	}
-	problemNotAnnounced = problem{
-		Status: http.StatusInternalServerError, Code: api.CodeNotAnnounced,
-		Detail: "The change is written and durable, but not announced yet: servers find it by themselves. Look at the key before you repeat the request.",
+	problemMayBeLost = problem{
+		Status: http.StatusInternalServerError, Code: api.CodeMayBeLost,
+		Detail: "The change may be lost: the files of the key store were replaced or removed while it was made. Start this server again, look whether the change is there, and repeat the request if it is not.",
 	}
 	problemAltered = problem{
 		Status: http.StatusServiceUnavailable, Code: api.CodeAltered,
-		Detail: "The key store was changed outside mcpkeys, and this change was not made: run keyctl doctor on its machine.",
+		Detail: "The key store was changed outside mcpkeys, and this request was not carried out: run keyctl doctor on its machine.",
 	}
 	problemInternal = problem{
 		Status: http.StatusInternalServerError, Code: api.CodeInternal, Detail: detailInternal,
@@ -72,7 +72,7 @@ var statuses = []struct {
 	detail string
 }{
 	{keys.ErrNotFound, http.StatusNotFound, api.CodeNotFound, "There is no such key."},
-	{keys.ErrVersion, http.StatusPreconditionFailed, api.CodePreconditionFailed, "The key was changed since it was read: read it again, and decide anew."},
+	{keys.ErrVersion, http.StatusPreconditionFailed, api.CodePreconditionFailed, "The key was changed since it was read: read it again, and decide again."},
 	{keys.ErrConflict, http.StatusConflict, api.CodeConflict, ""},
 	{keys.ErrDenied, http.StatusForbidden, api.CodeForbidden, ""},
 	{keys.ErrTampered, http.StatusConflict, api.CodeTampered, "The key was changed outside mcpkeys and cannot be trusted: revoke it, or restore the database from a backup."},
@@ -107,7 +107,14 @@ func problemOf(err error) problem {
 	}
 	var written *keys.WrittenError
 	if errors.As(err, &written) {
-		return problemNotAnnounced
+		return problem{
+			Status: http.StatusInternalServerError, Code: api.CodeNotAnnounced,
+			Detail: "The change is written and durable, but " + written.What + ". Look at the key before you repeat the request.",
+		}
+	}
+	var lost *keys.MayBeLostError
+	if errors.As(err, &lost) {
+		return problemMayBeLost
 	}
 	var altered *keys.AlteredError
 	if errors.As(err, &altered) {

@@ -155,8 +155,8 @@ func (m *Model) confirm() tea.Cmd {
 	return d.deed.does(d.key.ID, d.text.Value())
 }
 
-// onChanged shows the key as it now stands. When it did not work the dialog stays, and
-// y tries again.
+// onChanged shows the key as it now stands. When it did not work the dialog stays, with
+// the reason.
 func (m *Model) onChanged(msg changedMsg) tea.Cmd {
 	leave := m.answered()
 	switch {

@@ -2,7 +2,10 @@ package sqlite_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"maps"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,20 +15,70 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// unannounced is what can happen between the moment when a change is let in and the
-// moment when others are to be told of it, so that they cannot be.
-var unannounced = map[string]func(t testing.TB, path string){
-	"the epoch cannot be moved": func(t testing.TB, path string) {
-		remove(t, path+"-epoch")
-		mkdir(t, path+"-epoch")
-	},
-	"the database was replaced": func(t testing.TB, path string) {
-		if err := sqlite.Create(path+"-new", &sqlite.Options{PepperFile: path + ".pepper", SameStore: true}); err != nil {
-			t.Errorf("Create: %v", err)
-		}
-		mustRename(t, path, path+"-gone")
-		mustRename(t, path+"-new", path)
-	},
+// What can happen between the moment when a change is let in and the moment when others
+// are to be told of it, so that they cannot be. After losing the change is in files that
+// no other process has open or will open.
+var (
+	untelling = map[string]func(t testing.TB, path string){
+		"the epoch cannot be moved": func(t testing.TB, path string) {
+			remove(t, path+"-epoch")
+			mkdir(t, path+"-epoch")
+		},
+	}
+	losing = map[string]func(t testing.TB, path string){
+		"the database was replaced": func(t testing.TB, path string) {
+			if err := sqlite.Create(path+"-new", &sqlite.Options{PepperFile: path + ".pepper", SameStore: true}); err != nil {
+				t.Errorf("Create: %v", err)
+			}
+			mustRename(t, path, path+"-gone")
+			mustRename(t, path+"-new", path)
+		},
+		"its log was removed": func(t testing.TB, path string) {
+			remove(t, path+"-wal")
+			remove(t, path+"-shm")
+		},
+		"the database was removed": func(t testing.TB, path string) { remove(t, path) },
+		"it is behind its page": func(t testing.TB, path string) {
+			patchEpoch(t, path, 24, func(word uint64) uint64 { return word + 100 })
+		},
+		"its page is of another store": func(t testing.TB, path string) {
+			patchEpoch(t, path, 72, func(word uint64) uint64 { return ^word })
+		},
+	}
+)
+
+// patchEpoch changes one word of the epoch page, in the memory of every process.
+func patchEpoch(t testing.TB, path string, at int64, change func(uint64) uint64) {
+	t.Helper()
+	f, err := os.OpenFile(path+"-epoch", os.O_RDWR, 0)
+	if err != nil {
+		t.Errorf("%v", err)
+		return
+	}
+	defer func() { _ = f.Close() }() // an error shows in the test
+	word := make([]byte, 8)
+	if _, err := f.ReadAt(word, at); err != nil {
+		t.Errorf("%v", err)
+	}
+	binary.NativeEndian.PutUint64(word, change(binary.NativeEndian.Uint64(word)))
+	if _, err := f.WriteAt(word, at); err != nil {
+		t.Errorf("%v", err)
+	}
+}
+
+// unannounced is both.
+func unannounced() map[string]func(t testing.TB, path string) {
+	all := maps.Clone(untelling)
+	maps.Copy(all, losing)
+	return all
+}
+
+// isMayBeLost reports whether err says that a change may be lost, and nothing else.
+func isMayBeLost(err error) bool {
+	var lost *keys.MayBeLostError
+	return errors.As(err, &lost) && strings.Contains(err.Error(), "repeat it if it is not") &&
+		!strings.Contains(err.Error(), "durable") &&
+		!errors.Is(err, keys.ErrConflict) && !errors.Is(err, keys.ErrUnavailable) && !errors.Is(err, keys.ErrNotFound)
 }
 
 // isWritten reports whether err says that a change was committed, and nothing else.
@@ -40,7 +93,7 @@ func isWritten(err error) bool {
 // success, not even who had nothing to change: that is how a revoke is repeated whose
 // process died. A refusal stays what it is.
 func TestA19ChangeThatCannotBeAnnounced(t *testing.T) {
-	for how, spoil := range unannounced {
+	for how, spoil := range untelling {
 		t.Run(how, func(t *testing.T) {
 			path := create(t)
 			s := open(t, path)
@@ -53,6 +106,30 @@ func TestA19ChangeThatCannotBeAnnounced(t *testing.T) {
 			}
 			if _, err := m.Revoke(t.Context(), victim, "test"); !errors.Is(err, keys.ErrUnavailable) {
 				t.Errorf("Revoke again: got %v, want unavailable, as nobody was told", err)
+			}
+			if commits != 1 {
+				t.Errorf("got %d commits, want one, or this test shows nothing", commits)
+			}
+		})
+	}
+}
+
+// TestChangeThatMayBeLost: what was committed to files that others do not have is neither
+// durable nor found by any server, and the caller must not hear that it is.
+func TestChangeThatMayBeLost(t *testing.T) {
+	for how, spoil := range losing {
+		t.Run(how, func(t *testing.T) {
+			path := create(t)
+			s := open(t, path)
+			m := manager(t, s)
+			victim := issue(t, s, keys.IssueRequest{Name: "victim"}).Key.ID
+			commits := 0
+			onCommit(t, s, func() { commits++; spoil(t, path) })
+			if _, err := m.Revoke(t.Context(), victim, "test"); !isMayBeLost(err) {
+				t.Errorf("Revoke: got %v, want a MayBeLostError", err)
+			}
+			if _, err := m.Revoke(t.Context(), victim, "test"); !errors.Is(err, keys.ErrUnavailable) {
+				t.Errorf("Revoke again: got %v, want unavailable, as the files are not those of others", err)
 			}
 			if commits != 1 {
 				t.Errorf("got %d commits, want one, or this test shows nothing", commits)

@@ -35,10 +35,9 @@ const copyPages = 1024
 //
 // Close does not wait for Backup; cancel ctx to end it.
 func (r *Reader) Backup(ctx context.Context, path string, progress Progress) (Snapshot, error) {
-	if err := r.gate.enter(); err != nil {
+	if err := r.gate.refuseShut(); err != nil {
 		return Snapshot{}, err
 	}
-	r.gate.leave()
 	path, err := r.target(path)
 	if err != nil {
 		return Snapshot{}, err

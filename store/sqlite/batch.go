@@ -107,10 +107,9 @@ func readBatch(ctx context.Context, db querier, id []byte) (keys.Batch, error) {
 
 // CreateAll implements [keys.Store].
 func (s *Store) CreateAll(ctx context.Context, n keys.NewKeys, all iter.Seq2[*keys.Key, keys.Event]) (err error) {
-	if err := s.gate.enter(); err != nil {
+	if err := s.gate.refuseShut(); err != nil {
 		return err
 	}
-	s.gate.leave()
 	unlock, err := s.lockImports()
 	if err != nil {
 		return err
@@ -242,8 +241,12 @@ func (w *batchWriter) slice(ctx context.Context, part []newKey) (n int, err erro
 func (s *Store) writePart(ctx context.Context, part func(context.Context, *work) error) error {
 	err := s.write(ctx, part)
 	var written *keys.WrittenError
-	if errors.As(err, &written) {
+	var lost *keys.MayBeLostError
+	switch {
+	case errors.As(err, &written):
 		return fmt.Errorf("%w: %w", keys.ErrUnavailable, written.Cause)
+	case errors.As(err, &lost):
+		return fmt.Errorf("%w: %w", keys.ErrUnavailable, lost.Cause)
 	}
 	return err
 }

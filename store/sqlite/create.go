@@ -32,7 +32,10 @@ func Create(path string, o *Options) error {
 	if err := refuseNetwork(filepath.Dir(path)); err != nil {
 		return err
 	}
-	peppers, err := makePeppers(o.pepperFile(path), o)
+	if err := refuseEpoch(epochPath(path)); err != nil {
+		return fmt.Errorf("make key store %s: %w", path, err)
+	}
+	peppers, claimed, err := makePeppers(o.pepperFile(path), o)
 	if err != nil {
 		return err
 	}
@@ -45,9 +48,6 @@ func Create(path string, o *Options) error {
 	if l := openLock(lockPath(path)); l != nil { // or the first change makes it
 		l.close()
 	}
-	if leftTerm(epochPath(path)) >= maxTerm {
-		return fmt.Errorf("make key store %s: %s is not an epoch file: move it away", path, epochPath(path))
-	}
 	first := standing{id: newEpochID(), word: (leftTerm(epochPath(path)) + 1) << seqBits}
 	temp, err := build(filepath.Dir(path), "mcpkeys-db-*.tmp", func(temp string) error {
 		if err := fill(temp, peppers, first); err != nil {
@@ -58,20 +58,40 @@ func Create(path string, o *Options) error {
 	if err != nil {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
-	err = settle(path, temp, first, true)
-	if errors.Is(err, fs.ErrExist) {
+	err = putInPlace(path, temp, first, true)
+	if err == nil {
+		return nil
+	}
+	_, missing := os.Lstat(path)
+	others := errors.Is(err, fs.ErrExist)
+	if !claimed && (others || errors.Is(missing, fs.ErrNotExist)) { // else the database may be in its place all the same
+		err = errors.Join(err, disclaim(o.pepperFile(path), peppers.Store()))
+	}
+	if others {
 		return existing(path)
 	}
-	if err != nil {
-		return fmt.Errorf("make key store %s: %w", path, err)
+	return fmt.Errorf("make key store %s: %w", path, err)
+}
+
+// refuseEpoch refuses what stands at the place of the epoch file and is none. It is asked
+// before anything is made.
+func refuseEpoch(path string) error {
+	_, err := share(path, false)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errors.ErrUnsupported):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%s is not an epoch file (%w): move it away", path, err)
+	case leftTerm(path) >= maxTerm:
+		return fmt.Errorf("%s is not an epoch file: move it away", path)
 	}
 	return nil
 }
 
-// settle gives a finished database its place, which must be free, and its epoch file. What
+// putInPlace gives a finished database its place, which must be free, and its epoch file. What
 // a database that was removed left behind would be taken for the log of this one, and
 // goes first. Alone says that no process can have used another one.
-func settle(path, temp string, s standing, alone bool) error {
+func putInPlace(path, temp string, s standing, alone bool) error {
 	unlock, err := newfile.Lock(filepath.Dir(path))
 	if err != nil {
 		return errors.Join(fmt.Errorf("lock %s: %w", filepath.Dir(path), err), os.Remove(temp))
@@ -93,25 +113,25 @@ func existing(path string) error {
 	return fmt.Errorf("%s: %w: it stays as it is; choose another path, or use the key store that is there", path, fs.ErrExist)
 }
 
-// makePeppers returns the peppers for a new key store, with its id. What the file says of
-// it is written last: see claim.
-func makePeppers(path string, o *Options) (*keys.Peppers, error) {
-	peppers, err := pepperfile.Load(path)
+// makePeppers returns the peppers for a new key store, with its id, and whether the file
+// has that id already. Otherwise it is written there last: see claim.
+func makePeppers(path string, o *Options) (peppers *keys.Peppers, claimed bool, err error) {
+	peppers, err = pepperfile.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		peppers, err = pepperfile.Create(path)
 	}
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, false, err
 	case peppers.Store().IsZero():
-		return peppers.ForStore(keys.NewStoreID()), nil
+		return peppers.ForStore(keys.NewStoreID()), false, nil
 	case o == nil || !o.SameStore:
-		return nil, claimed(path)
+		return nil, false, ofAnother(path)
 	}
-	return peppers, nil
+	return peppers, true, nil
 }
 
-func claimed(path string) error {
+func ofAnother(path string) error {
 	return fmt.Errorf("pepper file %s: %w: it belongs to another key store. Name another pepper file. If that store's database is lost and no backup is left, say --same-store: the new one takes its place", path, fs.ErrExist)
 }
 
@@ -125,12 +145,37 @@ func claim(path string, id keys.StoreID) error {
 		case keys.StoreID{}:
 			return old.ForStore(id), nil
 		}
-		return nil, claimed(path)
+		return nil, ofAnother(path)
 	})
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return fmt.Errorf("pepper file %s cannot be written. Add this line to it, and then make the key store with --same-store: store %s: %w", path, id, err)
+	return &PepperLineError{path, "store " + id.String(), err}
+}
+
+// PepperLineError is a pepper file that must have one line more before a key store can be
+// made with it, and that this process cannot write.
+type PepperLineError struct {
+	Path, Line string
+	Cause      error
+}
+
+func (e *PepperLineError) Error() string {
+	return fmt.Sprintf("pepper file %s cannot be written (%v). Add the line '%s' to it, and then make the key store with --same-store", e.Path, e.Cause, e.Line)
+}
+
+func (e *PepperLineError) Unwrap() error { return e.Cause }
+
+// disclaim takes the id out of the pepper file again, because its store was not made: the
+// next attempt uses the pepper.
+func disclaim(pepper string, id keys.StoreID) error {
+	_, err := pepperfile.Replace(pepper, func(old *keys.Peppers) (*keys.Peppers, error) {
+		if old.Store() != id {
+			return old, nil
+		}
+		return old.ForStore(keys.StoreID{}), nil
+	})
+	return err
 }
 
 // build makes a complete database under a temporary name. SQLite makes files 0644

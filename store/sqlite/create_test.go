@@ -78,6 +78,30 @@ func TestCreateUsesThePepperThatIsThere(t *testing.T) {
 	}
 }
 
+// An attempt that failed leaves the pepper to the next one: it said that the pepper belonged
+// to another key store, which was never made.
+func TestFailedCreateLeavesThePepper(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.db")
+	write(t, path+"-epoch", "not an epoch")
+	if err := sqlite.Create(path, nil); err == nil || !strings.Contains(err.Error(), "move it away") {
+		t.Fatalf("Create beside a foreign epoch file: got %v, want it refused", err)
+	}
+	if got := names(snapshot(t, filepath.Dir(path))); !slices.Equal(got, []string{"keys.db-epoch"}) {
+		t.Errorf("it left %v, want nothing made", got)
+	}
+	remove(t, path+"-epoch")
+	if _, err := pepperfile.Create(path + ".pepper"); err != nil {
+		t.Fatal(err)
+	}
+	if err := sqlite.ClaimAndDisclaim(path + ".pepper"); err != nil {
+		t.Fatalf("an attempt that fails later: %v", err)
+	}
+	if err := sqlite.Create(path, nil); err != nil {
+		t.Fatalf("Create after two attempts that failed: %v", err)
+	}
+	open(t, path)
+}
+
 func TestRacingCreatesMakeOne(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")
 	var wg sync.WaitGroup

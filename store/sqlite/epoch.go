@@ -204,7 +204,7 @@ func (c *counter) settle() {
 		return
 	}
 	time.Sleep(grace - time.Since(c.since))
-	c.page.settle()
+	c.page.setSettled()
 }
 
 // makeEpoch makes the file whole or not at all. A file that is there stays. Settled

@@ -30,7 +30,7 @@ func (*page) load() (uint64, bool) { return 0, false }
 func (*page) marked() bool         { return true }
 func (*page) add() bool            { return false }
 func (*page) settled() bool        { return false }
-func (*page) settle()              {}
+func (*page) setSettled()          {}
 func (*page) copied() bool         { return false }
 func (*page) own() bool            { return false }
 

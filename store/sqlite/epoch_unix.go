@@ -157,7 +157,7 @@ func (p *page) settled() (yes bool) {
 	return yes
 }
 
-func (p *page) settle() { p.touch(func() { p.word(wordSettled).Store(1) }) }
+func (p *page) setSettled() { p.touch(func() { p.word(wordSettled).Store(1) }) }
 
 // standing returns what the page says of its database.
 func (p *page) standing() (s standing, ok bool) {

@@ -40,9 +40,9 @@ func unavailable(doing string, err error) error {
 	basic, _ := codes(err)
 	switch basic {
 	case codeConstraint:
-		return fmt.Errorf("%s: the database refuses it: %w", doing, err)
+		return fmt.Errorf("%s: the database refuses it; run 'keyctl doctor'%w", doing, quiet{err})
 	case codeBusy:
-		return fmt.Errorf("%s: %w: another process has been writing for too long: %w", doing, keys.ErrUnavailable, err)
+		return fmt.Errorf("%s: %w: another process is writing: %w", doing, keys.ErrUnavailable, err)
 	case codeFull:
 		return fmt.Errorf("%s: %w: the disk is full: %w", doing, keys.ErrUnavailable, err)
 	case codeCorrupt, codeNotADB:
@@ -50,6 +50,13 @@ func unavailable(doing string, err error) error {
 	}
 	return fmt.Errorf("%s: %w: %w", doing, keys.ErrUnavailable, err)
 }
+
+// quiet keeps an error for those who ask for its kind, and its text to itself: of a broken
+// constraint that is a piece of the schema, which helps no one.
+type quiet struct{ error }
+
+func (quiet) Error() string   { return "" }
+func (q quiet) Unwrap() error { return q.error }
 
 // refusedKey translates what can go wrong with a row of keys: its id or its name
 // is taken.

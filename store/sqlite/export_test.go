@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"database/sql"
+	"errors"
+	"testing"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -66,6 +68,34 @@ func (r *Reader) Misfit() bool { return !r.misfit.at.IsZero() }
 // Busy reports whether somebody is at work in a transaction, or waits for its lock.
 func (s *Store) Busy() bool {
 	return len(s.lock.turn) > 0
+}
+
+// HolderIn returns who has the lock of the file, or of the one with its inode number on
+// the device whose number is higher by so much.
+func HolderIn(t testing.TB, locks []byte, path string, higher uint64) int {
+	t.Helper()
+	id, err := identify(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id.device += higher
+	return holderIn(locks, id, "FLOCK", "")
+}
+
+// ClaimAndDisclaim is what an attempt to make a key store does to its pepper file that fails
+// after it wrote the id there.
+func ClaimAndDisclaim(pepper string) error {
+	id := keys.NewStoreID()
+	return errors.Join(claim(pepper, id), disclaim(pepper, id))
+}
+
+// Inside reports whether a call is inside the gate.
+func (r *Reader) Inside() bool {
+	if !r.gate.mu.TryLock() {
+		return true
+	}
+	r.gate.mu.Unlock()
+	return false
 }
 
 // Renewing reports whether a store is open to renew digests with.

@@ -223,7 +223,7 @@ func (r *Restoration) install(ctx context.Context, draft string, present *Snapsh
 		return err
 	}
 	if err := at.check(); err != nil {
-		return unfinished(err)
+		return &keys.MayBeLostError{Cause: err}
 	}
 	if err := instate(r.path, next); err != nil {
 		return unfinished(err)
@@ -256,7 +256,7 @@ func (r *Restoration) put(ctx context.Context, draft string) error {
 	if err != nil {
 		return err
 	}
-	err = settle(r.path, draft, next, false)
+	err = putInPlace(r.path, draft, next, false)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s: %w: somebody made it meanwhile; look at it, and try again", r.path, fs.ErrExist)
 	}
@@ -274,7 +274,9 @@ func unfinished(cause error) error {
 	return &keys.WrittenError{What: "the restored key store is refused until 'keyctl doctor --fix' is run", Cause: cause}
 }
 
+// isWritten reports whether the restore was committed, to whatever file.
 func isWritten(err error) bool {
 	var written *keys.WrittenError
-	return errors.As(err, &written)
+	var lost *keys.MayBeLostError
+	return errors.As(err, &written) || errors.As(err, &lost)
 }

@@ -26,6 +26,7 @@ type fairLock struct {
 	// What follows belongs to the goroutine that has the turn.
 	file    *lockFile // open, and not locked here; nil until it is needed
 	waiting *lockWait // what an earlier caller gave up waiting for
+	held    bool      // the lock is taken, and not only the turn
 }
 
 // lockWait is one call to the kernel that waits for the lock. It cannot be called off,
@@ -48,22 +49,22 @@ func newFairLock(database string) *fairLock {
 }
 
 // take waits for the lock, and returns how to free it. Callers get it in the order in
-// which they come. The error is a [BusyError].
-func (l *fairLock) take() (free func(), err error) {
-	patience := time.NewTimer(l.patience)
-	defer patience.Stop()
-	select {
-	case l.turn <- struct{}{}:
-	case <-patience.C:
-		return nil, &BusyError{Waited: l.patience, Holder: l.holder()}
+// which they come. The error is a [BusyError], or that of ctx, which matters only to a
+// caller that has to wait.
+func (l *fairLock) take(ctx context.Context) (free func(), err error) {
+	patience, stop := context.WithTimeoutCause(ctx, l.patience, errImpatient)
+	defer stop()
+	if err := l.takeTurn(patience); err != nil {
+		return nil, l.gaveUp(err)
 	}
-	f, err := l.lock(patience.C)
+	f, err := l.lock(patience)
 	if err != nil {
 		<-l.turn
-		return nil, &BusyError{Waited: l.patience, Holder: l.holder()}
+		return nil, l.gaveUp(err)
 	}
+	l.held = f != nil
 	return func() {
-		if f != nil {
+		if l.held = false; f != nil {
 			f.unlock()
 		}
 		<-l.turn
@@ -72,9 +73,31 @@ func (l *fairLock) take() (free func(), err error) {
 
 var errImpatient = errors.New("gave up waiting for the lock")
 
+func (l *fairLock) gaveUp(err error) error {
+	if errors.Is(err, errImpatient) {
+		return &BusyError{Waited: l.patience, Holder: l.holder()}
+	}
+	return fmt.Errorf("nothing was changed: gave up waiting for others who write: %w", err)
+}
+
+// takeTurn waits for its turn in this process.
+func (l *fairLock) takeTurn(ctx context.Context) error {
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // lock is called with the turn. It returns nil without an error where there is no
 // file to lock.
-func (l *fairLock) lock(patience <-chan time.Time) (*lockFile, error) {
+func (l *fairLock) lock(ctx context.Context) (*lockFile, error) {
 	for range 3 { // in case the file is replaced again and again
 		w := l.waiting
 		if w == nil {
@@ -89,9 +112,9 @@ func (l *fairLock) lock(patience <-chan time.Time) (*lockFile, error) {
 		select {
 		case <-w.done:
 			l.waiting = nil
-		case <-patience:
+		case <-ctx.Done():
 			l.leave(w)
-			return nil, errImpatient
+			return nil, context.Cause(ctx)
 		}
 		if w.err != nil {
 			w.file.close()
@@ -156,9 +179,9 @@ func (l *fairLock) close() {
 }
 
 // takeTurn takes the lock of a database once, for what has no [Store] open.
-func takeTurn(database string) (free func(), err error) {
+func takeTurn(ctx context.Context, database string) (free func(), err error) {
 	l := newFairLock(database)
-	unlock, err := l.take()
+	unlock, err := l.take(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +193,7 @@ func takeTurn(database string) (free func(), err error) {
 
 // inTurn is inTx for the database of l, when it is this one's turn.
 func (l *fairLock) inTurn(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
-	free, err := l.take()
+	free, err := l.take(ctx)
 	if err != nil {
 		return err
 	}
@@ -178,27 +201,28 @@ func (l *fairLock) inTurn(ctx context.Context, db *sql.DB, do func(*sql.Tx) erro
 	return l.foreign(inTx(ctx, db, do))
 }
 
-// foreign names who takes no turns, if that is why a transaction failed.
+// foreign names who has SQLite's lock, if that is why a transaction failed. It is called
+// with the turn. Only if this one had the lock of writers as well it is known that the other
+// one did without.
 func (l *fairLock) foreign(err error) error {
 	if basic, _ := codes(err); basic == codeBusy {
-		return &BusyError{Waited: busyTimeout, Holder: writerOf(l.database()), Foreign: true}
+		return &BusyError{Waited: busyTimeout, Holder: writerOf(l.database()), Foreign: l.held && l.file.isAt(l.path)}
 	}
 	return err
 }
 
-// BusyError is that a change had to wait for too long, because another program was
-// writing all the time. Nothing was changed.
+// BusyError is that a change had to wait for too long. Nothing was changed.
 type BusyError struct {
-	Waited  time.Duration
-	Holder  Holder // of the lock, as far as the system tells
-	Foreign bool   // the holder takes no turns: it is not mcpkeys, but a database shell or a copier
+	Waited  time.Duration // by this change: others may have had the lock in turn
+	Holder  Holder        // of the lock at the end of that, as far as the system tells
+	Foreign bool          // the holder did not take the lock of writers: it is a database shell, a copier, or began before the lock's file was replaced
 }
 
 func (e *BusyError) Error() string {
 	if e.Foreign {
-		return fmt.Sprintf("nothing was changed: %s has locked the database for %v and is not mcpkeys; end what it does there, and try again", e.Holder, e.Waited)
+		return fmt.Sprintf("nothing was changed: this change waited for %v, and %s has locked the database without taking its turn, as a database shell does; end what it does there, and try again", e.Waited, e.Holder)
 	}
-	return fmt.Sprintf("nothing was changed: %s has been writing to the key store for %v; try again when it is done", e.Holder, e.Waited)
+	return fmt.Sprintf("nothing was changed: this change waited for %v, and %s is writing to the key store now; try again when it is done", e.Waited, e.Holder)
 }
 
 // Is makes it a [keys.ErrUnavailable].

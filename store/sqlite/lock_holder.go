@@ -49,27 +49,38 @@ func writerOf(database string) Holder { return holderOf(database+"-shm", "POSIX"
 //
 // of which the second only waits. Where there is no such file nothing is known.
 func holderOf(path, kind, first string) Holder {
-	inode, ok := inodeOf(path)
-	if !ok {
+	id, err := identify(path)
+	if err != nil || id.inode == 0 {
 		return Holder{}
 	}
 	locks, err := os.ReadFile("/proc/locks")
 	if err != nil {
 		return Holder{}
 	}
+	pid := holderIn(locks, id, kind, first)
+	if pid == 0 {
+		return Holder{}
+	}
+	return Holder{pid, commandOf(pid)}
+}
+
+// holderIn finds the process; 0 if there is none, or the file system numbers its devices
+// in another way for locks than for files.
+func holderIn(locks []byte, id fileID, kind, first string) (pid int) {
+	file := id.inLocks()
 	for lines := bufio.NewScanner(bytes.NewReader(locks)); lines.Scan(); {
 		field := strings.Fields(lines.Text())
 		if len(field) < 8 || field[1] != kind || field[3] != "WRITE" || first != "" && field[6] != first {
 			continue
 		}
-		if !strings.HasSuffix(field[5], ":"+inode) {
+		if field[5] != file {
 			continue
 		}
 		if pid, err := strconv.Atoi(field[4]); err == nil && pid > 0 {
-			return Holder{pid, commandOf(pid)}
+			return pid
 		}
 	}
-	return Holder{}
+	return 0
 }
 
 // commandOf is what the process calls itself, in plain letters.
@@ -83,7 +94,9 @@ func commandOf(pid int) string {
 	}, string(text))
 }
 
-func inodeOf(path string) (string, bool) {
-	id, err := identify(path)
-	return strconv.FormatUint(id.inode, 10), err == nil && id.inode != 0
+// inLocks is the file as /proc/locks has it. A number of inode alone is not enough: each
+// file system has its own.
+func (id fileID) inLocks() string {
+	major, minor := id.numbers()
+	return fmt.Sprintf("%02x:%02x:%d", major, minor, id.inode)
 }

@@ -58,7 +58,7 @@ func TestChangeNamesADatabaseShell(t *testing.T) {
 	mustExec(t, db, `BEGIN IMMEDIATE`)
 	_, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "ci"})
 	var busy *sqlite.BusyError
-	if !errors.As(err, &busy) || !busy.Foreign || !strings.Contains(err.Error(), "is not mcpkeys") {
+	if !errors.As(err, &busy) || !busy.Foreign || !strings.Contains(err.Error(), "without taking its turn") {
 		t.Fatalf("Issue: got %v, want a BusyError about another program", err)
 	}
 	if busy.Holder.PID != os.Getpid() { // a lock of one's own process is shown like any
@@ -66,6 +66,40 @@ func TestChangeNamesADatabaseShell(t *testing.T) {
 	}
 	mustExec(t, db, `ROLLBACK`)
 	issue(t, s, keys.IssueRequest{Name: "ci"})
+}
+
+// What is not known is not said: another mcpkeys has locked the database, and this one could
+// not take its turn either, because the lock's file cannot be opened.
+func TestChangeWithoutTurnBlamesNoShell(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	mustExec(t, s.Writer(), `PRAGMA busy_timeout = 10`)
+	remove(t, path+"-lock")
+	mkdir(t, path+"-lock")
+	db := shell(t, path)
+	mustExec(t, db, `BEGIN IMMEDIATE`)
+	_, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "ci"})
+	var busy *sqlite.BusyError
+	if !errors.As(err, &busy) || busy.Foreign || strings.Contains(err.Error(), "shell") {
+		t.Errorf("Issue: got %v, want a BusyError that blames no shell", err)
+	}
+	mustExec(t, db, `ROLLBACK`)
+}
+
+// A file of the same inode number on another device is another file.
+func TestHolderIsOfTheSameDevice(t *testing.T) {
+	path := create(t)
+	holdLock(t, path)
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid := sqlite.HolderIn(t, locks, path+"-lock", 0); pid != os.Getpid() {
+		t.Errorf("the lock's holder: got %d, want %d", pid, os.Getpid())
+	}
+	if pid := sqlite.HolderIn(t, locks, path+"-lock", 1); pid != 0 {
+		t.Errorf("the holder of a file on another device: got %d, want none", pid)
+	}
 }
 
 // The lock is about fairness alone: whatever becomes of its file, keys are changed.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // lockFile is one opening of a file to lock. Locks belong to the opening: two of one
@@ -54,3 +56,6 @@ func (l *lockFile) lock() error {
 
 func (l *lockFile) unlock() { _ = syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN) }
 func (l *lockFile) close()  { _ = l.f.Close() } // which unlocks
+
+// numbers are those of the device.
+func (id fileID) numbers() (major, minor uint32) { return unix.Major(id.device), unix.Minor(id.device) }

@@ -192,7 +192,7 @@ func Mend(ctx context.Context, path string, o *Options, actor keys.Actor, now ti
 	if err != nil {
 		return false, err
 	}
-	free, err := takeTurn(path)
+	free, err := takeTurn(ctx, path)
 	if err != nil {
 		return false, err
 	}

@@ -34,7 +34,7 @@ func migrate(ctx context.Context, path string) error {
 		return fmt.Errorf("migrate from schema %d: %w", from, err)
 	}
 	db := openDB(writerDSN(path), 1)
-	free, err := takeTurn(path)
+	free, err := takeTurn(ctx, path)
 	if err == nil {
 		err = advance(ctx, db, path)
 		free()

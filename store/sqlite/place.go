@@ -78,9 +78,18 @@ func refuseLeftOvers(path string) error {
 	return nil
 }
 
-// check makes sure that the files are those that were found at first. One that SQLite
-// has made since then is remembered.
+// check makes sure that the files are those that were found at first, and that others find
+// the same epoch file.
 func (s *spot) check() error {
+	if err := s.checkFiles(); err != nil {
+		return err
+	}
+	return refuseShared(epochPath(s.path))
+}
+
+// checkFiles is check for the files that hold what was committed. One that SQLite has made
+// since then is remembered.
+func (s *spot) checkFiles() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lost != nil {
@@ -98,7 +107,7 @@ func (s *spot) check() error {
 			return err
 		}
 	}
-	return refuseShared(epochPath(s.path))
+	return nil
 }
 
 func (s *spot) checkFile(i int, name string) error {

@@ -174,8 +174,9 @@ func raise(a *atomic.Uint64, n uint64) {
 	}
 }
 
-// whileReplacing is how long a change waits for a restore to write the new id, which it
-// does at once after its commit.
+// whileReplacing is how long a change without the lock of writers waits for a restore to
+// write the new id, which it does at once after its commit. With the lock there is nothing
+// to wait for: a restore keeps it until the id is written, so this one was interrupted.
 const (
 	whileReplacing = 2 * time.Second
 	lookAgain      = 5 * time.Millisecond
@@ -192,7 +193,7 @@ func (s *Store) mayChange(read func() (numbers, error)) (numbers, error) {
 	}
 	for waited := time.Duration(0); ; waited += lookAgain {
 		n, err := s.stand(read)
-		if !errors.Is(err, errReplacing) || waited >= whileReplacing {
+		if !errors.Is(err, errReplacing) || s.lock.held || waited >= whileReplacing {
 			return n, err
 		}
 		time.Sleep(lookAgain)

@@ -83,6 +83,15 @@ func (g *gate) enter() error {
 
 func (g *gate) leave() { g.mu.RUnlock() }
 
+// refuseShut is for calls that enter later, part by part, or not at all.
+func (g *gate) refuseShut() error {
+	if err := g.enter(); err != nil {
+		return err
+	}
+	g.leave()
+	return nil
+}
+
 // alone runs do when nobody is inside, and lets nobody in meanwhile.
 func (g *gate) alone(do func() error) error {
 	g.mu.Lock()

@@ -228,7 +228,7 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 // insist is attempt while other writers wait. It comes when keys were changed during the
 // first attempt: where they are changed all the time none would ever end.
 func (r *Restoration) insist(ctx context.Context, o RestoreOptions) (Restored, error) {
-	free, err := takeTurn(r.path)
+	free, err := takeTurn(ctx, r.path)
 	if err != nil {
 		return Restored{}, err
 	}
@@ -274,7 +274,7 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions, locked bool
 		return done, r.put(ctx, draft)
 	}
 	if !locked {
-		free, err := takeTurn(r.path)
+		free, err := takeTurn(ctx, r.path)
 		if err != nil {
 			return done, err
 		}

@@ -56,7 +56,7 @@ func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
 // takes the whole transaction back.
 func (s *Store) create(ctx context.Context, w *work, k *keys.Key, e keys.Event) error {
 	if len(k.Secrets) == 0 {
-		return errors.New("write key: it has no secret, so nobody could use it")
+		return errors.New("write key: it has no secret, so it cannot be used")
 	}
 	if err := s.sealed(k); err != nil {
 		return err
@@ -201,20 +201,18 @@ func (s *Store) Record(ctx context.Context, e keys.Event) error {
 	return s.write(ctx, func(ctx context.Context, w *work) error { return w.append(ctx, "", e) })
 }
 
-// write runs one change to its end, whatever becomes of ctx. What is written is read back
-// before it is committed.
+// write runs one change to its end, whatever becomes of ctx once it is its turn. What is
+// written is read back before it is committed.
+//
+// It waits outside the gate: what waits inside keeps out who shuts it, to take over another
+// pepper file say, and that one keeps out every check.
 func (s *Store) write(ctx context.Context, change func(context.Context, *work) error) error {
 	if err := s.followPeppers(ctx); err != nil {
 		return err
 	}
-	if err := s.gate.enter(); err != nil {
-		return err
-	}
-	defer s.gate.leave()
 	if err := s.inPlace(); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx)
 	settle, err := s.inTurn(ctx, change)
 	if settle != nil { // others may write meanwhile
 		settle()
@@ -222,16 +220,25 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *work) e
 	return err
 }
 
-// inTurn runs one change and announces it, when it is this one's turn. Nobody else of
+// inTurn runs one change and announces it, when it is this one's turn. Nothing else of
 // mcpkeys writes between the look at the place of the files and the announcement: see
 // position.go. When settle is not nil the change is over only after that.
 func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) error) (settle func(), err error) {
-	free, err := s.lock.take()
+	free, err := s.lock.take(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer free()
-	err = s.lock.foreign(s.inWork(ctx, func(w *work) error { return change(ctx, w) }))
+	defer free() // Close waits for it
+	ctx = context.WithoutCancel(ctx)
+	tx, err := begin(ctx, s.writer)
+	if err != nil {
+		return nil, s.lock.foreign(err)
+	}
+	if err := s.gate.enter(); err != nil {
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	defer s.gate.leave()
+	err = s.lock.foreign(s.inWork(ctx, tx, func(w *work) error { return change(ctx, w) }))
 	if err != nil && !succeeded(err) {
 		return nil, err
 	}
@@ -251,27 +258,39 @@ func succeeded(err error) bool {
 
 // announce tells every process of what was committed. It is called also when there was
 // nothing to change: the process that made the change may have died between its
-// commit and this. Its error is a [keys.WrittenError].
+// commit and this. Its error is a [keys.WrittenError] only where the change is in what
+// all others have open, and else a [keys.MayBeLostError].
 func (s *Store) announce(ctx context.Context) (settle func(), err error) {
-	// What was committed to a file that has lost its place meanwhile is lost as well.
-	if err := s.inPlace(); err != nil {
-		return nil, &keys.WrittenError{What: "it went to a file that is not the key store any more", Cause: err}
+	if err := s.written.checkFiles(); err != nil {
+		return nil, &keys.MayBeLostError{Cause: err}
 	}
 	now, err := s.committed(ctx)
-	if err == nil {
+	if err != nil {
+		return nil, &keys.MayBeLostError{Cause: err}
+	}
+	if err = refuseShared(s.epoch.path); err == nil {
 		settle, err = s.epoch.tell(now)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errOtherPage): // the page was given to another database meanwhile
+		return nil, &keys.MayBeLostError{Cause: err}
+	case err != nil:
 		return nil, keys.NotAnnounced(err)
 	}
 	return settle, nil
 }
 
+// begin begins a transaction. It waits for a program that writes and takes no turns.
+func begin(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
+	tx, err := db.BeginTx(ctx, nil)
+	return tx, unavailable("begin", err)
+}
+
 // inTx commits what do did, or rolls it back when do fails or panics.
 func inTx(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, nil)
+	tx, err := begin(ctx, db)
 	if err != nil {
-		return unavailable("begin", err)
+		return err
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit there is nothing left to roll back
 	if err := do(tx); err != nil {

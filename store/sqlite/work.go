@@ -45,18 +45,21 @@ type written struct {
 // batchRow is a batch as it was written; without a seal it was removed.
 type batchRow struct{ id, seal []byte }
 
-// inWork runs one change in a transaction of its own.
-func (s *Store) inWork(ctx context.Context, change func(*work) error) error {
-	return inTx(ctx, s.writer, func(tx *sql.Tx) error {
-		w, err := s.newWork(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if err := change(w); err != nil {
-			return err
-		}
-		return w.check(ctx)
-	})
+// inWork runs one change in a transaction that has just begun, and commits it, or rolls it
+// back when the change fails or panics.
+func (s *Store) inWork(ctx context.Context, tx *sql.Tx, change func(*work) error) error {
+	defer func() { _ = tx.Rollback() }() // after a commit there is nothing left to roll back
+	w, err := s.newWork(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if err := change(w); err != nil {
+		return err
+	}
+	if err := w.check(ctx); err != nil {
+		return err
+	}
+	return unavailable("commit", tx.Commit())
 }
 
 // newWork begins the work of a transaction that has just begun.

@@ -41,6 +41,9 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("-only: %w", err)
 	}
 	list = slices.DeleteFunc(list, func(m mutants.Mutant) bool { return !pattern.MatchString(m.Name + " " + m.File) })
+	if len(list) == 0 {
+		return fmt.Errorf("-only %s: no mutant has that in its name or file", *only)
+	}
 	if *sample > 0 {
 		turn, err := commits(ctx)
 		if err != nil {

@@ -146,16 +146,22 @@ func TestA17NothingIsHeardBeforeItIsAnnounced(t *testing.T) {
 		path := create(t)
 		s := open(t, path)
 		id := issue(t, s, keys.IssueRequest{Name: "victim"}).Key.ID
-		page := read(t, path+"-epoch")
-		const settled = 8
-		page[settled] = 0
-		overwrite(t, path+"-epoch", page)
+		unsettle(t, path)
 		began := time.Now()
 		mustRevoke(t, s, id)
 		if took := time.Since(began); took < keys.Lease {
 			t.Errorf("Revoke returned after %v, want %v at least", took, keys.Lease)
 		}
 	})
+}
+
+// unsettle has the page say that its file took the place of another one just now.
+func unsettle(t testing.TB, path string) {
+	t.Helper()
+	page := read(t, path+"-epoch")
+	const settled = 8
+	page[settled] = 0
+	overwrite(t, path+"-epoch", page)
 }
 
 // onCommit calls do within each commit of s.

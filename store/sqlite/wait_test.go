@@ -109,14 +109,14 @@ func TestInterruptedRestoreKeepsNobodyWaiting(t *testing.T) {
 	})
 }
 
-// TestChecksPassAChangeThatSettles: a copy took the place of the epoch's file, so that the
-// change waits for a lease until others have looked. It keeps nobody out meanwhile.
+// TestChecksPassAChangeThatSettles: the epoch's file took the place of another one a
+// moment ago, so that the change waits for a lease until others have looked. It keeps nobody out meanwhile.
 func TestChecksPassAChangeThatSettles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := create(t)
 		s := open(t, path)
 		id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
-		replaceByCopy(t, path+"-epoch")
+		unsettle(t, path)
 		revoked := make(chan error, 1)
 		go func() {
 			_, err := manager(t, s).Revoke(t.Context(), id, "test")

@@ -89,29 +89,30 @@ func TestEditRefuses(t *testing.T) {
 	f := servertest.New(t)
 	admin := f.Admin()
 	_, id := f.Issue(keys.IssueRequest{Name: "ci"})
-	for body, field := range map[string]string{
-		`{}`:                                        "body",
-		`{"name":null}`:                             "body",
-		`{"owner":"x","expires_at":null}`:           "body",
-		`{"scopes":null}`:                           "body",
-		`{"metadata":null}`:                         "body",
-		`{"rate_limit":null}`:                       "body",
-		`{"expires_at":null}`:                       "body",
-		`{"expires_in":""}`:                         "expires_in",
-		`{"expires_at":""}`:                         "expires_at",
-		`{"expires_in":"0d"}`:                       "expires_in",
-		`{"expires_in":"1d","expires_at":"never"}`:  "expires_at",
-		`{"name":""}`:                               "name",
-		`{"scopes":["a b"]}`:                        "scopes",
-		`{"rate_limit":"often"}`:                    "rate_limit",
-		`{"allowed_ips":["here"]}`:                  "allowed_ips",
-		`{"kind":"admin"}`:                          "body",
-		`{"id":"abcdefghijkl","name":"x"}`:          "body",
-		`{"revoked_at":null}`:                       "body",
-		`{"metadata":{"a":1}}`:                      "metadata",
-		`{"expires_at":"2020-01-01T00:00:00Z"}`:     "expires_at",
-		`{"audience":["https://mcp.example /mcp"]}`: "audience",
+	for _, tc := range []struct{ body, field string }{
+		{`{}`, "body"},
+		{`{"name":null}`, "body"},
+		{`{"owner":"x","expires_at":null}`, "body"},
+		{`{"scopes":null}`, "body"},
+		{`{"metadata":null}`, "body"},
+		{`{"rate_limit":null}`, "body"},
+		{`{"expires_at":null}`, "body"},
+		{`{"expires_in":""}`, "expires_in"},
+		{`{"expires_at":""}`, "expires_at"},
+		{`{"expires_in":"0d"}`, "expires_in"},
+		{`{"expires_in":"1d","expires_at":"never"}`, "expires_at"},
+		{`{"name":""}`, "name"},
+		{`{"scopes":["a b"]}`, "scopes"},
+		{`{"rate_limit":"often"}`, "rate_limit"},
+		{`{"allowed_ips":["here"]}`, "allowed_ips"},
+		{`{"kind":"admin"}`, "body"},
+		{`{"id":"abcdefghijkl","name":"x"}`, "body"},
+		{`{"revoked_at":null}`, "body"},
+		{`{"metadata":{"a":1}}`, "metadata"},
+		{`{"expires_at":"2020-01-01T00:00:00Z"}`, "expires_at"},
+		{`{"audience":["https://mcp.example /mcp"]}`, "audience"},
 	} {
+		body, field := tc.body, tc.field
 		before := f.State()
 		a := f.Send("PATCH", "/v1/keys/"+id, admin, body)
 		if p := a.Problem(t); a.Status != 422 || len(p.Errors) == 0 || p.Errors[0].Field != field {

@@ -101,7 +101,7 @@ func (r *running) leave(ctx context.Context) error {
 	}
 	settle(r.listener)
 	err := r.listener.Close()
-	<-r.ended // what it was told by Close; from here on the server knows of every connection that was accepted
+	<-r.ended //nolint:errcheck // that it was closed; from here on the server knows of every connection that was accepted
 	return errors.Join(err, r.finish(ctx))
 }
 

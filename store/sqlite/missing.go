@@ -45,7 +45,7 @@ func (r *Restoration) stillMissing(ctx context.Context) (Missing, error) {
 	now := r.lacking(ctx)
 	switch told := r.Missing; {
 	case told.Unknown != nil:
-		return now, nil
+		return now, nil //nolint:nilerr // who agreed was told that it cannot be told
 	case now.Unknown != nil:
 		return now, fmt.Errorf("%w: it cannot be told any more what the present key store lacks, so nothing was restored; look at it again", keys.ErrConflict)
 	case now.Changes > told.Changes:

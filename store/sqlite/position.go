@@ -157,7 +157,11 @@ func (r *Reader) seeStand(read func() (numbers, error)) (numbers, error) {
 // committed is where the database stands, as every process sees it. What else the database
 // holds is not looked at: what was committed is announced in any case.
 func (r *Reader) committed(ctx context.Context) (standing, error) {
-	n, err := r.seeStand(func() (numbers, error) { return readNumbers(r.numbers.QueryRowContext(ctx)) })
+	return r.committedBy(func() *sql.Row { return r.numbers.QueryRowContext(ctx) })
+}
+
+func (r *Reader) committedBy(query func() *sql.Row) (standing, error) {
+	n, err := r.seeStand(func() (numbers, error) { return readNumbers(query()) })
 	if err != nil {
 		return standing{}, err
 	}
@@ -206,12 +210,10 @@ func (s *Store) inPlace() error { return s.written.check() }
 // release closes pools whose files are what everybody else has open, and abandons them
 // otherwise. A pool that writes is closed only if its database is known to be whole: the
 // last connection to close moves the log into it.
-//
-
 func (r *Reader) release(writes bool, pools ...*sql.DB) error {
 	err := r.spot.check()
 	if err == nil && writes {
-		_, err = r.committed(context.Background())
+		_, err = r.committedBy(func() *sql.Row { return r.numbers.QueryRow() }) //nolint:noctx // to close takes no context
 	}
 	var errs []error
 	for _, db := range pools {

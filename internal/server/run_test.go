@@ -111,7 +111,9 @@ func TestServeRefusesPlainHTTPBeyondLoopback(t *testing.T) {
 		{DB: f.Path, Listen: "127.0.0.1:0", TLSCert: "cert.pem"},
 		{DB: f.Path, Listen: "127.0.0.1:0", TLSCert: f.Path, TLSKey: f.Path},
 	} {
-		err := server.Run(t.Context(), o)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // or what is wrongly served is served for ever
+		err := server.Run(ctx, o)
+		cancel()
 		var invalid *keys.InvalidError
 		if !errors.As(err, &invalid) {
 			t.Errorf("Run(%+v): got %v, want an InvalidError", o, err)

@@ -27,11 +27,13 @@ demo-up: _toolchain ## the demo server, until Ctrl-C (go run ./cmd/keyctl demo)
 test: _toolchain ## every test, none of them skipped
 	.ci/strict-test ./...
 # Not here: packages whose tests start programs and wait for them, which share no
-# memory, and the model, which is one thread. What takes long without showing the
-# detector more is left out by -short.
+# memory, and the model, which is one thread; and tests that take long without showing
+# the detector more than others do. All of them run in make test. With -short the
+# processes of the others revoke fewer keys.
 ALONE := cmd/keyctl|examples|verifier/internal/model|internal/(archtest|bench|demo|mutants|readmetest|scale)
+LONG  := TestA19KilledAtRandom|TestA19KilledWhileMigrating|TestA19KilledWhileRestoring|TestA22MemoryIsBounded|TestA6QueueFlood|TestCloseUnmapsTheEpoch|TestEpochFileForeign|TestEveryRoomFitsEverySize|TestExtremeKeysFitEverySize|TestGolden|TestImportKilled|TestInventedNamesAreCountedTogether|TestRevokedWhereFilesWereReplaced|TestSecretInAWrongPlaceIsNowhere|TestSecretInTheWrongFieldIsMasked
 race: _toolchain ## what runs at the same time as other things, with the race detector
-	go test -race -short -shuffle=on $$(go list ./... | grep -vE '/($(ALONE))(/|$$)')
+	.ci/strict-test -race -short -shuffle=on -skip '^($(LONG))$$' $$(go list ./... | grep -vE '/($(ALONE))(/|$$)')
 build: _toolchain ## bin/keyctl and whatever else cmd/ holds
 	@mkdir -p bin
 	go build -o bin/ ./cmd/...

@@ -271,9 +271,6 @@ func (a absent) Key(ctx context.Context, id string) (*keys.Key, error) {
 // unknown tokens and the addresses that are remembered at the most. They lock nobody
 // out: a key that was remembered before is so still, and one that was not is found.
 func TestA22MemoryIsBounded(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	b := newBench(t)
 	warm, warmToken := b.issue(t, keys.IssueRequest{Name: "warm"})
 	cold, coldToken := b.issue(t, keys.IssueRequest{Name: "cold"})

@@ -190,9 +190,6 @@ func TestA6SlowGuesses(t *testing.T) {
 // while; what waits is bounded, and told to come back; and another slow key, first seen
 // during the flood, gets its turn.
 func TestA6QueueFlood(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	b := newBench(t)
 	b.imports(t, "target", "", "target", slowHash(t, "s3cret", 10))
 	b.imports(t, "other", "", "other", slowHash(t, "s3cret", 10))

@@ -83,15 +83,11 @@ func textFiles(t *testing.T) map[string]string {
 	return out
 }
 
-// A test that may skip itself is a promise that nobody checks. Only -short may leave out a
-// test: make test runs all, and make race is shorter.
+// A test that may skip itself is a promise that nobody checks.
 func TestNoTestSkips(t *testing.T) {
 	for _, p := range load(t) {
 		for _, name := range p.testFiles() {
 			ast.Inspect(parse(t, p, name, parser.SkipObjectResolution), func(n ast.Node) bool {
-				if short, ok := n.(*ast.IfStmt); ok && isShort(short.Cond) {
-					return false
-				}
 				call, ok := n.(*ast.CallExpr)
 				if !ok {
 					return true
@@ -103,14 +99,4 @@ func TestNoTestSkips(t *testing.T) {
 			})
 		}
 	}
-}
-
-// isShort reports whether cond is testing.Short() and nothing else.
-func isShort(cond ast.Expr) bool {
-	call, ok := cond.(*ast.CallExpr)
-	if !ok {
-		return false
-	}
-	sel, ok := call.Fun.(*ast.SelectorExpr)
-	return ok && sel.Sel.Name == "Short"
 }

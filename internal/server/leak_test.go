@@ -16,9 +16,6 @@ import (
 // JSON, the query, the path or a header. A framework that helps by showing what it
 // did not understand shows the key, to whoever reads answers and logs.
 func TestSecretInAWrongPlaceIsNowhere(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	f := servertest.New(t)
 	canary, id := f.Issue(keys.IssueRequest{Scopes: []string{"tools:*"}})
 	admin := f.Admin()

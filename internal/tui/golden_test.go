@@ -63,9 +63,6 @@ var views = []struct {
 
 // Golden views; `go test ./internal/tui -run Golden -update` writes them anew.
 func TestGolden(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	for _, view := range views {
 		for _, size := range sizes {
 			t.Run(fmt.Sprintf("%s_%dx%d", view.name, size.width, size.height), func(t *testing.T) {

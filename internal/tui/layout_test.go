@@ -24,9 +24,6 @@ func fits(t testing.TB, text string, width, height int) {
 
 // Every room is resized across each border of the layout, and never draws past an edge.
 func TestEveryRoomFitsEverySize(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	for _, view := range views {
 		t.Run(view.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -179,9 +179,6 @@ func TestEveryScreenIsOnTheAlternateScreen(t *testing.T) {
 // A secret that is pasted or typed into a field of any kind is masked as soon as it
 // can be told from other text, is not kept, and never reaches the store.
 func TestSecretInTheWrongFieldIsMasked(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	secret := keys.NewToken(keys.KindKey).Secret().Reveal()
 	for _, tc := range []struct {
 		name string

@@ -205,9 +205,6 @@ func extreme(t *testing.T) *keys.LocalManager {
 // with a slice out of range, in a dialog on a small screen. Hands that press anything, on
 // such keys, at every size, draw no line past an edge and crash nothing.
 func TestExtremeKeysFitEverySize(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	pressed := []string{
 		"down", "up", "end", "enter", "esc", "x", "t", "d", "e", "n", "a", "?", "/", "tab", "right", "left", "space", "r", "f",
 		"ctrl+s", "ctrl+u", "pgdown", "y", "Y", "o", "k", "q", "漢漢漢", "status:active", "2d", "p", "m", "g", "G",

@@ -43,9 +43,6 @@ func TestScopesOfCallsAreCounted(t *testing.T) {
 // Attack: a caller names tools that do not exist, by names that are too long or hold a
 // key, to fill the memory and to have secrets stored. They are counted together.
 func TestInventedNamesAreCountedTogether(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	s := furnished(t, "public")
 	token := s.Granted(publicOnly...)
 	for _, name := range []string{strings.Repeat("a", 1<<20), token, "x" + token + "y"} {

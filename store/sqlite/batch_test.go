@@ -111,9 +111,6 @@ func unfinished(t testing.TB, path string) (batches, rows int) {
 // valid or none is, for a reader that was open all the time too; the audit log holds; and
 // the next import does its work, with the same names.
 func TestImportKilled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	path := create(t)
 	s, r := open(t, path), openVerifier(t, path)
 	const n = 1200

@@ -11,9 +11,6 @@ import (
 
 // A program that opens and closes the store all the time keeps no file mapped.
 func TestCloseUnmapsTheEpoch(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	const closed = 200
 	path := create(t)
 	for range closed {

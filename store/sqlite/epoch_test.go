@@ -165,9 +165,6 @@ func TestEpochFileCopied(t *testing.T) {
 
 // What is not an epoch file is named, with what to do, and is not touched.
 func TestEpochFileForeign(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	for name, spoil := range map[string]func(t *testing.T, path string){
 		"cut short":      func(t *testing.T, path string) { truncate(t, path, 100) },
 		"another kind":   func(t *testing.T, path string) { write(t, path, strings.Repeat("x", 4096)) },

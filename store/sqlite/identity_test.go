@@ -176,9 +176,6 @@ var replacements = []struct {
 // is refused with the reason, or the guard refuses the key at once. A program that lost
 // its files changes nothing, and does not take back what others did when it ends.
 func TestRevokedWhereFilesWereReplaced(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	for _, c := range replacements {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)

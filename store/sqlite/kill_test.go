@@ -81,9 +81,6 @@ type tally struct{ acknowledged, others, unmigrated int }
 // revoke. Every change that was acknowledged is there; every other one is there whole, with
 // its seal and its audit row, or not at all; and the chain holds.
 func TestA19KilledAtRandom(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	n := rounds(20, 200)
 	var sum tally
 	for round := range n {

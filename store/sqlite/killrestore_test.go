@@ -45,9 +45,6 @@ func restoreRole(path string) error {
 // reader that was open all the time sees the one or the other; and the next restore
 // comes through.
 func TestA19KilledWhileRestoring(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	path := create(t)
 	s := open(t, path)
 	issue(t, s, keys.IssueRequest{Name: "old"})

@@ -260,9 +260,6 @@ func TestMigrateAtOnce(t *testing.T) {
 // The key store is of the one schema or of the other, whole, and the next one finds its
 // way from there.
 func TestA19KilledWhileMigrating(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long, and shows the race detector nothing that others do not")
-	}
 	found := map[int]int{}
 	var took time.Duration // by a migration that is left alone, which is the first
 	for round := 0; round < rounds(6, 100) || found[1] == 0 && round < 100; round++ {

@@ -35,7 +35,7 @@ func (v *Verifier) Charge(d keys.Decision, call Call) keys.Decision {
 	d = d.Refuse(keys.CodeRateLimited)
 	d.RetryAfter = wait
 	c.tally.count(d.Code)
-	v.uses.note(&c.tally)
+	v.ledger.uses.note(&c.tally)
 	return v.denied(d, &call)
 }
 

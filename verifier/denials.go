@@ -23,9 +23,9 @@ const (
 // denials samples refusals: how often in each minute which one was given to whom, for
 // people to look at. It holds some hundred numbers, however many are refused.
 type denials struct {
-	log     keys.DenialLog
-	clock   func() time.Time
-	onError func(error) // nil: nobody wants to know
+	log    keys.DenialLog
+	clock  func() time.Time
+	within func(after time.Duration) // has what is counted written in time
 
 	last atomic.Pointer[denied] // that was counted, so that a flood of one kind takes no lock
 	junk atomic.Pointer[junk]   // the last text that was no token, which must cost next to nothing
@@ -35,11 +35,8 @@ type denials struct {
 	kinds    map[kind]*denied
 	unproved int
 	waiting  []keys.Denial // of minutes that are over
-	timer    *time.Timer
-	running  bool
+	planned  bool          // a writing is
 	closed   bool
-
-	writing sync.Mutex // one flush at a time
 }
 
 // kind is what makes two refusals one.
@@ -71,7 +68,7 @@ func (v *Verifier) denied(d keys.Decision, call *Call) keys.Decision {
 	if d.Lacks != nil {
 		k.scope, k.offered = scopeNoted(d.Lacks.Required), strings.Join(d.Lacks.Offered, " ")
 	}
-	v.denials.note(k, call.Agent)
+	v.ledger.denials.note(k, call.Agent)
 	return d
 }
 
@@ -99,13 +96,13 @@ type junk struct {
 // malformed is denied for what is no token.
 func (v *Verifier) malformed(call *Call) (d keys.Decision) {
 	d.Code = keys.CodeMalformed
-	if j := v.denials.junk.Load(); j != nil && j.ip == call.ClientIP && j.audience == call.Audience {
+	if j := v.ledger.denials.junk.Load(); j != nil && j.ip == call.ClientIP && j.audience == call.Audience {
 		j.counted.calls.Add(1)
 		return d
 	}
-	one := v.denials.note(kind{code: d.Code, source: keys.SourceOf(call.ClientIP), audience: call.Audience}, call.Agent)
+	one := v.ledger.denials.note(kind{code: d.Code, source: keys.SourceOf(call.ClientIP), audience: call.Audience}, call.Agent)
 	if one != nil {
-		v.denials.junk.Store(&junk{call.ClientIP, strings.Clone(call.Audience), one})
+		v.ledger.denials.junk.Store(&junk{call.ClientIP, strings.Clone(call.Audience), one})
 	}
 	return d
 }
@@ -128,17 +125,11 @@ func (n *denials) note(k kind, agent string) *denied {
 	one := n.kind(k, agent)
 	one.calls.Add(1)
 	n.last.Store(one)
-	n.start()
-	return one
-}
-
-// start has what was counted written in time.
-func (n *denials) start() {
-	if n.running || n.closed {
-		return
+	if !n.planned {
+		n.planned = true
+		n.within(flushEvery)
 	}
-	n.running = true
-	n.timer = time.AfterFunc(flushEvery, func() { _ = n.flush() })
+	return one
 }
 
 // turn begins a minute.
@@ -201,48 +192,35 @@ func (n *denials) collect() {
 	}
 }
 
-// take returns all that waits.
-func (n *denials) take() []keys.Denial {
+// write writes all that waits. What fails is written with the next.
+func (n *denials) write() error {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.collect()
 	list := n.waiting
-	n.waiting, n.running = nil, false
-	return list
-}
-
-// flush writes what waits. What fails is tried again.
-func (n *denials) flush() error {
-	n.writing.Lock()
-	defer n.writing.Unlock()
-	list := n.take()
+	n.waiting, n.planned = nil, false
+	n.mu.Unlock()
 	if len(list) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
 	defer cancel()
+	kept := list // also should the store panic
+	defer func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.waiting = append(kept, n.waiting...)
+		n.waiting = n.waiting[:min(len(n.waiting), maxWaiting)]
+	}()
 	err := n.log.AddDenials(ctx, list)
 	if err == nil {
-		return nil
-	}
-	n.mu.Lock()
-	n.waiting = append(list, n.waiting...)
-	n.waiting = n.waiting[:min(len(n.waiting), maxWaiting)]
-	n.start()
-	n.mu.Unlock()
-	if n.onError != nil {
-		n.onError(err)
+		kept = nil
 	}
 	return err
 }
 
-// close writes what waits and samples no more.
-func (n *denials) close() error {
+// close has no more sampled than what waits.
+func (n *denials) close() {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.closed = true
-	if n.timer != nil {
-		n.timer.Stop()
-	}
-	n.mu.Unlock()
-	return n.flush()
 }

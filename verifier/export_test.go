@@ -31,9 +31,7 @@ func (f *found) RecordHits(int) { f.do() }
 
 // WhileReadsAreCounted calls do while nobody can begin or end to read a key.
 func (v *Verifier) WhileReadsAreCounted(do func()) {
-	v.fills.mu.Lock()
-	defer v.fills.mu.Unlock()
-	do()
+	v.fills.Hold(do)
 }
 
 // HoldSlowHashes keeps every slow hash from being computed until it is called off.

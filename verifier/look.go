@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier/internal/flight"
 )
 
 // pollEvery is how long the verifier trusts the epoch alone. After that it looks at
@@ -33,24 +33,18 @@ type watch struct {
 	clock  func() time.Duration // monotonic
 	forget func(keys.Changes)   // drops what changed, before anybody is told
 
-	last atomic.Pointer[look] // that came through
-
-	mu      sync.Mutex
-	current *look
-	next    keys.Position // where the next look goes on; only a look touches it
+	last  atomic.Pointer[look] // that came through
+	looks flight.Group[struct{}, time.Duration]
+	next  keys.Position // where the next look goes on; only a look touches it
 }
 
-type look struct {
-	began time.Duration
-	noted uint64
-	done  chan struct{}
-	err   error
-}
+// look is one reading of the feed; its result is when it began.
+type look = flight.Flight[time.Duration]
 
-// covers reports whether the look is of use to a check that began at the moment at
-// and found the epoch.
-func (l *look) covers(epoch uint64, at time.Duration) bool {
-	return l.noted >= epoch && at-l.began < keys.Lease
+// covers reports whether a look is of use to a check that began at the moment at and
+// found the epoch.
+func covers(l *look, epoch uint64, at time.Duration) bool {
+	return l.Covers(epoch) && at-l.Result < keys.Lease
 }
 
 // fresh returns when everything that was acknowledged before the moment at is
@@ -58,10 +52,10 @@ func (l *look) covers(epoch uint64, at time.Duration) bool {
 func (w *watch) fresh(ctx context.Context, at time.Duration) error {
 	epoch := w.feed.Epoch()
 	last := w.last.Load()
-	if last == nil || last.noted != epoch {
+	if last == nil || last.Noted != epoch {
 		return w.look(ctx, epoch, at)
 	}
-	switch age := at - last.began; {
+	switch age := at - last.Result; {
 	case age < pollEvery:
 		return nil
 	case age < keys.Lease: // nothing was announced: the lease holds, unless a look ends it
@@ -73,17 +67,13 @@ func (w *watch) fresh(ctx context.Context, at time.Duration) error {
 // glance looks unless another check does. That the store cannot be read is no reason yet
 // to refuse a request; a look that ends the lease is.
 func (w *watch) glance(ctx context.Context) error {
-	l, mine := w.join()
+	l, mine := w.looks.Join(struct{}{})
 	if !mine {
 		return nil
 	}
-	go w.take(l)
-	select {
-	case <-l.done:
-		if endsLease(l.err) {
-			return l.err
-		}
-	case <-ctx.Done():
+	go w.run(l)
+	if l.Wait(ctx) == nil && endsLease(l.Err) {
+		return l.Err
 	}
 	return nil
 }
@@ -100,59 +90,38 @@ func endsLease(err error) bool {
 // look waits for a look that covers epoch and at, or makes one.
 func (w *watch) look(ctx context.Context, epoch uint64, at time.Duration) error {
 	for {
-		l, mine := w.join()
+		l, mine := w.looks.Join(struct{}{})
 		if mine {
-			go w.take(l)
+			go w.run(l)
 		}
-		select {
-		case <-l.done:
-		case <-ctx.Done():
-			return fmt.Errorf("%w: waiting for the store: %w", keys.ErrUnavailable, context.Cause(ctx))
+		if err := l.Wait(ctx); err != nil {
+			return err
 		}
-		if mine || l.covers(epoch, at) { // what began after the call covers it
-			return l.err
+		if mine || covers(l, epoch, at) { // what began after the call covers it
+			return l.Err
 		}
 	}
 }
 
-// join returns the look under way, or a new one that the caller must take.
-func (w *watch) join() (l *look, mine bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.current != nil {
-		return w.current, false
-	}
-	w.current = &look{done: make(chan struct{}), err: errUnread}
-	return w.current, true
-}
-
-// take is one look. It owns next while it is current. It has a goroutine of its own,
+// run is one look. It owns next while it is under way. It has a goroutine of its own,
 // because others may wait for it longer than whoever began it; a store that panics
 // there must not take the program with it.
-func (w *watch) take(l *look) {
-	defer w.end(l)
+func (w *watch) run(l *look) {
+	defer w.looks.Land(struct{}{}, l, nil)
 	defer func() {
 		if p := recover(); p != nil {
-			l.err = fmt.Errorf("%w: %v", errUnread, p)
+			l.Err = fmt.Errorf("%w: %v", flight.ErrBrokeOff, p)
 		}
 	}()
-	l.began = w.clock()
-	l.noted = w.feed.Epoch()
+	l.Result = w.clock()
+	l.Noted = w.feed.Epoch()
 	changes, err := w.feed.Changes(context.Background(), w.next)
-	if l.err = err; err != nil {
-		if endsLease(err) {
-			w.last.Store(nil)
-		}
-		return
+	if err == nil {
+		w.forget(changes)
+		w.next = changes.Next
+		w.last.Store(l)
+	} else if endsLease(err) {
+		w.last.Store(nil)
 	}
-	w.forget(changes)
-	w.next = changes.Next
-	w.last.Store(l)
-}
-
-func (w *watch) end(l *look) {
-	w.mu.Lock()
-	w.current = nil
-	w.mu.Unlock()
-	close(l.done)
+	l.Err = err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier/internal/flush"
 )
 
 const (
@@ -19,23 +20,24 @@ const (
 )
 
 // rehashes renews, in the background and one at a time, the digests of secrets that were
-// proved and are kept in an old way. No request waits for it, and none depends on it. A
-// goroutine runs while there is something to do.
+// proved and are kept in an old way. No request waits for it, and none depends on it.
 type rehashes struct {
 	store   keys.Rehasher // nil: the reader cannot
 	clock   func() time.Time
-	elapsed func() time.Duration // monotonic
-	onError func(error)          // nil: nobody wants to know
+	onError func(error) // nil: nobody wants to know
+	flusher flush.Flusher
+	failed  bool // the last one; only a writing touches it
 
 	mu      sync.Mutex // guards what follows
 	waiting []*keys.Rehash
 	queued  map[rehashed]bool // also the one under way
-	running bool
-	resting bool
-	until   time.Duration // the end of the rest
-	told    bool          // of the failure
 	closed  bool
-	ended   sync.WaitGroup
+}
+
+func newRehashes(store keys.Rehasher, clock func() time.Time, elapsed func() time.Duration, onError func(error)) *rehashes {
+	q := &rehashes{store: store, clock: clock, onError: onError}
+	q.flusher = flush.Flusher{Write: q.write, Rest: restAfterFailure, Elapsed: elapsed, Told: q.told}
+	return q
 }
 
 type rehashed struct {
@@ -47,13 +49,12 @@ func idOf(r *keys.Rehash) rehashed { return rehashed{r.KeyID(), r.Secret()} }
 
 // offer queues job, unless it is nil, there already, or too much.
 func (q *rehashes) offer(job *keys.Rehash) {
-	if job == nil || q.store == nil {
+	if job == nil || q.store == nil || q.flusher.Resting() {
 		return
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.resting = q.resting && q.elapsed() < q.until
-	if q.closed || q.resting || len(q.waiting) >= maxRehashes || q.queued[idOf(job)] {
+	if q.closed || len(q.waiting) >= maxRehashes || q.queued[idOf(job)] {
 		return
 	}
 	if q.queued == nil {
@@ -61,30 +62,33 @@ func (q *rehashes) offer(job *keys.Rehash) {
 	}
 	q.queued[idOf(job)] = true
 	q.waiting = append(q.waiting, job)
-	if !q.running {
-		q.running = true
-		q.ended.Go(q.run)
-	}
+	q.flusher.Within(0)
 }
 
-func (q *rehashes) run() {
-	for {
-		job := q.next()
-		if job == nil {
-			return
+// write renews what waits, until one fails. Then what waits is dropped too: its keys'
+// next proofs offer it again.
+func (q *rehashes) write() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: writing broke off: %v", keys.ErrUnavailable, p)
 		}
-		err := q.do(job)
-		if q.settle(job, err) && q.onError != nil {
-			q.onError(fmt.Errorf("keep secrets with the current pepper: %w", err))
+		if err != nil {
+			q.drop()
 		}
+	}()
+	for job := q.next(); job != nil; job = q.next() {
+		if err := q.store.Rehash(context.Background(), job, q.clock()); err != nil {
+			return err
+		}
+		q.done(job)
 	}
+	return nil
 }
 
 func (q *rehashes) next() *keys.Rehash {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) == 0 {
-		q.running = false
 		return nil
 	}
 	job := q.waiting[0]
@@ -92,30 +96,25 @@ func (q *rehashes) next() *keys.Rehash {
 	return job
 }
 
-// do must not take the program with it when a store panics.
-func (q *rehashes) do(job *keys.Rehash) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: writing broke off: %v", keys.ErrUnavailable, p)
-		}
-	}()
-	return q.store.Rehash(context.Background(), job, q.clock())
-}
-
-// settle reports whether a failure is news.
-func (q *rehashes) settle(job *keys.Rehash, err error) bool {
+func (q *rehashes) done(job *keys.Rehash) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.queued, idOf(job))
-	if err == nil {
-		q.told = false
-		return false
-	}
+}
+
+func (q *rehashes) drop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.waiting, q.queued = nil, nil
-	q.resting, q.until = true, q.elapsed()+restAfterFailure
-	news := !q.told && !q.closed
-	q.told = true
-	return news
+}
+
+// told tells of the first failure in a row.
+func (q *rehashes) told(err error) {
+	news := err != nil && !q.failed
+	q.failed = err != nil
+	if news && q.onError != nil {
+		q.onError(fmt.Errorf("keep secrets with the current pepper: %w", err))
+	}
 }
 
 // close drops what waits and waits for what is under way.
@@ -123,5 +122,5 @@ func (q *rehashes) close() {
 	q.mu.Lock()
 	q.closed, q.waiting = true, nil
 	q.mu.Unlock()
-	q.ended.Wait()
+	_ = q.flusher.Close() // nothing waits
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -44,7 +45,7 @@ func TestA22RehashesAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &stalled{letGo: make(chan struct{})}
-	q := &rehashes{store: s, clock: time.Now, elapsed: func() time.Duration { return 0 }}
+	q := newRehashes(s, time.Now, func() time.Duration { return 0 }, nil)
 	for range 3 * maxRehashes {
 		token := keys.NewToken(keys.KindKey)
 		k := &keys.Key{ID: token.ID(), Secrets: []keys.KeySecret{{Number: 1, Scheme: keys.SchemeHMAC, PepperID: old.Current()}}}
@@ -59,7 +60,11 @@ func TestA22RehashesAreBounded(t *testing.T) {
 		t.Errorf("got %d waiting, %d noted, want %d", waiting, queued, maxRehashes)
 	}
 	close(s.letGo)
-	q.untilIdle()
+	for idle := false; !idle; runtime.Gosched() {
+		q.mu.Lock()
+		idle = len(q.queued) == 0
+		q.mu.Unlock()
+	}
 	q.close()
 	if s.twice.Load() {
 		t.Error("a secret that was waiting waited twice")
@@ -68,16 +73,8 @@ func TestA22RehashesAreBounded(t *testing.T) {
 		t.Errorf("got %d written, %d at once, %d still noted; want about %d, 1, 0", all, most, len(q.queued), maxRehashes)
 	}
 	q.offer(peppers.Rehash(&keys.Key{ID: "x"}, &keys.KeySecret{Scheme: keys.SchemeHMAC, PepperID: old.Current()}, keys.NewSecret("t")))
-	if q.running {
-		t.Error("something is written after close")
-	}
-}
-
-func (q *rehashes) untilIdle() {
-	for over := false; !over; runtime.Gosched() {
-		q.mu.Lock()
-		over = !q.running
-		q.mu.Unlock()
+	if len(q.waiting) != 0 {
+		t.Error("something waits to be written after close")
 	}
 }
 
@@ -103,27 +100,32 @@ func TestRehashRestsAfterFailure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, told, b := time.Duration(0), 0, &broken{err: errors.New("read-only")}
-	q := &rehashes{store: b, clock: time.Now, elapsed: func() time.Duration { return now }, onError: func(error) { told++ }}
-	for i, step := range []struct {
-		at          time.Duration
-		err         error
-		calls, told int
-	}{
-		{0, b.err, 1, 1},
-		{restAfterFailure - 1, b.err, 1, 1},
-		{restAfterFailure, b.err, 2, 1},
-		{2*restAfterFailure - 1, nil, 2, 1},
-		{2 * restAfterFailure, nil, 3, 1},
-		{2 * restAfterFailure, b.err, 4, 2},
-	} {
-		now, b.err = step.at, step.err
-		token := keys.NewToken(keys.KindKey)
-		k := &keys.Key{ID: token.ID()}
-		q.offer(peppers.Rehash(k, &keys.KeySecret{Number: 1, Scheme: keys.SchemeHMAC, PepperID: old.Current()}, token.Secret()))
-		q.untilIdle()
-		if b.calls != step.calls || told != step.told {
-			t.Errorf("step %d: got %d calls, told %d times, want %d and %d", i, b.calls, told, step.calls, step.told)
+	synctest.Test(t, func(t *testing.T) {
+		began, told, b := time.Now(), 0, &broken{}
+		failure := errors.New("read-only")
+		q := newRehashes(b, time.Now, func() time.Duration { return time.Since(began) }, func(error) { told++ })
+		for i, step := range []struct {
+			at          time.Duration
+			err         error
+			calls, told int
+		}{
+			{0, failure, 1, 1},
+			{restAfterFailure - 1, failure, 1, 1},
+			{restAfterFailure, failure, 2, 1},
+			{2*restAfterFailure - 1, nil, 2, 1},
+			{2 * restAfterFailure, nil, 3, 1},
+			{2 * restAfterFailure, failure, 4, 2},
+		} {
+			time.Sleep(step.at - time.Since(began))
+			b.err = step.err
+			token := keys.NewToken(keys.KindKey)
+			k := &keys.Key{ID: token.ID()}
+			q.offer(peppers.Rehash(k, &keys.KeySecret{Number: 1, Scheme: keys.SchemeHMAC, PepperID: old.Current()}, token.Secret()))
+			synctest.Wait()
+			if b.calls != step.calls || told != step.told {
+				t.Errorf("step %d: got %d calls, told %d times, want %d and %d", i, b.calls, told, step.calls, step.told)
+			}
 		}
-	}
+		q.close()
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier/internal/flight"
 )
 
 const (
@@ -38,22 +39,21 @@ type slowHashes struct {
 	mu      sync.Mutex
 	waiting map[string]int // by handle, with those that run
 	total   int
-	flying  map[[sha256.Size]byte]*slowHash
+
+	flights flight.Group[[sha256.Size]byte, slowHash]
 }
 
-// slowHash is one under way.
+// slowHash is what came of one.
 type slowHash struct {
-	done   chan struct{}
 	proven bool
-	err    error
-	left   bool // whoever began it hung up before its turn
+	left   bool // whoever began it hung up before its turn: it is no answer for anybody else
 }
 
 // newSlowHashes leaves half of the cores to everybody else.
 func newSlowHashes(size int) (*slowHashes, error) {
 	s := &slowHashes{
 		slots:   make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
-		waiting: map[string]int{}, flying: map[[sha256.Size]byte]*slowHash{},
+		waiting: map[string]int{},
 	}
 	_, _ = rand.Read(s.key[:]) // documented to never fail
 	var err error
@@ -69,21 +69,16 @@ func (s *slowHashes) proves(ctx context.Context, secret *keys.KeySecret, token s
 		return true, nil
 	}
 	for {
-		one, mine, err := s.join(mark, keys.Handle(token))
-		if err != nil {
-			return false, err
-		}
+		one, mine := s.flights.Join(mark)
 		if mine {
 			s.run(ctx, one, mark, secret, token)
-			return one.proven, one.err
+			return one.Result.proven, one.Err
 		}
-		select {
-		case <-one.done:
-		case <-ctx.Done():
-			return false, fmt.Errorf("%w: waiting for a slow hash: %w", keys.ErrUnavailable, context.Cause(ctx))
+		if err := one.Wait(ctx); err != nil {
+			return false, err
 		}
-		if !one.left { // else it is no answer for anybody else
-			return one.proven, one.err
+		if !one.Result.left {
+			return one.Result.proven, one.Err
 		}
 	}
 }
@@ -98,51 +93,51 @@ func (s *slowHashes) mark(secret *keys.KeySecret, token string) [sha256.Size]byt
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// join returns the hash under way for the mark, or a new one that the caller must run.
-func (s *slowHashes) join(mark [sha256.Size]byte, handle string) (one *slowHash, mine bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if one := s.flying[mark]; one != nil {
-		return one, false, nil
+func (s *slowHashes) run(ctx context.Context, one *flight.Flight[slowHash], mark [sha256.Size]byte, secret *keys.KeySecret, token string) {
+	defer s.flights.Land(mark, one, func(h slowHash) {
+		if h.proven {
+			s.proven.Set(mark, struct{}{})
+		}
+	})
+	handle := keys.Handle(token)
+	if !s.enter(handle) {
+		one.Err = errSlowBusy
+		return
 	}
-	if s.total >= maxSlowQueue+cap(s.slots) || s.waiting[handle] >= maxSlowHandle {
-		return nil, false, errSlowBusy
-	}
-	s.total++
-	s.waiting[handle]++
-	one = &slowHash{done: make(chan struct{}), err: errUnread}
-	s.flying[mark] = one
-	return one, true, nil
-}
-
-func (s *slowHashes) run(ctx context.Context, one *slowHash, mark [sha256.Size]byte, secret *keys.KeySecret, token string) {
-	defer s.leave(one, mark, keys.Handle(token))
+	defer s.leave(handle)
 	patience := time.NewTimer(slowPatience)
 	defer patience.Stop()
 	select {
 	case s.slots <- struct{}{}:
 	case <-patience.C:
-		one.err = errSlowBusy
+		one.Err = errSlowBusy
 		return
 	case <-ctx.Done():
-		one.left = true
-		one.err = fmt.Errorf("%w: waiting for a slow hash: %w", keys.ErrUnavailable, context.Cause(ctx))
+		one.Result.left = true
+		one.Err = fmt.Errorf("%w: waiting for a slow hash: %w", keys.ErrUnavailable, context.Cause(ctx))
 		return
 	}
 	defer func() { <-s.slots }()
-	one.proven, one.err = secret.ProvenBy(keys.NewSecret(token)), nil
-	if one.proven {
-		s.proven.Set(mark, struct{}{})
-	}
+	one.Result.proven, one.Err = secret.ProvenBy(keys.NewSecret(token)), nil
 }
 
-func (s *slowHashes) leave(one *slowHash, mark [sha256.Size]byte, handle string) {
+// enter reports whether there is room for one more that runs or waits.
+func (s *slowHashes) enter(handle string) bool {
 	s.mu.Lock()
-	delete(s.flying, mark)
+	defer s.mu.Unlock()
+	if s.total >= maxSlowQueue+cap(s.slots) || s.waiting[handle] >= maxSlowHandle {
+		return false
+	}
+	s.total++
+	s.waiting[handle]++
+	return true
+}
+
+func (s *slowHashes) leave(handle string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.total--
 	if s.waiting[handle]--; s.waiting[handle] == 0 {
 		delete(s.waiting, handle)
 	}
-	s.mu.Unlock()
-	close(one.done)
 }

@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -105,7 +104,7 @@ func (l *subscribers) stop() {
 // caller's, and closed after this.
 func (v *Verifier) Close() error {
 	v.rehashes.close()
-	err := errors.Join(v.uses.close(), v.denials.close())
+	err := v.ledger.close()
 	l := &v.subscribers
 	l.mu.Lock()
 	l.closed, l.byID, l.told = true, nil, nil

@@ -12,11 +12,6 @@ import (
 )
 
 const (
-	// flushEvery is how long counts stay in memory at the most, so it is also what a
-	// crash can lose. Where an hour ends they are written at once: they belong to it.
-	flushEvery = 5 * time.Second
-	// flushWithin bounds one writing. Counts that could not be written are kept.
-	flushWithin = 10 * time.Second
 	// maxScopes is how many scopes of one key are counted each on its own in one hour,
 	// and maxDenied how many that it was not granted: whoever may call every tool may
 	// also call tools that do not exist, and whoever may call none can still name them.
@@ -122,7 +117,7 @@ func (v *Verifier) CountScopes(d keys.Decision, scopes ...string) {
 	for _, scope := range scopes {
 		c.tally.countScope(scopeCount{scope, d.Code}, v.clock)
 	}
-	v.uses.note(&c.tally)
+	v.ledger.uses.note(&c.tally)
 }
 
 func (t *tally) countScope(s scopeCount, clock func() time.Time) {
@@ -181,9 +176,9 @@ func (t *tally) forgetWritten() {
 	}
 }
 
-// take empties the tally into a Use. Whatever is counted meanwhile is either in it or
+// empty empties the tally into a Use. Whatever is counted meanwhile is either in it or
 // still there.
-func (t *tally) take(hour time.Time) keys.Use {
+func (t *tally) empty(hour time.Time) keys.Use {
 	use := keys.Use{KeyID: t.keyID}
 	for i := range t.counts {
 		if n := t.counts[i].Swap(0); n > 0 {
@@ -199,14 +194,14 @@ func (t *tally) take(hour time.Time) keys.Use {
 		}
 	}
 	for _, s := range t.slots {
-		if last, ok := s.take(); ok {
+		if last, ok := s.empty(); ok {
 			use.Last = append(use.Last, last)
 		}
 	}
 	return use
 }
 
-func (s *slot) take() (last keys.LastUse, ok bool) {
+func (s *slot) empty() (last keys.LastUse, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.placed.Store(false)
@@ -214,21 +209,18 @@ func (s *slot) take() (last keys.LastUse, ok bool) {
 	return keys.LastUse{Secret: s.secret, At: time.UnixMicro(at).UTC(), ClientIP: s.ip, Agent: s.agent}, at != 0
 }
 
-// uses writes tallies down. A timer runs while there is something to write, and no
-// goroutine while there is not.
+// uses are the tallies that wait to be written.
 type uses struct {
-	log     keys.UseLog
-	clock   func() time.Time
-	max     int         // tallies that may wait; further ones are not counted
-	onError func(error) // nil: nobody wants to know
+	log    keys.UseLog
+	clock  func() time.Time
+	max    int                       // tallies that may wait; further ones are not counted
+	within func(after time.Duration) // has them written in time
 
-	writing   sync.Mutex // held while a batch is on its way, guards unwritten
-	unwritten backlog
+	unwritten backlog // only a writing touches it
 
 	mu      sync.Mutex // guards what follows
 	waiting []*tally
 	hour    time.Time // of the first of them
-	timer   *time.Timer
 	closed  bool
 }
 
@@ -246,39 +238,28 @@ func (u *uses) note(t *tally) {
 	if u.waiting = append(u.waiting, t); len(u.waiting) == 1 {
 		now := u.clock()
 		u.hour = now.UTC().Truncate(time.Hour)
-		u.start(min(flushEvery, u.hour.Add(time.Hour).Sub(now)))
+		u.within(min(flushEvery, u.hour.Add(time.Hour).Sub(now)))
 	}
 }
 
-func (u *uses) start(after time.Duration) {
-	u.timer = time.AfterFunc(after, func() { _ = u.flush() })
-}
-
-// flush writes all that waits. What fails is written with the next.
-func (u *uses) flush() error {
-	u.writing.Lock()
-	defer u.writing.Unlock()
-	list := append(u.unwritten.uses(), u.take()...)
+// write writes all that waits. What fails is written with the next.
+func (u *uses) write() error {
+	list := append(u.unwritten.uses(), u.collect()...)
 	if len(list) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
 	defer cancel()
+	u.unwritten = newBacklog(list, u.max)
 	err := u.log.AddUse(ctx, list)
 	if err == nil {
 		u.unwritten = backlog{}
-		return nil
-	}
-	u.unwritten = newBacklog(list, u.max)
-	u.retry()
-	if u.onError != nil {
-		u.onError(err)
 	}
 	return err
 }
 
-// take empties the tallies that wait.
-func (u *uses) take() []keys.Use {
+// collect empties the tallies that wait.
+func (u *uses) collect() []keys.Use {
 	u.mu.Lock()
 	batch, hour := u.waiting, u.hour
 	u.waiting = nil
@@ -286,28 +267,14 @@ func (u *uses) take() []keys.Use {
 	list := make([]keys.Use, 0, len(batch))
 	for _, t := range batch {
 		t.pending.Store(false) // first: what is counted from here on waits anew
-		list = append(list, t.take(hour))
+		list = append(list, t.empty(hour))
 	}
 	return list
 }
 
-// retry sees to it that what failed is tried again, also when nothing is counted any
-// more.
-func (u *uses) retry() {
+// close has no more counted than what waits.
+func (u *uses) close() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.closed && len(u.waiting) == 0 {
-		u.start(flushEvery)
-	}
-}
-
-// close writes what waits and counts no more. What cannot be written then is lost.
-func (u *uses) close() error {
-	u.mu.Lock()
 	u.closed = true
-	if u.timer != nil {
-		u.timer.Stop()
-	}
-	u.mu.Unlock()
-	return u.flush()
 }

@@ -45,18 +45,26 @@ func (b *book) Usage(context.Context, string, time.Time) (keys.Usage, error) {
 	return keys.Usage{}, nil
 }
 
-func newUses(log keys.UseLog) *uses { return &uses{log: log, clock: time.Now, max: 10} }
+func (b *book) AddDenials(context.Context, []keys.Denial) error { return nil }
+
+func (b *book) Denials(context.Context, keys.DenialQuery) ([]keys.Denial, error) { return nil, nil }
+
+func newLedger(b *book) *ledger {
+	l, began := &ledger{}, time.Now()
+	l.open(b, b, time.Now, func() time.Duration { return time.Since(began) }, 10, nil)
+	return l
+}
 
 // TestUseBelongsToItsHour: counts are written when the hour ends, not into the next.
 func TestUseBelongsToItsHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{}
-		u, c := newUses(b), newCell("id")
+		l, c := newLedger(b), newCell("id")
 		time.Sleep(time.Hour - time.Second) // of the bubble: it takes no time
 		first := time.Now().UTC().Truncate(time.Hour)
 		for range 3 { // one a second, over the end of the hour
 			c.tally.count(keys.CodeValid)
-			u.note(&c.tally)
+			l.uses.note(&c.tally)
 			time.Sleep(time.Second + time.Millisecond)
 		}
 		time.Sleep(flushEvery)
@@ -71,12 +79,12 @@ func TestUseBelongsToItsHour(t *testing.T) {
 func TestUnwrittenUseIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{shut: true}
-		u, c := newUses(b), newCell("id")
+		l, c := newLedger(b), newCell("id")
 		at := time.Now()
 		c.tally.slot(1).use(at, &Call{Agent: "a"})
 		c.tally.count(keys.CodeExpired)
 		c.tally.countScope(scopeCount{"x", keys.CodeValid}, time.Now)
-		u.note(&c.tally)
+		l.uses.note(&c.tally)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		b.mu.Lock()
@@ -88,7 +96,7 @@ func TestUnwrittenUseIsKept(t *testing.T) {
 			t.Errorf("got %d calls soon after writing was possible again, want 2", n)
 		}
 		c.tally.count(keys.CodeValid)
-		u.note(&c.tally)
+		l.uses.note(&c.tally)
 		time.Sleep(2 * flushEvery)
 		synctest.Wait()
 		var sum int64
@@ -109,13 +117,13 @@ func TestUnwrittenUseIsKept(t *testing.T) {
 func TestNoCountIsLostInTheRush(t *testing.T) {
 	const rounds = 50_000
 	b := &book{}
-	u, c := newUses(b), newCell("id")
+	l, c := newLedger(b), newCell("id")
 	for i := range rounds {
 		var wg sync.WaitGroup
 		c.tally.count(keys.CodeValid)
-		u.note(&c.tally)
+		l.uses.note(&c.tally)
 		var flushing atomic.Bool
-		wg.Go(func() { flushing.Store(true); _ = u.flush() })
+		wg.Go(func() { flushing.Store(true); _ = l.flusher.Flush() })
 		for !flushing.Load() {
 			runtime.Gosched()
 		}
@@ -123,14 +131,14 @@ func TestNoCountIsLostInTheRush(t *testing.T) {
 			flushing.Load()
 		}
 		c.tally.count(keys.CodeValid)
-		u.note(&c.tally)
+		l.uses.note(&c.tally)
 		wg.Wait()
-		_ = u.flush()
+		_ = l.flusher.Flush()
 		if n := c.tally.counts[0].Load(); n != 0 {
 			t.Fatalf("%d counted and in no list", n)
 		}
 	}
-	_ = u.close()
+	_ = l.close()
 	var sum int64
 	for _, n := range b.sum {
 		sum += n

@@ -96,9 +96,8 @@ type Verifier struct {
 	forgotten atomic.Uint64 // counts times of forgetting
 	unknown   unknown
 	strangers strangers
-	uses      uses
-	rehashes  rehashes
-	denials   denials
+	ledger    ledger
+	rehashes  *rehashes
 
 	foreigners *foreigners
 
@@ -145,11 +144,9 @@ func New(reader keys.Reader, o *Options) (*Verifier, error) {
 	if onUseError == nil {
 		onUseError = logUseErrors(v.clock)
 	}
-	v.uses.clock, v.uses.max, v.uses.onError = v.clock, 2*size, onUseError
-	v.uses.log = reader
-	v.rehashes.store, _ = reader.(keys.Rehasher)
-	v.rehashes.clock, v.rehashes.elapsed, v.rehashes.onError = v.clock, v.sinceStart, o.OnRehashError
-	v.denials.log, v.denials.clock, v.denials.onError = reader, v.clock, onUseError
+	rehasher, _ := reader.(keys.Rehasher)
+	v.rehashes = newRehashes(rehasher, v.clock, v.sinceStart, o.OnRehashError)
+	v.ledger.open(reader, reader, v.clock, v.sinceStart, 2*size, onUseError)
 	return v, nil
 }
 
@@ -206,7 +203,7 @@ func (v *Verifier) conclude(d *keys.Decision, q *check, call *Call, now time.Tim
 	v.decide(d, q, call, now, at)
 	if d.Code != keys.CodeUnavailable {
 		q.cell.tally.count(d.Code)
-		v.uses.note(&q.cell.tally)
+		v.ledger.uses.note(&q.cell.tally)
 	}
 	if d.Code != keys.CodeValid {
 		v.denied(*d, call)
@@ -289,7 +286,7 @@ func (v *Verifier) prove(ctx context.Context, q *check, call *Call, at time.Dura
 	if q.proof = q.entry.prove(peppers, t.Secret(), &q.sum, &q.cell.tally); q.proof == nil {
 		d := v.unproved(ctx, q, t.Secret())
 		q.cell.tally.count(d.Code)
-		v.uses.note(&q.cell.tally)
+		v.ledger.uses.note(&q.cell.tally)
 		return d
 	}
 	v.rehashes.offer(peppers.Rehash(q.entry.key, q.proof.secret, t.Secret()))
@@ -368,7 +365,7 @@ func (v *Verifier) forget(c keys.Changes) {
 	if len(c.IDs) == 0 && !c.Lost {
 		return
 	}
-	v.fills.mark(c)
+	v.fills.Mark(c.Lost, c.IDs...)
 	if c.Lost {
 		for _, one := range v.cells.All() {
 			one.entry.Store(nil)

@@ -35,9 +35,14 @@ var layers = []layer{
 	},
 	{
 		path:  "verifier",
-		may:   []string{"keys", otter},
+		may:   []string{"keys", "verifier/internal/...", otter},
 		never: []string{sqlite, gin + "/..."},
 		why:   "the hot path knows no store and no framework",
+	},
+	{
+		path: "verifier/internal/...",
+		may:  []string{"keys"},
+		why:  "the parts of a verifier know nothing of the whole",
 	},
 	{
 		path:  "middleware",

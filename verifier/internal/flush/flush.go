@@ -1,0 +1,122 @@
+// Package flush writes in the background what may be written later: counts of use,
+// denials, renewed digests. It decides when; what is written, and what becomes of it when
+// that fails, is its caller's.
+//
+// A goroutine runs while something is written, and none while nothing is. Nothing is
+// written twice at once. After a failure nothing is tried for [Flusher.Rest]. A writing
+// that panics is a writing that failed.
+package flush
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Flusher runs one function when it is due. Its exported fields are set before it is used.
+type Flusher struct {
+	Write   func() error         // writes everything that waits; with nothing to write it does nothing
+	Rest    time.Duration        // for how long nothing is tried after a failure
+	Retry   bool                 // then it is tried again, though nobody asks for it
+	Elapsed func() time.Duration // monotonic
+	Told    func(error)          // hears what came of each writing; nil: nobody
+
+	writing sync.Mutex // held while Write runs
+
+	mu      sync.Mutex // guards what follows
+	timer   *time.Timer
+	due     time.Duration // of timer
+	rested  time.Duration // before this nothing is tried
+	closed  bool
+	running sync.WaitGroup
+}
+
+// Within has Write run when after is over, or earlier.
+func (f *Flusher) Within(after time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.schedule(after)
+}
+
+func (f *Flusher) schedule(after time.Duration) {
+	now := f.Elapsed()
+	due := max(now+after, f.rested)
+	if f.closed || f.timer != nil && f.due <= due {
+		return
+	}
+	if f.timer != nil {
+		f.timer.Stop() // if it is too late for that, Write runs once more than it had to
+	}
+	f.due = due
+	f.timer = time.AfterFunc(due-now, f.run)
+}
+
+// Resting reports whether the last writing failed, and its rest is not over.
+func (f *Flusher) Resting() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Elapsed() < f.rested
+}
+
+func (f *Flusher) run() {
+	f.mu.Lock()
+	f.timer = nil
+	if f.closed {
+		f.mu.Unlock()
+		return
+	}
+	f.running.Add(1)
+	f.mu.Unlock()
+	defer f.running.Done()
+	_ = f.Flush()
+}
+
+// Flush writes now, and returns what came of it.
+func (f *Flusher) Flush() error {
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	err := f.write()
+	f.rest(err)
+	if f.Told != nil {
+		f.Told(err)
+	}
+	return err
+}
+
+func (f *Flusher) write() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: writing broke off: %v", keys.ErrUnavailable, p)
+		}
+	}()
+	return f.Write()
+}
+
+// rest notes what came of a writing, and plans the next try.
+func (f *Flusher) rest(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rested = 0
+	if err != nil {
+		f.rested = f.Elapsed() + f.Rest
+		if f.Retry {
+			f.schedule(f.Rest)
+		}
+	}
+}
+
+// Close writes once more, also during a rest, and then no more. It waits for a writing
+// that is under way.
+func (f *Flusher) Close() error {
+	f.mu.Lock()
+	f.closed = true
+	if f.timer != nil {
+		f.timer.Stop()
+		f.timer = nil
+	}
+	f.mu.Unlock()
+	f.running.Wait()
+	return f.Flush()
+}

@@ -1,0 +1,126 @@
+package flush_test
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier/internal/flush"
+)
+
+// desk is a Flusher, and how often it wrote.
+type desk struct {
+	flush.Flusher
+	times atomic.Int64
+	fail  error
+	told  []error
+}
+
+func newDesk() *desk {
+	d, began := &desk{}, time.Now()
+	d.Rest, d.Retry = time.Minute, true
+	d.Elapsed = func() time.Duration { return time.Since(began) }
+	d.Write = func() error { d.times.Add(1); return d.fail }
+	d.Told = func(err error) { d.told = append(d.told, err) }
+	return d
+}
+
+func (d *desk) want(t *testing.T, times int64, when string) {
+	t.Helper()
+	synctest.Wait()
+	if got := d.times.Load(); got != times {
+		t.Errorf("%s: written %d times, want %d", when, got, times)
+	}
+}
+
+// What is asked for twice is written once, at the earlier of the two times.
+func TestWithin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		d.Within(5 * time.Second)
+		d.Within(9 * time.Second)
+		d.Within(2 * time.Second)
+		time.Sleep(2*time.Second - 1)
+		d.want(t, 0, "before it is due")
+		time.Sleep(1)
+		d.want(t, 1, "when it is due")
+		time.Sleep(time.Hour)
+		d.want(t, 1, "long afterwards")
+		d.Within(0)
+		d.want(t, 2, "at once")
+	})
+}
+
+// After a failure nothing is tried for a while, whoever asks, and then it is without being
+// asked for.
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		d.fail = errors.New("disk gone")
+		d.Within(0)
+		d.want(t, 1, "at once")
+		if !d.Resting() || len(d.told) != 1 {
+			t.Errorf("after a failure: resting %v, told %d times, want true and once", d.Resting(), len(d.told))
+		}
+		d.Within(0)
+		time.Sleep(time.Minute - 1)
+		d.want(t, 1, "during the rest")
+		d.fail = nil
+		time.Sleep(1)
+		d.want(t, 2, "after the rest")
+		if d.Resting() {
+			t.Error("rests after a writing that succeeded")
+		}
+		time.Sleep(time.Hour)
+		d.want(t, 2, "long afterwards")
+	})
+}
+
+// A writing that panics has failed, and takes nothing with it.
+func TestPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		d.Write = func() error { panic("driver") }
+		d.Within(0)
+		synctest.Wait()
+		if len(d.told) != 1 || !errors.Is(d.told[0], keys.ErrUnavailable) {
+			t.Errorf("told %v, want that it is unavailable", d.told)
+		}
+		d.Write = func() error { return nil }
+		if err := d.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
+
+// Close waits for what is under way, writes once more and returns what came of that;
+// afterwards nothing is written.
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		var at, most atomic.Int64
+		d.Write = func() error {
+			most.Store(max(most.Load(), at.Add(1)))
+			time.Sleep(time.Second)
+			at.Add(-1)
+			d.times.Add(1)
+			return d.fail
+		}
+		d.Within(0)
+		synctest.Wait() // it is under way
+		d.fail = errors.New("disk gone")
+		if err := d.Close(); err == nil {
+			t.Error("Close: got no error, want that of the last writing")
+		}
+		d.want(t, 2, "after Close")
+		d.Within(0)
+		time.Sleep(time.Hour)
+		d.want(t, 2, "long after Close")
+		if n := most.Load(); n != 1 {
+			t.Errorf("%d writings at once, want one", n)
+		}
+	})
+}

@@ -34,7 +34,7 @@ func (e *WrittenError) Error() string {
 }
 
 // NotAnnounced is the [*WrittenError] of a change of which other processes could not be
-// told. They find it by themselves: a verifier looks at its store every 250 ms.
+// told. They find it by themselves: a verifier looks at its store as often as [Bounds] say.
 func NotAnnounced(cause error) error {
 	return &WrittenError{What: "it is not announced yet: servers on this machine find it by themselves within 250 ms", Unannounced: true, Cause: cause}
 }
@@ -57,7 +57,7 @@ func (e *MayBeLostError) Error() string {
 // AlteredError says that the store itself is not as mcpkeys left it: it holds a trigger
 // that mcpkeys did not make, or a number that mcpkeys did not write. It is an
 // [ErrUnavailable], and more: nothing that was remembered of such a store is good, so
-// checks do not wait for a [Lease] to end. What still works are the look at it, and the
+// checks do not wait for a lease to end. What still works are the look at it, and the
 // changes that take something away: revoke and disable.
 type AlteredError struct {
 	What string // a clause: "it holds the trigger \"x\", which mcpkeys did not make"
@@ -74,7 +74,7 @@ func (e *AlteredError) Is(target error) bool { return target == ErrUnavailable }
 // MisplacedError says that what this process has open of a store is not what other
 // processes use, or that it lacks changes that were acknowledged: its files were replaced,
 // or its path leads elsewhere. It is an [ErrUnavailable], and more: a change that others
-// make does not reach this process, so checks do not wait for a [Lease] to end.
+// make does not reach this process, so checks do not wait for a lease to end.
 type MisplacedError struct{ Cause error }
 
 func (e *MisplacedError) Error() string { return e.Cause.Error() }

@@ -105,11 +105,18 @@ type Store interface {
 	Record(ctx context.Context, e Event) error
 }
 
-// Lease is how long a reader may trust what it remembers without having looked: an
-// entry is good while the last successful look at the store began less than a Lease
-// ago. A store whose way of telling others failed, and was put right, holds back its
-// writers' answers for as long.
-const Lease = 2 * time.Second
+// Bounds are how a store bounds what its readers may be wrong about.
+type Bounds struct {
+	// Lease is how long a reader may trust what it remembers without having looked: an
+	// entry is good while the last successful look at the store began less than a Lease
+	// ago. A store whose way of telling others failed, and was put right, holds back its
+	// writers' answers for as long.
+	Lease time.Duration
+
+	// Look is how often a reader looks although the epoch stands still. A change that was
+	// made past the store, as by a database shell, is noticed within this time.
+	Look time.Duration
+}
 
 // Feed tells what changed, in the order of commits, whoever changed it: another
 // process and a database shell are seen too.
@@ -134,6 +141,10 @@ type Feed interface {
 	// [*AlteredError] when the store is not as mcpkeys left it. A reader that hears one of
 	// the last two does not use what it remembers.
 	Changes(ctx context.Context, since Position) (Changes, error)
+
+	// Bounds are the same for as long as the store is open. With zero bounds each check
+	// looks.
+	Bounds() Bounds
 }
 
 // Position is how far a reader has followed a [Feed].

@@ -20,6 +20,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // adapters guards one place of each sort.
@@ -152,8 +153,8 @@ func TestA7NothingOpensNothing(t *testing.T) {
 	if got := guardtest.StatusOf(none.Require()(ok), post("X-API-Key", good)); got != http.StatusServiceUnavailable {
 		t.Errorf("nil guard: got %d, want 503", got)
 	}
-	for name, reader := range map[string]keys.Reader{"nil": nil, "typed nil": (*sqlite.Reader)(nil)} {
-		if _, err := verifier.New(reader, nil); err == nil {
+	for name, reader := range map[string]local.Store{"nil": nil, "typed nil": (*sqlite.Reader)(nil)} {
+		if _, err := verifier.New(local.New(reader, nil), nil); err == nil {
 			t.Errorf("verifier.New(%s): got no error, want one", name)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // roleVar makes a server of this binary: the database that it serves.
@@ -43,7 +44,7 @@ func serveAll(db string) error {
 	if err != nil {
 		return err
 	}
-	v, err := verifier.New(st, nil)
+	v, err := verifier.New(local.New(st, nil), nil)
 	if err != nil {
 		return err
 	}

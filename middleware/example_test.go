@@ -13,6 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 func ExampleGuard_Require() {
@@ -28,7 +29,7 @@ func ExampleGuard_Require() {
 		log.Fatal(err)
 	}
 	defer st.Close()
-	v, err := verifier.New(st, nil)
+	v, err := verifier.New(local.New(st, nil), nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func ExampleGuard_Hold() {
 		log.Fatal(err)
 	}
 	defer st.Close()
-	v, err := verifier.New(st, nil)
+	v, err := verifier.New(local.New(st, nil), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

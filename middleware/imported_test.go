@@ -11,6 +11,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // Keys as other systems stored them, imported, and presented in the header that their
@@ -30,7 +31,7 @@ func TestImportedKeysAtTheGuard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := verifier.New(st, nil)
+	v, err := verifier.New(local.New(st, nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // sharedLog is written to by whoever logs, and read by the test.
@@ -56,7 +57,7 @@ func TestA22FloodFillsNoLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = st.Close() }()
-		v, err := verifier.New(st, nil)
+		v, err := verifier.New(local.New(st, nil), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

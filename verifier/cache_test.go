@@ -17,6 +17,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // wantReads fails unless the store was asked for n keys since the test began.
@@ -274,7 +275,7 @@ func TestA22MemoryIsBounded(t *testing.T) {
 	b := newBench(t)
 	warm, warmToken := b.issue(t, keys.IssueRequest{Name: "warm"})
 	cold, coldToken := b.issue(t, keys.IssueRequest{Name: "cold"})
-	v, err := verifier.New(absent{b.reader, map[string]bool{warm: true, cold: true}}, &verifier.Options{
+	v, err := verifier.New(local.New(absent{b.reader, map[string]bool{warm: true, cold: true}}, nil), &verifier.Options{
 		Strangers: keys.RateLimit{Count: 1, Window: time.Hour, Burst: 1},
 	})
 	if err != nil {
@@ -314,7 +315,7 @@ func TestA22MemoryIsBounded(t *testing.T) {
 // rightly all the same, also of revoked ones.
 func TestFewCells(t *testing.T) {
 	b := newBench(t)
-	v, err := verifier.New(b.reader, &verifier.Options{Keys: 4, Now: func() time.Time { return b.now }})
+	v, err := verifier.New(b.source(b.reader), &verifier.Options{Keys: 4, Now: func() time.Time { return b.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,4 +352,4 @@ func TestHangingUpHurtsNobodyElse(t *testing.T) {
 	}
 }
 
-var _ keys.Reader = (*sqlite.Reader)(nil)
+var _ local.Store = (*sqlite.Reader)(nil)

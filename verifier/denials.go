@@ -23,7 +23,7 @@ const (
 // denials samples refusals: how often in each minute which one was given to whom, for
 // people to look at. It holds some hundred numbers, however many are refused.
 type denials struct {
-	log    keys.DenialLog
+	source writer
 	clock  func() time.Time
 	within func(after time.Duration) // has what is counted written in time
 
@@ -58,9 +58,10 @@ type denied struct {
 
 // NoteDenial samples a refusal. [Verifier.Authenticate] does so for its own; guards call
 // it for what they refuse themselves. It never fails and decides nothing.
-func (v *Verifier) NoteDenial(d keys.Decision, call Call) { v.denied(d, &call) }
+func (v *Verifier) NoteDenial(d keys.Decision, call Call) { v.ledger.denied(d, &call) }
 
-func (v *Verifier) denied(d keys.Decision, call *Call) keys.Decision {
+// denied samples d, and returns it.
+func (l *ledger) denied(d keys.Decision, call *Call) keys.Decision {
 	k := kind{
 		code: d.Code, keyID: d.KeyID, proved: d.Proved(),
 		source: keys.SourceOf(call.ClientIP), audience: call.Audience,
@@ -68,7 +69,7 @@ func (v *Verifier) denied(d keys.Decision, call *Call) keys.Decision {
 	if d.Lacks != nil {
 		k.scope, k.offered = scopeNoted(d.Lacks.Required), strings.Join(d.Lacks.Offered, " ")
 	}
-	v.ledger.denials.note(k, call.Agent)
+	l.denials.note(k, call.Agent)
 	return d
 }
 
@@ -94,15 +95,15 @@ type junk struct {
 }
 
 // malformed is denied for what is no token.
-func (v *Verifier) malformed(call *Call) (d keys.Decision) {
+func (l *ledger) malformed(call *Call) (d keys.Decision) {
 	d.Code = keys.CodeMalformed
-	if j := v.ledger.denials.junk.Load(); j != nil && j.ip == call.ClientIP && j.audience == call.Audience {
+	if j := l.denials.junk.Load(); j != nil && j.ip == call.ClientIP && j.audience == call.Audience {
 		j.counted.calls.Add(1)
 		return d
 	}
-	one := v.ledger.denials.note(kind{code: d.Code, source: keys.SourceOf(call.ClientIP), audience: call.Audience}, call.Agent)
+	one := l.denials.note(kind{code: d.Code, source: keys.SourceOf(call.ClientIP), audience: call.Audience}, call.Agent)
 	if one != nil {
-		v.ledger.denials.junk.Store(&junk{call.ClientIP, strings.Clone(call.Audience), one})
+		l.denials.junk.Store(&junk{call.ClientIP, strings.Clone(call.Audience), one})
 	}
 	return d
 }
@@ -211,7 +212,7 @@ func (n *denials) write() error {
 		n.waiting = append(kept, n.waiting...)
 		n.waiting = n.waiting[:min(len(n.waiting), maxWaiting)]
 	}()
-	err := n.log.AddDenials(ctx, list)
+	err := n.source.AddDenials(ctx, list)
 	if err == nil {
 		kept = nil
 	}

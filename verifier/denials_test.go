@@ -16,6 +16,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 func denials(t testing.TB, log keys.DenialLog) []keys.Denial {
@@ -128,8 +129,8 @@ func TestDenialsAreWrittenInTime(t *testing.T) {
 	b := newBench(t)
 	synctest.Test(t, func(t *testing.T) {
 		var failed sync.Map
-		log := &failing{Reader: b.reader}
-		v, err := verifier.New(log, &verifier.Options{OnUseError: func(err error) { failed.Store(err.Error(), true) }})
+		log := &failing{Store: b.reader}
+		v, err := verifier.New(local.New(log, nil), &verifier.Options{OnUseError: func(err error) { failed.Store(err.Error(), true) }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +168,7 @@ func TestDenialsAreWrittenInTime(t *testing.T) {
 
 // failing notes what is written, and can be made to fail.
 type failing struct {
-	keys.Reader
+	local.Store
 	down atomic.Bool
 	sum  atomic.Int64
 }

@@ -1,10 +1,8 @@
 package verifier
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -15,7 +13,7 @@ import (
 // the key changes the entry goes; the rate that was used up stays used up, and what
 // was counted is written.
 type cell struct {
-	entry    atomic.Pointer[entry] // nil: ask the store
+	entry    atomic.Pointer[entry] // nil: ask the source
 	bucket   bucket
 	requests bucket // that carry calls
 	tally    tally
@@ -33,27 +31,8 @@ const cacheLine = 64
 type entry struct {
 	key      *keys.Key
 	identity *keys.Identity // nil if none can be made of it
-	flaw     error          // and why; a dead key is told to be dead all the same
+	flaw     error          // and why; a revoked key is told to be revoked all the same
 	proofs   atomic.Pointer[[]proof]
-
-	mu         sync.Mutex
-	superseded []keys.Superseded // nil until somebody presented what is no secret of the key
-}
-
-// supersededIn reads the key's superseded secrets from the store once: a flood of wrong
-// secrets must not become one of reads. Each rotation makes another entry.
-func (e *entry) supersededIn(ctx context.Context, reader keys.Reader) ([]keys.Superseded, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.superseded != nil {
-		return e.superseded, nil
-	}
-	list, err := reader.Superseded(ctx, e.key.ID)
-	if err != nil {
-		return nil, err
-	}
-	e.superseded = append([]keys.Superseded{}, list...)
-	return e.superseded, nil
 }
 
 // proof notes that a token with this SHA-256 is one of the key's secrets. Comparing
@@ -102,17 +81,8 @@ func equal(a, b *[sha256.Size]byte) bool {
 	return differ == 0
 }
 
-// prove compares the token with the stored digests, and remembers what it finds. A
-// key has two secrets at the most, so the list stays short.
-func (e *entry) prove(peppers *keys.Peppers, token keys.Secret, sum *[sha256.Size]byte, t *tally) *proof {
-	secret := peppers.Verify(e.key, token)
-	if secret == nil {
-		return nil
-	}
-	return e.note(secret, sum, t)
-}
-
-// note remembers that a token of this sum was proved to be the secret.
+// note remembers that a token of this sum was proved to be the secret. A key has two
+// secrets at the most, so the list stays short.
 func (e *entry) note(secret *keys.KeySecret, sum *[sha256.Size]byte, t *tally) *proof {
 	newest := e.key.Secrets[len(e.key.Secrets)-1].Number
 	made := proof{*sum, secret, t.slot(secret.Number), secret.Number != newest}
@@ -130,7 +100,3 @@ func (e *entry) note(secret *keys.KeySecret, sum *[sha256.Size]byte, t *tally) *
 		}
 	}
 }
-
-// atOnce is how the caches do their upkeep: in the call that gave rise to it. Left to
-// themselves they start a goroutine with each write, which took a third of a miss.
-func atOnce(upkeep func()) { upkeep() }

@@ -8,6 +8,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 func ExampleVerifier_Authenticate() {
@@ -18,7 +19,7 @@ func ExampleVerifier_Authenticate() {
 		log.Fatal(err)
 	}
 	defer func() { _ = store.Close() }()
-	v, err := verifier.New(store, nil)
+	v, err := verifier.New(local.New(store, nil), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

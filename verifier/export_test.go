@@ -9,14 +9,14 @@ import (
 
 // Remembers reports whether anything is remembered of the key.
 func (v *Verifier) Remembers(id string) bool {
-	_, ok := v.cells.GetIfPresent(id)
+	_, ok := v.cache.cells.GetIfPresent(id)
 	return ok
 }
 
 // OnFound calls do whenever a key is found among the remembered ones, before anything
 // is done with it. It comes before the first check.
 func (v *Verifier) OnFound(do func()) (err error) {
-	v.cells, err = otter.New(&otter.Options[string, *cell]{
+	v.cache.cells, err = otter.New(&otter.Options[string, *cell]{
 		MaximumSize: DefaultKeys, Executor: atOnce, StatsRecorder: &found{do: do},
 	})
 	return err
@@ -31,34 +31,13 @@ func (f *found) RecordHits(int) { f.do() }
 
 // WhileReadsAreCounted calls do while nobody can begin or end to read a key.
 func (v *Verifier) WhileReadsAreCounted(do func()) {
-	v.fills.Hold(do)
-}
-
-// HoldSlowHashes keeps every slow hash from being computed until it is called off.
-func (v *Verifier) HoldSlowHashes() (callOff func()) {
-	slots := v.foreigners.slow.slots
-	for range cap(slots) {
-		slots <- struct{}{}
-	}
-	return func() {
-		for range cap(slots) {
-			<-slots
-		}
-	}
-}
-
-// SlowHashesWaiting is how many are computed or wait, and how many may.
-func (v *Verifier) SlowHashesWaiting() (n, most int) {
-	s := v.foreigners.slow
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.total, maxSlowQueue + cap(s.slots)
+	v.cache.fills.Freeze(do)
 }
 
 // Strangers counts the unknown tokens and the addresses that are remembered, and how many
 // of each may be.
 func (v *Verifier) Strangers() (tokens, sources, most int) {
-	v.unknown.tokens.CleanUp()
-	v.strangers.buckets.CleanUp()
-	return v.unknown.tokens.EstimatedSize(), v.strangers.buckets.EstimatedSize(), min(maxUnknown, maxSources)
+	v.door.unknown.tokens.CleanUp()
+	v.door.asked.buckets.CleanUp()
+	return v.door.unknown.tokens.EstimatedSize(), v.door.asked.buckets.EstimatedSize(), min(maxUnknown, maxSources)
 }

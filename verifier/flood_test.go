@@ -12,6 +12,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // flood sends unknown, malformed and revoked keys from one address, as fast as it can,
@@ -88,7 +89,7 @@ func TestA22FloodAndTheSlowestChecks(t *testing.T) {
 	const tries, allowed = 5, 20
 	b := newBench(t)
 	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
-	v, err := verifier.New(b.reader, &verifier.Options{Strangers: keys.RateLimit{Count: 1000, Window: time.Second, Burst: 100}})
+	v, err := verifier.New(local.New(b.reader, nil), &verifier.Options{Strangers: keys.RateLimit{Count: 1000, Window: time.Second, Burst: 100}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // secret is the first secret of a key, as it stands in the store.
@@ -39,7 +40,7 @@ func (b *bench) kept(t *testing.T, id string, scheme keys.Scheme) keys.KeySecret
 // be guessed, its slow hash stays.
 func TestForeignIsRehashed(t *testing.T) {
 	b := newBench(t)
-	v, err := verifier.New(b.store, nil) // which can write
+	v, err := verifier.New(local.New(b.store, nil), nil) // which can write
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func TestForeignIsRehashed(t *testing.T) {
 		if again.KeyID != d.KeyID || again.Secret != d.Secret {
 			t.Errorf("%s again: got another identity", name)
 		}
-		callOff := b.v.HoldSlowHashes() // another process, which cannot compute any
+		callOff := b.holdSlowHashes() // another process, which cannot compute any
 		b.want(t, token, verifier.Call{}, keys.CodeValid)
 		b.want(t, token+"x", verifier.Call{}, keys.CodeNotFound)
 		callOff()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 const strongToken = "acme_3ZJ9vYkQ0hW2mRbT7xLsN4"
@@ -282,7 +283,7 @@ func TestSlowHashSurvivesEdit(t *testing.T) {
 	if _, err := b.manager.Edit(t.Context(), d.KeyID, keys.EditRequest{Name: &name}); err != nil {
 		t.Fatal(err)
 	}
-	callOff := b.v.HoldSlowHashes()
+	callOff := b.holdSlowHashes()
 	if d := b.want(t, "api01.s3cret", verifier.Call{}, keys.CodeValid); d.Identity.Name() != name {
 		t.Errorf("got %q, want the new name", d.Identity.Name())
 	}
@@ -304,36 +305,6 @@ func TestForeignUnavailable(t *testing.T) {
 	b.want(t, strongToken, verifier.Call{}, keys.CodeValid)
 }
 
-// TestA6QueueIsBounded: whoever knows many ids fills no memory with requests that wait.
-func TestA6QueueIsBounded(t *testing.T) {
-	b := newBench(t)
-	const clients = 40
-	for i := range clients {
-		b.imports(t, fmt.Sprint("key ", i), "", fmt.Sprint("api", i), slowHash(t, "s3cret", 4))
-	}
-	callOff := b.v.HoldSlowHashes()
-	defer callOff()
-	var answered atomic.Int64
-	for i := range clients {
-		go func() {
-			d := b.v.Authenticate(context.WithoutCancel(t.Context()), fmt.Sprintf("api%d.s3cret", i), from("192.0.2.1"))
-			if d.Code != keys.CodeUnavailable {
-				t.Errorf("got %v, want unavailable", d.Code)
-			}
-			answered.Add(1)
-		}()
-	}
-	highest, most := 0, 0
-	for answered.Load() < clients {
-		n, limit := b.v.SlowHashesWaiting()
-		highest, most = max(highest, n), limit
-		runtime.Gosched()
-	}
-	if highest == 0 || highest > most {
-		t.Errorf("up to %d waited, want some and at most %d", highest, most)
-	}
-}
-
 // Two keys may have come to the same token, once by one sum and once by another. When one
 // of them is revoked, the token is: it was told to be bad.
 func TestForeignTwinIsRevoked(t *testing.T) {
@@ -349,7 +320,7 @@ func TestForeignTwinIsRevoked(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.want(t, strongToken, verifier.Call{}, keys.CodeRevoked) // also by who remembers the other one
-	v, err := verifier.New(b.reader, nil)
+	v, err := verifier.New(local.New(b.reader, nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

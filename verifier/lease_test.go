@@ -83,7 +83,7 @@ func TestA24SteppedClocks(t *testing.T) {
 	limited := keys.RateLimit{Count: 1, Window: time.Minute, Burst: 1}
 	_, token := b.issue(t, keys.IssueRequest{Name: "half an hour", Expires: keys.ExpiresAt(start.Add(30 * time.Minute))})
 	_, slow := b.issue(t, keys.IssueRequest{Name: "once a minute", RateLimit: limited})
-	v, err := verifier.New(b.reader, &verifier.Options{Now: func() time.Time { return b.now }})
+	v, err := verifier.New(b.source(b.reader), &verifier.Options{Now: func() time.Time { return b.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestA24SteppedClocks(t *testing.T) {
 	for _, by := range []time.Duration{time.Hour, -time.Hour} {
 		b.now = stepped(start.Add(time.Second), by)
 		b.want(t, slow, verifier.Call{}, keys.CodeRateLimited)
-		b.now = stepped(start.Add(keys.Lease), by)
+		b.now = stepped(start.Add(lease), by)
 		b.want(t, slow, verifier.Call{}, keys.CodeUnavailable)
 	}
 	b.reader.pulled.Store(false)

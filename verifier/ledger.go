@@ -1,7 +1,10 @@
 package verifier
 
 import (
+	"context"
 	"errors"
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -24,14 +27,20 @@ type ledger struct {
 	flusher flush.Flusher
 }
 
+// writer is what the ledger needs of a [Source].
+type writer interface {
+	AddUse(ctx context.Context, uses []keys.Use) error
+	AddDenials(ctx context.Context, denials []keys.Denial) error
+}
+
 // open opens l in place: its parts point at each other. OnError, which may be nil,
 // hears of what could not be written; most is how many keys may wait.
-func (l *ledger) open(uses keys.UseLog, denials keys.DenialLog, clock func() time.Time, elapsed func() time.Duration, most int, onError func(error)) {
-	l.uses.log, l.uses.clock, l.uses.max, l.uses.within = uses, clock, most, l.flusher.Within
-	l.denials.log, l.denials.clock, l.denials.within = denials, clock, l.flusher.Within
+func (l *ledger) open(source writer, clock func() time.Time, elapsed func() time.Duration, most int, onError func(error)) {
+	l.uses.source, l.uses.clock, l.uses.max, l.uses.within = source, clock, most, l.flusher.Within
+	l.denials.source, l.denials.clock, l.denials.within = source, clock, l.flusher.Within
 	l.flusher.Rest, l.flusher.Retry, l.flusher.Elapsed = flushEvery, true, elapsed
 	l.flusher.Write = func() error { return errors.Join(l.uses.write(), l.denials.write()) }
-	l.flusher.Told = func(err error) {
+	l.flusher.After = func(err error) {
 		if err != nil && onError != nil {
 			onError(err)
 		}
@@ -43,4 +52,39 @@ func (l *ledger) close() error {
 	l.uses.close()
 	l.denials.close()
 	return l.flusher.Close()
+}
+
+// note counts a decision on a key that was proved.
+func (l *ledger) note(d *keys.Decision, c *check, call *Call) {
+	if d.Code != keys.CodeUnavailable {
+		l.used(c.cell, d.Code)
+	}
+	if d.Code != keys.CodeValid {
+		l.denied(*d, call)
+	}
+}
+
+// used counts one outcome of a key.
+func (l *ledger) used(c *cell, code keys.Code) {
+	c.tally.count(code)
+	l.uses.note(&c.tally)
+}
+
+// useErrorsEach is how often it is logged that counts cannot be written.
+const useErrorsEach = time.Minute
+
+// logUseErrors is what hears of counts that could not be written where nothing else does.
+func logUseErrors(clock func() time.Time) func(error) {
+	var mu sync.Mutex
+	var last time.Time
+	return func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		now := clock()
+		if !last.IsZero() && now.Sub(last) < useErrorsEach {
+			return
+		}
+		last = now
+		slog.Error("counts of use could not be written, so keys in use may look unused", slog.Any("error", err))
+	}
 }

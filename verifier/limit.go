@@ -13,10 +13,10 @@ import (
 // locks nor frees anybody. The zero bucket is full of room.
 type bucket struct{ arrival atomic.Int64 }
 
-// take counts cost calls at the moment at. Wait is zero when they fit, else how long
+// spend counts cost calls at the moment at. Wait is zero when they fit, else how long
 // to wait until they would; a refused call counts nothing. A cost above the burst
 // never fits. The limit must not be zero.
-func (b *bucket) take(limit keys.RateLimit, cost int, at time.Duration) (wait time.Duration, r room) {
+func (b *bucket) spend(limit keys.RateLimit, cost int, at time.Duration) (wait time.Duration, r room) {
 	interval := int64(limit.Window) / int64(limit.Count)
 	all := interval * int64(limit.Burst)
 	for {
@@ -39,7 +39,7 @@ func (b *bucket) take(limit keys.RateLimit, cost int, at time.Duration) (wait ti
 	}
 }
 
-// wait is how long a take of one call would have to wait; it takes nothing.
+// wait is how long one call would have to wait; it counts nothing.
 func (b *bucket) wait(limit keys.RateLimit, at time.Duration) time.Duration {
 	interval := int64(limit.Window) / int64(limit.Count)
 	next := max(b.arrival.Load(), int64(at)) + interval

@@ -11,7 +11,7 @@ import (
 )
 
 // The tests of this file are those orders of events in which a revoked key passes as
-// soon as one rule of fill.go, look.go or forget is broken. Each was seen to fail with
+// soon as one rule of cache.go, watch.go or internal/flight is broken. Each was seen to fail with
 // its rule broken.
 
 // TestA17RowReadBeforeARevoke: a row is read, its key is revoked, the look that tells
@@ -182,11 +182,11 @@ func TestA18LookOfALeaseAgo(t *testing.T) {
 	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
 	_, other := b.issue(t, keys.IssueRequest{Name: "other"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
-	b.now = b.now.Add(keys.Lease)
+	b.now = b.now.Add(lease)
 	var later <-chan keys.Code
 	s.afterChanges.put(func() {
 		b.sqlShell(t, `UPDATE keys SET scopes = '["*"]' WHERE name = 'ci'`)
-		b.now = b.now.Add(keys.Lease)
+		b.now = b.now.Add(lease)
 		later = b.beside(t, token)
 	})
 	b.want(t, other, verifier.Call{}, keys.CodeValid) // and makes the look

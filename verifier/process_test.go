@@ -18,6 +18,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // The tests of revoke_test.go need other processes: this binary, started again with a
@@ -133,7 +134,7 @@ func serverRole(dir string) error {
 		return err
 	}
 	s := &server{fleet: f, reader: &counting{Reader: r}, accepted: make([]atomic.Int64, len(f.keys))}
-	if s.v, err = verifier.New(s.reader, nil); err != nil {
+	if s.v, err = verifier.New(local.New(s.reader, nil), nil); err != nil {
 		return err
 	}
 	s.round() // so that all are remembered

@@ -10,6 +10,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // renewing gives the bench a verifier on the query-only store itself, which can renew
@@ -22,10 +23,10 @@ func (b *bench) renewing(t *testing.T) (told *atomic.Int64) {
 	}
 	t.Cleanup(func() { _ = r.Close() })
 	told = new(atomic.Int64)
-	b.v, err = verifier.New(r, &verifier.Options{
+	b.v, err = verifier.New(local.New(r, &local.Options{
 		Now:           func() time.Time { return b.now },
 		OnRehashError: func(error) { told.Add(1) },
-	})
+	}), &verifier.Options{Now: func() time.Time { return b.now }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -104,7 +103,7 @@ func TestA18StoppedServer(t *testing.T) {
 	for i, k := range f.keys {
 		signal(t, servers[1], syscall.SIGSTOP)
 		if i == len(f.keys)/2 {
-			time.Sleep(keys.Lease + 100*time.Millisecond)
+			time.Sleep(lease + 100*time.Millisecond)
 		}
 		if _, err := m.Revoke(t.Context(), k.ID, "test"); err != nil {
 			t.Fatal(err)

@@ -8,12 +8,13 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // stage is the real store, on which a test puts what happens at one moment of a call,
 // so that an order of events that needs bad luck comes about every time.
 type stage struct {
-	keys.Reader
+	local.Store
 	beforeEpoch  scene // the caller has not learned the number yet
 	afterKey     scene // a row was read, and its reader has not heard of it yet
 	afterChanges scene // so were the changes
@@ -40,17 +41,17 @@ func (s *scene) wantPlayed(t *testing.T) {
 
 func (s *stage) Epoch() uint64 {
 	s.beforeEpoch.play()
-	return s.Reader.Epoch()
+	return s.Store.Epoch()
 }
 
 func (s *stage) Key(ctx context.Context, id string) (*keys.Key, error) {
-	k, err := s.Reader.Key(ctx, id)
+	k, err := s.Store.Key(ctx, id)
 	s.afterKey.play()
 	return k, err
 }
 
 func (s *stage) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
-	c, err := s.Reader.Changes(ctx, since)
+	c, err := s.Store.Changes(ctx, since)
 	s.afterChanges.play()
 	return c, err
 }
@@ -59,8 +60,8 @@ func (s *stage) Changes(ctx context.Context, since keys.Position) (keys.Changes,
 // keys.
 func (b *bench) staged(t *testing.T, n int) *stage {
 	t.Helper()
-	s := &stage{Reader: b.reader}
-	v, err := verifier.New(s, &verifier.Options{Keys: n, Now: func() time.Time { return b.now }})
+	s := &stage{Store: b.reader}
+	v, err := verifier.New(b.source(s), &verifier.Options{Keys: n, Now: func() time.Time { return b.now }})
 	if err != nil {
 		t.Fatal(err)
 	}

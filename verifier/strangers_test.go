@@ -9,6 +9,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // stranger is a well-formed token that no key has.
@@ -18,7 +19,7 @@ func from(ip string) verifier.Call { return verifier.Call{ClientIP: netip.MustPa
 
 func (b *bench) limited(t *testing.T, burst int) *verifier.Verifier {
 	t.Helper()
-	v, err := verifier.New(b.reader, &verifier.Options{
+	v, err := verifier.New(local.New(b.reader, nil), &verifier.Options{
 		Now:       func() time.Time { return b.now },
 		Strangers: keys.RateLimit{Count: burst, Window: time.Minute, Burst: burst},
 	})

@@ -8,12 +8,13 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // following is a verifier on the machine's own clock, and a channel per subscription.
 func (b *bench) following(t *testing.T) *verifier.Verifier {
 	t.Helper()
-	v, err := verifier.New(b.reader, nil)
+	v, err := verifier.New(local.New(b.reader, nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func (v *Verifier) CountScopes(d keys.Decision, scopes ...string) {
 	if len(scopes) == 0 || d.Code != keys.CodeValid && d.Code != keys.CodeInsufficientScope {
 		return
 	}
-	c, ok := v.cells.GetIfPresent(d.KeyID)
+	c, ok := v.cache.cells.GetIfPresent(d.KeyID)
 	if !ok {
 		return
 	}
@@ -211,7 +211,7 @@ func (s *slot) empty() (last keys.LastUse, ok bool) {
 
 // uses are the tallies that wait to be written.
 type uses struct {
-	log    keys.UseLog
+	source writer
 	clock  func() time.Time
 	max    int                       // tallies that may wait; further ones are not counted
 	within func(after time.Duration) // has them written in time
@@ -251,7 +251,7 @@ func (u *uses) write() error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
 	defer cancel()
 	u.unwritten = newBacklog(list, u.max)
-	err := u.log.AddUse(ctx, list)
+	err := u.source.AddUse(ctx, list)
 	if err == nil {
 		u.unwritten = backlog{}
 	}

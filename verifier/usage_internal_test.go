@@ -41,17 +41,11 @@ func (b *book) AddUse(_ context.Context, uses []keys.Use) error {
 	return nil
 }
 
-func (b *book) Usage(context.Context, string, time.Time) (keys.Usage, error) {
-	return keys.Usage{}, nil
-}
-
 func (b *book) AddDenials(context.Context, []keys.Denial) error { return nil }
-
-func (b *book) Denials(context.Context, keys.DenialQuery) ([]keys.Denial, error) { return nil, nil }
 
 func newLedger(b *book) *ledger {
 	l, began := &ledger{}, time.Now()
-	l.open(b, b, time.Now, func() time.Duration { return time.Since(began) }, 10, nil)
+	l.open(b, time.Now, func() time.Duration { return time.Since(began) }, 10, nil)
 	return l
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // counts sums what is written down of a key's use, as "code scope" to calls.
@@ -93,7 +94,7 @@ func TestA3RequestCountsOnce(t *testing.T) {
 // TestEvictedUseIsCounted: a key that falls out of a small cache takes no count with it.
 func TestEvictedUseIsCounted(t *testing.T) {
 	b := newBench(t)
-	v, err := verifier.New(b.reader, &verifier.Options{Keys: 4, Now: func() time.Time { return b.now }})
+	v, err := verifier.New(b.source(b.reader), &verifier.Options{Keys: 4, Now: func() time.Time { return b.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +162,7 @@ func TestDeniedScopesAreBounded(t *testing.T) {
 func TestUnwrittenUseIsTold(t *testing.T) {
 	b := newBench(t)
 	told := make(chan error, 10)
-	v, err := verifier.New(b.reader, &verifier.Options{OnUseError: func(err error) { told <- err }})
+	v, err := verifier.New(local.New(b.reader, nil), &verifier.Options{OnUseError: func(err error) { told <- err }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +249,7 @@ func counterRole(dir string) error {
 	if err != nil {
 		return err
 	}
-	v, err := verifier.New(r, nil)
+	v, err := verifier.New(local.New(r, nil), nil)
 	if err != nil {
 		return err
 	}

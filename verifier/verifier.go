@@ -1,25 +1,3 @@
-// Package verifier decides whether a request's key is good: the hot path of every
-// guarded server.
-//
-// Call [New] with a store opened for reading (sqlite.OpenVerifier), then
-// [Verifier.Authenticate] once per request. What comes back is a [keys.Decision];
-// its Identity answers, as often as asked, what the caller may do. Programs that
-// serve HTTP need not call this package themselves: middleware does. [Verifier.Close]
-// it before the store, or what was counted in the last seconds is lost.
-//
-// The order of a check is fixed: format, known id, seal, digest, revoked, disabled,
-// expired, kind, audience, client IP, rate limit. Malformed text never reaches the
-// store. A store that cannot be read, and a row whose seal is broken, end in
-// unavailable and never in a pass.
-//
-// A key is read once and remembered. Nothing remembered is used before the store's
-// epoch has been compared, so when a revoke has returned, in whichever process on the
-// machine, no check that starts later passes; package internal/model shows why. When
-// the store cannot be read, what is remembered is good for [keys.Lease] since the
-// last good look at it began, provided that nobody announced a change.
-//
-// The package refuses to cache what it could not prove fresh, to log (it returns
-// what a log needs) and to know about HTTP or any particular store.
 package verifier
 
 import (
@@ -29,18 +7,10 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
-	"slices"
-	"strings"
-	"sync/atomic"
 	"time"
-
-	"github.com/maypok86/otter/v2"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
-
-// unavailableRetry is when a client may come back after a store failed.
-const unavailableRetry = time.Second
 
 // DefaultKeys is how many keys a verifier remembers unless told otherwise.
 const DefaultKeys = 100_000
@@ -52,19 +22,13 @@ type Options struct {
 
 	// Strangers limits how often one address (an IPv6 network of 64 bits counts as one)
 	// may make the verifier look for keys that it does not know: the zero value means
-	// DefaultStrangers. A remembered key is not concerned.
+	// 12,000 a minute and 1,000 at once. A remembered key is not concerned.
 	Strangers keys.RateLimit
 
 	// OnUseError hears, from another goroutine, that counts of use could not be written.
 	// They are kept for the next try, seconds later. Nil logs that with slog's default
 	// logger, once a minute at most: keys in use would look unused otherwise.
 	OnUseError func(error)
-
-	// OnRehashError hears, from another goroutine, that the digest of a secret could not
-	// be renewed, as is done with those that were made with an old pepper when they are
-	// used. It is told once, until it works again. Nobody is refused for it; what it means
-	// is that the old pepper cannot be retired yet. Nil means that nobody wants to know.
-	OnRehashError func(error)
 }
 
 // Call says what is asked of the presented key. The zero Call asks for an ordinary
@@ -84,77 +48,112 @@ type Call struct {
 	Messages bool
 }
 
-// Verifier authenticates requests against one store. It is safe for concurrent use.
-// The zero Verifier is not usable.
+// Verifier authenticates requests against one source of keys. It is safe for concurrent
+// use. The zero Verifier is not usable.
 type Verifier struct {
-	reader    keys.Reader
-	clock     func() time.Time
-	start     time.Time
-	watch     watch
-	fills     fills
-	cells     *otter.Cache[string, *cell]
-	forgotten atomic.Uint64 // counts times of forgetting
-	unknown   unknown
-	strangers strangers
-	ledger    ledger
-	rehashes  *rehashes
+	source Source
+	clock  func() time.Time
+	start  time.Time
 
-	foreigners *foreigners
-
-	subscribers subscribers
+	door   door
+	cache  cache
+	ledger ledger
+	holds  holds
 }
 
-// New returns a Verifier over reader, which the caller still owns and closes after
-// the last check. Who drops a Verifier without [Verifier.Close] loses what it counted
-// in the last seconds, and nothing else.
-func New(reader keys.Reader, o *Options) (*Verifier, error) {
-	if reader == nil || isNilPointer(reader) {
-		return nil, errors.New("verifier: no store; was the error of opening it dropped?")
+// New returns a Verifier over source, which it closes. A program that drops a Verifier
+// without [Verifier.Close] loses what was counted in the last seconds, and nothing else.
+func New(source Source, o *Options) (*Verifier, error) {
+	if source == nil || isNilPointer(source) {
+		return nil, errors.New("verifier: no source of keys; verifier/local has one over a key store")
 	}
 	if o == nil {
 		o = &Options{}
 	}
-	v := &Verifier{reader: reader, clock: o.Now}
+	v := &Verifier{source: source, clock: o.Now}
 	if v.clock == nil {
 		v.clock = time.Now //nolint:forbidigo // the default clock
 	}
+	v.start = v.clock()
 	size := o.Keys
 	if size <= 0 {
 		size = DefaultKeys
 	}
-	v.start = v.clock()
-	v.watch.feed, v.watch.clock, v.watch.forget = reader, v.sinceStart, v.forget
-	var err error
-	if v.cells, err = otter.New(&otter.Options[string, *cell]{MaximumSize: size, Executor: atOnce}); err != nil {
-		return nil, fmt.Errorf("verifier: %w", err)
-	}
-	if v.unknown, err = newUnknown(); err != nil {
-		return nil, fmt.Errorf("verifier: %w", err)
-	}
-	if v.strangers, err = newStrangers(o.Strangers); err != nil {
-		return nil, fmt.Errorf("verifier: %w", err)
-	}
-	if v.foreigners, err = newForeigners(size); err != nil {
-		return nil, fmt.Errorf("verifier: %w", err)
-	}
-	if err := mayCount(reader); err != nil {
+	if err := source.Open(); err != nil {
 		return nil, err
+	}
+	var err error
+	if v.door, err = newDoor(o.Strangers); err == nil {
+		err = v.cache.open(source, size, v.sinceStart, v.holds.changed)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("verifier: %w", err), source.Close())
 	}
 	onUseError := o.OnUseError
 	if onUseError == nil {
 		onUseError = logUseErrors(v.clock)
 	}
-	rehasher, _ := reader.(keys.Rehasher)
-	v.rehashes = newRehashes(rehasher, v.clock, v.sinceStart, o.OnRehashError)
-	v.ledger.open(reader, reader, v.clock, v.sinceStart, 2*size, onUseError)
+	v.ledger.open(source, v.clock, v.sinceStart, 2*size, onUseError)
 	return v, nil
 }
 
 // isNilPointer catches the typed nil that a dropped error leaves in an interface.
-func isNilPointer(reader keys.Reader) bool {
-	r := reflect.ValueOf(reader)
-	return r.Kind() == reflect.Pointer && r.IsNil()
+func isNilPointer(source Source) bool {
+	s := reflect.ValueOf(source)
+	return s.Kind() == reflect.Pointer && s.IsNil()
 }
+
+func (v *Verifier) sinceStart() time.Duration { return v.clock().Sub(v.start) }
+
+// Close writes what was counted of keys' use, ends what [Verifier.OnChange] began, closes
+// the source, and waits for all of it; the error says that counts could not be written. It
+// must not be called by a subscriber. A store below the source stays open; it is the
+// caller's, and closed after this.
+func (v *Verifier) Close() error {
+	err := errors.Join(v.ledger.close(), v.source.Close())
+	v.holds.close()
+	return err
+}
+
+// check is one call of Authenticate on its way: what was presented, and whose it was
+// found to be.
+type check struct {
+	token    string
+	id       string // that a token of ours names; of an imported one whose it was, if that is known
+	imported bool   // the token has the form of those that other systems made
+	guessed  bool   // a key has the id that stands in the token, and nothing more was looked at
+	now      time.Time
+	at       time.Duration
+	sum      [sha256.Size]byte
+
+	generation uint64 // of what the cache remembers
+	cell       *cell  // nil remembers nothing
+	entry      *entry
+	proof      *proof
+}
+
+// form reports whether the token has the form of one: ours, or that of an imported token.
+func (c *check) form() bool {
+	c.guessed = false
+	if _, err := keys.ParseToken(c.token); err == nil {
+		return true
+	}
+	c.id, c.cell, c.entry = "", nil, nil
+	c.imported = keys.IsForeignToken(c.token)
+	return c.imported
+}
+
+// named is the id that a decision may name although nothing was proved: an imported token
+// names no key.
+func (c *check) named() string {
+	if c.imported {
+		return ""
+	}
+	return c.id
+}
+
+// exists reports whether the token belongs to a key that there is, or was a moment ago.
+func (c *check) exists() bool { return c.cell != nil || c.imported && c.id != "" }
 
 // Authenticate decides on one request that presents token. Call it once per
 // request: it counts the call against the key's rate limit, or, with [Call.Messages],
@@ -165,217 +164,111 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	if token == "" {
 		return keys.Decision{Code: keys.CodeNoCredential}
 	}
-	id, ok := keys.TokenID(token)
-	if !ok {
-		return v.foreign(ctx, token, &call)
+	c := check{token: token}
+	if !v.cache.seek(&c) && !c.form() { // junk ends here, before the source is asked for anything
+		return v.ledger.malformed(&call)
 	}
-	forgotten := v.forgotten.Load()
-	c, known := v.cells.GetIfPresent(id)
-	if !known { // junk ends here, before the store is asked for anything
-		if _, err := keys.ParseToken(token); err != nil {
-			return v.foreign(ctx, token, &call)
+	c.now = v.clock()
+	c.at = c.now.Sub(v.start)
+	if err := v.cache.watch.fresh(ctx, c.at); err != nil {
+		return v.ledger.denied(unavailable(c.named(), err), &call)
+	}
+	if c.imported && !v.cache.imported.Load() { // nothing is imported, so it is junk
+		return v.ledger.malformed(&call)
+	}
+	c.sum = sumOf(token)
+	if !v.cache.remembers(&c) {
+		if d := v.prove(ctx, &c, &call); d.Code != "" {
+			return v.ledger.denied(d, &call)
 		}
 	}
-	now := v.clock()
-	at := now.Sub(v.start)
-	if err := v.watch.fresh(ctx, at); err != nil {
-		return v.denied(unavailable(id, err), &call)
-	}
-	if forgotten != v.forgotten.Load() {
-		c, _ = v.cells.GetIfPresent(id) // c may have been evicted before it could be told to forget
-	}
-	q := check{token: token, id: id, cell: c, sum: sumOf(token)}
-	if !q.remembered() {
-		switch d := v.prove(ctx, &q, &call, at); d.Code {
-		case "":
-		case keys.CodeMalformed: // its middle happened to be a known id
-			return v.foreign(ctx, token, &call)
-		default:
-			return v.denied(d, &call)
-		}
-	}
-	v.conclude(&d, &q, &call, now, at)
+	v.decide(&d, &c, &call)
+	v.ledger.note(&d, &c, &call)
 	return d
 }
 
-// conclude decides on a token that was proved, and counts.
-func (v *Verifier) conclude(d *keys.Decision, q *check, call *Call, now time.Time, at time.Duration) {
-	v.decide(d, q, call, now, at)
-	if d.Code != keys.CodeUnavailable {
-		q.cell.tally.count(d.Code)
-		v.ledger.uses.note(&q.cell.tally)
-	}
-	if d.Code != keys.CodeValid {
-		v.denied(*d, call)
-	}
-}
-
-// decide judges a key that was proved to be the caller's.
-func (v *Verifier) decide(d *keys.Decision, q *check, call *Call, now time.Time, at time.Duration) {
-	k := q.entry.key
-	d.KeyID, d.Secret = k.ID, q.proof.secret.Number
-	d.Code = k.Admit(q.proof.secret, now, call.demand())
-	if d.Code != keys.CodeValid {
-		if d.Code == keys.CodeWrongAudience {
-			d.Lacks = &keys.Lack{Audience: strings.Clone(call.Audience), Offered: slices.Clone(k.Audience)}
+// prove finds out whose the token is. It returns the zero Decision if it is a key's, with
+// what is then remembered in c, else the refusal.
+func (v *Verifier) prove(ctx context.Context, c *check, call *Call) keys.Decision {
+	if c.guessed {
+		if !c.form() || c.imported && !v.cache.imported.Load() {
+			return keys.Decision{Code: keys.CodeMalformed} // its middle happened to be a known id
 		}
-		return
-	}
-	if q.entry.identity == nil {
-		*d = unavailable(d.KeyID, q.entry.flaw)
-		return
-	}
-	if d.Limit = k.RateLimit; !d.Limit.IsZero() {
-		of, cost := &q.cell.bucket, max(call.Cost, 1)
-		if call.Messages {
-			d.Limit, of, cost = d.Limit.Requests(), &q.cell.requests, 1
-		}
-		wait, room := of.take(d.Limit, cost, at)
-		d.Remaining, d.Reset = room.left, room.full
-		if wait > 0 {
-			d.Code, d.RetryAfter = keys.CodeRateLimited, wait
-			return
+		if c.imported && v.cache.remembers(c) {
+			return keys.Decision{}
 		}
 	}
-	d.Identity, d.Ends = q.entry.identity, k.Ends(q.proof.secret)
-	d.Newer = q.proof.newer
-	q.proof.slot.use(now, call)
-}
-
-func (c *Call) demand() keys.Demand {
-	return keys.Demand{Kind: c.Kind, Any: c.Any, Audience: c.Audience, ClientIP: c.ClientIP}
-}
-
-// check is one call of Authenticate on its way: what was presented, and whose it was
-// found to be.
-type check struct {
-	token string
-	id    string
-	sum   [sha256.Size]byte
-
-	cell  *cell // nil remembers nothing
-	entry *entry
-	proof *proof
-}
-
-// remembered reports whether the token is proved by what the cell remembers.
-func (q *check) remembered() bool {
-	if q.cell == nil {
-		return false
-	}
-	if q.entry = q.cell.entry.Load(); q.entry == nil {
-		return false
-	}
-	q.proof = q.entry.proved(&q.sum)
-	return q.proof != nil
-}
-
-// prove finds the key, in the store if it is not remembered, and proves the token. It
-// returns the zero Decision if that came off, else the refusal.
-func (v *Verifier) prove(ctx context.Context, q *check, call *Call, at time.Duration) keys.Decision {
-	t, err := keys.ParseToken(q.token)
-	if err != nil {
-		return keys.Decision{Code: keys.CodeMalformed}
-	}
-	if q.entry == nil {
-		if d := v.find(ctx, q, call, t, at); d.Code != "" {
+	c.generation = v.cache.forgotten.Load()
+	from := addressOf(call)
+	if c.entry == nil {
+		if d := v.door.refuses(c, from); d.Code != "" {
 			return d
 		}
 	}
-	peppers := v.reader.Peppers()
-	if q.proof = q.entry.prove(peppers, t.Secret(), &q.sum, &q.cell.tally); q.proof == nil {
-		d := v.unproved(ctx, q, t.Secret())
-		q.cell.tally.count(d.Code)
-		v.ledger.uses.note(&q.cell.tally)
+	slow := slowTurn{guessed: &v.door.guessed, from: from, at: c.at, free: c.exists()}
+	q := &Question{Token: c.token, ID: c.named(), Now: c.now, Current: v.cache.key, Slow: slow.next}
+	p, err := v.source.Prove(ctx, q)
+	switch {
+	case slow.wait > 0:
+		return keys.Decision{Code: keys.CodeRateLimited, KeyID: c.named(), RetryAfter: slow.wait}
+	case err != nil && p.KeyID != "":
+		return unavailable(p.KeyID, err)
+	case err != nil:
+		return unavailable(c.named(), err)
+	case p.Secret == 0:
+		return v.unproved(c, &p, from, slow.tried)
+	}
+	secret := p.Key.Secret(p.Secret)
+	if secret == nil {
+		return unavailable(c.named(), errNoSuchSecret)
+	}
+	v.cache.learn(c, p.Key, secret)
+	return keys.Decision{}
+}
+
+// errNoSuchSecret is the fault of a source, and is refused like any other.
+var errNoSuchSecret = fmt.Errorf("%w: the source proved a secret that the key does not have", keys.ErrUnavailable)
+
+// slowTurn gives a caller its turn at slow hashes, unless too many came from its address
+// that did not fit. The tokens of keys that there are do not wait.
+type slowTurn struct {
+	guessed *accounts
+	from    address
+	at      time.Duration
+	free    bool
+
+	tried bool
+	wait  time.Duration
+}
+
+func (s *slowTurn) next() error {
+	if wait := s.guessed.wait(s.from, s.at); wait > 0 && !s.free {
+		s.wait = wait
+		return errGuessedTooOften
+	}
+	s.tried = true
+	return nil
+}
+
+var errGuessedTooOften = fmt.Errorf("%w: too many wrong secrets came from this address", keys.ErrUnavailable)
+
+// unproved refuses a token that is none of a key's secrets, and notes what came of asking
+// for it.
+func (v *Verifier) unproved(c *check, p *Proof, from address, tried bool) keys.Decision {
+	d := notFound(c.named())
+	if p.Ended != nil {
+		d = keys.Decision{Code: keys.CodeSuperseded, KeyID: p.KeyID, Secret: p.Ended.Secret, Ends: p.Ended.At}
+	}
+	if tried {
+		v.door.guessed.charge(from, c.at)
+	}
+	if p.Key != nil {
+		v.ledger.used(v.cache.cell(p.Key.ID), d.Code)
 		return d
 	}
-	v.rehashes.offer(peppers.Rehash(q.entry.key, q.proof.secret, t.Secret()))
-	return keys.Decision{}
-}
-
-// unproved says of a token that is none of the key's secrets whether it was one.
-func (v *Verifier) unproved(ctx context.Context, q *check, token keys.Secret) keys.Decision {
-	list, err := q.entry.supersededIn(ctx, v.reader)
-	if err != nil {
-		list = nil // it is refused all the same; what is lost is a word in the log
+	v.door.asked.charge(from, c.at)
+	if p.Ended == nil {
+		v.door.unknown.add(c.token, c.generation)
 	}
-	was := v.reader.Peppers().Superseded(list, token, v.clock())
-	if was == nil {
-		return notFound(q.id)
-	}
-	return keys.Decision{Code: keys.CodeSuperseded, KeyID: q.entry.key.ID, Secret: was.Number, Ends: was.EndedAt}
-}
-
-// find looks for the key in the store. What may not exist is looked for on the account
-// of where the call comes from; a key that left a cell behind does exist.
-func (v *Verifier) find(ctx context.Context, q *check, call *Call, t keys.Token, at time.Duration) keys.Decision {
-	mark := v.unknown.mark(q.token)
-	generation := v.forgotten.Load()
-	if v.unknown.has(mark, generation) {
-		return notFound(q.id)
-	}
-	account := v.strangers.account(call)
-	if wait := account.wait(v.strangers.limit, at); wait > 0 && q.cell == nil {
-		return keys.Decision{Code: keys.CodeRateLimited, KeyID: q.id, RetryAfter: wait}
-	}
-	var err error
-	if q.entry, err = v.fetch(ctx, q.id); err != nil {
-		return unavailable(q.id, err)
-	}
-	if q.entry == nil {
-		account.take(v.strangers.limit, 1, at)
-		v.reader.Peppers().Verify(nil, t.Secret()) // this and what follows costs what a known id costs
-		list, _ := v.reader.Superseded(ctx, q.id)  // none
-		v.reader.Peppers().Superseded(list, t.Secret(), v.clock())
-		v.unknown.add(mark, generation)
-		return notFound(q.id)
-	}
-	q.cell = v.cell(q.id)
-	return keys.Decision{}
-}
-
-func notFound(id string) keys.Decision { return keys.Decision{Code: keys.CodeNotFound, KeyID: id} }
-
-func unavailable(id string, err error) keys.Decision {
-	return keys.Decision{Code: keys.CodeUnavailable, KeyID: id, RetryAfter: unavailableRetry, Cause: err}
-}
-
-func (v *Verifier) sinceStart() time.Duration { return v.clock().Sub(v.start) }
-
-// cell returns what is remembered of a key that exists, in the cache or new in it.
-func (v *Verifier) cell(id string) *cell {
-	if c, ok := v.cells.GetIfPresent(id); ok {
-		return c
-	}
-	id = strings.Clone(id) // or the token would stay in memory with it
-	c, _ := v.cells.SetIfAbsent(id, newCell(id))
-	return c
-}
-
-func (v *Verifier) remember(id string, e *entry) {
-	if e != nil {
-		v.cell(id).entry.Store(e)
-	}
-}
-
-// forget drops what changed. What is being read is marked first, so that nothing
-// old can be put in place behind the dropping.
-func (v *Verifier) forget(c keys.Changes) {
-	v.foreigners.exist.Store(c.Imported)
-	if len(c.IDs) == 0 && !c.Lost {
-		return
-	}
-	v.fills.Mark(c.Lost, c.IDs...)
-	if c.Lost {
-		for _, one := range v.cells.All() {
-			one.entry.Store(nil)
-		}
-	}
-	for _, id := range c.IDs {
-		if one, ok := v.cells.GetIfPresent(id); ok {
-			one.entry.Store(nil)
-		}
-	}
-	v.forgotten.Add(1)
-	v.subscribers.tell(c)
+	return d
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,12 +16,13 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // counting is the real store with its reads counted, and with a cable that can be
 // pulled.
 type counting struct {
-	keys.Reader
+	*sqlite.Reader
 	reads  atomic.Int64
 	others atomic.Int64 // of superseded secrets
 	pulled atomic.Bool
@@ -50,6 +52,9 @@ func (c *counting) FindImported(ctx context.Context, lookups [][]byte) ([]string
 	return c.Reader.FindImported(ctx, lookups)
 }
 
+// Rehash renews nothing, so that keys change when a test says so.
+func (c *counting) Rehash(context.Context, *keys.Rehash, time.Time) error { return nil }
+
 func (c *counting) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
 	if c.pulled.Load() {
 		return keys.Changes{}, keys.ErrUnavailable
@@ -66,6 +71,7 @@ type bench struct {
 	manager keys.Manager
 	v       *verifier.Verifier
 	now     time.Time
+	slots   chan struct{} // for slow hashes
 }
 
 func newBench(t *testing.T) *bench {
@@ -96,10 +102,33 @@ func newBenchAt(t *testing.T, path string) *bench {
 	if b.manager, err = keys.NewManager(b.store, "local:test(1)", &keys.ManagerOptions{Now: clock}); err != nil {
 		t.Fatal(err)
 	}
-	if b.v, err = verifier.New(b.reader, &verifier.Options{Now: clock}); err != nil {
+	if b.v, err = verifier.New(b.source(b.reader), &verifier.Options{Now: clock}); err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// lease is that of the store.
+const lease = 2 * time.Second
+
+// source is a source over store that goes by the bench's clock.
+func (b *bench) source(store local.Store) *local.Source {
+	b.slots = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
+	return local.New(store, &local.Options{Now: func() time.Time { return b.now }, SlowHashes: b.slots})
+}
+
+// holdSlowHashes keeps every slow hash of the source that was made last from being
+// computed until it is called off.
+func (b *bench) holdSlowHashes() (callOff func()) {
+	slots := b.slots
+	for range cap(slots) {
+		slots <- struct{}{}
+	}
+	return func() {
+		for range cap(slots) {
+			<-slots
+		}
+	}
 }
 
 func (b *bench) issue(t *testing.T, req keys.IssueRequest) (id, token string) {
@@ -268,8 +297,8 @@ func crc32IEEE(s string) uint32 {
 // verifier, and one whose store goes away refuses; neither lets anybody in.
 func TestA7NoStoreDenies(t *testing.T) {
 	var missing *sqlite.Reader
-	for name, reader := range map[string]keys.Reader{"nil": nil, "typed nil": missing} {
-		if v, err := verifier.New(reader, nil); err == nil || v != nil {
+	for name, reader := range map[string]local.Store{"nil": nil, "typed nil": missing} {
+		if v, err := verifier.New(local.New(reader, nil), nil); err == nil || v != nil {
 			t.Errorf("New(%s): got %v, %v, want an error", name, v, err)
 		}
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // TestScriptsThroughServer runs the scripts of testdata/script once more, every
@@ -213,7 +214,7 @@ func cmdMCP(ts *testscript.TestScript, neg bool, args []string) {
 func startMCP(ts *testscript.TestScript, db string) {
 	st, err := sqlite.OpenVerifier(db, nil)
 	ts.Check(err)
-	v, err := verifier.New(st, nil)
+	v, err := verifier.New(local.New(st, nil), nil)
 	ts.Check(err)
 	guard := middleware.New(v, &middleware.Options{Logger: slog.New(slog.DiscardHandler)})
 	srv := httptest.NewServer(mcpauth.Handler(guard, weather.New(), nil))

@@ -22,6 +22,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 func main() {
@@ -44,7 +45,7 @@ func run(db, addr, audience string, logger *slog.Logger) error {
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	v, err := verifier.New(st, nil)
+	v, err := verifier.New(local.New(st, nil), nil)
 	if err != nil {
 		return err
 	}

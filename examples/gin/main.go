@@ -23,6 +23,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/ginauth"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 func main() {
@@ -42,7 +43,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	v, err := verifier.New(st, nil)
+	v, err := verifier.New(local.New(st, nil), nil)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 func main() {
@@ -55,7 +56,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	v, err := verifier.New(st, nil)
+	v, err := verifier.New(local.New(st, nil), nil)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,12 @@ var layers = []layer{
 		why:   "the hot path knows no store and no framework",
 	},
 	{
+		path:  "verifier/local",
+		may:   []string{"keys", "verifier", "verifier/internal/...", otter},
+		never: []string{sqlite, gin + "/...", "store/...", "admin/..."},
+		why:   "it proves against any store, and a guard links the one that it chose",
+	},
+	{
 		path: "verifier/internal/...",
 		may:  []string{"keys"},
 		why:  "the parts of a verifier know nothing of the whole",
@@ -254,6 +260,10 @@ func TestWrongArrowsAreRefused(t *testing.T) {
 		{path: "keys", imports: module + "/verifier"},
 		{path: "verifier", imports: module + "/store/sqlite"},
 		{path: "verifier", deps: sqlite},
+		{path: "verifier", imports: module + "/verifier/local"},
+		{path: "verifier/local", imports: module + "/store/sqlite"},
+		{path: "middleware", imports: module + "/verifier/local"},
+		{path: "verifier/internal/flight", imports: module + "/verifier"},
 		{path: "middleware", imports: gin},
 		{path: "middleware", imports: "golang.org/x/time/rate"},
 		{path: "middleware/ginauth", imports: module + "/store/sqlite"},

@@ -12,6 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // audience is the server that the keys are for, needed what a call asks of them.
@@ -80,7 +81,7 @@ func (s *Stage) openFew(ctx context.Context, path string) error {
 		return err
 	}
 	s.calls = &counted{Reader: s.store.Reader}
-	if s.hit, err = verifier.New(s.calls, nil); err != nil {
+	if s.hit, err = verifier.New(local.New(s.calls, nil), nil); err != nil {
 		return err
 	}
 	return s.remember(ctx)
@@ -115,7 +116,7 @@ func (s *Stage) openMany(ctx context.Context, path string, size int) error {
 		return err
 	}
 	s.looks = &counted{Reader: s.many}
-	if s.miss, err = verifier.New(s.looks, &verifier.Options{
+	if s.miss, err = verifier.New(local.New(s.looks, nil), &verifier.Options{
 		Keys: 100, Strangers: keys.RateLimit{Count: 100_000_000, Window: time.Second, Burst: 100_000_000},
 	}); err != nil {
 		return err

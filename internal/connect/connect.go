@@ -22,6 +22,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // Admin changes keys. Close it after use.
@@ -105,7 +106,7 @@ func (s Settings) Checker(context.Context) (*Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := verifier.New(struct{ keys.Reader }{r}, nil) // a reader and no more: nothing is re-hashed
+	v, err := verifier.New(local.New(r, &local.Options{ReadOnly: true}), nil)
 	if err != nil {
 		_ = r.Close() // the first error is the one to tell
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // keyName is what the demo's key is called.
@@ -101,7 +102,7 @@ func (s *stage) serve() error {
 		return err
 	}
 	s.store = st
-	v, err := verifier.New(st, nil)
+	v, err := verifier.New(local.New(st, nil), nil)
 	if err != nil {
 		return err
 	}

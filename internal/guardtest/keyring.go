@@ -21,6 +21,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // Audience is the name of the server that [Keyring.Guard] guards.
@@ -66,7 +67,7 @@ func openKeyring(t testing.TB, path string) *Keyring {
 	if k.manager, err = keys.NewManager(store, "test", nil); err != nil {
 		t.Fatalf("NewManager: %v", err)
 	}
-	if k.verifier, err = verifier.New(&countingReader{Reader: store, reads: &k.reads, pulled: &k.pulled}, nil); err != nil {
+	if k.verifier, err = verifier.New(local.New(&countingReader{Store: store, reads: &k.reads, pulled: &k.pulled}, nil), nil); err != nil {
 		t.Fatalf("verifier.New: %v", err)
 	}
 	t.Cleanup(func() { _ = k.verifier.Close() })
@@ -74,7 +75,7 @@ func openKeyring(t testing.TB, path string) *Keyring {
 }
 
 type countingReader struct {
-	keys.Reader
+	local.Store
 	reads  *atomic.Int64
 	pulled *atomic.Bool
 }
@@ -84,14 +85,17 @@ func (r *countingReader) Key(ctx context.Context, id string) (*keys.Key, error) 
 	if r.pulled.Load() {
 		return nil, keys.ErrUnavailable
 	}
-	return r.Reader.Key(ctx, id)
+	return r.Store.Key(ctx, id)
 }
+
+// Rehash renews nothing, so that keys change when a test says so.
+func (r *countingReader) Rehash(context.Context, *keys.Rehash, time.Time) error { return nil }
 
 func (r *countingReader) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
 	if r.pulled.Load() {
 		return keys.Changes{}, keys.ErrUnavailable
 	}
-	return r.Reader.Changes(ctx, since)
+	return r.Store.Changes(ctx, since)
 }
 
 // Pull takes the store from the verifier, or gives it back. While it is out no key can be

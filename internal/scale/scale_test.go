@@ -9,6 +9,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // Every key is whole: its seal fits, its token is good, its audit row is in the chain.
@@ -27,7 +28,7 @@ func TestFill(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Tokens: %v", err)
 	}
-	v, err := verifier.New(s, nil)
+	v, err := verifier.New(local.New(s, nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

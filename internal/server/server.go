@@ -33,6 +33,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 	"github.com/mcpkeys/mcpkeys/verifyapi"
 )
 
@@ -95,19 +96,17 @@ func Run(ctx context.Context, o Options) (err error) {
 }
 
 // NewVerifier makes what checks keys for [API], and belongs to the caller.
-func NewVerifier(st keys.Store, o *Options) (*verifier.Verifier, error) {
+func NewVerifier(st local.Store, o *Options) (*verifier.Verifier, error) {
 	logger := slog.New(slog.DiscardHandler)
 	if o != nil && o.Logger != nil {
 		logger = o.Logger
 	}
-	return verifier.New(st, &verifier.Options{
-		OnUseError: func(err error) {
-			logger.Error("use of keys could not be written down", slog.Any("error", err))
-		},
-		OnRehashError: func(err error) {
-			logger.Warn("secrets that are used could not be kept with the current pepper", slog.Any("error", err))
-		},
-	})
+	source := local.New(st, &local.Options{OnRehashError: func(err error) {
+		logger.Warn("secrets that are used could not be kept with the current pepper", slog.Any("error", err))
+	}})
+	return verifier.New(source, &verifier.Options{OnUseError: func(err error) {
+		logger.Error("use of keys could not be written down", slog.Any("error", err))
+	}})
 }
 
 // API is everything that is served over st, with keys checked by v. A nil o is ready

@@ -15,6 +15,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/ginauth"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 func ExampleRequire() {
@@ -32,7 +33,7 @@ func ExampleRequire() {
 		log.Fatal(err)
 	}
 	defer st.Close()
-	v, err := verifier.New(st, nil)
+	v, err := verifier.New(local.New(st, nil), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

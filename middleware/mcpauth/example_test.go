@@ -18,6 +18,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 func ExampleHandler() {
@@ -31,7 +32,7 @@ func ExampleHandler() {
 		log.Fatal(err)
 	}
 	defer st.Close()
-	v, err := verifier.New(st, nil)
+	v, err := verifier.New(local.New(st, nil), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

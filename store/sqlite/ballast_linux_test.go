@@ -14,6 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // A20. The disk is full, by accident or because somebody filled it: keys are checked as
@@ -196,7 +197,7 @@ func (d fullDisk) wantCode(k keys.Issued, want keys.Code) error {
 		return fmt.Errorf("OpenVerifier: %w", err)
 	}
 	defer func() { _ = r.Close() }()
-	v, err := verifier.New(r, nil)
+	v, err := verifier.New(local.New(r, nil), nil)
 	if err != nil {
 		return err
 	}

@@ -191,12 +191,22 @@ func (e *epoch) tell(now standing) (settle func(), err error) {
 
 func (c *counter) bump() bool { return c.page.add() }
 
-// grace is a [keys.Lease] and a little more, for clocks that run at different speeds.
-const grace = keys.Lease + keys.Lease/20
+const (
+	// lease is how long others may trust what they read without having looked.
+	lease = 2 * time.Second
+	// lookEvery is how often they look although the counter stands still: a database
+	// shell moves no counter, and a process may die between its commit and its word.
+	lookEvery = 250 * time.Millisecond
+	// grace is a lease and a little more, for clocks that run at different speeds.
+	grace = lease + lease/20
+)
+
+// Bounds implements [keys.Feed].
+func (r *Reader) Bounds() keys.Bounds { return keys.Bounds{Lease: lease, Look: lookEvery} }
 
 // settle waits until whoever still maps the file that stood here before must have
 // looked, and so found this one: nobody trusts what he remembers for longer than a
-// [keys.Lease] without looking. The page says whether that time is over. If it does
+// lease without looking. The page says whether that time is over. If it does
 // not, the file may be as young as our mapping of it, and no younger. Only monotonic
 // clocks take part, so a stepped wall clock makes it neither short nor long.
 func (c *counter) settle() {

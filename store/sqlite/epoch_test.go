@@ -146,8 +146,8 @@ func TestEpochFileCopied(t *testing.T) {
 	refusesAll(t, path, key.ID, "doctor --fix")
 	start := time.Now()
 	mustMend(t, path)
-	if took := time.Since(start); took < keys.Lease {
-		t.Errorf("Mend of a copied epoch file: returned after %v, want %v at least", took, keys.Lease)
+	if took := time.Since(start); took < r.Bounds().Lease {
+		t.Errorf("Mend of a copied epoch file: returned after %v, want %v at least", took, r.Bounds().Lease)
 	}
 	mustRevoke(t, open(t, path), key.ID)
 	if c := mustChanges(t, r, seq); !c.Lost {

@@ -11,6 +11,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // The fault: a guard on a read-only mount counted nothing and said nothing, so that keys
@@ -35,7 +36,7 @@ func TestGuardThatCannotCount(t *testing.T) {
 	if err := syscall.Mount("", usage, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
 		t.Fatalf("remount: %v", err)
 	}
-	_, err = verifier.New(r, nil)
+	_, err = verifier.New(local.New(r, nil), nil)
 	if err == nil {
 		t.Fatal("New on a usage file that cannot be written: accepted")
 	}
@@ -43,7 +44,7 @@ func TestGuardThatCannotCount(t *testing.T) {
 	if err := os.WriteFile(hint, nil, 0o600); err != nil {
 		t.Fatalf("the hint names no file: %v", err)
 	}
-	v, err := verifier.New(r, nil)
+	v, err := verifier.New(local.New(r, nil), nil)
 	if err != nil {
 		t.Fatalf("New where use is not known: %v", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // other is another process that has the key store open, and answers a line with a line.
@@ -86,7 +87,7 @@ func newGuard(path string) (func(secret string) string, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := verifier.New(r, nil)
+	v, err := verifier.New(local.New(r, nil), nil)
 	return func(secret string) string {
 		d := v.Authenticate(context.Background(), secret, verifier.Call{})
 		if d.Cause != nil {

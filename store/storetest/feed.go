@@ -175,3 +175,18 @@ func epochNeverFalls(t *testing.T, f *fixture) {
 		last = now
 	}
 }
+
+// A reader has to know for how long it may go without looking, and how often it looks
+// although nothing was announced. All who read the same data keep the same bounds, and a
+// change moves none.
+func feedStatesBounds(t *testing.T, f *fixture) {
+	bounds := f.store.Bounds()
+	if bounds.Look <= 0 || bounds.Lease < bounds.Look {
+		t.Errorf("Bounds: got %+v, want to look within a lease", bounds)
+	}
+	other := f.another()
+	f.create("ci", nil)
+	if got := other.Bounds(); got != bounds || f.store.Bounds() != bounds {
+		t.Errorf("Bounds of another handle: got %+v, want %+v", got, bounds)
+	}
+}

@@ -114,6 +114,7 @@ var promises = []struct {
 	{"a commit is seen by every handle at once", commitIsSeenAtOnce},
 	{"the epoch moves with every acknowledged change", epochMoves},
 	{"the epoch never falls", epochNeverFalls},
+	{"the feed states its bounds", feedStatesBounds},
 
 	{"counts of use add up", countsAddUp},
 	{"what was never used has no usage", unknownHasNoUsage},

@@ -12,6 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
+	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 const (
@@ -70,7 +71,7 @@ func opening(path string) error {
 
 // checking checks each token once, so that as many keys are remembered as ever are.
 func checking(ctx context.Context, r *sqlite.Reader, tokens []string) error {
-	v, err := verifier.New(r, nil)
+	v, err := verifier.New(local.New(r, nil), nil)
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func (g *Group[K, R]) Join(key K) (f *Flight[R], began bool) {
 
 // Mark says that what the flights for the given keys read may be out of date; with all,
 // what any flight read.
-func (g *Group[K, R]) Mark(all bool, keys ...K) {
+func (g *Group[K, R]) Mark(all bool, of ...K) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if all {
@@ -70,7 +70,7 @@ func (g *Group[K, R]) Mark(all bool, keys ...K) {
 			f.marked = true
 		}
 	}
-	for _, key := range keys {
+	for _, key := range of {
 		if f := g.flying[key]; f != nil {
 			f.marked = true
 		}
@@ -104,8 +104,8 @@ func (f *Flight[R]) Wait(ctx context.Context) error {
 // Landed is closed when the flight has landed.
 func (f *Flight[R]) Landed() <-chan struct{} { return f.done }
 
-// Hold calls do while no flight can begin or end. It is for tests.
-func (g *Group[K, R]) Hold(do func()) {
+// Freeze calls do while no flight can begin or end. It is for tests.
+func (g *Group[K, R]) Freeze(do func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	do()

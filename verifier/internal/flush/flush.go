@@ -21,7 +21,7 @@ type Flusher struct {
 	Rest    time.Duration        // for how long nothing is tried after a failure
 	Retry   bool                 // then it is tried again, though nobody asks for it
 	Elapsed func() time.Duration // monotonic
-	Told    func(error)          // hears what came of each writing; nil: nobody
+	After   func(error)          // hears what came of each writing; nil: nobody
 
 	writing sync.Mutex // held while Write runs
 
@@ -79,8 +79,8 @@ func (f *Flusher) Flush() error {
 	defer f.writing.Unlock()
 	err := f.write()
 	f.rest(err)
-	if f.Told != nil {
-		f.Told(err)
+	if f.After != nil {
+		f.After(err)
 	}
 	return err
 }

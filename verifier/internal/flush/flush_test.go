@@ -24,7 +24,7 @@ func newDesk() *desk {
 	d.Rest, d.Retry = time.Minute, true
 	d.Elapsed = func() time.Duration { return time.Since(began) }
 	d.Write = func() error { d.times.Add(1); return d.fail }
-	d.Told = func(err error) { d.told = append(d.told, err) }
+	d.After = func(err error) { d.told = append(d.told, err) }
 	return d
 }
 

@@ -124,7 +124,7 @@ func (c *check) end(e entry) {
 	*c = check{stage: done, late: c.late, verdict: verdict, look: c.look, read: c.read}
 }
 
-// moveRead is verifier.fetch.
+// moveRead is cache.current.
 func (w *world) moveRead(i int8, c *check, r rules) (what string, ok bool) {
 	switch c.stage {
 	case joinRead:

@@ -1,6 +1,6 @@
 package model
 
-// moveLook is watch.look, and watch.take with Verifier.forget in it.
+// moveLook is watch.look, and watch.run with cache.forget in it.
 func (w *world) moveLook(i int8, c *check, r rules) (what string, ok bool) {
 	l := &c.look
 	switch c.stage {

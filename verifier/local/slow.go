@@ -1,4 +1,4 @@
-package verifier
+package local
 
 import (
 	"context"
@@ -20,6 +20,8 @@ const (
 	// many of them may be at one handle: whoever floods one does not shut out the rest.
 	maxSlowQueue  = 16
 	maxSlowHandle = 4
+	// maxProven is how many that came out well are remembered.
+	maxProven = 100_000
 	// slowPatience is how long one waits.
 	slowPatience = time.Second
 )
@@ -30,7 +32,7 @@ var errSlowBusy = fmt.Errorf("%w: too many keys are being checked under slow has
 // slowHashes are computed a few at a time, for imported keys alone: one takes a core for
 // up to half a second. What came out well is remembered, so that a key is not computed
 // anew because somebody changed its name; what came out badly is remembered with the
-// token, by [unknown]. Many at once with one token cost one hash.
+// token, by the verifier. Many at once with one token cost one hash.
 type slowHashes struct {
 	key    [sha256.Size]byte // of this process
 	slots  chan struct{}     // one for each that runs
@@ -49,29 +51,29 @@ type slowHash struct {
 	left   bool // whoever began it hung up before its turn: it is no answer for anybody else
 }
 
-// newSlowHashes leaves half of the cores to everybody else.
-func newSlowHashes(size int) (*slowHashes, error) {
-	s := &slowHashes{
-		slots:   make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
-		waiting: map[string]int{},
+// newSlowHashes leaves half of the cores to everything else, unless slots are given.
+func newSlowHashes(slots chan struct{}) (*slowHashes, error) {
+	if slots == nil {
+		slots = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	}
+	s := &slowHashes{slots: slots, waiting: map[string]int{}}
 	_, _ = rand.Read(s.key[:]) // documented to never fail
 	var err error
-	s.proven, err = otter.New(&otter.Options[[sha256.Size]byte, struct{}]{MaximumSize: size, Executor: atOnce})
+	s.proven, err = otter.New(&otter.Options[[sha256.Size]byte, struct{}]{MaximumSize: maxProven, Executor: func(upkeep func()) { upkeep() }})
 	return s, err
 }
 
 // proves reports whether token is that of the secret. The error is that nobody found
 // out: there were too many, or ctx ended.
 func (s *slowHashes) proves(ctx context.Context, secret *keys.KeySecret, token string) (bool, error) {
-	mark := s.mark(secret, token)
-	if _, ok := s.proven.GetIfPresent(mark); ok {
+	fp := s.fingerprint(secret, token)
+	if _, ok := s.proven.GetIfPresent(fp); ok {
 		return true, nil
 	}
 	for {
-		one, mine := s.flights.Join(mark)
+		one, mine := s.flights.Join(fp)
 		if mine {
-			s.run(ctx, one, mark, secret, token)
+			s.run(ctx, one, fp, secret, token)
 			return one.Result.proven, one.Err
 		}
 		if err := one.Wait(ctx); err != nil {
@@ -83,20 +85,20 @@ func (s *slowHashes) proves(ctx context.Context, secret *keys.KeySecret, token s
 	}
 }
 
-// mark stands for a token and a hash. It is of use in this process alone.
-func (s *slowHashes) mark(secret *keys.KeySecret, token string) [sha256.Size]byte {
+// fingerprint stands for a token and a hash. It is of use in this process alone.
+func (s *slowHashes) fingerprint(secret *keys.KeySecret, token string) [sha256.Size]byte {
 	h := sha256.New()
-	sum := sumOf(token)
+	sum := sha256.Sum256([]byte(token))
 	h.Write(s.key[:])
 	h.Write(sum[:])
 	h.Write(secret.Digest)
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-func (s *slowHashes) run(ctx context.Context, one *flight.Flight[slowHash], mark [sha256.Size]byte, secret *keys.KeySecret, token string) {
-	defer s.flights.Land(mark, one, func(h slowHash) {
+func (s *slowHashes) run(ctx context.Context, one *flight.Flight[slowHash], fp [sha256.Size]byte, secret *keys.KeySecret, token string) {
+	defer s.flights.Land(fp, one, func(h slowHash) {
 		if h.proven {
-			s.proven.Set(mark, struct{}{})
+			s.proven.Set(fp, struct{}{})
 		}
 	})
 	handle := keys.Handle(token)

@@ -11,12 +11,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/internal/flight"
 )
 
-// pollEvery is how long the verifier trusts the epoch alone. After that it looks at
-// the store also when the epoch stands still: a database shell moves no epoch, and a
-// process may die between its commit and its word.
-const pollEvery = 250 * time.Millisecond
-
-// watch follows the store's feed. It answers one question, at the start of each
+// watch follows the source's feed. It answers one question, at the start of each
 // check: is what is remembered still good?
 //
 // A look is one reading of the feed. It notes the epoch before it reads, so whatever
@@ -29,7 +24,8 @@ const pollEvery = 250 * time.Millisecond
 // Package internal/model tries every order of events, and shows what each of these
 // rules is for.
 type watch struct {
-	feed   keys.Feed
+	source Source
+	bounds keys.Bounds
 	clock  func() time.Duration // monotonic
 	forget func(keys.Changes)   // drops what changed, before anybody is told
 
@@ -43,25 +39,41 @@ type look = flight.Flight[time.Duration]
 
 // covers reports whether a look is of use to a check that began at the moment at and
 // found the epoch.
-func covers(l *look, epoch uint64, at time.Duration) bool {
-	return l.Covers(epoch) && at-l.Result < keys.Lease
+func (w *watch) covers(l *look, epoch uint64, at time.Duration) bool {
+	return l.Covers(epoch) && at-l.Result < w.bounds.Lease
 }
 
 // fresh returns when everything that was acknowledged before the moment at is
 // forgotten. Whoever fails to make sure of that gets the reason.
 func (w *watch) fresh(ctx context.Context, at time.Duration) error {
-	epoch := w.feed.Epoch()
+	epoch := w.source.Epoch()
 	last := w.last.Load()
 	if last == nil || last.Noted != epoch {
 		return w.look(ctx, epoch, at)
 	}
 	switch age := at - last.Result; {
-	case age < pollEvery:
+	case age < w.bounds.Look:
 		return nil
-	case age < keys.Lease: // nothing was announced: the lease holds, unless a look ends it
+	case age < w.bounds.Lease: // nothing was announced: the lease holds, unless a look ends it
 		return w.glance(ctx)
 	}
 	return w.look(ctx, epoch, at)
+}
+
+// noted is the epoch that the last look noted; zero when there was none.
+func (w *watch) noted() uint64 {
+	if last := w.last.Load(); last != nil {
+		return last.Noted
+	}
+	return 0
+}
+
+// untilLook is when to look although the epoch stands still.
+func (w *watch) untilLook() time.Duration {
+	if last := w.last.Load(); last != nil {
+		return w.bounds.Look - (w.clock() - last.Result)
+	}
+	return 0
 }
 
 // glance looks unless another check does. That the store cannot be read is no reason yet
@@ -97,7 +109,7 @@ func (w *watch) look(ctx context.Context, epoch uint64, at time.Duration) error 
 		if err := l.Wait(ctx); err != nil {
 			return err
 		}
-		if mine || covers(l, epoch, at) { // what began after the call covers it
+		if mine || w.covers(l, epoch, at) { // what began after the call covers it
 			return l.Err
 		}
 	}
@@ -114,12 +126,13 @@ func (w *watch) run(l *look) {
 		}
 	}()
 	l.Result = w.clock()
-	l.Noted = w.feed.Epoch()
-	changes, err := w.feed.Changes(context.Background(), w.next)
+	l.Noted = w.source.Epoch()
+	changes, err := w.source.Changes(context.Background(), w.next)
 	if err == nil {
 		w.forget(changes)
 		w.next = changes.Next
 		w.last.Store(l)
+		w.source.Applied(changes.Next)
 	} else if endsLease(err) {
 		w.last.Store(nil)
 	}

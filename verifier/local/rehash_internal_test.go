@@ -1,4 +1,4 @@
-package verifier
+package local
 
 import (
 	"context"
@@ -45,7 +45,7 @@ func TestA22RehashesAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &stalled{letGo: make(chan struct{})}
-	q := newRehashes(s, time.Now, func() time.Duration { return 0 }, nil)
+	q := newRehashes(s, time.Now, nil)
 	for range 3 * maxRehashes {
 		token := keys.NewToken(keys.KindKey)
 		k := &keys.Key{ID: token.ID(), Secrets: []keys.KeySecret{{Number: 1, Scheme: keys.SchemeHMAC, PepperID: old.Current()}}}
@@ -103,7 +103,7 @@ func TestRehashRestsAfterFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, told, b := time.Now(), 0, &broken{}
 		failure := errors.New("read-only")
-		q := newRehashes(b, time.Now, func() time.Duration { return time.Since(began) }, func(error) { told++ })
+		q := newRehashes(b, time.Now, func(error) { told++ })
 		for i, step := range []struct {
 			at          time.Duration
 			err         error

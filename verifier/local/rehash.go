@@ -1,4 +1,4 @@
-package verifier
+package local
 
 import (
 	"context"
@@ -22,7 +22,7 @@ const (
 // rehashes renews, in the background and one at a time, the digests of secrets that were
 // proved and are kept in an old way. No request waits for it, and none depends on it.
 type rehashes struct {
-	store   keys.Rehasher // nil: the reader cannot
+	store   keys.Rehasher
 	clock   func() time.Time
 	onError func(error) // nil: nobody wants to know
 	flusher flush.Flusher
@@ -34,9 +34,11 @@ type rehashes struct {
 	closed  bool
 }
 
-func newRehashes(store keys.Rehasher, clock func() time.Time, elapsed func() time.Duration, onError func(error)) *rehashes {
+func newRehashes(store keys.Rehasher, clock func() time.Time, onError func(error)) *rehashes {
+	start := clock()
+	elapsed := func() time.Duration { return clock().Sub(start) }
 	q := &rehashes{store: store, clock: clock, onError: onError}
-	q.flusher = flush.Flusher{Write: q.write, Rest: restAfterFailure, Elapsed: elapsed, Told: q.told}
+	q.flusher = flush.Flusher{Write: q.write, Rest: restAfterFailure, Elapsed: elapsed, After: q.tell}
 	return q
 }
 
@@ -49,7 +51,7 @@ func idOf(r *keys.Rehash) rehashed { return rehashed{r.KeyID(), r.Secret()} }
 
 // offer queues job, unless it is nil, there already, or too much.
 func (q *rehashes) offer(job *keys.Rehash) {
-	if job == nil || q.store == nil || q.flusher.Resting() {
+	if job == nil || q.flusher.Resting() {
 		return
 	}
 	q.mu.Lock()
@@ -108,8 +110,8 @@ func (q *rehashes) drop() {
 	q.waiting, q.queued = nil, nil
 }
 
-// told tells of the first failure in a row.
-func (q *rehashes) told(err error) {
+// tell tells of the first failure in a row.
+func (q *rehashes) tell(err error) {
 	news := err != nil && !q.failed
 	q.failed = err != nil
 	if news && q.onError != nil {

@@ -1,0 +1,198 @@
+package verifier
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier/internal/flight"
+)
+
+// cache is what the verifier remembers of keys, none of it older than the last look.
+type cache struct {
+	source Source
+	watch  watch
+	cells  *otter.Cache[string, *cell]
+
+	// forgotten counts times of forgetting: the generation of what is remembered.
+	forgotten atomic.Uint64
+
+	// fills are the reads of keys, by id. What one reads is remembered only if the key did
+	// not change meanwhile: a row that was read before a change and put in place after the
+	// change was announced would stay for ever, because nobody announces a change twice. A
+	// fill that is not marked is good enough for a check that came past fresh: had its row
+	// been read before a change, the look that found the change would have marked it.
+	fills flight.Group[string, *entry]
+
+	// Imported tokens name no key. Owners tells by a token's SHA-256 whose it was; as long
+	// as the feed says that nothing is imported such tokens are refused unread.
+	imported atomic.Bool
+	owners   *otter.Cache[[sha256.Size]byte, owner]
+
+	changed func(keys.Changes) // hears of changes after they were forgotten
+}
+
+// owner is whose an imported token was, in which generation. Any change since may have
+// revoked another key that has the same token, so its proof is of no use then.
+type owner struct {
+	id         string
+	generation uint64
+}
+
+// open opens h in place.
+func (h *cache) open(source Source, size int, clock func() time.Duration, changed func(keys.Changes)) (err error) {
+	h.source, h.changed = source, changed
+	h.watch.source, h.watch.bounds, h.watch.clock, h.watch.forget = source, source.Bounds(), clock, h.forget
+	if h.cells, err = otter.New(&otter.Options[string, *cell]{MaximumSize: size, Executor: atOnce}); err != nil {
+		return err
+	}
+	h.owners, err = otter.New(&otter.Options[[sha256.Size]byte, owner]{MaximumSize: size, Executor: atOnce})
+	return err
+}
+
+// seek finds the cell of the key whose id stands where tokens of ours have it. It reports
+// whether there is one. This comes before anything costly: most tokens are good, and most
+// others are no tokens.
+func (h *cache) seek(c *check) bool {
+	id, ok := keys.TokenID(c.token)
+	if !ok {
+		return false
+	}
+	c.id, c.generation = id, h.forgotten.Load()
+	c.cell, c.guessed = h.cells.GetIfPresent(id)
+	return c.guessed
+}
+
+// remembers reports whether c's token is proved by what is remembered. It comes after
+// fresh.
+func (h *cache) remembers(c *check) bool {
+	switch generation := h.forgotten.Load(); {
+	case c.imported:
+		h.seekOwner(c, generation)
+	case c.generation != generation: // the cell may have been evicted before it could be told to forget
+		c.cell, _ = h.cells.GetIfPresent(c.id)
+	}
+	if c.cell == nil {
+		return false
+	}
+	if c.entry = c.cell.entry.Load(); c.entry == nil {
+		return false
+	}
+	c.proof = c.entry.proved(&c.sum)
+	return c.proof != nil
+}
+
+func (h *cache) seekOwner(c *check, generation uint64) {
+	o, ok := h.owners.GetIfPresent(c.sum)
+	if !ok {
+		return
+	}
+	c.id = o.id
+	if o.generation == generation {
+		c.cell, _ = h.cells.GetIfPresent(o.id)
+	}
+}
+
+// learn remembers that c's token is the secret of k, which current returned.
+func (h *cache) learn(c *check, k *keys.Key, secret *keys.KeySecret) {
+	if c.imported {
+		c.id = k.ID
+		h.owners.Set(c.sum, owner{k.ID, c.generation})
+	}
+	c.cell = h.cell(k.ID)
+	if c.entry = c.cell.entry.Load(); c.entry == nil || c.entry.key != k { // it changed meanwhile
+		c.entry = newEntry(k)
+	}
+	c.proof = c.entry.note(secret, &c.sum, &c.cell.tally)
+}
+
+// cell returns what is remembered of a key that exists, in the cache or new in it.
+func (h *cache) cell(id string) *cell {
+	if c, ok := h.cells.GetIfPresent(id); ok {
+		return c
+	}
+	id = strings.Clone(id) // or the token would stay in memory with it
+	c, _ := h.cells.SetIfAbsent(id, newCell(id))
+	return c
+}
+
+// key is what current knows of the key, for [Question].Current.
+func (h *cache) key(ctx context.Context, id string) (*keys.Key, error) {
+	e, err := h.current(ctx, id)
+	if err == nil && e == nil {
+		err = keys.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.key, nil
+}
+
+// current returns the key's entry as it stands now or later, nil for an unknown id. It
+// comes after fresh.
+func (h *cache) current(ctx context.Context, id string) (*entry, error) {
+	if c, ok := h.cells.GetIfPresent(id); ok {
+		if e := c.entry.Load(); e != nil {
+			return e, nil
+		}
+	}
+	id = strings.Clone(id) // or the token would stay in memory with it
+	one, began := h.fills.Join(id)
+	if !began {
+		if err := one.Wait(ctx); err != nil {
+			return nil, err
+		}
+		return one.Result, one.Err
+	}
+	defer h.fills.Land(id, one, func(e *entry) {
+		if e != nil {
+			h.cell(id).entry.Store(e)
+		}
+	})
+	one.Result, one.Err = h.read(context.WithoutCancel(ctx), id) // a caller that hangs up must not fail those who wait
+	return one.Result, one.Err
+}
+
+// read asks the source for the key.
+func (h *cache) read(ctx context.Context, id string) (*entry, error) {
+	k, err := h.source.Key(ctx, id)
+	if errors.Is(err, keys.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newEntry(k), nil
+}
+
+// forget drops what changed. What is being read is marked first, so that nothing old can
+// be put in place behind the dropping.
+func (h *cache) forget(c keys.Changes) {
+	h.imported.Store(c.Imported)
+	if len(c.IDs) == 0 && !c.Lost {
+		return
+	}
+	h.fills.Mark(c.Lost, c.IDs...)
+	if c.Lost {
+		for _, one := range h.cells.All() {
+			one.entry.Store(nil)
+		}
+	}
+	for _, id := range c.IDs {
+		if one, ok := h.cells.GetIfPresent(id); ok {
+			one.entry.Store(nil)
+		}
+	}
+	h.forgotten.Add(1)
+	h.changed(c)
+}
+
+// atOnce is how the caches do their upkeep: in the call that gave rise to it. Left to
+// themselves they start a goroutine with each write, which took a third of a miss.
+func atOnce(upkeep func()) { upkeep() }

@@ -1,0 +1,103 @@
+package verifier
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// unavailableRetry is when a client may come back after the source failed.
+const unavailableRetry = time.Second
+
+func notFound(id string) keys.Decision { return keys.Decision{Code: keys.CodeNotFound, KeyID: id} }
+
+func unavailable(id string, err error) keys.Decision {
+	return keys.Decision{Code: keys.CodeUnavailable, KeyID: id, RetryAfter: unavailableRetry, Cause: err}
+}
+
+// decide judges a key that was proved to be the caller's.
+func (v *Verifier) decide(d *keys.Decision, c *check, call *Call) {
+	k := c.entry.key
+	d.KeyID, d.Secret = k.ID, c.proof.secret.Number
+	d.Code = k.Admit(c.proof.secret, c.now, call.demand())
+	if d.Code != keys.CodeValid {
+		if d.Code == keys.CodeWrongAudience {
+			d.Lacks = &keys.Lack{Audience: strings.Clone(call.Audience), Offered: slices.Clone(k.Audience)}
+		}
+		return
+	}
+	if c.entry.identity == nil {
+		*d = unavailable(d.KeyID, c.entry.flaw)
+		return
+	}
+	if d.Limit = k.RateLimit; !d.Limit.IsZero() {
+		of, cost := &c.cell.bucket, max(call.Cost, 1)
+		if call.Messages {
+			d.Limit, of, cost = d.Limit.Requests(), &c.cell.requests, 1
+		}
+		wait, room := of.spend(d.Limit, cost, c.at)
+		d.Remaining, d.Reset = room.left, room.full
+		if wait > 0 {
+			d.Code, d.RetryAfter = keys.CodeRateLimited, wait
+			return
+		}
+	}
+	d.Identity, d.Ends = c.entry.identity, k.Ends(c.proof.secret)
+	d.Newer = c.proof.newer
+	c.proof.slot.use(c.now, call)
+}
+
+func (c *Call) demand() keys.Demand {
+	return keys.Demand{Kind: c.Kind, Any: c.Any, Audience: c.Audience, ClientIP: c.ClientIP}
+}
+
+// Charge counts one call within a request that d was decided for, with the same call and
+// [Call.Messages], against the key's rate limit as it stands now. What it returns is d,
+// with what is left of that limit, or a refusal that says of the caller all that d does.
+// Nobody is asked for the token again: whether the key is still good is for
+// [Verifier.Hold] and [Verifier.Recheck].
+func (v *Verifier) Charge(d keys.Decision, call Call) keys.Decision {
+	if !d.Valid() {
+		return d
+	}
+	e, err := v.lookAgain(d.KeyID)
+	if err != nil {
+		failed := unavailable(d.KeyID, err)
+		failed.Secret = d.Secret
+		return v.ledger.denied(failed, &call)
+	}
+	if e == nil {
+		return v.ledger.denied(d.Refuse(keys.CodeNotFound), &call)
+	}
+	d.Limit, d.Remaining, d.Reset = e.key.RateLimit, 0, 0
+	if d.Limit.IsZero() {
+		return d
+	}
+	c := v.cache.cell(d.KeyID)
+	wait, room := c.bucket.spend(d.Limit, max(call.Cost, 1), v.sinceStart())
+	d.Remaining, d.Reset = room.left, room.full
+	if wait == 0 {
+		return d
+	}
+	d = d.Refuse(keys.CodeRateLimited)
+	d.RetryAfter = wait
+	v.ledger.used(c, d.Code)
+	return v.ledger.denied(d, &call)
+}
+
+// Authorize narrows d, which was decided with the same call, to what takes all of scopes:
+// [keys.Decision.Authorize], with the question counted in the key's usage and a refusal
+// sampled. Every surface that counts refuses for scopes through here.
+func (v *Verifier) Authorize(d keys.Decision, call Call, scopes ...string) keys.Decision {
+	if !d.Valid() {
+		return d
+	}
+	d = d.Authorize(scopes...)
+	v.CountScopes(d, scopes...)
+	if !d.Valid() {
+		v.NoteDenial(d, call)
+	}
+	return d
+}

@@ -1,0 +1,139 @@
+package verifier
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"net/netip"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+const (
+	// maxSources is how many addresses are told apart. When more come, those that were
+	// quiet longest start with a full allowance: a full table refuses nobody.
+	maxSources = 65_536
+	// maxUnknown is how many unknown tokens are remembered.
+	maxUnknown = 65_536
+)
+
+// defaultStrangers is how often one address may ask for unknown keys: 12,000 a minute,
+// 1,000 at once. That keeps a store busy for a hundredth of the time. To allow less
+// would protect it no better, and shut out the good keys that are not remembered yet
+// and come from the same address, as all do behind a proxy that nobody named.
+func defaultStrangers() keys.RateLimit {
+	return keys.RateLimit{Count: 12_000, Window: time.Minute, Burst: 1_000}
+}
+
+// slowGuesses is how often one address may have a slow hash computed that then does not
+// fit: one such costs a hundred thousand times what an unknown key costs.
+func slowGuesses() keys.RateLimit {
+	return keys.RateLimit{Count: 30, Window: time.Minute, Burst: 10}
+}
+
+// door stands before the source and nowhere else: what is remembered, be it a key or that
+// there is none, is answered without it.
+type door struct {
+	unknown unknown
+	asked   accounts // limits questions for keys that there are not
+	guessed accounts // limits slow hashes that did not fit
+}
+
+func newDoor(strangers keys.RateLimit) (d door, err error) {
+	if strangers.IsZero() {
+		strangers = defaultStrangers()
+	}
+	if d.unknown, err = newUnknown(); err == nil {
+		d.asked, err = newAccounts(strangers)
+	}
+	if err == nil {
+		d.guessed, err = newAccounts(slowGuesses())
+	}
+	return d, err
+}
+
+// refuses returns the zero Decision if the source may be asked for c's token. A caller
+// that asks for keys that there are pays nothing, however many ask at once.
+func (o *door) refuses(c *check, from address) keys.Decision {
+	if o.unknown.has(c.token, c.generation) {
+		return notFound(c.named())
+	}
+	if wait := o.asked.wait(from, c.at); wait > 0 && !c.exists() {
+		return keys.Decision{Code: keys.CodeRateLimited, KeyID: c.named(), RetryAfter: wait}
+	}
+	return keys.Decision{}
+}
+
+// accounts limit what calls from one address may bring about.
+type accounts struct {
+	limit   keys.RateLimit
+	buckets *otter.Cache[address, *bucket]
+}
+
+// address is where a call comes from. All whose address is unknown are one.
+type address struct {
+	caller string // of the verification API; empty at a guard
+	net    netip.Prefix
+}
+
+// addressOf tells callers of the verification API apart too.
+func addressOf(call *Call) address { return address{call.Caller, keys.SourceOf(call.ClientIP)} }
+
+func newAccounts(limit keys.RateLimit) (accounts, error) {
+	if err := limit.Validate(); err != nil {
+		return accounts{}, err
+	}
+	buckets, err := otter.New(&otter.Options[address, *bucket]{MaximumSize: maxSources, Executor: atOnce})
+	return accounts{limit, buckets}, err
+}
+
+func (a *accounts) of(from address) *bucket {
+	one, ok := a.buckets.GetIfPresent(from)
+	if !ok {
+		one, _ = a.buckets.SetIfAbsent(from, &bucket{})
+	}
+	return one
+}
+
+// wait is how long a call from there has to wait; it charges nothing.
+func (a *accounts) wait(from address, at time.Duration) time.Duration {
+	return a.of(from).wait(a.limit, at)
+}
+
+func (a *accounts) charge(from address, at time.Duration) { a.of(from).spend(a.limit, 1, at) }
+
+// unknown remembers whole tokens that no key has, so that a client which keeps coming
+// with a wrong one costs no look at the source. It remembers tokens, never ids: junk with
+// a known id must not shut its owner out. Any change of any key forgets all of it, because
+// the key that was missing may be the one issued.
+type unknown struct {
+	key    [sha256.Size]byte // of this process, so that nobody can aim at a fingerprint
+	tokens *otter.Cache[[sha256.Size]byte, uint64]
+}
+
+func newUnknown() (unknown, error) {
+	tokens, err := otter.New(&otter.Options[[sha256.Size]byte, uint64]{MaximumSize: maxUnknown, Executor: atOnce})
+	u := unknown{tokens: tokens}
+	_, _ = rand.Read(u.key[:]) // documented to never fail
+	return u, err
+}
+
+func (u *unknown) fingerprint(token string) [sha256.Size]byte {
+	text := make([]byte, 0, 128)
+	text = append(append(text, u.key[:]...), token...)
+	return sha256.Sum256(text)
+}
+
+// has reports whether the token was unknown in this generation, which moves with every
+// change.
+func (u *unknown) has(token string, generation uint64) bool {
+	g, ok := u.tokens.GetIfPresent(u.fingerprint(token))
+	return ok && g == generation
+}
+
+// add notes an unknown token. The generation was read before the source was asked.
+func (u *unknown) add(token string, generation uint64) {
+	u.tokens.Set(u.fingerprint(token), generation)
+}

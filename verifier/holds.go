@@ -1,0 +1,334 @@
+package verifier
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// recheckEvery is how long a hold sleeps at the most. Expiry follows the wall clock,
+// which may be set, and a timer does not.
+const recheckEvery = 30 * time.Second
+
+// holdAfter is how old a hold gets before it looks for the first time. Most of what is
+// held is over by then and has cost a timer; subscribing costs more.
+const holdAfter = 5 * time.Millisecond
+
+// followPause is how long a hold waits at the least between two looks that fail.
+const followPause = 5 * time.Millisecond
+
+// Hold watches over something that was opened on the strength of the decision d and
+// stays open: a stream, a long call. It calls ended once, with the reason, as soon as
+// the same request would be refused: the key was revoked or disabled, it expired, the
+// grace of its secret ended, or nothing can be vouched for any more. What the request
+// would be granted now is asked of enough, which must be pure; if that says no, the
+// reason is insufficient_scope. A nil enough asks for nothing.
+//
+// Call it after [Verifier.Authenticate], with the same call; what happened in between
+// is not missed. The rate limit plays no part and nothing is counted. Ended is called
+// from a goroutine of its own, some milliseconds after the change; who must know at
+// once asks [Verifier.Recheck]. After release returns it is not called any more,
+// unless it is being called; release may be called from it, and must be called in the
+// end.
+func (v *Verifier) Hold(d keys.Decision, call Call, enough func(now *keys.Identity) bool, ended func(keys.Code)) (release func()) {
+	h := &hold{verifier: v, granted: d, call: call, enough: enough, ended: ended}
+	h.mu.Lock()
+	h.timer = time.AfterFunc(holdAfter, h.begin)
+	h.mu.Unlock()
+	return h.release
+}
+
+// Recheck decides again about the request that d was decided for, as [Verifier.Hold]
+// does when the key was changed. Valid means that it would pass now, as the identity
+// now; else that is nil. It goes by the store's state at the moment of the call, counts
+// nothing, and is about as cheap as Authenticate.
+func (v *Verifier) Recheck(d keys.Decision, call Call) (now *keys.Identity, code keys.Code) {
+	now, code, _ = v.stillGood(d, &call)
+	return now, code
+}
+
+type hold struct {
+	verifier *Verifier
+	granted  keys.Decision
+	call     Call
+	enough   func(*keys.Identity) bool
+	ended    func(keys.Code)
+	forget   func()
+
+	mu    sync.Mutex
+	over  bool
+	timer *time.Timer
+}
+
+// begin subscribes before it looks, so no change falls between the two.
+func (h *hold) begin() {
+	h.mu.Lock()
+	over := h.over
+	if !over {
+		h.forget = h.verifier.OnChange(h.granted.KeyID, func() { go h.check() })
+	}
+	h.mu.Unlock()
+	if !over {
+		h.check()
+	}
+}
+
+// check asks again. It never runs out of questions by itself: what it finds good it
+// looks at once more when that may end.
+func (h *hold) check() {
+	now, code, until := h.verifier.stillGood(h.granted, &h.call)
+	if code == keys.CodeValid && h.enough != nil && !h.enough(now) {
+		code = keys.CodeInsufficientScope
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.over:
+	case code != keys.CodeValid:
+		h.over = true
+		h.stop()
+		go h.ended(code)
+	default:
+		h.stop()
+		h.timer = time.AfterFunc(until, h.check)
+	}
+}
+
+func (h *hold) stop() {
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+}
+
+func (h *hold) release() {
+	h.mu.Lock()
+	h.over = true
+	h.stop()
+	forget := h.forget
+	h.mu.Unlock()
+	if forget != nil {
+		forget()
+	}
+}
+
+// stillGood decides again what was decided with d, without its token. Until is when to
+// ask again, changes apart.
+func (v *Verifier) stillGood(d keys.Decision, call *Call) (now *keys.Identity, code keys.Code, until time.Duration) {
+	if !d.Valid() {
+		return nil, keys.CodeUnavailable, 0
+	}
+	e, err := v.lookAgain(d.KeyID)
+	if err != nil {
+		return nil, keys.CodeUnavailable, 0
+	}
+	if e == nil {
+		return nil, keys.CodeNotFound, 0
+	}
+	secret := e.key.Secret(d.Secret)
+	if secret == nil {
+		return nil, keys.CodeExpired, 0 // it was replaced
+	}
+	clock := v.clock()
+	if code := e.key.Admit(secret, clock, call.demand()); code != keys.CodeValid {
+		return nil, code, 0
+	}
+	if e.identity == nil {
+		return nil, keys.CodeUnavailable, 0
+	}
+	until = recheckEvery
+	if ends := e.key.Ends(secret); !ends.IsZero() {
+		until = min(until, ends.Sub(clock))
+	}
+	return e.identity, keys.CodeValid, until
+}
+
+// lookAgain returns the key's entry as it stands now, nil if there is no such key.
+func (v *Verifier) lookAgain(id string) (*entry, error) {
+	ctx := context.Background()
+	if err := v.cache.watch.fresh(ctx, v.sinceStart()); err != nil {
+		return nil, err
+	}
+	e, err := v.cache.current(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("look again at what is held open: %w", err)
+	}
+	return e, nil
+}
+
+// holds are the subscribers to changes of keys. While there is one, one goroutine waits for
+// the epoch to move, and calls them.
+type holds struct {
+	calling sync.Mutex // held while subscribers are called
+	mu      sync.Mutex // guards what follows
+	byID    map[string]map[*subscriber]struct{}
+	due     []*subscriber      // to be called
+	stop    context.CancelFunc // ends the goroutine; nil: there is none
+	wake    context.CancelFunc // ends its waiting
+	closed  bool
+	running sync.WaitGroup
+}
+
+type subscriber struct {
+	call func()
+	gone bool // guarded by holds.mu
+}
+
+// OnChange calls f whenever the key was changed, by whatever process, within some
+// milliseconds, and also when it may have been: the store was restored or replaced,
+// or could not be read for as long as its lease. Programs use it to end what they hold
+// open for a key: f says that it is time to ask again, not that the key was revoked.
+//
+// A change that came before OnChange is not told. Call it first, and Authenticate
+// after it: then the one tells what the other missed. An expiry is no change.
+//
+// Calls come one after another, to all subscribers from one goroutine, so f must not
+// block. After cancel returns no call begins; cancel may be called from f,
+// and more than once. After [Verifier.Close] nothing is called.
+func (v *Verifier) OnChange(keyID string, f func()) (cancel func()) {
+	s := &subscriber{call: f}
+	keyID = strings.Clone(keyID) // or the token would stay in memory with it
+	v.holds.add(keyID, s, v.follow)
+	v.followFrom()
+	return func() { v.holds.cancel(keyID, s) }
+}
+
+// followFrom makes sure that there is a position to follow from: what comes before
+// the first look of all is no change to it.
+func (v *Verifier) followFrom() {
+	w := &v.cache.watch
+	if w.last.Load() == nil && w.fresh(context.Background(), v.sinceStart()) != nil {
+		v.holds.changed(keys.Changes{Lost: true})
+	}
+}
+
+func (l *holds) add(keyID string, s *subscriber, follow func(context.Context)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	if l.byID == nil {
+		l.byID = map[string]map[*subscriber]struct{}{}
+	}
+	if l.byID[keyID] == nil {
+		l.byID[keyID] = map[*subscriber]struct{}{}
+	}
+	l.byID[keyID][s] = struct{}{}
+	if l.stop == nil {
+		ctx, stop := context.WithCancel(context.Background())
+		l.stop = stop
+		l.running.Go(func() { follow(ctx) })
+	}
+}
+
+func (l *holds) cancel(keyID string, s *subscriber) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.gone = true
+	delete(l.byID[keyID], s)
+	if len(l.byID[keyID]) == 0 {
+		delete(l.byID, keyID)
+	}
+	if len(l.byID) == 0 {
+		l.rest()
+	}
+}
+
+// rest lets the goroutine go. Another takes its place with the next subscriber.
+func (l *holds) rest() {
+	if l.stop != nil {
+		l.stop()
+		l.stop = nil
+	}
+}
+
+// close calls nobody any more, and waits for the goroutine.
+func (l *holds) close() {
+	l.mu.Lock()
+	l.closed, l.byID, l.due = true, nil, nil
+	l.rest()
+	l.mu.Unlock()
+	l.running.Wait()
+}
+
+// changed notes which subscribers are to be called, and wakes the goroutine that does.
+func (l *holds) changed(c keys.Changes) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.Lost {
+		for _, list := range l.byID {
+			l.note(list)
+		}
+	}
+	for _, id := range c.IDs {
+		l.note(l.byID[id])
+	}
+	if len(l.due) > 0 && l.wake != nil {
+		l.wake()
+	}
+}
+
+func (l *holds) note(list map[*subscriber]struct{}) {
+	for s := range list {
+		l.due = append(l.due, s)
+	}
+}
+
+// follow looks as a check would, whenever the epoch moved and at least as often as the
+// source's bounds say, until ctx is over.
+func (v *Verifier) follow(ctx context.Context) {
+	lost := false
+	for ctx.Err() == nil {
+		v.holds.wait(ctx, &v.cache.watch)
+		if ctx.Err() == nil {
+			lost = v.followOnce(lost)
+		}
+		v.holds.callDue()
+	}
+}
+
+// wait returns when there may be something to do.
+func (l *holds) wait(ctx context.Context, w *watch) {
+	ctx, cancel := context.WithTimeout(ctx, max(w.untilLook(), followPause))
+	defer cancel()
+	l.mu.Lock()
+	waits := len(l.due) == 0
+	l.wake = cancel
+	l.mu.Unlock()
+	if waits {
+		w.source.Wait(ctx, w.noted())
+	}
+}
+
+// followOnce compares the epoch. That nothing could be vouched for any more is told once,
+// when it begins.
+func (v *Verifier) followOnce(lost bool) bool {
+	err := v.cache.watch.fresh(context.Background(), v.sinceStart())
+	if err != nil && !lost {
+		v.holds.changed(keys.Changes{Lost: true})
+	}
+	return err != nil
+}
+
+func (l *holds) callDue() {
+	l.calling.Lock()
+	defer l.calling.Unlock()
+	for {
+		l.mu.Lock()
+		if len(l.due) == 0 {
+			l.mu.Unlock()
+			return
+		}
+		s := l.due[0]
+		l.due = l.due[1:]
+		gone := s.gone
+		l.mu.Unlock()
+		if !gone {
+			s.call()
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+// imported proves tokens that other systems made. They name no key: their keys are found by
+// lookups, one, or the few that share a handle.
+type imported struct{ *Source }
+
+func (s imported) prove(ctx context.Context, q *verifier.Question) (verifier.Proof, error) {
+	candidates, err := s.candidates(ctx, q)
+	if err != nil {
+		return verifier.Proof{}, err
+	}
+	if k, secret := s.fast(q, candidates); secret != nil {
+		return s.proved(q, k, secret), nil
+	}
+	k, secret, err := s.slowly(ctx, q, candidates)
+	switch {
+	case err != nil && k != nil:
+		return verifier.Proof{KeyID: k.ID}, err
+	case err != nil:
+		return verifier.Proof{}, err
+	case secret != nil:
+		return s.proved(q, k, secret), nil
+	}
+	return s.superseded(ctx, q), nil
+}
+
+// candidates are the keys whose the token may be, as they stand now.
+func (s imported) candidates(ctx context.Context, q *verifier.Question) ([]*keys.Key, error) {
+	ids, err := s.store.FindImported(ctx, s.store.Peppers().Lookups(keys.NewSecret(q.Token)))
+	if err != nil {
+		return nil, err
+	}
+	var list []*keys.Key
+	for _, id := range ids {
+		k, err := q.Current(ctx, id)
+		if errors.Is(err, keys.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, k)
+	}
+	return list, nil
+}
+
+// fast looks for the secret among those under fast hashes. Should two keys have one token,
+// one of which is revoked, it is the revoked one's.
+func (s imported) fast(q *verifier.Question, candidates []*keys.Key) (owner *keys.Key, secret *keys.KeySecret) {
+	for _, k := range candidates {
+		one := s.store.Peppers().Verify(k, keys.NewSecret(q.Token))
+		if one != nil && (owner == nil || !k.RevokedAt.IsZero()) {
+			owner, secret = k, one
+		}
+	}
+	return owner, secret
+}
+
+// slowly computes slow hashes, [keys.MaxPerHandle] at the most, as long as the caller has
+// turns left. Revoked keys come first: should two keys have one token, it is the revoked
+// one's. With an error it returns the key whose hash was not computed, if it began with one.
+func (s imported) slowly(ctx context.Context, q *verifier.Question, candidates []*keys.Key) (*keys.Key, *keys.KeySecret, error) {
+	slices.SortStableFunc(candidates, func(a, b *keys.Key) int { return a.RevokedAt.Compare(b.RevokedAt) })
+	slices.Reverse(candidates)
+	for _, k := range candidates {
+		for i := range k.Secrets {
+			secret := &k.Secrets[i]
+			if !secret.Scheme.Slow() {
+				continue
+			}
+			if err := q.Slow(); err != nil {
+				return nil, nil, err
+			}
+			proven, err := s.slow.proves(ctx, secret, q.Token)
+			if err != nil {
+				return k, nil, err
+			}
+			if proven {
+				return k, secret, nil
+			}
+		}
+	}
+	return nil, nil, nil
+}
+
+// superseded finds out whether the token was an imported key's until a rotation ended it.
+// If the store cannot say, the token is refused all the same.
+func (s imported) superseded(ctx context.Context, q *verifier.Question) verifier.Proof {
+	token := keys.NewSecret(q.Token)
+	ids, err := s.store.FindSuperseded(ctx, s.store.Peppers().Lookups(token))
+	if err != nil {
+		return verifier.Proof{}
+	}
+	for _, id := range ids {
+		list, err := s.store.Superseded(ctx, id)
+		if err != nil {
+			continue
+		}
+		if was := s.store.Peppers().Superseded(list, token, q.Now); was != nil {
+			return verifier.Proof{KeyID: id, Ended: endedOf(was)}
+		}
+	}
+	return verifier.Proof{}
+}

@@ -1,0 +1,184 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+// Store is what a Source needs of a key store, as package keys describes it.
+type Store interface {
+	keys.Feed
+
+	Key(ctx context.Context, id string) (*keys.Key, error)
+	Superseded(ctx context.Context, id string) ([]keys.Superseded, error)
+	FindImported(ctx context.Context, lookups [][]byte) ([]string, error)
+	FindSuperseded(ctx context.Context, lookups [][]byte) ([]string, error)
+	Peppers() *keys.Peppers
+
+	// MayCount reports why what is counted could not be written down: keys that are in
+	// use here would look unused elsewhere.
+	MayCount() error
+	AddUse(ctx context.Context, uses []keys.Use) error
+	AddDenials(ctx context.Context, denials []keys.Denial) error
+
+	keys.Rehasher
+}
+
+// Options configures [New]. Nil and the zero value are ready for use.
+type Options struct {
+	Now func() time.Time // nil means time.Now
+
+	// ReadOnly is for a look at keys that is no use of them: nothing is counted, and no
+	// digest is renewed.
+	ReadOnly bool
+
+	// OnRehashError hears, from another goroutine, that the digest of a secret could not
+	// be renewed, as is done with those that were made with an old pepper when they are
+	// used. It is told once, until it works again. Nobody is refused for it; what it means
+	// is that the old pepper cannot be retired yet. Nil means that nobody wants to know.
+	OnRehashError func(error)
+
+	// SlowHashes bounds by its capacity how many slow hashes run at once, which imported
+	// keys have until they are used. Sources of one process may share it. Nil means half
+	// of the processors.
+	SlowHashes chan struct{}
+}
+
+// Source reads keys from a store in this process. Make one with [New], for one verifier.
+type Source struct {
+	keys.Feed
+	store    Store
+	fault    error
+	readOnly bool
+	slow     *slowHashes
+	ended    *endings
+	rehashes *rehashes
+}
+
+var _ verifier.Source = (*Source)(nil)
+
+// New returns a Source over store, which the caller still owns and closes after the
+// verifier. What is wrong with it is told by [verifier.New].
+func New(store Store, o *Options) *Source {
+	if store == nil || isNilPointer(store) {
+		return &Source{fault: errors.New("verifier: no store; was the error of opening it dropped?")}
+	}
+	if o == nil {
+		o = &Options{}
+	}
+	clock := o.Now
+	if clock == nil {
+		clock = time.Now //nolint:forbidigo // the default clock
+	}
+	s := &Source{Feed: store, store: store, readOnly: o.ReadOnly}
+	var err1, err2 error
+	s.slow, err1 = newSlowHashes(o.SlowHashes)
+	s.ended, err2 = newEndings()
+	s.rehashes = newRehashes(store, clock, o.OnRehashError)
+	s.fault = errors.Join(err1, err2)
+	return s
+}
+
+// isNilPointer catches the typed nil that a dropped error leaves in an interface.
+func isNilPointer(store Store) bool {
+	s := reflect.ValueOf(store)
+	return s.Kind() == reflect.Pointer && s.IsNil()
+}
+
+// Open implements [verifier.Source].
+func (s *Source) Open() error {
+	if s.fault != nil || s.readOnly {
+		return s.fault
+	}
+	return s.store.MayCount()
+}
+
+// Close implements [verifier.Source].
+func (s *Source) Close() error {
+	if s.rehashes != nil {
+		s.rehashes.close()
+	}
+	return nil
+}
+
+// tick is how often the epoch is compared by [Source.Wait]. It is one load from memory.
+const tick = 5 * time.Millisecond
+
+// Wait implements [verifier.Source].
+func (s *Source) Wait(ctx context.Context, epoch uint64) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if s.Epoch() != epoch {
+				return
+			}
+		}
+	}
+}
+
+// Applied implements [verifier.Source]. Nobody waits to hear it: a store of this machine
+// is read by all through one epoch, which they compare before each check. When a change has
+// moved the epoch nothing from before it is used any more, whether or not a verifier has
+// forgotten it by then.
+func (s *Source) Applied(keys.Position) {}
+
+// Key implements [verifier.Source]. A row with a broken seal is an error.
+func (s *Source) Key(ctx context.Context, id string) (*keys.Key, error) {
+	k, err := s.store.Key(ctx, id)
+	if err == nil {
+		err = s.store.Peppers().CheckSeal(k)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", id, err)
+	}
+	return k, nil
+}
+
+// AddUse implements [verifier.Source].
+func (s *Source) AddUse(ctx context.Context, uses []keys.Use) error {
+	if s.readOnly {
+		return nil
+	}
+	return s.store.AddUse(ctx, uses)
+}
+
+// AddDenials implements [verifier.Source].
+func (s *Source) AddDenials(ctx context.Context, denials []keys.Denial) error {
+	if s.readOnly {
+		return nil
+	}
+	return s.store.AddDenials(ctx, denials)
+}
+
+// Prove implements [verifier.Source].
+func (s *Source) Prove(ctx context.Context, q *verifier.Question) (verifier.Proof, error) {
+	var p prover = own{s}
+	if q.ID == "" {
+		p = imported{s}
+	}
+	return p.prove(ctx, q)
+}
+
+// prover finds out whose secret a token of one form is.
+type prover interface {
+	prove(ctx context.Context, q *verifier.Question) (verifier.Proof, error)
+}
+
+// proved is the proof that the token is the secret of k. Its digest is renewed if it is
+// kept in an old way.
+func (s *Source) proved(q *verifier.Question, k *keys.Key, secret *keys.KeySecret) verifier.Proof {
+	if !s.readOnly {
+		s.rehashes.offer(s.store.Peppers().Rehash(k, secret, keys.NewSecret(q.Token)))
+	}
+	return verifier.Proof{Key: k, Secret: secret.Number}
+}

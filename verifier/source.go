@@ -1,0 +1,92 @@
+package verifier
+
+import (
+	"context"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Source is where a verifier reads keys: a key store in this process (verifier/local), or,
+// one day, a server that has one. It is what a verifier needs and nothing more. All
+// methods are safe for concurrent use.
+//
+// # What an answer must be
+//
+// The promise of a revoke rests on one sentence: what Prove, Key and Changes return was
+// read after they were called. A source that asks over a network keeps it by positions. An
+// answer carries a position that the other side had reached when it began to read, and a
+// source that was told of a later one by [Source.Applied] asks again instead of passing
+// such an answer on.
+//
+// Nothing here is assumed to be near. An answer may take milliseconds or fail: the
+// verifier asks once for all who wait for the same key, and keeps what it remembers for
+// [keys.Bounds] of the source alone. Counts come in batches, each until it was taken, so
+// that a source may number them and have each counted once.
+type Source interface {
+	// Feed is how a verifier learns of changes. Epoch is asked once a check and must not
+	// wait for anything: where changes are told over a network it is a number in this
+	// process, which moves when something was heard.
+	keys.Feed
+
+	// Wait returns when the epoch is another than the given one, or ctx is over. It may
+	// return early, and is called again then; but it does not return at once, again and
+	// again, while the source cannot be asked.
+	Wait(ctx context.Context, epoch uint64)
+
+	// Applied is told how far the verifier has come: everything up to that position that
+	// it remembered is forgotten, and nothing older will be remembered. A source that has
+	// to tell others when a change is effective passes it on. It is called after each
+	// look, often with the same position, and must not block.
+	Applied(at keys.Position)
+
+	// Prove finds out whose secret a token is. An error says that nobody found out, and
+	// is never the answer to a bad token: that is a Proof without a secret.
+	Prove(ctx context.Context, q *Question) (Proof, error)
+
+	// Key returns the key with the exact id, whatever its status, if its row is as it was
+	// sealed, or [keys.ErrNotFound]. It is asked of keys that a token named, and of those
+	// that something is held open for.
+	Key(ctx context.Context, id string) (*keys.Key, error)
+
+	// AddUse and AddDenials write down what was counted, all of it or nothing. What fails
+	// comes again, together with what was counted since.
+	AddUse(ctx context.Context, uses []keys.Use) error
+	AddDenials(ctx context.Context, denials []keys.Denial) error
+
+	// Open is called by New, before anything else: the error says why this source is of
+	// no use to a verifier. Close ends what the source does in the background, and waits
+	// for it; a store below it stays open.
+	Open() error
+	Close() error
+}
+
+// Question is a token to prove, with what the verifier lends for it.
+type Question struct {
+	Token string
+	ID    string    // the id that a token of ours names; empty for one that another system made
+	Now   time.Time // by the verifier's clock
+
+	// Current returns the key with the id as it stands now: what the verifier remembers,
+	// or what [Source.Key] says, asked once for all who wait for it. A source that has just
+	// read the key may pass it to its own Key by way of ctx, and need not ask twice.
+	Current func(ctx context.Context, id string) (*keys.Key, error)
+
+	// Slow is asked before each computation that keeps a core busy for milliseconds. An
+	// error means that this caller has had its share; Prove then returns that error.
+	Slow func() error
+}
+
+// Proof is whose secret a token is.
+type Proof struct {
+	Key    *keys.Key // as [Question].Current returned it; nil if the token is of no key that there is
+	Secret int64     // the number of the secret of Key that the token was proved to be; zero for none
+	Ended  *Ended    // with a zero Secret: the token was a secret until a rotation ended it; it opens nothing
+	KeyID  string    // with Ended, and with an error: the key that it is about, for logs
+}
+
+// Ended is a secret that a rotation ended.
+type Ended struct {
+	Secret int64 // its number
+	At     time.Time
+}

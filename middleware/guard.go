@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,10 +46,35 @@ type Options struct {
 	NoRateLimitFields bool
 }
 
+// Verifier is what a guard asks: [*verifier.Verifier] is one, and a guard stands before
+// whatever else decides about tokens in its way. The methods do what those of
+// [verifier.Verifier] do; a decision that does not come with them is not asked about
+// again.
+type Verifier interface {
+	// Authenticate decides on a request that presents token; Authorize narrows that to
+	// what takes all of scopes; Charge counts one call within the request against the
+	// key's rate limit. None of them fails but by its decision.
+	Authenticate(ctx context.Context, token string, call verifier.Call) keys.Decision
+	Authorize(d keys.Decision, call verifier.Call, scopes ...string) keys.Decision
+	Charge(d keys.Decision, call verifier.Call) keys.Decision
+
+	// NoteDenial hears of what the guard refuses by itself.
+	NoteDenial(d keys.Decision, call verifier.Call)
+
+	// Recheck decides again, as of now, about a request that was let pass. Hold calls
+	// ended once Recheck would refuse, or enough says no, unless it is released before.
+	// OnChange calls f whenever the key may have changed.
+	Recheck(d keys.Decision, call verifier.Call) (now *keys.Identity, code keys.Code)
+	Hold(d keys.Decision, call verifier.Call, enough func(now *keys.Identity) bool, ended func(keys.Code)) (release func())
+	OnChange(keyID string, f func()) (cancel func())
+}
+
+var _ Verifier = (*verifier.Verifier)(nil)
+
 // Guard lets requests pass that carry a good key. It is safe for concurrent use.
 // The zero Guard, and a nil one, answer every request with 503.
 type Guard struct {
-	verifier *verifier.Verifier
+	verifier Verifier
 	call     verifier.Call
 	headers  credentialHeaders
 	proxies  proxies
@@ -61,8 +87,8 @@ type Guard struct {
 
 // New returns a Guard that asks v. It panics when v is nil or an option is not
 // usable: a server that cannot be guarded as it was configured must not start.
-func New(v *verifier.Verifier, o *Options) *Guard {
-	if v == nil {
+func New(v Verifier, o *Options) *Guard {
+	if v == nil || isNilPointer(v) {
 		panic("middleware: no verifier; was the error of verifier.New dropped?")
 	}
 	if o == nil {
@@ -89,6 +115,12 @@ func New(v *verifier.Verifier, o *Options) *Guard {
 		panic(fmt.Errorf("middleware: Options.TrustedProxies: %w", err))
 	}
 	return g
+}
+
+// isNilPointer catches the typed nil that a dropped error leaves in an interface.
+func isNilPointer(v Verifier) bool {
+	p := reflect.ValueOf(v)
+	return p.Kind() == reflect.Pointer && p.IsNil()
 }
 
 // call is what every request to this guard is asked for.

@@ -86,8 +86,8 @@ func (f faults) Error() string {
 
 func (f faults) Unwrap() []error { return f }
 
-// allOf is every error of errs as one, or nil.
-func allOf(errs ...error) error {
+// AllOf returns every error of errs as one, which [Faults] lists, or nil.
+func AllOf(errs ...error) error {
 	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	switch len(errs) {
 	case 0:
@@ -98,12 +98,14 @@ func allOf(errs ...error) error {
 	return faults(errs)
 }
 
-func invalid(field, reason string, args ...any) error {
+// Invalid returns an [*InvalidError]. Its reason is a clause that says the rule and the fix,
+// with args put into it as [fmt.Sprintf] does, and never holds the value.
+func Invalid(field, reason string, args ...any) error {
 	return &InvalidError{Field: field, Reason: fmt.Sprintf(reason, args...)}
 }
 
-// conflict names what stands in the way, and the fix.
-func conflict(reason string, args ...any) error {
+// Conflict returns an [ErrConflict] whose reason says what stands in the way, and the fix.
+func Conflict(reason string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrConflict, fmt.Sprintf(reason, args...))
 }
 

@@ -68,6 +68,7 @@ type Reader interface {
 // [OnceKept] old may be let go.
 type Store interface {
 	Reader
+	PepperKeeper
 
 	// Create writes a new key, sealed by the caller, and its event. It fails with
 	// ErrIDTaken, or with ErrNameTaken when an unrevoked key of the owner has the
@@ -136,60 +137,35 @@ type Feed interface {
 	Changes(ctx context.Context, since Position) (Changes, error)
 }
 
-// Position is how far a reader has followed a [Feed].
-type Position struct {
-	Generation string // differs between a store and what was restored over it
-	Seq        int64
+// UseLog is where counts are written down, apart from keys: a count never moves the
+// epoch, never waits for a change of a key, and has no part in any decision.
+type UseLog interface {
+	// AddUse adds all of uses in one transaction, or fails and adds none. A last use
+	// that is older than what is known changes nothing. A time that lies in the future by
+	// the store's own clock counts as now. Counts older than [UsageKept], by that clock,
+	// are let go at this occasion.
+	AddUse(ctx context.Context, uses []Use) error
+
+	// Usage returns what is known of the key with the exact id, counts from the hour
+	// of since on. A key that was never used, or does not exist, has no more than a
+	// Since.
+	Usage(ctx context.Context, keyID string, since time.Time) (Usage, error)
 }
 
-// Changes is one answer of a [Feed].
-type Changes struct {
-	IDs  []string
-	Next Position
-	Lost bool
+// DenialLog is where denials are written down. A [Reader] has it beside its [UseLog].
+type DenialLog interface {
+	// AddDenials adds all in one transaction, or fails and adds none. What goes beyond
+	// [DenialsKept], or is older than [UsageKept], is let go at this occasion, and the time
+	// of one in the future counts as now, both by the store's own clock.
+	AddDenials(ctx context.Context, denials []Denial) error
 
-	// Imported is true while there is a secret with a lookup. As long as there is none,
-	// a token of another shape than ours is nobody's.
-	Imported bool
+	// Denials returns the denials that fit q, newest first. It fails with ErrUnavailable
+	// when what was written cannot be read.
+	Denials(ctx context.Context, q DenialQuery) ([]Denial, error)
 }
 
-// Query says which keys to list. The zero Query lists all. Conditions add up.
-// Texts are compared as they are: % and _ and * mean themselves.
-type Query struct {
-	Status    Status // at Now; empty means any
-	Unrevoked bool
-	Kind      Kind    // empty means both
-	Name      string  // exact
-	Owner     *string // exact; nil means any
-	IDPrefix  string
-	Scope     string    // among the granted ones, exactly as granted
-	Audience  string    // among the key's, exactly
-	Search    string    // part of id, name or owner, without regard to ASCII case
-	ExpiresBy time.Time // unrevoked keys that end before this
-	UnusedBy  time.Time // keys that were neither used nor issued since this; ErrUnavailable when that is not known
-
-	Now    time.Time // for Status; the Manager sets it
-	Limit  int       // of one page; 0 means [DefaultLimit], above [MaxLimit] is cut
-	Cursor string    // Next of the page before
-}
-
-// Sizes of a page.
-const (
-	DefaultLimit = 50
-	MaxLimit     = 200
-)
-
-// Page is a part of a list. Paging through all of it shows every key that was there
-// from beginning to end exactly once, however many are issued meanwhile.
-type Page struct {
-	Keys []*Key
-	Next string // opaque; empty on the last page
-
-	// LastUsed tells of each of Keys that was ever used when that was last, by its id.
-	// It is nil when that is not known, because what was counted cannot be read.
-	LastUsed map[string]LastUse
-
-	// Tampered holds the ids of those Keys whose seal is broken: what they say is not
-	// to be believed. The Manager fills it; a store leaves it empty.
-	Tampered []string
+// VerifyAudit is [VerifyAuditLog] of the log and the keys of r.
+func VerifyAudit(ctx context.Context, r Reader, o *VerifyAuditOptions) (AuditReport, error) {
+	sealed := func(k *Key) error { return r.Peppers().CheckSeal(k) } // asked each time: peppers change
+	return VerifyAuditLog(ctx, r, sealed, o)
 }

@@ -130,7 +130,7 @@ func (s *slowHashes) run(ctx context.Context, one *slowHash, mark [sha256.Size]b
 		return
 	}
 	defer func() { <-s.slots }()
-	one.proven, one.err = secret.ProvenBy(keys.NewSecret(token)), nil
+	one.proven, one.err = keys.ProvenBy(secret, keys.NewSecret(token)), nil
 	if one.proven {
 		s.proven.Set(mark, struct{}{})
 	}

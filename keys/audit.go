@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/mcpkeys/mcpkeys/keys/internal/canon"
 )
 
 // Event is one audit row: who changed what, when, by which request. It is written
@@ -81,7 +83,7 @@ func NewEvent(ctx context.Context, actor Actor, action Action, at time.Time, det
 }
 
 func newEvent(ctx context.Context, actor Actor, action Action, keyID string, at time.Time, detail string) (Event, error) {
-	if err := validActor(actor); err != nil {
+	if err := actor.Validate(); err != nil {
 		return Event{}, err
 	}
 	requestID := RequestIDFrom(ctx)
@@ -89,7 +91,7 @@ func newEvent(ctx context.Context, actor Actor, action Action, keyID string, at 
 		return Event{}, err
 	}
 	return Event{
-		ID: newUUID(), At: wallClock(at), Actor: string(actor), Action: action,
+		ID: uuid.Must(uuid.NewV7()), At: StoredTime(at), Actor: string(actor), Action: action,
 		KeyID: keyID, RequestID: requestID, Detail: detail,
 	}, nil
 }
@@ -108,14 +110,14 @@ func (e *Event) Link(prev *Event) {
 
 // sum is SHA-256 without a key, so that anybody who has the rows can check them.
 func (e *Event) sum() []byte {
-	b := make(canonical, 0, 512)
-	b.text(labelAudit)
-	b.text(string(e.Prev))
-	b.number(e.Seq)
-	b.text(string(e.ID[:]))
-	b.time(e.At)
+	b := make(canon.Text, 0, 512)
+	b.Text(labelAudit)
+	b.Text(string(e.Prev))
+	b.Number(e.Seq)
+	b.Text(string(e.ID[:]))
+	b.Time(e.At)
 	for _, text := range []string{e.Actor, string(e.Action), e.KeyID, e.RequestID, e.Detail} {
-		b.text(text)
+		b.Text(text)
 	}
 	h := sha256.Sum256(b)
 	return h[:]
@@ -159,9 +161,9 @@ func VerifyChainFrom(prev *Event, events iter.Seq2[Event, error]) (*Event, error
 	return prev, nil
 }
 
-// keyDetail is what an audit row tells of a key: all that can be decided by it, and
+// KeyState is what an audit row tells of a key: all that can be decided by it, and
 // nothing that proves it.
-type keyDetail struct {
+type KeyState struct {
 	Kind       Kind              `json:"kind"`
 	Name       string            `json:"name"`
 	Owner      string            `json:"owner,omitempty"`
@@ -176,20 +178,21 @@ type keyDetail struct {
 	Reason     string            `json:"reason,omitempty"`
 	Version    int64             `json:"version"`
 	Batch      string            `json:"batch,omitempty"` // the import that the key came with
-	Secrets    []secretDetail    `json:"secrets"`
+	Secrets    []SecretState     `json:"secrets"`
 	Tampered   bool              `json:"tampered,omitempty"`
 }
 
-// secretDetail tells which secrets a key had, by their numbers.
-type secretDetail struct {
+// SecretState tells which secrets a key had, by their numbers.
+type SecretState struct {
 	Number    int64      `json:"number"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Scheme    Scheme     `json:"scheme,omitempty"` // of a re-hash, and of what was imported under another than HMAC
 	Pepper    string     `json:"pepper,omitempty"` // of a re-hash alone
 }
 
-func detailOf(k *Key, now time.Time) *keyDetail {
-	d := &keyDetail{
+// StateOf is what an audit row tells of k at now.
+func StateOf(k *Key, now time.Time) *KeyState {
+	d := &KeyState{
 		Kind: k.Kind, Name: k.Name, Owner: k.Owner, Scopes: k.Scopes, Audience: k.Audience,
 		RateLimit: k.RateLimit.String(), Metadata: k.Metadata, MaxKeyLife: FormatKeyLife(k.MaxKeyLife),
 		Status: k.Status(now), Reason: k.RevokedReason, Version: k.Version, Batch: hex.EncodeToString(k.Batch),
@@ -199,7 +202,7 @@ func detailOf(k *Key, now time.Time) *keyDetail {
 	}
 	d.ExpiresAt = deadline(k.ExpiresAt)
 	for _, s := range k.Secrets {
-		one := secretDetail{Number: s.Number, ExpiresAt: deadline(s.ExpiresAt)}
+		one := SecretState{Number: s.Number, ExpiresAt: deadline(s.ExpiresAt)}
 		if s.Scheme != SchemeHMAC {
 			one.Scheme = s.Scheme
 		}
@@ -216,11 +219,21 @@ func deadline(t time.Time) *time.Time {
 	return &t
 }
 
+// NewChange makes the audit row of what actor did to a key: its state before, nil for a new
+// key, and after. The error is that of [NewEvent].
+func NewChange(ctx context.Context, actor Actor, action Action, keyID string, at time.Time, before, after *KeyState) (Event, error) {
+	text, err := detail(before, after)
+	if err != nil {
+		return Event{}, err
+	}
+	return newEvent(ctx, actor, action, keyID, at, text)
+}
+
 // detail renders the state before and after a change; before is nil for a new key.
-func detail(before, after *keyDetail) (string, error) {
+func detail(before, after *KeyState) (string, error) {
 	text, err := json.Marshal(struct {
-		Before *keyDetail `json:"before,omitempty"`
-		After  *keyDetail `json:"after"`
+		Before *KeyState `json:"before,omitempty"`
+		After  *KeyState `json:"after"`
 	}{before, after})
 	if err != nil {
 		return "", fmt.Errorf("render audit detail: %w", err)
@@ -230,10 +243,18 @@ func detail(before, after *keyDetail) (string, error) {
 
 // ChangeDetail is what the audit row of a change from before to after tells of the two.
 func ChangeDetail(before, after *Key, now time.Time) string {
-	text, _ := detail(detailOf(before, now), detailOf(after, now)) // texts, numbers and times of this century: cannot fail
+	text, _ := detail(StateOf(before, now), StateOf(after, now)) // texts, numbers and times of this century: cannot fail
 	return text
 }
 
-// newUUID cannot fail in practice: the only error is that of crypto/rand, which
-// ends the program first.
-func newUUID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+// Actor is who acts, as audit rows name it: "local:alice(1000)" or "key:<id>". It
+// is free text; an actor without a name may not change anything.
+type Actor string
+
+// Validate reports the rule that the actor breaks, as an [*InvalidError].
+func (actor Actor) Validate() error {
+	if actor == "" {
+		return Invalid("actor", "is required: nobody changes keys namelessly")
+	}
+	return ValidateText("actor", string(actor))
+}

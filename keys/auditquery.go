@@ -30,25 +30,10 @@ type AuditPage struct {
 	Next   int64 // After of the next page; 0 on the last one
 }
 
-// Audit implements [Manager].
-func (m *LocalManager) Audit(ctx context.Context, q AuditQuery) (AuditPage, error) {
-	return m.store.Audit(ctx, q)
-}
-
-// Audit implements [Manager]. It needs [ScopeAuditRead], and then shows all of the log,
-// as List shows all keys: a caller's audience limits what it may hand out, not what it
-// may see.
-func (d *Delegate) Audit(ctx context.Context, q AuditQuery) (AuditPage, error) {
-	if err := d.may(ScopeAuditRead); err != nil {
-		return AuditPage{}, err
-	}
-	return d.manager.Audit(ctx, q)
-}
-
 // Chain yields the audit rows behind the one numbered after, oldest first, to the end
 // of the log: what [VerifyChain] takes. Pages are read one after the other, so rows that
 // are written meanwhile come too.
-func Chain(ctx context.Context, r Reader, after int64) iter.Seq2[Event, error] {
+func Chain(ctx context.Context, r AuditSource, after int64) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		q := AuditQuery{OldestFirst: true, After: after, Limit: MaxLimit}
 		for {
@@ -80,14 +65,9 @@ func ParseAction(text string) (Action, error) {
 	if slices.Contains(Actions(), action) {
 		return action, nil
 	}
-	return "", invalid("action", "must be one of %s; of those on keys, the word after the dot is enough", join(Actions()))
-}
-
-// join lists words of one type.
-func join[T ~string](words []T) string {
-	texts := make([]string, len(words))
-	for i, word := range words {
-		texts[i] = string(word)
+	words := make([]string, 0, len(Actions()))
+	for _, a := range Actions() {
+		words = append(words, string(a))
 	}
-	return strings.Join(texts, ", ")
+	return "", Invalid("action", "must be one of %s; of those on keys, the word after the dot is enough", strings.Join(words, ", "))
 }

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// VerifyAuditOptions configures [VerifyAudit]. Nil and the zero value are ready for use.
+// VerifyAuditOptions configures [VerifyAuditLog]. Nil and the zero value are ready for use.
 type VerifyAuditOptions struct {
 	// Checkpoint is how far the log had come once; nil if nobody kept that. Without one a
 	// log whose tail was cut off holds.
@@ -18,7 +18,7 @@ type VerifyAuditOptions struct {
 	Progress func(rows int64)
 }
 
-// AuditReport is what [VerifyAudit] found.
+// AuditReport is what [VerifyAuditLog] found.
 type AuditReport struct {
 	Rows     int64        // that were read and hold
 	Keys     int64        // that were compared with the log
@@ -50,7 +50,16 @@ func (f AuditFault) String() string {
 	return f.Reason
 }
 
-// VerifyAudit reads the whole audit log of r and holds against it
+// AuditSource is what reading and verifying the audit log needs of a store.
+type AuditSource interface {
+	Changes(ctx context.Context, since Position) (Changes, error)
+	Audit(ctx context.Context, q AuditQuery) (AuditPage, error)
+	Events(ctx context.Context, after int64, limit int) ([]Event, error)
+	List(ctx context.Context, q Query) (Page, error)
+	Key(ctx context.Context, id string) (*Key, error)
+}
+
+// VerifyAuditLog reads the whole audit log of r and holds against it
 //
 //   - the chain: no row was changed, removed or put in between;
 //   - every key: its seal fits its row, and the newest audit row of it tells of just this
@@ -60,14 +69,14 @@ func (f AuditFault) String() string {
 //   - the store itself: it holds nothing that mcpkeys did not make, and its numbers are
 //     such as mcpkeys writes (an [AlteredError] of [Feed]).
 //
-// Keys are compared only where the chain holds. What is written meanwhile is read too. The
+// Sealed tells whether the seal of a key holds: nil, or why not. Keys are compared only where the chain holds. What is written meanwhile is read too. The
 // error says that the store could not be read; what is wrong with it is in the report.
 // It holds some 50 bytes of memory a key.
-func VerifyAudit(ctx context.Context, r Reader, o *VerifyAuditOptions) (AuditReport, error) {
+func VerifyAuditLog(ctx context.Context, r AuditSource, sealed func(*Key) error, o *VerifyAuditOptions) (AuditReport, error) {
 	if o == nil {
 		o = &VerifyAuditOptions{}
 	}
-	v := auditCheck{reader: r, options: o, newest: map[[IDLen]byte]told{}}
+	v := auditCheck{reader: r, sealed: sealed, options: o, newest: map[[IDLen]byte]told{}}
 	v.batches.of("") // so that its maps are there
 	if err := v.run(ctx); err != nil {
 		return v.report, err
@@ -75,9 +84,10 @@ func VerifyAudit(ctx context.Context, r Reader, o *VerifyAuditOptions) (AuditRep
 	return v.report, nil
 }
 
-// auditCheck is one run of [VerifyAudit].
+// auditCheck is one run of [VerifyAuditLog].
 type auditCheck struct {
-	reader  Reader
+	reader  AuditSource
+	sealed  func(*Key) error
 	options *VerifyAuditOptions
 	report  AuditReport
 	newest  map[[IDLen]byte]told
@@ -284,7 +294,7 @@ const reasonTampered = "its row was changed outside mcpkeys and does not match i
 
 // judge says what is wrong with a key's row, as far as the log was read.
 func (v *auditCheck) judge(k *Key) string {
-	if v.reader.Peppers().CheckSeal(k) != nil {
+	if v.sealed(k) != nil {
 		return reasonTampered
 	}
 	var t told

@@ -23,7 +23,7 @@ type Checkpoint struct {
 
 // NewCheckpoint takes the state of the log of r at now. It does not verify the log:
 // [VerifyAudit] does.
-func NewCheckpoint(ctx context.Context, r Reader, now time.Time) (Checkpoint, error) {
+func NewCheckpoint(ctx context.Context, r AuditSource, now time.Time) (Checkpoint, error) {
 	c := Checkpoint{Hash: make([]byte, sha256.Size), At: now.UTC().Truncate(time.Second)}
 	changes, err := r.Changes(ctx, Position{})
 	if err != nil {
@@ -54,7 +54,7 @@ func (c Checkpoint) String() string {
 
 // ParseCheckpoint reads exactly what [Checkpoint.String] writes.
 func ParseCheckpoint(text string) (Checkpoint, error) {
-	bad := invalid("checkpoint", "is none of mcpkeys: it must be as `keyctl audit checkpoint` printed it")
+	bad := Invalid("checkpoint", "is none of mcpkeys: it must be as `keyctl audit checkpoint` printed it")
 	lines := strings.Split(text, "\n")
 	var c Checkpoint
 	if len(lines) != 6 || lines[0] != checkpointTitle {

@@ -29,7 +29,7 @@ func (d *Delegate) inherit(req *IssueRequest, now time.Time) error {
 	}
 	end := now.Add(min(DefaultLife, d.caller.MaxKeyLife()))
 	if req.Kind == KindAdmin {
-		end = earliest(d.caller.ExpiresAt(), now.Add(DefaultLife))
+		end = Earliest(d.caller.ExpiresAt(), now.Add(DefaultLife))
 	}
 	req.Expires = ExpiresAt(end)
 	return nil
@@ -48,11 +48,11 @@ func (d *Delegate) encloses(k *Key, now time.Time) error {
 		return denied("its keys are confined to its own audience")
 	case len(ips) > 0 && !inside(k.AllowedIPs, ips):
 		return denied("its keys are confined to its own addresses")
-	case !admin && livesBeyond(k.ExpiresAt, life, now):
+	case !admin && LivesBeyond(k.ExpiresAt, life, now):
 		return denied("its max_key_life lets keys live for " + FormatKeyLife(life) + " from now at most; the key must end earlier")
 	case admin && !end.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(end)):
 		return denied("an admin key cannot have another one outlive it: it ends at " + end.Format(time.RFC3339))
-	case admin && k.keyLife() > life:
+	case admin && k.KeyLife() > life:
 		return denied("its own max_key_life is " + FormatKeyLife(life) + ", and no other admin key gets a longer one from it")
 	case admin && !k.RateLimit.Within(rate):
 		return denied("an admin key has no wider rate limit than the one that makes or changes it: " + rate.String())

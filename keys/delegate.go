@@ -48,18 +48,18 @@ func (d *Delegate) Issue(ctx context.Context, req IssueRequest) (Issued, error) 
 		if len(req.Scopes) == 0 {
 			req.Scopes = AdminScopes()
 		}
-		if err := validateScopes(KindAdmin, req.Scopes); err != nil {
+		if err := ValidateScopes(KindAdmin, req.Scopes); err != nil {
 			return Issued{}, err // a typing error is not a lack of rights
 		}
 		if !d.caller.AllowsAll(req.Scopes...) {
 			return Issued{}, denied("an admin key cannot issue one with scopes that it lacks")
 		}
 	}
-	now := wallClock(d.clock())
+	now := StoredTime(d.clock())
 	if err := d.inherit(&req, now); err != nil {
 		return Issued{}, err
 	}
-	k, err := req.key(now, "")
+	k, err := req.NewKey(now, "")
 	if err != nil {
 		return Issued{}, err
 	}
@@ -131,13 +131,13 @@ func (d *Delegate) Rotate(ctx context.Context, id string, req RotateRequest) (Is
 	if req.Finish != 0 {
 		return d.manager.Rotate(ctx, id, req)
 	}
-	now := wallClock(d.clock())
+	now := StoredTime(d.clock())
 	if req.Expires, err = fixed(req.Expires, now); err != nil {
 		return Issued{}, err
 	}
 	after := *target
 	if req.Expires != nil {
-		if err := after.moveExpiry(*req.Expires, now); err != nil {
+		if err := moveExpiry(&after, *req.Expires, now); err != nil {
 			return Issued{}, err
 		}
 	}
@@ -187,7 +187,7 @@ func (d *Delegate) edit(ctx context.Context, id string, req EditRequest) (*Key, 
 	if err != nil {
 		return nil, err
 	}
-	now := wallClock(d.clock())
+	now := StoredTime(d.clock())
 	if err := d.encloses(target, now); err != nil {
 		return nil, err
 	}

@@ -1,9 +1,9 @@
 package keys
 
 import (
-	"context"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,31 +36,6 @@ type DenialQuery struct {
 	Limit int       // 0 means [DefaultLimit]; there are never more than twice [DenialsKept]
 }
 
-// DenialLog is where denials are written down. A [Reader] has it beside its [UseLog].
-type DenialLog interface {
-	// AddDenials adds all in one transaction, or fails and adds none. What goes beyond
-	// [DenialsKept], or is older than [UsageKept], is let go at this occasion, and the time
-	// of one in the future counts as now, both by the store's own clock.
-	AddDenials(ctx context.Context, denials []Denial) error
-
-	// Denials returns the denials that fit q, newest first. It fails with ErrUnavailable
-	// when what was written cannot be read.
-	Denials(ctx context.Context, q DenialQuery) ([]Denial, error)
-}
-
-// Denials implements [Manager].
-func (m *LocalManager) Denials(ctx context.Context, q DenialQuery) ([]Denial, error) {
-	return m.store.Denials(ctx, q)
-}
-
-// Denials implements [Manager]. It needs [ScopeAuditRead], like Audit.
-func (d *Delegate) Denials(ctx context.Context, q DenialQuery) ([]Denial, error) {
-	if err := d.may(ScopeAuditRead); err != nil {
-		return nil, err
-	}
-	return d.manager.Denials(ctx, q)
-}
-
 // ParseCode reads the reason of a refusal, such as revoked. The error is an
 // [*InvalidError] of code that lists them.
 func ParseCode(text string) (Code, error) {
@@ -71,7 +46,11 @@ func ParseCode(text string) (Code, error) {
 	if slices.Contains(all, Code(text)) {
 		return Code(text), nil
 	}
-	return "", invalid("code", "must be one of %s", join(all))
+	words := make([]string, 0, len(all))
+	for _, code := range all {
+		words = append(words, string(code))
+	}
+	return "", Invalid("code", "must be one of %s", strings.Join(words, ", "))
 }
 
 // SourceOf is what counts as one source of calls: an IPv4 address, however it is written,

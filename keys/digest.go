@@ -6,15 +6,6 @@ import (
 	"fmt"
 )
 
-// Scheme says how a stored secret is verified: [SchemeHMAC], or what an imported key
-// came with.
-type Scheme string
-
-// SchemeHMAC is HMAC-SHA-256 under a pepper: what every issued key uses. A slow
-// hash would add nothing, because it only slows guessing, and 178 random bits are
-// not guessed at any speed (NIST SP 800-63B sets the line at 112).
-const SchemeHMAC Scheme = "hmac-sha256"
-
 // Digest is what stands in for a secret: a keyed hash. It is no secret itself, but
 // prints nothing, so that lists and logs stay clean.
 type Digest [sha256.Size]byte
@@ -35,7 +26,7 @@ func (p *Peppers) Digest(token Secret) (d Digest, pepperID string) {
 
 // Verify finds the one of k's secrets that token proves, or nil. It looks at the
 // digests alone, whatever their state: what a dead secret opens is for
-// [Key.Admit] to say. Secrets under a slow hash are passed over: [KeySecret.ProvenBy]
+// [Key.Admit] to say. Secrets under a slow hash are passed over: [ProvenBy]
 // is for them, where somebody watches over what it costs.
 //
 // A nil k, an unknown id, costs what a known one costs: the token is digested and
@@ -59,4 +50,17 @@ func (p *Peppers) Verify(k *Key, token Secret) *KeySecret {
 		}
 	}
 	return found
+}
+
+// BodyHash is what is kept of the body of a request that must not be carried out twice, and
+// names the pepper that it was made with.
+func (p *Peppers) BodyHash(body []byte) (hash Digest, pepperID string) {
+	return p.current.once(string(body)), p.current.id
+}
+
+// IsBody reports whether hash was made of body by [Peppers.BodyHash] under the pepper with
+// that id. Without that pepper it is not known.
+func (p *Peppers) IsBody(body []byte, pepperID string, hash []byte) (same, known bool) {
+	one, known := p.byID[pepperID]
+	return known && one.once(string(body)).Equal(hash), known
 }

@@ -37,27 +37,27 @@ func (req EditRequest) isEmpty() bool {
 func (req EditRequest) Validate() error {
 	switch {
 	case req.isEmpty():
-		return invalid("edit", "names nothing to change; name at least one thing, such as the name or the scopes")
+		return Invalid("edit", "names nothing to change; name at least one thing, such as the name or the scopes")
 	case req.IfVersion < 0:
-		return invalid("if_version", "must be the version that the key was read with")
+		return Invalid("if_version", "must be the version that the key was read with")
 	}
 	expires := validExpires(req.Expires)
 	sample := &Key{Kind: KindKey, Name: "any"}
 	if req.MaxKeyLife != nil {
 		if *req.MaxKeyLife == 0 {
-			return invalid("max_key_life", "is empty; name a duration (366d), or never")
+			return Invalid("max_key_life", "is empty; name a duration (366d), or never")
 		}
 		sample.Kind = KindAdmin
 		req.Scopes = nil // which ones there may be depends on the kind that only the store knows
 	}
 	req.Expires = nil
-	return allOf(req.apply(sample, time.Time{}), expires)
+	return AllOf(req.apply(sample, time.Time{}), expires)
 }
 
 // validExpires refuses the expiry that leaves it open: a change names one or none.
 func validExpires(e *Expiry) error {
 	if e != nil && e.IsDefault() {
-		return invalid("expires", "is empty; name a duration (90d), a date (2027-01-31), or never")
+		return Invalid("expires", "is empty; name a duration (90d), a date (2027-01-31), or never")
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func (req *EditRequest) apply(k *Key, now time.Time) error {
 		}
 	}
 	if req.Expires != nil {
-		if err := k.moveExpiry(*req.Expires, now); err != nil {
+		if err := moveExpiry(k, *req.Expires, now); err != nil {
 			return err
 		}
 	}
@@ -121,19 +121,19 @@ func set[T any](field, value *T) {
 // moveExpiry gives a living key another end. A dead one stays dead: whoever refused
 // it was right to, and goes on to be. A secret in its grace never outlives its key,
 // and gains nothing when the key does.
-func (k *Key) moveExpiry(e Expiry, now time.Time) error {
+func moveExpiry(k *Key, e Expiry, now time.Time) error {
 	at, err := e.At(now)
 	if err != nil {
 		return err
 	}
-	if expired(k.ExpiresAt, now) {
-		return conflict("the key has expired, and no edit revives it; issue a new key")
+	if k.Expired(now) {
+		return Conflict("the key has expired, and no edit revives it; issue a new key")
 	}
 	k.ExpiresAt = at
 	k.Secrets = slices.Clone(k.Secrets)
 	for i := range k.Secrets {
 		if s := &k.Secrets[i]; !s.ExpiresAt.IsZero() {
-			s.ExpiresAt = earliest(s.ExpiresAt, at)
+			s.ExpiresAt = Earliest(s.ExpiresAt, at)
 		}
 	}
 	return nil

@@ -49,6 +49,9 @@ func (e Expiry) String() string {
 	return ""
 }
 
+// IsFixed reports whether e means the same end whenever it is asked: an instant, or never.
+func (e Expiry) IsFixed() bool { return e.mode == expiryAt || e.mode == expiryNever }
+
 // IsInstant reports whether e names a time, and not a duration, never or nothing.
 func (e Expiry) IsInstant() bool { return e.mode == expiryAt }
 
@@ -64,7 +67,7 @@ func ParseExpiry(text string) (Expiry, error) {
 	}
 	if in, err := ParseDuration(text); err == nil {
 		if in <= 0 {
-			return Expiry{}, invalid("expires", "must be longer than nothing, such as 90d")
+			return Expiry{}, Invalid("expires", "must be longer than nothing, such as 90d")
 		}
 		return Expiry{mode: expiryIn, in: in}, nil
 	}
@@ -73,7 +76,7 @@ func ParseExpiry(text string) (Expiry, error) {
 			return ExpiresAt(at), nil
 		}
 	}
-	return Expiry{}, invalid("expires", "must be a duration (90d, 12w, 36h, 1y), a date (2027-01-31), an RFC 3339 time, or never")
+	return Expiry{}, Invalid("expires", "must be a duration (90d, 12w, 36h, 1y), a date (2027-01-31), an RFC 3339 time, or never")
 }
 
 // lastExpiry bounds instants so that every one can be stored and printed.
@@ -91,12 +94,12 @@ func (e Expiry) At(now time.Time) (time.Time, error) {
 	case expiryIn:
 		at = now.Add(e.in)
 	}
-	at = wallClock(at)
+	at = StoredTime(at)
 	if at.After(lastExpiry) {
-		return time.Time{}, invalid("expires", "lies too far ahead; use never if that is meant")
+		return time.Time{}, Invalid("expires", "lies too far ahead; use never if that is meant")
 	}
 	if !at.After(now) { // not expired(): the year 1 is Go's zero time, and no key may live for ever by asking for it
-		return time.Time{}, invalid("expires", "is in the past; use a later date, or a duration such as 90d")
+		return time.Time{}, Invalid("expires", "is in the past; use a later date, or a duration such as 90d")
 	}
 	return at, nil
 }
@@ -117,7 +120,7 @@ var units = []struct {
 // ParseDuration reads a whole number and one of s m h d w y: 45s, 24h, 90d. It
 // refuses signs, fractions and what does not fit 292 years.
 func ParseDuration(text string) (time.Duration, error) {
-	bad := invalid("duration", "must be a whole number and a unit: s, m, h, d, w or y, such as 24h or 90d")
+	bad := Invalid("duration", "must be a whole number and a unit: s, m, h, d, w or y, such as 24h or 90d")
 	if len(text) < 2 {
 		return 0, bad
 	}

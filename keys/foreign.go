@@ -4,45 +4,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
-	"encoding/hex"
 	"strings"
 	"time"
 )
 
-// Lengths of a token that another system made, in bytes.
-const (
-	MinForeignToken = 8
-	MaxForeignToken = 256
-)
-
-// MaxPerHandle is how many secrets under a slow hash may share a handle: so many hashes
-// one token may cost, at the most.
-const MaxPerHandle = 4
-
 // handleAt divides a token that is verified slowly: what stands before the first one is
 // its public handle, by which the key is found, and what comes after is hashed.
 const handleAt = "."
-
-// IsForeignToken reports whether text could be a token that another system made and
-// that was imported: printable ASCII of the right length, without what a header would
-// not carry, and plainly none of ours.
-func IsForeignToken(text string) bool {
-	if len(text) < MinForeignToken || len(text) > MaxForeignToken || HasOwnPrefix(text) {
-		return false
-	}
-	for i := range len(text) {
-		if c := text[i]; c <= ' ' || c > '~' || c == ',' {
-			return false
-		}
-	}
-	return true
-}
-
-// HasOwnPrefix reports whether text begins as the tokens of mcpkeys do: it is one, or a
-// broken one, and never a foreign one.
-func HasOwnPrefix(text string) bool {
-	return strings.HasPrefix(text, KindKey.prefix()) || strings.HasPrefix(text, KindAdmin.prefix())
-}
 
 // splitHandle divides a token at its first dot.
 func splitHandle(token string) (handle, rest string, ok bool) {
@@ -121,18 +89,6 @@ func (one *pepper) fast(scheme Scheme, token string) Digest {
 	return Digest{} // no scheme that we know; nothing verifies
 }
 
-// Imported reports whether the secret is that of an imported token, which keeps the
-// form that another system gave it.
-func (s *KeySecret) Imported() bool { return s.Lookup != nil }
-
-// ImportedUnder is the scheme of an imported secret; empty for one of our own.
-func (s *KeySecret) ImportedUnder() Scheme {
-	if !s.Imported() {
-		return ""
-	}
-	return s.Scheme
-}
-
 // importSum makes the secret of a token of which a sum is known.
 func (p *Peppers) importSum(h OldHash, at time.Time) KeySecret {
 	d := p.current.digest(string(h.scheme) + ":" + h.stored)
@@ -200,22 +156,83 @@ func (p *Peppers) renewedImport(s *KeySecret, token Secret) KeySecret {
 	return fresh
 }
 
-// ImportedID is what an imported key was called where it came from, if that is known.
-func (k *Key) ImportedID() string { return k.Metadata[metaImportedID] }
+// ImportedCredential is what is known of a token that another system made: the token
+// itself, or a hash of it. Bind the hash to the id first, see [OldHash.Bind].
+type ImportedCredential struct {
+	Token Secret
+	Hash  OldHash
+	ID    string // the public id that it had; of a slow hash the handle, which finds it
+	KeyID string // the id of a key of ours that another store exported
+}
 
-// Hash renders what verifies the secret, for an export; [ParseOldHash] reads it. A slow
-// hash is as it came; the rest is under a pepper and of use beside that alone. It tells
-// nothing that the database does not hold.
-func (s *KeySecret) Hash() string {
-	if s.Scheme.Slow() {
-		return string(s.Digest)
+// ImportedSecret makes the first secret of an imported key. It refuses what could not be
+// found, would be guessed, or would verify nothing here, with an [*InvalidError] that
+// repeats nothing of the token and the hash.
+func (p *Peppers) ImportedSecret(c ImportedCredential, at time.Time) (KeySecret, error) {
+	switch {
+	case c.Token.IsZero() == c.Hash.IsZero():
+		return KeySecret{}, Invalid("key", "or hash must be given, and not both")
+	case !c.Token.IsZero():
+		return p.secretOfToken(c.Token, at)
+	case c.Hash.under != "":
+		return p.secretOfExport(&c, at)
+	case !c.Hash.scheme.Slow():
+		return p.importSum(c.Hash, at), nil
+	case c.ID == "":
+		return KeySecret{}, Invalid("id", "is required with a %s hash: what the token has before its first dot, by which the key is found", c.Hash.scheme)
+	case !isHandle(c.ID):
+		return KeySecret{}, Invalid("id", "must be what the token has before its first dot: printable ASCII without spaces, commas and dots, at most %d characters", MaxText)
 	}
-	text := string(SchemeHMAC) + ":" + s.PepperID + ":" + hex.EncodeToString(s.Digest)
-	if s.Imported() {
-		text += ":" + hex.EncodeToString(s.Lookup)
+	return p.importSlow(c.Hash, c.ID, at), nil
+}
+
+func (p *Peppers) secretOfToken(token Secret, at time.Time) (KeySecret, error) {
+	text := token.Reveal()
+	_, _, divided := splitHandle(text)
+	switch {
+	case HasOwnPrefix(text):
+		return KeySecret{}, Invalid("key", "is a token of mcpkeys, and good only in the key store that issued it; move that one by backup and restore")
+	case !IsForeignToken(text):
+		return KeySecret{}, Invalid("key", "must be %d to %d characters of printable ASCII without spaces and commas, as a header can carry it", MinForeignToken, MaxForeignToken)
+	case !isStrong(text) && !divided:
+		return KeySecret{}, Invalid("key", "is short enough to be guessed, and has no public id before a dot by which a slow hash of it could be found; issue a new key instead")
 	}
-	if s.Scheme != SchemeHMAC { // the keyed hash of a sum
-		text = string(s.Scheme) + "+" + text
+	return p.importToken(token, at), nil
+}
+
+// carriedSecret takes over what verifies a key of another key store, which it does beside
+// the same pepper alone.
+func (p *Peppers) secretOfExport(c *ImportedCredential, at time.Time) (KeySecret, error) {
+	switch {
+	case p.byID[c.Hash.under] == nil:
+		return KeySecret{}, Invalid("hash", "is under the pepper %s, which this key store's pepper file does not hold, so it verifies nothing here; move the key store by backup and restore, or issue a new key", c.Hash.under)
+	case c.Hash.lookup == nil && !ValidID(c.KeyID):
+		return KeySecret{}, Invalid("key_id", "is required with this hash: the id that the key had where it was exported")
 	}
-	return text
+	return p.carried(c.Hash, at), nil
+}
+
+func isHandle(id string) bool {
+	if len(id) > MaxText {
+		return false
+	}
+	for i := range len(id) {
+		if c := id[i]; c <= ' ' || c > '~' || c == ',' || c == handleAt[0] {
+			return false
+		}
+	}
+	return !HasOwnPrefix(id)
+}
+
+// LookupsOfHash are the values under which a secret with that hash may be found, one for
+// each pepper; id is the handle of a slow one.
+func (p *Peppers) LookupsOfHash(h OldHash, id string) (list [][]byte) {
+	of := h.stored
+	if h.scheme.Slow() {
+		of = id
+	}
+	for _, one := range p.order {
+		list = append(list, one.lookup(h.scheme, of))
+	}
+	return list
 }

@@ -35,7 +35,7 @@ func NewIdentity(k *Key) (*Identity, error) {
 	return &Identity{
 		keyID: k.ID, kind: k.Kind, name: k.Name, owner: k.Owner,
 		scopes: scopes, audience: slices.Clone(k.Audience), ips: slices.Clone(k.AllowedIPs),
-		metadata: maps.Clone(k.Metadata), expiresAt: k.ExpiresAt, keyLife: k.keyLife(), rate: k.RateLimit,
+		metadata: maps.Clone(k.Metadata), expiresAt: k.ExpiresAt, keyLife: k.KeyLife(), rate: k.RateLimit,
 	}, nil
 }
 

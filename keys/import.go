@@ -13,9 +13,6 @@ const MaxImport = 200_000
 // maxRefused is how many refused rows a report tells one by one.
 const maxRefused = 20
 
-// metaImportedID is the metadata that notes what a key was called where it came from.
-const metaImportedID = "imported_id"
-
 // ImportRow is one key of another system: what it may do here, and either its token or
 // the hash of it.
 type ImportRow struct {
@@ -33,7 +30,7 @@ type ImportRow struct {
 	IssueRequest // an ordinary key; without Expires or Owner, what the options say
 }
 
-// ImportOptions says how [LocalManager.Import] goes about. The zero value is ready for
+// ImportOptions says how [Import] goes about. The zero value is ready for
 // use.
 type ImportOptions struct {
 	Partial  bool           // import the good rows, though others are refused
@@ -80,10 +77,10 @@ var errDryRun = errors.New("dry run")
 // back.
 //
 // It is no verb of [Manager]: a file of tokens does not travel.
-func (m *LocalManager) Import(ctx context.Context, rows iter.Seq2[ImportRow, error], o ImportOptions) (ImportReport, error) {
+func Import(ctx context.Context, m *LocalManager, rows iter.Seq2[ImportRow, error], o ImportOptions) (ImportReport, error) {
 	im := newImporter(m, o)
-	err := m.store.CreateAll(ctx, NewKeys{
-		Batch: im.batch, Actor: m.actor,
+	err := m.Store().CreateAll(ctx, NewKeys{
+		Batch: im.batch, Actor: m.Actor(),
 		Told: im.told, Vain: im.vain, Judge: im.judge, Done: func(n int) (Event, error) { return im.done(ctx, n) },
 	}, im.keys(ctx, rows))
 	im.tell()

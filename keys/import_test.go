@@ -65,7 +65,7 @@ func numbered(rows ...keys.ImportRow) iter.Seq2[keys.ImportRow, error] {
 // importAll wants a report without refusals.
 func importAll(t *testing.T, m *keys.LocalManager, rows ...keys.ImportRow) {
 	t.Helper()
-	report, err := m.Import(t.Context(), numbered(rows...), keys.ImportOptions{})
+	report, err := keys.Import(t.Context(), m, numbered(rows...), keys.ImportOptions{})
 	if err != nil || report.Imported != len(rows) || report.Refused != 0 {
 		t.Fatalf("Import: got %+v, %v, want %d imported", report, err, len(rows))
 	}
@@ -113,7 +113,7 @@ func TestImport(t *testing.T) {
 		s := &k.Secrets[0]
 		proven := func(text string) bool {
 			if s.Scheme.Slow() {
-				return s.ProvenBy(keys.NewSecret(text))
+				return keys.ProvenBy(s, keys.NewSecret(text))
 			}
 			return store.Peppers().Verify(k, keys.NewSecret(text)) == s
 		}
@@ -183,7 +183,7 @@ func TestImportRefuses(t *testing.T) {
 		rows = append(rows, tc.row)
 	}
 	for _, o := range []keys.ImportOptions{{}, {DryRun: true}} {
-		report, err := m.Import(t.Context(), numbered(rows...), o)
+		report, err := keys.Import(t.Context(), m, numbered(rows...), o)
 		if !errors.Is(err, keys.ErrImportRefused) || report.Rows != len(cases) || report.Refused != len(cases)-1 || len(report.Reasons) != len(cases)-1 {
 			t.Fatalf("Import: got %+v, %v, want all but one refused", report, err)
 		}
@@ -199,7 +199,7 @@ func TestImportRefuses(t *testing.T) {
 			t.Errorf("Import wrote %d rows, want none", after-before)
 		}
 	}
-	report, err := m.Import(t.Context(), numbered(rows...), keys.ImportOptions{Partial: true})
+	report, err := keys.Import(t.Context(), m, numbered(rows...), keys.ImportOptions{Partial: true})
 	if err != nil || report.Imported != 1 || report.Refused != len(cases)-1 {
 		t.Errorf("Import with Partial: got %+v, %v, want one imported", report, err)
 	}
@@ -216,12 +216,12 @@ func TestA6SharedHandle(t *testing.T) {
 		}
 		return list
 	}
-	report, err := m.Import(t.Context(), numbered(rows(0, keys.MaxPerHandle+1)...), keys.ImportOptions{})
+	report, err := keys.Import(t.Context(), m, numbered(rows(0, keys.MaxPerHandle+1)...), keys.ImportOptions{})
 	if !errors.Is(err, keys.ErrImportRefused) || report.Refused != 1 || !errors.Is(report.Reasons[0].Reason, keys.ErrHandleTaken) {
 		t.Errorf("five of one handle: got %+v, %v, want the fifth refused", report, err)
 	}
 	importAll(t, m, rows(0, keys.MaxPerHandle)...)
-	report, err = m.Import(t.Context(), numbered(rows(keys.MaxPerHandle, keys.MaxPerHandle+1)...), keys.ImportOptions{})
+	report, err = keys.Import(t.Context(), m, numbered(rows(keys.MaxPerHandle, keys.MaxPerHandle+1)...), keys.ImportOptions{})
 	if !errors.Is(err, keys.ErrImportRefused) || !errors.Is(report.Reasons[0].Reason, keys.ErrHandleTaken) {
 		t.Errorf("one more of a stored handle: got %+v, %v, want ErrHandleTaken", report, err)
 	}
@@ -240,7 +240,7 @@ func TestImportRevivesNoRevokedToken(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	report, err := m.Import(t.Context(), numbered(
+	report, err := keys.Import(t.Context(), m, numbered(
 		withHash(t, "fast", "", sumOf(strongToken)), withKey("plain", strongToken), withHash(t, "slow", "api01", springPassword),
 	), keys.ImportOptions{Partial: true})
 	if err != nil || report.Imported != 0 || report.Refused != 3 {
@@ -260,7 +260,7 @@ func TestImportOptions(t *testing.T) {
 	own := withKey("own", "own"+strongToken)
 	own.Owner, own.Expires = "ann", keys.NeverExpires()
 	done := 0
-	report, err := m.Import(t.Context(), numbered(own, withKey("bare", "bare"+strongToken)), keys.ImportOptions{
+	report, err := keys.Import(t.Context(), m, numbered(own, withKey("bare", "bare"+strongToken)), keys.ImportOptions{
 		Owner: "ops", Expires: keys.ExpiresAt(noon.Add(time.Hour)), Progress: func(rows int) { done = rows },
 	})
 	if err != nil || report.Imported != 2 || done != 0 {
@@ -273,7 +273,7 @@ func TestImportOptions(t *testing.T) {
 		t.Errorf("bare: got %q, %v", k.Owner, k.ExpiresAt)
 	}
 	broken := errors.New("the disk is gone")
-	_, err = m.Import(t.Context(), func(yield func(keys.ImportRow, error) bool) {
+	_, err = keys.Import(t.Context(), m, func(yield func(keys.ImportRow, error) bool) {
 		_ = yield(withKey("a", "a"+strongToken), nil) && yield(keys.ImportRow{}, broken)
 	}, keys.ImportOptions{Partial: true})
 	if !errors.Is(err, broken) || len(events(t, store)) != 3 {
@@ -329,7 +329,7 @@ func TestImportRevivesNoTokenOfAnotherHash(t *testing.T) {
 		if _, err := m.Revoke(t.Context(), found(t, store, c.token).ID, "leaked"); err != nil {
 			t.Fatal(err)
 		}
-		report, err := m.Import(t.Context(), numbered(withKey("again", c.token)), keys.ImportOptions{})
+		report, err := keys.Import(t.Context(), m, numbered(withKey("again", c.token)), keys.ImportOptions{})
 		if !errors.Is(err, keys.ErrImportRefused) || len(report.Reasons) != 1 || !errors.Is(report.Reasons[0].Reason, keys.ErrTokenTaken) {
 			t.Errorf("Import of a token that is revoked under %s: got %+v, %v, want ErrTokenTaken", name, report, err)
 		}
@@ -344,7 +344,7 @@ func TestImportOfExportedHashes(t *testing.T) {
 	s := &issued.Key.Secrets[0]
 	again := withHash(t, "ci", "", s.Hash())
 	again.KeyID = issued.Key.ID
-	report, err := m.Import(t.Context(), numbered(again), keys.ImportOptions{})
+	report, err := keys.Import(t.Context(), m, numbered(again), keys.ImportOptions{})
 	if err != nil || report.Already != 1 || report.Imported != 0 {
 		t.Errorf("Import of what is there: got %+v, %v, want it counted", report, err)
 	}
@@ -358,7 +358,7 @@ func TestImportOfExportedHashes(t *testing.T) {
 	admin := again
 	admin.Kind = keys.KindAdmin
 	for name, r := range map[string]keys.ImportRow{"another key's id": stolen, "a pepper that is not there": strange, "no id": nameless, "an admin key": admin} {
-		if report, err := m.Import(t.Context(), numbered(r), keys.ImportOptions{}); !errors.Is(err, keys.ErrImportRefused) || report.Refused != 1 {
+		if report, err := keys.Import(t.Context(), m, numbered(r), keys.ImportOptions{}); !errors.Is(err, keys.ErrImportRefused) || report.Refused != 1 {
 			t.Errorf("%s: got %+v, %v, want it refused", name, report, err)
 		}
 	}
@@ -368,7 +368,7 @@ func TestImportOfExportedHashes(t *testing.T) {
 	if _, err := m.Revoke(t.Context(), issued.Key.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	if report, err := m.Import(t.Context(), numbered(again), keys.ImportOptions{}); !errors.Is(err, keys.ErrImportRefused) || report.Already != 0 {
+	if report, err := keys.Import(t.Context(), m, numbered(again), keys.ImportOptions{}); !errors.Is(err, keys.ErrImportRefused) || report.Already != 0 {
 		t.Errorf("Import of a revoked key: got %+v, %v, want it refused", report, err)
 	}
 	for _, broken := range []string{"hmac-sha256:", "hmac-sha256:p1:00", "md5+hmac-sha256:p1:" + strings.Repeat("00", 32), "sha256+hmac-sha256:p1:" + strings.Repeat("00", 32), "hmac-sha256::" + strings.Repeat("00", 32)} {

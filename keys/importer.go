@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ type importer struct {
 
 func newImporter(m *LocalManager, o ImportOptions) *importer {
 	return &importer{
-		manager: m, peppers: m.store.Peppers(), now: m.now(), options: o, batch: NewBatchID(),
+		manager: m, peppers: m.Store().Peppers(), now: m.Now(), options: o, batch: NewBatchID(),
 		lines: map[string]int{}, seed: maphash.MakeSeed(),
 		names: map[uint64]int32{}, tokens: map[uint64]int32{}, handles: map[uint64]int32{},
 	}
@@ -53,7 +54,7 @@ func (im *importer) keys(ctx context.Context, rows iter.Seq2[ImportRow, error]) 
 				im.report.Rows++
 			}
 			if im.report.Rows > MaxImport {
-				err = invalid("rows", "must be at most %d in one import; split the file", MaxImport)
+				err = Invalid("rows", "must be at most %d in one import; split the file", MaxImport)
 			}
 			if err != nil {
 				im.failed = err
@@ -93,7 +94,7 @@ func (im *importer) take(ctx context.Context, row *ImportRow) (*Key, Event, erro
 		return nil, Event{}, im.already(row, k, other)
 	}
 	im.peppers.Seal(k)
-	event, err := im.manager.event(ctx, ActionImport, k.ID, im.now, nil, detailOf(k, im.now))
+	event, err := NewChange(ctx, im.manager.Actor(), ActionImport, k.ID, im.now, nil, StateOf(k, im.now))
 	if err != nil {
 		return nil, Event{}, err
 	}
@@ -107,9 +108,10 @@ func (im *importer) key(row *ImportRow) (*Key, error) {
 		return nil, row.Flaw
 	}
 	if row.Kind != "" && row.Kind != KindKey {
-		return nil, invalid("kind", "must be key: admin keys are issued, never imported")
+		return nil, Invalid("kind", "must be key: admin keys are issued, never imported")
 	}
-	if err := row.bindToBar(); err != nil {
+	var err error
+	if row.Hash, err = row.Hash.Bind(row.ID); err != nil {
 		return nil, err
 	}
 	if row.Owner == "" {
@@ -119,36 +121,23 @@ func (im *importer) key(row *ImportRow) (*Key, error) {
 		row.Expires = im.options.Expires
 	}
 	row.noteID()
-	k, err := row.key(im.now, im.manager.actor)
+	k, err := row.NewKey(im.now, im.manager.Actor())
 	if err != nil {
 		return nil, err
 	}
-	k.ID, k.Batch = randomBase62(IDLen), im.batch
-	secret, err := row.secret(im.peppers, im.now)
+	k.ID, k.Batch = NewID(), im.batch
+	secret, err := im.peppers.ImportedSecret(ImportedCredential{Token: row.Key, Hash: row.Hash, ID: row.ID, KeyID: row.KeyID}, im.now)
 	if err != nil {
 		return nil, err
 	}
 	if secret.Scheme.Slow() && !row.Key.IsZero() && k.ExpiresAt.IsZero() {
-		return nil, invalid("expires", "must not be never for a token that is short enough to be guessed; name a time, and issue a new key before it")
+		return nil, Invalid("expires", "must not be never for a token that is short enough to be guessed; name a time, and issue a new key before it")
 	}
 	k.Secrets = []KeySecret{secret}
-	if row.Hash.under != "" && !secret.Imported() {
+	if row.Hash.Carried() && !secret.Imported() {
 		k.ID = row.KeyID // its token says so
 	}
 	return k, nil
-}
-
-// bindToBar completes a hash of [SchemeAfterBar]: the token begins with the id.
-func (row *ImportRow) bindToBar() error {
-	h := &row.Hash
-	if h.scheme != SchemeAfterBar || h.under != "" {
-		return nil
-	}
-	if row.ID == "" || strings.Contains(row.ID, barAt) || ValidateText("id", row.ID) != nil {
-		return invalid("id", "is required with a %s hash: what the token has before its first |", SchemeAfterBar)
-	}
-	h.stored = afterBar(row.ID, h.stored)
-	return nil
 }
 
 // findOf is what no two keys of an import share: what finds the secret, or our own id.
@@ -161,85 +150,29 @@ func findOf(k *Key) string {
 
 // noteID keeps what the key was called, where that is plain text.
 func (row *ImportRow) noteID() {
-	_, taken := row.Metadata[metaImportedID]
+	_, taken := row.Metadata[MetaImportedID]
 	if row.ID == "" || taken || ValidateText("id", row.ID) != nil {
 		return
 	}
-	metadata := map[string]string{metaImportedID: row.ID}
+	metadata := map[string]string{MetaImportedID: row.ID}
 	for name, value := range row.Metadata {
 		metadata[name] = value
 	}
 	row.Metadata = metadata
 }
 
-func (row *ImportRow) secret(p *Peppers, now time.Time) (KeySecret, error) {
-	switch {
-	case row.Key.IsZero() == row.Hash.IsZero():
-		return KeySecret{}, invalid("key", "or hash must be given, and not both")
-	case !row.Key.IsZero():
-		return row.tokenSecret(p, now)
-	case row.Hash.under != "":
-		return row.carriedSecret(p, now)
-	case !row.Hash.scheme.Slow():
-		return p.importSum(row.Hash, now), nil
-	case row.ID == "":
-		return KeySecret{}, invalid("id", "is required with a %s hash: what the token has before its first dot, by which the key is found", row.Hash.scheme)
-	case !isHandle(row.ID):
-		return KeySecret{}, invalid("id", "must be what the token has before its first dot: printable ASCII without spaces, commas and dots, at most %d characters", MaxText)
-	}
-	return p.importSlow(row.Hash, row.ID, now), nil
-}
-
-func (row *ImportRow) tokenSecret(p *Peppers, now time.Time) (KeySecret, error) {
-	text := row.Key.Reveal()
-	_, _, divided := splitHandle(text)
-	switch {
-	case HasOwnPrefix(text):
-		return KeySecret{}, invalid("key", "is a token of mcpkeys, and good only in the key store that issued it; move that one by backup and restore")
-	case !IsForeignToken(text):
-		return KeySecret{}, invalid("key", "must be %d to %d characters of printable ASCII without spaces and commas, as a header can carry it", MinForeignToken, MaxForeignToken)
-	case !isStrong(text) && !divided:
-		return KeySecret{}, invalid("key", "is short enough to be guessed, and has no public id before a dot by which a slow hash of it could be found; issue a new key instead")
-	}
-	return p.importToken(row.Key, now), nil
-}
-
-// carriedSecret takes over what verifies a key of another key store, which it does beside
-// the same pepper alone.
-func (row *ImportRow) carriedSecret(p *Peppers, now time.Time) (KeySecret, error) {
-	switch {
-	case p.byID[row.Hash.under] == nil:
-		return KeySecret{}, invalid("hash", "is under the pepper %s, which this key store's pepper file does not hold, so it verifies nothing here; move the key store by backup and restore, or issue a new key", row.Hash.under)
-	case row.Hash.lookup == nil && !ValidID(row.KeyID):
-		return KeySecret{}, invalid("key_id", "is required with this hash: the id that the key had where it was exported")
-	}
-	return p.carried(row.Hash, now), nil
-}
-
-func isHandle(id string) bool {
-	if len(id) > MaxText {
-		return false
-	}
-	for i := range len(id) {
-		if c := id[i]; c <= ' ' || c > '~' || c == ',' || c == handleAt[0] {
-			return false
-		}
-	}
-	return !HasOwnPrefix(id)
-}
-
 // unlike compares the key with those of the rows before.
 func (im *importer) unlike(k *Key) error {
 	if line, taken := im.names[im.sum(k.Name, k.Owner)]; taken {
-		return conflict("line %d has the same name and owner; give each its own name", line)
+		return Conflict("line %d has the same name and owner; give each its own name", line)
 	}
 	line, taken := im.tokens[im.tokenSum(k)]
 	slow := k.Secrets[0].Scheme.Slow()
 	switch {
 	case taken && slow:
-		return conflict("line %d has the same id and hash", line)
+		return Conflict("line %d has the same id and hash", line)
 	case taken:
-		return conflict("line %d has the same token", line)
+		return Conflict("line %d has the same token", line)
 	case slow && im.handles[im.sum(findOf(k))] >= MaxPerHandle:
 		return ErrHandleTaken
 	}
@@ -268,9 +201,13 @@ func (im *importer) tokenSum(k *Key) uint64 {
 // sum stands for texts. By chance two of 200,000 rows are taken for one in one of a
 // thousand million imports, and a message then says so.
 func (im *importer) sum(texts ...string) uint64 {
-	var c canonical
-	c.texts(texts)
-	return maphash.Bytes(im.seed, c)
+	var h maphash.Hash
+	h.SetSeed(im.seed)
+	for _, text := range texts {
+		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text)))) // or "a", "bc" would be "ab", "c"
+		_, _ = h.WriteString(text)
+	}
+	return h.Sum64()
 }
 
 // known finds the key that has the token already, under whatever pepper; nil if none has.
@@ -281,7 +218,7 @@ func (im *importer) known(ctx context.Context, row *ImportRow, k *Key) (*Key, er
 	if !s.Imported() { // one of our own, carried over with its id
 		return im.keyOf(ctx, k.ID)
 	}
-	ids, err := im.manager.store.FindImported(ctx, im.lookupsOf(row, s))
+	ids, err := im.manager.Store().FindImported(ctx, im.lookupsOf(row, s))
 	if err != nil {
 		return nil, err
 	}
@@ -305,18 +242,10 @@ func (im *importer) lookupsOf(row *ImportRow, s *KeySecret) [][]byte {
 	switch {
 	case !row.Key.IsZero():
 		return im.peppers.Lookups(row.Key)
-	case row.Hash.under != "":
+	case row.Hash.Carried():
 		return [][]byte{s.Lookup}
 	}
-	of := row.Hash.stored
-	if s.Scheme.Slow() {
-		of = row.ID
-	}
-	var list [][]byte
-	for _, one := range im.peppers.order {
-		list = append(list, one.lookup(s.Scheme, of))
-	}
-	return list
+	return im.peppers.LookupsOfHash(row.Hash, row.ID)
 }
 
 // has reports whether one of other's secrets is that of the row.
@@ -327,7 +256,7 @@ func (im *importer) has(other *Key, row *ImportRow, s *KeySecret) bool {
 	return slices.ContainsFunc(other.Secrets, func(o KeySecret) bool {
 		switch {
 		case !row.Key.IsZero():
-			return o.Scheme.Slow() && o.ProvenBy(row.Key)
+			return o.Scheme.Slow() && ProvenBy(&o, row.Key)
 		case s.Scheme.Slow():
 			return slices.Equal(o.Digest, s.Digest)
 		}
@@ -337,7 +266,7 @@ func (im *importer) has(other *Key, row *ImportRow, s *KeySecret) bool {
 
 // keyOf returns nil where there is no such key.
 func (im *importer) keyOf(ctx context.Context, id string) (*Key, error) {
-	other, err := im.manager.store.Key(ctx, id)
+	other, err := im.manager.Store().Key(ctx, id)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil, nil
@@ -354,7 +283,7 @@ func (im *importer) already(row *ImportRow, k, other *Key) error {
 	if !other.RevokedAt.IsZero() || im.peppers.CheckSeal(other) != nil {
 		return ErrTokenTaken
 	}
-	fixed := row.Expires.mode == expiryAt || row.Expires.mode == expiryNever
+	fixed := row.Expires.IsFixed()
 	var differs []string
 	for _, one := range []struct {
 		field string
@@ -375,7 +304,7 @@ func (im *importer) already(row *ImportRow, k, other *Key) error {
 		}
 	}
 	if len(differs) > 0 {
-		return conflict("key %s has this token already, and differs in %s; edit that key, or make the row like it", other.ID, strings.Join(differs, ", "))
+		return Conflict("key %s has this token already, and differs in %s; edit that key, or make the row like it", other.ID, strings.Join(differs, ", "))
 	}
 	im.report.Already++
 	return nil
@@ -434,7 +363,7 @@ func (im *importer) judge() error {
 
 // done makes the audit row of the import as a whole.
 func (im *importer) done(ctx context.Context, n int) (Event, error) {
-	return NewEvent(ctx, im.manager.actor, ActionImportDone, im.now, BatchDetail{hex.EncodeToString(im.batch), n})
+	return NewEvent(ctx, im.manager.Actor(), ActionImportDone, im.now, BatchDetail{hex.EncodeToString(im.batch), n})
 }
 
 // tell completes the report.

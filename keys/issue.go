@@ -37,8 +37,8 @@ const tries = 3
 
 // Issue implements [Manager].
 func (m *LocalManager) Issue(ctx context.Context, req IssueRequest) (Issued, error) {
-	now := m.now()
-	k, err := req.key(now, m.actor)
+	now := m.Now()
+	k, err := req.NewKey(now, m.actor)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -53,12 +53,12 @@ func (m *LocalManager) Issue(ctx context.Context, req IssueRequest) (Issued, err
 
 // Validate reports the rules that the request breaks by itself now, as [Key.Validate] does.
 func (req *IssueRequest) Validate(now time.Time) error {
-	_, err := req.key(now, "")
+	_, err := req.NewKey(now, "")
 	return err
 }
 
-// key builds and validates all of the key but what depends on its token.
-func (req *IssueRequest) key(now time.Time, actor Actor) (*Key, error) {
+// NewKey builds and validates all of the key but what depends on its token.
+func (req *IssueRequest) NewKey(now time.Time, actor Actor) (*Key, error) {
 	expiresAt, expiry := req.Expires.At(now)
 	k := &Key{
 		Kind: req.Kind, Name: req.Name, Owner: req.Owner,
@@ -72,8 +72,8 @@ func (req *IssueRequest) key(now time.Time, actor Actor) (*Key, error) {
 	if k.Kind == KindAdmin && len(k.Scopes) == 0 {
 		k.Scopes = AdminScopes()
 	}
-	k.MaxKeyLife = k.keyLife()
-	return k, allOf(k.Validate(), expiry)
+	k.MaxKeyLife = k.KeyLife()
+	return k, AllOf(k.Validate(), expiry)
 }
 
 // unique drops repetitions and keeps the order in which things were named.
@@ -96,7 +96,7 @@ func (m *LocalManager) create(ctx context.Context, k Key, now time.Time) (Issued
 		Number: 1, Scheme: SchemeHMAC, PepperID: pepperID, Digest: digest[:], CreatedAt: now,
 	}}
 	peppers.Seal(&k)
-	event, err := m.event(ctx, ActionIssue, k.ID, now, nil, detailOf(&k, now))
+	event, err := m.event(ctx, ActionIssue, k.ID, now, nil, StateOf(&k, now))
 	if err != nil {
 		return Issued{}, err
 	}

@@ -3,6 +3,7 @@ package keys
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -69,7 +70,7 @@ func (k *Key) Secret(number int64) *KeySecret {
 
 // Ends is when a secret of k ceases to be good by itself: with the key, or with its own
 // grace before that. Zero means never.
-func (k *Key) Ends(s *KeySecret) time.Time { return earliest(k.ExpiresAt, s.ExpiresAt) }
+func (k *Key) Ends(s *KeySecret) time.Time { return Earliest(k.ExpiresAt, s.ExpiresAt) }
 
 // Status is what a key amounts to at one moment. It is derived, never stored.
 type Status string
@@ -92,7 +93,7 @@ func ParseStatus(text string) (Status, error) {
 	if s := Status(text); slices.Contains(all, s) {
 		return s, nil
 	}
-	return "", invalid("status", "must be one of active, expiring, expired, disabled, revoked")
+	return "", Invalid("status", "must be one of active, expiring, expired, disabled, revoked")
 }
 
 // Expired reports whether the key has ended by itself, whatever else became of it.
@@ -122,6 +123,29 @@ func expired(deadline, now time.Time) bool {
 	return !deadline.IsZero() && !now.Before(deadline)
 }
 
-// wallClock is how this package notes a moment: UTC, whole microseconds, without
-// the monotonic reading, so that what is written equals what is read back.
-func wallClock(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+// StoredTime returns t as stores keep it: UTC, whole microseconds, without the monotonic
+// reading, so that what is written equals what is read back.
+func StoredTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+// Label is how to name k to a person without doubt: owner/name, or the name alone.
+func (k *Key) Label() string { return strings.TrimPrefix(k.Owner+"/"+k.Name, "/") }
+
+// Earliest returns the earlier of two deadlines, of which zero means none.
+func Earliest(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+// Seal is the row_mac of a key: HMAC-SHA-256, under a pepper's row label, over
+// the id of the store, every field and every secret's digest. It is written with each change and
+// checked where a row enters memory, not per request.
+//
+// It shows edits by somebody without the pepper. It does not show that a whole
+// older row, with its older seal, was put back: the audit chain does.
+type Seal struct {
+	Format   int64 // how the sealed text is rendered; 1 so far
+	PepperID string
+	MAC      []byte
+}

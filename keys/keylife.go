@@ -23,7 +23,7 @@ func ParseKeyLife(text string) (time.Duration, error) {
 	}
 	d, err := ParseDuration(text)
 	if err != nil || d <= 0 {
-		return 0, invalid("max_key_life", "must be a duration (366d, 12w), or never to let keys live for ever")
+		return 0, Invalid("max_key_life", "must be a duration (366d, 12w), or never to let keys live for ever")
 	}
 	return d, nil
 }
@@ -39,8 +39,8 @@ func FormatKeyLife(d time.Duration) string {
 	return FormatDuration(d)
 }
 
-// keyLife is the bound of an admin key. One that has none set is not without a bound.
-func (k *Key) keyLife() time.Duration {
+// KeyLife is the bound of an admin key. One that has none set is not without a bound.
+func (k *Key) KeyLife() time.Duration {
 	if k.Kind == KindAdmin && k.MaxKeyLife == 0 {
 		return DefaultMaxKeyLife
 	}
@@ -50,15 +50,15 @@ func (k *Key) keyLife() time.Duration {
 func (k *Key) validateKeyLife() error {
 	switch {
 	case k.MaxKeyLife < 0:
-		return invalid("max_key_life", "must be a duration (366d, 12w), or never to let keys live for ever")
+		return Invalid("max_key_life", "must be a duration (366d, 12w), or never to let keys live for ever")
 	case k.MaxKeyLife != 0 && k.Kind != KindAdmin:
-		return invalid("max_key_life", "belongs to admin keys: it bounds the keys that they issue; leave it out")
+		return Invalid("max_key_life", "belongs to admin keys: it bounds the keys that they issue; leave it out")
 	}
 	return nil
 }
 
-// livesBeyond reports whether a key that ends at end, where zero is never, lives longer
+// LivesBeyond reports whether a key that ends at end, where zero is never, lives longer
 // than life from now on.
-func livesBeyond(end time.Time, life time.Duration, now time.Time) bool {
+func LivesBeyond(end time.Time, life time.Duration, now time.Time) bool {
 	return life != LifeForEver && (end.IsZero() || end.After(now.Add(life)))
 }

@@ -39,5 +39,5 @@ func ParseKind(text string) (Kind, error) {
 	if k := Kind(text); k == KindKey || k == KindAdmin {
 		return k, nil
 	}
-	return "", invalid("kind", "must be key or admin")
+	return "", Invalid("kind", "must be key or admin")
 }

@@ -4,6 +4,8 @@ import (
 	"iter"
 	"regexp"
 	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys/internal/base62"
 )
 
 // reasonToken ends the sentence about a field that holds what may be a key.
@@ -41,10 +43,10 @@ const nearSecret = secretLen - 6
 // looksLikeSecret: a long row of letters and digits in both cases, which hex is not, with a
 // digit or as many changes of case as words never have.
 func looksLikeSecret(run string) bool {
-	if len(run) < nearSecret || isKSUID(run) || !strings.ContainsAny(run, base62[10:36]) || !strings.ContainsAny(run, base62[36:]) {
+	if len(run) < nearSecret || isKSUID(run) || !strings.ContainsAny(run, base62.Alphabet[10:36]) || !strings.ContainsAny(run, base62.Alphabet[36:]) {
 		return false
 	}
-	return strings.ContainsAny(run, base62[:10]) || 5*caseChanges(run) >= 2*len(run)
+	return strings.ContainsAny(run, base62.Alphabet[:10]) || 5*caseChanges(run) >= 2*len(run)
 }
 
 // caseChanges counts where a capital stands beside a small letter.
@@ -64,5 +66,5 @@ func isKSUID(run string) bool {
 
 // base62Runs yields the longest stretches of ASCII letters and digits in text.
 func base62Runs(text string) iter.Seq[string] {
-	return strings.FieldsFuncSeq(text, notBase62)
+	return strings.FieldsFuncSeq(text, base62.IsOther)
 }

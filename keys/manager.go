@@ -53,10 +53,6 @@ type Manager interface {
 	Edit(ctx context.Context, id string, req EditRequest) (*Key, error)
 }
 
-// Actor is who acts, as audit rows name it: "local:alice(1000)" or "key:<id>". It
-// is free text; an actor without a name may not change anything.
-type Actor string
-
 // ManagerOptions configures [NewManager] and [NewDelegate]. Nil and the zero value are ready for use.
 type ManagerOptions struct {
 	Now func() time.Time // nil means time.Now
@@ -83,30 +79,30 @@ var _ Manager = (*LocalManager)(nil)
 // NewManager returns the Manager beside store, acting in the name of actor, which
 // must be valid free text and not empty.
 func NewManager(store Store, actor Actor, o *ManagerOptions) (*LocalManager, error) {
-	if err := validActor(actor); err != nil {
+	if err := actor.Validate(); err != nil {
 		return nil, err
 	}
 	return &LocalManager{store: store, actor: actor, clock: o.clock()}, nil
 }
 
-func validActor(actor Actor) error {
-	if actor == "" {
-		return invalid("actor", "is required: nobody changes keys namelessly")
-	}
-	return ValidateText("actor", string(actor))
-}
-
 // Record writes an audit row in the name of the manager's actor about something that
 // was done to the store itself. See [NewEvent].
 func (m *LocalManager) Record(ctx context.Context, action Action, detail any) error {
-	e, err := NewEvent(ctx, m.actor, action, m.now(), detail)
+	e, err := NewEvent(ctx, m.actor, action, m.Now(), detail)
 	if err != nil {
 		return err
 	}
 	return m.store.Record(ctx, e)
 }
 
-func (m *LocalManager) now() time.Time { return wallClock(m.clock()) }
+// Store is what the manager acts on, for packages that administer more of it.
+func (m *LocalManager) Store() Store { return m.store }
+
+// Actor is in whose name the manager acts.
+func (m *LocalManager) Actor() Actor { return m.actor }
+
+// Now is the time by the manager's clock, as stores keep it.
+func (m *LocalManager) Now() time.Time { return StoredTime(m.clock()) }
 
 // Key implements [Manager]. A key whose seal is broken is returned together with
 // [ErrTampered]: there is something to look at, and nothing to trust.
@@ -121,7 +117,7 @@ func (m *LocalManager) Key(ctx context.Context, id string) (*Key, error) {
 // List implements [Manager]. Conditions are compared with what the rows say, also
 // with those that were tampered with.
 func (m *LocalManager) List(ctx context.Context, q Query) (Page, error) {
-	q.Now = m.now()
+	q.Now = m.Now()
 	switch {
 	case q.Limit <= 0:
 		q.Limit = DefaultLimit
@@ -160,26 +156,22 @@ func (m *LocalManager) change(ctx context.Context, id string, action Action, rea
 			return Event{}, err
 		}
 		if !k.RevokedAt.IsZero() {
-			return Event{}, conflict("the key is revoked, which is final; issue a new key")
+			return Event{}, Conflict("the key is revoked, which is final; issue a new key")
 		}
-		now := m.now()
-		before := detailOf(k, now)
+		now := m.Now()
+		before := StateOf(k, now)
 		if err := edit(k, now); err != nil {
 			return Event{}, err
 		}
 		k.Version++
 		peppers.Seal(k)
-		after := detailOf(k, now)
+		after := StateOf(k, now)
 		after.Reason = reason
 		return m.event(ctx, action, id, now, before, after)
 	})
 }
 
 // event starts the audit row of one change.
-func (m *LocalManager) event(ctx context.Context, action Action, keyID string, now time.Time, before, after *keyDetail) (Event, error) {
-	text, err := detail(before, after)
-	if err != nil {
-		return Event{}, err
-	}
-	return newEvent(ctx, m.actor, action, keyID, now, text)
+func (m *LocalManager) event(ctx context.Context, action Action, keyID string, now time.Time, before, after *KeyState) (Event, error) {
+	return NewChange(ctx, m.actor, action, keyID, now, before, after)
 }

@@ -1,6 +1,10 @@
 package keys
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys/internal/base62"
+)
 
 // The scopes of MCP are made from names that servers choose. ToolScope, PromptScope
 // and ResourceScope percent-encode every byte outside [A-Za-z0-9_.-], so that no
@@ -44,7 +48,7 @@ const upperHex = "0123456789ABCDEF"
 
 func encodeName(name string, pattern bool) string {
 	plain := func(c byte) bool {
-		return c == '_' || c == '.' || c == '-' || (pattern && (c == '*' || c == ',')) || isBase62(string(c))
+		return c == '_' || c == '.' || c == '-' || (pattern && (c == '*' || c == ',')) || base62.Is(string(c))
 	}
 	n := 0
 	for i := range len(name) {

@@ -11,27 +11,12 @@ import (
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
-)
 
-// The schemes that imported keys come with. The two fast ones are kept under a pepper,
-// so that a copy of the database confirms no guess; the two slow ones as they are.
-const (
-	SchemeSHA256   Scheme = "sha256"
-	SchemeSHA512   Scheme = "sha512"
-	SchemeBcrypt   Scheme = "bcrypt"
-	SchemeArgon2id Scheme = "argon2id"
-
-	// SchemeAfterBar is SHA-256 of what follows the token's first |, as Laravel Sanctum
-	// keeps it. What stands before is the key's id there, and part of the token here.
-	SchemeAfterBar Scheme = "sha256-after-bar"
+	"github.com/mcpkeys/mcpkeys/keys/internal/base62"
 )
 
 // barAt divides a token of [SchemeAfterBar].
 const barAt = "|"
-
-// Slow reports whether a single check under s keeps a core busy for milliseconds. What
-// runs it must bound how many run at once.
-func (s Scheme) Slow() bool { return s == SchemeBcrypt || s == SchemeArgon2id }
 
 // Bounds of what one check may cost: a hash says itself how much work it wants, and
 // whoever wrote the file may want to stop the server.
@@ -80,7 +65,7 @@ var springPrefixes = []string{"{bcrypt}", "{argon2}", "{argon2@SpringSecurity_v5
 // The error is an [*InvalidError] and repeats nothing of text.
 func ParseOldHash(text string) (OldHash, error) {
 	if len(text) > maxOldHash {
-		return OldHash{}, invalid("hash", "must be at most %d bytes", maxOldHash)
+		return OldHash{}, Invalid("hash", "must be at most %d bytes", maxOldHash)
 	}
 	for _, prefix := range springPrefixes {
 		if rest, ok := strings.CutPrefix(text, prefix); ok {
@@ -103,7 +88,7 @@ func ParseOldHash(text string) (OldHash, error) {
 		_, err := parseArgon2id(text)
 		return OldHash{scheme: SchemeArgon2id, stored: text}, err
 	}
-	return OldHash{}, invalid("hash", "must begin with sha256:, sha512:, sha256-after-bar:, $2a$ (bcrypt) or $argon2id$; others are not read: issue those keys again")
+	return OldHash{}, Invalid("hash", "must begin with sha256:, sha512:, sha256-after-bar:, $2a$ (bcrypt) or $argon2id$; others are not read: issue those keys again")
 }
 
 func parseSum(scheme Scheme, text string, size int) (OldHash, error) {
@@ -115,12 +100,12 @@ func parseSum(scheme Scheme, text string, size int) (OldHash, error) {
 			return OldHash{scheme: scheme, stored: string(sum)}, nil
 		}
 	}
-	return OldHash{}, invalid("hash", "must have %d bytes in hex, base64 or base64url after %s:", size, scheme)
+	return OldHash{}, Invalid("hash", "must have %d bytes in hex, base64 or base64url after %s:", size, scheme)
 }
 
 // parseExported reads what [KeySecret.Hash] writes of a secret that is not slow.
 func parseExported(text string) (OldHash, error) {
-	broken := invalid("hash", "is not as an export of mcpkeys has it; export the keys again")
+	broken := Invalid("hash", "is not as an export of mcpkeys has it; export the keys again")
 	h := OldHash{scheme: SchemeHMAC}
 	if scheme, rest, sum := strings.Cut(text, "+"); sum {
 		h.scheme, text = Scheme(scheme), rest
@@ -148,13 +133,13 @@ func parseExported(text string) (OldHash, error) {
 
 func parseBcrypt(text string) (OldHash, error) {
 	const length = 60
-	ok := len(text) == length && strings.Contains("aby", text[2:3]) && text[3] == '$' && isBase62(text[4:6]) && text[6] == '$'
+	ok := len(text) == length && strings.Contains("aby", text[2:3]) && text[3] == '$' && base62.Is(text[4:6]) && text[6] == '$'
 	cost, err := bcrypt.Cost([]byte(text))
 	switch {
 	case !ok || err != nil:
-		return OldHash{}, invalid("hash", "is no whole bcrypt hash: it must be $2a$, $2b$ or $2y$ and %d characters long", length)
+		return OldHash{}, Invalid("hash", "is no whole bcrypt hash: it must be $2a$, $2b$ or $2y$ and %d characters long", length)
 	case cost > maxBcryptCost:
-		return OldHash{}, invalid("hash", "has a bcrypt cost of %d, and each check would keep a core busy for seconds: at most %d; issue that key anew", cost, maxBcryptCost)
+		return OldHash{}, Invalid("hash", "has a bcrypt cost of %d, and each check would keep a core busy for seconds: at most %d; issue that key anew", cost, maxBcryptCost)
 	}
 	return OldHash{scheme: SchemeBcrypt, stored: text}, nil
 }
@@ -170,7 +155,7 @@ func parseArgon2id(text string) (argon2id, error) {
 	var a argon2id
 	var version int
 	parts := strings.Split(text, "$") // "", argon2id, v=19, m=…,t=…,p=…, salt, sum
-	broken := invalid("hash", "is no whole argon2id hash, such as $argon2id$v=19$m=19456,t=2,p=1$salt$sum")
+	broken := Invalid("hash", "is no whole argon2id hash, such as $argon2id$v=19$m=19456,t=2,p=1$salt$sum")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" {
 		return a, broken
 	}
@@ -189,7 +174,7 @@ func parseArgon2id(text string) (argon2id, error) {
 		return a, broken
 	}
 	if a.memory > maxArgon2Memory || a.time > maxArgon2Time || threads > maxArgon2Threads {
-		return a, invalid("hash", "wants more of each check than is allowed: at most m=%d, t=%d, p=%d; issue that key anew", maxArgon2Memory, maxArgon2Time, maxArgon2Threads)
+		return a, Invalid("hash", "wants more of each check than is allowed: at most m=%d, t=%d, p=%d; issue that key anew", maxArgon2Memory, maxArgon2Time, maxArgon2Threads)
 	}
 	if threads == 0 || a.time == 0 || a.memory < 8*threads {
 		return a, broken
@@ -211,7 +196,7 @@ func (a *argon2id) String() string {
 // half a second of a core and 64 MiB, so its caller bounds how many run at once. What
 // the seal covers was within bounds when it was imported; it is held against them once
 // more all the same.
-func (s *KeySecret) ProvenBy(token Secret) bool {
+func ProvenBy(s *KeySecret, token Secret) bool {
 	_, rest, ok := splitHandle(token.Reveal())
 	if !ok {
 		return false
@@ -228,3 +213,20 @@ func (s *KeySecret) ProvenBy(token Secret) bool {
 	}
 	return false
 }
+
+// Bind completes a hash of [SchemeAfterBar], of whose token the id is the beginning. Other
+// hashes stay as they are.
+func (h OldHash) Bind(id string) (OldHash, error) {
+	if h.scheme != SchemeAfterBar || h.under != "" {
+		return h, nil
+	}
+	if id == "" || strings.Contains(id, barAt) || ValidateText("id", id) != nil {
+		return OldHash{}, Invalid("id", "is required with a %s hash: what the token has before its first |", SchemeAfterBar)
+	}
+	h.stored = afterBar(id, h.stored)
+	return h, nil
+}
+
+// Carried reports whether another key store of mcpkeys exported h: it verifies something
+// beside the same pepper alone.
+func (h OldHash) Carried() bool { return h.under != "" }

@@ -115,7 +115,7 @@ func TestProvenBy(t *testing.T) {
 			scheme = keys.SchemeArgon2id
 		}
 		s := keys.KeySecret{Scheme: scheme, Digest: []byte(tc.hash)}
-		if got := s.ProvenBy(keys.NewSecret(tc.token)); got != tc.want {
+		if got := keys.ProvenBy(&s, keys.NewSecret(tc.token)); got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 	}

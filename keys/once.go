@@ -72,11 +72,11 @@ func (e *ReplayedError) Is(target error) bool { return e.Secret != 0 && target =
 
 // errOtherBody and errLostBody are about the word, not about a field of the request.
 func errOtherBody() error {
-	return invalid("Idempotency-Key", "was used for another request; choose another word for this one")
+	return Invalid("Idempotency-Key", "was used for another request; choose another word for this one")
 }
 
 func errLostBody() error {
-	return invalid("Idempotency-Key", "was used before, for a request that cannot be compared any more because a pepper was retired; look whether it was carried out, and choose another word")
+	return Invalid("Idempotency-Key", "was used before, for a request that cannot be compared any more because a pepper was retired; look whether it was carried out, and choose another word")
 }
 
 // forgets reports whether what was done is too old to be recognised.
@@ -89,11 +89,11 @@ func (o *Once) Check(p *Peppers, d *Done) error {
 	if o.forgets(d) {
 		return nil
 	}
-	pepper, ok := p.byID[d.PepperID]
+	same, known := p.IsBody(o.Body, d.PepperID, d.Body)
 	switch {
-	case !ok:
+	case !known:
 		return errLostBody()
-	case !pepper.once(string(o.Body)).Equal(d.Body):
+	case !same:
 		return errOtherBody()
 	}
 	return &ReplayedError{KeyID: d.KeyID, Secret: d.Secret, Answer: d.Answer}
@@ -102,10 +102,10 @@ func (o *Once) Check(p *Peppers, d *Done) error {
 // Done is what a store keeps of the change that e tells of, or that changed nothing when
 // e is nil, and that left k behind.
 func (o *Once) Done(p *Peppers, k *Key, e *Event) (*Done, error) {
-	body := p.current.once(string(o.Body))
+	body, pepperID := p.BodyHash(o.Body)
 	d := &Done{
-		Caller: o.Caller, Route: o.Route, Word: o.Word, At: wallClock(o.At),
-		PepperID: p.current.id, Body: body[:], KeyID: k.ID,
+		Caller: o.Caller, Route: o.Route, Word: o.Word, At: StoredTime(o.At),
+		PepperID: pepperID, Body: body[:], KeyID: k.ID,
 	}
 	if e != nil && (e.Action == ActionIssue || e.Action == ActionRotate) && len(k.Secrets) > 0 {
 		d.Secret = k.Secrets[len(k.Secrets)-1].Number

@@ -11,6 +11,8 @@ import (
 	"hash"
 	"strings"
 	"sync"
+
+	"github.com/mcpkeys/mcpkeys/keys/internal/base62"
 )
 
 // Labels separate the uses of one pepper, so that a value made for one purpose
@@ -58,7 +60,7 @@ type mac func(message string) Digest
 func GeneratePeppers() (*Peppers, error) {
 	var root [pepperLen]byte
 	_, _ = rand.Read(root[:]) // documented to never fail
-	p, err := newPepper("p"+randomBase62(6), root[:])
+	p, err := newPepper("p"+base62.Random(6), root[:])
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +180,7 @@ func parsePepperLine(line string) (p *pepper, isCurrent bool, err error) {
 		return nil, false, fmt.Errorf("want: id, current or retired, %d hex digits", 2*pepperLen)
 	}
 	root, err := hex.DecodeString(fields[2])
-	if err != nil || len(root) != pepperLen || !isBase62(fields[0]) {
+	if err != nil || len(root) != pepperLen || !base62.Is(fields[0]) {
 		return nil, false, fmt.Errorf("want an id of letters and digits and %d hex digits", 2*pepperLen)
 	}
 	p, err = newPepper(fields[0], root)
@@ -215,4 +217,16 @@ func (p *Peppers) Checks() map[string]Digest {
 // Format prints the ids only, whatever the verb.
 func (p *Peppers) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "[%d peppers]", len(p.order))
+}
+
+// Store is the id of the key store that the peppers are for. It is zero for peppers that
+// were made beforehand and belong to no store yet.
+func (p *Peppers) Store() StoreID { return p.store }
+
+// ForStore returns the same peppers for the store with that id. The receiver stays as it
+// is.
+func (p *Peppers) ForStore(id StoreID) *Peppers {
+	other := newPeppers(p.current, p.order)
+	other.store = id
+	return other
 }

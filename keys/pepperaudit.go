@@ -17,3 +17,10 @@ type Resealed struct {
 	First string `json:"first"` // the first and the last key's id
 	Last  string `json:"last"`
 }
+
+// BatchDetail is the detail of [ActionImportDone] and [ActionImportUndo]: how many keys of
+// a batch became valid, or were removed because it never did.
+type BatchDetail struct {
+	Batch string `json:"batch"` // in hex
+	Keys  int    `json:"keys"`
+}

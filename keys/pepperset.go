@@ -24,20 +24,23 @@ func (p *Peppers) Add() (with *Peppers, id string, err error) {
 // verifies any more. It fails with ErrConflict for the current one, and with
 // ErrNotFound. The receiver stays as it is.
 func (p *Peppers) Remove(id string) (*Peppers, error) {
-	switch {
-	case !p.Has(id):
-		return nil, noSuchPepper()
-	case id == p.current.id:
-		return nil, currentPepper()
+	if err := p.MayRemove(id); err != nil {
+		return nil, err
 	}
 	left := slices.DeleteFunc(slices.Clone(p.order), func(one *pepper) bool { return one.id == id })
 	return newPeppers(p.current, left).ForStore(p.store), nil
 }
 
-func noSuchPepper() error { return fmt.Errorf("%w: no pepper has that id", ErrNotFound) }
-
-func currentPepper() error {
-	return conflict("that pepper is the current one, with which keys are made; add another one first")
+// MayRemove says why [Peppers.Remove] would fail. What still needs the pepper is for the
+// store to say.
+func (p *Peppers) MayRemove(id string) error {
+	switch {
+	case !p.Has(id):
+		return fmt.Errorf("%w: no pepper has that id", ErrNotFound)
+	case id == p.current.id:
+		return Conflict("that pepper is the current one, with which keys are made; add another one first")
+	}
+	return nil
 }
 
 // Current is the id of the pepper with which digests and seals are made.

@@ -2,7 +2,6 @@ package keys
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -30,10 +29,9 @@ type PepperUse struct {
 	Seals    int // keys sealed with it, good or not
 }
 
-// PepperKeeper is a [Store] whose peppers can be replaced while others use it.
+// PepperKeeper is what a [Store] does about its peppers: they can be replaced while others
+// use it.
 type PepperKeeper interface {
-	Store
-
 	// PepperUses tells of every pepper that is in the file, noted in the store, or named
 	// by a key, as of now; first those of the file in its order, then the rest by id.
 	PepperUses(ctx context.Context, now time.Time) ([]PepperUse, error)
@@ -81,6 +79,3 @@ func (e *PepperNeededError) Error() string {
 
 // Is makes errors.Is(err, ErrConflict) hold.
 func (e *PepperNeededError) Is(target error) bool { return target == ErrConflict }
-
-// errNoKeeper is what a store says that has no peppers of its own.
-var errNoKeeper = errors.New("this key store does not keep its peppers itself")

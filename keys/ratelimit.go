@@ -54,7 +54,7 @@ func (l RateLimit) Requests() RateLimit {
 // 100/10s, 1000/h:50. The window is s, m, h or d, with or without a number.
 // Without a burst the whole count may come at once.
 func ParseRateLimit(text string) (RateLimit, error) {
-	bad := invalid("rate_limit", "must be a count per time, such as 60/m, 100/10s or 1000/h:50")
+	bad := Invalid("rate_limit", "must be a count per time, such as 60/m, 100/10s or 1000/h:50")
 	rate, burst, hasBurst := strings.Cut(text, ":")
 	count, window, ok := strings.Cut(rate, "/")
 	if !ok {
@@ -87,10 +87,10 @@ func (l RateLimit) Validate() error {
 		return nil
 	}
 	if l.Count < 1 || l.Count > maxRateCount || l.Burst < 1 || l.Burst > l.Count {
-		return invalid("rate_limit", "must allow 1 to %d calls, with a burst of 1 to that count", maxRateCount)
+		return Invalid("rate_limit", "must allow 1 to %d calls, with a burst of 1 to that count", maxRateCount)
 	}
 	if l.Window < time.Second || l.Window > maxRateWindow {
-		return invalid("rate_limit", "must have a window of one second to one day")
+		return Invalid("rate_limit", "must have a window of one second to one day")
 	}
 	return nil
 }

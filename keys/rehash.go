@@ -19,6 +19,12 @@ type Rehash struct {
 	was, now KeySecret
 }
 
+// Updater is what [Rehash.Do] needs of a store.
+type Updater interface {
+	Update(ctx context.Context, id string, change func(*Key) (Event, error)) (*Key, error)
+	Peppers() *Peppers
+}
+
 // Rehasher is a [Reader] that can renew the digest of a proved secret, whatever else it
 // may write.
 type Rehasher interface {
@@ -44,7 +50,7 @@ func (p *Peppers) Rehash(k *Key, s *KeySecret, token Secret) *Rehash {
 func (p *Peppers) renewed(s *KeySecret, token Secret) (KeySecret, bool) {
 	if s.Imported() {
 		now := p.renewedImport(s, token)
-		return now, !now.keptAs(s)
+		return now, !keptAlike(&now, s)
 	}
 	if s.Scheme != SchemeHMAC || s.PepperID == p.current.id {
 		return KeySecret{}, false
@@ -67,21 +73,17 @@ func (r *Rehash) Secret() int64 { return r.was.Number }
 //
 // Where the secret was renewed or removed meanwhile, or the key is revoked, gone or
 // changed outside mcpkeys, nothing is done, and that is no error.
-func (r *Rehash) Do(ctx context.Context, store Store, now time.Time) error {
+func (r *Rehash) Do(ctx context.Context, store Updater, now time.Time) error {
 	_, err := store.Update(ctx, r.keyID, func(k *Key) (Event, error) {
 		s := k.Secret(r.was.Number)
 		peppers := store.Peppers()
-		if peppers.CheckSeal(k) != nil || !k.RevokedAt.IsZero() || s == nil || !s.keptAs(&r.was) {
+		if peppers.CheckSeal(k) != nil || !k.RevokedAt.IsZero() || s == nil || !keptAlike(s, &r.was) {
 			return Event{}, ErrNoChange
 		}
 		before := rehashDetail(k, now)
 		s.Scheme, s.PepperID, s.Digest, s.Lookup = r.now.Scheme, r.now.PepperID, r.now.Digest, r.now.Lookup
 		peppers.Seal(k)
-		text, err := detail(before, rehashDetail(k, now))
-		if err != nil {
-			return Event{}, err
-		}
-		return newEvent(ctx, RehashActor, ActionRehash, k.ID, now, text)
+		return NewChange(ctx, RehashActor, ActionRehash, k.ID, now, before, rehashDetail(k, now))
 	})
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrPepperRetired) {
 		return nil
@@ -89,15 +91,15 @@ func (r *Rehash) Do(ctx context.Context, store Store, now time.Time) error {
 	return err
 }
 
-// keptAs reports whether the two are verified alike.
-func (s *KeySecret) keptAs(other *KeySecret) bool {
+// keptAlike reports whether the two are verified alike.
+func keptAlike(s, other *KeySecret) bool {
 	return s.Scheme == other.Scheme && s.PepperID == other.PepperID &&
 		bytes.Equal(s.Digest, other.Digest) && bytes.Equal(s.Lookup, other.Lookup)
 }
 
 // rehashDetail also tells how each secret is kept, which nothing else changes.
-func rehashDetail(k *Key, now time.Time) *keyDetail {
-	d := detailOf(k, now)
+func rehashDetail(k *Key, now time.Time) *KeyState {
+	d := StateOf(k, now)
 	for i, s := range k.Secrets {
 		d.Secrets[i].Scheme, d.Secrets[i].Pepper = s.Scheme, s.PepperID
 	}

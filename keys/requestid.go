@@ -2,14 +2,17 @@ package keys
 
 import (
 	"context"
+	"github.com/google/uuid"
 	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys/internal/base62"
 )
 
 // MaxRequestID is the length of a request's id, in characters.
 const MaxRequestID = 64
 
 // NewRequestID makes an id for a request that brought none: a UUID version 7.
-func NewRequestID() string { return newUUID().String() }
+func NewRequestID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // ValidateRequestID holds the rule for the id of a request: 1 to [MaxRequestID] ASCII
 // letters, digits, dots, hyphens and underscores, and nothing that could be a key or a
@@ -21,20 +24,20 @@ func NewRequestID() string { return newUUID().String() }
 func ValidateRequestID(id string) error {
 	switch {
 	case id == "" || len(id) > MaxRequestID || strings.IndexFunc(id, notInRequestID) >= 0:
-		return invalid("request_id", "must be 1 to %d letters, digits, dots, hyphens and underscores", MaxRequestID)
+		return Invalid("request_id", "must be 1 to %d letters, digits, dots, hyphens and underscores", MaxRequestID)
 	case HoldsToken(id):
-		return invalid("request_id", reasonToken)
+		return Invalid("request_id", reasonToken)
 	}
 	for run := range base62Runs(id) {
 		if looksLikeSecret(run) || len(run) >= secretLen && !isTraceID(run) {
-			return invalid("request_id", reasonToken)
+			return Invalid("request_id", reasonToken)
 		}
 	}
 	return nil
 }
 
 func notInRequestID(r rune) bool {
-	return notBase62(r) && r != '.' && r != '-' && r != '_'
+	return base62.IsOther(r) && r != '.' && r != '-' && r != '_'
 }
 
 // isTraceID: 16 bytes in lower-case hex, as W3C Trace Context has it, or a UUID whose

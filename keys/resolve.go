@@ -3,7 +3,6 @@ package keys
 import (
 	"context"
 	"errors"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -18,7 +17,7 @@ const MinPrefix = 6
 // ErrNotFound, or with an [*AmbiguousError] that lists whom ref fits.
 func Resolve(ctx context.Context, m Manager, ref string) (*Key, error) {
 	if LooksLikeToken(ref) {
-		return nil, invalid("key", "is named by its id or name, never by the secret; if that was a real key, revoke it now")
+		return nil, Invalid("key", "is named by its id or name, never by the secret; if that was a real key, revoke it now")
 	}
 	if utf8.RuneCountInString(ref) > 2*MaxText+1 {
 		return nil, ErrNotFound // longer than any owner/name
@@ -82,7 +81,7 @@ func namedLike(ref string, state Query) []Query {
 }
 
 func prefixedLike(ref string) []Query {
-	if len(ref) < MinPrefix || len(ref) > IDLen || !isBase62(ref) {
+	if len(ref) < MinPrefix || !ValidIDPrefix(ref) {
 		return nil
 	}
 	return []Query{{IDPrefix: ref}}
@@ -106,6 +105,3 @@ func collect(ctx context.Context, m Manager, queries []Query) ([]*Key, error) {
 	}
 	return found, nil
 }
-
-// Label is how to name k to a person without doubt: owner/name, or the name alone.
-func (k *Key) Label() string { return strings.TrimPrefix(k.Owner+"/"+k.Name, "/") }

@@ -2,53 +2,23 @@ package keys
 
 import "context"
 
-// Reseal seals k with the current pepper if its seal is another one's and holds. It
-// reports whether it did. A broken seal is left: to renew it would make true what
-// somebody wrote who had no pepper.
-func (p *Peppers) Reseal(k *Key) bool {
-	if k.Seal.PepperID == p.current.id || p.CheckSeal(k) != nil {
-		return false
-	}
-	p.Seal(k)
-	return true
-}
-
-func (m *LocalManager) keeper() (PepperKeeper, error) {
-	if keeper, ok := m.store.(PepperKeeper); ok {
-		return keeper, nil
-	}
-	return nil, errNoKeeper
-}
-
 // PepperUses tells which peppers there are and what depends on each.
 func (m *LocalManager) PepperUses(ctx context.Context) ([]PepperUse, error) {
-	keeper, err := m.keeper()
-	if err != nil {
-		return nil, err
-	}
-	return keeper.PepperUses(ctx, m.now())
+	return m.store.PepperUses(ctx, m.Now())
 }
 
 // AddPepper makes a fresh pepper the current one and returns its id. Keys go on to be
 // good: each is kept with the new pepper when it is used next, or rotated. The pepper
 // file must be backed up again.
 func (m *LocalManager) AddPepper(ctx context.Context) (id string, err error) {
-	keeper, err := m.keeper()
-	if err != nil {
-		return "", err
-	}
-	return keeper.AddPepper(ctx, func(id string) (Event, error) {
-		return NewEvent(ctx, m.actor, ActionPepperAdd, m.now(), PepperDetail{id})
+	return m.store.AddPepper(ctx, func(id string) (Event, error) {
+		return NewEvent(ctx, m.actor, ActionPepperAdd, m.Now(), PepperDetail{id})
 	})
 }
 
 // NeedPepper returns the keys that would be dead without the pepper, all of them.
 func (m *LocalManager) NeedPepper(ctx context.Context, id string) ([]*Key, error) {
-	keeper, err := m.keeper()
-	if err != nil {
-		return nil, err
-	}
-	all, _, err := keeper.NeedPepper(ctx, id, m.now(), 0)
+	all, _, err := m.store.NeedPepper(ctx, id, m.Now(), 0)
 	return all, err
 }
 
@@ -73,42 +43,30 @@ func (m *LocalManager) FreePepper(ctx context.Context, k *Key, id, reason string
 // Backups of the database that were made before need the pepper: keep a backup of its
 // file for as long as those are kept.
 func (m *LocalManager) RetirePepper(ctx context.Context, id string) (resealed int, err error) {
-	keeper, err := m.keeper()
-	if err != nil {
-		return 0, err
-	}
 	if err := m.MayRetirePepper(ctx, id); err != nil {
 		return 0, err
 	}
-	resealed, err = keeper.Reseal(ctx, id, func(r Resealed) (Event, error) {
-		return NewEvent(ctx, m.actor, ActionPepperReseal, m.now(), r)
+	resealed, err = m.store.Reseal(ctx, id, func(r Resealed) (Event, error) {
+		return NewEvent(ctx, m.actor, ActionPepperReseal, m.Now(), r)
 	})
 	if err != nil {
 		return resealed, err
 	}
-	e, err := NewEvent(ctx, m.actor, ActionPepperRetire, m.now(), PepperDetail{id})
+	e, err := NewEvent(ctx, m.actor, ActionPepperRetire, m.Now(), PepperDetail{id})
 	if err != nil {
 		return resealed, err
 	}
-	return resealed, keeper.RemovePepper(ctx, id, m.now(), e)
+	return resealed, m.store.RemovePepper(ctx, id, m.Now(), e)
 }
 
 // MayRetirePepper says why [LocalManager.RetirePepper] would fail, before anything is
 // written. Whether it still holds is decided in the transaction that makes the store
 // forget the pepper.
 func (m *LocalManager) MayRetirePepper(ctx context.Context, id string) error {
-	keeper, err := m.keeper()
-	if err != nil {
+	if err := m.store.Peppers().MayRemove(id); err != nil {
 		return err
 	}
-	peppers := m.store.Peppers()
-	switch {
-	case id == peppers.Current():
-		return currentPepper()
-	case !peppers.Has(id):
-		return noSuchPepper()
-	}
-	first, count, err := keeper.NeedPepper(ctx, id, m.now(), FirstNeeding)
+	first, count, err := m.store.NeedPepper(ctx, id, m.Now(), FirstNeeding)
 	if err != nil || count == 0 {
 		return err
 	}

@@ -19,12 +19,12 @@ func (m *LocalManager) Revoke(ctx context.Context, id, reason string) (*Key, err
 		if !k.RevokedAt.IsZero() && !tampered {
 			return Event{}, ErrNoChange
 		}
-		now := m.now()
-		before := detailOf(k, now)
+		now := m.Now()
+		before := StateOf(k, now)
 		before.Tampered = tampered
 		k.RevokedAt, k.RevokedReason = now, reason
 		k.Version++
 		peppers.Seal(k)
-		return m.event(ctx, ActionRevoke, id, now, before, detailOf(k, now))
+		return m.event(ctx, ActionRevoke, id, now, before, StateOf(k, now))
 	})
 }

@@ -39,7 +39,7 @@ func ParseGrace(text string) (*time.Duration, error) {
 	}
 	d, err := ParseDuration(text)
 	if err != nil {
-		return nil, invalid("grace", "must be a duration (24h, 7d), or 0 to end the old secret at once")
+		return nil, Invalid("grace", "must be a duration (24h, 7d), or 0 to end the old secret at once")
 	}
 	return &d, nil
 }
@@ -49,17 +49,17 @@ func ParseGrace(text string) (*time.Duration, error) {
 func (req *RotateRequest) Validate() error {
 	switch {
 	case req.Finish < 0:
-		return invalid("finish", "must be the number of the old secret")
+		return Invalid("finish", "must be the number of the old secret")
 	case req.Replace < 0:
-		return invalid("replace", "must be the number of the newest secret")
+		return Invalid("replace", "must be the number of the newest secret")
 	case req.Finish != 0 && req.Replace != 0:
-		return invalid("replace", "does not go with finish: one ends the old secret, the other the newest")
+		return Invalid("replace", "does not go with finish: one ends the old secret, the other the newest")
 	case req.Finish != 0 && req.Expires != nil:
-		return invalid("expires", "does not go with finish, which makes no secret; edit the key instead")
+		return Invalid("expires", "does not go with finish, which makes no secret; edit the key instead")
 	case req.Grace != nil && (req.Finish != 0 || req.Replace != 0):
-		return invalid("grace", "does not go with finish and replace, which end a secret at once")
+		return Invalid("grace", "does not go with finish and replace, which end a secret at once")
 	case req.Grace != nil && *req.Grace < 0:
-		return invalid("grace", "must not be negative; 0 ends the old secret at once")
+		return Invalid("grace", "must not be negative; 0 ends the old secret at once")
 	}
 	return validExpires(req.Expires)
 }
@@ -96,15 +96,15 @@ func (m *LocalManager) Rotate(ctx context.Context, id string, req RotateRequest)
 		return Issued{}, err
 	}
 	if req.Finish != 0 {
-		k, err := m.change(ctx, id, ActionFinish, "", func(k *Key, now time.Time) error { return k.finish(req.Finish, now) })
+		k, err := m.change(ctx, id, ActionFinish, "", func(k *Key, now time.Time) error { return finish(k, req.Finish, now) })
 		return Issued{Key: k}, err
 	}
 	var token Token
 	k, err := m.change(ctx, id, ActionRotate, "", func(k *Key, now time.Time) error {
-		token = newToken(k.Kind, k.ID)
+		token = NewTokenFor(k.Kind, k.ID)
 		digest, pepperID := m.store.Peppers().Digest(token.Secret())
 		fresh := KeySecret{Scheme: SchemeHMAC, PepperID: pepperID, Digest: digest[:], CreatedAt: now}
-		return k.rotate(fresh, &req)
+		return rotate(k, fresh, &req)
 	})
 	if err != nil {
 		return Issued{}, err
@@ -115,26 +115,26 @@ func (m *LocalManager) Rotate(ctx context.Context, id string, req RotateRequest)
 // rotate puts fresh in the first place. Secrets stand in the order of their numbers,
 // and the newest alone has no end of its own. Which secret ends is what the request says:
 // whether one was used is not known for sure, so it decides nothing.
-func (k *Key) rotate(fresh KeySecret, req *RotateRequest) error {
+func rotate(k *Key, fresh KeySecret, req *RotateRequest) error {
 	now := fresh.CreatedAt
 	switch {
 	case !k.DisabledAt.IsZero():
-		return conflict("the key is disabled, and a disabled key does not rotate; enable it first")
-	case expired(k.ExpiresAt, now):
-		return conflict("this key has expired and cannot be rotated; issue a new key")
+		return Conflict("the key is disabled, and a disabled key does not rotate; enable it first")
+	case k.Expired(now):
+		return Conflict("this key has expired and cannot be rotated; issue a new key")
 	case len(k.Secrets) == 0:
-		return conflict("the key has no secret to replace; issue a new key")
+		return Conflict("the key has no secret to replace; issue a new key")
 	}
 	newest := k.Secrets[len(k.Secrets)-1].Number
-	if k.outgoing(now) != nil && req.Replace == 0 || req.Replace != 0 && req.Replace != newest {
-		return k.rotationError(now)
+	if outgoing(k, now) != nil && req.Replace == 0 || req.Replace != 0 && req.Replace != newest {
+		return rotationError(k, now)
 	}
 	if req.Expires != nil {
-		if err := k.moveExpiry(*req.Expires, now); err != nil {
+		if err := moveExpiry(k, *req.Expires, now); err != nil {
 			return err
 		}
 	}
-	end := earliest(k.ExpiresAt, now.Add(req.grace()))
+	end := Earliest(k.ExpiresAt, now.Add(req.grace()))
 	if req.Replace != 0 {
 		end = now
 	}
@@ -144,16 +144,16 @@ func (k *Key) rotate(fresh KeySecret, req *RotateRequest) error {
 }
 
 // outgoing is the old secret of a rotation that is under way at now, or nil.
-func (k *Key) outgoing(now time.Time) *KeySecret {
+func outgoing(k *Key, now time.Time) *KeySecret {
 	if len(k.Secrets) < 2 || k.Secrets[0].Expired(now) {
 		return nil
 	}
 	return &k.Secrets[0]
 }
 
-func (k *Key) rotationError(now time.Time) error {
+func rotationError(k *Key, now time.Time) error {
 	e := &RotationError{Newest: k.Secrets[len(k.Secrets)-1].Number}
-	if old := k.outgoing(now); old != nil {
+	if old := outgoing(k, now); old != nil {
 		e.Old, e.Until = old.Number, k.Ends(old)
 	}
 	return e
@@ -168,26 +168,18 @@ func endNewest(secrets []KeySecret, end, now time.Time) []KeySecret {
 }
 
 // finish ends the old secret of a rotation. That it has ended before is no failure.
-func (k *Key) finish(number int64, now time.Time) error {
+func finish(k *Key, number int64, now time.Time) error {
 	if len(k.Secrets) == 0 {
-		return conflict("the key has no secret to end; issue a new key")
+		return Conflict("the key has no secret to end; issue a new key")
 	}
 	newest := k.Secrets[len(k.Secrets)-1]
-	old := k.outgoing(now)
+	old := outgoing(k, now)
 	switch {
 	case old == nil && number < newest.Number:
 		return ErrNoChange
 	case old == nil || number != old.Number:
-		return k.rotationError(now)
+		return rotationError(k, now)
 	}
 	k.Secrets = []KeySecret{newest}
 	return nil
-}
-
-// earliest returns the earlier of two deadlines, of which zero means none.
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
-		return b
-	}
-	return a
 }

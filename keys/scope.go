@@ -77,17 +77,17 @@ func compilePattern(granted string) pattern {
 func validateScope(s string) error {
 	switch {
 	case s == "":
-		return invalid("scopes", "must not be empty")
+		return Invalid("scopes", "must not be empty")
 	case len(s) > MaxScope:
-		return invalid("scopes", "must be at most %d characters each", MaxScope)
+		return Invalid("scopes", "must be at most %d characters each", MaxScope)
 	case !scopeChars(s):
-		return invalid("scopes", `may hold printable ASCII only, without spaces, quotes and backslashes; other characters of a tool's name are percent-encoded`)
+		return Invalid("scopes", `may hold printable ASCII only, without spaces, quotes and backslashes; other characters of a tool's name are percent-encoded`)
 	case strings.Contains(s, ","):
-		return invalid("scopes", "must not hold a comma: give each scope on its own; a comma in the name of a tool or a resource is written %%2C")
+		return Invalid("scopes", "must not hold a comma: give each scope on its own; a comma in the name of a tool or a resource is written %%2C")
 	case emptySegment(s):
-		return invalid("scopes", "must not have an empty part: no colon at either end, and no two in a row")
+		return Invalid("scopes", "must not have an empty part: no colon at either end, and no two in a row")
 	case HoldsToken(s) || !strings.Contains(s, ":") && LooksLikeToken(s):
-		return invalid("scopes", reasonToken) // after a colon stand names of tools and ids of documents, and some are that long
+		return Invalid("scopes", reasonToken) // after a colon stand names of tools and ids of documents, and some are that long
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func validateScope(s string) error {
 // error stops the program and not its users.
 func ValidateRequired(required string) error {
 	if strings.Contains(required, "*") {
-		return invalid("scopes", "that a server requires are literal: no *")
+		return Invalid("scopes", "that a server requires are literal: no *")
 	}
 	return validateScope(required)
 }

@@ -68,6 +68,7 @@ type Reader interface {
 // [OnceKept] old may be let go.
 type Store interface {
 	Reader
+	PepperKeeper
 
 	// Create writes a new key, sealed by the caller, and its event. It fails with
 	// ErrIDTaken, or with ErrNameTaken when an unrevoked key of the owner has the
@@ -118,89 +119,35 @@ type Bounds struct {
 	Look time.Duration
 }
 
-// Feed tells what changed, in the order of commits, whoever changed it: another
-// process and a database shell are seen too.
-type Feed interface {
-	// Epoch returns a number that is another one after each change that was
-	// acknowledged, by any process, before the call. It costs about a nanosecond. A
-	// store that cannot tell so cheaply returns another number each time.
-	//
-	// The numbers that one handle returns never fall, and one that was left behind
-	// never comes again. A number says when to ask Changes, not what changed, and a
-	// retried change that had nothing to do may move it too.
-	Epoch() uint64
+// UseLog is where counts are written down, apart from keys: a count never moves the
+// epoch, never waits for a change of a key, and has no part in any decision.
+type UseLog interface {
+	// AddUse adds all of uses in one transaction, or fails and adds none. A last use
+	// that is older than what is known changes nothing. A time that lies in the future by
+	// the store's own clock counts as now. Counts older than [UsageKept], by that clock,
+	// are let go at this occasion.
+	AddUse(ctx context.Context, uses []Use) error
 
-	// Changes returns the ids of keys changed after the position since, oldest
-	// first, at most once each, and the position to ask from next time. The zero
-	// Position yields no ids and is where a reader starts. Lost is true when the
-	// store cannot tell everything since then, because it was restored or replaced;
-	// the reader then forgets all it knows.
-	//
-	// Changes looks at the truth: it fails with ErrUnavailable when the store cannot be
-	// read, with a [*MisplacedError] when what is open is not what others use, and with an
-	// [*AlteredError] when the store is not as mcpkeys left it. A reader that hears one of
-	// the last two does not use what it remembers.
-	Changes(ctx context.Context, since Position) (Changes, error)
-
-	// Bounds are the same for as long as the store is open. With zero bounds each check
-	// looks.
-	Bounds() Bounds
+	// Usage returns what is known of the key with the exact id, counts from the hour
+	// of since on. A key that was never used, or does not exist, has no more than a
+	// Since.
+	Usage(ctx context.Context, keyID string, since time.Time) (Usage, error)
 }
 
-// Position is how far a reader has followed a [Feed].
-type Position struct {
-	Generation string // differs between a store and what was restored over it
-	Seq        int64
+// DenialLog is where denials are written down. A [Reader] has it beside its [UseLog].
+type DenialLog interface {
+	// AddDenials adds all in one transaction, or fails and adds none. What goes beyond
+	// [DenialsKept], or is older than [UsageKept], is let go at this occasion, and the time
+	// of one in the future counts as now, both by the store's own clock.
+	AddDenials(ctx context.Context, denials []Denial) error
+
+	// Denials returns the denials that fit q, newest first. It fails with ErrUnavailable
+	// when what was written cannot be read.
+	Denials(ctx context.Context, q DenialQuery) ([]Denial, error)
 }
 
-// Changes is one answer of a [Feed].
-type Changes struct {
-	IDs  []string
-	Next Position
-	Lost bool
-
-	// Imported is true while there is a secret with a lookup. As long as there is none,
-	// a token of another shape than ours is nobody's.
-	Imported bool
-}
-
-// Query says which keys to list. The zero Query lists all. Conditions add up.
-// Texts are compared as they are: % and _ and * mean themselves.
-type Query struct {
-	Status    Status // at Now; empty means any
-	Unrevoked bool
-	Kind      Kind    // empty means both
-	Name      string  // exact
-	Owner     *string // exact; nil means any
-	IDPrefix  string
-	Scope     string    // among the granted ones, exactly as granted
-	Audience  string    // among the key's, exactly
-	Search    string    // part of id, name or owner, without regard to ASCII case
-	ExpiresBy time.Time // unrevoked keys that end before this
-	UnusedBy  time.Time // keys that were neither used nor issued since this; ErrUnavailable when that is not known
-
-	Now    time.Time // for Status; the Manager sets it
-	Limit  int       // of one page; 0 means [DefaultLimit], above [MaxLimit] is cut
-	Cursor string    // Next of the page before
-}
-
-// Sizes of a page.
-const (
-	DefaultLimit = 50
-	MaxLimit     = 200
-)
-
-// Page is a part of a list. Paging through all of it shows every key that was there
-// from beginning to end exactly once, however many are issued meanwhile.
-type Page struct {
-	Keys []*Key
-	Next string // opaque; empty on the last page
-
-	// LastUsed tells of each of Keys that was ever used when that was last, by its id.
-	// It is nil when that is not known, because what was counted cannot be read.
-	LastUsed map[string]LastUse
-
-	// Tampered holds the ids of those Keys whose seal is broken: what they say is not
-	// to be believed. The Manager fills it; a store leaves it empty.
-	Tampered []string
+// VerifyAudit is [VerifyAuditLog] of the log and the keys of r.
+func VerifyAudit(ctx context.Context, r Reader, o *VerifyAuditOptions) (AuditReport, error) {
+	sealed := func(k *Key) error { return r.Peppers().CheckSeal(k) } // asked each time: peppers change
+	return VerifyAuditLog(ctx, r, sealed, o)
 }

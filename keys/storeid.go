@@ -40,15 +40,3 @@ func (id StoreID) String() string {
 	}
 	return hex.EncodeToString(id[:])
 }
-
-// Store is the id of the key store that the peppers are for. It is zero for peppers that
-// were made beforehand and belong to no store yet.
-func (p *Peppers) Store() StoreID { return p.store }
-
-// ForStore returns the same peppers for the store with that id. The receiver stays as it
-// is.
-func (p *Peppers) ForStore(id StoreID) *Peppers {
-	other := newPeppers(p.current, p.order)
-	other.store = id
-	return other
-}

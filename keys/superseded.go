@@ -35,7 +35,7 @@ func Supersede(known []Superseded, before, after []KeySecret, now time.Time) []S
 		return slices.ContainsFunc(secrets, func(s KeySecret) bool { return s.Number == number })
 	}
 	list := slices.DeleteFunc(slices.Clone(known), func(s Superseded) bool {
-		return !s.recent(now) || has(before, s.Number) || has(after, s.Number)
+		return !s.Kept(now) || has(before, s.Number) || has(after, s.Number)
 	})
 	for _, s := range before {
 		if has(after, s.Number) {
@@ -43,37 +43,12 @@ func Supersede(known []Superseded, before, after []KeySecret, now time.Time) []S
 		}
 		list = append(list, Superseded{
 			Number: s.Number, Scheme: s.Scheme, PepperID: s.PepperID, Digest: bytes.Clone(s.Digest), Lookup: bytes.Clone(s.Lookup),
-			EndedAt: earliest(s.ExpiresAt, wallClock(now)),
+			EndedAt: Earliest(s.ExpiresAt, StoredTime(now)),
 		})
 	}
 	slices.SortFunc(list, func(a, b Superseded) int { return cmp.Compare(b.Number, a.Number) })
 	return list[:min(len(list), MaxSuperseded)]
 }
 
-func (s *Superseded) recent(now time.Time) bool { return now.Sub(s.EndedAt) < SupersededKept }
-
-// Superseded finds the one of list that token proves, or nil. It costs what a comparison
-// with one secret costs, also when list is empty: so a key that was rotated does not
-// differ by that from one that never was. Secrets under a slow hash are passed over.
-func (p *Peppers) Superseded(list []Superseded, token Secret, now time.Time) *Superseded {
-	text := token.Reveal()
-	digests := map[string]Digest{p.current.id + string(SchemeHMAC): p.current.digest(text)}
-	var found *Superseded
-	for i := range list {
-		s := &list[i]
-		pepper, ok := p.byID[s.PepperID]
-		if !ok || s.Scheme.Slow() || !s.recent(now) {
-			continue
-		}
-		made := s.PepperID + string(s.Scheme)
-		digest, ok := digests[made]
-		if !ok {
-			digest = pepper.fast(s.Scheme, text)
-			digests[made] = digest
-		}
-		if digest.Equal(s.Digest) {
-			found = s
-		}
-	}
-	return found
-}
+// Kept reports whether s is recent enough to be recognised at now.
+func (s *Superseded) Kept(now time.Time) bool { return now.Sub(s.EndedAt) < SupersededKept }

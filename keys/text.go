@@ -16,15 +16,15 @@ const MaxText = 128
 func ValidateText(field, text string) error {
 	switch {
 	case !utf8.ValidString(text):
-		return invalid(field, "must be valid UTF-8")
+		return Invalid(field, "must be valid UTF-8")
 	case utf8.RuneCountInString(text) > MaxText:
-		return invalid(field, "must be at most %d characters", MaxText)
+		return Invalid(field, "must be at most %d characters", MaxText)
 	case strings.IndexFunc(text, unprintable) >= 0:
-		return invalid(field, "must hold printable characters only: no line breaks, control or invisible characters")
+		return Invalid(field, "must hold printable characters only: no line breaks, control or invisible characters")
 	case text != strings.TrimSpace(text):
-		return invalid(field, "must not begin or end with a space")
+		return Invalid(field, "must not begin or end with a space")
 	case LooksLikeToken(text):
-		return invalid(field, reasonToken)
+		return Invalid(field, reasonToken)
 	}
 	return nil
 }
@@ -43,10 +43,10 @@ func unprintable(r rune) bool {
 // an id.
 func validateName(name string) error {
 	if name == "" {
-		return invalid("name", "is required; say what the key is for, such as ci or nightly-report")
+		return Invalid("name", "is required; say what the key is for, such as ci or nightly-report")
 	}
 	if ValidID(name) {
-		return invalid("name", "has the shape of a key id (%d letters and digits); add a hyphen", IDLen)
+		return Invalid("name", "has the shape of a key id (%d letters and digits); add a hyphen", IDLen)
 	}
 	return ValidateText("name", name)
 }

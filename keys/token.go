@@ -3,6 +3,8 @@ package keys
 import (
 	"hash/crc32"
 	"unsafe"
+
+	"github.com/mcpkeys/mcpkeys/keys/internal/base62"
 )
 
 // Sizes of a token, in bytes. The whole fits one SHA-256 block.
@@ -35,11 +37,12 @@ type Token struct {
 // NewToken draws a fresh token of the given kind from crypto/rand: 71 random bits
 // of id, 178 of secret.
 func NewToken(kind Kind) Token {
-	return newToken(kind, randomBase62(IDLen))
+	return NewTokenFor(kind, NewID())
 }
 
-func newToken(kind Kind, id string) Token {
-	body := kind.prefix() + id + "_" + randomBase62(secretLen)
+// NewTokenFor draws a fresh token for the key of that kind and id, as [NewToken] does.
+func NewTokenFor(kind Kind, id string) Token {
+	body := kind.prefix() + id + "_" + base62.Random(secretLen)
 	return Token{id: id, kind: kind, text: NewSecret(body + checkDigits(body))}
 }
 
@@ -60,7 +63,7 @@ func parseToken(text string) (id string, kind Kind, err error) {
 		return "", "", ErrMalformed
 	}
 	kind, ok := kindOfPrefix(text[:prefixLen])
-	if !ok || !isBase62(text[idStart:idEnd]) || !isBase62(text[textStart:]) {
+	if !ok || !base62.Is(text[idStart:idEnd]) || !base62.Is(text[textStart:]) {
 		return "", "", ErrMalformed
 	}
 	var want [checkLen]byte
@@ -83,7 +86,7 @@ func checkDigits(body string) string {
 // it only reads, so the string stays what it was.
 func writeCheck(dst *[checkLen]byte, body string) {
 	bytes := unsafe.Slice(unsafe.StringData(body), len(body))
-	base62Digits(dst[:], crc32.ChecksumIEEE(bytes))
+	base62.Digits(dst[:], crc32.ChecksumIEEE(bytes))
 }
 
 // TokenID returns the id in a text that has the outer shape of a token, so that what
@@ -105,5 +108,11 @@ func (t Token) Kind() Kind { return t.kind }
 // Secret is the whole token.
 func (t Token) Secret() Secret { return t.text }
 
+// NewID draws the id of a key, evenly from crypto/rand.
+func NewID() string { return base62.Random(IDLen) }
+
+// ValidIDPrefix reports whether s may be the beginning of a key id, or a whole one.
+func ValidIDPrefix(s string) bool { return len(s) <= IDLen && base62.Is(s) }
+
 // ValidID reports whether s has the shape of a key id.
-func ValidID(s string) bool { return len(s) == IDLen && isBase62(s) }
+func ValidID(s string) bool { return len(s) == IDLen && base62.Is(s) }

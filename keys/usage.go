@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 	"strings"
@@ -58,21 +57,6 @@ func (u Usage) LastUsed() LastUse {
 
 // UsageKept is how long counts are kept. Last uses are kept for ever.
 const UsageKept = 90 * 24 * time.Hour
-
-// UseLog is where counts are written down, apart from keys: a count never moves the
-// epoch, never waits for a change of a key, and has no part in any decision.
-type UseLog interface {
-	// AddUse adds all of uses in one transaction, or fails and adds none. A last use
-	// that is older than what is known changes nothing. A time that lies in the future by
-	// the store's own clock counts as now. Counts older than [UsageKept], by that clock,
-	// are let go at this occasion.
-	AddUse(ctx context.Context, uses []Use) error
-
-	// Usage returns what is known of the key with the exact id, counts from the hour
-	// of since on. A key that was never used, or does not exist, has no more than a
-	// Since.
-	Usage(ctx context.Context, keyID string, since time.Time) (Usage, error)
-}
 
 // maxAgent is the length of [LastUse.Agent], in bytes.
 const maxAgent = 64

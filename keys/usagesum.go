@@ -25,7 +25,7 @@ func ParseSince(text string, now time.Time) (time.Time, error) {
 			return at, nil
 		}
 	}
-	return time.Time{}, invalid("since", "must be a whole number and a unit, such as 24h or 7d, a date, such as 2027-01-31, or an RFC 3339 time")
+	return time.Time{}, Invalid("since", "must be a whole number and a unit, such as 24h or 7d, a date, such as 2027-01-31, or an RFC 3339 time")
 }
 
 // OutcomeUse is how often a key was presented with one outcome.

@@ -21,9 +21,9 @@ func (k *Key) Validate() error {
 	kind := validateKind(k.Kind)
 	scopes := error(nil)
 	if kind == nil { // it says which scopes there may be
-		scopes = validateScopes(k.Kind, k.Scopes)
+		scopes = ValidateScopes(k.Kind, k.Scopes)
 	}
-	return allOf(
+	return AllOf(
 		validateName(k.Name), ValidateText("owner", k.Owner), kind, scopes, validateAudience(k.Audience),
 		validateAllowedIPs(k.AllowedIPs), k.RateLimit.Validate(), k.validateKeyLife(), validateMetadata(k.Metadata),
 	)
@@ -31,14 +31,15 @@ func (k *Key) Validate() error {
 
 func validateKind(kind Kind) error {
 	if kind != KindKey && kind != KindAdmin {
-		return invalid("kind", "must be key or admin")
+		return Invalid("kind", "must be key or admin")
 	}
 	return nil
 }
 
-func validateScopes(kind Kind, scopes []string) error {
+// ValidateScopes holds the rules for the scopes of a key of that kind.
+func ValidateScopes(kind Kind, scopes []string) error {
 	if len(scopes) > MaxScopes {
-		return invalid("scopes", "must be at most %d; use a wildcard such as tools:get_*", MaxScopes)
+		return Invalid("scopes", "must be at most %d; use a wildcard such as tools:get_*", MaxScopes)
 	}
 	if _, err := CompileScopes(scopes); err != nil {
 		return err
@@ -48,7 +49,7 @@ func validateScopes(kind Kind, scopes []string) error {
 	}
 	for _, s := range scopes {
 		if !isAdminScope(s) {
-			return invalid("scopes", "of an admin key must be among %s", strings.Join(AdminScopes(), ", "))
+			return Invalid("scopes", "of an admin key must be among %s", strings.Join(AdminScopes(), ", "))
 		}
 	}
 	return nil
@@ -56,7 +57,7 @@ func validateScopes(kind Kind, scopes []string) error {
 
 func validateAudience(audience []string) error {
 	if len(audience) > MaxAudience {
-		return invalid("audience", "must be at most %d servers", MaxAudience)
+		return Invalid("audience", "must be at most %d servers", MaxAudience)
 	}
 	for _, a := range audience {
 		if err := ValidateAudience(a); err != nil {
@@ -70,21 +71,21 @@ func validateAudience(audience []string) error {
 // and commas, such as weather or https://mcp.example/mcp.
 func ValidateAudience(a string) error {
 	if a == "" || strings.IndexFunc(a, unicode.IsSpace) >= 0 {
-		return invalid("audience", "must be a server's name or URL without spaces, such as weather")
+		return Invalid("audience", "must be a server's name or URL without spaces, such as weather")
 	}
 	if strings.Contains(a, ",") {
-		return invalid("audience", "must not hold a comma: give each server on its own")
+		return Invalid("audience", "must not hold a comma: give each server on its own")
 	}
 	return ValidateText("audience", a)
 }
 
 func validateAllowedIPs(prefixes []netip.Prefix) error {
 	if len(prefixes) > MaxAllowedIPs {
-		return invalid("allowed_ips", "must be at most %d ranges", MaxAllowedIPs)
+		return Invalid("allowed_ips", "must be at most %d ranges", MaxAllowedIPs)
 	}
 	for _, p := range prefixes {
 		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {
-			return invalid("allowed_ips", "must be CIDR ranges such as 10.0.0.0/8 or 2001:db8::/32")
+			return Invalid("allowed_ips", "must be CIDR ranges such as 10.0.0.0/8 or 2001:db8::/32")
 		}
 	}
 	return nil
@@ -100,13 +101,13 @@ func ParseAllowedIP(text string) (netip.Prefix, error) {
 	}
 	p, err := netip.ParsePrefix(text)
 	if err != nil || (p.Addr().Is4In6() && p.Bits() < 96) {
-		return netip.Prefix{}, invalid("allowed_ips", "must be CIDR ranges or addresses, such as 10.0.0.0/8 or 2001:db8::1")
+		return netip.Prefix{}, Invalid("allowed_ips", "must be CIDR ranges or addresses, such as 10.0.0.0/8 or 2001:db8::1")
 	}
 	if p.Addr().Is4In6() {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
 	if p != p.Masked() {
-		return netip.Prefix{}, invalid("allowed_ips", "holds a range with host bits set: write %s for all of the range, or %s for one address", p.Masked(), p.Addr())
+		return netip.Prefix{}, Invalid("allowed_ips", "holds a range with host bits set: write %s for all of the range, or %s for one address", p.Masked(), p.Addr())
 	}
 	return p, nil
 }
@@ -125,11 +126,11 @@ func ParseAllowedIPs(texts []string) (list []netip.Prefix, err error) {
 
 func validateMetadata(metadata map[string]string) error {
 	if len(metadata) > MaxMetadata {
-		return invalid("metadata", "must be at most %d entries", MaxMetadata)
+		return Invalid("metadata", "must be at most %d entries", MaxMetadata)
 	}
 	for name, value := range metadata {
 		if name == "" {
-			return invalid("metadata", "must not have an empty name")
+			return Invalid("metadata", "must not have an empty name")
 		}
 		if err := ValidateText("metadata", name); err != nil {
 			return err

@@ -63,7 +63,7 @@ func TestImportedKeysAtTheGuard(t *testing.T) {
 			t.Fatal(err)
 		}
 		row := keys.ImportRow{ID: s.id, Hash: hash, IssueRequest: keys.IssueRequest{Name: s.name, Scopes: []string{"tools:get_*"}}}
-		report, err := m.Import(t.Context(), func(yield func(keys.ImportRow, error) bool) { yield(row, nil) }, keys.ImportOptions{})
+		report, err := keys.Import(t.Context(), m, func(yield func(keys.ImportRow, error) bool) { yield(row, nil) }, keys.ImportOptions{})
 		if err != nil {
 			t.Fatalf("Import of %s: %v %v", s.name, err, report.Reasons)
 		}

@@ -36,7 +36,7 @@ func (b *bench) imports(t *testing.T, name, token, id, hash string) {
 		}
 	}
 	one := func(yield func(keys.ImportRow, error) bool) { yield(r, nil) }
-	report, err := b.manager.(*keys.LocalManager).Import(t.Context(), one, keys.ImportOptions{})
+	report, err := keys.Import(t.Context(), b.manager.(*keys.LocalManager), one, keys.ImportOptions{})
 	if err != nil {
 		t.Fatalf("Import: %v (%v)", err, report.Reasons)
 	}

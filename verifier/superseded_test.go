@@ -48,7 +48,7 @@ func TestB5SupersededTokenOfAnotherSystem(t *testing.T) {
 	row := func(yield func(keys.ImportRow, error) bool) {
 		yield(keys.ImportRow{Line: 1, Key: keys.NewSecret(strongToken), IssueRequest: keys.IssueRequest{Name: "again"}}, nil)
 	}
-	if report, err := b.manager.(*keys.LocalManager).Import(t.Context(), row, keys.ImportOptions{}); err == nil {
+	if report, err := keys.Import(t.Context(), b.manager.(*keys.LocalManager), row, keys.ImportOptions{}); err == nil {
 		t.Errorf("Import of the superseded token: got %+v, want it refused", report)
 	}
 	b.want(t, strongToken, from("192.0.2.1"), keys.CodeSuperseded)

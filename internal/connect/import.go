@@ -14,5 +14,5 @@ func (a *Admin) Import(ctx context.Context, rows iter.Seq2[keys.ImportRow, error
 	if !local {
 		return keys.ImportReport{}, &keys.InvalidError{Field: "server", Reason: "imports nothing; import on the key store's own machine"}
 	}
-	return m.Import(ctx, rows, o)
+	return keys.Import(ctx, m, rows, o)
 }

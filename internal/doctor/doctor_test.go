@@ -323,7 +323,7 @@ func TestImportedKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	row := keys.ImportRow{Key: keys.NewSecret("api01.short-one"), IssueRequest: keys.IssueRequest{Name: "old"}}
-	if _, err := m.Import(t.Context(), func(yield func(keys.ImportRow, error) bool) { yield(row, nil) }, keys.ImportOptions{}); err != nil {
+	if _, err := keys.Import(t.Context(), m, func(yield func(keys.ImportRow, error) bool) { yield(row, nil) }, keys.ImportOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	k, err := keys.Resolve(t.Context(), m, "old")
@@ -368,7 +368,7 @@ func TestUnfinishedImport(t *testing.T) {
 			yield(row, nil)
 		}
 	}
-	if _, err := m.Import(t.Context(), rows("good"), keys.ImportOptions{}); err != nil {
+	if _, err := keys.Import(t.Context(), m, rows("good"), keys.ImportOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if f, told := examine(); told {
@@ -394,7 +394,7 @@ func TestUnfinishedImport(t *testing.T) {
 	if _, err := db.Exec(`UPDATE batches SET valid_at = NULL`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Import(t.Context(), rows("next"), keys.ImportOptions{}); err != nil {
+	if _, err := keys.Import(t.Context(), m, rows("next"), keys.ImportOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if f, told := examine(); told {

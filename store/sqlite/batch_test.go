@@ -55,7 +55,7 @@ func importRole(path string) error {
 		return err
 	}
 	fmt.Println("opened")
-	report, err := m.Import(context.Background(), manyRows(n, names, func(row int) {
+	report, err := keys.Import(context.Background(), m, manyRows(n, names, func(row int) {
 		if row == killAt {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
@@ -158,7 +158,7 @@ func TestImportKilled(t *testing.T) {
 			names = "import-" + strconv.Itoa(round+1)
 		}
 	}
-	report, err := manager(t, s).Import(t.Context(), manyRows(n, names, func(int) {}), keys.ImportOptions{})
+	report, err := keys.Import(t.Context(), manager(t, s), manyRows(n, names, func(int) {}), keys.ImportOptions{})
 	if err != nil || report.Imported != n {
 		t.Errorf("the next import: got %+v, %v, want %d", report, err, n)
 	}
@@ -214,7 +214,7 @@ func TestUnfinishedImportIsNotMadeValidBySQL(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			path := create(t)
 			s := open(t, path)
-			if _, err := manager(t, s).Import(t.Context(), manyRows(2, "good", func(int) {}), keys.ImportOptions{}); err != nil {
+			if _, err := keys.Import(t.Context(), manager(t, s), manyRows(2, "good", func(int) {}), keys.ImportOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			killedImport(t, path, 600, "bad")
@@ -252,7 +252,7 @@ func TestForgedImportBlocksNothing(t *testing.T) {
 			path := create(t)
 			s := open(t, path)
 			m := manager(t, s)
-			if _, err := m.Import(t.Context(), manyRows(5, "old", func(int) {}), keys.ImportOptions{}); err != nil {
+			if _, err := keys.Import(t.Context(), m, manyRows(5, "old", func(int) {}), keys.ImportOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			page, err := s.List(t.Context(), keys.Query{Name: "old-0000005"})
@@ -266,7 +266,7 @@ func TestForgedImportBlocksNothing(t *testing.T) {
 			mustExec(t, shell(t, path), statement)
 			mustChanges(t, s, keys.Position{}) // as a guard does
 			issue(t, s, keys.IssueRequest{Name: "old-0000001"})
-			report, err := m.Import(t.Context(), manyRows(5, "old", func(int) {}), keys.ImportOptions{Partial: true})
+			report, err := keys.Import(t.Context(), m, manyRows(5, "old", func(int) {}), keys.ImportOptions{Partial: true})
 			if err != nil || report.Imported != 2 || report.Refused != 3 {
 				t.Errorf("Import: got %+v, %v, want all but the name that was issued, and the tokens that were revoked and ended", report, err)
 			}
@@ -296,7 +296,7 @@ func listed(t *testing.T, r keys.Reader, name string) string {
 // that knew the import as valid shows a key of it without having looked at the feed.
 func TestKeyOfAnImportAfterARestoreFromItsMiddle(t *testing.T) {
 	h := newHistory(t, "stays")
-	_, err := manager(t, h.store).Import(t.Context(), manyRows(1200, "import", func(row int) {
+	_, err := keys.Import(t.Context(), manager(t, h.store), manyRows(1200, "import", func(row int) {
 		if row == 702 {
 			h.backup += ".during"
 			backUp(t, h.store.Reader, h.backup)
@@ -320,7 +320,7 @@ func TestKeyOfAnImportAfterARestoreFromItsMiddle(t *testing.T) {
 func TestImportOutlivesItsPepper(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	if _, err := manager(t, s).Import(t.Context(), manyRows(2, "good", func(int) {}), keys.ImportOptions{}); err != nil {
+	if _, err := keys.Import(t.Context(), manager(t, s), manyRows(2, "good", func(int) {}), keys.ImportOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	old := s.Peppers().Current()
@@ -397,7 +397,7 @@ func TestRestoreUnderUse(t *testing.T) {
 // the restored key store, not even one that takes a name.
 func TestRestoreDuringImport(t *testing.T) {
 	h := newHistory(t, "stays")
-	_, err := manager(t, h.store).Import(t.Context(), manyRows(1200, "import", func(row int) {
+	_, err := keys.Import(t.Context(), manager(t, h.store), manyRows(1200, "import", func(row int) {
 		if row == 700 {
 			h.restore(t, sqlite.RestoreOptions{})
 		}
@@ -416,7 +416,7 @@ func TestRestoreDuringImport(t *testing.T) {
 // report keys that are not there.
 func TestImportAfterARestoreOfItself(t *testing.T) {
 	h := newHistory(t, "stays")
-	_, err := manager(t, h.store).Import(t.Context(), manyRows(2000, "import", func(row int) {
+	_, err := keys.Import(t.Context(), manager(t, h.store), manyRows(2000, "import", func(row int) {
 		switch row {
 		case 702:
 			h.backup += ".during"
@@ -449,7 +449,7 @@ func noneOf(t *testing.T, path string, s *sqlite.Store) {
 func TestImportWhoseLockFileIsRemoved(t *testing.T) {
 	path := create(t)
 	s, other := open(t, path), open(t, path)
-	_, err := manager(t, s).Import(t.Context(), manyRows(1200, "import", func(row int) {
+	_, err := keys.Import(t.Context(), manager(t, s), manyRows(1200, "import", func(row int) {
 		if row == 702 {
 			remove(t, path+"-import")
 			issue(t, other, keys.IssueRequest{Name: "import-0000001"})
@@ -467,7 +467,7 @@ func TestImportWhoseLockFileIsRemoved(t *testing.T) {
 func TestImportThatLostKeys(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	_, err := manager(t, s).Import(t.Context(), manyRows(1200, "import", func(row int) {
+	_, err := keys.Import(t.Context(), manager(t, s), manyRows(1200, "import", func(row int) {
 		if row == 1201 {
 			db := shell(t, path)
 			mustExec(t, db, `DELETE FROM secrets WHERE key_id = (SELECT id FROM keys WHERE name = 'import-0000007')`)
@@ -489,7 +489,7 @@ func TestImportWhoseLockFileCannotBeOpened(t *testing.T) {
 	remove(t, path+"-import")
 	mkdir(t, path+"-import") // nobody can open that for writing, root included
 	s := open(t, path)
-	_, err := manager(t, s).Import(t.Context(), manyRows(2, "new", func(int) {}), keys.ImportOptions{})
+	_, err := keys.Import(t.Context(), manager(t, s), manyRows(2, "new", func(int) {}), keys.ImportOptions{})
 	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), path+"-import") {
 		t.Errorf("Import: got %v, want the file named", err)
 	}
@@ -519,7 +519,7 @@ func TestA19ImportThatCannotBeAnnounced(t *testing.T) {
 					spoil(t, path)
 				}
 			})
-			_, err := manager(t, s).Import(t.Context(), manyRows(3, "late", func(int) {}), keys.ImportOptions{})
+			_, err := keys.Import(t.Context(), manager(t, s), manyRows(3, "late", func(int) {}), keys.ImportOptions{})
 			if !errors.Is(err, keys.ErrUnavailable) || isWritten(err) || isMayBeLost(err) {
 				t.Errorf("Import: got %v, want unavailable", err)
 			}

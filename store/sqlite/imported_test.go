@@ -17,7 +17,7 @@ func TestOldHashes(t *testing.T) {
 		{Key: keys.NewSecret("a.short-one"), IssueRequest: keys.IssueRequest{Name: "slow"}},
 		{Key: keys.NewSecret("b.short-one"), IssueRequest: keys.IssueRequest{Name: "revoked"}},
 	}
-	report, err := m.Import(t.Context(), func(yield func(keys.ImportRow, error) bool) {
+	report, err := keys.Import(t.Context(), m, func(yield func(keys.ImportRow, error) bool) {
 		for _, r := range rows {
 			if !yield(r, nil) {
 				return

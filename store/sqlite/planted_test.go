@@ -326,10 +326,10 @@ func TestImportThatIsChangedAsItBecomesValidIsNoticed(t *testing.T) {
 	interfere(t, s, `AFTER UPDATE ON main.batches BEGIN
 		UPDATE main.batches SET valid_at = NEW.valid_at + 1 WHERE id = NEW.id;
 		`+tellNothing+` END`)
-	_, err := manager(t, s).Import(t.Context(), manyRows(2, "import", func(int) {}), keys.ImportOptions{})
+	_, err := keys.Import(t.Context(), manager(t, s), manyRows(2, "import", func(int) {}), keys.ImportOptions{})
 	isAltered(t, "Import", err, "does not stand")
 	mustExec(t, s.Writer(), `DROP TRIGGER interfering`)
-	report, err := manager(t, s).Import(t.Context(), manyRows(2, "import", func(int) {}), keys.ImportOptions{})
+	report, err := keys.Import(t.Context(), manager(t, s), manyRows(2, "import", func(int) {}), keys.ImportOptions{})
 	if err != nil || report.Imported != 2 {
 		t.Errorf("Import afterwards: got %+v, %v, want 2", report, err)
 	}

@@ -120,7 +120,7 @@ func (s *slowHashes) run(ctx context.Context, one *flight.Flight[slowHash], fp [
 		return
 	}
 	defer func() { <-s.slots }()
-	one.Result.proven, one.Err = secret.ProvenBy(keys.NewSecret(token)), nil
+	one.Result.proven, one.Err = keys.ProvenBy(secret, keys.NewSecret(token)), nil
 }
 
 // enter reports whether there is room for one more that runs or waits.

@@ -1,38 +1,40 @@
-package keys
+// Package base62 is the alphabet of tokens and ids: digits, capitals, small letters.
+package base62
 
 import "crypto/rand"
 
-const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+// Alphabet holds the digits in the order of their values.
+const Alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// randomBase62 returns n characters drawn evenly from base62. It draws six bits
+// Random returns n characters drawn evenly from the alphabet. It draws six bits
 // at a time and rejects the two values past 61: taking a byte modulo 62 would
 // favour the first eight digits.
-func randomBase62(n int) string {
+func Random(n int) string {
 	out := make([]byte, 0, n)
 	var pool [64]byte
 	for len(out) < n {
 		_, _ = rand.Read(pool[:]) // documented to never fail: it ends the program instead
 		for _, b := range pool {
 			if v := b & 0x3f; v < 62 && len(out) < n {
-				out = append(out, base62[v])
+				out = append(out, Alphabet[v])
 			}
 		}
 	}
 	return string(out)
 }
 
-// base62Digits writes v as exactly len(dst) base62 digits, zero-padded.
-func base62Digits(dst []byte, v uint32) {
+// Digits writes v as exactly len(dst) digits, zero-padded.
+func Digits(dst []byte, v uint32) {
 	for i := len(dst) - 1; i >= 0; i-- {
-		dst[i] = base62[v%62]
+		dst[i] = Alphabet[v%62]
 		v /= 62
 	}
 }
 
-// isBase62 looks each byte up and never stops early. A comparison of ranges branches
+// Is reports whether s holds nothing but digits. It looks each byte up and never stops early. A comparison of ranges branches
 // where nobody can foresee it, in text that is random: that made refusing junk take
 // half as long again.
-func isBase62(s string) bool {
+func Is(s string) bool {
 	var strange byte
 	for i := range len(s) {
 		strange |= outside[s[i]]
@@ -40,15 +42,16 @@ func isBase62(s string) bool {
 	return strange == 0
 }
 
-func notBase62(r rune) bool { return r > 'z' || !isBase62(string(r)) }
+// IsOther reports whether r is no digit.
+func IsOther(r rune) bool { return r > 'z' || !Is(string(r)) }
 
 // outside is 0 for the bytes of base62, and 1 for all others.
 var outside = func() (table [256]byte) {
 	for i := range table {
 		table[i] = 1
 	}
-	for i := range len(base62) {
-		table[base62[i]] = 0
+	for i := range len(Alphabet) {
+		table[Alphabet[i]] = 0
 	}
 	return table
 }()

@@ -1,0 +1,44 @@
+package keys
+
+import "time"
+
+// Query says which keys to list. The zero Query lists all. Conditions add up.
+// Texts are compared as they are: % and _ and * mean themselves.
+type Query struct {
+	Status    Status // at Now; empty means any
+	Unrevoked bool
+	Kind      Kind    // empty means both
+	Name      string  // exact
+	Owner     *string // exact; nil means any
+	IDPrefix  string
+	Scope     string    // among the granted ones, exactly as granted
+	Audience  string    // among the key's, exactly
+	Search    string    // part of id, name or owner, without regard to ASCII case
+	ExpiresBy time.Time // unrevoked keys that end before this
+	UnusedBy  time.Time // keys that were neither used nor issued since this; ErrUnavailable when that is not known
+
+	Now    time.Time // for Status; the Manager sets it
+	Limit  int       // of one page; 0 means [DefaultLimit], above [MaxLimit] is cut
+	Cursor string    // Next of the page before
+}
+
+// Sizes of a page.
+const (
+	DefaultLimit = 50
+	MaxLimit     = 200
+)
+
+// Page is a part of a list. Paging through all of it shows every key that was there
+// from beginning to end exactly once, however many are issued meanwhile.
+type Page struct {
+	Keys []*Key
+	Next string // opaque; empty on the last page
+
+	// LastUsed tells of each of Keys that was ever used when that was last, by its id.
+	// It is nil when that is not known, because what was counted cannot be read.
+	LastUsed map[string]LastUse
+
+	// Tampered holds the ids of those Keys whose seal is broken: what they say is not
+	// to be believed. The Manager fills it; a store leaves it empty.
+	Tampered []string
+}

@@ -1,0 +1,27 @@
+package keys
+
+// Scheme says how a stored secret is verified: [SchemeHMAC], or what an imported key
+// came with.
+type Scheme string
+
+// SchemeHMAC is HMAC-SHA-256 under a pepper: what every issued key uses. A slow
+// hash would add nothing, because it only slows guessing, and 178 random bits are
+// not guessed at any speed (NIST SP 800-63B sets the line at 112).
+const SchemeHMAC Scheme = "hmac-sha256"
+
+// The schemes that imported keys come with. The two fast ones are kept under a pepper,
+// so that a copy of the database confirms no guess; the two slow ones as they are.
+const (
+	SchemeSHA256   Scheme = "sha256"
+	SchemeSHA512   Scheme = "sha512"
+	SchemeBcrypt   Scheme = "bcrypt"
+	SchemeArgon2id Scheme = "argon2id"
+
+	// SchemeAfterBar is SHA-256 of what follows the token's first |, as Laravel Sanctum
+	// keeps it. What stands before is the key's id there, and part of the token here.
+	SchemeAfterBar Scheme = "sha256-after-bar"
+)
+
+// Slow reports whether a single check under s keeps a core busy for milliseconds. What
+// runs it must bound how many run at once.
+func (s Scheme) Slow() bool { return s == SchemeBcrypt || s == SchemeArgon2id }

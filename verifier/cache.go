@@ -25,7 +25,7 @@ type cache struct {
 
 	// fills are the reads of keys, by id. What one reads is remembered only if the key did
 	// not change meanwhile: a row that was read before a change and put in place after the
-	// change was announced would stay for ever, because nobody announces a change twice. A
+	// change was announced would stay for ever, because no change is announced twice. A
 	// fill that is not marked is good enough for a check that came past fresh: had its row
 	// been read before a change, the look that found the change would have marked it.
 	fills flight.Group[string, *entry]
@@ -75,7 +75,7 @@ func (h *cache) remembers(c *check) bool {
 	switch generation := h.forgotten.Load(); {
 	case c.imported:
 		h.seekOwner(c, generation)
-	case c.generation != generation: // the cell may have been evicted before it could be told to forget
+	case c.generation != generation: // the cell may have been evicted before it could be emptied
 		c.cell, _ = h.cells.GetIfPresent(c.id)
 	}
 	if c.cell == nil {

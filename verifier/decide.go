@@ -56,7 +56,7 @@ func (c *Call) demand() keys.Demand {
 // Charge counts one call within a request that d was decided for, with the same call and
 // [Call.Messages], against the key's rate limit as it stands now. What it returns is d,
 // with what is left of that limit, or a refusal that says of the caller all that d does.
-// Nobody is asked for the token again: whether the key is still good is for
+// The token is not asked for again: whether the key is still good is for
 // [Verifier.Hold] and [Verifier.Recheck].
 func (v *Verifier) Charge(d keys.Decision, call Call) keys.Decision {
 	if !d.Valid() {

@@ -246,7 +246,7 @@ func (l *holds) rest() {
 	}
 }
 
-// close calls nobody any more, and waits for the goroutine.
+// close ends all subscriptions, and waits for the goroutine.
 func (l *holds) close() {
 	l.mu.Lock()
 	l.closed, l.byID, l.due = true, nil, nil

@@ -40,7 +40,7 @@ type Source interface {
 	// look, often with the same position, and must not block.
 	Applied(at keys.Position)
 
-	// Prove finds out whose secret a token is. An error says that nobody found out, and
+	// Prove finds out whose secret a token is. An error says that it could not find out, and
 	// is never the answer to a bad token: that is a Proof without a secret.
 	Prove(ctx context.Context, q *Question) (Proof, error)
 

@@ -13,8 +13,8 @@ import (
 
 const (
 	// maxScopes is how many scopes of one key are counted each on its own in one hour,
-	// and maxDenied how many that it was not granted: whoever may call every tool may
-	// also call tools that do not exist, and whoever may call none can still name them.
+	// and maxDenied how many that it was not granted: a key for every tool may
+	// also be used for tools that do not exist, and a key for none can still name them.
 	maxScopes = 64
 	maxDenied = 16
 	// maxScopeText is the longest scope, in bytes, that is counted on its own.
@@ -250,10 +250,11 @@ func (u *uses) write() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
 	defer cancel()
-	u.unwritten = newBacklog(list, u.max)
+	kept := list // also should the source panic
+	defer func() { u.unwritten = newBacklog(kept, u.max) }()
 	err := u.source.AddUse(ctx, list)
 	if err == nil {
-		u.unwritten = backlog{}
+		kept = nil
 	}
 	return err
 }
@@ -266,7 +267,7 @@ func (u *uses) collect() []keys.Use {
 	u.mu.Unlock()
 	list := make([]keys.Use, 0, len(batch))
 	for _, t := range batch {
-		t.pending.Store(false) // first: what is counted from here on waits anew
+		t.pending.Store(false) // first: what is counted from here on waits again
 		list = append(list, t.empty(hour))
 	}
 	return list

@@ -218,12 +218,13 @@ func (v *Verifier) prove(ctx context.Context, c *check, call *Call) keys.Decisio
 	case p.Secret == 0:
 		return v.unproved(c, &p, from, slow.tried)
 	}
-	secret := p.Key.Secret(p.Secret)
-	if secret == nil {
-		return unavailable(c.named(), errNoSuchSecret)
+	if p.Key != nil {
+		if secret := p.Key.Secret(p.Secret); secret != nil {
+			v.cache.learn(c, p.Key, secret)
+			return keys.Decision{}
+		}
 	}
-	v.cache.learn(c, p.Key, secret)
-	return keys.Decision{}
+	return unavailable(c.named(), errNoSuchSecret)
 }
 
 // errNoSuchSecret is the fault of a source, and is refused like any other.

@@ -27,7 +27,7 @@ type watch struct {
 	source Source
 	bounds keys.Bounds
 	clock  func() time.Duration // monotonic
-	forget func(keys.Changes)   // drops what changed, before anybody is told
+	forget func(keys.Changes)   // drops what changed, before holds hear of it
 
 	last  atomic.Pointer[look] // that came through
 	looks flight.Group[struct{}, time.Duration]
@@ -44,7 +44,7 @@ func (w *watch) covers(l *look, epoch uint64, at time.Duration) bool {
 }
 
 // fresh returns when everything that was acknowledged before the moment at is
-// forgotten. Whoever fails to make sure of that gets the reason.
+// forgotten. If it cannot make sure of that it returns why.
 func (w *watch) fresh(ctx context.Context, at time.Duration) error {
 	epoch := w.source.Epoch()
 	last := w.last.Load()
@@ -116,7 +116,7 @@ func (w *watch) look(ctx context.Context, epoch uint64, at time.Duration) error 
 }
 
 // run is one look. It owns next while it is under way. It has a goroutine of its own,
-// because others may wait for it longer than whoever began it; a store that panics
+// because others may wait for it longer than the caller that began it; a source that panics
 // there must not take the program with it.
 func (w *watch) run(l *look) {
 	defer w.looks.Land(struct{}{}, l, nil)

@@ -40,8 +40,8 @@ type Options struct {
 
 	// OnRehashError hears, from another goroutine, that the digest of a secret could not
 	// be renewed, as is done with those that were made with an old pepper when they are
-	// used. It is told once, until it works again. Nobody is refused for it; what it means
-	// is that the old pepper cannot be retired yet. Nil means that nobody wants to know.
+	// used. It is called once, until it works again. No request is refused for it; it
+	// means that the old pepper cannot be retired yet.
 	OnRehashError func(error)
 
 	// SlowHashes bounds by its capacity how many slow hashes run at once, which imported
@@ -64,7 +64,7 @@ type Source struct {
 var _ verifier.Source = (*Source)(nil)
 
 // New returns a Source over store, which the caller still owns and closes after the
-// verifier. What is wrong with it is told by [verifier.New].
+// verifier. [verifier.New] says what is wrong with it.
 func New(store Store, o *Options) *Source {
 	if store == nil || isNilPointer(store) {
 		return &Source{fault: errors.New("verifier: no store; was the error of opening it dropped?")}
@@ -126,10 +126,10 @@ func (s *Source) Wait(ctx context.Context, epoch uint64) {
 	}
 }
 
-// Applied implements [verifier.Source]. Nobody waits to hear it: a store of this machine
-// is read by all through one epoch, which they compare before each check. When a change has
-// moved the epoch nothing from before it is used any more, whether or not a verifier has
-// forgotten it by then.
+// Applied implements [verifier.Source]. It does nothing, because no writer has to wait for it: all
+// processes of the machine compare one mapped epoch before each check. Once a change has
+// moved that epoch nothing from before is used any more, whether or not this verifier has
+// looked since.
 func (s *Source) Applied(keys.Position) {}
 
 // Key implements [verifier.Source]. A row with a broken seal is an error.

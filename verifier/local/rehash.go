@@ -24,7 +24,7 @@ const (
 type rehashes struct {
 	store   keys.Rehasher
 	clock   func() time.Time
-	onError func(error) // nil: nobody wants to know
+	onError func(error) // may be nil
 	flusher flush.Flusher
 	failed  bool // the last one; only a writing touches it
 
@@ -38,7 +38,7 @@ func newRehashes(store keys.Rehasher, clock func() time.Time, onError func(error
 	start := clock()
 	elapsed := func() time.Duration { return clock().Sub(start) }
 	q := &rehashes{store: store, clock: clock, onError: onError}
-	q.flusher = flush.Flusher{Write: q.write, Rest: restAfterFailure, Elapsed: elapsed, After: q.tell}
+	q.flusher = flush.Flusher{Write: q.write, Rest: restAfterFailure, Elapsed: elapsed, After: q.report}
 	return q
 }
 
@@ -110,8 +110,8 @@ func (q *rehashes) drop() {
 	q.waiting, q.queued = nil, nil
 }
 
-// tell tells of the first failure in a row.
-func (q *rehashes) tell(err error) {
+// report reports the first failure in a row.
+func (q *rehashes) report(err error) {
 	news := err != nil && !q.failed
 	q.failed = err != nil
 	if news && q.onError != nil {

@@ -17,7 +17,7 @@ import (
 
 const (
 	// maxSlowQueue is how many wait for their turn at a slow hash, and maxSlowHandle how
-	// many of them may be at one handle: whoever floods one does not shut out the rest.
+	// many of them may be at one handle: a flood of one does not shut out the rest.
 	maxSlowQueue  = 16
 	maxSlowHandle = 4
 	// maxProven is how many that came out well are remembered.
@@ -31,7 +31,7 @@ var errSlowBusy = fmt.Errorf("%w: too many keys are being checked under slow has
 
 // slowHashes are computed a few at a time, for imported keys alone: one takes a core for
 // up to half a second. What came out well is remembered, so that a key is not computed
-// anew because somebody changed its name; what came out badly is remembered with the
+// again because its name was changed; what came out badly is remembered with the
 // token, by the verifier. Many at once with one token cost one hash.
 type slowHashes struct {
 	key    [sha256.Size]byte // of this process
@@ -48,7 +48,7 @@ type slowHashes struct {
 // slowHash is what came of one.
 type slowHash struct {
 	proven bool
-	left   bool // whoever began it hung up before its turn: it is no answer for anybody else
+	left   bool // the caller that began it hung up before its turn: it is no answer for others
 }
 
 // newSlowHashes leaves half of the cores to everything else, unless slots are given.
@@ -63,8 +63,8 @@ func newSlowHashes(slots chan struct{}) (*slowHashes, error) {
 	return s, err
 }
 
-// proves reports whether token is that of the secret. The error is that nobody found
-// out: there were too many, or ctx ended.
+// proves reports whether token is that of the secret. An error means that it was not
+// found out: there were too many, or ctx ended.
 func (s *slowHashes) proves(ctx context.Context, secret *keys.KeySecret, token string) (bool, error) {
 	fp := s.fingerprint(secret, token)
 	if _, ok := s.proven.GetIfPresent(fp); ok {

@@ -19,9 +19,9 @@ import (
 type Flusher struct {
 	Write   func() error         // writes everything that waits; with nothing to write it does nothing
 	Rest    time.Duration        // for how long nothing is tried after a failure
-	Retry   bool                 // then it is tried again, though nobody asks for it
+	Retry   bool                 // then it is tried again, without being asked for
 	Elapsed func() time.Duration // monotonic
-	After   func(error)          // hears what came of each writing; nil: nobody
+	After   func(error)          // hears what came of each writing; may be nil
 
 	writing sync.Mutex // held while Write runs
 

@@ -183,7 +183,7 @@ func (a *app) printAuditReport(report keys.AuditReport, c *keys.Checkpoint) erro
 		}
 		return a.printJSON(out)
 	}
-	text := fmt.Sprintf("the audit log holds: %s, and %s compared with it\n", counted(int(report.Rows), "row"), counted(int(report.Keys), "key"))
+	text := fmt.Sprintf("the audit log holds: %s, and %s compared with it\n", wording.Counted(int(report.Rows), "row", "rows"), wording.Counted(int(report.Keys), "key", "keys"))
 	if h := report.Head; h != nil {
 		text += fmt.Sprintf("  newest      row %d, %s\n", h.Seq, a.when(h.At))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -87,7 +88,7 @@ type snapshotJSON struct {
 }
 
 func newSnapshotJSON(s sqlite.Snapshot) snapshotJSON {
-	return snapshotJSON{s.Path, s.Size, s.Schema, s.Keys, s.Events, moment(s.Newest.At), list(s.Peppers)}
+	return snapshotJSON{s.Path, s.Size, s.Schema, s.Keys, s.Events, wire.Moment(s.Newest.At), wire.List(s.Peppers)}
 }
 
 func (a *app) printBackup(from connect.Settings, made sqlite.Snapshot) error {
@@ -95,8 +96,8 @@ func (a *app) printBackup(from connect.Settings, made sqlite.Snapshot) error {
 		return a.printJSON(newSnapshotJSON(made))
 	}
 	text := "backed up " + wording.Clean(absolute(from.DB)) + "\n\n" + aligned(a.snapshotRows(made), a.width(a.stdout))
-	text += "\n" + strings.Join(wrap("The pepper is not in it. Keep a copy of "+wording.Clean(absolute(from.PepperFile))+
-		" apart from the backup: without it every key in the backup is dead, and who has both can forge keys.", a.width(a.stdout)-1), "\n") + "\n"
+	text += "\n" + folded("The pepper is not in it. Keep a copy of "+wording.Clean(absolute(from.PepperFile))+
+		" apart from the backup: without it every key in the backup is dead, and who has both can forge keys.", a.width(a.stdout))
 	return a.print(text)
 }
 
@@ -194,7 +195,7 @@ func (a *app) restore(ctx context.Context, file string, f *restoreFlags) error {
 func (a *app) foretold(r *sqlite.Restoration, f *restoreFlags) string {
 	text := "backup\n" + aligned(a.snapshotRows(r.Backup), a.width(a.stdout)) + "\n"
 	for _, line := range a.undone(r, f) {
-		text += strings.Join(wrap(line, a.width(a.stdout)-1), "\n") + "\n"
+		text += folded(line, a.width(a.stdout))
 	}
 	return text
 }
@@ -249,7 +250,7 @@ func lacking(m sqlite.Missing) string {
 }
 
 func acknowledged(m sqlite.Missing) string {
-	return plural(int(m.Changes), "acknowledged change") //nolint:gosec // 48 bits
+	return wording.Counted(int(m.Changes), "acknowledged change", "acknowledged changes") //nolint:gosec // 48 bits
 }
 
 // restoreQuestion is what people are asked, after they were told.
@@ -283,15 +284,8 @@ func tell(say func(string, ...any), labels []string, what string) {
 	case n > mostTold:
 		say("%d keys %s: %s and %d more", n, what, strings.Join(labels[:mostTold], ", "), n-mostTold)
 	default:
-		say("%s %s: %s", plural(n, "key"), what, strings.Join(labels, ", "))
+		say("%s %s: %s", wording.Counted(n, "key", "keys"), what, strings.Join(labels, ", "))
 	}
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func (a *app) reportDryRestore(r *sqlite.Restoration, f *restoreFlags) error {
@@ -309,9 +303,9 @@ func (a *app) reportRestored(r *sqlite.Restoration, came sqlite.Restored, f *res
 	if a.output == formatJSON {
 		return a.printJSON(a.restoreJSON(r, came, f, true))
 	}
-	text := "restored " + plural(int(r.Backup.Keys), "key") + ": every server on this machine has forgotten what it knew\n"
+	text := "restored " + wording.Counted(int(r.Backup.Keys), "key", "keys") + ": every server on this machine has forgotten what it knew\n"
 	if came.CutAgain > 0 {
-		text += plural(came.CutAgain, "key") + " revoked or disabled again\n"
+		text += wording.Counted(came.CutAgain, "key", "keys") + " revoked or disabled again\n"
 	}
 	if came.Kept != "" {
 		text += "what was replaced is in " + wording.Clean(came.Kept) + "; remove it when you need it no more\n"

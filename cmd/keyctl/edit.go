@@ -68,7 +68,7 @@ A secret is not changed: that is rotate. An expired key gets no new end.
 // mind about it.
 func (a *app) reportEdit(before, after *keys.Key) error {
 	if a.output == formatJSON {
-		return a.printJSON(editedJSON{newShownJSON(after, nil, a.now()), list(after.Warnings(a.now()))})
+		return a.printJSON(changedJSON(after, a.now()))
 	}
 	said := fmt.Sprintf(" is at version %d", after.Version)
 	for _, part := range wording.Difference(before, after, a.now()) {

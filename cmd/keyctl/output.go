@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"unicode/utf16"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 )
 
 // format is a way to print a result.
@@ -77,6 +80,43 @@ func (a *app) printJSON(v any) error {
 		return fmt.Errorf("render the result: %w", err)
 	}
 	return a.print(escaped(b.String()))
+}
+
+// printAll writes a list as -o json or -o jsonl has it.
+func printAll[T any](a *app, all []T) error {
+	if a.output == formatJSON {
+		return a.printJSON(append([]T{}, all...)) // none is [], never null
+	}
+	for _, one := range all {
+		if err := a.printJSON(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// csvText renders rows as CSV shows them. CSV reaches terminals and spreadsheets too, and
+// unlike JSON it has no way to write what those would obey.
+func csvText(rows ...[]string) string {
+	var b strings.Builder
+	w := csv.NewWriter(&b)
+	for _, row := range rows {
+		shown := make([]string, len(row))
+		for i, cell := range row {
+			shown[i] = wording.Clean(noFormula(cell))
+		}
+		_ = w.Write(shown) // into memory: cannot fail
+	}
+	w.Flush()
+	return b.String()
+}
+
+// noFormula puts an apostrophe before a cell that a spreadsheet would run.
+func noFormula(cell string) string {
+	if wording.Formula(cell) {
+		return "'" + cell
+	}
+	return cell
 }
 
 // escaped writes what a terminal might obey, such as the controls above ASCII and the

@@ -98,15 +98,18 @@ func (a *app) printPeppers(uses []keys.PepperUse) error {
 		}
 		return a.printJSON(all)
 	}
-	rows := [][]string{{"PEPPER", "STATE", "SINCE", "LIVE KEYS", "DEAD KEYS", "SECRETS", "SEALS"}}
+	t := &table{columns: []column{
+		{heading: "PEPPER"}, {heading: "STATE"}, {heading: "SINCE"},
+		{heading: "LIVE KEYS"}, {heading: "DEAD KEYS"}, {heading: "SECRETS"}, {heading: "SEALS"},
+	}}
 	for _, u := range uses {
 		since := "-"
 		if !u.Since.IsZero() {
 			since = u.Since.Local().Format(time.DateOnly)
 		}
-		rows = append(rows, []string{fit(wording.Clean(u.ID), pepperWidth), string(u.State), since, itoa(u.LiveKeys), itoa(u.DeadKeys), itoa(u.Secrets), itoa(u.Seals)})
+		t.add(fit(wording.Clean(u.ID), pepperWidth), string(u.State), since, itoa(u.LiveKeys), itoa(u.DeadKeys), itoa(u.Secrets), itoa(u.Seals))
 	}
-	if err := a.print(columnsOf(rows)); err != nil {
+	if err := a.print(t.text(unlimited)); err != nil {
 		return err
 	}
 	for _, u := range uses {
@@ -130,25 +133,6 @@ func noteOnPepper(u *keys.PepperUse) string {
 		return "is in the file and needed for nothing: to retire it was begun and not ended; retire it again"
 	}
 	return ""
-}
-
-// columnsOf lays out short texts, each column as wide as its widest.
-func columnsOf(rows [][]string) string {
-	widths := make([]int, len(rows[0]))
-	for _, r := range rows {
-		for i, text := range r {
-			widths[i] = max(widths[i], cells(text))
-		}
-	}
-	var b strings.Builder
-	for _, r := range rows {
-		var line strings.Builder
-		for i, text := range r {
-			line.WriteString(fit(text, widths[i]) + strings.Repeat(" ", gap))
-		}
-		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
-	}
-	return b.String()
 }
 
 func newPepperAdd(a *app) *cobra.Command {

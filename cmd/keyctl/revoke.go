@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -325,13 +327,13 @@ func (a *app) reportTargets(targets []*target) error {
 // how many did not.
 func (a *app) tell(targets []*target, failing string, line func(*target) string) (int, error) {
 	var failed []failure
-	done := []keyJSON{}
+	done := []api.Key{}
 	for _, t := range targets {
 		if t.err != nil {
 			failed = append(failed, failure{t.mention(), outcomeOf(t.err).code, sentence(t.err)})
 			continue
 		}
-		done = append(done, newKeyJSON(t.key, a.now()))
+		done = append(done, wire.Key(t.key, a.now()))
 		if a.output == formatJSON {
 			continue
 		}

@@ -23,7 +23,7 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   a.name(),
 		Short: "API keys for internal MCP servers",
-		Long: `keyctl issues, lists, checks, rotates and revokes the API keys of internal MCP
+		Long: a.name() + ` issues, lists, checks, rotates and revokes the API keys of internal MCP
 servers. It acts on a key store on this machine, or through a server that has
 one.`,
 		Example: `  keyctl init && keyctl issue ci --tool 'get_*' --expires 90d

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -336,15 +335,8 @@ func (a *app) printSuspects(suspects []*suspect) error {
 		}
 	}
 	switch a.output {
-	case formatJSON:
-		return a.printJSON(all)
-	case formatJSONL:
-		for _, one := range all {
-			if err := a.printJSON(one); err != nil {
-				return err
-			}
-		}
-		return nil
+	case formatJSON, formatJSONL:
+		return printAll(a, all)
 	case formatCSV:
 		return a.print(foundCSV(all))
 	case formatName:
@@ -357,55 +349,31 @@ func (a *app) printSuspects(suspects []*suspect) error {
 	if len(all) == 0 {
 		return nil
 	}
-	if err := a.print(foundTable(all)); err != nil {
+	if err := a.print(foundTable(all).text(unlimited)); err != nil {
 		return err
 	}
-	a.say("found %s in %s", counted(len(suspects), "key"), counted(len(all), "place"))
+	a.say("found %s in %s", wording.Counted(len(suspects), "key", "keys"), wording.Counted(len(all), "place", "places"))
 	return nil
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return itoa(n) + " " + what + "s"
 }
 
 // foundTable has the place last: it is the longest, and is not cut, because it is what
 // one opens next.
-func foundTable(all []foundJSON) string {
-	rows := [][3]string{{"ID", "STATUS", "NAME"}}
+func foundTable(all []foundJSON) *table {
+	t := &table{columns: []column{{heading: "ID"}, {heading: "STATUS"}, {heading: "NAME"}, {heading: "PLACE"}}}
 	for _, one := range all {
 		name := "-"
 		if one.Name != "" {
 			k := keys.Key{Name: one.Name, Owner: one.Owner}
-			name = wording.Clean(k.Label())
+			name = k.Label()
 		}
-		rows = append(rows, [3]string{one.ID, one.Status, name})
+		t.add(one.ID, one.Status, name, one.place())
 	}
-	var widths [3]int
-	for _, r := range rows {
-		for i, text := range r {
-			widths[i] = max(widths[i], cells(text))
-		}
-	}
-	var b strings.Builder
-	for i, r := range rows {
-		for col, text := range r {
-			b.WriteString(fit(text, widths[col]) + strings.Repeat(" ", gap))
-		}
-		if i == 0 {
-			b.WriteString("PLACE\n")
-			continue
-		}
-		b.WriteString(all[i-1].place() + "\n")
-	}
-	return b.String()
+	return t
 }
 
 // place is FILE:LINE, which editors and terminals know how to open.
 func (f *foundJSON) place() string {
-	text := wording.Clean(f.File)
+	text := f.File
 	switch {
 	case f.File == "":
 		text = "standard input, line " + strconv.Itoa(f.Line)
@@ -421,12 +389,9 @@ func (f *foundJSON) place() string {
 }
 
 func foundCSV(all []foundJSON) string {
-	var b strings.Builder
-	w := csv.NewWriter(&b)
-	_ = w.Write([]string{"id", "kind", "name", "owner", "status", "file", "line", "commit"})
+	rows := [][]string{{"id", "kind", "name", "owner", "status", "file", "line", "commit"}}
 	for _, f := range all {
-		_ = w.Write([]string{f.ID, string(f.Kind), csvCell(f.Name), csvCell(f.Owner), f.Status, csvCell(f.File), itoa(f.Line), f.Commit}) // into memory: cannot fail
+		rows = append(rows, []string{f.ID, string(f.Kind), f.Name, f.Owner, f.Status, f.File, itoa(f.Line), f.Commit})
 	}
-	w.Flush()
-	return b.String()
+	return csvText(rows...)
 }

@@ -9,29 +9,223 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 )
 
+// table is how every list is printed for people: a heading, and a line a row. A column is
+// as wide as its widest text. Where that is more than the screen, columns give way as
+// the table says.
+type table struct {
+	columns []column
+	rows    [][]string
+
+	indent int    // before each line
+	rest   int    // this column gets what the others leave; none, if it has no share
+	share  int    // one in so many columns of the screen are for rest, if others can give them
+	least  int    // rest is not narrower
+	drop   bool   // rest is left out where it would have to be
+	gives  []give // these make room for rest, in turn
+	drops  []int  // these are left out, in turn, where a line is still too long
+	last   give   // and this one gives way after that
+	cut    bool   // instead of all that, a line is cut at its right end
+}
+
+// column is one column of a table.
+type column struct {
+	heading string
+	right   bool                            // it holds numbers
+	ifAny   bool                            // it is left out when it is empty in every row
+	most    int                             // it is not wider on a screen; 0: as wide as its texts
+	within  func(row int, width int) string // shortens a text its own way
+}
+
+// give is a column that gives way, down to the width least.
+type give struct {
+	column, least int
+	below         int // only on screens narrower than this; 0: on any
+}
+
+// gap is how far two columns are apart.
+const gap = 2
+
+// add adds a row. Its texts may hold anything: what a terminal would obey is taken out.
+func (t *table) add(texts ...string) {
+	row := make([]string, len(t.columns))
+	for i, text := range texts {
+		row[i] = wording.Clean(text)
+	}
+	t.rows = append(t.rows, row)
+}
+
+// text lays the table out, with its heading.
+func (t *table) text(screen int) string {
+	widths := t.widths(screen)
+	return t.heading(widths) + t.lines(widths, screen)
+}
+
+// widths gives each column its width; 0 leaves it out.
+func (t *table) widths(screen int) []int {
+	widths := make([]int, len(t.columns))
+	for col, c := range t.columns {
+		for _, row := range t.rows {
+			widths[col] = max(widths[col], cells(row[col]))
+		}
+		if widths[col] > 0 || !c.ifAny {
+			widths[col] = max(widths[col], cells(c.heading))
+		}
+		if c.most > 0 && screen < unlimited {
+			widths[col] = min(widths[col], c.most)
+		}
+	}
+	switch {
+	case t.cut:
+		cutRight(widths, screen)
+	case t.share > 0:
+		t.fitRest(widths, screen)
+	}
+	for _, col := range t.drops {
+		if t.filled(widths) > screen {
+			widths[col] = 0
+		}
+	}
+	if t.last.least > 0 {
+		shrink(&widths[t.last.column], t.last.least, t.filled(widths)-screen)
+	}
+	return widths
+}
+
+// fitRest gives the rest what the others leave, after those that give way have.
+func (t *table) fitRest(widths []int, screen int) {
+	natural := widths[t.rest]
+	left := func() int {
+		n := screen - t.indent
+		for col, w := range widths {
+			if w > 0 && col != t.rest {
+				n -= w + gap
+			}
+		}
+		return n
+	}
+	share := min(natural, screen/t.share)
+	for _, g := range t.gives {
+		if g.below == 0 || screen < g.below {
+			shrink(&widths[g.column], g.least, share-left())
+		}
+	}
+	if t.drop && left() < min(t.least, share) {
+		widths[t.rest] = 0
+		return
+	}
+	widths[t.rest] = min(natural, max(left(), t.least))
+}
+
+// cutRight leaves the columns out that do not fit, and cuts the last that does.
+func cutRight(widths []int, left int) {
+	for col := range widths {
+		if left < 4 {
+			widths[col] = 0
+			continue
+		}
+		widths[col] = min(widths[col], left)
+		left -= widths[col] + gap
+	}
+}
+
+// filled is how many columns of the screen a line takes.
+func (t *table) filled(widths []int) int {
+	n := t.indent - gap
+	for _, w := range widths {
+		if w > 0 {
+			n += w + gap
+		}
+	}
+	return n
+}
+
+// shrink takes up to by off width, and leaves least.
+func shrink(width *int, least, by int) {
+	if by > 0 {
+		*width = max(min(*width, least), *width-by)
+	}
+}
+
+func (t *table) heading(widths []int) string {
+	texts := make([]string, len(t.columns))
+	for col, c := range t.columns {
+		texts[col] = c.heading
+	}
+	return t.line(texts, widths, fit)
+}
+
+// lines lays out the rows. Where a line may be as long as it likes nothing is cut, not
+// even what is wider than a column that was settled before.
+func (t *table) lines(widths []int, screen int) string {
+	lay := fit
+	if screen == unlimited {
+		lay = pad
+	}
+	var b strings.Builder
+	for i, row := range t.rows {
+		for col, c := range t.columns {
+			if c.within != nil && widths[col] > 0 {
+				row[col] = c.within(i, widths[col])
+			}
+		}
+		b.WriteString(t.line(row, widths, lay))
+	}
+	return b.String()
+}
+
+func (t *table) line(texts []string, widths []int, lay func(string, int) string) string {
+	var b strings.Builder
+	b.WriteString(strings.Repeat(" ", t.indent))
+	for col, text := range texts {
+		switch {
+		case widths[col] == 0:
+			continue
+		case t.columns[col].right:
+			text = strings.Repeat(" ", max(0, widths[col]-cells(text))) + text
+		default:
+			text = lay(text, widths[col])
+		}
+		b.WriteString(text + strings.Repeat(" ", gap))
+	}
+	return strings.TrimRight(b.String(), " ") + "\n"
+}
+
 // row is one line of an aligned page: a name and what it is.
 type row struct{ name, text string }
 
-// aligned lays out rows in two columns. A text that does not fit breaks at spaces,
-// and goes on below itself.
+// aligned lays out rows in two columns.
 func aligned(rows []row, width int) string {
 	names := 0
 	for _, r := range rows {
 		names = max(names, len(r.name))
 	}
-	margin := 2 + names + 2
 	var b strings.Builder
 	for _, r := range rows {
-		lines := wrap(wording.Clean(r.text), max(20, width-margin-1))
-		for i, line := range lines {
-			if i == 0 {
-				b.WriteString("  " + fit(r.name, names) + "  " + line + "\n")
-				continue
-			}
-			b.WriteString(strings.Repeat(" ", margin) + line + "\n")
+		for _, line := range hanging("  "+fit(r.name, names)+"  ", wording.Clean(r.text), width) {
+			b.WriteString(line + "\n")
 		}
 	}
 	return b.String()
+}
+
+// hanging puts text behind first. What does not fit breaks at spaces, and goes on below
+// itself.
+func hanging(first, text string, width int) []string {
+	margin := cells(first)
+	lines := wrap(text, max(20, width-margin-1))
+	for i := range lines {
+		if i == 0 {
+			lines[i] = first + lines[i]
+			continue
+		}
+		lines[i] = strings.Repeat(" ", margin) + lines[i]
+	}
+	return lines
+}
+
+// folded breaks text at spaces into lines that leave the screen's last column free.
+func folded(text string, width int) string {
+	return strings.Join(wrap(text, width-1), "\n") + "\n"
 }
 
 // wrap breaks text at spaces into lines of at most width columns. A word that is

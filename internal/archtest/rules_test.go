@@ -85,13 +85,18 @@ var layers = []layer{
 	},
 	{
 		path:  "admin",
-		may:   []string{"keys", "admin/api", "internal/restapi", huma + "/..."},
+		may:   []string{"keys", "admin/api", "internal/restapi", "internal/wire", huma + "/..."},
 		never: []string{sqlite, "store/..."},
 		why:   "the API acts through keys.Manager, and another has the say over who may call it",
 	},
 	{
+		path: "internal/wire",
+		may:  []string{"keys", "admin/api"},
+		why:  "what shows a thing on the wire decides nothing about it",
+	},
+	{
 		path:  "verifyapi",
-		may:   []string{"keys", "verifier", "admin/api", "internal/restapi", huma + "/..."},
+		may:   []string{"keys", "verifier", "admin/api", "internal/restapi", "internal/wire", huma + "/..."},
 		never: []string{sqlite, "store/..."},
 		why:   "the decision is the verifier's",
 	},

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -51,7 +52,7 @@ func (e *examination) database() {
 		return
 	}
 	e.ok("database", "schema %d, every page sound: %s, %s, %s", s.Schema,
-		counted(int(s.Keys), "key", "keys"), counted(int(s.Events), "audit row", "audit rows"), size(s.Size))
+		wording.Counted(int(s.Keys), "key", "keys"), wording.Counted(int(s.Events), "audit row", "audit rows"), wording.Bytes(s.Size))
 }
 
 func (e *examination) settings() {

@@ -271,17 +271,7 @@ func (a *app) confirmRetire(ctx context.Context, id string, need []*keys.Key) er
 	if len(need) == 0 {
 		return a.sure(ctx, false, "pepper retire", "Retire pepper "+id+"? Backups of the database that were made before need it.")
 	}
-	for _, k := range need {
-		a.say("  %s", label(k))
-	}
-	answer, err := askLine(ctx, "Type the number of keys that will be revoked: ")
-	if err != nil {
-		return err
-	}
-	if strings.TrimSpace(answer) != itoa(len(need)) {
-		return usagef("nothing was revoked: the number of keys is another")
-	}
-	return nil
+	return a.confirmNumber(ctx, need)
 }
 
 // ended is what became of the keys that needed a pepper.

@@ -92,7 +92,7 @@ func (a *app) revoke(ctx context.Context, m keys.Manager, refs []string, f *revo
 		return a.reportRevoked(targets)
 	case f.yes:
 	case f.selects():
-		err = a.confirmMany(ctx, targets)
+		err = a.confirmNumber(ctx, keysOf(targets))
 	default:
 		err = a.confirm(ctx, targets)
 	}
@@ -148,6 +148,14 @@ func (t *target) revoke(ctx context.Context, m keys.Manager, reason string) {
 	default:
 		t.key = revoked
 	}
+}
+
+func keysOf(targets []*target) []*keys.Key {
+	var list []*keys.Key
+	for _, t := range targets {
+		list = append(list, t.key)
+	}
+	return list
 }
 
 // mention names t in a list of failures.
@@ -212,21 +220,6 @@ func selected(ctx context.Context, m keys.Manager, q keys.Query) ([]*target, err
 		ordinary = append(ordinary, t)
 	}
 	return append(ordinary, admins...), nil
-}
-
-// confirmMany wants the number typed: who did not read it cannot know it.
-func (a *app) confirmMany(ctx context.Context, targets []*target) error {
-	for _, t := range targets {
-		a.say("  %s", label(t.key))
-	}
-	answer, err := askLine(ctx, "Type the number of keys that will be revoked: ")
-	if err != nil {
-		return err
-	}
-	if strings.TrimSpace(answer) != itoa(len(targets)) {
-		return usagef("nothing was revoked: the number of keys is another")
-	}
-	return nil
 }
 
 // leaked reads a key from standard input and finds whose it is. Its id alone is not

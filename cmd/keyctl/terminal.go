@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // isTerminal reports whether a person sits at the other end of stream.
@@ -88,6 +90,22 @@ func askLine(ctx context.Context, prompt string) (string, error) {
 		_, _ = fmt.Fprintln(tty)
 	}
 	return answer, err
+}
+
+// confirmNumber lists the keys that will be revoked, and wants their number typed: who
+// did not read the list cannot know it.
+func (a *app) confirmNumber(ctx context.Context, list []*keys.Key) error {
+	for _, k := range list {
+		a.say("  %s", label(k))
+	}
+	answer, err := askLine(ctx, "Type the number of keys that will be revoked: ")
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(answer) != itoa(len(list)) {
+		return usagef("nothing was revoked: the number of keys is another")
+	}
+	return nil
 }
 
 // askHidden reads a line that is not shown while it is typed. Enter and Ctrl-D end it,

@@ -79,7 +79,7 @@ var layers = []layer{
 	},
 	{
 		path:  "admin/client",
-		may:   []string{"keys", "admin/api"},
+		may:   []string{"keys", "admin/api", "internal/hostcheck"},
 		never: []string{sqlite, gin + "/...", huma + "/...", "store/...", "middleware/...", "verifier", "admin", "internal/restapi", "internal/server"},
 		why:   "the client links no server code",
 	},

@@ -17,11 +17,13 @@ package admin
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -159,8 +161,15 @@ func (s *service) whoami(ctx context.Context, _ *struct{}) (*whoamiOutput, error
 	}
 	d := restapi.Decision(ctx)
 	return &whoamiOutput{api.Whoami{
-		Secret: api.SecretUsed{Number: d.Secret, EndsAt: moment(d.Ends), Superseded: d.Newer},
+		Secret: api.SecretUsed{Number: d.Secret, EndsAt: wire.Moment(d.Ends), Superseded: d.Newer},
 		ID:     caller.KeyID(), Kind: string(caller.Kind()), Name: caller.Name(), Owner: caller.Owner(),
-		Scopes: list(caller.Scopes()), Audience: list(caller.Audience()), ExpiresAt: moment(caller.ExpiresAt()),
+		Scopes: wire.List(caller.Scopes()), Audience: wire.List(caller.Audience()), ExpiresAt: wire.Moment(caller.ExpiresAt()),
 	}}, nil
+}
+
+func (s *service) now() time.Time {
+	if s.options != nil && s.options.Now != nil {
+		return s.options.Now()
+	}
+	return time.Now() //nolint:forbidigo // the default clock
 }

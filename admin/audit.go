@@ -2,14 +2,13 @@ package admin
 
 import (
 	"context"
-	"encoding/hex"
-	"encoding/json"
 	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -51,7 +50,7 @@ func (s *service) audit(ctx context.Context, in *auditInput) (*auditOutput, erro
 	}
 	out := &auditOutput{api.AuditPage{Data: make([]api.AuditEvent, 0, len(page.Events))}}
 	for i := range page.Events {
-		out.Body.Data = append(out.Body.Data, wireEvent(&page.Events[i]))
+		out.Body.Data = append(out.Body.Data, wire.Event(&page.Events[i]))
 	}
 	if page.Next != 0 {
 		out.Body.NextCursor = strconv.FormatInt(page.Next, 10)
@@ -90,16 +89,4 @@ func (in *auditInput) query(now time.Time) (q keys.AuditQuery, err error) {
 		}
 	}
 	return q, nil
-}
-
-func wireEvent(e *keys.Event) api.AuditEvent {
-	out := api.AuditEvent{
-		Seq: e.Seq, ID: e.ID.String(), At: e.At, Actor: e.Actor, Action: string(e.Action),
-		KeyID: e.KeyID, RequestID: e.RequestID, Detail: json.RawMessage("null"),
-		Prev: hex.EncodeToString(e.Prev), Hash: hex.EncodeToString(e.Hash),
-	}
-	if json.Valid([]byte(e.Detail)) {
-		out.Detail = json.RawMessage(e.Detail)
-	}
-	return out
 }

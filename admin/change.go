@@ -9,6 +9,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -97,7 +98,7 @@ func (s *service) change(ctx context.Context, o *restapi.Once, at *IfMatch, aske
 
 // answered is the answer to a change.
 func (s *service) answered(k *keys.Key) api.Key {
-	out := s.wire(k)
+	out := wire.Key(k, s.now())
 	out.Warnings = k.Warnings(s.now())
 	return out
 }

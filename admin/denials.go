@@ -6,6 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -41,14 +42,7 @@ func (s *service) denials(ctx context.Context, in *denialsInput) (*denialsOutput
 	}
 	out := &denialsOutput{api.Denials{Data: make([]api.Denial, 0, len(list))}}
 	for _, d := range list {
-		source := ""
-		if d.Source.IsValid() {
-			source = d.Source.String()
-		}
-		out.Body.Data = append(out.Body.Data, api.Denial{
-			Minute: d.Minute, Code: string(d.Code), KeyID: d.KeyID, Proved: d.Proved,
-			Source: source, Audience: d.Audience, Scope: d.Scope, Offered: d.Offered, Agent: d.Agent, Calls: d.Calls,
-		})
+		out.Body.Data = append(out.Body.Data, wire.Denial(d))
 	}
 	return out, nil
 }

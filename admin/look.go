@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -22,7 +23,7 @@ type keyOutput struct {
 }
 
 func (s *service) keyOutput(k *keys.Key) *keyOutput {
-	return &keyOutput{ETag: etag(k.Version), Body: s.wire(k)}
+	return &keyOutput{ETag: etag(k.Version), Body: wire.Key(k, s.now())}
 }
 
 func (s *service) get(ctx context.Context, in *keyInput) (*keyOutput, error) {
@@ -104,8 +105,8 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 		UsageKnown: page.LastUsed != nil, Tampered: append([]string{}, page.Tampered...),
 	}}
 	for _, k := range page.Keys {
-		listed := s.wire(k)
-		listed.LastUsedAt = moment(page.LastUsed[k.ID].At)
+		listed := wire.Key(k, s.now())
+		listed.LastUsedAt = wire.Moment(page.LastUsed[k.ID].At)
 		out.Body.Data = append(out.Body.Data, listed)
 	}
 	return out, nil

@@ -2,10 +2,10 @@ package admin
 
 import (
 	"context"
-	"net/netip"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -29,27 +29,13 @@ func (s *service) usage(ctx context.Context, in *usageInput) (*usageOutput, erro
 	if err != nil {
 		return nil, err
 	}
-	out := &usageOutput{api.Usage{ID: in.ID, Since: since.UTC(), Began: u.Since, LastUsed: []api.LastUse{}, Counts: []api.UseCount{}}}
-	for _, l := range u.Last {
-		out.Body.LastUsed = append(out.Body.LastUsed, api.LastUse{Secret: l.Secret, At: l.At, ClientIP: addrText(l.ClientIP), Agent: l.Agent})
-	}
-	for _, c := range u.Counts {
-		out.Body.Counts = append(out.Body.Counts, api.UseCount{Hour: c.Hour, Code: string(c.Code), Scope: c.Scope, Calls: c.Calls})
-	}
-	return out, nil
+	return &usageOutput{wire.Usage(in.ID, since, u)}, nil
 }
 
 // addLastUse completes a key that was asked for. What is not known is left out: the
 // key is there all the same.
 func addLastUse(ctx context.Context, m keys.Manager, k *api.Key, now time.Time) {
 	if u, err := m.Usage(ctx, k.ID, now); err == nil {
-		k.LastUsedAt = moment(u.LastUsed().At)
+		k.LastUsedAt = wire.Moment(u.LastUsed().At)
 	}
-}
-
-func addrText(ip netip.Addr) string {
-	if !ip.IsValid() {
-		return ""
-	}
-	return ip.String()
 }

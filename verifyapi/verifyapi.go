@@ -22,9 +22,7 @@ package verifyapi
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"math"
 	"net/http"
 	"net/netip"
 	"time"
@@ -33,6 +31,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -123,32 +122,9 @@ func call(ctx context.Context, body *api.VerifyRequest) (verifier.Call, error) {
 }
 
 func (s *service) verification(d keys.Decision) api.Verification {
-	out := api.Verification{
-		Valid: d.Valid(), Code: string(d.Code), KeyID: d.KeyID,
-		RateLimit: rateState(d), RetryAfter: seconds(d.RetryAfter), Tampered: errors.Is(d.Cause, keys.ErrTampered),
-	}
-	out.Secret = secretUsed(d)
-	if d.Lacks != nil {
-		out.Missing, out.Offered = d.Lacks.Missing, d.Lacks.Offered
-	}
-	if !d.Valid() {
-		return out
-	}
-	out.Name, out.Owner, out.Scopes = d.Identity.Name(), d.Identity.Owner(), d.Identity.Scopes()
-	if at := d.Identity.ExpiresAt(); !at.IsZero() {
-		out.ExpiresAt = &at
-	}
-	out.Lease = s.lease(d.Ends)
-	return out
-}
-
-func secretUsed(d keys.Decision) *api.SecretUsed {
-	if !d.Valid() && d.Code != keys.CodeSuperseded {
-		return nil
-	}
-	out := &api.SecretUsed{Number: d.Secret, Superseded: d.Newer || !d.Valid()}
-	if !d.Ends.IsZero() {
-		out.EndsAt = &d.Ends
+	out := wire.Verification(d)
+	if d.Valid() {
+		out.Lease = s.lease(d.Ends)
 	}
 	return out
 }
@@ -161,15 +137,3 @@ func (s *service) lease(expires time.Time) *time.Time {
 	}
 	return &until
 }
-
-func rateState(d keys.Decision) *api.RateState {
-	if d.Limit.IsZero() {
-		return nil
-	}
-	return &api.RateState{
-		Limit: d.Limit.Count, Window: seconds(d.Limit.Window), Remaining: d.Remaining, Reset: seconds(d.Reset),
-	}
-}
-
-// seconds rounds up: nobody should come back too early.
-func seconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }

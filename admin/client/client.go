@@ -18,12 +18,12 @@ package client
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/internal/hostcheck"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -94,17 +94,11 @@ func parseAddress(address string, insecure bool) (*url.URL, error) {
 		return nil, &keys.InvalidError{Field: "server", Reason: "must be an address such as https://keys.example:8420"}
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, &keys.InvalidError{Field: "server", Reason: "must be an address alone, without user, query and fragment"}
-	case u.Scheme == "http" && !insecure && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !insecure && !hostcheck.ThisMachine(u.Hostname()):
 		return nil, &keys.InvalidError{Field: "server", Reason: "is another machine, and plain HTTP would show the admin key to the network: use https, or say --insecure-http"}
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	return u, nil
-}
-
-// isLoopback trusts no resolver: a name is of this machine only if it is localhost.
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // errRedirect: a server of ours never redirects.

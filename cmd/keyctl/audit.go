@@ -2,13 +2,20 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -122,7 +129,7 @@ func (a *app) audit(ctx context.Context, m keys.Manager, q keys.AuditQuery, f *a
 	if f.denied {
 		return a.denied(ctx, m, q, f)
 	}
-	out := newAuditPrinter(a, f.follow)
+	out := newAuditPrinter(a)
 	if f.follow {
 		return a.followAudit(ctx, m, q, f, out)
 	}
@@ -198,4 +205,181 @@ func latest(ctx context.Context, m keys.Manager, q keys.AuditQuery, limit int) (
 	})
 	slices.Reverse(rows)
 	return rows, err
+}
+
+// auditPrinter takes rows one by one and prints them in the format that was asked for:
+// tables and json when all are there, the others at once, because a log may be longer
+// than memory. In a table that follows the log, widths are settled before.
+type auditPrinter struct {
+	*app
+	rows   int
+	table  *table
+	list   []api.AuditEvent
+	widths []int
+}
+
+func newAuditPrinter(a *app) *auditPrinter {
+	return &auditPrinter{app: a, table: auditTable(), list: []api.AuditEvent{}}
+}
+
+func (p *auditPrinter) add(e keys.Event) error {
+	p.rows++
+	switch p.output {
+	case formatJSON:
+		p.list = append(p.list, wire.Event(&e))
+	case formatJSONL:
+		return p.printJSON(wire.Event(&e))
+	case formatCSV:
+		if p.rows > 1 {
+			return p.print(csvText(auditCSV(&e)))
+		}
+		return p.print(csvText(auditHeader, auditCSV(&e)))
+	default:
+		id := e.KeyID
+		if p.width(p.stdout) < 110 { // where there is no room, the name will do, and -o json has both
+			id = ""
+		}
+		p.table.add(wording.Date(e.At, time.Local), wording.Action(e.Action), wording.KeyOf(&e), id, e.Actor, wording.Change(&e))
+	}
+	return nil
+}
+
+// flush prints the rows of a table that follows the log.
+func (p *auditPrinter) flush() error {
+	if p.output != formatTable {
+		return nil
+	}
+	screen, heading := p.width(p.stdout), ""
+	if p.widths == nil {
+		settled := auditTable()
+		settled.rows = append(settled.rows, p.table.rows...)
+		settled.add(followed...)
+		p.widths = settled.widths(screen)
+		heading = p.table.heading(p.widths)
+	}
+	text := heading + p.table.lines(p.widths, screen)
+	p.table.rows = nil
+	return p.print(text)
+}
+
+func (p *auditPrinter) end() error {
+	switch {
+	case p.output == formatJSON:
+		return p.printJSON(p.list)
+	case p.output == formatCSV && p.rows == 0:
+		return p.print(csvText(auditHeader))
+	case p.output == formatTable && p.rows > 0:
+		return p.print(p.table.text(p.width(p.stdout)))
+	}
+	return nil
+}
+
+// auditTable gives what changed as much as it needs, and a third of the screen at least:
+// the actor and the key's name give way, as far as they can be told still.
+func auditTable() *table {
+	const key, actor, what = 2, 4, 5
+	return &table{
+		columns: []column{
+			{heading: "TIME", ifAny: true}, {heading: "ACTION", ifAny: true, most: 16}, key: {heading: "KEY", ifAny: true},
+			{heading: "ID", ifAny: true}, actor: {heading: "ACTOR", ifAny: true}, what: {heading: "WHAT CHANGED", ifAny: true},
+		},
+		rest: what, share: 3, least: 8,
+		gives: []give{
+			{column: actor, least: 12}, {column: key, least: 10},
+			{column: actor, least: 6, below: 80}, // of local:alice(1000) that leaves no name
+		},
+	}
+}
+
+// followed is as wide as rows to come may be: they must fit columns that were settled
+// without them.
+var followed = []string{"2006-01-02 15:04", "disable", strings.Repeat("x", 16), "", strings.Repeat("x", 20), strings.Repeat("x", 200)}
+
+var auditHeader = []string{"seq", "at", "action", "key_id", "key", "actor", "change", "request_id", "hash"}
+
+func auditCSV(e *keys.Event) []string {
+	return []string{
+		strconv.FormatInt(e.Seq, 10), e.At.Format(time.RFC3339Nano), string(e.Action), e.KeyID,
+		wording.KeyOf(e), e.Actor, wording.Change(e), e.RequestID, hex.EncodeToString(e.Hash),
+	}
+}
+
+// followEvery is the pause between two looks at the log.
+const followEvery = time.Second
+
+// followAudit shows the latest rows and then each new one, until ctx ends, which is how
+// it is meant to end.
+func (a *app) followAudit(ctx context.Context, m keys.Manager, q keys.AuditQuery, f *auditFlags, out *auditPrinter) error {
+	if err := a.follow(ctx, m, q, f, out); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+func (a *app) follow(ctx context.Context, m keys.Manager, q keys.AuditQuery, f *auditFlags, out *auditPrinter) error {
+	last, err := newestSeq(ctx, m)
+	if err != nil {
+		return err
+	}
+	limit := f.limit
+	if limit == 0 && f.since == "" {
+		limit = auditFollowed
+	}
+	begin := q
+	begin.After = last + 1 // from that one down
+	rows, err := latest(ctx, m, begin, limit)
+	if err != nil {
+		return err
+	}
+	for _, e := range rows {
+		if err := out.add(e); err != nil {
+			return err
+		}
+	}
+	if err := out.flush(); err != nil {
+		return err
+	}
+	pause := time.NewTicker(followEvery)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pause.C:
+		}
+		if last, err = a.followOn(ctx, m, q, last, out); err != nil {
+			return err
+		}
+	}
+}
+
+// followOn shows what was written behind the row numbered last, and returns the number
+// to go on from. Whatever the conditions, it is that of the log's newest row, so that no
+// row is looked at twice.
+func (a *app) followOn(ctx context.Context, m keys.Manager, q keys.AuditQuery, last int64, out *auditPrinter) (int64, error) {
+	newest, err := newestSeq(ctx, m)
+	switch {
+	case err != nil || newest == last:
+		return last, err
+	case newest < last:
+		return last, fmt.Errorf("the audit log ends with row %d, and had %d before: a backup was restored, or somebody cut it off; `%s` tells more", newest, last, a.command("audit", "verify"))
+	}
+	q.OldestFirst, q.After = true, last
+	_, err = auditPages(ctx, m, q, 0, func(e keys.Event) error {
+		newest = max(newest, e.Seq)
+		return out.add(e)
+	})
+	if err != nil {
+		return last, err
+	}
+	return newest, out.flush()
+}
+
+// newestSeq is 0 for an empty log.
+func newestSeq(ctx context.Context, m keys.Manager) (int64, error) {
+	page, err := m.Audit(ctx, keys.AuditQuery{Limit: 1})
+	if err != nil || len(page.Events) == 0 {
+		return 0, err
+	}
+	return page.Events[0].Seq, nil
 }

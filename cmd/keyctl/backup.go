@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -84,7 +88,7 @@ type snapshotJSON struct {
 }
 
 func newSnapshotJSON(s sqlite.Snapshot) snapshotJSON {
-	return snapshotJSON{s.Path, s.Size, s.Schema, s.Keys, s.Events, moment(s.Newest.At), list(s.Peppers)}
+	return snapshotJSON{s.Path, s.Size, s.Schema, s.Keys, s.Events, wire.Moment(s.Newest.At), wire.List(s.Peppers)}
 }
 
 func (a *app) printBackup(from connect.Settings, made sqlite.Snapshot) error {
@@ -92,8 +96,8 @@ func (a *app) printBackup(from connect.Settings, made sqlite.Snapshot) error {
 		return a.printJSON(newSnapshotJSON(made))
 	}
 	text := "backed up " + wording.Clean(absolute(from.DB)) + "\n\n" + aligned(a.snapshotRows(made), a.width(a.stdout))
-	text += "\n" + strings.Join(wrap("The pepper is not in it. Keep a copy of "+wording.Clean(absolute(from.PepperFile))+
-		" apart from the backup: without it every key in the backup is dead, and who has both can forge keys.", a.width(a.stdout)-1), "\n") + "\n"
+	text += "\n" + folded("The pepper is not in it. Keep a copy of "+wording.Clean(absolute(from.PepperFile))+
+		" apart from the backup: without it every key in the backup is dead, and who has both can forge keys.", a.width(a.stdout))
 	return a.print(text)
 }
 
@@ -110,4 +114,266 @@ func (a *app) snapshotRows(s sqlite.Snapshot) []row {
 		{"last change", last},
 		{"needs", "pepper " + strings.Join(s.Peppers, ", pepper ")},
 	}
+}
+
+type restoreFlags struct{ undo, dryRun, yes bool }
+
+func newRestore(a *app) *cobra.Command {
+	f := &restoreFlags{}
+	cmd := &cobra.Command{
+		Use:     "restore FILE",
+		Short:   "Put a backup in the key store's place",
+		GroupID: groupStore,
+		Long: `Put a backup in the place of the key store, after it was checked: that it is
+whole, that its audit log was not changed, and that the pepper file at hand fits
+it. What is replaced is copied first, to a file beside it. Servers that have the
+key store open go on with the restored one, at once.
+
+What was done since the backup is undone, and told before anything is changed.
+But keys that were revoked or disabled since stay so, as far as the present key
+store tells, unless --undo-revocations is given. Where there is no key store,
+a damaged one, or one that lacks changes (its log was removed, or an older file
+was copied over it), that cannot be told: look at the keys then, and revoke
+again.`,
+		Example: `  keyctl restore keys-2027-01-31.db --dry-run
+  keyctl restore keys-2027-01-31.db`,
+		Args: oneArg("the FILE of a backup"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "" || args[0] == "-" {
+				return usagef("restore reads a file more than once; name one")
+			}
+			if !f.yes && !f.dryRun && !a.canAsk() {
+				return usagef("restore asks first, and nobody is there to answer; look with --dry-run, then say --yes")
+			}
+			return a.restore(cmd.Context(), args[0], f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&f.undo, "undo-revocations", false, "let keys that were revoked or disabled since be good again")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "only check the backup, and tell what would be undone")
+	flags.BoolVar(&f.yes, "yes", false, "do not ask")
+	formats(cmd, formatTable, formatJSON)
+	return cmd
+}
+
+func (a *app) restore(ctx context.Context, file string, f *restoreFlags) error {
+	s, err := a.localSettings()
+	if err != nil {
+		return err
+	}
+	r, err := s.Restore(ctx, file)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // copies only
+	if f.dryRun {
+		return a.reportDryRestore(r, f)
+	}
+	if a.output != formatJSON || !f.yes { // who is asked must know what
+		a.say("%s", a.foretold(r, f))
+	}
+	if !f.yes {
+		yes, err := ask(ctx, restoreQuestion(r, absolute(s.DB)))
+		if err != nil {
+			return err
+		}
+		if !yes {
+			return usagef("nothing was restored")
+		}
+	}
+	show, done := a.progress("restored")
+	came, err := r.Run(ctx, sqlite.RestoreOptions{Actor: connect.Actor(), UndoRevocations: f.undo, Now: a.now, Progress: show})
+	done()
+	if err != nil {
+		return err
+	}
+	return a.reportRestored(r, came, f)
+}
+
+// foretold is what people are told before they are asked.
+func (a *app) foretold(r *sqlite.Restoration, f *restoreFlags) string {
+	text := "backup\n" + aligned(a.snapshotRows(r.Backup), a.width(a.stdout)) + "\n"
+	for _, line := range a.undone(r, f) {
+		text += folded(line, a.width(a.stdout))
+	}
+	return text
+}
+
+// undone tells what becomes of what was done since the backup: first what is dangerous.
+func (a *app) undone(r *sqlite.Restoration, f *restoreFlags) []string {
+	u := r.Undone
+	var lines []string
+	say := func(text string, args ...any) { lines = append(lines, fmt.Sprintf(text, args...)) }
+	warn := func(text string, args ...any) { say("warning: "+text, args...) }
+	if r.Doubt != nil {
+		warn("the present key store is not in order: %s", sentence(r.Doubt))
+	}
+	if r.Present != nil && !r.Missing.None() {
+		warn("%s. A key that such a change revoked is good again: look at the list then, and revoke again.", lacking(r.Missing))
+	}
+	switch {
+	case r.Present == nil:
+		warn("what was done since the backup cannot be told. Keys that were revoked since are good again: look at the list, and revoke them.")
+	case !u.Related:
+		warn("the backup is not an earlier state of this key store; they are compared key by key.")
+	case u.Events == 0 && r.Doubt == nil && r.Missing.None():
+		say("Nothing was changed since the backup.")
+	}
+	revoked, disabled := "revoked again", "disabled again"
+	if f.undo {
+		revoked, disabled = "good again", "good again"
+	}
+	tellKeys(say, u.Revoked, "revoked since, and "+revoked)
+	tellKeys(say, u.Disabled, "disabled since, and "+disabled)
+	tellKeys(say, u.Doubtful, "said to be revoked by a row that was changed outside mcpkeys, and good again")
+	tellKeys(say, u.Rotated, "rotated since: the old secret is good again, and the new one is not")
+	tellKeys(say, u.Issued, "issued since, and gone")
+	tellKeys(say, u.Edited, "edited since, and as before")
+	if u.UsedDoubt != nil {
+		say("Which keys were used since cannot be told: %s", sentence(u.UsedDoubt))
+	}
+	used := make([]string, len(u.Used))
+	for i, one := range u.Used {
+		used[i] = label(one.Key) + " " + wording.Relative(one.At, a.now())
+	}
+	tell(say, used, "used since")
+	return lines
+}
+
+// lacking says what acknowledged changes the present key store does not hold.
+func lacking(m sqlite.Missing) string {
+	if m.Unknown != nil {
+		return "the epoch file does not tell whether the present key store lacks changes that were acknowledged, revocations perhaps among them ('keyctl doctor' says why)"
+	}
+	return fmt.Sprintf("the present key store lacks %s, revocations perhaps among them", acknowledged(m))
+}
+
+func acknowledged(m sqlite.Missing) string {
+	return wording.Counted(int(m.Changes), "acknowledged change", "acknowledged changes") //nolint:gosec // 48 bits
+}
+
+// restoreQuestion is what people are asked, after they were told.
+func restoreQuestion(r *sqlite.Restoration, path string) string {
+	what := "Restore over " + wording.Clean(path)
+	switch m := r.Missing; {
+	case errors.Is(m.Unknown, fs.ErrNotExist):
+		return "Restore to " + wording.Clean(path) + "?"
+	case m.Unknown != nil:
+		return what + ", though it cannot be told which acknowledged changes it lacks?"
+	case m.Changes > 0:
+		return what + ", which lacks " + acknowledged(m) + ", revocations perhaps among them?"
+	}
+	return what + "?"
+}
+
+// mostTold is how many keys are told one by one; -o json has them all.
+const mostTold = 20
+
+func tellKeys(say func(string, ...any), list []*keys.Key, what string) {
+	labels := make([]string, len(list))
+	for i, k := range list {
+		labels[i] = label(k)
+	}
+	tell(say, labels, what)
+}
+
+func tell(say func(string, ...any), labels []string, what string) {
+	switch n := len(labels); {
+	case n == 0:
+	case n > mostTold:
+		say("%d keys %s: %s and %d more", n, what, strings.Join(labels[:mostTold], ", "), n-mostTold)
+	default:
+		say("%s %s: %s", wording.Counted(n, "key", "keys"), what, strings.Join(labels, ", "))
+	}
+}
+
+func (a *app) reportDryRestore(r *sqlite.Restoration, f *restoreFlags) error {
+	if a.output == formatJSON {
+		return a.printJSON(a.restoreJSON(r, sqlite.Restored{}, f, false))
+	}
+	if err := a.print(a.foretold(r, f)); err != nil {
+		return err
+	}
+	a.say("dry run: the backup is good, nothing was changed")
+	return nil
+}
+
+func (a *app) reportRestored(r *sqlite.Restoration, came sqlite.Restored, f *restoreFlags) error {
+	if a.output == formatJSON {
+		return a.printJSON(a.restoreJSON(r, came, f, true))
+	}
+	text := "restored " + wording.Counted(int(r.Backup.Keys), "key", "keys") + ": every server on this machine has forgotten what it knew\n"
+	if came.CutAgain > 0 {
+		text += wording.Counted(came.CutAgain, "key", "keys") + " revoked or disabled again\n"
+	}
+	if came.Kept != "" {
+		text += "what was replaced is in " + wording.Clean(came.Kept) + "; remove it when you need it no more\n"
+	}
+	return a.print(text)
+}
+
+// restoreJSON is what a restore did, or would do. What cannot be told is null.
+type restoreJSON struct {
+	Restored  bool            `json:"restored"`
+	Backup    snapshotJSON    `json:"backup"`
+	Kept      string          `json:"kept,omitempty"` // the file with what was replaced
+	Doubt     string          `json:"doubt,omitempty"`
+	Known     bool            `json:"known"`           // what was done since can be told
+	Related   bool            `json:"related"`         // the backup is an earlier state
+	Changes   int64           `json:"changes"`         // audit rows since
+	Missing   *uint64         `json:"missing_changes"` // that were acknowledged, and are not in the present key store
+	Undone    bool            `json:"revocations_undone"`
+	CutAgain  int             `json:"cut_again"`
+	Revoked   []undoneJSON    `json:"revoked"`
+	Disabled  []undoneJSON    `json:"disabled"`
+	Doubtful  []undoneJSON    `json:"doubtful"`
+	Rotated   []undoneJSON    `json:"rotated"`
+	Issued    []undoneJSON    `json:"issued"`
+	Edited    []undoneJSON    `json:"edited"`
+	UsedSince []usedSinceJSON `json:"used"`
+}
+
+type undoneJSON struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Owner string `json:"owner"`
+}
+
+type usedSinceJSON struct {
+	undoneJSON
+	LastUsed time.Time `json:"last_used"`
+}
+
+func (a *app) restoreJSON(r *sqlite.Restoration, came sqlite.Restored, f *restoreFlags, restored bool) restoreJSON {
+	u := r.Undone
+	out := restoreJSON{
+		Restored: restored, Backup: newSnapshotJSON(r.Backup), Kept: came.Kept, Known: r.Present != nil && r.Missing.None(), Related: u.Related, Changes: u.Events,
+		Undone: f.undo, CutAgain: came.CutAgain,
+		Revoked: undoneList(u.Revoked), Disabled: undoneList(u.Disabled), Doubtful: undoneList(u.Doubtful),
+		Rotated: undoneList(u.Rotated), Issued: undoneList(u.Issued), Edited: undoneList(u.Edited),
+	}
+	if r.Doubt != nil {
+		out.Doubt = sentence(r.Doubt)
+	}
+	if r.Missing.Unknown == nil {
+		out.Missing = &r.Missing.Changes
+	}
+	if u.UsedDoubt == nil {
+		out.UsedSince = []usedSinceJSON{}
+	}
+	for _, one := range u.Used {
+		out.UsedSince = append(out.UsedSince, usedSinceJSON{newUndoneJSON(one.Key), one.At})
+	}
+	return out
+}
+
+func newUndoneJSON(k *keys.Key) undoneJSON { return undoneJSON{k.ID, k.Name, k.Owner} }
+
+func undoneList(list []*keys.Key) []undoneJSON {
+	out := []undoneJSON{}
+	for _, k := range list {
+		out = append(out, newUndoneJSON(k))
+	}
+	return out
 }

@@ -193,6 +193,43 @@ func cmdOnlyJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// cmdAsAnswered checks that standard output, in JSON, has the things that the file answer
+// has of the HTTP API, in the same order and shape. It may tell more of each.
+func cmdAsAnswered(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: asanswered")
+	}
+	var answer map[string]json.RawMessage
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("answer")), &answer))
+	want := []map[string]json.RawMessage{answer}
+	if data, ok := answer["data"]; ok {
+		want = nil
+		ts.Check(json.Unmarshal(data, &want))
+	}
+	printed := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	for _, one := range want {
+		var got map[string]json.RawMessage
+		ts.Check(printed.Decode(&got))
+		for member, value := range one {
+			if member == "since" || member == "secrets" && got[member] != nil {
+				continue // of two moments; show tells of each secret when it was used
+			}
+			if is, should := compact(got[member]), compact(value); is != should {
+				ts.Fatalf("%s: keyctl prints %q, and the API answers %s", member, is, should)
+			}
+		}
+	}
+	if len(want) == 0 || printed.More() {
+		ts.Fatalf("the API answers %d things, and keyctl prints others", len(want))
+	}
+}
+
+func compact(value json.RawMessage) string {
+	var b bytes.Buffer
+	_ = json.Compact(&b, value) // no member is no JSON, and stays empty
+	return b.String()
+}
+
 // cmdMode checks the permissions of files: mode 0600 keys.db keys.db.pepper.
 func cmdMode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {

@@ -72,17 +72,11 @@ func self() (demo.Keyctl, error) {
 // where that built it, else its path.
 func calledAs(path string) string {
 	name := filepath.Base(path)
-	if found, err := exec.LookPath(name); err == nil && sameFile(found, path) {
+	if found, err := exec.LookPath(name); err == nil && shell.Same(found, path) {
 		return name
 	}
 	if strings.Contains(path, string(filepath.Separator)+"go-build") {
 		return "go run ./cmd/keyctl"
 	}
 	return shell.Quote(path)
-}
-
-func sameFile(a, b string) bool {
-	infoA, errA := os.Stat(a)
-	infoB, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }

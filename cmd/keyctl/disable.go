@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -80,7 +81,7 @@ func (a *app) withKey(ctx context.Context, ref string, do func(keys.Manager, *ke
 // reportChange prints the key as it is after a change, and notes when there was none.
 func (a *app) reportChange(before, after *keys.Key, said string) error {
 	if a.output == formatJSON {
-		return a.printJSON(newShownJSON(after, nil, a.now()))
+		return a.printJSON(wire.Key(after, a.now()))
 	}
 	if err := a.print(label(after) + said + "\n"); err != nil {
 		return err

@@ -76,7 +76,7 @@ func lastChanges(n uint64) string {
 	if n == 1 {
 		return "change"
 	}
-	return counted(int(n), "change") //nolint:gosec // 48 bits
+	return wording.Counted(int(n), "change", "changes") //nolint:gosec // 48 bits
 }
 
 // findingJSON is a finding as scripts read it.
@@ -117,11 +117,14 @@ func (a *app) printFinding(f findingJSON) error {
 	}
 	mark := map[doctor.State]string{doctor.OK: "✓", doctor.Warning: "!", doctor.Problem: "✗"}[f.State]
 	const indent = 14
-	lines := wrap(f.Says, a.width(a.stdout)-1-indent)
+	width := a.width(a.stdout)
+	lines := hanging(mark+" "+fit(f.Check, indent-3)+" ", f.Says, width)
 	if f.Fix != "" {
-		lines = append(lines, strings.Split("→ "+strings.Join(wrap(f.Fix, a.width(a.stdout)-3-indent), "\n  "), "\n")...)
+		for _, line := range hanging("→ ", f.Fix, width-indent) {
+			lines = append(lines, strings.Repeat(" ", indent)+line)
+		}
 	}
-	line := mark + " " + fit(f.Check, indent-3) + " " + strings.Join(lines, "\n"+strings.Repeat(" ", indent)) + "\n"
+	line := strings.Join(lines, "\n") + "\n"
 	if f.State != doctor.OK {
 		line = a.yellow(a.stdout, mark) + strings.TrimPrefix(line, mark)
 	}

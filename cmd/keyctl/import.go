@@ -221,7 +221,7 @@ func (a *app) printImport(r keys.ImportReport, f *importFlags) error {
 		a.say("%d of them %s there already, exactly like this", r.Already, were)
 	}
 	if r.Slow > 0 {
-		a.say("%d under a slow hash: the first use of each takes up to half a second, and a token that could be guessed stays under it; %s", r.Slow, "`keyctl rotate` gives a key a new secret")
+		a.say("%d under a slow hash: the first use of each takes up to half a second, and a token that could be guessed stays under it; %s", r.Slow, a.hinted("`keyctl rotate` gives a key a new secret"))
 	}
 	if f.dryRun {
 		a.say("dry run: nothing was changed")

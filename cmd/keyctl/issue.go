@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -153,7 +154,7 @@ func (a *app) issuedCard(k *keys.Key) card {
 		top:    func() { a.cardTop(k) },
 		bottom: func() { a.cardBottom(k) },
 		json: func(secret string) any {
-			return issuedJSON{newKeyJSON(k, a.now()), list(k.Warnings(a.now())), secret}
+			return api.Issued{Key: changedJSON(k, a.now()), Secret: secret}
 		},
 	}
 }

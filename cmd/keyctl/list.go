@@ -2,13 +2,18 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -183,14 +188,14 @@ func (a *app) sayTampered(ids []string) {
 	if len(ids) == 0 {
 		return
 	}
-	what, them := "1 key was", "it"
+	them := "it"
 	if len(ids) > 1 {
-		what, them = itoa(len(ids))+" keys were", "them"
+		them = "them"
 	}
 	for i := range ids {
 		ids[i] = wording.Clean(ids[i])
 	}
-	a.say("%s: %s changed outside mcpkeys, so no server accepts %s: %s", a.name(), what, them, strings.Join(ids, ", "))
+	a.say("%s: %s changed outside mcpkeys, so no server accepts %s: %s", a.name(), wording.Counted(len(ids), "key was", "keys were"), them, strings.Join(ids, ", "))
 	a.say("revoke %s, or restore the database from a backup: %s", them, a.command(append([]string{"revoke"}, ids...)...))
 }
 
@@ -202,4 +207,165 @@ func (a *app) sayNothingFound(ctx context.Context, m keys.Manager) {
 		return
 	}
 	a.say("No key fits. Revoked ones are shown with --all.")
+}
+
+// printKeys writes a list in the format that was asked for.
+func (a *app) printKeys(found keys.Page) error {
+	now := a.now()
+	switch a.output {
+	case formatJSON, formatJSONL:
+		all := make([]listedJSON, 0, len(found.Keys))
+		for _, k := range found.Keys {
+			all = append(all, listedJSON{wire.Key(k, now), lastUsedOf(&found, k.ID), slices.Contains(found.Tampered, k.ID)})
+		}
+		return printAll(a, all)
+	case formatCSV:
+		return a.print(keysCSV(found, now))
+	case formatName:
+		var b strings.Builder
+		for _, k := range found.Keys {
+			b.WriteString(k.ID + "\n")
+		}
+		return a.print(b.String())
+	}
+	if len(found.Keys) == 0 {
+		return nil
+	}
+	return a.print(keysTable(found, now).text(a.width(a.stdout) - 1))
+}
+
+// changed stands in the place of a status that must not be believed.
+const changed = "changed"
+
+// The columns of the table.
+const (
+	colName = iota
+	colID
+	colOwner
+	colAudience
+	colEnds
+	colUsed
+	colStatus
+	colScopes
+)
+
+// keysTable never fills more than the screen. Scopes keep a sixth of it, and owner,
+// audience and name give way; where that is not enough, scopes, owner, the last use and
+// audience are left out in turn. The id is always whole: it is what other commands take.
+func keysTable(found keys.Page, now time.Time) *table {
+	t := &table{
+		columns: []column{
+			colName: {heading: "NAME"}, colID: {heading: "ID"}, colOwner: {heading: "OWNER"}, colAudience: {heading: "AUDIENCE", ifAny: true},
+			colEnds: {heading: "EXPIRES"}, colUsed: {heading: "LAST USED"}, colStatus: {heading: "STATUS"},
+			colScopes: {heading: "SCOPES", within: func(row, width int) string { return scopesWithin(found.Keys[row].Scopes, width) }},
+		},
+		rest: colScopes, share: 6, least: 8, drop: true,
+		gives: []give{{column: colOwner, least: 8}, {column: colAudience, least: 8}, {column: colName, least: 18}},
+		drops: []int{colOwner, colUsed, colAudience},
+		last:  give{column: colName, least: 4},
+	}
+	bound := slices.ContainsFunc(found.Keys, func(k *keys.Key) bool { return len(k.Audience) > 0 })
+	for _, k := range found.Keys {
+		ends, audience, status := "never", "", wording.Status(k.Status(now))
+		if !k.ExpiresAt.IsZero() {
+			ends = wording.Relative(k.ExpiresAt, now)
+		}
+		if slices.Contains(found.Tampered, k.ID) {
+			status = "! " + changed
+		}
+		if bound {
+			audience = words(k.Audience, "-")
+		}
+		t.add(k.Name, k.ID, k.Owner, audience, ends, lastUsedOf(&found, k.ID).relative(now), status, words(k.Scopes, "-"))
+	}
+	return t
+}
+
+// scopesWithin shows as many whole scopes as fit, and how many more there are.
+func scopesWithin(scopes []string, width int) string {
+	if len(scopes) == 0 {
+		return "-"
+	}
+	text := wording.Clean(strings.Join(scopes, " "))
+	if cells(text) <= width {
+		return text
+	}
+	for n := len(scopes) - 1; n > 0; n-- {
+		short := wording.Clean(strings.Join(scopes[:n], " ")) + fmt.Sprintf(" … +%d", len(scopes)-n)
+		if cells(short) <= width {
+			return short
+		}
+	}
+	more := ""
+	if len(scopes) > 1 {
+		more = fmt.Sprintf(" +%d", len(scopes)-1)
+	}
+	return cut(wording.Clean(scopes[0]), width-1-len(more)) + "…" + more
+}
+
+// keysCSV writes a header and a row a key.
+func keysCSV(found keys.Page, now time.Time) string {
+	rows := [][]string{{"id", "name", "owner", "kind", "scopes", "audience", "created_at", "expires_at", "status", "last_used_at"}}
+	for _, k := range found.Keys {
+		ends := ""
+		if !k.ExpiresAt.IsZero() {
+			ends = k.ExpiresAt.Format(time.RFC3339Nano)
+		}
+		status := string(k.Status(now))
+		if slices.Contains(found.Tampered, k.ID) {
+			status = changed
+		}
+		rows = append(rows, []string{
+			k.ID, k.Name, k.Owner, string(k.Kind), strings.Join(k.Scopes, " "), strings.Join(k.Audience, " "),
+			k.CreatedAt.Format(time.RFC3339Nano), ends, status, lastUsedOf(&found, k.ID).csv(),
+		})
+	}
+	return csvText(rows...)
+}
+
+// listedJSON is a key in a list, where one that must not be believed is marked.
+type listedJSON struct {
+	api.Key
+	LastUsedAt lastUsed `json:"last_used_at,omitzero"` // null for never; left out when it is not known
+	Tampered   bool     `json:"tampered,omitempty"`
+}
+
+// lastUsed is when a key was last used, which may not be known: "never" is only said
+// of a key that never was, because unused keys get revoked.
+type lastUsed struct {
+	at    time.Time // zero for never
+	known bool
+}
+
+// lastUsedOf looks into a page.
+func lastUsedOf(page *keys.Page, id string) lastUsed {
+	return lastUsed{at: page.LastUsed[id].At, known: page.LastUsed != nil}
+}
+
+// IsZero makes json's omitzero leave out what is not known.
+func (l lastUsed) IsZero() bool { return !l.known }
+
+// MarshalJSON renders never as null.
+func (l lastUsed) MarshalJSON() ([]byte, error) { return json.Marshal(wire.Moment(l.at)) }
+
+// relative is for a column.
+func (l lastUsed) relative(now time.Time) string {
+	switch {
+	case !l.known:
+		return "?"
+	case l.at.IsZero():
+		return "never"
+	}
+	return wording.Relative(l.at, now)
+}
+
+// csv tells never from unknown, which is empty.
+func (l lastUsed) csv() string {
+	switch {
+	case !l.known:
+		return ""
+	case l.at.IsZero():
+		return "never"
+	}
+	return l.at.Format(time.RFC3339Nano)
 }

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 )
 
 // format is a way to print a result.
@@ -78,6 +82,43 @@ func (a *app) printJSON(v any) error {
 	return a.print(escaped(b.String()))
 }
 
+// printAll writes a list as -o json or -o jsonl has it.
+func printAll[T any](a *app, all []T) error {
+	if a.output == formatJSON {
+		return a.printJSON(append([]T{}, all...)) // none is [], never null
+	}
+	for _, one := range all {
+		if err := a.printJSON(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// csvText renders rows as CSV shows them. CSV reaches terminals and spreadsheets too, and
+// unlike JSON it has no way to write what those would obey.
+func csvText(rows ...[]string) string {
+	var b strings.Builder
+	w := csv.NewWriter(&b)
+	for _, row := range rows {
+		shown := make([]string, len(row))
+		for i, cell := range row {
+			shown[i] = wording.Clean(noFormula(cell))
+		}
+		_ = w.Write(shown) // into memory: cannot fail
+	}
+	w.Flush()
+	return b.String()
+}
+
+// noFormula puts an apostrophe before a cell that a spreadsheet would run.
+func noFormula(cell string) string {
+	if wording.Formula(cell) {
+		return "'" + cell
+	}
+	return cell
+}
+
 // escaped writes what a terminal might obey, such as the controls above ASCII and the
 // characters that turn the reading direction, in the other way that JSON has for it.
 // They stand inside of strings only: whatever else JSON has is plain ASCII.
@@ -99,3 +140,15 @@ func escaped(text string) string {
 }
 
 func wouldObey(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+
+// Colour says nothing that the words beside it do not say too.
+
+func (e *env) bold(stream io.Writer, text string) string   { return e.paint(stream, "1", text) }
+func (e *env) yellow(stream io.Writer, text string) string { return e.paint(stream, "33", text) }
+
+func (e *env) paint(stream io.Writer, code, text string) string {
+	if !e.colourful(stream) {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
 type revokeFlags struct {
@@ -88,7 +92,7 @@ func (a *app) revoke(ctx context.Context, m keys.Manager, refs []string, f *revo
 		return a.reportRevoked(targets)
 	case f.yes:
 	case f.selects():
-		err = a.confirmMany(ctx, targets)
+		err = a.confirmNumber(ctx, keysOf(targets))
 	default:
 		err = a.confirm(ctx, targets)
 	}
@@ -146,10 +150,208 @@ func (t *target) revoke(ctx context.Context, m keys.Manager, reason string) {
 	}
 }
 
+func keysOf(targets []*target) []*keys.Key {
+	var list []*keys.Key
+	for _, t := range targets {
+		list = append(list, t.key)
+	}
+	return list
+}
+
 // mention names t in a list of failures.
 func (t *target) mention() string {
 	if t.typed == "" {
 		return label(t.key)
 	}
 	return mention(t.typed, t.place)
+}
+
+// selects reports whether keys are meant by what they have in common.
+func (f *revokeFlags) selects() bool { return f.owner != "" || f.audience != "" || f.allExpired }
+
+// check wants keys, one way or the other. An empty owner or audience is what a
+// script's unset variable looks like, and must not mean anybody's keys.
+func (f *revokeFlags) check(cmd *cobra.Command, args []string) error {
+	for _, flag := range []string{"owner", "audience"} {
+		if cmd.Flags().Changed(flag) && cmd.Flags().Lookup(flag).Value.String() == "" {
+			return usagef("--%s is empty; name one, or leave the flag out", flag)
+		}
+	}
+	if err := checkFilters("", f.audience); err != nil {
+		return err
+	}
+	switch {
+	case len(args) == 0 && !f.selects():
+		return usagef("revoke needs a KEY: a name or an id; `keyctl list` shows them")
+	case len(args) > 0 && f.selects():
+		return usagef("revoke takes KEYs, or flags that say which keys are meant, not both")
+	}
+	return nil
+}
+
+func (f *revokeFlags) query() keys.Query {
+	q := keys.Query{Unrevoked: true, Audience: f.audience, Limit: keys.MaxLimit}
+	if f.owner != "" {
+		q.Owner = &f.owner
+	}
+	if f.allExpired {
+		q.Status = keys.StatusExpired
+	}
+	return q
+}
+
+// selected finds the keys before any is revoked. Admin keys come last: one of them may
+// be the caller's own, and what comes after that is refused.
+func selected(ctx context.Context, m keys.Manager, q keys.Query) ([]*target, error) {
+	found, err := pages(ctx, m, q, 0)
+	if err != nil {
+		return nil, err
+	}
+	var ordinary, admins []*target
+	for _, k := range found.Keys {
+		t := &target{key: k}
+		if slices.Contains(found.Tampered, k.ID) {
+			t.note = noteTampered
+		}
+		if k.Kind == keys.KindAdmin {
+			admins = append(admins, t)
+			continue
+		}
+		ordinary = append(ordinary, t)
+	}
+	return append(ordinary, admins...), nil
+}
+
+// leaked reads a key from standard input and finds whose it is. Its id alone is not
+// believed: somebody who wants a key revoked that is not his could make one up.
+func (a *app) leaked(ctx context.Context, m keys.Manager) (_ *target, err error) {
+	token, err := a.readKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if token == "" {
+		return nil, usagef("nothing came on standard input; feed the key to it: keyctl revoke - <FILE")
+	}
+	s, err := a.settings()
+	if err != nil {
+		return nil, err
+	}
+	checker, err := s.Checker(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, checker.Close()) }()
+	d := checker.Check(ctx, token, verifier.Call{})
+	switch d.Code {
+	case keys.CodeMalformed, keys.CodeNoCredential:
+		why := "that is no whole key"
+		if flaw := keys.Flaw(token); flaw != "" {
+			why += ": the text " + flaw
+		}
+		return nil, fmt.Errorf("%w: %s; if its id is known, the 12 characters after the first _, revoke that", keys.ErrNotFound, why)
+	case keys.CodeSuperseded:
+		return nil, &supersededError{fmt.Sprintf("secret %d of key %s ended %s, by a rotation: no guard accepts it, so nothing was revoked; "+
+			"if the key's newer secret may have leaked too, run `%s`", d.Secret, d.KeyID, a.when(d.Ends), a.command("revoke", d.KeyID))}
+	case keys.CodeNotFound:
+		return nil, fmt.Errorf("%w: this key store never issued it, so nothing was revoked", keys.ErrNotFound)
+	}
+	t := &target{}
+	if t.key, t.err = m.Key(ctx, d.KeyID); errors.Is(t.err, keys.ErrTampered) && t.key != nil {
+		t.err, t.note = nil, noteTampered
+	}
+	if t.err == nil && d.Code == keys.CodeUnavailable && t.note == "" {
+		t.err = d.Cause
+	}
+	return t, t.err
+}
+
+// supersededError ends revoke - when what leaked is a secret that no guard accepts any
+// more, of a key that is good.
+type supersededError struct{ text string }
+
+func (e *supersededError) Error() string { return e.text }
+
+// confirm asks once for all keys that were found.
+func (a *app) confirm(ctx context.Context, targets []*target) error {
+	var labels []string
+	for _, t := range targets {
+		if t.err == nil {
+			labels = append(labels, label(t.key))
+		}
+	}
+	question := "Revoke " + strings.Join(labels, ", ") + "?"
+	switch len(labels) {
+	case 0:
+		return nil
+	case 1:
+	default:
+		question = fmt.Sprintf("Revoke %d keys: %s?", len(labels), strings.Join(labels, ", "))
+	}
+	yes, err := ask(ctx, question)
+	if err != nil {
+		return err
+	}
+	if !yes {
+		return usagef("nothing was revoked")
+	}
+	return nil
+}
+
+func (a *app) reportRevoked(targets []*target) error {
+	where := a.where()
+	_, err := a.tell(targets, "could not be revoked; the others are", func(t *target) string {
+		return label(t.key) + " revoked: no guard on " + where + " accepts it from now on\n"
+	})
+	return err
+}
+
+// reportTargets is the dry run: whom it would be, and whom it could not be.
+func (a *app) reportTargets(targets []*target) error {
+	n, err := a.tell(targets, "cannot be revoked; nothing was changed", func(t *target) string {
+		return fmt.Sprintf("%s would be revoked: it is %s\n", label(t.key), t.key.Status(a.now()))
+	})
+	if err == nil && a.output != formatJSON {
+		a.say("dry run: %d to revoke, nothing was changed", n)
+	}
+	return err
+}
+
+// tell says what becomes of each target, and why of those where nothing does. It returns
+// how many did not.
+func (a *app) tell(targets []*target, failing string, line func(*target) string) (int, error) {
+	var failed []failure
+	done := []api.Key{}
+	for _, t := range targets {
+		if t.err != nil {
+			failed = append(failed, failure{t.mention(), outcomeOf(t.err).code, sentence(t.err)})
+			continue
+		}
+		done = append(done, wire.Key(t.key, a.now()))
+		if a.output == formatJSON {
+			continue
+		}
+		if err := a.print(line(t)); err != nil {
+			return 0, err
+		}
+		if t.note != "" {
+			a.say("note: %s", t.note)
+		}
+	}
+	switch {
+	case len(targets) == 1 && targets[0].err != nil:
+		return 0, targets[0].err
+	case len(failed) > 0:
+		return len(done), &partialError{failing, failed}
+	case a.output == formatJSON:
+		return len(done), a.printJSON(done)
+	}
+	return len(done), nil
+}
+
+// where the guards are that a change is known to by the time it returns.
+func (a *app) where() string {
+	if s, err := a.settings(); err == nil && s.Server != "" {
+		return "the server"
+	}
+	return "this machine"
 }

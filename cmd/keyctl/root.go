@@ -23,7 +23,7 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   a.name(),
 		Short: "API keys for internal MCP servers",
-		Long: `keyctl issues, lists, checks, rotates and revokes the API keys of internal MCP
+		Long: a.name() + ` issues, lists, checks, rotates and revokes the API keys of internal MCP
 servers. It acts on a key store on this machine, or through a server that has
 one.`,
 		Example: `  keyctl init && keyctl issue ci --tool 'get_*' --expires 90d
@@ -204,4 +204,40 @@ func oneArg(what string) cobra.PositionalArgs {
 		}
 		return usagef("%s takes %s and no more; quote what holds spaces", cmd.Name(), what)
 	}
+}
+
+// nearest returns the one of words that typed was probably meant to be, or "".
+func nearest(typed string, words []string) string {
+	best, bestDistance := "", 3
+	for _, w := range words {
+		d := distance(typed, w)
+		if len(typed) >= 3 && strings.HasPrefix(w, typed) {
+			d = min(d, 1)
+		}
+		if d < bestDistance && d < len(w) {
+			best, bestDistance = w, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's: how many letters to insert, delete or replace.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }

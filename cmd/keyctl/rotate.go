@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -180,7 +181,7 @@ func (a *app) rotatedCard(k *keys.Key) card {
 			a.say("\nto end the old one sooner: %s --finish %d", a.about("rotate", k), k.Secrets[0].Number)
 		},
 		json: func(secret string) any {
-			return rotatedJSON{newKeyJSON(k, a.now()), secretsJSON(k), list(k.Warnings(a.now())), secret}
+			return api.Issued{Key: changedJSON(k, a.now()), Secret: secret}
 		},
 	}
 }
@@ -193,7 +194,7 @@ func (a *app) finish(ctx context.Context, m keys.Manager, k *keys.Key, req keys.
 	}
 	k, before := done.Key, k.Version
 	if a.output == formatJSON {
-		return a.printJSON(rotatedJSON{newKeyJSON(k, a.now()), secretsJSON(k), list(k.Warnings(a.now())), ""})
+		return a.printJSON(changedJSON(k, a.now()))
 	}
 	if k.Version == before {
 		return a.print(fmt.Sprintf("%s: its secret %d had ended before\n", label(k), req.Finish))

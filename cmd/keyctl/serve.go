@@ -5,7 +5,10 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -139,4 +142,44 @@ func (f *serveFlags) logger(a *app) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(a.stderr, nil)), nil
 	}
 	return nil, usagef("--log-format takes text or json")
+}
+
+// serverSignals are what signals mean to a server beside the end of its context: SIGHUP is
+// a reload, and the second of SIGINT and SIGTERM an abort. After that the signals have
+// their usual effect again.
+func (e *env) serverSignals() (reload, abort <-chan struct{}, stop func()) {
+	hangups, endings := make(chan os.Signal, 1), make(chan os.Signal, 2)
+	signal.Notify(hangups, syscall.SIGHUP)
+	signal.Notify(endings, os.Interrupt, syscall.SIGTERM)
+	if e.keepOnHangup != nil {
+		e.keepOnHangup() // not earlier, or the signal would end the program in between
+	}
+	reloads, aborts, over := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	go func() {
+		for left := 2; left > 0; {
+			select {
+			case <-hangups:
+				offer(reloads)
+			case <-endings:
+				left--
+			case <-over:
+				return
+			}
+		}
+		signal.Reset(os.Interrupt, syscall.SIGTERM)
+		close(aborts)
+	}()
+	return reloads, aborts, func() {
+		signal.Stop(hangups)
+		signal.Stop(endings)
+		close(over)
+	}
+}
+
+// offer notes that something is to be done, once however often it was asked for.
+func offer(todo chan<- struct{}) {
+	select {
+	case todo <- struct{}{}:
+	default:
+	}
 }

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -163,4 +167,67 @@ func orDash(text string) string {
 		return "-"
 	}
 	return text
+}
+
+// shownJSON is a key with all that is known of its use. What is not known is left out;
+// null means never.
+type shownJSON struct {
+	api.Key
+	Secrets    []secretJSON `json:"secrets"`
+	LastUsedAt lastUsed     `json:"last_used_at,omitzero"`
+	LastUse    *api.LastUse `json:"last_use,omitempty"`
+}
+
+type secretJSON struct {
+	api.KeySecret
+	LastUsedAt lastUsed `json:"last_used_at,omitzero"`
+}
+
+// newShownJSON leaves out what is not known of the key's use when u is nil.
+func newShownJSON(k *keys.Key, u *keys.Usage, now time.Time) shownJSON {
+	out := shownJSON{Key: wire.Key(k, now)}
+	for _, s := range out.Key.Secrets {
+		one := secretJSON{KeySecret: s}
+		if u != nil {
+			one.LastUsedAt = lastUsed{useOf(u, s.Number).At, true}
+		}
+		out.Secrets = append(out.Secrets, one)
+	}
+	if u == nil {
+		return out
+	}
+	l := u.LastUsed()
+	if out.LastUsedAt = (lastUsed{l.At, true}); !l.At.IsZero() {
+		out.LastUse = new(wire.LastUse(l))
+	}
+	return out
+}
+
+// changedJSON is a key as a change left it.
+func changedJSON(k *keys.Key, now time.Time) api.Key {
+	out := wire.Key(k, now)
+	out.Warnings = k.Warnings(now)
+	return out
+}
+
+// useOf is the last use of one secret; the zero LastUse if there was none.
+func useOf(u *keys.Usage, number int64) keys.LastUse {
+	for _, l := range u.Last {
+		if l.Secret == number {
+			return l
+		}
+	}
+	return keys.LastUse{}
+}
+
+func prefixes(list []netip.Prefix) []string {
+	var out []string
+	for _, p := range list {
+		if p.IsSingleIP() {
+			out = append(out, p.Addr().String())
+			continue
+		}
+		out = append(out, p.String())
+	}
+	return out
 }

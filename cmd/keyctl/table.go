@@ -1,142 +1,136 @@
 package main
 
 import (
-	"encoding/csv"
-	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/mcpkeys/mcpkeys/internal/wording"
-	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// printKeys writes a list in the format that was asked for.
-func (a *app) printKeys(found keys.Page) error {
-	now := a.now()
-	switch a.output {
-	case formatJSON, formatJSONL:
-		return a.printKeysJSON(found, now)
-	case formatCSV:
-		return a.print(keysCSV(found, now))
-	case formatName:
-		var b strings.Builder
-		for _, k := range found.Keys {
-			b.WriteString(k.ID + "\n")
-		}
-		return a.print(b.String())
-	}
-	if len(found.Keys) == 0 {
-		return nil
-	}
-	return a.print(a.keysTable(found, now))
+// table is how every list is printed for people: a heading, and a line a row. A column is
+// as wide as its widest text. Where that is more than the screen, columns give way as
+// the table says.
+type table struct {
+	columns []column
+	rows    [][]string
+
+	indent int    // before each line
+	rest   int    // this column gets what the others leave; none, if it has no share
+	share  int    // one in so many columns of the screen are for rest, if others can give them
+	least  int    // rest is not narrower
+	drop   bool   // rest is left out where it would have to be
+	gives  []give // these make room for rest, in turn
+	drops  []int  // these are left out, in turn, where a line is still too long
+	last   give   // and this one gives way after that
+	cut    bool   // instead of all that, a line is cut at its right end
 }
 
-func (a *app) printKeysJSON(found keys.Page, now time.Time) error {
-	all := make([]listedJSON, 0, len(found.Keys))
-	for _, k := range found.Keys {
-		all = append(all, listedJSON{newKeyJSON(k, now), lastUsedOf(&found, k.ID), slices.Contains(found.Tampered, k.ID)})
-	}
-	if a.output == formatJSON {
-		return a.printJSON(all)
-	}
-	for _, one := range all {
-		if err := a.printJSON(one); err != nil {
-			return err
-		}
-	}
-	return nil
+// column is one column of a table.
+type column struct {
+	heading string
+	right   bool                            // it holds numbers
+	ifAny   bool                            // it is left out when it is empty in every row
+	most    int                             // it is not wider on a screen; 0: as wide as its texts
+	within  func(row int, width int) string // shortens a text its own way
 }
 
-// changed stands in the place of a status that must not be believed.
-const changed = "changed"
-
-// The columns of the table, and the gap between two.
-const (
-	colName = iota
-	colID
-	colOwner
-	colAudience // empty when no key has one
-	colEnds
-	colUsed
-	colStatus
-	colScopes
-	columns
-
-	gap = 2
-)
-
-// keysTable lays keys out in lines that never fill more than the screen.
-func (a *app) keysTable(found keys.Page, now time.Time) string {
-	rows := [][columns]string{{"NAME", "ID", "OWNER", "", "EXPIRES", "LAST USED", "STATUS", "SCOPES"}}
-	bound := slices.ContainsFunc(found.Keys, func(k *keys.Key) bool { return len(k.Audience) > 0 })
-	if bound {
-		rows[0][colAudience] = "AUDIENCE"
-	}
-	for _, k := range found.Keys {
-		ends := "never"
-		if !k.ExpiresAt.IsZero() {
-			ends = wording.Relative(k.ExpiresAt, now)
-		}
-		scopes, status := wording.Clean(words(k.Scopes, "-")), wording.Status(k.Status(now))
-		if slices.Contains(found.Tampered, k.ID) {
-			status = "! " + changed
-		}
-		audience := ""
-		if bound {
-			audience = wording.Clean(words(k.Audience, "-"))
-		}
-		rows = append(rows, [columns]string{wording.Clean(k.Name), wording.Clean(k.ID), wording.Clean(k.Owner), audience, ends, lastUsedOf(&found, k.ID).relative(now), status, scopes})
-	}
-	widths := columnWidths(rows, a.width(a.stdout)-1)
-	var b strings.Builder
-	for i, r := range rows {
-		if i > 0 && widths[colScopes] > 0 {
-			r[colScopes] = scopesWithin(found.Keys[i-1].Scopes, widths[colScopes])
-		}
-		var line strings.Builder
-		for col, text := range r {
-			if widths[col] > 0 {
-				line.WriteString(fit(text, widths[col]) + strings.Repeat(" ", gap))
-			}
-		}
-		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
-	}
-	return b.String()
+// give is a column that gives way, down to the width least.
+type give struct {
+	column, least int
+	below         int // only on screens narrower than this; 0: on any
 }
 
-// columnWidths gives every column what it needs. Where that is more than the
-// screen, scopes keep a sixth of it, and owner, audience and name give way; where that is
-// not enough, scopes, owner, the last use and audience are left out in turn, which is a
-// width of zero. The id is always whole: it is what other commands take.
-func columnWidths(rows [][columns]string, screen int) [columns]int {
-	var widths [columns]int
-	for _, r := range rows {
-		for col, text := range r {
-			widths[col] = max(widths[col], cells(text))
+// gap is how far two columns are apart.
+const gap = 2
+
+// add adds a row. Its texts may hold anything: what a terminal would obey is taken out.
+func (t *table) add(texts ...string) {
+	row := make([]string, len(t.columns))
+	for i, text := range texts {
+		row[i] = wording.Clean(text)
+	}
+	t.rows = append(t.rows, row)
+}
+
+// text lays the table out, with its heading.
+func (t *table) text(screen int) string {
+	widths := t.widths(screen)
+	return t.heading(widths) + t.lines(widths, screen)
+}
+
+// widths gives each column its width; 0 leaves it out.
+func (t *table) widths(screen int) []int {
+	widths := make([]int, len(t.columns))
+	for col, c := range t.columns {
+		for _, row := range t.rows {
+			widths[col] = max(widths[col], cells(row[col]))
+		}
+		if widths[col] > 0 || !c.ifAny {
+			widths[col] = max(widths[col], cells(c.heading))
+		}
+		if c.most > 0 && screen < unlimited {
+			widths[col] = min(widths[col], c.most)
 		}
 	}
-	const leastName, leastOwner, leastAudience, leastScopes = 18, 8, 8, 8
-	share := min(widths[colScopes], screen/6)
-	left := func() int { return screen - filled(widths) + widths[colScopes] }
-	shrink(&widths[colOwner], leastOwner, share-left())
-	shrink(&widths[colAudience], leastAudience, share-left())
-	shrink(&widths[colName], leastName, share-left())
-	if widths[colScopes] = left(); widths[colScopes] < min(leastScopes, share) {
-		widths[colScopes] = 0
+	switch {
+	case t.cut:
+		cutRight(widths, screen)
+	case t.share > 0:
+		t.fitRest(widths, screen)
 	}
-	for _, col := range []int{colOwner, colUsed, colAudience} {
-		if filled(widths) > screen {
+	for _, col := range t.drops {
+		if t.filled(widths) > screen {
 			widths[col] = 0
 		}
 	}
-	shrink(&widths[colName], 4, filled(widths)-screen)
+	if t.last.least > 0 {
+		shrink(&widths[t.last.column], t.last.least, t.filled(widths)-screen)
+	}
 	return widths
 }
 
+// fitRest gives the rest what the others leave, after those that give way have.
+func (t *table) fitRest(widths []int, screen int) {
+	natural := widths[t.rest]
+	left := func() int {
+		n := screen - t.indent
+		for col, w := range widths {
+			if w > 0 && col != t.rest {
+				n -= w + gap
+			}
+		}
+		return n
+	}
+	share := min(natural, screen/t.share)
+	for _, g := range t.gives {
+		if g.below == 0 || screen < g.below {
+			shrink(&widths[g.column], g.least, share-left())
+		}
+	}
+	if t.drop && left() < min(t.least, share) {
+		widths[t.rest] = 0
+		return
+	}
+	widths[t.rest] = min(natural, max(left(), t.least))
+}
+
+// cutRight leaves the columns out that do not fit, and cuts the last that does.
+func cutRight(widths []int, left int) {
+	for col := range widths {
+		if left < 4 {
+			widths[col] = 0
+			continue
+		}
+		widths[col] = min(widths[col], left)
+		left -= widths[col] + gap
+	}
+}
+
 // filled is how many columns of the screen a line takes.
-func filled(widths [columns]int) int {
-	n := -gap
+func (t *table) filled(widths []int) int {
+	n := t.indent - gap
 	for _, w := range widths {
 		if w > 0 {
 			n += w + gap
@@ -152,63 +146,187 @@ func shrink(width *int, least, by int) {
 	}
 }
 
-// scopesWithin shows as many whole scopes as fit, and how many more there are.
-func scopesWithin(scopes []string, width int) string {
-	if len(scopes) == 0 {
-		return "-"
+func (t *table) heading(widths []int) string {
+	texts := make([]string, len(t.columns))
+	for col, c := range t.columns {
+		texts[col] = c.heading
 	}
-	text := wording.Clean(strings.Join(scopes, " "))
-	if cells(text) <= width {
-		return text
-	}
-	for n := len(scopes) - 1; n > 0; n-- {
-		short := wording.Clean(strings.Join(scopes[:n], " ")) + fmt.Sprintf(" … +%d", len(scopes)-n)
-		if cells(short) <= width {
-			return short
-		}
-	}
-	more := ""
-	if len(scopes) > 1 {
-		more = fmt.Sprintf(" +%d", len(scopes)-1)
-	}
-	return cut(wording.Clean(scopes[0]), width-1-len(more)) + "…" + more
+	return t.line(texts, widths, fit)
 }
 
-// keysCSV writes a header and a row a key.
-func keysCSV(found keys.Page, now time.Time) string {
-	var b strings.Builder
-	w := csv.NewWriter(&b)
-	_ = w.Write([]string{"id", "name", "owner", "kind", "scopes", "audience", "created_at", "expires_at", "status", "last_used_at"})
-	for _, k := range found.Keys {
-		ends := ""
-		if !k.ExpiresAt.IsZero() {
-			ends = k.ExpiresAt.Format(time.RFC3339Nano)
-		}
-		status := string(k.Status(now))
-		if slices.Contains(found.Tampered, k.ID) {
-			status = changed
-		}
-		cells := []string{
-			k.ID, k.Name, k.Owner, string(k.Kind), strings.Join(k.Scopes, " "), strings.Join(k.Audience, " "),
-			k.CreatedAt.Format(time.RFC3339Nano), ends, status, lastUsedOf(&found, k.ID).csv(),
-		}
-		for i := range cells {
-			cells[i] = csvCell(cells[i])
-		}
-		_ = w.Write(cells) // into memory: cannot fail
+// lines lays out the rows. Where a line may be as long as it likes nothing is cut, not
+// even what is wider than a column that was settled before.
+func (t *table) lines(widths []int, screen int) string {
+	lay := fit
+	if screen == unlimited {
+		lay = pad
 	}
-	w.Flush()
+	var b strings.Builder
+	for i, row := range t.rows {
+		for col, c := range t.columns {
+			if c.within != nil && widths[col] > 0 {
+				row[col] = c.within(i, widths[col])
+			}
+		}
+		b.WriteString(t.line(row, widths, lay))
+	}
 	return b.String()
 }
 
-// csvCell is a cell as CSV shows it: CSV reaches terminals too, and unlike JSON it has
-// no way to write what a terminal would obey.
-func csvCell(cell string) string { return wording.Clean(noFormula(cell)) }
-
-// noFormula puts an apostrophe before a cell that a spreadsheet would run.
-func noFormula(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
+func (t *table) line(texts []string, widths []int, lay func(string, int) string) string {
+	var b strings.Builder
+	b.WriteString(strings.Repeat(" ", t.indent))
+	for col, text := range texts {
+		switch {
+		case widths[col] == 0:
+			continue
+		case t.columns[col].right:
+			text = strings.Repeat(" ", max(0, widths[col]-cells(text))) + text
+		default:
+			text = lay(text, widths[col])
+		}
+		b.WriteString(text + strings.Repeat(" ", gap))
 	}
-	return cell
+	return strings.TrimRight(b.String(), " ") + "\n"
+}
+
+// row is one line of an aligned page: a name and what it is.
+type row struct{ name, text string }
+
+// aligned lays out rows in two columns.
+func aligned(rows []row, width int) string {
+	names := 0
+	for _, r := range rows {
+		names = max(names, len(r.name))
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		for _, line := range hanging("  "+fit(r.name, names)+"  ", wording.Clean(r.text), width) {
+			b.WriteString(line + "\n")
+		}
+	}
+	return b.String()
+}
+
+// hanging puts text behind first. What does not fit breaks at spaces, and goes on below
+// itself.
+func hanging(first, text string, width int) []string {
+	margin := cells(first)
+	lines := wrap(text, max(20, width-margin-1))
+	for i := range lines {
+		if i == 0 {
+			lines[i] = first + lines[i]
+			continue
+		}
+		lines[i] = strings.Repeat(" ", margin) + lines[i]
+	}
+	return lines
+}
+
+// folded breaks text at spaces into lines that leave the screen's last column free.
+func folded(text string, width int) string {
+	return strings.Join(wrap(text, width-1), "\n") + "\n"
+}
+
+// wrap breaks text at spaces into lines of at most width columns. A word that is
+// longer stays whole: half an id or scope would be copied as if it were one.
+func wrap(text string, width int) []string {
+	lines := []string{""}
+	for word := range strings.SplitSeq(text, " ") {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case cells(*last)+1+cells(word) <= width:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
+}
+
+// words joins a list, or says what it means that there is none.
+func words(list []string, none string) string {
+	if len(list) == 0 {
+		return none
+	}
+	return strings.Join(list, " ")
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// when renders a moment for people: in their time zone, and how far off it is.
+func (a *app) when(t time.Time) string {
+	return wording.When(t, a.now(), time.Local)
+}
+
+// deadline is when, for an expiry that may be never.
+func (a *app) deadline(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return a.when(t)
+}
+
+// cells is how many columns text fills on a terminal.
+func cells(text string) int {
+	n := 0
+	for _, r := range text {
+		n += runeCells(r)
+	}
+	return n
+}
+
+func runeCells(r rune) int {
+	switch {
+	case unicode.In(r, unicode.Mn, unicode.Me):
+		return 0
+	case unicode.Is(wide, r):
+		return 2
+	}
+	return 1
+}
+
+// wide holds the blocks that terminals draw two columns wide.
+var wide = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{Lo: 0x1100, Hi: 0x115f, Stride: 1}, // Hangul Jamo
+		{Lo: 0x2e80, Hi: 0x303e, Stride: 1}, // CJK radicals and punctuation
+		{Lo: 0x3041, Hi: 0xa4cf, Stride: 1}, // kana, CJK, Yi
+		{Lo: 0xac00, Hi: 0xd7a3, Stride: 1}, // Hangul
+		{Lo: 0xf900, Hi: 0xfaff, Stride: 1}, // CJK compatibility
+		{Lo: 0xfe30, Hi: 0xfe6f, Stride: 1},
+		{Lo: 0xff00, Hi: 0xff60, Stride: 1}, // fullwidth forms
+		{Lo: 0xffe0, Hi: 0xffe6, Stride: 1},
+	},
+	R32: []unicode.Range32{
+		{Lo: 0x1f300, Hi: 0x1faff, Stride: 1}, // pictographs
+		{Lo: 0x20000, Hi: 0x3fffd, Stride: 1}, // CJK extensions
+	},
+}
+
+// fit cuts text to width columns, with … where something was left out, and fills
+// it up with spaces.
+func fit(text string, width int) string {
+	if cells(text) > width {
+		text = cut(text, width-1) + "…"
+	}
+	return pad(text, width)
+}
+
+// pad fills text up to width columns with spaces.
+func pad(text string, width int) string {
+	return text + strings.Repeat(" ", max(0, width-cells(text)))
+}
+
+// cut returns the longest beginning of text that fills at most width columns.
+func cut(text string, width int) string {
+	n := 0
+	for i, r := range text {
+		if n += runeCells(r); n > width {
+			return text[:i]
+		}
+	}
+	return text
 }

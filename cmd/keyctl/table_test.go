@@ -3,26 +3,74 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
+func TestNearest(t *testing.T) {
+	words := []string{"issue", "list", "ls", "revoke", "verify", "expires", "expiring-within"}
+	for typed, want := range map[string]string{
+		"isue": "issue", "lsit": "list", "revoek": "revoke", "expire": "expires", "verif": "verify",
+		"frobnicate": "", "x": "", "": "",
+	} {
+		if got := nearest(typed, words); got != want {
+			t.Errorf("nearest(%q): got %q, want %q", typed, got, want)
+		}
+	}
+}
+
+// What may be a piece of a secret is named by its place, not repeated.
+func TestMention(t *testing.T) {
+	for typed, want := range map[string]string{
+		"ci": `"ci"`, "data-team/nightly-report": `"data-team/nightly-report"`,
+		"mcpk_": "argument 3", "MCPK_abc": "argument 3", "x\x1b[0m": "argument 3", "": "argument 3",
+		strings.Repeat("a", 30):                     "argument 3",
+		"AbCdEfGhIjKl_0123456789012345678901234567": "argument 3",
+		// Twenty characters from the middle of a secret, also across its underscore.
+		"0123456789abcdefghij": "argument 3", "fGhIjKl_0123456789ab": "argument 3", "x-0123456789abcdefghij": "argument 3",
+		"data_team_ci": `"data_team_ci"`,
+	} {
+		if got := mention(typed, 3); got != want {
+			t.Errorf("mention(%q): got %s, want %s", typed, got, want)
+		}
+	}
+}
+
 // TestTableFitsEveryScreen: no line is wider than the screen, and every id is whole,
 // whatever the names are made of.
 func TestTableFitsEveryScreen(t *testing.T) {
-	names := []string{"ci", strings.Repeat("long-", 25), strings.Repeat("鍵", 60), "e\u0301e\u0301e\u0301"}
+	now := time.Date(2027, 3, 10, 12, 0, 0, 0, time.UTC)
+	found := keys.Page{LastUsed: map[string]keys.LastUse{"AbCdEfGhIjKl": {At: now.Add(-135 * 24 * time.Hour)}}}
+	for _, name := range []string{"ci", strings.Repeat("long-", 25), strings.Repeat("鍵", 60), "e\u0301e\u0301e\u0301"} {
+		found.Keys = append(found.Keys, &keys.Key{
+			ID: "AbCdEfGhIjKl", Name: name, Owner: name, Audience: []string{name}, Scopes: []string{"tools:get_*", name},
+			ExpiresAt: now.Add(135 * 24 * time.Hour),
+		})
+	}
 	for screen := 40; screen <= 200; screen++ {
-		rows := [][columns]string{{"NAME", "ID", "OWNER", "AUDIENCE", "EXPIRES", "LAST USED", "STATUS", "SCOPES"}}
-		for _, name := range names {
-			rows = append(rows, [columns]string{name, "AbCdEfGhIjKl", name, name, "in 135d", "135d ago", "◐ expiring", "tools:get_* " + name})
-		}
-		widths := columnWidths(rows, screen-1)
-		if got := filled(widths); got > screen-1 {
+		table := keysTable(found, now)
+		widths := table.widths(screen)
+		if got := table.filled(widths); got > screen {
 			t.Errorf("screen %d: the columns %v fill %d", screen, widths, got)
+		}
+		for line := range strings.Lines(table.text(screen)) {
+			if got := cells(strings.TrimSuffix(line, "\n")); got > screen {
+				t.Errorf("screen %d: a line fills %d: %q", screen, got, line)
+			}
 		}
 		if widths[colID] != keys.IDLen {
 			t.Errorf("screen %d: got %d columns for the id, want %d", screen, widths[colID], keys.IDLen)
 		}
+	}
+}
+
+// What is added to a table never reaches a terminal as a command.
+func TestTableIsClean(t *testing.T) {
+	table := &table{columns: []column{{heading: "NAME"}, {heading: "CALLS", right: true}}}
+	table.add("a\x1b[2Jb\u202e", "7")
+	if got := table.text(80); strings.ContainsAny(got, "\x1b\u202e") {
+		t.Errorf("text: got %q, want no control characters", got)
 	}
 }
 
@@ -67,15 +115,10 @@ func TestScopesWithin(t *testing.T) {
 	}
 }
 
-func TestNoFormula(t *testing.T) {
-	for _, cell := range []string{"=1+1", "+1", "-1", "@sum", "\tx", "\rx"} {
-		if got, want := noFormula(cell), "'"+cell; got != want {
-			t.Errorf("noFormula(%q): got %q, want %q", cell, got, want)
-		}
-	}
-	for _, cell := range []string{"", "ci", "1-2", "a=b"} {
-		if got := noFormula(cell); got != cell {
-			t.Errorf("noFormula(%q): got %q, want it unchanged", cell, got)
-		}
+// A name or a reason must not run in the spreadsheet of whoever opens the CSV.
+func TestCSVRunsNoFormula(t *testing.T) {
+	got := csvText([]string{"=1+1", "+1", "-1", "@sum", "ci", "1-2", "'=x"})
+	if want := "'=1+1,'+1,'-1,'@sum,ci,1-2,'=x\n"; got != want {
+		t.Errorf("csvText: got %q, want %q", got, want)
 	}
 }

@@ -7,10 +7,46 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
+
+// isTerminal reports whether a person sits at the other end of stream.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Widths, in columns.
+const (
+	defaultWidth = 80      // of help, and of a terminal that does not tell
+	leastWidth   = 40      // what is narrower is laid out for this
+	unlimited    = 1 << 20 // where nothing is cut: a program or a file gets whole tables
+)
+
+// width is how many columns a line on stream may fill: what COLUMNS says, else what the
+// terminal has. What is no terminal has no end of a line.
+func (e *env) width(stream io.Writer) int {
+	if n, err := strconv.Atoi(e.getenv("COLUMNS")); err == nil && n > 0 {
+		return min(max(n, leastWidth), unlimited)
+	}
+	if !isTerminal(stream) {
+		return unlimited
+	}
+	if w, _, err := term.GetSize(int(stream.(*os.File).Fd())); err == nil && w >= leastWidth { // a terminal is a file
+		return w
+	}
+	return defaultWidth
+}
+
+// colourful reports whether stream takes escape sequences, and wants them.
+func (e *env) colourful(stream io.Writer) bool {
+	return isTerminal(stream) && e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb"
+}
 
 // canAsk reports whether somebody is there to answer: standard input is a terminal.
 func (e *env) canAsk() bool { return isTerminal(e.stdin) }
@@ -54,6 +90,22 @@ func askLine(ctx context.Context, prompt string) (string, error) {
 		_, _ = fmt.Fprintln(tty)
 	}
 	return answer, err
+}
+
+// confirmNumber lists the keys that will be revoked, and wants their number typed: who
+// did not read the list cannot know it.
+func (a *app) confirmNumber(ctx context.Context, list []*keys.Key) error {
+	for _, k := range list {
+		a.say("  %s", label(k))
+	}
+	answer, err := askLine(ctx, "Type the number of keys that will be revoked: ")
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(answer) != itoa(len(list)) {
+		return usagef("nothing was revoked: the number of keys is another")
+	}
+	return nil
 }
 
 // askHidden reads a line that is not shown while it is typed. Enter and Ctrl-D end it,

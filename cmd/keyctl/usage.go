@@ -2,15 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
-	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -61,12 +60,11 @@ func (a *app) usage(ctx context.Context, m keys.Manager, ref string, since time.
 	case formatJSON:
 		return a.printJSON(newUsageJSON(k, since, u))
 	case formatJSONL:
+		rows := make([]usageRowJSON, 0, len(u.Counts))
 		for _, c := range u.Counts {
-			if err := a.printJSON(usageRowJSON{k.ID, k.Name, k.Owner, newCountJSON(c)}); err != nil {
-				return err
-			}
+			rows = append(rows, usageRowJSON{k.ID, k.Name, k.Owner, wire.Count(c)})
 		}
-		return nil
+		return printAll(a, rows)
 	case formatCSV:
 		return a.print(usageCSV(k, u))
 	}
@@ -94,22 +92,22 @@ func (a *app) usagePage(k *keys.Key, since time.Time, u keys.Usage) string {
 	if len(u.Counts) == 0 {
 		return text + "\n  not presented since then\n"
 	}
-	outcomes := [][]string{{"OUTCOME", "CALLS"}}
+	outcomes := numbers("OUTCOME", "CALLS")
 	for _, o := range u.Outcomes() {
-		outcomes = append(outcomes, []string{string(o.Code), calls(o.Calls)})
+		outcomes.add(string(o.Code), calls(o.Calls))
 	}
-	outcomes = append(outcomes, []string{"total", calls(u.Calls())})
-	text += "\n" + numbers(outcomes, a.width(a.stdout))
-	scopes := [][]string{{"SCOPE", "ALLOWED", "DENIED"}}
+	outcomes.add("total", calls(u.Calls()))
+	text += "\n" + outcomes.text(a.width(a.stdout)-1)
+	scopes := numbers("SCOPE", "ALLOWED", "DENIED")
 	for _, s := range u.Scopes() {
 		name := s.Scope
 		if name == keys.OtherScopes {
 			name = "others"
 		}
-		scopes = append(scopes, []string{name, calls(s.Allowed), calls(s.Denied)})
+		scopes.add(name, calls(s.Allowed), calls(s.Denied))
 	}
-	if len(scopes) > 1 {
-		text += "\n" + numbers(scopes, a.width(a.stdout))
+	if len(scopes.rows) > 0 {
+		text += "\n" + scopes.text(a.width(a.stdout)-1)
 	}
 	return text
 }
@@ -133,52 +131,24 @@ func (a *app) useOfOne(l keys.LastUse) string {
 
 func calls(n int64) string { return strconv.FormatInt(n, 10) }
 
-// numbers lays out a table of which all but the first column are numbers, to the
-// right. The first gives way where the screen is too narrow.
-func numbers(rows [][]string, width int) string {
-	widths := make([]int, len(rows[0]))
-	for _, r := range rows {
-		for i := range r {
-			if i == 0 {
-				r[i] = wording.Clean(r[i])
-			}
-			widths[i] = max(widths[i], cells(r[i]))
-		}
+// numbers is a table of which all but the first column are numbers. The first gives way
+// where the screen is too narrow.
+func numbers(first string, others ...string) *table {
+	t := &table{columns: []column{{heading: first}}, indent: 2, share: 1, least: 8}
+	for _, heading := range others {
+		t.columns = append(t.columns, column{heading: heading, right: true})
 	}
-	rest := 2
-	for _, w := range widths[1:] {
-		rest += gap + w
-	}
-	widths[0] = min(widths[0], max(8, width-1-rest))
-	var b strings.Builder
-	for _, r := range rows {
-		b.WriteString("  " + fit(r[0], widths[0]))
-		for i, text := range r[1:] {
-			fmt.Fprintf(&b, "%*s", gap+widths[i+1], text)
-		}
-		b.WriteString("\n")
-	}
-	return b.String()
+	return t
 }
 
 // usageJSON is what is known of the use of a key, summed up and by the hour.
 type usageJSON struct {
-	ID       string        `json:"id"`
+	api.Usage
 	Name     string        `json:"name"`
 	Owner    string        `json:"owner"`
-	Since    time.Time     `json:"since"`
-	LastUsed []lastUseJSON `json:"last_used"`
 	Calls    int64         `json:"calls"`
 	Outcomes []outcomeJSON `json:"outcomes"`
 	Scopes   []scopeJSON   `json:"scopes"`
-	Counts   []countJSON   `json:"counts"`
-}
-
-type lastUseJSON struct {
-	Secret   int64     `json:"secret"`
-	At       time.Time `json:"at"`
-	ClientIP string    `json:"client_ip"` // empty when unknown, as is agent
-	Agent    string    `json:"agent"`
 }
 
 type outcomeJSON struct {
@@ -192,28 +162,18 @@ type scopeJSON struct {
 	Denied  int64  `json:"denied"`
 }
 
-type countJSON struct {
-	Hour  time.Time `json:"hour"`
-	Code  keys.Code `json:"code"`
-	Scope string    `json:"scope"` // empty for requests
-	Calls int64     `json:"calls"`
-}
-
 // usageRowJSON is a count that stands alone, so it names its key.
 type usageRowJSON struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`
 	Owner string `json:"owner"`
-	countJSON
+	api.UseCount
 }
 
 func newUsageJSON(k *keys.Key, since time.Time, u keys.Usage) usageJSON {
 	out := usageJSON{
-		ID: k.ID, Name: k.Name, Owner: k.Owner, Since: since.UTC().Truncate(time.Microsecond), Calls: u.Calls(),
-		LastUsed: []lastUseJSON{}, Outcomes: []outcomeJSON{}, Scopes: []scopeJSON{}, Counts: []countJSON{},
-	}
-	for _, l := range u.Last {
-		out.LastUsed = append(out.LastUsed, newLastUseJSON(l))
+		Usage: wire.Usage(k.ID, since, u), Name: k.Name, Owner: k.Owner, Calls: u.Calls(),
+		Outcomes: []outcomeJSON{}, Scopes: []scopeJSON{},
 	}
 	for _, o := range u.Outcomes() {
 		out.Outcomes = append(out.Outcomes, outcomeJSON(o))
@@ -221,29 +181,13 @@ func newUsageJSON(k *keys.Key, since time.Time, u keys.Usage) usageJSON {
 	for _, s := range u.Scopes() {
 		out.Scopes = append(out.Scopes, scopeJSON(s))
 	}
-	for _, c := range u.Counts {
-		out.Counts = append(out.Counts, newCountJSON(c))
-	}
 	return out
 }
-
-func newLastUseJSON(l keys.LastUse) lastUseJSON {
-	out := lastUseJSON{Secret: l.Secret, At: l.At, Agent: l.Agent}
-	if l.ClientIP.IsValid() {
-		out.ClientIP = l.ClientIP.String()
-	}
-	return out
-}
-
-func newCountJSON(c keys.UseCount) countJSON { return countJSON(c) }
 
 func usageCSV(k *keys.Key, u keys.Usage) string {
-	var b strings.Builder
-	w := csv.NewWriter(&b)
-	_ = w.Write([]string{"id", "name", "owner", "hour", "code", "scope", "calls"})
+	rows := [][]string{{"id", "name", "owner", "hour", "code", "scope", "calls"}}
 	for _, c := range u.Counts {
-		_ = w.Write([]string{csvCell(k.ID), csvCell(k.Name), csvCell(k.Owner), c.Hour.Format(time.RFC3339), csvCell(string(c.Code)), csvCell(c.Scope), calls(c.Calls)}) // into memory: cannot fail
+		rows = append(rows, []string{k.ID, k.Name, k.Owner, c.Hour.Format(time.RFC3339), string(c.Code), c.Scope, calls(c.Calls)})
 	}
-	w.Flush()
-	return b.String()
+	return csvText(rows...)
 }

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -155,35 +155,10 @@ func flawed(flaw string) string {
 	return "this is no key: the text " + flaw
 }
 
-// decisionJSON is what verify tells scripts. What is not known is null.
-type decisionJSON struct {
-	Valid     bool       `json:"valid"`
-	Code      keys.Code  `json:"code"`
-	KeyID     *string    `json:"key_id"`
-	Name      *string    `json:"name"`
-	Owner     *string    `json:"owner"`
-	Scopes    []string   `json:"scopes"`
-	Missing   []string   `json:"missing"` // of the scopes that were asked for
-	ExpiresAt *time.Time `json:"expires_at"`
-	Secret    *usedJSON  `json:"secret"`
-	RateLimit *rateJSON  `json:"rate_limit"`
-	Flaw      string     `json:"flaw,omitempty"` // what makes the text no key, where that is plain
-}
-
-// usedJSON is the secret that was checked, which may end before its key does.
-type usedJSON struct {
-	Number     int64      `json:"number"`
-	EndsAt     *time.Time `json:"ends_at"`
-	Superseded bool       `json:"superseded"` // the key has a newer one
-}
-
-// rateJSON is a limit and what is left of it where the key was checked: here in a
-// process of its own, in which this check was the first.
-type rateJSON struct {
-	Limit     int `json:"limit"`
-	Window    int `json:"window"` // seconds, like reset
-	Remaining int `json:"remaining"`
-	Reset     int `json:"reset"`
+// verifiedJSON is a decision as scripts read it.
+type verifiedJSON struct {
+	api.Verification
+	Flaw string `json:"flaw,omitempty"` // what makes the text no key, where that is plain
 }
 
 func (a *app) printDecision(d keys.Decision) error {
@@ -191,7 +166,7 @@ func (a *app) printDecision(d keys.Decision) error {
 		return a.undecided(d)
 	}
 	if a.output == formatJSON {
-		if err := a.printJSON(newDecisionJSON(d)); err != nil {
+		if err := a.printJSON(verifiedJSON{wire.Verification(d), d.Flaw}); err != nil {
 			return err
 		}
 	} else if err := a.print(string(d.Code) + "\n"); err != nil {
@@ -237,31 +212,4 @@ func (a *app) undecided(d keys.Decision) error {
 		return a.tampered(&keys.Key{ID: d.KeyID}, keys.ErrTampered)
 	}
 	return fmt.Errorf("key %s could not be checked: %w", wording.Clean(d.KeyID), d.Cause)
-}
-
-// seconds rounds up: nobody should come back too early.
-func seconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }
-
-func newDecisionJSON(d keys.Decision) decisionJSON {
-	out := decisionJSON{Valid: d.Valid(), Code: d.Code, Scopes: []string{}, Missing: []string{}, Flaw: d.Flaw}
-	if d.KeyID != "" {
-		out.KeyID = &d.KeyID
-	}
-	if d.Lacks != nil {
-		out.Missing = list(d.Lacks.Missing)
-	}
-	if d.Valid() {
-		name, owner := d.Identity.Name(), d.Identity.Owner()
-		out.Name, out.Owner = &name, &owner
-		out.Scopes, out.ExpiresAt = list(d.Identity.Scopes()), moment(d.Identity.ExpiresAt())
-	}
-	if d.Valid() || d.Code == keys.CodeSuperseded {
-		out.Secret = &usedJSON{d.Secret, moment(d.Ends), d.Newer || !d.Valid()}
-	}
-	if !d.Limit.IsZero() {
-		out.RateLimit = &rateJSON{
-			Limit: d.Limit.Count, Window: seconds(d.Limit.Window), Remaining: d.Remaining, Reset: seconds(d.Reset),
-		}
-	}
-	return out
 }

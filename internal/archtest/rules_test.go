@@ -90,19 +90,24 @@ var layers = []layer{
 	},
 	{
 		path:  "admin/client",
-		may:   []string{"keys", "admin/api"},
+		may:   []string{"keys", "admin/api", "internal/hostcheck"},
 		never: []string{sqlite, gin + "/...", huma + "/...", "store/...", "middleware/...", "verifier", "admin", "internal/restapi", "internal/server"},
 		why:   "the client links no server code",
 	},
 	{
 		path:  "admin",
-		may:   []string{"keys", "admin/api", "internal/restapi", huma + "/..."},
+		may:   []string{"keys", "admin/api", "internal/restapi", "internal/wire", huma + "/..."},
 		never: []string{sqlite, "store/..."},
 		why:   "the API acts through keys.Manager, and another has the say over who may call it",
 	},
 	{
+		path: "internal/wire",
+		may:  []string{"keys", "admin/api"},
+		why:  "what shows a thing on the wire decides nothing about it",
+	},
+	{
 		path:  "verifyapi",
-		may:   []string{"keys", "verifier", "admin/api", "internal/restapi", huma + "/..."},
+		may:   []string{"keys", "verifier", "admin/api", "internal/restapi", "internal/wire", huma + "/..."},
 		never: []string{sqlite, "store/..."},
 		why:   "the decision is the verifier's",
 	},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -36,12 +37,12 @@ func (e *examination) peppers(r *sqlite.Reader) {
 		switch {
 		case u.State == keys.PepperMissing && u.LiveKeys > 0:
 			good = false
-			e.bad("peppers", "restore a pepper file that holds it, or revoke those keys", "%s made with pepper %s, which the pepper file does not hold", counted(u.LiveKeys, "live key was", "live keys were"), u.ID)
+			e.bad("peppers", "restore a pepper file that holds it, or revoke those keys", "%s made with pepper %s, which the pepper file does not hold", wording.Counted(u.LiveKeys, "live key was", "live keys were"), u.ID)
 		case u.State == keys.PepperRetired && u.LiveKeys == 0:
 			good = false
 			e.warn("peppers", "run 'keyctl pepper retire "+u.ID+"'", "no live key needs the retired pepper %s any more", u.ID)
 		case u.State != keys.PepperMissing:
-			held = append(held, fmt.Sprintf("%s (%s, %s)", u.ID, u.State, counted(u.LiveKeys, "live key", "live keys")))
+			held = append(held, fmt.Sprintf("%s (%s, %s)", u.ID, u.State, wording.Counted(u.LiveKeys, "live key", "live keys")))
 		}
 	}
 	if good {
@@ -77,7 +78,7 @@ func (e *examination) audit(r keys.Reader) {
 	case report.Head == nil:
 		e.ok("audit", "the log is empty")
 	default:
-		e.ok("audit", "the chain of %s holds, and keys are as it tells; that none is missing at its end only a checkpoint shows", counted(int(report.Rows), "row", "rows"))
+		e.ok("audit", "the chain of %s holds, and keys are as it tells; that none is missing at its end only a checkpoint shows", wording.Counted(int(report.Rows), "row", "rows"))
 	}
 }
 
@@ -107,14 +108,14 @@ func (e *examination) keys(r keys.Reader) {
 	}
 	if len(ending) > 0 {
 		e.warn("admin keys", "renew each in time with keyctl rotate KEY --expires 90d, beside the key store",
-			"%s within 30 days, and what acts with them stops: %s", counted(len(ending), "admin key ends", "admin keys end"), some(ending))
+			"%s within 30 days, and what acts with them stops: %s", wording.Counted(len(ending), "admin key ends", "admin keys end"), some(ending))
 	}
 	if len(tampered) > 0 {
 		e.bad("keys", "revoke them, or restore the database from a backup; the audit log tells what they were",
-			"%s changed outside mcpkeys, and no server accepts what was: %s", counted(len(tampered), "key was", "keys were"), some(tampered))
+			"%s changed outside mcpkeys, and no server accepts what was: %s", wording.Counted(len(tampered), "key was", "keys were"), some(tampered))
 		return
 	}
-	e.ok("keys", "%s, each as it was sealed", counted(all, "key", "keys"))
+	e.ok("keys", "%s, each as it was sealed", wording.Counted(all, "key", "keys"))
 }
 
 // endsSoon reports whether k is an admin key, for changes or for verification, that ends
@@ -145,7 +146,7 @@ func (e *examination) imported(r *sqlite.Reader) {
 		more = fmt.Sprintf(" and %d more", total-len(list))
 	}
 	e.warn("imported", "let them be used, and rotate what stays",
-		"%s under the hash of another system, unused since the import or short enough to be guessed: %s", counted(total, "key is", "keys are"), strings.Join(names, ", ")+more)
+		"%s under the hash of another system, unused since the import or short enough to be guessed: %s", wording.Counted(total, "key is", "keys are"), strings.Join(names, ", ")+more)
 }
 
 // imports tells of imports that did not come to their end.
@@ -156,10 +157,10 @@ func (e *examination) imports(r *sqlite.Reader) {
 		e.problem("imports", err)
 	case u.Forged > 0:
 		e.bad("imports", "find out who changed the database, and restore a backup; the next import removes the keys that were not revoked",
-			"%s changed outside mcpkeys; no server accepts a key of them", counted(u.Forged, "import was", "imports were"))
+			"%s changed outside mcpkeys; no server accepts a key of them", wording.Counted(u.Forged, "import was", "imports were"))
 	case u.Batches > 0 && !u.Running:
 		e.warn("imports", "keyctl import FILE, with the same file or another, removes what is left",
-			"%s broken off; %s not valid and cannot be used", counted(u.Batches, "import was", "imports were"), counted(u.Keys, "key is", "keys are"))
+			"%s broken off; %s not valid and cannot be used", wording.Counted(u.Batches, "import was", "imports were"), wording.Counted(u.Keys, "key is", "keys are"))
 	}
 }
 
@@ -177,13 +178,6 @@ func some(list []string) string {
 		return strings.Join(list, ", ")
 	}
 	return strings.Join(list[:named], ", ") + fmt.Sprintf(" and %d more", len(list)-named)
-}
-
-func counted(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // slack is how far clocks of one machine may seem to be apart.

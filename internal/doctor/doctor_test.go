@@ -142,7 +142,7 @@ func TestTroubles(t *testing.T) {
 		{"an epoch of something else", func(t *testing.T, p patient) {
 			must(t, os.WriteFile(p.db+"-epoch", make([]byte, 4096), 0o600))
 		}, "epoch", doctor.Problem, "another kind of file"},
-		{"a big log", func(t *testing.T, p patient) { must(t, os.Truncate(p.db+"-wal", 300<<20)) }, "log", doctor.Warning, "300 MiB"},
+		{"a big log", func(t *testing.T, p patient) { must(t, os.Truncate(p.db+"-wal", 300<<20)) }, "log", doctor.Warning, "300.0 MiB"},
 		{"a planted trigger", func(t *testing.T, p patient) {
 			p.sql(t, `CREATE TRIGGER undo AFTER UPDATE ON keys BEGIN SELECT 1; END`)
 		}, "database", doctor.Problem, `trigger "undo"`},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/filemode"
 	"github.com/mcpkeys/mcpkeys/internal/shell"
+	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -46,7 +47,7 @@ func (e *examination) files() {
 		if os.Getenv(filemode.Variable) == "1" {
 			to = "their owner, and to a group of this process,"
 		}
-		e.ok("files", "%s, open to %s only", counted(len(there), "file", "files"), to)
+		e.ok("files", "%s, open to %s only", wording.Counted(len(there), "file", "files"), to)
 	}
 	e.owners(there)
 }
@@ -107,9 +108,9 @@ func (e *examination) space() {
 	case err != nil:
 		e.problem("space", fmt.Errorf("ask for free space: %w", err))
 	case free < enough:
-		e.warn("space", "clear something away", "%s are free on the disk", size(free))
+		e.warn("space", "clear something away", "%s are free on the disk", wording.Bytes(free))
 	default:
-		e.ok("space", "%s are free on the disk", size(free))
+		e.ok("space", "%s are free on the disk", wording.Bytes(free))
 	}
 }
 
@@ -144,7 +145,7 @@ func (e *examination) epoch() {
 	switch {
 	case missing > 0:
 		e.bad("epoch", "keyctl restore with a backup; or, to go on without these changes, keyctl doctor --fix",
-			"%s acknowledged and not in the database, revocations perhaps among them: its log was removed, or an older file was copied over it; no server accepts a key", counted(int(missing), "change was", "changes were")) //nolint:gosec // 48 bits
+			"%s acknowledged and not in the database, revocations perhaps among them: its log was removed, or an older file was copied over it; no server accepts a key", wording.Counted(int(missing), "change was", "changes were")) //nolint:gosec // 48 bits
 	case err != nil:
 		e.problem("epoch", err)
 	default:
@@ -164,19 +165,8 @@ func (e *examination) log() {
 	case err != nil:
 		e.problem("log", fmt.Errorf("look at %s: %w", e.places.Log, err))
 	case info.Size() > bigLog:
-		e.warn("log", "find the process that has been reading for a long time, a backup or a database shell, and end it", "%s has %s: something keeps SQLite from clearing it", e.places.Log, size(info.Size()))
+		e.warn("log", "find the process that has been reading for a long time, a backup or a database shell, and end it", "%s has %s: something keeps SQLite from clearing it", e.places.Log, wording.Bytes(info.Size()))
 	default:
-		e.ok("log", "SQLite's log has %s", size(info.Size()))
+		e.ok("log", "SQLite's log has %s", wording.Bytes(info.Size()))
 	}
-}
-
-// size renders bytes for people.
-func size(n int64) string {
-	switch {
-	case n >= 10<<30:
-		return fmt.Sprintf("%d GiB", n>>30)
-	case n >= 1<<20:
-		return fmt.Sprintf("%d MiB", n>>20)
-	}
-	return fmt.Sprintf("%d KiB", n>>10)
 }

@@ -3,6 +3,7 @@
 // to its address (DNS rebinding). Such a request carries the page's name as its Host.
 //
 // Call [New] with the names that the operator allows, then [Names.Fit] for each request.
+// [ThisMachine] and [OnLoopback] say where plain HTTP shows nothing to the network.
 //
 // The package reads no request and writes no answer, and knows no patterns: a name is
 // allowed as it stands or not at all.
@@ -54,10 +55,20 @@ func (n Names) Fit(local net.Addr, host string) bool {
 		return true
 	}
 	if at.IsLoopback() {
-		return host == "localhost" || err == nil && ip.IsLoopback()
+		return ThisMachine(host)
 	}
 	return len(n) == 0
 }
+
+// ThisMachine reports whether a host, without its port, is of this machine alone. It
+// trusts no resolver: a name is so only if it is localhost.
+func ThisMachine(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Zone() == "" && ip.Unmap().IsLoopback()
+}
+
+// OnLoopback reports whether only this machine reaches what listens at local.
+func OnLoopback(local net.Addr) bool { return address(local).IsLoopback() }
 
 // bare is a Host without its port, brackets and final dot, in lower case.
 func bare(host string) string {

@@ -87,3 +87,29 @@ func TestNewRefuses(t *testing.T) {
 		t.Errorf("New: got %v", err)
 	}
 }
+
+// An admin key must not cross the network readable because an address looks like this
+// machine's.
+func TestThisMachine(t *testing.T) {
+	for _, host := range []string{"localhost", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"} {
+		if !hostcheck.ThisMachine(host) {
+			t.Errorf("ThisMachine(%q): got false, want true", host)
+		}
+	}
+	for _, host := range []string{"", "localhost.evil.example", "127.0.0.1.evil.example", "127.1", "2130706433", "0.0.0.0", "::", "10.0.0.5", "::1%eth0", "LOCALHOST.", "keys.example"} {
+		if hostcheck.ThisMachine(host) {
+			t.Errorf("ThisMachine(%q): got true, want false", host)
+		}
+	}
+}
+
+func TestOnLoopback(t *testing.T) {
+	for address, want := range map[string]bool{"127.0.0.1": true, "::1": true, "::ffff:127.0.0.1": true, "0.0.0.0": false, "::": false, "10.0.0.5": false} {
+		if got := hostcheck.OnLoopback(tcp(address)); got != want {
+			t.Errorf("OnLoopback(%s): got %v, want %v", address, got, want)
+		}
+	}
+	if hostcheck.OnLoopback(nil) || hostcheck.OnLoopback(&net.UnixAddr{Name: "/run/x", Net: "unix"}) {
+		t.Error("OnLoopback: an address without IP is on loopback")
+	}
+}

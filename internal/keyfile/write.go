@@ -114,13 +114,10 @@ func (r *Row) cells() ([]string, error) {
 	return cells, nil
 }
 
-// formula begins what a spreadsheet would run rather than show.
-const formula = "=+-@\t\r"
-
 // guarded puts an apostrophe before a cell that a spreadsheet would run, and before one
 // that has an apostrophe there already, so that unguarded knows which is which.
 func guarded(cell string) string {
-	if cell != "" && strings.ContainsRune(formula+"'", rune(cell[0])) {
+	if wording.Formula(cell) || strings.HasPrefix(cell, "'") {
 		return "'" + cell
 	}
 	return cell
@@ -128,8 +125,8 @@ func guarded(cell string) string {
 
 // unguarded takes it away again.
 func unguarded(cell string) string {
-	if len(cell) > 1 && cell[0] == '\'' && strings.ContainsRune(formula+"'", rune(cell[1])) {
-		return cell[1:]
+	if rest, ok := strings.CutPrefix(cell, "'"); ok && (wording.Formula(rest) || strings.HasPrefix(rest, "'")) {
+		return rest
 	}
 	return cell
 }

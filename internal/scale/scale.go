@@ -5,7 +5,8 @@
 //	go run ./internal/scale/fill big.db 1000000
 //	go run ./internal/scale/measure big.db
 //
-// [Fill] makes the store, [Tokens] returns tokens that are good in it. Every key is a
+// [Fill] makes the store, [FillWith] one with keys of another shape, and [Tokens] returns
+// tokens that are good in it. Every key is a
 // whole one: issued through the store's own code, sealed, with its audit row and its
 // events. The keys are as unlike as in life: a thousand owners, ages of up to a year
 // in an order that has nothing to do with that of the ids, some revoked, disabled and
@@ -39,6 +40,12 @@ const batch = 20_000
 // Fill makes a key store of n keys at path, where there must be none, and a file with
 // all of their tokens at path + ".tokens". The youngest key is made just before now.
 func Fill(ctx context.Context, path string, n int, now time.Time) error {
+	return FillWith(ctx, path, n, now, nil)
+}
+
+// FillWith is Fill for keys that shape changes before they are sealed: the i-th is handed
+// to it as Fill makes it. Nil changes none.
+func FillWith(ctx context.Context, path string, n int, now time.Time, shape func(i int, k *keys.Key)) error {
 	if err := sqlite.Create(path, nil); err != nil {
 		return err
 	}
@@ -50,7 +57,7 @@ func Fill(ctx context.Context, path string, n int, now time.Time) error {
 	for i := range tokens {
 		tokens[i] = keys.NewToken(keys.KindKey)
 	}
-	if err := errors.Join(writeTokens(path, tokens), fill(ctx, s, tokens, now)); err != nil {
+	if err := errors.Join(writeTokens(path, tokens), fill(ctx, s, tokens, now, shape)); err != nil {
 		return errors.Join(err, s.Close())
 	}
 	return s.Close()
@@ -58,9 +65,9 @@ func Fill(ctx context.Context, path string, n int, now time.Time) error {
 
 // fill writes the keys in the order of their ids, or each of them would touch a page
 // of its own.
-func fill(ctx context.Context, s *sqlite.Store, tokens []keys.Token, now time.Time) error {
+func fill(ctx context.Context, s *sqlite.Store, tokens []keys.Token, now time.Time, shape func(i int, k *keys.Key)) error {
 	sorted := slices.SortedFunc(slices.Values(tokens), func(a, b keys.Token) int { return strings.Compare(a.ID(), b.ID()) })
-	m := maker{peppers: s.Peppers(), now: now.UTC().Truncate(time.Microsecond)}
+	m := maker{peppers: s.Peppers(), now: now.UTC().Truncate(time.Microsecond), shape: shape}
 	done := func(int) (keys.Event, error) {
 		return keys.NewEvent(ctx, "local:scale(0)", keys.ActionImportDone, m.now, nil)
 	}
@@ -108,6 +115,7 @@ type maker struct {
 	peppers *keys.Peppers
 	now     time.Time
 	batch   []byte
+	shape   func(i int, k *keys.Key)
 }
 
 // keys makes the keys that follow the first ones.
@@ -153,6 +161,9 @@ func (m *maker) key(i int, t keys.Token) *keys.Key {
 		k.DisabledAt = m.now
 	case i%10 == 3:
 		k.ExpiresAt = made.Add(time.Minute)
+	}
+	if m.shape != nil {
+		m.shape(i, k)
 	}
 	m.peppers.Seal(k)
 	return k

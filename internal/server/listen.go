@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 
+	"github.com/mcpkeys/mcpkeys/internal/hostcheck"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -24,7 +25,7 @@ func listen(ctx context.Context, o *Options) (net.Listener, error) {
 		return nil, unlistened(o.Listen, err)
 	}
 	switch {
-	case o.TLSCert != "" || isLoopback(listener.Addr()):
+	case o.TLSCert != "" || hostcheck.OnLoopback(listener.Addr()):
 		return listener, nil
 	case !o.InsecureHTTP:
 		return nil, errors.Join(&keys.InvalidError{
@@ -34,9 +35,4 @@ func listen(ctx context.Context, o *Options) (net.Listener, error) {
 	}
 	o.Logger.WarnContext(ctx, "plain HTTP beyond this machine: keys cross the network readable")
 	return listener, nil
-}
-
-func isLoopback(addr net.Addr) bool {
-	at, ok := addr.(*net.TCPAddr)
-	return ok && at.IP.IsLoopback()
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"charm.land/bubbles/v2/key"
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -26,10 +28,8 @@ type audit struct {
 	input textinput.Model
 	from  room // where the user came from
 
-	seq  int64 // of the selected row
-	at   int
-	top  int
-	rows int // as many as there is room for
+	seq    int64 // of the selected row
+	cursor       // among those that are shown
 
 	reading bool
 	round   int // counts readings; what an older one brings is dropped
@@ -54,13 +54,7 @@ func newAuditRow(e keys.Event) auditRow {
 }
 
 func newAudit(t theme) audit {
-	input := textinput.New()
-	input.Prompt = "/"
-	input.CharLimit = keys.MaxText
-	input.Placeholder = "action, key, id, actor or what changed"
-	a := audit{input: input}
-	a.input.SetStyles(t.input())
-	return a
+	return audit{input: newFilterInput(t, "action, key, id, actor or what changed")}
 }
 
 // openAudit shows the log, and reads it anew.
@@ -138,7 +132,7 @@ func (a *audit) sift() {
 	if at := slices.IndexFunc(a.shown, func(i int) bool { return a.all[i].event.Seq == a.seq }); at >= 0 {
 		a.at = at
 	}
-	a.clamp()
+	a.settle(len(a.shown))
 }
 
 func (r *auditRow) fits(words []string) bool {
@@ -151,18 +145,10 @@ func (r *auditRow) fits(words []string) bool {
 	return true
 }
 
-func (a *audit) clamp() {
-	a.at = max(0, min(a.at, len(a.shown)-1))
-	rows := max(1, a.rows)
-	a.top = min(a.top, a.at)
-	a.top = max(a.top, a.at-rows+1)
-	a.top = max(0, min(a.top, len(a.shown)-rows))
-}
-
 // move selects a row, or the nearest there is.
 func (a *audit) move(at int) {
 	a.at = at
-	a.clamp()
+	a.settle(len(a.shown))
 	if r := a.selected(); r != nil {
 		a.seq = r.event.Seq
 	}
@@ -208,20 +194,8 @@ func (m *Model) keyAudit(msg tea.KeyPressMsg) tea.Cmd {
 }
 
 func (m *Model) moveAudit(msg tea.KeyPressMsg) {
-	a := &m.audit
-	switch {
-	case msg.Code == tea.KeyUp, key.Matches(msg, m.bind.Up):
-		a.move(a.at - 1)
-	case msg.Code == tea.KeyDown, key.Matches(msg, m.bind.Down):
-		a.move(a.at + 1)
-	case msg.Code == tea.KeyPgUp, key.Matches(msg, m.bind.PageUp):
-		a.move(a.at - a.rows)
-	case msg.Code == tea.KeyPgDown, key.Matches(msg, m.bind.PageDown):
-		a.move(a.at + a.rows)
-	case key.Matches(msg, m.bind.First):
-		a.move(0)
-	case key.Matches(msg, m.bind.Last):
-		a.move(len(a.shown) - 1)
+	if at, ok := m.audit.moved(msg, &m.bind, len(m.audit.shown)); ok {
+		m.audit.move(at)
 	}
 }
 
@@ -232,7 +206,7 @@ func (m *Model) keyAuditFilter(msg tea.KeyPressMsg) tea.Cmd {
 		a.input.SetValue("")
 	case key.Matches(msg, m.bind.Keep):
 		a.input.SetValue(withoutSecret(a.input.Value()))
-	case msg.Code == tea.KeyUp || msg.Code == tea.KeyDown || msg.Code == tea.KeyPgUp || msg.Code == tea.KeyPgDown:
+	case movesInFilter(msg):
 		m.moveAudit(msg)
 		return nil
 	default:
@@ -279,4 +253,156 @@ func (a *audit) refusal() string {
 		return "Your admin key may not read the audit log: it lacks audit:read"
 	}
 	return ""
+}
+
+// auditScreen is the log's rows, under what they are.
+func (m *Model) auditScreen(width, height int) []string {
+	a := &m.audit
+	a.rows = max(1, height-2)
+	a.settle(len(a.shown))
+	lines := []string{m.auditTitle(width)}
+	if len(a.shown) == 0 {
+		return append(lines, m.emptyAudit(width, height-1)...)
+	}
+	columns := m.auditColumns(width)
+	lines = append(lines, m.theme.head.Render("  "+strings.TrimRight(cellsOf(columns, func(c auditColumn) string { return c.title }), " ")))
+	last := min(len(a.shown), a.top+a.rows)
+	for i := a.top; i < last; i++ {
+		r := &a.all[a.shown[i]]
+		mark, style := "  ", m.theme.plain
+		if i == a.at {
+			mark, style = "▸ ", m.theme.plain.Background(m.theme.selected).Bold(true)
+		}
+		lines = append(lines, style.Render(fit(mark+cellsOf(columns, func(c auditColumn) string { return c.cell(r) }), width)))
+	}
+	return lines
+}
+
+func (m *Model) auditTitle(width int) string {
+	a := &m.audit
+	left := " " + m.theme.bold.Render("Audit log") + m.theme.dim.Render(", newest first")
+	var right string
+	switch {
+	case a.err != nil:
+		right = m.theme.warn.Render("not read: r tries again ")
+	case a.done.IsZero():
+		right = m.theme.dim.Render("reading… ")
+	case len(a.all) >= maxAudit:
+		right = m.theme.dim.Render(fmt.Sprintf("the newest %d rows; keyctl audit shows all ", maxAudit))
+	default:
+		right = m.theme.dim.Render(count(len(a.all), "row") + " ")
+	}
+	return ends(left, right, width)
+}
+
+type auditColumn struct {
+	title string
+	width int
+	cell  func(*auditRow) string
+}
+
+func cellsOf(columns []auditColumn, text func(auditColumn) string) string {
+	var b strings.Builder
+	for i, c := range columns {
+		if i > 0 {
+			b.WriteString(strings.Repeat(" ", columnGap))
+		}
+		b.WriteString(fit(text(c), c.width))
+	}
+	return b.String()
+}
+
+// auditColumns gives what changed at least a third of the width.
+func (m *Model) auditColumns(width int) []auditColumn {
+	columns := []auditColumn{
+		{"TIME", 16, func(r *auditRow) string { return wording.Date(r.event.At, m.opts.Zone) }},
+		{"ACTION", 7, func(r *auditRow) string { return r.action }},
+		{"KEY", max(10, width/6), func(r *auditRow) string { return r.key }},
+	}
+	if width >= 110 {
+		columns = append(columns, auditColumn{"ID", 12, func(r *auditRow) string { return orDash(r.id) }})
+	}
+	if width >= 76 {
+		columns = append(columns, auditColumn{"ACTOR", max(12, width/7), func(r *auditRow) string { return r.actor }})
+	}
+	left := width - 2
+	for _, c := range columns {
+		left -= c.width + columnGap
+	}
+	return append(columns, auditColumn{"WHAT CHANGED", max(8, left), func(r *auditRow) string { return r.changed }})
+}
+
+func (m *Model) emptyAudit(width, height int) []string {
+	a := &m.audit
+	var text, next string
+	switch {
+	case a.refusal() != "":
+		text, next = a.refusal(), "esc goes back"
+	case a.err != nil:
+		text, next = wording.Clean(a.err.Error()), "r tries again, esc goes back"
+	case a.done.IsZero():
+		text = "Reading the audit log…"
+	case a.input.Value() != "":
+		text, next = "No row fits the filter", "esc clears it"
+	default:
+		text, next = "Nothing was changed yet", "esc goes back"
+	}
+	return m.empty(text, next, width, height)
+}
+
+// auditRowScreen is one row with both states of its key, scrolled where it is longer than
+// the screen.
+func (m *Model) auditRowScreen(width, height int) []string {
+	a := &m.audit
+	at := slices.IndexFunc(a.all, func(r auditRow) bool { return r.event.Seq == a.seq })
+	if at < 0 {
+		return []string{"", centred(m.theme.dim.Render("This row is no longer among the newest; esc goes back"), width)}
+	}
+	lines := append([]string{""}, m.auditRowLines(&a.all[at], width-4)...)
+	a.scroll = max(0, min(a.scroll, len(lines)-height))
+	lines = lines[a.scroll:]
+	if len(lines) > height {
+		lines = append(slices.Clone(lines[:height-1]), m.theme.dim.Render("… ↓ shows more"))
+	}
+	return indent(lines, 2)
+}
+
+func (m *Model) auditRowLines(r *auditRow, width int) []string {
+	t, e := m.theme, &r.event
+	lines := []string{t.bold.Render(fit(r.action+" "+r.key, width))}
+	lines = append(lines, m.fieldLines([]field{
+		{"row", fmt.Sprint(e.Seq), t.plain},
+		{"at", m.when(e.At), t.plain},
+		{"by", e.Actor, t.plain},
+		{"key id", orDash(e.KeyID), t.plain},
+		{"request", e.RequestID, t.plain},
+	}, width)...)
+	lines = append(lines, "", t.head.Render(fit("", nameWidth)+fit("BEFORE", (width-nameWidth)/2)+"AFTER"))
+	half := (width - nameWidth) / 2
+	for _, one := range wording.Members(e) {
+		style := t.dim
+		if one.Changed {
+			style = t.plain
+		}
+		lines = append(lines, m.besides(one, half, style)...)
+	}
+	return lines
+}
+
+// besides puts both states of a member next to each other.
+func (m *Model) besides(one wording.Member, half int, style lipgloss.Style) []string {
+	before, after := wrap(wording.Clean(one.Before), half-2), wrap(wording.Clean(one.After), half-2)
+	var lines []string
+	for i := range max(len(before), len(after)) {
+		name := ""
+		if i == 0 {
+			name = wording.Clean(one.Name)
+		}
+		mark := " "
+		if one.Changed {
+			mark = "›" // what changed is told without colour too
+		}
+		lines = append(lines, m.theme.dim.Render(fit(name, nameWidth))+style.Render(fit(at(before, i), half-2)+mark+" "+at(after, i)))
+	}
+	return lines
 }

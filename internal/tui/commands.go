@@ -74,62 +74,59 @@ func tick() tea.Cmd {
 	return tea.Tick(time.Second, func(time.Time) tea.Msg { return tickMsg{} })
 }
 
-func readPage(m keys.Manager, round int, cursor string) tea.Cmd {
+// asking runs do beside the program, for as long as a question may take.
+func asking(do func(context.Context) tea.Msg) tea.Cmd {
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		page, err := m.List(ctx, keys.Query{Limit: keys.MaxLimit, Cursor: cursor})
-		return pageMsg{round: round, page: page, err: err}
+		return do(ctx)
 	}
 }
 
+func readPage(m keys.Manager, round int, cursor string) tea.Cmd {
+	return asking(func(ctx context.Context) tea.Msg {
+		page, err := m.List(ctx, keys.Query{Limit: keys.MaxLimit, Cursor: cursor})
+		return pageMsg{round: round, page: page, err: err}
+	})
+}
+
 func readKey(m keys.Manager, id string, since time.Time) tea.Cmd {
-	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
+	return asking(func(ctx context.Context) tea.Msg {
 		k, err := m.Key(ctx, id)
 		msg := keyMsg{id: id, key: k, err: err}
 		if u, err := m.Usage(ctx, id, since); err == nil {
 			msg.usage = &u
 		}
 		return msg
-	}
+	})
 }
 
 func auditPage(m keys.Manager, round int, q keys.AuditQuery) tea.Cmd {
-	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
+	return asking(func(ctx context.Context) tea.Msg {
 		page, err := m.Audit(ctx, q)
 		return auditMsg{round: round, first: q.After == 0, page: page, err: err}
-	}
+	})
 }
 
 func issue(m keys.Manager, req keys.IssueRequest) tea.Cmd {
-	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
+	return asking(func(ctx context.Context) tea.Msg {
 		issued, err := m.Issue(ctx, req)
 		return issuedMsg{issued: issued, err: err}
-	}
+	})
 }
 
 func mayChange(ask func(context.Context) (bool, error)) tea.Cmd {
-	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
+	return asking(func(ctx context.Context) tea.Msg {
 		may, err := ask(ctx)
 		return permissionMsg{may: may, err: err}
-	}
+	})
 }
 
 func rotateKey(m keys.Manager, id string, req keys.RotateRequest) tea.Cmd {
-	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
+	return asking(func(ctx context.Context) tea.Msg {
 		issued, err := m.Rotate(ctx, id, req)
 		return issuedMsg{issued: issued, rotated: true, err: err}
-	}
+	})
 }
 
 func finishRotation(m keys.Manager, id string, old int64) tea.Cmd {
@@ -156,21 +153,17 @@ func editKey(m keys.Manager, id string, req keys.EditRequest) tea.Cmd {
 }
 
 func rereadKey(m keys.Manager, id string) tea.Cmd {
-	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
+	return asking(func(ctx context.Context) tea.Msg {
 		k, err := m.Key(ctx, id)
 		return rereadMsg{key: k, err: err}
-	}
+	})
 }
 
 func change(said string, do func(context.Context) (*keys.Key, error)) tea.Cmd {
-	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
+	return asking(func(ctx context.Context) tea.Msg {
 		k, err := do(ctx)
 		return changedMsg{key: k, said: said, err: err}
-	}
+	})
 }
 
 // copyText hands text to the terminal's clipboard by OSC 52. Terminals that refuse do

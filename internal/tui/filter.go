@@ -18,13 +18,7 @@ type filter struct {
 }
 
 func newFilter(t theme) filter {
-	input := textinput.New()
-	input.Prompt = "/"
-	input.CharLimit = keys.MaxText
-	input.Placeholder = "name, owner, scope or id; status:expiring owner:x kind:admin !status:revoked"
-	f := filter{input: input}
-	f.setTheme(t)
-	return f
+	return filter{input: newFilterInput(t, "name, owner, scope or id; status:expiring owner:x kind:admin !status:revoked")}
 }
 
 func (f *filter) setTheme(t theme) { f.input.SetStyles(t.input()) }
@@ -113,7 +107,7 @@ func (m *Model) keyFilter(msg tea.KeyPressMsg) tea.Cmd {
 		return m.closeFilter("")
 	case key.Matches(msg, m.bind.Keep):
 		return m.closeFilter(withoutSecret(m.filter.input.Value()))
-	case msg.Code == tea.KeyUp || msg.Code == tea.KeyDown || msg.Code == tea.KeyPgUp || msg.Code == tea.KeyPgDown:
+	case movesInFilter(msg):
 		return m.keyMove(msg)
 	}
 	return m.filterInput(msg)

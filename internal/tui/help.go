@@ -39,7 +39,7 @@ func (m *Model) helpLine() string {
 func (m *Model) roomBindings() []key.Binding {
 	b := m.bind
 	switch m.room {
-	case roomFilter:
+	case roomFilter, roomAuditFilter:
 		return []key.Binding{b.Keep, b.Clear, bind("↑/↓", "move", "up")}
 	case roomDetail:
 		return []key.Binding{bind("esc", "back", "esc"), b.Edit, b.Rotate, m.toggleBinding(), b.Revoke, b.Help, b.CopyID, bind("↑/↓", "scroll", "up")}
@@ -53,8 +53,6 @@ func (m *Model) roomBindings() []key.Binding {
 		return []key.Binding{bind("esc", "back", "esc")}
 	case roomAudit:
 		return []key.Binding{bind("esc", "back", "esc"), b.Open, b.Filter, b.Help, b.Refresh, b.Pause, bind("↑/↓", "move", "up")}
-	case roomAuditFilter:
-		return []key.Binding{b.Keep, b.Clear, bind("↑/↓", "move", "up")}
 	case roomAuditRow:
 		return []key.Binding{bind("esc", "back", "esc"), bind("↑/↓", "scroll", "up")}
 	}

@@ -162,21 +162,7 @@ func (m *Model) keyAnywhere(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 }
 
 func (m *Model) keyMove(msg tea.KeyPressMsg) tea.Cmd {
-	at := m.list.at
-	switch {
-	case msg.Code == tea.KeyUp, key.Matches(msg, m.bind.Up):
-		at--
-	case msg.Code == tea.KeyDown, key.Matches(msg, m.bind.Down):
-		at++
-	case key.Matches(msg, m.bind.PageUp):
-		at -= m.list.rows
-	case key.Matches(msg, m.bind.PageDown):
-		at += m.list.rows
-	case key.Matches(msg, m.bind.First):
-		at = 0
-	case key.Matches(msg, m.bind.Last):
-		at = len(m.list.shown) - 1
-	}
+	at, _ := m.list.moved(msg, &m.bind, len(m.list.shown))
 	m.list.move(at)
 	return m.readDetail()
 }

@@ -18,10 +18,8 @@ type list struct {
 	used     map[string]keys.LastUse // by id; nil when it is not known
 	tampered map[string]bool         // ids of rows that are not to be believed
 
-	id   string // of the key that the user chose, shown or not
-	at   int    // the selected row: that key's, or the one where it was
-	top  int    // the first row on the screen
-	rows int    // as many as there is room for
+	id     string // of the key that the user chose, shown or not
+	cursor        // on that key, or where it was
 
 	nameWidth, ownerWidth int // what the shown keys need
 }
@@ -50,11 +48,11 @@ func (l *list) sift(tests []test, now time.Time) {
 
 // move selects a row, or the nearest there is.
 func (l *list) move(at int) {
-	l.at = max(0, min(at, len(l.shown)-1))
+	l.at = at
+	l.settle(len(l.shown))
 	if len(l.shown) > 0 {
 		l.id = l.shown[l.at].ID
 	}
-	l.scroll()
 }
 
 // choose selects a key by its id, also one that is not there yet.
@@ -63,8 +61,7 @@ func (l *list) choose(id string) {
 	if at := slices.IndexFunc(l.shown, func(k *keys.Key) bool { return k.ID == id }); at >= 0 {
 		l.at = at
 	}
-	l.at = max(0, min(l.at, len(l.shown)-1))
-	l.scroll()
+	l.settle(len(l.shown))
 }
 
 // replace puts in a key as it now stands, until the next reading.
@@ -90,12 +87,5 @@ func (l *list) selected() *keys.Key {
 // show makes room for a number of rows.
 func (l *list) show(rows int) {
 	l.rows = max(1, rows)
-	l.scroll()
-}
-
-func (l *list) scroll() {
-	rows := max(1, l.rows)
-	l.top = min(l.top, l.at)
-	l.top = max(l.top, l.at-rows+1)
-	l.top = max(0, min(l.top, len(l.shown)-rows))
+	l.settle(len(l.shown))
 }

@@ -144,3 +144,17 @@ func Sparkline(numbers []int64, width int) string {
 	}
 	return string(line)
 }
+
+// Counted is a number of things: 1 key, 2 keys.
+func Counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
+
+// Formula reports whether a spreadsheet would run a cell of CSV rather than show it. Who
+// writes CSV puts an apostrophe before such a cell.
+func Formula(cell string) bool {
+	return cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0]))
+}

@@ -102,3 +102,25 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestCounted(t *testing.T) {
+	for n, want := range map[int]string{0: "0 keys", 1: "1 key", 2: "2 keys"} {
+		if got := wording.Counted(n, "key", "keys"); got != want {
+			t.Errorf("Counted(%d): got %q, want %q", n, got, want)
+		}
+	}
+}
+
+// A name in CSV must not run in a spreadsheet of whoever opens it.
+func TestFormula(t *testing.T) {
+	for _, cell := range []string{"=1+1", "+1", "-1", "@sum", "\tx", "\rx"} {
+		if !wording.Formula(cell) {
+			t.Errorf("Formula(%q): got false, want true", cell)
+		}
+	}
+	for _, cell := range []string{"", "ci", "1-2", "a=b", "'=1"} {
+		if wording.Formula(cell) {
+			t.Errorf("Formula(%q): got true, want false", cell)
+		}
+	}
+}

@@ -40,20 +40,16 @@ func (r *Reader) auditRows(ctx context.Context, q keys.AuditQuery, limit int) ([
 	}
 	defer r.gate.leave()
 	statement, args := auditSQL(&q)
-	rows, err := r.db.QueryContext(ctx, statement, append(args, limit)...)
-	if err != nil {
-		return nil, unavailable("read audit", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
 	var events []keys.Event
-	for rows.Next() {
+	err := answer(r.db.QueryContext(ctx, statement, append(args, limit)...)).each("read audit", func(rows *sql.Rows) error {
 		e, err := scanEvent(rows)
 		if err != nil {
-			return nil, unavailable("read audit", err)
+			return err
 		}
 		events = append(events, e)
-	}
-	return events, unavailable("read audit", rows.Err())
+		return nil
+	})
+	return events, err
 }
 
 // chain reads the whole log, oldest row first, as [keys.VerifyChain] wants it.

@@ -587,21 +587,18 @@ func (r *Reader) UnfinishedImports(ctx context.Context) (u Unfinished, err error
 		return u, err
 	}
 	defer r.gate.leave()
-	rows, err := r.db.QueryContext(ctx, `SELECT id, (SELECT count(*) FROM keys WHERE batch = batches.id) FROM batches`)
-	if err != nil {
-		return u, unavailable("read imports", err)
-	}
 	sizes := map[string]int{}
-	for rows.Next() {
+	err = answer(r.db.QueryContext(ctx, `SELECT id, (SELECT count(*) FROM keys WHERE batch = batches.id) FROM batches`)).each("read imports", func(rows *sql.Rows) error {
 		var id []byte
 		var n int
 		if err := rows.Scan(&id, &n); err != nil {
-			return u, unavailable("read imports", errors.Join(err, rows.Close()))
+			return err
 		}
 		sizes[string(id)] = n
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return u, unavailable("read imports", err)
+		return nil
+	})
+	if err != nil {
+		return u, err
 	}
 	for id, n := range sizes {
 		b, err := readBatch(ctx, r.db, []byte(id))

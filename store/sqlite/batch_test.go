@@ -46,11 +46,7 @@ func importRole(path string) error {
 	if _, err := fmt.Sscan(os.Getenv(importVar), &n, &names, &killAt); err != nil {
 		return err
 	}
-	s, err := sqlite.Open(path, nil)
-	if err != nil {
-		return err
-	}
-	m, err := keys.NewManager(s, "child", nil)
+	s, m, err := childStore(path)
 	if err != nil {
 		return err
 	}
@@ -124,14 +120,8 @@ func TestImportKilled(t *testing.T) {
 			killAt = 1 + rand.N(n+1)
 		}
 		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d %s %d", importVar, n, names, killAt))
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
 		began := time.Now()
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		out := begin(t, cmd)
 		kill := func() { _ = cmd.Process.Kill() }
 		timer := time.AfterFunc(time.Hour, kill)
 		lastLine(out, func(line string) {

@@ -50,15 +50,44 @@ func child(t *testing.T, role, path string) *exec.Cmd {
 	return cmd
 }
 
+// begin starts a child, whose output is to be read.
+func begin(t testing.TB, cmd *exec.Cmd) io.Reader {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// beginAsked is begin for a child that is told what to do.
+func beginAsked(t testing.TB, cmd *exec.Cmd) (in io.WriteCloser, out io.Reader) {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in, begin(t, cmd)
+}
+
+// childStore opens the key store in a child.
+func childStore(path string) (*sqlite.Store, *keys.LocalManager, error) {
+	s, err := sqlite.Open(path, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := keys.NewManager(s, "child", nil)
+	return s, m, err
+}
+
 const childRounds = 25
 
 // writeRole issues and revokes keys, and says so after each when it is done.
 func writeRole(path string) error {
-	s, err := sqlite.Open(path, nil)
-	if err != nil {
-		return err
-	}
-	m, err := keys.NewManager(s, "child", nil)
+	s, m, err := childStore(path)
 	if err != nil {
 		return err
 	}
@@ -91,13 +120,7 @@ func TestSecondProcessWrites(t *testing.T) {
 	seq := mustChanges(t, r, keys.Position{}).Next
 
 	cmd := child(t, "write", path)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	out := begin(t, cmd)
 	seen, lines := map[string]bool{}, 0
 	for scan := bufio.NewScanner(out); scan.Scan(); lines++ {
 		verb, id, _ := strings.Cut(scan.Text(), " ")

@@ -98,19 +98,14 @@ func selectDenials(ctx context.Context, db *sql.DB, q *keys.DenialQuery) ([]keys
 	if len(f.where) > 0 {
 		where = ` WHERE ` + strings.Join(f.where, ` AND `)
 	}
-	rows, err := db.QueryContext(ctx, `SELECT minute, code, key_id, proved, source, audience, scope, offered, agent, calls FROM denied`+where+`
-		ORDER BY minute DESC, calls DESC, code, key_id, source, audience, scope, proved LIMIT ?`, append(f.args, q.Limit)...)
-	if err != nil {
-		return nil, unavailable("read denials", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
 	var denials []keys.Denial
-	for rows.Next() {
+	err := answer(db.QueryContext(ctx, `SELECT minute, code, key_id, proved, source, audience, scope, offered, agent, calls FROM denied`+where+`
+		ORDER BY minute DESC, calls DESC, code, key_id, source, audience, scope, proved LIMIT ?`, append(f.args, q.Limit)...)).each("read denials", func(rows *sql.Rows) error {
 		var d keys.Denial
 		var minute int64
 		var source string
 		if err := rows.Scan(&minute, &d.Code, &d.KeyID, &d.Proved, &source, &d.Audience, &d.Scope, &d.Offered, &d.Agent, &d.Calls); err != nil {
-			return nil, unavailable("read denials", err)
+			return err
 		}
 		// What somebody wrote here with a database shell is shown to people: a network and
 		// an agent are that, or nothing.
@@ -121,6 +116,7 @@ func selectDenials(ctx context.Context, db *sql.DB, q *keys.DenialQuery) ([]keys
 		if plausible(d.Minute) {
 			denials = append(denials, d)
 		}
-	}
-	return denials, unavailable("read denials", rows.Err())
+		return nil
+	})
+	return denials, err
 }

@@ -12,10 +12,6 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// minVersion is SQLite 3.51.3: before it, concurrent checkpoints of two
-// connections could corrupt a database in WAL mode.
-const minVersion = 3_051_003
-
 // hardening runs on every new connection, besides what the DSN sets. A schema that
 // somebody planted must not call functions with side effects; damaged pages are
 // noticed when read; an I/O error is an error and not a SIGBUS; a log that once
@@ -99,9 +95,8 @@ func Version() string {
 
 // checkDriver refuses a SQLite with a known way to lose data.
 func checkDriver() error {
-	text, number, _ := sqlite3.Version()
-	if number < minVersion {
-		return fmt.Errorf("built with SQLite %s, which can corrupt a shared database: build with 3.51.3 or newer", text)
+	if text := Version(); TooOld(text) {
+		return fmt.Errorf("built with SQLite %s, which can corrupt a shared database: build with %s or newer", text, LeastVersion)
 	}
 	return nil
 }

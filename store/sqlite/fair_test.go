@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
 // roundsVar tells a writing child how many rounds it goes; it ends earlier when its
@@ -52,11 +51,7 @@ func (w *waits) add(other waits) {
 // crowdRole is one of many processes that write: it issues a key and revokes it, round
 // after round, from when the parent says so.
 func crowdRole(path string) error {
-	s, err := sqlite.Open(path, nil)
-	if err != nil {
-		return err
-	}
-	m, err := keys.NewManager(s, "child", nil)
+	s, m, err := childStore(path)
 	if err != nil {
 		return err
 	}
@@ -124,14 +119,7 @@ func startWriters(t *testing.T, path string, n, rounds int) *writers {
 	for range n {
 		cmd := child(t, "crowd", path)
 		cmd.Env = append(cmd.Env, roundsVar+"="+strconv.Itoa(rounds))
-		in, err1 := cmd.StdinPipe()
-		out, err2 := cmd.StdoutPipe()
-		if err1 != nil || err2 != nil {
-			t.Fatal(err1, err2)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		in, out := beginAsked(t, cmd)
 		t.Cleanup(func() { _ = cmd.Process.Kill() })
 		w.procs = append(w.procs, &writerProc{cmd, in, bufio.NewReader(out)})
 	}

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"strings"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -47,22 +46,18 @@ func (r *Reader) ownersOf(ctx context.Context, table string, lookups [][]byte) (
 		args = append(args, l)
 	}
 	marks := strings.Repeat(", ?", len(lookups))[2:]
-	rows, err := r.db.QueryContext(context.WithoutCancel(ctx), `SELECT DISTINCT k.id, k.batch FROM `+table+` s JOIN keys k ON k.id = s.key_id
-		WHERE s.lookup IN (`+marks+`) AND `+finished+` ORDER BY k.id LIMIT ?`, append(args, maxFound)...)
-	if err != nil {
-		return nil, unavailable("find imported key", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
 	var found []foundKey
-	for rows.Next() {
+	err = answer(r.db.QueryContext(context.WithoutCancel(ctx), `SELECT DISTINCT k.id, k.batch FROM `+table+` s JOIN keys k ON k.id = s.key_id
+		WHERE s.lookup IN (`+marks+`) AND `+finished+` ORDER BY k.id LIMIT ?`, append(args, maxFound)...)).each("find imported key", func(rows *sql.Rows) error {
 		var one foundKey
 		if err := rows.Scan(&one.id, &one.batch); err != nil {
-			return nil, unavailable("find imported key", err)
+			return err
 		}
 		found = append(found, one)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, unavailable("find imported key", err)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	for _, one := range found {
 		shown, err := r.mayShow(ctx, r.db, one.batch)
@@ -123,19 +118,15 @@ func (r *Reader) OldHashes(ctx context.Context, limit int) (list []OldHash, tota
 	if err := r.db.QueryRowContext(ctx, `SELECT count(*)`+from, string(keys.SchemeHMAC)).Scan(&total); err != nil {
 		return nil, 0, unavailable("count old hashes", err)
 	}
-	rows, err := r.db.QueryContext(ctx, `SELECT s.key_id, s.number, s.scheme`+from+` ORDER BY s.key_id, s.number LIMIT ?`, string(keys.SchemeHMAC), limit)
-	if err != nil {
-		return nil, 0, unavailable("list old hashes", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
-	for rows.Next() {
+	err = answer(r.db.QueryContext(ctx, `SELECT s.key_id, s.number, s.scheme`+from+` ORDER BY s.key_id, s.number LIMIT ?`, string(keys.SchemeHMAC), limit)).each("list old hashes", func(rows *sql.Rows) error {
 		var id []byte
 		var one OldHash
 		if err := rows.Scan(&id, &one.Number, &one.Scheme); err != nil {
-			return nil, 0, unavailable("list old hashes", err)
+			return err
 		}
 		one.KeyID = string(id)
 		list = append(list, one)
-	}
-	return list, total, unavailable("list old hashes", rows.Err())
+		return nil
+	})
+	return list, total, err
 }

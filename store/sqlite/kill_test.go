@@ -18,11 +18,7 @@ import (
 // killed: four at once issue keys, rotate them, and revoke every other one. Each says
 // what is done, and only then.
 func liveRole(path string) error {
-	s, err := sqlite.Open(path, nil)
-	if err != nil {
-		return err
-	}
-	m, err := keys.NewManager(s, "child", nil)
+	_, m, err := childStore(path)
 	if err != nil {
 		return err
 	}
@@ -118,13 +114,7 @@ func TestA19KilledAtRandom(t *testing.T) {
 func killAtRandom(t *testing.T, path string, told map[string]*acknowledged) {
 	t.Helper()
 	cmd := child(t, "live", path)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	out := begin(t, cmd)
 	fuse, opened := 5*time.Second, rand.N(150*time.Millisecond)
 	if rand.N(2) == 0 {
 		fuse, opened = rand.N(60*time.Millisecond), 0

@@ -63,14 +63,8 @@ func TestA19KilledWhileRestoring(t *testing.T) {
 		generation := mustChanges(t, r, keys.Position{}).Next.Generation
 
 		cmd := child(t, "restore", path)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
 		began := time.Now()
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		out := begin(t, cmd)
 		kill := func() { _ = cmd.Process.Kill() }
 		timer := time.AfterFunc(time.Hour, kill)
 		if round%2 == 0 && round > 0 {

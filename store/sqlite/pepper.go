@@ -69,21 +69,17 @@ func checkStore(ctx context.Context, db querier, peppers *keys.Peppers, file str
 
 // notedPeppers returns the check values that the database holds, by pepper id.
 func notedPeppers(ctx context.Context, db querier) (map[string][]byte, error) {
-	rows, err := db.QueryContext(ctx, `SELECT name, value FROM meta WHERE name GLOB ?`, metaPepper+"*")
-	if err != nil {
-		return nil, unavailable("read peppers", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
 	noted := map[string][]byte{}
-	for rows.Next() {
+	err := answer(db.QueryContext(ctx, `SELECT name, value FROM meta WHERE name GLOB ?`, metaPepper+"*")).each("read peppers", func(rows *sql.Rows) error {
 		var name string
 		var stored []byte
 		if err := rows.Scan(&name, &stored); err != nil {
-			return nil, unavailable("read peppers", err)
+			return err
 		}
 		noted[strings.TrimPrefix(name, metaPepper)] = stored
-	}
-	return noted, unavailable("read peppers", rows.Err())
+		return nil
+	})
+	return noted, err
 }
 
 // mayUse refuses to write what was made with a pepper that the database does not know,

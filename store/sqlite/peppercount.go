@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"maps"
 	"slices"
@@ -58,41 +59,31 @@ func inOrder(uses map[string]*keys.PepperUse, peppers *keys.Peppers) []keys.Pepp
 }
 
 func (r *Reader) countSecrets(ctx context.Context, uses map[string]*keys.PepperUse, now time.Time) error {
-	rows, err := r.db.QueryContext(ctx, `SELECT pepper_id, sum(n), sum(good), sum(NOT good)
+	return answer(r.db.QueryContext(ctx, `SELECT pepper_id, sum(n), sum(good), sum(NOT good)
 		FROM (SELECT s.pepper_id, s.key_id, count(*) n, max(`+goodSecret+`) good
 			FROM secrets s JOIN keys k ON k.id = s.key_id GROUP BY s.key_id, s.pepper_id)
-		GROUP BY pepper_id`, micros(now), micros(now))
-	if err != nil {
-		return unavailable("count secrets", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
-	for rows.Next() {
+		GROUP BY pepper_id`, micros(now), micros(now))).each("count secrets", func(rows *sql.Rows) error {
 		var id string
 		var all, live, dead int
 		if err := rows.Scan(&id, &all, &live, &dead); err != nil {
-			return unavailable("count secrets", err)
+			return err
 		}
 		u := useOf(uses, id)
 		u.Secrets, u.LiveKeys, u.DeadKeys = all, live, dead
-	}
-	return unavailable("count secrets", rows.Err())
+		return nil
+	})
 }
 
 func (r *Reader) countSeals(ctx context.Context, uses map[string]*keys.PepperUse) error {
-	rows, err := r.db.QueryContext(ctx, `SELECT seal_pepper, count(*) FROM keys GROUP BY seal_pepper`)
-	if err != nil {
-		return unavailable("count seals", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
-	for rows.Next() {
+	return answer(r.db.QueryContext(ctx, `SELECT seal_pepper, count(*) FROM keys GROUP BY seal_pepper`)).each("count seals", func(rows *sql.Rows) error {
 		var id string
 		var n int
 		if err := rows.Scan(&id, &n); err != nil {
-			return unavailable("count seals", err)
+			return err
 		}
 		useOf(uses, id).Seals = n
-	}
-	return unavailable("count seals", rows.Err())
+		return nil
+	})
 }
 
 // addNoted tells apart what the database knows from what a row merely names.
@@ -104,22 +95,17 @@ func (r *Reader) addNoted(ctx context.Context, uses map[string]*keys.PepperUse) 
 	for id := range noted {
 		useOf(uses, id).Noted = true
 	}
-	rows, err := r.db.QueryContext(ctx, `SELECT name, value FROM meta WHERE name GLOB ? AND typeof(value) = 'integer'`, metaPepperSince+"*")
-	if err != nil {
-		return unavailable("read peppers", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
-	for rows.Next() {
+	return answer(r.db.QueryContext(ctx, `SELECT name, value FROM meta WHERE name GLOB ? AND typeof(value) = 'integer'`, metaPepperSince+"*")).each("read peppers", func(rows *sql.Rows) error {
 		var name string
 		var at int64
 		if err := rows.Scan(&name, &at); err != nil {
-			return unavailable("read peppers", err)
+			return err
 		}
 		if u := uses[strings.TrimPrefix(name, metaPepperSince)]; u != nil {
 			u.Since = instant(at)
 		}
-	}
-	return unavailable("read peppers", rows.Err())
+		return nil
+	})
 }
 
 // NeedPepper implements [keys.PepperKeeper].

@@ -68,11 +68,7 @@ func TestA19HalfAChangeOfPeppers(t *testing.T) {
 
 // pepperRole adds a pepper, issues a key under it and retires the one before, for ever.
 func pepperRole(path string) error {
-	s, err := sqlite.Open(path, nil)
-	if err != nil {
-		return err
-	}
-	m, err := keys.NewManager(s, "child", nil)
+	s, m, err := childStore(path)
 	if err != nil {
 		return err
 	}
@@ -115,13 +111,7 @@ func TestA19KilledWhileChangingPeppers(t *testing.T) {
 	var told []string
 	for range 10 {
 		cmd := child(t, "pepper", path)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		out := begin(t, cmd)
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			told = append(told, lines.Text())

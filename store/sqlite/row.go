@@ -43,6 +43,28 @@ type secretRecord struct {
 	digest, lookup               []byte
 }
 
+// answered is what a query came to.
+type answered struct {
+	rows *sql.Rows
+	err  error
+}
+
+func answer(rows *sql.Rows, err error) answered { return answered{rows, err} }
+
+// each hands every row to do, and closes them. doing says in an error what they were for.
+func (a answered) each(doing string, do func(rows *sql.Rows) error) error {
+	if a.err != nil {
+		return unavailable(doing, a.err)
+	}
+	defer func() { _ = a.rows.Close() }() // rows.Err reports it
+	for a.rows.Next() {
+		if err := do(a.rows); err != nil {
+			return unavailable(doing, err)
+		}
+	}
+	return unavailable(doing, a.rows.Err())
+}
+
 // scanRecords reads what a join of keys and secrets yields, ordered so that the
 // rows of a key stand together, its secrets by number.
 func scanRecords(rows *sql.Rows) ([]*record, error) {

@@ -19,23 +19,19 @@ func (r *Reader) Superseded(ctx context.Context, id string) ([]keys.Superseded, 
 }
 
 func supersededOf(ctx context.Context, db querier, id string) ([]keys.Superseded, error) {
-	rows, err := db.QueryContext(context.WithoutCancel(ctx), `SELECT number, scheme, pepper_id, digest, lookup, ended_at
-		FROM superseded WHERE key_id = ? ORDER BY number DESC`, []byte(id))
-	if err != nil {
-		return nil, unavailable("read superseded secrets", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
 	var list []keys.Superseded
-	for rows.Next() {
+	err := answer(db.QueryContext(context.WithoutCancel(ctx), `SELECT number, scheme, pepper_id, digest, lookup, ended_at
+		FROM superseded WHERE key_id = ? ORDER BY number DESC`, []byte(id))).each("read superseded secrets", func(rows *sql.Rows) error {
 		var s keys.Superseded
 		var ended int64
 		if err := rows.Scan(&s.Number, &s.Scheme, &s.PepperID, &s.Digest, &s.Lookup, &ended); err != nil {
-			return nil, unavailable("read superseded secrets", err)
+			return err
 		}
 		s.EndedAt = instant(ended)
 		list = append(list, s)
-	}
-	return list, unavailable("read superseded secrets", rows.Err())
+		return nil
+	})
+	return list, err
 }
 
 // supersede keeps the secrets that a change took away, and lets those go that are too old,

@@ -33,14 +33,7 @@ func start(t testing.TB, role, path string, behind ...string) *other {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), roleVar+"="+role)
 	cmd.Stderr = os.Stderr
-	in, err1 := cmd.StdinPipe()
-	out, err2 := cmd.StdoutPipe()
-	if err1 != nil || err2 != nil {
-		t.Fatal(err1, err2)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out := beginAsked(t, cmd)
 	o := &other{t, cmd, in, bufio.NewReader(out)}
 	t.Cleanup(o.end)
 	return o

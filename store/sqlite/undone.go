@@ -102,22 +102,19 @@ func differing(ctx context.Context, db *sql.DB, where string) ([]*keys.Key, erro
 }
 
 func scanKeys(rows *sql.Rows, err error) ([]*keys.Key, error) {
-	if err != nil {
-		return nil, unavailable("compare with the backup", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
 	var list []*keys.Key
-	for rows.Next() {
+	err = answer(rows, err).each("compare with the backup", func(rows *sql.Rows) error {
 		var id []byte
 		var k keys.Key
 		var revokedAt, disabledAt sql.NullInt64
 		if err := rows.Scan(&id, &k.Name, &k.Owner, &revokedAt, &k.RevokedReason, &disabledAt); err != nil {
-			return nil, unavailable("compare with the backup", err)
+			return err
 		}
 		k.ID, k.RevokedAt, k.DisabledAt = string(id), maybeInstant(revokedAt), maybeInstant(disabledAt)
 		list = append(list, &k)
-	}
-	return list, unavailable("compare with the backup", rows.Err())
+		return nil
+	})
+	return list, err
 }
 
 // relate looks for the newest audit row of the backup in the present log.

@@ -69,23 +69,19 @@ func lastUses(ctx context.Context, db *sql.DB, keyID string) ([]keys.LastUse, er
 }
 
 func counts(ctx context.Context, db *sql.DB, keyID string, since time.Time) ([]keys.UseCount, error) {
-	rows, err := db.QueryContext(ctx, `SELECT hour, code, scope, calls FROM usage WHERE key_id = ? AND hour >= ? ORDER BY hour, code, scope`, []byte(keyID), hourOf(since))
-	if err != nil {
-		return nil, unavailable("read usage", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
 	var counts []keys.UseCount
-	for rows.Next() {
+	err := answer(db.QueryContext(ctx, `SELECT hour, code, scope, calls FROM usage WHERE key_id = ? AND hour >= ? ORDER BY hour, code, scope`, []byte(keyID), hourOf(since))).each("read usage", func(rows *sql.Rows) error {
 		var hour int64
 		var c keys.UseCount
 		if err := rows.Scan(&hour, &c.Code, &c.Scope, &c.Calls); err != nil {
-			return nil, unavailable("read usage", err)
+			return err
 		}
 		if c.Hour = instant(hour); plausible(c.Hour) {
 			counts = append(counts, c)
 		}
-	}
-	return counts, unavailable("read usage", rows.Err())
+		return nil
+	})
+	return counts, err
 }
 
 // lastUsed tells of each of list that was ever used when that was. It is nil when the
@@ -117,17 +113,13 @@ func (r *Reader) lastUsed(ctx context.Context, list []*keys.Key) map[string]keys
 
 // eachLast passes on the rows of a query for last uses.
 func eachLast(rows *sql.Rows, err error, do func(id string, l keys.LastUse)) error {
-	if err != nil {
-		return unavailable("read last use", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
-	for rows.Next() {
+	return answer(rows, err).each("read last use", func(rows *sql.Rows) error {
 		var id []byte
 		var at int64
 		var ip, agent string
 		var l keys.LastUse
 		if err := rows.Scan(&id, &l.Secret, &at, &ip, &agent); err != nil {
-			return unavailable("read last use", err)
+			return err
 		}
 		// What somebody wrote here with a database shell is shown to people: an address
 		// and an agent are that, or nothing.
@@ -137,8 +129,8 @@ func eachLast(rows *sql.Rows, err error, do func(id string, l keys.LastUse)) err
 		if plausible(l.At) {
 			do(string(id), l)
 		}
-	}
-	return unavailable("read last use", rows.Err())
+		return nil
+	})
 }
 
 // plausible leaves out what no calendar, and no JSON, can express.

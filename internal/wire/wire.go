@@ -1,0 +1,145 @@
+// Package wire shows what the domain holds as the types of admin/api: the HTTP API
+// answers with them, and keyctl prints them with -o json. One thing has one shape.
+//
+// Begin at [Key]; [Event], [Denial], [LastUse], [Count] and [Verification] are its
+// siblings.
+//
+// The package decides nothing and shows no secret: whoever hands one out adds it.
+package wire
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Key shows k as it is at the moment now.
+func Key(k *keys.Key, now time.Time) api.Key {
+	out := api.Key{
+		ID: k.ID, Name: k.Name, Owner: k.Owner, Kind: string(k.Kind),
+		Scopes: List(k.Scopes), Audience: List(k.Audience), AllowedIPs: []string{},
+		RateLimit: k.RateLimit.String(), Metadata: k.Metadata, Status: string(k.Status(now)),
+		CreatedAt: k.CreatedAt, CreatedBy: k.CreatedBy, ExpiresAt: Moment(k.ExpiresAt),
+		DisabledAt: Moment(k.DisabledAt), RevokedAt: Moment(k.RevokedAt), RevokedReason: k.RevokedReason,
+		MaxKeyLife: keys.FormatKeyLife(k.MaxKeyLife), Version: k.Version, Secrets: []api.KeySecret{},
+	}
+	if out.Metadata == nil {
+		out.Metadata = map[string]string{}
+	}
+	for _, p := range k.AllowedIPs {
+		out.AllowedIPs = append(out.AllowedIPs, p.String())
+	}
+	for _, secret := range k.Secrets {
+		out.Secrets = append(out.Secrets, api.KeySecret{
+			Number: secret.Number, CreatedAt: secret.CreatedAt, ExpiresAt: Moment(secret.ExpiresAt), Imported: string(secret.ImportedUnder()),
+		})
+	}
+	return out
+}
+
+// Event shows a row of the audit log. A detail that is not JSON any more is null.
+func Event(e *keys.Event) api.AuditEvent {
+	out := api.AuditEvent{
+		Seq: e.Seq, ID: e.ID.String(), At: e.At, Actor: e.Actor, Action: string(e.Action),
+		KeyID: e.KeyID, RequestID: e.RequestID, Detail: json.RawMessage("null"),
+		Prev: hex.EncodeToString(e.Prev), Hash: hex.EncodeToString(e.Hash),
+	}
+	if json.Valid([]byte(e.Detail)) {
+		out.Detail = json.RawMessage(e.Detail)
+	}
+	return out
+}
+
+// Denial shows what was refused in one minute.
+func Denial(d keys.Denial) api.Denial {
+	out := api.Denial{
+		Minute: d.Minute, Code: string(d.Code), KeyID: d.KeyID, Proved: d.Proved,
+		Audience: d.Audience, Scope: d.Scope, Offered: d.Offered, Agent: d.Agent, Calls: d.Calls,
+	}
+	if d.Source.IsValid() {
+		out.Source = d.Source.String()
+	}
+	return out
+}
+
+// Usage shows how the key with this id was used since a moment. Times have microseconds.
+func Usage(id string, since time.Time, u keys.Usage) api.Usage {
+	out := api.Usage{ID: id, Since: since.UTC().Truncate(time.Microsecond), Began: u.Since, LastUsed: []api.LastUse{}, Counts: []api.UseCount{}}
+	for _, l := range u.Last {
+		out.LastUsed = append(out.LastUsed, LastUse(l))
+	}
+	for _, c := range u.Counts {
+		out.Counts = append(out.Counts, Count(c))
+	}
+	return out
+}
+
+// LastUse shows when a secret was last accepted.
+func LastUse(l keys.LastUse) api.LastUse {
+	return api.LastUse{Secret: l.Secret, At: l.At, ClientIP: address(l.ClientIP), Agent: l.Agent}
+}
+
+// Count shows how often a key was presented in one hour with one outcome.
+func Count(c keys.UseCount) api.UseCount {
+	return api.UseCount{Hour: c.Hour, Code: string(c.Code), Scope: c.Scope, Calls: c.Calls}
+}
+
+// Verification shows a decision, without a lease: only a server gives one.
+func Verification(d keys.Decision) api.Verification {
+	out := api.Verification{
+		Valid: d.Valid(), Code: string(d.Code), KeyID: d.KeyID, Secret: secretUsed(d),
+		RateLimit: rateState(d), RetryAfter: seconds(d.RetryAfter), Tampered: errors.Is(d.Cause, keys.ErrTampered),
+	}
+	if d.Lacks != nil {
+		out.Missing, out.Offered = d.Lacks.Missing, d.Lacks.Offered
+	}
+	if d.Valid() {
+		out.Name, out.Owner, out.Scopes = d.Identity.Name(), d.Identity.Owner(), d.Identity.Scopes()
+		out.ExpiresAt = Moment(d.Identity.ExpiresAt())
+	}
+	return out
+}
+
+func secretUsed(d keys.Decision) *api.SecretUsed {
+	if !d.Valid() && d.Code != keys.CodeSuperseded {
+		return nil
+	}
+	return &api.SecretUsed{Number: d.Secret, EndsAt: Moment(d.Ends), Superseded: d.Newer || !d.Valid()}
+}
+
+func rateState(d keys.Decision) *api.RateState {
+	if d.Limit.IsZero() {
+		return nil
+	}
+	return &api.RateState{
+		Limit: d.Limit.Count, Window: seconds(d.Limit.Window), Remaining: d.Remaining, Reset: seconds(d.Reset),
+	}
+}
+
+// seconds rounds up: a client must not come back too early.
+func seconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }
+
+// List makes an empty list of none.
+func List(texts []string) []string { return append([]string{}, texts...) }
+
+// Moment makes null of a time that is not set.
+func Moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// address is empty for one that is not known.
+func address(ip netip.Addr) string {
+	if !ip.IsValid() {
+		return ""
+	}
+	return ip.String()
+}

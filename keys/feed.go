@@ -1,6 +1,9 @@
 package keys
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Position is how far a reader has followed a [Feed].
 type Position struct {
@@ -46,4 +49,17 @@ type Feed interface {
 	// Bounds are the same for as long as the store is open. With zero bounds each check
 	// looks.
 	Bounds() Bounds
+}
+
+// Bounds are how a store bounds what its readers may be wrong about.
+type Bounds struct {
+	// Lease is how long a reader may trust what it remembers without having looked: an
+	// entry is good while the last successful look at the store began less than a Lease
+	// ago. A store whose way of telling others failed, and was put right, holds back its
+	// writers' answers for as long.
+	Lease time.Duration
+
+	// Look is how often a reader looks although the epoch stands still. A change that was
+	// made past the store, as by a database shell, is noticed within this time.
+	Look time.Duration
 }

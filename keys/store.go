@@ -106,19 +106,6 @@ type Store interface {
 	Record(ctx context.Context, e Event) error
 }
 
-// Bounds are how a store bounds what its readers may be wrong about.
-type Bounds struct {
-	// Lease is how long a reader may trust what it remembers without having looked: an
-	// entry is good while the last successful look at the store began less than a Lease
-	// ago. A store whose way of telling others failed, and was put right, holds back its
-	// writers' answers for as long.
-	Lease time.Duration
-
-	// Look is how often a reader looks although the epoch stands still. A change that was
-	// made past the store, as by a database shell, is noticed within this time.
-	Look time.Duration
-}
-
 // UseLog is where counts are written down, apart from keys: a count never moves the
 // epoch, never waits for a change of a key, and has no part in any decision.
 type UseLog interface {

@@ -280,12 +280,16 @@ func auditTable() *table {
 	const key, actor, what = 2, 4, 5
 	return &table{
 		columns: []column{
-			{heading: "TIME", ifAny: true}, {heading: "ACTION", ifAny: true, most: 16}, key: {heading: "KEY", ifAny: true},
-			{heading: "ID", ifAny: true}, actor: {heading: "ACTOR", ifAny: true}, what: {heading: "WHAT CHANGED", ifAny: true},
+			{heading: "TIME", ifAny: true},
+			{heading: "ACTION", ifAny: true, most: 16},
+			key: {heading: "KEY", ifAny: true},
+			{heading: "ID", ifAny: true},
+			actor: {heading: "ACTOR", ifAny: true}, what: {heading: "WHAT CHANGED", ifAny: true},
 		},
 		rest: what, share: 3, least: 8,
 		gives: []give{
-			{column: actor, least: 12}, {column: key, least: 10},
+			{column: actor, least: 12},
+			{column: key, least: 10},
 			{column: actor, least: 6, below: 80}, // of local:alice(1000) that leaves no name
 		},
 	}

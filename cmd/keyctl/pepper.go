@@ -99,8 +99,13 @@ func (a *app) printPeppers(uses []keys.PepperUse) error {
 		return a.printJSON(all)
 	}
 	t := &table{columns: []column{
-		{heading: "PEPPER"}, {heading: "STATE"}, {heading: "SINCE"},
-		{heading: "LIVE KEYS"}, {heading: "DEAD KEYS"}, {heading: "SECRETS"}, {heading: "SEALS"},
+		{heading: "PEPPER"},
+		{heading: "STATE"},
+		{heading: "SINCE"},
+		{heading: "LIVE KEYS"},
+		{heading: "DEAD KEYS"},
+		{heading: "SECRETS"},
+		{heading: "SEALS"},
 	}}
 	for _, u := range uses {
 		since := "-"

@@ -43,7 +43,7 @@ var (
 	ErrTampered = errors.New("the key was changed outside mcpkeys: its row does not match its seal")
 	// ErrUnavailable: the store cannot be read or written now.
 	ErrUnavailable = errors.New("the key store is unavailable")
-	// ErrNoChange is what a change function given to [Store.Update] returns when
+	// ErrNoChange is what a change function given to [store.Store.Update] returns when
 	// there is nothing to write.
 	ErrNoChange = errors.New("nothing to change")
 )

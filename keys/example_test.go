@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -28,18 +29,18 @@ func ExampleNewManager() {
 		log.Fatal(err)
 	}
 	defer func() { _ = store.Close() }()
-	manager, err := keys.NewManager(store, "example", nil)
+	manager, err := admin.NewLocal(store, "example", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 
 	ctx := context.Background()
-	issued, err := manager.Issue(ctx, keys.IssueRequest{Name: "ci", Owner: "team-a", Scopes: []string{keys.ToolPattern("get_*")}})
+	issued, err := manager.Issue(ctx, admin.IssueRequest{Name: "ci", Owner: "team-a", Scopes: []string{keys.ToolPattern("get_*")}})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(issued.Key.Label(), issued.Key.Scopes, issued.Token) // only Reveal shows a token
-	k, err := keys.Resolve(ctx, manager, "team-a/ci")
+	k, err := admin.Resolve(ctx, manager, "team-a/ci")
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func (s *KeySecret) ImportedUnder() Scheme {
 	return s.Scheme
 }
 
-// Hash renders what verifies the secret, for an export; [ParseOldHash] reads it. A slow
+// Hash renders what verifies the secret, for an export; [pepper.ParseHash] reads it. A slow
 // hash is as it came; the rest is under a pepper and of use beside that alone. It tells
 // nothing that the database does not hold.
 func (s *KeySecret) Hash() string {

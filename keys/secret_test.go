@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -47,7 +48,7 @@ func TestSecretIsUnprintable(t *testing.T) {
 	values := map[string]any{
 		"secret": secret, "*secret": &secret, "token": token, "*token": &token, "holder": h, "*holder": &h,
 		"slice": []any{secret, token}, "map": map[string]any{"k": h}, "peppers": peppers, "peppers value": *peppers,
-		"digest": digest, "issued": keys.Issued{Token: secret}, "error": fmt.Errorf("x: %v", h),
+		"digest": digest, "issued": admin.Issued{Token: secret}, "error": fmt.Errorf("x: %v", h),
 	}
 	for name, v := range values {
 		for _, verb := range "vsqdxXbcoOeEfFgGtUpTw" {

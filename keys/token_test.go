@@ -11,16 +11,17 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
 // vectorPepper is the pepper that testdata/vectors.txt was made with: bytes 00..1f.
-func vectorPepper(tb testing.TB) *keys.Peppers {
+func vectorPepper(tb testing.TB) *pepper.Set {
 	tb.Helper()
 	root := make([]byte, 32)
 	for i := range root {
 		root[i] = byte(i)
 	}
-	p, err := keys.ParsePeppers(fmt.Appendf(nil, "v1 current %x\n", root))
+	p, err := pepper.Parse(fmt.Appendf(nil, "v1 current %x\n", root))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
@@ -54,10 +55,10 @@ func TestA2SameKeyEveryWay(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	ways := adapters(k.Guard(nil))
 	calls := 2 * (len(ways) - 1)
-	limited, _ := k.Issue(keys.IssueRequest{RateLimit: keys.RateLimit{Count: calls, Window: 24 * time.Hour, Burst: calls}})
-	revoked, id := k.Issue(keys.IssueRequest{})
+	limited, _ := k.Issue(admin.IssueRequest{RateLimit: keys.RateLimit{Count: calls, Window: 24 * time.Hour, Burst: calls}})
+	revoked, id := k.Issue(admin.IssueRequest{})
 	k.Revoke(id)
-	elsewhere, _ := k.Issue(keys.IssueRequest{Audience: []string{"billing"}})
+	elsewhere, _ := k.Issue(admin.IssueRequest{Audience: []string{"billing"}})
 
 	for _, round := range []struct {
 		what, token string
@@ -185,8 +186,8 @@ func TestA8NoDefaultKeyWorks(t *testing.T) {
 // or purpose. None of it is believed: the address is that of the connection.
 func TestA12ForwardingHeadersAreNotBelieved(t *testing.T) {
 	k := guardtest.NewKeyring(t)
-	bound, _ := k.Issue(keys.IssueRequest{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
-	here, _ := k.Issue(keys.IssueRequest{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}) // httptest's
+	bound, _ := k.Issue(admin.IssueRequest{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	here, _ := k.Issue(admin.IssueRequest{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}) // httptest's
 	claims := http.Header{
 		"X-Forwarded-For": {"10.0.0.1"}, "X-Real-Ip": {"10.0.0.1"}, "Forwarded": {"for=10.0.0.1"}, "True-Client-Ip": {"10.0.0.1"},
 		"Cf-Connecting-Ip": {"10.0.0.1"}, "X-Client-Ip": {"10.0.0.1"}, "X-Forwarded-Uri": {"/healthz"}, "X-Original-Url": {"/healthz"},

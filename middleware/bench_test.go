@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
@@ -22,7 +23,7 @@ func BenchmarkAdmit(b *testing.B) {
 // With a limit the answer tells of it in two fields.
 func BenchmarkAdmitLimited(b *testing.B) {
 	k := guardtest.NewKeyring(b)
-	token, _ := k.Issue(keys.IssueRequest{Scopes: []string{guardtest.Needed}, RateLimit: keys.RateLimit{Count: 100_000_000, Window: time.Second, Burst: 100_000_000}})
+	token, _ := k.Issue(admin.IssueRequest{Scopes: []string{guardtest.Needed}, RateLimit: keys.RateLimit{Count: 100_000_000, Window: time.Second, Burst: 100_000_000}})
 	benchmarkAdmit(b, k.Guard(nil), token)
 }
 

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
@@ -107,7 +107,7 @@ func TestClientIP(t *testing.T) {
 // the proxy's own word, the last, decides at every adapter. No other header is read.
 func TestA12OnlyTheProxysWordCounts(t *testing.T) {
 	k := guardtest.NewKeyring(t)
-	bound, _ := k.Issue(keys.IssueRequest{AllowedIPs: ranges("203.0.113.0/24")})
+	bound, _ := k.Issue(admin.IssueRequest{AllowedIPs: ranges("203.0.113.0/24")})
 	guard := k.Guard(&middleware.Options{TrustedProxies: ranges("10.0.0.0/24")})
 	for _, c := range []struct {
 		from      string
@@ -148,8 +148,8 @@ func TestA12OnlyTheProxysWordCounts(t *testing.T) {
 // make the guard drop it, by writing something of a key's shape into it.
 func TestA12CallersAreNotTheirProxy(t *testing.T) {
 	k := guardtest.NewKeyring(t)
-	inside, _ := k.Issue(keys.IssueRequest{AllowedIPs: ranges("10.0.0.0/24")})
-	outside, _ := k.Issue(keys.IssueRequest{AllowedIPs: ranges("198.51.100.9")})
+	inside, _ := k.Issue(admin.IssueRequest{AllowedIPs: ranges("10.0.0.0/24")})
+	outside, _ := k.Issue(admin.IssueRequest{AllowedIPs: ranges("198.51.100.9")})
 	guard := k.Guard(&middleware.Options{TrustedProxies: ranges("10.0.0.0/24")})
 	for name, c := range map[string]struct {
 		forwarded []string
@@ -176,7 +176,7 @@ func TestA12CallersAreNotTheirProxy(t *testing.T) {
 // its other name, is several callers to whoever counts or limits by the text.
 func TestA22MappedTwinsAreOneAddress(t *testing.T) {
 	k := guardtest.NewKeyring(t)
-	bound, _ := k.Issue(keys.IssueRequest{AllowedIPs: ranges("203.0.113.5")})
+	bound, _ := k.Issue(admin.IssueRequest{AllowedIPs: ranges("203.0.113.5")})
 	guard := k.Guard(&middleware.Options{TrustedProxies: ranges("::ffff:10.0.0.0/120")})
 	for _, twin := range []string{
 		"203.0.113.5", "::ffff:203.0.113.5", "::ffff:cb00:7105", "0:0:0:0:0:ffff:203.0.113.5", "[::FFFF:203.0.113.5]:80", "::ffff:203.0.113.5%1",

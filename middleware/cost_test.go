@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
@@ -25,7 +26,7 @@ func call(h http.Handler, path, token string) *httptest.ResponseRecorder {
 // its route costs; one that is refused counts nothing. Cost never sees the key.
 func TestA3ARequestCountsOnce(t *testing.T) {
 	k := guardtest.NewKeyring(t)
-	token, _ := k.Issue(keys.IssueRequest{RateLimit: keys.RateLimit{Count: 10, Window: 24 * time.Hour, Burst: 10}})
+	token, _ := k.Issue(admin.IssueRequest{RateLimit: keys.RateLimit{Count: 10, Window: 24 * time.Hour, Burst: 10}})
 	asked := 0
 	guard := k.Guard(&middleware.Options{Cost: func(r *http.Request) int {
 		asked++
@@ -56,7 +57,7 @@ func TestRateLimitFieldsCanBeLeftOut(t *testing.T) {
 		"by default": {middleware.Options{}, `"default";q=1;w=3600`},
 		"left out":   {middleware.Options{NoRateLimitFields: true}, ""},
 	} {
-		token, _ := k.Issue(keys.IssueRequest{RateLimit: limit})
+		token, _ := k.Issue(admin.IssueRequest{RateLimit: limit})
 		h := k.Guard(&c.options).Require()(ok)
 		call(h, "/", token)
 		got := call(h, "/", token)

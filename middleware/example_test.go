@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
@@ -98,7 +99,7 @@ func ExampleGuard_Hold() {
 		log.Fatal(err)
 	}
 	defer resp.Body.Close()
-	manager, err := keys.NewManager(st, "example", nil)
+	manager, err := admin.NewLocal(st, "example", nil)
 	if err != nil {
 		log.Fatal(err)
 	}

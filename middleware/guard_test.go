@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
@@ -156,7 +157,7 @@ func TestLogShowsNoKey(t *testing.T) {
 func TestAdminGuard(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	h := k.Guard(&middleware.Options{Admin: true}).Require(keys.ScopeKeysRead)(ok)
-	admin, _ := k.Issue(keys.IssueRequest{Kind: keys.KindAdmin})
+	admin, _ := k.Issue(admin.IssueRequest{Kind: keys.KindAdmin})
 	for token, want := range map[string]int{admin: 200, k.Granted("*"): 401} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header.Set("X-API-Key", token)
@@ -181,7 +182,7 @@ func TestGuardWithinGuard(t *testing.T) {
 		"not granted":   {guard, "reports:write", 403},
 		"another guard": {k.Guard(&middleware.Options{Audience: "billing"}), "reports:read", 401},
 	} {
-		token, _ := k.Issue(keys.IssueRequest{Scopes: []string{"reports:read"}, RateLimit: once})
+		token, _ := k.Issue(admin.IssueRequest{Scopes: []string{"reports:read"}, RateLimit: once})
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header.Set("X-API-Key", token)
 		reads := k.Reads()
@@ -198,7 +199,7 @@ func TestGuardAroundAdapters(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	guard := k.Guard(nil)
 	for name, h := range adapters(guard) {
-		token, _ := k.Issue(keys.IssueRequest{RateLimit: keys.RateLimit{Count: 1, Window: 24 * time.Hour, Burst: 1}})
+		token, _ := k.Issue(admin.IssueRequest{RateLimit: keys.RateLimit{Count: 1, Window: 24 * time.Hour, Burst: 1}})
 		if got := guardtest.StatusOf(guard.Require()(h), post("X-API-Key", token)); got != http.StatusOK {
 			t.Errorf("%s within the guard: got %d, want 200", name, got)
 		}
@@ -212,8 +213,8 @@ func TestGuardAroundAdapters(t *testing.T) {
 func TestSubRequestWithAnotherKeyIsAnotherCaller(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	guard := k.Guard(&middleware.Options{Headers: []string{"X-Auth-Token"}})
-	first, firstID := k.Issue(keys.IssueRequest{Scopes: []string{"reports:read"}})
-	second, secondID := k.Issue(keys.IssueRequest{Scopes: []string{"reports:write"}, RateLimit: keys.RateLimit{Count: 2, Window: 24 * time.Hour, Burst: 2}})
+	first, firstID := k.Issue(admin.IssueRequest{Scopes: []string{"reports:read"}})
+	second, secondID := k.Issue(admin.IssueRequest{Scopes: []string{"reports:write"}, RateLimit: keys.RateLimit{Count: 2, Window: 24 * time.Hour, Burst: 2}})
 	admitted := admit(t, guard, first)
 	for _, c := range []struct {
 		name    string

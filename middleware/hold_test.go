@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
@@ -51,7 +52,7 @@ func TestHold(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	var log guardtest.Buffer
 	g := k.Guard(&middleware.Options{Logger: guardtest.Logger(&log)})
-	token, id := k.Issue(keys.IssueRequest{})
+	token, id := k.Issue(admin.IssueRequest{})
 	admitted := admit(t, g, token)
 	held, release := g.Hold(admitted)
 	defer release()

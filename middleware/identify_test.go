@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
@@ -41,8 +42,8 @@ func TestAnyTakesEveryLiveKey(t *testing.T) {
 		_, ok := guard.Admit(httptest.NewRecorder(), r)
 		return ok
 	}
-	elsewhere, id := k.Issue(keys.IssueRequest{Audience: []string{"another-server"}})
-	admin, _ := k.Issue(keys.IssueRequest{Kind: keys.KindAdmin})
+	elsewhere, id := k.Issue(admin.IssueRequest{Audience: []string{"another-server"}})
+	admin, _ := k.Issue(admin.IssueRequest{Kind: keys.KindAdmin})
 	if !admit(elsewhere) || !admit(admin) || !admit(k.Granted()) {
 		t.Error("a live key was refused")
 	}

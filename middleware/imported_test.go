@@ -7,7 +7,10 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -27,7 +30,7 @@ func TestImportedKeysAtTheGuard(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
-	m, err := keys.NewManager(st, "local:test(1)", nil)
+	m, err := admin.NewLocal(st, "local:test(1)", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,12 +61,12 @@ func TestImportedKeysAtTheGuard(t *testing.T) {
 		},
 	}
 	for _, s := range sources {
-		hash, err := keys.ParseOldHash(s.hash)
+		hash, err := pepper.ParseHash(s.hash)
 		if err != nil {
 			t.Fatal(err)
 		}
-		row := keys.ImportRow{ID: s.id, Hash: hash, IssueRequest: keys.IssueRequest{Name: s.name, Scopes: []string{"tools:get_*"}}}
-		report, err := keys.Import(t.Context(), m, func(yield func(keys.ImportRow, error) bool) { yield(row, nil) }, keys.ImportOptions{})
+		row := importing.Row{ID: s.id, Hash: hash, IssueRequest: admin.IssueRequest{Name: s.name, Scopes: []string{"tools:get_*"}}}
+		report, err := importing.Import(t.Context(), m, func(yield func(importing.Row, error) bool) { yield(row, nil) }, importing.Options{})
 		if err != nil {
 			t.Fatalf("Import of %s: %v %v", s.name, err, report.Reasons)
 		}

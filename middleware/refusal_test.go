@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
@@ -17,8 +18,8 @@ func TestE4RefusalSaysWhatIsMissing(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	var log guardtest.Buffer
 	guard := k.Guard(&middleware.Options{Logger: guardtest.Logger(&log)})
-	token, id := k.Issue(keys.IssueRequest{Scopes: []string{"reports:read"}})
-	elsewhere, _ := k.Issue(keys.IssueRequest{Audience: []string{"maps", "billing"}})
+	token, id := k.Issue(admin.IssueRequest{Scopes: []string{"reports:read"}})
+	elsewhere, _ := k.Issue(admin.IssueRequest{Audience: []string{"maps", "billing"}})
 	for name, c := range map[string]struct {
 		token string
 		want  map[string]any

@@ -9,15 +9,15 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
-	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // The attack: a client, or a proxy that moves headers, sends a key in the trailer of a
 // chunked body. A handler that logs or forwards r.Trailer would pass on a secret.
 func TestNoKeyReachesHandlersInATrailer(t *testing.T) {
 	k := guardtest.NewKeyring(t)
-	token, _ := k.Issue(keys.IssueRequest{Name: "ci"})
+	token, _ := k.Issue(admin.IssueRequest{Name: "ci"})
 	saw := make(chan http.Header, 1)
 	guard := k.Guard(nil)
 	srv := httptest.NewServer(guard.Require()(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

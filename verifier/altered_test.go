@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
@@ -43,8 +45,8 @@ func TestA4GuardsRefuseAnAlteredStore(t *testing.T) {
 	for _, c := range alterations {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t)
-			id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
-			_, other := b.issue(t, keys.IssueRequest{Name: "other"})
+			id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
+			_, other := b.issue(t, admin.IssueRequest{Name: "other"})
 			b.want(t, token, verifier.Call{}, keys.CodeValid)
 			b.want(t, other, verifier.Call{}, keys.CodeValid)
 
@@ -60,7 +62,7 @@ func TestA4GuardsRefuseAnAlteredStore(t *testing.T) {
 			if c.revocable != (err == nil) || err != nil && !errors.As(err, &altered) {
 				t.Errorf("Revoke: got %v, want success %v or an AlteredError", err, c.revocable)
 			}
-			_, issueErr := b.manager.Issue(t.Context(), keys.IssueRequest{Name: "new"})
+			_, issueErr := b.manager.Issue(t.Context(), admin.IssueRequest{Name: "new"})
 			if !errors.As(issueErr, &altered) {
 				t.Errorf("Issue: got %v, want an AlteredError", issueErr)
 			}
@@ -78,7 +80,7 @@ func TestA4GuardsRefuseAnAlteredStore(t *testing.T) {
 				t.Errorf("Revoke afterwards: %v", err)
 			}
 			b.want(t, token, verifier.Call{}, keys.CodeRevoked)
-			if report, err := keys.VerifyAudit(t.Context(), b.store, nil); err != nil || len(report.Faults) != 0 {
+			if report, err := store.VerifyAudit(t.Context(), b.store, nil); err != nil || len(report.Faults) != 0 {
 				t.Errorf("VerifyAudit: got %+v, %v, want a log that holds", report, err)
 			}
 		})
@@ -89,14 +91,14 @@ func TestA4GuardsRefuseAnAlteredStore(t *testing.T) {
 // nothing else changes.
 func TestA7LitestreamIsKnown(t *testing.T) {
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	b.sqlShell(t, `CREATE TABLE IF NOT EXISTS _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);
 		CREATE TABLE IF NOT EXISTS _litestream_lock (id INTEGER);
 		INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET seq = seq + 1`)
 	b.now = b.now.Add(250 * time.Millisecond)
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
-	b.issue(t, keys.IssueRequest{Name: "new"})
+	b.issue(t, admin.IssueRequest{Name: "new"})
 	b.revoke(t, id)
 	b.want(t, token, verifier.Call{}, keys.CodeRevoked)
 }
@@ -105,7 +107,7 @@ func TestA7LitestreamIsKnown(t *testing.T) {
 // told.
 func TestA27GuardsRefuseNumbersOutOfRange(t *testing.T) {
 	b := newBench(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	b.sqlShell(t, `PRAGMA ignore_check_constraints = ON; UPDATE meta SET value = 9223372036854775807 WHERE name = 'change_seq'`)
 	b.now = b.now.Add(250 * time.Millisecond)

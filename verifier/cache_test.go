@@ -14,7 +14,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -31,7 +33,7 @@ func (b *bench) wantReads(t *testing.T, n int64) {
 // edit changes a key as an administrator's program would.
 func (b *bench) edit(t *testing.T, id string, edit func(*keys.Key)) {
 	t.Helper()
-	_, err := b.store.Update(t.Context(), id, func(k *keys.Key) (keys.Event, error) {
+	_, err := b.store.Update(t.Context(), id, func(k *keys.Key) (audit.Event, error) {
 		edit(k)
 		k.Version++
 		b.store.Peppers().Seal(k)
@@ -42,8 +44,8 @@ func (b *bench) edit(t *testing.T, id string, edit func(*keys.Key)) {
 	}
 }
 
-func (b *bench) event(id string) keys.Event {
-	return keys.Event{ID: uuid.Must(uuid.NewV7()), At: b.now, Actor: "test", Action: "key.test", KeyID: id, RequestID: "r", Detail: "{}"}
+func (b *bench) event(id string) audit.Event {
+	return audit.Event{ID: uuid.Must(uuid.NewV7()), At: b.now, Actor: "test", Action: "key.test", KeyID: id, RequestID: "r", Detail: "{}"}
 }
 
 func (b *bench) revoke(t *testing.T, id string) {
@@ -62,10 +64,10 @@ func (b *bench) secretOf(number int64, token keys.Token) keys.KeySecret {
 // to it.
 func TestHitReadsNothing(t *testing.T) {
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	for i := range 50 {
 		b.want(t, token, verifier.Call{}, keys.CodeValid)
-		b.issue(t, keys.IssueRequest{Name: fmt.Sprint("other ", i)})
+		b.issue(t, admin.IssueRequest{Name: fmt.Sprint("other ", i)})
 	}
 	b.wantReads(t, 1)
 	b.edit(t, id, func(k *keys.Key) { k.Owner = "team-b" })
@@ -80,7 +82,7 @@ func TestHitReadsNothing(t *testing.T) {
 func TestNextCheckAfterARevoke(t *testing.T) {
 	b := newBench(t)
 	for i := range 50 {
-		id, token := b.issue(t, keys.IssueRequest{Name: fmt.Sprint("key ", i)})
+		id, token := b.issue(t, admin.IssueRequest{Name: fmt.Sprint("key ", i)})
 		b.want(t, token, verifier.Call{}, keys.CodeValid)
 		b.want(t, token, verifier.Call{}, keys.CodeValid)
 		b.revoke(t, id)
@@ -94,7 +96,7 @@ func TestNextCheckAfterARevoke(t *testing.T) {
 func TestA17RevokeUnderLoad(t *testing.T) {
 	b := newBench(t)
 	for i := range 40 {
-		id, token := b.issue(t, keys.IssueRequest{Name: fmt.Sprint("key ", i)})
+		id, token := b.issue(t, admin.IssueRequest{Name: fmt.Sprint("key ", i)})
 		var returned, over atomic.Bool
 		var late, passed atomic.Int64
 		var wg sync.WaitGroup
@@ -131,7 +133,7 @@ func TestA17RevokeUnderLoad(t *testing.T) {
 // back into it.
 func TestA19DiedBetweenCommitAndEpoch(t *testing.T) {
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 
 	page, err := os.OpenFile(b.path+"-epoch", os.O_RDWR, 0)
@@ -165,7 +167,7 @@ func rename(t testing.TB, from, to string) {
 // and the row's seal does not fit.
 func TestDatabaseShellIsNoticed(t *testing.T) {
 	b := newBench(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	b.sqlShell(t, `UPDATE keys SET scopes = '["*"]'`)
 	b.now = b.now.Add(250 * time.Millisecond)
@@ -176,8 +178,8 @@ func TestDatabaseShellIsNoticed(t *testing.T) {
 // does not disturb the key.
 func TestA5HotCaches(t *testing.T) {
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "one"})
-	_, other := b.issue(t, keys.IssueRequest{Name: "two"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "one"})
+	_, other := b.issue(t, admin.IssueRequest{Name: "two"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	b.want(t, other, verifier.Call{}, keys.CodeValid)
 	for range 3 {
@@ -200,7 +202,7 @@ func TestA5HotCaches(t *testing.T) {
 // its own end.
 func TestTwoSecrets(t *testing.T) {
 	b := newBench(t)
-	id, old := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, old := b.issue(t, admin.IssueRequest{Name: "ci"})
 	second := keys.NewToken(keys.KindKey).Secret().Reveal()
 	second = withCheck(second[:5] + id + second[17:48])
 	parsed, err := keys.ParseToken(second)
@@ -224,7 +226,7 @@ func TestTwoSecrets(t *testing.T) {
 // TestRateOutlivesTheEntry: to change a key does not give its rate back.
 func TestRateOutlivesTheEntry(t *testing.T) {
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci", RateLimit: keys.RateLimit{Count: 2, Window: time.Minute, Burst: 2}})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci", RateLimit: keys.RateLimit{Count: 2, Window: time.Minute, Burst: 2}})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	b.edit(t, id, func(k *keys.Key) { k.Owner = "team-b" })
@@ -273,8 +275,8 @@ func (a absent) Key(ctx context.Context, id string) (*keys.Key, error) {
 // out: a key that was remembered before is so still, and one that was not is found.
 func TestA22MemoryIsBounded(t *testing.T) {
 	b := newBench(t)
-	warm, warmToken := b.issue(t, keys.IssueRequest{Name: "warm"})
-	cold, coldToken := b.issue(t, keys.IssueRequest{Name: "cold"})
+	warm, warmToken := b.issue(t, admin.IssueRequest{Name: "warm"})
+	cold, coldToken := b.issue(t, admin.IssueRequest{Name: "cold"})
 	v, err := verifier.New(local.New(absent{b.reader, map[string]bool{warm: true, cold: true}}, nil), &verifier.Options{
 		Strangers: keys.RateLimit{Count: 1, Window: time.Hour, Burst: 1},
 	})
@@ -321,7 +323,7 @@ func TestFewCells(t *testing.T) {
 	}
 	var ids, tokens []string
 	for i := range 40 {
-		id, token := b.issue(t, keys.IssueRequest{Name: fmt.Sprint("key ", i)})
+		id, token := b.issue(t, admin.IssueRequest{Name: fmt.Sprint("key ", i)})
 		ids, tokens = append(ids, id), append(tokens, token)
 	}
 	for round := range 40 {
@@ -342,8 +344,8 @@ func TestFewCells(t *testing.T) {
 // who wait for the same read get their answer.
 func TestHangingUpHurtsNobodyElse(t *testing.T) {
 	b := newBench(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
-	_, other := b.issue(t, keys.IssueRequest{Name: "other"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
+	_, other := b.issue(t, admin.IssueRequest{Name: "other"})
 	b.want(t, other, verifier.Call{}, keys.CodeValid) // so that nobody need look at the feed
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -15,7 +16,7 @@ import (
 // the refusal says of the caller all that was found out about it.
 func TestCallsWithinARequestAreCharged(t *testing.T) {
 	b := newBench(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci", Scopes: []string{"tools:*"}, RateLimit: keys.RateLimit{Count: 5, Window: time.Minute, Burst: 5}})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci", Scopes: []string{"tools:*"}, RateLimit: keys.RateLimit{Count: 5, Window: time.Minute, Burst: 5}})
 	call := verifier.Call{Messages: true, ClientIP: netip.MustParseAddr("192.0.2.7"), Agent: "client/1"}
 	var d keys.Decision
 	for range 60 {
@@ -54,14 +55,14 @@ func TestCallsWithinARequestAreCharged(t *testing.T) {
 // counts as it does for a request, and a refused request cannot be charged.
 func TestChargeGoesByTheLimitOfNow(t *testing.T) {
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	call := verifier.Call{Messages: true, Cost: 2}
 	d := wantCode(t, b.v, token, call, keys.CodeValid, "without a limit")
 	if d := b.v.Charge(d, call); !d.Valid() || !d.Limit.IsZero() {
 		t.Errorf("without a limit: got %+v, want valid and no limit", d)
 	}
 	limit := keys.RateLimit{Count: 4, Window: time.Minute, Burst: 4}
-	if _, err := b.manager.Edit(t.Context(), id, keys.EditRequest{RateLimit: &limit}); err != nil {
+	if _, err := b.manager.Edit(t.Context(), id, admin.EditRequest{RateLimit: &limit}); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []keys.Code{keys.CodeValid, keys.CodeValid, keys.CodeRateLimited} {

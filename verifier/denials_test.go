@@ -14,12 +14,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
-func denials(t testing.TB, log keys.DenialLog) []keys.Denial {
+func denials(t testing.TB, log store.DenialLog) []keys.Denial {
 	t.Helper()
 	list, err := log.Denials(t.Context(), keys.DenialQuery{Limit: 10_000})
 	if err != nil {
@@ -33,7 +35,7 @@ func denials(t testing.TB, log keys.DenialLog) []keys.Denial {
 func TestDenialsAreSampled(t *testing.T) {
 	b := newBench(t)
 	b.now = b.now.Truncate(time.Minute).Add(time.Minute)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci", Audience: []string{"weather"}})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci", Audience: []string{"weather"}})
 	call := verifier.Call{Audience: "maps", ClientIP: netip.MustParseAddr("2001:db8::7"), Agent: "curl/8.5 (x)"}
 	for range 3 {
 		wantCode(t, b.v, token, call, keys.CodeWrongAudience, "elsewhere")
@@ -77,7 +79,7 @@ func TestDenialsAreSampled(t *testing.T) {
 func TestA22FloodOfDenialsIsBounded(t *testing.T) {
 	b := newBench(t)
 	b.now = b.now.Truncate(time.Minute).Add(time.Minute)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	b.revoke(t, id)
 	const flood = 3000
 	for i := range flood {
@@ -106,7 +108,7 @@ func TestA22FloodOfDenialsIsBounded(t *testing.T) {
 // P8: no token, and no secret of one, is among what is written.
 func TestDenialsHoldNoToken(t *testing.T) {
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	b.revoke(t, id)
 	for _, bad := range []string{token, token[:len(token)-1], token + "x", strings.ToUpper(token), withCheck(token[:47] + otherDigit(token[47]))} {
 		b.v.Authenticate(t.Context(), bad, verifier.Call{Agent: bad})

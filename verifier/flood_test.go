@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -19,7 +20,7 @@ import (
 // until stop is called, which returns how many were sent of each.
 func (b *bench) flood(t *testing.T, v *verifier.Verifier, call verifier.Call) (stop func() [3]int64) {
 	t.Helper()
-	id, revoked := b.issue(t, keys.IssueRequest{Name: "revoked"})
+	id, revoked := b.issue(t, admin.IssueRequest{Name: "revoked"})
 	b.revoke(t, id)
 	ctx := context.WithoutCancel(t.Context())
 	var over atomic.Bool
@@ -63,7 +64,7 @@ func TestA22FloodFromOneSource(t *testing.T) {
 	call := from("192.0.2.1")
 	var tokens []string
 	for i := range 20 {
-		_, token := b.issue(t, keys.IssueRequest{Name: fmt.Sprint("key ", i)})
+		_, token := b.issue(t, admin.IssueRequest{Name: fmt.Sprint("key ", i)})
 		tokens = append(tokens, token)
 		wantCode(t, v, token, call, keys.CodeValid, "a good key before the flood")
 	}
@@ -88,7 +89,7 @@ func TestA22FloodFromOneSource(t *testing.T) {
 func TestA22FloodAndTheSlowestChecks(t *testing.T) {
 	const tries, allowed = 5, 20
 	b := newBench(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	v, err := verifier.New(local.New(b.reader, nil), &verifier.Options{Strangers: keys.RateLimit{Count: 1000, Window: time.Second, Burst: 100}})
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,10 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
@@ -25,18 +28,18 @@ const strongToken = "acme_3ZJ9vYkQ0hW2mRbT7xLsN4"
 // imports imports one key under the given token, or hash with an id.
 func (b *bench) imports(t *testing.T, name, token, id, hash string) {
 	t.Helper()
-	r := keys.ImportRow{Line: 1, ID: id, IssueRequest: keys.IssueRequest{Name: name, Scopes: []string{"tools:get_*"}}}
+	r := importing.Row{Line: 1, ID: id, IssueRequest: admin.IssueRequest{Name: name, Scopes: []string{"tools:get_*"}}}
 	if token != "" {
 		r.Key = keys.NewSecret(token)
 	}
 	if hash != "" {
 		var err error
-		if r.Hash, err = keys.ParseOldHash(hash); err != nil {
+		if r.Hash, err = pepper.ParseHash(hash); err != nil {
 			t.Fatal(err)
 		}
 	}
-	one := func(yield func(keys.ImportRow, error) bool) { yield(r, nil) }
-	report, err := keys.Import(t.Context(), b.manager.(*keys.LocalManager), one, keys.ImportOptions{})
+	one := func(yield func(importing.Row, error) bool) { yield(r, nil) }
+	report, err := importing.Import(t.Context(), b.manager.(*admin.Local), one, importing.Options{})
 	if err != nil {
 		t.Fatalf("Import: %v (%v)", err, report.Reasons)
 	}
@@ -95,7 +98,7 @@ func TestForeign(t *testing.T) {
 // then a text that nobody has costs one read and no more.
 func TestForeignJunk(t *testing.T) {
 	b := newBench(t)
-	b.issue(t, keys.IssueRequest{Name: "native"})
+	b.issue(t, admin.IssueRequest{Name: "native"})
 	junk := []string{
 		"x", "password", strongToken, "api01.s3cret", strings.Repeat("x", 256), strings.Repeat("x", 257), "a b c d e f", "\x00\x00\x00\x00\x00\x00\x00\x00",
 		"mcpk_", strings.Repeat("_", keys.TokenLen), "Basic dXNlcjpwYXNz",
@@ -134,7 +137,7 @@ func TestForeignJunk(t *testing.T) {
 // id where ours have them.
 func TestForeignThatLooksLikeOurs(t *testing.T) {
 	b := newBench(t)
-	id, native := b.issue(t, keys.IssueRequest{Name: "native"})
+	id, native := b.issue(t, admin.IssueRequest{Name: "native"})
 	twin := "acme_" + id + native[17:53] + otherDigit(native[53])
 	stranger := "acme_" + strings.Repeat("x", 12) + native[17:]
 	b.imports(t, "twin", twin, "", "")
@@ -195,7 +198,7 @@ func TestA6QueueFlood(t *testing.T) {
 	b.imports(t, "target", "", "target", slowHash(t, "s3cret", 10))
 	b.imports(t, "other", "", "other", slowHash(t, "s3cret", 10))
 	b.imports(t, "fast", strongToken, "", "")
-	_, native := b.issue(t, keys.IssueRequest{Name: "native"})
+	_, native := b.issue(t, admin.IssueRequest{Name: "native"})
 	ctx, over := context.WithCancel(context.WithoutCancel(t.Context()))
 	var unavailable, tried atomic.Int64
 	var wg sync.WaitGroup
@@ -222,7 +225,7 @@ func TestA6QueueFlood(t *testing.T) {
 	}
 	began := time.Now()
 	for i := range 200 {
-		_, unseen := b.issue(t, keys.IssueRequest{Name: fmt.Sprint("unseen ", i)})
+		_, unseen := b.issue(t, admin.IssueRequest{Name: fmt.Sprint("unseen ", i)})
 		for _, token := range []string{native, unseen, strongToken} {
 			b.want(t, token, from("192.0.2.1"), keys.CodeValid)
 		}
@@ -280,7 +283,7 @@ func TestSlowHashSurvivesEdit(t *testing.T) {
 	b.imports(t, "unseen", "", "api02", slowHash(t, "s3cret", 4))
 	d := b.want(t, "api01.s3cret", verifier.Call{}, keys.CodeValid)
 	name := "renamed"
-	if _, err := b.manager.Edit(t.Context(), d.KeyID, keys.EditRequest{Name: &name}); err != nil {
+	if _, err := b.manager.Edit(t.Context(), d.KeyID, admin.EditRequest{Name: &name}); err != nil {
 		t.Fatal(err)
 	}
 	callOff := b.holdSlowHashes()

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -51,7 +52,7 @@ func TestHold(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t)
 			v := b.following(t)
-			id, token := b.issue(t, keys.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*", "prompts:x"}})
+			id, token := b.issue(t, admin.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*", "prompts:x"}})
 			d := wantCode(t, v, token, verifier.Call{Audience: "weather"}, keys.CodeValid, "before")
 			ended := make(chan keys.Code, 10)
 			release := v.Hold(d, verifier.Call{Audience: "weather"}, covers(d), func(c keys.Code) { ended <- c })
@@ -77,7 +78,7 @@ func covers(d keys.Decision) func(*keys.Identity) bool {
 func TestHoldAsksOnlyForWhatIsNeeded(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci", Scopes: []string{"tools:*"}})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci", Scopes: []string{"tools:*"}})
 	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
 	hold := func(enough func(*keys.Identity) bool) <-chan keys.Code {
 		ended := make(chan keys.Code, 10)
@@ -99,7 +100,7 @@ func TestHoldAsksOnlyForWhatIsNeeded(t *testing.T) {
 func TestHoldMissesNothing(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
 	b.revoke(t, id)
 	ended := make(chan keys.Code, 2)
@@ -113,7 +114,7 @@ func TestHoldMissesNothing(t *testing.T) {
 func TestHoldWithoutStore(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
 	ended := make(chan keys.Code, 1)
 	defer v.Hold(d, verifier.Call{}, nil, func(c keys.Code) { ended <- c })()
@@ -125,7 +126,7 @@ func TestHoldWithoutStore(t *testing.T) {
 func TestHoldIsReleased(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
 	b.countOnce(t, token)
 	before := goleak.IgnoreCurrent()
@@ -160,7 +161,7 @@ func wantRecheck(t *testing.T, v *verifier.Verifier, d keys.Decision, want keys.
 func TestShortHoldsLeaveNothing(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	d := wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
 	before := goleak.IgnoreCurrent()
 	for range 100 {

@@ -5,6 +5,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -14,8 +15,8 @@ import (
 // learned meanwhile.
 func TestLease(t *testing.T) {
 	b := newBench(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
-	_, other := b.issue(t, keys.IssueRequest{Name: "other"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
+	_, other := b.issue(t, admin.IssueRequest{Name: "other"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 
 	b.reader.pulled.Store(true)
@@ -37,8 +38,8 @@ func TestLease(t *testing.T) {
 // it was leaves nothing to rely on.
 func TestNoLeaseAfterAChange(t *testing.T) {
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
-	_, other := b.issue(t, keys.IssueRequest{Name: "other"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
+	_, other := b.issue(t, admin.IssueRequest{Name: "other"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	b.want(t, other, verifier.Call{}, keys.CodeValid)
 	b.reader.pulled.Store(true)
@@ -53,7 +54,7 @@ func TestNoLeaseAfterAChange(t *testing.T) {
 // TestNoLeaseFromAClosedStore: whoever closes the store ends what was remembered.
 func TestNoLeaseFromAClosedStore(t *testing.T) {
 	b := newBench(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	if err := b.reader.Close(); err != nil {
 		t.Fatal(err)
@@ -81,8 +82,8 @@ func TestA24SteppedClocks(t *testing.T) {
 	b.now = time.Now()
 	start := b.now
 	limited := keys.RateLimit{Count: 1, Window: time.Minute, Burst: 1}
-	_, token := b.issue(t, keys.IssueRequest{Name: "half an hour", Expires: keys.ExpiresAt(start.Add(30 * time.Minute))})
-	_, slow := b.issue(t, keys.IssueRequest{Name: "once a minute", RateLimit: limited})
+	_, token := b.issue(t, admin.IssueRequest{Name: "half an hour", Expires: keys.ExpiresAt(start.Add(30 * time.Minute))})
+	_, slow := b.issue(t, admin.IssueRequest{Name: "once a minute", RateLimit: limited})
 	v, err := verifier.New(b.source(b.reader), &verifier.Options{Now: func() time.Time { return b.now }})
 	if err != nil {
 		t.Fatal(err)

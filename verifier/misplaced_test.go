@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -64,8 +65,8 @@ func TestLeaseEndsWhereOthersUseAnotherStore(t *testing.T) {
 			dir, link := filepath.Join(top, "v1"), filepath.Join(top, "data")
 			must(t, errors.Join(os.Mkdir(dir, 0o700), os.Symlink(dir, link)))
 			b := newBenchAt(t, filepath.Join(link, "keys.db"))
-			id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
-			_, other := b.issue(t, keys.IssueRequest{Name: "other"})
+			id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
+			_, other := b.issue(t, admin.IssueRequest{Name: "other"})
 			b.want(t, token, verifier.Call{}, keys.CodeValid)
 			b.want(t, other, verifier.Call{}, keys.CodeValid)
 
@@ -73,7 +74,7 @@ func TestLeaseEndsWhereOthersUseAnotherStore(t *testing.T) {
 				s, err := sqlite.Open(path, nil)
 				must(t, err)
 				defer func() { _ = s.Close() }()
-				m, err := keys.NewManager(s, "test", nil)
+				m, err := admin.NewLocal(s, "test", nil)
 				must(t, err)
 				_, err = m.Revoke(t.Context(), id, "leaked")
 				must(t, err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -20,8 +21,8 @@ import (
 func TestA17RowReadBeforeARevoke(t *testing.T) {
 	b := newBench(t)
 	s := b.staged(t, 0)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
-	_, other := b.issue(t, keys.IssueRequest{Name: "other"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
+	_, other := b.issue(t, admin.IssueRequest{Name: "other"})
 	s.afterKey.put(func() {
 		b.revoked(t, id)
 		b.want(t, other, verifier.Call{}, keys.CodeValid) // and makes the look
@@ -36,8 +37,8 @@ func TestA17RowReadBeforeARevoke(t *testing.T) {
 func TestA17NobodyJoinsAReadOfBefore(t *testing.T) {
 	b := newBench(t)
 	s := b.staged(t, 0)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
-	_, other := b.issue(t, keys.IssueRequest{Name: "other"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
+	_, other := b.issue(t, admin.IssueRequest{Name: "other"})
 	var later <-chan keys.Code
 	s.afterKey.put(func() {
 		b.revoked(t, id)
@@ -56,10 +57,10 @@ func TestA17NobodyJoinsAReadOfBefore(t *testing.T) {
 func TestA17EvictedUnderACheck(t *testing.T) {
 	b := newBench(t)
 	s := b.staged(t, 1)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	var others []string
 	for i := range 20 {
-		_, other := b.issue(t, keys.IssueRequest{Name: fmt.Sprint("other ", i)})
+		_, other := b.issue(t, admin.IssueRequest{Name: fmt.Sprint("other ", i)})
 		others = append(others, other)
 	}
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
@@ -89,9 +90,9 @@ func TestA17MarkedBeforeDropped(t *testing.T) {
 	if err := b.v.OnFound(between.play); err != nil {
 		t.Fatal(err)
 	}
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
-	second, secondToken := b.issue(t, keys.IssueRequest{Name: "second"})
-	_, other := b.issue(t, keys.IssueRequest{Name: "other"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
+	second, secondToken := b.issue(t, admin.IssueRequest{Name: "second"})
+	_, other := b.issue(t, admin.IssueRequest{Name: "other"})
 	b.want(t, secondToken, verifier.Call{}, keys.CodeValid)
 
 	read, goOn, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -120,9 +121,9 @@ func TestA17DroppedBeforeTold(t *testing.T) {
 	if err := b.v.OnFound(between.play); err != nil {
 		t.Fatal(err)
 	}
-	first, firstToken := b.issue(t, keys.IssueRequest{Name: "first"})
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
-	_, other := b.issue(t, keys.IssueRequest{Name: "other"})
+	first, firstToken := b.issue(t, admin.IssueRequest{Name: "first"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
+	_, other := b.issue(t, admin.IssueRequest{Name: "other"})
 	b.want(t, firstToken, verifier.Call{}, keys.CodeValid)
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	b.edit(t, first, func(k *keys.Key) { k.Owner = "team-b" })
@@ -148,8 +149,8 @@ func TestA17DroppedBeforeTold(t *testing.T) {
 func TestA17LookReadBeforeARevoke(t *testing.T) {
 	b := newBench(t)
 	s := b.staged(t, 0)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
-	other, otherToken := b.issue(t, keys.IssueRequest{Name: "other"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
+	other, otherToken := b.issue(t, admin.IssueRequest{Name: "other"})
 	for _, waits := range []bool{false, true} {
 		b.want(t, token, verifier.Call{}, keys.CodeValid)
 		b.edit(t, other, func(k *keys.Key) { k.Owner += "b" })
@@ -168,7 +169,7 @@ func TestA17LookReadBeforeARevoke(t *testing.T) {
 			}
 		}
 		b.want(t, token, verifier.Call{}, keys.CodeRevoked)
-		id, token = b.issue(t, keys.IssueRequest{Name: "next"})
+		id, token = b.issue(t, admin.IssueRequest{Name: "next"})
 	}
 }
 
@@ -179,8 +180,8 @@ func TestA17LookReadBeforeARevoke(t *testing.T) {
 func TestA18LookOfALeaseAgo(t *testing.T) {
 	b := newBench(t)
 	s := b.staged(t, 0)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
-	_, other := b.issue(t, keys.IssueRequest{Name: "other"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
+	_, other := b.issue(t, admin.IssueRequest{Name: "other"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	b.now = b.now.Add(lease)
 	var later <-chan keys.Code
@@ -201,7 +202,7 @@ func TestA18LookOfALeaseAgo(t *testing.T) {
 func TestKeyIssuedDuringItsLookUp(t *testing.T) {
 	b := newBench(t)
 	s := b.staged(t, 0)
-	_, other := b.issue(t, keys.IssueRequest{Name: "other"})
+	_, other := b.issue(t, admin.IssueRequest{Name: "other"})
 	token := keys.NewToken(keys.KindKey)
 	k := &keys.Key{
 		ID: token.ID(), Kind: keys.KindKey, Name: "late", CreatedAt: b.now.UTC(), CreatedBy: "test", Version: 1,
@@ -224,7 +225,7 @@ func TestKeyIssuedDuringItsLookUp(t *testing.T) {
 func TestRememberedKeysWaitForNoRead(t *testing.T) {
 	b := newBench(t)
 	s := b.staged(t, 0)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	s.afterKey.put(func() {
 		b.want(t, token, verifier.Call{}, keys.CodeValid)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -59,7 +60,7 @@ func newFleet(t *testing.T, n int) *fleet {
 	m, closeStore := f.manager(t)
 	defer closeStore()
 	for i := range n {
-		issued, err := m.Issue(t.Context(), keys.IssueRequest{Name: fmt.Sprint("key ", i)})
+		issued, err := m.Issue(t.Context(), admin.IssueRequest{Name: fmt.Sprint("key ", i)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,13 +76,13 @@ func newFleet(t *testing.T, n int) *fleet {
 	return f
 }
 
-func (f *fleet) manager(t testing.TB) (m keys.Manager, closeStore func()) {
+func (f *fleet) manager(t testing.TB) (m admin.Manager, closeStore func()) {
 	t.Helper()
 	s, err := sqlite.Open(f.path(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err = keys.NewManager(s, "test", nil)
+	m, err = admin.NewLocal(s, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +202,7 @@ func revokerRole(dir string) error {
 	if err != nil {
 		return err
 	}
-	m, err := keys.NewManager(s, "revoker", nil)
+	m, err := admin.NewLocal(s, "revoker", nil)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -36,7 +38,7 @@ func (b *bench) renewing(t *testing.T) (told *atomic.Int64) {
 
 func (b *bench) addPepper(t *testing.T) string {
 	t.Helper()
-	id, err := b.manager.(*keys.LocalManager).AddPepper(t.Context())
+	id, err := b.manager.(*admin.Local).AddPepper(t.Context())
 	if err != nil {
 		t.Fatalf("AddPepper: %v", err)
 	}
@@ -68,13 +70,13 @@ func (b *bench) key(t *testing.T, id string) *keys.Key {
 	return k
 }
 
-func (b *bench) audit(t *testing.T, action keys.Action) []keys.Event {
+func (b *bench) audit(t *testing.T, action audit.Action) []audit.Event {
 	t.Helper()
 	all, err := b.store.Events(t.Context(), 0, 100_000)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var some []keys.Event
+	var some []audit.Event
 	for _, e := range all {
 		if e.Action == action {
 			some = append(some, e)
@@ -89,8 +91,8 @@ func (b *bench) audit(t *testing.T, action keys.Action) []keys.Event {
 func TestUseRenewsDigest(t *testing.T) {
 	b := newBench(t)
 	b.renewing(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci", RateLimit: keys.RateLimit{Count: 4, Window: time.Hour, Burst: 4}})
-	idle, _ := b.issue(t, keys.IssueRequest{Name: "idle"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci", RateLimit: keys.RateLimit{Count: 4, Window: time.Hour, Burst: 4}})
+	idle, _ := b.issue(t, admin.IssueRequest{Name: "idle"})
 	before := b.key(t, id)
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 
@@ -116,7 +118,7 @@ func TestUseRenewsDigest(t *testing.T) {
 	if got := b.keptWith(t, idle); got == pepper {
 		t.Error("a key that nobody used has another digest")
 	}
-	events := b.audit(t, keys.ActionRehash)
+	events := b.audit(t, audit.ActionRehash)
 	if len(events) != 1 || events[0].KeyID != id || events[0].Actor != "mcpkeys:rehash" || !strings.Contains(events[0].Detail, `"pepper":"`+pepper+`"`) {
 		t.Errorf("audit: got %+v, want one row by mcpkeys:rehash that names %s", events, pepper)
 	}
@@ -140,7 +142,7 @@ func TestRehashThatFailsHarmsNobody(t *testing.T) {
 	told := b.renewing(t)
 	var ids, tokens []string
 	for _, name := range []string{"one", "two", "three"} {
-		id, token := b.issue(t, keys.IssueRequest{Name: name})
+		id, token := b.issue(t, admin.IssueRequest{Name: name})
 		ids, tokens = append(ids, id), append(tokens, token)
 	}
 	pepper := b.addPepper(t)
@@ -178,7 +180,7 @@ func TestRehashThatFailsHarmsNobody(t *testing.T) {
 func TestA22RevokedKeyIsNotRehashed(t *testing.T) {
 	b := newBench(t)
 	b.renewing(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	b.addPepper(t)
 	b.revoked(t, id)
 	for range 3 {
@@ -187,7 +189,7 @@ func TestA22RevokedKeyIsNotRehashed(t *testing.T) {
 	if err := b.v.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if rows := b.audit(t, keys.ActionRehash); len(rows) != 0 {
+	if rows := b.audit(t, audit.ActionRehash); len(rows) != 0 {
 		t.Errorf("a revoked key was re-hashed: %+v", rows)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -62,7 +63,7 @@ func (b *bench) over(t *testing.T) *elsewhere {
 func TestA7AnswersThatProveNothing(t *testing.T) {
 	b := newBench(t)
 	e := b.over(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	current := func(ctx context.Context, q *verifier.Question) *keys.Key {
 		k, err := q.Current(ctx, q.ID)
 		if err != nil {
@@ -134,7 +135,7 @@ func TestA6SlowTurnsAreTheVerifiers(t *testing.T) {
 func TestAppliedFollowsTheFeed(t *testing.T) {
 	b := newBench(t)
 	e := b.over(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	b.revoke(t, id)
 	b.want(t, token, verifier.Call{}, keys.CodeRevoked)
@@ -179,7 +180,7 @@ func TestReadOnlySourceWritesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	old := b.keptWith(t, id)
 	b.addPepper(t)
 	wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "the key")

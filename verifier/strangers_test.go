@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -45,8 +46,8 @@ func wantCode(t *testing.T, v *verifier.Verifier, token string, call verifier.Ca
 func TestStrangersAreLimited(t *testing.T) {
 	b := newBench(t)
 	v := b.limited(t, 3)
-	_, good := b.issue(t, keys.IssueRequest{Name: "good"})
-	_, cold := b.issue(t, keys.IssueRequest{Name: "cold"})
+	_, good := b.issue(t, admin.IssueRequest{Name: "good"})
+	_, cold := b.issue(t, admin.IssueRequest{Name: "cold"})
 	wantCode(t, v, good, from("192.0.2.1"), keys.CodeValid, "a good key")
 	known := stranger()
 	wantCode(t, v, known, from("192.0.2.1"), keys.CodeNotFound, "stranger 1")
@@ -75,7 +76,7 @@ func TestKeysThatExistAreFree(t *testing.T) {
 	b := newBench(t)
 	v := b.limited(t, 1)
 	for i := range 20 {
-		_, token := b.issue(t, keys.IssueRequest{Name: fmt.Sprint("key ", i)})
+		_, token := b.issue(t, admin.IssueRequest{Name: fmt.Sprint("key ", i)})
 		wantCode(t, v, token, verifier.Call{}, keys.CodeValid, fmt.Sprint("key ", i))
 	}
 }
@@ -85,7 +86,7 @@ func TestKeysThatExistAreFree(t *testing.T) {
 func TestManyLookForOneKey(t *testing.T) {
 	b := newBench(t)
 	v := b.limited(t, 1)
-	_, token := b.issue(t, keys.IssueRequest{Name: "busy"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "busy"})
 	var all sync.WaitGroup
 	for range 100 {
 		all.Go(func() { wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "one of many") })
@@ -98,7 +99,7 @@ func TestManyLookForOneKey(t *testing.T) {
 func TestStrangersShutNobodyOut(t *testing.T) {
 	b := newBench(t)
 	v := b.limited(t, 1)
-	id, token := b.issue(t, keys.IssueRequest{Name: "good"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "good"})
 	wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "before")
 	wantCode(t, v, stranger(), verifier.Call{}, keys.CodeNotFound, "a stranger")
 	wantCode(t, v, stranger(), verifier.Call{}, keys.CodeRateLimited, "another")

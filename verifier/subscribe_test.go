@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -41,8 +42,8 @@ func subscribe(v *verifier.Verifier, id string) (told chan struct{}, cancel func
 func TestOnChange(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)
-	id, _ := b.issue(t, keys.IssueRequest{Name: "one"})
-	otherID, _ := b.issue(t, keys.IssueRequest{Name: "two"})
+	id, _ := b.issue(t, admin.IssueRequest{Name: "one"})
+	otherID, _ := b.issue(t, admin.IssueRequest{Name: "two"})
 	told, cancel := subscribe(v, id)
 	again, _ := subscribe(v, id)
 	other, _ := subscribe(v, otherID)
@@ -70,7 +71,7 @@ func TestOnChangeWithoutStore(t *testing.T) {
 	b.reader.pulled.Store(true)
 	wantTold(t, told, "the store is gone for a lease")
 	b.reader.pulled.Store(false)
-	id, _ := b.issue(t, keys.IssueRequest{Name: "one"})
+	id, _ := b.issue(t, admin.IssueRequest{Name: "one"})
 	later, _ := subscribe(v, id)
 	b.revoke(t, id)
 	wantTold(t, later, "a revoke after the store came back")
@@ -83,7 +84,7 @@ func TestOnChangeWithoutStore(t *testing.T) {
 func TestOnChangeFromWithin(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "one"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "one"})
 	codes := make(chan keys.Code, 1)
 	var cancel func()
 	cancel = v.OnChange(id, func() {
@@ -118,7 +119,7 @@ func (b *bench) countOnce(t *testing.T, token string) {
 func TestNoGoroutineIsLeft(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "one"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "one"})
 	v.Authenticate(t.Context(), token, verifier.Call{})
 	b.countOnce(t, token)
 	before := goleak.IgnoreCurrent()

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -12,9 +14,9 @@ import (
 // refused, whether the verifier remembers the key or has to ask for it.
 func TestB5SupersededIsRefused(t *testing.T) {
 	b := newBench(t)
-	id, old := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, old := b.issue(t, admin.IssueRequest{Name: "ci"})
 	b.want(t, old, verifier.Call{}, keys.CodeValid)
-	zero := keys.RotateRequest{Grace: new(time.Duration)}
+	zero := admin.RotateRequest{Grace: new(time.Duration)}
 	rotated, err := b.manager.Rotate(t.Context(), id, zero)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +38,7 @@ func TestB5SupersededTokenOfAnotherSystem(t *testing.T) {
 	b.imports(t, "ci", strongToken, "", "")
 	d := b.want(t, strongToken, from("192.0.2.1"), keys.CodeValid)
 	id := d.KeyID
-	if _, err := b.manager.Rotate(t.Context(), id, keys.RotateRequest{Grace: new(time.Duration)}); err != nil {
+	if _, err := b.manager.Rotate(t.Context(), id, admin.RotateRequest{Grace: new(time.Duration)}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -45,10 +47,10 @@ func TestB5SupersededTokenOfAnotherSystem(t *testing.T) {
 			t.Errorf("got %+v, want secret 1 of key %s and no identity", d, id)
 		}
 	}
-	row := func(yield func(keys.ImportRow, error) bool) {
-		yield(keys.ImportRow{Line: 1, Key: keys.NewSecret(strongToken), IssueRequest: keys.IssueRequest{Name: "again"}}, nil)
+	row := func(yield func(importing.Row, error) bool) {
+		yield(importing.Row{Line: 1, Key: keys.NewSecret(strongToken), IssueRequest: admin.IssueRequest{Name: "again"}}, nil)
 	}
-	if report, err := keys.Import(t.Context(), b.manager.(*keys.LocalManager), row, keys.ImportOptions{}); err == nil {
+	if report, err := importing.Import(t.Context(), b.manager.(*admin.Local), row, importing.Options{}); err == nil {
 		t.Errorf("Import of the superseded token: got %+v, want it refused", report)
 	}
 	b.want(t, strongToken, from("192.0.2.1"), keys.CodeSuperseded)
@@ -59,7 +61,7 @@ func TestB5SupersededTokenOfAnotherSystem(t *testing.T) {
 // tell which ids exist.
 func TestUnknownIDsDoEqualWork(t *testing.T) {
 	b := newBench(t)
-	id, _ := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, _ := b.issue(t, admin.IssueRequest{Name: "ci"})
 	asked := map[string][2]int64{}
 	for name, id := range map[string]string{"known": id, "unknown": "nobodyhasit1"} {
 		reads, others := b.reader.reads.Load(), b.reader.others.Load()

@@ -12,14 +12,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 // counts sums what is written down of a key's use, as "code scope" to calls.
-func counts(t testing.TB, log keys.UseLog, id string) map[string]int64 {
+func counts(t testing.TB, log store.UseLog, id string) map[string]int64 {
 	t.Helper()
 	usage, err := log.Usage(t.Context(), id, time.Time{})
 	if err != nil {
@@ -36,7 +38,7 @@ func counts(t testing.TB, log keys.UseLog, id string) map[string]int64 {
 // needed under what came of it, and the last use tells when, from where and with what.
 func TestUseIsCounted(t *testing.T) {
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*"}, RateLimit: keys.RateLimit{Count: 4, Window: time.Minute, Burst: 4}})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*"}, RateLimit: keys.RateLimit{Count: 4, Window: time.Minute, Burst: 4}})
 	call := verifier.Call{ClientIP: netip.MustParseAddr("::ffff:192.0.2.7"), Agent: "weather-bot/1.2 (+https://bot.example)"}
 	for range 3 {
 		d := wantCode(t, b.v, token, call, keys.CodeValid, "a good call")
@@ -74,7 +76,7 @@ func TestUseIsCounted(t *testing.T) {
 // counted, as often as one likes.
 func TestA3RequestCountsOnce(t *testing.T) {
 	b := newBench(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci", Scopes: []string{"*"}, RateLimit: keys.RateLimit{Count: 10, Window: time.Minute, Burst: 10}})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci", Scopes: []string{"*"}, RateLimit: keys.RateLimit{Count: 10, Window: time.Minute, Burst: 10}})
 	for left := 9; left >= 0; left-- {
 		d := wantCode(t, b.v, token, verifier.Call{}, keys.CodeValid, "within the limit")
 		for i := range 20 {
@@ -100,7 +102,7 @@ func TestEvictedUseIsCounted(t *testing.T) {
 	}
 	var ids []string
 	for i := range 12 {
-		id, token := b.issue(t, keys.IssueRequest{Name: fmt.Sprint("key ", i)})
+		id, token := b.issue(t, admin.IssueRequest{Name: fmt.Sprint("key ", i)})
 		ids = append(ids, id)
 		for range 3 {
 			wantCode(t, v, token, verifier.Call{}, keys.CodeValid, id)
@@ -124,7 +126,7 @@ func TestEvictedUseIsCounted(t *testing.T) {
 // that do not exist, to fill the disk with their names.
 func TestScopesAreBounded(t *testing.T) {
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci", Scopes: []string{"*"}})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci", Scopes: []string{"*"}})
 	d := wantCode(t, b.v, token, verifier.Call{}, keys.CodeValid, "a good call")
 	for i := range 10_000 {
 		b.v.CountScopes(d, fmt.Sprint("tools:", i))
@@ -140,7 +142,7 @@ func TestScopesAreBounded(t *testing.T) {
 // name things, as long as it likes.
 func TestDeniedScopesAreBounded(t *testing.T) {
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	d := wantCode(t, b.v, token, verifier.Call{}, keys.CodeValid, "a good call")
 	for i := range 1000 {
 		scope := fmt.Sprint("tools:", i, strings.Repeat("x", 1000-i))
@@ -166,7 +168,7 @@ func TestUnwrittenUseIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "a good call")
 	_ = b.store.Close()
 	_ = b.reader.Close()
@@ -182,7 +184,7 @@ func TestUnwrittenUseIsTold(t *testing.T) {
 func TestUseIsWrittenInTime(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	wantCode(t, b.v, token, verifier.Call{}, keys.CodeValid, "a good call")
 	for until := time.Now().Add(20 * time.Second); counts(t, b.store, id)["valid"] != 1; {
 		if time.Now().After(until) {

@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -53,7 +55,7 @@ func (c *counting) FindImported(ctx context.Context, lookups [][]byte) ([]string
 }
 
 // Rehash renews nothing, so that keys change when a test says so.
-func (c *counting) Rehash(context.Context, *keys.Rehash, time.Time) error { return nil }
+func (c *counting) Rehash(context.Context, *pepper.Rehash, time.Time) error { return nil }
 
 func (c *counting) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
 	if c.pulled.Load() {
@@ -68,7 +70,7 @@ type bench struct {
 	path    string
 	store   *sqlite.Store
 	reader  *counting
-	manager keys.Manager
+	manager admin.Manager
 	v       *verifier.Verifier
 	now     time.Time
 	slots   chan struct{} // for slow hashes
@@ -99,7 +101,7 @@ func newBenchAt(t *testing.T, path string) *bench {
 	t.Cleanup(func() { _ = reader.Close() })
 	clock := func() time.Time { return b.now }
 	b.reader = &counting{Reader: reader}
-	if b.manager, err = keys.NewManager(b.store, "local:test(1)", &keys.ManagerOptions{Now: clock}); err != nil {
+	if b.manager, err = admin.NewLocal(b.store, "local:test(1)", &admin.Options{Now: clock}); err != nil {
 		t.Fatal(err)
 	}
 	if b.v, err = verifier.New(b.source(b.reader), &verifier.Options{Now: clock}); err != nil {
@@ -131,7 +133,7 @@ func (b *bench) holdSlowHashes() (callOff func()) {
 	}
 }
 
-func (b *bench) issue(t *testing.T, req keys.IssueRequest) (id, token string) {
+func (b *bench) issue(t *testing.T, req admin.IssueRequest) (id, token string) {
 	t.Helper()
 	issued, err := b.manager.Issue(t.Context(), req)
 	if err != nil {
@@ -184,7 +186,7 @@ func (b *bench) lockWrites(t *testing.T) (unlock func()) {
 // TestLife walks one key through everything that can happen to it.
 func TestLife(t *testing.T) {
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{
+	id, token := b.issue(t, admin.IssueRequest{
 		Name: "ci", Owner: "team-a", Scopes: []string{"tools:get_*"}, Audience: []string{"weather"},
 		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 	})
@@ -220,7 +222,7 @@ func TestLife(t *testing.T) {
 // flood of it cannot load the database.
 func TestMalformedNeverReachesTheStore(t *testing.T) {
 	b := newBench(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	last := byte('0')
 	if token[len(token)-1] == '0' {
 		last = '1'
@@ -246,8 +248,8 @@ func TestMalformedNeverReachesTheStore(t *testing.T) {
 // no more than an unknown id does.
 func TestA5KeysThatLookAlike(t *testing.T) {
 	b := newBench(t)
-	id, token := b.issue(t, keys.IssueRequest{Name: "one"})
-	_, other := b.issue(t, keys.IssueRequest{Name: "two"})
+	id, token := b.issue(t, admin.IssueRequest{Name: "one"})
+	_, other := b.issue(t, admin.IssueRequest{Name: "two"})
 	for name, text := range map[string]string{
 		"unknown id":             keys.NewToken(keys.KindKey).Secret().Reveal(),
 		"unknown admin id":       keys.NewToken(keys.KindAdmin).Secret().Reveal(),
@@ -303,7 +305,7 @@ func TestA7NoStoreDenies(t *testing.T) {
 		}
 	}
 	b := newBench(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci"})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	if err := b.reader.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -332,11 +334,11 @@ func TestA27EditedRows(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			id, token := b.issue(t, keys.IssueRequest{
+			id, token := b.issue(t, admin.IssueRequest{
 				Name: "victim", Owner: "team-a", Scopes: []string{"tools:a"}, Audience: []string{"weather"},
 				AllowedIPs: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 			})
-			_, other := b.issue(t, keys.IssueRequest{Name: "other"})
+			_, other := b.issue(t, admin.IssueRequest{Name: "other"})
 			if name == "revocation" {
 				if _, err := b.manager.Revoke(t.Context(), id, "leaked"); err != nil {
 					t.Fatal(err)
@@ -363,7 +365,7 @@ func TestA27EditedRows(t *testing.T) {
 // and a cost counts as that many calls.
 func TestRateLimit(t *testing.T) {
 	b := newBench(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci", RateLimit: keys.RateLimit{Count: 60, Window: time.Minute, Burst: 20}})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci", RateLimit: keys.RateLimit{Count: 60, Window: time.Minute, Burst: 20}})
 	var passed atomic.Int64
 	var wg sync.WaitGroup
 	for range 8 {
@@ -396,7 +398,7 @@ func TestRateLimit(t *testing.T) {
 // up the key's rate.
 func TestRefusedCallsCountNothing(t *testing.T) {
 	b := newBench(t)
-	_, token := b.issue(t, keys.IssueRequest{Name: "ci", Audience: []string{"weather"}, RateLimit: keys.RateLimit{Count: 1, Window: time.Minute, Burst: 1}})
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci", Audience: []string{"weather"}, RateLimit: keys.RateLimit{Count: 1, Window: time.Minute, Burst: 1}})
 	for range 5 {
 		b.want(t, token, verifier.Call{Audience: "mail"}, keys.CodeWrongAudience)
 	}

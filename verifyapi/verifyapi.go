@@ -29,6 +29,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
 	"github.com/mcpkeys/mcpkeys/internal/wire"
@@ -117,7 +118,7 @@ func call(ctx context.Context, body *api.VerifyRequest) (verifier.Call, error) {
 	caller, _ := keys.IdentityFrom(ctx)
 	out.Caller = caller.KeyID()
 	var err error
-	out.Audience, err = keys.NewDelegate(nil, caller, nil).Audience(body.Audience)
+	out.Audience, err = admin.Restrict(nil, caller, nil).Audience(body.Audience)
 	return out, err
 }
 

@@ -8,8 +8,10 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // remoteError is an error of the domain in the words of the server.
@@ -48,9 +50,9 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	}
 	switch {
 	case p.Code == api.CodeNotAnnounced:
-		return keys.NotAnnounced(fmt.Errorf("%s could not tell them (request %s)", c.base.Host, p.RequestID))
+		return store.NotAnnounced(fmt.Errorf("%s could not tell them (request %s)", c.base.Host, p.RequestID))
 	case p.Code == api.CodeMayBeLost:
-		return &keys.MayBeLostError{Cause: fmt.Errorf("the files of the key store were replaced or removed while %s made it, and that server must be started again (request %s)", c.base.Host, p.RequestID)}
+		return &store.MayBeLostError{Cause: fmt.Errorf("the files of the key store were replaced or removed while %s made it, and that server must be started again (request %s)", c.base.Host, p.RequestID)}
 	case p.Code == api.CodeAltered:
 		return &keys.AlteredError{What: "the request was not carried out", Fix: "run 'keyctl doctor' on the machine of " + c.base.Host}
 	case p.Code == api.CodeInvalidArgument && len(p.Errors) > 0:
@@ -60,7 +62,7 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	case p.Code == api.CodeConflict && len(p.Errors) > 0 && p.Errors[0].Field == "name":
 		return keys.ErrNameTaken
 	case p.Code == api.CodeConflict && p.Rotation != nil:
-		return &keys.RotationError{Old: p.Rotation.Finish, Until: instant(p.Rotation.Until), Newest: p.Rotation.Replace}
+		return &admin.RotationError{Old: p.Rotation.Finish, Until: instant(p.Rotation.Until), Newest: p.Rotation.Replace}
 	case resp.StatusCode == http.StatusUnauthorized:
 		return fmt.Errorf("%w: %s does not accept it; it may be revoked, expired, or of another key store", keys.ErrDenied, c.base.Host)
 	case p.Code == api.CodeNotFound, p.Code == api.CodeTampered, p.Code == api.CodePreconditionFailed:

@@ -11,29 +11,30 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// Audit implements [keys.Manager].
-func (c *Client) Audit(ctx context.Context, q keys.AuditQuery) (keys.AuditPage, error) {
+// Audit implements [admin.Manager].
+func (c *Client) Audit(ctx context.Context, q audit.Query) (audit.Page, error) {
 	if fitsNoRow(&q) {
-		return keys.AuditPage{}, nil
+		return audit.Page{}, nil
 	}
 	var answer api.AuditPage
 	if err := c.get(ctx, "/v1/audit", auditParameters(&q), &answer); err != nil {
-		return keys.AuditPage{}, err
+		return audit.Page{}, err
 	}
-	var page keys.AuditPage
+	var page audit.Page
 	for i := range answer.Data {
 		e, err := event(&answer.Data[i])
 		if err != nil {
-			return keys.AuditPage{}, err
+			return audit.Page{}, err
 		}
 		page.Events = append(page.Events, e)
 	}
 	if answer.NextCursor != "" {
 		next, err := strconv.ParseInt(answer.NextCursor, 10, 64)
 		if err != nil || next < 1 {
-			return keys.AuditPage{}, errForeignAudit
+			return audit.Page{}, errForeignAudit
 		}
 		page.Next = next
 	}
@@ -41,15 +42,15 @@ func (c *Client) Audit(ctx context.Context, q keys.AuditQuery) (keys.AuditPage, 
 }
 
 // fitsNoRow: what no row can say finds none. It may be a secret in the wrong place.
-func fitsNoRow(q *keys.AuditQuery) bool {
+func fitsNoRow(q *audit.Query) bool {
 	if q.KeyID != "" && !keys.ValidID(q.KeyID) || keys.ValidateText("filter", q.Actor) != nil {
 		return true
 	}
-	action, err := keys.ParseAction(string(q.Action))
+	action, err := audit.ParseAction(string(q.Action))
 	return q.Action != "" && (err != nil || action != q.Action)
 }
 
-func auditParameters(q *keys.AuditQuery) url.Values {
+func auditParameters(q *audit.Query) url.Values {
 	out := url.Values{}
 	for name, value := range map[string]string{"key_id": q.KeyID, "actor": q.Actor, "action": string(q.Action)} {
 		if value != "" {
@@ -76,9 +77,9 @@ func auditParameters(q *keys.AuditQuery) url.Values {
 var errForeignAudit = fmt.Errorf("%w: it showed an audit row that cannot be read: is the server of another version?", keys.ErrUnavailable)
 
 // event reads a row as the server showed it.
-func event(in *api.AuditEvent) (keys.Event, error) {
-	e := keys.Event{
-		Seq: in.Seq, At: in.At, Actor: in.Actor, Action: keys.Action(in.Action),
+func event(in *api.AuditEvent) (audit.Event, error) {
+	e := audit.Event{
+		Seq: in.Seq, At: in.At, Actor: in.Actor, Action: audit.Action(in.Action),
 		KeyID: in.KeyID, RequestID: in.RequestID, Detail: string(in.Detail),
 	}
 	var err2, err3 error
@@ -86,7 +87,7 @@ func event(in *api.AuditEvent) (keys.Event, error) {
 	e.Prev, err2 = hex.DecodeString(in.Prev)
 	e.Hash, err3 = hex.DecodeString(in.Hash)
 	if err1 != nil || err2 != nil || err3 != nil || len(id) != len(e.ID) {
-		return keys.Event{}, errForeignAudit
+		return audit.Event{}, errForeignAudit
 	}
 	copy(e.ID[:], id)
 	return e, nil

@@ -1,4 +1,4 @@
-// Package client speaks to the admin API of `keyctl serve` as a [keys.Manager], so
+// Package client speaks to the admin API of `keyctl serve` as a [admin.Manager], so
 // that a command or a screen need not know whether keys are in a file or behind a
 // server.
 //
@@ -23,6 +23,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/hostcheck"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -37,14 +38,14 @@ type Options struct {
 	InsecureHTTP bool              // allow plain HTTP beyond this machine: the admin key is then readable on the way
 }
 
-// Client is a [keys.Manager] over the network. It is safe for concurrent use.
+// Client is a [admin.Manager] over the network. It is safe for concurrent use.
 type Client struct {
 	base *url.URL
 	key  keys.Secret
 	http *http.Client
 }
 
-var _ keys.Manager = (*Client)(nil)
+var _ admin.Manager = (*Client)(nil)
 
 // New returns a client for the server at address, such as https://keys.example:8420,
 // that acts with adminKey. Nothing is sent yet. The error is a [*keys.InvalidError].

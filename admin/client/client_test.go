@@ -16,11 +16,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/admin/client"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 func mustClient(t testing.TB, address, token string) *client.Client {
@@ -38,7 +40,7 @@ func mustClient(t testing.TB, address, token string) *client.Client {
 func TestSameKeyAsBesideTheStore(t *testing.T) {
 	f := servertest.New(t)
 	c := mustClient(t, f.URL, f.Admin())
-	local, err := keys.NewManager(f.Store, "test", nil)
+	local, err := admin.NewLocal(f.Store, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +48,7 @@ func TestSameKeyAsBesideTheStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, req := range []keys.IssueRequest{
+	for _, req := range []admin.IssueRequest{
 		{Name: "bare"},
 		{
 			Name: "full", Owner: "ops", Scopes: []string{"tools:get_*", "x"}, Audience: []string{"weather", "https://mcp.example/mcp"},
@@ -79,7 +81,7 @@ func TestSameKeyAsBesideTheStore(t *testing.T) {
 			t.Errorf("Issue(%s): the secret is not of the key: %v", req.Name, err)
 		}
 	}
-	if k, err := keys.Resolve(t.Context(), c, "ops/full"); err != nil || k.Name != "full" {
+	if k, err := admin.Resolve(t.Context(), c, "ops/full"); err != nil || k.Name != "full" {
 		t.Errorf("Resolve(ops/full): got %v, %v", k, err)
 	}
 	sameLists(t, c, local)
@@ -89,11 +91,11 @@ func TestSameKeyAsBesideTheStore(t *testing.T) {
 func TestLifeThroughTheAPI(t *testing.T) {
 	f := servertest.New(t)
 	c := mustClient(t, f.URL, f.Admin())
-	local, err := keys.NewManager(f.Store, "test", nil)
+	local, err := admin.NewLocal(f.Store, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, id := f.Issue(keys.IssueRequest{Name: "ci"})
+	token, id := f.Issue(admin.IssueRequest{Name: "ci"})
 	same := func(what string, got *keys.Key, err error) {
 		t.Helper()
 		if err != nil {
@@ -107,13 +109,13 @@ func TestLifeThroughTheAPI(t *testing.T) {
 			t.Errorf("%s (-stored +answered):\n%s", what, diff)
 		}
 	}
-	rotate := func(what string, req keys.RotateRequest) keys.Issued {
+	rotate := func(what string, req admin.RotateRequest) admin.Issued {
 		t.Helper()
 		issued, err := c.Rotate(t.Context(), id, req)
 		same(what, issued.Key, err)
 		return issued
 	}
-	issued := rotate("Rotate", keys.RotateRequest{Grace: new(90*time.Minute + time.Millisecond)})
+	issued := rotate("Rotate", admin.RotateRequest{Grace: new(90*time.Minute + time.Millisecond)})
 	if old := issued.Key.Secrets[0]; !old.ExpiresAt.Equal(issued.Key.Secrets[1].CreatedAt.Add(90 * time.Minute)) {
 		t.Errorf("Rotate: the old secret ends at %v, want 90 minutes", old.ExpiresAt)
 	}
@@ -121,10 +123,10 @@ func TestLifeThroughTheAPI(t *testing.T) {
 	if err != nil || f.Store.Peppers().Verify(k, issued.Token).Number != 2 || f.Store.Peppers().Verify(k, keys.NewSecret(token)).Number != 1 {
 		t.Errorf("Rotate: the secrets are not those of the key: %v", err)
 	}
-	if done := rotate("Finish", keys.RotateRequest{Finish: 1}); !done.Token.IsZero() {
+	if done := rotate("Finish", admin.RotateRequest{Finish: 1}); !done.Token.IsZero() {
 		t.Error("Finish: got a secret")
 	}
-	if now := rotate("Rotate without grace", keys.RotateRequest{Grace: new(time.Duration)}); len(now.Key.Secrets) != 1 {
+	if now := rotate("Rotate without grace", admin.RotateRequest{Grace: new(time.Duration)}); len(now.Key.Secrets) != 1 {
 		t.Errorf("Rotate without grace: got %d secrets, want 1", len(now.Key.Secrets))
 	}
 	k, err = c.Disable(t.Context(), id, "odd")
@@ -132,7 +134,7 @@ func TestLifeThroughTheAPI(t *testing.T) {
 	k, err = c.Enable(t.Context(), id)
 	same("Enable", k, err)
 	never, later := keys.NeverExpires(), keys.ExpiresAt(time.Date(2090, 1, 31, 1, 2, 3, 456_000, time.UTC))
-	for _, req := range []keys.EditRequest{
+	for _, req := range []admin.EditRequest{
 		{
 			Name: new("web"), Owner: new("ops"), Scopes: &[]string{"tools:a"}, Audience: &[]string{"mail"}, Expires: &later,
 			AllowedIPs: &[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, RateLimit: &keys.RateLimit{Count: 60, Window: time.Minute, Burst: 5},
@@ -144,26 +146,26 @@ func TestLifeThroughTheAPI(t *testing.T) {
 		k, err := c.Edit(t.Context(), id, req)
 		same("Edit", k, err)
 	}
-	if _, err := c.Edit(t.Context(), id, keys.EditRequest{Owner: new("x"), IfVersion: k.Version}); !errors.Is(err, keys.ErrVersion) || err.Error() != keys.ErrVersion.Error() {
+	if _, err := c.Edit(t.Context(), id, admin.EditRequest{Owner: new("x"), IfVersion: k.Version}); !errors.Is(err, keys.ErrVersion) || err.Error() != keys.ErrVersion.Error() {
 		t.Errorf("Edit of an older version: got %v, want ErrVersion", err)
 	}
 	f.Revoke(id)
-	_, here := local.Rotate(t.Context(), id, keys.RotateRequest{})
-	if _, err := c.Rotate(t.Context(), id, keys.RotateRequest{}); !errors.Is(err, keys.ErrConflict) || err.Error() != here.Error() {
+	_, here := local.Rotate(t.Context(), id, admin.RotateRequest{})
+	if _, err := c.Rotate(t.Context(), id, admin.RotateRequest{}); !errors.Is(err, keys.ErrConflict) || err.Error() != here.Error() {
 		t.Errorf("Rotate of a revoked key: got %v, want %v", err, here)
 	}
 	var invalid *keys.InvalidError
-	for what, req := range map[string]keys.EditRequest{"nothing": {}, "a key as name": {Name: &token}, "half a character": {Owner: new("\xff")}} {
+	for what, req := range map[string]admin.EditRequest{"nothing": {}, "a key as name": {Name: &token}, "half a character": {Owner: new("\xff")}} {
 		if _, err := c.Edit(t.Context(), id, req); !errors.As(err, &invalid) || keys.LooksLikeToken(err.Error()) {
 			t.Errorf("Edit with %s: got %v, want an InvalidError", what, err)
 		}
 	}
 	for what, do := range map[string]func(id string) error{
-		"Rotate":  func(id string) error { _, err := c.Rotate(t.Context(), id, keys.RotateRequest{}); return err },
+		"Rotate":  func(id string) error { _, err := c.Rotate(t.Context(), id, admin.RotateRequest{}); return err },
 		"Disable": func(id string) error { _, err := c.Disable(t.Context(), id, ""); return err },
 		"Enable":  func(id string) error { _, err := c.Enable(t.Context(), id); return err },
 		"Edit": func(id string) error {
-			_, err := c.Edit(t.Context(), id, keys.EditRequest{Owner: new("x")})
+			_, err := c.Edit(t.Context(), id, admin.EditRequest{Owner: new("x")})
 			return err
 		},
 	} {
@@ -182,7 +184,7 @@ var ignored = []cmp.Option{
 }
 
 // sameLists asks both managers the same questions.
-func sameLists(t *testing.T, c, local keys.Manager) {
+func sameLists(t *testing.T, c, local admin.Manager) {
 	t.Helper()
 	ops, none := "ops", ""
 	for _, q := range []keys.Query{
@@ -221,12 +223,12 @@ func ids(p keys.Page) (out []string) {
 func TestSameUsageAsBesideTheStore(t *testing.T) {
 	f := servertest.New(t)
 	c := mustClient(t, f.URL, f.Admin())
-	local, err := keys.NewManager(f.Store, "test", nil)
+	local, err := admin.NewLocal(f.Store, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, id := f.Issue(keys.IssueRequest{Name: "used"})
-	_, idle := f.Issue(keys.IssueRequest{Name: "idle"})
+	_, id := f.Issue(admin.IssueRequest{Name: "used"})
+	_, idle := f.Issue(admin.IssueRequest{Name: "idle"})
 	at := time.Now().UTC().Truncate(time.Microsecond)
 	if err := f.Store.AddUse(t.Context(), []keys.Use{{
 		KeyID: id, Last: []keys.LastUse{{Secret: 1, At: at.Add(-time.Hour)}, {Secret: 2, At: at, ClientIP: netip.MustParseAddr("2001:db8::1"), Agent: "node"}},
@@ -264,9 +266,9 @@ func TestErrorsAreTheDomains(t *testing.T) {
 	f := servertest.New(t)
 	c := mustClient(t, f.URL, f.Admin())
 	reader := mustClient(t, f.URL, f.Admin("keys:read"))
-	revoked, id := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, Name: "gone"})
+	revoked, id := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin, Name: "gone"})
 	f.Revoke(id)
-	if _, err := c.Issue(t.Context(), keys.IssueRequest{Name: "ci"}); err != nil {
+	if _, err := c.Issue(t.Context(), admin.IssueRequest{Name: "ci"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
@@ -278,8 +280,8 @@ func TestErrorsAreTheDomains(t *testing.T) {
 		{"no such key", func() error { _, err := c.Key(t.Context(), "nobodyhasit1"); return err }, keys.ErrNotFound, "no such key"},
 		{"no such key to revoke", func() error { _, err := c.Revoke(t.Context(), "nobodyhasit1", ""); return err }, keys.ErrNotFound, "no such key"},
 		{"no id", func() error { _, err := c.Key(t.Context(), "../whoami"); return err }, keys.ErrNotFound, "no such key"},
-		{"name taken", func() error { _, err := c.Issue(t.Context(), keys.IssueRequest{Name: "ci"}); return err }, keys.ErrNameTaken, keys.ErrNameTaken.Error()},
-		{"not granted", func() error { _, err := reader.Issue(t.Context(), keys.IssueRequest{Name: "x"}); return err }, keys.ErrDenied, "keys:write"},
+		{"name taken", func() error { _, err := c.Issue(t.Context(), admin.IssueRequest{Name: "ci"}); return err }, keys.ErrNameTaken, keys.ErrNameTaken.Error()},
+		{"not granted", func() error { _, err := reader.Issue(t.Context(), admin.IssueRequest{Name: "x"}); return err }, keys.ErrDenied, "keys:write"},
 		{"not accepted", func() error {
 			_, err := mustClient(t, f.URL, revoked).List(t.Context(), keys.Query{})
 			return err
@@ -291,9 +293,9 @@ func TestErrorsAreTheDomains(t *testing.T) {
 		}
 	}
 	var invalid *keys.InvalidError
-	_, err := c.Issue(t.Context(), keys.IssueRequest{Name: ""})
-	local, _ := keys.NewManager(f.Store, "test", nil)
-	_, want := local.Issue(t.Context(), keys.IssueRequest{Name: ""})
+	_, err := c.Issue(t.Context(), admin.IssueRequest{Name: ""})
+	local, _ := admin.NewLocal(f.Store, "test", nil)
+	_, want := local.Issue(t.Context(), admin.IssueRequest{Name: ""})
 	if !errors.As(err, &invalid) || invalid.Field != "name" || err.Error() != want.Error() {
 		t.Errorf("Issue without a name: got %v, want %v", err, want)
 	}
@@ -301,8 +303,8 @@ func TestErrorsAreTheDomains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.Issue(t.Context(), keys.IssueRequest{Name: "late", Expires: past})
-	if _, want = local.Issue(t.Context(), keys.IssueRequest{Name: "late", Expires: past}); want == nil || err == nil || err.Error() != want.Error() {
+	_, err = c.Issue(t.Context(), admin.IssueRequest{Name: "late", Expires: past})
+	if _, want = local.Issue(t.Context(), admin.IssueRequest{Name: "late", Expires: past}); want == nil || err == nil || err.Error() != want.Error() {
 		t.Errorf("Issue of an expired key: got %v, want %v", err, want)
 	}
 	if _, err := c.List(t.Context(), keys.Query{Cursor: "nonsense"}); !errors.As(err, &invalid) || invalid.Field != "cursor" {
@@ -380,7 +382,7 @@ func TestRetry(t *testing.T) {
 		t.Errorf("List: got %v after %d calls, want ErrUnavailable after 3", err, calls.Load())
 	}
 	address, calls = scripted(t, 503)
-	if _, err := mustClient(t, address, token).Issue(t.Context(), keys.IssueRequest{Name: "x"}); !errors.Is(err, keys.ErrUnavailable) || calls.Load() != 1 {
+	if _, err := mustClient(t, address, token).Issue(t.Context(), admin.IssueRequest{Name: "x"}); !errors.Is(err, keys.ErrUnavailable) || calls.Load() != 1 {
 		t.Errorf("Issue: got %v after %d calls, want ErrUnavailable after 1", err, calls.Load())
 	}
 	address, calls = scripted(t, 503)
@@ -409,7 +411,7 @@ func TestOutcomesAfterTheCommit(t *testing.T) {
 		}
 		return err
 	}
-	var written *keys.WrittenError
+	var written *store.WrittenError
 	if err := revoke("not_announced"); !errors.As(err, &written) || !written.Unannounced {
 		t.Errorf("not_announced: got %v, want a WrittenError", err)
 	}
@@ -417,7 +419,7 @@ func TestOutcomesAfterTheCommit(t *testing.T) {
 	if err := revoke("store_altered"); !errors.As(err, &altered) || strings.Contains(err.Error(), "change was not made") {
 		t.Errorf("store_altered: got %v, want an AlteredError that fits a question too", err)
 	}
-	var lost *keys.MayBeLostError
+	var lost *store.MayBeLostError
 	err := revoke("may_be_lost")
 	if !errors.As(err, &lost) || errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "repeat it if it is not") || !strings.Contains(err.Error(), "r1") {
 		t.Errorf("may_be_lost: got %v, want a MayBeLostError that names the request", err)
@@ -459,14 +461,14 @@ func TestNoAnswer(t *testing.T) {
 		warns         bool
 	}{
 		{"issue", hangsUp.URL, func(c *client.Client) error {
-			_, err := c.Issue(t.Context(), keys.IssueRequest{Name: "x"})
+			_, err := c.Issue(t.Context(), admin.IssueRequest{Name: "x"})
 			return err
 		}, true},
 		{"revoke", hangsUp.URL, func(c *client.Client) error { _, err := c.Revoke(t.Context(), "abcdefghijkl", ""); return err }, true},
 		{"verify", hangsUp.URL, func(c *client.Client) error { _, err := c.Verify(t.Context(), api.VerifyRequest{Key: "x"}); return err }, false},
 		{"list", hangsUp.URL, func(c *client.Client) error { _, err := c.List(t.Context(), keys.Query{}); return err }, false},
 		{"issue, nobody there", gone.URL, func(c *client.Client) error {
-			_, err := c.Issue(t.Context(), keys.IssueRequest{Name: "x"})
+			_, err := c.Issue(t.Context(), admin.IssueRequest{Name: "x"})
 			return err
 		}, false},
 	} {

@@ -11,7 +11,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Denials implements [keys.Manager]. A source that is no network is unknown.
+// Denials implements [admin.Manager]. A source that is no network is unknown.
 func (c *Client) Denials(ctx context.Context, q keys.DenialQuery) ([]keys.Denial, error) {
 	if q.KeyID != "" && !keys.ValidID(q.KeyID) {
 		return nil, nil

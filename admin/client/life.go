@@ -5,14 +5,15 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Rotate implements [keys.Manager]. A grace is told in whole seconds.
-func (c *Client) Rotate(ctx context.Context, id string, req keys.RotateRequest) (keys.Issued, error) {
+// Rotate implements [admin.Manager]. A grace is told in whole seconds.
+func (c *Client) Rotate(ctx context.Context, id string, req admin.RotateRequest) (admin.Issued, error) {
 	if err := req.Validate(); err != nil {
-		return keys.Issued{}, err
+		return admin.Issued{}, err
 	}
 	body := api.RotateRequest{Finish: req.Finish, Replace: req.Replace}
 	if req.Expires != nil {
@@ -23,16 +24,16 @@ func (c *Client) Rotate(ctx context.Context, id string, req keys.RotateRequest) 
 	}
 	var answer api.Issued
 	if err := c.about(ctx, id, "/rotate", request{body: body}, &answer); err != nil {
-		return keys.Issued{}, err
+		return admin.Issued{}, err
 	}
 	k, err := key(&answer.Key)
 	if err != nil || answer.Secret == "" {
-		return keys.Issued{Key: k}, err
+		return admin.Issued{Key: k}, err
 	}
-	return keys.Issued{Key: k, Token: keys.NewSecret(answer.Secret)}, nil
+	return admin.Issued{Key: k, Token: keys.NewSecret(answer.Secret)}, nil
 }
 
-// Disable implements [keys.Manager].
+// Disable implements [admin.Manager].
 func (c *Client) Disable(ctx context.Context, id, reason string) (*keys.Key, error) {
 	if err := keys.ValidateText("reason", reason); err != nil {
 		return nil, err
@@ -40,12 +41,12 @@ func (c *Client) Disable(ctx context.Context, id, reason string) (*keys.Key, err
 	return c.changed(ctx, id, "/disable", request{body: api.DisableRequest{Reason: reason}})
 }
 
-// Enable implements [keys.Manager].
+// Enable implements [admin.Manager].
 func (c *Client) Enable(ctx context.Context, id string) (*keys.Key, error) {
 	return c.changed(ctx, id, "/enable", request{})
 }
 
-// Revoke implements [keys.Manager].
+// Revoke implements [admin.Manager].
 func (c *Client) Revoke(ctx context.Context, id, reason string) (*keys.Key, error) {
 	if err := keys.ValidateText("reason", reason); err != nil {
 		return nil, err
@@ -53,15 +54,15 @@ func (c *Client) Revoke(ctx context.Context, id, reason string) (*keys.Key, erro
 	return c.changed(ctx, id, "/revoke", request{body: api.RevokeRequest{Reason: reason}})
 }
 
-// Edit implements [keys.Manager]. It asks the domain first, as Issue does.
-func (c *Client) Edit(ctx context.Context, id string, req keys.EditRequest) (*keys.Key, error) {
+// Edit implements [admin.Manager]. It asks the domain first, as Issue does.
+func (c *Client) Edit(ctx context.Context, id string, req admin.EditRequest) (*keys.Key, error) {
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
 	return c.changed(ctx, id, "", request{method: http.MethodPatch, version: req.IfVersion, body: wireEdit(req)})
 }
 
-func wireEdit(req keys.EditRequest) api.EditRequest {
+func wireEdit(req admin.EditRequest) api.EditRequest {
 	out := api.EditRequest{
 		Name: req.Name, Owner: req.Owner, Scopes: req.Scopes, Audience: req.Audience, Metadata: req.Metadata,
 	}

@@ -9,28 +9,29 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Issue implements [keys.Manager]. It asks the domain first: JSON would mend what is
+// Issue implements [admin.Manager]. It asks the domain first: JSON would mend what is
 // no Unicode, and a secret in a wrong field need not travel to be refused.
-func (c *Client) Issue(ctx context.Context, req keys.IssueRequest) (keys.Issued, error) {
+func (c *Client) Issue(ctx context.Context, req admin.IssueRequest) (admin.Issued, error) {
 	if err := valid(req); err != nil {
-		return keys.Issued{}, err
+		return admin.Issued{}, err
 	}
 	var answer api.Issued
 	if err := c.change(ctx, request{method: http.MethodPost, path: "/v1/keys", body: wireRequest(req)}, &answer); err != nil {
-		return keys.Issued{}, err
+		return admin.Issued{}, err
 	}
 	k, err := key(&answer.Key)
 	if err != nil {
-		return keys.Issued{}, err
+		return admin.Issued{}, err
 	}
-	return keys.Issued{Key: k, Token: keys.NewSecret(answer.Secret)}, nil
+	return admin.Issued{Key: k, Token: keys.NewSecret(answer.Secret)}, nil
 }
 
-// Key implements [keys.Manager]. With [keys.ErrTampered] the key has its id only.
+// Key implements [admin.Manager]. With [keys.ErrTampered] the key has its id only.
 func (c *Client) Key(ctx context.Context, id string) (*keys.Key, error) {
 	if !keys.ValidID(id) {
 		return nil, keys.ErrNotFound
@@ -42,7 +43,7 @@ func (c *Client) Key(ctx context.Context, id string) (*keys.Key, error) {
 	return key(&answer)
 }
 
-// List implements [keys.Manager]. Of the last uses it has the times only; [Client.Usage]
+// List implements [admin.Manager]. Of the last uses it has the times only; [Client.Usage]
 // tells the rest.
 func (c *Client) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	if fitsNone(q) {
@@ -69,7 +70,7 @@ func (c *Client) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	return page, nil
 }
 
-// Usage implements [keys.Manager].
+// Usage implements [admin.Manager].
 func (c *Client) Usage(ctx context.Context, id string, since time.Time) (keys.Usage, error) {
 	if !keys.ValidID(id) {
 		return keys.Usage{}, keys.ErrNotFound
@@ -116,7 +117,7 @@ func fitsNone(q keys.Query) bool {
 	return err != nil
 }
 
-func valid(req keys.IssueRequest) error {
+func valid(req admin.IssueRequest) error {
 	k := keys.Key{
 		Kind: req.Kind, Name: req.Name, Owner: req.Owner, Scopes: req.Scopes, Audience: req.Audience,
 		AllowedIPs: req.AllowedIPs, RateLimit: req.RateLimit, Metadata: req.Metadata, MaxKeyLife: req.MaxKeyLife,
@@ -127,7 +128,7 @@ func valid(req keys.IssueRequest) error {
 	return k.Validate()
 }
 
-func wireRequest(req keys.IssueRequest) api.IssueRequest {
+func wireRequest(req admin.IssueRequest) api.IssueRequest {
 	out := api.IssueRequest{
 		Name: req.Name, Owner: req.Owner, Kind: string(req.Kind), Scopes: req.Scopes, Audience: req.Audience,
 		RateLimit: req.RateLimit.String(), Metadata: req.Metadata, MaxKeyLife: keys.FormatKeyLife(req.MaxKeyLife),

@@ -12,11 +12,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 type auditFlags struct {
@@ -94,7 +96,7 @@ question mark anybody can have presented it, without the secret.`,
 
 const groupAudit = "audit"
 
-func (f *auditFlags) query(cmd *cobra.Command, now time.Time) (q keys.AuditQuery, err error) {
+func (f *auditFlags) query(cmd *cobra.Command, now time.Time) (q audit.Query, err error) {
 	for _, name := range []string{"key", "actor", "action", "since"} {
 		if cmd.Flags().Changed(name) && cmd.Flags().Lookup(name).Value.String() == "" {
 			return q, usagef("--%s is empty; give it a value, or leave the flag out", name)
@@ -108,7 +110,7 @@ func (f *auditFlags) query(cmd *cobra.Command, now time.Time) (q keys.AuditQuery
 	}
 	q.Actor = f.actor
 	if f.action != "" {
-		if q.Action, err = keys.ParseAction(f.action); err != nil {
+		if q.Action, err = audit.ParseAction(f.action); err != nil {
 			return q, err
 		}
 	}
@@ -120,7 +122,7 @@ func (f *auditFlags) query(cmd *cobra.Command, now time.Time) (q keys.AuditQuery
 	return q, nil
 }
 
-func (a *app) audit(ctx context.Context, m keys.Manager, q keys.AuditQuery, f *auditFlags) (err error) {
+func (a *app) audit(ctx context.Context, m admin.Manager, q audit.Query, f *auditFlags) (err error) {
 	if f.key != "" {
 		if q.KeyID, err = a.auditedKey(ctx, m, f.key); err != nil {
 			return err
@@ -159,7 +161,7 @@ func (f *auditFlags) most(output format) int {
 
 // auditedKey is the id that ref means. Unlike elsewhere an id need not exist: rows
 // outlive keys.
-func (a *app) auditedKey(ctx context.Context, m keys.Manager, ref string) (string, error) {
+func (a *app) auditedKey(ctx context.Context, m admin.Manager, ref string) (string, error) {
 	if keys.ValidID(ref) {
 		return ref, nil
 	}
@@ -172,7 +174,7 @@ func (a *app) auditedKey(ctx context.Context, m keys.Manager, ref string) (strin
 
 // auditPages hands each row to add, at most limit of them unless that is 0, and says
 // whether there are more.
-func auditPages(ctx context.Context, m keys.Manager, q keys.AuditQuery, limit int, add func(keys.Event) error) (more bool, err error) {
+func auditPages(ctx context.Context, m admin.Manager, q audit.Query, limit int, add func(audit.Event) error) (more bool, err error) {
 	left := limit
 	for {
 		q.Limit = keys.MaxLimit
@@ -197,9 +199,9 @@ func auditPages(ctx context.Context, m keys.Manager, q keys.AuditQuery, limit in
 }
 
 // latest are the newest rows that fit q, the oldest of them first.
-func latest(ctx context.Context, m keys.Manager, q keys.AuditQuery, limit int) ([]keys.Event, error) {
-	var rows []keys.Event
-	_, err := auditPages(ctx, m, q, limit, func(e keys.Event) error {
+func latest(ctx context.Context, m admin.Manager, q audit.Query, limit int) ([]audit.Event, error) {
+	var rows []audit.Event
+	_, err := auditPages(ctx, m, q, limit, func(e audit.Event) error {
 		rows = append(rows, e)
 		return nil
 	})
@@ -222,7 +224,7 @@ func newAuditPrinter(a *app) *auditPrinter {
 	return &auditPrinter{app: a, table: auditTable(), list: []api.AuditEvent{}}
 }
 
-func (p *auditPrinter) add(e keys.Event) error {
+func (p *auditPrinter) add(e audit.Event) error {
 	p.rows++
 	switch p.output {
 	case formatJSON:
@@ -301,7 +303,7 @@ var followed = []string{"2006-01-02 15:04", "disable", strings.Repeat("x", 16), 
 
 var auditHeader = []string{"seq", "at", "action", "key_id", "key", "actor", "change", "request_id", "hash"}
 
-func auditCSV(e *keys.Event) []string {
+func auditCSV(e *audit.Event) []string {
 	return []string{
 		strconv.FormatInt(e.Seq, 10), e.At.Format(time.RFC3339Nano), string(e.Action), e.KeyID,
 		wording.KeyOf(e), e.Actor, wording.Change(e), e.RequestID, hex.EncodeToString(e.Hash),
@@ -313,14 +315,14 @@ const followEvery = time.Second
 
 // followAudit shows the latest rows and then each new one, until ctx ends, which is how
 // it is meant to end.
-func (a *app) followAudit(ctx context.Context, m keys.Manager, q keys.AuditQuery, f *auditFlags, out *auditPrinter) error {
+func (a *app) followAudit(ctx context.Context, m admin.Manager, q audit.Query, f *auditFlags, out *auditPrinter) error {
 	if err := a.follow(ctx, m, q, f, out); ctx.Err() == nil {
 		return err
 	}
 	return nil
 }
 
-func (a *app) follow(ctx context.Context, m keys.Manager, q keys.AuditQuery, f *auditFlags, out *auditPrinter) error {
+func (a *app) follow(ctx context.Context, m admin.Manager, q audit.Query, f *auditFlags, out *auditPrinter) error {
 	last, err := newestSeq(ctx, m)
 	if err != nil {
 		return err
@@ -360,7 +362,7 @@ func (a *app) follow(ctx context.Context, m keys.Manager, q keys.AuditQuery, f *
 // followOn shows what was written behind the row numbered last, and returns the number
 // to go on from. Whatever the conditions, it is that of the log's newest row, so that no
 // row is looked at twice.
-func (a *app) followOn(ctx context.Context, m keys.Manager, q keys.AuditQuery, last int64, out *auditPrinter) (int64, error) {
+func (a *app) followOn(ctx context.Context, m admin.Manager, q audit.Query, last int64, out *auditPrinter) (int64, error) {
 	newest, err := newestSeq(ctx, m)
 	switch {
 	case err != nil || newest == last:
@@ -369,7 +371,7 @@ func (a *app) followOn(ctx context.Context, m keys.Manager, q keys.AuditQuery, l
 		return last, fmt.Errorf("the audit log ends with row %d, and had %d before: a backup was restored, or somebody cut it off; `%s` tells more", newest, last, a.command("audit", "verify"))
 	}
 	q.OldestFirst, q.After = true, last
-	_, err = auditPages(ctx, m, q, 0, func(e keys.Event) error {
+	_, err = auditPages(ctx, m, q, 0, func(e audit.Event) error {
 		newest = max(newest, e.Seq)
 		return out.add(e)
 	})
@@ -380,8 +382,8 @@ func (a *app) followOn(ctx context.Context, m keys.Manager, q keys.AuditQuery, l
 }
 
 // newestSeq is 0 for an empty log.
-func newestSeq(ctx context.Context, m keys.Manager) (int64, error) {
-	page, err := m.Audit(ctx, keys.AuditQuery{Limit: 1})
+func newestSeq(ctx context.Context, m admin.Manager) (int64, error) {
+	page, err := m.Audit(ctx, audit.Query{Limit: 1})
 	if err != nil || len(page.Events) == 0 {
 		return 0, err
 	}

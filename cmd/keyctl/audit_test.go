@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -87,18 +88,18 @@ func TestAuditFollowsAsTable(t *testing.T) {
 
 func TestAuditFollowsThroughServer(t *testing.T) {
 	f := servertest.New(t)
-	admin := filepath.Join(t.TempDir(), "admin.key")
-	if err := os.WriteFile(admin, []byte(f.Admin(keys.ScopeAuditRead)), 0o600); err != nil {
+	adminKey := filepath.Join(t.TempDir(), "admin.key")
+	if err := os.WriteFile(adminKey, []byte(f.Admin(keys.ScopeAuditRead)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	e, _, _ := testEnv(t)
 	e.getenv = func(name string) string {
-		return map[string]string{"KEYCTL_SERVER": f.URL, "KEYCTL_ADMIN_KEY_FILE": admin}[name]
+		return map[string]string{"KEYCTL_SERVER": f.URL, "KEYCTL_ADMIN_KEY_FILE": adminKey}[name]
 	}
 	lines, stop := following(t, e, "-o", "csv")
 	wantLine(t, lines, "seq,at,action")
 	wantLine(t, lines, ",key.issue,")
-	f.Issue(keys.IssueRequest{Name: "new"})
+	f.Issue(admin.IssueRequest{Name: "new"})
 	wantLine(t, lines, ",new,")
 	if got := stop(); got != 0 {
 		t.Errorf("audit -f after Ctrl-C: got exit code %d, want 0", got)

@@ -7,10 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 // checkDenied refuses what denials do not have.
@@ -24,7 +26,7 @@ func (f *auditFlags) checkDenied(cmd *cobra.Command) error {
 }
 
 // denied shows what guards refused lately.
-func (a *app) denied(ctx context.Context, m keys.Manager, q keys.AuditQuery, f *auditFlags) error {
+func (a *app) denied(ctx context.Context, m admin.Manager, q audit.Query, f *auditFlags) error {
 	limit := f.most(a.output)
 	if limit == 0 {
 		limit = 2 * keys.DenialsKept // all there are

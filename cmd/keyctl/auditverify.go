@@ -16,7 +16,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/checkpoint"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 type auditVerifyFlags struct{ checkpoint, verifierKey, keyFile string }
@@ -65,7 +66,7 @@ func (a *app) auditVerify(ctx context.Context, s connect.Settings, f *auditVerif
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	o := &keys.VerifyAuditOptions{}
+	o := &audit.VerifyOptions{}
 	if f.checkpoint != "" {
 		if o.Checkpoint, err = f.open(s); err != nil {
 			return err
@@ -73,7 +74,7 @@ func (a *app) auditVerify(ctx context.Context, s connect.Settings, f *auditVerif
 	}
 	show, done := a.rowsRead()
 	o.Progress = show
-	report, err := keys.VerifyAudit(ctx, r, o)
+	report, err := store.VerifyAudit(ctx, r, o)
 	done()
 	if err != nil {
 		return err
@@ -85,7 +86,7 @@ func (a *app) auditVerify(ctx context.Context, s connect.Settings, f *auditVerif
 }
 
 // open reads the note and verifies its signature.
-func (f *auditVerifyFlags) open(s connect.Settings) (*keys.Checkpoint, error) {
+func (f *auditVerifyFlags) open(s connect.Settings) (*audit.Checkpoint, error) {
 	note, err := readNote(f.checkpoint)
 	if err != nil {
 		return nil, err
@@ -168,14 +169,14 @@ type checkpointJSON struct {
 	Generation string    `json:"generation"`
 }
 
-func newCheckpointJSON(c *keys.Checkpoint) *checkpointJSON {
+func newCheckpointJSON(c *audit.Checkpoint) *checkpointJSON {
 	if c == nil {
 		return nil
 	}
 	return &checkpointJSON{c.Seq, c.At, hex.EncodeToString(c.Hash), c.Generation}
 }
 
-func (a *app) printAuditReport(report keys.AuditReport, c *keys.Checkpoint) error {
+func (a *app) printAuditReport(report audit.Report, c *audit.Checkpoint) error {
 	if a.output == formatJSON {
 		out := auditReportJSON{Rows: report.Rows, Keys: report.Keys, Checkpoint: newCheckpointJSON(c)}
 		if h := report.Head; h != nil {
@@ -203,7 +204,7 @@ func (a *app) printAuditReport(report keys.AuditReport, c *keys.Checkpoint) erro
 }
 
 // auditError is a log that does not hold.
-type auditError struct{ report keys.AuditReport }
+type auditError struct{ report audit.Report }
 
 func (e *auditError) Error() string {
 	text := "the audit log does not hold: " + e.report.Faults[0].String()
@@ -297,7 +298,7 @@ func (a *app) auditCheckpoint(ctx context.Context, s connect.Settings, f *auditC
 	if made {
 		a.say("made the signing key %s; keep this line elsewhere, to verify with:\n\n  %s\n", wording.Clean(path), signer.VerifierKey)
 	}
-	c, err := keys.NewCheckpoint(ctx, r, a.now())
+	c, err := audit.NewCheckpoint(ctx, r, a.now())
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -43,7 +44,7 @@ were used is not in it either.`,
 			show, done := a.progress("copied")
 			made, err := s.Backup(cmd.Context(), args[0], show)
 			done()
-			if isA[*keys.ChainError](err) {
+			if isA[*audit.ChainError](err) {
 				return fmt.Errorf("%s was made, but no restore will take it: %w: find out who changed the database, and keep older backups", wording.Clean(made.Path), err)
 			}
 			if err != nil {

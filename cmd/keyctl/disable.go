@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -24,7 +25,7 @@ func newDisable(a *app) *cobra.Command {
 		Args:              oneArg("a KEY: a name or an id"),
 		ValidArgsFunction: a.completeKeys,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withKey(cmd.Context(), args[0], func(m keys.Manager, k *keys.Key) error {
+			return a.withKey(cmd.Context(), args[0], func(m admin.Manager, k *keys.Key) error {
 				after, err := m.Disable(cmd.Context(), k.ID, reason)
 				if err != nil {
 					return err
@@ -50,7 +51,7 @@ func newEnable(a *app) *cobra.Command {
 		Args:              oneArg("a KEY: a name or an id"),
 		ValidArgsFunction: a.completeKeys,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withKey(cmd.Context(), args[0], func(m keys.Manager, k *keys.Key) error {
+			return a.withKey(cmd.Context(), args[0], func(m admin.Manager, k *keys.Key) error {
 				after, err := m.Enable(cmd.Context(), k.ID)
 				if err != nil {
 					return err
@@ -68,7 +69,7 @@ func newEnable(a *app) *cobra.Command {
 }
 
 // withKey resolves what was typed and does something with the key.
-func (a *app) withKey(ctx context.Context, ref string, do func(keys.Manager, *keys.Key) error) error {
+func (a *app) withKey(ctx context.Context, ref string, do func(admin.Manager, *keys.Key) error) error {
 	return a.withAdmin(ctx, func(m *connect.Admin) error {
 		k, err := a.resolve(ctx, m, ref)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -46,7 +47,7 @@ A secret is not changed: that is rotate. An expired key gets no new end.
 			if err := f.check(cmd); err != nil {
 				return err
 			}
-			return a.withKey(cmd.Context(), args[0], func(m keys.Manager, k *keys.Key) error {
+			return a.withKey(cmd.Context(), args[0], func(m admin.Manager, k *keys.Key) error {
 				req, err := f.request(cmd, k)
 				if err != nil {
 					return err
@@ -144,7 +145,7 @@ func (f *editFlags) namesAll(cmd *cobra.Command) bool {
 
 // request turns what was typed into what the domain reads. What adds to a list was
 // meant for the list as it is, so it goes by the version that was read.
-func (f *editFlags) request(cmd *cobra.Command, k *keys.Key) (req keys.EditRequest, err error) {
+func (f *editFlags) request(cmd *cobra.Command, k *keys.Key) (req admin.EditRequest, err error) {
 	changed := cmd.Flags().Changed
 	given := func(flag string, value *string) *string {
 		if !changed(flag) {
@@ -152,7 +153,7 @@ func (f *editFlags) request(cmd *cobra.Command, k *keys.Key) (req keys.EditReque
 		}
 		return value
 	}
-	req = keys.EditRequest{Name: given("name", &f.name), Owner: given("owner", &f.owner), IfVersion: f.ifVersion}
+	req = admin.EditRequest{Name: given("name", &f.name), Owner: given("owner", &f.owner), IfVersion: f.ifVersion}
 	if changed("audience") {
 		req.Audience = &f.audience
 	}
@@ -237,7 +238,7 @@ func (f *editFlags) newMetadata(k *keys.Key) (*map[string]string, error) {
 	return &notes, nil
 }
 
-func (f *editFlags) clearFields(req *keys.EditRequest) {
+func (f *editFlags) clearFields(req *admin.EditRequest) {
 	for _, field := range f.clear {
 		switch field {
 		case "owner":

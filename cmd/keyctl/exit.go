@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -80,8 +81,8 @@ var outcomes = []struct {
 	{isA[*foundError], outcome{exitPartial, "found"}},
 	{isA[*unsoundError], outcome{exitStore, "unsound"}},
 	{isUnannounced, outcome{exitStore, "not_announced"}},
-	{isA[*keys.WrittenError], outcome{exitStore, "unfinished"}},
-	{isA[*keys.MayBeLostError], outcome{exitMayBeLost, "may_be_lost"}},
+	{isA[*store.WrittenError], outcome{exitStore, "unfinished"}},
+	{isA[*store.MayBeLostError], outcome{exitMayBeLost, "may_be_lost"}},
 	{isA[*keys.AlteredError], outcome{exitStore, "store_altered"}},
 	{is(context.Canceled), outcome{exitInterrupted, "interrupted"}},
 	{is(keys.ErrDenied), outcome{exitDenied, "denied"}},
@@ -101,7 +102,7 @@ func isA[T error](err error) bool {
 }
 
 func isUnannounced(err error) bool {
-	var written *keys.WrittenError
+	var written *store.WrittenError
 	return errors.As(err, &written) && written.Unannounced
 }
 
@@ -160,7 +161,7 @@ func (a *app) reportDetail(err error) {
 			a.say("  %s  %s  (%s)", k.ID, wording.Clean(k.Label()), k.Status(a.now()))
 		}
 	}
-	var needed *keys.PepperNeededError
+	var needed *store.PepperNeededError
 	if errors.As(err, &needed) {
 		for _, k := range needed.Keys {
 			a.say("  %s  %s  (%s)", wording.Clean(k.ID), wording.Clean(k.Label()), k.Status(a.now()))
@@ -211,7 +212,7 @@ func (a *app) reportJSON(err error, o outcome) {
 			e.Candidates = append(e.Candidates, candidate{k.ID, k.Name, k.Owner, k.Status(a.now())})
 		}
 	}
-	var needed *keys.PepperNeededError
+	var needed *store.PepperNeededError
 	if errors.As(err, &needed) {
 		for _, k := range needed.Keys {
 			e.Candidates = append(e.Candidates, candidate{k.ID, k.Name, k.Owner, k.Status(a.now())})

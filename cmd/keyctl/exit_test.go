@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -46,9 +47,9 @@ func TestOutcomes(t *testing.T) {
 		{fmt.Errorf("x"), outcome{2, "unavailable"}},
 		{fmt.Errorf("x: %w", keys.ErrNotFound), outcome{6, "not_found"}},
 		{fmt.Errorf("x: %w", keys.ErrNameTaken), outcome{7, "conflict"}},
-		{fmt.Errorf("x: %w", keys.NotAnnounced(keys.ErrUnavailable)), outcome{2, "not_announced"}},
-		{&keys.WrittenError{What: "x", Cause: keys.ErrConflict}, outcome{2, "unfinished"}},
-		{fmt.Errorf("x: %w", &keys.MayBeLostError{Cause: keys.ErrUnavailable}), outcome{8, "may_be_lost"}},
+		{fmt.Errorf("x: %w", store.NotAnnounced(keys.ErrUnavailable)), outcome{2, "not_announced"}},
+		{&store.WrittenError{What: "x", Cause: keys.ErrConflict}, outcome{2, "unfinished"}},
+		{fmt.Errorf("x: %w", &store.MayBeLostError{Cause: keys.ErrUnavailable}), outcome{8, "may_be_lost"}},
 		{fmt.Errorf("x: %w", context.Canceled), outcome{130, "interrupted"}},
 		{&keys.AmbiguousError{}, outcome{7, "conflict"}},
 	} {

@@ -10,9 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/internal/keyfile"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 type importFlags struct {
@@ -73,7 +75,7 @@ func (a *app) importFile(ctx context.Context, path string, f *importFlags) (err 
 		return err
 	}
 	show, done := a.counter("rows written:")
-	o := keys.ImportOptions{Partial: f.partial, DryRun: f.dryRun, Owner: f.owner, Progress: show}
+	o := importing.Options{Partial: f.partial, DryRun: f.dryRun, Owner: f.owner, Progress: show}
 	if o.Expires, err = keys.ParseExpiry(f.expires); err != nil {
 		return err
 	}
@@ -169,14 +171,14 @@ func (a *app) reportRefused(err error) {
 	}
 }
 
-func (a *app) reportImport(r keys.ImportReport, f *importFlags, err error) error {
-	if isA[*keys.WrittenError](err) {
+func (a *app) reportImport(r importing.Report, f *importFlags, err error) error {
+	if isA[*store.WrittenError](err) {
 		return fmt.Errorf("%d of %d keys were imported: %w", r.Imported, r.Rows, err)
 	}
-	if isA[*keys.MayBeLostError](err) {
+	if isA[*store.MayBeLostError](err) {
 		return fmt.Errorf("%d of %d keys may have been imported: %w", r.Imported, r.Rows, err)
 	}
-	if err != nil && !errors.Is(err, keys.ErrImportRefused) {
+	if err != nil && !errors.Is(err, importing.ErrRefused) {
 		return fmt.Errorf("nothing was imported: %w", err)
 	}
 	if r.Rows == 0 {
@@ -184,7 +186,7 @@ func (a *app) reportImport(r keys.ImportReport, f *importFlags, err error) error
 	}
 	if r.Refused > 0 {
 		e := &importError{partial: f.partial, rest: r.Refused - len(r.Reasons)}
-		e.error = fmt.Errorf("%w: %d of %d rows; mend them, or leave them out with --partial", keys.ErrImportRefused, r.Refused, r.Rows)
+		e.error = fmt.Errorf("%w: %d of %d rows; mend them, or leave them out with --partial", importing.ErrRefused, r.Refused, r.Rows)
 		if f.partial {
 			e.error = fmt.Errorf("%d of %d rows were refused; %d %s", r.Refused, r.Rows, r.Imported, f.done())
 		}
@@ -209,7 +211,7 @@ func (f *importFlags) done() string {
 	return "were imported"
 }
 
-func (a *app) printImport(r keys.ImportReport, f *importFlags) error {
+func (a *app) printImport(r importing.Report, f *importFlags) error {
 	if err := a.print(fmt.Sprintf("%d of %d keys %s\n", r.Imported, r.Rows, f.done())); err != nil {
 		return err
 	}

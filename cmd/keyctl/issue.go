@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -74,8 +75,8 @@ func (f *issueFlags) register(cmd *cobra.Command) {
 }
 
 // request turns what was typed into what the domain reads.
-func (f *issueFlags) request(name string) (keys.IssueRequest, error) {
-	req := keys.IssueRequest{Kind: keys.KindKey, Name: name, Owner: f.owner, Scopes: grants(f.scopes, f.tools, f.prompts, f.resources), Audience: f.audience}
+func (f *issueFlags) request(name string) (admin.IssueRequest, error) {
+	req := admin.IssueRequest{Kind: keys.KindKey, Name: name, Owner: f.owner, Scopes: grants(f.scopes, f.tools, f.prompts, f.resources), Audience: f.audience}
 	if f.admin {
 		req.Kind = keys.KindAdmin
 	}
@@ -134,7 +135,7 @@ func metadata(pairs []string) (map[string]string, error) {
 
 // issue makes the file for the secret first, so that a path that cannot be written
 // issues nothing.
-func (a *app) issue(ctx context.Context, m keys.Manager, req keys.IssueRequest, outFile string) error {
+func (a *app) issue(ctx context.Context, m admin.Manager, req admin.IssueRequest, outFile string) error {
 	file, err := newSecretFile(outFile, "issued")
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/internal/wire"
@@ -131,7 +132,7 @@ func checkFilters(scope, audience string) error {
 	return nil
 }
 
-func (a *app) list(ctx context.Context, m keys.Manager, q keys.Query, f *listFlags) error {
+func (a *app) list(ctx context.Context, m admin.Manager, q keys.Query, f *listFlags) error {
 	found, err := pages(ctx, m, q, f.limit)
 	if err != nil {
 		return err
@@ -151,7 +152,7 @@ func (a *app) list(ctx context.Context, m keys.Manager, q keys.Query, f *listFla
 
 // pages collects keys up to limit, or all of them when it is zero, as if they were
 // one page.
-func pages(ctx context.Context, m keys.Manager, q keys.Query, limit int) (all keys.Page, err error) {
+func pages(ctx context.Context, m admin.Manager, q keys.Query, limit int) (all keys.Page, err error) {
 	for {
 		if limit > 0 {
 			q.Limit = min(keys.MaxLimit, limit-len(all.Keys))
@@ -200,7 +201,7 @@ func (a *app) sayTampered(ids []string) {
 }
 
 // sayNothingFound tells an empty store from conditions that nothing fits.
-func (a *app) sayNothingFound(ctx context.Context, m keys.Manager) {
+func (a *app) sayNothingFound(ctx context.Context, m admin.Manager) {
 	page, err := m.List(ctx, keys.Query{Limit: 1})
 	if err == nil && len(page.Keys) == 0 {
 		a.say("No keys yet. Issue one: %s", a.command("issue", "ci", "--tool", "get_*"))

@@ -9,8 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 const groupPepper = "pepper"
@@ -36,7 +38,7 @@ docs/operations.md.`,
 }
 
 // withKeeper runs do on the key store of this machine, and closes it.
-func (a *app) withKeeper(do func(*keys.LocalManager) error) (err error) {
+func (a *app) withKeeper(do func(*admin.Local) error) (err error) {
 	s, err := a.localSettings()
 	if err != nil {
 		return err
@@ -62,7 +64,7 @@ Nothing of a pepper itself is shown. All keys are read for it.`,
 		Example: "  keyctl pepper list -o json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withKeeper(func(m *keys.LocalManager) error {
+			return a.withKeeper(func(m *admin.Local) error {
 				uses, err := m.PepperUses(cmd.Context())
 				if err != nil {
 					return err
@@ -76,17 +78,17 @@ Nothing of a pepper itself is shown. All keys are read for it.`,
 }
 
 type pepperJSON struct {
-	ID       string           `json:"id"`
-	State    keys.PepperState `json:"state"`
-	Noted    bool             `json:"noted"`
-	Since    *time.Time       `json:"since"`
-	LiveKeys int              `json:"live_keys"`
-	DeadKeys int              `json:"dead_keys"`
-	Secrets  int              `json:"secrets"`
-	Seals    int              `json:"seals"`
+	ID       string            `json:"id"`
+	State    store.PepperState `json:"state"`
+	Noted    bool              `json:"noted"`
+	Since    *time.Time        `json:"since"`
+	LiveKeys int               `json:"live_keys"`
+	DeadKeys int               `json:"dead_keys"`
+	Secrets  int               `json:"secrets"`
+	Seals    int               `json:"seals"`
 }
 
-func (a *app) printPeppers(uses []keys.PepperUse) error {
+func (a *app) printPeppers(uses []store.PepperUse) error {
 	if a.output == formatJSON {
 		all := make([]pepperJSON, 0, len(uses))
 		for _, u := range uses {
@@ -128,13 +130,13 @@ func (a *app) printPeppers(uses []keys.PepperUse) error {
 // pepperWidth is as much as is shown of an id; one that somebody planted may be longer.
 const pepperWidth = 12
 
-func noteOnPepper(u *keys.PepperUse) string {
+func noteOnPepper(u *store.PepperUse) string {
 	switch {
-	case u.State == keys.PepperMissing && u.Noted:
+	case u.State == store.PepperMissing && u.Noted:
 		return "is not in the file: restore the file from your backup"
-	case u.State == keys.PepperMissing && (u.LiveKeys > 0 || u.Seals > 0):
+	case u.State == store.PepperMissing && (u.LiveKeys > 0 || u.Seals > 0):
 		return "is not in the file, and keys name it that should not: somebody edited the database"
-	case u.State == keys.PepperRetired && !u.Noted:
+	case u.State == store.PepperRetired && !u.Noted:
 		return "is in the file and needed for nothing: to retire it was begun and not ended; retire it again"
 	}
 	return ""
@@ -160,7 +162,7 @@ mounted into its container, must be given the new file first, and started again.
 			if err := a.sure(cmd.Context(), yes, "pepper add", "Add a pepper? Its file must be backed up again."); err != nil {
 				return err
 			}
-			return a.withKeeper(func(m *keys.LocalManager) error {
+			return a.withKeeper(func(m *admin.Local) error {
 				id, err := m.AddPepper(cmd.Context())
 				if err != nil {
 					return err
@@ -232,7 +234,7 @@ before need the pepper: keep a backup of its file for as long as you keep those.
 			if !f.yes && !a.canAsk() {
 				return usagef("pepper retire asks first, and nobody is there to answer; say --yes")
 			}
-			return a.withKeeper(func(m *keys.LocalManager) error {
+			return a.withKeeper(func(m *admin.Local) error {
 				return a.retirePepper(cmd.Context(), m, args[0], f)
 			})
 		},
@@ -245,8 +247,8 @@ before need the pepper: keep a backup of its file for as long as you keep those.
 	return cmd
 }
 
-func (a *app) retirePepper(ctx context.Context, m *keys.LocalManager, id string, f *retireFlags) error {
-	if err := m.MayRetirePepper(ctx, id); err != nil && (!f.revokeRemaining || !isA[*keys.PepperNeededError](err)) {
+func (a *app) retirePepper(ctx context.Context, m *admin.Local, id string, f *retireFlags) error {
+	if err := m.MayRetirePepper(ctx, id); err != nil && (!f.revokeRemaining || !isA[*store.PepperNeededError](err)) {
 		return err
 	}
 	var need []*keys.Key
@@ -284,7 +286,7 @@ type ended struct{ revoked, finished []*keys.Key }
 
 // freeAll goes through all of them, whatever fails: a pepper that is needed by one key
 // is better than one that is needed by many.
-func freeAll(ctx context.Context, m *keys.LocalManager, need []*keys.Key, id string) (ended, error) {
+func freeAll(ctx context.Context, m *admin.Local, need []*keys.Key, id string) (ended, error) {
 	var e ended
 	var failed []failure
 	for _, k := range need {

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -19,11 +20,11 @@ func TestFreeAllGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	m, err := keys.NewManager(s, "test", nil)
+	m, err := admin.NewLocal(s, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	issued, err := m.Issue(t.Context(), keys.IssueRequest{Name: "there"})
+	issued, err := m.Issue(t.Context(), admin.IssueRequest{Name: "there"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/internal/wire"
@@ -79,7 +80,7 @@ type target struct {
 	err   error
 }
 
-func (a *app) revoke(ctx context.Context, m keys.Manager, refs []string, f *revokeFlags) error {
+func (a *app) revoke(ctx context.Context, m admin.Manager, refs []string, f *revokeFlags) error {
 	targets, err := a.targets(ctx, m, refs, f)
 	if err != nil {
 		return err
@@ -105,7 +106,7 @@ func (a *app) revoke(ctx context.Context, m keys.Manager, refs []string, f *revo
 	return a.reportRevoked(targets)
 }
 
-func (a *app) targets(ctx context.Context, m keys.Manager, refs []string, f *revokeFlags) ([]*target, error) {
+func (a *app) targets(ctx context.Context, m admin.Manager, refs []string, f *revokeFlags) ([]*target, error) {
 	if f.selects() {
 		return selected(ctx, m, f.query())
 	}
@@ -125,14 +126,14 @@ const noteTampered = "it had been changed outside mcpkeys"
 
 // find resolves what was typed. That the key was changed outside mcpkeys is no
 // reason not to revoke it.
-func (t *target) find(ctx context.Context, a *app, m keys.Manager) {
+func (t *target) find(ctx context.Context, a *app, m admin.Manager) {
 	t.key, t.err = a.resolve(ctx, m, t.typed)
 	if errors.Is(t.err, keys.ErrTampered) && t.key != nil {
 		t.err, t.note = nil, noteTampered
 	}
 }
 
-func (t *target) revoke(ctx context.Context, m keys.Manager, reason string) {
+func (t *target) revoke(ctx context.Context, m admin.Manager, reason string) {
 	if t.err != nil {
 		return
 	}
@@ -202,7 +203,7 @@ func (f *revokeFlags) query() keys.Query {
 
 // selected finds the keys before any is revoked. Admin keys come last: one of them may
 // be the caller's own, and what comes after that is refused.
-func selected(ctx context.Context, m keys.Manager, q keys.Query) ([]*target, error) {
+func selected(ctx context.Context, m admin.Manager, q keys.Query) ([]*target, error) {
 	found, err := pages(ctx, m, q, 0)
 	if err != nil {
 		return nil, err
@@ -224,7 +225,7 @@ func selected(ctx context.Context, m keys.Manager, q keys.Query) ([]*target, err
 
 // leaked reads a key from standard input and finds whose it is. Its id alone is not
 // believed: somebody who wants a key revoked that is not his could make one up.
-func (a *app) leaked(ctx context.Context, m keys.Manager) (_ *target, err error) {
+func (a *app) leaked(ctx context.Context, m admin.Manager) (_ *target, err error) {
 	token, err := a.readKey(ctx)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
@@ -70,7 +71,7 @@ does not rotate.
 	return cmd
 }
 
-func (f *rotateFlags) request(cmd *cobra.Command) (req keys.RotateRequest, err error) {
+func (f *rotateFlags) request(cmd *cobra.Command) (req admin.RotateRequest, err error) {
 	changed := cmd.Flags().Changed
 	switch {
 	case changed("finish") && f.finish < 1, changed("replace") && f.replace < 1:
@@ -82,8 +83,8 @@ func (f *rotateFlags) request(cmd *cobra.Command) (req keys.RotateRequest, err e
 	case f.expires == "" && changed("expires"):
 		return req, usagef("--expires is empty; name a time such as 90d, or leave the flag out")
 	}
-	req = keys.RotateRequest{Finish: f.finish, Replace: f.replace}
-	if req.Grace, err = keys.ParseGrace(f.grace); err != nil {
+	req = admin.RotateRequest{Finish: f.finish, Replace: f.replace}
+	if req.Grace, err = admin.ParseGrace(f.grace); err != nil {
 		return req, err
 	}
 	if f.expires != "" {
@@ -97,11 +98,11 @@ func (f *rotateFlags) request(cmd *cobra.Command) (req keys.RotateRequest, err e
 }
 
 // cutsOver: whoever uses the old secret is refused from now on.
-func (f *rotateFlags) cutsOver(req keys.RotateRequest) bool {
+func (f *rotateFlags) cutsOver(req admin.RotateRequest) bool {
 	return req.Grace != nil && *req.Grace == 0
 }
 
-func (a *app) rotate(ctx context.Context, m keys.Manager, ref string, req keys.RotateRequest, f *rotateFlags) error {
+func (a *app) rotate(ctx context.Context, m admin.Manager, ref string, req admin.RotateRequest, f *rotateFlags) error {
 	k, err := a.resolve(ctx, m, ref)
 	if err != nil {
 		return err
@@ -135,7 +136,7 @@ func (a *app) rotate(ctx context.Context, m keys.Manager, ref string, req keys.R
 
 // rotationError is a conflict, and the commands that lead out of it.
 type rotationError struct {
-	*keys.RotationError
+	*admin.RotationError
 	finish, replace string
 }
 
@@ -151,7 +152,7 @@ func (e *rotationError) Error() string {
 
 // waysOn tells a conflict of rotations in commands.
 func (a *app) waysOn(k *keys.Key, err error) error {
-	var conflict *keys.RotationError
+	var conflict *admin.RotationError
 	if !errors.As(err, &conflict) {
 		return err
 	}
@@ -187,7 +188,7 @@ func (a *app) rotatedCard(k *keys.Key) card {
 }
 
 // finish ends a rotation. That there was none is no failure: the key has one secret.
-func (a *app) finish(ctx context.Context, m keys.Manager, k *keys.Key, req keys.RotateRequest) error {
+func (a *app) finish(ctx context.Context, m admin.Manager, k *keys.Key, req admin.RotateRequest) error {
 	done, err := m.Rotate(ctx, k.ID, req)
 	if err != nil {
 		return a.waysOn(k, err)

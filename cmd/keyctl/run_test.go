@@ -10,8 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // fullDisk takes nothing.
@@ -86,10 +89,10 @@ func TestStatusFollowsTheClock(t *testing.T) {
 }
 
 // lostStore answers a revocation as a store does whose files were taken away meanwhile.
-type lostStore struct{ keys.Manager }
+type lostStore struct{ admin.Manager }
 
 func (s lostStore) Revoke(context.Context, string, string) (*keys.Key, error) {
-	return nil, &keys.MayBeLostError{Cause: errors.New("keys.db-wal was removed while it was in use")}
+	return nil, &store.MayBeLostError{Cause: errors.New("keys.db-wal was removed while it was in use")}
 }
 
 // A change that may be lost has an exit code of its own, because a script must do
@@ -108,14 +111,14 @@ func TestRevokeThatMayBeLost(t *testing.T) {
 	if want := "look whether it is there, and repeat it if it is not"; stdout.Len() > 0 || !strings.Contains(stderr.String(), want) || strings.Contains(stderr.String(), "durable") {
 		t.Errorf("revoke: got %q and %q, want nothing and %q", stdout, stderr, want)
 	}
-	err = a.reportImport(keys.ImportReport{Rows: 3, Imported: 3}, &importFlags{}, err)
+	err = a.reportImport(importing.Report{Rows: 3, Imported: 3}, &importFlags{}, err)
 	if outcomeOf(err).exit != exitMayBeLost || !strings.Contains(err.Error(), "3 of 3 keys may have been imported") {
 		t.Errorf("import: got %v", err)
 	}
 }
 
 // deafStore answers a revocation with the key as it was.
-type deafStore struct{ keys.Manager }
+type deafStore struct{ admin.Manager }
 
 func (s deafStore) Revoke(ctx context.Context, id, _ string) (*keys.Key, error) {
 	return s.Key(ctx, id)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/internal/scan"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
@@ -186,7 +187,7 @@ func (a *app) storeMeant(s connect.Settings) bool {
 	return err == nil
 }
 
-func (s *suspect) identify(ctx context.Context, checker *connect.Checker, m keys.Manager) {
+func (s *suspect) identify(ctx context.Context, checker *connect.Checker, m admin.Manager) {
 	d := checker.Check(ctx, s.token.Secret().Reveal(), verifier.Call{})
 	s.code, s.cause = d.Code, d.Cause
 	switch d.Code {

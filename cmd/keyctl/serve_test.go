@@ -25,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -55,11 +56,11 @@ func startServing(t *testing.T, args ...string) *serving {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := keys.NewManager(st, "test", nil)
+	m, err := admin.NewLocal(st, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	issued, err := m.Issue(t.Context(), keys.IssueRequest{Kind: keys.KindAdmin, Name: "me"})
+	issued, err := m.Issue(t.Context(), admin.IssueRequest{Kind: keys.KindAdmin, Name: "me"})
 	if err := errors.Join(err, st.Close()); err != nil {
 		t.Fatal(err)
 	}

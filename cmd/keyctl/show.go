@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/internal/wire"
@@ -44,7 +45,7 @@ func newShow(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) show(ctx context.Context, m keys.Manager, ref string) error {
+func (a *app) show(ctx context.Context, m admin.Manager, ref string) error {
 	k, err := a.resolve(ctx, m, ref)
 	if err != nil {
 		return err
@@ -61,8 +62,8 @@ func (a *app) show(ctx context.Context, m keys.Manager, ref string) error {
 
 // resolve finds a key, and says of one that cannot be trusted which it is and what
 // to do about it.
-func (a *app) resolve(ctx context.Context, m keys.Manager, ref string) (*keys.Key, error) {
-	k, err := keys.Resolve(ctx, m, ref)
+func (a *app) resolve(ctx context.Context, m admin.Manager, ref string) (*keys.Key, error) {
+	k, err := admin.Resolve(ctx, m, ref)
 	if errors.Is(err, keys.ErrTampered) {
 		return k, a.tampered(k, err)
 	}

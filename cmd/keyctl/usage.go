@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/internal/wire"
@@ -47,7 +48,7 @@ and csv print a row for each hour, outcome and scope, with the key.
 	return cmd
 }
 
-func (a *app) usage(ctx context.Context, m keys.Manager, ref string, since time.Time) error {
+func (a *app) usage(ctx context.Context, m admin.Manager, ref string, since time.Time) error {
 	k, err := a.resolve(ctx, m, ref)
 	if err != nil {
 		return err

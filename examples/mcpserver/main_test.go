@@ -10,8 +10,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
-	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // start serves the example, as main does, with k's keys and returns its address.
@@ -35,7 +35,7 @@ func start(t *testing.T, k *guardtest.Keyring) string {
 
 func TestServes(t *testing.T) {
 	k := guardtest.NewKeyring(t)
-	token, _ := k.Issue(keys.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*", "tools:whoami"}})
+	token, _ := k.Issue(admin.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*", "tools:whoami"}})
 	addr := start(t, k)
 	client := mcp.NewClient(&mcp.Implementation{Name: "client"}, nil)
 	session, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{

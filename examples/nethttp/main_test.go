@@ -5,14 +5,14 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
-	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 func TestHandler(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	h := handler(k.Guard(nil))
-	token, _ := k.Issue(keys.IssueRequest{Name: "ci", Scopes: []string{"hello:read"}})
+	token, _ := k.Issue(admin.IssueRequest{Name: "ci", Scopes: []string{"hello:read"}})
 	for _, c := range []struct {
 		path, token string
 		want        int

@@ -13,7 +13,7 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/admin"
 )
 
 // The promise about a guard over loopback: its part of the unguarded throughput.
@@ -46,7 +46,7 @@ func (p Pair) PerWork() float64 { return float64(p.Plain.CPU) / float64(p.Guarde
 // nobody asks for more, with no rate limit and so no fields that tell of one.
 func (s *Stage) Loopback(ctx context.Context, load func(addr, token string) *exec.Cmd, runs int) ([]Pair, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	issued, err := s.manager.Issue(ctx, keys.IssueRequest{Name: "loopback", Scopes: []string{needed}, Audience: []string{audience}})
+	issued, err := s.manager.Issue(ctx, admin.IssueRequest{Name: "loopback", Scopes: []string{needed}, Audience: []string{audience}})
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -29,7 +30,7 @@ const few = 1000
 // It is for one goroutine.
 type Stage struct {
 	store   *sqlite.Store
-	manager *keys.LocalManager
+	manager *admin.Local
 	hit     *verifier.Verifier
 	calls   *counted // of hit's store
 	tokens  []string // of few keys
@@ -69,7 +70,7 @@ func (s *Stage) openFew(ctx context.Context, path string) error {
 	if s.store, err = sqlite.Open(path, nil); err != nil {
 		return err
 	}
-	if s.manager, err = keys.NewManager(s.store, "bench", nil); err != nil {
+	if s.manager, err = admin.NewLocal(s.store, "bench", nil); err != nil {
 		return err
 	}
 	dead, err := s.issue(ctx)
@@ -99,8 +100,8 @@ func (s *Stage) remember(ctx context.Context) error {
 
 // issue makes a key with all that a check has to look at: scopes, an audience, an
 // expiry and a rate limit that is counted and never reached.
-func (s *Stage) issue(ctx context.Context) (keys.Issued, error) {
-	return s.manager.Issue(ctx, keys.IssueRequest{
+func (s *Stage) issue(ctx context.Context) (admin.Issued, error) {
+	return s.manager.Issue(ctx, admin.IssueRequest{
 		Name: fmt.Sprintf("issued-%d", s.issued.Add(1)), Owner: "bench",
 		Scopes: []string{"tools:get_*", "tools:search", "prompts:*"}, Audience: []string{audience},
 		RateLimit: keys.RateLimit{Count: 100_000_000, Window: time.Second, Burst: 100_000_000},

@@ -4,7 +4,7 @@
 //
 // [LoadSigner] reads or makes the key that signs, [Signer.Sign] makes the note, [Open]
 // gives back what it says if the signature is right. What a checkpoint means is in
-// [keys.Checkpoint], and [keys.VerifyAudit] holds a log against one.
+// [audit.Checkpoint], and [store.VerifyAudit] holds a log against one.
 //
 // The signature lets the note lie where others may write: they cannot make one that says
 // something else. It does not protect from whoever reads the signing key's file, which
@@ -20,10 +20,11 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 // Sign returns the signed note of c.
-func (s *Signer) Sign(c keys.Checkpoint) (string, error) {
+func (s *Signer) Sign(c audit.Checkpoint) (string, error) {
 	signed, err := note.Sign(&note.Note{Text: c.String()}, s.signer)
 	if err != nil {
 		return "", fmt.Errorf("sign checkpoint: %w", err)
@@ -36,29 +37,29 @@ const maxNote = 64 << 10
 
 // Open returns the checkpoint in a note, if it was signed by the key that verifierKey
 // verifies. The errors are [*keys.InvalidError] and repeat nothing of either.
-func Open(signed, verifierKey string) (keys.Checkpoint, error) {
+func Open(signed, verifierKey string) (audit.Checkpoint, error) {
 	if strings.HasPrefix(verifierKey, privatePrefix) {
-		return keys.Checkpoint{}, &keys.InvalidError{Field: "verifier key", Reason: "is the signing key, which nobody but the signer should have; give the line that `keyctl audit checkpoint` prints when it makes one"}
+		return audit.Checkpoint{}, &keys.InvalidError{Field: "verifier key", Reason: "is the signing key, which nobody but the signer should have; give the line that `keyctl audit checkpoint` prints when it makes one"}
 	}
 	verifier, err := note.NewVerifier(verifierKey)
 	if err != nil {
-		return keys.Checkpoint{}, &keys.InvalidError{Field: "verifier key", Reason: "is none; it is one line, such as mcpkeys-audit+1a2b3c4d+AZ…"}
+		return audit.Checkpoint{}, &keys.InvalidError{Field: "verifier key", Reason: "is none; it is one line, such as mcpkeys-audit+1a2b3c4d+AZ…"}
 	}
 	if len(signed) > maxNote {
-		return keys.Checkpoint{}, errNoNote
+		return audit.Checkpoint{}, errNoNote
 	}
 	n, err := note.Open([]byte(signed), note.VerifierList(verifier))
 	var unverified *note.UnverifiedNoteError
 	var invalid *note.InvalidSignatureError
 	switch {
 	case errors.As(err, &unverified):
-		return keys.Checkpoint{}, &keys.InvalidError{Field: "checkpoint", Reason: "was signed by another key than the one that it is verified with"}
+		return audit.Checkpoint{}, &keys.InvalidError{Field: "checkpoint", Reason: "was signed by another key than the one that it is verified with"}
 	case errors.As(err, &invalid):
-		return keys.Checkpoint{}, &keys.InvalidError{Field: "checkpoint", Reason: "was changed after it was signed"}
+		return audit.Checkpoint{}, &keys.InvalidError{Field: "checkpoint", Reason: "was changed after it was signed"}
 	case err != nil:
-		return keys.Checkpoint{}, errNoNote
+		return audit.Checkpoint{}, errNoNote
 	}
-	return keys.ParseCheckpoint(n.Text)
+	return audit.ParseCheckpoint(n.Text)
 }
 
 var errNoNote = &keys.InvalidError{Field: "checkpoint", Reason: "is no signed note; it must be as `keyctl audit checkpoint` printed it, to the last line"}

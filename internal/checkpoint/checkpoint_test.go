@@ -12,10 +12,11 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/checkpoint"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-func some() keys.Checkpoint {
-	return keys.Checkpoint{Generation: "g", Seq: 12, Hash: make([]byte, 32), At: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)}
+func some() audit.Checkpoint {
+	return audit.Checkpoint{Generation: "g", Seq: 12, Hash: make([]byte, 32), At: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)}
 }
 
 func TestSignAndOpen(t *testing.T) {
@@ -92,7 +93,7 @@ func TestA27ForgedNotesAreRefused(t *testing.T) {
 			t.Errorf("Open with %s: the error repeats the signing key", name)
 		}
 	}
-	other, err := ours.Sign(keys.Checkpoint{Hash: []byte{1}})
+	other, err := ours.Sign(audit.Checkpoint{Hash: []byte{1}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,17 +6,18 @@ import (
 	"strconv"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 // localActor names the user who runs this process, as audit rows do:
 // local:alice(1000), or local:1000 where the system knows no fitting name.
-func localActor() keys.Actor {
+func localActor() audit.Actor {
 	uid := strconv.Itoa(os.Getuid())
 	if u, err := user.LookupId(uid); err == nil {
 		named := "local:" + u.Username + "(" + uid + ")"
 		if u.Username != "" && keys.ValidateText("actor", named) == nil {
-			return keys.Actor(named)
+			return audit.Actor(named)
 		}
 	}
-	return keys.Actor("local:" + uid)
+	return audit.Actor("local:" + uid)
 }

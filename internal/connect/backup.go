@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
 // Backup copies the database of this machine into a new file. The error is
-// [fs.ErrExist] if there is one of that name. A [*keys.ChainError] means that the backup
+// [fs.ErrExist] if there is one of that name. A [*audit.ChainError] means that the backup
 // was made of an audit log that does not hold, so that no restore takes it.
 func (s Settings) Backup(ctx context.Context, file string, progress sqlite.Progress) (snapshot sqlite.Snapshot, err error) {
 	if err := s.Local(); err != nil {
@@ -23,7 +23,7 @@ func (s Settings) Backup(ctx context.Context, file string, progress sqlite.Progr
 	if snapshot, err = r.Backup(ctx, file, progress); err != nil {
 		return sqlite.Snapshot{}, err
 	}
-	_, err = keys.VerifyChain(keys.Chain(ctx, r, 0))
+	_, err = audit.VerifyChain(audit.Chain(ctx, r, 0))
 	return snapshot, err
 }
 
@@ -37,4 +37,4 @@ func (s Settings) Restore(ctx context.Context, backup string) (*sqlite.Restorati
 }
 
 // Actor names the user who runs this process, as audit rows do.
-func Actor() keys.Actor { return localActor() }
+func Actor() audit.Actor { return localActor() }

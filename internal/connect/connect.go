@@ -18,8 +18,10 @@ import (
 	"context"
 	"slices"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/client"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -27,7 +29,7 @@ import (
 
 // Admin changes keys. Close it after use.
 type Admin struct {
-	keys.Manager
+	admin.Manager
 	remote *client.Client // nil beside the store
 	close  func() error
 }
@@ -68,7 +70,7 @@ func (s Settings) Admin(context.Context) (*Admin, error) {
 
 // Keeper opens the key store of this machine, for what no server does in one's stead:
 // its peppers. Call closeStore in the end.
-func (s Settings) Keeper() (m *keys.LocalManager, closeStore func() error, err error) {
+func (s Settings) Keeper() (m *admin.Local, closeStore func() error, err error) {
 	if err := s.Local(); err != nil {
 		return nil, nil, err
 	}
@@ -76,7 +78,7 @@ func (s Settings) Keeper() (m *keys.LocalManager, closeStore func() error, err e
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err = keys.NewManager(st, localActor(), nil)
+	m, err = admin.NewLocal(st, localActor(), nil)
 	if err != nil {
 		_ = st.Close() // the first error is the one to tell
 		return nil, nil, err
@@ -128,7 +130,7 @@ func (c *Checker) Close() error { return c.close() }
 
 // Reader opens the key store of this machine for queries only: for what is asked of the
 // rows themselves and not of a Manager. Close it after use.
-func (s Settings) Reader() (keys.Reader, error) {
+func (s Settings) Reader() (store.Reader, error) {
 	if err := s.Local(); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -90,18 +91,18 @@ func TestServerAndDatabaseAreRefused(t *testing.T) {
 // is no admin key.
 func TestAdminKeyFile(t *testing.T) {
 	f := servertest.New(t)
-	admin := f.Admin()
-	ordinary, _ := f.Issue(keys.IssueRequest{})
+	adminKey := f.Admin()
+	ordinary, _ := f.Issue(admin.IssueRequest{})
 	path := filepath.Join(t.TempDir(), "admin.key")
 	for _, tc := range []struct {
 		name, content string
 		ok            bool
 	}{
-		{"as issue writes it", admin + "\n", true},
-		{"from Windows", admin + "\r\n", true},
-		{"without a line end", admin, true},
-		{"with a space", " " + admin, false},
-		{"two lines", admin + "\n" + admin + "\n", false},
+		{"as issue writes it", adminKey + "\n", true},
+		{"from Windows", adminKey + "\r\n", true},
+		{"without a line end", adminKey, true},
+		{"with a space", " " + adminKey, false},
+		{"two lines", adminKey + "\n" + adminKey + "\n", false},
 		{"empty", "", false},
 		{"an ordinary key", ordinary, false},
 		{"something long", strings.Repeat("x", 5000), false},
@@ -127,7 +128,7 @@ func TestAdminKeyFile(t *testing.T) {
 		t.Error("no such file: got no error")
 	}
 	s := connect.Settings{Server: f.URL}.WithEnv(func(name string) string {
-		return map[string]string{"KEYCTL_ADMIN_KEY": admin}[name]
+		return map[string]string{"KEYCTL_ADMIN_KEY": adminKey}[name]
 	})
 	checker, err := s.Checker(t.Context())
 	if err != nil {
@@ -135,7 +136,7 @@ func TestAdminKeyFile(t *testing.T) {
 	}
 	defer func() { _ = checker.Close() }()
 	for token, want := range map[string]keys.Code{
-		ordinary: keys.CodeValid, admin: keys.CodeWrongKind, "": keys.CodeNoCredential, "some other secret": keys.CodeMalformed, "an-imported-secret-0123456789abcdefXYZ": keys.CodeMalformed,
+		ordinary: keys.CodeValid, adminKey: keys.CodeWrongKind, "": keys.CodeNoCredential, "some other secret": keys.CodeMalformed, "an-imported-secret-0123456789abcdefXYZ": keys.CodeMalformed,
 		keys.NewToken(keys.KindKey).Secret().Reveal(): keys.CodeNotFound,
 	} {
 		if got := checker.Check(t.Context(), token, verifier.Call{}); got.Code != want || got.Valid() != (want == keys.CodeValid) {
@@ -160,15 +161,15 @@ func TestIssueAndCheck(t *testing.T) {
 	if err := s.Create(); err != nil {
 		t.Fatal(err)
 	}
-	admin, err := s.Admin(t.Context())
+	adminKey, err := s.Admin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	issued, err := admin.Issue(t.Context(), keys.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*"}})
+	issued, err := adminKey.Issue(t.Context(), admin.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := admin.Close(); err != nil {
+	if err := adminKey.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
 	if uid := fmt.Sprint(os.Getuid()); !strings.HasPrefix(issued.Key.CreatedBy, "local:") || !strings.Contains(issued.Key.CreatedBy, uid) {

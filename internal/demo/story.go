@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 // patience bounds the whole story, which takes some seconds.
@@ -190,8 +191,8 @@ func (s *story) callRevoked(ctx context.Context) (string, error) {
 
 // readAudit checks the chain, and that it tells this key's story and nothing else.
 func (s *story) readAudit(ctx context.Context) (string, error) {
-	var actions []keys.Action
-	last, err := keys.VerifyChain(s.events(ctx, func(e keys.Event) {
+	var actions []audit.Action
+	last, err := audit.VerifyChain(s.events(ctx, func(e audit.Event) {
 		if e.KeyID == s.token.ID() {
 			actions = append(actions, e.Action)
 		}
@@ -199,7 +200,7 @@ func (s *story) readAudit(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	want := []keys.Action{keys.ActionIssue, keys.ActionRotate, keys.ActionRevoke}
+	want := []audit.Action{audit.ActionIssue, audit.ActionRotate, audit.ActionRevoke}
 	if last == nil || last.Seq != int64(len(want)) || !slices.Equal(actions, want) {
 		return "", fmt.Errorf("the log tells of %v; want %v", actions, want)
 	}
@@ -207,13 +208,13 @@ func (s *story) readAudit(ctx context.Context) (string, error) {
 }
 
 // events yields all audit rows, and shows each to look.
-func (s *story) events(ctx context.Context, look func(keys.Event)) iter.Seq2[keys.Event, error] {
+func (s *story) events(ctx context.Context, look func(audit.Event)) iter.Seq2[audit.Event, error] {
 	const page = 100
-	return func(yield func(keys.Event, error) bool) {
+	return func(yield func(audit.Event, error) bool) {
 		for after := int64(0); ; {
 			rows, err := s.store.Events(ctx, after, page)
 			if err != nil {
-				yield(keys.Event{}, err)
+				yield(audit.Event{}, err)
 				return
 			}
 			for _, e := range rows {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -35,13 +37,13 @@ func (e *examination) peppers(r *sqlite.Reader) {
 	good, held := true, []string{}
 	for _, u := range uses {
 		switch {
-		case u.State == keys.PepperMissing && u.LiveKeys > 0:
+		case u.State == store.PepperMissing && u.LiveKeys > 0:
 			good = false
 			e.bad("peppers", "restore a pepper file that holds it, or revoke those keys", "%s made with pepper %s, which the pepper file does not hold", wording.Counted(u.LiveKeys, "live key was", "live keys were"), u.ID)
-		case u.State == keys.PepperRetired && u.LiveKeys == 0:
+		case u.State == store.PepperRetired && u.LiveKeys == 0:
 			good = false
 			e.warn("peppers", "run 'keyctl pepper retire "+u.ID+"'", "no live key needs the retired pepper %s any more", u.ID)
-		case u.State != keys.PepperMissing:
+		case u.State != store.PepperMissing:
 			held = append(held, fmt.Sprintf("%s (%s, %s)", u.ID, u.State, wording.Counted(u.LiveKeys, "live key", "live keys")))
 		}
 	}
@@ -60,8 +62,8 @@ func (e *examination) usage(r *sqlite.Reader) {
 
 // audit holds the log against itself and every key against the log. Seals are left to
 // keys.
-func (e *examination) audit(r keys.Reader) {
-	report, err := keys.VerifyAudit(e.ctx, r, nil)
+func (e *examination) audit(r store.Reader) {
+	report, err := store.VerifyAudit(e.ctx, r, nil)
 	if err != nil {
 		e.problem("audit", err)
 		return
@@ -83,7 +85,7 @@ func (e *examination) audit(r keys.Reader) {
 }
 
 // keys looks at every row's seal, the dead ones' too.
-func (e *examination) keys(r keys.Reader) {
+func (e *examination) keys(r store.Reader) {
 	all, tampered, ending := 0, []string{}, []string{}
 	q := keys.Query{Limit: keys.MaxLimit, Now: e.Now}
 	for {
@@ -184,8 +186,8 @@ func some(list []string) string {
 const slack = 2 * time.Second
 
 // clock compares with the newest audit row, which no clock that is right comes before.
-func (e *examination) clock(r keys.Reader) {
-	page, err := r.Audit(e.ctx, keys.AuditQuery{Limit: 1})
+func (e *examination) clock(r store.Reader) {
+	page, err := r.Audit(e.ctx, audit.Query{Limit: 1})
 	if err != nil {
 		e.problem("clock", err)
 		return

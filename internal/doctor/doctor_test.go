@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/internal/doctor"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -19,7 +21,7 @@ import (
 // patient is a key store with two keys, one of them revoked.
 type patient struct {
 	db, pepper string
-	issued     keys.Issued
+	issued     admin.Issued
 }
 
 func newPatient(t *testing.T) patient {
@@ -32,12 +34,12 @@ func newPatient(t *testing.T) patient {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := keys.NewManager(s, "test", nil)
+	m, err := admin.NewLocal(s, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"dead", "ci"} {
-		if p.issued, err = m.Issue(t.Context(), keys.IssueRequest{Name: name}); err != nil {
+		if p.issued, err = m.Issue(t.Context(), admin.IssueRequest{Name: name}); err != nil {
 			t.Fatal(err)
 		}
 		if name == "dead" {
@@ -318,15 +320,15 @@ func TestImportedKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	m, err := keys.NewManager(s, "test", nil)
+	m, err := admin.NewLocal(s, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	row := keys.ImportRow{Key: keys.NewSecret("api01.short-one"), IssueRequest: keys.IssueRequest{Name: "old"}}
-	if _, err := keys.Import(t.Context(), m, func(yield func(keys.ImportRow, error) bool) { yield(row, nil) }, keys.ImportOptions{}); err != nil {
+	row := importing.Row{Key: keys.NewSecret("api01.short-one"), IssueRequest: admin.IssueRequest{Name: "old"}}
+	if _, err := importing.Import(t.Context(), m, func(yield func(importing.Row, error) bool) { yield(row, nil) }, importing.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	k, err := keys.Resolve(t.Context(), m, "old")
+	k, err := admin.Resolve(t.Context(), m, "old")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +354,7 @@ func TestUnfinishedImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	m, err := keys.NewManager(s, "test", nil)
+	m, err := admin.NewLocal(s, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,14 +363,14 @@ func TestUnfinishedImport(t *testing.T) {
 		f, told := found["imports"]
 		return f, told
 	}
-	rows := func(name string) func(func(keys.ImportRow, error) bool) {
-		return func(yield func(keys.ImportRow, error) bool) {
-			row := keys.ImportRow{Line: 1, Key: keys.NewSecret("acme_" + name + "_3ZJ9vYkQ0hW2mRbT7xLsN4")}
+	rows := func(name string) func(func(importing.Row, error) bool) {
+		return func(yield func(importing.Row, error) bool) {
+			row := importing.Row{Line: 1, Key: keys.NewSecret("acme_" + name + "_3ZJ9vYkQ0hW2mRbT7xLsN4")}
 			row.Name = name
 			yield(row, nil)
 		}
 	}
-	if _, err := keys.Import(t.Context(), m, rows("good"), keys.ImportOptions{}); err != nil {
+	if _, err := importing.Import(t.Context(), m, rows("good"), importing.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if f, told := examine(); told {
@@ -394,7 +396,7 @@ func TestUnfinishedImport(t *testing.T) {
 	if _, err := db.Exec(`UPDATE batches SET valid_at = NULL`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keys.Import(t.Context(), m, rows("next"), keys.ImportOptions{}); err != nil {
+	if _, err := importing.Import(t.Context(), m, rows("next"), importing.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if f, told := examine(); told {
@@ -407,7 +409,7 @@ func TestPeppers(t *testing.T) {
 	p := newPatient(t)
 	s, err := sqlite.Open(p.db, p.options())
 	must(t, err)
-	m, err := keys.NewManager(s, "test", nil)
+	m, err := admin.NewLocal(s, "test", nil)
 	must(t, err)
 	old := s.Peppers().Current()
 	_, err = m.AddPepper(t.Context())

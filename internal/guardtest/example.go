@@ -5,7 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -18,9 +18,9 @@ func ExampleStore(audience string, scopes ...string) (db, key string, cleanup fu
 	must(sqlite.Create(db, nil))
 	store, err := sqlite.Open(db, nil)
 	must(err)
-	manager, err := keys.NewManager(store, "example", nil)
+	manager, err := admin.NewLocal(store, "example", nil)
 	must(err)
-	issued, err := manager.Issue(context.Background(), keys.IssueRequest{Name: "example", Audience: []string{audience}, Scopes: scopes})
+	issued, err := manager.Issue(context.Background(), admin.IssueRequest{Name: "example", Audience: []string{audience}, Scopes: scopes})
 	must(err)
 	must(store.Close())
 	return db, issued.Token.Reveal(), func() { must(os.RemoveAll(dir)) }

@@ -17,7 +17,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -33,7 +36,7 @@ type Keyring struct {
 	t        testing.TB
 	path     string
 	store    *sqlite.Store
-	manager  *keys.LocalManager
+	manager  *admin.Local
 	verifier *verifier.Verifier
 	reads    atomic.Int64
 	pulled   atomic.Bool
@@ -64,7 +67,7 @@ func openKeyring(t testing.TB, path string) *Keyring {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	k := &Keyring{t: t, path: path, store: store}
-	if k.manager, err = keys.NewManager(store, "test", nil); err != nil {
+	if k.manager, err = admin.NewLocal(store, "test", nil); err != nil {
 		t.Fatalf("NewManager: %v", err)
 	}
 	if k.verifier, err = verifier.New(local.New(&countingReader{Store: store, reads: &k.reads, pulled: &k.pulled}, nil), nil); err != nil {
@@ -89,7 +92,7 @@ func (r *countingReader) Key(ctx context.Context, id string) (*keys.Key, error) 
 }
 
 // Rehash renews nothing, so that keys change when a test says so.
-func (r *countingReader) Rehash(context.Context, *keys.Rehash, time.Time) error { return nil }
+func (r *countingReader) Rehash(context.Context, *pepper.Rehash, time.Time) error { return nil }
 
 func (r *countingReader) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
 	if r.pulled.Load() {
@@ -124,12 +127,12 @@ func (k *Keyring) Guard(o *middleware.Options) *middleware.Guard {
 func (k *Keyring) Verifier() *verifier.Verifier { return k.verifier }
 
 // Issue makes a key and returns its token and id. A name is made up if req has none.
-func (k *Keyring) Issue(req keys.IssueRequest) (token, id string) {
+func (k *Keyring) Issue(req admin.IssueRequest) (token, id string) {
 	k.t.Helper()
 	return k.issue(k.manager, req)
 }
 
-func (k *Keyring) issue(m keys.Manager, req keys.IssueRequest) (token, id string) {
+func (k *Keyring) issue(m admin.Manager, req admin.IssueRequest) (token, id string) {
 	k.t.Helper()
 	if req.Name == "" {
 		k.names++
@@ -145,7 +148,7 @@ func (k *Keyring) issue(m keys.Manager, req keys.IssueRequest) (token, id string
 // Granted issues an ordinary key with the scopes.
 func (k *Keyring) Granted(scopes ...string) string {
 	k.t.Helper()
-	token, _ := k.Issue(keys.IssueRequest{Scopes: scopes})
+	token, _ := k.Issue(admin.IssueRequest{Scopes: scopes})
 	return token
 }
 
@@ -153,11 +156,11 @@ func (k *Keyring) Granted(scopes ...string) string {
 func (k *Keyring) Expired(scopes ...string) string {
 	k.t.Helper()
 	past := time.Now().Add(-2 * time.Hour)
-	m, err := keys.NewManager(k.store, "test", &keys.ManagerOptions{Now: func() time.Time { return past }})
+	m, err := admin.NewLocal(k.store, "test", &admin.Options{Now: func() time.Time { return past }})
 	if err != nil {
 		k.t.Fatalf("NewManager: %v", err)
 	}
-	token, _ := k.issue(m, keys.IssueRequest{Scopes: scopes, Expires: keys.ExpiresAt(past.Add(time.Hour))})
+	token, _ := k.issue(m, admin.IssueRequest{Scopes: scopes, Expires: keys.ExpiresAt(past.Add(time.Hour))})
 	return token
 }
 
@@ -172,11 +175,11 @@ func (k *Keyring) Revoke(id string) {
 // Change alters a key the way a manager does, sealed and with an event.
 func (k *Keyring) Change(id string, change func(*keys.Key)) {
 	k.t.Helper()
-	_, err := k.store.Update(k.t.Context(), id, func(key *keys.Key) (keys.Event, error) {
+	_, err := k.store.Update(k.t.Context(), id, func(key *keys.Key) (audit.Event, error) {
 		change(key)
 		key.Version++
 		k.store.Peppers().Seal(key)
-		return keys.Event{
+		return audit.Event{
 			ID: uuid.Must(uuid.NewV7()), At: time.Now().UTC().Truncate(time.Microsecond), Actor: "test",
 			Action: "key.test", KeyID: id, RequestID: "test", Detail: "{}",
 		}, nil

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -59,7 +60,7 @@ func with(token func(k *Keyring) string, formats ...string) func(*Keyring) []str
 
 func good(k *Keyring) string { return k.Granted(Needed) }
 
-func issued(req keys.IssueRequest) func(*Keyring) string {
+func issued(req admin.IssueRequest) func(*Keyring) string {
 	return func(k *Keyring) string {
 		req := req
 		if req.Kind == "" && req.Scopes == nil {
@@ -79,13 +80,13 @@ func scenarios() []scenario {
 		{name: "bearer", headers: with(good, bearer), status: 200},
 		{name: "bearer in another case", headers: with(good, "Authorization: bEaReR KEY"), status: 200},
 		{name: "x-api-key", headers: with(good, apiKey), status: 200},
-		{name: "key for this server", headers: with(issued(keys.IssueRequest{Audience: []string{"other", Audience}}), bearer), status: 200},
-		{name: "key for this address", headers: with(issued(keys.IssueRequest{AllowedIPs: loopback()}), bearer), status: 200},
-		{name: "ip not allowed", headers: with(issued(keys.IssueRequest{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}), bearer), code: keys.CodeIPNotAllowed, status: 403, body: bodyForbidden},
-		{name: "insufficient scope", headers: with(issued(keys.IssueRequest{Scopes: []string{"tools:other"}}), bearer), code: keys.CodeInsufficientScope, status: 403, auth: challengeScope, body: bodyScope, inBand: true},
-		{name: "no scopes", headers: with(issued(keys.IssueRequest{Scopes: []string{}}), bearer), code: keys.CodeInsufficientScope, status: 403, auth: challengeScope, body: bodyScope, inBand: true},
+		{name: "key for this server", headers: with(issued(admin.IssueRequest{Audience: []string{"other", Audience}}), bearer), status: 200},
+		{name: "key for this address", headers: with(issued(admin.IssueRequest{AllowedIPs: loopback()}), bearer), status: 200},
+		{name: "ip not allowed", headers: with(issued(admin.IssueRequest{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}), bearer), code: keys.CodeIPNotAllowed, status: 403, body: bodyForbidden},
+		{name: "insufficient scope", headers: with(issued(admin.IssueRequest{Scopes: []string{"tools:other"}}), bearer), code: keys.CodeInsufficientScope, status: 403, auth: challengeScope, body: bodyScope, inBand: true},
+		{name: "no scopes", headers: with(issued(admin.IssueRequest{Scopes: []string{}}), bearer), code: keys.CodeInsufficientScope, status: 403, auth: challengeScope, body: bodyScope, inBand: true},
 		{name: "rate limited", headers: with(func(k *Keyring) string {
-			token := issued(keys.IssueRequest{RateLimit: keys.RateLimit{Count: 1, Window: time.Hour, Burst: 1}})(k)
+			token := issued(admin.IssueRequest{RateLimit: keys.RateLimit{Count: 1, Window: time.Hour, Burst: 1}})(k)
 			k.Spend(token)
 			return token
 		}, bearer), code: keys.CodeRateLimited, status: 429, retry: "3600", policy: `"default";q=1;w=3600`, limit: `"default";r=0;t=3600`, body: bodyLimited, inBand: true},
@@ -152,24 +153,24 @@ func deadKeys() []scenario {
 	invalid(keys.CodeMalformed, "typing error", with(func(k *Keyring) string { return swapCase(good(k), 30) }, bearer))
 	invalid(keys.CodeNotFound, "unknown id", with(func(*Keyring) string { return keys.NewToken(keys.KindKey).Secret().Reveal() }, bearer))
 	invalid(keys.CodeRevoked, "key", with(func(k *Keyring) string {
-		token, id := k.Issue(keys.IssueRequest{Scopes: []string{Needed}})
+		token, id := k.Issue(admin.IssueRequest{Scopes: []string{Needed}})
 		k.Revoke(id)
 		return token
 	}, bearer))
 	invalid(keys.CodeDisabled, "key", with(func(k *Keyring) string {
-		token, id := k.Issue(keys.IssueRequest{Scopes: []string{Needed}})
+		token, id := k.Issue(admin.IssueRequest{Scopes: []string{Needed}})
 		k.Change(id, func(key *keys.Key) { key.DisabledAt = key.CreatedAt })
 		return token
 	}, bearer))
 	invalid(keys.CodeExpired, "key", with(func(k *Keyring) string { return k.Expired(Needed) }, bearer))
 	invalid(keys.CodeSuperseded, "secret that a rotation ended", with(func(k *Keyring) string {
-		token, id := k.Issue(keys.IssueRequest{Scopes: []string{Needed}})
+		token, id := k.Issue(admin.IssueRequest{Scopes: []string{Needed}})
 		k.Rotate(id, time.Hour)
 		k.Change(id, func(key *keys.Key) { key.Secrets = key.Secrets[1:] })
 		return token
 	}, bearer))
-	invalid(keys.CodeWrongKind, "admin key", with(issued(keys.IssueRequest{Kind: keys.KindAdmin}), bearer))
-	invalid(keys.CodeWrongAudience, "key", with(issued(keys.IssueRequest{Audience: []string{"billing"}}), apiKey))
+	invalid(keys.CodeWrongKind, "admin key", with(issued(admin.IssueRequest{Kind: keys.KindAdmin}), bearer))
+	invalid(keys.CodeWrongAudience, "key", with(issued(admin.IssueRequest{Audience: []string{"billing"}}), apiKey))
 	return all
 }
 

@@ -15,7 +15,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
 // Format is how a file is written.
@@ -65,8 +67,8 @@ func flaw(field, reason string, args ...any) error {
 }
 
 // request turns the texts of a row into what the domain reads.
-func (r *Row) request(line int) keys.ImportRow {
-	out := keys.ImportRow{Line: line, ID: r.ID, KeyID: r.KeyID}
+func (r *Row) request(line int) importing.Row {
+	out := importing.Row{Line: line, ID: r.ID, KeyID: r.KeyID}
 	if r.Key != "" {
 		out.Key = keys.NewSecret(r.Key)
 	}
@@ -75,7 +77,7 @@ func (r *Row) request(line int) keys.ImportRow {
 	return out
 }
 
-func (r *Row) parse(out *keys.ImportRow) (err error) {
+func (r *Row) parse(out *importing.Row) (err error) {
 	if r.Kind != "" {
 		if out.Kind, err = keys.ParseKind(r.Kind); err != nil {
 			return err
@@ -93,7 +95,7 @@ func (r *Row) parse(out *keys.ImportRow) (err error) {
 		}
 	}
 	if r.Hash != "" {
-		if out.Hash, err = keys.ParseOldHash(r.Hash); err != nil {
+		if out.Hash, err = pepper.ParseHash(r.Hash); err != nil {
 			return err
 		}
 	}

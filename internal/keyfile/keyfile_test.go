@@ -13,13 +13,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/internal/keyfile"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-func read(r io.Reader, format keyfile.Format) (rows []keys.ImportRow, err error) {
+func read(r io.Reader, format keyfile.Format) (rows []importing.Row, err error) {
 	for row, err := range keyfile.Read(r, format) {
 		if err != nil {
 			return rows, err
@@ -57,7 +59,7 @@ func TestRoundTrip(t *testing.T) {
 		}
 		for i, k := range want {
 			r := got[i]
-			var req keys.IssueRequest
+			var req admin.IssueRequest
 			req.Kind, req.Name, req.Owner, req.Scopes, req.Audience = k.Kind, k.Name, k.Owner, k.Scopes, k.Audience
 			req.AllowedIPs, req.RateLimit, req.Metadata, req.Expires = k.AllowedIPs, k.RateLimit, k.Metadata, keys.NeverExpires()
 			if !k.ExpiresAt.IsZero() {

@@ -12,20 +12,20 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 )
 
 // Read yields the rows of a file. An error is one of reading r, or of a CSV header; what
 // is wrong with a row is in its Flaw. Empty lines are passed over.
-func Read(r io.Reader, format Format) iter.Seq2[keys.ImportRow, error] {
+func Read(r io.Reader, format Format) iter.Seq2[importing.Row, error] {
 	if format == CSV {
 		return readCSV(r)
 	}
 	return readLines(r)
 }
 
-func readLines(r io.Reader) iter.Seq2[keys.ImportRow, error] {
-	return func(yield func(keys.ImportRow, error) bool) {
+func readLines(r io.Reader) iter.Seq2[importing.Row, error] {
+	return func(yield func(importing.Row, error) bool) {
 		in := bufio.NewReaderSize(r, maxLine)
 		for line := 1; ; line++ {
 			text, long, err := readLine(in)
@@ -35,7 +35,7 @@ func readLines(r io.Reader) iter.Seq2[keys.ImportRow, error] {
 			more := true
 			switch {
 			case long:
-				more = yield(keys.ImportRow{Line: line, Flaw: flaw("line", "must be at most %d bytes long", maxLine)}, nil)
+				more = yield(importing.Row{Line: line, Flaw: flaw("line", "must be at most %d bytes long", maxLine)}, nil)
 			case len(bytes.TrimSpace(text)) > 0:
 				more = yield(jsonRow(line, text), nil)
 			}
@@ -43,7 +43,7 @@ func readLines(r io.Reader) iter.Seq2[keys.ImportRow, error] {
 			case !more || errors.Is(err, io.EOF):
 				return
 			case err != nil:
-				yield(keys.ImportRow{}, fmt.Errorf("read line %d: %w", line, err))
+				yield(importing.Row{}, fmt.Errorf("read line %d: %w", line, err))
 				return
 			}
 		}
@@ -61,15 +61,15 @@ func readLine(in *bufio.Reader) (text []byte, long bool, err error) {
 	return text, long, err
 }
 
-func jsonRow(line int, text []byte) keys.ImportRow {
+func jsonRow(line int, text []byte) importing.Row {
 	var row Row
 	in := json.NewDecoder(bytes.NewReader(text))
 	in.DisallowUnknownFields()
 	if err := in.Decode(&row); err != nil {
-		return keys.ImportRow{Line: line, Flaw: jsonFlaw(err)}
+		return importing.Row{Line: line, Flaw: jsonFlaw(err)}
 	}
 	if _, err := in.Token(); !errors.Is(err, io.EOF) {
-		return keys.ImportRow{Line: line, Flaw: flaw("line", "must hold one JSON object and nothing behind it")}
+		return importing.Row{Line: line, Flaw: flaw("line", "must hold one JSON object and nothing behind it")}
 	}
 	return row.request(line)
 }
@@ -117,14 +117,14 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func readCSV(r io.Reader) iter.Seq2[keys.ImportRow, error] {
-	return func(yield func(keys.ImportRow, error) bool) {
+func readCSV(r io.Reader) iter.Seq2[importing.Row, error] {
+	return func(yield func(importing.Row, error) bool) {
 		m := &meter{Reader: r}
 		in := csv.NewReader(m)
 		in.FieldsPerRecord = -1
 		head, err := header(in)
 		if err != nil {
-			yield(keys.ImportRow{}, err)
+			yield(importing.Row{}, err)
 			return
 		}
 		for {
@@ -147,13 +147,13 @@ func readCSV(r io.Reader) iter.Seq2[keys.ImportRow, error] {
 
 // endCSV tells of what no reader of CSV finds its way back from: nobody knows where the
 // next row begins.
-func endCSV(yield func(keys.ImportRow, error) bool, err error) {
+func endCSV(yield func(importing.Row, error) bool, err error) {
 	var broken *csv.ParseError
 	switch {
 	case errors.As(err, &broken):
-		yield(keys.ImportRow{Line: broken.StartLine, Flaw: flaw("line", "has a quote out of place, so nothing from here on can be read; quote a cell as \"…\", and a quote in it as \"\"")}, nil)
+		yield(importing.Row{Line: broken.StartLine, Flaw: flaw("line", "has a quote out of place, so nothing from here on can be read; quote a cell as \"…\", and a quote in it as \"\"")}, nil)
 	default:
-		yield(keys.ImportRow{}, fmt.Errorf("read CSV: %w", err))
+		yield(importing.Row{}, fmt.Errorf("read CSV: %w", err))
 	}
 }
 
@@ -179,9 +179,9 @@ func header(in *csv.Reader) ([]string, error) {
 	return names, nil
 }
 
-func csvRow(line int, head, cells []string) keys.ImportRow {
+func csvRow(line int, head, cells []string) importing.Row {
 	if len(cells) != len(head) {
-		return keys.ImportRow{Line: line, Flaw: flaw("line", "must have %d cells, as many as line 1", len(head))}
+		return importing.Row{Line: line, Flaw: flaw("line", "must have %d cells, as many as line 1", len(head))}
 	}
 	var row Row
 	texts := map[string]*string{
@@ -198,7 +198,7 @@ func csvRow(line int, head, cells []string) keys.ImportRow {
 			*lists[name] = strings.Fields(cell)
 		case cell != "":
 			if json.Unmarshal([]byte(cell), &row.Metadata) != nil {
-				return keys.ImportRow{Line: line, Flaw: flaw("metadata", `must be a JSON object of texts, such as {"env":"prod"}`)}
+				return importing.Row{Line: line, Flaw: flaw("metadata", `must be a JSON object of texts, such as {"env":"prod"}`)}
 			}
 		}
 	}

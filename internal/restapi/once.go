@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Once is the part of an input that keeps a repeated request from being carried out
@@ -44,7 +45,7 @@ type Asked struct {
 
 // Of is the word of a request, without the caller and the time; nil for a request without
 // a word. It fails with an [*keys.InvalidError].
-func (o *Once) Of(asked Asked) (*keys.Once, error) {
+func (o *Once) Of(asked Asked) (*store.Once, error) {
 	if o.keys == 0 {
 		return nil, nil
 	}
@@ -55,5 +56,5 @@ func (o *Once) Of(asked Asked) (*keys.Once, error) {
 	if err != nil {
 		return nil, fmt.Errorf("render request: %w", err)
 	}
-	return &keys.Once{Route: strings.TrimSpace(asked.Verb + " " + asked.ID), Word: o.IdempotencyKey, Body: body}, nil
+	return &store.Once{Route: strings.TrimSpace(asked.Verb + " " + asked.ID), Word: o.IdempotencyKey, Body: body}, nil
 }

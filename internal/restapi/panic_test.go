@@ -12,7 +12,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 type nothing struct{ Body struct{} }
@@ -56,8 +56,8 @@ func TestOutcomesAfterTheCommit(t *testing.T) {
 		err        error
 		code, want string
 	}{
-		"/v1/unannounced": {keys.NotAnnounced(cause), "not_announced", "written and durable"},
-		"/v1/lost":        {fmt.Errorf("revoke: %w", &keys.MayBeLostError{Cause: cause}), "may_be_lost", "look whether the change is there, and repeat the request if it is not"},
+		"/v1/unannounced": {store.NotAnnounced(cause), "not_announced", "written and durable"},
+		"/v1/lost":        {fmt.Errorf("revoke: %w", &store.MayBeLostError{Cause: cause}), "may_be_lost", "look whether the change is there, and repeat the request if it is not"},
 	} {
 		restapi.Register(f.API, huma.Operation{
 			OperationID: path, Method: http.MethodPost, Path: path, Security: restapi.AnyKey(),

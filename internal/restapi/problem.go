@@ -11,9 +11,11 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // fieldBody names the body as a whole where a field is named.
@@ -105,14 +107,14 @@ func problemOf(err error) problem {
 		}
 		return p
 	}
-	var written *keys.WrittenError
+	var written *store.WrittenError
 	if errors.As(err, &written) {
 		return problem{
 			Status: http.StatusInternalServerError, Code: api.CodeNotAnnounced,
 			Detail: "The change is written and durable, but " + written.What + ". Look at the key before you repeat the request.",
 		}
 	}
-	var lost *keys.MayBeLostError
+	var lost *store.MayBeLostError
 	if errors.As(err, &lost) {
 		return problemMayBeLost
 	}
@@ -120,7 +122,7 @@ func problemOf(err error) problem {
 	if errors.As(err, &altered) {
 		return problemAltered
 	}
-	if before := (*keys.ReplayedError)(nil); errors.As(err, &before) {
+	if before := (*store.ReplayedError)(nil); errors.As(err, &before) {
 		return problem{Status: http.StatusConflict, Code: api.CodeSecretDelivered, Detail: before.Error()}
 	}
 	for _, row := range statuses {
@@ -146,7 +148,7 @@ func (a *API) failure(ctx context.Context, err error) error {
 	if wait := (*WaitError)(nil); errors.As(err, &wait) {
 		f.wait = wait.For
 	}
-	if rotation := (*keys.RotationError)(nil); errors.As(err, &rotation) {
+	if rotation := (*admin.RotationError)(nil); errors.As(err, &rotation) {
 		f.rotation = &api.Rotation{Finish: rotation.Old, Replace: rotation.Newest}
 		if rotation.Old != 0 {
 			f.rotation.Until = &rotation.Until

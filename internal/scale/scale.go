@@ -31,6 +31,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -68,13 +71,13 @@ func FillWith(ctx context.Context, path string, n int, now time.Time, shape func
 func fill(ctx context.Context, s *sqlite.Store, tokens []keys.Token, now time.Time, shape func(i int, k *keys.Key)) error {
 	sorted := slices.SortedFunc(slices.Values(tokens), func(a, b keys.Token) int { return strings.Compare(a.ID(), b.ID()) })
 	m := maker{peppers: s.Peppers(), now: now.UTC().Truncate(time.Microsecond), shape: shape}
-	done := func(int) (keys.Event, error) {
-		return keys.NewEvent(ctx, "local:scale(0)", keys.ActionImportDone, m.now, nil)
+	done := func(int) (audit.Event, error) {
+		return audit.NewEvent(ctx, "local:scale(0)", audit.ActionImportDone, m.now, nil)
 	}
 	for first := 0; first < len(sorted); first += batch {
 		part := sorted[first:min(first+batch, len(sorted))]
-		m.batch = keys.NewBatchID()
-		if err := s.CreateAll(ctx, keys.NewKeys{Batch: m.batch, Actor: "local:scale(0)", Done: done}, m.keys(first, part)); err != nil {
+		m.batch = pepper.NewBatchID()
+		if err := s.CreateAll(ctx, store.NewKeys{Batch: m.batch, Actor: "local:scale(0)", Done: done}, m.keys(first, part)); err != nil {
 			return err
 		}
 	}
@@ -112,19 +115,19 @@ func Tokens(path string, n int) ([]string, error) {
 
 // maker makes keys.
 type maker struct {
-	peppers *keys.Peppers
+	peppers *pepper.Set
 	now     time.Time
 	batch   []byte
 	shape   func(i int, k *keys.Key)
 }
 
 // keys makes the keys that follow the first ones.
-func (m *maker) keys(first int, tokens []keys.Token) iter.Seq2[*keys.Key, keys.Event] {
-	return func(yield func(*keys.Key, keys.Event) bool) {
+func (m *maker) keys(first int, tokens []keys.Token) iter.Seq2[*keys.Key, audit.Event] {
+	return func(yield func(*keys.Key, audit.Event) bool) {
 		for i, t := range tokens {
 			k := m.key(first+i, t)
-			e := keys.Event{
-				ID: uuid.Must(uuid.NewV7()), At: k.CreatedAt, Actor: k.CreatedBy, Action: keys.ActionIssue,
+			e := audit.Event{
+				ID: uuid.Must(uuid.NewV7()), At: k.CreatedAt, Actor: k.CreatedBy, Action: audit.ActionIssue,
 				KeyID: k.ID, RequestID: uuid.NewString(), Detail: `{"after":{"name":"` + k.Name + `"}}`,
 			}
 			if !yield(k, e) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/scale"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -47,7 +48,7 @@ func TestFill(t *testing.T) {
 	if err != nil || len(events) != n+1 { // the last is that of the import
 		t.Fatalf("Events: got %d, %v, want %d", len(events), err, n+1)
 	}
-	if _, err := keys.VerifyChain(func(yield func(keys.Event, error) bool) {
+	if _, err := audit.VerifyChain(func(yield func(audit.Event, error) bool) {
 		for _, e := range events {
 			if !yield(e, nil) {
 				return

@@ -52,7 +52,7 @@ func Stream(r io.Reader, report func(line int, t keys.Token)) error {
 		if len(text) < cap(text) && !last {
 			continue
 		}
-		for _, f := range keys.FindTokens(text) {
+		for _, f := range FindTokens(text) {
 			if f.At >= told {
 				report(line+bytes.Count(text[:f.At], newline), f.Token)
 				told = f.At + 1
@@ -62,7 +62,7 @@ func Stream(r io.Reader, report func(line int, t keys.Token)) error {
 			return nil
 		}
 		// The end of the window may be the beginning of a token.
-		cut := max(0, len(text)-keys.MaxFound+1)
+		cut := max(0, len(text)-MaxFound+1)
 		line += bytes.Count(text[:cut], newline)
 		told = max(0, told-cut)
 		text = text[:copy(text, text[cut:])]
@@ -75,7 +75,7 @@ var newline = []byte{'\n'}
 func masked(name string) string {
 	var b strings.Builder
 	end := 0
-	for _, f := range keys.FindTokens([]byte(name)) {
+	for _, f := range FindTokens([]byte(name)) {
 		if f.At >= end {
 			b.WriteString(name[end:f.At] + "[key " + f.Token.ID() + "]")
 			end = f.At + f.Len

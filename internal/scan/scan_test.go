@@ -38,7 +38,7 @@ func lines(t *testing.T, r io.Reader) []string {
 func TestStreamAcrossWindows(t *testing.T) {
 	const window = 256 << 10
 	id, token := newToken()
-	for at := window - 2*keys.MaxFound; at <= window+1; at++ {
+	for at := window - 2*scan.MaxFound; at <= window+1; at++ {
 		text := bytes.Repeat([]byte{'x'}, at-1)
 		text = append(text, '\n')
 		text = append(text, token...)

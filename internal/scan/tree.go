@@ -45,7 +45,7 @@ func Tree(ctx context.Context, root string, report func(Finding), unread func(*U
 		case d.IsDir() && d.Name() == ".git":
 			return fs.SkipDir
 		}
-		for _, f := range keys.FindTokens([]byte(d.Name())) {
+		for _, f := range FindTokens([]byte(d.Name())) {
 			report(Finding{File: masked(path), Token: f.Token})
 		}
 		if !d.Type().IsRegular() {

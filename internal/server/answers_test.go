@@ -8,6 +8,7 @@ import (
 
 	_ "github.com/mattn/go-sqlite3"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -16,7 +17,7 @@ import (
 // The main job over HTTP: issue, look, check, revoke, be refused.
 func TestStory(t *testing.T) {
 	f := servertest.New(t)
-	admin, adminID := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, Name: "me"})
+	admin, adminID := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin, Name: "me"})
 
 	r := f.Request("POST", "/v1/keys", admin, `{"name":"ci","owner":"ops","scopes":["tools:get_*"],"audience":["weather"],
 		"allowed_ips":["10.0.0.7","10.1.0.0/16"],"rate_limit":"60/m:5","metadata":{"env":"prod"},"expires_in":"30d"}`)
@@ -76,11 +77,11 @@ func TestStory(t *testing.T) {
 
 func TestList(t *testing.T) {
 	f := servertest.New(t)
-	admin := f.Admin()
+	adminKey := f.Admin()
 	for i := range 5 {
-		f.Issue(keys.IssueRequest{Name: fmt.Sprintf("k-%d", i), Owner: "ops", Scopes: []string{"tools:get_*"}, Audience: []string{"weather"}})
+		f.Issue(admin.IssueRequest{Name: fmt.Sprintf("k-%d", i), Owner: "ops", Scopes: []string{"tools:get_*"}, Audience: []string{"weather"}})
 	}
-	_, gone := f.Issue(keys.IssueRequest{Name: "gone"})
+	_, gone := f.Issue(admin.IssueRequest{Name: "gone"})
 	f.Revoke(gone)
 	for _, tc := range []struct {
 		query string
@@ -109,7 +110,7 @@ func TestList(t *testing.T) {
 		{"?unused_by=2000-01-01T00:00:00Z", 0},
 		{"?cursor=", 7},
 	} {
-		a := f.Send("GET", "/v1/keys"+tc.query, admin, "")
+		a := f.Send("GET", "/v1/keys"+tc.query, adminKey, "")
 		var page api.KeyPage
 		if a.Read(t, &page); a.Status != 200 || len(page.Data) != tc.want || page.Data == nil {
 			t.Errorf("GET /v1/keys%s: got %d with %d keys, want %d", tc.query, a.Status, len(page.Data), tc.want)
@@ -118,7 +119,7 @@ func TestList(t *testing.T) {
 	seen := map[string]bool{}
 	for cursor := ""; ; {
 		var page api.KeyPage
-		f.Send("GET", "/v1/keys?limit=3&cursor="+cursor, admin, "").Read(t, &page)
+		f.Send("GET", "/v1/keys?limit=3&cursor="+cursor, adminKey, "").Read(t, &page)
 		for _, k := range page.Data {
 			seen[k.ID] = true
 		}
@@ -136,7 +137,7 @@ func TestList(t *testing.T) {
 		"?expiring_within=1d&expires_by=2000-01-01T00:00:00Z", "?unrevoked=perhaps", "?scope=a%20b", "?owner=" + strings.Repeat("x", 200),
 		"?status=", "?kind=", "?name=", "?q=", "?scope=", "?audience=", "?id_prefix=", "?expiring_within=", "?expires_by=", "?unrevoked=", "?limit=", "?owner=&name=", "?unused_for=", "?unused_by=",
 	} {
-		if a := f.Send("GET", "/v1/keys"+query, admin, ""); a.Status != 422 || len(a.Problem(t).Errors) == 0 {
+		if a := f.Send("GET", "/v1/keys"+query, adminKey, ""); a.Status != 422 || len(a.Problem(t).Errors) == 0 {
 			t.Errorf("GET /v1/keys%.60s: got %d %s, want 422 with the field", query, a.Status, a.Body)
 		}
 	}
@@ -145,8 +146,8 @@ func TestList(t *testing.T) {
 // Bad values name their field; the domain's own words come through.
 func TestInvalidFields(t *testing.T) {
 	f := servertest.New(t)
-	admin := f.Admin()
-	f.Issue(keys.IssueRequest{Name: "taken"})
+	adminKey := f.Admin()
+	f.Issue(admin.IssueRequest{Name: "taken"})
 	for _, tc := range []struct {
 		body, field string
 		status      int
@@ -175,14 +176,14 @@ func TestInvalidFields(t *testing.T) {
 		{`{"name":"taken"}`, "name", 409},
 		{`{"name":"x","kind":"admin","scopes":["tools:*"]}`, "scopes", 422},
 	} {
-		a := f.Send("POST", "/v1/keys", admin, tc.body)
+		a := f.Send("POST", "/v1/keys", adminKey, tc.body)
 		p := a.Problem(t)
 		if a.Status != tc.status || tc.field != "" && (len(p.Errors) == 0 || p.Errors[0].Field != tc.field) {
 			t.Errorf("POST %s: got %d %s, want %d and the field %s", tc.body, a.Status, a.Body, tc.status, tc.field)
 		}
 	}
 	for _, body := range []string{`{"key":"x","scopes":["tools:*"]}`, `{"key":"x","audience":"a b"}`, `{"key":"x","client_ip":"here"}`, `{}`} {
-		if a := f.Send("POST", "/v1/verify", admin, body); a.Status != 422 {
+		if a := f.Send("POST", "/v1/verify", adminKey, body); a.Status != 422 {
 			t.Errorf("verify %s: got %d %s, want 422", body, a.Status, a.Body)
 		}
 	}
@@ -191,7 +192,7 @@ func TestInvalidFields(t *testing.T) {
 // An ordinary key learns about itself, whatever server it is for; a dead one nothing.
 func TestWhoami(t *testing.T) {
 	f := servertest.New(t)
-	token, id := f.Issue(keys.IssueRequest{Name: "ci", Audience: []string{"weather"}, Scopes: []string{"tools:*"}})
+	token, id := f.Issue(admin.IssueRequest{Name: "ci", Audience: []string{"weather"}, Scopes: []string{"tools:*"}})
 	var me api.Whoami
 	f.Send("GET", "/v1/whoami", token, "").Read(t, &me)
 	if me.ID != id || me.Kind != "key" || me.Name != "ci" || fmt.Sprint(me.Audience) != "[weather]" || me.ExpiresAt == nil {
@@ -207,9 +208,9 @@ func TestWhoami(t *testing.T) {
 // nothing, opens nothing, and can be revoked.
 func TestTamperedKey(t *testing.T) {
 	f := servertest.New(t)
-	admin := f.Admin()
-	token, id := f.Issue(keys.IssueRequest{Name: "ci"})
-	stronger, _ := f.Issue(keys.IssueRequest{Name: "reader", Kind: keys.KindAdmin, Scopes: []string{"keys:read"}})
+	adminKey := f.Admin()
+	token, id := f.Issue(admin.IssueRequest{Name: "ci"})
+	stronger, _ := f.Issue(admin.IssueRequest{Name: "reader", Kind: keys.KindAdmin, Scopes: []string{"keys:read"}})
 	db, err := sql.Open("sqlite3", f.Path)
 	if err != nil {
 		t.Fatal(err)
@@ -218,18 +219,18 @@ func TestTamperedKey(t *testing.T) {
 	if _, err := db.Exec(`UPDATE keys SET scopes = '["keys:write","*"]' WHERE name IN ('ci', 'reader')`); err != nil {
 		t.Fatal(err)
 	}
-	if a := f.Send("GET", "/v1/keys/"+id, admin, ""); a.Status != 409 || a.Problem(t).Code != "tampered" {
+	if a := f.Send("GET", "/v1/keys/"+id, adminKey, ""); a.Status != 409 || a.Problem(t).Code != "tampered" {
 		t.Errorf("GET: got %d %s, want 409 tampered", a.Status, a.Body)
 	}
 	var v api.Verification
-	f.Send("POST", "/v1/verify", admin, `{"key":"`+token+`"}`).Read(t, &v)
+	f.Send("POST", "/v1/verify", adminKey, `{"key":"`+token+`"}`).Read(t, &v)
 	if v.Valid || v.Code != "unavailable" || !v.Tampered {
 		t.Errorf("verify: got %+v, want unavailable and tampered", v)
 	}
 	if a := f.Send("POST", "/v1/keys", stronger, `{"name":"x"}`); a.Status != 503 {
 		t.Errorf("with a tampered admin key: got %d %s, want 503", a.Status, a.Body)
 	}
-	if a := f.Send("POST", "/v1/keys/"+id+"/revoke", admin, "{}"); a.Status != 200 {
+	if a := f.Send("POST", "/v1/keys/"+id+"/revoke", adminKey, "{}"); a.Status != 200 {
 		t.Errorf("revoke: got %d %s, want 200", a.Status, a.Body)
 	}
 }

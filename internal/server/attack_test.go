@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -19,7 +20,7 @@ import (
 // says in the body what he wants to be: owner, scopes, kind, who made it.
 func TestA1BodyGrantsNothing(t *testing.T) {
 	f := servertest.New(t)
-	ordinary, _ := f.Issue(keys.IssueRequest{Scopes: []string{"*", "keys:write"}})
+	ordinary, _ := f.Issue(admin.IssueRequest{Scopes: []string{"*", "keys:write"}})
 	for _, tc := range []struct {
 		name, token, body string
 		status            int
@@ -47,7 +48,7 @@ func TestA1BodyGrantsNothing(t *testing.T) {
 // another result or a limit of its own.
 func TestA2OneKeyOneDecision(t *testing.T) {
 	f := servertest.New(t)
-	token, _ := f.Issue(keys.IssueRequest{RateLimit: keys.RateLimit{Count: 3, Window: time.Hour, Burst: 3}})
+	token, _ := f.Issue(admin.IssueRequest{RateLimit: keys.RateLimit{Count: 3, Window: time.Hour, Burst: 3}})
 	by := func(name, value string) servertest.Answer {
 		r := f.Request("GET", "/v1/whoami", "", "")
 		r.Header.Set(name, value)
@@ -86,9 +87,9 @@ func TestA2OneKeyOneDecision(t *testing.T) {
 // it is, or that it is only a health check.
 func TestA12ForwardingHeadersAreNotBelieved(t *testing.T) {
 	f := servertest.New(t)
-	elsewhere, _ := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
-	here, _ := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	_, target := f.Issue(keys.IssueRequest{})
+	elsewhere, _ := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	here, _ := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	_, target := f.Issue(admin.IssueRequest{})
 	before := f.State()
 	for name, value := range map[string]string{
 		"X-Forwarded-For": "10.1.1.1", "X-Real-Ip": "10.1.1.1", "Forwarded": "for=10.1.1.1", "True-Client-Ip": "10.1.1.1",
@@ -120,7 +121,7 @@ func TestA12ForwardingHeadersAreNotBelieved(t *testing.T) {
 // and the router in another.
 func TestA15NoPathSlipsPast(t *testing.T) {
 	f := servertest.New(t)
-	_, id := f.Issue(keys.IssueRequest{})
+	_, id := f.Issue(admin.IssueRequest{})
 	host := strings.TrimPrefix(f.URL, "http://")
 	lines := []string{
 		"GET //v1/keys", "GET /v1//keys", "GET /v1/keys/", "GET /v1/keys;x", "GET /v1/keys;/healthz", "GET /v1/./keys",
@@ -239,7 +240,7 @@ func TestA16WebPagesAreRefused(t *testing.T) {
 // A26. The attack: an admin key that is limited makes, or acts on, one that is not.
 func TestA26NoKeyExceedsItsMaker(t *testing.T) {
 	f := servertest.New(t)
-	limited := func(req keys.IssueRequest) string {
+	limited := func(req admin.IssueRequest) string {
 		req.Kind = keys.KindAdmin
 		token, _ := f.Issue(req)
 		return token
@@ -248,12 +249,12 @@ func TestA26NoKeyExceedsItsMaker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writer := limited(keys.IssueRequest{Scopes: []string{"keys:write"}})
-	brief := limited(keys.IssueRequest{Expires: day, MaxKeyLife: 24 * time.Hour})
-	weather := limited(keys.IssueRequest{Audience: []string{"weather"}})
-	several := limited(keys.IssueRequest{Audience: []string{"weather", "maps"}})
-	local := limited(keys.IssueRequest{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	_, root := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin})
+	writer := limited(admin.IssueRequest{Scopes: []string{"keys:write"}})
+	brief := limited(admin.IssueRequest{Expires: day, MaxKeyLife: 24 * time.Hour})
+	weather := limited(admin.IssueRequest{Audience: []string{"weather"}})
+	several := limited(admin.IssueRequest{Audience: []string{"weather", "maps"}})
+	local := limited(admin.IssueRequest{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	_, root := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin})
 	before := f.State()
 	for _, tc := range []struct{ name, token, path, body string }{
 		{"more scopes", writer, "/v1/keys", `{"name":"x","kind":"admin","scopes":["keys:read"]}`},

@@ -10,6 +10,7 @@ import (
 
 	_ "github.com/mattn/go-sqlite3"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -18,9 +19,9 @@ import (
 // The log tells who did what to which key by which request, and filters find it.
 func TestAudit(t *testing.T) {
 	f := servertest.New(t)
-	admin, adminID := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, Name: "me"}) // row 1
-	_, id := f.Issue(keys.IssueRequest{Name: "ci"})                                // row 2
-	r := f.Request("POST", "/v1/keys/"+id+"/disable", admin, `{"reason":"odd <calls>"}`)
+	adminKey, adminID := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin, Name: "me"}) // row 1
+	_, id := f.Issue(admin.IssueRequest{Name: "ci"})                                   // row 2
+	r := f.Request("POST", "/v1/keys/"+id+"/disable", adminKey, `{"reason":"odd <calls>"}`)
 	r.Header.Set("X-Request-Id", "ticket-4711")
 	f.Do(r)                                 // row 3
 	f.Revoke(id)                            // row 4
@@ -78,7 +79,7 @@ func TestAudit(t *testing.T) {
 func TestAuditRefusesBadFilters(t *testing.T) {
 	f := servertest.New(t)
 	auditor := f.Admin(keys.ScopeAuditRead)
-	token, _ := f.Issue(keys.IssueRequest{})
+	token, _ := f.Issue(admin.IssueRequest{})
 	for query, field := range map[string]string{
 		"?key_id=": "key_id", "?key_id=ci": "key_id", "?actor=": "actor", "?actor=" + token: "actor", "?key_id=" + token: "key_id",
 		"?action=": "action", "?action=key.nothing": "action", "?action=" + token: "action", "?action=DROP%20TABLE": "action", "?since=yesterday": "since", "?until=1h": "until",

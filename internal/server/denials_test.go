@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/admin/client"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
@@ -64,7 +65,7 @@ func TestDenials(t *testing.T) {
 // A key that the API itself refuses is among them, once the server has written it down.
 func TestAPIDenialsAreSampled(t *testing.T) {
 	f := servertest.New(t)
-	token, id := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin})
+	token, id := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin})
 	f.Revoke(id)
 	for range 2 {
 		f.Send("GET", "/v1/keys", token, "")

@@ -13,7 +13,9 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -48,7 +50,7 @@ const lookTime = 2 * time.Second
 
 // readiness decides whether the server should be sent requests.
 type readiness struct {
-	store   keys.Store
+	store   store.Store
 	pepper  string // the file; empty where no store file was named
 	leaving atomic.Bool
 
@@ -56,7 +58,7 @@ type readiness struct {
 	now *look // under way, or nil
 }
 
-func newReadiness(st keys.Store, o *Options) *readiness {
+func newReadiness(st store.Store, o *Options) *readiness {
 	r := &readiness{store: st}
 	if places, err := sqlite.PlacesOf(o.DB, &sqlite.Options{PepperFile: o.PepperFile}); err == nil && o.DB != "" {
 		r.pepper = places.Pepper
@@ -128,7 +130,7 @@ func (r *readiness) look(ctx context.Context) error {
 
 // writable changes a key that does not exist: that takes the lock and writes nothing.
 func (r *readiness) writable(ctx context.Context) error {
-	_, err := r.store.Update(ctx, "", func(*keys.Key) (keys.Event, error) { return keys.Event{}, keys.ErrNoChange })
+	_, err := r.store.Update(ctx, "", func(*keys.Key) (audit.Event, error) { return audit.Event{}, keys.ErrNoChange })
 	if errors.Is(err, keys.ErrNotFound) {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -17,7 +18,7 @@ import (
 // did not understand shows the key, to whoever reads answers and logs.
 func TestSecretInAWrongPlaceIsNowhere(t *testing.T) {
 	f := servertest.New(t)
-	canary, id := f.Issue(keys.IssueRequest{Scopes: []string{"tools:*"}})
+	canary, id := f.Issue(admin.IssueRequest{Scopes: []string{"tools:*"}})
 	admin := f.Admin()
 	everywhere := append(bodies(canary), headers(canary)...)
 	everywhere = append(everywhere, addresses(canary)...)
@@ -57,13 +58,13 @@ func TestSecretInAWrongPlaceIsNowhere(t *testing.T) {
 // for ever.
 func TestBareSecretInAWrongPlaceIsNowhere(t *testing.T) {
 	f := servertest.New(t)
-	canary, _ := f.Issue(keys.IssueRequest{})
-	admin := f.Admin()
+	canary, _ := f.Issue(admin.IssueRequest{})
+	adminKey := f.Admin()
 	token := canary[len("mcpk_"):]
 	for n, cut := range []string{token, token[keys.IDLen+1:], token[keys.IDLen+1:][:35], "x" + token[keys.IDLen+1:]} {
 		for _, p := range places(n, cut) {
-			_, id := f.Issue(keys.IssueRequest{})
-			r := f.Request(p.method, strings.ReplaceAll(p.path, "{id}", id), admin, p.body)
+			_, id := f.Issue(admin.IssueRequest{})
+			r := f.Request(p.method, strings.ReplaceAll(p.path, "{id}", id), adminKey, p.body)
 			r.Header.Set("X-Request-Id", cut)
 			a := f.Do(r)
 			if piece := pieceOf(canary, fmt.Sprint(a.Header)+a.Body); piece != "" {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -23,60 +24,60 @@ func verdict(t *testing.T, f *servertest.Fixture, admin, token string) string {
 // A key's life over HTTP: rotated with an overlap, finished, stopped, started, edited.
 func TestLife(t *testing.T) {
 	f := servertest.New(t)
-	admin := f.Admin()
-	first, id := f.Issue(keys.IssueRequest{Name: "ci", Owner: "ops"})
+	adminKey := f.Admin()
+	first, id := f.Issue(admin.IssueRequest{Name: "ci", Owner: "ops"})
 	at := "/v1/keys/" + id
 
 	var second api.Issued
-	a := f.Send("POST", at+"/rotate", admin, `{"grace":"1h"}`)
+	a := f.Send("POST", at+"/rotate", adminKey, `{"grace":"1h"}`)
 	if a.Read(t, &second); a.Status != 200 || !strings.HasPrefix(second.Secret, "mcpk_"+id+"_") || len(second.Secrets) != 2 || second.Secrets[0].ExpiresAt == nil || second.Owner != "ops" {
 		t.Fatalf("rotate: got %d %+v", a.Status, second.Key)
 	}
 	if got := a.Header.Get("ETag"); got != `"2"` {
 		t.Errorf("rotate: got ETag %s, want \"2\"", got)
 	}
-	if old, fresh := verdict(t, f, admin, first), verdict(t, f, admin, second.Secret); old != "valid" || fresh != "valid" {
+	if old, fresh := verdict(t, f, adminKey, first), verdict(t, f, adminKey, second.Secret); old != "valid" || fresh != "valid" {
 		t.Errorf("in the grace: got %s and %s, want both valid", old, fresh)
 	}
 	for _, body := range []string{"", `{"grace":"0"}`, `{"expires_in":"90d"}`, `{"finish":2}`, `{"finish":3}`, `{"replace":1}`, `{"replace":7}`} {
-		a = f.Send("POST", at+"/rotate", admin, body)
+		a = f.Send("POST", at+"/rotate", adminKey, body)
 		p := a.Problem(t)
 		if a.Status != 409 || p.Code != "conflict" || !strings.Contains(p.Detail, "finish 1 ends") || !strings.Contains(p.Detail, "replace 2 makes") ||
 			p.Rotation == nil || p.Rotation.Finish != 1 || p.Rotation.Replace != 2 || p.Rotation.Until == nil {
 			t.Errorf("rotate again, %s: got %d %+v, want 409 and both ways on", body, a.Status, p)
 		}
-		if old, fresh := verdict(t, f, admin, first), verdict(t, f, admin, second.Secret); old != "valid" || fresh != "valid" {
+		if old, fresh := verdict(t, f, adminKey, first), verdict(t, f, adminKey, second.Secret); old != "valid" || fresh != "valid" {
 			t.Errorf("after the conflict of %s: got %s and %s, want both valid", body, old, fresh)
 		}
 	}
 	for _, body := range []string{`{"finish":true}`, `{"finish":0}`, `{"replace":0}`, `{"finish":-1}`, `{"finish":"1"}`, `{"finish":1.5}`, `{"finish":1,"replace":2}`, `{"finish":1,"grace":"1h"}`, `{"finish":1,"expires_in":"90d"}`} {
-		if a := f.Send("POST", at+"/rotate", admin, body); a.Status != 422 {
+		if a := f.Send("POST", at+"/rotate", adminKey, body); a.Status != 422 {
 			t.Errorf("rotate, %s: got %d %s, want 422", body, a.Status, a.Body)
 		}
 	}
-	a = f.Send("POST", at+"/rotate", admin, `{"finish":1}`)
+	a = f.Send("POST", at+"/rotate", adminKey, `{"finish":1}`)
 	if a.Status != 200 || strings.Contains(a.Body, `"secret"`) {
 		t.Errorf("finish: got %d %s, want no secret", a.Status, a.Body)
 	}
-	if old, fresh := verdict(t, f, admin, first), verdict(t, f, admin, second.Secret); old != "superseded" || fresh != "valid" {
+	if old, fresh := verdict(t, f, adminKey, first), verdict(t, f, adminKey, second.Secret); old != "superseded" || fresh != "valid" {
 		t.Errorf("after finish: got %s and %s, want the new one alone", old, fresh)
 	}
 
 	var k api.Key
-	if a := f.Send("POST", at+"/disable", admin, `{"reason":"odd"}`); a.Status != 200 || verdict(t, f, admin, second.Secret) != "disabled" {
+	if a := f.Send("POST", at+"/disable", adminKey, `{"reason":"odd"}`); a.Status != 200 || verdict(t, f, adminKey, second.Secret) != "disabled" {
 		t.Errorf("disable: got %d %s", a.Status, a.Body)
 	}
-	if a := f.Send("POST", at+"/rotate", admin, ""); a.Status != 409 {
+	if a := f.Send("POST", at+"/rotate", adminKey, ""); a.Status != 409 {
 		t.Errorf("rotate of a disabled key: got %d %s, want 409", a.Status, a.Body)
 	}
-	if a := f.Send("POST", at+"/enable", admin, ""); a.Status != 200 || verdict(t, f, admin, second.Secret) != "valid" {
+	if a := f.Send("POST", at+"/enable", adminKey, ""); a.Status != 200 || verdict(t, f, adminKey, second.Secret) != "valid" {
 		t.Errorf("enable: got %d %s", a.Status, a.Body)
 	}
-	a = f.Send("PATCH", at, admin, `{"name":"web","scopes":["tools:a"],"audience":["mail"],"allowed_ips":["10.0.0.7"],"rate_limit":"60/m","metadata":{"env":"prod"},"expires_in":"never"}`)
+	a = f.Send("PATCH", at, adminKey, `{"name":"web","scopes":["tools:a"],"audience":["mail"],"allowed_ips":["10.0.0.7"],"rate_limit":"60/m","metadata":{"env":"prod"},"expires_in":"never"}`)
 	if a.Read(t, &k); a.Status != 200 || k.Name != "web" || k.Owner != "ops" || k.ExpiresAt != nil || k.RateLimit != "60/m" || k.AllowedIPs[0] != "10.0.0.7/32" || k.Metadata["env"] != "prod" {
 		t.Errorf("edit: got %d %+v", a.Status, k)
 	}
-	a = f.Send("PATCH", at, admin, `{"owner":"","rate_limit":"","metadata":{},"audience":[],"allowed_ips":[],"expires_at":"2090-01-31T00:00:00Z"}`)
+	a = f.Send("PATCH", at, adminKey, `{"owner":"","rate_limit":"","metadata":{},"audience":[],"allowed_ips":[],"expires_at":"2090-01-31T00:00:00Z"}`)
 	k = api.Key{} // a map that is read into keeps what it had
 	if a.Read(t, &k); a.Status != 200 || k.Name != "web" || k.Owner != "" || k.RateLimit != "" || len(k.Metadata)+len(k.Audience)+len(k.AllowedIPs) != 0 || k.ExpiresAt.Year() != 2090 {
 		t.Errorf("edit to nothing: got %d %+v", a.Status, k)
@@ -87,8 +88,8 @@ func TestLife(t *testing.T) {
 // "never" by it must not be left with what was there.
 func TestEditRefuses(t *testing.T) {
 	f := servertest.New(t)
-	admin := f.Admin()
-	_, id := f.Issue(keys.IssueRequest{Name: "ci"})
+	adminKey := f.Admin()
+	_, id := f.Issue(admin.IssueRequest{Name: "ci"})
 	for _, tc := range []struct{ body, field string }{
 		{`{}`, "body"},
 		{`{"name":null}`, "body"},
@@ -114,7 +115,7 @@ func TestEditRefuses(t *testing.T) {
 	} {
 		body, field := tc.body, tc.field
 		before := f.State()
-		a := f.Send("PATCH", "/v1/keys/"+id, admin, body)
+		a := f.Send("PATCH", "/v1/keys/"+id, adminKey, body)
 		if p := a.Problem(t); a.Status != 422 || len(p.Errors) == 0 || p.Errors[0].Field != field {
 			t.Errorf("PATCH %s: got %d %+v, want 422 and the field %s", body, a.Status, p, field)
 		}
@@ -137,19 +138,19 @@ func TestIfMatch(t *testing.T) {
 	} {
 		t.Run(verb.method+verb.path, func(t *testing.T) {
 			f := servertest.New(t)
-			admin := f.Admin()
+			adminKey := f.Admin()
 			change := func(id string, match ...string) servertest.Answer {
-				r := f.Request(verb.method, "/v1/keys/"+id+verb.path, admin, verb.body)
+				r := f.Request(verb.method, "/v1/keys/"+id+verb.path, adminKey, verb.body)
 				r.Header["If-Match"] = match
 				return f.Do(r)
 			}
-			_, id := f.Issue(keys.IssueRequest{Name: "ci"})
-			if a := f.Send("PATCH", "/v1/keys/"+id, admin, `{"owner":"a"}`); a.Header.Get("ETag") != `"2"` {
+			_, id := f.Issue(admin.IssueRequest{Name: "ci"})
+			if a := f.Send("PATCH", "/v1/keys/"+id, adminKey, `{"owner":"a"}`); a.Header.Get("ETag") != `"2"` {
 				t.Fatalf("PATCH: got %d %s", a.Status, a.Body)
 			}
 			if verb.path == "/enable" {
-				f.Send("POST", "/v1/keys/"+id+"/disable", admin, "")
-				f.Send("PATCH", "/v1/keys/"+id, admin, `{"owner":"b"}`)
+				f.Send("POST", "/v1/keys/"+id+"/disable", adminKey, "")
+				f.Send("PATCH", "/v1/keys/"+id, adminKey, `{"owner":"b"}`)
 			}
 			before := f.State()
 			for status, lists := range map[int][][]string{
@@ -166,11 +167,11 @@ func TestIfMatch(t *testing.T) {
 			if after := f.State(); after != before {
 				t.Errorf("refused changes: from %+v to %+v", before, after)
 			}
-			version := f.Send("GET", "/v1/keys/"+id, admin, "").Header.Get("ETag")
+			version := f.Send("GET", "/v1/keys/"+id, adminKey, "").Header.Get("ETag")
 			if a := change(id, `"1"`, version+`, "7"`); a.Status != 200 {
 				t.Errorf("if one of a list fits: got %d %s, want 200", a.Status, a.Body)
 			}
-			_, another := f.Issue(keys.IssueRequest{Name: "another"})
+			_, another := f.Issue(admin.IssueRequest{Name: "another"})
 			if a := change(another, "*"); a.Status != 200 {
 				t.Errorf("if *: got %d %s, want 200", a.Status, a.Body)
 			}
@@ -182,8 +183,8 @@ func TestIfMatch(t *testing.T) {
 // under its name in the request.
 func TestEveryFaultIsTold(t *testing.T) {
 	f := servertest.New(t)
-	admin := f.Admin()
-	_, id := f.Issue(keys.IssueRequest{Name: "ci"})
+	adminKey := f.Admin()
+	_, id := f.Issue(admin.IssueRequest{Name: "ci"})
 	for _, tc := range []struct {
 		method, path, body string
 		want               []string
@@ -194,7 +195,7 @@ func TestEveryFaultIsTold(t *testing.T) {
 		{"PATCH", "/v1/keys/" + id, `{"name":"","scopes":["a b"],"rate_limit":"often","expires_at":"soon"}`, []string{"expires_at", "name", "rate_limit", "scopes"}},
 		{"PATCH", "/v1/keys/" + id, `{"name":"","owner":"\u0001"}`, []string{"name", "owner"}},
 	} {
-		a := f.Send(tc.method, tc.path, admin, tc.body)
+		a := f.Send(tc.method, tc.path, adminKey, tc.body)
 		var got []string
 		for _, e := range a.Problem(t).Errors {
 			got = append(got, e.Field)
@@ -323,7 +324,7 @@ func TestConcurrentDuplicates(t *testing.T) {
 // longer than its max_key_life. Another admin key does end with it.
 func TestB4AdminKeyBoundsLives(t *testing.T) {
 	f := servertest.New(t)
-	admin, _ := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, Expires: keys.ExpiresAt(time.Now().Add(24 * time.Hour))})
+	admin, _ := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin, Expires: keys.ExpiresAt(time.Now().Add(24 * time.Hour))})
 	for body, status := range map[string]int{
 		`{"name":"a","expires_in":"90d"}`:                    201,
 		`{"name":"b"}`:                                       201,
@@ -359,10 +360,10 @@ func TestB4AdminKeyBoundsLives(t *testing.T) {
 // when its key does, and after that what became of it.
 func TestB5GraceIsTold(t *testing.T) {
 	f := servertest.New(t)
-	admin := f.Admin()
-	first, id := f.Issue(keys.IssueRequest{Name: "ci"})
+	adminKey := f.Admin()
+	first, id := f.Issue(admin.IssueRequest{Name: "ci"})
 	var second api.Issued
-	f.Send("POST", "/v1/keys/"+id+"/rotate", admin, `{"grace":"1h"}`).Read(t, &second)
+	f.Send("POST", "/v1/keys/"+id+"/rotate", adminKey, `{"grace":"1h"}`).Read(t, &second)
 	end := second.Secrets[0].ExpiresAt
 	var who api.Whoami
 	f.Send("GET", "/v1/whoami", first, "").Read(t, &who)
@@ -375,13 +376,13 @@ func TestB5GraceIsTold(t *testing.T) {
 		t.Errorf("whoami with the new secret: got %+v", who)
 	}
 	var v api.Verification
-	f.Send("POST", "/v1/verify", admin, `{"key":"`+first+`"}`).Read(t, &v)
+	f.Send("POST", "/v1/verify", adminKey, `{"key":"`+first+`"}`).Read(t, &v)
 	if s := v.Secret; !v.Valid || s == nil || s.Number != 1 || !s.Superseded || !s.EndsAt.Equal(*end) {
 		t.Errorf("verify of the old secret: got %+v", v)
 	}
-	f.Send("POST", "/v1/keys/"+id+"/rotate", admin, `{"finish":1}`)
+	f.Send("POST", "/v1/keys/"+id+"/rotate", adminKey, `{"finish":1}`)
 	v = api.Verification{}
-	a := f.Send("POST", "/v1/verify", admin, `{"key":"`+first+`"}`)
+	a := f.Send("POST", "/v1/verify", adminKey, `{"key":"`+first+`"}`)
 	if a.Read(t, &v); v.Valid || v.Code != "superseded" || v.KeyID != id || v.Secret == nil || v.Secret.Number != 1 || !v.Secret.Superseded || v.Secret.EndsAt == nil || v.Name != "" {
 		t.Errorf("verify of the ended secret: got %s", a.Body)
 	}

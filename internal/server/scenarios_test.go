@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -49,14 +50,14 @@ type caller struct {
 var callers = []caller{
 	{"no key", func(*servertest.Fixture, route) string { return "" }, 401, "no_credential"},
 	{"ordinary key", func(f *servertest.Fixture, _ route) string {
-		token, _ := f.Issue(keys.IssueRequest{Scopes: []string{"*"}})
+		token, _ := f.Issue(admin.IssueRequest{Scopes: []string{"*"}})
 		return token
 	}, 401, "invalid_token"},
 	{"admin key without the scope", func(f *servertest.Fixture, r route) string {
 		return f.Admin(slices.DeleteFunc(keys.AdminScopes(), func(s string) bool { return s == r.scope })...)
 	}, 403, "insufficient_scope"},
 	{"revoked admin key", func(f *servertest.Fixture, _ route) string {
-		token, id := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin})
+		token, id := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin})
 		f.Revoke(id)
 		return token
 	}, 401, "invalid_token"},
@@ -155,7 +156,7 @@ func (i input) want(r route) (status int, code string) {
 func TestScenarios(t *testing.T) {
 	for _, r := range routes {
 		f := servertest.New(t)
-		_, id := f.Issue(keys.IssueRequest{})
+		_, id := f.Issue(admin.IssueRequest{})
 		path := strings.ReplaceAll(r.path, "{id}", id)
 		for _, c := range callers {
 			token := c.token(f, r)
@@ -283,7 +284,7 @@ func TestUnknownAddressAndMethod(t *testing.T) {
 // the same headers, refusals too.
 func TestHeadIsGetWithoutItsBody(t *testing.T) {
 	f := servertest.New(t)
-	_, id := f.Issue(keys.IssueRequest{})
+	_, id := f.Issue(admin.IssueRequest{})
 	admin := f.Admin()
 	for _, token := range []string{"", admin, f.Admin("verify")} {
 		for _, path := range []string{

@@ -27,10 +27,11 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/admin/server"
 	"github.com/mcpkeys/mcpkeys/internal/hostcheck"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -111,17 +112,17 @@ func NewVerifier(st local.Store, o *Options) (*verifier.Verifier, error) {
 
 // API is everything that is served over st, with keys checked by v. A nil o is ready
 // for use.
-func API(st keys.Store, v *verifier.Verifier, o *Options) *restapi.API {
+func API(st store.Store, v *verifier.Verifier, o *Options) *restapi.API {
 	if o == nil {
 		o = &Options{}
 	}
 	return newAPI(st, v, newReadiness(st, o), o)
 }
 
-func newAPI(st keys.Store, v *verifier.Verifier, ready *readiness, o *Options) *restapi.API {
+func newAPI(st store.Store, v *verifier.Verifier, ready *readiness, o *Options) *restapi.API {
 	gin.SetMode(gin.ReleaseMode) // or gin prints every route
 	a := restapi.New(v, &restapi.Options{Logger: o.Logger, TrustedProxies: o.TrustedProxies})
-	admin.Mount(a, st, nil)
+	server.Mount(a, st, nil)
 	verifyapi.Mount(a, v, &verifyapi.Options{Logger: o.Logger})
 	mountHealth(a, ready)
 	return a
@@ -145,7 +146,7 @@ func protected(a *restapi.API, names hostcheck.Names) http.Handler {
 }
 
 // greet says where the server is, and how to begin when nobody can use it yet.
-func greet(ctx context.Context, st keys.Store, listener net.Listener, o *Options) error {
+func greet(ctx context.Context, st store.Store, listener net.Listener, o *Options) error {
 	page, err := st.List(ctx, keys.Query{Kind: keys.KindAdmin, Unrevoked: true, Limit: 1})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -16,7 +17,7 @@ import (
 // A good answer says how long it may be kept, and never longer than the key lives.
 func TestVerifyTellsLease(t *testing.T) {
 	f := servertest.New(t)
-	admin := f.Admin("verify")
+	adminKey := f.Admin("verify")
 	soon := time.Now().Add(20 * time.Second).UTC().Truncate(time.Microsecond)
 	for name, c := range map[string]struct {
 		expires keys.Expiry
@@ -26,10 +27,10 @@ func TestVerifyTellsLease(t *testing.T) {
 		"in a year":     {keys.ExpiresAt(time.Now().AddDate(1, 0, 0)), time.Time{}},
 		"soon":          {keys.ExpiresAt(soon), soon},
 	} {
-		token, _ := f.Issue(keys.IssueRequest{Expires: c.expires})
+		token, _ := f.Issue(admin.IssueRequest{Expires: c.expires})
 		before := time.Now()
 		var v api.Verification
-		f.Send("POST", "/v1/verify", admin, `{"key":"`+token+`"}`).Read(t, &v)
+		f.Send("POST", "/v1/verify", adminKey, `{"key":"`+token+`"}`).Read(t, &v)
 		if v.Lease == nil || !v.Valid {
 			t.Fatalf("%s: got %+v, want valid with a lease", name, v)
 		}
@@ -42,16 +43,16 @@ func TestVerifyTellsLease(t *testing.T) {
 		}
 	}
 	var rotated api.Verification
-	old, id := f.Issue(keys.IssueRequest{})
+	old, id := f.Issue(admin.IssueRequest{})
 	f.Send("POST", "/v1/keys/"+id+"/rotate", f.Admin(), `{"grace":"10s"}`)
-	f.Send("POST", "/v1/verify", admin, `{"key":"`+old+`"}`).Read(t, &rotated)
+	f.Send("POST", "/v1/verify", adminKey, `{"key":"`+old+`"}`).Read(t, &rotated)
 	if !rotated.Valid || rotated.Lease == nil || time.Until(*rotated.Lease) > 10*time.Second {
 		t.Errorf("in a grace of 10 s: got %+v, want a lease that ends with it", rotated)
 	}
-	dead, id := f.Issue(keys.IssueRequest{})
+	dead, id := f.Issue(admin.IssueRequest{})
 	f.Revoke(id)
 	var v api.Verification
-	f.Send("POST", "/v1/verify", admin, `{"key":"`+dead+`"}`).Read(t, &v)
+	f.Send("POST", "/v1/verify", adminKey, `{"key":"`+dead+`"}`).Read(t, &v)
 	if v.Valid || v.Lease != nil || v.RateLimit != nil {
 		t.Errorf("revoked: got %+v, want neither lease nor limit", v)
 	}
@@ -60,15 +61,15 @@ func TestVerifyTellsLease(t *testing.T) {
 // The limit is told with what is left of it, when a call was counted against it.
 func TestVerifyTellsRateLimit(t *testing.T) {
 	f := servertest.New(t)
-	admin := f.Admin("verify")
-	token, _ := f.Issue(keys.IssueRequest{RateLimit: keys.RateLimit{Count: 24, Window: 24 * time.Hour, Burst: 2}})
-	unlimited, _ := f.Issue(keys.IssueRequest{})
+	adminKey := f.Admin("verify")
+	token, _ := f.Issue(admin.IssueRequest{RateLimit: keys.RateLimit{Count: 24, Window: 24 * time.Hour, Burst: 2}})
+	unlimited, _ := f.Issue(admin.IssueRequest{})
 	for i, want := range []struct {
 		code                    string
 		remaining, reset, retry int
 	}{{"valid", 1, 3600, 0}, {"valid", 0, 7200, 0}, {"rate_limited", 0, 7200, 3600}} {
 		var v api.Verification
-		f.Send("POST", "/v1/verify", admin, `{"key":"`+token+`"}`).Read(t, &v)
+		f.Send("POST", "/v1/verify", adminKey, `{"key":"`+token+`"}`).Read(t, &v)
 		r := v.RateLimit
 		if v.Code != want.code || r == nil || r.Limit != 24 || r.Window != 86400 || r.Remaining != want.remaining ||
 			!near(r.Reset, want.reset) || !near(v.RetryAfter, want.retry) {
@@ -76,7 +77,7 @@ func TestVerifyTellsRateLimit(t *testing.T) {
 		}
 	}
 	var v api.Verification
-	f.Send("POST", "/v1/verify", admin, `{"key":"`+unlimited+`"}`).Read(t, &v)
+	f.Send("POST", "/v1/verify", adminKey, `{"key":"`+unlimited+`"}`).Read(t, &v)
 	if !v.Valid || v.RateLimit != nil {
 		t.Errorf("without a limit: got %+v, want valid and none", v)
 	}
@@ -91,16 +92,16 @@ func near(got, want int) bool { return got <= want && got >= want-60 }
 // client.
 func TestA22GuessingThroughVerify(t *testing.T) {
 	f := servertest.New(t)
-	admin, other := f.Admin("verify"), f.Admin("verify")
-	known, _ := f.Issue(keys.IssueRequest{})
+	adminKey, other := f.Admin("verify"), f.Admin("verify")
+	known, _ := f.Issue(admin.IssueRequest{})
 	verify := func(admin, key, ip string) servertest.Answer {
 		return f.Send("POST", "/v1/verify", admin, fmt.Sprintf(`{"key":%q,"client_ip":%q}`, key, ip))
 	}
 	unknown := func() string { return keys.NewToken(keys.KindKey).Secret().Reveal() }
-	verify(admin, known, "203.0.113.9")
+	verify(adminKey, known, "203.0.113.9")
 	var last servertest.Answer
 	for i := 0; i < 10_000 && last.Status != http.StatusTooManyRequests; i++ {
-		last = verify(admin, unknown(), "198.51.100.7")
+		last = verify(adminKey, unknown(), "198.51.100.7")
 	}
 	var p api.Problem
 	last.Read(t, &p)
@@ -117,14 +118,14 @@ func TestA22GuessingThroughVerify(t *testing.T) {
 		}
 		return false
 	}
-	if !refused(admin, "::ffff:198.51.100.7") {
+	if !refused(adminKey, "::ffff:198.51.100.7") {
 		t.Error("the mapped twin of the address: not refused")
 	}
-	if refused(admin, "198.51.100.8") || refused(other, "198.51.100.7") {
+	if refused(adminKey, "198.51.100.8") || refused(other, "198.51.100.7") {
 		t.Error("another client, or another caller's client of that address: refused")
 	}
 	for _, ip := range []string{"198.51.100.7", "203.0.113.9"} {
-		if a := verify(admin, known, ip); a.Status != http.StatusOK {
+		if a := verify(adminKey, known, ip); a.Status != http.StatusOK {
 			t.Errorf("a known key from %s: got %d, want 200", ip, a.Status)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/restapi"
 	"github.com/mcpkeys/mcpkeys/internal/server"
@@ -35,7 +36,7 @@ type Fixture struct {
 	Close func() // ends the checking of keys, and writes down what was counted
 
 	t       testing.TB
-	manager *keys.LocalManager
+	manager *admin.Local
 	log     log
 	mu      sync.Mutex
 	names   int
@@ -53,7 +54,7 @@ func New(t testing.TB) *Fixture {
 		t.Fatalf("Open: %v", err)
 	}
 	t.Cleanup(func() { _ = f.Store.Close() })
-	if f.manager, err = keys.NewManager(f.Store, "test", nil); err != nil {
+	if f.manager, err = admin.NewLocal(f.Store, "test", nil); err != nil {
 		t.Fatalf("NewManager: %v", err)
 	}
 	logger := slog.New(slog.NewJSONHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -98,7 +99,7 @@ func (l *log) String() string {
 }
 
 // Issue makes a key and returns its token and id. A name is made up if req has none.
-func (f *Fixture) Issue(req keys.IssueRequest) (token, id string) {
+func (f *Fixture) Issue(req admin.IssueRequest) (token, id string) {
 	f.t.Helper()
 	if req.Name == "" {
 		f.mu.Lock()
@@ -117,7 +118,7 @@ func (f *Fixture) Issue(req keys.IssueRequest) (token, id string) {
 // never expires.
 func (f *Fixture) Admin(scopes ...string) string {
 	f.t.Helper()
-	token, _ := f.Issue(keys.IssueRequest{Kind: keys.KindAdmin, Scopes: scopes, Expires: keys.NeverExpires(), MaxKeyLife: keys.LifeForEver})
+	token, _ := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin, Scopes: scopes, Expires: keys.NeverExpires(), MaxKeyLife: keys.LifeForEver})
 	return token
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 // maxAudit is how many rows of the audit log are shown; beyond that `keyctl audit` is the
@@ -22,7 +23,7 @@ const maxAudit = 1000
 
 // audit is the screen of who changed what: the newest rows of the log, which of them the
 // filter shows, and which one is selected. The selection stays with its row.
-type audit struct {
+type auditScreen struct {
 	all   []auditRow // newest first
 	shown []int      // places in all
 	input textinput.Model
@@ -42,19 +43,19 @@ type audit struct {
 
 // auditRow is a row with its cells, which the filter searches too.
 type auditRow struct {
-	event                           keys.Event
+	event                           audit.Event
 	action, key, id, actor, changed string
 }
 
-func newAuditRow(e keys.Event) auditRow {
+func newAuditRow(e audit.Event) auditRow {
 	return auditRow{
 		event: e, action: wording.Clean(wording.Action(e.Action)), key: wording.Clean(wording.KeyOf(&e)),
 		id: wording.Clean(e.KeyID), actor: wording.Clean(e.Actor), changed: wording.Clean(wording.Change(&e)),
 	}
 }
 
-func newAudit(t theme) audit {
-	return audit{input: newFilterInput(t, "action, key, id, actor or what changed")}
+func newAudit(t theme) auditScreen {
+	return auditScreen{input: newFilterInput(t, "action, key, id, actor or what changed")}
 }
 
 // openAudit shows the log, and reads it anew.
@@ -70,9 +71,9 @@ func (m *Model) readAudit(whole bool) tea.Cmd {
 	a.round++
 	a.reading, a.whole = true, whole || len(a.all) == 0
 	if a.whole {
-		return auditPage(m.manager, a.round, keys.AuditQuery{Limit: keys.MaxLimit})
+		return auditPage(m.manager, a.round, audit.Query{Limit: keys.MaxLimit})
 	}
-	return auditPage(m.manager, a.round, keys.AuditQuery{OldestFirst: true, After: a.all[0].event.Seq, Limit: keys.MaxLimit})
+	return auditPage(m.manager, a.round, audit.Query{OldestFirst: true, After: a.all[0].event.Seq, Limit: keys.MaxLimit})
 }
 
 // auditDue reports whether it is time to look for new rows.
@@ -110,7 +111,7 @@ func (m *Model) onAudit(msg auditMsg) tea.Cmd {
 	a.err = nil
 	a.sift()
 	if msg.page.Next != 0 && (!a.whole || len(a.all) < maxAudit) {
-		q := keys.AuditQuery{OldestFirst: !a.whole, After: msg.page.Next, Limit: keys.MaxLimit}
+		q := audit.Query{OldestFirst: !a.whole, After: msg.page.Next, Limit: keys.MaxLimit}
 		return auditPage(m.manager, a.round, q)
 	}
 	a.reading, a.done, a.next = false, m.now, m.now.Add(refreshEvery)
@@ -118,7 +119,7 @@ func (m *Model) onAudit(msg auditMsg) tea.Cmd {
 }
 
 // sift shows what fits the filter: all of its words must stand somewhere in the row.
-func (a *audit) sift() {
+func (a *auditScreen) sift() {
 	a.shown = nil
 	words := strings.Fields(strings.ToLower(a.input.Value()))
 	if keys.LooksLikeToken(a.input.Value()) {
@@ -146,7 +147,7 @@ func (r *auditRow) fits(words []string) bool {
 }
 
 // move selects a row, or the nearest there is.
-func (a *audit) move(at int) {
+func (a *auditScreen) move(at int) {
 	a.at = at
 	a.settle(len(a.shown))
 	if r := a.selected(); r != nil {
@@ -157,7 +158,7 @@ func (a *audit) move(at int) {
 	}
 }
 
-func (a *audit) selected() *auditRow {
+func (a *auditScreen) selected() *auditRow {
 	if a.at < len(a.shown) {
 		return &a.all[a.shown[a.at]]
 	}
@@ -248,7 +249,7 @@ func (m *Model) keyAuditRow(msg tea.KeyPressMsg) tea.Cmd {
 }
 
 // refusal says why there is nothing to read, where that is for good.
-func (a *audit) refusal() string {
+func (a *auditScreen) refusal() string {
 	if errors.Is(a.err, keys.ErrDenied) {
 		return "Your admin key may not read the audit log: it lacks audit:read"
 	}

@@ -11,6 +11,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	_ "github.com/mattn/go-sqlite3"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/tui"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -21,17 +22,17 @@ func TestAuditComesByItself(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
 		for _, name := range []string{"first", "second"} {
-			mustIssue(t, m, keys.IssueRequest{Name: name})
+			mustIssue(t, m, admin.IssueRequest{Name: name})
 		}
 		s := open(t, m, 120, 30, nil)
 		s.press("a")
 		s.wants("Audit log, newest first", "2 rows", "▸ 2000-01-01 00:00  issue    second")
-		mustIssue(t, m, keys.IssueRequest{Name: "third"})
+		mustIssue(t, m, admin.IssueRequest{Name: "third"})
 		s.wait(3 * time.Second)
 		s.wants("3 rows", "▸ 2000-01-01 00:00  issue    third")
 		s.press("down")
 		s.wants("▸ 2000-01-01 00:00  issue    second")
-		mustIssue(t, m, keys.IssueRequest{Name: "fourth"})
+		mustIssue(t, m, admin.IssueRequest{Name: "fourth"})
 		s.wait(3 * time.Second)
 		s.wants("4 rows", "▸ 2000-01-01 00:00  issue    second", "issue    fourth")
 		s.press("enter")
@@ -84,7 +85,7 @@ func TestAuditFilterAndDetail(t *testing.T) {
 func TestAuditThatCannotBeRead(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, store, _ := newStore(t)
-		mustIssue(t, m, keys.IssueRequest{Name: "ci"})
+		mustIssue(t, m, admin.IssueRequest{Name: "ci"})
 		v := &valve{Manager: m, log: store, auditErr: keys.ErrDenied}
 		s := open(t, v, 80, 24, &tui.Options{})
 		s.press("a")
@@ -104,7 +105,7 @@ func TestAuditThatCannotBeRead(t *testing.T) {
 func TestA28AuditScreenIsClean(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, path := newStore(t)
-		mustIssue(t, m, keys.IssueRequest{Name: "ci"})
+		mustIssue(t, m, admin.IssueRequest{Name: "ci"})
 		db, err := sql.Open("sqlite3", path)
 		if err != nil {
 			t.Fatal(err)
@@ -131,14 +132,14 @@ func TestAuditIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
 		for i := range 1010 {
-			mustIssue(t, m, keys.IssueRequest{Name: "key " + strconv.Itoa(i)})
+			mustIssue(t, m, admin.IssueRequest{Name: "key " + strconv.Itoa(i)})
 		}
 		s := open(t, m, 120, 30, nil)
 		s.press("a")
 		s.wants("the newest 1000 rows; keyctl audit shows all", "key 1009")
 		s.press("G")
 		s.wants("key 10 ")
-		mustIssue(t, m, keys.IssueRequest{Name: "one more"})
+		mustIssue(t, m, admin.IssueRequest{Name: "one more"})
 		s.wait(3 * time.Second)
 		s.press("g")
 		s.wants("one more")

@@ -6,7 +6,9 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 // Everything here waits for somebody: the store, the clock, the terminal. A command
@@ -37,7 +39,7 @@ type (
 
 	// issuedMsg holds a new secret; it is the only message that does.
 	issuedMsg struct {
-		issued  keys.Issued
+		issued  admin.Issued
 		rotated bool // the key had one before
 		err     error
 	}
@@ -53,7 +55,7 @@ type (
 	auditMsg struct {
 		round int
 		first bool // the newest rows, and not those behind others
-		page  keys.AuditPage
+		page  audit.Page
 		err   error
 	}
 
@@ -83,14 +85,14 @@ func asking(do func(context.Context) tea.Msg) tea.Cmd {
 	}
 }
 
-func readPage(m keys.Manager, round int, cursor string) tea.Cmd {
+func readPage(m admin.Manager, round int, cursor string) tea.Cmd {
 	return asking(func(ctx context.Context) tea.Msg {
 		page, err := m.List(ctx, keys.Query{Limit: keys.MaxLimit, Cursor: cursor})
 		return pageMsg{round: round, page: page, err: err}
 	})
 }
 
-func readKey(m keys.Manager, id string, since time.Time) tea.Cmd {
+func readKey(m admin.Manager, id string, since time.Time) tea.Cmd {
 	return asking(func(ctx context.Context) tea.Msg {
 		k, err := m.Key(ctx, id)
 		msg := keyMsg{id: id, key: k, err: err}
@@ -101,14 +103,14 @@ func readKey(m keys.Manager, id string, since time.Time) tea.Cmd {
 	})
 }
 
-func auditPage(m keys.Manager, round int, q keys.AuditQuery) tea.Cmd {
+func auditPage(m admin.Manager, round int, q audit.Query) tea.Cmd {
 	return asking(func(ctx context.Context) tea.Msg {
 		page, err := m.Audit(ctx, q)
 		return auditMsg{round: round, first: q.After == 0, page: page, err: err}
 	})
 }
 
-func issue(m keys.Manager, req keys.IssueRequest) tea.Cmd {
+func issue(m admin.Manager, req admin.IssueRequest) tea.Cmd {
 	return asking(func(ctx context.Context) tea.Msg {
 		issued, err := m.Issue(ctx, req)
 		return issuedMsg{issued: issued, err: err}
@@ -122,37 +124,37 @@ func mayChange(ask func(context.Context) (bool, error)) tea.Cmd {
 	})
 }
 
-func rotateKey(m keys.Manager, id string, req keys.RotateRequest) tea.Cmd {
+func rotateKey(m admin.Manager, id string, req admin.RotateRequest) tea.Cmd {
 	return asking(func(ctx context.Context) tea.Msg {
 		issued, err := m.Rotate(ctx, id, req)
 		return issuedMsg{issued: issued, rotated: true, err: err}
 	})
 }
 
-func finishRotation(m keys.Manager, id string, old int64) tea.Cmd {
+func finishRotation(m admin.Manager, id string, old int64) tea.Cmd {
 	return change("finished the rotation of", func(ctx context.Context) (*keys.Key, error) {
-		done, err := m.Rotate(ctx, id, keys.RotateRequest{Finish: old})
+		done, err := m.Rotate(ctx, id, admin.RotateRequest{Finish: old})
 		return done.Key, err
 	})
 }
 
-func revokeKey(m keys.Manager, id, reason string) tea.Cmd {
+func revokeKey(m admin.Manager, id, reason string) tea.Cmd {
 	return change("revoked", func(ctx context.Context) (*keys.Key, error) { return m.Revoke(ctx, id, reason) })
 }
 
-func disableKey(m keys.Manager, id, reason string) tea.Cmd {
+func disableKey(m admin.Manager, id, reason string) tea.Cmd {
 	return change("disabled", func(ctx context.Context) (*keys.Key, error) { return m.Disable(ctx, id, reason) })
 }
 
-func enableKey(m keys.Manager, id string) tea.Cmd {
+func enableKey(m admin.Manager, id string) tea.Cmd {
 	return change("enabled", func(ctx context.Context) (*keys.Key, error) { return m.Enable(ctx, id) })
 }
 
-func editKey(m keys.Manager, id string, req keys.EditRequest) tea.Cmd {
+func editKey(m admin.Manager, id string, req admin.EditRequest) tea.Cmd {
 	return change("changed", func(ctx context.Context) (*keys.Key, error) { return m.Edit(ctx, id, req) })
 }
 
-func rereadKey(m keys.Manager, id string) tea.Cmd {
+func rereadKey(m admin.Manager, id string) tea.Cmd {
 	return asking(func(ctx context.Context) tea.Msg {
 		k, err := m.Key(ctx, id)
 		return rereadMsg{key: k, err: err}

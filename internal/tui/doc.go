@@ -5,7 +5,7 @@
 // [Run] shows it on a terminal and returns when the user leaves; [CheckTerminal]
 // tells beforehand whether there is one. [New] is the bare Bubble Tea model, for
 // tests and for whoever brings a program of their own. All of them need no more than
-// a [keys.Manager], so that a store on this machine and one behind a server look and
+// a [admin.Manager], so that a store on this machine and one behind a server look and
 // behave alike.
 //
 // # How it is built

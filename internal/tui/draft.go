@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -60,8 +61,8 @@ func patterns(globs string, pattern func(string) string) []string {
 
 // request is what the draft asks for. The error is a [*keys.InvalidError], as each
 // check below returns it.
-func (d *draft) request(now time.Time) (keys.IssueRequest, error) {
-	req := keys.IssueRequest{
+func (d *draft) request(now time.Time) (admin.IssueRequest, error) {
+	req := admin.IssueRequest{
 		Kind: d.kind(), Name: d.name, Owner: d.owner,
 		Scopes: d.granted(), Audience: typedList(d.audience),
 	}

@@ -8,6 +8,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -49,7 +50,7 @@ func (m *Model) askEdit() tea.Cmd {
 }
 
 // changes are the fields that req makes different about k.
-func (m *Model) changes(k *keys.Key, req keys.EditRequest) []field {
+func (m *Model) changes(k *keys.Key, req admin.EditRequest) []field {
 	var out []field
 	add := func(name, text string) { out = append(out, field{name, text, m.theme.accent}) }
 	if req.Name != nil {
@@ -161,9 +162,9 @@ func globOf(scope string, pattern func(string) string) (string, bool) {
 
 // edit asks for what differs between the draft and k, of which it is one, and for
 // nothing else.
-func (d *draft) edit(k *keys.Key, now time.Time) (keys.EditRequest, error) {
+func (d *draft) edit(k *keys.Key, now time.Time) (admin.EditRequest, error) {
 	was := draftOf(k)
-	req := keys.EditRequest{IfVersion: k.Version}
+	req := admin.EditRequest{IfVersion: k.Version}
 	if err := d.check(); err != nil {
 		return req, err
 	}
@@ -190,7 +191,7 @@ func (d *draft) edit(k *keys.Key, now time.Time) (keys.EditRequest, error) {
 		}
 		req.Expires = &expires
 	}
-	if req == (keys.EditRequest{IfVersion: k.Version}) {
+	if req == (admin.EditRequest{IfVersion: k.Version}) {
 		return req, errNothingDiffers
 	}
 	return req, req.Validate()
@@ -202,7 +203,7 @@ func (d *draft) newExpiry(now time.Time) (keys.Expiry, error) {
 	if err != nil {
 		return expires, err
 	}
-	if err := (keys.EditRequest{Expires: &expires}).Validate(); err != nil {
+	if err := (admin.EditRequest{Expires: &expires}).Validate(); err != nil {
 		return expires, err
 	}
 	_, err = expires.At(now)

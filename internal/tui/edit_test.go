@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -131,7 +132,7 @@ func TestEditMeetsAnotherEdit(t *testing.T) {
 		id := all[5].Key.ID
 		s.press("e")
 		s.fill("name", "builds")
-		if _, err := v.Manager.Edit(t.Context(), id, keys.EditRequest{Owner: new("infra"), Audience: &[]string{"mail"}}); err != nil {
+		if _, err := v.Manager.Edit(t.Context(), id, admin.EditRequest{Owner: new("infra"), Audience: &[]string{"mail"}}); err != nil {
 			t.Fatal(err)
 		}
 		s.press("ctrl+s", "Y")
@@ -159,7 +160,7 @@ func TestEditOfDeadKeys(t *testing.T) {
 		s.press("end", "e")
 		s.wants("platform/old-ci was revoked", "which is final")
 		s.lacks("Edit the key")
-		short := mustIssue(t, v.Manager, keys.IssueRequest{Name: "brief", Expires: days(t, "1m")})
+		short := mustIssue(t, v.Manager, admin.IssueRequest{Name: "brief", Expires: days(t, "1m")})
 		s.wait(time.Minute)
 		s.wait(3 * time.Second)
 		s.press("/", "name:brief", "enter", "e")

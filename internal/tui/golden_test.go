@@ -11,6 +11,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/exp/golden"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/tui"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -37,7 +38,7 @@ var views = []struct {
 		s.press("down", "down")
 		id := selectedID(s, v)
 		s.press("t")
-		if _, err := v.Manager.Rotate(s.t.Context(), id, keys.RotateRequest{}); err != nil {
+		if _, err := v.Manager.Rotate(s.t.Context(), id, admin.RotateRequest{}); err != nil {
 			s.t.Fatal(err)
 		}
 		s.press("Y")
@@ -88,9 +89,9 @@ func TestGoldenStyled(t *testing.T) {
 	})
 }
 
-func reach(t *testing.T, empty bool, width, height int, way func(*screen, *valve)) (*screen, []keys.Issued) {
+func reach(t *testing.T, empty bool, width, height int, way func(*screen, *valve)) (*screen, []admin.Issued) {
 	m, store, _ := newStore(t)
-	var issued []keys.Issued
+	var issued []admin.Issued
 	if !empty {
 		issued = believable(t, m)
 		inUse(t, store, issued)
@@ -112,7 +113,7 @@ func auditStory(s *screen, v *valve) {
 		s.t.Fatal(err)
 	}
 	id := page.Keys[0].ID
-	_, err = v.Manager.Edit(s.t.Context(), id, keys.EditRequest{
+	_, err = v.Manager.Edit(s.t.Context(), id, admin.EditRequest{
 		Scopes: &[]string{"tools:get_*", "tools:set_alarm"}, Expires: new(keys.NeverExpires()), Owner: new("alice.b"),
 	})
 	if err == nil {
@@ -126,7 +127,7 @@ func auditStory(s *screen, v *valve) {
 var requestID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
 // normal puts fixed texts in place of what is random.
-func normal(text string, issued []keys.Issued) string {
+func normal(text string, issued []admin.Issued) string {
 	if secret := wholeToken.FindString(text); secret != "" {
 		text = strings.ReplaceAll(text, secret, secret[:5]+"Key000000000_"+strings.Repeat("x", 36))
 		text = strings.ReplaceAll(text, secret[5:17], "Key000000000")

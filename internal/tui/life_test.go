@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -28,14 +29,14 @@ func selectedID(s *screen, v *valve) string {
 }
 
 // team is a dashboard over a believable store.
-func team(t *testing.T) (*screen, *valve, []keys.Issued) {
+func team(t *testing.T) (*screen, *valve, []admin.Issued) {
 	m, store, _ := newStore(t)
 	all := believable(t, m)
 	v := &valve{Manager: m, log: store}
 	return open(t, v, 80, 24, nil), v, all
 }
 
-func mustKey(t *testing.T, m keys.Manager, id string) *keys.Key {
+func mustKey(t *testing.T, m admin.Manager, id string) *keys.Key {
 	t.Helper()
 	k, err := m.Key(t.Context(), id)
 	if err != nil {
@@ -66,8 +67,8 @@ func TestRotate(t *testing.T) {
 		if err != nil || token.ID() != k.ID || len(k.Secrets) != 2 {
 			t.Fatalf("after the rotation: token %v, %d secrets", err, len(k.Secrets))
 		}
-		if got := k.Secrets[0].ExpiresAt.Sub(k.Secrets[1].CreatedAt); got != keys.DefaultGrace {
-			t.Errorf("the old secret is good for %v, want %v", got, keys.DefaultGrace)
+		if got := k.Secrets[0].ExpiresAt.Sub(k.Secrets[1].CreatedAt); got != admin.DefaultGrace {
+			t.Errorf("the old secret is good for %v, want %v", got, admin.DefaultGrace)
 		}
 		s.wait(time.Second)
 		s.press("o", "k")
@@ -84,7 +85,7 @@ func TestRotateWithAnotherGrace(t *testing.T) {
 	}{
 		{"7d", 7 * 24 * time.Hour, "good for the grace"},
 		{"0", 0, "whoever still uses it is refused"},
-		{"", keys.DefaultGrace, "good for the grace"},
+		{"", admin.DefaultGrace, "good for the grace"},
 	} {
 		t.Run(tc.text, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -170,7 +171,7 @@ func TestRotationBySomebodyElse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, all := team(t)
 		s.press("p", "t")
-		if _, err := v.Manager.Rotate(t.Context(), all[5].Key.ID, keys.RotateRequest{}); err != nil {
+		if _, err := v.Manager.Rotate(t.Context(), all[5].Key.ID, admin.RotateRequest{}); err != nil {
 			t.Fatal(err)
 		}
 		s.press("Y")
@@ -251,7 +252,7 @@ func TestDeadKeysAreNotAskedAbout(t *testing.T) {
 		s.press("t")
 		s.wants("platform/ci is disabled: enable it first (d)")
 		s.lacks("this key?")
-		short := mustIssue(t, v.Manager, keys.IssueRequest{Name: "brief", Expires: days(t, "1m")})
+		short := mustIssue(t, v.Manager, admin.IssueRequest{Name: "brief", Expires: days(t, "1m")})
 		s.wait(time.Minute)
 		s.wait(3 * time.Second)
 		s.press("/", "name:"+short.Key.Name, "enter", "t")

@@ -11,6 +11,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	_ "github.com/mattn/go-sqlite3"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -92,7 +93,7 @@ func TestSelectionStaysWithItsKey(t *testing.T) {
 		s := open(t, m, 80, 24, nil)
 		s.press("down", "down")
 		s.wants("▸ ● active    claude-desktop")
-		mustIssue(t, m, keys.IssueRequest{Name: "newcomer"})
+		mustIssue(t, m, admin.IssueRequest{Name: "newcomer"})
 		s.wait(3 * time.Second)
 		s.wants("newcomer", "▸ ● active    claude-desktop")
 		s.press("/", "root", "esc")
@@ -106,7 +107,7 @@ func TestAllPagesAreRead(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
 		for i := range 23 {
-			mustIssue(t, m, keys.IssueRequest{Name: fmt.Sprintf("key-%02d", i)})
+			mustIssue(t, m, admin.IssueRequest{Name: fmt.Sprintf("key-%02d", i)})
 			time.Sleep(time.Second)
 		}
 		v := &valve{Manager: m, page: 4}
@@ -128,11 +129,11 @@ func TestRefreshPauseAndAge(t *testing.T) {
 		m, _, _ := newStore(t)
 		v := &valve{Manager: m}
 		s := open(t, v, 80, 24, nil)
-		mustIssue(t, m, keys.IssueRequest{Name: "seen-soon"})
+		mustIssue(t, m, admin.IssueRequest{Name: "seen-soon"})
 		s.wait(3 * time.Second)
 		s.wants("seen-soon")
 		s.press("p")
-		mustIssue(t, m, keys.IssueRequest{Name: "seen-later"})
+		mustIssue(t, m, admin.IssueRequest{Name: "seen-later"})
 		s.wait(9 * time.Second)
 		s.lacks("seen-later")
 		s.wants("paused", "updated 10s ago")
@@ -295,7 +296,7 @@ func TestDetailScrolls(t *testing.T) {
 		for i := range 60 {
 			scopes = append(scopes, fmt.Sprintf("tools:tool_%02d", i))
 		}
-		mustIssue(t, m, keys.IssueRequest{Name: "broad", Scopes: scopes})
+		mustIssue(t, m, admin.IssueRequest{Name: "broad", Scopes: scopes})
 		s := open(t, m, 80, 24, nil)
 		s.wants("enter shows all")
 		s.press("enter")

@@ -6,7 +6,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/admin"
 )
 
 // Options configures [New] and [Run]. Nil and the zero value are ready for use.
@@ -25,7 +25,7 @@ type Options struct {
 // Model is the dashboard as a Bubble Tea model. It belongs to one program and is not
 // safe for concurrent use.
 type Model struct {
-	manager keys.Manager
+	manager admin.Manager
 	opts    Options
 	now     time.Time // as of the message at hand
 
@@ -42,7 +42,7 @@ type Model struct {
 	form   *form
 	secret secret
 	dialog dialog
-	audit  audit
+	audit  auditScreen
 	help   helpPage
 	toast  toast
 
@@ -71,7 +71,7 @@ const (
 
 // New returns a dashboard on manager. It asks manager for nothing before the program
 // starts.
-func New(manager keys.Manager, o *Options) *Model {
+func New(manager admin.Manager, o *Options) *Model {
 	m := &Model{manager: manager}
 	if o != nil {
 		m.opts = *o

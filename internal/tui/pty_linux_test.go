@@ -16,6 +16,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/tui"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -104,7 +105,7 @@ func (p *pty) state(t testing.TB) unix.Termios {
 }
 
 // start runs the dashboard on p; the channel has its end.
-func (p *pty) start(ctx context.Context, t testing.TB, m keys.Manager) <-chan error {
+func (p *pty) start(ctx context.Context, t testing.TB, m admin.Manager) <-chan error {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- tui.Run(ctx, m, p.tty, p.tty, nil) }()
@@ -121,7 +122,7 @@ const (
 // does so each time, and a busy machine does not.
 func TestFirstFrameOnASilentTerminal(t *testing.T) {
 	m, _, _ := newStore(t)
-	mustIssue(t, m, keys.IssueRequest{Name: "ci"})
+	mustIssue(t, m, admin.IssueRequest{Name: "ci"})
 	best := time.Hour
 	for range 3 {
 		best = min(best, firstFrame(t, m))
@@ -132,7 +133,7 @@ func TestFirstFrameOnASilentTerminal(t *testing.T) {
 	}
 }
 
-func firstFrame(t *testing.T, m keys.Manager) time.Duration {
+func firstFrame(t *testing.T, m admin.Manager) time.Duration {
 	t.Helper()
 	p := newPTY(t)
 	began := time.Now()
@@ -151,7 +152,7 @@ func firstFrame(t *testing.T, m keys.Manager) time.Duration {
 }
 
 // panicky is a manager with a bug.
-type panicky struct{ keys.Manager }
+type panicky struct{ admin.Manager }
 
 func (panicky) List(context.Context, keys.Query) (keys.Page, error) { panic("a bug") }
 

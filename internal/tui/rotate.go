@@ -6,6 +6,7 @@ import (
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -32,16 +33,16 @@ func (m *Model) openRotate() {
 }
 
 func (m *Model) rotateDeed(k *keys.Key) deed {
-	usual := fmt.Sprintf("%dh", int(keys.DefaultGrace.Hours()))
+	usual := fmt.Sprintf("%dh", int(admin.DefaultGrace.Hours()))
 	return deed{
 		title: "Rotate this key?", yes: "rotate", doing: "rotating…", done: "rotated", secret: true,
 		shows: []field{m.expiryField(k)},
 		asks:  "grace", text: usual, hint: usual,
-		check: func(text string) error { _, err := keys.ParseGrace(text); return err },
+		check: func(text string) error { _, err := admin.ParseGrace(text); return err },
 		mind:  m.rotateMeans,
 		does: func(id, text string) tea.Cmd {
-			grace, _ := keys.ParseGrace(text) // checked before
-			return rotateKey(m.manager, id, keys.RotateRequest{Grace: grace})
+			grace, _ := admin.ParseGrace(text) // checked before
+			return rotateKey(m.manager, id, admin.RotateRequest{Grace: grace})
 		},
 	}
 }
@@ -56,14 +57,14 @@ func (m *Model) replaceDeed(k *keys.Key) deed {
 		shows: []field{m.expiryField(k)},
 		mind:  func() string { return says },
 		does: func(id, _ string) tea.Cmd {
-			return rotateKey(m.manager, id, keys.RotateRequest{Replace: newest})
+			return rotateKey(m.manager, id, admin.RotateRequest{Replace: newest})
 		},
 	}
 }
 
 // rotateMeans tells what becomes of the old secret.
 func (m *Model) rotateMeans() string {
-	if grace, err := keys.ParseGrace(m.dialog.text.Value()); err == nil && grace != nil && *grace == 0 {
+	if grace, err := admin.ParseGrace(m.dialog.text.Value()); err == nil && grace != nil && *grace == 0 {
 		return "It gets a new secret, shown once. The old one ends at once: whoever still uses it is refused."
 	}
 	return "It gets a new secret, shown once. The old one stays good for the grace, never past the key's own end."

@@ -11,7 +11,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"golang.org/x/term"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/admin"
 )
 
 // ErrNoTerminal means that there is nothing to draw on.
@@ -34,7 +34,7 @@ func CheckTerminal(in, out any, name string) error {
 
 // Run shows the dashboard on a terminal until the user leaves or ctx ends, and returns
 // nil for both, or an [*UnansweredError] when a change was still under way. However it ends, a panic included, the terminal is as it was before.
-func Run(ctx context.Context, manager keys.Manager, in, out *os.File, o *Options) error {
+func Run(ctx context.Context, manager admin.Manager, in, out *os.File, o *Options) error {
 	m := New(manager, o)
 	if width, height, err := term.GetSize(int(out.Fd())); err == nil {
 		m.resize(width, height) // the first frame is a whole one

@@ -15,8 +15,11 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/tui"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -31,7 +34,7 @@ type screen struct {
 }
 
 // open shows a dashboard on m and lets it read what there is.
-func open(t testing.TB, m keys.Manager, width, height int, o *tui.Options) *screen {
+func open(t testing.TB, m admin.Manager, width, height int, o *tui.Options) *screen {
 	t.Helper()
 	if o == nil {
 		o = &tui.Options{}
@@ -178,7 +181,7 @@ func bubble(t *testing.T, test func(t *testing.T)) {
 }
 
 // newStore makes an empty store and its manager, which shares the bubble's clock.
-func newStore(t testing.TB) (*keys.LocalManager, *sqlite.Store, string) {
+func newStore(t testing.TB) (*admin.Local, *sqlite.Store, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys.db")
 	if err := sqlite.Create(path, nil); err != nil {
@@ -189,14 +192,14 @@ func newStore(t testing.TB) (*keys.LocalManager, *sqlite.Store, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	m, err := keys.NewManager(store, "local:test(1)", nil)
+	m, err := admin.NewLocal(store, "local:test(1)", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m, store, path
 }
 
-func mustIssue(t testing.TB, m keys.Manager, req keys.IssueRequest) keys.Issued {
+func mustIssue(t testing.TB, m admin.Manager, req admin.IssueRequest) admin.Issued {
 	t.Helper()
 	issued, err := m.Issue(t.Context(), req)
 	if err != nil {
@@ -206,9 +209,9 @@ func mustIssue(t testing.TB, m keys.Manager, req keys.IssueRequest) keys.Issued 
 }
 
 // believable fills a store with keys as a team has them, an hour apart.
-func believable(t testing.TB, m keys.Manager) []keys.Issued {
+func believable(t testing.TB, m admin.Manager) []admin.Issued {
 	t.Helper()
-	requests := []keys.IssueRequest{
+	requests := []admin.IssueRequest{
 		{Name: "old-ci", Owner: "platform", Scopes: []string{"tools:get_forecast"}},
 		{Name: "nightly-report", Owner: "data-team", Scopes: []string{"tools:get_forecast", "tools:get_history"}, Audience: []string{"weather"}, Expires: days(t, "9d")},
 		{Name: "root", Owner: "platform", Kind: keys.KindAdmin, Expires: days(t, "365d")},
@@ -220,7 +223,7 @@ func believable(t testing.TB, m keys.Manager) []keys.Issued {
 		{Name: "laptop", Scopes: []string{"tools:*"}, Expires: keys.NeverExpires()},
 		{Name: "ci", Owner: "platform", Scopes: []string{"tools:get_*", "tools:list_*"}, Audience: []string{"weather"}, Expires: days(t, "30d")},
 	}
-	var all []keys.Issued
+	var all []admin.Issued
 	for _, req := range requests {
 		all = append(all, mustIssue(t, m, req))
 		time.Sleep(time.Hour)
@@ -233,7 +236,7 @@ func believable(t testing.TB, m keys.Manager) []keys.Issued {
 }
 
 // inUse counts some calls of the newest keys, as a day of work leaves them.
-func inUse(t testing.TB, log keys.UseLog, issued []keys.Issued) {
+func inUse(t testing.TB, log store.UseLog, issued []admin.Issued) {
 	t.Helper()
 	now := time.Now().UTC()
 	use := func(i int, ago time.Duration, ip, agent string, calls ...int64) keys.Use {
@@ -265,7 +268,7 @@ func days(t testing.TB, text string) keys.Expiry {
 
 // valve is a real manager that a test can shut, slow down and count at.
 type valve struct {
-	keys.Manager
+	admin.Manager
 	log *sqlite.Store // beside it, for what only a store can tell
 	err error         // of every call, when set
 
@@ -292,17 +295,17 @@ func (v *valve) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	return page, err
 }
 
-func (v *valve) Audit(ctx context.Context, q keys.AuditQuery) (keys.AuditPage, error) {
+func (v *valve) Audit(ctx context.Context, q audit.Query) (audit.Page, error) {
 	if err := cmp.Or(v.err, v.auditErr); err != nil {
-		return keys.AuditPage{}, err
+		return audit.Page{}, err
 	}
 	return v.Manager.Audit(ctx, q)
 }
 
-func (v *valve) Issue(ctx context.Context, req keys.IssueRequest) (keys.Issued, error) {
+func (v *valve) Issue(ctx context.Context, req admin.IssueRequest) (admin.Issued, error) {
 	v.changes++
 	if v.err != nil {
-		return keys.Issued{}, v.err
+		return admin.Issued{}, v.err
 	}
 	return v.Manager.Issue(ctx, req)
 }
@@ -315,10 +318,10 @@ func (v *valve) Revoke(ctx context.Context, id, reason string) (*keys.Key, error
 	return v.Manager.Revoke(ctx, id, reason)
 }
 
-func (v *valve) Rotate(ctx context.Context, id string, req keys.RotateRequest) (keys.Issued, error) {
+func (v *valve) Rotate(ctx context.Context, id string, req admin.RotateRequest) (admin.Issued, error) {
 	v.changes++
 	if v.err != nil {
-		return keys.Issued{}, v.err
+		return admin.Issued{}, v.err
 	}
 	return v.Manager.Rotate(ctx, id, req)
 }
@@ -339,7 +342,7 @@ func (v *valve) Enable(ctx context.Context, id string) (*keys.Key, error) {
 	return v.Manager.Enable(ctx, id)
 }
 
-func (v *valve) Edit(ctx context.Context, id string, req keys.EditRequest) (*keys.Key, error) {
+func (v *valve) Edit(ctx context.Context, id string, req admin.EditRequest) (*keys.Key, error) {
 	v.changes++
 	if v.err != nil {
 		return nil, v.err

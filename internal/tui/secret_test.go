@@ -9,6 +9,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -251,7 +252,7 @@ func TestWholeKeyInTheFilterFindsItsKey(t *testing.T) {
 // secretsIn walks everything that hangs on v but for the manager, and reports secrets
 // that are held.
 func secretsIn(v reflect.Value, secret string, seen map[uintptr]bool) (found []string) {
-	if v.IsValid() && v.Type() == reflect.TypeFor[keys.Manager]() {
+	if v.IsValid() && v.Type() == reflect.TypeFor[admin.Manager]() {
 		return nil
 	}
 	switch v.Kind() {

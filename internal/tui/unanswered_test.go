@@ -10,6 +10,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/tui"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -17,21 +18,21 @@ import (
 // slow is a real manager whose changes are carried out at once and answered when the
 // test says so.
 type slow struct {
-	keys.Manager
+	admin.Manager
 	answer chan struct{}
 	err    error // instead of the answer
 }
 
-func (s *slow) Issue(ctx context.Context, req keys.IssueRequest) (keys.Issued, error) {
+func (s *slow) Issue(ctx context.Context, req admin.IssueRequest) (admin.Issued, error) {
 	issued, err := s.Manager.Issue(ctx, req)
 	<-s.answer
 	if s.err != nil {
-		return keys.Issued{}, s.err
+		return admin.Issued{}, s.err
 	}
 	return issued, err
 }
 
-func (s *slow) Rotate(ctx context.Context, id string, req keys.RotateRequest) (keys.Issued, error) {
+func (s *slow) Rotate(ctx context.Context, id string, req admin.RotateRequest) (admin.Issued, error) {
 	issued, err := s.Manager.Rotate(ctx, id, req)
 	<-s.answer
 	return issued, err
@@ -45,7 +46,7 @@ func (s *slow) Revoke(ctx context.Context, id, reason string) (*keys.Key, error)
 
 func slowly(t *testing.T) (*screen, *slow) {
 	m, _, _ := newStore(t)
-	mustIssue(t, m, keys.IssueRequest{Name: "ci"})
+	mustIssue(t, m, admin.IssueRequest{Name: "ci"})
 	v := &slow{Manager: m, answer: make(chan struct{})}
 	t.Cleanup(func() { close(v.answer) })
 	return open(t, v, 80, 24, nil), v
@@ -58,7 +59,7 @@ func TestInterruptWaitsForTheSecret(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			s, v := slowly(t)
 			if name == "replace" {
-				if _, err := v.Manager.Rotate(t.Context(), selectedID(s, &valve{Manager: v.Manager}), keys.RotateRequest{}); err != nil {
+				if _, err := v.Manager.Rotate(t.Context(), selectedID(s, &valve{Manager: v.Manager}), admin.RotateRequest{}); err != nil {
 					t.Fatal(err)
 				}
 				s.press("r")
@@ -146,7 +147,7 @@ func TestInterruptWaitsForTheAnswer(t *testing.T) {
 func TestABurstChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
-		mustIssue(t, m, keys.IssueRequest{Name: "ci"})
+		mustIssue(t, m, admin.IssueRequest{Name: "ci"})
 		v := &valve{Manager: m}
 		s := open(t, v, 80, 24, nil)
 		for _, open := range []string{"x", "t", "d"} {
@@ -177,14 +178,14 @@ func TestABurstChangesNothing(t *testing.T) {
 
 // extreme fills a store with the longest texts that a key may have, wide characters
 // among them.
-func extreme(t *testing.T) *keys.LocalManager {
+func extreme(t *testing.T) *admin.Local {
 	m, _, _ := newStore(t)
 	wide, long := strings.Repeat("漢", keys.MaxText), strings.Repeat("m", keys.MaxText)
 	scopes := []string{"tools:" + strings.Repeat("a", 900)}
 	for range 40 {
 		scopes = append(scopes, "tools:"+strings.Repeat("get_", len(scopes)))
 	}
-	for _, req := range []keys.IssueRequest{
+	for _, req := range []admin.IssueRequest{
 		{Name: long, Owner: long, Scopes: scopes, Audience: []string{"https://" + strings.Repeat("a", 120)}, Metadata: map[string]string{long[:60]: long}},
 		{Name: wide, Owner: wide, Scopes: []string{"*"}},
 		{Name: "x", Owner: wide, Expires: keys.NeverExpires()},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 // Key shows k as it is at the moment now.
@@ -44,7 +45,7 @@ func Key(k *keys.Key, now time.Time) api.Key {
 }
 
 // Event shows a row of the audit log. A detail that is not JSON any more is null.
-func Event(e *keys.Event) api.AuditEvent {
+func Event(e *audit.Event) api.AuditEvent {
 	out := api.AuditEvent{
 		Seq: e.Seq, ID: e.ID.String(), At: e.At, Actor: e.Actor, Action: string(e.Action),
 		KeyID: e.KeyID, RequestID: e.RequestID, Detail: json.RawMessage("null"),

@@ -9,15 +9,16 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 // Action is what an audit row tells of, without what goes without saying: revoke for
 // key.revoke. It wants [Clean].
-func Action(a keys.Action) string { return strings.TrimPrefix(string(a), "key.") }
+func Action(a audit.Action) string { return strings.TrimPrefix(string(a), "key.") }
 
 // KeyOf is how an audit row names its key: by the label that it had when the change was
 // made, else by its id; a dash where it is about none. It wants [Clean].
-func KeyOf(e *keys.Event) string {
+func KeyOf(e *audit.Event) string {
 	d := parseDetail(e.Detail)
 	for _, state := range []object{d.after, d.before} {
 		if name, _ := state["name"].(string); name != "" {
@@ -34,7 +35,7 @@ func KeyOf(e *keys.Event) string {
 // Change says in a line what an audit row changed, such as "scopes: +tools:a -tools:b,
 // expires: 2027-01-31 -> never"; of a new key, what it may do and until when. Members that
 // this version does not know are named all the same. It wants [Clean].
-func Change(e *keys.Event) string {
+func Change(e *audit.Event) string {
 	d := parseDetail(e.Detail)
 	if d.damaged {
 		return "its detail cannot be read"
@@ -49,7 +50,7 @@ func Change(e *keys.Event) string {
 // Difference is Change for two states of a key, a part for each field that differs. It
 // wants [Clean].
 func Difference(before, after *keys.Key, now time.Time) []string {
-	d := parseDetail(keys.ChangeDetail(before, after, now))
+	d := parseDetail(audit.ChangeDetail(before, after, now))
 	return d.parts()
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 func TestChange(t *testing.T) {
@@ -44,7 +45,7 @@ func TestChange(t *testing.T) {
 			"name: -n, scopes: +a, expires: never -> never, secrets: +none +z",
 		},
 	} {
-		if got := wording.Change(&keys.Event{Detail: tc.detail}); got != tc.want {
+		if got := wording.Change(&audit.Event{Detail: tc.detail}); got != tc.want {
 			t.Errorf("Change(%s): got %q, want %q", tc.detail, got, tc.want)
 		}
 	}
@@ -57,11 +58,11 @@ func TestKeyOf(t *testing.T) {
 		{"8Jd0sLmQ2xYz", `{`, "8Jd0sLmQ2xYz"},
 		{"", `{"backup_seq":12}`, "-"},
 	} {
-		if got := wording.KeyOf(&keys.Event{KeyID: tc.id, Detail: tc.detail}); got != tc.want {
+		if got := wording.KeyOf(&audit.Event{KeyID: tc.id, Detail: tc.detail}); got != tc.want {
 			t.Errorf("KeyOf(%s): got %q, want %q", tc.detail, got, tc.want)
 		}
 	}
-	if got := wording.Action(keys.ActionRevoke) + wording.Action("store.restore"); got != "revokestore.restore" {
+	if got := wording.Action(audit.ActionRevoke) + wording.Action("store.restore"); got != "revokestore.restore" {
 		t.Errorf("Action: got %q", got)
 	}
 }
@@ -80,7 +81,7 @@ func TestDifference(t *testing.T) {
 }
 
 func TestMembers(t *testing.T) {
-	got := wording.Members(&keys.Event{Detail: `{"before":{"name":"ci","scopes":["a","b"],"expires_at":"2027-01-31T00:00:00Z","version":1,"secrets":[{"number":1}]},
+	got := wording.Members(&audit.Event{Detail: `{"before":{"name":"ci","scopes":["a","b"],"expires_at":"2027-01-31T00:00:00Z","version":1,"secrets":[{"number":1}]},
 		"after":{"name":"ci","scopes":["a"],"metadata":{"k":"v"},"version":2,"secrets":[{"number":1,"expires_at":"2026-11-24T10:00:00Z"},{"number":2}],"reason":"x"}}`})
 	want := []wording.Member{
 		{Name: "name", Before: "ci", After: "ci"},
@@ -94,12 +95,12 @@ func TestMembers(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("Members: got %+v, want %+v", got, want)
 	}
-	for _, m := range wording.Members(&keys.Event{Detail: `{"after":{"name":"ci","version":1}}`}) {
+	for _, m := range wording.Members(&audit.Event{Detail: `{"after":{"name":"ci","version":1}}`}) {
 		if m.Before != "-" || m.Changed {
 			t.Errorf("Members of an issue: %s was %q before, want nothing", m.Name, m.Before)
 		}
 	}
-	if got := wording.Members(&keys.Event{Detail: `{`}); len(got) != 0 {
+	if got := wording.Members(&audit.Event{Detail: `{`}); len(got) != 0 {
 		t.Errorf("Members of a damaged row: got %+v", got)
 	}
 }

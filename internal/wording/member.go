@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 // Member is one thing that an audit row tells of its key, before and after the change.
@@ -17,7 +17,7 @@ type Member struct {
 
 // Members is all that an audit row tells, in the order in which [Change] speaks of it. Of
 // what is new nothing was before.
-func Members(e *keys.Event) []Member {
+func Members(e *audit.Event) []Member {
 	d := parseDetail(e.Detail)
 	var out []Member
 	for _, name := range d.members() {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
@@ -221,7 +222,7 @@ func TestHandlerTwice(t *testing.T) {
 func TestDeniedIsLogged(t *testing.T) {
 	for _, version := range eras {
 		s := newSite(t, nil, "add", "secret")
-		token, id := s.Issue(keys.IssueRequest{Scopes: []string{"tools:add"}})
+		token, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:add"}})
 		s.send(version, token, callOf(version, "add"))
 		if got := s.log.String(); got != "" {
 			t.Errorf("log after a granted call: got %s, want nothing", got)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -20,7 +21,7 @@ func TestEditTellsThatListsChanged(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			s := newSite(t, nil, "get", "set")
 			s.server.AddPrompt(&mcp.Prompt{Name: "ask"}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) { return nil, nil })
-			token, id := s.Issue(keys.IssueRequest{Scopes: []string{"tools:get", "prompts:ask"}})
+			token, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:get", "prompts:ask"}})
 			heard := make(chan string, 100)
 			listening := make(chan struct{}, 1)
 			client := mcp.NewClient(&mcp.Implementation{Name: "client"}, &mcp.ClientOptions{
@@ -82,7 +83,7 @@ func (l listens) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestNobodyIsToldOfListsUnasked(t *testing.T) {
 	s := newSite(t, nil, "get")
 	s.server.AddPrompt(&mcp.Prompt{Name: "ask"}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) { return nil, nil })
-	token, id := s.Issue(keys.IssueRequest{Scopes: []string{"tools:get", "prompts:ask"}})
+	token, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:get", "prompts:ask"}})
 	r := message(modern, "subscriptions/listen", "", `{"notifications":{"toolsListChanged":true}}`)
 	r.token = token
 	a := s.begin(r)

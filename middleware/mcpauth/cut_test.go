@@ -10,6 +10,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"go.uber.org/goleak"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
@@ -26,7 +27,7 @@ func TestResultOfAHeedlessToolIsNotDelivered(t *testing.T) {
 					s.serve(&mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{JSONResponse: json}})
 					tool := s.slow("deaf", false, tells)
 					s.slows = map[string]*slow{"deaf": tool}
-					token, id := s.Issue(keys.IssueRequest{Scopes: []string{"tools:*"}})
+					token, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:*"}})
 					session := ""
 					if version < modern {
 						session = s.open(token)
@@ -54,7 +55,7 @@ func TestNothingIsHeardAfterARevoke(t *testing.T) {
 		elsewhere := s.Elsewhere()
 		kind := kinds[i*(len(kinds)-1)]
 		for range 5 {
-			token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 			o := kind.open(s, token)
 			if o.session != "" {
 				s.subscribe(token, o.session, "res://a")
@@ -77,7 +78,7 @@ func TestNothingIsHeardAfterARevoke(t *testing.T) {
 // nobody left to talk to.
 func TestSessionClosesWithItsKey(t *testing.T) {
 	s := newSlowSite(t)
-	token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+	token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 	mine := s.open(token)
 	theirs := s.open(s.Granted(slowScopes...))
 	closed := s.closing(mine)
@@ -95,7 +96,7 @@ func TestSessionClosesWithItsKey(t *testing.T) {
 // old one does.
 func TestRotatedKeyKeepsItsSession(t *testing.T) {
 	s := newSlowSite(t)
-	old, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+	old, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 	session := s.open(old)
 	stream := s.begin(request{token: old, session: session, version: legacy})
 	stream.event(": ok")
@@ -122,7 +123,7 @@ func TestRotatedKeyKeepsItsSession(t *testing.T) {
 // on in the session to hear of both.
 func TestNarrowedSessionHearsOfNoMore(t *testing.T) {
 	s := newSlowSite(t)
-	token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+	token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 	session := s.open(token)
 	for _, uri := range []string{"res://a", "res://b"} {
 		s.subscribe(token, session, uri)
@@ -142,7 +143,7 @@ func TestRealClientIsCutOff(t *testing.T) {
 	for _, version := range eras {
 		t.Run(version, func(t *testing.T) {
 			s := newSlowSite(t)
-			token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 			session := s.mustConnect(version, token)
 			failed := make(chan error, 1)
 			go func() {
@@ -173,12 +174,12 @@ func TestHoldsLeaveNothingBehind(t *testing.T) {
 	t.Run("site", func(t *testing.T) {
 		for _, kind := range kinds {
 			s := newSlowSite(t)
-			token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 			o := kind.open(s, token)
 			s.Elsewhere().Revoke(id)
 			o.end()
 
-			token, _ = s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			token, _ = s.Issue(admin.IssueRequest{Scopes: slowScopes})
 			session := s.mustConnect(kind.version, token)
 			if _, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "quick"}); err != nil {
 				t.Error(err)
@@ -208,7 +209,7 @@ func TestTwoHandlersOfOneServer(t *testing.T) {
 // 403, and the session stays its opener's alone.
 func TestAnotherKeyDoesNotSpeakForASession(t *testing.T) {
 	s := newSlowSite(t)
-	token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+	token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 	session := s.open(token)
 	s.subscribe(token, session, "res://a")
 	stream := s.begin(request{token: token, session: session, version: legacy})
@@ -277,7 +278,7 @@ func TestSessionThatWasLeftOpenClosesWithItsKey(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSlowSite(t)
-			token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 			session := s.open(token)
 			closed := s.closing(session)
 			c.before(s, id)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
@@ -94,7 +95,7 @@ func TestRunningCallIsToldOfItsEnd(t *testing.T) {
 				t.Run(fmt.Sprintf("%s json=%v %s", version, inJSON, code), func(t *testing.T) {
 					s := newSlowSite(t)
 					s.serve(&mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{JSONResponse: inJSON}})
-					token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+					token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 					session := ""
 					if version < modern {
 						session = s.open(token)
@@ -149,7 +150,7 @@ func TestNarrowedBatchEndsOnlyWhatNeededTheScope(t *testing.T) {
 		t.Run(fmt.Sprintf("json=%v", inJSON), func(t *testing.T) {
 			s := newSlowSite(t)
 			s.serve(&mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{JSONResponse: inJSON}})
-			token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 			a := s.beginBatch(token, "slow", "telling")
 			s.Elsewhere().Change(id, func(k *keys.Key) { k.Scopes = []string{"tools:telling"} })
 			s.slows["slow"].wantCause(t, keys.CodeInsufficientScope)
@@ -170,7 +171,7 @@ func TestRevokedBatchEndsAll(t *testing.T) {
 		t.Run(fmt.Sprintf("json=%v", inJSON), func(t *testing.T) {
 			s := newSlowSite(t)
 			s.serve(&mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{JSONResponse: inJSON}})
-			token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 			a := s.beginBatch(token, "slow", "telling")
 			if inJSON {
 				close(s.slows["slow"].goOn)
@@ -193,7 +194,7 @@ func TestRevokedBatchEndsAll(t *testing.T) {
 func TestAnsweredAfterItsScopeWasTaken(t *testing.T) {
 	for range 10 { // it may have heard at once, now and then
 		s := newSlowSite(t)
-		token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+		token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 		s.server.AddTool(&mcp.Tool{Name: "narrows", InputSchema: json.RawMessage(`{"type":"object"}`)},
 			func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 				s.Elsewhere().Change(id, func(k *keys.Key) { k.Scopes = []string{"tools:telling"} })
@@ -218,7 +219,7 @@ func TestNarrowedKeyGoesOnElsewhere(t *testing.T) {
 		}
 		t.Run(kind.name, func(t *testing.T) {
 			s := newSlowSite(t)
-			token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 			o := kind.open(s, token)
 			told := make(chan struct{}, 1)
 			defer s.Verifier().OnChange(id, func() { told <- struct{}{} })()
@@ -237,7 +238,7 @@ func TestStreamsGoOnWhenTheirKeyIsNarrowed(t *testing.T) {
 		}
 		t.Run(kind.name, func(t *testing.T) {
 			s := newSlowSite(t)
-			token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+			token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 			o := kind.open(s, token)
 			if o.session != "" {
 				s.subscribe(token, o.session, "res://a")
@@ -275,7 +276,7 @@ func TestEndedCallSaysNoMore(t *testing.T) {
 			return &mcp.CallToolResult{}, nil
 		})
 		s.slows["talker"] = &slow{began: make(chan string)}
-		token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+		token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 		session := s.open(token)
 		// in one request with a call that goes on, so that there is a stream to talk in
 		a := s.begin(request{token: token, session: session, version: batch, body: `[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"talker","arguments":{}}},
@@ -306,7 +307,7 @@ func TestEndedCallSaysNoMore(t *testing.T) {
 func TestResumedCallIsToldOfItsEnd(t *testing.T) {
 	s := newSlowSite(t)
 	s.serve(&mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{EventStore: mcp.NewMemoryEventStore(nil)}})
-	token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+	token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 	session := s.open(token)
 	r := callOf(legacy, "telling")
 	r.token, r.session = token, session

@@ -13,6 +13,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
@@ -280,7 +281,7 @@ func TestWhatIsOpenEndsWithItsKey(t *testing.T) {
 
 func testEnd(t *testing.T, version string, open func(*site, string) opened, alter func(*keys.Key), code keys.Code) {
 	s := newSlowSite(t)
-	token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+	token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 	other := s.Granted(slowScopes...)
 	mine, theirs := open(s, token), open(s, other)
 	s.Elsewhere().Change(id, alter)
@@ -392,7 +393,7 @@ func TestChangesThatTakeNothing(t *testing.T) {
 		for _, kind := range kinds {
 			t.Run(fmt.Sprintf("%s %s", name, kind.name), func(t *testing.T) {
 				s := newSlowSite(t)
-				token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+				token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 				o := kind.open(s, token)
 				told := make(chan struct{}, 1)
 				defer s.Verifier().OnChange(id, func() { told <- struct{}{} })()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
@@ -60,7 +61,7 @@ func TestPanicOfALeftToolEndsNothing(t *testing.T) {
 	s := newSite(t, nil, "quick")
 	began, goOn := make(chan string, 1), make(chan struct{})
 	s.slows = map[string]*slow{"deaf": {began: began}}
-	token, id := s.Issue(keys.IssueRequest{Scopes: []string{"tools:*"}})
+	token, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:*"}})
 	s.doing("deaf", func() {
 		began <- ""
 		<-goOn
@@ -95,7 +96,7 @@ func TestToolThatEndsItsGoroutine(t *testing.T) {
 func TestPanicOfAnEventStoreEndsNothing(t *testing.T) {
 	s := newSite(t, nil, "quick")
 	s.serve(&mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{EventStore: panickingStore{mcp.NewMemoryEventStore(nil)}}})
-	token, id := s.Issue(keys.IssueRequest{Scopes: slowScopes})
+	token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 	s.open(token)
 	s.Elsewhere().Revoke(id)
 	s.wantLogged(`"panic":"the event store"`)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
@@ -29,7 +30,7 @@ func perDay(n int) keys.RateLimit { return keys.RateLimit{Count: n, Window: 24 *
 // limited issues a key for n calls a day.
 func (s *site) limited(n int, scopes ...string) string {
 	s.t.Helper()
-	token, _ := s.Issue(keys.IssueRequest{Scopes: scopes, RateLimit: perDay(n)})
+	token, _ := s.Issue(admin.IssueRequest{Scopes: scopes, RateLimit: perDay(n)})
 	return token
 }
 
@@ -195,7 +196,7 @@ func TestWhatIsACall(t *testing.T) {
 func TestCallOverTheLimitIsTold(t *testing.T) {
 	for _, version := range eras {
 		s := newSite(t, nil, "add")
-		token, id := s.Issue(keys.IssueRequest{Scopes: []string{"tools:*"}, RateLimit: keys.RateLimit{Count: 1, Window: time.Hour, Burst: 1}})
+		token, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:*"}, RateLimit: keys.RateLimit{Count: 1, Window: time.Hour, Burst: 1}})
 		s.send(version, token, callOf(version, "add"))
 		status, body := s.send(version, token, callOf(version, "add"))
 		var answer struct {
@@ -395,7 +396,7 @@ func TestResumedStreamCallsNothing(t *testing.T) {
 func TestD1DeniedCallIsRecordedWithItsCaller(t *testing.T) {
 	for _, version := range eras {
 		s := newSite(t, nil, "add")
-		token, id := s.Issue(keys.IssueRequest{Scopes: []string{"tools:other"}})
+		token, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:other"}})
 		r := callOf(version, "add")
 		r.headers = append(r.headers, "User-Agent: caller/1 (x)")
 		s.send(version, token, r)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -16,7 +17,7 @@ func TestRealClient(t *testing.T) {
 	for _, version := range eras {
 		t.Run(version, func(t *testing.T) {
 			s := newSite(t, nil, "get_forecast", "set_reading")
-			token, id := s.Issue(keys.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*"}})
+			token, id := s.Issue(admin.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*"}})
 			session := s.mustConnect(version, token)
 
 			list, err := session.ListTools(t.Context(), nil)
@@ -99,7 +100,7 @@ func TestSessionOfABroadKeyUsedWithANarrowOne(t *testing.T) {
 // still holds the wide ones.
 func TestNarrowedScopesCountInAnOpenSession(t *testing.T) {
 	s := newSite(t, nil, "add", "secret")
-	token, id := s.Issue(keys.IssueRequest{Scopes: []string{"tools:*"}})
+	token, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:*"}})
 	session := s.mustConnect(legacy, token)
 	s.Change(id, func(k *keys.Key) { k.Scopes = []string{"tools:add"} })
 
@@ -119,8 +120,8 @@ func TestNarrowedScopesCountInAnOpenSession(t *testing.T) {
 // connection and with a session id that belongs to another.
 func TestSessionlessIdentityIsEachRequestsOwn(t *testing.T) {
 	s := newSite(t, nil, "add", "secret")
-	broad, broadID := s.Issue(keys.IssueRequest{Name: "broad", Scopes: []string{"tools:*"}})
-	narrow, narrowID := s.Issue(keys.IssueRequest{Name: "narrow", Scopes: []string{"tools:add"}})
+	broad, broadID := s.Issue(admin.IssueRequest{Name: "broad", Scopes: []string{"tools:*"}})
+	narrow, narrowID := s.Issue(admin.IssueRequest{Name: "narrow", Scopes: []string{"tools:add"}})
 	for range 3 {
 		for token, id := range map[string]string{broad: broadID, narrow: narrowID} {
 			r := callOf(modern, "add")

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/admin"
 )
 
 const initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"` + legacy + `","capabilities":{},"clientInfo":{"name":"raw","version":"1"}}}`
@@ -151,7 +151,7 @@ func TestEndedSessionsMakeRoom(t *testing.T) {
 // Refusals of every kind are in the log, with the caller as far as he is known.
 func TestRefusalsOfEveryKindAreLogged(t *testing.T) {
 	s := newSite(t, nil, "add")
-	token, id := s.Issue(keys.IssueRequest{Scopes: []string{"tools:*"}})
+	token, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:*"}})
 	session := s.open(s.Granted("tools:*"))
 	for code, r := range map[string]request{
 		"session_mismatch":   {token: token, session: session, version: legacy, body: `{"jsonrpc":"2.0","id":9,"method":"ping"}`},

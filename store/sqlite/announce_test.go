@@ -11,7 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -75,7 +77,7 @@ func unannounced() map[string]func(t testing.TB, path string) {
 
 // isMayBeLost reports whether err says that a change may be lost, and nothing else.
 func isMayBeLost(err error) bool {
-	var lost *keys.MayBeLostError
+	var lost *store.MayBeLostError
 	return errors.As(err, &lost) && strings.Contains(err.Error(), "repeat it if it is not") &&
 		!strings.Contains(err.Error(), "durable") &&
 		!errors.Is(err, keys.ErrConflict) && !errors.Is(err, keys.ErrUnavailable) && !errors.Is(err, keys.ErrNotFound)
@@ -83,7 +85,7 @@ func isMayBeLost(err error) bool {
 
 // isWritten reports whether err says that a change was committed, and nothing else.
 func isWritten(err error) bool {
-	var written *keys.WrittenError
+	var written *store.WrittenError
 	return errors.As(err, &written) && strings.Contains(err.Error(), "written and durable") &&
 		!errors.Is(err, keys.ErrConflict) && !errors.Is(err, keys.ErrUnavailable) && !errors.Is(err, keys.ErrNotFound)
 }
@@ -110,7 +112,7 @@ func revokeUnheard(t *testing.T, ways map[string]func(t testing.TB, path string)
 			path := create(t)
 			s := open(t, path)
 			m := manager(t, s)
-			victim := issue(t, s, keys.IssueRequest{Name: "victim"}).Key.ID
+			victim := issue(t, s, admin.IssueRequest{Name: "victim"}).Key.ID
 			commits := 0
 			onCommit(t, s, func() { commits++; spoil(t, path) })
 			if _, err := m.Revoke(t.Context(), victim, "test"); !told(err) {
@@ -133,7 +135,7 @@ func TestA17NothingIsHeardBeforeItIsAnnounced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := create(t)
 		s := open(t, path)
-		id := issue(t, s, keys.IssueRequest{Name: "victim"}).Key.ID
+		id := issue(t, s, admin.IssueRequest{Name: "victim"}).Key.ID
 		unsettle(t, path)
 		began := time.Now()
 		mustRevoke(t, s, id)

@@ -10,13 +10,14 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// Audit implements [keys.Reader].
-func (r *Reader) Audit(ctx context.Context, q keys.AuditQuery) (keys.AuditPage, error) {
+// Audit implements [store.Reader].
+func (r *Reader) Audit(ctx context.Context, q audit.Query) (audit.Page, error) {
 	limit := pageSize(q.Limit)
 	events, err := r.auditRows(ctx, q, limit+1)
-	page := keys.AuditPage{Events: events}
+	page := audit.Page{Events: events}
 	if len(events) > limit {
 		page.Events = events[:limit]
 		page.Next = events[limit-1].Seq
@@ -24,23 +25,23 @@ func (r *Reader) Audit(ctx context.Context, q keys.AuditQuery) (keys.AuditPage, 
 	return page, err
 }
 
-// Events implements [keys.Reader]. It returns the rows as they are: whether they
-// were edited is for [keys.VerifyChain] to say. A limit of zero or less means
+// Events implements [store.Reader]. It returns the rows as they are: whether they
+// were edited is for [audit.VerifyChain] to say. A limit of zero or less means
 // [keys.DefaultLimit].
-func (r *Reader) Events(ctx context.Context, after int64, limit int) ([]keys.Event, error) {
+func (r *Reader) Events(ctx context.Context, after int64, limit int) ([]audit.Event, error) {
 	if limit <= 0 {
 		limit = keys.DefaultLimit
 	}
-	return r.auditRows(ctx, keys.AuditQuery{OldestFirst: true, After: after}, limit)
+	return r.auditRows(ctx, audit.Query{OldestFirst: true, After: after}, limit)
 }
 
-func (r *Reader) auditRows(ctx context.Context, q keys.AuditQuery, limit int) ([]keys.Event, error) {
+func (r *Reader) auditRows(ctx context.Context, q audit.Query, limit int) ([]audit.Event, error) {
 	if err := r.gate.enter(); err != nil {
 		return nil, err
 	}
 	defer r.gate.leave()
 	statement, args := auditSQL(&q)
-	var events []keys.Event
+	var events []audit.Event
 	err := answer(r.db.QueryContext(ctx, statement, append(args, limit)...)).each("read audit", func(rows *sql.Rows) error {
 		e, err := scanEvent(rows)
 		if err != nil {
@@ -52,12 +53,12 @@ func (r *Reader) auditRows(ctx context.Context, q keys.AuditQuery, limit int) ([
 	return events, err
 }
 
-// chain reads the whole log, oldest row first, as [keys.VerifyChain] wants it.
-func chain(ctx context.Context, db querier) iter.Seq2[keys.Event, error] {
-	return func(yield func(keys.Event, error) bool) {
+// chain reads the whole log, oldest row first, as [audit.VerifyChain] wants it.
+func chain(ctx context.Context, db querier) iter.Seq2[audit.Event, error] {
+	return func(yield func(audit.Event, error) bool) {
 		rows, err := db.QueryContext(ctx, `SELECT seq, id, at, actor, action, key_id, request_id, detail, prev, hash FROM audit ORDER BY seq`)
 		if err != nil {
-			yield(keys.Event{}, unavailable("read audit", err))
+			yield(audit.Event{}, unavailable("read audit", err))
 			return
 		}
 		defer func() { _ = rows.Close() }() // rows.Err reports it
@@ -68,7 +69,7 @@ func chain(ctx context.Context, db querier) iter.Seq2[keys.Event, error] {
 			}
 		}
 		if err := rows.Err(); err != nil {
-			yield(keys.Event{}, unavailable("read audit", err))
+			yield(audit.Event{}, unavailable("read audit", err))
 		}
 	}
 }
@@ -76,7 +77,7 @@ func chain(ctx context.Context, db querier) iter.Seq2[keys.Event, error] {
 // auditSQL asks for the rows of q in its order; the limit is left to bind. Rows stand
 // in the order of seq in the table itself and in the index of a key's rows, so nothing
 // is ever sorted.
-func auditSQL(q *keys.AuditQuery) (statement string, args []any) {
+func auditSQL(q *audit.Query) (statement string, args []any) {
 	var f filter
 	if q.KeyID != "" {
 		f.and(`key_id = ?`, q.KeyID)
@@ -108,8 +109,8 @@ func auditSQL(q *keys.AuditQuery) (statement string, args []any) {
 		FROM audit` + where + ` ORDER BY seq ` + order + ` LIMIT ?`, f.args
 }
 
-func scanEvent(rows *sql.Rows) (keys.Event, error) {
-	var e keys.Event
+func scanEvent(rows *sql.Rows) (audit.Event, error) {
+	var e audit.Event
 	var id []byte
 	var at int64
 	err := rows.Scan(&e.Seq, &id, &at, &e.Actor, &e.Action, &e.KeyID, &e.RequestID, &e.Detail, &e.Prev, &e.Hash)
@@ -122,7 +123,7 @@ func scanEvent(rows *sql.Rows) (keys.Event, error) {
 
 // appendEvent links e behind the newest row and writes it, in the transaction of
 // the change that it tells of. It returns e as it was written.
-func appendEvent(ctx context.Context, tx *sql.Tx, id string, e keys.Event) (keys.Event, error) {
+func appendEvent(ctx context.Context, tx *sql.Tx, id string, e audit.Event) (audit.Event, error) {
 	switch {
 	case e.KeyID != id:
 		return e, errors.New("write audit: the event names another key than the one that changed")
@@ -141,8 +142,8 @@ func appendEvent(ctx context.Context, tx *sql.Tx, id string, e keys.Event) (keys
 }
 
 // newestEvent returns as much of the row as a link needs, nil for an empty log.
-func newestEvent(ctx context.Context, tx *sql.Tx) (*keys.Event, error) {
-	var e keys.Event
+func newestEvent(ctx context.Context, tx *sql.Tx) (*audit.Event, error) {
+	var e audit.Event
 	err := tx.QueryRowContext(ctx, `SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1`).Scan(&e.Seq, &e.Hash)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

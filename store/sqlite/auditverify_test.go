@@ -11,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -24,7 +27,7 @@ func auditHistory(t *testing.T) (*sqlite.Store, *sql.DB, []string) {
 	m := manager(t, s)
 	var ids []string
 	for i := range 3 {
-		id := issue(t, s, keys.IssueRequest{Name: "key " + strconv.Itoa(i)}).Key.ID
+		id := issue(t, s, admin.IssueRequest{Name: "key " + strconv.Itoa(i)}).Key.ID
 		ids = append(ids, id)
 		if _, err := m.Disable(t.Context(), id, ""); err != nil {
 			t.Fatal(err)
@@ -38,16 +41,16 @@ func auditHistory(t *testing.T) (*sqlite.Store, *sql.DB, []string) {
 	return s, db, ids
 }
 
-func verifyAudit(t *testing.T, r keys.Reader, c *keys.Checkpoint) keys.AuditReport {
+func verifyAudit(t *testing.T, r store.Reader, c *audit.Checkpoint) audit.Report {
 	t.Helper()
-	report, err := keys.VerifyAudit(t.Context(), r, &keys.VerifyAuditOptions{Checkpoint: c})
+	report, err := store.VerifyAudit(t.Context(), r, &audit.VerifyOptions{Checkpoint: c})
 	if err != nil {
 		t.Fatalf("VerifyAudit: %v", err)
 	}
 	return report
 }
 
-func wantFault(t *testing.T, what string, report keys.AuditReport, seq int64, keyID, reason string) {
+func wantFault(t *testing.T, what string, report audit.Report, seq int64, keyID, reason string) {
 	t.Helper()
 	if len(report.Faults) != 1 {
 		t.Errorf("VerifyAudit with %s: got %v, want one fault", what, report.Faults)
@@ -58,9 +61,9 @@ func wantFault(t *testing.T, what string, report keys.AuditReport, seq int64, ke
 	}
 }
 
-func checkpoint(t *testing.T, r keys.Reader) *keys.Checkpoint {
+func checkpoint(t *testing.T, r store.Reader) *audit.Checkpoint {
 	t.Helper()
-	c, err := keys.NewCheckpoint(t.Context(), r, time.Now())
+	c, err := audit.NewCheckpoint(t.Context(), r, time.Now())
 	if err != nil {
 		t.Fatalf("NewCheckpoint: %v", err)
 	}
@@ -70,9 +73,9 @@ func checkpoint(t *testing.T, r keys.Reader) *keys.Checkpoint {
 func TestVerifyAuditHolds(t *testing.T) {
 	s, _, _ := auditHistory(t)
 	c := checkpoint(t, s)
-	issue(t, s, keys.IssueRequest{Name: "later"})
+	issue(t, s, admin.IssueRequest{Name: "later"})
 	var told []int64
-	report, err := keys.VerifyAudit(t.Context(), s, &keys.VerifyAuditOptions{Checkpoint: c, Progress: func(n int64) { told = append(told, n) }})
+	report, err := store.VerifyAudit(t.Context(), s, &audit.VerifyOptions{Checkpoint: c, Progress: func(n int64) { told = append(told, n) }})
 	if err != nil || len(report.Faults) != 0 || report.Rows != 10 || report.Keys != 4 || report.Head.Seq != 10 || report.Restored {
 		t.Errorf("VerifyAudit: got %+v, %v, want 10 rows, 4 keys, no fault", report, err)
 	}
@@ -114,7 +117,7 @@ func TestA27EveryColumnOfAnAuditRowIsCovered(t *testing.T) {
 func TestA27CutTailNeedsACheckpoint(t *testing.T) {
 	s, db, _ := auditHistory(t)
 	for i := range 10 {
-		issue(t, s, keys.IssueRequest{Name: "late " + strconv.Itoa(i)})
+		issue(t, s, admin.IssueRequest{Name: "late " + strconv.Itoa(i)})
 	}
 	c := checkpoint(t, s)
 	if report := verifyAudit(t, s, c); len(report.Faults) != 0 {
@@ -129,21 +132,21 @@ func TestA27CutTailNeedsACheckpoint(t *testing.T) {
 	wantFault(t, "a cut tail", verifyAudit(t, s, c), 0, "", "the last 10 rows are missing: the log ends with row 9, and had 19")
 
 	for i := range 12 {
-		issue(t, s, keys.IssueRequest{Name: "new " + strconv.Itoa(i)})
+		issue(t, s, admin.IssueRequest{Name: "new " + strconv.Itoa(i)})
 	}
 	wantFault(t, "a log that grew again", verifyAudit(t, s, c), 19, "", "computed anew")
 
-	forge(t, db, s, 2, func(e *keys.Event) { e.Actor = "local:scapegoat(1)" })
+	forge(t, db, s, 2, func(e *audit.Event) { e.Actor = "local:scapegoat(1)" })
 	if report := verifyAudit(t, s, nil); len(report.Faults) != 0 {
 		t.Errorf("VerifyAudit of a log that was computed anew, without a checkpoint: got %v", report.Faults)
 	}
 }
 
 // forge changes a row and computes the chain anew from there, which takes no secret.
-func forge(t *testing.T, db *sql.DB, r keys.Reader, seq int64, edit func(*keys.Event)) {
+func forge(t *testing.T, db *sql.DB, r store.Reader, seq int64, edit func(*audit.Event)) {
 	t.Helper()
-	var prev *keys.Event
-	for e, err := range keys.Chain(t.Context(), r, 0) {
+	var prev *audit.Event
+	for e, err := range audit.Chain(t.Context(), r, 0) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,12 +208,12 @@ func TestA27KeysAreHeldAgainstTheLog(t *testing.T) {
 func TestVerifyAuditBoundsItsReport(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	for i := range keys.MaxAuditFaults + 5 {
-		issue(t, s, keys.IssueRequest{Name: fmt.Sprint(i)})
+	for i := range audit.MaxAuditFaults + 5 {
+		issue(t, s, admin.IssueRequest{Name: fmt.Sprint(i)})
 	}
 	mustExec(t, shell(t, path), `UPDATE keys SET owner = 'x'`)
-	if report := verifyAudit(t, s, nil); len(report.Faults) != keys.MaxAuditFaults || report.Omitted != 5 {
-		t.Errorf("VerifyAudit: got %d faults and %d omitted, want %d and 5", len(report.Faults), report.Omitted, keys.MaxAuditFaults)
+	if report := verifyAudit(t, s, nil); len(report.Faults) != audit.MaxAuditFaults || report.Omitted != 5 {
+		t.Errorf("VerifyAudit: got %d faults and %d omitted, want %d and 5", len(report.Faults), report.Omitted, audit.MaxAuditFaults)
 	}
 }
 
@@ -234,7 +237,7 @@ func TestVerifyAuditWithWriters(t *testing.T) {
 				if _, err := m.Enable(t.Context(), ids[w]); err != nil {
 					t.Errorf("Enable: %v", err)
 				}
-				if _, err := m.Issue(t.Context(), keys.IssueRequest{Name: fmt.Sprint(w, " ", i)}); err != nil {
+				if _, err := m.Issue(t.Context(), admin.IssueRequest{Name: fmt.Sprint(w, " ", i)}); err != nil {
 					t.Errorf("Issue: %v", err)
 				}
 			}
@@ -255,7 +258,7 @@ func TestVerifyAuditOfAClosedStore(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keys.VerifyAudit(t.Context(), s, nil); !errors.Is(err, keys.ErrUnavailable) {
+	if _, err := store.VerifyAudit(t.Context(), s, nil); !errors.Is(err, keys.ErrUnavailable) {
 		t.Errorf("VerifyAudit: got %v, want ErrUnavailable", err)
 	}
 }
@@ -263,7 +266,7 @@ func TestVerifyAuditOfAClosedStore(t *testing.T) {
 func TestCheckpointReadsBack(t *testing.T) {
 	s, _, _ := auditHistory(t)
 	c := *checkpoint(t, s)
-	got, err := keys.ParseCheckpoint(c.String())
+	got, err := audit.ParseCheckpoint(c.String())
 	if err != nil || got.String() != c.String() || got.Seq != 9 || got.Generation == "" {
 		t.Errorf("ParseCheckpoint: got %+v, %v, want %+v", got, err, c)
 	}
@@ -273,7 +276,7 @@ func TestCheckpointReadsBack(t *testing.T) {
 		strings.Replace(c.String(), "seq 9\n", "", 1), strings.Replace(c.String(), "seq 9", "seq 9\nseq 9", 1), strings.ToUpper(c.String()),
 	} {
 		var invalid *keys.InvalidError
-		if _, err := keys.ParseCheckpoint(bad); !errors.As(err, &invalid) {
+		if _, err := audit.ParseCheckpoint(bad); !errors.As(err, &invalid) {
 			t.Errorf("ParseCheckpoint(%q): got %v, want an InvalidError", bad, err)
 		}
 	}
@@ -282,7 +285,7 @@ func TestCheckpointReadsBack(t *testing.T) {
 // busy has a key changed before keys are listed and behind each look at one, as often as
 // it is told to.
 type busy struct {
-	keys.Reader
+	store.Reader
 	change func()
 	left   int
 }
@@ -318,7 +321,7 @@ func TestVerifyAuditWithABusyKey(t *testing.T) {
 			_, err = m.Disable(t.Context(), ids[0], "")
 		}
 		if err == nil {
-			_, err = m.Issue(t.Context(), keys.IssueRequest{Name: fmt.Sprint(time.Now().UnixNano())})
+			_, err = m.Issue(t.Context(), admin.IssueRequest{Name: fmt.Sprint(time.Now().UnixNano())})
 		}
 		if err != nil {
 			t.Errorf("change: %v", err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -39,13 +40,13 @@ func TestBackupIsOneMoment(t *testing.T) {
 	swell(t, path)
 	s := open(t, path)
 	for i := range 3 {
-		issue(t, s, keys.IssueRequest{Name: "before " + strconv.Itoa(i)})
+		issue(t, s, admin.IssueRequest{Name: "before " + strconv.Itoa(i)})
 	}
 	target := filepath.Join(t.TempDir(), "backup.db")
 	during := 0
 	got, err := s.Backup(t.Context(), target, func(done, total int) {
 		if done < total {
-			issue(t, s, keys.IssueRequest{Name: "during " + strconv.Itoa(during)})
+			issue(t, s, admin.IssueRequest{Name: "during " + strconv.Itoa(during)})
 			during++
 		}
 	})
@@ -144,7 +145,7 @@ func TestBackupOfDamage(t *testing.T) {
 	path := create(t)
 	swell(t, path)
 	s := open(t, path)
-	issue(t, s, keys.IssueRequest{Name: "ci"})
+	issue(t, s, admin.IssueRequest{Name: "ci"})
 	_ = s.Close()
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

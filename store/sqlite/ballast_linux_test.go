@@ -11,7 +11,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -69,10 +71,10 @@ func fullDiskRole(dir string) error {
 	if !d.hasBallast() {
 		return errors.New("Create reserved nothing")
 	}
-	var issued []keys.Issued
-	err := d.change(func(m *keys.LocalManager) error {
+	var issued []admin.Issued
+	err := d.change(func(m *admin.Local) error {
 		for _, name := range []string{"a", "b", "c"} {
-			one, err := m.Issue(context.Background(), keys.IssueRequest{Name: name})
+			one, err := m.Issue(context.Background(), admin.IssueRequest{Name: name})
 			if err != nil {
 				return err
 			}
@@ -83,7 +85,7 @@ func fullDiskRole(dir string) error {
 	return errors.Join(err, d.story(issued))
 }
 
-func (d fullDisk) story(issued []keys.Issued) error {
+func (d fullDisk) story(issued []admin.Issued) error {
 	if err := d.fill(); err != nil {
 		return err
 	}
@@ -91,7 +93,7 @@ func (d fullDisk) story(issued []keys.Issued) error {
 		return err
 	}
 	var events int
-	err := d.change(func(m *keys.LocalManager) error {
+	err := d.change(func(m *admin.Local) error {
 		if err := d.issueUntilFull(m); err != nil {
 			return err
 		}
@@ -125,11 +127,11 @@ func (d fullDisk) story(issued []keys.Issued) error {
 }
 
 // storyWithoutReserve goes on where the disk is full once more.
-func (d fullDisk) storyWithoutReserve(last keys.Issued) error {
+func (d fullDisk) storyWithoutReserve(last admin.Issued) error {
 	if err := d.fill(); err != nil {
 		return err
 	}
-	err := d.change(func(m *keys.LocalManager) error {
+	err := d.change(func(m *admin.Local) error {
 		if err := d.issueUntilFull(m); err != nil {
 			return err
 		}
@@ -158,9 +160,9 @@ func (d fullDisk) storyWithoutReserve(last keys.Issued) error {
 }
 
 // issueUntilFull uses up what is free inside the files that SQLite has.
-func (d fullDisk) issueUntilFull(m *keys.LocalManager) error {
+func (d fullDisk) issueUntilFull(m *admin.Local) error {
 	for range 20_000 {
-		if _, err := m.Issue(context.Background(), keys.IssueRequest{Name: "n-" + keys.NewRequestID()[24:]}); err != nil {
+		if _, err := m.Issue(context.Background(), admin.IssueRequest{Name: "n-" + keys.NewRequestID()[24:]}); err != nil {
 			if errors.Is(err, keys.ErrUnavailable) && strings.Contains(err.Error(), "the disk is full") {
 				return nil
 			}
@@ -171,27 +173,27 @@ func (d fullDisk) issueUntilFull(m *keys.LocalManager) error {
 }
 
 // revoke does it as keyctl does, and looks as another process does.
-func (d fullDisk) revoke(k keys.Issued) error {
-	err := d.change(func(m *keys.LocalManager) error {
+func (d fullDisk) revoke(k admin.Issued) error {
+	err := d.change(func(m *admin.Local) error {
 		_, err := m.Revoke(context.Background(), k.Key.ID, "leaked")
 		return err
 	})
 	return errors.Join(err, d.wantCode(k, keys.CodeRevoked))
 }
 
-func (d fullDisk) change(do func(*keys.LocalManager) error) error {
+func (d fullDisk) change(do func(*admin.Local) error) error {
 	s, err := sqlite.Open(d.path, nil)
 	if err != nil {
 		return fmt.Errorf("Open: %w", err)
 	}
-	m, err := keys.NewManager(s, "test", nil)
+	m, err := admin.NewLocal(s, "test", nil)
 	if err == nil {
 		err = do(m)
 	}
 	return errors.Join(err, s.Close())
 }
 
-func (d fullDisk) wantCode(k keys.Issued, want keys.Code) error {
+func (d fullDisk) wantCode(k admin.Issued, want keys.Code) error {
 	r, err := sqlite.OpenVerifier(d.path, nil)
 	if err != nil {
 		return fmt.Errorf("OpenVerifier: %w", err)
@@ -219,7 +221,7 @@ func (d fullDisk) events() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, err = keys.VerifyChain(func(yield func(keys.Event, error) bool) {
+	_, err = audit.VerifyChain(func(yield func(audit.Event, error) bool) {
 		for _, e := range all {
 			if !yield(e, nil) {
 				return

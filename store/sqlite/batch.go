@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Many keys are written in parts, each in a short transaction of its own, because other
@@ -72,7 +75,7 @@ func (r *Reader) mayShow(ctx context.Context, db querier, batch []byte) (bool, e
 }
 
 // isValid reports whether the row says so, under its seal.
-func (r *Reader) isValid(b *keys.Batch) (bool, error) {
+func (r *Reader) isValid(b *pepper.Batch) (bool, error) {
 	switch {
 	case b.ValidAt.IsZero():
 		return false, nil
@@ -95,18 +98,18 @@ func (r *Reader) withPeppers(ctx context.Context, do func() error) error {
 	return do()
 }
 
-func readBatch(ctx context.Context, db querier, id []byte) (keys.Batch, error) {
+func readBatch(ctx context.Context, db querier, id []byte) (pepper.Batch, error) {
 	var startedAt int64
 	var validAt sql.NullInt64
-	b := keys.Batch{ID: id, Seal: keys.Seal{Format: 1}}
+	b := pepper.Batch{ID: id, Seal: keys.Seal{Format: 1}}
 	err := db.QueryRowContext(ctx, `SELECT started_at, actor, valid_at, seal_pepper, seal FROM batches WHERE id = ?`, id).
 		Scan(&startedAt, &b.Actor, &validAt, &b.Seal.PepperID, &b.Seal.MAC)
 	b.StartedAt, b.ValidAt = instant(startedAt), maybeInstant(validAt)
 	return b, err
 }
 
-// CreateAll implements [keys.Store].
-func (s *Store) CreateAll(ctx context.Context, n keys.NewKeys, all iter.Seq2[*keys.Key, keys.Event]) (err error) {
+// CreateAll implements [store.Store].
+func (s *Store) CreateAll(ctx context.Context, n store.NewKeys, all iter.Seq2[*keys.Key, audit.Event]) (err error) {
 	if err := s.gate.refuseShut(); err != nil {
 		return err
 	}
@@ -156,8 +159,8 @@ func (s *Store) lockImports() (unlock func(), err error) {
 // batchWriter writes one batch.
 type batchWriter struct {
 	*Store
-	new        keys.NewKeys
-	batch      keys.Batch
+	new        store.NewKeys
+	batch      pepper.Batch
 	begun      bool // its row is there
 	generation any  // of the key store in which it began
 	written    int
@@ -167,11 +170,11 @@ type batchWriter struct {
 // newKey is a key on its way into the store.
 type newKey struct {
 	key   *keys.Key
-	event keys.Event
+	event audit.Event
 }
 
 // all takes keys from their source outside the lock, and writes them in parts.
-func (w *batchWriter) all(ctx context.Context, all iter.Seq2[*keys.Key, keys.Event]) error {
+func (w *batchWriter) all(ctx context.Context, all iter.Seq2[*keys.Key, audit.Event]) error {
 	var part []newKey
 	for k, e := range all {
 		if part = append(part, newKey{k, e}); len(part) < partMost {
@@ -240,8 +243,8 @@ func (w *batchWriter) slice(ctx context.Context, part []newKey) (n int, err erro
 // could not be told of it does not make the whole of which it is a part written.
 func (s *Store) writePart(ctx context.Context, part func(context.Context, *work) error) error {
 	err := s.write(ctx, part)
-	var written *keys.WrittenError
-	var lost *keys.MayBeLostError
+	var written *store.WrittenError
+	var lost *store.MayBeLostError
 	switch {
 	case errors.As(err, &written):
 		return fmt.Errorf("%w: %w", keys.ErrUnavailable, written.Cause)
@@ -253,7 +256,7 @@ func (s *Store) writePart(ctx context.Context, part func(context.Context, *work)
 
 // isRefused reports whether err is a refusal of which nothing was written.
 func isRefused(err error) bool {
-	var refused *keys.RefusedError
+	var refused *store.RefusedError
 	return errors.As(err, &refused)
 }
 
@@ -289,7 +292,7 @@ func (w *batchWriter) begin(ctx context.Context, tx *work) error {
 	if w.begun {
 		return w.stillThere(ctx, tx)
 	}
-	w.batch = keys.Batch{ID: w.new.Batch, StartedAt: instant(micros(w.usage.now())), Actor: string(w.new.Actor)}
+	w.batch = pepper.Batch{ID: w.new.Batch, StartedAt: instant(micros(w.usage.now())), Actor: string(w.new.Actor)}
 	b := &w.batch
 	w.Peppers().SealBatch(b)
 	_, err := tx.ExecContext(ctx, `INSERT INTO batches (id, started_at, actor, valid_at, seal_pepper, seal) VALUES (?, ?, ?, NULL, ?, ?)`,
@@ -436,7 +439,7 @@ func (s *Store) removePart(ctx context.Context, tx *work) error {
 	if err != nil || id == nil {
 		return err
 	}
-	detail := keys.BatchDetail{Batch: hex.EncodeToString(id)}
+	detail := audit.BatchDetail{Batch: hex.EncodeToString(id)}
 	for left := true; left && time.Since(began) < partTime; {
 		n, err := removeKeys(ctx, tx, id)
 		if err != nil {
@@ -459,7 +462,7 @@ func (s *Store) removePart(ctx context.Context, tx *work) error {
 		}
 		tx.removedBatch(id)
 	}
-	e, err := keys.NewEvent(ctx, noter, keys.ActionImportUndo, s.usage.now(), detail)
+	e, err := audit.NewEvent(ctx, noter, audit.ActionImportUndo, s.usage.now(), detail)
 	if err != nil {
 		return err
 	}

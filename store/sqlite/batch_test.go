@@ -14,7 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -23,13 +26,13 @@ import (
 const importVar = "MCPKEYS_TEST_IMPORT"
 
 // manyRows makes rows with tokens of their own. At is called before each.
-func manyRows(n int, names string, at func(row int)) iter.Seq2[keys.ImportRow, error] {
-	return func(yield func(keys.ImportRow, error) bool) {
+func manyRows(n int, names string, at func(row int)) iter.Seq2[importing.Row, error] {
+	return func(yield func(importing.Row, error) bool) {
 		for i := 1; i <= n; i++ {
 			at(i)
-			row := keys.ImportRow{
+			row := importing.Row{
 				Line: i, Key: keys.NewSecret(fmt.Sprintf("acme_%s_%07d_3ZJ9vYkQ0hW2mRbT7xLsN4", names, i)),
-				IssueRequest: keys.IssueRequest{Name: fmt.Sprintf("%s-%07d", names, i), Scopes: []string{"tools:get_*"}, Audience: []string{"weather"}},
+				IssueRequest: admin.IssueRequest{Name: fmt.Sprintf("%s-%07d", names, i), Scopes: []string{"tools:get_*"}, Audience: []string{"weather"}},
 			}
 			if !yield(row, nil) {
 				return
@@ -51,11 +54,11 @@ func importRole(path string) error {
 		return err
 	}
 	fmt.Println("opened")
-	report, err := keys.Import(context.Background(), m, manyRows(n, names, func(row int) {
+	report, err := importing.Import(context.Background(), m, manyRows(n, names, func(row int) {
 		if row == killAt {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
-	}), keys.ImportOptions{})
+	}), importing.Options{})
 	if err != nil {
 		return err
 	}
@@ -74,7 +77,7 @@ func highWater() int {
 }
 
 // countKeys is how many keys a list shows whose name begins with names.
-func countKeys(t testing.TB, r keys.Reader, names string) (n int) {
+func countKeys(t testing.TB, r store.Reader, names string) (n int) {
 	t.Helper()
 	q := keys.Query{Search: names, Limit: keys.MaxLimit}
 	for {
@@ -135,7 +138,7 @@ func TestImportKilled(t *testing.T) {
 		if timer.Stop(); round == 1 {
 			took = time.Since(began)
 		}
-		for _, one := range []keys.Reader{s, r} {
+		for _, one := range []store.Reader{s, r} {
 			if got := countKeys(t, one, names); got != 0 && got != n {
 				t.Fatalf("round %d: got %d keys of %d, want all or none", round, got, n)
 			}
@@ -148,7 +151,7 @@ func TestImportKilled(t *testing.T) {
 			names = "import-" + strconv.Itoa(round+1)
 		}
 	}
-	report, err := keys.Import(t.Context(), manager(t, s), manyRows(n, names, func(int) {}), keys.ImportOptions{})
+	report, err := importing.Import(t.Context(), manager(t, s), manyRows(n, names, func(int) {}), importing.Options{})
 	if err != nil || report.Imported != n {
 		t.Errorf("the next import: got %+v, %v, want %d", report, err, n)
 	}
@@ -182,7 +185,7 @@ func TestNameOfAKilledImport(t *testing.T) {
 	path := create(t)
 	killedImport(t, path, 800, "old")
 	s := open(t, path)
-	issue(t, s, keys.IssueRequest{Name: "old-0000001"})
+	issue(t, s, admin.IssueRequest{Name: "old-0000001"})
 	if batches, rows := unfinished(t, path); batches != 0 || rows != 0 {
 		t.Errorf("left over: %d imports with %d keys, want none", batches, rows)
 	}
@@ -204,7 +207,7 @@ func TestUnfinishedImportIsNotMadeValidBySQL(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			path := create(t)
 			s := open(t, path)
-			if _, err := keys.Import(t.Context(), manager(t, s), manyRows(2, "good", func(int) {}), keys.ImportOptions{}); err != nil {
+			if _, err := importing.Import(t.Context(), manager(t, s), manyRows(2, "good", func(int) {}), importing.Options{}); err != nil {
 				t.Fatal(err)
 			}
 			killedImport(t, path, 600, "bad")
@@ -242,21 +245,21 @@ func TestForgedImportBlocksNothing(t *testing.T) {
 			path := create(t)
 			s := open(t, path)
 			m := manager(t, s)
-			if _, err := keys.Import(t.Context(), m, manyRows(5, "old", func(int) {}), keys.ImportOptions{}); err != nil {
+			if _, err := importing.Import(t.Context(), m, manyRows(5, "old", func(int) {}), importing.Options{}); err != nil {
 				t.Fatal(err)
 			}
 			page, err := s.List(t.Context(), keys.Query{Name: "old-0000005"})
 			if err != nil || len(page.Keys) != 1 {
 				t.Fatalf("List: got %d keys, %v", len(page.Keys), err)
 			}
-			if _, err := m.Rotate(t.Context(), listed(t, s, "old-0000004"), keys.RotateRequest{Grace: new(time.Duration)}); err != nil {
+			if _, err := m.Rotate(t.Context(), listed(t, s, "old-0000004"), admin.RotateRequest{Grace: new(time.Duration)}); err != nil {
 				t.Fatal(err) // its token has ended then
 			}
 			mustRevoke(t, s, page.Keys[0].ID)
 			mustExec(t, shell(t, path), statement)
 			mustChanges(t, s, keys.Position{}) // as a guard does
-			issue(t, s, keys.IssueRequest{Name: "old-0000001"})
-			report, err := keys.Import(t.Context(), m, manyRows(5, "old", func(int) {}), keys.ImportOptions{Partial: true})
+			issue(t, s, admin.IssueRequest{Name: "old-0000001"})
+			report, err := importing.Import(t.Context(), m, manyRows(5, "old", func(int) {}), importing.Options{Partial: true})
 			if err != nil || report.Imported != 2 || report.Refused != 3 {
 				t.Errorf("Import: got %+v, %v, want all but the name that was issued, and the tokens that were revoked and ended", report, err)
 			}
@@ -273,7 +276,7 @@ func TestForgedImportBlocksNothing(t *testing.T) {
 }
 
 // listed is the id of the one key of a name.
-func listed(t *testing.T, r keys.Reader, name string) string {
+func listed(t *testing.T, r store.Reader, name string) string {
 	t.Helper()
 	page, err := r.List(t.Context(), keys.Query{Name: name})
 	if err != nil || len(page.Keys) != 1 {
@@ -286,12 +289,12 @@ func listed(t *testing.T, r keys.Reader, name string) string {
 // that knew the import as valid shows a key of it without having looked at the feed.
 func TestKeyOfAnImportAfterARestoreFromItsMiddle(t *testing.T) {
 	h := newHistory(t, "stays")
-	_, err := keys.Import(t.Context(), manager(t, h.store), manyRows(1200, "import", func(row int) {
+	_, err := importing.Import(t.Context(), manager(t, h.store), manyRows(1200, "import", func(row int) {
 		if row == 702 {
 			h.backup += ".during"
 			backUp(t, h.store.Reader, h.backup)
 		}
-	}), keys.ImportOptions{})
+	}), importing.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +313,7 @@ func TestKeyOfAnImportAfterARestoreFromItsMiddle(t *testing.T) {
 func TestImportOutlivesItsPepper(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	if _, err := keys.Import(t.Context(), manager(t, s), manyRows(2, "good", func(int) {}), keys.ImportOptions{}); err != nil {
+	if _, err := importing.Import(t.Context(), manager(t, s), manyRows(2, "good", func(int) {}), importing.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	old := s.Peppers().Current()
@@ -320,7 +323,7 @@ func TestImportOutlivesItsPepper(t *testing.T) {
 		t.Fatalf("List: got %d keys, %v, want 2", len(page.Keys), err)
 	}
 	for _, k := range page.Keys {
-		if _, err := manager(t, s).Rotate(t.Context(), k.ID, keys.RotateRequest{Grace: new(time.Duration)}); err != nil {
+		if _, err := manager(t, s).Rotate(t.Context(), k.ID, admin.RotateRequest{Grace: new(time.Duration)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -335,7 +338,7 @@ func TestImportOutlivesItsPepper(t *testing.T) {
 // A large import keeps no other process from revoking.
 func TestImportBesideRevokes(t *testing.T) {
 	path := create(t)
-	n := rounds(4000, keys.MaxImport)
+	n := rounds(4000, importing.MaxImport)
 	cmd := child(t, "import", path)
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d big 0", importVar, n))
 	out, err := cmd.StdoutPipe()
@@ -387,11 +390,11 @@ func TestRestoreUnderUse(t *testing.T) {
 // the restored key store, not even one that takes a name.
 func TestRestoreDuringImport(t *testing.T) {
 	h := newHistory(t, "stays")
-	_, err := keys.Import(t.Context(), manager(t, h.store), manyRows(1200, "import", func(row int) {
+	_, err := importing.Import(t.Context(), manager(t, h.store), manyRows(1200, "import", func(row int) {
 		if row == 700 {
 			h.restore(t, sqlite.RestoreOptions{})
 		}
-	}), keys.ImportOptions{})
+	}), importing.Options{})
 	if !errors.Is(err, keys.ErrConflict) {
 		t.Errorf("Import: got %v, want a conflict", err)
 	}
@@ -406,7 +409,7 @@ func TestRestoreDuringImport(t *testing.T) {
 // report keys that are not there.
 func TestImportAfterARestoreOfItself(t *testing.T) {
 	h := newHistory(t, "stays")
-	_, err := keys.Import(t.Context(), manager(t, h.store), manyRows(2000, "import", func(row int) {
+	_, err := importing.Import(t.Context(), manager(t, h.store), manyRows(2000, "import", func(row int) {
 		switch row {
 		case 702:
 			h.backup += ".during"
@@ -414,7 +417,7 @@ func TestImportAfterARestoreOfItself(t *testing.T) {
 		case 1302:
 			h.restore(t, sqlite.RestoreOptions{})
 		}
-	}), keys.ImportOptions{})
+	}), importing.Options{})
 	if !errors.Is(err, keys.ErrConflict) || !strings.Contains(err.Error(), "keyctl restore") {
 		t.Errorf("Import: got %v, want a conflict that names the restore", err)
 	}
@@ -439,12 +442,12 @@ func noneOf(t *testing.T, path string, s *sqlite.Store) {
 func TestImportWhoseLockFileIsRemoved(t *testing.T) {
 	path := create(t)
 	s, other := open(t, path), open(t, path)
-	_, err := keys.Import(t.Context(), manager(t, s), manyRows(1200, "import", func(row int) {
+	_, err := importing.Import(t.Context(), manager(t, s), manyRows(1200, "import", func(row int) {
 		if row == 702 {
 			remove(t, path+"-import")
-			issue(t, other, keys.IssueRequest{Name: "import-0000001"})
+			issue(t, other, admin.IssueRequest{Name: "import-0000001"})
 		}
-	}), keys.ImportOptions{})
+	}), importing.Options{})
 	if !errors.Is(err, keys.ErrConflict) || !strings.Contains(err.Error(), "another program") || strings.Contains(err.Error(), "restore") {
 		t.Errorf("Import: got %v, want a conflict, and nothing of a restore", err)
 	}
@@ -457,14 +460,14 @@ func TestImportWhoseLockFileIsRemoved(t *testing.T) {
 func TestImportThatLostKeys(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	_, err := keys.Import(t.Context(), manager(t, s), manyRows(1200, "import", func(row int) {
+	_, err := importing.Import(t.Context(), manager(t, s), manyRows(1200, "import", func(row int) {
 		if row == 1201 {
 			db := shell(t, path)
 			mustExec(t, db, `DELETE FROM secrets WHERE key_id = (SELECT id FROM keys WHERE name = 'import-0000007')`)
 			mustExec(t, db, `DELETE FROM keys WHERE name = 'import-0000007'`)
 			_ = db.Close()
 		}
-	}), keys.ImportOptions{})
+	}), importing.Options{})
 	if !errors.Is(err, keys.ErrConflict) || !strings.Contains(err.Error(), "another program") {
 		t.Errorf("Import: got %v, want a conflict that tells why", err)
 	}
@@ -479,20 +482,20 @@ func TestImportWhoseLockFileCannotBeOpened(t *testing.T) {
 	remove(t, path+"-import")
 	mkdir(t, path+"-import") // nobody can open that for writing, root included
 	s := open(t, path)
-	_, err := keys.Import(t.Context(), manager(t, s), manyRows(2, "new", func(int) {}), keys.ImportOptions{})
+	_, err := importing.Import(t.Context(), manager(t, s), manyRows(2, "new", func(int) {}), importing.Options{})
 	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), path+"-import") {
 		t.Errorf("Import: got %v, want the file named", err)
 	}
-	_, err = manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "old-0000001"})
+	_, err = manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "old-0000001"})
 	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), path+"-import") {
 		t.Errorf("Issue: got %v, want the file named", err)
 	}
 	if batches, rows := unfinished(t, path); batches != 1 || rows == 0 {
 		t.Errorf("left over: %d imports with %d keys, want them as they were", batches, rows)
 	}
-	issue(t, s, keys.IssueRequest{Name: "another"})
+	issue(t, s, admin.IssueRequest{Name: "another"})
 	remove(t, path+"-import")
-	issue(t, s, keys.IssueRequest{Name: "old-0000001"})
+	issue(t, s, admin.IssueRequest{Name: "old-0000001"})
 }
 
 // TestA19ImportThatCannotBeAnnounced: other processes could not be told of a part of an
@@ -509,7 +512,7 @@ func TestA19ImportThatCannotBeAnnounced(t *testing.T) {
 					spoil(t, path)
 				}
 			})
-			_, err := keys.Import(t.Context(), manager(t, s), manyRows(3, "late", func(int) {}), keys.ImportOptions{})
+			_, err := importing.Import(t.Context(), manager(t, s), manyRows(3, "late", func(int) {}), importing.Options{})
 			if !errors.Is(err, keys.ErrUnavailable) || isWritten(err) || isMayBeLost(err) {
 				t.Errorf("Import: got %v, want unavailable", err)
 			}

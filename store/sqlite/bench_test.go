@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -20,7 +21,7 @@ func full(b *testing.B) (*sqlite.Reader, []string) {
 	b.Helper()
 	path := create(b)
 	s := open(b, path)
-	issue(b, s, keys.IssueRequest{Name: "pattern", Owner: "ann", Scopes: []string{"tools:get_*", "tools:search"}, Audience: []string{"weather"}})
+	issue(b, s, admin.IssueRequest{Name: "pattern", Owner: "ann", Scopes: []string{"tools:get_*", "tools:search"}, Audience: []string{"weather"}})
 	mustExec(b, s.Writer(), `CREATE TEMP TABLE pattern AS SELECT * FROM keys; CREATE TEMP TABLE pattern_secret AS SELECT * FROM secrets`)
 	mustExec(b, s.Writer(), `CREATE TEMP TABLE ids AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 		SELECT i, CAST(substr(hex(randomblob(6)), 1, 12) AS BLOB) AS id FROM n`, benchKeys)
@@ -122,7 +123,7 @@ func benchmarkIssue(b *testing.B, writers int) {
 	for range writers {
 		wg.Go(func() {
 			for n := made.Add(1); n <= int64(b.N); n = made.Add(1) {
-				if _, err := m.Issue(b.Context(), keys.IssueRequest{Name: strconv.FormatInt(n, 10), Scopes: []string{"tools:*"}}); err != nil {
+				if _, err := m.Issue(b.Context(), admin.IssueRequest{Name: strconv.FormatInt(n, 10), Scopes: []string{"tools:*"}}); err != nil {
 					b.Error(err)
 				}
 			}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -74,12 +75,12 @@ func beginAsked(t testing.TB, cmd *exec.Cmd) (in io.WriteCloser, out io.Reader) 
 }
 
 // childStore opens the key store in a child.
-func childStore(path string) (*sqlite.Store, *keys.LocalManager, error) {
+func childStore(path string) (*sqlite.Store, *admin.Local, error) {
 	s, err := sqlite.Open(path, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := keys.NewManager(s, "child", nil)
+	m, err := admin.NewLocal(s, "child", nil)
 	return s, m, err
 }
 
@@ -93,7 +94,7 @@ func writeRole(path string) error {
 	}
 	ctx := context.Background()
 	for i := range childRounds {
-		issued, err := m.Issue(ctx, keys.IssueRequest{Name: "child " + strconv.Itoa(i)})
+		issued, err := m.Issue(ctx, admin.IssueRequest{Name: "child " + strconv.Itoa(i)})
 		if err != nil {
 			return err
 		}
@@ -132,7 +133,7 @@ func TestSecondProcessWrites(t *testing.T) {
 		if verb == "revoked" && k.RevokedAt.IsZero() {
 			t.Errorf("Key(%s): not revoked, though the other process said so", id)
 		}
-		if _, err := m.Issue(t.Context(), keys.IssueRequest{Name: "parent " + strconv.Itoa(lines)}); err != nil {
+		if _, err := m.Issue(t.Context(), admin.IssueRequest{Name: "parent " + strconv.Itoa(lines)}); err != nil {
 			t.Errorf("Issue beside the other process: %v", err)
 		}
 		c := mustChanges(t, r, seq)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -27,7 +28,7 @@ func closedStore(t *testing.T) (path, id string) {
 	t.Helper()
 	path = create(t)
 	s := open(t, path)
-	id = issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	id = issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func TestCopyThatWentFurtherIsCopiedBack(t *testing.T) {
 			mustMend(t, two)
 			inStore(t, two, func(s *sqlite.Store) {
 				for _, name := range []string{"a", "b", "c"} {
-					issue(t, s, keys.IssueRequest{Name: name})
+					issue(t, s, admin.IssueRequest{Name: name})
 				}
 			})
 			mustExec(t, shell(t, two), `PRAGMA wal_checkpoint(TRUNCATE)`)
@@ -91,7 +92,7 @@ func TestCopyThatWentFurtherIsCopiedBack(t *testing.T) {
 func TestCopyWithoutItsLog(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	issue(t, s, keys.IssueRequest{Name: "ci"})
+	issue(t, s, admin.IssueRequest{Name: "ci"})
 	two := copyStore(t, path)
 	remove(t, two+"-wal")
 	remove(t, two+"-shm")

@@ -12,7 +12,8 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/newfile"
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 )
 
 // Create makes an empty key store at path: its pepper, unless the pepper file is
@@ -115,7 +116,7 @@ func existing(path string) error {
 
 // makePeppers returns the peppers for a new key store, with its id, and whether the file
 // has that id already. Otherwise it is written there last: see claim.
-func makePeppers(path string, o *Options) (peppers *keys.Peppers, claimed bool, err error) {
+func makePeppers(path string, o *Options) (peppers *pepper.Set, claimed bool, err error) {
 	peppers, err = pepperfile.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		peppers, err = pepperfile.Create(path)
@@ -138,7 +139,7 @@ func ofAnother(path string) error {
 // claim writes the store's id into the pepper file, when all else is made: from then on
 // the file belongs to that store.
 func claim(path string, id keys.StoreID) error {
-	_, err := pepperfile.Replace(path, func(old *keys.Peppers) (*keys.Peppers, error) {
+	_, err := pepperfile.Replace(path, func(old *pepper.Set) (*pepper.Set, error) {
 		switch old.Store() {
 		case id:
 			return old, nil
@@ -168,8 +169,8 @@ func (e *PepperLineError) Unwrap() error { return e.Cause }
 
 // disclaim takes the id out of the pepper file again, because its store was not made: the
 // next attempt uses the pepper.
-func disclaim(pepper string, id keys.StoreID) error {
-	_, err := pepperfile.Replace(pepper, func(old *keys.Peppers) (*keys.Peppers, error) {
+func disclaim(one string, id keys.StoreID) error {
+	_, err := pepperfile.Replace(one, func(old *pepper.Set) (*pepper.Set, error) {
 		if old.Store() != id {
 			return old, nil
 		}
@@ -199,7 +200,7 @@ func build(dir, pattern string, fill func(temp string) error) (temp string, err 
 	return temp, nil
 }
 
-func fill(path string, peppers *keys.Peppers, s standing) error {
+func fill(path string, peppers *pepper.Set, s standing) error {
 	now := time.Now() //nolint:forbidigo // a note for people, nothing is decided by it
 	return fillWith(path, func(db *sql.DB) error { return makeSchema(context.Background(), db, peppers, s, now) })
 }

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 

@@ -21,7 +21,7 @@ const (
 		ORDER BY minute DESC, code DESC, key_id DESC, source DESC, audience DESC, scope DESC LIMIT -1 OFFSET ?)`
 )
 
-// AddDenials implements [keys.DenialLog], also for a handle that cannot write keys, as
+// AddDenials implements [store.DenialLog], also for a handle that cannot write keys, as
 // AddUse does.
 func (r *Reader) AddDenials(ctx context.Context, denials []keys.Denial) error {
 	if err := r.usage.gate.enter(); err != nil {
@@ -63,7 +63,7 @@ func addDenials(ctx context.Context, tx *sql.Tx, denials []keys.Denial, now time
 
 func minuteOf(t time.Time) int64 { return micros(t.Truncate(time.Minute)) }
 
-// Denials implements [keys.DenialLog].
+// Denials implements [store.DenialLog].
 func (r *Reader) Denials(ctx context.Context, q keys.DenialQuery) ([]keys.Denial, error) {
 	if err := r.usage.gate.enter(); err != nil {
 		return nil, err

@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -24,7 +26,7 @@ func openVerifier(t testing.TB, path string) *sqlite.Reader {
 	return r
 }
 
-func mustRevoke(t testing.TB, s keys.Store, id string) {
+func mustRevoke(t testing.TB, s store.Store, id string) {
 	t.Helper()
 	if _, err := manager(t, s).Revoke(t.Context(), id, "test"); err != nil {
 		t.Fatalf("Revoke: %v", err)
@@ -73,9 +75,9 @@ func TestEpochOfAnotherProcess(t *testing.T) {
 // store may do otherwise.
 func TestEpochStandsStill(t *testing.T) {
 	s := open(t, create(t))
-	issue(t, s, keys.IssueRequest{Name: "ci"})
+	issue(t, s, admin.IssueRequest{Name: "ci"})
 	before := s.Epoch()
-	if _, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "ci"}); err == nil {
+	if _, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "ci"}); err == nil {
 		t.Error("Issue: a taken name was not refused")
 	}
 	if _, err := manager(t, s).Revoke(t.Context(), "unknown00000", ""); err == nil {
@@ -91,7 +93,7 @@ func TestEpochStandsStill(t *testing.T) {
 func TestEpochFileMissing(t *testing.T) {
 	path := create(t)
 	s, r := open(t, path), openVerifier(t, path)
-	key := issue(t, s, keys.IssueRequest{Name: "ci"}).Key
+	key := issue(t, s, admin.IssueRequest{Name: "ci"}).Key
 	before := mustChanges(t, r, keys.Position{}).Next
 	remove(t, path+"-epoch")
 	for what, f := range map[string]keys.Feed{"open before": r, "open afterwards": openVerifier(t, path), "a store": s} {
@@ -137,7 +139,7 @@ func mustMend(t testing.TB, path string) {
 func TestEpochFileCopied(t *testing.T) {
 	path := create(t)
 	s, r := open(t, path), openVerifier(t, path)
-	key, second := issue(t, s, keys.IssueRequest{Name: "ci"}).Key, issue(t, s, keys.IssueRequest{Name: "two"}).Key
+	key, second := issue(t, s, admin.IssueRequest{Name: "ci"}).Key, issue(t, s, admin.IssueRequest{Name: "two"}).Key
 	seq, before := mustChanges(t, r, keys.Position{}).Next, r.Epoch()
 	replaceByCopy(t, path+"-epoch")
 	if _, err := r.Changes(t.Context(), seq); !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "is a copy") {
@@ -213,7 +215,7 @@ func TestEpochFileCutShort(t *testing.T) {
 	if a, b := s.Epoch(), s.Epoch(); a >= b {
 		t.Errorf("Epoch: got %d and then %d, want more each time", a, b)
 	}
-	_, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "ci"})
+	_, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "ci"})
 	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "cut short") {
 		t.Errorf("Issue: got %v, want unavailable and why", err)
 	}
@@ -224,7 +226,7 @@ func TestEpochFileCutShort(t *testing.T) {
 func TestDatabaseRenamedOver(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	old := issue(t, s, keys.IssueRequest{Name: "old"}).Key
+	old := issue(t, s, admin.IssueRequest{Name: "old"}).Key
 	r := openVerifier(t, path)
 	seq := mustChanges(t, r, keys.Position{}).Next
 
@@ -255,7 +257,7 @@ func TestDatabaseRenamedOver(t *testing.T) {
 		t.Errorf("Revoke in the old database: got %v, want unavailable: it would be lost", err)
 	}
 	before := r.Epoch()
-	issue(t, open(t, path), keys.IssueRequest{Name: "new"})
+	issue(t, open(t, path), admin.IssueRequest{Name: "new"})
 	if r.Epoch() == before {
 		t.Error("Epoch: a change in the new database did not move it")
 	}
@@ -270,7 +272,7 @@ func TestEpochThroughALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := r.Epoch()
-	issue(t, open(t, link), keys.IssueRequest{Name: "ci"})
+	issue(t, open(t, link), admin.IssueRequest{Name: "ci"})
 	if r.Epoch() == before {
 		t.Error("Epoch: a change through a link did not move it")
 	}

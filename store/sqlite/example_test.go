@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -29,11 +29,11 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer store.Close()
-	admin, err := keys.NewManager(store, "local:ann(1000)", nil)
+	adminKey, err := admin.NewLocal(store, "local:ann(1000)", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	issued, err := admin.Issue(context.Background(), keys.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*"}})
+	issued, err := adminKey.Issue(context.Background(), admin.IssueRequest{Name: "ci", Scopes: []string{"tools:get_*"}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -68,18 +68,18 @@ func ExamplePrepareRestore() {
 		log.Fatal(err)
 	}
 	defer store.Close()
-	admin, err := keys.NewManager(store, "local:ann(1000)", nil)
+	adminKey, err := admin.NewLocal(store, "local:ann(1000)", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	issued, err := admin.Issue(ctx, keys.IssueRequest{Name: "ci"})
+	issued, err := adminKey.Issue(ctx, admin.IssueRequest{Name: "ci"})
 	if err != nil {
 		log.Fatal(err)
 	}
 	if _, err := store.Backup(ctx, filepath.Join(dir, "backup.db"), nil); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := admin.Revoke(ctx, issued.Key.ID, "laptop lost"); err != nil {
+	if _, err := adminKey.Revoke(ctx, issued.Key.ID, "laptop lost"); err != nil {
 		log.Fatal(err)
 	}
 

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/admin"
 )
 
 // roundsVar tells a writing child how many rounds it goes; it ends earlier when its
@@ -79,10 +79,10 @@ func crowdRole(path string) error {
 	return s.Close()
 }
 
-func (w *waits) round(m keys.Manager, name string) {
+func (w *waits) round(m admin.Manager, name string) {
 	ctx := context.Background()
 	began := time.Now()
-	issued, err := m.Issue(ctx, keys.IssueRequest{Name: name})
+	issued, err := m.Issue(ctx, admin.IssueRequest{Name: name})
 	w.note(&w.Issue, began, err)
 	if err == nil {
 		began = time.Now()

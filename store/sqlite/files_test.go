@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -19,7 +21,7 @@ import (
 func TestFilesAreForTheOwnerAlone(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	countUse(t, s, issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID)
+	countUse(t, s, issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID)
 	for _, suffix := range []string{"", "-wal", "-shm", ".pepper", ".usage", ".usage-wal", ".usage-shm"} {
 		info, err := os.Stat(path + suffix)
 		if err != nil {
@@ -38,7 +40,7 @@ func TestSecretIsInNoFile(t *testing.T) {
 	s := open(t, path)
 	var secrets []string
 	for i := range 20 {
-		issued := issue(t, s, keys.IssueRequest{Name: fmt.Sprint("key ", i), Scopes: []string{"tools:a"}})
+		issued := issue(t, s, admin.IssueRequest{Name: fmt.Sprint("key ", i), Scopes: []string{"tools:a"}})
 		secrets = append(secrets, issued.Token.Reveal())
 		if _, err := manager(t, s).Revoke(t.Context(), issued.Key.ID, "done"); err != nil {
 			t.Fatal(err)
@@ -91,7 +93,7 @@ func TestOddPaths(t *testing.T) {
 				t.Fatalf("Create: %v", err)
 			}
 			s := open(t, path)
-			id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+			id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 			r, err := sqlite.OpenVerifier(path, nil)
 			if err != nil {
 				t.Fatalf("OpenVerifier: %v", err)
@@ -124,7 +126,7 @@ func TestRelativePath(t *testing.T) {
 	}
 	s := open(t, "keys.db")
 	t.Chdir(t.TempDir())
-	issue(t, s, keys.IssueRequest{Name: "ci"})
+	issue(t, s, admin.IssueRequest{Name: "ci"})
 	if got := names(snapshot(t, ".")); len(got) != 0 {
 		t.Errorf("got %q in the other directory, want nothing", got)
 	}
@@ -169,13 +171,13 @@ func TestSettings(t *testing.T) {
 func TestVerifierCannotWrite(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 	r, err := sqlite.OpenVerifier(path, nil)
 	if err != nil {
 		t.Fatalf("OpenVerifier: %v", err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
-	if _, ok := any(r).(keys.Store); ok {
+	if _, ok := any(r).(store.Store); ok {
 		t.Error("a Reader is a Store")
 	}
 	c, err := r.Connections().Conn(t.Context())

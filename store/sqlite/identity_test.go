@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -30,7 +31,7 @@ func run(t testing.TB, name string, args ...string) {
 type world struct {
 	dir, link string // the directory, and the link to it
 	path      string // of the database, through the link
-	key       keys.Issued
+	key       admin.Issued
 	guard     *other
 	admin     *other
 }
@@ -48,7 +49,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	s := open(t, w.path)
-	w.key = issue(t, s, keys.IssueRequest{Name: "ci"})
+	w.key = issue(t, s, admin.IssueRequest{Name: "ci"})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -12,13 +12,13 @@ import (
 // each of a few peppers.
 const maxFound = 4 * keys.MaxPerHandle
 
-// FindImported implements [keys.Reader]. It goes by the index on what is not NULL, so
+// FindImported implements [store.Reader]. It goes by the index on what is not NULL, so
 // it costs nothing where nothing was imported.
 func (r *Reader) FindImported(ctx context.Context, lookups [][]byte) ([]string, error) {
 	return r.findByLookup(ctx, "secrets", lookups)
 }
 
-// FindSuperseded implements [keys.Reader], by the like index.
+// FindSuperseded implements [store.Reader], by the like index.
 func (r *Reader) FindSuperseded(ctx context.Context, lookups [][]byte) ([]string, error) {
 	return r.findByLookup(ctx, "superseded", lookups)
 }

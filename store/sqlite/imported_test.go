@@ -3,6 +3,8 @@ package sqlite_test
 import (
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -10,20 +12,20 @@ import (
 // was known in the clear, or is revoked.
 func TestOldHashes(t *testing.T) {
 	s := open(t, create(t))
-	issue(t, s, keys.IssueRequest{Name: "native"})
+	issue(t, s, admin.IssueRequest{Name: "native"})
 	m := manager(t, s)
-	rows := []keys.ImportRow{
-		{Key: keys.NewSecret("acme_3ZJ9vYkQ0hW2mRbT7xLsN4"), IssueRequest: keys.IssueRequest{Name: "plain"}},
-		{Key: keys.NewSecret("a.short-one"), IssueRequest: keys.IssueRequest{Name: "slow"}},
-		{Key: keys.NewSecret("b.short-one"), IssueRequest: keys.IssueRequest{Name: "revoked"}},
+	rows := []importing.Row{
+		{Key: keys.NewSecret("acme_3ZJ9vYkQ0hW2mRbT7xLsN4"), IssueRequest: admin.IssueRequest{Name: "plain"}},
+		{Key: keys.NewSecret("a.short-one"), IssueRequest: admin.IssueRequest{Name: "slow"}},
+		{Key: keys.NewSecret("b.short-one"), IssueRequest: admin.IssueRequest{Name: "revoked"}},
 	}
-	report, err := keys.Import(t.Context(), m, func(yield func(keys.ImportRow, error) bool) {
+	report, err := importing.Import(t.Context(), m, func(yield func(importing.Row, error) bool) {
 		for _, r := range rows {
 			if !yield(r, nil) {
 				return
 			}
 		}
-	}, keys.ImportOptions{})
+	}, importing.Options{})
 	if err != nil {
 		t.Fatalf("Import: %v %v", err, report.Reasons)
 	}

@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // A restore prepares the new key store in a file that nobody has open, to the last row,
@@ -52,7 +55,7 @@ func (r *Restoration) finish(ctx context.Context, draft string, present *Snapsho
 }
 
 // event is the audit row of the restore.
-func (r *Restoration) event(ctx context.Context, present *Snapshot, undone Undone, missing Missing, o RestoreOptions) (keys.Event, error) {
+func (r *Restoration) event(ctx context.Context, present *Snapshot, undone Undone, missing Missing, o RestoreOptions) (audit.Event, error) {
 	detail := map[string]any{
 		"backup_row": r.Backup.Newest.Seq, "backup_row_hash": hex.EncodeToString(r.Backup.Newest.Hash),
 		"revocations_undone": o.UndoRevocations && len(undone.Revoked)+len(undone.Disabled) > 0,
@@ -61,14 +64,14 @@ func (r *Restoration) event(ctx context.Context, present *Snapshot, undone Undon
 	if present != nil {
 		detail["replaced_row"], detail["replaced_row_hash"] = present.Newest.Seq, hex.EncodeToString(present.Newest.Hash)
 	}
-	return keys.NewEvent(ctx, o.Actor, keys.ActionRestore, o.Now(), detail)
+	return audit.NewEvent(ctx, o.Actor, audit.ActionRestore, o.Now(), detail)
 }
 
 // renew makes sure that nobody who remembers the old key store takes the new one for the
 // same: it is of another generation, and its changes go on above those of both. From a
 // present number of which half is used up they do not: no store comes that far by itself,
 // and what counts on from there would soon be refused.
-func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, e keys.Event) error {
+func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, e audit.Event) error {
 	seq := r.Backup.changeSeq
 	if present != nil && present.changeSeq < mostSeq/2 {
 		seq = max(seq, present.changeSeq)
@@ -106,7 +109,7 @@ func (r *Restoration) cutAgain(ctx context.Context, draft string, undone Undone,
 		return 0, err
 	}
 	err = s.write(ctx, func(ctx context.Context, w *work) error {
-		m, err := keys.NewManager(inOne{s, w}, o.Actor, &keys.ManagerOptions{Now: o.Now})
+		m, err := admin.NewLocal(inOne{s, w}, o.Actor, &admin.Options{Now: o.Now})
 		if err != nil {
 			return err
 		}
@@ -132,8 +135,8 @@ type inOne struct {
 	work *work
 }
 
-// Update implements [keys.Store].
-func (s inOne) Update(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
+// Update implements [store.Store].
+func (s inOne) Update(ctx context.Context, id string, change func(*keys.Key) (audit.Event, error)) (*keys.Key, error) {
 	unchanged, _, err := s.update(ctx, s.work, id, change)
 	if errors.Is(err, keys.ErrNoChange) {
 		return unchanged, nil
@@ -148,7 +151,7 @@ func (s inOne) Update(ctx context.Context, id string, change func(*keys.Key) (ke
 	return rec.key()
 }
 
-func revokeAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
+func revokeAgain(ctx context.Context, m admin.Manager, k *keys.Key) error {
 	reason := k.RevokedReason
 	if keys.ValidateText("reason", reason) != nil {
 		reason = "revoked before a restore"
@@ -161,7 +164,7 @@ func revokeAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
 }
 
 // disableAgain leaves a row alone that somebody changed: nobody accepts that key.
-func disableAgain(ctx context.Context, m keys.Manager, k *keys.Key) error {
+func disableAgain(ctx context.Context, m admin.Manager, k *keys.Key) error {
 	_, err := m.Disable(ctx, k.ID, "disabled before a restore")
 	if err != nil && !errors.Is(err, keys.ErrTampered) && !errors.Is(err, keys.ErrNotFound) {
 		return fmt.Errorf("disable %s again: %w", k.ID, err)
@@ -223,7 +226,7 @@ func (r *Restoration) install(ctx context.Context, draft string, present *Snapsh
 		return err
 	}
 	if err := at.check(); err != nil {
-		return &keys.MayBeLostError{Cause: err}
+		return &store.MayBeLostError{Cause: err}
 	}
 	if err := instate(r.path, next); err != nil {
 		return unfinished(err)
@@ -271,12 +274,12 @@ func (r *Restoration) put(ctx context.Context, draft string) error {
 
 // unfinished says that a restore was committed, and that no process accepts it yet.
 func unfinished(cause error) error {
-	return &keys.WrittenError{What: "the restored key store is refused until 'keyctl doctor --fix' is run", Cause: cause}
+	return &store.WrittenError{What: "the restored key store is refused until 'keyctl doctor --fix' is run", Cause: cause}
 }
 
 // isWritten reports whether the restore was committed, to whatever file.
 func isWritten(err error) bool {
-	var written *keys.WrittenError
-	var lost *keys.MayBeLostError
+	var written *store.WrittenError
+	var lost *store.MayBeLostError
 	return errors.As(err, &written) || errors.As(err, &lost)
 }

@@ -18,7 +18,7 @@ const selectKey = `SELECT ` + keyColumns + `, NULL, NULL, NULL, NULL, NULL, NULL
 	SELECT x'', '', '', '', NULL, '', '', '', '', 0, 0, 0, 0, 0, 0, 0, '', NULL, NULL, NULL, NULL, '', 0, 0, '', x'', ` + secretColumns + `
 	FROM secrets s WHERE s.key_id = ?1`
 
-// Key implements [keys.Reader]. A row with a column that cannot be understood is
+// Key implements [store.Reader]. A row with a column that cannot be understood is
 // [keys.ErrTampered]. The read goes on when ctx is cancelled: it takes
 // microseconds, and to watch ctx would cost half as much again.
 func (r *Reader) Key(ctx context.Context, id string) (*keys.Key, error) {

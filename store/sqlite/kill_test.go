@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -38,15 +40,15 @@ func liveRole(path string) error {
 }
 
 // live is one key's life. A line is one write, so that lines of several do not mix.
-func live(m keys.Manager, name string, revoke bool) error {
+func live(m admin.Manager, name string, revoke bool) error {
 	ctx := context.Background()
-	issued, err := m.Issue(ctx, keys.IssueRequest{Name: name})
+	issued, err := m.Issue(ctx, admin.IssueRequest{Name: name})
 	if err != nil {
 		return err
 	}
 	id := issued.Key.ID
 	fmt.Printf("done issue %s %s\n", id, issued.Token.Reveal())
-	if issued, err = m.Rotate(ctx, id, keys.RotateRequest{}); err != nil {
+	if issued, err = m.Rotate(ctx, id, admin.RotateRequest{}); err != nil {
 		return err
 	}
 	fmt.Printf("done rotate %s %s\n", id, issued.Token.Reveal())
@@ -158,7 +160,7 @@ func check(t *testing.T, path string, told map[string]*acknowledged) (changes in
 		t.Fatalf("OpenVerifier after a kill: %v", err)
 	}
 	defer func() { _ = r.Close() }()
-	newest := map[string]keys.Event{}
+	newest := map[string]audit.Event{}
 	for _, e := range wholeChain(t, r) {
 		newest[e.KeyID] = e
 		if e.Actor == "child" {
@@ -187,7 +189,7 @@ func check(t *testing.T, path string, told map[string]*acknowledged) (changes in
 }
 
 // wantWhole holds a key against the audit row of its newest change.
-func wantWhole(t *testing.T, r *sqlite.Reader, id string, e keys.Event) {
+func wantWhole(t *testing.T, r *sqlite.Reader, id string, e audit.Event) {
 	t.Helper()
 	var detail struct{ After struct{ Version int64 } }
 	if err := json.Unmarshal([]byte(e.Detail), &detail); err != nil {

@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -47,7 +49,7 @@ func restoreRole(path string) error {
 func TestA19KilledWhileRestoring(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	issue(t, s, keys.IssueRequest{Name: "old"})
+	issue(t, s, admin.IssueRequest{Name: "old"})
 	swell(t, path)
 	backUp(t, s.Reader, path+".backup")
 	r := openVerifier(t, path)
@@ -57,7 +59,7 @@ func TestA19KilledWhileRestoring(t *testing.T) {
 		if round >= 6 && outcomes["old"] == 0 {
 			took /= 2 // the first took longer than the others, so that all kills came too late
 		}
-		leaked := issue(t, s, keys.IssueRequest{Name: "round " + strconv.Itoa(round)})
+		leaked := issue(t, s, admin.IssueRequest{Name: "round " + strconv.Itoa(round)})
 		mustRevoke(t, s, leaked.Key.ID)
 		before := len(wholeChain(t, s.Reader))
 		generation := mustChanges(t, r, keys.Position{}).Next.Generation
@@ -95,7 +97,7 @@ func TestA19KilledWhileRestoring(t *testing.T) {
 		switch {
 		case (now == generation || mended) && len(events) == before && said != "restored":
 			outcomes["old"]++
-		case now != generation && newest.Action == keys.ActionRestore:
+		case now != generation && newest.Action == audit.ActionRestore:
 			outcomes["new"]++
 		default:
 			t.Fatalf("round %d, killed %v after %q: got generation %s, was %s, and %d audit rows up to %s, were %d", round, killed, said, now, generation, len(events), newest.Action, before)

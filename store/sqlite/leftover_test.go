@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -109,7 +110,7 @@ func TestOlderDatabase(t *testing.T) {
 			path := create(t)
 			backup := path + ".old"
 			s := open(t, path)
-			id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+			id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 			_ = s.Close()
 			write(t, backup, string(read(t, path)))
 			o := start(t, "admin", path)
@@ -135,7 +136,7 @@ func TestOlderDatabase(t *testing.T) {
 func TestLookedOverWithoutItsLog(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 	mustExec(t, shell(t, path), `PRAGMA wal_checkpoint(TRUNCATE)`) // so that none is missing
 	r := openVerifier(t, path)
 	next := mustChanges(t, r, keys.Position{}).Next
@@ -208,7 +209,7 @@ func TestPublicationOfAKeptFileBrokenOff(t *testing.T) {
 func TestA9CloseAfterSharedMemoryWasRemoved(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 	r := openVerifier(t, path)
 	remove(t, path+"-shm")
 	if got := once(t, path, "revoke "+id); got != "done" {
@@ -269,7 +270,7 @@ func TestConnectedToFilesThatWereReplaced(t *testing.T) {
 func TestPutBackTogetherWithItsPage(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 	r := openVerifier(t, path)
 	db := shell(t, path)
 	mustExec(t, db, `CREATE TEMP TABLE was AS SELECT * FROM keys`)
@@ -284,7 +285,7 @@ func TestPutBackTogetherWithItsPage(t *testing.T) {
 	if _, err := r.Changes(t.Context(), next); !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "that the database does not hold") {
 		t.Errorf("Changes: got %v, want it refused", err)
 	}
-	if _, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "new"}); !errors.Is(err, keys.ErrUnavailable) {
+	if _, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "new"}); !errors.Is(err, keys.ErrUnavailable) {
 		t.Errorf("Issue: got %v, want it refused", err)
 	}
 	mustChanges(t, openVerifier(t, path), keys.Position{}) // who opens it now cannot know

@@ -10,7 +10,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// List implements [keys.Reader]. A key with a column that cannot be understood is
+// List implements [store.Reader]. A key with a column that cannot be understood is
 // listed without a seal, so that it can be found and revoked.
 func (r *Reader) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	var page keys.Page

@@ -8,7 +8,11 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Among a million keys, to decide about each in its row takes twenty seconds, and in
@@ -52,8 +56,8 @@ func TestListsAreDecidedInAnIndex(t *testing.T) {
 			t.Errorf("%s: got plan\n%s\nwant in it %q", what, text, tc.want)
 		}
 	}
-	first := issue(t, s, keys.IssueRequest{Name: "first"}).Key
-	issue(t, s, keys.IssueRequest{Name: "second"})
+	first := issue(t, s, admin.IssueRequest{Name: "first"}).Key
+	issue(t, s, admin.IssueRequest{Name: "second"})
 	page, err := s.List(t.Context(), keys.Query{Limit: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +73,7 @@ func TestListsAreDecidedInAnIndex(t *testing.T) {
 func TestScopesSpelledOtherwiseAreFound(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "ci", Scopes: []string{"tools:x"}, Audience: []string{"a&b"}}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "ci", Scopes: []string{"tools:x"}, Audience: []string{"a&b"}}).Key.ID
 	mustExec(t, shell(t, path), `UPDATE keys SET scopes = '[ "\u0074ools:\u0078" ]', audience = '["a&b"]'`)
 	for what, q := range map[string]keys.Query{"scope": {Scope: "tools:x"}, "audience": {Audience: "a&b"}} {
 		page, err := s.List(t.Context(), q)
@@ -81,10 +85,10 @@ func TestScopesSpelledOtherwiseAreFound(t *testing.T) {
 
 func TestCreateAllOrNone(t *testing.T) {
 	s := open(t, create(t))
-	issue(t, s, keys.IssueRequest{Name: "taken"})
+	issue(t, s, admin.IssueRequest{Name: "taken"})
 	createAll := func(names ...string) error {
-		n := keys.NewKeys{Batch: keys.NewBatchID(), Actor: "test", Done: func(int) (keys.Event, error) {
-			return keys.NewEvent(t.Context(), "test", keys.ActionImportDone, time.Now(), nil)
+		n := store.NewKeys{Batch: pepper.NewBatchID(), Actor: "test", Done: func(int) (audit.Event, error) {
+			return audit.NewEvent(t.Context(), "test", audit.ActionImportDone, time.Now(), nil)
 		}}
 		return s.CreateAll(t.Context(), n, several(s.Peppers(), n.Batch, names...))
 	}
@@ -104,8 +108,8 @@ func TestCreateAllOrNone(t *testing.T) {
 }
 
 // several makes keys of those names.
-func several(peppers *keys.Peppers, batch []byte, names ...string) iter.Seq2[*keys.Key, keys.Event] {
-	return func(yield func(*keys.Key, keys.Event) bool) {
+func several(peppers *pepper.Set, batch []byte, names ...string) iter.Seq2[*keys.Key, audit.Event] {
+	return func(yield func(*keys.Key, audit.Event) bool) {
 		now := time.Now()
 		for _, name := range names {
 			token := keys.NewToken(keys.KindKey)
@@ -115,7 +119,7 @@ func several(peppers *keys.Peppers, batch []byte, names ...string) iter.Seq2[*ke
 				Secrets: []keys.KeySecret{{Number: 1, Scheme: keys.SchemeHMAC, PepperID: pepperID, Digest: digest[:], CreatedAt: now.UTC().Truncate(time.Microsecond)}},
 			}
 			peppers.Seal(k)
-			e := keys.Event{ID: uuid.Must(uuid.NewV7()), At: now, Actor: "test", Action: "key.test", KeyID: k.ID, RequestID: "request", Detail: "{}"}
+			e := audit.Event{ID: uuid.Must(uuid.NewV7()), At: now, Actor: "test", Action: "key.test", KeyID: k.ID, RequestID: "request", Detail: "{}"}
 			if !yield(k, e) {
 				return
 			}

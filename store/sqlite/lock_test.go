@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -31,7 +32,7 @@ func holdLock(t testing.TB, path string) (free func()) {
 func TestChangeNamesWhoHasTheLock(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 	s.SetPatience(10 * time.Millisecond)
 	free := holdLock(t, path)
 	for range 3 {
@@ -56,7 +57,7 @@ func TestChangeNamesADatabaseShell(t *testing.T) {
 	mustExec(t, s.Writer(), `PRAGMA busy_timeout = 10`)
 	db := shell(t, path)
 	mustExec(t, db, `BEGIN IMMEDIATE`)
-	_, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "ci"})
+	_, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "ci"})
 	var busy *sqlite.BusyError
 	if !errors.As(err, &busy) || !busy.Foreign || !strings.Contains(err.Error(), "without taking its turn") {
 		t.Fatalf("Issue: got %v, want a BusyError about another program", err)
@@ -65,7 +66,7 @@ func TestChangeNamesADatabaseShell(t *testing.T) {
 		t.Errorf("Issue: got holder %+v, want process %d", busy.Holder, os.Getpid())
 	}
 	mustExec(t, db, `ROLLBACK`)
-	issue(t, s, keys.IssueRequest{Name: "ci"})
+	issue(t, s, admin.IssueRequest{Name: "ci"})
 }
 
 // What is not known is not said: another mcpkeys has locked the database, and this one could
@@ -78,7 +79,7 @@ func TestChangeWithoutTurnBlamesNoShell(t *testing.T) {
 	mkdir(t, path+"-lock")
 	db := shell(t, path)
 	mustExec(t, db, `BEGIN IMMEDIATE`)
-	_, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "ci"})
+	_, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "ci"})
 	var busy *sqlite.BusyError
 	if !errors.As(err, &busy) || busy.Foreign || strings.Contains(err.Error(), "shell") {
 		t.Errorf("Issue: got %v, want a BusyError that blames no shell", err)
@@ -114,11 +115,11 @@ func TestChangesDoNotNeedTheLockFile(t *testing.T) {
 	} {
 		_ = os.Remove(path + "-lock")
 		spoil()
-		issue(t, s, keys.IssueRequest{Name: what})
-		issue(t, open(t, path), keys.IssueRequest{Name: what + " again"})
+		issue(t, s, admin.IssueRequest{Name: what})
+		issue(t, open(t, path), admin.IssueRequest{Name: what + " again"})
 	}
 	remove(t, path+"-lock")
-	issue(t, s, keys.IssueRequest{Name: "the last"})
+	issue(t, s, admin.IssueRequest{Name: "the last"})
 	if info, err := os.Lstat(path + "-lock"); err != nil || info.Mode() != 0o600 {
 		t.Errorf("the lock file: got %v, %v, want it made again, 0600", info, err)
 	}

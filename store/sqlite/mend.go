@@ -15,7 +15,8 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/newfile"
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 )
 
 // A database gets another id when a restore or [Mend] puts another state in the place of
@@ -167,7 +168,7 @@ func CheckPosition(ctx context.Context, path string) (missing uint64, err error)
 // stay lost, revocations among them: the caller asks first. The database must be sound, its
 // audit chain must hold and its peppers must be at hand. It reports false when there was
 // nothing to mend.
-func Mend(ctx context.Context, path string, o *Options, actor keys.Actor, now time.Time) (bool, error) {
+func Mend(ctx context.Context, path string, o *Options, actor audit.Actor, now time.Time) (bool, error) {
 	given, path, err := locate(path)
 	if err != nil {
 		return false, err
@@ -221,12 +222,12 @@ func mendable(ctx context.Context, path string, o *Options) (keys.StoreID, error
 	if err := checkPeppers(ctx, db, peppers, o.pepperFile(path)); err != nil {
 		return keys.StoreID{}, err
 	}
-	_, err = keys.VerifyChain(chain(ctx, db))
+	_, err = audit.VerifyChain(chain(ctx, db))
 	return peppers.Store(), err
 }
 
-func mend(ctx context.Context, db *sql.DB, at *spot, store keys.StoreID, missing uint64, actor keys.Actor, now time.Time) error {
-	e, err := keys.NewEvent(ctx, actor, keys.ActionMend, now, map[string]any{"missing_changes": missing})
+func mend(ctx context.Context, db *sql.DB, at *spot, store keys.StoreID, missing uint64, actor audit.Actor, now time.Time) error {
+	e, err := audit.NewEvent(ctx, actor, audit.ActionMend, now, map[string]any{"missing_changes": missing})
 	if err != nil {
 		return err
 	}

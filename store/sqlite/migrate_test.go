@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -19,22 +20,22 @@ import (
 // more: until the test ends, this process and its children know the made-up schema 2.
 type olderStore struct {
 	path   string
-	issued map[string]keys.Issued // by name
+	issued map[string]admin.Issued // by name
 }
 
 func older(t testing.TB) *olderStore {
 	t.Helper()
 	sqlite.KnowMadeUpStep(false)
-	o := &olderStore{path: create(t), issued: map[string]keys.Issued{}}
+	o := &olderStore{path: create(t), issued: map[string]admin.Issued{}}
 	s, err := sqlite.Open(o.path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := manager(t, s)
 	for _, name := range []string{"ci", "leaked", "boss", "turned"} {
-		o.issued[name] = issue(t, s, keys.IssueRequest{Name: name})
+		o.issued[name] = issue(t, s, admin.IssueRequest{Name: name})
 	}
-	rotated, err1 := m.Rotate(t.Context(), o.issued["turned"].Key.ID, keys.RotateRequest{})
+	rotated, err1 := m.Rotate(t.Context(), o.issued["turned"].Key.ID, admin.RotateRequest{})
 	_, err2 := m.Revoke(t.Context(), o.issued["leaked"].Key.ID, "it leaked")
 	_, err3 := m.Disable(t.Context(), o.issued["boss"].Key.ID, "")
 	if err := errors.Join(err1, err2, err3, s.Close()); err != nil {
@@ -129,7 +130,7 @@ func TestMigrate(t *testing.T) {
 	o.wantAll(t, copied)
 
 	// The reader that was open goes on, and nothing is lost to it.
-	issue(t, s, keys.IssueRequest{Name: "new"})
+	issue(t, s, admin.IssueRequest{Name: "new"})
 	if c := mustChanges(t, r, before); !c.Lost {
 		t.Errorf("Changes of a reader that was open: got %+v, want all forgotten, as the tables are others", c)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -68,7 +69,7 @@ func TestRestoreOverADatabaseThatLacksChanges(t *testing.T) {
 			h.restore(t, sqlite.RestoreOptions{})
 			h.store = open(t, h.path)
 			events := wholeChain(t, h.store.Reader)
-			if e := events[len(events)-1]; e.Action != keys.ActionRestore || !strings.Contains(e.Detail, c.detail) {
+			if e := events[len(events)-1]; e.Action != audit.ActionRestore || !strings.Contains(e.Detail, c.detail) {
 				t.Errorf("the log: got %s %s, want %s", e.Action, e.Detail, c.detail)
 			}
 			if p := h.prepare(t); !p.Missing.None() {

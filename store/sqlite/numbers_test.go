@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -73,16 +75,16 @@ func TestA27NumbersOutOfRangeAreRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			path := create(t)
 			s, r := open(t, path), forChecks(t, path)
-			id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+			id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 			since := mustChanges(t, r, keys.Position{}).Next
 			force(t, path, c.statement)
-			for what, reader := range map[string]keys.Reader{"of the writer": s, "of a guard": r} {
+			for what, reader := range map[string]store.Reader{"of the writer": s, "of a guard": r} {
 				_, err := reader.Changes(t.Context(), since)
 				isAltered(t, "Changes "+what, err, c.want)
 			}
 			_, err := manager(t, s).Revoke(t.Context(), id, "")
 			isAltered(t, "Revoke", err, c.want)
-			_, err = manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "other"})
+			_, err = manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "other"})
 			isAltered(t, "Issue", err, c.want)
 			if k, err := s.Key(t.Context(), id); err != nil || !k.RevokedAt.IsZero() {
 				t.Errorf("Key: got %v, %v, want nothing written", k, err)
@@ -90,7 +92,7 @@ func TestA27NumbersOutOfRangeAreRefused(t *testing.T) {
 			if _, err := s.List(t.Context(), keys.Query{}); err != nil {
 				t.Errorf("List: %v", err)
 			}
-			report, err := keys.VerifyAudit(t.Context(), s, nil)
+			report, err := store.VerifyAudit(t.Context(), s, nil)
 			if err != nil || len(report.Faults) == 0 {
 				t.Errorf("VerifyAudit: got %+v, %v, want it told", report, err)
 			}
@@ -193,7 +195,7 @@ func TestRestoreMendsNumbers(t *testing.T) {
 	} {
 		path := create(t)
 		s := open(t, path)
-		id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+		id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 		file := path + ".backup"
 		if _, err := s.Backup(t.Context(), file, nil); err != nil {
 			t.Fatal(err)
@@ -216,7 +218,7 @@ func TestRestoreMendsNumbers(t *testing.T) {
 		if k, err := s.Key(t.Context(), id); err != nil || k.RevokedAt.IsZero() {
 			t.Errorf("Key after the restore: got %v, %v, want it revoked still", k, err)
 		}
-		issue(t, s, keys.IssueRequest{Name: "next"})
+		issue(t, s, admin.IssueRequest{Name: "next"})
 	}
 }
 
@@ -229,7 +231,7 @@ func TestNumbersThatRunOut(t *testing.T) {
 		t.Run(strconv.FormatInt(seq, 10), func(t *testing.T) {
 			path := create(t)
 			s := open(t, path)
-			id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+			id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 			file := path + ".backup"
 			backUp(t, s.Reader, file)
 			mustExec(t, shell(t, path), `UPDATE meta SET value = ? WHERE name = 'change_seq'`, seq)
@@ -242,7 +244,7 @@ func TestNumbersThatRunOut(t *testing.T) {
 				isAltered(t, "Revoke", err, "change_seq")
 			}
 			for range 3 { // from one sound store into an altered one
-				if _, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "x"}); err != nil && !errors.Is(err, keys.ErrConflict) {
+				if _, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "x"}); err != nil && !errors.Is(err, keys.ErrConflict) {
 					isAltered(t, "Issue", err, "change_seq")
 				}
 			}
@@ -250,7 +252,7 @@ func TestNumbersThatRunOut(t *testing.T) {
 			if c := mustChanges(t, s, keys.Position{}); c.Next.Seq > 1<<47+10 {
 				t.Errorf("Changes after the restore: got number %d, want it far from the end", c.Next.Seq)
 			}
-			issue(t, s, keys.IssueRequest{Name: "next"})
+			issue(t, s, admin.IssueRequest{Name: "next"})
 			if _, err := sqlite.Examine(t.Context(), path); err != nil {
 				t.Errorf("Examine after the restore: %v", err)
 			}
@@ -264,12 +266,12 @@ func TestRestoreOfABackupWithAFarNumber(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
 	mustExec(t, shell(t, path), `UPDATE meta SET value = ? WHERE name = 'change_seq'`, int64(1)<<47+1<<46)
-	issue(t, s, keys.IssueRequest{Name: "ci"})
+	issue(t, s, admin.IssueRequest{Name: "ci"})
 	file := path + ".backup"
 	backUp(t, s.Reader, file)
 	mustExec(t, shell(t, path), `UPDATE meta SET value = ? WHERE name = 'change_seq'`, int64(1)<<48-1)
 	restore(t, path, file)
-	issue(t, s, keys.IssueRequest{Name: "next"})
+	issue(t, s, admin.IssueRequest{Name: "next"})
 	mustChanges(t, s, keys.Position{})
 }
 

@@ -6,20 +6,22 @@ import (
 	"errors"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // doneColumns are read and written in this order.
 const doneColumns = `caller, route, word, at, pepper_id, body, key_id, secret, answer`
 
-// replayed fails when the change that ctx belongs to was made before, see [keys.Once]. It
+// replayed fails when the change that ctx belongs to was made before, see [store.Once]. It
 // comes first in the transaction of the change: of two that are asked for at once, in
 // whatever processes, the second finds what the first has written.
 func (s *Store) replayed(ctx context.Context, tx *sql.Tx) error {
-	o := keys.OnceFrom(ctx)
+	o := store.OnceFrom(ctx)
 	if o == nil {
 		return nil
 	}
-	var d keys.Done
+	var d store.Done
 	var at int64
 	err := tx.QueryRowContext(ctx, `SELECT `+doneColumns+` FROM idempotency WHERE caller = ? AND route = ? AND word = ?`, o.Caller, o.Route, o.Word).
 		Scan(&d.Caller, &d.Route, &d.Word, &at, &d.PepperID, &d.Body, &d.KeyID, &d.Secret, &d.Answer)
@@ -35,8 +37,8 @@ func (s *Store) replayed(ctx context.Context, tx *sql.Tx) error {
 
 // done keeps that the change of ctx was made, and lets go what is too old. E is nil for a
 // change that had nothing to do.
-func (s *Store) done(ctx context.Context, tx *sql.Tx, k *keys.Key, e *keys.Event) error {
-	o := keys.OnceFrom(ctx)
+func (s *Store) done(ctx context.Context, tx *sql.Tx, k *keys.Key, e *audit.Event) error {
+	o := store.OnceFrom(ctx)
 	if o == nil {
 		return nil
 	}
@@ -44,7 +46,7 @@ func (s *Store) done(ctx context.Context, tx *sql.Tx, k *keys.Key, e *keys.Event
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM idempotency WHERE at <= ?`, micros(d.At.Add(-keys.OnceKept))); err != nil {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM idempotency WHERE at <= ?`, micros(d.At.Add(-store.OnceKept))); err != nil {
 		return unavailable("write repeated requests", err)
 	}
 	return unavailable("write repeated requests", exactlyOne(tx.ExecContext(ctx,

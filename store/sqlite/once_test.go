@@ -6,13 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
 // word is the context of a change that must not be made twice.
 func word(ctx context.Context, text string) context.Context {
-	return keys.WithOnce(ctx, &keys.Once{
+	return store.WithOnce(ctx, &store.Once{
 		Caller: "key:caller", Route: "revoke", Word: text, At: time.Now(),
 		Answer: func(*keys.Key) (string, error) { return `{"first":true}`, nil },
 	})
@@ -26,17 +28,17 @@ func TestB2RestoreKeepsWords(t *testing.T) {
 	if _, err := m.Disable(word(t.Context(), "a"), h.id("ci"), ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Rotate(word(t.Context(), "b"), h.id("turned"), keys.RotateRequest{}); err != nil {
+	if _, err := m.Rotate(word(t.Context(), "b"), h.id("turned"), admin.RotateRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	h.restore(t, sqlite.RestoreOptions{})
 	m = manager(t, h.store)
-	var before *keys.ReplayedError
+	var before *store.ReplayedError
 	if _, err := m.Disable(word(t.Context(), "a"), h.id("ci"), ""); !errors.As(err, &before) || before.Answer != `{"first":true}` {
 		t.Errorf("Disable again after the restore: got %v, want the first answer", err)
 	}
 	before = nil
-	if _, err := m.Rotate(word(t.Context(), "b"), h.id("turned"), keys.RotateRequest{}); !errors.As(err, &before) || before.Secret != 2 {
+	if _, err := m.Rotate(word(t.Context(), "b"), h.id("turned"), admin.RotateRequest{}); !errors.As(err, &before) || before.Secret != 2 {
 		t.Errorf("Rotate again after the restore: got %v, want a ReplayedError of secret 2", err)
 	}
 }
@@ -47,7 +49,7 @@ func TestB2RestoreKeepsWords(t *testing.T) {
 func TestB5RetiredPepperForgetsSuperseded(t *testing.T) {
 	s := open(t, create(t))
 	m := manager(t, s)
-	k := issue(t, s, keys.IssueRequest{Name: "ci"})
+	k := issue(t, s, admin.IssueRequest{Name: "ci"})
 	old := s.Peppers().Current()
 	if _, err := m.Disable(word(t.Context(), "a"), k.Key.ID, ""); err != nil {
 		t.Fatal(err)
@@ -58,7 +60,7 @@ func TestB5RetiredPepperForgetsSuperseded(t *testing.T) {
 	if _, err := m.AddPepper(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Rotate(t.Context(), k.Key.ID, keys.RotateRequest{Replace: 1}); err != nil {
+	if _, err := m.Rotate(t.Context(), k.Key.ID, admin.RotateRequest{Replace: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if list, err := s.Superseded(t.Context(), k.Key.ID); err != nil || len(list) != 1 || list[0].PepperID != old {

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/filemode"
-	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 )
 
 // Options configures [Create], [Open] and [OpenVerifier]. Nil and the zero value
@@ -172,7 +172,7 @@ func (r *Reader) tryStart(ctx context.Context) (h handle, err error) {
 	}
 	h.spot, h.watch = at, &schemaWatch{}
 	h.db = openWatched(at, open(r.path), readerConns(), h.watch)
-	var peppers *keys.Peppers
+	var peppers *pepper.Set
 	h.schema, err = known(ctx, h.db, r.path)
 	if err == nil {
 		err = refuseOthers(r.path, r.pepperFile)

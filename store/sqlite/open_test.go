@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -125,7 +125,7 @@ func TestAddedPepperIsNoted(t *testing.T) {
 	more := strings.Replace(string(text), " current ", " retired ", 1) + "pnew01 current " + strings.Repeat("ab", 32) + "\n"
 	write(t, path+".pepper", more)
 	s := open(t, path)
-	if k := issue(t, s, keys.IssueRequest{Name: "new"}).Key; k.Seal.PepperID != "pnew01" {
+	if k := issue(t, s, admin.IssueRequest{Name: "new"}).Key; k.Seal.PepperID != "pnew01" {
 		t.Errorf("sealed with %s, want pnew01", k.Seal.PepperID)
 	}
 	_ = s.Close()

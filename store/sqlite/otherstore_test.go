@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -46,9 +47,9 @@ func copyRows(t *testing.T, from, to string) {
 func TestA6RowOfAnotherStoreIsRefused(t *testing.T) {
 	from, to := twoStores(t)
 	theirs := open(t, from)
-	issued := issue(t, theirs, keys.IssueRequest{Name: "trial", Scopes: []string{"*"}})
+	issued := issue(t, theirs, admin.IssueRequest{Name: "trial", Scopes: []string{"*"}})
 	s := open(t, to)
-	own := issue(t, s, keys.IssueRequest{Name: "own"})
+	own := issue(t, s, admin.IssueRequest{Name: "own"})
 	copyRows(t, from, to)
 	refused := func(when string) {
 		t.Helper()
@@ -81,7 +82,7 @@ func TestA6RowOfAnotherStoreIsRefused(t *testing.T) {
 func TestPepperFileOfAnotherStore(t *testing.T) {
 	from, to := twoStores(t)
 	s := open(t, to)
-	issued := issue(t, s, keys.IssueRequest{Name: "ci"})
+	issued := issue(t, s, admin.IssueRequest{Name: "ci"})
 	id := s.Peppers().Store()
 	text, err := os.ReadFile(from + ".pepper")
 	if err != nil {

@@ -9,16 +9,18 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 )
 
 // noter is the actor of a pepper that was in the file when somebody wrote with it
 // first: the file was edited by hand, or whoever added it died before saying so.
-const noter keys.Actor = "mcpkeys:store"
+const noter audit.Actor = "mcpkeys:store"
 
 // notePepper writes the check value of a pepper that the database may not know yet,
 // and since when it does.
-func notePepper(ctx context.Context, tx *sql.Tx, id string, check keys.Digest, now time.Time) error {
+func notePepper(ctx context.Context, tx *sql.Tx, id string, check pepper.Digest, now time.Time) error {
 	for name, value := range map[string]any{metaPepper + id: check[:], metaPepperSince + id: micros(now)} {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, value); err != nil {
 			return unavailable("note pepper", err)
@@ -31,7 +33,7 @@ func notePepper(ctx context.Context, tx *sql.Tx, id string, check keys.Digest, n
 // With a wrong one every caller would be refused, and every new key would be lost
 // with the next restart. Peppers of the file that the database does not know are none
 // of its business: nothing was made with them.
-func checkPeppers(ctx context.Context, db *sql.DB, peppers *keys.Peppers, file string) error {
+func checkPeppers(ctx context.Context, db *sql.DB, peppers *pepper.Set, file string) error {
 	noted, err := notedPeppers(ctx, db)
 	if err != nil {
 		return err
@@ -54,7 +56,7 @@ func checkPeppers(ctx context.Context, db *sql.DB, peppers *keys.Peppers, file s
 
 // checkStore makes sure that the peppers are those of this very store. Two stores under one
 // pepper would each believe the rows of the other.
-func checkStore(ctx context.Context, db querier, peppers *keys.Peppers, file string) error {
+func checkStore(ctx context.Context, db querier, peppers *pepper.Set, file string) error {
 	id, err := storeOf(ctx, db)
 	switch {
 	case err != nil:
@@ -103,7 +105,7 @@ func (s *Store) mayUse(ctx context.Context, w *work, id string) error {
 		return keys.ErrPepperRetired
 	}
 	now := time.Now() //nolint:forbidigo // a note for people, nothing is decided by it
-	e, err := keys.NewEvent(ctx, noter, keys.ActionPepperAdd, now, keys.PepperDetail{Pepper: id})
+	e, err := audit.NewEvent(ctx, noter, audit.ActionPepperAdd, now, audit.PepperDetail{Pepper: id})
 	if err != nil {
 		return err
 	}

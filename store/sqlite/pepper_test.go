@@ -9,8 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -24,7 +28,7 @@ func forChecks(t testing.TB, path string) *sqlite.Reader {
 	return r
 }
 
-func addPepper(t testing.TB, s keys.Store) string {
+func addPepper(t testing.TB, s store.Store) string {
 	t.Helper()
 	id, err := manager(t, s).AddPepper(t.Context())
 	if err != nil {
@@ -34,7 +38,7 @@ func addPepper(t testing.TB, s keys.Store) string {
 }
 
 // wantGood fails unless the key is sealed and the token proves it.
-func wantGood(t testing.TB, r keys.Reader, what string, issued keys.Issued) {
+func wantGood(t testing.TB, r store.Reader, what string, issued admin.Issued) {
 	t.Helper()
 	k, err := r.Key(t.Context(), issued.Key.ID)
 	if err != nil {
@@ -50,7 +54,7 @@ func wantGood(t testing.TB, r keys.Reader, what string, issued keys.Issued) {
 }
 
 // actions are the audit rows about the store itself, as "actor action detail".
-func pepperRows(t *testing.T, r keys.Reader) []string {
+func pepperRows(t *testing.T, r store.Reader) []string {
 	t.Helper()
 	var rows []string
 	for e, err := range chain(t, r) {
@@ -69,15 +73,15 @@ func pepperRows(t *testing.T, r keys.Reader) []string {
 func TestAddedPepperIsFollowed(t *testing.T) {
 	path := create(t)
 	adds, writes, checks := open(t, path), open(t, path), forChecks(t, path)
-	before := issue(t, adds, keys.IssueRequest{Name: "before"})
+	before := issue(t, adds, admin.IssueRequest{Name: "before"})
 	position := mustChanges(t, checks, keys.Position{}).Next
 
 	id := addPepper(t, adds)
-	after := issue(t, adds, keys.IssueRequest{Name: "after"})
+	after := issue(t, adds, admin.IssueRequest{Name: "after"})
 	if got := after.Key.Seal.PepperID; got != id || after.Key.Secrets[0].PepperID != id {
 		t.Errorf("after AddPepper a key is sealed with %s, want %s", got, id)
 	}
-	for name, r := range map[string]keys.Reader{"adds": adds, "writes": writes, "checks": checks} {
+	for name, r := range map[string]store.Reader{"adds": adds, "writes": writes, "checks": checks} {
 		wantGood(t, r, name, before)
 		wantGood(t, r, name, after)
 	}
@@ -85,7 +89,7 @@ func TestAddedPepperIsFollowed(t *testing.T) {
 	if c := mustChanges(t, checks, position); !c.Lost {
 		t.Errorf("Changes after AddPepper: got %+v, want Lost", c)
 	}
-	if got := issue(t, writes, keys.IssueRequest{Name: "other handle"}).Key.Seal.PepperID; got != id {
+	if got := issue(t, writes, admin.IssueRequest{Name: "other handle"}).Key.Seal.PepperID; got != id {
 		t.Errorf("another handle seals with %s, want %s", got, id)
 	}
 	want := fmt.Sprintf(`test pepper.add {"pepper":%q}`, id)
@@ -102,7 +106,7 @@ func TestChangeUnderAnotherPepper(t *testing.T) {
 	path := create(t)
 	stale, other := open(t, path), open(t, path)
 	addPepper(t, other)
-	edited, revoked := issue(t, other, keys.IssueRequest{Name: "edited"}), issue(t, other, keys.IssueRequest{Name: "revoked"})
+	edited, revoked := issue(t, other, admin.IssueRequest{Name: "edited"}), issue(t, other, admin.IssueRequest{Name: "revoked"})
 	m := manager(t, stale)
 	if _, err := m.Disable(t.Context(), edited.Key.ID, ""); err != nil {
 		t.Errorf("Disable: %v", err)
@@ -125,7 +129,7 @@ func TestChangeUnderAnotherPepper(t *testing.T) {
 func TestChangeWaitsForAnotherPepper(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 	k, err := s.Key(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +144,7 @@ func TestChangeWaitsForAnotherPepper(t *testing.T) {
 	for !s.Busy() {
 		runtime.Gosched()
 	}
-	added, err := pepperfile.Replace(path+".pepper", func(p *keys.Peppers) (*keys.Peppers, error) {
+	added, err := pepperfile.Replace(path+".pepper", func(p *pepper.Set) (*pepper.Set, error) {
 		more, _, err := p.Add()
 		return more, err
 	})
@@ -157,7 +161,7 @@ func TestChangeWaitsForAnotherPepper(t *testing.T) {
 	}
 }
 
-func retire(t testing.TB, s keys.Store, id string) {
+func retire(t testing.TB, s store.Store, id string) {
 	t.Helper()
 	if _, err := manager(t, s).RetirePepper(t.Context(), id); err != nil {
 		t.Fatalf("RetirePepper: %v", err)
@@ -171,15 +175,15 @@ func TestRetiredPepperIsGone(t *testing.T) {
 	s, other := open(t, path), forChecks(t, path)
 	old := s.Peppers().Current()
 	m := manager(t, s)
-	dead := issue(t, s, keys.IssueRequest{Name: "dead"})
+	dead := issue(t, s, admin.IssueRequest{Name: "dead"})
 	if _, err := m.Revoke(t.Context(), dead.Key.ID, "lost"); err != nil {
 		t.Fatal(err)
 	}
 	id := addPepper(t, s)
-	live := issue(t, s, keys.IssueRequest{Name: "live"})
+	live := issue(t, s, admin.IssueRequest{Name: "live"})
 	retire(t, s, old)
 
-	for name, r := range map[string]keys.Reader{"the same handle": s, "another": other, "a new one": forChecks(t, path)} {
+	for name, r := range map[string]store.Reader{"the same handle": s, "another": other, "a new one": forChecks(t, path)} {
 		wantGood(t, r, name, live)
 		k, err := r.Key(t.Context(), dead.Key.ID)
 		if err != nil || k.Status(time.Now()) != keys.StatusRevoked || r.Peppers().CheckSeal(k) != nil {
@@ -217,8 +221,8 @@ func TestNeededPepperStays(t *testing.T) {
 	s := open(t, path)
 	m := manager(t, s)
 	old := s.Peppers().Current()
-	live, disabled, rotated, gone := issue(t, s, keys.IssueRequest{Name: "live"}), issue(t, s, keys.IssueRequest{Name: "disabled"}),
-		issue(t, s, keys.IssueRequest{Name: "rotated"}), issue(t, s, keys.IssueRequest{Name: "gone"})
+	live, disabled, rotated, gone := issue(t, s, admin.IssueRequest{Name: "live"}), issue(t, s, admin.IssueRequest{Name: "disabled"}),
+		issue(t, s, admin.IssueRequest{Name: "rotated"}), issue(t, s, admin.IssueRequest{Name: "gone"})
 	if _, err := m.Disable(t.Context(), disabled.Key.ID, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -226,12 +230,12 @@ func TestNeededPepperStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	addPepper(t, s)
-	if _, err := m.Rotate(t.Context(), rotated.Key.ID, keys.RotateRequest{}); err != nil {
+	if _, err := m.Rotate(t.Context(), rotated.Key.ID, admin.RotateRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	for left := 3; left > 0; left-- {
 		_, err := m.RetirePepper(t.Context(), old)
-		var needed *keys.PepperNeededError
+		var needed *store.PepperNeededError
 		if !errors.As(err, &needed) || needed.Count != left || !errors.Is(err, keys.ErrConflict) {
 			t.Fatalf("RetirePepper: got %v, want that %d keys need it", err, left)
 		}
@@ -253,23 +257,23 @@ func TestNeededPepperStays(t *testing.T) {
 		t.Errorf("PepperUses: got %+v, %v", uses, err)
 	}
 	retire(t, s, old)
-	wantGood(t, s, "the live key's row", keys.Issued{Key: rotated.Key, Token: mustRotate(t, m, rotated.Key.ID)})
+	wantGood(t, s, "the live key's row", admin.Issued{Key: rotated.Key, Token: mustRotate(t, m, rotated.Key.ID)})
 	_ = live
 }
 
-func mustRotate(t testing.TB, m keys.Manager, id string) keys.Secret {
+func mustRotate(t testing.TB, m admin.Manager, id string) keys.Secret {
 	t.Helper()
 	grace := time.Duration(0)
-	issued, err := m.Rotate(t.Context(), id, keys.RotateRequest{Grace: &grace})
+	issued, err := m.Rotate(t.Context(), id, admin.RotateRequest{Grace: &grace})
 	if err != nil {
 		t.Fatalf("Rotate: %v", err)
 	}
 	return issued.Token
 }
 
-func pepperEvent(t testing.TB) keys.Event {
+func pepperEvent(t testing.TB) audit.Event {
 	t.Helper()
-	e, err := keys.NewEvent(t.Context(), "test", keys.ActionPepperRetire, time.Now(), nil)
+	e, err := audit.NewEvent(t.Context(), "test", audit.ActionPepperRetire, time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +287,7 @@ func TestA27ResealMendsNoBrokenSeal(t *testing.T) {
 	s := open(t, path)
 	m := manager(t, s)
 	old := s.Peppers().Current()
-	forged := issue(t, s, keys.IssueRequest{Name: "forged"})
+	forged := issue(t, s, admin.IssueRequest{Name: "forged"})
 	if _, err := m.Revoke(t.Context(), forged.Key.ID, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +307,7 @@ func TestResealGoesThroughAll(t *testing.T) {
 	old := s.Peppers().Current()
 	const n = 450
 	for i := range n {
-		issued := issue(t, s, keys.IssueRequest{Name: fmt.Sprint("k", i)})
+		issued := issue(t, s, admin.IssueRequest{Name: fmt.Sprint("k", i)})
 		if _, err := m.Revoke(t.Context(), issued.Key.ID, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -314,7 +318,7 @@ func TestResealGoesThroughAll(t *testing.T) {
 	if got, err := m.RetirePepper(t.Context(), old); err != nil || got != n-1 {
 		t.Errorf("RetirePepper: got %d, %v, want %d resealed", got, err, n-1)
 	}
-	if _, err := keys.VerifyChain(chain(t, s)); err != nil {
+	if _, err := audit.VerifyChain(chain(t, s)); err != nil {
 		t.Errorf("VerifyChain: %v", err)
 	}
 	page, err := m.List(t.Context(), keys.Query{Name: "k7"})
@@ -348,7 +352,7 @@ func TestNothingIsWrittenUnderARetiredPepper(t *testing.T) {
 	if err := s.Create(t.Context(), k, e); !errors.Is(err, keys.ErrPepperRetired) {
 		t.Errorf("Create of a secret made with the retired pepper: got %v, want ErrPepperRetired", err)
 	}
-	issue(t, s, keys.IssueRequest{Name: "late"})
+	issue(t, s, admin.IssueRequest{Name: "late"})
 }
 
 // A22. The attack: somebody plants the id of a pepper that nobody has in a row, so that
@@ -356,7 +360,7 @@ func TestNothingIsWrittenUnderARetiredPepper(t *testing.T) {
 func TestA22PlantedPepperIDReadsNoFile(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	k := issue(t, s, keys.IssueRequest{Name: "planted"}).Key
+	k := issue(t, s, admin.IssueRequest{Name: "planted"}).Key
 	mustExec(t, shell(t, path), `UPDATE keys SET seal_pepper = 'nobody'`)
 	// Whoever reads the file now finds out that it does not fit.
 	info, err := os.Stat(path + ".pepper")
@@ -393,7 +397,7 @@ func TestWrongPepperFileWhileOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := addPepper(t, s)
-	good := issue(t, s, keys.IssueRequest{Name: "good"})
+	good := issue(t, s, admin.IssueRequest{Name: "good"})
 	text, err := os.ReadFile(path + ".pepper")
 	if err != nil {
 		t.Fatal(err)
@@ -404,7 +408,7 @@ func TestWrongPepperFileWhileOpen(t *testing.T) {
 			write(t, path+".pepper", wrong)
 		}
 		wantGood(t, s, name, good)
-		if got := issue(t, s, keys.IssueRequest{Name: name}).Key.Seal.PepperID; got != id {
+		if got := issue(t, s, admin.IssueRequest{Name: name}).Key.Seal.PepperID; got != id {
 			t.Errorf("%s: sealed with %s, want %s", name, got, id)
 		}
 		if _, err := manager(t, s).AddPepper(t.Context()); err == nil {
@@ -427,14 +431,14 @@ func TestPepperUses(t *testing.T) {
 	s := open(t, path)
 	m := manager(t, s)
 	old := s.Peppers().Current()
-	issue(t, s, keys.IssueRequest{Name: "live"})
-	gone := issue(t, s, keys.IssueRequest{Name: "gone"})
+	issue(t, s, admin.IssueRequest{Name: "live"})
+	gone := issue(t, s, admin.IssueRequest{Name: "gone"})
 	if _, err := m.Revoke(t.Context(), gone.Key.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	rotated := issue(t, s, keys.IssueRequest{Name: "rotated"})
+	rotated := issue(t, s, admin.IssueRequest{Name: "rotated"})
 	id := addPepper(t, s)
-	if _, err := m.Rotate(t.Context(), rotated.Key.ID, keys.RotateRequest{}); err != nil {
+	if _, err := m.Rotate(t.Context(), rotated.Key.ID, admin.RotateRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	mustExec(t, shell(t, path), `UPDATE secrets SET pepper_id = 'nobody' WHERE key_id = (SELECT id FROM keys WHERE name = 'gone')`)
@@ -444,15 +448,15 @@ func TestPepperUses(t *testing.T) {
 		t.Fatalf("PepperUses: %v", err)
 	}
 	for i := range uses {
-		if missing := uses[i].State == keys.PepperMissing; missing != uses[i].Since.IsZero() {
+		if missing := uses[i].State == store.PepperMissing; missing != uses[i].Since.IsZero() {
 			t.Errorf("pepper %s: since %v", uses[i].ID, uses[i].Since)
 		}
 		uses[i].Since = time.Time{}
 	}
-	want := []keys.PepperUse{
-		{ID: old, State: keys.PepperRetired, Noted: true, LiveKeys: 2, Secrets: 2, Seals: 2},
-		{ID: id, State: keys.PepperCurrent, Noted: true, LiveKeys: 1, Secrets: 1, Seals: 1},
-		{ID: "nobody", State: keys.PepperMissing, DeadKeys: 1, Secrets: 1},
+	want := []store.PepperUse{
+		{ID: old, State: store.PepperRetired, Noted: true, LiveKeys: 2, Secrets: 2, Seals: 2},
+		{ID: id, State: store.PepperCurrent, Noted: true, LiveKeys: 1, Secrets: 1, Seals: 1},
+		{ID: "nobody", State: store.PepperMissing, DeadKeys: 1, Secrets: 1},
 	}
 	if fmt.Sprintf("%+v", uses) != fmt.Sprintf("%+v", want) {
 		t.Errorf("PepperUses: got\n%+v, want\n%+v", uses, want)

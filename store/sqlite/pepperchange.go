@@ -6,7 +6,10 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // A pepper is added to the file first, and then noted in the database; it is forgotten
@@ -14,12 +17,12 @@ import (
 // in between, the file holds every pepper that the database names, and the store
 // opens. What is left to do is done by who asks for the same again.
 
-var _ keys.PepperKeeper = (*Store)(nil)
+var _ store.PepperKeeper = (*Store)(nil)
 
-// AddPepper implements [keys.PepperKeeper]. Other processes use the new pepper from the
+// AddPepper implements [store.PepperKeeper]. Other processes use the new pepper from the
 // next request that they check, or from their next change but one.
-func (s *Store) AddPepper(ctx context.Context, tells func(id string) (keys.Event, error)) (string, error) {
-	peppers, err := pepperfile.Replace(s.pepperFile, func(old *keys.Peppers) (*keys.Peppers, error) {
+func (s *Store) AddPepper(ctx context.Context, tells func(id string) (audit.Event, error)) (string, error) {
+	peppers, err := pepperfile.Replace(s.pepperFile, func(old *pepper.Set) (*pepper.Set, error) {
 		unnoted, err := s.unnoted(ctx, old)
 		if err != nil || unnoted {
 			return old, err
@@ -46,7 +49,7 @@ func (s *Store) AddPepper(ctx context.Context, tells func(id string) (keys.Event
 
 // unnoted reports whether the current pepper of the file is one that the database does
 // not know yet. A file that does not fit the database is not built upon.
-func (s *Store) unnoted(ctx context.Context, file *keys.Peppers) (bool, error) {
+func (s *Store) unnoted(ctx context.Context, file *pepper.Set) (bool, error) {
 	if err := s.gate.enter(); err != nil {
 		return false, err
 	}
@@ -62,8 +65,8 @@ func (s *Store) unnoted(ctx context.Context, file *keys.Peppers) (bool, error) {
 // write wait.
 const resealMost = 200
 
-// Reseal implements [keys.PepperKeeper]. 100,000 keys took 12 s on two busy cores.
-func (s *Store) Reseal(ctx context.Context, id string, tells func(keys.Resealed) (keys.Event, error)) (int, error) {
+// Reseal implements [store.PepperKeeper]. 100,000 keys took 12 s on two busy cores.
+func (s *Store) Reseal(ctx context.Context, id string, tells func(audit.Resealed) (audit.Event, error)) (int, error) {
 	total, after := 0, []byte{}
 	for {
 		if err := ctx.Err(); err != nil {
@@ -87,14 +90,14 @@ func (s *Store) Reseal(ctx context.Context, id string, tells func(keys.Resealed)
 
 // resealing is one batch.
 type resealing struct {
-	keys.Resealed
+	audit.Resealed
 	looked int
 	last   []byte // id that was looked at
 }
 
-func (s *Store) reseal(ctx context.Context, w *work, pepperID string, after []byte, tells func(keys.Resealed) (keys.Event, error)) (resealing, error) {
+func (s *Store) reseal(ctx context.Context, w *work, pepperID string, after []byte, tells func(audit.Resealed) (audit.Event, error)) (resealing, error) {
 	peppers := s.Peppers()
-	batch := resealing{Resealed: keys.Resealed{From: pepperID, To: peppers.Current()}}
+	batch := resealing{Resealed: audit.Resealed{From: pepperID, To: peppers.Current()}}
 	rows, err := w.QueryContext(ctx, `SELECT `+keyColumns+`, `+secretColumns+`
 		FROM (SELECT id FROM keys WHERE id > ? AND seal_pepper = ? ORDER BY id LIMIT ?) some
 		CROSS JOIN keys k ON k.id = some.id
@@ -136,9 +139,9 @@ func (s *Store) reseal(ctx context.Context, w *work, pepperID string, after []by
 	return batch, w.append(ctx, "", e)
 }
 
-// RemovePepper implements [keys.PepperKeeper]. From its commit on nobody can write what
+// RemovePepper implements [store.PepperKeeper]. From its commit on nobody can write what
 // was made with the pepper: see mayUse.
-func (s *Store) RemovePepper(ctx context.Context, id string, now time.Time, e keys.Event) error {
+func (s *Store) RemovePepper(ctx context.Context, id string, now time.Time, e audit.Event) error {
 	if err := s.removable(id); err != nil {
 		return err
 	}
@@ -146,7 +149,7 @@ func (s *Store) RemovePepper(ctx context.Context, id string, now time.Time, e ke
 	if err != nil {
 		return err
 	}
-	_, err = pepperfile.Replace(s.pepperFile, func(old *keys.Peppers) (*keys.Peppers, error) {
+	_, err = pepperfile.Replace(s.pepperFile, func(old *pepper.Set) (*pepper.Set, error) {
 		if !old.Has(id) { // somebody else retires it too
 			return old, nil
 		}
@@ -156,7 +159,7 @@ func (s *Store) RemovePepper(ctx context.Context, id string, now time.Time, e ke
 		return old.Remove(id)
 	})
 	if err != nil {
-		return &keys.WrittenError{What: "pepper " + id + " is still in its file; retire it again", Cause: err}
+		return &store.WrittenError{What: "pepper " + id + " is still in its file; retire it again", Cause: err}
 	}
 	return s.followPeppers(ctx)
 }
@@ -188,20 +191,20 @@ func (s *Store) removable(id string) error {
 	return err
 }
 
-func (s *Store) forgetPepper(ctx context.Context, w *work, id string, now time.Time, e keys.Event) error {
+func (s *Store) forgetPepper(ctx context.Context, w *work, id string, now time.Time, e audit.Event) error {
 	if s.Peppers().Current() == id { // the file has another one, which could not be read
 		return fmt.Errorf("%w: the pepper file %s does not fit the database; see what opening it says", keys.ErrUnavailable, s.pepperFile)
 	}
-	first, count, err := needPepper(ctx, w.Tx, id, now, keys.FirstNeeding)
+	first, count, err := needPepper(ctx, w.Tx, id, now, store.FirstNeeding)
 	if err != nil {
 		return err
 	}
 	if count > 0 {
-		return &keys.PepperNeededError{ID: id, Count: count, Keys: first}
+		return &store.PepperNeededError{ID: id, Count: count, Keys: first}
 	}
 	for after := []byte{}; ; { // what others wrote since all were resealed: few
-		batch, err := s.reseal(ctx, w, id, after, func(r keys.Resealed) (keys.Event, error) {
-			return keys.NewEvent(ctx, keys.Actor(e.Actor), keys.ActionPepperReseal, e.At, r)
+		batch, err := s.reseal(ctx, w, id, after, func(r audit.Resealed) (audit.Event, error) {
+			return audit.NewEvent(ctx, audit.Actor(e.Actor), audit.ActionPepperReseal, e.At, r)
 		})
 		if err != nil {
 			return err

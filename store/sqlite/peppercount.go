@@ -10,15 +10,17 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // goodSecret holds for a secret s of a key k that is good, or would be if the key were
 // enabled again: what [keys.Key.Admit] says in Go. Its two parameters are now.
 const goodSecret = `(k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?) AND (s.expires_at IS NULL OR s.expires_at > ?))`
 
-// PepperUses implements [keys.PepperKeeper]. It reads all keys: 100,000 took 0.4 to 1.8 s
+// PepperUses implements [store.PepperKeeper]. It reads all keys: 100,000 took 0.4 to 1.8 s
 // on two busy cores.
-func (r *Reader) PepperUses(ctx context.Context, now time.Time) ([]keys.PepperUse, error) {
+func (r *Reader) PepperUses(ctx context.Context, now time.Time) ([]store.PepperUse, error) {
 	if err := r.followPeppers(ctx); err != nil {
 		return nil, err
 	}
@@ -26,39 +28,39 @@ func (r *Reader) PepperUses(ctx context.Context, now time.Time) ([]keys.PepperUs
 		return nil, err
 	}
 	defer r.gate.leave()
-	uses := map[string]*keys.PepperUse{}
+	uses := map[string]*store.PepperUse{}
 	if err := errors.Join(r.countSecrets(ctx, uses, now), r.countSeals(ctx, uses), r.addNoted(ctx, uses)); err != nil {
 		return nil, err
 	}
 	return inOrder(uses, r.Peppers()), nil
 }
 
-func useOf(uses map[string]*keys.PepperUse, id string) *keys.PepperUse {
+func useOf(uses map[string]*store.PepperUse, id string) *store.PepperUse {
 	if uses[id] == nil {
-		uses[id] = &keys.PepperUse{ID: id, State: keys.PepperMissing}
+		uses[id] = &store.PepperUse{ID: id, State: store.PepperMissing}
 	}
 	return uses[id]
 }
 
-func inOrder(uses map[string]*keys.PepperUse, peppers *keys.Peppers) []keys.PepperUse {
+func inOrder(uses map[string]*store.PepperUse, peppers *pepper.Set) []store.PepperUse {
 	ids := peppers.IDs()
 	for _, id := range ids {
-		useOf(uses, id).State = keys.PepperRetired
+		useOf(uses, id).State = store.PepperRetired
 	}
-	uses[peppers.Current()].State = keys.PepperCurrent
+	uses[peppers.Current()].State = store.PepperCurrent
 	for _, id := range slices.Sorted(maps.Keys(uses)) {
 		if !peppers.Has(id) {
 			ids = append(ids, id)
 		}
 	}
-	list := make([]keys.PepperUse, 0, len(ids))
+	list := make([]store.PepperUse, 0, len(ids))
 	for _, id := range ids {
 		list = append(list, *uses[id])
 	}
 	return list
 }
 
-func (r *Reader) countSecrets(ctx context.Context, uses map[string]*keys.PepperUse, now time.Time) error {
+func (r *Reader) countSecrets(ctx context.Context, uses map[string]*store.PepperUse, now time.Time) error {
 	return answer(r.db.QueryContext(ctx, `SELECT pepper_id, sum(n), sum(good), sum(NOT good)
 		FROM (SELECT s.pepper_id, s.key_id, count(*) n, max(`+goodSecret+`) good
 			FROM secrets s JOIN keys k ON k.id = s.key_id GROUP BY s.key_id, s.pepper_id)
@@ -74,7 +76,7 @@ func (r *Reader) countSecrets(ctx context.Context, uses map[string]*keys.PepperU
 	})
 }
 
-func (r *Reader) countSeals(ctx context.Context, uses map[string]*keys.PepperUse) error {
+func (r *Reader) countSeals(ctx context.Context, uses map[string]*store.PepperUse) error {
 	return answer(r.db.QueryContext(ctx, `SELECT seal_pepper, count(*) FROM keys GROUP BY seal_pepper`)).each("count seals", func(rows *sql.Rows) error {
 		var id string
 		var n int
@@ -87,7 +89,7 @@ func (r *Reader) countSeals(ctx context.Context, uses map[string]*keys.PepperUse
 }
 
 // addNoted tells apart what the database knows from what a row merely names.
-func (r *Reader) addNoted(ctx context.Context, uses map[string]*keys.PepperUse) error {
+func (r *Reader) addNoted(ctx context.Context, uses map[string]*store.PepperUse) error {
 	noted, err := notedPeppers(ctx, r.db)
 	if err != nil {
 		return err
@@ -108,7 +110,7 @@ func (r *Reader) addNoted(ctx context.Context, uses map[string]*keys.PepperUse) 
 	})
 }
 
-// NeedPepper implements [keys.PepperKeeper].
+// NeedPepper implements [store.PepperKeeper].
 func (r *Reader) NeedPepper(ctx context.Context, id string, now time.Time, limit int) ([]*keys.Key, int, error) {
 	if err := r.gate.enter(); err != nil {
 		return nil, 0, err

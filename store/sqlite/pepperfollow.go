@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 )
 
 // The pepper file is replaced while others have the key store open: a pepper is added,
@@ -51,7 +52,7 @@ type misfit struct {
 
 // loadPeppers reads the peppers of a database. A file that is replaced between the two
 // readings is read again, for its successor may have been noted meanwhile.
-func (r *Reader) loadPeppers(ctx context.Context, h *handle) (*keys.Peppers, error) {
+func (r *Reader) loadPeppers(ctx context.Context, h *handle) (*pepper.Set, error) {
 	for try := 1; ; try++ {
 		h.stamp = stampOf(r.pepperFile)
 		peppers, err := pepperfile.Load(r.pepperFile)

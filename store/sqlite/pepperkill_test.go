@@ -11,8 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -21,11 +25,11 @@ import (
 func TestA19HalfAChangeOfPeppers(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	first := issue(t, s, keys.IssueRequest{Name: "first"})
+	first := issue(t, s, admin.IssueRequest{Name: "first"})
 	old := s.Peppers().Current()
 	_ = s.Close()
 
-	half, err := pepperfile.Replace(path+".pepper", func(p *keys.Peppers) (*keys.Peppers, error) {
+	half, err := pepperfile.Replace(path+".pepper", func(p *pepper.Set) (*pepper.Set, error) {
 		more, _, err := p.Add()
 		return more, err
 	})
@@ -38,7 +42,7 @@ func TestA19HalfAChangeOfPeppers(t *testing.T) {
 	if id := addPepper(t, s); id != half.Current() {
 		t.Errorf("AddPepper again: got another pepper, want the one that was half added")
 	}
-	second := issue(t, s, keys.IssueRequest{Name: "second"})
+	second := issue(t, s, admin.IssueRequest{Name: "second"})
 
 	if _, err := manager(t, s).Revoke(t.Context(), first.Key.ID, ""); err != nil {
 		t.Fatal(err)
@@ -54,9 +58,9 @@ func TestA19HalfAChangeOfPeppers(t *testing.T) {
 	write(t, path+".pepper", string(text)) // as before the second half
 	wantGood(t, forChecks(t, path), "half retired, for checks", second)
 	s = open(t, path)
-	issue(t, s, keys.IssueRequest{Name: "third"})
+	issue(t, s, admin.IssueRequest{Name: "third"})
 	uses, err := s.PepperUses(t.Context(), time.Now())
-	if err != nil || len(uses) != 2 || uses[0].ID != old || uses[0].Noted || uses[0].State != keys.PepperRetired {
+	if err != nil || len(uses) != 2 || uses[0].ID != old || uses[0].Noted || uses[0].State != store.PepperRetired {
 		t.Errorf("PepperUses: got %+v, %v, want the old one retired and not noted", uses, err)
 	}
 	retire(t, s, old)
@@ -82,7 +86,7 @@ func pepperRole(path string) error {
 		if added == old { // it was half added by who was killed before
 			continue
 		}
-		issued, err := m.Issue(ctx, keys.IssueRequest{Name: fmt.Sprintf("child %d %d", os.Getpid(), i)})
+		issued, err := m.Issue(ctx, admin.IssueRequest{Name: fmt.Sprintf("child %d %d", os.Getpid(), i)})
 		if err != nil {
 			return err
 		}
@@ -121,20 +125,20 @@ func TestA19KilledWhileChangingPeppers(t *testing.T) {
 		}
 		_ = cmd.Wait() // it was killed
 		s := open(t, path)
-		for _, r := range []keys.Reader{s, stays} {
+		for _, r := range []store.Reader{s, stays} {
 			if _, err := r.Changes(t.Context(), keys.Position{}); err != nil {
 				t.Fatalf("Changes: %v", err)
 			}
 			wantToldKeys(t, r, told)
 		}
-		if _, err := keys.VerifyChain(chain(t, s)); err != nil {
+		if _, err := audit.VerifyChain(chain(t, s)); err != nil {
 			t.Fatalf("VerifyChain: %v", err)
 		}
 		_ = s.Close()
 	}
 }
 
-func wantToldKeys(t *testing.T, r keys.Reader, told []string) {
+func wantToldKeys(t *testing.T, r store.Reader, told []string) {
 	t.Helper()
 	for _, text := range told {
 		token, err := keys.ParseToken(text)
@@ -156,9 +160,9 @@ func wantToldKeys(t *testing.T, r keys.Reader, told []string) {
 func TestPeppersChangeWhileOthersWrite(t *testing.T) {
 	path := create(t)
 	one, two := open(t, path), open(t, path)
-	var issued [3][]keys.Issued
+	var issued [3][]admin.Issued
 	var writers, retirer sync.WaitGroup
-	for w, s := range []keys.Store{one, one, two} {
+	for w, s := range []store.Store{one, one, two} {
 		m := manager(t, s)
 		writers.Go(func() { issued[w] = issueMany(t, m, fmt.Sprint("writer ", w)) })
 	}
@@ -173,14 +177,14 @@ func TestPeppersChangeWhileOthersWrite(t *testing.T) {
 			wantToldKeys(t, r, []string{one.Token.Reveal()})
 		}
 	}
-	if _, err := keys.VerifyChain(chain(t, r)); err != nil {
+	if _, err := audit.VerifyChain(chain(t, r)); err != nil {
 		t.Errorf("VerifyChain: %v", err)
 	}
 }
 
-func issueMany(t *testing.T, m keys.Manager, name string) (list []keys.Issued) {
+func issueMany(t *testing.T, m admin.Manager, name string) (list []admin.Issued) {
 	for i := range 25 {
-		issued, err := m.Issue(t.Context(), keys.IssueRequest{Name: fmt.Sprint(name, " ", i)})
+		issued, err := m.Issue(t.Context(), admin.IssueRequest{Name: fmt.Sprint(name, " ", i)})
 		if err != nil {
 			t.Errorf("Issue: %v", err)
 			return list

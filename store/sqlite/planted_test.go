@@ -6,8 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -35,7 +40,7 @@ func TestA27PlantedTriggersUndoNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := create(t)
 			before := open(t, path)
-			id := issue(t, before, keys.IssueRequest{Name: "victim"}).Key.ID
+			id := issue(t, before, admin.IssueRequest{Name: "victim"}).Key.ID
 			db := shell(t, path)
 			for _, statement := range statements {
 				mustExec(t, db, statement)
@@ -86,12 +91,12 @@ func drops(t *testing.T, err error) []string {
 func TestA4TriggerOnTheLastStatementUndoesNothing(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "victim"}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "victim"}).Key.ID
 	db := shell(t, path)
 	mustExec(t, db, `CREATE TABLE old AS SELECT * FROM keys`)
 	mustExec(t, db, `CREATE TRIGGER undo AFTER INSERT ON meta BEGIN
 		UPDATE keys SET revoked_at = NULL, revoked_reason = '', version = (SELECT version FROM old), seal_pepper = (SELECT seal_pepper FROM old), seal = (SELECT seal FROM old); END`)
-	if _, err := pepperfile.Replace(path+".pepper", func(p *keys.Peppers) (*keys.Peppers, error) {
+	if _, err := pepperfile.Replace(path+".pepper", func(p *pepper.Set) (*pepper.Set, error) {
 		more, _, err := p.Add()
 		return more, err
 	}); err != nil {
@@ -101,7 +106,7 @@ func TestA4TriggerOnTheLastStatementUndoesNothing(t *testing.T) {
 	isAltered(t, "Revoke", err, `"undo"`)
 	mustExec(t, db, `DROP TRIGGER undo; DROP TABLE old`)
 	mustRevoke(t, s, id)
-	if report, err := keys.VerifyAudit(t.Context(), s, nil); err != nil || len(report.Faults) != 0 {
+	if report, err := store.VerifyAudit(t.Context(), s, nil); err != nil || len(report.Faults) != 0 {
 		t.Errorf("VerifyAudit: got %+v, %v, want a log that holds", report, err)
 	}
 }
@@ -111,19 +116,19 @@ func TestA4TriggerOnTheLastStatementUndoesNothing(t *testing.T) {
 func TestForeignObjectLeavesRevokeAndDisable(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	a, b := issue(t, s, keys.IssueRequest{Name: "a"}).Key.ID, issue(t, s, keys.IssueRequest{Name: "b"}).Key.ID
-	c := issue(t, s, keys.IssueRequest{Name: "c"}).Key.ID
+	a, b := issue(t, s, admin.IssueRequest{Name: "a"}).Key.ID, issue(t, s, admin.IssueRequest{Name: "b"}).Key.ID
+	c := issue(t, s, admin.IssueRequest{Name: "c"}).Key.ID
 	since := mustChanges(t, s, keys.Position{}).Next
 	db := shell(t, path)
 	mustExec(t, db, `CREATE TABLE notes (text)`)
 	for when, s := range map[string]*sqlite.Store{"opened before": s, "opened after": open(t, path)} {
 		m := manager(t, s)
 		for what, change := range map[string]func() error{
-			"Issue":     func() error { _, err := m.Issue(t.Context(), keys.IssueRequest{Name: "new"}); return err },
-			"Rotate":    func() error { _, err := m.Rotate(t.Context(), a, keys.RotateRequest{}); return err },
+			"Issue":     func() error { _, err := m.Issue(t.Context(), admin.IssueRequest{Name: "new"}); return err },
+			"Rotate":    func() error { _, err := m.Rotate(t.Context(), a, admin.RotateRequest{}); return err },
 			"AddPepper": func() error { _, err := m.AddPepper(t.Context()); return err },
 			"Record": func() error {
-				e, err := keys.NewEvent(t.Context(), "test", keys.ActionRestore, time.Now(), nil)
+				e, err := audit.NewEvent(t.Context(), "test", audit.ActionRestore, time.Now(), nil)
 				return errors.Join(err, s.Record(t.Context(), e))
 			},
 		} {
@@ -142,7 +147,7 @@ func TestForeignObjectLeavesRevokeAndDisable(t *testing.T) {
 	if !got.Lost {
 		t.Errorf("Changes after it is gone: got %+v, want all forgotten", got)
 	}
-	issue(t, s, keys.IssueRequest{Name: "new"})
+	issue(t, s, admin.IssueRequest{Name: "new"})
 }
 
 // The attack: what is planted in the schema itself, without SQLite's number of the schema
@@ -150,7 +155,7 @@ func TestForeignObjectLeavesRevokeAndDisable(t *testing.T) {
 // anybody compares. A connection works by what it has parsed.
 func TestA4PlantedForAMoment(t *testing.T) {
 	path := create(t)
-	id := issue(t, open(t, path), keys.IssueRequest{Name: "victim"}).Key.ID
+	id := issue(t, open(t, path), admin.IssueRequest{Name: "victim"}).Key.ID
 	db := shell(t, path)
 	mustExec(t, db, `PRAGMA writable_schema = ON`)
 	mustExec(t, db, `INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) VALUES ('trigger', 'sqlite_zz', 'keys', 0,
@@ -171,7 +176,7 @@ func TestA4PlantedForAMoment(t *testing.T) {
 func TestA4TablesThatChangePlaces(t *testing.T) {
 	path := create(t)
 	s, r := open(t, path), forChecks(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "victim"}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "victim"}).Key.ID
 	since := mustChanges(t, r, keys.Position{}).Next
 	db := shell(t, path)
 	mustExec(t, db, `PRAGMA writable_schema = ON`)
@@ -194,7 +199,7 @@ func TestMissingObjectsAreNoticed(t *testing.T) {
 	} {
 		path := create(t)
 		s := open(t, path)
-		id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+		id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 		mustExec(t, shell(t, path), statement)
 		_, err := s.Changes(t.Context(), keys.Position{})
 		isAltered(t, "Changes after "+statement, err, "lacks 1")
@@ -215,10 +220,10 @@ func TestMissingObjectsAreNoticed(t *testing.T) {
 		}
 	}
 	s := open(t, path)
-	issue(t, s, keys.IssueRequest{Name: "ci"})
+	issue(t, s, admin.IssueRequest{Name: "ci"})
 	mustExec(t, shell(t, path), `VACUUM`)
 	mustChanges(t, s, keys.Position{})
-	issue(t, s, keys.IssueRequest{Name: "after"})
+	issue(t, s, admin.IssueRequest{Name: "after"})
 }
 
 // Names like those of SQLite, and Litestream's tables with another text, are as strange as
@@ -312,10 +317,10 @@ func TestRemovedKeyThatComesBackIsNoticed(t *testing.T) {
 			OLD.rate_count, OLD.rate_window, OLD.rate_burst, OLD.max_concurrent, OLD.max_key_life, OLD.quiet, OLD.created_at, OLD.created_by, NULL,
 			OLD.expires_at, OLD.disabled_at, OLD.revoked_at, OLD.revoked_reason, OLD.version, OLD.seal_format, OLD.seal_pepper, OLD.seal;
 		`+tellNothing+` END`)
-	_, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "old-0000001"})
+	_, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "old-0000001"})
 	isAltered(t, "Issue", err, "does not stand")
 	mustExec(t, s.Writer(), `DROP TRIGGER interfering`)
-	issue(t, s, keys.IssueRequest{Name: "old-0000001"})
+	issue(t, s, admin.IssueRequest{Name: "old-0000001"})
 }
 
 // The row of an import is changed again after it was made valid: nothing of it is
@@ -326,10 +331,10 @@ func TestImportThatIsChangedAsItBecomesValidIsNoticed(t *testing.T) {
 	interfere(t, s, `AFTER UPDATE ON main.batches BEGIN
 		UPDATE main.batches SET valid_at = NEW.valid_at + 1 WHERE id = NEW.id;
 		`+tellNothing+` END`)
-	_, err := keys.Import(t.Context(), manager(t, s), manyRows(2, "import", func(int) {}), keys.ImportOptions{})
+	_, err := importing.Import(t.Context(), manager(t, s), manyRows(2, "import", func(int) {}), importing.Options{})
 	isAltered(t, "Import", err, "does not stand")
 	mustExec(t, s.Writer(), `DROP TRIGGER interfering`)
-	report, err := keys.Import(t.Context(), manager(t, s), manyRows(2, "import", func(int) {}), keys.ImportOptions{})
+	report, err := importing.Import(t.Context(), manager(t, s), manyRows(2, "import", func(int) {}), importing.Options{})
 	if err != nil || report.Imported != 2 {
 		t.Errorf("Import afterwards: got %+v, %v, want 2", report, err)
 	}

@@ -7,16 +7,17 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Reader answers queries about keys and cannot write. It is safe for concurrent
 // use.
 type Reader struct {
-	given      string                       // the path as the caller named it, absolute
-	path       string                       // where that led
-	pepperFile string                       // absolute
-	peppers    atomic.Pointer[keys.Peppers] // replaced as a whole; see pepperfollow.go
+	given      string                     // the path as the caller named it, absolute
+	path       string                     // where that led
+	pepperFile string                     // absolute
+	peppers    atomic.Pointer[pepper.Set] // replaced as a whole; see pepperfollow.go
 	epoch      epoch
 	seen       atomic.Uint64 // the furthest position that this process knows of
 	usage      usageFile
@@ -43,12 +44,12 @@ type handle struct {
 	stamp   pepperStamp // of the pepper file that was held against it
 }
 
-var _ keys.Reader = (*Reader)(nil)
+var _ store.Reader = (*Reader)(nil)
 
-// Peppers implements [keys.Reader].
-func (r *Reader) Peppers() *keys.Peppers { return r.peppers.Load() }
+// Peppers implements [store.Reader].
+func (r *Reader) Peppers() *pepper.Set { return r.peppers.Load() }
 
-// Close implements [keys.Reader].
+// Close implements [store.Reader].
 func (r *Reader) Close() error {
 	if !r.gate.shut() {
 		return nil

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
 // renewer is how a handle that cannot write renews digests all the same: with a store
@@ -19,17 +19,17 @@ type renewer struct {
 }
 
 var (
-	_ keys.Rehasher = (*Reader)(nil)
-	_ keys.Rehasher = (*Store)(nil)
+	_ pepper.Rehasher = (*Reader)(nil)
+	_ pepper.Rehasher = (*Store)(nil)
 )
 
-// Rehash implements [keys.Rehasher].
-func (s *Store) Rehash(ctx context.Context, job *keys.Rehash, now time.Time) error {
+// Rehash implements [pepper.Rehasher].
+func (s *Store) Rehash(ctx context.Context, job *pepper.Rehash, now time.Time) error {
 	return job.Do(ctx, s, now)
 }
 
-// Rehash implements [keys.Rehasher].
-func (r *Reader) Rehash(ctx context.Context, job *keys.Rehash, now time.Time) (err error) {
+// Rehash implements [pepper.Rehasher].
+func (r *Reader) Rehash(ctx context.Context, job *pepper.Rehash, now time.Time) (err error) {
 	r.renewer.mu.Lock()
 	defer r.renewer.mu.Unlock()
 	if r.renewer.closed {

@@ -7,16 +7,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
 // proved is a key that was issued under the pepper before, and the re-hash that a proof
 // of its token gives rise to.
-func proved(t testing.TB, s *sqlite.Store, name string) (keys.Issued, func() *keys.Rehash) {
+func proved(t testing.TB, s *sqlite.Store, name string) (admin.Issued, func() *pepper.Rehash) {
 	t.Helper()
-	issued := issue(t, s, keys.IssueRequest{Name: name, Scopes: []string{"tools:a", "tools:b"}})
-	return issued, func() *keys.Rehash {
+	issued := issue(t, s, admin.IssueRequest{Name: name, Scopes: []string{"tools:a", "tools:b"}})
+	return issued, func() *pepper.Rehash {
 		k, err := s.Key(t.Context(), issued.Key.ID)
 		if err != nil {
 			t.Fatal(err)
@@ -33,7 +37,7 @@ func proved(t testing.TB, s *sqlite.Store, name string) (keys.Issued, func() *ke
 	}
 }
 
-func rehash(t testing.TB, r keys.Rehasher, job *keys.Rehash) {
+func rehash(t testing.TB, r pepper.Rehasher, job *pepper.Rehash) {
 	t.Helper()
 	if err := r.Rehash(t.Context(), job, time.Now()); err != nil {
 		t.Errorf("Rehash: %v", err)
@@ -48,26 +52,26 @@ func TestRehashIsCompareAndSwap(t *testing.T) {
 	m := manager(t, s)
 	zero, day := time.Duration(0), 24*time.Hour
 	type given struct {
-		issued keys.Issued
-		job    func() *keys.Rehash
+		issued admin.Issued
+		job    func() *pepper.Rehash
 	}
 	all := map[string]given{}
 	for _, name := range []string{"untouched", "revoked", "disabled", "edited", "rotated", "cut over", "tampered", "twice"} {
 		issued, job := proved(t, s, name)
 		all[name] = given{issued, job}
 	}
-	pepper := addPepper(t, s)
+	one := addPepper(t, s)
 	id := func(name string) string { return all[name].issued.Key.ID }
-	jobs := map[string]*keys.Rehash{}
+	jobs := map[string]*pepper.Rehash{}
 	for name, g := range all {
 		jobs[name] = g.job()
 	}
 	later := all["twice"].job()
 	_, err1 := m.Revoke(t.Context(), id("revoked"), "lost")
 	_, err2 := m.Disable(t.Context(), id("disabled"), "")
-	_, err3 := m.Edit(t.Context(), id("edited"), keys.EditRequest{Scopes: &[]string{"tools:a"}})
-	rotated, err4 := m.Rotate(t.Context(), id("rotated"), keys.RotateRequest{Grace: &day})
-	_, err5 := m.Rotate(t.Context(), id("cut over"), keys.RotateRequest{Grace: &zero})
+	_, err3 := m.Edit(t.Context(), id("edited"), admin.EditRequest{Scopes: &[]string{"tools:a"}})
+	rotated, err4 := m.Rotate(t.Context(), id("rotated"), admin.RotateRequest{Grace: &day})
+	_, err5 := m.Rotate(t.Context(), id("cut over"), admin.RotateRequest{Grace: &zero})
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +90,7 @@ func TestRehashIsCompareAndSwap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		moved := k.Secrets[0].PepperID == pepper && was.Secrets[0].PepperID != pepper
+		moved := k.Secrets[0].PepperID == one && was.Secrets[0].PepperID != one
 		if want := name != "revoked" && name != "cut over" && name != "tampered"; moved != want {
 			t.Errorf("%s: renewed: got %v, want %v", name, moved, want)
 		}
@@ -105,17 +109,17 @@ func TestRehashIsCompareAndSwap(t *testing.T) {
 		t.Errorf("audit: got %d rows of a re-hash, want 5: a second one of the same secret writes nothing", rows)
 	}
 	wantGood(t, s, "the new secret of rotated", rotated)
-	if _, err := keys.VerifyChain(chain(t, s)); err != nil {
+	if _, err := audit.VerifyChain(chain(t, s)); err != nil {
 		t.Errorf("VerifyChain: %v", err)
 	}
 }
 
-func rehashRows(t *testing.T, s keys.Reader) (n int) {
+func rehashRows(t *testing.T, s store.Reader) (n int) {
 	for e, err := range chain(t, s) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Action == keys.ActionRehash {
+		if e.Action == audit.ActionRehash {
 			n++
 		}
 	}
@@ -129,8 +133,8 @@ func TestA17RehashRacesWithRevoke(t *testing.T) {
 	s, guard := open(t, path), forChecks(t, path)
 	m := manager(t, s)
 	const n = 30
-	var issued [n]keys.Issued
-	var job [n]func() *keys.Rehash
+	var issued [n]admin.Issued
+	var job [n]func() *pepper.Rehash
 	for i := range n {
 		issued[i], job[i] = proved(t, s, fmt.Sprint("key ", i))
 	}
@@ -144,7 +148,7 @@ func TestA17RehashRacesWithRevoke(t *testing.T) {
 			if i%2 == 0 {
 				_, err = m.Revoke(t.Context(), id, "lost")
 			} else {
-				_, err = m.Edit(t.Context(), id, keys.EditRequest{Scopes: &[]string{"tools:a"}})
+				_, err = m.Edit(t.Context(), id, admin.EditRequest{Scopes: &[]string{"tools:a"}})
 			}
 			if err != nil {
 				t.Errorf("key %d: %v", i, err)

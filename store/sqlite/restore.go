@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 )
 
 // Restoration is a backup that was found good, about to take the place of a key store.
@@ -25,12 +27,12 @@ type Restoration struct {
 	path, temp string
 	exists     bool // there is a file at path
 	options    *Options
-	peppers    *keys.Peppers
+	peppers    *pepper.Set
 }
 
 // RestoreOptions configures [Restoration.Run].
 type RestoreOptions struct {
-	Actor           keys.Actor       // who restores, for the audit log; required
+	Actor           audit.Actor      // who restores, for the audit log; required
 	UndoRevocations bool             // let keys that were revoked or disabled since the backup be good again
 	Now             func() time.Time // nil means time.Now
 	Progress        Progress         // of the last step, the writing; may be nil
@@ -185,7 +187,7 @@ func (r *Restoration) prove(ctx context.Context, backup string) error {
 	if err := checkPeppers(ctx, db, r.peppers, r.options.pepperFile(r.path)); err != nil {
 		return fmt.Errorf("read backup: %w", err)
 	}
-	if _, err := keys.VerifyChain(chain(ctx, db)); err != nil {
+	if _, err := audit.VerifyChain(chain(ctx, db)); err != nil {
 		return fmt.Errorf("read backup: %s was changed after it was written: %w: use another backup", backup, err)
 	}
 	return nil

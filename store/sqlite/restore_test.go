@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/store/pepperfile"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -20,13 +22,13 @@ import (
 type history struct {
 	path, backup string
 	store        *sqlite.Store
-	keys         map[string]keys.Issued // by name
+	keys         map[string]admin.Issued // by name
 }
 
 // newHistory issues a key for each name, makes the backup, and lets since go on from it.
 func newHistory(t testing.TB, names ...string) *history {
 	t.Helper()
-	h := &history{path: create(t), keys: map[string]keys.Issued{}}
+	h := &history{path: create(t), keys: map[string]admin.Issued{}}
 	h.store = open(t, h.path)
 	for _, name := range names {
 		h.issue(t, name)
@@ -38,7 +40,7 @@ func newHistory(t testing.TB, names ...string) *history {
 
 func (h *history) issue(t testing.TB, name string) {
 	t.Helper()
-	h.keys[name] = issue(t, h.store, keys.IssueRequest{Name: name})
+	h.keys[name] = issue(t, h.store, admin.IssueRequest{Name: name})
 }
 
 func (h *history) id(name string) string { return h.keys[name].Key.ID }
@@ -96,13 +98,13 @@ func labels(list []*keys.Key) []string {
 }
 
 // wholeChain reads the audit log and proves it.
-func wholeChain(t testing.TB, r *sqlite.Reader) []keys.Event {
+func wholeChain(t testing.TB, r *sqlite.Reader) []audit.Event {
 	t.Helper()
 	events, err := r.Events(t.Context(), 0, 100_000)
 	if err != nil {
 		t.Fatalf("Events: %v", err)
 	}
-	_, err = keys.VerifyChain(func(yield func(keys.Event, error) bool) {
+	_, err = audit.VerifyChain(func(yield func(audit.Event, error) bool) {
 		for _, e := range events {
 			if !yield(e, nil) {
 				return
@@ -125,14 +127,14 @@ func TestRestore(t *testing.T) {
 	h.revoke(t, "leaked", "laptop lost")
 	h.revoke(t, "stays", "x")
 	later := h.keys["stays"] // its name is free again, and another key has it
-	h.keys["stays again"] = issue(t, h.store, keys.IssueRequest{Name: "stays"})
+	h.keys["stays again"] = issue(t, h.store, admin.IssueRequest{Name: "stays"})
 	if _, err := m.Disable(t.Context(), h.id("paused"), ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Rotate(t.Context(), h.id("rotated"), keys.RotateRequest{}); err != nil {
+	if _, err := m.Rotate(t.Context(), h.id("rotated"), admin.RotateRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Edit(t.Context(), h.id("edited"), keys.EditRequest{Owner: new("ops")}); err != nil {
+	if _, err := m.Edit(t.Context(), h.id("edited"), admin.EditRequest{Owner: new("ops")}); err != nil {
 		t.Fatal(err)
 	}
 	countUse(t, h.store, h.id("edited"))
@@ -174,7 +176,7 @@ func TestRestore(t *testing.T) {
 
 	events := wholeChain(t, h.store.Reader)
 	e := events[5]
-	if len(events) != 9 || e.Action != keys.ActionRestore || e.KeyID != "" || e.Actor != "restorer" || !strings.Contains(e.Detail, `"backup_row":5,`) || !strings.Contains(e.Detail, `"replaced_row":12`) {
+	if len(events) != 9 || e.Action != audit.ActionRestore || e.KeyID != "" || e.Actor != "restorer" || !strings.Contains(e.Detail, `"backup_row":5,`) || !strings.Contains(e.Detail, `"replaced_row":12`) {
 		t.Errorf("the log: got %d rows and %+v behind the backup's, want 9 and the restore", len(events), e)
 	}
 	c := mustChanges(t, r, before)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
 //go:embed schema.sql
@@ -39,7 +39,7 @@ const (
 )
 
 // makeSchema fills an empty database in one transaction.
-func makeSchema(ctx context.Context, db *sql.DB, peppers *keys.Peppers, first standing, now time.Time) error {
+func makeSchema(ctx context.Context, db *sql.DB, peppers *pepper.Set, first standing, now time.Time) error {
 	storeID := peppers.Store()
 	return inTx(ctx, db, func(tx *sql.Tx) error {
 		numbers := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, schemaVersion)

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 // Snapshot tells what is in a key store, as it was at one moment.
@@ -19,10 +20,10 @@ type Snapshot struct {
 	Path       string
 	Size       int64 // of the file, in bytes
 	Schema     int
-	Keys       int64      // the dead ones too
-	Events     int64      // audit rows
-	Newest     keys.Event // the newest of them, its Seq, At and Hash; zero when there is none
-	Peppers    []string   // ids of those without which it is of no use, in order
+	Keys       int64       // the dead ones too
+	Events     int64       // audit rows
+	Newest     audit.Event // the newest of them, its Seq, At and Hash; zero when there is none
+	Peppers    []string    // ids of those without which it is of no use, in order
 	Generation string
 
 	changeSeq int64 // as it stands there, which may be no number of ours

@@ -8,6 +8,8 @@ import (
 	"fmt"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Store is a [Reader] that can also change keys. It is safe for concurrent use;
@@ -20,9 +22,9 @@ type Store struct {
 	written     *spot // what writer has open; the Reader may go on to another file, writer does not
 }
 
-var _ keys.Store = (*Store)(nil)
+var _ store.Store = (*Store)(nil)
 
-// Close implements [keys.Reader]. The writer goes last, so that it can move the log
+// Close implements [store.Reader]. The writer goes last, so that it can move the log
 // into the database.
 func (s *Store) Close() error {
 	if !s.gate.shut() {
@@ -37,8 +39,8 @@ func (s *Store) Close() error {
 	return errors.Join(s.usage.close(), s.release(true, s.db, s.writer))
 }
 
-// Create implements [keys.Store].
-func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
+// Create implements [store.Store].
+func (s *Store) Create(ctx context.Context, k *keys.Key, e audit.Event) error {
 	return s.besideImports(ctx, &k, func() error {
 		return s.write(ctx, func(ctx context.Context, w *work) error {
 			if err := s.replayed(ctx, w.Tx); err != nil {
@@ -54,7 +56,7 @@ func (s *Store) Create(ctx context.Context, k *keys.Key, e keys.Event) error {
 
 // create writes a key. What can be refused comes first: from the key's row on, any failure
 // takes the whole transaction back.
-func (s *Store) create(ctx context.Context, w *work, k *keys.Key, e keys.Event) error {
+func (s *Store) create(ctx context.Context, w *work, k *keys.Key, e audit.Event) error {
 	if len(k.Secrets) == 0 {
 		return errors.New("write key: it has no secret, so it cannot be used")
 	}
@@ -80,7 +82,7 @@ func (s *Store) create(ctx context.Context, w *work, k *keys.Key, e keys.Event) 
 
 // note writes the audit row of a change of k, and makes sure that the database knows the
 // pepper of its seal.
-func (s *Store) note(ctx context.Context, w *work, k *keys.Key, e keys.Event) error {
+func (s *Store) note(ctx context.Context, w *work, k *keys.Key, e audit.Event) error {
 	if err := w.append(ctx, k.ID, e); err != nil {
 		return err
 	}
@@ -90,17 +92,17 @@ func (s *Store) note(ctx context.Context, w *work, k *keys.Key, e keys.Event) er
 // refused marks a conflict that was found before anything was written.
 func refused(err error) error {
 	if errors.Is(err, keys.ErrConflict) {
-		return &keys.RefusedError{Reason: err}
+		return &store.RefusedError{Reason: err}
 	}
 	return err
 }
 
-// Update implements [keys.Store].
-func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
+// Update implements [store.Store].
+func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (audit.Event, error)) (*keys.Key, error) {
 	for try := 1; ; try++ {
 		var k, changed *keys.Key
 		err := s.besideImports(ctx, &changed, func() (err error) {
-			k, err = s.tryUpdate(ctx, id, func(k *keys.Key) (keys.Event, error) {
+			k, err = s.tryUpdate(ctx, id, func(k *keys.Key) (audit.Event, error) {
 				changed = k
 				return change(k)
 			})
@@ -119,13 +121,13 @@ func (s *Store) Update(ctx context.Context, id string, change func(*keys.Key) (k
 // handle. Another try begins with the new ones.
 var errOtherPeppers = fmt.Errorf("%w: its peppers are being replaced; try again", keys.ErrUnavailable)
 
-func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key) (keys.Event, error)) (*keys.Key, error) {
+func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key) (audit.Event, error)) (*keys.Key, error) {
 	var unchanged *keys.Key
 	var done *written
 	revokes := false
-	noted := func(k *keys.Key) (keys.Event, error) {
+	noted := func(k *keys.Key) (audit.Event, error) {
 		e, err := change(k)
-		revokes = err == nil && e.Action == keys.ActionRevoke
+		revokes = err == nil && e.Action == audit.ActionRevoke
 		return e, err
 	}
 	err := s.urgently(&revokes, func() error {
@@ -141,7 +143,7 @@ func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key)
 }
 
 // update returns the key as it stands with ErrNoChange, and otherwise what was written.
-func (s *Store) update(ctx context.Context, w *work, id string, change func(*keys.Key) (keys.Event, error)) (unchanged *keys.Key, done *written, err error) {
+func (s *Store) update(ctx context.Context, w *work, id string, change func(*keys.Key) (audit.Event, error)) (unchanged *keys.Key, done *written, err error) {
 	if err := s.replayed(ctx, w.Tx); err != nil {
 		return nil, nil, err
 	}
@@ -162,7 +164,7 @@ func (s *Store) update(ctx context.Context, w *work, id string, change func(*key
 		return nil, nil, errOtherPeppers
 	}
 	e, err := change(after)
-	if errors.Is(err, keys.ErrNoChange) && keys.OnceFrom(ctx) != nil {
+	if errors.Is(err, keys.ErrNoChange) && store.OnceFrom(ctx) != nil {
 		return before, nil, s.done(ctx, w.Tx, before, nil)
 	}
 	if err != nil {
@@ -196,8 +198,8 @@ func (s *Store) update(ctx context.Context, w *work, id string, change func(*key
 	return nil, done, s.done(ctx, w.Tx, after, &e)
 }
 
-// Record implements [keys.Store].
-func (s *Store) Record(ctx context.Context, e keys.Event) error {
+// Record implements [store.Store].
+func (s *Store) Record(ctx context.Context, e audit.Event) error {
 	return s.write(ctx, func(ctx context.Context, w *work) error { return w.append(ctx, "", e) })
 }
 
@@ -252,30 +254,30 @@ func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) 
 // succeeded reports whether the caller will hear of a success, or that there was one
 // before: the process that made the change may have died before it announced it.
 func succeeded(err error) bool {
-	var before *keys.ReplayedError
+	var before *store.ReplayedError
 	return err == nil || errors.Is(err, keys.ErrNoChange) || errors.As(err, &before)
 }
 
 // announce tells every process of what was committed. It is called also when there was
 // nothing to change: the process that made the change may have died between its
-// commit and this. Its error is a [keys.WrittenError] only where the change is in what
-// all others have open, and else a [keys.MayBeLostError].
+// commit and this. Its error is a [store.WrittenError] only where the change is in what
+// all others have open, and else a [store.MayBeLostError].
 func (s *Store) announce(ctx context.Context) (settle func(), err error) {
 	if err := s.written.checkFiles(); err != nil {
-		return nil, &keys.MayBeLostError{Cause: err}
+		return nil, &store.MayBeLostError{Cause: err}
 	}
 	now, err := s.committed(ctx)
 	if err != nil {
-		return nil, &keys.MayBeLostError{Cause: err}
+		return nil, &store.MayBeLostError{Cause: err}
 	}
 	if err = refuseShared(s.epoch.path); err == nil {
 		settle, err = s.epoch.tell(now)
 	}
 	switch {
 	case errors.Is(err, errOtherPage): // the page was given to another database meanwhile
-		return nil, &keys.MayBeLostError{Cause: err}
+		return nil, &store.MayBeLostError{Cause: err}
 	case err != nil:
-		return nil, keys.NotAnnounced(err)
+		return nil, store.NotAnnounced(err)
 	}
 	return settle, nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Superseded implements [keys.Reader].
+// Superseded implements [store.Reader].
 func (r *Reader) Superseded(ctx context.Context, id string) ([]keys.Superseded, error) {
 	if err := r.gate.enter(); err != nil {
 		return nil, err

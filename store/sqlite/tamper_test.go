@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -21,7 +24,7 @@ func tamperable(t *testing.T) (*sqlite.Store, string, map[string][]byte) {
 	s := open(t, path)
 	ids := map[string][]byte{}
 	for _, name := range []string{"a", "b", "c"} {
-		issued := issue(t, s, keys.IssueRequest{
+		issued := issue(t, s, admin.IssueRequest{
 			Name: name, Owner: "ann", Scopes: []string{"tools:get_x"}, Audience: []string{"weather"},
 			AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Metadata: map[string]string{"team": "x"},
 			RateLimit: keys.RateLimit{Count: 1, Window: 1e9, Burst: 1},
@@ -236,12 +239,12 @@ func TestA27EditedAuditIsNamed(t *testing.T) {
 	} {
 		t.Run(c.statement, func(t *testing.T) {
 			s, path, _ := tamperable(t)
-			if _, err := keys.VerifyChain(chain(t, s)); err != nil {
+			if _, err := audit.VerifyChain(chain(t, s)); err != nil {
 				t.Fatalf("VerifyChain before: %v", err)
 			}
 			mustExec(t, shell(t, path), c.statement)
-			_, err := keys.VerifyChain(chain(t, s))
-			var broken *keys.ChainError
+			_, err := audit.VerifyChain(chain(t, s))
+			var broken *audit.ChainError
 			if !errors.As(err, &broken) || broken.Seq != c.want {
 				t.Errorf("VerifyChain: got %v, want row %d named", err, c.want)
 			}
@@ -249,12 +252,12 @@ func TestA27EditedAuditIsNamed(t *testing.T) {
 	}
 }
 
-func chain(t *testing.T, s keys.Reader) iter.Seq2[keys.Event, error] {
+func chain(t *testing.T, s store.Reader) iter.Seq2[audit.Event, error] {
 	t.Helper()
 	events, err := s.Events(t.Context(), 0, 1_000_000)
-	return func(yield func(keys.Event, error) bool) {
+	return func(yield func(audit.Event, error) bool) {
 		if err != nil {
-			yield(keys.Event{}, err)
+			yield(audit.Event{}, err)
 			return
 		}
 		for _, e := range events {
@@ -312,7 +315,7 @@ func TestBrokenDatabaseIsUnavailable(t *testing.T) {
 		"List":   func() error { _, err := s.List(t.Context(), keys.Query{}); return err },
 		"Events": func() error { _, err := s.Events(t.Context(), 0, 1); return err },
 		"Revoke": func() error { _, err := manager(t, s).Revoke(t.Context(), string(ids["a"]), ""); return err },
-		"Issue":  func() error { _, err := manager(t, s).Issue(t.Context(), keys.IssueRequest{Name: "x"}); return err },
+		"Issue":  func() error { _, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "x"}); return err },
 	} {
 		if err := call(); !errors.Is(err, keys.ErrUnavailable) {
 			t.Errorf("%s: got %v, want ErrUnavailable", what, err)

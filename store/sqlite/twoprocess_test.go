@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -115,7 +115,7 @@ func adminRole(path string) error {
 		return answering(err, nil)
 	}
 	defer func() { _ = s.Close() }()
-	m, err := keys.NewManager(s, "other", nil)
+	m, err := admin.NewLocal(s, "other", nil)
 	if err != nil {
 		return err
 	}
@@ -127,11 +127,11 @@ func adminRole(path string) error {
 	})
 }
 
-func administer(m *keys.LocalManager, verb, rest string) error {
+func administer(m *admin.Local, verb, rest string) error {
 	ctx := context.Background()
 	switch verb {
 	case "issue":
-		_, err := m.Issue(ctx, keys.IssueRequest{Name: rest})
+		_, err := m.Issue(ctx, admin.IssueRequest{Name: rest})
 		return err
 	case "revoke":
 		_, err := m.Revoke(ctx, rest, "test")

@@ -27,7 +27,7 @@ type usageFile struct {
 	file fileID     // what db has open
 }
 
-// AddUse implements [keys.UseLog], also for a handle that cannot write keys. It makes
+// AddUse implements [store.UseLog], also for a handle that cannot write keys. It makes
 // the file when it is missing. Once begun it goes on to its end, so that whoever gives
 // up waiting need not guess whether to add again.
 func (r *Reader) AddUse(ctx context.Context, uses []keys.Use) error {

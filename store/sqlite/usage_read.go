@@ -26,7 +26,7 @@ func (u *usageFile) read(ctx context.Context, do func(*sql.DB) error) error {
 	return u.explain(do(db))
 }
 
-// Usage implements [keys.UseLog].
+// Usage implements [store.UseLog].
 func (r *Reader) Usage(ctx context.Context, keyID string, since time.Time) (keys.Usage, error) {
 	var usage keys.Usage
 	if err := r.usage.gate.enter(); err != nil {

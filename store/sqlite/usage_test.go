@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -26,7 +28,7 @@ func used(id string) []keys.Use {
 	}}
 }
 
-func countUse(t testing.TB, log keys.UseLog, id string) {
+func countUse(t testing.TB, log store.UseLog, id string) {
 	t.Helper()
 	if err := log.AddUse(t.Context(), used(id)); err != nil {
 		t.Fatalf("AddUse: %v", err)
@@ -34,7 +36,7 @@ func countUse(t testing.TB, log keys.UseLog, id string) {
 }
 
 // total is how often a key was used, or why that is not known.
-func total(t testing.TB, log keys.UseLog, id string) (int64, error) {
+func total(t testing.TB, log store.UseLog, id string) (int64, error) {
 	t.Helper()
 	u, err := log.Usage(t.Context(), id, time.Time{})
 	var sum int64
@@ -44,7 +46,7 @@ func total(t testing.TB, log keys.UseLog, id string) (int64, error) {
 	return sum, err
 }
 
-func wantTotal(t testing.TB, log keys.UseLog, id string, want int64) {
+func wantTotal(t testing.TB, log store.UseLog, id string, want int64) {
 	t.Helper()
 	if got, err := total(t, log, id); err != nil || got != want {
 		t.Errorf("Usage(%s): got %d calls, %v, want %d", id, got, err, want)
@@ -88,7 +90,7 @@ func TestA27SpoiltUsageStopsNothing(t *testing.T) {
 			c.spoil(t, path+".usage")
 			before := snapshot(t, filepath.Dir(path))[filepath.Base(path)+".usage"]
 			s := open(t, path)
-			id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+			id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 			page, err := s.List(t.Context(), keys.Query{})
 			if err != nil || len(page.Keys) != 1 || page.LastUsed != nil {
 				t.Errorf("List: got %d keys, last uses %v, %v, want one key and nothing known", len(page.Keys), page.LastUsed, err)
@@ -119,7 +121,7 @@ func TestRemovedUsageIsMadeAnew(t *testing.T) {
 	for _, whole := range []bool{true, false} {
 		path := create(t)
 		s, other := open(t, path), open(t, path)
-		id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+		id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 		countUse(t, s, id)
 		countUse(t, other, id)
 		remove(t, path+".usage")
@@ -157,11 +159,11 @@ func TestRemovedUsageIsMadeAnew(t *testing.T) {
 func TestNewUsageFileCallsNoKeyUnused(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "busy"}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "busy"}).Key.ID
 	countUse(t, s, id)
 	between := time.Now()
 	remove(t, path+".usage")
-	countUse(t, s, issue(t, s, keys.IssueRequest{Name: "other"}).Key.ID)
+	countUse(t, s, issue(t, s, admin.IssueRequest{Name: "other"}).Key.ID)
 	_, err := s.List(t.Context(), keys.Query{UnusedBy: between})
 	var invalid *keys.InvalidError
 	if !errors.As(err, &invalid) || invalid.Field != "unused_for" || !strings.Contains(invalid.Reason, "ask for less") {
@@ -184,7 +186,7 @@ func TestVerifierCounts(t *testing.T) {
 	path := create(t)
 	o := &sqlite.Options{UsageFile: filepath.Join(t.TempDir(), "elsewhere")}
 	s := open(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 	r, err := sqlite.OpenVerifier(path, o)
 	if err != nil {
 		t.Fatalf("OpenVerifier: %v", err)
@@ -225,7 +227,7 @@ func TestUsageSettings(t *testing.T) {
 func TestA28PlantedUsageIsHarmless(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 	db := shell(t, path+".usage")
 	const century = int64(100 * 365 * 24 * time.Hour / time.Microsecond)
 	mustExec(t, db, `INSERT INTO last_used VALUES (?, 1, ?, ?, ?)`, []byte(id), century/2, "\x1b[2J", "\x1b]0;owned\a")
@@ -299,7 +301,7 @@ func TestProcessesLoseNoUse(t *testing.T) {
 func TestUsageAndKeysDoNotWaitForEachOther(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 	db := shell(t, path)
 	mustExec(t, db, `BEGIN IMMEDIATE`) // what waits for it fails, because it is held until the end
 	countUse(t, s, id)

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -30,7 +31,7 @@ func TestChecksPassAChangeThatWaits(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			path := create(t)
 			s := open(t, path)
-			id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+			id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 			s.SetPatience(time.Minute)
 			free := hold(t, s)
 			revoked := make(chan error, 1)
@@ -59,7 +60,7 @@ func TestChecksPassAChangeThatWaits(t *testing.T) {
 func TestWaitingChangeIsGivenUp(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 	s.SetPatience(time.Minute)
 	free := holdLock(t, path)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -94,7 +95,7 @@ func TestInterruptedRestoreKeepsNobodyWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the clock moves only where everything sleeps
 		path := create(t)
 		s := open(t, path)
-		id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+		id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 		var was uint64
 		patchEpoch(t, path, 64, func(word uint64) uint64 { was = word; return 0 })
 		began := time.Now()
@@ -115,7 +116,7 @@ func TestChecksPassAChangeThatSettles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := create(t)
 		s := open(t, path)
-		id := issue(t, s, keys.IssueRequest{Name: "ci"}).Key.ID
+		id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 		unsettle(t, path)
 		revoked := make(chan error, 1)
 		go func() {

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
 // work is a write transaction, and what must stand in the database when it is over. The
@@ -103,8 +105,8 @@ func (s *Store) parseAnew(ctx context.Context, tx *sql.Tx) error {
 
 // may refuses a change of a store that holds what mcpkeys did not make, unless it takes
 // something away: that works as long as it holds.
-func (w *work) may(action keys.Action) error {
-	if action == keys.ActionRevoke || action == keys.ActionDisable {
+func (w *work) may(action audit.Action) error {
+	if action == audit.ActionRevoke || action == audit.ActionDisable {
 		return nil
 	}
 	return w.beside
@@ -123,7 +125,7 @@ func (w *work) removed(id []byte, n int) {
 }
 
 // wroteBatch notes the batch as it must stand.
-func (w *work) wroteBatch(b *keys.Batch) {
+func (w *work) wroteBatch(b *pepper.Batch) {
 	w.batches = append(w.batches, batchRow{bytes.Clone(b.ID), bytes.Clone(b.Seal.MAC)})
 }
 
@@ -138,14 +140,14 @@ func (w *work) wrote(k *keys.Key, keep bool) *written {
 }
 
 // append writes the audit row of something that was done.
-func (w *work) append(ctx context.Context, id string, e keys.Event) error {
+func (w *work) append(ctx context.Context, id string, e audit.Event) error {
 	if err := w.may(e.Action); err != nil {
 		return err
 	}
 	return w.appendAny(ctx, id, e)
 }
 
-func (w *work) appendAny(ctx context.Context, id string, e keys.Event) error {
+func (w *work) appendAny(ctx context.Context, id string, e audit.Event) error {
 	linked, err := appendEvent(ctx, w.Tx, id, e)
 	if err == nil {
 		w.rows = append(w.rows, auditRow{linked.Seq, linked.Hash})

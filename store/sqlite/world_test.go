@@ -11,7 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -39,16 +41,16 @@ func open(t testing.TB, path string) *sqlite.Store {
 }
 
 // manager acts on s in the name of the test.
-func manager(t testing.TB, s keys.Store) *keys.LocalManager {
+func manager(t testing.TB, s store.Store) *admin.Local {
 	t.Helper()
-	m, err := keys.NewManager(s, "test", nil)
+	m, err := admin.NewLocal(s, "test", nil)
 	if err != nil {
 		t.Fatalf("NewManager: %v", err)
 	}
 	return m
 }
 
-func issue(t testing.TB, s keys.Store, req keys.IssueRequest) keys.Issued {
+func issue(t testing.TB, s store.Store, req admin.IssueRequest) admin.Issued {
 	t.Helper()
 	issued, err := manager(t, s).Issue(t.Context(), req)
 	if err != nil {

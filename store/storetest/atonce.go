@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // A store may write the changes of callers who come at once together. Nobody must
@@ -17,7 +19,7 @@ import (
 // sake of a key that then fails to be made.
 func changesAtOnceHoldOrFailSingly(t *testing.T, f *fixture) {
 	const writers, rounds = 8, 6
-	stores := []keys.Store{f.store, f.store, f.store, f.another()}
+	stores := []store.Store{f.store, f.store, f.store, f.another()}
 	type attempt struct {
 		key *keys.Key
 		err error
@@ -74,12 +76,12 @@ func failingChangeHarmsNoNeighbour(t *testing.T, f *fixture) {
 	same := f.create("same", nil)
 	spoilers := map[string]func() error{
 		"its own error": func() error {
-			_, err := f.store.Update(t.Context(), same.ID, func(k *keys.Key) (keys.Event, error) { return keys.Event{}, refused })
+			_, err := f.store.Update(t.Context(), same.ID, func(k *keys.Key) (audit.Event, error) { return audit.Event{}, refused })
 			return want(err, refused)
 		},
 		"a panic": func() (err error) {
 			defer func() { err = want(recovered(recover()), refused) }()
-			_, _ = f.store.Update(t.Context(), same.ID, func(*keys.Key) (keys.Event, error) { panic(refused) })
+			_, _ = f.store.Update(t.Context(), same.ID, func(*keys.Key) (audit.Event, error) { panic(refused) })
 			return nil
 		},
 		"a taken name": func() error {
@@ -91,14 +93,14 @@ func failingChangeHarmsNoNeighbour(t *testing.T, f *fixture) {
 			return want(err, keys.ErrNotFound)
 		},
 		"no seal": func() error {
-			_, err := f.store.Update(t.Context(), same.ID, func(k *keys.Key) (keys.Event, error) { k.Version++; return f.event(k.ID), nil })
+			_, err := f.store.Update(t.Context(), same.ID, func(k *keys.Key) (audit.Event, error) { k.Version++; return f.event(k.ID), nil })
 			if err == nil {
 				return errors.New("an unsealed key was written")
 			}
 			return nil
 		},
 		"nothing to change": func() error {
-			_, err := f.store.Update(t.Context(), same.ID, func(*keys.Key) (keys.Event, error) { return keys.Event{}, keys.ErrNoChange })
+			_, err := f.store.Update(t.Context(), same.ID, func(*keys.Key) (audit.Event, error) { return audit.Event{}, keys.ErrNoChange })
 			return err
 		},
 	}
@@ -161,7 +163,7 @@ func (f *fixture) wantRecorded(n int) {
 	if got := len(f.events()); got != n {
 		f.t.Errorf("got %d audit rows, want %d", got, n)
 	}
-	if newest, err := keys.VerifyChain(f.chain(7)); err != nil || newest.Seq != int64(n) {
+	if newest, err := audit.VerifyChain(f.chain(7)); err != nil || newest.Seq != int64(n) {
 		f.t.Errorf("VerifyChain: got %v, %v, want row %d", newest, err, n)
 	}
 }

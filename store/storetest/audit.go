@@ -7,11 +7,14 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // unwritable are audit rows that a store must refuse, by the reason.
-func unwritable(f *fixture, id string) map[string]keys.Event {
+func unwritable(f *fixture, id string) map[string]audit.Event {
 	f.t.Helper()
 	twice := f.event(id)
 	twice.ID = f.events()[0].ID
@@ -21,7 +24,7 @@ func unwritable(f *fixture, id string) map[string]keys.Event {
 	noAction.Action = ""
 	stranger.KeyID = "000000000000"
 	nameless.ID = [16]byte{}
-	return map[string]keys.Event{
+	return map[string]audit.Event{
 		"an id that is in the log": twice, "a detail that is no JSON": noJSON, "no actor": noActor,
 		"no action": noAction, "another key": stranger, "no id": nameless,
 	}
@@ -38,7 +41,7 @@ func noKeyWithoutAudit(t *testing.T, f *fixture) {
 		}
 	}
 	for name, e := range unwritable(f, k.ID) {
-		_, err := f.store.Update(t.Context(), k.ID, func(k *keys.Key) (keys.Event, error) {
+		_, err := f.store.Update(t.Context(), k.ID, func(k *keys.Key) (audit.Event, error) {
 			k.RevokedAt = f.now
 			k.Version++
 			f.store.Peppers().Seal(k)
@@ -76,20 +79,20 @@ func storeLinksChain(t *testing.T, f *fixture) {
 			t.Errorf("event %d (-want +got):\n%s", i+1, d)
 		}
 	}
-	newest, err := keys.VerifyChain(f.chain(100))
+	newest, err := audit.VerifyChain(f.chain(100))
 	if err != nil || newest == nil || newest.Seq != 3 {
 		t.Errorf("VerifyChain: got %v, %v, want the third row", newest, err)
 	}
 }
 
 // chain reads the log in pages of limit.
-func (f *fixture) chain(limit int) iter.Seq2[keys.Event, error] {
-	return func(yield func(keys.Event, error) bool) {
+func (f *fixture) chain(limit int) iter.Seq2[audit.Event, error] {
+	return func(yield func(audit.Event, error) bool) {
 		after := int64(0)
 		for {
 			page, err := f.store.Events(f.t.Context(), after, limit)
 			if err != nil {
-				yield(keys.Event{}, err)
+				yield(audit.Event{}, err)
 				return
 			}
 			for _, e := range page {
@@ -108,11 +111,11 @@ func (f *fixture) chain(limit int) iter.Seq2[keys.Event, error] {
 func chainHoldsWithWriters(t *testing.T, f *fixture) {
 	const each = 8
 	var wg sync.WaitGroup
-	for w, s := range []keys.Store{f.store, f.another(), f.another()} {
+	for w, s := range []store.Store{f.store, f.another(), f.another()} {
 		m := f.manager(s)
 		wg.Go(func() {
 			for i := range each {
-				issued, err := m.Issue(t.Context(), keys.IssueRequest{Name: strconv.Itoa(w) + "-" + strconv.Itoa(i)})
+				issued, err := m.Issue(t.Context(), admin.IssueRequest{Name: strconv.Itoa(w) + "-" + strconv.Itoa(i)})
 				if err != nil {
 					t.Errorf("Issue: %v", err)
 					return
@@ -124,7 +127,7 @@ func chainHoldsWithWriters(t *testing.T, f *fixture) {
 		})
 	}
 	wg.Wait()
-	newest, err := keys.VerifyChain(f.chain(7))
+	newest, err := audit.VerifyChain(f.chain(7))
 	if err != nil || newest == nil || newest.Seq != 3*each*2 {
 		t.Errorf("VerifyChain: got %v, %v, want row %d", newest, err, 3*each*2)
 	}
@@ -171,7 +174,7 @@ func storeIsRecorded(t *testing.T, f *fixture) {
 	if len(events) != 3 || events[1].Action != "store.test" || events[1].KeyID != "" || events[1].Detail != `{"n":1}` || events[1].Actor != "test" {
 		t.Errorf("Events: got %+v, want the recorded one as the second of three", events)
 	}
-	if _, err := keys.VerifyChain(f.chain(100)); err != nil {
+	if _, err := audit.VerifyChain(f.chain(100)); err != nil {
 		t.Errorf("VerifyChain: %v", err)
 	}
 	if c, err := f.store.Changes(t.Context(), before); err != nil || c.Lost || len(c.IDs) != 1 {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 func takenIDIsRefused(t *testing.T, f *fixture) {
@@ -69,7 +70,7 @@ func unsealedIsNotWritten(t *testing.T, f *fixture) {
 		if err := f.store.Create(t.Context(), k, f.event(k.ID)); err == nil {
 			t.Errorf("Create, %s: got no error", name)
 		}
-		_, err := f.store.Update(t.Context(), stored.ID, func(k *keys.Key) (keys.Event, error) {
+		_, err := f.store.Update(t.Context(), stored.ID, func(k *keys.Key) (audit.Event, error) {
 			spoil(k)
 			k.RevokedReason = "after the seal"
 			return f.event(k.ID), nil

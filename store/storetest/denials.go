@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 // minute is the one that holds start.
@@ -60,7 +61,7 @@ func denialsAddUp(t *testing.T, f *fixture) {
 	if err != nil || len(got) != 8 || got[0].Calls != 4 {
 		t.Errorf("Denials: got %+v, %v, want 8, the first with 4 calls", got, err)
 	}
-	if page, err := f.store.Audit(t.Context(), keys.AuditQuery{}); err != nil || len(page.Events) != 0 {
+	if page, err := f.store.Audit(t.Context(), audit.Query{}); err != nil || len(page.Events) != 0 {
 		t.Errorf("Audit: got %d rows, %v; denials are no part of it", len(page.Events), err)
 	}
 }

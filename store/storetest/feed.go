@@ -5,7 +5,10 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 func feedTellsOnce(t *testing.T, f *fixture) {
@@ -40,12 +43,12 @@ func feedTellsOnce(t *testing.T, f *fixture) {
 // A reader follows while two others write. It misses nothing, also over a restart
 // in between.
 func feedTellsOfOthers(t *testing.T, f *fixture) {
-	writers := []*keys.LocalManager{f.manager(f.another()), f.manager(f.another())}
+	writers := []*admin.Local{f.manager(f.another()), f.manager(f.another())}
 	reader := f.another()
 	seq := f.changes(reader, keys.Position{}).Next
 	want, got := map[string]bool{}, map[string]bool{}
 	for i := range 12 {
-		issued, err := writers[i%2].Issue(t.Context(), keys.IssueRequest{Name: "key " + strconv.Itoa(i)})
+		issued, err := writers[i%2].Issue(t.Context(), admin.IssueRequest{Name: "key " + strconv.Itoa(i)})
 		if err != nil {
 			t.Fatalf("Issue: %v", err)
 		}
@@ -76,7 +79,7 @@ func feedIsSilent(t *testing.T, f *fixture) {
 	seq := f.changes(f.store, keys.Position{}).Next
 	taken := f.newKey("ci", nil)
 	_ = f.store.Create(t.Context(), taken, f.event(taken.ID)) // refused: the name is taken
-	_, _ = f.store.Update(t.Context(), k.ID, func(*keys.Key) (keys.Event, error) { return keys.Event{}, keys.ErrNoChange })
+	_, _ = f.store.Update(t.Context(), k.ID, func(*keys.Key) (audit.Event, error) { return audit.Event{}, keys.ErrNoChange })
 	f.all(keys.Query{})
 	if c := f.changes(f.store, seq); c.Next != seq || len(c.IDs) != 0 || c.Lost {
 		t.Errorf("Changes: got %+v, want position %v and nothing", c, seq)
@@ -118,7 +121,7 @@ func commitIsSeenAtOnce(t *testing.T, f *fixture) {
 // change that had nothing to do as well: it may be a second attempt, after a first
 // one that was committed and never told.
 func epochMoves(t *testing.T, f *fixture) {
-	handles := []keys.Store{f.store, f.another(), f.another()}
+	handles := []store.Store{f.store, f.another(), f.another()}
 	var k *keys.Key
 	for i, step := range []struct {
 		name string

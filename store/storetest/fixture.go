@@ -10,7 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // start is when every test begins; the fixture's clock goes on by a second a key.
@@ -20,7 +23,7 @@ var start = time.Date(2026, 11, 22, 10, 0, 0, 123456000, time.UTC)
 type fixture struct {
 	t     *testing.T
 	open  Open
-	store keys.Store
+	store store.Store
 	now   time.Time
 	clock atomic.Pointer[time.Time] // the store's own
 }
@@ -33,7 +36,7 @@ func newFixture(t *testing.T, open Open) *fixture {
 }
 
 // another opens the same data once more.
-func (f *fixture) another() keys.Store {
+func (f *fixture) another() store.Store {
 	f.t.Helper()
 	s := f.open(f.t, func() time.Time { return *f.clock.Load() })
 	f.t.Cleanup(func() { _ = s.Close() }) // most tests close nothing, some close early
@@ -44,9 +47,9 @@ func (f *fixture) another() keys.Store {
 func (f *fixture) setClock(at time.Time) { f.clock.Store(&at) }
 
 // manager acts on s at the fixture's time.
-func (f *fixture) manager(s keys.Store) *keys.LocalManager {
+func (f *fixture) manager(s store.Store) *admin.Local {
 	f.t.Helper()
-	m, err := keys.NewManager(s, "test", &keys.ManagerOptions{Now: func() time.Time { return f.now }})
+	m, err := admin.NewLocal(s, "test", &admin.Options{Now: func() time.Time { return f.now }})
 	if err != nil {
 		f.t.Fatalf("NewManager: %v", err)
 	}
@@ -78,8 +81,8 @@ func (f *fixture) newSecret(number int64, token keys.Token) keys.KeySecret {
 }
 
 // event makes the audit row of a change of the key with that id.
-func (f *fixture) event(id string) keys.Event {
-	return keys.Event{
+func (f *fixture) event(id string) audit.Event {
+	return audit.Event{
 		ID: uuid.Must(uuid.NewV7()), At: f.now, Actor: "test", Action: "key.test",
 		KeyID: id, RequestID: "request", Detail: "{}",
 	}
@@ -96,12 +99,12 @@ func (f *fixture) create(name string, edit func(*keys.Key)) *keys.Key {
 }
 
 // update changes a stored key in the proper way: next version, new seal.
-func (f *fixture) update(s keys.Store, id string, edit func(*keys.Key)) (*keys.Key, error) {
+func (f *fixture) update(s store.Store, id string, edit func(*keys.Key)) (*keys.Key, error) {
 	return s.Update(f.t.Context(), id, f.change(id, edit))
 }
 
-func (f *fixture) change(id string, edit func(*keys.Key)) func(*keys.Key) (keys.Event, error) {
-	return func(k *keys.Key) (keys.Event, error) {
+func (f *fixture) change(id string, edit func(*keys.Key)) func(*keys.Key) (audit.Event, error) {
+	return func(k *keys.Key) (audit.Event, error) {
 		edit(k)
 		k.Version++
 		f.store.Peppers().Seal(k)
@@ -118,7 +121,7 @@ func (f *fixture) mustUpdate(id string, edit func(*keys.Key)) *keys.Key {
 	return k
 }
 
-func (f *fixture) key(s keys.Store, id string) *keys.Key {
+func (f *fixture) key(s store.Store, id string) *keys.Key {
 	f.t.Helper()
 	k, err := s.Key(f.t.Context(), id)
 	if err != nil {
@@ -165,7 +168,7 @@ func (f *fixture) wantList(what string, q keys.Query, want ...string) {
 }
 
 // events returns the whole audit log.
-func (f *fixture) events() []keys.Event {
+func (f *fixture) events() []audit.Event {
 	f.t.Helper()
 	events, err := f.store.Events(f.t.Context(), 0, 1_000_000)
 	if err != nil {
@@ -174,7 +177,7 @@ func (f *fixture) events() []keys.Event {
 	return events
 }
 
-func (f *fixture) changes(s keys.Store, since keys.Position) keys.Changes {
+func (f *fixture) changes(s store.Store, since keys.Position) keys.Changes {
 	f.t.Helper()
 	c, err := s.Changes(f.t.Context(), since)
 	if err != nil {
@@ -186,7 +189,7 @@ func (f *fixture) changes(s keys.Store, since keys.Position) keys.Changes {
 // state is all that a store holds, as far as the interface shows it.
 type state struct {
 	Keys   []*keys.Key
-	Events []keys.Event
+	Events []audit.Event
 	Next   keys.Position
 }
 

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // lookupOf gives a key's first secret a scheme and a lookup.
@@ -18,7 +21,7 @@ func lookupOf(scheme keys.Scheme, digest, lookup string) func(*keys.Key) {
 	}
 }
 
-func (f *fixture) found(s keys.Store, lookups ...string) []string {
+func (f *fixture) found(s store.Store, lookups ...string) []string {
 	f.t.Helper()
 	var list [][]byte
 	for _, l := range lookups {
@@ -40,7 +43,7 @@ func importedIsFound(t *testing.T, f *fixture) {
 	slices.Sort(pair)
 	all := []string{a.ID, b.ID, c.ID}
 	slices.Sort(all)
-	for _, s := range []keys.Store{f.store, f.another()} {
+	for _, s := range []store.Store{f.store, f.another()} {
 		for _, tc := range []struct {
 			lookups, want []string
 		}{
@@ -91,7 +94,7 @@ func supersededTokenIsFound(t *testing.T, f *fixture) {
 	f.mustUpdate(k.ID, func(k *keys.Key) {
 		k.Secrets = []keys.KeySecret{{Number: 2, Scheme: keys.SchemeHMAC, PepperID: k.Secrets[0].PepperID, Digest: make([]byte, 32), CreatedAt: f.now}}
 	})
-	for _, s := range []keys.Store{f.store, reader} {
+	for _, s := range []store.Store{f.store, reader} {
 		if got := f.found(s, "at"); len(got) != 0 {
 			t.Errorf("FindImported: got %v, want nothing", got)
 		}
@@ -154,20 +157,20 @@ func feedTellsOfImports(t *testing.T, f *fixture) {
 }
 
 // newKeys is a batch in the name of the test.
-func (f *fixture) newKeys() keys.NewKeys {
-	return keys.NewKeys{Batch: keys.NewBatchID(), Actor: "test", Done: func(int) (keys.Event, error) { return f.event(""), nil }}
+func (f *fixture) newKeys() store.NewKeys {
+	return store.NewKeys{Batch: pepper.NewBatchID(), Actor: "test", Done: func(int) (audit.Event, error) { return f.event(""), nil }}
 }
 
 // members makes keys of a batch.
-func (f *fixture) members(n keys.NewKeys, names ...string) (list []*keys.Key) {
+func (f *fixture) members(n store.NewKeys, names ...string) (list []*keys.Key) {
 	for _, name := range names {
 		list = append(list, f.newKey(name, func(k *keys.Key) { k.Batch = n.Batch }))
 	}
 	return list
 }
 
-func (f *fixture) each(list []*keys.Key) iter.Seq2[*keys.Key, keys.Event] {
-	return func(yield func(*keys.Key, keys.Event) bool) {
+func (f *fixture) each(list []*keys.Key) iter.Seq2[*keys.Key, audit.Event] {
+	return func(yield func(*keys.Key, audit.Event) bool) {
 		for _, k := range list {
 			if !yield(k, f.event(k.ID)) {
 				return
@@ -221,7 +224,7 @@ func createAllIsOneAct(t *testing.T, f *fixture) {
 		t.Errorf("CreateAll: %v", err)
 	}
 	f.wantList("created", keys.Query{}, "taken", "a", "b", "c")
-	if newest, err := keys.VerifyChain(f.chain(7)); err != nil {
+	if newest, err := audit.VerifyChain(f.chain(7)); err != nil {
 		t.Errorf("VerifyChain: got %v, %v", newest, err)
 	}
 }
@@ -238,7 +241,7 @@ func unfinishedIsNotFound(t *testing.T, f *fixture) {
 	ordinary := f.create("ordinary", nil)
 	wantNone := func(when string) {
 		t.Helper()
-		for _, s := range []keys.Store{f.store, other} {
+		for _, s := range []store.Store{f.store, other} {
 			for _, k := range list {
 				if _, err := s.Key(t.Context(), k.ID); !errors.Is(err, keys.ErrNotFound) {
 					t.Errorf("%s: Key: got %v, want ErrNotFound", when, err)
@@ -278,7 +281,7 @@ func unfinishedIsNotFound(t *testing.T, f *fixture) {
 	if err := f.store.CreateAll(t.Context(), n, f.each(list)); err != nil {
 		t.Errorf("CreateAll once more: %v", err)
 	}
-	for _, s := range []keys.Store{f.store, other} {
+	for _, s := range []store.Store{f.store, other} {
 		for _, k := range list {
 			if d := diff(k, f.key(s, k.ID)); d != "" {
 				t.Errorf("Key of a valid one (-created +stored):\n%s", d)
@@ -319,7 +322,7 @@ func feedIsBounded(t *testing.T, f *fixture) {
 func createAllLeavesOutWhole(t *testing.T, f *fixture) {
 	f.create("taken", nil)
 	good, taken, late := f.newKey("good", nil), f.newKey("taken", nil), f.newKey("late", nil)
-	other, err := keys.GeneratePeppers()
+	other, err := pepper.Generate()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -345,7 +348,7 @@ func createAllLeavesOutWhole(t *testing.T, f *fixture) {
 			return nil
 		}
 		err := f.store.CreateAll(t.Context(), n, f.each([]*keys.Key{good, taken, last}))
-		var refused *keys.RefusedError
+		var refused *store.RefusedError
 		if !errors.Is(err, keys.ErrPepperRetired) || errors.As(err, &refused) {
 			t.Errorf("CreateAll, %s: got %v, want ErrPepperRetired and no RefusedError", name, err)
 		}
@@ -353,7 +356,7 @@ func createAllLeavesOutWhole(t *testing.T, f *fixture) {
 	}
 	heard := 0
 	n.Told = func(k *keys.Key, reason error) {
-		var refused *keys.RefusedError
+		var refused *store.RefusedError
 		heard++
 		if k == taken && (!errors.As(reason, &refused) || !errors.Is(reason, keys.ErrNameTaken)) || k == good && reason != nil {
 			t.Errorf("it was told %v of %s, want the taken name alone as a RefusedError", reason, k.Name)
@@ -372,8 +375,8 @@ func refusalsAreTyped(t *testing.T, f *fixture) {
 	sameName := f.newKey("first", nil)
 	sameID := f.newKey("second", func(k *keys.Key) { k.ID = first.ID })
 	for _, k := range []*keys.Key{sameName, sameID} {
-		var refused *keys.RefusedError
-		var written *keys.WrittenError
+		var refused *store.RefusedError
+		var written *store.WrittenError
 		err := f.store.Create(t.Context(), k, f.event(k.ID))
 		if !errors.As(err, &refused) || errors.As(err, &written) || !errors.Is(err, keys.ErrConflict) {
 			t.Errorf("Create: got %v, want a RefusedError that is a conflict", err)
@@ -393,7 +396,7 @@ func sealIsOfThisStore(t *testing.T, f *fixture) {
 	if err := elsewhere.CheckSeal(k); !errors.Is(err, keys.ErrTampered) {
 		t.Errorf("CheckSeal in another store: got %v, want ErrTampered", err)
 	}
-	batch := keys.Batch{ID: keys.NewBatchID(), StartedAt: f.now, Actor: "test"}
+	batch := pepper.Batch{ID: pepper.NewBatchID(), StartedAt: f.now, Actor: "test"}
 	peppers.SealBatch(&batch)
 	if err := peppers.CheckBatch(&batch); err != nil {
 		t.Errorf("CheckBatch: %v", err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 func everythingSurvivesRestart(t *testing.T, f *fixture) {
@@ -29,7 +30,7 @@ func everythingSurvivesRestart(t *testing.T, f *fixture) {
 		}
 	}
 	f.create("after the restart", nil)
-	if newest, err := keys.VerifyChain(f.chain(2)); err != nil || newest.Seq != 7 {
+	if newest, err := audit.VerifyChain(f.chain(2)); err != nil || newest.Seq != 7 {
 		t.Errorf("VerifyChain: got %v, %v, want row 7", newest, err)
 	}
 }
@@ -45,11 +46,11 @@ func closedIsUnavailable(t *testing.T, f *fixture) {
 		"Key":     func(ctx context.Context) error { _, err := s.Key(ctx, k.ID); return err },
 		"List":    func(ctx context.Context) error { _, err := s.List(ctx, keys.Query{}); return err },
 		"Events":  func(ctx context.Context) error { _, err := s.Events(ctx, 0, 1); return err },
-		"Audit":   func(ctx context.Context) error { _, err := s.Audit(ctx, keys.AuditQuery{}); return err },
+		"Audit":   func(ctx context.Context) error { _, err := s.Audit(ctx, audit.Query{}); return err },
 		"Changes": func(ctx context.Context) error { _, err := s.Changes(ctx, keys.Position{}); return err },
 		"Create":  func(ctx context.Context) error { return s.Create(ctx, next, f.event(next.ID)) },
 		"CreateAll": func(ctx context.Context) error {
-			return s.CreateAll(ctx, f.newKeys(), func(yield func(*keys.Key, keys.Event) bool) { yield(next, f.event(next.ID)) })
+			return s.CreateAll(ctx, f.newKeys(), func(yield func(*keys.Key, audit.Event) bool) { yield(next, f.event(next.ID)) })
 		},
 		"FindSuperseded": func(ctx context.Context) error { _, err := s.FindSuperseded(ctx, [][]byte{{1}}); return err },
 		"FindImported":   func(ctx context.Context) error { _, err := s.FindImported(ctx, [][]byte{{1}}); return err },
@@ -73,7 +74,7 @@ func closeWaits(t *testing.T, f *fixture) {
 		<-inside
 		closed <- s.Close()
 	}()
-	_, err := s.Update(t.Context(), k.ID, func(k *keys.Key) (keys.Event, error) {
+	_, err := s.Update(t.Context(), k.ID, func(k *keys.Key) (audit.Event, error) {
 		close(inside)
 		for range 1000 {
 			runtime.Gosched() // time enough for a Close that does not wait

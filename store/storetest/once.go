@@ -7,12 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // once is a change's context with a word.
 func (f *fixture) once(word, body string) context.Context {
-	return keys.WithOnce(f.t.Context(), &keys.Once{
+	return store.WithOnce(f.t.Context(), &store.Once{
 		Caller: "key:caller", Route: "route", Word: word, Body: []byte(body), At: f.now,
 		Answer: func(k *keys.Key) (string, error) { return `{"version":` + string(rune('0'+k.Version)) + `}`, nil },
 	})
@@ -21,7 +23,7 @@ func (f *fixture) once(word, body string) context.Context {
 // wantReplayed wants the error of a change that was made before.
 func wantReplayed(t *testing.T, what string, err error, id string, secret int64, answer string) {
 	t.Helper()
-	var before *keys.ReplayedError
+	var before *store.ReplayedError
 	if !errors.As(err, &before) || before.KeyID != id || before.Secret != secret || before.Answer != answer {
 		t.Errorf("%s: got %v (%+v), want a ReplayedError of %s, secret %d, answer %q", what, err, before, id, secret, answer)
 	}
@@ -33,33 +35,33 @@ func wantReplayed(t *testing.T, what string, err error, id string, secret int64,
 // B2: a key is made once, its secret is handed out once, and a revocation is one.
 func wordIsOneChange(t *testing.T, f *fixture) {
 	m := f.manager(f.store)
-	issued, err := m.Issue(f.once("a", "x"), keys.IssueRequest{Name: "ci"})
+	issued, err := m.Issue(f.once("a", "x"), admin.IssueRequest{Name: "ci"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	id := issued.Key.ID
 	other := f.manager(f.another())
 	before := f.state()
-	_, err = other.Issue(f.once("a", "x"), keys.IssueRequest{Name: "ci"})
+	_, err = other.Issue(f.once("a", "x"), admin.IssueRequest{Name: "ci"})
 	wantReplayed(t, "Issue again", err, id, 1, "")
 	f.wantSame("a repeated issue", before)
 	var invalid *keys.InvalidError
-	if _, err := other.Issue(f.once("a", "y"), keys.IssueRequest{Name: "cj"}); !errors.As(err, &invalid) || invalid.Field != "Idempotency-Key" {
+	if _, err := other.Issue(f.once("a", "y"), admin.IssueRequest{Name: "cj"}); !errors.As(err, &invalid) || invalid.Field != "Idempotency-Key" {
 		t.Errorf("Issue of another with the word: got %v", err)
 	}
 	f.wantSame("another request with the word", before)
 
-	if _, err := m.Rotate(f.once("b", "x"), id, keys.RotateRequest{}); err != nil {
+	if _, err := m.Rotate(f.once("b", "x"), id, admin.RotateRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	before = f.state()
-	_, err = other.Rotate(f.once("b", "x"), id, keys.RotateRequest{})
+	_, err = other.Rotate(f.once("b", "x"), id, admin.RotateRequest{})
 	wantReplayed(t, "Rotate again", err, id, 2, "")
 	f.wantSame("a repeated rotation", before)
-	if _, err := m.Rotate(f.once("c", "x"), id, keys.RotateRequest{Finish: 1}); err != nil {
+	if _, err := m.Rotate(f.once("c", "x"), id, admin.RotateRequest{Finish: 1}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = other.Rotate(f.once("c", "x"), id, keys.RotateRequest{Finish: 1})
+	_, err = other.Rotate(f.once("c", "x"), id, admin.RotateRequest{Finish: 1})
 	wantReplayed(t, "Finish again", err, id, 0, `{"version":3}`)
 	if _, err := m.Revoke(f.once("d", "x"), id, "leaked"); err != nil {
 		t.Fatal(err)
@@ -93,10 +95,10 @@ func wordOfNoChange(t *testing.T, f *fixture) {
 func wordOfFailureIsFree(t *testing.T, f *fixture) {
 	m := f.manager(f.store)
 	f.create("ci", nil)
-	if _, err := m.Issue(f.once("a", ""), keys.IssueRequest{Name: "ci"}); !errors.Is(err, keys.ErrNameTaken) {
+	if _, err := m.Issue(f.once("a", ""), admin.IssueRequest{Name: "ci"}); !errors.Is(err, keys.ErrNameTaken) {
 		t.Fatalf("Issue of a taken name: %v", err)
 	}
-	if _, err := m.Issue(f.once("a", ""), keys.IssueRequest{Name: "cj"}); err != nil {
+	if _, err := m.Issue(f.once("a", ""), admin.IssueRequest{Name: "cj"}); err != nil {
 		t.Errorf("Issue with the word of what failed: %v", err)
 	}
 	if _, err := m.Revoke(f.once("b", ""), "zzzzzzzzzzzz", ""); !errors.Is(err, keys.ErrNotFound) {
@@ -106,14 +108,14 @@ func wordOfFailureIsFree(t *testing.T, f *fixture) {
 
 func wordsAreApart(t *testing.T, f *fixture) {
 	m := f.manager(f.store)
-	for i, o := range []keys.Once{
+	for i, o := range []store.Once{
 		{Caller: "a", Route: "r", Word: "w"},
 		{Caller: "b", Route: "r", Word: "w"},
 		{Caller: "a", Route: "s", Word: "w"},
 		{Caller: "a", Route: "r", Word: "W"},
 	} {
 		o.At = f.now
-		if _, err := m.Issue(keys.WithOnce(t.Context(), &o), keys.IssueRequest{Name: string(rune('a' + i))}); err != nil {
+		if _, err := m.Issue(store.WithOnce(t.Context(), &o), admin.IssueRequest{Name: string(rune('a' + i))}); err != nil {
 			t.Errorf("Issue %d: %v", i, err)
 		}
 	}
@@ -121,22 +123,22 @@ func wordsAreApart(t *testing.T, f *fixture) {
 
 func wordIsForgotten(t *testing.T, f *fixture) {
 	m := f.manager(f.store)
-	first, err := m.Issue(f.once("a", ""), keys.IssueRequest{Name: "ci"})
+	first, err := m.Issue(f.once("a", ""), admin.IssueRequest{Name: "ci"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.now = f.now.Add(keys.OnceKept - time.Microsecond)
-	_, err = m.Issue(f.once("a", ""), keys.IssueRequest{Name: "ci"})
+	f.now = f.now.Add(store.OnceKept - time.Microsecond)
+	_, err = m.Issue(f.once("a", ""), admin.IssueRequest{Name: "ci"})
 	wantReplayed(t, "within the day", err, first.Key.ID, 1, "")
 	f.now = f.now.Add(time.Microsecond)
-	if _, err := m.Issue(f.once("a", ""), keys.IssueRequest{Name: "cj"}); err != nil {
+	if _, err := m.Issue(f.once("a", ""), admin.IssueRequest{Name: "cj"}); err != nil {
 		t.Errorf("after a day: %v", err)
 	}
 }
 
 func wordServesOne(t *testing.T, f *fixture) {
-	stores := []keys.Store{f.store, f.another()}
-	first, err := f.manager(f.store).Issue(t.Context(), keys.IssueRequest{Name: "ci"})
+	stores := []store.Store{f.store, f.another()}
+	first, err := f.manager(f.store).Issue(t.Context(), admin.IssueRequest{Name: "ci"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +146,7 @@ func wordServesOne(t *testing.T, f *fixture) {
 	var wg sync.WaitGroup
 	for i := range errs {
 		m, ctx := f.manager(stores[i%2]), f.once("a", "x")
-		wg.Go(func() { _, errs[i] = m.Rotate(ctx, first.Key.ID, keys.RotateRequest{}) })
+		wg.Go(func() { _, errs[i] = m.Rotate(ctx, first.Key.ID, admin.RotateRequest{}) })
 	}
 	wg.Wait()
 	served := 0
@@ -161,7 +163,7 @@ func wordServesOne(t *testing.T, f *fixture) {
 }
 
 func wordSurvivesRestart(t *testing.T, f *fixture) {
-	first, err := f.manager(f.store).Issue(f.once("a", "x"), keys.IssueRequest{Name: "ci"})
+	first, err := f.manager(f.store).Issue(f.once("a", "x"), admin.IssueRequest{Name: "ci"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,6 +171,6 @@ func wordSurvivesRestart(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	f.store = f.another()
-	_, err = f.manager(f.store).Issue(f.once("a", "x"), keys.IssueRequest{Name: "ci"})
+	_, err = f.manager(f.store).Issue(f.once("a", "x"), admin.IssueRequest{Name: "ci"})
 	wantReplayed(t, "after a restart", err, first.Key.ID, 1, "")
 }

@@ -1,4 +1,4 @@
-// Package storetest is the contract of [keys.Store] as a test suite: what every
+// Package storetest is the contract of [store.Store] as a test suite: what every
 // backend promises, one function a promise. A backend runs it from its own tests,
 //
 //	func TestContract(t *testing.T) {
@@ -16,13 +16,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Open opens the same data once more, each time as a handle of its own: what
 // another process would hold. It fails the test when it cannot. The suite closes
 // what it opens. The store's clock is now.
-type Open func(t testing.TB, now func() time.Time) keys.Store
+type Open func(t testing.TB, now func() time.Time) store.Store
 
 // Run holds the backend against every promise. Fresh makes one empty store, gone
 // with the test.

@@ -4,11 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // supersededOf is what the store keeps of the secrets that a key had.
-func (f *fixture) supersededOf(s keys.Store, id string) []keys.Superseded {
+func (f *fixture) supersededOf(s store.Store, id string) []keys.Superseded {
 	f.t.Helper()
 	list, err := s.Superseded(f.t.Context(), id)
 	if err != nil {
@@ -21,12 +23,12 @@ func (f *fixture) supersededOf(s keys.Store, id string) []keys.Superseded {
 // that was, by every handle, and no key has it.
 func takenAwayIsSuperseded(t *testing.T, f *fixture) {
 	m := f.manager(f.store)
-	first, err := m.Issue(t.Context(), keys.IssueRequest{Name: "ci"})
+	first, err := m.Issue(t.Context(), admin.IssueRequest{Name: "ci"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	id := first.Key.ID
-	rotate := func(req keys.RotateRequest) keys.Issued {
+	rotate := func(req admin.RotateRequest) admin.Issued {
 		t.Helper()
 		issued, err := m.Rotate(t.Context(), id, req)
 		if err != nil {
@@ -34,19 +36,19 @@ func takenAwayIsSuperseded(t *testing.T, f *fixture) {
 		}
 		return issued
 	}
-	second := rotate(keys.RotateRequest{})
+	second := rotate(admin.RotateRequest{})
 	if list := f.supersededOf(f.store, id); len(list) != 0 {
 		t.Errorf("during the grace: got %+v, want none", list)
 	}
 	finished := f.now
-	rotate(keys.RotateRequest{Finish: 1})
+	rotate(admin.RotateRequest{Finish: 1})
 	f.now = f.now.Add(time.Hour)
-	third := rotate(keys.RotateRequest{Replace: 2})
+	third := rotate(admin.RotateRequest{Replace: 2})
 	f.now = f.now.Add(time.Hour)
-	fourth := rotate(keys.RotateRequest{Grace: new(time.Minute)})
+	fourth := rotate(admin.RotateRequest{Grace: new(time.Minute)})
 	ended := f.now.Add(time.Minute)
 	f.now = f.now.Add(time.Hour)
-	rotate(keys.RotateRequest{})
+	rotate(admin.RotateRequest{})
 
 	other := f.another()
 	list := f.supersededOf(other, id)
@@ -81,7 +83,7 @@ func takenAwayIsSuperseded(t *testing.T, f *fixture) {
 // They are at most as many as keys.MaxSuperseded, and none older than keys.SupersededKept.
 func supersededAreBounded(t *testing.T, f *fixture) {
 	m := f.manager(f.store)
-	first, err := m.Issue(t.Context(), keys.IssueRequest{Name: "ci", Expires: keys.NeverExpires()})
+	first, err := m.Issue(t.Context(), admin.IssueRequest{Name: "ci", Expires: keys.NeverExpires()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +91,7 @@ func supersededAreBounded(t *testing.T, f *fixture) {
 	var tokens []keys.Secret
 	for range 2 * keys.MaxSuperseded {
 		f.now = f.now.Add(time.Hour)
-		issued, err := m.Rotate(t.Context(), id, keys.RotateRequest{Grace: new(time.Duration)})
+		issued, err := m.Rotate(t.Context(), id, admin.RotateRequest{Grace: new(time.Duration)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +109,7 @@ func supersededAreBounded(t *testing.T, f *fixture) {
 	if s := f.store.Peppers().Superseded(list, last, f.now); s != nil {
 		t.Errorf("the newest is recognised after its time: %+v", s)
 	}
-	if _, err := m.Rotate(t.Context(), id, keys.RotateRequest{Grace: new(time.Duration)}); err != nil {
+	if _, err := m.Rotate(t.Context(), id, admin.RotateRequest{Grace: new(time.Duration)}); err != nil {
 		t.Fatal(err)
 	}
 	if list := f.supersededOf(f.store, id); len(list) != 1 {

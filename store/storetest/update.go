@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // A21: another service once revoked every root key with one condition that was written
@@ -57,9 +59,9 @@ func (f *fixture) others(id string) []*keys.Key {
 func noChangeWritesNothing(t *testing.T, f *fixture) {
 	k := f.create("same", nil)
 	before := f.state()
-	got, err := f.store.Update(t.Context(), k.ID, func(k *keys.Key) (keys.Event, error) {
+	got, err := f.store.Update(t.Context(), k.ID, func(k *keys.Key) (audit.Event, error) {
 		k.Name = "half-changed"
-		return keys.Event{}, keys.ErrNoChange
+		return audit.Event{}, keys.ErrNoChange
 	})
 	if err != nil {
 		t.Fatalf("Update: got %v, want success", err)
@@ -74,7 +76,7 @@ func failedChangeWritesNothing(t *testing.T, f *fixture) {
 	k := f.create("same", nil)
 	before := f.state()
 	refused := errors.New("refused")
-	got, err := f.store.Update(t.Context(), k.ID, func(k *keys.Key) (keys.Event, error) {
+	got, err := f.store.Update(t.Context(), k.ID, func(k *keys.Key) (audit.Event, error) {
 		k.Name = "changed"
 		k.Version++
 		f.store.Peppers().Seal(k)
@@ -91,7 +93,7 @@ func panicWritesNothing(t *testing.T, f *fixture) {
 	before := f.state()
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = f.store.Update(t.Context(), k.ID, func(*keys.Key) (keys.Event, error) { panic("in change") })
+		_, _ = f.store.Update(t.Context(), k.ID, func(*keys.Key) (audit.Event, error) { panic("in change") })
 		t.Errorf("Update swallowed the panic")
 	}()
 	f.wantSame("panic", before)
@@ -129,7 +131,7 @@ func updatesNeverOverlap(t *testing.T, f *fixture) {
 	k := f.create("counter", nil)
 	const rounds = 10
 	var wg sync.WaitGroup
-	for _, s := range []keys.Store{f.store, f.store, f.another(), f.another()} {
+	for _, s := range []store.Store{f.store, f.store, f.another(), f.another()} {
 		wg.Go(func() {
 			for range rounds {
 				_, err := f.update(s, k.ID, func(k *keys.Key) {
@@ -159,7 +161,7 @@ func racingRevokesAreOne(t *testing.T, f *fixture) {
 		audit := len(f.events())
 		var wg sync.WaitGroup
 		got := make([]*keys.Key, 4)
-		for i, s := range []keys.Store{f.store, other, f.store, other} {
+		for i, s := range []store.Store{f.store, other, f.store, other} {
 			m := f.manager(s)
 			wg.Go(func() {
 				var err error
@@ -186,7 +188,7 @@ func racingRevokesAreOne(t *testing.T, f *fixture) {
 func cancelHalvesNothing(t *testing.T, f *fixture) {
 	k := f.create("cancelled", nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := f.store.Update(ctx, k.ID, func(k *keys.Key) (keys.Event, error) {
+	_, err := f.store.Update(ctx, k.ID, func(k *keys.Key) (audit.Event, error) {
 		cancel()
 		k.RevokedAt = f.now
 		k.Version++

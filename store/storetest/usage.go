@@ -11,19 +11,20 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // hour is the one that holds start.
 var hour = start.Truncate(time.Hour)
 
-func (f *fixture) addUse(s keys.UseLog, uses ...keys.Use) {
+func (f *fixture) addUse(s store.UseLog, uses ...keys.Use) {
 	f.t.Helper()
 	if err := s.AddUse(f.t.Context(), uses); err != nil {
 		f.t.Fatalf("AddUse: %v", err)
 	}
 }
 
-func (f *fixture) wantUsage(what string, s keys.UseLog, id string, since time.Time, want keys.Usage) {
+func (f *fixture) wantUsage(what string, s store.UseLog, id string, since time.Time, want keys.Usage) {
 	f.t.Helper()
 	got, err := s.Usage(f.t.Context(), id, since)
 	if err != nil {

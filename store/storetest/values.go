@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // full sets every field of a key, each to something that is easily damaged.
@@ -32,7 +33,7 @@ func full(f *fixture) func(*keys.Key) {
 
 func everyFieldComesBack(t *testing.T, f *fixture) {
 	want := f.create("full", full(f))
-	for name, s := range map[string]keys.Store{"same handle": f.store, "other handle": f.another()} {
+	for name, s := range map[string]store.Store{"same handle": f.store, "other handle": f.another()} {
 		got := f.key(s, want.ID)
 		if d := diff(want, got); d != "" {
 			t.Errorf("Key, %s (-want +got):\n%s", name, d)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
@@ -19,7 +20,7 @@ type Store interface {
 	Superseded(ctx context.Context, id string) ([]keys.Superseded, error)
 	FindImported(ctx context.Context, lookups [][]byte) ([]string, error)
 	FindSuperseded(ctx context.Context, lookups [][]byte) ([]string, error)
-	Peppers() *keys.Peppers
+	Peppers() *pepper.Set
 
 	// MayCount reports why what is counted could not be written down: keys that are in
 	// use here would look unused elsewhere.
@@ -27,7 +28,7 @@ type Store interface {
 	AddUse(ctx context.Context, uses []keys.Use) error
 	AddDenials(ctx context.Context, denials []keys.Denial) error
 
-	keys.Rehasher
+	pepper.Rehasher
 }
 
 // Options configures [New]. Nil and the zero value are ready for use.

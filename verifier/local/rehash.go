@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/verifier/internal/flush"
 )
 
@@ -22,19 +23,19 @@ const (
 // rehashes renews, in the background and one at a time, the digests of secrets that were
 // proved and are kept in an old way. No request waits for it, and none depends on it.
 type rehashes struct {
-	store   keys.Rehasher
+	store   pepper.Rehasher
 	clock   func() time.Time
 	onError func(error) // may be nil
 	flusher flush.Flusher
 	failed  bool // the last one; only a writing touches it
 
 	mu      sync.Mutex // guards what follows
-	waiting []*keys.Rehash
+	waiting []*pepper.Rehash
 	queued  map[rehashed]bool // also the one under way
 	closed  bool
 }
 
-func newRehashes(store keys.Rehasher, clock func() time.Time, onError func(error)) *rehashes {
+func newRehashes(store pepper.Rehasher, clock func() time.Time, onError func(error)) *rehashes {
 	start := clock()
 	elapsed := func() time.Duration { return clock().Sub(start) }
 	q := &rehashes{store: store, clock: clock, onError: onError}
@@ -47,10 +48,10 @@ type rehashed struct {
 	secret int64
 }
 
-func idOf(r *keys.Rehash) rehashed { return rehashed{r.KeyID(), r.Secret()} }
+func idOf(r *pepper.Rehash) rehashed { return rehashed{r.KeyID(), r.Secret()} }
 
 // offer queues job, unless it is nil, there already, or too much.
-func (q *rehashes) offer(job *keys.Rehash) {
+func (q *rehashes) offer(job *pepper.Rehash) {
 	if job == nil || q.flusher.Resting() {
 		return
 	}
@@ -87,7 +88,7 @@ func (q *rehashes) write() (err error) {
 	return nil
 }
 
-func (q *rehashes) next() *keys.Rehash {
+func (q *rehashes) next() *pepper.Rehash {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) == 0 {
@@ -98,7 +99,7 @@ func (q *rehashes) next() *keys.Rehash {
 	return job
 }
 
-func (q *rehashes) done(job *keys.Rehash) {
+func (q *rehashes) done(job *pepper.Rehash) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.queued, idOf(job))

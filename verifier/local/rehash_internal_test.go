@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
 // stalled renews nothing until it is let go, and counts.
@@ -21,7 +22,7 @@ type stalled struct {
 	twice         atomic.Bool
 }
 
-func (s *stalled) Rehash(_ context.Context, r *keys.Rehash, _ time.Time) error {
+func (s *stalled) Rehash(_ context.Context, r *pepper.Rehash, _ time.Time) error {
 	if _, again := s.seen.LoadOrStore(idOf(r), true); again {
 		s.twice.Store(true)
 	}
@@ -36,7 +37,7 @@ func (s *stalled) Rehash(_ context.Context, r *keys.Rehash, _ time.Time) error {
 // than the disk takes. What waits is bounded, one is written at a time, and a secret
 // that waits already does not wait twice.
 func TestA22RehashesAreBounded(t *testing.T) {
-	old, err := keys.GeneratePeppers()
+	old, err := pepper.Generate()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ type broken struct {
 	calls int
 }
 
-func (b *broken) Rehash(context.Context, *keys.Rehash, time.Time) error {
+func (b *broken) Rehash(context.Context, *pepper.Rehash, time.Time) error {
 	b.calls++
 	return b.err
 }
@@ -92,7 +93,7 @@ func (b *broken) Rehash(context.Context, *keys.Rehash, time.Time) error {
 // After a failure nothing is tried for a minute, and it is told once until it worked
 // again: a disk that cannot be written to is not tried, and logged, with every request.
 func TestRehashRestsAfterFailure(t *testing.T) {
-	old, err := keys.GeneratePeppers()
+	old, err := pepper.Generate()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/verifier/internal/flight"
 )
 
@@ -101,7 +102,7 @@ func (s *slowHashes) run(ctx context.Context, one *flight.Flight[slowHash], fp [
 			s.proven.Set(fp, struct{}{})
 		}
 	})
-	handle := keys.Handle(token)
+	handle := pepper.Handle(token)
 	if !s.enter(handle) {
 		one.Err = errSlowBusy
 		return
@@ -120,7 +121,7 @@ func (s *slowHashes) run(ctx context.Context, one *flight.Flight[slowHash], fp [
 		return
 	}
 	defer func() { <-s.slots }()
-	one.Result.proven, one.Err = keys.ProvenBy(secret, keys.NewSecret(token)), nil
+	one.Result.proven, one.Err = pepper.ProvenBy(secret, keys.NewSecret(token)), nil
 }
 
 // enter reports whether there is room for one more that runs or waits.

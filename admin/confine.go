@@ -1,0 +1,84 @@
+package admin
+
+import (
+	"github.com/mcpkeys/mcpkeys/keys"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// inherit fills what req leaves open, so that the key lies within the caller's limits.
+func (d *Restricted) inherit(req *IssueRequest, now time.Time) error {
+	if len(req.Audience) == 0 {
+		req.Audience = d.caller.Audience()
+	}
+	if len(req.AllowedIPs) == 0 {
+		req.AllowedIPs = d.caller.AllowedIPs()
+	}
+	if req.Kind == keys.KindAdmin && req.RateLimit.IsZero() {
+		req.RateLimit = d.caller.RateLimit()
+	}
+	if req.Kind == keys.KindAdmin && req.MaxKeyLife == 0 {
+		req.MaxKeyLife = min(keys.DefaultMaxKeyLife, d.caller.MaxKeyLife())
+	}
+	if !req.Expires.IsDefault() {
+		e, err := fixed(&req.Expires, now)
+		if err == nil {
+			req.Expires = *e
+		}
+		return err
+	}
+	end := now.Add(min(keys.DefaultLife, d.caller.MaxKeyLife()))
+	if req.Kind == keys.KindAdmin {
+		end = keys.Earliest(d.caller.ExpiresAt(), now.Add(keys.DefaultLife))
+	}
+	req.Expires = keys.ExpiresAt(end)
+	return nil
+}
+
+// encloses refuses a key that exceeds the caller. It lists every limit there is, for a
+// key that is issued, for one that is rotated, and for one before and after an edit. An
+// admin key has the limits of the caller's calls too, or a limited one would lift its own,
+// or make another one without.
+func (d *Restricted) encloses(k *keys.Key, now time.Time) error {
+	c := d.caller
+	audience, ips, end, life, rate := c.Audience(), c.AllowedIPs(), c.ExpiresAt(), c.MaxKeyLife(), c.RateLimit()
+	admin := k.Kind == keys.KindAdmin
+	switch {
+	case len(audience) > 0 && !among(k.Audience, audience):
+		return denied("its keys are confined to its own audience")
+	case len(ips) > 0 && !inside(k.AllowedIPs, ips):
+		return denied("its keys are confined to its own addresses")
+	case !admin && keys.LivesBeyond(k.ExpiresAt, life, now):
+		return denied("its max_key_life lets keys live for " + keys.FormatKeyLife(life) + " from now at most; the key must end earlier")
+	case admin && !end.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(end)):
+		return denied("an admin key cannot have another one outlive it: it ends at " + end.Format(time.RFC3339))
+	case admin && k.KeyLife() > life:
+		return denied("its own max_key_life is " + keys.FormatKeyLife(life) + ", and no other admin key gets a longer one from it")
+	case admin && !k.RateLimit.Within(rate):
+		return denied("an admin key has no wider rate limit than the one that makes or changes it: " + rate.String())
+	}
+	return nil
+}
+
+// among and inside take an empty list for what it means: everywhere.
+func among(audience, limits []string) bool {
+	return len(audience) > 0 && within(audience, limits, func(a, limit string) bool { return a == limit })
+}
+
+func inside(ips, limits []netip.Prefix) bool {
+	return len(ips) > 0 && within(ips, limits, insidePrefix)
+}
+
+func within[T any](list, limits []T, fits func(T, T) bool) bool {
+	for _, v := range list {
+		if !slices.ContainsFunc(limits, func(limit T) bool { return fits(v, limit) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func insidePrefix(p, limit netip.Prefix) bool {
+	return p.Bits() >= limit.Bits() && limit.Contains(p.Addr())
+}

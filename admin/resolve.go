@@ -1,0 +1,108 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"unicode/utf8"
+)
+
+// MinPrefix is the shortest beginning of an id that [Resolve] takes for one.
+const MinPrefix = 6
+
+// Resolve finds the one key that a person means by ref: an exact id, else an exact
+// name among the unrevoked keys ("owner/name" when two owners share it), else the
+// beginning of an id, [MinPrefix] characters or more, else the name of a revoked key: so
+// that to revoke by name twice succeeds twice, and every verb understands the same names.
+// Of several revoked keys that bore one owner's name it returns the newest. It fails with
+// ErrNotFound, or with an [*keys.AmbiguousError] that lists whom ref fits.
+func Resolve(ctx context.Context, m Manager, ref string) (*keys.Key, error) {
+	if keys.LooksLikeToken(ref) {
+		return nil, keys.Invalid("key", "is named by its id or name, never by the secret; if that was a real key, revoke it now")
+	}
+	if utf8.RuneCountInString(ref) > 2*keys.MaxText+1 {
+		return nil, keys.ErrNotFound // longer than any owner/name
+	}
+	if keys.ValidID(ref) {
+		k, err := m.Key(ctx, ref)
+		if !errors.Is(err, keys.ErrNotFound) {
+			return k, err
+		}
+	}
+	for _, step := range [][]keys.Query{namedLike(ref, keys.Query{Unrevoked: true}), prefixedLike(ref)} {
+		found, err := collect(ctx, m, step)
+		if err != nil {
+			return nil, err
+		}
+		switch len(found) {
+		case 0:
+			continue
+		case 1:
+			return m.Key(ctx, found[0].ID)
+		}
+		return nil, &keys.AmbiguousError{Candidates: found}
+	}
+	return resolveRevoked(ctx, m, ref)
+}
+
+func resolveRevoked(ctx context.Context, m Manager, ref string) (*keys.Key, error) {
+	found, err := collect(ctx, m, namedLike(ref, keys.Query{Status: keys.StatusRevoked}))
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, keys.ErrNotFound
+	}
+	for _, k := range found {
+		if k.Owner != found[0].Owner || k.Name != found[0].Name {
+			return nil, &keys.AmbiguousError{Candidates: found}
+		}
+	}
+	return m.Key(ctx, found[0].ID)
+}
+
+// namedLike reads ref as a name, and, for every slash in it, as owner/name: both
+// parts may hold slashes of their own. Each query asks for what state asks, too.
+func namedLike(ref string, state keys.Query) []keys.Query {
+	if ref == "" {
+		return nil
+	}
+	named := state
+	named.Name = ref
+	queries := []keys.Query{named}
+	for i, c := range ref {
+		if c == '/' && i+1 < len(ref) {
+			owner := ref[:i]
+			owned := state
+			owned.Name, owned.Owner = ref[i+1:], &owner
+			queries = append(queries, owned)
+		}
+	}
+	return queries
+}
+
+func prefixedLike(ref string) []keys.Query {
+	if len(ref) < MinPrefix || !keys.ValidIDPrefix(ref) {
+		return nil
+	}
+	return []keys.Query{{IDPrefix: ref}}
+}
+
+// collect runs the queries and keeps each key once.
+func collect(ctx context.Context, m Manager, queries []keys.Query) ([]*keys.Key, error) {
+	var found []*keys.Key
+	seen := map[string]bool{}
+	for _, q := range queries {
+		page, err := m.List(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range page.Keys {
+			if !seen[k.ID] {
+				seen[k.ID] = true
+				found = append(found, k)
+			}
+		}
+	}
+	return found, nil
+}

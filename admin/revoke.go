@@ -1,0 +1,34 @@
+package admin
+
+import (
+	"context"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
+)
+
+// Revoke implements [Manager]. A key whose seal is broken can be revoked too, and
+// its audit row says that it was: revoking must never wait for a repair. It is
+// revoked even when its row says that it is already. Only a sealed row is believed,
+// or whoever plants that note would make us write nothing, and take it back later.
+func (m *Local) Revoke(ctx context.Context, id, reason string) (*keys.Key, error) {
+	if err := keys.ValidateText("reason", reason); err != nil {
+		return nil, err
+	}
+	return m.store.Update(ctx, id, func(k *keys.Key) (audit.Event, error) {
+		if err := checkVersion(ctx, k); err != nil {
+			return audit.Event{}, err
+		}
+		peppers := m.store.Peppers()
+		tampered := peppers.CheckSeal(k) != nil
+		if !k.RevokedAt.IsZero() && !tampered {
+			return audit.Event{}, keys.ErrNoChange
+		}
+		now := m.Now()
+		before := audit.StateOf(k, now)
+		before.Tampered = tampered
+		k.RevokedAt, k.RevokedReason = now, reason
+		k.Version++
+		peppers.Seal(k)
+		return m.event(ctx, audit.ActionRevoke, id, now, before, audit.StateOf(k, now))
+	})
+}

@@ -1,0 +1,39 @@
+package server
+
+import (
+	"errors"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// asSent has a refusal name the members as the request does: an expiry, which is one field
+// in the domain, is two members here, and an edit is a body. Of each member it tells the
+// first rule.
+func asSent(err error, expiresAt bool) error {
+	found := keys.Faults(err)
+	if len(found) == 0 {
+		return err
+	}
+	var out []error
+	told := map[string]bool{}
+	for _, f := range found {
+		member := member(f.Field, expiresAt)
+		if !told[member] {
+			told[member] = true
+			out = append(out, &keys.InvalidError{Field: member, Reason: f.Reason})
+		}
+	}
+	return errors.Join(out...)
+}
+
+func member(field string, expiresAt bool) string {
+	switch {
+	case field == "edit":
+		return "body"
+	case field == "expires" && expiresAt:
+		return "expires_at"
+	case field == "expires":
+		return "expires_in"
+	}
+	return field
+}

@@ -1,0 +1,67 @@
+package server
+
+import (
+	"context"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/wire"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+type denialsInput struct {
+	KeyID string `query:"key_id" doc:"With exactly this id presented"`
+	Code  string `query:"code" doc:"Refused for exactly this, such as revoked"`
+	Since string `query:"since" doc:"In this minute or later: a time before now, such as 1h, a date, or an RFC 3339 time"`
+	Limit int    `query:"limit" minimum:"1" maximum:"5000" default:"50" doc:"Rows"`
+
+	empty []string // parameters that were given without a value
+}
+
+// Resolve implements [huma.Resolver].
+func (in *denialsInput) Resolve(ctx huma.Context) []error {
+	in.empty = emptyParameters(ctx)
+	return nil
+}
+
+type denialsOutput struct{ Body api.Denials }
+
+func (s *service) denials(ctx context.Context, in *denialsInput) (*denialsOutput, error) {
+	q, err := s.denialQuery(in)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.manager(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := m.Denials(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := &denialsOutput{api.Denials{Data: make([]api.Denial, 0, len(list))}}
+	for _, d := range list {
+		out.Body.Data = append(out.Body.Data, wire.Denial(d))
+	}
+	return out, nil
+}
+
+func (s *service) denialQuery(in *denialsInput) (q keys.DenialQuery, err error) {
+	if len(in.empty) > 0 {
+		return q, &keys.InvalidError{Field: in.empty[0], Reason: "is empty; give it a value, or leave it out to read denials of any"}
+	}
+	q = keys.DenialQuery{KeyID: in.KeyID, Limit: in.Limit}
+	if in.KeyID != "" && !keys.ValidID(in.KeyID) {
+		return q, &keys.InvalidError{Field: "key_id", Reason: "must be the id of a key, 12 letters and digits"}
+	}
+	if in.Code != "" {
+		if q.Code, err = keys.ParseCode(in.Code); err != nil {
+			return q, err
+		}
+	}
+	if in.Since != "" {
+		q.Since, err = keys.ParseSince(in.Since, s.now())
+	}
+	return q, err
+}

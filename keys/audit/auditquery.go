@@ -1,0 +1,74 @@
+package audit
+
+import (
+	"context"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+)
+
+// AuditQuery says which rows of the audit log to return. The zero AuditQuery returns
+// all, newest first. Conditions add up; texts are compared as they are.
+type Query struct {
+	KeyID  string    // exact, also of a key that is not there any more
+	Actor  string    // exact, as audit rows name it
+	Action Action    // exact
+	Since  time.Time // at this moment or later
+	Until  time.Time // before this moment
+
+	OldestFirst bool  // else newest first
+	After       int64 // the Seq behind which to go on, in that order; 0 begins
+	Limit       int   // of one page; 0 means [keys.DefaultLimit], above [keys.MaxLimit] is cut
+}
+
+// AuditPage is a part of the audit log. Rows are never removed, so paging shows each
+// row once, whatever is written meanwhile. Whether the rows are still what was written
+// is for [store.VerifyAudit] to say.
+type Page struct {
+	Events []Event
+	Next   int64 // After of the next page; 0 on the last one
+}
+
+// Chain yields the audit rows behind the one numbered after, oldest first, to the end
+// of the log: what [VerifyChain] takes. Pages are read one after the other, so rows that
+// are written meanwhile come too.
+func Chain(ctx context.Context, r Source, after int64) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		q := Query{OldestFirst: true, After: after, Limit: keys.MaxLimit}
+		for {
+			page, err := r.Audit(ctx, q)
+			if err != nil {
+				yield(Event{}, err)
+				return
+			}
+			for _, e := range page.Events {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if page.Next == 0 {
+				return
+			}
+			q.After = page.Next
+		}
+	}
+}
+
+// ParseAction reads an action as audit rows name it, such as key.revoke; revoke alone is
+// an action on a key. The error is an [*keys.InvalidError] of action that lists them.
+func ParseAction(text string) (Action, error) {
+	action := Action(text)
+	if !strings.Contains(text, ".") {
+		action = Action("key." + text)
+	}
+	if slices.Contains(Actions(), action) {
+		return action, nil
+	}
+	words := make([]string, 0, len(Actions()))
+	for _, a := range Actions() {
+		words = append(words, string(a))
+	}
+	return "", keys.Invalid("action", "must be one of %s; of those on keys, the word after the dot is enough", strings.Join(words, ", "))
+}

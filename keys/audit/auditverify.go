@@ -1,0 +1,377 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"iter"
+	"slices"
+)
+
+// VerifyAuditOptions configures [Verify]. Nil and the zero value are ready for use.
+type VerifyOptions struct {
+	// Checkpoint is how far the log had come once; nil if nobody kept that. Without one a
+	// log whose tail was cut off holds.
+	Checkpoint *Checkpoint
+	// Progress is told now and then how many rows were read; nil tells nobody.
+	Progress func(rows int64)
+}
+
+// AuditReport is what [Verify] found.
+type Report struct {
+	Rows     int64   // that were read and hold
+	Keys     int64   // that were compared with the log
+	Head     *Event  // the newest row that holds; nil if there is none
+	Faults   []Fault // what does not hold, [MaxAuditFaults] at most; none means that all does
+	Omitted  int     // faults beyond those
+	Restored bool    // the store was restored or replaced since the checkpoint was made
+}
+
+// MaxAuditFaults is how many faults a report lists.
+const MaxAuditFaults = 100
+
+// AuditFault is one thing that does not hold.
+type Fault struct {
+	Seq    int64  // the audit row; 0 where it is about none
+	KeyID  string // the key; empty where it is about none
+	Reason string // a clause that follows the name of the row or key
+
+	Tampered bool // the key's row does not match its seal
+}
+
+func (f Fault) String() string {
+	switch {
+	case f.KeyID != "":
+		return "key " + f.KeyID + ": " + f.Reason
+	case f.Seq != 0:
+		return fmt.Sprintf("audit row %d %s", f.Seq, f.Reason)
+	}
+	return f.Reason
+}
+
+// AuditSource is what reading and verifying the audit log needs of a store.
+type Source interface {
+	Changes(ctx context.Context, since keys.Position) (keys.Changes, error)
+	Audit(ctx context.Context, q Query) (Page, error)
+	Events(ctx context.Context, after int64, limit int) ([]Event, error)
+	List(ctx context.Context, q keys.Query) (keys.Page, error)
+	Key(ctx context.Context, id string) (*keys.Key, error)
+}
+
+// VerifyAuditLog reads the whole audit log of r and holds against it
+//
+//   - the chain: no row was changed, removed or put in between;
+//   - every key: its seal fits its row, and the newest audit row of it tells of just this
+//     version. A row that was put back whole, with the seal that it had then, is found by
+//     that, and so is a row that was deleted;
+//   - the checkpoint, if there is one: the log goes on from where it was then;
+//   - the store itself: it holds nothing that mcpkeys did not make, and its numbers are
+//     such as mcpkeys writes (an [keys.AlteredError] of [keys.Feed]).
+//
+// Sealed tells whether the seal of a key holds: nil, or why not. Keys are compared only where the chain holds. What is written meanwhile is read too. The
+// error says that the store could not be read; what is wrong with it is in the report.
+// It holds some 50 bytes of memory a key.
+func Verify(ctx context.Context, r Source, sealed func(*keys.Key) error, o *VerifyOptions) (Report, error) {
+	if o == nil {
+		o = &VerifyOptions{}
+	}
+	v := auditCheck{reader: r, sealed: sealed, options: o, newest: map[[keys.IDLen]byte]told{}}
+	v.batches.of("") // so that its maps are there
+	if err := v.run(ctx); err != nil {
+		return v.report, err
+	}
+	return v.report, nil
+}
+
+// auditCheck is one run of [Verify].
+type auditCheck struct {
+	reader  Source
+	sealed  func(*keys.Key) error
+	options *VerifyOptions
+	report  Report
+	newest  map[[keys.IDLen]byte]told
+	batches batchLog
+	saw     []byte // the hash of the checkpoint's row, if it was there
+	broken  bool   // the chain does not hold
+	changes keys.Changes
+	altered *keys.AlteredError // what is wrong with the store itself
+}
+
+// told is what the log tells last of a key.
+type told struct {
+	seq     int64
+	version int64 // 0 if no row told one
+	listed  bool  // its row is there
+	revoked bool
+	batch   int32 // the import that it came with, in batchLog; 0 for none
+}
+
+// batchLog is what the log tells of imports: until one is done its keys are not valid, and
+// they are removed if it never is, or if its row was changed outside mcpkeys. Keys that were
+// revoked are never removed.
+type batchLog struct {
+	number map[string]int32
+	done   map[int32]bool
+}
+
+func (l *batchLog) of(batch string) int32 {
+	if l.number == nil {
+		l.number, l.done = map[string]int32{}, map[int32]bool{}
+	}
+	if l.number[batch] == 0 {
+		l.number[batch] = int32(len(l.number) + 1) //nolint:gosec // one an import
+	}
+	return l.number[batch]
+}
+
+func (v *auditCheck) run(ctx context.Context) error {
+	if err := v.look(ctx); err != nil {
+		return err
+	}
+	if v.altered != nil {
+		defer func() { v.fault(Fault{Reason: v.altered.Error()}) }()
+	}
+	if err := v.readOn(ctx); err != nil {
+		return err
+	}
+	v.checkpoint()
+	if len(v.report.Faults) > 0 {
+		return nil
+	}
+	doubtful, err := v.listKeys(ctx)
+	if err != nil {
+		return err
+	}
+	return v.settle(ctx, doubtful)
+}
+
+// look asks the feed whether the store is as mcpkeys left it.
+func (v *auditCheck) look(ctx context.Context) (err error) {
+	v.changes, err = v.reader.Changes(ctx, keys.Position{})
+	if errors.As(err, &v.altered) {
+		return nil
+	}
+	return err
+}
+
+// readOn verifies what stands behind the rows that were read.
+func (v *auditCheck) readOn(ctx context.Context) error {
+	after := int64(0)
+	if v.report.Head != nil {
+		after = v.report.Head.Seq
+	}
+	head, err := VerifyChainFrom(v.report.Head, v.noting(Chain(ctx, v.reader, after)))
+	v.report.Head = head
+	if head != nil {
+		v.report.Rows = head.Seq
+	}
+	var broken *ChainError
+	if errors.As(err, &broken) {
+		v.broken = true
+		v.fault(Fault{Seq: broken.Seq, Reason: broken.Reason})
+		return nil
+	}
+	return err
+}
+
+// noting passes rows on to be verified, and notes of each what it tells.
+func (v *auditCheck) noting(events iter.Seq2[Event, error]) iter.Seq2[Event, error] {
+	const each = 10_000
+	return func(yield func(Event, error) bool) {
+		for e, err := range events {
+			if !yield(e, err) {
+				return
+			}
+			if err == nil {
+				v.note(&e)
+			}
+			if v.options.Progress != nil && e.Seq%each == 0 {
+				v.options.Progress(e.Seq)
+			}
+		}
+	}
+}
+
+func (v *auditCheck) note(e *Event) {
+	if c := v.options.Checkpoint; c != nil && c.Seq == e.Seq {
+		v.saw = e.Hash
+	}
+	if e.Action == ActionImportDone || e.Action == ActionImportUndo {
+		var detail BatchDetail
+		if json.Unmarshal([]byte(e.Detail), &detail) == nil {
+			v.batches.done[v.batches.of(detail.Batch)] = e.Action == ActionImportDone
+		}
+	}
+	if len(e.KeyID) != keys.IDLen {
+		return
+	}
+	id := [keys.IDLen]byte([]byte(e.KeyID))
+	t := v.newest[id]
+	t.seq = e.Seq
+	t.revoked = t.revoked || e.Action == ActionRevoke
+	var detail struct {
+		After struct {
+			Version int64  `json:"version"`
+			Batch   string `json:"batch"`
+		} `json:"after"`
+	}
+	if json.Unmarshal([]byte(e.Detail), &detail) == nil && detail.After.Version != 0 {
+		t.version = detail.After.Version
+		if t.batch == 0 && detail.After.Batch != "" {
+			t.batch = v.batches.of(detail.After.Batch)
+		}
+	}
+	v.newest[id] = t
+}
+
+func (v *auditCheck) checkpoint() {
+	c := v.options.Checkpoint
+	if c == nil {
+		return
+	}
+	v.report.Restored = v.altered == nil && generationOf(v.changes.Next) != c.Generation
+	switch reason := c.against(v.report.Head, v.saw); {
+	case reason == "", v.broken && v.saw == nil: // how far the log goes is then not known
+	case v.saw != nil:
+		v.fault(Fault{Seq: c.Seq, Reason: reason})
+	default:
+		v.fault(Fault{Reason: reason})
+	}
+}
+
+// listKeys compares all keys, and returns the ids of those that do not agree with the
+// log. That may be because they were changed since it was read.
+func (v *auditCheck) listKeys(ctx context.Context) (doubtful []string, err error) {
+	q := keys.Query{Limit: keys.MaxLimit}
+	for {
+		page, err := v.reader.List(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range page.Keys {
+			v.report.Keys++
+			if v.listed(k); v.judge(k) != "" {
+				doubtful = append(doubtful, k.ID)
+			}
+		}
+		if page.Next == "" {
+			return append(doubtful, v.unlisted()...), nil
+		}
+		q.Cursor = page.Next
+	}
+}
+
+func (v *auditCheck) listed(k *keys.Key) {
+	if len(k.ID) != keys.IDLen {
+		return
+	}
+	id := [keys.IDLen]byte([]byte(k.ID))
+	if t, ok := v.newest[id]; ok {
+		t.listed = true
+		v.newest[id] = t
+	}
+}
+
+// unlisted are keys that the log tells of and that are not there.
+func (v *auditCheck) unlisted() (ids []string) {
+	for id, t := range v.newest {
+		if !t.listed && !v.neverValid(t) {
+			ids = append(ids, string(id[:]))
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// neverValid reports whether a key came with an import that the log does not say was done,
+// or says was removed.
+func (v *auditCheck) neverValid(t told) bool {
+	return t.batch != 0 && !v.batches.done[t.batch] && !t.revoked
+}
+
+const reasonTampered = "its row was changed outside mcpkeys and does not match its seal; revoke it, or restore a backup"
+
+// judge says what is wrong with a key's row, as far as the log was read.
+func (v *auditCheck) judge(k *keys.Key) string {
+	if v.sealed(k) != nil {
+		return reasonTampered
+	}
+	var t told
+	known := false
+	if len(k.ID) == keys.IDLen {
+		t, known = v.newest[[keys.IDLen]byte([]byte(k.ID))]
+	}
+	switch {
+	case !known:
+		return "no audit row tells of it: the log lost it, or somebody made the key past mcpkeys; look at the key, and revoke it if nobody knows it"
+	case v.neverValid(t):
+		return "it came with an import that the log does not say was done, so it must not be valid; revoke it"
+	case t.version == 0 || t.version == k.Version:
+		return ""
+	case k.Version < t.version:
+		return fmt.Sprintf("its row is at version %d, and audit row %d tells of version %d: an older row was put back; look at what that changed, and do it again", k.Version, t.seq, t.version)
+	}
+	return fmt.Sprintf("its row is at version %d, and the newest audit row about it, %d, tells of version %d: a change has no audit row", k.Version, t.seq, t.version)
+}
+
+// settle looks again at keys that did not agree with the log: first at the key, then at
+// what was written to the log since. A key is at fault that disagrees in the same way
+// twice: it was not changed in between.
+func (v *auditCheck) settle(ctx context.Context, doubtful []string) error {
+	reasons := map[string]string{}
+	for len(doubtful) > 0 {
+		rows, err := v.rows(ctx, doubtful)
+		if err != nil {
+			return err
+		}
+		if err := v.readOn(ctx); err != nil || v.broken {
+			return err
+		}
+		var still []string
+		for _, id := range doubtful {
+			switch reason := v.reason(id, rows[id]); reason {
+			case "":
+			case reasons[id]:
+				v.fault(Fault{KeyID: id, Reason: reason, Tampered: reason == reasonTampered})
+			default:
+				reasons[id] = reason
+				still = append(still, id)
+			}
+		}
+		doubtful = still
+	}
+	return nil
+}
+
+func (v *auditCheck) rows(ctx context.Context, ids []string) (map[string]*keys.Key, error) {
+	rows := make(map[string]*keys.Key, len(ids))
+	for _, id := range ids {
+		k, err := v.reader.Key(ctx, id)
+		if err != nil && !errors.Is(err, keys.ErrNotFound) && !errors.Is(err, keys.ErrTampered) {
+			return nil, err
+		}
+		rows[id] = k
+	}
+	return rows, nil
+}
+
+// reason is judge, also for a key that is not there.
+func (v *auditCheck) reason(id string, k *keys.Key) string {
+	if k == nil {
+		if v.neverValid(v.newest[[keys.IDLen]byte([]byte(id))]) { // it was listed a moment ago: the log went on
+			return ""
+		}
+		return "its row is gone, and mcpkeys never removes one; restore a backup"
+	}
+	return v.judge(k)
+}
+
+func (v *auditCheck) fault(f Fault) {
+	if len(v.report.Faults) == MaxAuditFaults {
+		v.report.Omitted++
+		return
+	}
+	v.report.Faults = append(v.report.Faults, f)
+}

@@ -1,0 +1,63 @@
+package pepper
+
+import (
+	"fmt"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"slices"
+)
+
+// Add returns the peppers together with a fresh one, which is current from then on,
+// and its id. The one that was current is retired: it still verifies. The receiver
+// stays as it is.
+func (p *Set) Add() (with *Set, id string, err error) {
+	fresh, err := Generate()
+	if err != nil {
+		return nil, "", err
+	}
+	if p.Has(fresh.current.id) { // of 57 thousand million
+		return nil, "", fmt.Errorf("make pepper: its id is taken; try again")
+	}
+	all := append(slices.Clone(p.order), fresh.current)
+	return newPeppers(fresh.current, all).ForStore(p.store), fresh.current.id, nil
+}
+
+// Remove returns the peppers without one that is retired: nothing that was made with it
+// verifies any more. It fails with ErrConflict for the current one, and with
+// ErrNotFound. The receiver stays as it is.
+func (p *Set) Remove(id string) (*Set, error) {
+	if err := p.MayRemove(id); err != nil {
+		return nil, err
+	}
+	left := slices.DeleteFunc(slices.Clone(p.order), func(one *pepper) bool { return one.id == id })
+	return newPeppers(p.current, left).ForStore(p.store), nil
+}
+
+// MayRemove says why [Set.Remove] would fail. What still needs the pepper is for the
+// store to say.
+func (p *Set) MayRemove(id string) error {
+	switch {
+	case !p.Has(id):
+		return fmt.Errorf("%w: no pepper has that id", keys.ErrNotFound)
+	case id == p.current.id:
+		return keys.Conflict("that pepper is the current one, with which keys are made; add another one first")
+	}
+	return nil
+}
+
+// Current is the id of the pepper with which digests and seals are made.
+func (p *Set) Current() string { return p.current.id }
+
+// IDs returns the ids of all peppers, oldest first.
+func (p *Set) IDs() []string {
+	ids := make([]string, 0, len(p.order))
+	for _, one := range p.order {
+		ids = append(ids, one.id)
+	}
+	return ids
+}
+
+// Has reports whether the pepper with that id is among them.
+func (p *Set) Has(id string) bool {
+	_, ok := p.byID[id]
+	return ok
+}

@@ -1,0 +1,32 @@
+package pepper
+
+import (
+	"github.com/mcpkeys/mcpkeys/keys"
+	"time"
+)
+
+// Superseded finds the one of list that token proves, or nil. It costs what a comparison
+// with one secret costs, also when list is empty: so a key that was rotated does not
+// differ by that from one that never was. Secrets under a slow hash are passed over.
+func (p *Set) Superseded(list []keys.Superseded, token keys.Secret, now time.Time) *keys.Superseded {
+	text := token.Reveal()
+	digests := map[string]Digest{p.current.id + string(keys.SchemeHMAC): p.current.digest(text)}
+	var found *keys.Superseded
+	for i := range list {
+		s := &list[i]
+		pepper, ok := p.byID[s.PepperID]
+		if !ok || s.Scheme.Slow() || !s.Kept(now) {
+			continue
+		}
+		made := s.PepperID + string(s.Scheme)
+		digest, ok := digests[made]
+		if !ok {
+			digest = pepper.fast(s.Scheme, text)
+			digests[made] = digest
+		}
+		if digest.Equal(s.Digest) {
+			found = s
+		}
+	}
+	return found
+}

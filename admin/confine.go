@@ -49,7 +49,7 @@ func (d *Restricted) encloses(k *keys.Key, now time.Time) error {
 		return denied("its keys are confined to its own audience")
 	case len(ips) > 0 && !inside(k.AllowedIPs, ips):
 		return denied("its keys are confined to its own addresses")
-	case !admin && keys.LivesBeyond(k.ExpiresAt, life, now):
+	case !admin && livesBeyond(k.ExpiresAt, life, now):
 		return denied("its max_key_life lets keys live for " + keys.FormatKeyLife(life) + " from now at most; the key must end earlier")
 	case admin && !end.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(end)):
 		return denied("an admin key cannot have another one outlive it: it ends at " + end.Format(time.RFC3339))

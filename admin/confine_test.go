@@ -82,7 +82,7 @@ func TestA26ConfinedChanges(t *testing.T) {
 		}
 		return list
 	}
-	until := keys.ExpiresAt(keys.noon.Add(48 * time.Hour))
+	until := keys.ExpiresAt(noon.Add(48 * time.Hour))
 	bounds := admin.IssueRequest{Name: "confined", Audience: []string{"weather", "mail"}, AllowedIPs: prefixes("10.0.0.0/8"), Expires: until}
 	caller := bounds
 	caller.MaxKeyLife = 48 * time.Hour
@@ -92,7 +92,7 @@ func TestA26ConfinedChanges(t *testing.T) {
 		"every server":    func(req *admin.IssueRequest) { req.Audience = nil },
 		"another network": func(req *admin.IssueRequest) { req.AllowedIPs = prefixes("192.0.2.0/24") },
 		"every network":   func(req *admin.IssueRequest) { req.AllowedIPs = nil },
-		"a longer life":   func(req *admin.IssueRequest) { req.Expires = keys.ExpiresAt(keys.noon.Add(49 * time.Hour)) },
+		"a longer life":   func(req *admin.IssueRequest) { req.Expires = keys.ExpiresAt(noon.Add(49 * time.Hour)) },
 		"no end":          func(req *admin.IssueRequest) { req.Expires = keys.NeverExpires() },
 	} {
 		req := bounds
@@ -126,7 +126,7 @@ func TestA26ConfinedChanges(t *testing.T) {
 		"every network":     {AllowedIPs: &[]netip.Prefix{}},
 		"a longer life":     {Expires: expiry(t, "3d")},
 		"no end":            {Expires: expiry(t, "never")},
-		"a later timestamp": {Expires: new(keys.ExpiresAt(keys.noon.Add(48*time.Hour + time.Microsecond)))},
+		"a later timestamp": {Expires: new(keys.ExpiresAt(noon.Add(48*time.Hour + time.Microsecond)))},
 	} {
 		_, err := confined.Edit(t.Context(), inside.ID, edit)
 		wantDenied(t, "Edit to "+name, err)
@@ -134,7 +134,7 @@ func TestA26ConfinedChanges(t *testing.T) {
 	k := mustEdit(t, confined, inside.ID, admin.EditRequest{
 		Audience: &[]string{"mail"}, AllowedIPs: new(prefixes("10.1.0.0/16")), Expires: expiry(t, "1d"), Name: new("narrow"),
 	})
-	if k.Name != "narrow" || k.Audience[0] != "mail" || !k.ExpiresAt.Equal(keys.noon.Add(24*time.Hour)) {
+	if k.Name != "narrow" || k.Audience[0] != "mail" || !k.ExpiresAt.Equal(noon.Add(24*time.Hour)) {
 		t.Errorf("Edit within the bounds: got %+v", k)
 	}
 	if issued, err := confined.Rotate(t.Context(), inside.ID, admin.RotateRequest{}); err != nil || issued.Token.IsZero() {

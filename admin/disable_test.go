@@ -17,7 +17,7 @@ func TestDisableEnable(t *testing.T) {
 	issued := mustIssue(t, l, admin.IssueRequest{Name: "ci"})
 	id := issued.Key.ID
 	for range 2 { // the second time changes nothing
-		if k, err := l.Disable(t.Context(), id, "odd calls"); err != nil || k.Status(keys.noon) != keys.StatusDisabled || k.Version != 2 {
+		if k, err := l.Disable(t.Context(), id, "odd calls"); err != nil || k.Status(noon) != keys.StatusDisabled || k.Version != 2 {
 			t.Fatalf("Disable: got %+v, %v", k, err)
 		}
 	}
@@ -25,7 +25,7 @@ func TestDisableEnable(t *testing.T) {
 		t.Errorf("a disabled key: got %s, want disabled", got)
 	}
 	for range 2 {
-		if k, err := l.Enable(t.Context(), id); err != nil || k.Status(keys.noon) != keys.StatusActive || k.Version != 3 {
+		if k, err := l.Enable(t.Context(), id); err != nil || k.Status(noon) != keys.StatusActive || k.Version != 3 {
 			t.Fatalf("Enable: got %+v, %v", k, err)
 		}
 	}

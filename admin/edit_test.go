@@ -54,8 +54,8 @@ func TestEditChangesWhatIsNamed(t *testing.T) {
 		"no address":  {admin.EditRequest{AllowedIPs: &[]netip.Prefix{}}, func(k *keys.Key) { k.AllowedIPs = nil }},
 		"no limit":    {admin.EditRequest{RateLimit: &keys.RateLimit{}}, func(k *keys.Key) { k.RateLimit = keys.RateLimit{} }},
 		"no metadata": {admin.EditRequest{Metadata: &map[string]string{}}, func(k *keys.Key) { k.Metadata = nil }},
-		"longer":      {admin.EditRequest{Expires: expiry(t, "1y")}, func(k *keys.Key) { k.ExpiresAt = keys.noon.AddDate(0, 0, 365) }},
-		"shorter":     {admin.EditRequest{Expires: expiry(t, "1h")}, func(k *keys.Key) { k.ExpiresAt = keys.noon.Add(time.Hour) }},
+		"longer":      {admin.EditRequest{Expires: expiry(t, "1y")}, func(k *keys.Key) { k.ExpiresAt = noon.AddDate(0, 0, 365) }},
+		"shorter":     {admin.EditRequest{Expires: expiry(t, "1h")}, func(k *keys.Key) { k.ExpiresAt = noon.Add(time.Hour) }},
 		"no end":      {admin.EditRequest{Expires: expiry(t, "never")}, func(k *keys.Key) { k.ExpiresAt = time.Time{} }},
 	} {
 		want := mustIssue(t, l, full).Key
@@ -138,13 +138,13 @@ func TestBadEditChangesNothing(t *testing.T) {
 // TestEditRevivesNobody: a dead key gets no new end, and a secret in its grace neither.
 func TestEditRevivesNobody(t *testing.T) {
 	l := newLife(t)
-	end := keys.noon.Add(48 * time.Hour)
+	end := noon.Add(48 * time.Hour)
 	first := mustIssue(t, l, admin.IssueRequest{Name: "ci", Expires: keys.ExpiresAt(end)})
 	id := first.Key.ID
 	second := l.mustRotate(id, admin.RotateRequest{})
 	both := map[string]keys.Secret{"old": first.Token, "new": second.Token}
 
-	short := keys.noon.Add(time.Hour)
+	short := noon.Add(time.Hour)
 	k := mustEdit(t, l, id, admin.EditRequest{Expires: expiry(t, "1h")})
 	if !k.ExpiresAt.Equal(short) || !k.Secrets[0].ExpiresAt.Equal(short) {
 		t.Errorf("shortened: the key ends at %v, its old secret at %v; want both at %v", k.ExpiresAt, k.Secrets[0].ExpiresAt, short)

@@ -56,7 +56,7 @@ func TestNoAdminKeyLiftsItsOwnLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := admin.Restrict(m, identity, &admin.Options{Now: func() time.Time { return keys.noon }})
+	d := admin.Restrict(m, identity, &admin.Options{Now: func() time.Time { return noon }})
 	for _, wider := range []string{"", "61/m:20", "60/m:21", "2/s:1", "1000/h:50"} {
 		limit := rate(t, wider)
 		_, err := d.Edit(t.Context(), own.ID, admin.EditRequest{RateLimit: &limit})

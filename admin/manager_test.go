@@ -35,7 +35,7 @@ func newManagerAt(t *testing.T) (m *admin.Local, store *sqlite.Store, path strin
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	m, err = admin.NewLocal(store, "local:test(1)", &admin.Options{Now: func() time.Time { return keys.noon }})
+	m, err = admin.NewLocal(store, "local:test(1)", &admin.Options{Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,8 +67,8 @@ func TestIssue(t *testing.T) {
 	if token, err := keys.ParseToken(issued.Token.Reveal()); err != nil || token.ID() != k.ID || token.Kind() != keys.KindKey {
 		t.Errorf("the token is not the key's: %v", err)
 	}
-	if k.Kind != keys.KindKey || k.Version != 1 || k.CreatedBy != "local:test(1)" || !k.CreatedAt.Equal(keys.noon) ||
-		!k.ExpiresAt.Equal(keys.noon.Add(keys.DefaultLife)) || len(k.Scopes) != 2 {
+	if k.Kind != keys.KindKey || k.Version != 1 || k.CreatedBy != "local:test(1)" || !k.CreatedAt.Equal(noon) ||
+		!k.ExpiresAt.Equal(noon.Add(keys.DefaultLife)) || len(k.Scopes) != 2 {
 		t.Errorf("Issue: got %+v", k)
 	}
 	stored, err := m.Key(t.Context(), k.ID)
@@ -156,7 +156,7 @@ func TestRevoke(t *testing.T) {
 	m, store := newManager(t)
 	issued := mustIssue(t, m, admin.IssueRequest{Name: "ci"})
 	k, err := m.Revoke(t.Context(), issued.Key.ID, "left the company")
-	if err != nil || k.Status(keys.noon) != keys.StatusRevoked || k.RevokedReason != "left the company" || k.Version != 2 {
+	if err != nil || k.Status(noon) != keys.StatusRevoked || k.RevokedReason != "left the company" || k.Version != 2 {
 		t.Fatalf("Revoke: got %+v, %v", k, err)
 	}
 	silent := mustIssue(t, m, admin.IssueRequest{Name: "silent"}).Key
@@ -197,7 +197,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("Resolve(%q): got %v, %v, want %s", ref, got, err, want.ID)
 		}
 	}
-	var ambiguous *keys.AmbiguousError
+	var ambiguous *admin.AmbiguousError
 	if _, err := admin.Resolve(t.Context(), m, "ci"); !errors.As(err, &ambiguous) || len(ambiguous.Candidates) != 2 || !errors.Is(err, keys.ErrConflict) {
 		t.Errorf("Resolve(ci): got %v, want both candidates", err)
 	}
@@ -292,7 +292,7 @@ func TestResolveNamesOfRevokedKeys(t *testing.T) {
 			t.Errorf("Resolve(%q): got %v, %v, want one of %v", ref, got, err, want)
 		}
 	}
-	var ambiguous *keys.AmbiguousError
+	var ambiguous *admin.AmbiguousError
 	if _, err := admin.Resolve(t.Context(), m, "ci"); !errors.As(err, &ambiguous) {
 		t.Errorf("Resolve(ci): got %v, want both owners' keys", err)
 	}

@@ -17,7 +17,7 @@ func (m *Local) PepperUses(ctx context.Context) ([]store.PepperUse, error) {
 // file must be backed up again.
 func (m *Local) AddPepper(ctx context.Context) (id string, err error) {
 	return m.store.AddPepper(ctx, func(id string) (audit.Event, error) {
-		return audit.NewEvent(ctx, m.actor, audit.ActionPepperAdd, m.Now(), audit.PepperDetail{id})
+		return audit.NewEvent(ctx, m.actor, audit.ActionPepperAdd, m.Now(), audit.PepperDetail{Pepper: id})
 	})
 }
 
@@ -57,7 +57,7 @@ func (m *Local) RetirePepper(ctx context.Context, id string) (resealed int, err 
 	if err != nil {
 		return resealed, err
 	}
-	e, err := audit.NewEvent(ctx, m.actor, audit.ActionPepperRetire, m.Now(), audit.PepperDetail{id})
+	e, err := audit.NewEvent(ctx, m.actor, audit.ActionPepperRetire, m.Now(), audit.PepperDetail{Pepper: id})
 	if err != nil {
 		return resealed, err
 	}

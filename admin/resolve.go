@@ -15,7 +15,7 @@ const MinPrefix = 6
 // beginning of an id, [MinPrefix] characters or more, else the name of a revoked key: so
 // that to revoke by name twice succeeds twice, and every verb understands the same names.
 // Of several revoked keys that bore one owner's name it returns the newest. It fails with
-// ErrNotFound, or with an [*keys.AmbiguousError] that lists whom ref fits.
+// ErrNotFound, or with an [*AmbiguousError] that lists whom ref fits.
 func Resolve(ctx context.Context, m Manager, ref string) (*keys.Key, error) {
 	if keys.LooksLikeToken(ref) {
 		return nil, keys.Invalid("key", "is named by its id or name, never by the secret; if that was a real key, revoke it now")
@@ -40,7 +40,7 @@ func Resolve(ctx context.Context, m Manager, ref string) (*keys.Key, error) {
 		case 1:
 			return m.Key(ctx, found[0].ID)
 		}
-		return nil, &keys.AmbiguousError{Candidates: found}
+		return nil, &AmbiguousError{Candidates: found}
 	}
 	return resolveRevoked(ctx, m, ref)
 }
@@ -55,7 +55,7 @@ func resolveRevoked(ctx context.Context, m Manager, ref string) (*keys.Key, erro
 	}
 	for _, k := range found {
 		if k.Owner != found[0].Owner || k.Name != found[0].Name {
-			return nil, &keys.AmbiguousError{Candidates: found}
+			return nil, &AmbiguousError{Candidates: found}
 		}
 	}
 	return m.Key(ctx, found[0].ID)

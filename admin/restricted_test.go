@@ -21,7 +21,7 @@ func asCaller(t *testing.T, m admin.Manager, req admin.IssueRequest) *admin.Rest
 	if err != nil {
 		t.Fatal(err)
 	}
-	return admin.Restrict(m, identity, &admin.Options{Now: func() time.Time { return keys.noon }})
+	return admin.Restrict(m, identity, &admin.Options{Now: func() time.Time { return noon }})
 }
 
 func wantDenied(t *testing.T, what string, err error) {
@@ -126,7 +126,7 @@ func TestA26Confinement(t *testing.T) {
 	if err != nil {
 		t.Fatalf("a request that leaves all open: %v", err)
 	}
-	if k := open.Key; len(k.Audience) != 2 || len(k.AllowedIPs) != 1 || !k.ExpiresAt.Equal(keys.noon.Add(48*time.Hour)) {
+	if k := open.Key; len(k.Audience) != 2 || len(k.AllowedIPs) != 1 || !k.ExpiresAt.Equal(noon.Add(48*time.Hour)) {
 		t.Errorf("inherited: got %v %v %v", k.Audience, k.AllowedIPs, k.ExpiresAt)
 	}
 	narrow, err := confined.Issue(t.Context(), admin.IssueRequest{
@@ -135,7 +135,7 @@ func TestA26Confinement(t *testing.T) {
 	if err != nil {
 		t.Fatalf("a request within the limits: %v", err)
 	}
-	if k := narrow.Key; k.Audience[0] != "mail" || k.AllowedIPs[0].Bits() != 16 || !k.ExpiresAt.Equal(keys.noon.Add(24*time.Hour)) {
+	if k := narrow.Key; k.Audience[0] != "mail" || k.AllowedIPs[0].Bits() != 16 || !k.ExpiresAt.Equal(noon.Add(24*time.Hour)) {
 		t.Errorf("narrowed: got %v %v %v", k.Audience, k.AllowedIPs, k.ExpiresAt)
 	}
 }
@@ -145,7 +145,7 @@ func TestA26Confinement(t *testing.T) {
 // the one that issues, edits or rotates it, and bounds its own keys no less.
 func TestB4AdminKeyLimits(t *testing.T) {
 	m, _ := newManager(t)
-	end := keys.noon.Add(3 * time.Minute)
+	end := noon.Add(3 * time.Minute)
 	d := asCaller(t, m, admin.IssueRequest{Name: "robot", Expires: keys.ExpiresAt(end)})
 	for name, want := range map[string]time.Duration{"": keys.DefaultLife, "90d": 90 * 24 * time.Hour, "366d": keys.DefaultMaxKeyLife} {
 		e, err := keys.ParseExpiry(name)
@@ -153,7 +153,7 @@ func TestB4AdminKeyLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 		issued, err := d.Issue(t.Context(), admin.IssueRequest{Name: "an-ordinary-" + name, Expires: e})
-		if err != nil || issued.Key.ExpiresAt.Sub(keys.noon).Round(time.Second) != want {
+		if err != nil || issued.Key.ExpiresAt.Sub(noon).Round(time.Second) != want {
 			t.Errorf("an ordinary key for %q: got %+v, %v, want a life of %v", name, issued.Key, err, want)
 		}
 	}

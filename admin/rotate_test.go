@@ -25,7 +25,7 @@ type life struct {
 
 func newLife(t *testing.T) *life {
 	t.Helper()
-	l := &life{t: t, now: keys.noon, path: filepath.Join(t.TempDir(), "keys.db")}
+	l := &life{t: t, now: noon, path: filepath.Join(t.TempDir(), "keys.db")}
 	if err := sqlite.Create(l.path, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func newLife(t *testing.T) *life {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.store.Close() })
-	l.LocalManager, err = admin.NewLocal(l.store, "local:test(1)", &admin.Options{Now: func() time.Time { return l.now }})
+	l.Local, err = admin.NewLocal(l.store, "local:test(1)", &admin.Options{Now: func() time.Time { return l.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,9 +125,9 @@ func TestRotateOverlaps(t *testing.T) {
 	first := mustIssue(t, l, admin.IssueRequest{Name: "ci"})
 	second := l.mustRotate(first.Key.ID, grace(time.Hour))
 	both := map[string]keys.Secret{"old": first.Token, "new": second.Token}
-	l.now = keys.noon.Add(time.Hour - time.Microsecond)
+	l.now = noon.Add(time.Hour - time.Microsecond)
 	l.wantCodes("in the grace", both, map[string]keys.Code{"old": keys.CodeValid, "new": keys.CodeValid})
-	l.now = keys.noon.Add(time.Hour)
+	l.now = noon.Add(time.Hour)
 	l.wantCodes("after the grace", both, map[string]keys.Code{"old": keys.CodeExpired, "new": keys.CodeValid})
 
 	third := l.mustRotate(first.Key.ID, grace(0))
@@ -142,7 +142,7 @@ func TestRotateOverlaps(t *testing.T) {
 // asked for, and the key itself ends when it would have ended.
 func TestRotateLengthensNoLife(t *testing.T) {
 	l := newLife(t)
-	end := keys.noon.Add(2 * time.Hour)
+	end := noon.Add(2 * time.Hour)
 	first := mustIssue(t, l, admin.IssueRequest{Name: "ci", Expires: keys.ExpiresAt(end)})
 	second := l.mustRotate(first.Key.ID, grace(1000*time.Hour))
 	if got := second.Key.Secrets[0].ExpiresAt; !got.Equal(end) || !second.Key.ExpiresAt.Equal(end) {
@@ -232,9 +232,9 @@ func TestReplace(t *testing.T) {
 	first := mustIssue(t, l, admin.IssueRequest{Name: "ci"})
 	id := first.Key.ID
 	lost := l.mustRotate(id, grace(time.Hour))
-	l.now = keys.noon.Add(time.Minute)
+	l.now = noon.Add(time.Minute)
 	second := l.mustRotate(id, admin.RotateRequest{Replace: 2})
-	if n := numbers(second.Key); len(n) != 2 || n[0] != 1 || n[1] != 3 || !second.Key.Secrets[0].ExpiresAt.Equal(keys.noon.Add(time.Hour)) {
+	if n := numbers(second.Key); len(n) != 2 || n[0] != 1 || n[1] != 3 || !second.Key.Secrets[0].ExpiresAt.Equal(noon.Add(time.Hour)) {
 		t.Errorf("Replace: got %+v, want secrets 1, to its first deadline, and 3", second.Key.Secrets)
 	}
 	all := map[string]keys.Secret{"old": first.Token, "lost": lost.Token, "new": second.Token}
@@ -244,7 +244,7 @@ func TestReplace(t *testing.T) {
 	wantWaysOn(t, "Replace again", err, 1, 3)
 	l.wantCodes("after replacing again", all, map[string]keys.Code{"old": keys.CodeValid, "lost": keys.CodeNotFound, "new": keys.CodeValid})
 
-	l.now = keys.noon.Add(2 * time.Hour)
+	l.now = noon.Add(2 * time.Hour)
 	third := l.mustRotate(id, admin.RotateRequest{Replace: 3})
 	if n := numbers(third.Key); len(n) != 1 || n[0] != 4 {
 		t.Errorf("Replace of the only secret: got %v, want 4 alone", n)
@@ -255,15 +255,15 @@ func TestReplace(t *testing.T) {
 // the old secret has its grace within it.
 func TestB4RotateRenews(t *testing.T) {
 	l := newLife(t)
-	first := mustIssue(t, l, admin.IssueRequest{Name: "ci", Expires: keys.ExpiresAt(keys.noon.Add(time.Hour))})
+	first := mustIssue(t, l, admin.IssueRequest{Name: "ci", Expires: keys.ExpiresAt(noon.Add(time.Hour))})
 	issued := l.mustRotate(first.Key.ID, admin.RotateRequest{Expires: expiry(t, "90d")})
-	if k := issued.Key; !k.ExpiresAt.Equal(keys.noon.Add(90*24*time.Hour)) || !k.Secrets[0].ExpiresAt.Equal(keys.noon.Add(admin.DefaultGrace)) {
+	if k := issued.Key; !k.ExpiresAt.Equal(noon.Add(90*24*time.Hour)) || !k.Secrets[0].ExpiresAt.Equal(noon.Add(admin.DefaultGrace)) {
 		t.Errorf("Rotate with an expiry: the key ends %v, the old secret %v", k.ExpiresAt, k.Secrets[0].ExpiresAt)
 	}
 	if issued.Key.Warnings(l.now)[0] == "" || strings.Contains(strings.Join(issued.Key.Warnings(l.now), " "), "it ends") {
 		t.Errorf("warnings of a renewed key: %q", issued.Key.Warnings(l.now))
 	}
-	l.now = keys.noon.Add(80 * 24 * time.Hour)
+	l.now = noon.Add(80 * 24 * time.Hour)
 	issued = l.mustRotate(first.Key.ID, admin.RotateRequest{})
 	if got := strings.Join(issued.Key.Warnings(l.now), " "); !strings.Contains(got, "it ends 2027-02-20T12:00:00Z") {
 		t.Errorf("warnings of a key that was rotated and ends soon: %q", got)
@@ -277,7 +277,7 @@ func TestB4RotationCron(t *testing.T) {
 	first := mustIssue(t, l, admin.IssueRequest{Name: "ci"})
 	have := first.Token
 	for day := range 200 {
-		l.now = keys.noon.Add(time.Duration(day) * 24 * time.Hour)
+		l.now = noon.Add(time.Duration(day) * 24 * time.Hour)
 		if code := l.admit(have); code != keys.CodeValid {
 			t.Fatalf("day %d: %s", day, code)
 		}
@@ -297,7 +297,7 @@ func TestB4RotationCron(t *testing.T) {
 func TestRotateRevivesNobody(t *testing.T) {
 	l := newLife(t)
 	issue := func(name string) string {
-		return mustIssue(t, l, admin.IssueRequest{Name: name, Expires: keys.ExpiresAt(keys.noon.Add(time.Hour))}).Key.ID
+		return mustIssue(t, l, admin.IssueRequest{Name: name, Expires: keys.ExpiresAt(noon.Add(time.Hour))}).Key.ID
 	}
 	revoked, disabled, expired := issue("revoked"), issue("disabled"), issue("expired")
 	if _, err := l.Revoke(t.Context(), revoked, ""); err != nil {
@@ -311,7 +311,7 @@ func TestRotateRevivesNobody(t *testing.T) {
 	wantConflict(t, "Rotate of a revoked key", err, "issue a new key")
 	_, err = l.Rotate(t.Context(), disabled, admin.RotateRequest{})
 	wantConflict(t, "Rotate of a disabled key", err, "enable it first")
-	l.now = keys.noon.Add(time.Hour)
+	l.now = noon.Add(time.Hour)
 	_, err = l.Rotate(t.Context(), expired, admin.RotateRequest{})
 	wantConflict(t, "Rotate of an expired key", err, "issue a new key")
 	if n := len(events(t, l.store)); n != before {

@@ -23,10 +23,6 @@ type Denial struct {
 	Calls    int64
 }
 
-// DenialsKept is how many rows are kept of denials with a proved key, and how many of all
-// others; the oldest go. So nobody without a key can wash away what those with one did.
-const DenialsKept = 2500
-
 // DenialQuery says which denials to return, newest first. The zero DenialQuery returns
 // those of [DefaultLimit] rows. Conditions add up.
 type DenialQuery struct {

@@ -1,5 +1,6 @@
-// Package keys is the domain of mcpkeys: API keys for internal MCP servers,
-// what they are made of, what they may do, and who may change them.
+// Package keys is the domain of mcpkeys: API keys for internal MCP servers, what they are
+// made of and what they may do. Who may change them is package admin, what is logged of it
+// keys/audit, and what keeps their secrets keys/pepper.
 //
 // A program that guards a server needs little of it: [IdentityFrom] tells a
 // handler who is calling, [Identity.Allows] whether that caller may do one more
@@ -45,6 +46,6 @@
 //
 // # What this package refuses to do
 //
-// It opens no file and no connection, writes no log, and imports neither a
-// database driver nor a web framework.
+// It opens no file and no connection, writes no log, touches no pepper, and imports neither
+// a database driver nor a web framework.
 package keys

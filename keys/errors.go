@@ -109,18 +109,6 @@ func Conflict(reason string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrConflict, fmt.Sprintf(reason, args...))
 }
 
-// AmbiguousError is a reference that fits several keys. It is an [ErrConflict].
-type AmbiguousError struct {
-	Candidates []*Key
-}
-
-func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("%d keys fit that reference; use the id of the one you mean", len(e.Candidates))
-}
-
-// Is makes errors.Is(err, ErrConflict) hold.
-func (e *AmbiguousError) Is(target error) bool { return target == ErrConflict }
-
 // AlteredError says that the store itself is not as mcpkeys left it: it holds a trigger
 // that mcpkeys did not make, or a number that mcpkeys did not write. It is an
 // [ErrUnavailable], and more: nothing that was remembered of such a store is good, so

@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// DefaultLife is how long a key lives when nobody says otherwise.
-const DefaultLife = 90 * 24 * time.Hour
-
 // Expiry says when a key shall end: after a duration, at an instant, or never. The
 // zero value means [DefaultLife].
 type Expiry struct {

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Lengths of a token that another system made, in bytes.
+// Bounds of tokens that another system made.
 const (
-	MinForeignToken = 8
-	MaxForeignToken = 256
-)
+	MinForeignToken = 8   // bytes
+	MaxForeignToken = 256 // bytes
 
-// MaxPerHandle is how many secrets under a slow hash may share a handle: so many hashes
-// one token may cost, at the most.
-const MaxPerHandle = 4
+	// MaxPerHandle is how many secrets under a slow hash may share a handle: so many hashes
+	// one token may cost, at the most.
+	MaxPerHandle = 4
+)
 
 // IsForeignToken reports whether text could be a token that another system made and
 // that was imported: printable ASCII of the right length, without what a header would

@@ -84,9 +84,6 @@ const (
 	StatusRevoked  Status = "revoked"
 )
 
-// ExpiringWithin is how long before its expiry a key counts as expiring.
-const ExpiringWithin = 14 * 24 * time.Hour
-
 // ParseStatus reads one of the five words.
 func ParseStatus(text string) (Status, error) {
 	all := []Status{StatusActive, StatusExpiring, StatusExpired, StatusDisabled, StatusRevoked}

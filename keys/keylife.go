@@ -5,9 +5,15 @@ import (
 	"time"
 )
 
-// An admin key bounds how long the ordinary keys live that it issues. LifeForEver must be
-// granted; who asks for no bound gets DefaultMaxKeyLife.
+// How long keys live.
 const (
+	// DefaultLife is the life of a key whose issuer names no end.
+	DefaultLife = 90 * 24 * time.Hour
+	// ExpiringWithin is how long before its end a key counts as expiring.
+	ExpiringWithin = 14 * 24 * time.Hour
+
+	// An admin key bounds how long the ordinary keys live that it issues. LifeForEver must
+	// be granted; an admin key for which no bound is named gets DefaultMaxKeyLife.
 	DefaultMaxKeyLife = 366 * 24 * time.Hour
 	LifeForEver       = time.Duration(math.MaxInt64)
 )
@@ -55,10 +61,4 @@ func (k *Key) validateKeyLife() error {
 		return Invalid("max_key_life", "belongs to admin keys: it bounds the keys that they issue; leave it out")
 	}
 	return nil
-}
-
-// LivesBeyond reports whether a key that ends at end, where zero is never, lives longer
-// than life from now on.
-func LivesBeyond(end time.Time, life time.Duration, now time.Time) bool {
-	return life != LifeForEver && (end.IsZero() || end.After(now.Add(life)))
 }

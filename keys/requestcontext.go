@@ -48,5 +48,5 @@ func RequestIDOr(given string) string {
 	if ValidateRequestID(given) == nil {
 		return given
 	}
-	return NewRequestID()
+	return newRequestID()
 }

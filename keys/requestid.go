@@ -8,13 +8,13 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/internal/base62"
 )
 
-// MaxRequestID is the length of a request's id, in characters.
-const MaxRequestID = 64
+// maxRequestID is the length of a request's id, in characters.
+const maxRequestID = 64
 
-// NewRequestID makes an id for a request that brought none: a UUID version 7.
-func NewRequestID() string { return uuid.Must(uuid.NewV7()).String() }
+// newRequestID makes an id for a request that brought none: a UUID version 7.
+func newRequestID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// ValidateRequestID holds the rule for the id of a request: 1 to [MaxRequestID] ASCII
+// ValidateRequestID holds the rule for the id of a request: 1 to [maxRequestID] ASCII
 // letters, digits, dots, hyphens and underscores, and nothing that could be a key or a
 // part of one. UUIDs and W3C trace ids pass. Ids come from anywhere, are echoed, logged
 // and kept in the audit log for ever, so the rule would rather refuse too many: no 30
@@ -23,8 +23,8 @@ func NewRequestID() string { return uuid.Must(uuid.NewV7()).String() }
 // The error is an [*InvalidError] that never repeats the id.
 func ValidateRequestID(id string) error {
 	switch {
-	case id == "" || len(id) > MaxRequestID || strings.IndexFunc(id, notInRequestID) >= 0:
-		return Invalid("request_id", "must be 1 to %d letters, digits, dots, hyphens and underscores", MaxRequestID)
+	case id == "" || len(id) > maxRequestID || strings.IndexFunc(id, notInRequestID) >= 0:
+		return Invalid("request_id", "must be 1 to %d letters, digits, dots, hyphens and underscores", maxRequestID)
 	case HoldsToken(id):
 		return Invalid("request_id", reasonToken)
 	}
@@ -59,5 +59,5 @@ func RequestIDFrom(ctx context.Context) string {
 	if id, ok := ctx.Value(requestIDKey{}).(string); ok && id != "" {
 		return id
 	}
-	return NewRequestID()
+	return newRequestID()
 }

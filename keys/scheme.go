@@ -4,14 +4,14 @@ package keys
 // came with.
 type Scheme string
 
-// SchemeHMAC is HMAC-SHA-256 under a pepper: what every issued key uses. A slow
-// hash would add nothing, because it only slows guessing, and 178 random bits are
-// not guessed at any speed (NIST SP 800-63B sets the line at 112).
-const SchemeHMAC Scheme = "hmac-sha256"
-
-// The schemes that imported keys come with. The two fast ones are kept under a pepper,
-// so that a copy of the database confirms no guess; the two slow ones as they are.
+// The schemes. Those of imported keys follow the first: the fast ones are kept under a
+// pepper, so that a copy of the database confirms no guess; the slow ones as they are.
 const (
+	// SchemeHMAC is HMAC-SHA-256 under a pepper: what every issued key uses. A slow
+	// hash would add nothing, because it only slows guessing, and 178 random bits are
+	// not guessed at any speed (NIST SP 800-63B sets the line at 112).
+	SchemeHMAC Scheme = "hmac-sha256"
+
 	SchemeSHA256   Scheme = "sha256"
 	SchemeSHA512   Scheme = "sha512"
 	SchemeBcrypt   Scheme = "bcrypt"

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// MaxScope is the length of one granted scope, in bytes.
-const MaxScope = 1024
+// maxScope is the length of one granted scope, in bytes.
+const maxScope = 1024
 
 // Scopes is a compiled set of granted scopes. The zero value and nil grant nothing.
 // It is immutable and safe for concurrent use.
@@ -78,8 +78,8 @@ func validateScope(s string) error {
 	switch {
 	case s == "":
 		return Invalid("scopes", "must not be empty")
-	case len(s) > MaxScope:
-		return Invalid("scopes", "must be at most %d characters each", MaxScope)
+	case len(s) > maxScope:
+		return Invalid("scopes", "must be at most %d characters each", maxScope)
 	case !scopeChars(s):
 		return Invalid("scopes", `may hold printable ASCII only, without spaces, quotes and backslashes; other characters of a tool's name are percent-encoded`)
 	case strings.Contains(s, ","):

@@ -36,10 +36,6 @@ type UseCount struct {
 	Calls int64
 }
 
-// OtherScopes stands for those required scopes of a key and an hour that were too
-// many to be counted each on its own. No required scope can be this.
-const OtherScopes = "*"
-
 // Usage is what is known of the use of one key.
 type Usage struct {
 	Since  time.Time  // when counting began; what was used before is not known, which is not the same as unused
@@ -55,8 +51,19 @@ func (u Usage) LastUsed() LastUse {
 	return slices.MaxFunc(u.Last, func(a, b LastUse) int { return a.At.Compare(b.At) })
 }
 
-// UsageKept is how long counts are kept. Last uses are kept for ever.
-const UsageKept = 90 * 24 * time.Hour
+// What is kept of use and of refusals, and what is shown of it.
+const (
+	// UsageKept is how long counts are kept. Last uses are kept for ever.
+	UsageKept = 90 * 24 * time.Hour
+	// UsageSince is how far back one looks who does not say: the default of [ParseSince].
+	UsageSince = 24 * time.Hour
+	// DenialsKept is how many rows are kept of denials with a proved key, and how many of all
+	// others; the oldest go. So nobody without a key can wash away what those with one did.
+	DenialsKept = 2500
+	// OtherScopes stands for those required scopes of a key and an hour that were too
+	// many to be counted each on its own. No required scope can be this.
+	OtherScopes = "*"
+)
 
 // maxAgent is the length of [LastUse.Agent], in bytes.
 const maxAgent = 64

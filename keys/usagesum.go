@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// UsageSince is how far back one looks who does not say: the default of [ParseSince].
-const UsageSince = 24 * time.Hour
-
 // ParseSince reads from when on something is asked for: a duration before now such as
 // 24h or 7d, a date (its first instant in UTC), or an RFC 3339 time. Empty means [UsageSince] ago. The error is an
 // [*InvalidError] of since.

@@ -8,10 +8,10 @@ import (
 
 // Bounds of a key's lists.
 const (
-	MaxScopes     = 256
-	MaxAudience   = 32
-	MaxAllowedIPs = 64
-	MaxMetadata   = 32
+	maxScopes     = 256
+	maxAudience   = 32
+	maxAllowedIPs = 64
+	maxMetadata   = 32
 )
 
 // Validate reports the rules that k breaks, the first one of each field: an
@@ -38,8 +38,8 @@ func validateKind(kind Kind) error {
 
 // ValidateScopes holds the rules for the scopes of a key of that kind.
 func ValidateScopes(kind Kind, scopes []string) error {
-	if len(scopes) > MaxScopes {
-		return Invalid("scopes", "must be at most %d; use a wildcard such as tools:get_*", MaxScopes)
+	if len(scopes) > maxScopes {
+		return Invalid("scopes", "must be at most %d; use a wildcard such as tools:get_*", maxScopes)
 	}
 	if _, err := CompileScopes(scopes); err != nil {
 		return err
@@ -56,8 +56,8 @@ func ValidateScopes(kind Kind, scopes []string) error {
 }
 
 func validateAudience(audience []string) error {
-	if len(audience) > MaxAudience {
-		return Invalid("audience", "must be at most %d servers", MaxAudience)
+	if len(audience) > maxAudience {
+		return Invalid("audience", "must be at most %d servers", maxAudience)
 	}
 	for _, a := range audience {
 		if err := ValidateAudience(a); err != nil {
@@ -80,8 +80,8 @@ func ValidateAudience(a string) error {
 }
 
 func validateAllowedIPs(prefixes []netip.Prefix) error {
-	if len(prefixes) > MaxAllowedIPs {
-		return Invalid("allowed_ips", "must be at most %d ranges", MaxAllowedIPs)
+	if len(prefixes) > maxAllowedIPs {
+		return Invalid("allowed_ips", "must be at most %d ranges", maxAllowedIPs)
 	}
 	for _, p := range prefixes {
 		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {
@@ -125,8 +125,8 @@ func ParseAllowedIPs(texts []string) (list []netip.Prefix, err error) {
 }
 
 func validateMetadata(metadata map[string]string) error {
-	if len(metadata) > MaxMetadata {
-		return Invalid("metadata", "must be at most %d entries", MaxMetadata)
+	if len(metadata) > maxMetadata {
+		return Invalid("metadata", "must be at most %d entries", maxMetadata)
 	}
 	for name, value := range metadata {
 		if name == "" {

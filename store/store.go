@@ -22,7 +22,7 @@ type Reader interface {
 	Key(ctx context.Context, id string) (*keys.Key, error)
 
 	// Superseded returns the secrets of the key with the exact id that rotations ended,
-	// the newest first; none for an unknown key. See [keys.Supersede].
+	// the newest first; none for an unknown key. See [Supersede].
 	Superseded(ctx context.Context, id string) ([]keys.Superseded, error)
 
 	// FindImported returns the ids of keys that have a secret with one of the lookups, in
@@ -100,7 +100,7 @@ type Store interface {
 	// ErrNoChange nothing is written and Update succeeds; on any other error nothing
 	// is written and Update returns it. change may run more than once and must call
 	// nothing of the store but Peppers. Secrets that change takes away are kept as
-	// [keys.Supersede] says.
+	// [Supersede] says.
 	Update(ctx context.Context, id string, change func(*keys.Key) (audit.Event, error)) (*keys.Key, error)
 
 	// Record writes the event of something that was done to the store itself and to no

@@ -92,15 +92,15 @@ func found(t *testing.T, store *sqlite.Store, token string) *keys.Key {
 // Every sort of row becomes a key with an id of ours, an audit row, what it may do, and
 // a secret that its old token proves and nothing else does.
 func TestImport(t *testing.T) {
-	m, store := admin.newManager(t)
+	m, store := newManager(t)
 	sha := withHash(t, "sha", "row-7", sumOf(strongToken))
 	sha.Owner, sha.Scopes, sha.Audience = "team-a", []string{"tools:get_*"}, []string{"weather"}
 	sha.Metadata = map[string]string{"env": "prod"}
 	importAll(t, m,
 		sha,
 		withKey("plain", "another"+strongToken),
-		withHash(t, "spring", "api01", pepper.springPassword),
-		withHash(t, "argon", "api02", pepper.argonPassword),
+		withHash(t, "spring", "api01", springPassword),
+		withHash(t, "argon", "api02", argonPassword),
 		withKey("weak", "api03.short-one"),
 	)
 	for token, want := range map[string]struct {
@@ -121,7 +121,7 @@ func TestImport(t *testing.T) {
 			}
 			return store.Peppers().Verify(k, keys.NewSecret(text)) == s
 		}
-		if k.Name != want.name || s.Scheme != want.scheme || !s.Imported() || !keys.ValidID(k.ID) || k.ExpiresAt != keys.noon.Add(keys.DefaultLife) {
+		if k.Name != want.name || s.Scheme != want.scheme || !s.Imported() || !keys.ValidID(k.ID) || k.ExpiresAt != noon.Add(keys.DefaultLife) {
 			t.Errorf("%s: got %q under %s, expiring %v, want %q under %s", token, k.Name, s.Scheme, k.ExpiresAt, want.name, want.scheme)
 		}
 		if !proven(token) || proven(token+"x") {
@@ -135,7 +135,7 @@ func TestImport(t *testing.T) {
 	if k.Owner != "team-a" || k.Scopes[0] != "tools:get_*" || k.Audience[0] != "weather" || k.Metadata["env"] != "prod" || k.Metadata["imported_id"] != "row-7" {
 		t.Errorf("Import: got %+v, want what the row said", k)
 	}
-	list := admin.events(t, store)
+	list := events(t, store)
 	if len(list) != 6 || list[5].Action != audit.ActionImportDone || list[5].KeyID != "" || list[0].Action != audit.ActionImport || list[0].KeyID != k.ID || !strings.Contains(list[0].Detail, `"scheme":"sha256"`) {
 		t.Errorf("audit: got %d rows, the first %+v", len(list), list[0])
 	}
@@ -144,8 +144,8 @@ func TestImport(t *testing.T) {
 // Each refused row is told with its line and the fix, nothing is echoed, and nothing
 // is written; with Partial the good ones are.
 func TestImportRefuses(t *testing.T) {
-	m, store := admin.newManager(t)
-	native := admin.mustIssue(t, m, admin.IssueRequest{Name: "native"}).Token.Reveal()
+	m, store := newManager(t)
+	native := mustIssue(t, m, admin.IssueRequest{Name: "native"}).Token.Reveal()
 	importAll(t, m, withKey("there", "there"+strongToken))
 	adminKey := withKey("admin", "admin"+strongToken)
 	adminKey.Kind = keys.KindAdmin
@@ -157,7 +157,7 @@ func TestImportRefuses(t *testing.T) {
 	flawed.Flaw = errors.New("cut off")
 	badScope := withKey("scope", "scope"+strongToken)
 	badScope.Scopes = []string{"a b"}
-	before := len(admin.events(t, store))
+	before := len(events(t, store))
 	cases := []struct {
 		row  importing.Row
 		want string
@@ -174,8 +174,8 @@ func TestImportRefuses(t *testing.T) {
 		{withKey("guessable", "hunter2-hunter2"), "short enough to be guessed"},
 		{never, "must not be never"},
 		{badScope, "scope"},
-		{withHash(t, "no handle", "", pepper.springPassword), "id: is required"},
-		{withHash(t, "dot", "a.b", pepper.springPassword), "before its first dot"},
+		{withHash(t, "no handle", "", springPassword), "id: is required"},
+		{withHash(t, "dot", "a.b", springPassword), "before its first dot"},
 		{withKey("good", "twice"+strongToken), "line 1 has the same name"},
 		{withKey("again", "good"+strongToken), "line 1 has the same token"},
 		{withHash(t, "again hashed", "", sumOf("good"+strongToken)), "line 1 has the same token"},
@@ -199,7 +199,7 @@ func TestImportRefuses(t *testing.T) {
 				t.Errorf("line %d: the reason repeats the token: %v", r.Line, text)
 			}
 		}
-		if after := len(admin.events(t, store)); after != before {
+		if after := len(events(t, store)); after != before {
 			t.Errorf("Import wrote %d rows, want none", after-before)
 		}
 	}
@@ -213,7 +213,7 @@ func TestImportRefuses(t *testing.T) {
 // One token with a known id would otherwise cost as many slow hashes as somebody gave
 // rows the same id.
 func TestA6SharedHandle(t *testing.T) {
-	m, store := admin.newManager(t)
+	m, store := newManager(t)
 	rows := func(from, to int) (list []importing.Row) {
 		for i := from; i < to; i++ {
 			list = append(list, withKey(fmt.Sprint("key ", i), fmt.Sprint("shared.short-", i)))
@@ -229,7 +229,7 @@ func TestA6SharedHandle(t *testing.T) {
 	if !errors.Is(err, importing.ErrRefused) || !errors.Is(report.Reasons[0].Reason, keys.ErrHandleTaken) {
 		t.Errorf("one more of a stored handle: got %+v, %v, want ErrHandleTaken", report, err)
 	}
-	if n := len(admin.events(t, store)); n != keys.MaxPerHandle+1 { // and the import as a whole
+	if n := len(events(t, store)); n != keys.MaxPerHandle+1 { // and the import as a whole
 		t.Errorf("got %d audit rows, want %d", n, keys.MaxPerHandle+1)
 	}
 }
@@ -237,15 +237,15 @@ func TestA6SharedHandle(t *testing.T) {
 // A key that was revoked here is in the old system's file still. To import that once
 // more must not bring its token back to life, under whatever hash.
 func TestImportRevivesNoRevokedToken(t *testing.T) {
-	m, store := admin.newManager(t)
-	importAll(t, m, withHash(t, "fast", "", sumOf(strongToken)), withHash(t, "slow", "api01", pepper.springPassword))
+	m, store := newManager(t)
+	importAll(t, m, withHash(t, "fast", "", sumOf(strongToken)), withHash(t, "slow", "api01", springPassword))
 	for _, token := range []string{strongToken, "api01.password"} {
 		if _, err := m.Revoke(t.Context(), found(t, store, token).ID, "leaked"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	report, err := importing.Import(t.Context(), m, numbered(
-		withHash(t, "fast", "", sumOf(strongToken)), withKey("plain", strongToken), withHash(t, "slow", "api01", pepper.springPassword),
+		withHash(t, "fast", "", sumOf(strongToken)), withKey("plain", strongToken), withHash(t, "slow", "api01", springPassword),
 	), importing.Options{Partial: true})
 	if err != nil || report.Imported != 0 || report.Refused != 3 {
 		t.Fatalf("Import: got %+v, %v, want all refused", report, err)
@@ -260,12 +260,12 @@ func TestImportRevivesNoRevokedToken(t *testing.T) {
 // Defaults are for rows that say nothing themselves, and a source that cannot be read
 // to its end imports nothing.
 func TestImportOptions(t *testing.T) {
-	m, store := admin.newManager(t)
+	m, store := newManager(t)
 	own := withKey("own", "own"+strongToken)
 	own.Owner, own.Expires = "ann", keys.NeverExpires()
 	done := 0
 	report, err := importing.Import(t.Context(), m, numbered(own, withKey("bare", "bare"+strongToken)), importing.Options{
-		Owner: "ops", Expires: keys.ExpiresAt(keys.noon.Add(time.Hour)), Progress: func(rows int) { done = rows },
+		Owner: "ops", Expires: keys.ExpiresAt(noon.Add(time.Hour)), Progress: func(rows int) { done = rows },
 	})
 	if err != nil || report.Imported != 2 || done != 0 {
 		t.Fatalf("Import: got %+v, %v, progress of %d", report, err, done)
@@ -273,23 +273,23 @@ func TestImportOptions(t *testing.T) {
 	if k := found(t, store, "own"+strongToken); k.Owner != "ann" || !k.ExpiresAt.IsZero() {
 		t.Errorf("own: got %q, %v", k.Owner, k.ExpiresAt)
 	}
-	if k := found(t, store, "bare"+strongToken); k.Owner != "ops" || !k.ExpiresAt.Equal(keys.noon.Add(time.Hour)) {
+	if k := found(t, store, "bare"+strongToken); k.Owner != "ops" || !k.ExpiresAt.Equal(noon.Add(time.Hour)) {
 		t.Errorf("bare: got %q, %v", k.Owner, k.ExpiresAt)
 	}
 	broken := errors.New("the disk is gone")
 	_, err = importing.Import(t.Context(), m, func(yield func(importing.Row, error) bool) {
 		_ = yield(withKey("a", "a"+strongToken), nil) && yield(importing.Row{}, broken)
 	}, importing.Options{Partial: true})
-	if !errors.Is(err, broken) || len(admin.events(t, store)) != 3 {
-		t.Errorf("a source that breaks off: got %v and %d audit rows", err, len(admin.events(t, store)))
+	if !errors.Is(err, broken) || len(events(t, store)) != 3 {
+		t.Errorf("a source that breaks off: got %v and %d audit rows", err, len(events(t, store)))
 	}
 }
 
 // Rotation gives an imported key a secret of our own form; the old token is good for
 // the grace, and not a moment longer.
 func TestRotateImported(t *testing.T) {
-	m, store := admin.newManager(t)
-	importAll(t, m, withHash(t, "slow", "api01", pepper.springPassword))
+	m, store := newManager(t)
+	importAll(t, m, withHash(t, "slow", "api01", springPassword))
 	k := found(t, store, "api01.password")
 	issued, err := m.Rotate(t.Context(), k.ID, admin.RotateRequest{})
 	if err != nil {
@@ -300,7 +300,7 @@ func TestRotateImported(t *testing.T) {
 		t.Errorf("Rotate: got a token of %v, %v, want one of ours for %s", token.ID(), err, k.ID)
 	}
 	old := found(t, store, "api01.password").Secrets
-	if len(old) != 2 || old[0].Scheme != keys.SchemeBcrypt || !old[0].ExpiresAt.Equal(keys.noon.Add(admin.DefaultGrace)) || old[1].Imported() {
+	if len(old) != 2 || old[0].Scheme != keys.SchemeBcrypt || !old[0].ExpiresAt.Equal(noon.Add(admin.DefaultGrace)) || old[1].Imported() {
 		t.Errorf("Rotate: got %+v, want the old secret with an end, and a new one of ours", old)
 	}
 	if _, err := m.Rotate(t.Context(), k.ID, admin.RotateRequest{Finish: 1}); err != nil {
@@ -328,7 +328,7 @@ func TestImportRevivesNoTokenOfAnotherHash(t *testing.T) {
 		"sha512":   {withHash(t, "first", "", "sha512:"+hex.EncodeToString(sum[:])), token},
 		"argon2id": {withKey("first", weak), weak},
 	} {
-		m, store := admin.newManager(t)
+		m, store := newManager(t)
 		importAll(t, m, c.first)
 		if _, err := m.Revoke(t.Context(), found(t, store, c.token).ID, "leaked"); err != nil {
 			t.Fatal(err)
@@ -343,8 +343,8 @@ func TestImportRevivesNoTokenOfAnotherHash(t *testing.T) {
 // The attack: a file of keys names the digest of a token that its author knows under an
 // id of another key, or under a pepper that is not there.
 func TestImportOfExportedHashes(t *testing.T) {
-	m, store := admin.newManager(t)
-	issued := admin.mustIssue(t, m, admin.IssueRequest{Name: "ci"})
+	m, store := newManager(t)
+	issued := mustIssue(t, m, admin.IssueRequest{Name: "ci"})
 	s := &issued.Key.Secrets[0]
 	again := withHash(t, "ci", "", s.Hash())
 	again.KeyID = issued.Key.ID
@@ -352,7 +352,7 @@ func TestImportOfExportedHashes(t *testing.T) {
 	if err != nil || report.Already != 1 || report.Imported != 0 {
 		t.Errorf("Import of what is there: got %+v, %v, want it counted", report, err)
 	}
-	other := admin.mustIssue(t, m, admin.IssueRequest{Name: "other"})
+	other := mustIssue(t, m, admin.IssueRequest{Name: "other"})
 	stolen := again
 	stolen.Name, stolen.KeyID = "other", other.Key.ID
 	strange := again

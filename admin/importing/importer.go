@@ -367,7 +367,7 @@ func (im *importer) judge() error {
 
 // done makes the audit row of the import as a whole.
 func (im *importer) done(ctx context.Context, n int) (audit.Event, error) {
-	return audit.NewEvent(ctx, im.manager.Actor(), audit.ActionImportDone, im.now, audit.BatchDetail{hex.EncodeToString(im.batch), n})
+	return audit.NewEvent(ctx, im.manager.Actor(), audit.ActionImportDone, im.now, audit.BatchDetail{Batch: hex.EncodeToString(im.batch), Keys: n})
 }
 
 // tell completes the report.

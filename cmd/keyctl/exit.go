@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store"
@@ -155,7 +156,7 @@ func sentence(err error) string {
 // reportDetail lists what a sentence cannot hold: whom a reference fits, and which
 // of several keys failed.
 func (a *app) reportDetail(err error) {
-	var ambiguous *keys.AmbiguousError
+	var ambiguous *admin.AmbiguousError
 	if errors.As(err, &ambiguous) {
 		for _, k := range ambiguous.Candidates {
 			a.say("  %s  %s  (%s)", k.ID, wording.Clean(k.Label()), k.Status(a.now()))
@@ -206,7 +207,7 @@ type candidate struct {
 
 func (a *app) reportJSON(err error, o outcome) {
 	e := errorJSON{Code: o.code, Message: a.hinted(sentence(err))}
-	var ambiguous *keys.AmbiguousError
+	var ambiguous *admin.AmbiguousError
 	if errors.As(err, &ambiguous) {
 		for _, k := range ambiguous.Candidates {
 			e.Candidates = append(e.Candidates, candidate{k.ID, k.Name, k.Owner, k.Status(a.now())})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -51,7 +52,7 @@ func TestOutcomes(t *testing.T) {
 		{&store.WrittenError{What: "x", Cause: keys.ErrConflict}, outcome{2, "unfinished"}},
 		{fmt.Errorf("x: %w", &store.MayBeLostError{Cause: keys.ErrUnavailable}), outcome{8, "may_be_lost"}},
 		{fmt.Errorf("x: %w", context.Canceled), outcome{130, "interrupted"}},
-		{&keys.AmbiguousError{}, outcome{7, "conflict"}},
+		{&admin.AmbiguousError{}, outcome{7, "conflict"}},
 	} {
 		if got := outcomeOf(tc.err); got != tc.want {
 			t.Errorf("outcomeOf(%v): got %v, want %v", tc.err, got, tc.want)

@@ -9,7 +9,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Import is keys.LocalManager.Import. It is refused where the keys are behind a server:
+// Import is importing.Import. It is refused where the keys are behind a server:
 // a file of tokens does not travel.
 func (a *Admin) Import(ctx context.Context, rows iter.Seq2[importing.Row, error], o importing.Options) (importing.Report, error) {
 	m, local := a.Manager.(*admin.Local)

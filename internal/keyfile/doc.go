@@ -1,7 +1,7 @@
 // Package keyfile reads and writes files of keys: JSON lines, and CSV with the same
 // columns. `keyctl import` and `keyctl export` are its users.
 //
-// [Read] turns a file into rows for keys.LocalManager.Import, one at a time. A line that
+// [Read] turns a file into rows for importing.Import, one at a time. A line that
 // cannot be read becomes a row that says so, with its number, and reading goes on: who
 // has a hundred thousand rows wants to hear of all that are wrong. [Write] is the way
 // back; what it writes, Read reads.

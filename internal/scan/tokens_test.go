@@ -76,7 +76,7 @@ func FuzzFindTokens(f *testing.F) {
 
 // What we tell others to look for is what we issue.
 func TestGitleaksRule(t *testing.T) {
-	text, err := os.ReadFile("../docs/gitleaks.toml")
+	text, err := os.ReadFile("../../docs/gitleaks.toml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ const pepperLen = 32
 // They are safe for concurrent use and print nothing. There is no useful zero
 // value: use [Generate] or [Parse].
 type Set struct {
-	store   keys.StoreID // whose peppers they are; every seal covers it
+	store   StoreID // whose peppers they are; every seal covers it
 	current *pepper
 	byID    map[string]*pepper
 	order   []*pepper
@@ -146,7 +146,7 @@ func Parse(text []byte) (*Set, error) {
 
 // pepperText is what was read so far of a pepper file.
 type pepperText struct {
-	store   keys.StoreID
+	store   StoreID
 	current *pepper
 	all     []*pepper
 	seen    map[string]bool
@@ -157,7 +157,7 @@ func (t *pepperText) line(line string) (err error) {
 		if !t.store.IsZero() {
 			return errors.New("a second store is named")
 		}
-		t.store, err = keys.ParseStoreID(fields[1])
+		t.store, err = ParseStoreID(fields[1])
 		return err
 	}
 	p, isCurrent, err := parsePepperLine(line)
@@ -222,11 +222,11 @@ func (p *Set) Format(f fmt.State, _ rune) {
 
 // Store is the id of the key store that the peppers are for. It is zero for peppers that
 // were made beforehand and belong to no store yet.
-func (p *Set) Store() keys.StoreID { return p.store }
+func (p *Set) Store() StoreID { return p.store }
 
 // ForStore returns the same peppers for the store with that id. The receiver stays as it
 // is.
-func (p *Set) ForStore(id keys.StoreID) *Set {
+func (p *Set) ForStore(id StoreID) *Set {
 	other := newPeppers(p.current, p.order)
 	other.store = id
 	return other

@@ -33,7 +33,7 @@ func TestPeppersRoundTrip(t *testing.T) {
 // TestPepperLabels holds the derived values to an independent implementation: no
 // two uses of one pepper share a key, and none is the pepper itself.
 func TestPepperLabels(t *testing.T) {
-	check := keys.vectorPepper(t).Checks()["v1"]
+	check := vectorPepper(t).Checks()["v1"]
 	if got, want := hex.EncodeToString(check[:]), "2c690362374a94f5778eba1de07316e35f361ad8a8b62d6f0a7023b4f6b28fdc"; got != want {
 		t.Errorf("Checks: got %s, want %s", got, want)
 	}
@@ -63,7 +63,7 @@ func TestRetiredPepperVerifies(t *testing.T) {
 }
 
 func TestVerify(t *testing.T) {
-	p := keys.vectorPepper(t)
+	p := vectorPepper(t)
 	token, other := keys.NewToken(keys.KindKey), keys.NewToken(keys.KindKey)
 	digest, id := p.Digest(token.Secret())
 	second, _ := p.Digest(other.Secret())
@@ -97,7 +97,7 @@ func TestVerify(t *testing.T) {
 // TestA5LookalikeTokens: two tokens that share all but one character (a cache or a
 // column that keeps a part of a token confuses them, CVE-2026-35030) are two keys.
 func TestA5LookalikeTokens(t *testing.T) {
-	p := keys.vectorPepper(t)
+	p := vectorPepper(t)
 	text := keys.NewToken(keys.KindKey).Secret().Reveal()
 	digest, id := p.Digest(keys.NewSecret(text))
 	k := &keys.Key{Secrets: []keys.KeySecret{{Scheme: keys.SchemeHMAC, PepperID: id, Digest: digest[:]}}}
@@ -147,7 +147,7 @@ func TestPepperErrorsEchoNothing(t *testing.T) {
 // TestPeppersKeepTheirStore: whatever becomes of the peppers, they stay those of one
 // store.
 func TestPeppersKeepTheirStore(t *testing.T) {
-	id := keys.NewStoreID()
+	id := pepper.NewStoreID()
 	p := mustGenerate(t)
 	if !p.Store().IsZero() || strings.Contains(string(p.Encode()), "store ") {
 		t.Errorf("fresh peppers are those of store %s, want none", p.Store())

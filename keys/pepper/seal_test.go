@@ -22,8 +22,8 @@ func sealedKey(tb testing.TB, p *pepper.Set) *keys.Key {
 		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		RateLimit:  keys.RateLimit{Count: 60, Window: time.Minute, Burst: 10},
 		Metadata:   map[string]string{"env": "prod"},
-		CreatedAt:  keys.noon, CreatedBy: "local:a(1)", ExpiresAt: keys.noon.Add(time.Hour), Version: 3,
-		Secrets: []keys.KeySecret{{Number: 1, Scheme: keys.SchemeHMAC, PepperID: id, Digest: digest[:], CreatedAt: keys.noon}},
+		CreatedAt:  noon, CreatedBy: "local:a(1)", ExpiresAt: noon.Add(time.Hour), Version: 3,
+		Secrets: []keys.KeySecret{{Number: 1, Scheme: keys.SchemeHMAC, PepperID: id, Digest: digest[:], CreatedAt: noon}},
 	}
 	p.Seal(k)
 	return k
@@ -32,7 +32,7 @@ func sealedKey(tb testing.TB, p *pepper.Set) *keys.Key {
 // TestSealCoversEveryField walks the type, so that a field added later and left out
 // of the seal is noticed here.
 func TestSealCoversEveryField(t *testing.T) {
-	p := keys.vectorPepper(t)
+	p := vectorPepper(t)
 	if err := p.CheckSeal(sealedKey(t, p)); err != nil {
 		t.Fatalf("CheckSeal of an untouched key: %v", err)
 	}
@@ -104,7 +104,7 @@ func alter(t *testing.T, v reflect.Value) {
 // TestSealIsUnambiguous: moving a character, an element or a date from one field to
 // its neighbour is a change.
 func TestSealIsUnambiguous(t *testing.T) {
-	p := keys.vectorPepper(t)
+	p := vectorPepper(t)
 	for name, change := range map[string]func(*keys.Key){
 		"name to owner":        func(k *keys.Key) { k.Name, k.Owner = "c", "iteam-a" },
 		"scope to audience":    func(k *keys.Key) { k.Scopes, k.Audience = k.Scopes[:1], []string{"prompts:x", "weather"} },
@@ -128,7 +128,7 @@ func TestSealIsUnambiguous(t *testing.T) {
 // what stands between fields put into the text. Nothing that a key may hold has such
 // characters; what a database shell writes may.
 func TestSealTellsWhereATextEnds(t *testing.T) {
-	p := keys.vectorPepper(t)
+	p := vectorPepper(t)
 	between := strings.Repeat("\x00", 8)
 	k := sealedKey(t, p)
 	k.Name, k.Owner = "ci", "team"+between
@@ -143,7 +143,7 @@ func TestSealTellsWhereATextEnds(t *testing.T) {
 // copies the digest of his own key into the row of a stronger one. Neither the seal
 // nor the digest, which covers the id, lets his secret pass.
 func TestA27SwappedDigests(t *testing.T) {
-	p := keys.vectorPepper(t)
+	p := vectorPepper(t)
 	strong := sealedKey(t, p)
 	own := keys.NewToken(keys.KindKey)
 	digest, id := p.Digest(own.Secret())
@@ -162,7 +162,7 @@ func TestA27SwappedDigests(t *testing.T) {
 }
 
 func BenchmarkCheckSeal(b *testing.B) {
-	p := keys.vectorPepper(b)
+	p := vectorPepper(b)
 	k := sealedKey(b, p)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/newfile"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 )
@@ -125,7 +124,7 @@ func makePeppers(path string, o *Options) (peppers *pepper.Set, claimed bool, er
 	case err != nil:
 		return nil, false, err
 	case peppers.Store().IsZero():
-		return peppers.ForStore(keys.NewStoreID()), false, nil
+		return peppers.ForStore(pepper.NewStoreID()), false, nil
 	case o == nil || !o.SameStore:
 		return nil, false, ofAnother(path)
 	}
@@ -138,12 +137,12 @@ func ofAnother(path string) error {
 
 // claim writes the store's id into the pepper file, when all else is made: from then on
 // the file belongs to that store.
-func claim(path string, id keys.StoreID) error {
+func claim(path string, id pepper.StoreID) error {
 	_, err := pepperfile.Replace(path, func(old *pepper.Set) (*pepper.Set, error) {
 		switch old.Store() {
 		case id:
 			return old, nil
-		case keys.StoreID{}:
+		case pepper.StoreID{}:
 			return old.ForStore(id), nil
 		}
 		return nil, ofAnother(path)
@@ -169,12 +168,12 @@ func (e *PepperLineError) Unwrap() error { return e.Cause }
 
 // disclaim takes the id out of the pepper file again, because its store was not made: the
 // next attempt uses the pepper.
-func disclaim(one string, id keys.StoreID) error {
+func disclaim(one string, id pepper.StoreID) error {
 	_, err := pepperfile.Replace(one, func(old *pepper.Set) (*pepper.Set, error) {
 		if old.Store() != id {
 			return old, nil
 		}
-		return old.ForStore(keys.StoreID{}), nil
+		return old.ForStore(pepper.StoreID{}), nil
 	})
 	return err
 }

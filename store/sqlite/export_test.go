@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
 // What tests of this package see besides its API.
@@ -84,9 +85,9 @@ func HolderIn(t testing.TB, locks []byte, path string, higher uint64) int {
 
 // ClaimAndDisclaim is what an attempt to make a key store does to its pepper file that fails
 // after it wrote the id there.
-func ClaimAndDisclaim(pepper string) error {
-	id := keys.NewStoreID()
-	return errors.Join(claim(pepper, id), disclaim(pepper, id))
+func ClaimAndDisclaim(one string) error {
+	id := pepper.NewStoreID()
+	return errors.Join(claim(one, id), disclaim(one, id))
 }
 
 // Inside reports whether a call is inside the gate.

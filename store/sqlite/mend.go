@@ -16,6 +16,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/newfile"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 )
 
@@ -209,24 +210,24 @@ func Mend(ctx context.Context, path string, o *Options, actor audit.Actor, now t
 
 // mendable makes sure that the database is one whole state of the key store that the
 // pepper file names, and returns the id of that.
-func mendable(ctx context.Context, path string, o *Options) (keys.StoreID, error) {
+func mendable(ctx context.Context, path string, o *Options) (pepper.StoreID, error) {
 	if _, err := examine(ctx, path, path); err != nil {
-		return keys.StoreID{}, err
+		return pepper.StoreID{}, err
 	}
 	peppers, err := pepperfile.Load(o.pepperFile(path))
 	if err != nil {
-		return keys.StoreID{}, err
+		return pepper.StoreID{}, err
 	}
 	db := openDB(readerDSN(path), 1)
 	defer func() { _ = db.Close() }() // nothing was written
 	if err := checkPeppers(ctx, db, peppers, o.pepperFile(path)); err != nil {
-		return keys.StoreID{}, err
+		return pepper.StoreID{}, err
 	}
 	_, err = audit.VerifyChain(chain(ctx, db))
 	return peppers.Store(), err
 }
 
-func mend(ctx context.Context, db *sql.DB, at *spot, store keys.StoreID, missing uint64, actor audit.Actor, now time.Time) error {
+func mend(ctx context.Context, db *sql.DB, at *spot, store pepper.StoreID, missing uint64, actor audit.Actor, now time.Time) error {
 	e, err := audit.NewEvent(ctx, actor, audit.ActionMend, now, map[string]any{"missing_changes": missing})
 	if err != nil {
 		return err
@@ -256,7 +257,7 @@ func mend(ctx context.Context, db *sql.DB, at *spot, store keys.StoreID, missing
 
 // mended reads back, as the last thing before the commit, that the database is still as
 // mcpkeys makes them, and where it stands.
-func mended(ctx context.Context, tx *sql.Tx, store keys.StoreID) (standing, error) {
+func mended(ctx context.Context, tx *sql.Tx, store pepper.StoreID) (standing, error) {
 	s, err := readShape(ctx, tx)
 	if err == nil {
 		err = s.altered()

@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
 // What counts on has room in 48 bits: change numbers, and with them those of events, the
@@ -48,7 +49,7 @@ func readNumbers(row *sql.Row) (n numbers, err error) {
 
 // altered says which of the numbers mcpkeys did not write. The store is the one that the
 // pepper file names.
-func (n *numbers) altered(store keys.StoreID) error {
+func (n *numbers) altered(store pepper.StoreID) error {
 	if what := n.odd(store, mostSeq); what != "" {
 		return &keys.AlteredError{What: what, Fix: adviceRestore}
 	}
@@ -56,7 +57,7 @@ func (n *numbers) altered(store keys.StoreID) error {
 }
 
 // odd takes no number above most for one of ours.
-func (n *numbers) odd(store keys.StoreID, most int64) string {
+func (n *numbers) odd(store pepper.StoreID, most int64) string {
 	seq, isNumber := n.seq.(int64)
 	generation, isText := n.generation.(string)
 	term, isCount := n.term.(int64)
@@ -108,11 +109,11 @@ func numbersOf(ctx context.Context, db querier) (numbers, error) {
 }
 
 // storeOf returns the id of the key store in a database.
-func storeOf(ctx context.Context, db querier) (id keys.StoreID, err error) {
+func storeOf(ctx context.Context, db querier) (id pepper.StoreID, err error) {
 	var stored any
 	err = db.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = ?`, metaStoreID).Scan(&stored)
 	if raw, ok := stored.([]byte); ok && len(raw) == len(id) {
-		return keys.StoreID(raw), nil
+		return pepper.StoreID(raw), nil
 	}
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return id, unavailable("read store id", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -22,7 +23,7 @@ func twoStores(t *testing.T) (a, b string) {
 		t.Fatal(err)
 	}
 	b = t.TempDir() + "/keys.db"
-	write(t, b+".pepper", string(peppers.ForStore(keys.StoreID{}).Encode()))
+	write(t, b+".pepper", string(peppers.ForStore(pepper.StoreID{}).Encode()))
 	if err := sqlite.Create(b, nil); err != nil {
 		t.Fatalf("Create: %v", err)
 	}
@@ -98,14 +99,14 @@ func TestPepperFileOfAnotherStore(t *testing.T) {
 	if got := s.Peppers().Store(); got != id {
 		t.Errorf("Peppers: got those of %s, want of %s", got, id)
 	}
-	write(t, to+".pepper", string(s.Peppers().ForStore(keys.StoreID{}).Encode()))
+	write(t, to+".pepper", string(s.Peppers().ForStore(pepper.StoreID{}).Encode()))
 	for what, err := range openBoth(to) {
 		line := "store " + id.String()
 		if err == nil || !strings.Contains(err.Error(), line) {
 			t.Fatalf("%s: got %v, want the line that is missing", what, err)
 		}
 	}
-	write(t, to+".pepper", string(s.Peppers().ForStore(keys.StoreID{}).Encode())+"store "+id.String()+"\n")
+	write(t, to+".pepper", string(s.Peppers().ForStore(pepper.StoreID{}).Encode())+"store "+id.String()+"\n")
 	for what, err := range openBoth(to) {
 		if err != nil {
 			t.Errorf("%s after the line was added: %v", what, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Superseded implements [store.Reader].
@@ -49,7 +50,7 @@ func (s *Store) supersede(ctx context.Context, tx *sql.Tx, id string, before, af
 	if err != nil {
 		return unavailable("write superseded secrets", err)
 	}
-	for _, one := range keys.Supersede(known, before, after, at) {
+	for _, one := range store.Supersede(known, before, after, at) {
 		if !s.Peppers().Has(one.PepperID) {
 			continue
 		}

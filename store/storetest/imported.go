@@ -392,7 +392,7 @@ func sealIsOfThisStore(t *testing.T, f *fixture) {
 	if peppers.Store().IsZero() {
 		t.Fatal("Peppers: they belong to no store")
 	}
-	elsewhere := peppers.ForStore(keys.NewStoreID())
+	elsewhere := peppers.ForStore(pepper.NewStoreID())
 	if err := elsewhere.CheckSeal(k); !errors.Is(err, keys.ErrTampered) {
 		t.Errorf("CheckSeal in another store: got %v, want ErrTampered", err)
 	}

@@ -1,4 +1,6 @@
 // Package base62 is the alphabet of tokens and ids: digits, capitals, small letters.
+// [Random] draws text from it without a bias, and [Is] recognises it. No sign of it needs
+// an escape anywhere, and a double click selects all of it.
 package base62
 
 import "crypto/rand"

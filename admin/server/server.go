@@ -1,4 +1,4 @@
-// Package admin is the REST API for keys: issue, list, show, edit, rotate, disable,
+// Package server is the REST API for keys: issue, list, show, edit, rotate, disable,
 // enable and revoke them, read who did so, and let a key learn about itself.
 //
 // [Mount] adds it to an API; internal/server does, and `keyctl serve` runs it. From

@@ -1,4 +1,4 @@
-package keys
+package pepper
 
 import (
 	"crypto/rand"

@@ -18,7 +18,7 @@ func chainOf(n int) []audit.Event {
 	var prev *audit.Event
 	for i := range n {
 		e := audit.Event{
-			ID: uuid.UUID{byte(i)}, At: keys.noon.Add(time.Duration(i) * time.Second), Actor: "local:a(1)",
+			ID: uuid.UUID{byte(i)}, At: noon.Add(time.Duration(i) * time.Second), Actor: "local:a(1)",
 			Action: audit.ActionIssue, KeyID: "aaaaaaaaaaaa", RequestID: "r", Detail: `{"after":{}}`,
 		}
 		e.Link(prev)

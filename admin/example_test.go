@@ -1,0 +1,55 @@
+package admin_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store/sqlite"
+)
+
+// A key's whole life so far: issued once, looked up by the name that a person types,
+// and ended.
+func ExampleNewLocal() {
+	dir, err := os.MkdirTemp("", "mcpkeys-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "mcpkeys.db")
+	if err := sqlite.Create(path, nil); err != nil {
+		log.Fatal(err)
+	}
+	store, err := sqlite.Open(path, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	manager, err := admin.NewLocal(store, "example", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	ctx := context.Background()
+	issued, err := manager.Issue(ctx, admin.IssueRequest{Name: "ci", Owner: "team-a", Scopes: []string{keys.ToolPattern("get_*")}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(issued.Key.Label(), issued.Key.Scopes, issued.Token) // only Reveal shows a token
+	k, err := admin.Resolve(ctx, manager, "team-a/ci")
+	if err != nil {
+		log.Fatal(err)
+	}
+	k, err = manager.Revoke(ctx, k.ID, "left the team")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(k.RevokedReason)
+	// Output:
+	// team-a/ci [tools:get_*] [redacted]
+	// left the team
+}

@@ -1,0 +1,7 @@
+package keys
+
+// Bounds that tests go up to and one beyond.
+const (
+	MaxScope     = maxScope
+	MaxRequestID = maxRequestID
+)

@@ -1,0 +1,32 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"slices"
+	"time"
+)
+
+// Supersede returns what a change at now makes of a key's superseded secrets: those that
+// were, without the ones that are too old, and the secrets of before that are not among
+// after. The newest come first. A secret whose grace was over had ended then.
+func Supersede(known []keys.Superseded, before, after []keys.KeySecret, now time.Time) []keys.Superseded {
+	has := func(secrets []keys.KeySecret, number int64) bool {
+		return slices.ContainsFunc(secrets, func(s keys.KeySecret) bool { return s.Number == number })
+	}
+	list := slices.DeleteFunc(slices.Clone(known), func(s keys.Superseded) bool {
+		return !s.Kept(now) || has(before, s.Number) || has(after, s.Number)
+	})
+	for _, s := range before {
+		if has(after, s.Number) {
+			continue
+		}
+		list = append(list, keys.Superseded{
+			Number: s.Number, Scheme: s.Scheme, PepperID: s.PepperID, Digest: bytes.Clone(s.Digest), Lookup: bytes.Clone(s.Lookup),
+			EndedAt: keys.Earliest(s.ExpiresAt, keys.StoredTime(now)),
+		})
+	}
+	slices.SortFunc(list, func(a, b keys.Superseded) int { return cmp.Compare(b.Number, a.Number) })
+	return list[:min(len(list), keys.MaxSuperseded)]
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Audit implements [Manager].
@@ -22,12 +23,12 @@ func (d *Restricted) Audit(ctx context.Context, q audit.Query) (audit.Page, erro
 }
 
 // Denials implements [Manager].
-func (m *Local) Denials(ctx context.Context, q keys.DenialQuery) ([]keys.Denial, error) {
+func (m *Local) Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denial, error) {
 	return m.store.Denials(ctx, q)
 }
 
 // Denials implements [Manager]. It needs [keys.ScopeAuditRead], like Audit.
-func (d *Restricted) Denials(ctx context.Context, q keys.DenialQuery) ([]keys.Denial, error) {
+func (d *Restricted) Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denial, error) {
 	if err := d.may(keys.ScopeAuditRead); err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ type Manager interface {
 	Audit(ctx context.Context, q audit.Query) (audit.Page, error)
 	// Denials returns what was refused lately, newest first: a sample, and no part of the
 	// audit log. It fails with ErrUnavailable when that cannot be read.
-	Denials(ctx context.Context, q keys.DenialQuery) ([]keys.Denial, error)
+	Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denial, error)
 	// Revoke ends a key for good. To revoke a revoked key changes nothing and
 	// succeeds, the first reason stands.
 	Revoke(ctx context.Context, id, reason string) (*keys.Key, error)

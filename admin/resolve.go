@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -82,7 +83,7 @@ func namedLike(ref string, state keys.Query) []keys.Query {
 }
 
 func prefixedLike(ref string) []keys.Query {
-	if len(ref) < MinPrefix || !keys.ValidIDPrefix(ref) {
+	if len(ref) < MinPrefix || len(ref) > keys.IDLen || !keys.ValidID(ref+strings.Repeat("0", keys.IDLen-len(ref))) {
 		return nil
 	}
 	return []keys.Query{{IDPrefix: ref}}

@@ -9,6 +9,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // asCaller issues an admin key and puts the manager into its hands.
@@ -35,10 +36,10 @@ func wantDenied(t *testing.T, what string, err error) {
 // others, more than it has (Grafana CVE-2026-22640). An ordinary key, and nobody,
 // try to administer at all: a key can never mint keys.
 func TestA26Escalation(t *testing.T) {
-	m, store := newManager(t)
+	m, keyStore := newManager(t)
 	full := mustIssue(t, m, admin.IssueRequest{Kind: keys.KindAdmin, Name: "full"}).Key
 	plain := mustIssue(t, m, admin.IssueRequest{Name: "plain", Scopes: []string{"*"}}).Key
-	before := len(events(t, store))
+	before := len(events(t, keyStore))
 
 	ordinary, err := keys.NewIdentity(plain)
 	if err != nil {
@@ -56,10 +57,10 @@ func TestA26Escalation(t *testing.T) {
 		wantDenied(t, name+" lists", err)
 		_, err = d.Audit(t.Context(), audit.Query{})
 		wantDenied(t, name+" reads the audit log", err)
-		_, err = d.Denials(t.Context(), keys.DenialQuery{})
+		_, err = d.Denials(t.Context(), store.DenialQuery{})
 		wantDenied(t, name+" reads denials", err)
 	}
-	if n := len(events(t, store)); n != before {
+	if n := len(events(t, keyStore)); n != before {
 		t.Errorf("%d audit rows after denied acts, want %d", n, before)
 	}
 
@@ -70,7 +71,7 @@ func TestA26Escalation(t *testing.T) {
 	wantDenied(t, "reader revokes", err)
 	_, err = reader.Audit(t.Context(), audit.Query{})
 	wantDenied(t, "reader reads the audit log", err)
-	_, err = reader.Denials(t.Context(), keys.DenialQuery{})
+	_, err = reader.Denials(t.Context(), store.DenialQuery{})
 	wantDenied(t, "reader reads denials", err)
 	auditor := asCaller(t, m, admin.IssueRequest{Name: "auditor", Scopes: []string{keys.ScopeAuditRead}, Audience: []string{"weather"}})
 	_, err = auditor.List(t.Context(), keys.Query{})

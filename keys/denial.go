@@ -23,15 +23,6 @@ type Denial struct {
 	Calls    int64
 }
 
-// DenialQuery says which denials to return, newest first. The zero DenialQuery returns
-// those of [DefaultLimit] rows. Conditions add up.
-type DenialQuery struct {
-	KeyID string    // exact, as it was presented
-	Code  Code      // exact
-	Since time.Time // of this minute or later
-	Limit int       // 0 means [DefaultLimit]; there are never more than twice [DenialsKept]
-}
-
 // ParseCode reads the reason of a refusal, such as revoked. The error is an
 // [*InvalidError] of code that lists them.
 func ParseCode(text string) (Code, error) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Bounds of tokens that another system made.
+// Of tokens that another system made.
 const (
 	MinForeignToken = 8   // bytes
 	MaxForeignToken = 256 // bytes
@@ -13,6 +13,9 @@ const (
 	// MaxPerHandle is how many secrets under a slow hash may share a handle: so many hashes
 	// one token may cost, at the most.
 	MaxPerHandle = 4
+
+	// MetaImportedID is the metadata that notes what a key was called where it came from.
+	MetaImportedID = "imported_id"
 )
 
 // IsForeignToken reports whether text could be a token that another system made and
@@ -67,6 +70,3 @@ func (s *KeySecret) Hash() string {
 
 // ImportedID is what an imported key was called where it came from, if that is known.
 func (k *Key) ImportedID() string { return k.Metadata[MetaImportedID] }
-
-// MetaImportedID is the metadata that notes what a key was called where it came from.
-const MetaImportedID = "imported_id"

@@ -4,13 +4,6 @@ import (
 	"time"
 )
 
-// SupersededKept is how long a secret that a rotation ended is recognised, and
-// MaxSuperseded how many of one key are.
-const (
-	SupersededKept = 30 * 24 * time.Hour
-	MaxSuperseded  = 8
-)
-
 // Superseded is what is kept of a secret that a rotation ended, so that a log can say of
 // a client that it still presents that secret. It authorises nothing: no decision about
 // a request reads it before all secrets of the key have failed. It is not sealed, because

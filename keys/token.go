@@ -111,8 +111,5 @@ func (t Token) Secret() Secret { return t.text }
 // NewID draws the id of a key, evenly from crypto/rand.
 func NewID() string { return base62.Random(IDLen) }
 
-// ValidIDPrefix reports whether s may be the beginning of a key id, or a whole one.
-func ValidIDPrefix(s string) bool { return len(s) <= IDLen && base62.Is(s) }
-
 // ValidID reports whether s has the shape of a key id.
 func ValidID(s string) bool { return len(s) == IDLen && base62.Is(s) }

@@ -51,7 +51,7 @@ func (u Usage) LastUsed() LastUse {
 	return slices.MaxFunc(u.Last, func(a, b LastUse) int { return a.At.Compare(b.At) })
 }
 
-// What is kept of use and of refusals, and what is shown of it.
+// How much is kept of what decides nothing: use, refusals, and secrets that ended.
 const (
 	// UsageKept is how long counts are kept. Last uses are kept for ever.
 	UsageKept = 90 * 24 * time.Hour
@@ -60,6 +60,10 @@ const (
 	// DenialsKept is how many rows are kept of denials with a proved key, and how many of all
 	// others; the oldest go. So nobody without a key can wash away what those with one did.
 	DenialsKept = 2500
+	// SupersededKept is how long a secret that a rotation ended is recognised, and
+	// MaxSuperseded how many of one key are.
+	SupersededKept = 30 * 24 * time.Hour
+	MaxSuperseded  = 8
 	// OtherScopes stands for those required scopes of a key and an hour that were too
 	// many to be counted each on its own. No required scope can be this.
 	OtherScopes = "*"

@@ -133,7 +133,7 @@ type DenialLog interface {
 
 	// Denials returns the denials that fit q, newest first. It fails with ErrUnavailable
 	// when what was written cannot be read.
-	Denials(ctx context.Context, q keys.DenialQuery) ([]keys.Denial, error)
+	Denials(ctx context.Context, q DenialQuery) ([]keys.Denial, error)
 }
 
 // VerifyAudit is [audit.Verify] of the log and the keys of r.

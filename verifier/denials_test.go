@@ -23,7 +23,7 @@ import (
 
 func denials(t testing.TB, log store.DenialLog) []keys.Denial {
 	t.Helper()
-	list, err := log.Denials(t.Context(), keys.DenialQuery{Limit: 10_000})
+	list, err := log.Denials(t.Context(), store.DenialQuery{Limit: 10_000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,10 +9,11 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Denials implements [admin.Manager]. A source that is no network is unknown.
-func (c *Client) Denials(ctx context.Context, q keys.DenialQuery) ([]keys.Denial, error) {
+func (c *Client) Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denial, error) {
 	if q.KeyID != "" && !keys.ValidID(q.KeyID) {
 		return nil, nil
 	}

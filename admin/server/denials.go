@@ -8,6 +8,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 type denialsInput struct {
@@ -47,11 +48,11 @@ func (s *service) denials(ctx context.Context, in *denialsInput) (*denialsOutput
 	return out, nil
 }
 
-func (s *service) denialQuery(in *denialsInput) (q keys.DenialQuery, err error) {
+func (s *service) denialQuery(in *denialsInput) (q store.DenialQuery, err error) {
 	if len(in.empty) > 0 {
 		return q, &keys.InvalidError{Field: in.empty[0], Reason: "is empty; give it a value, or leave it out to read denials of any"}
 	}
-	q = keys.DenialQuery{KeyID: in.KeyID, Limit: in.Limit}
+	q = store.DenialQuery{KeyID: in.KeyID, Limit: in.Limit}
 	if in.KeyID != "" && !keys.ValidID(in.KeyID) {
 		return q, &keys.InvalidError{Field: "key_id", Reason: "must be the id of a key, 12 letters and digits"}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // checkDenied refuses what denials do not have.
@@ -31,7 +32,7 @@ func (a *app) denied(ctx context.Context, m admin.Manager, q audit.Query, f *aud
 	if limit == 0 {
 		limit = 2 * keys.DenialsKept // all there are
 	}
-	list, err := m.Denials(ctx, keys.DenialQuery{KeyID: q.KeyID, Since: q.Since, Limit: limit})
+	list, err := m.Denials(ctx, store.DenialQuery{KeyID: q.KeyID, Since: q.Since, Limit: limit})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Counted ends the verifier and returns what it counted of all keys: calls by "code",
@@ -27,7 +28,7 @@ func (k *Keyring) Denials() []keys.Denial {
 	if err := k.verifier.Close(); err != nil {
 		k.t.Fatalf("Close: %v", err)
 	}
-	list, err := k.store.Denials(k.t.Context(), keys.DenialQuery{})
+	list, err := k.store.Denials(k.t.Context(), store.DenialQuery{})
 	if err != nil {
 		k.t.Fatalf("Denials: %v", err)
 	}

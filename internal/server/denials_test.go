@@ -13,6 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/client"
 	"github.com/mcpkeys/mcpkeys/internal/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // What guards refused is told as it was written down, over HTTP and by the client.
@@ -51,11 +52,11 @@ func TestDenials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := c.Denials(t.Context(), keys.DenialQuery{Limit: 1 << 20})
+	got, err := c.Denials(t.Context(), store.DenialQuery{Limit: 1 << 20})
 	if d := cmp.Diff(list, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); err != nil || d != "" {
 		t.Errorf("Denials through the API: %v (-stored +got):\n%s", err, d)
 	}
-	for _, q := range []keys.DenialQuery{{KeyID: "ci"}, {Since: minute.Add(time.Hour)}, {Code: keys.CodeExpired}} {
+	for _, q := range []store.DenialQuery{{KeyID: "ci"}, {Since: minute.Add(time.Hour)}, {Code: keys.CodeExpired}} {
 		if got, err := c.Denials(t.Context(), q); err != nil || len(got) != 0 {
 			t.Errorf("Denials(%+v): got %v, %v, want none", q, got, err)
 		}
@@ -71,7 +72,7 @@ func TestAPIDenialsAreSampled(t *testing.T) {
 		f.Send("GET", "/v1/keys", token, "")
 	}
 	f.Close()
-	got, err := f.Store.Denials(t.Context(), keys.DenialQuery{KeyID: id})
+	got, err := f.Store.Denials(t.Context(), store.DenialQuery{KeyID: id})
 	if err != nil || len(got) != 1 || got[0].Code != keys.CodeRevoked || got[0].Calls != 2 || !got[0].Proved {
 		t.Errorf("Denials: got %+v, %v, want two calls of the revoked key", got, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 const (
@@ -64,7 +65,7 @@ func addDenials(ctx context.Context, tx *sql.Tx, denials []keys.Denial, now time
 func minuteOf(t time.Time) int64 { return micros(t.Truncate(time.Minute)) }
 
 // Denials implements [store.DenialLog].
-func (r *Reader) Denials(ctx context.Context, q keys.DenialQuery) ([]keys.Denial, error) {
+func (r *Reader) Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denial, error) {
 	if err := r.usage.gate.enter(); err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func (r *Reader) Denials(ctx context.Context, q keys.DenialQuery) ([]keys.Denial
 	return denials, nil
 }
 
-func selectDenials(ctx context.Context, db *sql.DB, q *keys.DenialQuery) ([]keys.Denial, error) {
+func selectDenials(ctx context.Context, db *sql.DB, q *store.DenialQuery) ([]keys.Denial, error) {
 	var f filter
 	if q.KeyID != "" {
 		f.and(`key_id = ?`, q.KeyID)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // minute is the one that holds start.
@@ -27,7 +28,7 @@ func (f *fixture) addDenials(list ...keys.Denial) {
 	}
 }
 
-func (f *fixture) wantDenials(what string, q keys.DenialQuery, want ...keys.Denial) {
+func (f *fixture) wantDenials(what string, q store.DenialQuery, want ...keys.Denial) {
 	f.t.Helper()
 	got, err := f.store.Denials(f.t.Context(), q)
 	if err != nil {
@@ -45,7 +46,7 @@ func denialsAddUp(t *testing.T, f *fixture) {
 		Audience: "https://mcp.example/mcp", Scope: "tools:a tools:b", Offered: "maps weather", Agent: "curl/8", Calls: 2,
 	}
 	f.addDenials(full, denial(time.Minute, keys.CodeExpired, 3))
-	f.wantDenials("all", keys.DenialQuery{}, full, denial(time.Minute, keys.CodeExpired, 3))
+	f.wantDenials("all", store.DenialQuery{}, full, denial(time.Minute, keys.CodeExpired, 3))
 	others := []keys.Denial{full, full, full, full, full, full}
 	others[0].Source = netip.MustParsePrefix("192.0.2.1/32")
 	others[1].Audience = ""
@@ -57,7 +58,7 @@ func denialsAddUp(t *testing.T, f *fixture) {
 	if err := s.AddDenials(t.Context(), append(others, full)); err != nil {
 		t.Fatalf("AddDenials: %v", err)
 	}
-	got, err := f.store.Denials(t.Context(), keys.DenialQuery{})
+	got, err := f.store.Denials(t.Context(), store.DenialQuery{})
 	if err != nil || len(got) != 8 || got[0].Calls != 4 {
 		t.Errorf("Denials: got %+v, %v, want 8, the first with 4 calls", got, err)
 	}
@@ -70,12 +71,12 @@ func denialsSelect(_ *testing.T, f *fixture) {
 	a, b, c := denial(0, keys.CodeRevoked, 1), denial(time.Minute, keys.CodeRevoked, 1), denial(2*time.Minute, keys.CodeExpired, 1)
 	b.KeyID = "bbbbbbbbbbbb"
 	f.addDenials(a, b, c)
-	f.wantDenials("key", keys.DenialQuery{KeyID: "aaaaaaaaaaaa"}, a, c)
-	f.wantDenials("code", keys.DenialQuery{Code: keys.CodeRevoked}, a, b)
-	f.wantDenials("both", keys.DenialQuery{Code: keys.CodeRevoked, KeyID: "bbbbbbbbbbbb"}, b)
-	f.wantDenials("since", keys.DenialQuery{Since: minute.Add(-time.Second)}, a, b)
-	f.wantDenials("limit", keys.DenialQuery{Limit: 1}, a)
-	f.wantDenials("wildcard", keys.DenialQuery{KeyID: "%"})
+	f.wantDenials("key", store.DenialQuery{KeyID: "aaaaaaaaaaaa"}, a, c)
+	f.wantDenials("code", store.DenialQuery{Code: keys.CodeRevoked}, a, b)
+	f.wantDenials("both", store.DenialQuery{Code: keys.CodeRevoked, KeyID: "bbbbbbbbbbbb"}, b)
+	f.wantDenials("since", store.DenialQuery{Since: minute.Add(-time.Second)}, a, b)
+	f.wantDenials("limit", store.DenialQuery{Limit: 1}, a)
+	f.wantDenials("wildcard", store.DenialQuery{KeyID: "%"})
 }
 
 func denialsAreBounded(t *testing.T, f *fixture) {
@@ -89,15 +90,15 @@ func denialsAreBounded(t *testing.T, f *fixture) {
 		flood = append(flood, d)
 	}
 	f.addDenials(flood...)
-	got, err := f.store.Denials(t.Context(), keys.DenialQuery{Limit: 3 * keys.DenialsKept})
+	got, err := f.store.Denials(t.Context(), store.DenialQuery{Limit: 3 * keys.DenialsKept})
 	if err != nil || len(got) != keys.DenialsKept+1 {
 		t.Errorf("Denials after a flood: got %d, %v, want %d", len(got), err, keys.DenialsKept+1)
 	}
-	f.wantDenials("of a caller with a key", keys.DenialQuery{Code: keys.CodeRevoked}, proved)
+	f.wantDenials("of a caller with a key", store.DenialQuery{Code: keys.CodeRevoked}, proved)
 	f.setClock(start.Add(2 * keys.UsageKept))
 	newest := denial(-2*keys.UsageKept, keys.CodeDisabled, 1)
 	f.addDenials(newest)
-	f.wantDenials("long after", keys.DenialQuery{}, newest)
+	f.wantDenials("long after", store.DenialQuery{}, newest)
 }
 
 func futureDenialIsNow(_ *testing.T, f *fixture) {
@@ -105,7 +106,7 @@ func futureDenialIsNow(_ *testing.T, f *fixture) {
 	before, far := denial(time.Minute, keys.CodeRevoked, 1), denial(-73*365*24*time.Hour, keys.CodeExpired, 2)
 	f.addDenials(before)
 	f.addDenials(far)
-	f.wantDenials("after one of the future", keys.DenialQuery{}, denial(0, keys.CodeExpired, 2), before)
+	f.wantDenials("after one of the future", store.DenialQuery{}, denial(0, keys.CodeExpired, 2), before)
 }
 
 func denialsAreOneTransaction(t *testing.T, f *fixture) {
@@ -117,7 +118,7 @@ func denialsAreOneTransaction(t *testing.T, f *fixture) {
 		t.Error("AddDenials with a cancelled context: got no error")
 	}
 	f.addDenials(denial(0, keys.CodeExpired, 1))
-	f.wantDenials("after failures", keys.DenialQuery{}, denial(0, keys.CodeExpired, 1))
+	f.wantDenials("after failures", store.DenialQuery{}, denial(0, keys.CodeExpired, 1))
 	s := f.another()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -125,7 +126,7 @@ func denialsAreOneTransaction(t *testing.T, f *fixture) {
 	if err := s.AddDenials(t.Context(), []keys.Denial{denial(0, keys.CodeRevoked, 1)}); !errors.Is(err, keys.ErrUnavailable) {
 		t.Errorf("AddDenials after Close: got %v, want ErrUnavailable", err)
 	}
-	if _, err := s.Denials(t.Context(), keys.DenialQuery{}); !errors.Is(err, keys.ErrUnavailable) {
+	if _, err := s.Denials(t.Context(), store.DenialQuery{}); !errors.Is(err, keys.ErrUnavailable) {
 		t.Errorf("Denials after Close: got %v, want ErrUnavailable", err)
 	}
 }

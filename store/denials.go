@@ -1,0 +1,15 @@
+package store
+
+import (
+	"github.com/mcpkeys/mcpkeys/keys"
+	"time"
+)
+
+// DenialQuery says which denials to return, newest first. The zero DenialQuery returns
+// those of [keys.DefaultLimit] rows. Conditions add up.
+type DenialQuery struct {
+	KeyID string    // exact, as it was presented
+	Code  keys.Code // exact
+	Since time.Time // of this minute or later
+	Limit int       // 0 means [keys.DefaultLimit]; there are never more than twice [keys.DenialsKept]
+}

@@ -1,10 +1,11 @@
 package admin
 
 import (
-	"github.com/mcpkeys/mcpkeys/keys"
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // inherit fills what req leaves open, so that the key lies within the caller's limits.

@@ -2,9 +2,10 @@ package admin
 
 import (
 	"context"
+	"time"
+
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
-	"time"
 )
 
 // Disable implements [Manager].

@@ -2,13 +2,14 @@ package admin
 
 import (
 	"context"
-	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 // EditRequest says what shall be different about a key. A nil field stays as it is;

@@ -2,8 +2,9 @@ package admin
 
 import (
 	"fmt"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // LivesBeyond reports whether a key that ends at end, where zero is never, lives longer

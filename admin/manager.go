@@ -3,10 +3,11 @@ package admin
 import (
 	"context"
 	"errors"
+	"time"
+
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store"
-	"time"
 )
 
 // Manager is what one may do with keys as an administrator. [NewLocal] is the one

@@ -2,8 +2,9 @@ package admin
 
 import (
 	"context"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"slices"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // OnlyAt returns ctx for one change of a key that is made only while the key is at one of

@@ -3,9 +3,10 @@ package admin
 import (
 	"context"
 	"errors"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // MinPrefix is the shortest beginning of an id that [Resolve] takes for one.

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"slices"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // Delegate is a [Manager] in the hands of an admin key. It lets through what that

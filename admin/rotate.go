@@ -3,10 +3,11 @@ package admin
 import (
 	"context"
 	"fmt"
-	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"slices"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
 // DefaultGrace is how long a rotated key's old secret stays good when nobody says

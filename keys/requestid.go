@@ -2,8 +2,9 @@ package keys
 
 import (
 	"context"
-	"github.com/google/uuid"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"github.com/mcpkeys/mcpkeys/keys/internal/base62"
 )

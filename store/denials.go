@@ -1,8 +1,9 @@
 package store
 
 import (
-	"github.com/mcpkeys/mcpkeys/keys"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // DenialQuery says which denials to return, newest first. The zero DenialQuery returns

@@ -3,10 +3,11 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
+
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
-	"time"
 )
 
 // OnceKept is how long a repeated request is recognised.

@@ -2,11 +2,12 @@ package store
 
 import (
 	"context"
+	"iter"
+	"time"
+
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
-	"iter"
-	"time"
 )
 
 // Reader is what checking and looking need of a store. All methods are safe for

@@ -3,9 +3,10 @@ package store
 import (
 	"bytes"
 	"cmp"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"slices"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // Supersede returns what a change at now makes of a key's superseded secrets: those that

@@ -3,12 +3,13 @@ package importing
 import (
 	"context"
 	"errors"
+	"iter"
+
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/store"
-	"iter"
 )
 
 // MaxImport is how many keys one import takes. Memory and other writers do not suffer by

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/base64"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"slices"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // MaxFound is how many bytes of text a token can take up where [FindTokens] finds it.

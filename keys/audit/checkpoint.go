@@ -6,10 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // Checkpoint is how far the audit log had come at one moment: the number and the hash of

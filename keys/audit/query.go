@@ -2,11 +2,12 @@ package audit
 
 import (
 	"context"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"iter"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // AuditQuery says which rows of the audit log to return. The zero AuditQuery returns

@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"iter"
 	"slices"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // VerifyAuditOptions configures [Verify]. Nil and the zero value are ready for use.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 

@@ -4,9 +4,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"strings"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // handleAt divides a token that is verified slowly: what stands before the first one is

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"time"
+
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
-	"time"
 )
 
 // RehashActor is who renews digests in the background.

@@ -2,8 +2,9 @@ package pepper
 
 import (
 	"fmt"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"slices"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // Add returns the peppers together with a fresh one, which is current from then on,

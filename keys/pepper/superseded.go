@@ -1,8 +1,9 @@
 package pepper
 
 import (
-	"github.com/mcpkeys/mcpkeys/keys"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // Superseded finds the one of list that token proves, or nil. It costs what a comparison

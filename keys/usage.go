@@ -38,7 +38,8 @@ type UseCount struct {
 }
 
 // OtherScopes stands for those required scopes of a key and an hour that were too
-// many to be counted each on its own. No required scope can be this.
+// many to be counted each on its own, that are too long, or that look like a secret. No
+// required scope can be this.
 const OtherScopes = "*"
 
 // Usage is what is known of the use of one key.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/infile"
 	"github.com/mcpkeys/mcpkeys/internal/scan"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -145,6 +146,9 @@ func (a *app) find(ctx context.Context, path string, f *scanFlags) (found []*sus
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, usagef("there is no such file or folder to look into")
+	}
+	if errors.Is(err, infile.ErrKind) {
+		return nil, 0, usagef("PATH %v; name a file or a folder, or - for standard input", infile.ErrKind)
 	}
 	return found, unread, err
 }

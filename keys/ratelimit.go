@@ -37,13 +37,13 @@ var leastRequests = RateLimit{Count: 60, Window: time.Minute, Burst: 60}
 // to list, to listen, so it is ten times as much, and never less than 60 a minute, all of
 // which may come at once. No limit has no second one.
 func (l RateLimit) Requests() RateLimit {
-	switch {
-	case l.IsZero():
+	if l.IsZero() {
 		return l
-	case int64(l.Count)*10*int64(leastRequests.Window) < int64(leastRequests.Count)*int64(l.Window):
-		return leastRequests
 	}
 	l.Count, l.Burst = l.Count*10, max(l.Burst*10, leastRequests.Burst)
+	if l.slower(leastRequests) {
+		return leastRequests
+	}
 	if more := (l.Burst + l.Count - 1) / l.Count; more > 1 { // the same rate, over a time that the burst fits into
 		l.Count, l.Window = l.Count*more, l.Window*time.Duration(more)
 	}
@@ -101,10 +101,15 @@ func (l RateLimit) Within(limit RateLimit) bool {
 	if limit.IsZero() || l.IsZero() {
 		return limit.IsZero()
 	}
-	// Count/Window of both, multiplied out: the products do not fit 64 bits.
-	ownHigh, own := bits.Mul64(uint64(l.Count), uint64(limit.Window))       //nolint:gosec // valid limits are positive
-	limitHigh, allowed := bits.Mul64(uint64(limit.Count), uint64(l.Window)) //nolint:gosec // so are these
-	return l.Burst <= limit.Burst && (ownHigh < limitHigh || ownHigh == limitHigh && own <= allowed)
+	return l.Burst <= limit.Burst && !limit.slower(l)
+}
+
+// slower reports whether l lets through less than other in the long run: Count/Window of
+// both, multiplied out to products that do not fit 64 bits.
+func (l RateLimit) slower(other RateLimit) bool {
+	ownHigh, own := bits.Mul64(uint64(l.Count), uint64(other.Window))       //nolint:gosec // valid limits are positive
+	othersHigh, others := bits.Mul64(uint64(other.Count), uint64(l.Window)) //nolint:gosec // so are these
+	return ownHigh < othersHigh || ownHigh == othersHigh && own < others
 }
 
 // String renders what [ParseRateLimit] reads; empty for no limit.

@@ -19,6 +19,9 @@ func TestRequestsAreLimitedTenTimesAsWide(t *testing.T) {
 		"1000/h:1":    {Count: 10_000, Window: time.Hour, Burst: 60},
 		"5/10s":       {Count: 100, Window: 20 * time.Second, Burst: 60},
 		"1/s":         {Count: 60, Window: 6 * time.Second, Burst: 60},
+		"16000000/d":  {Count: 160_000_000, Window: 24 * time.Hour, Burst: 160_000_000}, // times 10 times a day is past 63 bits
+		"20000000/d":  {Count: 200_000_000, Window: 24 * time.Hour, Burst: 200_000_000},
+		"50000000/d":  {Count: 500_000_000, Window: 24 * time.Hour, Burst: 500_000_000},
 		"100000000/s": {Count: 1_000_000_000, Window: time.Second, Burst: 1_000_000_000},
 		"100000000/d": {Count: 1_000_000_000, Window: 24 * time.Hour, Burst: 1_000_000_000},
 	} {
@@ -28,6 +31,12 @@ func TestRequestsAreLimitedTenTimesAsWide(t *testing.T) {
 		}
 		if got := l.Requests(); got != want {
 			t.Errorf("%s: got %+v, want %+v", rate, got, want)
+		}
+	}
+	for count := 1; count <= 100_000_000; count = count*3/2 + 1 {
+		l := keys.RateLimit{Count: count, Window: 24 * time.Hour, Burst: 1}
+		if got := l.Requests(); !l.Within(got) {
+			t.Errorf("%d a day: got %+v, which lets fewer through than the first limit", count, got)
 		}
 	}
 	if got := (keys.RateLimit{}).Requests(); !got.IsZero() {

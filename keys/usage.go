@@ -65,7 +65,8 @@ const (
 	SupersededKept = 30 * 24 * time.Hour
 	MaxSuperseded  = 8
 	// OtherScopes stands for those required scopes of a key and an hour that were too
-	// many to be counted each on its own. No required scope can be this.
+	// many to be counted each on its own, that are too long, or that look like a secret. No
+	// required scope can be this.
 	OtherScopes = "*"
 )
 

@@ -3,6 +3,7 @@ package verifier
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -73,13 +74,11 @@ func (l *ledger) denied(d keys.Decision, call *Call) keys.Decision {
 	return d
 }
 
-// scopeNoted is what is kept of the scopes that were asked for: a caller may name tools by
-// texts that are too long, or hold a key.
+// scopeNoted is what is kept of the scopes that were asked for, all of which must be fit to
+// be kept.
 func scopeNoted(required []string) string {
-	for _, scope := range required {
-		if keys.ValidateRequired(scope) != nil || keys.HoldsToken(scope) {
-			return keys.OtherScopes
-		}
+	if slices.ContainsFunc(required, unfitToKeep) {
+		return keys.OtherScopes
 	}
 	if text := strings.Join(required, " "); len(text) <= maxScopeText {
 		return text

@@ -137,10 +137,16 @@ func (t *tally) newScope(s scopeCount, hour time.Time) *int64 {
 		t.hour = hour
 		t.forgetWritten()
 	}
-	if !t.roomFor(s.code) || len(s.scope) > maxScopeText || keys.ValidateRequired(s.scope) != nil {
+	if !t.roomFor(s.code) || unfitToKeep(s.scope) {
 		s.scope = keys.OtherScopes
 	}
 	return t.scope(s)
+}
+
+// unfitToKeep: a caller may name tools by texts that are too long, or that are no scopes,
+// or that hold a key or the secret of one. The log leaves out the same.
+func unfitToKeep(scope string) bool {
+	return len(scope) > maxScopeText || keys.ValidateRequired(scope) != nil || keys.LooksLikeToken(scope)
 }
 
 func (t *tally) roomFor(code keys.Code) bool {

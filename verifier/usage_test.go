@@ -160,6 +160,33 @@ func TestDeniedScopesAreBounded(t *testing.T) {
 	}
 }
 
+// TestASecretWithoutItsIDIsNotWrittenDown, the attack (P8): a client sends the secret of its
+// key, without prefix and id, as the name of a tool, a prompt or a resource, or as its
+// User-Agent. Granted or refused, whole or cut by a few characters, it was a scope in the
+// usage file and among the denials.
+func TestASecretWithoutItsIDIsNotWrittenDown(t *testing.T) {
+	b := newBench(t)
+	granted, token := b.issue(t, admin.IssueRequest{Name: "all", Scopes: []string{"*"}})
+	refused, other := b.issue(t, admin.IssueRequest{Name: "none"})
+	const secret = "oHR7DyPmAFr3zHJjb07SPhsyRbGORxlazU1Y" // of any key; a fixed one, so that no luck is in it
+	for _, token := range []string{token, other} {
+		for _, text := range []string{secret, secret[:30], secret[6:], "get-" + secret + "/x"} {
+			call := verifier.Call{Agent: text + "/1.0 x"}
+			for _, scope := range []string{"tools:" + text, "prompts:" + text, "resources:doc/" + text, "tools:" + text + ":run"} {
+				b.v.Authorize(b.v.Authenticate(t.Context(), token, call), call, "tools:known", scope)
+			}
+		}
+	}
+	_ = b.v.Close()
+	used := fmt.Sprint(counts(t, b.store, granted), counts(t, b.store, refused))
+	if keys.LooksLikeToken(used) || !strings.Contains(used, "valid *:16") || !strings.Contains(used, "insufficient_scope *:16") {
+		t.Errorf("got %s, want 16 valid and 16 insufficient_scope under *, and no secret", used)
+	}
+	if list := fmt.Sprint(denials(t, b.store)); keys.LooksLikeToken(list) || !strings.Contains(list, "insufficient_scope") {
+		t.Errorf("got %s, want denials without a secret", list)
+	}
+}
+
 // TestUnwrittenUseIsTold: who closes hears that counts are lost.
 func TestUnwrittenUseIsTold(t *testing.T) {
 	b := newBench(t)

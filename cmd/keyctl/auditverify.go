@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/checkpoint"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/infile"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store"
@@ -68,7 +68,7 @@ func (a *app) auditVerify(ctx context.Context, s connect.Settings, f *auditVerif
 	defer func() { err = errors.Join(err, r.Close()) }()
 	o := &audit.VerifyOptions{}
 	if f.checkpoint != "" {
-		if o.Checkpoint, err = f.open(s); err != nil {
+		if o.Checkpoint, err = f.open(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -86,8 +86,8 @@ func (a *app) auditVerify(ctx context.Context, s connect.Settings, f *auditVerif
 }
 
 // open reads the note and verifies its signature.
-func (f *auditVerifyFlags) open(s connect.Settings) (*audit.Checkpoint, error) {
-	note, err := readNote(f.checkpoint)
+func (f *auditVerifyFlags) open(ctx context.Context, s connect.Settings) (*audit.Checkpoint, error) {
+	note, err := readNote(ctx, f.checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -109,14 +109,17 @@ func (f *auditVerifyFlags) open(s connect.Settings) (*audit.Checkpoint, error) {
 // maxNoteFile is more than a note of ours has, in bytes.
 const maxNoteFile = 64 << 10
 
-func readNote(path string) (string, error) {
-	file, err := os.Open(path)
+func readNote(ctx context.Context, path string) (string, error) {
+	file, err := infile.Open(ctx, path)
 	if err != nil {
 		return "", usagef("--checkpoint cannot be read (%v); name the file that `keyctl audit checkpoint` wrote", bare(err))
 	}
 	defer func() { _ = file.Close() }() // nothing was written
 	text, err := io.ReadAll(io.LimitReader(file, maxNoteFile+1))
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err != nil:
 		return "", usagef("--checkpoint cannot be read (%v); name the file that `keyctl audit checkpoint` wrote", bare(err))
 	}
 	return string(text), nil

@@ -1,17 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/infile"
 	"github.com/mcpkeys/mcpkeys/internal/keyfile"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store"
@@ -79,11 +80,16 @@ func (a *app) importFile(ctx context.Context, path string, f *importFlags) (err 
 	if o.Expires, err = keys.ParseExpiry(f.expires); err != nil {
 		return err
 	}
-	in, err := a.openInput(path)
+	file, err := a.openInput(ctx, path)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, in.Close()) }()
+	defer func() { err = errors.Join(err, file.Close()) }()
+	in := bufio.NewReader(file)
+	// An import keeps others waiting, so it begins when there is something to import.
+	if _, err := in.Peek(1); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("nothing was imported: %w", err)
+	}
 	return withAdminOf(ctx, s, func(m *connect.Admin) error {
 		report, err := m.Import(ctx, keyfile.Read(in, format), o)
 		done()
@@ -121,11 +127,11 @@ func (f *importFlags) formatOf(path string) (keyfile.Format, error) {
 	return keyfile.JSONL, nil
 }
 
-func (a *app) openInput(path string) (io.ReadCloser, error) {
+func (a *app) openInput(ctx context.Context, path string) (io.ReadCloser, error) {
 	if path == "-" {
-		return io.NopCloser(a.stdin), nil
+		return io.NopCloser(infile.Under(ctx, a.stdin)), nil
 	}
-	f, err := os.Open(path)
+	f, err := infile.Open(ctx, path)
 	if err != nil {
 		return nil, usagef("FILE cannot be read (%v); nothing was imported", bare(err))
 	}

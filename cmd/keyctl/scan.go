@@ -13,6 +13,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/infile"
 	"github.com/mcpkeys/mcpkeys/internal/scan"
 	"github.com/mcpkeys/mcpkeys/internal/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -149,6 +150,9 @@ func (a *app) find(ctx context.Context, path string, f *scanFlags) (found []*sus
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, usagef("there is no such file or folder to look into")
+	}
+	if errors.Is(err, infile.ErrKind) {
+		return nil, 0, usagef("PATH %v; name a file or a folder, or - for standard input", infile.ErrKind)
 	}
 	return found, unread, err
 }

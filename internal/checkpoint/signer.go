@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/mcpkeys/mcpkeys/internal/infile"
 	"github.com/mcpkeys/mcpkeys/internal/newfile"
 )
 
@@ -76,7 +77,10 @@ func makeKey(path string) error {
 }
 
 func readSigner(path string) (*Signer, error) {
-	f, err := os.Open(path)
+	f, err := infile.Regular(path)
+	if errors.Is(err, infile.ErrNotRegular) {
+		return nil, fmt.Errorf("%s is not a regular file, so no checkpoint key", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open checkpoint key: %w", err)
 	}
@@ -85,8 +89,6 @@ func readSigner(path string) (*Signer, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("open checkpoint key: %w", err)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file, so no checkpoint key", path)
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, fmt.Errorf("other users may open %s: run 'chmod 600 %s'", path, path)
 	}

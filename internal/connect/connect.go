@@ -50,12 +50,12 @@ func (a *Admin) Close() error { return a.close() }
 
 // Admin opens the key store for changes, made in the name of the user who runs
 // this process; behind a server, in the name of the admin key.
-func (s Settings) Admin(context.Context) (*Admin, error) {
+func (s Settings) Admin(ctx context.Context) (*Admin, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
 	if s.Server != "" {
-		c, err := s.client()
+		c, err := s.client(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -93,12 +93,12 @@ type Checker struct {
 }
 
 // Checker opens the key store for checks, which change nothing.
-func (s Settings) Checker(context.Context) (*Checker, error) {
+func (s Settings) Checker(ctx context.Context) (*Checker, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
 	if s.Server != "" {
-		c, err := s.client()
+		c, err := s.client(ctx)
 		if err != nil {
 			return nil, err
 		}

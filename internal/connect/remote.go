@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/admin/client"
+	"github.com/mcpkeys/mcpkeys/internal/infile"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -18,8 +18,8 @@ import (
 // maxKeyFile is more than a file with one key has, in bytes.
 const maxKeyFile = 1024
 
-func (s Settings) client() (*client.Client, error) {
-	key, err := s.adminKey()
+func (s Settings) client(ctx context.Context) (*client.Client, error) {
+	key, err := s.adminKey(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -28,18 +28,21 @@ func (s Settings) client() (*client.Client, error) {
 
 // adminKey prefers the file: a variable is seen by every program that is started
 // from there.
-func (s Settings) adminKey() (keys.Secret, error) {
+func (s Settings) adminKey(ctx context.Context) (keys.Secret, error) {
 	if s.AdminKeyFile == "" {
 		return s.AdminKey, whole("KEYCTL_ADMIN_KEY", s.AdminKey.Reveal())
 	}
 	bad := &keys.InvalidError{Field: "KEYCTL_ADMIN_KEY_FILE", Reason: "must name a file that this user may read, with the admin key and nothing else"}
-	f, err := os.Open(s.AdminKeyFile)
+	f, err := infile.Open(ctx, s.AdminKeyFile)
 	if err != nil {
 		return keys.Secret{}, bad
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return keys.Secret{}, ctx.Err()
+	case err != nil:
 		return keys.Secret{}, bad
 	}
 	line, ended := strings.CutSuffix(string(text), "\n")

@@ -29,6 +29,10 @@ func readLines(r io.Reader) iter.Seq2[importing.Row, error] {
 		in := bufio.NewReaderSize(r, maxLine)
 		for line := 1; ; line++ {
 			text, long, err := readLine(in)
+			if errors.Is(err, errEndless) {
+				yield(importing.Row{}, flaw(fmt.Sprint("line ", line), "%v", errEndless))
+				return
+			}
 			if line == 1 {
 				text = bytes.TrimPrefix(text, []byte("\ufeff"))
 			}
@@ -50,11 +54,20 @@ func readLines(r io.Reader) iter.Seq2[importing.Row, error] {
 	}
 }
 
+// maxSkipped is how much of a line that is too long is passed over, in bytes, to find the
+// next one.
+const maxSkipped = 16 << 20
+
+var errEndless = errors.New("is longer than any row; this is no file of keys")
+
 // readLine returns the next line, which is valid until the next call. Of one that is too
 // long it returns nothing, and goes to its end.
 func readLine(in *bufio.Reader) (text []byte, long bool, err error) {
 	text, err = in.ReadSlice('\n')
-	for errors.Is(err, bufio.ErrBufferFull) {
+	for skipped := len(text); errors.Is(err, bufio.ErrBufferFull); skipped += maxLine {
+		if skipped > maxSkipped {
+			return nil, true, errEndless
+		}
 		long = true
 		_, err = in.ReadSlice('\n')
 	}

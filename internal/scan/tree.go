@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mcpkeys/mcpkeys/internal/infile"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -24,13 +25,17 @@ func (e *UnreadError) Error() string { return fmt.Sprintf("%s: %v", e.Path, e.Er
 func (e *UnreadError) Unwrap() error { return e.Err }
 
 // Tree looks into the file at root, or into every regular file below it, in the order
-// of their names, and at the names themselves. The folder .git is left out: what it
+// of their names, and at the names themselves. The root may be a pipe. The folder .git is left out: what it
 // holds is compressed, and [History] reads it. Whatever could not be read is told to
 // unread, and the others are looked at all the same; the error is that of root or of
 // ctx.
 func Tree(ctx context.Context, root string, report func(Finding), unread func(*UnreadError)) error {
-	if _, err := os.Stat(root); err != nil {
+	info, err := os.Stat(root)
+	switch {
+	case err != nil:
 		return fmt.Errorf("scan: %w", err)
+	case !info.IsDir() && !info.Mode().IsRegular():
+		return file(ctx, root, report)
 	}
 	if target, err := filepath.EvalSymlinks(root); err == nil { // what was named is meant, link or not
 		root = target
@@ -51,15 +56,16 @@ func Tree(ctx context.Context, root string, report func(Finding), unread func(*U
 		if !d.Type().IsRegular() {
 			return nil
 		}
-		if err := file(path, report); err != nil {
+		err = file(ctx, path, report)
+		if ctx.Err() == nil && err != nil {
 			unread(&UnreadError{masked(path), bare(err)})
 		}
 		return nil
 	})
 }
 
-func file(path string, report func(Finding)) error {
-	f, err := os.Open(path)
+func file(ctx context.Context, path string, report func(Finding)) error {
+	f, err := infile.Open(ctx, path)
 	if err != nil {
 		return err
 	}

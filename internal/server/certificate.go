@@ -2,8 +2,11 @@ package server
 
 import (
 	"crypto/tls"
+	"errors"
+	"io"
 	"sync/atomic"
 
+	"github.com/mcpkeys/mcpkeys/internal/infile"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -28,12 +31,41 @@ func loadCertificate(o *Options) (*certificate, error) {
 
 // load reads both files. When they are not a pair, the one before stays.
 func (c *certificate) load() error {
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	cert, err := readPEM(c.cert)
+	if err != nil {
+		return err
+	}
+	key, err := readPEM(c.key)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil { // its text may quote the file
-		return &keys.InvalidError{Field: "tls", Reason: "certificate and key cannot be used together; name two PEM files that belong to each other and that this user may read"}
+		return errNoPair
 	}
 	c.pair.Store(&pair)
 	return nil
+}
+
+var errNoPair = &keys.InvalidError{Field: "tls", Reason: "certificate and key cannot be used together; name two PEM files that belong to each other and that this user may read"}
+
+// maxPEM is more than a certificate with all that signed it has, in bytes.
+const maxPEM = 1 << 20
+
+func readPEM(path string) ([]byte, error) {
+	f, err := infile.Regular(path)
+	if errors.Is(err, infile.ErrNotRegular) {
+		return nil, &keys.InvalidError{Field: "tls", Reason: "certificate or key is not a regular file; name two PEM files"}
+	}
+	if err != nil {
+		return nil, errNoPair
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	text, err := io.ReadAll(io.LimitReader(f, maxPEM))
+	if err != nil {
+		return nil, errNoPair
+	}
+	return text, nil
 }
 
 // config is nil for a nil certificate.

@@ -29,7 +29,7 @@ var openMethods = map[string]bool{
 	"prompts/list":             true,
 	"resources/list":           true,
 	"resources/templates/list": true,
-	"subscriptions/listen":     true,
+	listenMethod:               true,
 }
 
 // authorize makes the receiving middleware: the one place where messages are judged,
@@ -56,6 +56,9 @@ func authorize(guard *middleware.Guard) mcp.Middleware {
 					return nil, errTooManySessions
 				}
 				defer c.visit.settle()
+			}
+			if method == listenMethod && !c.visit.listen() {
+				return nil, errTooManyStreams
 			}
 			res, err := c.run(ctx, needsOf(req, scope), func(ctx context.Context) (mcp.Result, error) {
 				return c.answer(req, func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) })

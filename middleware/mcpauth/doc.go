@@ -39,7 +39,8 @@
 //
 // A key has at most 64 sessions open through one handler. One more ends the session that
 // was idle longest, in which no POST runs and no stream is open; when none is idle,
-// initialize is HTTP 429.
+// initialize is HTTP 429. In the era without sessions it has at most 64 streams of
+// subscriptions/listen at a time; one more is HTTP 429.
 //
 // # Both protocol eras
 //

@@ -126,6 +126,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.guard.Refuse(w, r, tooManySessions)
 		return
 	}
+	if listens(r) && !v.listen() {
+		h.guard.Refuse(w, r, tooManyStreams)
+		return
+	}
 	h.serve(w, r, v)
 }
 
@@ -172,6 +176,12 @@ const headerSession = "Mcp-Session-Id"
 // session's business.
 func sessionless(r *http.Request) bool {
 	return r.Header.Get(headerSession) == "" && r.Header.Get("Mcp-Protocol-Version") >= firstSessionless
+}
+
+// listens reports whether a request says that it opens a subscription. One that does not
+// say so is noticed when its message is judged.
+func listens(r *http.Request) bool {
+	return sessionless(r) && r.Header.Get("Mcp-Method") == listenMethod
 }
 
 // serverFor keeps calls of tools that were not granted away from the server that has

@@ -14,6 +14,13 @@ import (
 // takes memory for as long as its client does not end it.
 const maxSessions = 64
 
+// maxStreams is how many subscriptions a key may have open beside its sessions, in the era
+// without them: each takes a stream, and memory, for as long as its client does not end it.
+const maxStreams = 64
+
+// listenMethod is the message that opens one.
+const listenMethod = "subscriptions/listen"
+
 var (
 	foreignSession = middleware.Problem{
 		Status: http.StatusForbidden, Code: "session_mismatch",
@@ -28,6 +35,13 @@ var (
 		Detail: "This API key has 64 sessions open, and all of them are in use. Close one of them, then try again.",
 	}
 )
+
+var tooManyStreams = middleware.Problem{
+	Status: http.StatusTooManyRequests, Code: "too_many_streams",
+	Detail: "This API key has 64 subscriptions open. Close one of them, then try again.",
+}
+
+var errTooManyStreams = &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: tooManyStreams.Detail}
 
 var errTooManySessions = &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: tooManySessions.Detail}
 
@@ -44,6 +58,7 @@ type slots struct {
 // holding is what one key has, and what it is about to have.
 type holding struct {
 	reserved int
+	streams  int // subscriptions without a session
 	slots    map[*slot]struct{}
 }
 
@@ -60,6 +75,7 @@ type visit struct {
 	keyID    string
 	reserved bool // guarded by of.mu, as the following
 	slot     *slot
+	listens  bool // it holds a subscription
 	over     bool
 }
 
@@ -85,13 +101,13 @@ func (h *handler) visit(w http.ResponseWriter, r *http.Request) *visit {
 	return nil
 }
 
-// enter goes to a session, which is not idle until leave. It fails when that is being
+// enter goes to a session of this key, which is not idle until leave. It fails when that is being
 // ended.
 func (v *visit) enter(id string) bool {
 	v.of.mu.Lock()
 	defer v.of.mu.Unlock()
 	s := v.of.byID[id]
-	if s == nil || s.keyID != v.keyID {
+	if s == nil {
 		return false
 	}
 	s.visits++
@@ -112,6 +128,21 @@ func (v *visit) reserve() bool {
 	}
 	h.reserved++
 	v.reserved = true
+	return true
+}
+
+// listen makes room for the subscription that this visit holds until it ends.
+func (v *visit) listen() bool {
+	v.of.mu.Lock()
+	defer v.of.mu.Unlock()
+	if v.listens || v.over {
+		return v.listens
+	}
+	if h := v.of.byKey[v.keyID]; h != nil && h.streams >= maxStreams {
+		return false
+	}
+	v.of.holding(v.keyID).streams++
+	v.listens = true
 	return true
 }
 
@@ -176,6 +207,11 @@ func (v *visit) leave() {
 		s.visits--
 		s.since = l.turns
 	}
+	if v.listens {
+		v.listens = false
+		l.holding(v.keyID).streams--
+		l.tidy(v.keyID)
+	}
 	v.giveBack()
 }
 
@@ -212,9 +248,9 @@ func (l *slots) remove(s *slot) {
 	l.tidy(s.keyID)
 }
 
-// tidy forgets a key without sessions.
+// tidy forgets a key without sessions and subscriptions.
 func (l *slots) tidy(keyID string) {
-	if h := l.byKey[keyID]; h != nil && h.reserved == 0 && len(h.slots) == 0 {
+	if h := l.byKey[keyID]; h != nil && h.reserved == 0 && h.streams == 0 && len(h.slots) == 0 {
 		delete(l.byKey, keyID)
 	}
 }

@@ -2,6 +2,7 @@ package mcpauth_test
 
 import (
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"strings"
@@ -175,5 +176,51 @@ func TestRefusalsOfEveryKindAreLogged(t *testing.T) {
 	_ = resp.Body.Close()
 	if line := s.log.String(); !strings.Contains(line, `"code":"no_route"`) {
 		t.Errorf("NotFound: log %q", line)
+	}
+}
+
+// Attack: in the era without sessions one key subscribes to changes thousands of times, and
+// each subscription holds a stream, and memory, for as long as the client likes. A key has
+// 64; another key, and all else that the key asks, is not concerned.
+func TestSubscriptionsOfAKeyAreBounded(t *testing.T) {
+	s := newSite(t, nil, "add")
+	listen := message(modern, "subscriptions/listen", "", `{"notifications":{"toolsListChanged":true}}`)
+	listen.token = s.Granted("tools:*")
+	var streams []*answer
+	for range 64 {
+		a := s.begin(listen)
+		a.event("acknowledged")
+		streams = append(streams, a)
+	}
+	for range 3 {
+		resp := s.stream(listen)
+		if resp.StatusCode != http.StatusTooManyRequests {
+			t.Errorf("the 65th: got %d, want 429", resp.StatusCode)
+			_ = resp.Body.Close()
+			continue
+		}
+		text, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if !strings.Contains(string(text), "too_many_streams") || !strings.Contains(string(text), "Close one of them") {
+			t.Errorf("the 65th: got %s, want what to do", text)
+		}
+	}
+	if status, body := s.send(modern, listen.token, callOf(modern, "add")); status != http.StatusOK {
+		t.Errorf("a call of the same key: got %d %s", status, body)
+	}
+	s.open(listen.token)
+	other := listen
+	other.token = s.Granted("tools:*")
+	a := s.begin(other)
+	a.event("acknowledged")
+	_ = a.resp.Body.Close()
+	_ = streams[0].resp.Body.Close()
+	until(t, "there is room for a stream", func() bool {
+		resp := s.stream(listen)
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	for _, a := range streams[1:] {
+		_ = a.resp.Body.Close()
 	}
 }

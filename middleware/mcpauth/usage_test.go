@@ -41,16 +41,16 @@ func TestScopesOfCallsAreCounted(t *testing.T) {
 }
 
 // Attack: a caller names tools that do not exist, by names that are too long or hold a
-// key, to fill the memory and to have secrets stored. They are counted together.
+// key or the secret of one, to fill the memory and to have secrets stored. They are counted together.
 func TestInventedNamesAreCountedTogether(t *testing.T) {
 	s := furnished(t, "public")
 	token := s.Granted(publicOnly...)
-	for _, name := range []string{strings.Repeat("a", 1<<20), token, "x" + token + "y"} {
+	for _, name := range []string{strings.Repeat("a", 1<<20), token, "x" + token + "y", "oHR7DyPmAFr3zHJjb07SPhsyRbGORxlazU1Y"} {
 		s.send(legacy, token, callOf(legacy, name))
 	}
 	got := s.Counted()
 	delete(got, "valid")
-	if diff := cmp.Diff(map[string]int64{"insufficient_scope " + keys.OtherScopes: 3}, got); diff != "" {
+	if diff := cmp.Diff(map[string]int64{"insufficient_scope " + keys.OtherScopes: 4}, got); diff != "" {
 		t.Errorf("counted (-want +got):\n%s", diff)
 	}
 }

@@ -38,6 +38,7 @@ type watch struct {
 	mu      sync.Mutex
 	current *look
 	next    keys.Position // where the next look goes on; only a look touches it
+	adrift  bool          // a look ended the lease, and none came through since; as next
 }
 
 type look struct {
@@ -142,12 +143,26 @@ func (w *watch) take(l *look) {
 	if l.err = err; err != nil {
 		if endsLease(err) {
 			w.last.Store(nil)
+			w.cast()
 		}
 		return
 	}
+	changes.Lost = changes.Lost || w.adrift
 	w.forget(changes)
-	w.next = changes.Next
+	w.next, w.adrift = changes.Next, false
 	w.last.Store(l)
+}
+
+// cast forgets everything, and the position too, because the store that comes back may be
+// another one, or the same in an older state: what happened since cannot be told by
+// numbers. A check that began before may still read something and have it remembered; the
+// look that comes through forgets that.
+func (w *watch) cast() {
+	if w.adrift {
+		return
+	}
+	w.adrift, w.next = true, keys.Position{}
+	w.forget(keys.Changes{Lost: true, Imported: true}) // as far as is known
 }
 
 func (w *watch) end(l *look) {

@@ -111,6 +111,7 @@ var promises = []struct {
 	{"the feed tells of other handles", feedTellsOfOthers},
 	{"the feed is silent when nothing changed", feedIsSilent},
 	{"a position that never was is lost", futurePositionIsLost},
+	{"a position at which another change stands is lost", otherChangeIsLost},
 	{"a commit is seen by every handle at once", commitIsSeenAtOnce},
 	{"the epoch moves with every acknowledged change", epochMoves},
 	{"the epoch never falls", epochNeverFalls},

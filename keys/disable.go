@@ -10,6 +10,7 @@ func (m *LocalManager) Disable(ctx context.Context, id, reason string) (*Key, er
 	if err := ValidateText("reason", reason); err != nil {
 		return nil, err
 	}
+	ctx = m.taking(ctx, func(k *Key) bool { return !k.DisabledAt.IsZero() })
 	return m.change(ctx, id, ActionDisable, reason, func(k *Key, now time.Time) error {
 		if !k.DisabledAt.IsZero() {
 			return ErrNoChange

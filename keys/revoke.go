@@ -10,6 +10,7 @@ func (m *LocalManager) Revoke(ctx context.Context, id, reason string) (*Key, err
 	if err := ValidateText("reason", reason); err != nil {
 		return nil, err
 	}
+	ctx = m.taking(ctx, func(k *Key) bool { return !k.RevokedAt.IsZero() })
 	return m.store.Update(ctx, id, func(k *Key) (Event, error) {
 		if err := checkVersion(ctx, k); err != nil {
 			return Event{}, err
@@ -26,5 +27,13 @@ func (m *LocalManager) Revoke(ctx context.Context, id, reason string) (*Key, err
 		k.Version++
 		peppers.Seal(k)
 		return m.event(ctx, ActionRevoke, id, now, before, detailOf(k, now))
+	})
+}
+
+// taking is for a change that takes something away. Only a sealed row shows that it stands.
+// What is revoked has nothing left to take.
+func (m *LocalManager) taking(ctx context.Context, taken func(*Key) bool) context.Context {
+	return taking(ctx, func(k *Key) bool {
+		return m.store.Peppers().CheckSeal(k) == nil && (!k.RevokedAt.IsZero() || taken(k))
 	})
 }

@@ -96,6 +96,7 @@ func (m *LocalManager) Rotate(ctx context.Context, id string, req RotateRequest)
 		return Issued{}, err
 	}
 	if req.Finish != 0 {
+		ctx = m.taking(ctx, func(k *Key) bool { s := k.Secret(req.Finish); return s == nil || s.Expired(m.now()) })
 		k, err := m.change(ctx, id, ActionFinish, "", func(k *Key, now time.Time) error { return k.finish(req.Finish, now) })
 		return Issued{Key: k}, err
 	}

@@ -58,6 +58,8 @@ var promises = []struct {
 	{"a word is a change made once", wordIsOneChange},
 	{"a word is kept of a change that had nothing to do", wordOfNoChange},
 	{"a word of a change that failed is free", wordOfFailureIsFree},
+	{"a word takes away again what was given back", wordTakesAwayAgain},
+	{"a word of a secret that ended gives no advice about it", wordOfWhatIsGone},
 	{"a word of one caller and route is no other's", wordsAreApart},
 	{"a word is forgotten after a day", wordIsForgotten},
 	{"of many that ask at once with one word one is served", wordServesOne},

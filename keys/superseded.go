@@ -8,7 +8,8 @@ import (
 )
 
 // SupersededKept is how long a secret that a rotation ended is recognised, and
-// MaxSuperseded how many of one key are.
+// MaxSuperseded how many of one key are. Imported ones are kept for as long as their pepper
+// is: an import must find that their tokens have ended.
 const (
 	SupersededKept = 30 * 24 * time.Hour
 	MaxSuperseded  = 8
@@ -29,13 +30,13 @@ type Superseded struct {
 
 // Supersede returns what a change at now makes of a key's superseded secrets: those that
 // were, without the ones that are too old, and the secrets of before that are not among
-// after. The newest come first. A secret whose grace was over had ended then.
+// after. Imported ones neither grow too old nor count. The newest come first. A secret whose grace was over had ended then.
 func Supersede(known []Superseded, before, after []KeySecret, now time.Time) []Superseded {
 	has := func(secrets []KeySecret, number int64) bool {
 		return slices.ContainsFunc(secrets, func(s KeySecret) bool { return s.Number == number })
 	}
 	list := slices.DeleteFunc(slices.Clone(known), func(s Superseded) bool {
-		return !s.recent(now) || has(before, s.Number) || has(after, s.Number)
+		return s.Lookup == nil && !s.recent(now) || has(before, s.Number) || has(after, s.Number)
 	})
 	for _, s := range before {
 		if has(after, s.Number) {
@@ -47,7 +48,13 @@ func Supersede(known []Superseded, before, after []KeySecret, now time.Time) []S
 		})
 	}
 	slices.SortFunc(list, func(a, b Superseded) int { return cmp.Compare(b.Number, a.Number) })
-	return list[:min(len(list), MaxSuperseded)]
+	kept := 0
+	return slices.DeleteFunc(list, func(s Superseded) bool {
+		if s.Lookup == nil {
+			kept++
+		}
+		return s.Lookup == nil && kept > MaxSuperseded
+	})
 }
 
 func (s *Superseded) recent(now time.Time) bool { return now.Sub(s.EndedAt) < SupersededKept }

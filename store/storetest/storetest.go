@@ -54,6 +54,7 @@ var promises = []struct {
 	{"a secret that was taken away is kept as superseded", takenAwayIsSuperseded},
 	{"superseded secrets are few and of late", supersededAreBounded},
 	{"a superseded token of another system is found, and stays taken", supersededTokenIsFound},
+	{"a superseded token of another system stays taken for good", endedTokenStaysTaken},
 
 	{"a word is a change made once", wordIsOneChange},
 	{"a word is kept of a change that had nothing to do", wordOfNoChange},

@@ -1,0 +1,27 @@
+package keys_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// A secret that ended is named for 30 days, and not a moment longer, also where its row is
+// kept for longer.
+func TestSupersededIsNamedForItsTime(t *testing.T) {
+	peppers, err := keys.GeneratePeppers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := keys.NewToken(keys.KindKey).Secret()
+	digest, pepper := peppers.Digest(token)
+	ended := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	list := []keys.Superseded{{Number: 1, Scheme: keys.SchemeHMAC, PepperID: pepper, Digest: digest[:], EndedAt: ended}}
+	if s := peppers.Superseded(list, token, ended.Add(keys.SupersededKept-1)); s == nil {
+		t.Error("within its time: not named")
+	}
+	if s := peppers.Superseded(list, token, ended.Add(keys.SupersededKept)); s != nil {
+		t.Errorf("after its time: got %+v, want none", s)
+	}
+}

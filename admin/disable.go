@@ -13,6 +13,7 @@ func (m *Local) Disable(ctx context.Context, id, reason string) (*keys.Key, erro
 	if err := keys.ValidateText("reason", reason); err != nil {
 		return nil, err
 	}
+	ctx = m.taking(ctx, func(k *keys.Key) bool { return !k.DisabledAt.IsZero() })
 	return m.change(ctx, id, audit.ActionDisable, reason, func(k *keys.Key, now time.Time) error {
 		if !k.DisabledAt.IsZero() {
 			return keys.ErrNoChange

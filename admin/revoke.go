@@ -5,6 +5,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Revoke implements [Manager]. A key whose seal is broken can be revoked too, and
@@ -15,6 +16,7 @@ func (m *Local) Revoke(ctx context.Context, id, reason string) (*keys.Key, error
 	if err := keys.ValidateText("reason", reason); err != nil {
 		return nil, err
 	}
+	ctx = m.taking(ctx, func(k *keys.Key) bool { return !k.RevokedAt.IsZero() })
 	return m.store.Update(ctx, id, func(k *keys.Key) (audit.Event, error) {
 		if err := checkVersion(ctx, k); err != nil {
 			return audit.Event{}, err
@@ -31,5 +33,13 @@ func (m *Local) Revoke(ctx context.Context, id, reason string) (*keys.Key, error
 		k.Version++
 		peppers.Seal(k)
 		return m.event(ctx, audit.ActionRevoke, id, now, before, audit.StateOf(k, now))
+	})
+}
+
+// taking is for a change that takes something away. Only a sealed row shows that it stands.
+// What is revoked has nothing left to take.
+func (m *Local) taking(ctx context.Context, taken func(*keys.Key) bool) context.Context {
+	return store.Taking(ctx, func(k *keys.Key) bool {
+		return m.store.Peppers().CheckSeal(k) == nil && (!k.RevokedAt.IsZero() || taken(k))
 	})
 }

@@ -99,6 +99,7 @@ func (m *Local) Rotate(ctx context.Context, id string, req RotateRequest) (Issue
 		return Issued{}, err
 	}
 	if req.Finish != 0 {
+		ctx = m.taking(ctx, func(k *keys.Key) bool { s := k.Secret(req.Finish); return s == nil || s.Expired(m.Now()) })
 		k, err := m.change(ctx, id, audit.ActionFinish, "", func(k *keys.Key, now time.Time) error { return finish(k, req.Finish, now) })
 		return Issued{Key: k}, err
 	}

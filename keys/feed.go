@@ -8,7 +8,8 @@ import (
 // Position is how far a reader has followed a [Feed].
 type Position struct {
 	Generation string // differs between a store and what was restored over it
-	Seq        int64
+	Seq        int64  // of the newest change
+	Event      string // random id of that change; empty where no change has the number
 }
 
 // Changes is one answer of a [Feed].
@@ -37,8 +38,9 @@ type Feed interface {
 	// Changes returns the ids of keys changed after the position since, oldest
 	// first, at most once each, and the position to ask from next time. The zero
 	// Position yields no ids and is where a reader starts. Lost is true when the
-	// store cannot tell everything since then, because it was restored or replaced;
-	// the reader then forgets all it knows.
+	// store cannot tell everything since then, because it was restored or replaced, or
+	// was put back to an older state and changed again, so that the change at since is
+	// another one or is gone; the reader then forgets all it knows.
 	//
 	// Changes looks at the truth: it fails with ErrUnavailable when the store cannot be
 	// read, with a [*MisplacedError] when what is open is not what others use, and with an

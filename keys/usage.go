@@ -61,7 +61,8 @@ const (
 	// others; the oldest go. So nobody without a key can wash away what those with one did.
 	DenialsKept = 2500
 	// SupersededKept is how long a secret that a rotation ended is recognised, and
-	// MaxSuperseded how many of one key are.
+	// MaxSuperseded how many of one key are. Imported ones are kept for as long as their
+	// pepper is: an import must find that their tokens have ended.
 	SupersededKept = 30 * 24 * time.Hour
 	MaxSuperseded  = 8
 	// OtherScopes stands for those required scopes of a key and an hour that were too

@@ -17,7 +17,8 @@ const OnceKept = 24 * time.Hour
 // often it is asked for. Put into the context of one change by [WithOnce], it goes with
 // that change into the store: [Store.Create] and [Store.Update] look for it first and
 // write it last, all in the transaction of the change. The same word of the same caller
-// on the same route within [OnceKept] is a [*ReplayedError], and nothing is done.
+// on the same route within [OnceKept] is a [*ReplayedError], and nothing is done; except
+// that a change which takes something away is made again where it does not stand any more.
 type Once struct {
 	Caller string // who asks, such as an [audit.Actor]
 	Route  string // what is asked, and of which key
@@ -29,6 +30,8 @@ type Once struct {
 	// given again to whoever repeats the request, unless the answer carried a secret. Nil
 	// keeps nothing.
 	Answer func(*keys.Key) (string, error)
+
+	stands func(*keys.Key) bool // of a change that takes something away: see [Taking]
 }
 
 type onceKey struct{}
@@ -42,6 +45,35 @@ func WithOnce(ctx context.Context, o *Once) context.Context {
 func OnceFrom(ctx context.Context) *Once {
 	o, _ := ctx.Value(onceKey{}).(*Once)
 	return o
+}
+
+// Taking returns ctx for a change that takes something away, and tells how to see on its key
+// that it stands. The Manager calls it: who repeats such a request must not hear that it was
+// carried out while a restore, or somebody else, gave back what it took.
+func Taking(ctx context.Context, stands func(*keys.Key) bool) context.Context {
+	o := OnceFrom(ctx)
+	if o == nil {
+		return ctx
+	}
+	with := *o
+	with.stands = stands
+	return WithOnce(ctx, &with)
+}
+
+// Repeat says what becomes of a request that was carried out before, by its key as that is
+// now, nil if it is gone: an error, or nil where the store carries it out again.
+func (o *Once) Repeat(before *ReplayedError, k *keys.Key) error {
+	switch {
+	case k == nil && before.Secret == 0:
+		return keys.ErrNotFound
+	case before.Secret != 0 && (k == nil || !k.RevokedAt.IsZero() || k.Secret(before.Secret) == nil):
+		gone := *before
+		gone.Gone = true
+		return &gone
+	case o.stands != nil && !o.stands(k):
+		return nil
+	}
+	return before
 }
 
 // Done is what a store keeps of a change that carried a word.
@@ -60,12 +92,16 @@ type Done struct {
 type ReplayedError struct {
 	KeyID  string
 	Secret int64  // the number of the secret that the first answer carried; 0 for none
+	Gone   bool   // the key, or that secret of it, is not good any more
 	Answer string // the first answer, as [Once].Answer rendered it; empty with a Secret
 }
 
 func (e *ReplayedError) Error() string {
 	if e.Secret == 0 {
 		return "this request was carried out before, and was not carried out again"
+	}
+	if e.Gone {
+		return fmt.Sprintf("this request was carried out before: it made secret %d of key %s, which is not good any more; choose another word for another request", e.Secret, e.KeyID)
 	}
 	return fmt.Sprintf("this request was carried out before: it made secret %d of key %s, which was in the first answer and is in no other; "+
 		"if that answer was lost, rotate the key and replace %[1]d", e.Secret, e.KeyID)

@@ -11,13 +11,13 @@ import (
 
 // Supersede returns what a change at now makes of a key's superseded secrets: those that
 // were, without the ones that are too old, and the secrets of before that are not among
-// after. The newest come first. A secret whose grace was over had ended then.
+// after. Imported ones neither grow too old nor count. The newest come first. A secret whose grace was over had ended then.
 func Supersede(known []keys.Superseded, before, after []keys.KeySecret, now time.Time) []keys.Superseded {
 	has := func(secrets []keys.KeySecret, number int64) bool {
 		return slices.ContainsFunc(secrets, func(s keys.KeySecret) bool { return s.Number == number })
 	}
 	list := slices.DeleteFunc(slices.Clone(known), func(s keys.Superseded) bool {
-		return !s.Kept(now) || has(before, s.Number) || has(after, s.Number)
+		return s.Lookup == nil && !s.Kept(now) || has(before, s.Number) || has(after, s.Number)
 	})
 	for _, s := range before {
 		if has(after, s.Number) {
@@ -29,5 +29,11 @@ func Supersede(known []keys.Superseded, before, after []keys.KeySecret, now time
 		})
 	}
 	slices.SortFunc(list, func(a, b keys.Superseded) int { return cmp.Compare(b.Number, a.Number) })
-	return list[:min(len(list), keys.MaxSuperseded)]
+	kept := 0
+	return slices.DeleteFunc(list, func(s keys.Superseded) bool {
+		if s.Lookup == nil {
+			kept++
+		}
+		return s.Lookup == nil && kept > keys.MaxSuperseded
+	})
 }

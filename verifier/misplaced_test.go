@@ -89,3 +89,27 @@ func TestLeaseEndsWhereOthersUseAnotherStore(t *testing.T) {
 		})
 	}
 }
+
+// TestNothingIsRememberedOverAnEndOfTheLease: a look finds that others use another store. What
+// comes back later may be in an older state, with other changes under the numbers that were
+// read, so the guard asks for each key again, and says so to who holds something open: also
+// what was read in between is not known to be so still.
+func TestNothingIsRememberedOverAnEndOfTheLease(t *testing.T) {
+	b := newBench(t)
+	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
+	id := token[len("mcpk_") : len("mcpk_")+12]
+	b.want(t, token, verifier.Call{}, keys.CodeValid)
+	read := b.reader.reads.Load()
+	told := make(chan struct{}, 1000)
+	defer b.v.OnChange(id, func() { told <- struct{}{} })()
+
+	b.reader.moved.Store(true)
+	b.now = b.now.Add(300 * time.Millisecond)
+	b.want(t, token, verifier.Call{}, keys.CodeUnavailable)
+	<-told
+	b.reader.moved.Store(false)
+	b.want(t, token, verifier.Call{}, keys.CodeValid)
+	if n := b.reader.reads.Load() - read; n == 0 {
+		t.Error("the guard answered by what it knew before")
+	}
+}

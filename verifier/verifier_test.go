@@ -28,6 +28,7 @@ type counting struct {
 	reads  atomic.Int64
 	others atomic.Int64 // of superseded secrets
 	pulled atomic.Bool
+	moved  atomic.Bool // others have another store open
 }
 
 func (c *counting) Key(ctx context.Context, id string) (*keys.Key, error) {
@@ -60,6 +61,9 @@ func (c *counting) Rehash(context.Context, *pepper.Rehash, time.Time) error { re
 func (c *counting) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
 	if c.pulled.Load() {
 		return keys.Changes{}, keys.ErrUnavailable
+	}
+	if c.moved.Load() {
+		return keys.Changes{}, &keys.MisplacedError{Cause: keys.ErrUnavailable}
 	}
 	return c.Reader.Changes(ctx, since)
 }

@@ -29,9 +29,10 @@ type watch struct {
 	clock  func() time.Duration // monotonic
 	forget func(keys.Changes)   // drops what changed, before holds hear of it
 
-	last  atomic.Pointer[look] // that came through
-	looks flight.Group[struct{}, time.Duration]
-	next  keys.Position // where the next look goes on; only a look touches it
+	last   atomic.Pointer[look] // that came through
+	looks  flight.Group[struct{}, time.Duration]
+	next   keys.Position // where the next look goes on; only a look touches it
+	adrift bool          // a look ended the lease, and none came through since; as next
 }
 
 // look is one reading of the feed; its result is when it began.
@@ -128,13 +129,28 @@ func (w *watch) run(l *look) {
 	l.Result = w.clock()
 	l.Noted = w.source.Epoch()
 	changes, err := w.source.Changes(context.Background(), w.next)
-	if err == nil {
-		w.forget(changes)
-		w.next = changes.Next
-		w.last.Store(l)
-		w.source.Applied(changes.Next)
-	} else if endsLease(err) {
-		w.last.Store(nil)
+	if l.Err = err; err != nil {
+		if endsLease(err) {
+			w.last.Store(nil)
+			w.castOff()
+		}
+		return
 	}
-	l.Err = err
+	changes.Lost = changes.Lost || w.adrift
+	w.forget(changes)
+	w.next, w.adrift = changes.Next, false
+	w.last.Store(l)
+	w.source.Applied(changes.Next)
+}
+
+// castOff forgets everything, and the position too, because the store that comes back may be
+// another one, or the same in an older state: what happened since cannot be told by
+// numbers. A check that began before may still read something and have it remembered; the
+// look that comes through forgets that.
+func (w *watch) castOff() {
+	if w.adrift {
+		return
+	}
+	w.adrift, w.next = true, keys.Position{}
+	w.forget(keys.Changes{Lost: true, Imported: true}) // as far as is known
 }

@@ -21,7 +21,7 @@ import (
 func swell(t testing.TB, path string) {
 	t.Helper()
 	mustExec(t, shell(t, path), `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
-		INSERT INTO events (seq, key_id, kind) SELECT -i, zeroblob(12), hex(zeroblob(60)) FROM n`)
+		INSERT INTO events (seq, id, key_id, kind) SELECT -i, randomblob(16), zeroblob(12), hex(zeroblob(60)) FROM n`)
 }
 
 func backUp(t testing.TB, r *sqlite.Reader, path string) sqlite.Snapshot {

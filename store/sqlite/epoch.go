@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"cmp"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +19,7 @@ import (
 )
 
 // The epoch is a counter in a file beside the database, mapped into the memory of
-// every process that has the key store open. A writer adds one after each commit
+// every process that has the key store open. A writer moves it up after each commit
 // and before its caller hears of it, so that any other process learns with one load
 // from memory, about a nanosecond, that what it remembers may be out of date. The
 // database stays the truth: the epoch says when to look, and how far the database had
@@ -52,8 +54,33 @@ type counter struct {
 	untold atomic.Uint64 // stands in for the page while there is none
 }
 
-// turnShift leaves a file a million million changes, and a process 16 million turns.
-const turnShift = 40
+// A number of a file is the number of a change in its high bits, and in its low ones a
+// random part: see counterAt. That leaves a file a million million changes, and a process
+// 4096 turns.
+const (
+	turnShift  = 52
+	randomBits = 12
+)
+
+// counterAt is the least that the counter becomes when the change that word ends with is
+// announced; where the counter is there already, it counts on by one.
+//
+// A counter that only ever counted on by one would come to a number for the second time
+// when an older state of the file is copied over it: the change that moves it from there
+// may move it to just the number at which a guard made its last look, and the guard would
+// learn nothing. The number of a change grows for as long as the database is not put back,
+// and a restore and [Mend] count one on as well. So after each change the counter is above
+// all that it was before that change, whatever was copied over the file. An announcement
+// without a change may come to an old number, and tells of nothing that was not announced
+// before. Where the database is put back together with its file, changes get numbers that
+// others had. That is what the random part is for; and a guard that meets the same number
+// by chance looks after 250 ms, and finds by the ids of events that it is on another way.
+func counterAt(word uint64) uint64 {
+	var random [2]byte
+	_, _ = rand.Read(random[:]) // never fails
+	part := uint64(binary.NativeEndian.Uint16(random[:])) % (1 << randomBits)
+	return word&maxSeq<<randomBits | part
+}
 
 // load returns the counter, or a number that it never returned before.
 func (e *epoch) load() uint64 {
@@ -180,7 +207,7 @@ func (e *epoch) tell(now standing) (settle func(), err error) {
 	if err == nil && page.id != now.id {
 		err = errOtherPage
 	}
-	if err == nil && (!c.page.raise(now.word) || !c.bump()) {
+	if err == nil && (!c.page.raise(now.word) || !c.bump(now.word)) {
 		err = errCutShort
 	}
 	if err != nil {
@@ -189,7 +216,7 @@ func (e *epoch) tell(now standing) (settle func(), err error) {
 	return c.settle, nil
 }
 
-func (c *counter) bump() bool { return c.page.add() }
+func (c *counter) bump(word uint64) bool { return c.page.move(counterAt(word)) }
 
 const (
 	// lease is how long others may trust what they read without having looked.
@@ -253,7 +280,7 @@ func takeOver(path string, s standing, settled bool) error {
 // become writes another id and position into the page. What stands above the position was
 // torn: see renewID.
 func (p *page) become(s standing) error {
-	if !p.setWord(s.word) || !p.own() || !p.setID(s.id) || !p.add() {
+	if !p.setWord(s.word) || !p.own() || !p.setID(s.id) || !p.move(counterAt(s.word)) {
 		return errCutShort
 	}
 	return p.flush()

@@ -29,6 +29,7 @@ func share(string, bool) (*page, error) { return nil, errors.ErrUnsupported }
 func (*page) load() (uint64, bool) { return 0, false }
 func (*page) marked() bool         { return true }
 func (*page) add() bool            { return false }
+func (*page) move(uint64) bool     { return false }
 func (*page) settled() bool        { return false }
 func (*page) setSettled()          {}
 func (*page) copied() bool         { return false }

@@ -150,7 +150,21 @@ func (p *page) load() (n uint64, ok bool) {
 	return n, true
 }
 
-func (p *page) add() bool { return p.touch(func() { p.word(wordCounter).Add(1) }) }
+// add is for what no revocation depends on: it may come to a number that was there before an
+// older state of the file was copied over it.
+func (p *page) add() bool { return p.move(0) }
+
+// move makes the counter at least n, and more than it was.
+func (p *page) move(n uint64) bool {
+	return p.touch(func() {
+		for counter := p.word(wordCounter); ; {
+			was := counter.Load()
+			if counter.CompareAndSwap(was, max(was+1, n)) {
+				return
+			}
+		}
+	})
+}
 
 func (p *page) settled() (yes bool) {
 	p.touch(func() { yes = p.word(wordSettled).Load() != 0 })

@@ -15,6 +15,9 @@ import (
 // JudgeFS exposes judgeFS.
 var JudgeFS = judgeFS
 
+// ChangeOf returns the number of the change that made the epoch this number.
+func ChangeOf(epoch uint64) int64 { return int64(epoch % (1 << turnShift) >> randomBits) }
+
 // Connections returns the pool that reads.
 func (r *Reader) Connections() *sql.DB { return r.db }
 

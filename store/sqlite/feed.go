@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"strings"
@@ -15,8 +16,9 @@ const (
 
 	// One statement, so one state of the database: the number and the events
 	// belong together whoever is writing.
-	selectChanges = `SELECT m.value, e.key_id, e.kind, ` + anyImported + ` FROM meta m
-		LEFT JOIN events e ON e.seq > ?1 AND e.seq <= m.value
+	// The first row is of the change at which the reader stands, if that is there.
+	selectChanges = `SELECT m.value, e.seq, e.id, e.key_id, e.kind, ` + anyImported + ` FROM meta m
+		LEFT JOIN events e ON e.seq >= ?1 AND e.seq <= m.value
 		WHERE m.name = 'change_seq' ORDER BY e.seq LIMIT ?2`
 
 	// maxChanges is how many events are told one by one. A reader that has missed more
@@ -28,9 +30,9 @@ const (
 func (r *Reader) Epoch() uint64 { return r.epoch.load() }
 
 // Changes implements [keys.Feed]. A position is the number of an event in one
-// incarnation of the database. Lost means that events since then are missing, that
-// the database is an older one than the position is from, or that another file has
-// taken the place of the database or of its epoch.
+// incarnation of the database, with the id of that event. Lost means that events since then
+// are missing, that the database is an older one than the position is from or has another
+// event there, or that another file has taken the place of the database or of its epoch.
 func (r *Reader) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
 	ctx = context.WithoutCancel(ctx)
 	if err := r.follow(ctx); err != nil {
@@ -73,6 +75,7 @@ func (r *Reader) position(ctx context.Context) (keys.Changes, error) {
 		Next: keys.Position{
 			Generation: fmt.Sprintf("%s/%d.%d", generation, r.incarnation, r.watch.turns.Load()),
 			Seq:        n.changeSeq(),
+			Event:      hex.EncodeToString(n.eventID),
 		},
 		Imported: n.imported,
 	}, nil
@@ -104,38 +107,65 @@ func (r *Reader) compare(ctx context.Context, text string) error {
 }
 
 func (r *Reader) changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
-	rows, err := r.db.QueryContext(ctx, selectChanges, since.Seq, maxChanges+1)
+	rows, err := r.db.QueryContext(ctx, selectChanges, since.Seq, maxChanges+2)
 	if err != nil {
 		return keys.Changes{}, unavailable("read changes", err)
 	}
 	defer func() { _ = rows.Close() }() // rows.Err reports it
-	c := keys.Changes{Next: since}
-	var found int64
-	var batch bool // became valid, or not: its keys are not told one by one
-	seen := map[string]bool{}
+	t := telling{since: since, seen: map[string]bool{}, Changes: keys.Changes{Next: keys.Position{Generation: since.Generation}}}
 	for rows.Next() {
-		var id []byte
-		var kind sql.NullString
-		if err := rows.Scan(&c.Next.Seq, &id, &kind, &c.Imported); err != nil {
+		if err := t.hear(rows); err != nil {
 			return keys.Changes{}, unavailable("read changes", err)
-		}
-		if id == nil {
-			continue // no event at all
-		}
-		found++
-		batch = batch || strings.HasPrefix(kind.String, "batch.")
-		if !seen[string(id)] {
-			seen[string(id)] = true
-			c.IDs = append(c.IDs, string(id))
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return keys.Changes{}, unavailable("read changes", err)
 	}
-	if batch || found != c.Next.Seq-since.Seq {
-		return keys.Changes{Next: c.Next, Lost: true, Imported: c.Imported}, nil
+	if t.gap() {
+		return keys.Changes{Next: t.Next, Lost: true, Imported: t.Imported}, nil
 	}
-	return c, nil
+	return t.Changes, nil
+}
+
+// telling is what comes of the rows of selectChanges.
+type telling struct {
+	keys.Changes
+	since keys.Position
+	stood string          // the id of the event at since
+	found int64           // events after it
+	batch bool            // became valid, or not: its keys are not told one by one
+	seen  map[string]bool // ids that were told
+}
+
+func (t *telling) hear(rows *sql.Rows) error {
+	var seq sql.NullInt64
+	var event, id []byte
+	var kind sql.NullString
+	if err := rows.Scan(&t.Next.Seq, &seq, &event, &id, &kind, &t.Imported); err != nil {
+		return err
+	}
+	if seq.Valid && seq.Int64 == t.Next.Seq {
+		t.Next.Event = hex.EncodeToString(event)
+	}
+	switch {
+	case !seq.Valid: // no event at all
+		return nil
+	case seq.Int64 == t.since.Seq:
+		t.stood = hex.EncodeToString(event)
+		return nil
+	}
+	t.found++
+	t.batch = t.batch || strings.HasPrefix(kind.String, "batch.")
+	if !t.seen[string(id)] {
+		t.seen[string(id)] = true
+		t.IDs = append(t.IDs, string(id))
+	}
+	return nil
+}
+
+// gap reports whether what was heard is not all that happened since.
+func (t *telling) gap() bool {
+	return t.batch || t.stood != t.since.Event || t.found != t.Next.Seq-t.since.Seq
 }
 
 // follow makes sure that what is open is what stands at the path, and opens that

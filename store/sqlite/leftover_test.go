@@ -282,7 +282,7 @@ func TestPutBackTogetherWithItsPage(t *testing.T) {
 	mustExec(t, db, `DELETE FROM events WHERE seq > (SELECT value - 2 FROM meta WHERE name = 'change_seq')`)
 	mustExec(t, db, `UPDATE meta SET value = value - 2 WHERE name = 'change_seq'`)
 	overwrite(t, path+"-epoch", page)
-	if _, err := r.Changes(t.Context(), next); !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "that the database does not hold") {
+	if _, err := r.Changes(t.Context(), next); !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "that this program has read") {
 		t.Errorf("Changes: got %v, want it refused", err)
 	}
 	if _, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "new"}); !errors.Is(err, keys.ErrUnavailable) {

@@ -243,6 +243,9 @@ func mend(ctx context.Context, db *sql.DB, at *spot, store pepper.StoreID, missi
 		if err := renewID(ctx, tx, at.path); err != nil {
 			return err
 		}
+		if err := countOn(ctx, tx, missing); err != nil {
+			return err
+		}
 		if _, err := appendEvent(ctx, tx, "", e); err != nil {
 			return err
 		}
@@ -253,6 +256,13 @@ func mend(ctx context.Context, db *sql.DB, at *spot, store pepper.StoreID, missi
 		return err
 	}
 	return instate(at.path, next)
+}
+
+// countOn gives the database the number of a change above its own, and above those that it
+// is missing: see counterAt.
+func countOn(ctx context.Context, tx *sql.Tx, missing uint64) error {
+	return unavailable("write meta", exactlyOne(tx.ExecContext(ctx,
+		`UPDATE meta SET value = value + ? WHERE name = ?`, int64(missing)+1, metaChangeSeq))) //nolint:gosec // at most maxMissing
 }
 
 // mended reads back, as the last thing before the commit, that the database is still as

@@ -28,7 +28,8 @@ const (
 const selectNumbers = `SELECT (SELECT value FROM meta WHERE name = 'change_seq'),
 	(SELECT value FROM meta WHERE name = 'generation'), (SELECT value FROM meta WHERE name = 'generation_number'),
 	(SELECT value FROM meta WHERE name = 'epoch_id'), (SELECT value FROM meta WHERE name = 'store_id'),
-	(SELECT max(seq) FROM events), (SELECT max(seq) FROM audit),
+	(SELECT max(seq) FROM events), (SELECT id FROM events WHERE seq = (SELECT value FROM meta WHERE name = 'change_seq')),
+	(SELECT max(seq) FROM audit),
 	(SELECT hash FROM audit ORDER BY seq DESC LIMIT 1), ` + anyImported + `, ` + shapeText
 
 // numbers are what a store counts its changes by. Whoever writes SQL can write anything
@@ -36,6 +37,7 @@ const selectNumbers = `SELECT (SELECT value FROM meta WHERE name = 'change_seq')
 type numbers struct {
 	seq, generation, term, epoch, store any
 	event, audit                        sql.NullInt64 // of the newest row
+	eventID                             []byte        // of the row with the number seq
 	hash                                []byte        // of the newest audit row
 	imported                            bool
 	shape                               string
@@ -43,7 +45,7 @@ type numbers struct {
 
 // readNumbers takes what selectNumbers yields.
 func readNumbers(row *sql.Row) (n numbers, err error) {
-	err = row.Scan(&n.seq, &n.generation, &n.term, &n.epoch, &n.store, &n.event, &n.audit, &n.hash, &n.imported, &n.shape)
+	err = row.Scan(&n.seq, &n.generation, &n.term, &n.epoch, &n.store, &n.event, &n.eventID, &n.audit, &n.hash, &n.imported, &n.shape)
 	return n, unavailable("read change number", err)
 }
 

@@ -13,6 +13,20 @@ import (
 // doneColumns are read and written in this order.
 const doneColumns = `caller, route, word, at, pepper_id, body, key_id, secret, answer`
 
+// repeated says what becomes of a change when its key is rec, nil if it is gone, and replayed
+// said why.
+func repeated(ctx context.Context, why error, rec *record) error {
+	var before *store.ReplayedError
+	if !errors.As(why, &before) {
+		return why
+	}
+	var k *keys.Key
+	if rec != nil {
+		k, _ = rec.key() // one that cannot be understood comes without a seal
+	}
+	return store.OnceFrom(ctx).Repeat(before, k)
+}
+
 // replayed fails when the change that ctx belongs to was made before, see [store.Once]. It
 // comes first in the transaction of the change: of two that are asked for at once, in
 // whatever processes, the second finds what the first has written.
@@ -50,7 +64,7 @@ func (s *Store) done(ctx context.Context, tx *sql.Tx, k *keys.Key, e *audit.Even
 		return unavailable("write repeated requests", err)
 	}
 	return unavailable("write repeated requests", exactlyOne(tx.ExecContext(ctx,
-		`INSERT INTO idempotency (`+doneColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		`INSERT OR REPLACE INTO idempotency (`+doneColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		d.Caller, d.Route, d.Word, micros(d.At), d.PepperID, d.Body, d.KeyID, d.Secret, d.Answer)))
 }
 

@@ -3,6 +3,8 @@ package sqlite_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,5 +77,89 @@ func TestB5RetiredPepperForgetsSuperseded(t *testing.T) {
 	var invalid *keys.InvalidError
 	if _, err := m.Disable(word(t.Context(), "a"), k.Key.ID, ""); !errors.As(err, &invalid) || invalid.Field != "Idempotency-Key" {
 		t.Errorf("Disable again after the pepper was retired: got %v, want an InvalidError of the word", err)
+	}
+}
+
+// TestReplayAfterARestoreTakesAway, the attack: a client ends an old secret and revokes a key,
+// a backup of before gives both back, and the client repeats its requests, because it did not
+// hear the answers. It must not hear that they were carried out while the secrets are good.
+func TestReplayAfterARestoreTakesAway(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	m := manager(t, s)
+	turned := issue(t, s, admin.IssueRequest{Name: "turned"})
+	dead := issue(t, s, admin.IssueRequest{Name: "dead"})
+	early := issue(t, s, admin.IssueRequest{Name: "early"})
+	if _, err := m.Rotate(t.Context(), turned.Key.ID, admin.RotateRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if _, err := s.Backup(t.Context(), backup, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Rotate(t.Context(), early.Key.ID, admin.RotateRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	var late keys.Issued
+	ask := map[string]func(ctx context.Context) error{
+		"finish": func(ctx context.Context) error {
+			_, err := m.Rotate(ctx, turned.Key.ID, admin.RotateRequest{Finish: 1})
+			return err
+		},
+		"finish of a rotation that is gone": func(ctx context.Context) error {
+			_, err := m.Rotate(ctx, early.Key.ID, admin.RotateRequest{Finish: 1})
+			return err
+		},
+		"revoke": func(ctx context.Context) error {
+			_, err := m.Revoke(ctx, dead.Key.ID, "leaked")
+			return err
+		},
+		"issue": func(ctx context.Context) (err error) {
+			late, err = m.Issue(ctx, admin.IssueRequest{Name: "late"})
+			return err
+		},
+	}
+	for name, do := range ask {
+		if err := do(word(t.Context(), name)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := sqlite.PrepareRestore(t.Context(), path, backup, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	if _, err := r.Run(t.Context(), sqlite.RestoreOptions{Actor: "test", UndoRevocations: true}); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, path)
+	m = manager(t, s)
+	if _, err := m.Key(t.Context(), late.Key.ID); !errors.Is(err, keys.ErrNotFound) {
+		t.Fatalf("the key that was issued after the backup: %v", err)
+	}
+	for _, name := range []string{"finish", "revoke"} {
+		if err := ask[name](word(t.Context(), name)); err != nil {
+			t.Errorf("%s again: got %v, want it carried out again", name, err)
+		}
+	}
+	for what, old := range map[string]keys.Issued{"finished": turned, "revoked": dead} {
+		k, err := m.Key(t.Context(), old.Key.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if secret := s.Peppers().Verify(k, old.Token); secret != nil && k.RevokedAt.IsZero() {
+			t.Errorf("the %s secret is good", what)
+		}
+	}
+	var rotation *keys.RotationError
+	if err := ask["finish of a rotation that is gone"](word(t.Context(), "finish of a rotation that is gone")); !errors.As(err, &rotation) {
+		t.Errorf("finish of the only secret: got %v, want a RotationError", err)
+	}
+	var before *keys.ReplayedError
+	if err := ask["issue"](word(t.Context(), "issue")); !errors.As(err, &before) || !before.Gone || strings.Contains(err.Error(), "rotate") {
+		t.Errorf("issue again: got %v, want that the key is gone, and no advice about it", err)
 	}
 }

@@ -70,6 +70,14 @@ func (e *behindError) Error() string {
 	return fmt.Sprintf("knows %s that the database does not hold: its log was removed or an older file was copied over it; run 'keyctl restore' with a backup, or 'keyctl doctor --fix' to use the database as it is", changes(e.missing))
 }
 
+// fellBackError: database and page agree, and this program has read more. Every other one
+// takes the database for whole, so Mend has nothing to do.
+type fellBackError struct{ missing uint64 }
+
+func (e *fellBackError) Error() string {
+	return fmt.Sprintf("lost %s that this program has read: it and the database were put back to an older state; run 'keyctl restore' with a backup, or start this program again to use the database as it is", changes(e.missing))
+}
+
 func changes(n uint64) string {
 	if n == 1 {
 		return "1 change"
@@ -130,7 +138,7 @@ func (r *Reader) stand(read func() (numbers, error)) (numbers, error) {
 			why = cmp.Or(judge(now, page), why)
 		}
 		if seen := r.seen.Load(); why == nil && now.word < seen {
-			why = &behindError{seen - now.word}
+			why = &fellBackError{seen - now.word}
 		}
 		if why == nil {
 			return n, nil

@@ -158,66 +158,69 @@ CREATE TABLE audit (
 CREATE INDEX audit_key ON audit (key_id, seq);
 
 -- The feed: which key changed, in the order of commits, numbered without gaps. A
--- gap tells a reader that it missed something and must forget all it knows.
+-- gap tells a reader that it missed something and must forget all it knows. The id is
+-- random: where the database was put back to an older state, other changes have the
+-- numbers that a reader knows, and never the ids.
 CREATE TABLE events (
   seq    INTEGER NOT NULL PRIMARY KEY CHECK (seq <= 281474976710655),
+  id     BLOB    NOT NULL CHECK (length(id) = 16),
   key_id BLOB    NOT NULL,
   kind   TEXT    NOT NULL
 ) STRICT;
 
 CREATE TRIGGER keys_inserted AFTER INSERT ON keys BEGIN
   UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
-  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.id, 'key.inserted' FROM meta WHERE name = 'change_seq';
+  INSERT INTO events (seq, id, key_id, kind) SELECT value, randomblob(16), NEW.id, 'key.inserted' FROM meta WHERE name = 'change_seq';
 END;
 
 CREATE TRIGGER keys_updated AFTER UPDATE ON keys BEGIN
   UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
-  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.id, 'key.updated' FROM meta WHERE name = 'change_seq';
+  INSERT INTO events (seq, id, key_id, kind) SELECT value, randomblob(16), NEW.id, 'key.updated' FROM meta WHERE name = 'change_seq';
 END;
 
 -- A row that is given another id changes two keys.
 CREATE TRIGGER keys_renamed AFTER UPDATE OF id ON keys WHEN OLD.id <> NEW.id BEGIN
   UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
-  INSERT INTO events (seq, key_id, kind) SELECT value, OLD.id, 'key.renamed' FROM meta WHERE name = 'change_seq';
+  INSERT INTO events (seq, id, key_id, kind) SELECT value, randomblob(16), OLD.id, 'key.renamed' FROM meta WHERE name = 'change_seq';
 END;
 
 CREATE TRIGGER keys_deleted AFTER DELETE ON keys BEGIN
   UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
-  INSERT INTO events (seq, key_id, kind) SELECT value, OLD.id, 'key.deleted' FROM meta WHERE name = 'change_seq';
+  INSERT INTO events (seq, id, key_id, kind) SELECT value, randomblob(16), OLD.id, 'key.deleted' FROM meta WHERE name = 'change_seq';
 END;
 
 CREATE TRIGGER secrets_inserted AFTER INSERT ON secrets BEGIN
   UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
-  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.key_id, 'secret.inserted' FROM meta WHERE name = 'change_seq';
+  INSERT INTO events (seq, id, key_id, kind) SELECT value, randomblob(16), NEW.key_id, 'secret.inserted' FROM meta WHERE name = 'change_seq';
 END;
 
 CREATE TRIGGER secrets_updated AFTER UPDATE ON secrets BEGIN
   UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
-  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.key_id, 'secret.updated' FROM meta WHERE name = 'change_seq';
+  INSERT INTO events (seq, id, key_id, kind) SELECT value, randomblob(16), NEW.key_id, 'secret.updated' FROM meta WHERE name = 'change_seq';
 END;
 
 CREATE TRIGGER secrets_moved AFTER UPDATE OF key_id ON secrets WHEN OLD.key_id <> NEW.key_id BEGIN
   UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
-  INSERT INTO events (seq, key_id, kind) SELECT value, OLD.key_id, 'secret.moved' FROM meta WHERE name = 'change_seq';
+  INSERT INTO events (seq, id, key_id, kind) SELECT value, randomblob(16), OLD.key_id, 'secret.moved' FROM meta WHERE name = 'change_seq';
 END;
 
 CREATE TRIGGER secrets_deleted AFTER DELETE ON secrets BEGIN
   UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
-  INSERT INTO events (seq, key_id, kind) SELECT value, OLD.key_id, 'secret.deleted' FROM meta WHERE name = 'change_seq';
+  INSERT INTO events (seq, id, key_id, kind) SELECT value, randomblob(16), OLD.key_id, 'secret.deleted' FROM meta WHERE name = 'change_seq';
 END;
 
 -- Whether the keys of an import are valid changes for all of them at once.
 CREATE TRIGGER batches_inserted AFTER INSERT ON batches WHEN NEW.valid_at IS NOT NULL BEGIN
   UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
-  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.id, 'batch.inserted' FROM meta WHERE name = 'change_seq';
+  INSERT INTO events (seq, id, key_id, kind) SELECT value, randomblob(16), NEW.id, 'batch.inserted' FROM meta WHERE name = 'change_seq';
 END;
 
 CREATE TRIGGER batches_updated AFTER UPDATE ON batches BEGIN
   UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
-  INSERT INTO events (seq, key_id, kind) SELECT value, NEW.id, 'batch.updated' FROM meta WHERE name = 'change_seq';
+  INSERT INTO events (seq, id, key_id, kind) SELECT value, randomblob(16), NEW.id, 'batch.updated' FROM meta WHERE name = 'change_seq';
 END;
 
 CREATE TRIGGER batches_deleted AFTER DELETE ON batches WHEN OLD.valid_at IS NOT NULL BEGIN
   UPDATE meta SET value = value + 1 WHERE name = 'change_seq';
-  INSERT INTO events (seq, key_id, kind) SELECT value, OLD.id, 'batch.deleted' FROM meta WHERE name = 'change_seq';
+  INSERT INTO events (seq, id, key_id, kind) SELECT value, randomblob(16), OLD.id, 'batch.deleted' FROM meta WHERE name = 'change_seq';
 END;

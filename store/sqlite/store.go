@@ -43,8 +43,8 @@ func (s *Store) Close() error {
 func (s *Store) Create(ctx context.Context, k *keys.Key, e audit.Event) error {
 	return s.besideImports(ctx, &k, func() error {
 		return s.write(ctx, func(ctx context.Context, w *work) error {
-			if err := s.replayed(ctx, w.Tx); err != nil {
-				return err
+			if why := s.replayed(ctx, w.Tx); why != nil {
+				return s.createdBefore(ctx, w, why)
 			}
 			if err := s.create(ctx, w, k, e); err != nil {
 				return err
@@ -52,6 +52,19 @@ func (s *Store) Create(ctx context.Context, k *keys.Key, e audit.Event) error {
 			return s.done(ctx, w.Tx, k, &e)
 		})
 	})
+}
+
+// createdBefore is what who repeats an issue hears, by what became of the key.
+func (s *Store) createdBefore(ctx context.Context, w *work, why error) error {
+	var before *store.ReplayedError
+	if !errors.As(why, &before) {
+		return why
+	}
+	rec, err := one(w.QueryContext(ctx, selectKey, []byte(before.KeyID)))
+	if err != nil && !errors.Is(err, keys.ErrNotFound) {
+		return err
+	}
+	return cmp.Or(repeated(ctx, why, rec), why)
 }
 
 // create writes a key. What can be refused comes first: from the key's row on, any failure
@@ -144,10 +157,11 @@ func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key)
 
 // update returns the key as it stands with ErrNoChange, and otherwise what was written.
 func (s *Store) update(ctx context.Context, w *work, id string, change func(*keys.Key) (audit.Event, error)) (unchanged *keys.Key, done *written, err error) {
-	if err := s.replayed(ctx, w.Tx); err != nil {
-		return nil, nil, err
-	}
+	why := s.replayed(ctx, w.Tx)
 	rec, err := one(w.QueryContext(ctx, selectKey, []byte(id)))
+	if why != nil && (err == nil || errors.Is(err, keys.ErrNotFound)) {
+		err = repeated(ctx, why, rec)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

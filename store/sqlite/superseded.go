@@ -46,7 +46,7 @@ func (s *Store) supersede(ctx context.Context, tx *sql.Tx, id string, before, af
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `DELETE FROM superseded WHERE key_id = ? OR ended_at <= ?`, []byte(id), micros(at.Add(-keys.SupersededKept)))
+	_, err = tx.ExecContext(ctx, `DELETE FROM superseded WHERE key_id = ? OR lookup IS NULL AND ended_at <= ?`, []byte(id), micros(at.Add(-keys.SupersededKept)))
 	if err != nil {
 		return unavailable("write superseded secrets", err)
 	}

@@ -287,9 +287,18 @@ func TestCutFeedIsLost(t *testing.T) {
 	s, path, _ := tamperable(t)
 	db := shell(t, path)
 	newest := mustChanges(t, s, keys.Position{}).Next
+	ids := map[int64]string{}
+	for _, seq := range []int64{2, 3, 4} {
+		var id string
+		if err := db.QueryRow(`SELECT lower(hex(id)) FROM events WHERE seq = ?`, seq).Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		ids[seq] = id
+	}
+	ids[newest.Seq] = newest.Event
 	mustExec(t, db, `DELETE FROM events WHERE seq = 3`)
-	for seq, lost := range map[int64]bool{0: true, 2: true, 3: false, newest.Seq: false} {
-		since := keys.Position{Generation: newest.Generation, Seq: seq}
+	for seq, lost := range map[int64]bool{0: true, 2: true, 3: true, 4: false, newest.Seq: false} {
+		since := keys.Position{Generation: newest.Generation, Seq: seq, Event: ids[seq]}
 		if c := mustChanges(t, s, since); c.Lost != lost || c.Next != newest {
 			t.Errorf("Changes(%v): got %+v, want lost %v and position %v", since, c, lost, newest)
 		}

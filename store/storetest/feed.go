@@ -100,6 +100,31 @@ func futurePositionIsLost(t *testing.T, f *fixture) {
 	}
 }
 
+// The store was put back to an older state and changed again, so that another change has the
+// number that a reader knows. Numbers cannot tell that; the change's id does.
+func otherChangeIsLost(t *testing.T, f *fixture) {
+	f.create("a", nil)
+	first := f.changes(f.store, keys.Position{}).Next
+	f.create("b", nil)
+	second := f.changes(f.store, first).Next
+	if first.Event == "" || second.Event == "" || first.Event == second.Event {
+		t.Errorf("ids of two changes: got %q and %q, want two", first.Event, second.Event)
+	}
+	other := f.another()
+	for _, at := range []keys.Position{first, second} {
+		for _, event := range []string{"", "another", first.Event + second.Event} {
+			since := at
+			since.Event = event
+			if c := f.changes(other, since); !c.Lost || c.Next != second {
+				t.Errorf("Changes(%+v): got %+v, want lost and position %+v", since, c, second)
+			}
+		}
+		if c := f.changes(other, at); c.Lost || c.Next.Event != second.Event {
+			t.Errorf("Changes(%+v): got %+v, want what came since, to %q", at, c, second.Event)
+		}
+	}
+}
+
 func commitIsSeenAtOnce(t *testing.T, f *fixture) {
 	other := f.another()
 	for i := range 20 {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
@@ -413,5 +414,30 @@ func sealIsOfThisStore(t *testing.T, f *fixture) {
 	f.wantSame("a key of another store", before)
 	if again := f.another().Peppers().Store(); again != peppers.Store() {
 		t.Errorf("another handle's peppers are of store %s, want %s", again, peppers.Store())
+	}
+}
+
+// An imported token that ended stays taken, however often its key is rotated afterwards and
+// however long ago that was: the same file, imported again, must not bring it back.
+func endedTokenStaysTaken(t *testing.T, f *fixture) {
+	k := f.create("old", lookupOf(keys.SchemeSHA256, "a", "at a"))
+	m := f.manager(f.store)
+	for range 2 * keys.MaxSuperseded {
+		if _, err := m.Rotate(t.Context(), k.ID, admin.RotateRequest{Grace: new(time.Duration)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := f.create("other", nil)
+	f.now = f.now.Add(2 * keys.SupersededKept)
+	if _, err := m.Revoke(t.Context(), k.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Rotate(t.Context(), other.ID, admin.RotateRequest{Grace: new(time.Duration)}); err != nil {
+		t.Fatal(err)
+	}
+	again := f.newKey("again", lookupOf(keys.SchemeSHA256, "a", "at a"))
+	f.store.Peppers().Seal(again)
+	if err := f.store.Create(t.Context(), again, f.event(again.ID)); !errors.Is(err, keys.ErrTokenTaken) {
+		t.Errorf("Create with a token that ended long ago: got %v, want ErrTokenTaken", err)
 	}
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -89,6 +90,43 @@ func wordOfNoChange(t *testing.T, f *fixture) {
 	wantReplayed(t, "Enable again, after a disable", err, k.ID, 0, `{"version":1}`)
 	if f.key(f.store, k.ID).DisabledAt.IsZero() {
 		t.Error("a repeated enable undid what came after the first")
+	}
+}
+
+// A request that takes something away is carried out again when it does not stand any more:
+// its caller was told that it does.
+func wordTakesAwayAgain(t *testing.T, f *fixture) {
+	m := f.manager(f.store)
+	k := f.create("ci", nil)
+	for range 2 {
+		if _, err := m.Disable(f.once("a", ""), k.ID, ""); err != nil {
+			t.Fatalf("Disable: %v", err)
+		}
+		if f.key(f.store, k.ID).DisabledAt.IsZero() {
+			t.Fatal("Disable: the key is not disabled")
+		}
+		_, err := m.Disable(f.once("a", ""), k.ID, "")
+		wantReplayed(t, "Disable of a key that is disabled", err, k.ID, 0, `{"version":`+string(rune('0'+f.key(f.store, k.ID).Version))+`}`)
+		if _, err := m.Enable(t.Context(), k.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Advice about a secret that is not good any more would lead nowhere.
+func wordOfWhatIsGone(t *testing.T, f *fixture) {
+	m := f.manager(f.store)
+	issued, err := m.Issue(f.once("a", ""), admin.IssueRequest{Name: "ci"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Rotate(t.Context(), issued.Key.ID, admin.RotateRequest{Replace: 1}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = m.Issue(f.once("a", ""), admin.IssueRequest{Name: "ci"})
+	wantReplayed(t, "Issue again, after a rotation", err, issued.Key.ID, 1, "")
+	if err == nil || !strings.Contains(err.Error(), "not good any more") {
+		t.Errorf("Issue again, after a rotation: got %v, want what became of the secret", err)
 	}
 }
 

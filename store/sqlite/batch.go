@@ -149,6 +149,9 @@ func (s *Store) lockImports() (unlock func(), err error) {
 		return nil, fmt.Errorf("%w: %s cannot be opened by this user, so it cannot be told whether an import runs; run as the user who owns the file, or remove it when none runs", keys.ErrUnavailable, path)
 	case f == nil:
 		return func() {}, nil // there are no locks on this system
+	}
+	f.like(s.path)
+	switch {
 	case !f.tryLock() || !f.isAt(path):
 		f.close()
 		return nil, keys.ErrImporting

@@ -522,3 +522,19 @@ func TestA19ImportThatCannotBeAnnounced(t *testing.T) {
 		})
 	}
 }
+
+// The first import makes the file whose lock imports take. Others of the group that may
+// change keys must be able to import after it.
+func TestImportLockHasTheDatabasesMode(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	chmod(t, path, 0o660)
+	unlock, err := sqlite.LockImports(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	if info, err := os.Stat(path + "-import"); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("the mode of -import: got %v, %v, want 0660", info.Mode(), err)
+	}
+}

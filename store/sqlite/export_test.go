@@ -18,6 +18,9 @@ var JudgeFS = judgeFS
 // ChangeOf returns the number of the change that made the epoch this number.
 func ChangeOf(epoch uint64) int64 { return int64(epoch % (1 << turnShift) >> randomBits) }
 
+// LockImports exposes lockImports.
+func LockImports(s *Store) (unlock func(), err error) { return s.lockImports() }
+
 // Connections returns the pool that reads.
 func (r *Reader) Connections() *sql.DB { return r.db }
 

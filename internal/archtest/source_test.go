@@ -15,7 +15,7 @@ func TestVerifierKnowsNoStoreAndNoPepper(t *testing.T) {
 		}
 		for _, name := range p.GoFiles {
 			text := read(t, filepath.Join(p.Dir, name))
-			for _, word := range []string{"keys.Reader", "keys.Store", "Peppers", "Digest(", "CheckSeal", "Rehash"} {
+			for _, word := range []string{"store.Reader", "store.Store", "Peppers", "Digest(", "CheckSeal", "Rehash"} {
 				if strings.Contains(text, word) {
 					t.Errorf("%s/%s: %q in it, which is for the source to know", p.path(), name, word)
 				}

@@ -100,7 +100,7 @@ func TestReplayAfterARestoreTakesAway(t *testing.T) {
 	if _, err := m.Rotate(t.Context(), early.Key.ID, admin.RotateRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	var late keys.Issued
+	var late admin.Issued
 	ask := map[string]func(ctx context.Context) error{
 		"finish": func(ctx context.Context) error {
 			_, err := m.Rotate(ctx, turned.Key.ID, admin.RotateRequest{Finish: 1})
@@ -145,7 +145,7 @@ func TestReplayAfterARestoreTakesAway(t *testing.T) {
 			t.Errorf("%s again: got %v, want it carried out again", name, err)
 		}
 	}
-	for what, old := range map[string]keys.Issued{"finished": turned, "revoked": dead} {
+	for what, old := range map[string]admin.Issued{"finished": turned, "revoked": dead} {
 		k, err := m.Key(t.Context(), old.Key.ID)
 		if err != nil {
 			t.Fatal(err)
@@ -154,11 +154,11 @@ func TestReplayAfterARestoreTakesAway(t *testing.T) {
 			t.Errorf("the %s secret is good", what)
 		}
 	}
-	var rotation *keys.RotationError
+	var rotation *admin.RotationError
 	if err := ask["finish of a rotation that is gone"](word(t.Context(), "finish of a rotation that is gone")); !errors.As(err, &rotation) {
 		t.Errorf("finish of the only secret: got %v, want a RotationError", err)
 	}
-	var before *keys.ReplayedError
+	var before *store.ReplayedError
 	if err := ask["issue"](word(t.Context(), "issue")); !errors.As(err, &before) || !before.Gone || strings.Contains(err.Error(), "rotate") {
 		t.Errorf("issue again: got %v, want that the key is gone, and no advice about it", err)
 	}

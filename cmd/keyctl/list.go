@@ -225,7 +225,7 @@ func (a *app) printKeys(found keys.Page) error {
 	case formatName:
 		var b strings.Builder
 		for _, k := range found.Keys {
-			b.WriteString(k.ID + "\n")
+			b.WriteString(wording.Clean(k.ID) + "\n") // a server may say anything
 		}
 		return a.print(b.String())
 	}

@@ -16,7 +16,7 @@ func TestHandler(t *testing.T) {
 	for _, c := range []struct {
 		path, token string
 		want        int
-	}{{"/hello", token, 200}, {"/hello", k.Granted("hello:write"), 403}, {"/hello", "", 401}, {"/nowhere", "", 401}} {
+	}{{"/hello", token, 200}, {"/hello", k.Granted("hello:write"), 403}, {"/hello", "", 401}, {"/nowhere", "", 401}, {"/hello/", "", 401}} {
 		r := httptest.NewRequest(http.MethodGet, c.path, nil)
 		r.Header.Set("X-API-Key", c.token)
 		w := httptest.NewRecorder()

@@ -288,7 +288,16 @@ func (v *Verifier) follow(ctx context.Context) {
 			lost = v.followOnce(lost)
 		}
 		v.holds.callDue()
+		if lost {
+			pause(ctx, followPause)
+		}
 	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	<-ctx.Done()
 }
 
 // wait returns when there may be something to do.
@@ -296,8 +305,10 @@ func (l *holds) wait(ctx context.Context, w *watch) {
 	ctx, cancel := context.WithTimeout(ctx, max(w.untilLook(), followPause))
 	defer cancel()
 	l.mu.Lock()
-	waits := len(l.due) == 0
-	l.wake = cancel
+	waits := len(l.due) == 0 && ctx.Err() == nil
+	if ctx.Err() == nil { // or the wake of the goroutine that took this one's place would be lost
+		l.wake = cancel
+	}
 	l.mu.Unlock()
 	if waits {
 		w.source.Wait(ctx, w.noted())

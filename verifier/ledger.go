@@ -39,7 +39,7 @@ func (l *ledger) open(source writer, clock func() time.Time, elapsed func() time
 	l.uses.source, l.uses.clock, l.uses.max, l.uses.within = source, clock, most, l.flusher.Within
 	l.denials.source, l.denials.clock, l.denials.within = source, clock, l.flusher.Within
 	l.flusher.Rest, l.flusher.Retry, l.flusher.Elapsed = flushEvery, true, elapsed
-	l.flusher.Write = func() error { return errors.Join(l.uses.write(), l.denials.write()) }
+	l.flusher.Write = func() error { return errors.Join(flush.Safely(l.uses.write), flush.Safely(l.denials.write)) }
 	l.flusher.After = func(err error) {
 		if err != nil && onError != nil {
 			onError(err)

@@ -16,8 +16,8 @@ import (
 // The promise of a revoke rests on one sentence: what Prove, Key and Changes return was
 // read after they were called. A source that asks over a network keeps it by positions. An
 // answer carries a position that the other side had reached when it began to read, and a
-// source that was told of a later one by [Source.Applied] asks again instead of passing
-// such an answer on.
+// source of which Changes returned a later one asks again instead of passing such an answer
+// on: what a look dropped must not come back by a slow answer.
 //
 // Nothing here is assumed to be near. An answer may take milliseconds or fail: the
 // verifier asks once for all who wait for the same key, and keeps what it remembers for
@@ -37,7 +37,7 @@ type Source interface {
 	// Applied is told how far the verifier has come: everything up to that position that
 	// it remembered is forgotten, and nothing older will be remembered. A source that has
 	// to tell others when a change is effective passes it on. It is called after each
-	// look, often with the same position, and must not block.
+	// look that came through, often with the same position, and must not block.
 	Applied(at keys.Position)
 
 	// Prove finds out whose secret a token is. An error says that it could not find out, and
@@ -56,7 +56,7 @@ type Source interface {
 
 	// Open is called by New, before anything else: the error says why this source is of
 	// no use to a verifier. Close ends what the source does in the background, and waits
-	// for it; a store below it stays open.
+	// for it; a store below it stays open. Methods that are called after Close fail.
 	Open() error
 	Close() error
 }
@@ -68,8 +68,7 @@ type Question struct {
 	Now   time.Time // by the verifier's clock
 
 	// Current returns the key with the id as it stands now: what the verifier remembers,
-	// or what [Source.Key] says, asked once for all who wait for it. A source that has just
-	// read the key may pass it to its own Key by way of ctx, and need not ask twice.
+	// or what [Source.Key] says, asked once for all who wait for it.
 	Current func(ctx context.Context, id string) (*keys.Key, error)
 
 	// Slow is asked before each computation that keeps a core busy for milliseconds. An

@@ -110,9 +110,8 @@ func (v *Verifier) sinceStart() time.Duration { return v.clock().Sub(v.start) }
 // must not be called by a subscriber. A store below the source stays open; it is the
 // caller's, and closed after this.
 func (v *Verifier) Close() error {
-	err := errors.Join(v.ledger.close(), v.source.Close())
-	v.holds.close()
-	return err
+	v.holds.close() // its goroutine waits in the source
+	return errors.Join(v.ledger.close(), v.source.Close())
 }
 
 // check is one call of Authenticate on its way: what was presented, and whose it was

@@ -132,7 +132,11 @@ func (w *watch) run(l *look) {
 	if l.Err = err; err != nil {
 		if endsLease(err) {
 			w.last.Store(nil)
-			w.castOff()
+			// The store that comes back may be another one, or the same in an older state: what
+			// happened since cannot be told by numbers. Nothing is dropped yet: no check uses
+			// what is remembered before a look came through, and one that is past its own look
+			// still needs to find a revocation remembered, and not the older state.
+			w.adrift, w.next = true, keys.Position{}
 		}
 		return
 	}
@@ -141,16 +145,4 @@ func (w *watch) run(l *look) {
 	w.next, w.adrift = changes.Next, false
 	w.last.Store(l)
 	w.source.Applied(changes.Next)
-}
-
-// castOff forgets everything, and the position too, because the store that comes back may be
-// another one, or the same in an older state: what happened since cannot be told by
-// numbers. A check that began before may still read something and have it remembered; the
-// look that comes through forgets that.
-func (w *watch) castOff() {
-	if w.adrift {
-		return
-	}
-	w.adrift, w.next = true, keys.Position{}
-	w.forget(keys.Changes{Lost: true, Imported: true}) // as far as is known
 }

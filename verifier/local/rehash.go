@@ -27,7 +27,8 @@ type rehashes struct {
 	clock   func() time.Time
 	onError func(error) // may be nil
 	flusher flush.Flusher
-	failed  bool // the last one; only a writing touches it
+	failed  bool // the last one; only a writing touches it, and wrote
+	wrote   bool // something
 
 	mu      sync.Mutex // guards what follows
 	waiting []*pepper.Rehash
@@ -71,6 +72,7 @@ func (q *rehashes) offer(job *pepper.Rehash) {
 // write renews what waits, until one fails. Then what waits is dropped too: its keys'
 // next proofs offer it again.
 func (q *rehashes) write() (err error) {
+	q.wrote = false
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: writing broke off: %v", keys.ErrUnavailable, p)
@@ -83,6 +85,7 @@ func (q *rehashes) write() (err error) {
 		if err := q.store.Rehash(context.Background(), job, q.clock()); err != nil {
 			return err
 		}
+		q.wrote = true
 		q.done(job)
 	}
 	return nil
@@ -111,10 +114,12 @@ func (q *rehashes) drop() {
 	q.waiting, q.queued = nil, nil
 }
 
-// report reports the first failure in a row.
+// report reports the first failure in a row. A writing that had nothing to do ends no row.
 func (q *rehashes) report(err error) {
 	news := err != nil && !q.failed
-	q.failed = err != nil
+	if err != nil || q.wrote {
+		q.failed = err != nil
+	}
 	if news && q.onError != nil {
 		q.onError(fmt.Errorf("keep secrets with the current pepper: %w", err))
 	}

@@ -62,7 +62,6 @@ func (f *Flusher) Resting() bool {
 
 func (f *Flusher) run() {
 	f.mu.Lock()
-	f.timer = nil
 	if f.closed {
 		f.mu.Unlock()
 		return
@@ -70,14 +69,35 @@ func (f *Flusher) run() {
 	f.running.Add(1)
 	f.mu.Unlock()
 	defer f.running.Done()
-	_ = f.Flush()
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	if f.begin() {
+		_ = f.flush()
+	}
+}
+
+// begin reports whether to write now. The timer stands until then, so that one goroutine at
+// the most waits behind a writing; and if that one failed, its rest holds.
+func (f *Flusher) begin() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.timer = nil
+	if !f.closed && f.Elapsed() < f.rested {
+		f.schedule(0)
+		return false
+	}
+	return !f.closed
 }
 
 // Flush writes now, and returns what came of it.
 func (f *Flusher) Flush() error {
 	f.writing.Lock()
 	defer f.writing.Unlock()
-	err := f.write()
+	return f.flush()
+}
+
+func (f *Flusher) flush() error {
+	err := Safely(f.Write)
 	f.rest(err)
 	if f.After != nil {
 		f.After(err)
@@ -85,13 +105,14 @@ func (f *Flusher) Flush() error {
 	return err
 }
 
-func (f *Flusher) write() (err error) {
+// Safely runs write, and takes a panic for an error.
+func Safely(write func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: writing broke off: %v", keys.ErrUnavailable, p)
 		}
 	}()
-	return f.Write()
+	return write()
 }
 
 // rest notes what came of a writing, and plans the next try.

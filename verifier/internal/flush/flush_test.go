@@ -2,6 +2,8 @@ package flush_test
 
 import (
 	"errors"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,7 +17,8 @@ import (
 type desk struct {
 	flush.Flusher
 	times atomic.Int64
-	fail  error
+	mu    sync.Mutex // guards what follows
+	err   error
 	told  []error
 }
 
@@ -23,9 +26,27 @@ func newDesk() *desk {
 	d, began := &desk{}, time.Now()
 	d.Rest, d.Retry = time.Minute, true
 	d.Elapsed = func() time.Duration { return time.Since(began) }
-	d.Write = func() error { d.times.Add(1); return d.fail }
-	d.After = func(err error) { d.told = append(d.told, err) }
+	d.Write = func() error { d.times.Add(1); return d.failing() }
+	d.After = func(err error) { d.mu.Lock(); d.told = append(d.told, err); d.mu.Unlock() }
 	return d
+}
+
+func (d *desk) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.err = err
+}
+
+func (d *desk) failing() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
+func (d *desk) reports() []error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.told)
 }
 
 func (d *desk) want(t *testing.T, times int64, when string) {
@@ -59,16 +80,16 @@ func TestWithin(t *testing.T) {
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()
-		d.fail = errors.New("disk gone")
+		d.fail(errors.New("disk gone"))
 		d.Within(0)
 		d.want(t, 1, "at once")
-		if !d.Resting() || len(d.told) != 1 {
-			t.Errorf("after a failure: resting %v, told %d times, want true and once", d.Resting(), len(d.told))
+		if !d.Resting() || len(d.reports()) != 1 {
+			t.Errorf("after a failure: resting %v, told %d times, want true and once", d.Resting(), len(d.reports()))
 		}
 		d.Within(0)
 		time.Sleep(time.Minute - 1)
 		d.want(t, 1, "during the rest")
-		d.fail = nil
+		d.fail(nil)
 		time.Sleep(1)
 		d.want(t, 2, "after the rest")
 		if d.Resting() {
@@ -83,13 +104,19 @@ func TestRest(t *testing.T) {
 func TestPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()
-		d.Write = func() error { panic("driver") }
+		var mended atomic.Bool
+		d.Write = func() error {
+			if !mended.Load() {
+				panic("driver")
+			}
+			return nil
+		}
 		d.Within(0)
 		synctest.Wait()
-		if len(d.told) != 1 || !errors.Is(d.told[0], keys.ErrUnavailable) {
-			t.Errorf("told %v, want that it is unavailable", d.told)
+		if len(d.reports()) != 1 || !errors.Is(d.reports()[0], keys.ErrUnavailable) {
+			t.Errorf("told %v, want that it is unavailable", d.reports())
 		}
-		d.Write = func() error { return nil }
+		mended.Store(true)
 		if err := d.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
@@ -107,11 +134,11 @@ func TestClose(t *testing.T) {
 			time.Sleep(time.Second)
 			at.Add(-1)
 			d.times.Add(1)
-			return d.fail
+			return d.failing()
 		}
 		d.Within(0)
 		synctest.Wait() // it is under way
-		d.fail = errors.New("disk gone")
+		d.fail(errors.New("disk gone"))
 		if err := d.Close(); err == nil {
 			t.Error("Close: got no error, want that of the last writing")
 		}
@@ -123,4 +150,32 @@ func TestClose(t *testing.T) {
 			t.Errorf("%d writings at once, want one", n)
 		}
 	})
+}
+
+// What is asked for while a writing is under way waits behind it, and rests with it if that
+// one fails: only Close writes once more.
+func TestAskedForDuringAFailure(t *testing.T) {
+	d := newDesk()
+	d.Elapsed = func() time.Duration { return time.Hour }
+	begun, release, told := make(chan struct{}, 200), make(chan struct{}), make(chan struct{}, 200)
+	d.Write = func() error {
+		d.times.Add(1)
+		begun <- struct{}{}
+		<-release
+		return errors.New("disk gone")
+	}
+	d.After = func(error) { told <- struct{}{} }
+	d.Within(0)
+	<-begun
+	for range 100 {
+		d.Within(0)
+	}
+	close(release)
+	<-told
+	if err := d.Close(); err == nil {
+		t.Error("Close: got no error, want that of the last writing")
+	}
+	if n := d.times.Load(); n != 2 {
+		t.Errorf("written %d times, want once, and once by Close", n)
+	}
 }

@@ -1,8 +1,7 @@
 // Package verifyapi is for programs that do not link Go, or do not see the key store:
 // they send the key that was presented to them and hear whether it is good.
 //
-// [Mount] adds POST /v1/verify to an API; internal/server does, and `keyctl serve`
-// runs it. The decision is that of package verifier, the very one that guards make,
+// [Handler] serves POST /v1/verify in a program of yours; `keyctl serve` runs it. The decision is that of package verifier, the very one that guards make,
 // and counts against the key's rate limit like one.
 //
 // Callers hold an admin key with the scope verify. Where such a key has an audience,
@@ -40,10 +39,23 @@ import (
 // Lease is how long a good answer may be kept.
 const Lease = time.Minute
 
-// Options configures [Mount]. Nil and the zero value are ready for use.
+// Options configures [Handler]. Nil and the zero value are ready for use.
 type Options struct {
 	Logger *slog.Logger     // hears of checks that could not be made; nil discards
 	Now    func() time.Time // nil means time.Now
+}
+
+// Handler serves the API with v, which also checks the admin keys of its callers, for a
+// program that has a listener of its own. The path is /v1/verify. It judges neither Host nor
+// Origin: where browsers reach the listener, put what protects from web pages before it.
+func Handler(v *verifier.Verifier, o *Options) http.Handler {
+	rest := &restapi.Options{}
+	if o != nil {
+		rest.Logger = o.Logger
+	}
+	a := restapi.New(v, rest)
+	Mount(a, v, o)
+	return a.Handler()
 }
 
 // Mount adds the verification of keys by v to a.

@@ -1,7 +1,7 @@
 // Package server is the REST API for keys: issue, list, show, edit, rotate, disable,
 // enable and revoke them, read who did so, and let a key learn about itself.
 //
-// [Mount] adds it to an API; internal/server does, and `keyctl serve` runs it. From
+// [Handler] serves it in a program of yours; `keyctl serve` runs it. From
 // Go, package admin/client speaks to it; the bodies are in admin/api.
 //
 // There is no rule in here. A request is acted upon by a [admin.Restricted], which lets
@@ -16,7 +16,9 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -28,7 +30,26 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store"
+	"github.com/mcpkeys/mcpkeys/verifier"
 )
+
+// Options configures [Handler]. Nil and the zero value are ready for use.
+type Options struct {
+	Logger         *slog.Logger   // a line a request; nil discards
+	TrustedProxies []netip.Prefix // who may say where a call comes from; see [middleware.Options]
+}
+
+// Handler serves the API over st, for a program that has a listener of its own; v checks the
+// admin keys of its callers. Paths begin with /v1/. It judges neither Host nor Origin: where
+// browsers reach the listener, put what protects from web pages before it.
+func Handler(st store.Store, v *verifier.Verifier, o *Options) http.Handler {
+	if o == nil {
+		o = &Options{}
+	}
+	a := restapi.New(v, &restapi.Options{Logger: o.Logger, TrustedProxies: o.TrustedProxies})
+	Mount(a, st, nil)
+	return a.Handler()
+}
 
 // Mount adds the operations on the keys of store to a.
 func Mount(a *restapi.API, store store.Store, o *admin.Options) {

@@ -126,6 +126,7 @@ func judge(database, page standing) error {
 func (r *Reader) stand(read func() (numbers, error)) (numbers, error) {
 	for try := 1; ; try++ {
 		page, why := r.epoch.standing()
+		seen := r.seen.Load() // before the read, or a quicker reader of this process may have seen more
 		n, err := read()
 		if err != nil {
 			return n, err
@@ -137,7 +138,7 @@ func (r *Reader) stand(read func() (numbers, error)) (numbers, error) {
 		if why == nil || errors.Is(why, errCopied) {
 			why = cmp.Or(judge(now, page), why)
 		}
-		if seen := r.seen.Load(); why == nil && now.word < seen {
+		if why == nil && now.word < seen {
 			why = &fellBackError{seen - now.word}
 		}
 		if why == nil {

@@ -77,6 +77,7 @@ type bench struct {
 	manager admin.Manager
 	v       *verifier.Verifier
 	now     time.Time
+	later   atomic.Int64  // by how much the clock of renewing is ahead of now, as a duration
 	slots   chan struct{} // for slow hashes
 }
 

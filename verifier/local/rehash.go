@@ -58,7 +58,11 @@ func (q *rehashes) offer(job *pepper.Rehash) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || len(q.waiting) >= maxRehashes || q.queued[idOf(job)] {
+	if q.closed || len(q.waiting) >= maxRehashes {
+		return
+	}
+	if q.queued[idOf(job)] { // perhaps since a rest that is over now
+		q.flusher.Within(0)
 		return
 	}
 	if q.queued == nil {

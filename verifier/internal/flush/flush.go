@@ -82,11 +82,13 @@ func (f *Flusher) begin() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.timer = nil
-	if !f.closed && f.Elapsed() < f.rested {
-		f.schedule(0)
-		return false
+	if f.closed || f.rested == 0 || f.Elapsed() >= f.rested {
+		return !f.closed
 	}
-	return !f.closed
+	if f.Retry {
+		f.schedule(0)
+	}
+	return false
 }
 
 // Flush writes now, and returns what came of it.

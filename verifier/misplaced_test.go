@@ -104,7 +104,7 @@ func TestNothingIsRememberedOverAnEndOfTheLease(t *testing.T) {
 	defer b.v.OnChange(id, func() { told <- struct{}{} })()
 
 	b.reader.moved.Store(true)
-	b.now = b.now.Add(300 * time.Millisecond)
+	b.later.Add(int64(300 * time.Millisecond))
 	b.want(t, token, verifier.Call{}, keys.CodeUnavailable)
 	<-told
 	b.reader.moved.Store(false)

@@ -77,7 +77,7 @@ type bench struct {
 	manager admin.Manager
 	v       *verifier.Verifier
 	now     time.Time
-	later   atomic.Int64  // by how much the clock of renewing is ahead of now, as a duration
+	later   atomic.Int64  // by how much the clock is ahead of now, as a duration; where the clock is read in the background
 	slots   chan struct{} // for slow hashes
 }
 
@@ -104,7 +104,7 @@ func newBenchAt(t *testing.T, path string) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = reader.Close() })
-	clock := func() time.Time { return b.now }
+	clock := func() time.Time { return b.now.Add(time.Duration(b.later.Load())) }
 	b.reader = &counting{Reader: reader}
 	if b.manager, err = admin.NewLocal(b.store, "local:test(1)", &admin.Options{Now: clock}); err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ const lease = 2 * time.Second
 // source is a source over store that goes by the bench's clock.
 func (b *bench) source(store local.Store) *local.Source {
 	b.slots = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
-	return local.New(store, &local.Options{Now: func() time.Time { return b.now }, SlowHashes: b.slots})
+	return local.New(store, &local.Options{Now: func() time.Time { return b.now.Add(time.Duration(b.later.Load())) }, SlowHashes: b.slots})
 }
 
 // holdSlowHashes keeps every slow hash of the source that was made last from being

@@ -83,3 +83,9 @@ func within[T any](list, limits []T, fits func(T, T) bool) bool {
 func insidePrefix(p, limit netip.Prefix) bool {
 	return p.Bits() >= limit.Bits() && limit.Contains(p.Addr())
 }
+
+// livesBeyond reports whether a key that ends at end, where zero is never, lives longer
+// than life from now on.
+func livesBeyond(end time.Time, life time.Duration, now time.Time) bool {
+	return life != keys.LifeForEver && (end.IsZero() || end.After(now.Add(life)))
+}

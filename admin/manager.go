@@ -57,7 +57,7 @@ type Manager interface {
 	Edit(ctx context.Context, id string, req EditRequest) (*keys.Key, error)
 }
 
-// ManagerOptions configures [NewLocal] and [Restrict]. Nil and the zero value are ready for use.
+// Options configures [NewLocal] and [Restrict]. Nil and the zero value are ready for use.
 type Options struct {
 	Now func() time.Time // nil means time.Now
 }
@@ -70,7 +70,7 @@ func (o *Options) clock() func() time.Time {
 	return o.Now
 }
 
-// LocalManager acts on a store in the name of one actor. It is safe for concurrent
+// Local acts on a store in the name of one actor. It is safe for concurrent
 // use.
 type Local struct {
 	store store.Store
@@ -80,7 +80,7 @@ type Local struct {
 
 var _ Manager = (*Local)(nil)
 
-// NewManager returns the Manager beside store, acting in the name of actor, which
+// NewLocal returns the Manager beside store, acting in the name of actor, which
 // must be valid free text and not empty.
 func NewLocal(store store.Store, actor audit.Actor, o *Options) (*Local, error) {
 	if err := actor.Validate(); err != nil {

@@ -147,7 +147,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 	}
 	for _, actor := range []audit.Actor{"", "x\n"} {
 		if _, err := admin.NewLocal(store, actor, nil); err == nil {
-			t.Errorf("NewManager for actor %q: accepted", actor)
+			t.Errorf("NewLocal for actor %q: accepted", actor)
 		}
 	}
 }

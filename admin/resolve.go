@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -108,3 +109,15 @@ func collect(ctx context.Context, m Manager, queries []keys.Query) ([]*keys.Key,
 	}
 	return found, nil
 }
+
+// AmbiguousError is a reference that fits several keys. It is an [keys.ErrConflict].
+type AmbiguousError struct {
+	Candidates []*keys.Key
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("%d keys fit that reference; use the id of the one you mean", len(e.Candidates))
+}
+
+// Is makes errors.Is(err, ErrConflict) hold.
+func (e *AmbiguousError) Is(target error) bool { return target == keys.ErrConflict }

@@ -10,7 +10,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Delegate is a [Manager] in the hands of an admin key. It lets through what that
+// Restricted is a [Manager] in the hands of an admin key. It lets through what that
 // key was granted and no more, so that nobody gains rights by handing out keys:
 //
 //   - reading needs the scope [keys.ScopeKeysRead], changing [keys.ScopeKeysWrite], having a
@@ -36,7 +36,7 @@ type Restricted struct {
 
 var _ Manager = (*Restricted)(nil)
 
-// NewDelegate puts manager into the hands of caller. A nil caller may do nothing.
+// Restrict puts manager into the hands of caller. A nil caller may do nothing.
 func Restrict(manager Manager, caller *keys.Identity, o *Options) *Restricted {
 	return &Restricted{manager: manager, caller: caller, clock: o.clock()}
 }

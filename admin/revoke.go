@@ -11,7 +11,7 @@ import (
 // Revoke implements [Manager]. A key whose seal is broken can be revoked too, and
 // its audit row says that it was: revoking must never wait for a repair. It is
 // revoked even when its row says that it is already. Only a sealed row is believed,
-// or whoever plants that note would make us write nothing, and take it back later.
+// or an attacker could plant that note, make us write nothing, and remove it later.
 func (m *Local) Revoke(ctx context.Context, id, reason string) (*keys.Key, error) {
 	if err := keys.ValidateText("reason", reason); err != nil {
 		return nil, err

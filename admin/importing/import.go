@@ -19,7 +19,7 @@ const MaxImport = 200_000
 // maxRefused is how many refused rows a report tells one by one.
 const maxRefused = 20
 
-// ImportRow is one key of another system: what it may do here, and either its token or
+// Row is one key of another system: what it may do here, and either its token or
 // the hash of it.
 type Row struct {
 	Line int   // where it stands in its source, for the report
@@ -36,7 +36,7 @@ type Row struct {
 	admin.IssueRequest // an ordinary key; without Expires or Owner, what the options say
 }
 
-// ImportOptions says how [Import] goes about. The zero value is ready for
+// Options says how [Import] goes about. The zero value is ready for
 // use.
 type Options struct {
 	Partial  bool           // import the good rows, though others are refused
@@ -46,7 +46,7 @@ type Options struct {
 	Progress func(rows int) // called now and then with how many were dealt with; nil is fine
 }
 
-// ImportReport tells what became of the rows.
+// Report tells what became of the rows.
 type Report struct {
 	Rows     int          // all that were read
 	Imported int          // and written, or would have been
@@ -63,7 +63,7 @@ type RefusedRow struct {
 	Reason error
 }
 
-// ErrImportRefused is that there were rows that cannot be imported, so none was.
+// ErrRefused is that there were rows that cannot be imported, so none was.
 var ErrRefused = errors.New("nothing was imported, because of rows that cannot be")
 
 // errDryRun takes everything back in the end.

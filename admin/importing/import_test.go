@@ -32,7 +32,7 @@ func mustHash(t *testing.T, text string) pepper.Hash {
 	t.Helper()
 	h, err := pepper.ParseHash(text)
 	if err != nil {
-		t.Fatalf("ParseOldHash: %v", err)
+		t.Fatalf("ParseHash: %v", err)
 	}
 	return h
 }
@@ -377,7 +377,7 @@ func TestImportOfExportedHashes(t *testing.T) {
 	}
 	for _, broken := range []string{"hmac-sha256:", "hmac-sha256:p1:00", "md5+hmac-sha256:p1:" + strings.Repeat("00", 32), "sha256+hmac-sha256:p1:" + strings.Repeat("00", 32), "hmac-sha256::" + strings.Repeat("00", 32)} {
 		if _, err := pepper.ParseHash(broken); err == nil {
-			t.Errorf("ParseOldHash(%q): accepted", broken)
+			t.Errorf("ParseHash(%q): accepted", broken)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func openKeyring(t testing.TB, path string) *Keyring {
 	t.Cleanup(func() { _ = store.Close() })
 	k := &Keyring{t: t, path: path, store: store}
 	if k.manager, err = admin.NewLocal(store, "test", nil); err != nil {
-		t.Fatalf("NewManager: %v", err)
+		t.Fatalf("NewLocal: %v", err)
 	}
 	if k.verifier, err = verifier.New(local.New(&countingReader{Store: store, reads: &k.reads, pulled: &k.pulled}, nil), nil); err != nil {
 		t.Fatalf("verifier.New: %v", err)
@@ -158,7 +158,7 @@ func (k *Keyring) Expired(scopes ...string) string {
 	past := time.Now().Add(-2 * time.Hour)
 	m, err := admin.NewLocal(k.store, "test", &admin.Options{Now: func() time.Time { return past }})
 	if err != nil {
-		k.t.Fatalf("NewManager: %v", err)
+		k.t.Fatalf("NewLocal: %v", err)
 	}
 	token, _ := k.issue(m, admin.IssueRequest{Scopes: scopes, Expires: keys.ExpiresAt(past.Add(time.Hour))})
 	return token

@@ -55,7 +55,7 @@ func New(t testing.TB) *Fixture {
 	}
 	t.Cleanup(func() { _ = f.Store.Close() })
 	if f.manager, err = admin.NewLocal(f.Store, "test", nil); err != nil {
-		t.Fatalf("NewManager: %v", err)
+		t.Fatalf("NewLocal: %v", err)
 	}
 	logger := slog.New(slog.NewJSONHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	o := &server.Options{DB: f.Path, Logger: logger}

@@ -21,7 +21,7 @@ import (
 // tool.
 const maxAudit = 1000
 
-// audit is the screen of who changed what: the newest rows of the log, which of them the
+// auditScreen is the screen of who changed what: the newest rows of the log, which of them the
 // filter shows, and which one is selected. The selection stays with its row.
 type auditScreen struct {
 	all   []auditRow // newest first

@@ -10,7 +10,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// AuditQuery says which rows of the audit log to return. The zero AuditQuery returns
+// Query says which rows of the audit log to return. The zero Query returns
 // all, newest first. Conditions add up; texts are compared as they are.
 type Query struct {
 	KeyID  string    // exact, also of a key that is not there any more
@@ -24,7 +24,7 @@ type Query struct {
 	Limit       int   // of one page; 0 means [keys.DefaultLimit], above [keys.MaxLimit] is cut
 }
 
-// AuditPage is a part of the audit log. Rows are never removed, so paging shows each
+// Page is a part of the audit log. Rows are never removed, so paging shows each
 // row once, whatever is written meanwhile. Whether the rows are still what was written
 // is for [store.VerifyAudit] to say.
 type Page struct {

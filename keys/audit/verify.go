@@ -11,7 +11,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// VerifyAuditOptions configures [Verify]. Nil and the zero value are ready for use.
+// VerifyOptions configures [Verify]. Nil and the zero value are ready for use.
 type VerifyOptions struct {
 	// Checkpoint is how far the log had come once; nil if nobody kept that. Without one a
 	// log whose tail was cut off holds.
@@ -20,7 +20,7 @@ type VerifyOptions struct {
 	Progress func(rows int64)
 }
 
-// AuditReport is what [Verify] found.
+// Report is what [Verify] found.
 type Report struct {
 	Rows     int64   // that were read and hold
 	Keys     int64   // that were compared with the log
@@ -33,7 +33,7 @@ type Report struct {
 // MaxAuditFaults is how many faults a report lists.
 const MaxAuditFaults = 100
 
-// AuditFault is one thing that does not hold.
+// Fault is one thing that does not hold.
 type Fault struct {
 	Seq    int64  // the audit row; 0 where it is about none
 	KeyID  string // the key; empty where it is about none
@@ -52,7 +52,7 @@ func (f Fault) String() string {
 	return f.Reason
 }
 
-// AuditSource is what reading and verifying the audit log needs of a store.
+// Source is what reading and verifying the audit log needs of a store.
 type Source interface {
 	Changes(ctx context.Context, since keys.Position) (keys.Changes, error)
 	Audit(ctx context.Context, q Query) (Page, error)
@@ -61,7 +61,7 @@ type Source interface {
 	Key(ctx context.Context, id string) (*keys.Key, error)
 }
 
-// VerifyAuditLog reads the whole audit log of r and holds against it
+// Verify reads the whole audit log of r and holds against it
 //
 //   - the chain: no row was changed, removed or put in between;
 //   - every key: its seal fits its row, and the newest audit row of it tells of just this

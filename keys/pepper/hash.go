@@ -30,7 +30,7 @@ const (
 	maxOldHash       = 512 // bytes of text
 )
 
-// OldHash is what another system kept in place of a token. It is no secret of ours, but
+// Hash is what another system kept in place of a token. It is no secret of ours, but
 // guesses can be tried against it: it prints nothing. The zero value is none.
 type Hash struct {
 	scheme keys.Scheme
@@ -54,7 +54,7 @@ func (h Hash) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[hash]") }
 // springPrefixes are what Spring Security writes before what others write without.
 var springPrefixes = []string{"{bcrypt}", "{argon2}", "{argon2@SpringSecurity_v5_8}"}
 
-// ParseOldHash reads
+// ParseHash reads
 //
 //	sha256:…, sha512:…    of the whole token, in hex, base64 or base64url
 //	sha256-after-bar:…    of what follows the token's first |, likewise

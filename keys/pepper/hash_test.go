@@ -21,7 +21,7 @@ const (
 	argonPassword  = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
 )
 
-func TestParseOldHash(t *testing.T) {
+func TestParseHash(t *testing.T) {
 	sum256, sum512 := sha256.Sum256([]byte("x")), sha512.Sum512([]byte("x"))
 	for text, want := range map[string]keys.Scheme{
 		"sha256:" + hex.EncodeToString(sum256[:]):                   keys.SchemeSHA256,
@@ -36,7 +36,7 @@ func TestParseOldHash(t *testing.T) {
 	} {
 		h, err := pepper.ParseHash(text)
 		if err != nil || h.Scheme() != want || h.IsZero() {
-			t.Errorf("ParseOldHash(%q): got %q, %v, want %q", text, h.Scheme(), err, want)
+			t.Errorf("ParseHash(%q): got %q, %v, want %q", text, h.Scheme(), err, want)
 		}
 		if got := fmt.Sprintf("%v %+v %#v %s %d", h, h, h, h, h); strings.Contains(got, "$") || strings.Count(got, "[hash]") != 5 {
 			t.Errorf("a hash is printed as %q", got)

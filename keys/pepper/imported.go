@@ -158,7 +158,7 @@ func (p *Set) renewedImport(s *keys.KeySecret, token keys.Secret) keys.KeySecret
 	return fresh
 }
 
-// ImportedCredential is what is known of a token that another system made: the token
+// Imported is what is known of a token that another system made: the token
 // itself, or a hash of it. Bind the hash to the id first, see [Hash.Bind].
 type Imported struct {
 	Token keys.Secret

@@ -29,7 +29,7 @@ const (
 // pepperLen is the size of a pepper in bytes.
 const pepperLen = 32
 
-// Peppers are the secrets outside the database without which nothing in it can be
+// Set are the secrets outside the database without which nothing in it can be
 // verified or forged: one current, under which new digests are made, and any
 // number of retired ones that still verify. Whoever holds them is the authority
 // over the keys; whoever only writes the database is not.
@@ -57,7 +57,7 @@ type pepper struct {
 // follows pointers comes upon key material.
 type mac func(message string) Digest
 
-// GeneratePeppers draws one fresh current pepper.
+// Generate draws one fresh current pepper.
 func Generate() (*Set, error) {
 	var root [pepperLen]byte
 	_, _ = rand.Read(root[:]) // documented to never fail
@@ -124,7 +124,7 @@ const pepperHeader = `# mcpkeys peppers. Without this file no key of its databas
 // storeWord begins the line of a pepper file that names the store.
 const storeWord = "store"
 
-// ParsePeppers reads the text that [Set.Encode] writes: a line "store hex", unless
+// Parse reads the text that [Set.Encode] writes: a line "store hex", unless
 // the peppers belong to no store yet, a line per pepper of "id current|retired hex", and
 // comments after #. Errors name the line, never its content.
 func Parse(text []byte) (*Set, error) {

@@ -137,9 +137,9 @@ func TestPepperErrorsEchoNothing(t *testing.T) {
 	} {
 		_, err := pepper.Parse([]byte(text))
 		if err == nil {
-			t.Errorf("ParsePeppers of %s: accepted", name)
+			t.Errorf("Parse of %s: accepted", name)
 		} else if strings.Contains(err.Error(), "c0ffee") {
-			t.Errorf("ParsePeppers of %s: the error repeats the content", name)
+			t.Errorf("Parse of %s: the error repeats the content", name)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func TestPeppersKeepTheirStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, p := range map[string]*pepper.Set{"Add": p, "Remove": fewer, "ParsePeppers": again} {
+	for what, p := range map[string]*pepper.Set{"Add": p, "Remove": fewer, "Parse": again} {
 		if p.Store() != id {
 			t.Errorf("%s: got store %s, want %s", what, p.Store(), id)
 		}

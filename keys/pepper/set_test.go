@@ -49,7 +49,7 @@ func TestAddKeepsWhatWasMade(t *testing.T) {
 	two := mustAdd(t, one)
 	parsed, err := pepper.Parse(two.Encode())
 	if err != nil {
-		t.Fatalf("ParsePeppers: %v", err)
+		t.Fatalf("Parse: %v", err)
 	}
 	for name, p := range map[string]*pepper.Set{"in memory": two, "from its file": parsed} {
 		if p.Verify(k, token) == nil || p.CheckSeal(k) != nil {

@@ -45,7 +45,7 @@ func manager(t testing.TB, s store.Store) *admin.Local {
 	t.Helper()
 	m, err := admin.NewLocal(s, "test", nil)
 	if err != nil {
-		t.Fatalf("NewManager: %v", err)
+		t.Fatalf("NewLocal: %v", err)
 	}
 	return m
 }

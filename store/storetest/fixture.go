@@ -51,7 +51,7 @@ func (f *fixture) manager(s store.Store) *admin.Local {
 	f.t.Helper()
 	m, err := admin.NewLocal(s, "test", &admin.Options{Now: func() time.Time { return f.now }})
 	if err != nil {
-		f.t.Fatalf("NewManager: %v", err)
+		f.t.Fatalf("NewLocal: %v", err)
 	}
 	return m
 }

@@ -25,13 +25,13 @@ type Report struct {
 	Rows     int64   // that were read and hold
 	Keys     int64   // that were compared with the log
 	Head     *Event  // the newest row that holds; nil if there is none
-	Faults   []Fault // what does not hold, [MaxAuditFaults] at most; none means that all does
+	Faults   []Fault // what does not hold, [MaxFaults] at most; none means that all does
 	Omitted  int     // faults beyond those
 	Restored bool    // the store was restored or replaced since the checkpoint was made
 }
 
-// MaxAuditFaults is how many faults a report lists.
-const MaxAuditFaults = 100
+// MaxFaults is how many faults a report lists.
+const MaxFaults = 100
 
 // Fault is one thing that does not hold.
 type Fault struct {
@@ -370,7 +370,7 @@ func (v *auditCheck) reason(id string, k *keys.Key) string {
 }
 
 func (v *auditCheck) fault(f Fault) {
-	if len(v.report.Faults) == MaxAuditFaults {
+	if len(v.report.Faults) == MaxFaults {
 		v.report.Omitted++
 		return
 	}

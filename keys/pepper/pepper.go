@@ -29,12 +29,12 @@ const (
 // pepperLen is the size of a pepper in bytes.
 const pepperLen = 32
 
-// Set are the secrets outside the database without which nothing in it can be
+// Set holds the peppers, the secrets outside the database without which nothing in it can be
 // verified or forged: one current, under which new digests are made, and any
-// number of retired ones that still verify. Whoever holds them is the authority
-// over the keys; whoever only writes the database is not.
+// number of retired ones that still verify. A program that holds them has all
+// power over the keys; one that can only write the database has not.
 //
-// They are safe for concurrent use and print nothing. There is no useful zero
+// A Set is safe for concurrent use and prints nothing. There is no useful zero
 // value: use [Generate] or [Parse].
 type Set struct {
 	store   StoreID // whose peppers they are; every seal covers it

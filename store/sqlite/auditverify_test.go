@@ -208,12 +208,12 @@ func TestA27KeysAreHeldAgainstTheLog(t *testing.T) {
 func TestVerifyAuditBoundsItsReport(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	for i := range audit.MaxAuditFaults + 5 {
+	for i := range audit.MaxFaults + 5 {
 		issue(t, s, admin.IssueRequest{Name: fmt.Sprint(i)})
 	}
 	mustExec(t, shell(t, path), `UPDATE keys SET owner = 'x'`)
-	if report := verifyAudit(t, s, nil); len(report.Faults) != audit.MaxAuditFaults || report.Omitted != 5 {
-		t.Errorf("VerifyAudit: got %d faults and %d omitted, want %d and 5", len(report.Faults), report.Omitted, audit.MaxAuditFaults)
+	if report := verifyAudit(t, s, nil); len(report.Faults) != audit.MaxFaults || report.Omitted != 5 {
+		t.Errorf("VerifyAudit: got %d faults and %d omitted, want %d and 5", len(report.Faults), report.Omitted, audit.MaxFaults)
 	}
 }
 

@@ -30,7 +30,7 @@ test: _toolchain ## every test, none of them skipped
 # memory, and the model, which is one thread; and tests that take long without showing
 # the detector more than others do. All of them run in make test. With -short the
 # processes of the others revoke fewer keys.
-ALONE := cmd/keyctl|examples|verifier/internal/model|internal/(archtest|bench|demo|mutants|readmetest|scale)
+ALONE := cmd/keyctl|examples|verifier/internal/model|internal/app/demo|internal/dev/(archtest|bench|mutants|readmetest|scale)
 LONG  := TestA19KilledAtRandom|TestA19KilledWhileMigrating|TestA19KilledWhileRestoring|TestA22MemoryIsBounded|TestA6QueueFlood|TestCloseUnmapsTheEpoch|TestEpochFileForeign|TestEveryRoomFitsEverySize|TestExtremeKeysFitEverySize|TestGolden|TestImportKilled|TestInventedNamesAreCountedTogether|TestRevokedWhereFilesWereReplaced|TestSecretInAWrongPlaceIsNowhere|TestSecretInTheWrongFieldIsMasked
 race: _toolchain ## what runs at the same time as other things, with the race detector
 	.ci/strict-test -race -short -shuffle=on -skip '^($(LONG))$$' $$(go list ./... | grep -vE '/($(ALONE))(/|$$)')
@@ -58,9 +58,9 @@ e2e: _toolchain ## clients from npm (MCP Inspector, TypeScript SDKs) against our
 
 .PHONY: mutants mutants-sample
 mutants: _toolchain ## breaks of security rules, each in a copy of the tree: every one must turn a test red
-	@go run ./internal/mutants/cmd $(ARGS)
+	@go run ./internal/dev/mutants/cmd $(ARGS)
 mutants-sample: _toolchain ## five of them, other ones with each commit
-	@go run ./internal/mutants/cmd -sample 5 $(ARGS)
+	@go run ./internal/dev/mutants/cmd -sample 5 $(ARGS)
 
 .PHONY: fuzz soak clean
 fuzz: _toolchain ## every fuzz target for FUZZTIME (20s) each
@@ -71,14 +71,14 @@ soak: _toolchain ## revocations, imports, restores and migrations in processes t
 clean: ## remove what make build made
 	rm -rf bin coverage.out
 
-BENCH := go run ./internal/bench/cmd
+BENCH := go run ./internal/dev/bench/cmd
 .PHONY: bench bench-http bench-peers bench-check bench-all
 bench: _toolchain ## what a check of a key costs, beside the least that it could: one table
 	@$(BENCH) $(ARGS) table
 bench-http: _toolchain ## a guarded and an unguarded server under load, in turn
 	@$(BENCH) $(ARGS) http
 bench-peers: _toolchain ## better-auth's API keys beside ours, in process; needs Node and npm
-	@internal/bench/peers/run
+	@internal/dev/bench/peers/run
 bench-check: _toolchain ## fails when a promise about speed is broken by far
 	@$(BENCH) check
 bench-all: bench bench-http bench-peers ## the figures of docs/performance.md, on an otherwise idle machine

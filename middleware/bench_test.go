@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/internal/guardtest"
+	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
 // What the guard costs, without a network, is measured here; beside a handler without
-// one, over loopback, in internal/bench.
+// one, over loopback, in internal/dev/bench.
 func BenchmarkAdmit(b *testing.B) {
 	k := guardtest.NewKeyring(b)
 	benchmarkAdmit(b, k.Guard(nil), k.Granted(guardtest.Needed))

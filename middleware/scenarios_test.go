@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/mcpkeys/mcpkeys/internal/guardtest"
+	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 

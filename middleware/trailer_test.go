@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/internal/guardtest"
+	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 )
 
 // The attack: a client, or a proxy that moves headers, sends a key in the trailer of a

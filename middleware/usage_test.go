@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mcpkeys/mcpkeys/internal/guardtest"
+	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log"
 
-	"github.com/mcpkeys/mcpkeys/internal/guardtest"
+	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"

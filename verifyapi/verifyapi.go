@@ -30,8 +30,8 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
-	"github.com/mcpkeys/mcpkeys/internal/restapi"
-	"github.com/mcpkeys/mcpkeys/internal/wire"
+	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
+	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )

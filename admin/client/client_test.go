@@ -19,7 +19,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/admin/client"
-	"github.com/mcpkeys/mcpkeys/internal/servertest"
+	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 	"github.com/mcpkeys/mcpkeys/store"

@@ -1,5 +1,5 @@
 // Package importing brings in keys that another system issued: their tokens stay good as
-// they are. [Import] takes rows, and package internal/keyfile reads them from files.
+// they are. [Import] takes rows, and package internal/app/keyfile reads them from files.
 //
 // All keys of an import become valid at once or not at all, with an audit row each. What a
 // token or a hash must be like is decided by package pepper.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
-	"github.com/mcpkeys/mcpkeys/internal/restapi"
+	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/internal/servertest"
+	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 

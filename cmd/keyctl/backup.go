@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mcpkeys/mcpkeys/internal/connect"
-	"github.com/mcpkeys/mcpkeys/internal/wire"
-	"github.com/mcpkeys/mcpkeys/internal/wording"
+	"github.com/mcpkeys/mcpkeys/internal/app/connect"
+	"github.com/mcpkeys/mcpkeys/internal/app/wording"
+	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"

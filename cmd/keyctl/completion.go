@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mcpkeys/mcpkeys/internal/connect"
-	"github.com/mcpkeys/mcpkeys/internal/wording"
+	"github.com/mcpkeys/mcpkeys/internal/app/connect"
+	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 

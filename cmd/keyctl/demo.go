@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mcpkeys/mcpkeys/internal/demo"
-	"github.com/mcpkeys/mcpkeys/internal/shell"
+	"github.com/mcpkeys/mcpkeys/internal/app/demo"
+	"github.com/mcpkeys/mcpkeys/internal/base/shell"
 )
 
 func newDemo(a *app) *cobra.Command {

@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/internal/connect"
-	"github.com/mcpkeys/mcpkeys/internal/wire"
+	"github.com/mcpkeys/mcpkeys/internal/app/connect"
+	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/internal/wording"
+	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"

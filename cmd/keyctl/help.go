@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mcpkeys/mcpkeys/internal/buildinfo"
-	"github.com/mcpkeys/mcpkeys/internal/connect"
+	"github.com/mcpkeys/mcpkeys/internal/app/buildinfo"
+	"github.com/mcpkeys/mcpkeys/internal/app/connect"
 )
 
 // newHelp replaces cobra's own, which ends with 0 on a topic that does not exist.

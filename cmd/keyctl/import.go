@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/admin/importing"
-	"github.com/mcpkeys/mcpkeys/internal/connect"
-	"github.com/mcpkeys/mcpkeys/internal/infile"
-	"github.com/mcpkeys/mcpkeys/internal/keyfile"
+	"github.com/mcpkeys/mcpkeys/internal/app/connect"
+	"github.com/mcpkeys/mcpkeys/internal/app/keyfile"
+	"github.com/mcpkeys/mcpkeys/internal/base/infile"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store"
 )

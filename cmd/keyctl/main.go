@@ -4,7 +4,7 @@
 // story in a directory of its own.
 //
 // Each group of commands is one file: its flags, then build a client, call it, print.
-// The rules are in package keys, the connection in internal/connect. What the commands
+// The rules are in package keys, the connection in internal/app/connect. What the commands
 // share is in app.go, how results are printed in output.go and table.go, and the one
 // table of exit codes in exit.go.
 //

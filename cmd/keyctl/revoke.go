@@ -11,9 +11,9 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
-	"github.com/mcpkeys/mcpkeys/internal/connect"
-	"github.com/mcpkeys/mcpkeys/internal/wire"
-	"github.com/mcpkeys/mcpkeys/internal/wording"
+	"github.com/mcpkeys/mcpkeys/internal/app/connect"
+	"github.com/mcpkeys/mcpkeys/internal/app/wording"
+	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mcpkeys/mcpkeys/internal/filemode"
+	"github.com/mcpkeys/mcpkeys/internal/base/filemode"
 )
 
 // The groups of the root's help.

@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/mcpkeys/mcpkeys/internal/wording"
+	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 

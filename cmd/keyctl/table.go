@@ -6,7 +6,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/mcpkeys/mcpkeys/internal/wording"
+	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 )
 
 // table is how every list is printed for people: a heading, and a line a row. A column is

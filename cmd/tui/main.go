@@ -2,8 +2,8 @@
 // what `keyctl tui` shows, for a machine that needs nothing else of keyctl.
 //
 // It takes --db, --pepper, --server, --insecure-http and --read-only, and the KEYCTL_
-// variables from the environment, as keyctl does. The dashboard itself is internal/tui, and the way
-// to the store internal/connect.
+// variables from the environment, as keyctl does. The dashboard itself is internal/app/tui, and the way
+// to the store internal/app/connect.
 //
 // It refuses to start without a terminal, on a store that is not there, and with
 // anything like a key among its arguments.
@@ -21,9 +21,9 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/mcpkeys/mcpkeys/internal/connect"
-	"github.com/mcpkeys/mcpkeys/internal/tui"
-	"github.com/mcpkeys/mcpkeys/internal/wording"
+	"github.com/mcpkeys/mcpkeys/internal/app/connect"
+	"github.com/mcpkeys/mcpkeys/internal/app/tui"
+	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 

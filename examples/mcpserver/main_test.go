@@ -11,7 +11,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/internal/guardtest"
+	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 )
 
 // start serves the example, as main does, with k's keys and returns its address.

@@ -6,7 +6,7 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/mcpkeys/mcpkeys/internal/hostcheck"
+	"github.com/mcpkeys/mcpkeys/internal/base/hostcheck"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/mcpkeys/mcpkeys/internal/newfile"
+	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 )
 
 // Progress is called now and then while pages of a database are copied, with how many

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/mcpkeys/mcpkeys/internal/newfile"
+	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 

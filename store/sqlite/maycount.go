@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/mcpkeys/mcpkeys/internal/shell"
+	"github.com/mcpkeys/mcpkeys/internal/base/shell"
 )
 
 // usageUnknown is the file beside the usage file that says, by being there, that use is

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/internal/filemode"
+	"github.com/mcpkeys/mcpkeys/internal/base/filemode"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 )

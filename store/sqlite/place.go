@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/mcpkeys/mcpkeys/internal/newfile"
-	"github.com/mcpkeys/mcpkeys/internal/shell"
+	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
+	"github.com/mcpkeys/mcpkeys/internal/base/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 

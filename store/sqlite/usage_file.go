@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/internal/filemode"
-	"github.com/mcpkeys/mcpkeys/internal/newfile"
+	"github.com/mcpkeys/mcpkeys/internal/base/filemode"
+	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 

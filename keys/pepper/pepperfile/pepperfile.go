@@ -16,8 +16,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/mcpkeys/mcpkeys/internal/filemode"
-	"github.com/mcpkeys/mcpkeys/internal/newfile"
+	"github.com/mcpkeys/mcpkeys/internal/base/filemode"
+	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/mcpkeys/mcpkeys/internal/newfile"
+	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 

@@ -1,0 +1,167 @@
+package demo_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/mcpkeys/mcpkeys/internal/app/demo"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+func TestOnceTellsTheStory(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	var out bytes.Buffer
+	if err := demo.Once(t.Context(), realKeyctl(), &out, nil); err != nil {
+		t.Fatalf("Once: %v\n%s", err, out.String())
+	}
+	for _, want := range []string{
+		"1. Make a key store", "> keyctl init",
+		"> keyctl issue demo-agent --tool 'get_*'",
+		"✓ 401 Unauthorized\n",
+		"get_feels_like, get_forecast, get_stations, and no other",
+		"feels like -13", "word for word like a tool that does not exist",
+		"> keyctl rotate demo-agent --grace 2s", "none refused", "401 for the old secret; the client went on",
+		"> keyctl revoke demo-agent --yes", "after revoke returned",
+		"3 rows, key.issue, key.rotate and key.revoke, and the hash chain holds",
+		"All 11 steps held",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("Once printed no %q:\n%s", want, out.String())
+		}
+	}
+	if keys.HoldsToken(out.String()) {
+		t.Error("Once printed a key")
+	}
+}
+
+func TestOnceFitsATerminal(t *testing.T) {
+	var out bytes.Buffer
+	if err := demo.Once(t.Context(), realKeyctl(), &out, nil); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	if strings.Contains(out.String(), "\x1b") {
+		t.Error("Once printed an escape sequence")
+	}
+}
+
+// What the user's environment says of their own keys is none of the demo's business.
+func TestOnceReadsNoSettings(t *testing.T) {
+	own := filepath.Join(t.TempDir(), "own.db")
+	for _, name := range []string{"KEYCTL_DB", "KEYCTL_PEPPER_FILE", "KEYCTL_SERVER"} {
+		t.Setenv(name, own)
+	}
+	var out bytes.Buffer
+	if err := demo.Once(t.Context(), realKeyctl(), &out, nil); err != nil {
+		t.Fatalf("Once: %v\n%s", err, out.String())
+	}
+	if _, err := os.Stat(own); err == nil {
+		t.Error("Once made a key store where KEYCTL_DB points")
+	}
+}
+
+// hangUp listens to so many lines.
+type hangUp struct{ lines int }
+
+func (h *hangUp) Write(text []byte) (int, error) {
+	if h.lines--; h.lines < 0 {
+		return 0, io.ErrClosedPipe
+	}
+	return len(text), nil
+}
+
+func TestOnceEndsWithItsListener(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	for _, lines := range []int{0, 5} {
+		// Step 3 would fail: it is not played any more.
+		err := demo.Once(t.Context(), realKeyctl(), &hangUp{lines}, &demo.Options{Guarded: unguarded})
+		if !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("Once after %d lines: got %v, want io.ErrClosedPipe", lines, err)
+		}
+	}
+	left, err := os.ReadDir(tmp)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestOnceTakesEverythingAway(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	if err := demo.Once(t.Context(), realKeyctl(), new(bytes.Buffer), nil); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(tmp)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestEachBreakFails breaks one thing at a time, in keyctl or in the server, and
+// wants the story to end at the step that is about it.
+func TestEachBreakFails(t *testing.T) {
+	breaks := []struct {
+		name    string
+		opts    *demo.Options
+		step    string
+		printed string
+	}{
+		{"init-does-nothing", nil, "step 1", "did not make mcpkeys.db"},
+		{"init-fails", nil, "step 1", "exit status 2"},
+		{"init-readable-by-all", nil, "step 1", "0644"},
+		{"issue-fails", nil, "step 2", "exit status 2"},
+		{"issue-talks", nil, "step 2", "did not print a key and nothing else"},
+		{"", &demo.Options{Guarded: unguarded}, "step 3", "answered 200"},
+		{"issue-everything", nil, "step 4", "set_reading"},
+		{"", &demo.Options{Guarded: brokenTool}, "step 5", "get_feels_like"},
+		{"", &demo.Options{Guarded: wrongAnswer}, "step 5", "-13"},
+		{"", &demo.Options{Guarded: deniedAloud}, "step 6", "which tells that there is one"},
+		{"", &demo.Options{Guarded: deniedRuns}, "step 6", "it ran"},
+		{"rotate-fails", nil, "step 7", "exit status 2"},
+		{"rotate-talks", nil, "step 7", "did not print a key and nothing else"},
+		{"rotate-at-once", nil, "step 7", "of those without pause failed"},
+		{"rotate-slowly", nil, "step 8", "more than 2s"},
+		{"revoke-fails", nil, "step 9", "exit status 2"},
+		{"revoke-does-nothing", nil, "step 10", "it still works"},
+		{"revoke-breaks-the-store", nil, "step 10", "answered 503"},
+		{"revoke-edits-the-audit-log", nil, "step 11", "was changed after it was written"},
+		{"revoke-cuts-the-audit-log", nil, "step 11", "want [key.issue key.rotate key.revoke]"},
+	}
+	heading := regexp.MustCompile(`(?m)^(\d+)\. `)
+	for _, b := range breaks {
+		t.Run(b.step+" "+b.name, func(t *testing.T) {
+			keyctl := realKeyctl()
+			if b.name != "" {
+				t.Setenv(envBreak, b.name)
+				keyctl.Path = must(os.Executable())
+			}
+			var out bytes.Buffer
+			err := demo.Once(t.Context(), keyctl, &out, b.opts)
+			if err == nil || !strings.HasPrefix(err.Error(), b.step+" of 11 did not hold") || !strings.Contains(err.Error(), b.printed) {
+				t.Fatalf("Once: got %v, want %s to fail with %q", err, b.step, b.printed)
+			}
+			headings := heading.FindAllStringSubmatch(out.String(), -1)
+			if last := headings[len(headings)-1][1]; "step "+last != b.step {
+				t.Errorf("the transcript ends with step %s, want %s", last, b.step)
+			}
+			if !strings.Contains(out.String(), "✗ ") || strings.Contains(out.String(), "steps held") {
+				t.Errorf("the transcript does not say that it failed:\n%s", out.String())
+			}
+			if keys.HoldsToken(out.String() + err.Error()) {
+				t.Error("the failure shows a key")
+			}
+		})
+	}
+}

@@ -1,0 +1,45 @@
+package server
+
+import (
+	"context"
+	"log"
+	"log/slog"
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/internal/base/loglimit"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// Kinds of what net/http has to say of connections. They are counted apart, so that a
+// flood of failed handshakes hides no error of the server.
+const (
+	kindHandshake  keys.Code = "tls_handshake"
+	kindConnection keys.Code = "connection"
+)
+
+// errorLog is where net/http reports what went wrong with a connection. A client without
+// a key can cause as many of these lines as it likes, so they are bounded.
+type errorLog struct {
+	logger *slog.Logger
+	limit  loglimit.Limiter
+}
+
+func newErrorLog(logger *slog.Logger) *log.Logger { //nolint:forbidigo // what net/http takes
+	return log.New(&errorLog{logger: logger, limit: loglimit.Limiter{Message: "more errors of connections"}}, "", 0) //nolint:forbidigo // what net/http takes
+}
+
+// Write implements [io.Writer]: each call is one line.
+func (l *errorLog) Write(line []byte) (int, error) {
+	ctx, text := context.Background(), strings.TrimSpace(string(line))
+	kind, level := kindConnection, slog.LevelWarn
+	if strings.HasPrefix(text, "http: TLS handshake error") {
+		kind = kindHandshake
+		if strings.HasSuffix(text, ": EOF") {
+			level = slog.LevelDebug // a load balancer that looks whether the port is open
+		}
+	}
+	if l.logger.Enabled(ctx, level) && l.limit.Lets(loglimit.Kind{Code: kind}, l.logger) {
+		l.logger.LogAttrs(ctx, level, "a connection failed", slog.String("error", text))
+	}
+	return len(line), nil
+}

@@ -1,0 +1,34 @@
+package server
+
+import (
+	"net"
+	"net/http"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/base/hostcheck"
+	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// hostNames reads the names that --allowed-host gave.
+func hostNames(allowed []string) (hostcheck.Names, error) {
+	names, err := hostcheck.New(allowed)
+	if err != nil {
+		return nil, &keys.InvalidError{Field: "allowed_host", Reason: err.Error()}
+	}
+	return names, nil
+}
+
+// onlyNamed refuses a Host that this server does not answer to, as [hostcheck.Names.Fit]
+// decides by the address that the connection arrived at.
+func onlyNamed(a *restapi.API, names hostcheck.Names, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+		if names.Fit(local, r.Host) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		a.Refuse(w, r, http.StatusMisdirectedRequest, api.CodeWrongHost,
+			"This server does not answer to the name in the Host header. Start it with --allowed-host NAME for each name that clients or a proxy use.")
+	})
+}

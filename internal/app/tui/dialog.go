@@ -1,0 +1,282 @@
+package tui
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"charm.land/bubbles/v2/key"
+	"charm.land/bubbles/v2/textinput"
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/mcpkeys/mcpkeys/internal/app/wording"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// dialog asks before a key is changed. No is what enter means until the user says
+// otherwise.
+type dialog struct {
+	deed  deed
+	key   *keys.Key
+	text  textinput.Model
+	focus choice
+	err   error
+	busy  bool
+	shown time.Time
+}
+
+// deed is what a dialog asks about: the words for it, and how it is done.
+type deed struct {
+	title string // the question
+	yes   string // the verb that answers it
+	doing string
+	done  string // the participle for what may have been done
+
+	secret bool // the answer carries a secret
+
+	back  room    // where no leads
+	shows []field // beside what every dialog shows of its key
+
+	asks  string             // the text that goes with it, such as reason; empty for none
+	text  string             // what stands there at first
+	hint  string             // what stands there while it is empty
+	check func(string) error // of the text; nil when there is none
+
+	mind func() string // what it means, in view of what was typed
+	does func(id, text string) tea.Cmd
+}
+
+// choice is a place in the dialog.
+type choice int
+
+const (
+	chooseNo choice = iota
+	chooseYes
+	chooseText
+)
+
+func (d *dialog) setTheme(t theme) { d.text.SetStyles(t.input()) }
+
+func (m *Model) openDialog(k *keys.Key, about deed) {
+	input := textinput.New()
+	input.Prompt = ""
+	input.Placeholder = about.hint
+	input.CharLimit = keys.MaxText
+	input.SetValue(about.text)
+	m.dialog = dialog{deed: about, key: k, text: input, shown: m.now}
+	m.dialog.setTheme(m.theme)
+	m.room, m.toast = roomDialog, toast{} // what was said is over
+}
+
+func (m *Model) closeDialog() {
+	m.room = m.dialog.deed.back
+	m.dialog = dialog{}
+}
+
+func (m *Model) keyDialog(msg tea.KeyPressMsg) tea.Cmd {
+	d := &m.dialog
+	switch {
+	case d.busy:
+		return nil
+	case msg.Code == tea.KeyEscape:
+		m.closeDialog()
+		return nil
+	case d.focus == chooseText:
+		return m.keyText(msg)
+	case m.now.Sub(d.shown) < unhurried && (key.Matches(msg, m.bind.Yes) || key.Matches(msg, m.bind.Finish)):
+		return nil // typed before the question could be read
+	case key.Matches(msg, m.bind.Yes):
+		return m.confirm()
+	case key.Matches(msg, m.bind.No):
+		m.closeDialog()
+	case key.Matches(msg, d.typing()):
+		return m.focusDialog(chooseText)
+	case key.Matches(msg, m.finishing()):
+		m.openDialog(d.key, m.finishDeed(d.key))
+	case key.Matches(msg, m.bind.Choose) && d.focus == chooseYes:
+		return m.confirm()
+	case key.Matches(msg, m.bind.Choose):
+		m.closeDialog()
+	case msg.Code == tea.KeyLeft || msg.Code == tea.KeyRight:
+		return m.focusDialog(chooseYes - d.focus)
+	case key.Matches(msg, m.bind.Other):
+		return m.focusDialog(d.next())
+	}
+	return nil
+}
+
+// next is the place that tab goes to.
+func (d *dialog) next() choice {
+	if d.focus == chooseYes && d.deed.asks == "" || d.focus == chooseText {
+		return chooseNo
+	}
+	return d.focus + 1
+}
+
+// keyText types the text; enter and tab go back to the question.
+func (m *Model) keyText(msg tea.KeyPressMsg) tea.Cmd {
+	if msg.Code == tea.KeyEnter || msg.Code == tea.KeyTab {
+		return m.focusDialog(chooseNo)
+	}
+	return m.dialogInput(msg)
+}
+
+func (m *Model) dialogInput(msg tea.Msg) tea.Cmd {
+	d := &m.dialog
+	if d.focus != chooseText || d.busy {
+		return nil
+	}
+	var cmd tea.Cmd
+	d.text, cmd = d.text.Update(msg)
+	mask(&d.text)
+	d.err = d.deed.check(d.text.Value())
+	return cmd
+}
+
+func (m *Model) focusDialog(to choice) tea.Cmd {
+	m.dialog.focus = to
+	if to == chooseText {
+		return m.dialog.text.Focus()
+	}
+	m.dialog.text.Blur()
+	return nil
+}
+
+func (m *Model) confirm() tea.Cmd {
+	d := &m.dialog
+	if d.deed.asks != "" {
+		if d.err = d.deed.check(d.text.Value()); d.err != nil {
+			return m.focusDialog(chooseText)
+		}
+	}
+	d.busy, d.err = true, nil
+	m.ask(d.deed.secret, "key %s (%s) may have been %s", d.key.Label(), d.key.ID, d.deed.done)
+	return d.deed.does(d.key.ID, d.text.Value())
+}
+
+// onChanged shows the key as it now stands. When it did not work the dialog stays, with
+// the reason.
+func (m *Model) onChanged(msg changedMsg) tea.Cmd {
+	leave := m.answered()
+	switch {
+	case m.form != nil && errors.Is(msg.err, keys.ErrVersion):
+		return rereadKey(m.manager, m.dialog.key.ID)
+	case msg.err != nil:
+		return m.dialogFailed(msg.err)
+	}
+	if leave {
+		return tea.Quit
+	}
+	m.closeDialog()
+	if m.form != nil {
+		m.closeForm()
+	}
+	m.toast.show(m.now, msg.said+" "+wording.Clean(msg.key.Label()))
+	m.list.replace(msg.key, m.filter.tests, m.now)
+	return m.reload()
+}
+
+// dialogFailed says why, and reads again what the dialog is about: somebody else may
+// have changed it.
+func (m *Model) dialogFailed(err error) tea.Cmd {
+	m.dialog.busy, m.dialog.err = false, err
+	return m.reload()
+}
+
+// refreshDialog has an open dialog show its key as it was just read.
+func (m *Model) refreshDialog() {
+	for _, k := range m.list.all {
+		if m.room == roomDialog && k.ID == m.dialog.key.ID {
+			m.dialog.key = k
+		}
+	}
+}
+
+// dialogFrame is what a dialog needs beside what it says, in rows: its border, the
+// title, the buttons, and the keys below it.
+const dialogFrame = 2 + 1 + 1 + 1
+
+// dialogBox is the dialog: whom it is about, then the question.
+func (m *Model) dialogBox() string {
+	const width = 54
+	d, t := &m.dialog, m.theme
+	lines := m.shownLines([]field{
+		{"key", d.key.Label(), t.bold},
+		{"id", d.key.ID, t.plain},
+		{"status", wording.Status(d.key.Status(m.now)), t.status(d.key.Status(m.now))},
+	}, max(3, m.height-16), width)
+	lines = append(lines, m.shownLines(d.deed.shows, m.height-dialogFrame-len(lines)-2, width)...)
+	if d.deed.asks != "" {
+		d.text.SetWidth(width - nameWidth - 1)
+		lines = append(lines, t.dim.Render(fit(d.deed.asks, nameWidth))+d.text.View())
+	}
+	says := shorten(m.dialogSays(width), m.height-len(lines)-dialogFrame) // the buttons stay in sight
+	lines = append(append(lines, ""), says...)
+	lines = append(lines, "", "   "+m.button("No", d.focus == chooseNo)+"   "+m.button("Yes, "+d.deed.yes, d.focus == chooseYes))
+	return t.framed(d.deed.title, lines, width+4, m.height-1)
+}
+
+// shownLines are the lines of fields: as many as they need, or a line each when that is
+// more than room.
+func (m *Model) shownLines(fields []field, room, width int) []string {
+	lines := m.fieldLines(fields, width)
+	if len(lines) <= room {
+		return lines
+	}
+	lines = nil
+	for _, f := range fields {
+		f.text = ansi.Truncate(wording.Clean(f.text), width-nameWidth, "…")
+		lines = append(lines, m.fieldLines([]field{f}, width)...)
+	}
+	return lines
+}
+
+func (m *Model) dialogSays(width int) []string {
+	d := &m.dialog
+	switch {
+	case d.busy:
+		return paint(m.theme.accent, []string{d.deed.doing})
+	case d.err != nil:
+		return paint(m.theme.bad, wrap("✗ "+wording.Clean(d.err.Error())+m.wayOut(), width))
+	}
+	return paint(m.theme.warn, wrap(d.deed.mind(), width))
+}
+
+// button shows by brackets, and not only by its weight, that it has the focus.
+func (m *Model) button(text string, focused bool) string {
+	if focused {
+		return m.theme.bold.Reverse(true).Render("[" + text + "]")
+	}
+	return m.theme.dim.Render(" " + text + " ")
+}
+
+// some is as much of a list as fits, and how many more there are.
+func some(texts []string, width int) string {
+	if len(texts) == 0 {
+		return "none"
+	}
+	all := strings.Join(texts, " ")
+	if len(all) <= width {
+		return all
+	}
+	return strings.TrimRight(fit(all, width-5), " ") + " (" + count(len(texts), "scope") + ")"
+}
+
+// typing is the key that goes to the text: its first letter.
+func (d *dialog) typing() key.Binding {
+	if d.deed.asks == "" {
+		return key.NewBinding(key.WithDisabled())
+	}
+	return bind(d.deed.asks[:1], d.deed.asks, d.deed.asks[:1])
+}
+
+func (m *Model) dialogBindings() []key.Binding {
+	d := &m.dialog
+	if d.focus == chooseText {
+		return []key.Binding{bind("enter", "done", "enter"), bind("esc", "cancel", "esc")}
+	}
+	yes := m.bind.Yes
+	yes.SetHelp("Y", d.deed.yes)
+	return []key.Binding{yes, m.bind.No, d.typing(), m.finishing(), m.bind.Other, m.bind.Choose}
+}

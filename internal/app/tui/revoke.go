@@ -1,0 +1,55 @@
+package tui
+
+import (
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/mcpkeys/mcpkeys/internal/app/wording"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// openRevoke asks about the selected key. One that is revoked already stays so.
+func (m *Model) openRevoke() {
+	k := m.list.selected()
+	switch {
+	case k == nil:
+		return
+	case k.Status(m.now) == keys.StatusRevoked:
+		m.toast.show(m.now, wording.Clean(k.Label())+" was revoked "+wording.Relative(k.RevokedAt, m.now)+"; nothing to do")
+		return
+	}
+	about := m.withReason(deed{
+		title: "Revoke this key?", yes: "revoke", doing: "revoking…", done: "revoked",
+		mind: func() string { return "It ends at once and for good. This cannot be undone." },
+		does: func(id, reason string) tea.Cmd { return revokeKey(m.manager, id, reason) },
+	})
+	about.shows = m.standing(k)
+	m.openDialog(k, about)
+}
+
+// withReason lets the user say why.
+func (m *Model) withReason(about deed) deed {
+	about.asks, about.hint = "reason", "for the audit log; may stay empty"
+	about.check = func(text string) error { return keys.ValidateText("reason", text) }
+	return about
+}
+
+// standing is what helps to tell whether this is the key that was meant.
+func (m *Model) standing(k *keys.Key) []field {
+	const twoLines = 2 * 45
+	return []field{
+		{"created", m.when(k.CreatedAt), m.theme.plain},
+		{"scopes", some(k.Scopes, twoLines), m.theme.plain},
+	}
+}
+
+// barred says why a key is past every change but its revocation, and is empty when it
+// is not.
+func (m *Model) barred(k *keys.Key) string {
+	switch {
+	case k.Status(m.now) == keys.StatusRevoked:
+		return wording.Clean(k.Label()) + " was revoked " + wording.Relative(k.RevokedAt, m.now) + ", which is final"
+	case m.list.tampered[k.ID]:
+		return wording.Clean(k.Label()) + " was changed outside mcpkeys: revoke it (x)"
+	}
+	return ""
+}

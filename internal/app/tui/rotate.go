@@ -1,0 +1,117 @@
+package tui
+
+import (
+	"fmt"
+
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/internal/app/wording"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// openRotate asks whether to give the selected key a new secret, and for how long the
+// old one stays good.
+func (m *Model) openRotate() {
+	k := m.list.selected()
+	if k == nil {
+		return
+	}
+	switch why := m.barred(k); {
+	case why != "":
+		m.toast.show(m.now, why)
+	case k.Status(m.now) == keys.StatusExpired:
+		m.toast.show(m.now, wording.Clean(k.Label())+" has expired: issue a new key (n)")
+	case k.Status(m.now) == keys.StatusDisabled:
+		m.toast.show(m.now, wording.Clean(k.Label())+" is disabled: enable it first (d)")
+	case m.outgoing(k) != nil:
+		m.openDialog(k, m.replaceDeed(k))
+	default:
+		m.openDialog(k, m.rotateDeed(k))
+	}
+}
+
+func (m *Model) rotateDeed(k *keys.Key) deed {
+	usual := fmt.Sprintf("%dh", int(admin.DefaultGrace.Hours()))
+	return deed{
+		title: "Rotate this key?", yes: "rotate", doing: "rotating…", done: "rotated", secret: true,
+		shows: []field{m.expiryField(k)},
+		asks:  "grace", text: usual, hint: usual,
+		check: func(text string) error { _, err := admin.ParseGrace(text); return err },
+		mind:  m.rotateMeans,
+		does: func(id, text string) tea.Cmd {
+			grace, _ := admin.ParseGrace(text) // checked before
+			return rotateKey(m.manager, id, admin.RotateRequest{Grace: grace})
+		},
+	}
+}
+
+// replaceDeed is for a key with two valid secrets. Yes means the secret that it named.
+func (m *Model) replaceDeed(k *keys.Key) deed {
+	old, newest := m.outgoing(k), k.Secrets[len(k.Secrets)-1].Number
+	says := fmt.Sprintf("A rotation is under way: secrets %d and %d are both valid, %[1]d until %[3]s. f ends secret %[1]d. "+
+		"Yes makes a new secret in place of %[2]d, which ends at once.", old.Number, newest, m.when(old.ExpiresAt))
+	return deed{
+		title: "Replace the newest secret?", yes: "replace", doing: "replacing…", done: "rotated", secret: true,
+		shows: []field{m.expiryField(k)},
+		mind:  func() string { return says },
+		does: func(id, _ string) tea.Cmd {
+			return rotateKey(m.manager, id, admin.RotateRequest{Replace: newest})
+		},
+	}
+}
+
+// rotateMeans tells what becomes of the old secret.
+func (m *Model) rotateMeans() string {
+	if grace, err := admin.ParseGrace(m.dialog.text.Value()); err == nil && grace != nil && *grace == 0 {
+		return "It gets a new secret, shown once. The old one ends at once: whoever still uses it is refused."
+	}
+	return "It gets a new secret, shown once. The old one stays good for the grace, never past the key's own end."
+}
+
+// outgoing is the secret that a rotation of k left good for a while; nil when none is
+// under way.
+func (m *Model) outgoing(k *keys.Key) *keys.KeySecret {
+	if len(k.Secrets) < 2 || k.Secrets[0].Expired(m.now) {
+		return nil
+	}
+	return &k.Secrets[0]
+}
+
+// finishing is the way out of a rotation that is under way.
+func (m *Model) finishing() key.Binding {
+	b := m.bind.Finish
+	d := &m.dialog
+	b.SetEnabled((d.deed.yes == "rotate" || d.deed.yes == "replace") && m.outgoing(d.key) != nil)
+	return b
+}
+
+// wayOut is what to add to an error.
+func (m *Model) wayOut() string {
+	if m.finishing().Enabled() {
+		return " (f finishes it)"
+	}
+	return ""
+}
+
+// finishDeed is for a key with an outgoing secret.
+func (m *Model) finishDeed(k *keys.Key) deed {
+	old := m.outgoing(k).Number
+	return deed{
+		title: "Finish the rotation?", yes: "finish", doing: "finishing…", done: "changed",
+		shows: []field{m.oldSecretField(k)},
+		mind: func() string {
+			return "The old secret ends at once: whoever still uses it is refused. The new one stays."
+		},
+		does: func(id, _ string) tea.Cmd { return finishRotation(m.manager, id, old) },
+	}
+}
+
+// oldSecretField tells, beside a new secret, how long the one before it stays good.
+func (m *Model) oldSecretField(k *keys.Key) field {
+	if old := m.outgoing(k); old != nil {
+		return field{"old one", "good until " + m.when(old.ExpiresAt), m.theme.plain}
+	}
+	return field{"old one", "ended", m.theme.warn}
+}

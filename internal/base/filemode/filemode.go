@@ -1,0 +1,96 @@
+// Package filemode says whether users that should not may open a file of the key store.
+//
+// A file is its owner's alone (0600). Where [Variable] is 1, the group may be let in too,
+// if the process is in it: platforms that give volumes to a group (fsGroup) set group bits
+// again at each start, and no chmod lasts there.
+//
+// Call [Open] for one file, and [Refuse] to refuse several in one sentence. The package
+// changes no mode.
+package filemode
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/internal/base/shell"
+)
+
+// Variable is the environment variable that lets a group of the process open the files.
+const Variable = "MCPKEYS_ALLOW_GROUP"
+
+const (
+	groupBits = 0o070
+	otherBits = 0o007
+)
+
+// Open reports whether other users than should be may open the file.
+func Open(info fs.FileInfo) bool {
+	bits := info.Mode().Perm()
+	if bits&otherBits != 0 {
+		return true
+	}
+	return bits&groupBits != 0 && (os.Getenv(Variable) != "1" || !ownGroup(info))
+}
+
+// Loose are those of paths that are there and that other users may open.
+func Loose(paths ...string) []string {
+	return slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
+		info, err := os.Stat(path)
+		return err != nil || !Open(info)
+	})
+}
+
+// Refuse returns an error that names those of paths that other users may open, all of
+// them; nil if there are none.
+func Refuse(paths ...string) error {
+	loose := Loose(paths...)
+	if len(loose) == 0 {
+		return nil
+	}
+	return fmt.Errorf("other users may open %s: %s", Describe(loose), Fix(loose))
+}
+
+// Describe names files and their modes.
+func Describe(paths []string) string {
+	var list []string
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil {
+			list = append(list, fmt.Sprintf("%s (mode %04o)", path, info.Mode().Perm()))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// Fix says what closes files to other users, as far as they must be.
+func Fix(paths []string) string {
+	quoted := make([]string, len(paths))
+	for i, path := range paths {
+		quoted[i] = shell.Quote(path)
+	}
+	mode := "600"
+	if os.Getenv(Variable) == "1" {
+		mode = "o="
+		for _, path := range paths {
+			if info, err := os.Stat(path); err == nil && info.Mode().Perm()&otherBits == 0 {
+				mode = "600" // its group is none of this process
+			}
+		}
+	}
+	return "run 'chmod " + mode + " " + strings.Join(quoted, " ") + "'" + orAllow(paths)
+}
+
+// orAllow names the other way, where it would do: only a group that is ours is let in.
+func orAllow(paths []string) string {
+	if os.Getenv(Variable) == "1" {
+		return ""
+	}
+	for _, path := range paths {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm()&otherBits != 0 || !ownGroup(info) {
+			return ""
+		}
+	}
+	return ", or say --allow-group or " + Variable + "=1 where the platform sets group bits (fsGroup)"
+}

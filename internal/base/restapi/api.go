@@ -1,0 +1,162 @@
+package restapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
+
+	"github.com/mcpkeys/mcpkeys/internal/base/loglimit"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/middleware/ginauth"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+// Public lists every path that answers without a key.
+func Public() []string {
+	return []string{"/healthz", "/readyz", "/openapi.json", "/openapi.yaml"}
+}
+
+// The names of the two guards, as the OpenAPI document has them.
+const (
+	schemeAdminKey = "adminKey"
+	schemeAnyKey   = "anyKey"
+)
+
+// AdminKey is the Security of an operation for admin keys with all of scopes.
+func AdminKey(scopes ...string) []map[string][]string {
+	return []map[string][]string{{schemeAdminKey: scopes}}
+}
+
+// AnyKey is the Security of an operation in which every live key learns about itself.
+func AnyKey() []map[string][]string {
+	return []map[string][]string{{schemeAnyKey: {}}}
+}
+
+// API is an HTTP API under construction. Register everything before the first
+// request; from then on it is safe for concurrent use.
+type API struct {
+	engine *gin.Engine
+	huma   huma.API
+	guards map[string]*middleware.Guard
+	closed map[string]bool // schemas of requests, which take no member that they do not name
+	logger *slog.Logger
+	limit  loglimit.Limiter
+}
+
+// Options configures [New]. Nil and the zero value are ready for use.
+type Options struct {
+	Logger         *slog.Logger   // a line a request, of those without a good key ten a minute of a kind; nil discards
+	TrustedProxies []netip.Prefix // see [middleware.Options]
+}
+
+// New returns an API without operations whose guards ask v.
+func New(v *verifier.Verifier, o *Options) *API {
+	if o == nil {
+		o = &Options{}
+	}
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	guardLogger := slog.New(withoutPath{logger.Handler()})
+	a := &API{
+		engine: newEngine(),
+		closed: map[string]bool{},
+		logger: logger,
+		limit:  loglimit.Limiter{Message: "more requests without a good key"},
+		guards: map[string]*middleware.Guard{
+			schemeAdminKey: middleware.New(v, &middleware.Options{Admin: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
+			schemeAnyKey:   middleware.New(v, &middleware.Options{Any: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
+		},
+	}
+	a.engine.Use(a.open, a.recover)
+	a.engine.NoRoute(refuseWith(problemNoRoute))
+	a.engine.NoMethod(refuseWith(problemNoMethod))
+	a.huma = huma.NewAPI(config(a.transform), adapter{a})
+	a.serveDocument()
+	return a
+}
+
+// newEngine is gin without its defaults: no logger that prints queries, no recovery
+// that prints headers, no trusted proxies, no redirects to paths that look alike. A
+// slash that was sent as %2F stays inside its segment.
+func newEngine() *gin.Engine {
+	e := gin.New()
+	_ = e.SetTrustedProxies(nil) // fails on addresses only, and there are none
+	e.HandleMethodNotAllowed = true
+	e.RedirectTrailingSlash = false
+	e.RedirectFixedPath = false
+	e.UseRawPath = true
+	e.UnescapePathValues = true
+	return e
+}
+
+// Decision is how the guard judged the request whose context it is: by which of the
+// caller's secrets, say.
+func Decision(ctx context.Context) keys.Decision {
+	d, _ := middleware.DecisionFrom(ctx)
+	return d
+}
+
+// Handler serves the API.
+func (a *API) Handler() http.Handler { return a.engine }
+
+// Routes lists what is registered, public paths too: method and path as gin has it.
+func (a *API) Routes() [][2]string {
+	var out [][2]string
+	for _, r := range a.engine.Routes() {
+		out = append(out, [2]string{r.Method, r.Path})
+	}
+	return out
+}
+
+// Register adds an operation. The error that do returns becomes the problem that the
+// table in problem.go has for it.
+func Register[I, O any](a *API, op huma.Operation, do func(context.Context, *I) (*O, error)) {
+	if len(op.Security) == 0 && !slices.Contains(Public(), op.Path) {
+		panic(fmt.Sprintf("restapi: %s %s has no Security and is not on the list of public paths", op.Method, op.Path))
+	}
+	op.MaxBodyBytes = -1 // readBody has bounded it
+	op.Responses, op.Errors = a.responses(op), nil
+	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := do(ctx, in)
+		if err != nil {
+			return nil, a.failure(ctx, err)
+		}
+		return out, nil
+	})
+	a.mendDocument(op)
+}
+
+// adapter puts the chain that doc.go describes before each operation.
+type adapter struct{ *API }
+
+// Handle implements [huma.Adapter].
+func (a adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
+	path := strings.NewReplacer("{", ":", "}", "").Replace(op.Path)
+	var chain []gin.HandlerFunc
+	for _, alternative := range op.Security {
+		for scheme, scopes := range alternative {
+			chain = append(chain, ginauth.Require(a.guards[scheme], scopes...))
+		}
+	}
+	chain = append(chain, checkQuery(op), a.readBody(op), func(c *gin.Context) {
+		handler(humagin.NewContext(op, c))
+	})
+	a.engine.Handle(op.Method, path, chain...)
+	if op.Method == http.MethodGet {
+		a.engine.HEAD(path, chain...) // net/http leaves the body out
+	}
+}
+
+// ServeHTTP implements [huma.Adapter].
+func (a adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.engine.ServeHTTP(w, r) }

@@ -1,0 +1,110 @@
+package bench_test
+
+import (
+	"errors"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/internal/dev/bench"
+)
+
+// Every case asserts what it claims to measure, so to run each once keeps make bench
+// from rotting.
+func TestCasesDoWhatTheyClaim(t *testing.T) {
+	list := cases(t, 5000)
+	names := map[string]bool{}
+	for _, c := range list {
+		names[c.Name] = true
+		n := 100
+		if strings.Contains(c.Name, "Bcrypt") || strings.Contains(c.Name, "Argon") {
+			n = 1
+		}
+		if err := c.Run(n); err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+	}
+	for _, c := range list {
+		if c.Floor != "" && !names[c.Floor] {
+			t.Errorf("%s: there is no floor %s", c.Name, c.Floor)
+		}
+		if c.Slack != 0 && c.Promise > c.Slack {
+			t.Errorf("%s: promises %v and is checked for %v, which is less", c.Name, c.Promise, c.Slack)
+		}
+	}
+}
+
+func TestBrokenPromisesAreFound(t *testing.T) {
+	promised := bench.Case{Name: "subject", Floor: "floor", Promise: 3, Slack: 4, NoAllocs: true}
+	for _, c := range []struct {
+		name   string
+		result bench.Result
+		kept   bool
+	}{
+		{"as promised", bench.Result{Case: promised, Work: 2.9}, true},
+		{"within the slack", bench.Result{Case: promised, Work: 3.9}, true},
+		{"too slow", bench.Result{Case: promised, Work: 4.1}, false},
+		{"one allocation", bench.Result{Case: promised, Work: 2, Allocs: 1}, false},
+		{"nothing promised", bench.Result{Case: bench.Case{Name: "floor"}, Work: 100, Allocs: 100}, true},
+	} {
+		if err := c.result.Kept(); (err == nil) != c.kept || err != nil && !errors.Is(err, bench.ErrBroken) {
+			t.Errorf("Kept(%s): got %v, want kept %v", c.name, err, c.kept)
+		}
+	}
+	for ratio, kept := range map[float64]bool{0.95: true, 0.71: true, 0.69: false} {
+		pair := bench.Pair{Plain: bench.Run{CPU: 1000}, Guarded: bench.Run{CPU: time.Duration(1000 / ratio)}}
+		if err := bench.KeptPairs([]bench.Pair{pair}); (err == nil) != kept {
+			t.Errorf("KeptPairs(%v): got %v, want kept %v", ratio, err, kept)
+		}
+	}
+}
+
+// Work that is really done twice must come out as twice the floor's, whatever else
+// the machine does.
+func TestMeasureFindsTheFactor(t *testing.T) {
+	work := func(times int) func(int) error {
+		return func(n int) error {
+			for range n * times {
+				x := 1.0
+				for i := range 2000 {
+					x = x*1.0001 + float64(i)
+				}
+				sink = x
+			}
+			return nil
+		}
+	}
+	floor := bench.Case{Name: "once", Run: work(1)}
+	r, err := bench.Measure(bench.Case{Name: "twice", Floor: "once", Run: work(2)}, &floor, bench.Effort{Rounds: 15, Slice: 4 * time.Millisecond})
+	if err != nil || r.Work < 1.6 || r.Work > 2.5 {
+		t.Errorf("Measure: got %v of work, %v, want about 2", r.Work, err)
+	}
+}
+
+var sink float64
+
+// A load that is refused would measure how fast a guard refuses, which is no figure.
+func TestLoopback(t *testing.T) {
+	s, err := bench.Open(t.Context(), t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	program := t.TempDir() + "/bench"
+	if out, err := exec.Command("go", "build", "-o", program, "./cmd").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	client := func(addr, token string) *exec.Cmd {
+		c := exec.CommandContext(t.Context(), program, "load", addr, "50ms")
+		c.Env = append(c.Environ(), "MCPKEYS_BENCH_TOKEN="+token)
+		return c
+	}
+	pairs, err := s.Loopback(t.Context(), client, 1)
+	if err != nil || len(pairs) != 1 || pairs[0].Guarded.Requests == 0 || pairs[0].Guarded.CPU == 0 {
+		t.Errorf("Loopback: got %+v, %v, want one run of each", pairs, err)
+	}
+	if _, err = s.Loopback(t.Context(), func(addr, _ string) *exec.Cmd { return client(addr, "") }, 1); err == nil {
+		t.Error("Loopback with a client that has no key: got no error")
+	}
+}

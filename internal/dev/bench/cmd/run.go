@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/internal/dev/bench"
+)
+
+var errUsage = errors.New("say what to run: table, check, http or peers (see the Makefile)")
+
+// checkKeys is how many keys the check makes for VerifyMiss: enough that SQLite's tree
+// has as many levels as with a million.
+const checkKeys = 50_000
+
+type settings struct {
+	keys    int
+	only    *regexp.Regexp
+	effort  bench.Effort
+	runs    int
+	seconds time.Duration
+}
+
+func run(ctx context.Context, args []string) error {
+	var s settings
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.IntVar(&s.keys, "keys", 1_000_000, "how many keys the store of VerifyMiss holds")
+	only := f.String("only", "", "a regular expression; table and check measure the cases whose name it matches")
+	f.IntVar(&s.effort.Rounds, "rounds", 25, "how often subject and floor take turns in the table")
+	f.DurationVar(&s.effort.Slice, "slice", 20*time.Millisecond, "how long a turn is")
+	f.IntVar(&s.runs, "runs", 5, "how often the servers of http take turns")
+	f.DurationVar(&s.seconds, "for", 3*time.Second, "how long a server of http is loaded in a turn")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	var err error
+	if s.only, err = regexp.Compile(*only); err != nil {
+		return err
+	}
+	switch f.Arg(0) {
+	case "table":
+		return table(ctx, s)
+	case "check":
+		return check(ctx, s)
+	case "http":
+		return loopback(ctx, s)
+	case "peers":
+		return peers(ctx, f.Args()[1:])
+	case "load": // what http runs in a second process
+		return load(ctx, f.Args()[1:])
+	}
+	return errUsage
+}
+
+// on sets the stage in a directory that is removed in the end.
+func on(ctx context.Context, size int, do func(*bench.Stage) error) error {
+	dir, err := os.MkdirTemp("", "mcpkeys-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	s, err := bench.Open(ctx, dir, size)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(s), s.Close())
+}
+
+func table(ctx context.Context, set settings) error {
+	fmt.Fprintf(os.Stderr, "%s; making %d keys\n", bench.Machine(), set.keys)
+	return on(ctx, set.keys, func(s *bench.Stage) error {
+		cases, err := s.Cases(ctx)
+		if err != nil {
+			return err
+		}
+		results, err := bench.MeasureAll(cases, set.only.MatchString, set.effort)
+		if err != nil {
+			return err
+		}
+		return bench.Print(os.Stdout, results)
+	})
+}
+
+func check(ctx context.Context, set settings) error {
+	return on(ctx, checkKeys, func(s *bench.Stage) error {
+		cases, err := s.Cases(ctx)
+		if err != nil {
+			return err
+		}
+		err = bench.Check(os.Stdout, cases, set.only.MatchString)
+		if set.only.MatchString("Loopback") {
+			err = errors.Join(err, checkLoopback(ctx, s))
+		}
+		return err
+	})
+}
+
+func checkLoopback(ctx context.Context, s *bench.Stage) error {
+	pairs, err := s.Loopback(ctx, loader(ctx, time.Second/2), 7)
+	if err != nil {
+		return err
+	}
+	bench.PrintPairs(os.Stdout, pairs)
+	return bench.KeptPairs(pairs)
+}
+
+func loopback(ctx context.Context, set settings) error {
+	fmt.Fprintln(os.Stderr, bench.Machine())
+	return on(ctx, 0, func(s *bench.Stage) error {
+		pairs, err := s.Loopback(ctx, loader(ctx, set.seconds), set.runs)
+		if err != nil {
+			return err
+		}
+		bench.PrintPairs(os.Stdout, pairs)
+		return nil
+	})
+}
+
+// peersKeys is how many keys VerifyMiss goes through beside a peer: more than it
+// remembers, and few enough that both databases are in memory.
+const peersKeys = 10_000
+
+func peers(ctx context.Context, args []string) error {
+	if len(args) != 2 {
+		return errors.New("peers: say which node runs which program; make bench-peers does")
+	}
+	fmt.Fprintln(os.Stderr, bench.Machine())
+	return on(ctx, peersKeys, func(s *bench.Stage) error {
+		dir, err := os.MkdirTemp("", "mcpkeys-peer-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		node := exec.CommandContext(ctx, args[0], "--disable-warning=ExperimentalWarning", args[1], dir)
+		list, err := s.Peers(ctx, node, 5, 2*time.Second)
+		if err != nil {
+			return err
+		}
+		bench.PrintPeers(os.Stdout, list)
+		return nil
+	})
+}
+
+// loader runs this program once more, as the client, on one processor.
+func loader(ctx context.Context, d time.Duration) func(addr, token string) *exec.Cmd {
+	return func(addr, token string) *exec.Cmd {
+		self, err := os.Executable()
+		if err != nil {
+			self = os.Args[0]
+		}
+		c := exec.CommandContext(ctx, self, "load", addr, d.String())
+		c.Env = append(os.Environ(), "GOMAXPROCS=1", tokenVariable+"="+token)
+		return c
+	}
+}
+
+const tokenVariable = "MCPKEYS_BENCH_TOKEN"
+
+func load(ctx context.Context, args []string) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	d, err := time.ParseDuration(args[1])
+	if err != nil {
+		return err
+	}
+	l, err := bench.Loader{Addr: args[0], Token: os.Getenv(tokenVariable), Conns: 16, For: d}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(l)
+}

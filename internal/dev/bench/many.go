@@ -1,0 +1,27 @@
+package bench
+
+import (
+	"context"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/internal/dev/scale"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// shown is how many of the many keys are asked for, in turn.
+const shown = 200_000
+
+// makeMany makes a key store of size sealed keys at path, and returns the tokens of
+// some of them, spread over all. All are valid, and like those that a [Stage] issues.
+func makeMany(ctx context.Context, path string, size int) ([]string, error) {
+	err := scale.FillWith(ctx, path, size, time.Now(), func(_ int, k *keys.Key) {
+		k.Scopes, k.Audience = []string{"tools:get_*", "tools:search", "prompts:*"}, []string{audience}
+		k.RateLimit = keys.RateLimit{Count: 100_000_000, Window: time.Second, Burst: 100_000_000}
+		k.ExpiresAt = k.CreatedAt.Add(400 * 24 * time.Hour)
+		k.RevokedAt, k.RevokedReason, k.DisabledAt = time.Time{}, "", time.Time{}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return scale.Tokens(path, min(size, shown))
+}

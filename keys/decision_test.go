@@ -1,7 +1,11 @@
 package keys_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 
@@ -181,5 +185,36 @@ func TestIdentityIsImmutable(t *testing.T) {
 	i.Scopes()[0], i.Audience()[0], i.Metadata()["k"] = "*", "x", "x"
 	if i.Allows("c:d") || i.Scopes()[0] != "a:b" || i.Audience()[0] != "w" || i.Metadata()["k"] != "v" {
 		t.Error("an identity was changed from outside")
+	}
+}
+
+// A filter of the log of refusals takes each code that a refusal can have.
+func TestEveryRefusalIsACode(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "decision.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if kind, ok := spec.Type.(*ast.Ident); !ok || kind.Name != "Code" {
+			return true
+		}
+		text, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found++
+		code, err := keys.ParseCode(text)
+		if refusal := text != string(keys.CodeValid); refusal != (err == nil) || refusal && string(code) != text {
+			t.Errorf("ParseCode(%q): got %q, %v", text, code, err)
+		}
+		return true
+	})
+	if found < 10 {
+		t.Errorf("found %d codes in decision.go, want all of them", found)
 	}
 }

@@ -27,7 +27,7 @@ type Denial struct {
 // [*InvalidError] of code that lists them.
 func ParseCode(text string) (Code, error) {
 	all := []Code{
-		CodeNoCredential, CodeTwoCredentials, CodeMalformed, CodeNotFound, CodeRevoked, CodeDisabled, CodeExpired, CodeWrongKind,
+		CodeNoCredential, CodeTwoCredentials, CodeMalformed, CodeNotFound, CodeSuperseded, CodeRevoked, CodeDisabled, CodeExpired, CodeWrongKind,
 		CodeWrongAudience, CodeIPNotAllowed, CodeRateLimited, CodeInsufficientScope, CodeUnavailable,
 	}
 	if slices.Contains(all, Code(text)) {

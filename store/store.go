@@ -17,6 +17,7 @@ type Reader interface {
 	keys.Feed
 	UseLog
 	DenialLog
+	pepper.Rehasher
 
 	// Key returns the key with the exact id, whatever its status, or ErrNotFound.
 	// Ids are case-sensitive. It does not check the seal.
@@ -113,6 +114,10 @@ type Store interface {
 // UseLog is where counts are written down, apart from keys: a count never moves the
 // epoch, never waits for a change of a key, and has no part in any decision.
 type UseLog interface {
+	// MayCount reports why what is counted could not be written down: keys that are in
+	// use here would look unused elsewhere.
+	MayCount() error
+
 	// AddUse adds all of uses in one transaction, or fails and adds none. A last use
 	// that is older than what is known changes nothing. A time that lies in the future by
 	// the store's own clock counts as now. Counts older than [keys.UsageKept], by that clock,

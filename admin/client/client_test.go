@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -48,7 +50,7 @@ func TestSameKeyAsBesideTheStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, req := range []admin.IssueRequest{
+	requests := []admin.IssueRequest{
 		{Name: "bare"},
 		{
 			Name: "full", Owner: "ops", Scopes: []string{"tools:get_*", "x"}, Audience: []string{"weather", "https://mcp.example/mcp"},
@@ -57,8 +59,10 @@ func TestSameKeyAsBesideTheStore(t *testing.T) {
 		},
 		{Name: "ever", Expires: keys.NeverExpires()},
 		{Name: "until", Expires: keys.ExpiresAt(time.Date(2090, 1, 31, 1, 2, 3, 456_000, time.UTC))},
-		{Name: "root", Kind: keys.KindAdmin},
-	} {
+		{Name: "root", Kind: keys.KindAdmin, MaxKeyLife: 48 * time.Hour},
+	}
+	everyFieldIsSet(t, requests)
+	for _, req := range requests {
 		issued, err := c.Issue(t.Context(), req)
 		if err != nil {
 			t.Fatalf("Issue(%s): %v", req.Name, err)
@@ -134,7 +138,7 @@ func TestLifeThroughTheAPI(t *testing.T) {
 	k, err = c.Enable(t.Context(), id)
 	same("Enable", k, err)
 	never, later := keys.NeverExpires(), keys.ExpiresAt(time.Date(2090, 1, 31, 1, 2, 3, 456_000, time.UTC))
-	for _, req := range []admin.EditRequest{
+	requests := []admin.EditRequest{
 		{
 			Name: new("web"), Owner: new("ops"), Scopes: &[]string{"tools:a"}, Audience: &[]string{"mail"}, Expires: &later,
 			AllowedIPs: &[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, RateLimit: &keys.RateLimit{Count: 60, Window: time.Minute, Burst: 5},
@@ -142,12 +146,21 @@ func TestLifeThroughTheAPI(t *testing.T) {
 		},
 		{Owner: new(""), Scopes: &[]string{}, Audience: &[]string{}, AllowedIPs: &[]netip.Prefix{}, RateLimit: &keys.RateLimit{}, Metadata: &map[string]string{}, Expires: &never},
 		{Owner: new("again"), IfVersion: k.Version + 2},
-	} {
+	}
+	everyFieldIsSet(t, append(requests, admin.EditRequest{MaxKeyLife: new(time.Hour)})) // of admin keys: below
+	for _, req := range requests {
 		k, err := c.Edit(t.Context(), id, req)
 		same("Edit", k, err)
 	}
 	if _, err := c.Edit(t.Context(), id, admin.EditRequest{Owner: new("x"), IfVersion: k.Version}); !errors.Is(err, keys.ErrVersion) || err.Error() != keys.ErrVersion.Error() {
 		t.Errorf("Edit of an older version: got %v, want ErrVersion", err)
+	}
+	root, err := c.Issue(t.Context(), admin.IssueRequest{Name: "root", Kind: keys.KindAdmin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k, err := c.Edit(t.Context(), root.Key.ID, admin.EditRequest{MaxKeyLife: new(time.Hour)}); err != nil || k.MaxKeyLife != time.Hour {
+		t.Errorf("Edit of max_key_life: got %v, %v, want an hour", k, err)
 	}
 	f.Revoke(id)
 	_, here := local.Rotate(t.Context(), id, admin.RotateRequest{})
@@ -173,6 +186,18 @@ func TestLifeThroughTheAPI(t *testing.T) {
 			if err := do(id); !errors.Is(err, keys.ErrNotFound) {
 				t.Errorf("%s(%q): got %v, want ErrNotFound", what, id, err)
 			}
+		}
+	}
+}
+
+// everyFieldIsSet fails for a field that none of the requests sets: a field that is new
+// and does not cross the API would not be missed.
+func everyFieldIsSet[T any](t *testing.T, requests []T) {
+	t.Helper()
+	for field := range reflect.TypeFor[T]().Fields() {
+		set := func(req T) bool { return !reflect.ValueOf(req).FieldByIndex(field.Index).IsZero() }
+		if !slices.ContainsFunc(requests, set) {
+			t.Errorf("no request sets %T.%s", requests[0], field.Name)
 		}
 	}
 }

@@ -77,6 +77,9 @@ var promises = []struct {
 	{"keys that are not valid yet are not found", unfinishedIsNotFound},
 	{"the feed does not tell of very many keys one by one", feedIsBounded},
 
+	{"what is counted may be written", countsMayBeWritten},
+	{"the digest of a proved secret is renewed", provedDigestIsRenewed},
+
 	{"A21 a change touches one key", changeTouchesOneKey},
 	{"no change writes nothing", noChangeWritesNothing},
 	{"a failed change writes nothing", failedChangeWritesNothing},

@@ -3,6 +3,8 @@ package storetest
 import (
 	"errors"
 	"net/netip"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,7 +12,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// full sets every field of a key, each to something that is easily damaged.
+// full sets every field of a key, each to something that is easily damaged. Batch is
+// for CreateAll to set.
 func full(f *fixture) func(*keys.Key) {
 	at := f.now.Add(time.Hour)
 	return func(k *keys.Key) {
@@ -19,6 +22,8 @@ func full(f *fixture) func(*keys.Key) {
 		k.Audience = []string{"weather", "https://mcp.example/mcp?a=1&b=%2F"}
 		k.AllowedIPs = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("0.0.0.0/0")}
 		k.RateLimit = keys.RateLimit{Count: 60, Window: time.Minute + time.Nanosecond, Burst: 7}
+		k.OwnerID = []byte("\x00\xff'\"%16 bytes...")
+		k.MaxConcurrent, k.FinishWhenQuiet, k.MaxKeyLife = 1<<20, 36*time.Hour+time.Microsecond, 366*24*time.Hour
 		k.Metadata = map[string]string{"team": `"quoted" \ and 'quoted'`, "empty": "", "日本": "🔑"}
 		k.CreatedBy = "key:AbCdEfGhIjKl"
 		k.ExpiresAt, k.DisabledAt, k.RevokedAt = at, at.Add(time.Microsecond), at.Add(2*time.Microsecond)
@@ -33,6 +38,9 @@ func full(f *fixture) func(*keys.Key) {
 
 func everyFieldComesBack(t *testing.T, f *fixture) {
 	want := f.create("full", full(f))
+	for _, unset := range unsetFields(*want, "Batch") {
+		t.Errorf("the test leaves out Key.%s, so nothing holds a store to it", unset)
+	}
 	for name, s := range map[string]store.Store{"same handle": f.store, "other handle": f.another()} {
 		got := f.key(s, want.ID)
 		if d := diff(want, got); d != "" {
@@ -53,6 +61,16 @@ func everyFieldComesBack(t *testing.T, f *fixture) {
 	if d := diff(want, f.key(f.store, want.ID)); d != "" {
 		t.Errorf("Key after Update (-want +got):\n%s", d)
 	}
+}
+
+// unsetFields returns the names of the fields of v, a struct, that are zero, but for those left out.
+func unsetFields(v any, leftOut ...string) (names []string) {
+	for field, value := range reflect.ValueOf(v).Fields() {
+		if value.IsZero() && !slices.Contains(leftOut, field.Name) {
+			names = append(names, field.Name)
+		}
+	}
+	return names
 }
 
 func unsetComesBackUnset(t *testing.T, f *fixture) {

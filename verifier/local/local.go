@@ -12,7 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// Store is what a Source needs of a key store, as package keys describes it.
+// Store is what a Source needs of a key store, a part of [store.Reader].
 type Store interface {
 	keys.Feed
 

@@ -1,43 +1,35 @@
-// Package verifyapi is for programs that do not link Go, or do not see the key store:
-// they send the key that was presented to them and hear whether it is good.
+// Package verifyapi is for programs that do not link Go, or cannot read the key store:
+// they send the secret that a client presented, and learn whether it is good.
 //
-// [Handler] serves POST /v1/verify in a program of yours; `keyctl serve` runs it. The decision is that of package verifier, the very one that guards make,
-// and counts against the key's rate limit like one.
+// [Handler] serves POST /v1/verify in a program of yours; `keyctl serve` runs it, together
+// with the API of package admin/server. The decision is that of package verifier, the same
+// as a guard's, and counts against the key's rate limit.
 //
-// Callers hold an admin key with the scope verify. Where such a key has an audience,
-// it may have keys checked for that audience only. The answer to a key that is not
-// good names the true reason: whoever guards a server must be able to log it, and
-// should not pass it on.
+// Callers need an admin key with the scope verify. If that key has an audience, it can
+// check keys for that audience only. The answer about a key that is not good names the true
+// reason, for the log of the guarded server; do not pass it on to the client.
 //
-// A good answer comes with a lease: whoever keeps it for longer than [Lease] would not
-// notice that the key was revoked. Unknown keys are limited by caller and client_ip, so
-// that one client's guessing neither costs this server much nor stops the caller's
-// other clients: beyond the limit the answer is 429, since nothing was found out.
+// A good answer holds for [Lease] at most: a program that keeps it longer does not notice
+// a revocation. Unknown keys are limited by caller and client_ip, so that one client's
+// guesses neither cost this server much nor stop the caller's other clients: beyond the
+// limit the answer is 429, since nothing was found out.
 //
-// The package refuses to read a key from anywhere but the body, and to answer
-// anything but 200 about a key: a status of its own would be mistaken for one about
-// the caller.
+// The package refuses to read a secret from anywhere but the body, and answers 200 about
+// every key: another status is about the caller.
 package verifyapi
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
-	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
-	"github.com/mcpkeys/mcpkeys/internal/base/wire"
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/internal/base/verifyroutes"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
 // Lease is how long a good answer may be kept.
-const Lease = time.Minute
+const Lease = verifyroutes.Lease
 
 // Options configures [Handler]. Nil and the zero value are ready for use.
 type Options struct {
@@ -46,107 +38,13 @@ type Options struct {
 }
 
 // Handler serves the API with v, which also checks the admin keys of its callers, for a
-// program that has a listener of its own. The path is /v1/verify. It judges neither Host nor
-// Origin: where browsers reach the listener, put what protects from web pages before it.
+// program that has a listener of its own. The path is /v1/verify. It checks neither Host
+// nor Origin: a listener that browsers can reach needs its own protection from web pages.
 func Handler(v *verifier.Verifier, o *Options) http.Handler {
-	rest := &restapi.Options{}
-	if o != nil {
-		rest.Logger = o.Logger
+	if o == nil {
+		o = &Options{}
 	}
-	a := restapi.New(v, rest)
-	Mount(a, v, o)
+	a := restapi.New(v, &restapi.Options{Logger: o.Logger})
+	verifyroutes.Mount(a, v, &verifyroutes.Options{Logger: o.Logger, Now: o.Now})
 	return a.Handler()
-}
-
-// Mount adds the verification of keys by v to a.
-func Mount(a *restapi.API, v *verifier.Verifier, o *Options) {
-	s := &service{verifier: v, logger: slog.New(slog.DiscardHandler), now: time.Now} //nolint:forbidigo // the default clock
-	if o != nil && o.Logger != nil {
-		s.logger = o.Logger
-	}
-	if o != nil && o.Now != nil {
-		s.now = o.Now
-	}
-	restapi.Register(a, huma.Operation{
-		OperationID: "verifyKey", Method: http.MethodPost, Path: "/v1/verify", Tags: []string{"verification"},
-		Summary: "Is this key good, here and now, for this?",
-		Description: "Always 200, whatever the key: look at valid. A caller whose own key has an audience checks keys for that audience only; " +
-			"where it is a single one, it need not be named. 429 is about asking, not about the key: " +
-			"too many unknown keys from this client_ip, or too many calls of this caller.",
-		Security: restapi.AdminKey(keys.ScopeVerify),
-		Errors: []int{
-			http.StatusRequestTimeout, http.StatusRequestEntityTooLarge,
-			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
-		},
-	}, s.verify)
-}
-
-type service struct {
-	verifier *verifier.Verifier
-	logger   *slog.Logger
-	now      func() time.Time
-}
-
-type input struct{ Body api.VerifyRequest }
-
-type output struct{ Body api.Verification }
-
-func (s *service) verify(ctx context.Context, in *input) (*output, error) {
-	call, err := call(ctx, &in.Body)
-	if err != nil {
-		return nil, err
-	}
-	d := s.verifier.Authorize(s.verifier.Authenticate(ctx, in.Body.Key, call), call, in.Body.Scopes...)
-	if d.Code == keys.CodeRateLimited && d.Limit.IsZero() {
-		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: "Too many unknown keys from this client_ip."}
-	}
-	if d.Code == keys.CodeUnavailable {
-		s.logger.LogAttrs(ctx, slog.LevelError, "key could not be checked",
-			slog.String("key_id", d.KeyID), slog.String("request_id", keys.RequestIDFrom(ctx)), slog.Any("error", d.Cause))
-	}
-	return &output{s.verification(d)}, nil
-}
-
-// call is what is asked of the key, within what the caller may ask.
-func call(ctx context.Context, body *api.VerifyRequest) (verifier.Call, error) {
-	for _, scope := range body.Scopes {
-		if err := keys.ValidateRequired(scope); err != nil {
-			return verifier.Call{}, err
-		}
-	}
-	if body.Audience != "" {
-		if err := keys.ValidateAudience(body.Audience); err != nil {
-			return verifier.Call{}, err
-		}
-	}
-	out := verifier.Call{Kind: keys.KindKey}
-	if body.ClientIP != "" {
-		ip, err := netip.ParseAddr(body.ClientIP)
-		if err != nil {
-			return out, &keys.InvalidError{Field: "client_ip", Reason: "must be one address, such as 10.0.0.7 or 2001:db8::1"}
-		}
-		out.ClientIP = ip
-	}
-	caller, _ := keys.IdentityFrom(ctx)
-	out.Caller = caller.KeyID()
-	var err error
-	out.Audience, err = admin.Restrict(nil, caller, nil).Audience(body.Audience)
-	return out, err
-}
-
-func (s *service) verification(d keys.Decision) api.Verification {
-	out := wire.Verification(d)
-	if d.Valid() {
-		out.Lease = s.lease(d.Ends)
-	}
-	return out
-}
-
-// lease ends with the key, or with the grace of its secret.
-func (s *service) lease(expires time.Time) *time.Time {
-	until := s.now().UTC().Add(Lease).Truncate(time.Microsecond)
-	if !expires.IsZero() && expires.Before(until) {
-		until = expires
-	}
-	return &until
 }

@@ -27,15 +27,15 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/mcpkeys/mcpkeys/admin/server"
 	"github.com/mcpkeys/mcpkeys/internal/base/hostcheck"
+	"github.com/mcpkeys/mcpkeys/internal/base/keyroutes"
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
+	"github.com/mcpkeys/mcpkeys/internal/base/verifyroutes"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
-	"github.com/mcpkeys/mcpkeys/verifyapi"
 )
 
 // DefaultListen is the address when nobody names one.
@@ -122,8 +122,8 @@ func API(st store.Store, v *verifier.Verifier, o *Options) *restapi.API {
 func newAPI(st store.Store, v *verifier.Verifier, ready *readiness, o *Options) *restapi.API {
 	gin.SetMode(gin.ReleaseMode) // or gin prints every route
 	a := restapi.New(v, &restapi.Options{Logger: o.Logger, TrustedProxies: o.TrustedProxies})
-	server.Mount(a, st, nil)
-	verifyapi.Mount(a, v, &verifyapi.Options{Logger: o.Logger})
+	keyroutes.Mount(a, st, nil)
+	verifyroutes.Mount(a, v, &verifyroutes.Options{Logger: o.Logger})
 	mountHealth(a, ready)
 	return a
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// MinPrefix is the shortest beginning of an id that [Resolve] takes for one.
-const MinPrefix = 6
+// minPrefix is the shortest beginning of an id that [Resolve] takes for one.
+const minPrefix = 6
 
 // Resolve finds the one key that a person means by ref: an exact id, else an exact
 // name among the unrevoked keys ("owner/name" when two owners share it), else the
-// beginning of an id, [MinPrefix] characters or more, else the name of a revoked key: so
+// beginning of an id, [minPrefix] characters or more, else the name of a revoked key: so
 // that to revoke by name twice succeeds twice, and every verb understands the same names.
 // Of several revoked keys that bore one owner's name it returns the newest. It fails with
 // ErrNotFound, or with an [*AmbiguousError] that lists whom ref fits.
@@ -85,7 +85,7 @@ func namedLike(ref string, state keys.Query) []keys.Query {
 }
 
 func prefixedLike(ref string) []keys.Query {
-	if len(ref) < MinPrefix || len(ref) > keys.IDLen || !keys.ValidID(ref+strings.Repeat("0", keys.IDLen-len(ref))) {
+	if len(ref) < minPrefix || len(ref) > keys.IDLen || !keys.ValidID(ref+strings.Repeat("0", keys.IDLen-len(ref))) {
 		return nil
 	}
 	return []keys.Query{{IDPrefix: ref}}

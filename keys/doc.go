@@ -4,8 +4,8 @@
 //
 // A program that guards a server needs little of it: [IdentityFrom] tells a
 // handler who is calling, [Identity.Allows] whether that caller may do one more
-// thing. A program that administers keys starts at [admin.NewLocal]. A program that
-// stores keys implements [store.Store] and proves it with the suite in store/storetest.
+// thing. A program that administers keys starts at admin.NewLocal. A program that
+// stores keys implements store.Store and proves it with the suite in store/storetest.
 //
 // # Token format
 //
@@ -22,7 +22,7 @@
 // # What is stored
 //
 // No part of the secret. The store keeps HMAC-SHA-256 of the whole token under a
-// key derived from a pepper ([pepper.Set]) that lives outside the database. A copy
+// key derived from a pepper (package keys/pepper) that lives outside the database. A copy
 // of the database confirms no guess, and a digest copied to another row never
 // verifies, because the digest covers the id. Every row also carries a seal, a
 // MAC over all of its fields: whoever edits a scope or an expiry with a database
@@ -40,7 +40,7 @@
 //
 // Unknown means denied. The zero [Identity] and the nil one allow nothing, a
 // store that cannot be read is [CodeUnavailable] and never a pass, and every
-// change of a key is written together with its audit [audit.Event] or not at all.
+// change of a key is written together with its audit row or not at all.
 // Errors name the field and the fix and never repeat the offending value, which
 // may be a secret that was pasted into the wrong place.
 //

@@ -13,7 +13,7 @@ func Unfit(text string) Code {
 	if text == "" {
 		return CodeNoCredential
 	}
-	if _, _, err := parseToken(text); err != nil && !IsForeignToken(text) {
+	if _, _, err := parseToken(text); err != nil && !HasImportedForm(text) {
 		return CodeMalformed
 	}
 	return ""

@@ -7,8 +7,8 @@ import (
 
 // Of tokens that another system made.
 const (
-	MinForeignToken = 8   // bytes
-	MaxForeignToken = 256 // bytes
+	MinImportedToken = 8   // bytes
+	MaxImportedToken = 256 // bytes
 
 	// MaxPerHandle is how many secrets under a slow hash may share a handle: so many hashes
 	// one token may cost, at the most.
@@ -18,11 +18,11 @@ const (
 	MetaImportedID = "imported_id"
 )
 
-// IsForeignToken reports whether text could be a token that another system made and
+// HasImportedForm reports whether text could be a token that another system made and
 // that was imported: printable ASCII of the right length, without what a header would
 // not carry, and plainly none of ours.
-func IsForeignToken(text string) bool {
-	if len(text) < MinForeignToken || len(text) > MaxForeignToken || HasOwnPrefix(text) {
+func HasImportedForm(text string) bool {
+	if len(text) < MinImportedToken || len(text) > MaxImportedToken || HasOwnPrefix(text) {
 		return false
 	}
 	for i := range len(text) {
@@ -34,7 +34,7 @@ func IsForeignToken(text string) bool {
 }
 
 // HasOwnPrefix reports whether text begins as the tokens of mcpkeys do: it is one, or a
-// broken one, and never a foreign one.
+// broken one, and never an imported one.
 func HasOwnPrefix(text string) bool {
 	return strings.HasPrefix(text, KindKey.prefix()) || strings.HasPrefix(text, KindAdmin.prefix())
 }

@@ -43,7 +43,7 @@ type Key struct {
 	RevokedReason string
 
 	Version int64       // 1 when issued, one more with each change
-	Secrets []KeySecret // one, or two during a rotation's grace
+	Secrets []KeySecret // one, or two from a rotation until the old one is removed
 	Seal    Seal        // binds all of the above to a pepper
 }
 

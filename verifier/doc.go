@@ -17,8 +17,8 @@
 //	      -> ledger   uses and denials, one flusher
 //	holds: who is called when a key changes, and what ends with it
 //
-// Each of these is a file, and [Verifier.Authenticate] reads through them from top to
-// bottom. The order of a decision is fixed: format, known id, seal, digest, revoked,
+// The proof stands in verifier/local, each of the others in a file of its own, and
+// [Verifier.Authenticate] calls them from top to bottom. The order of a decision is fixed: format, known id, seal, digest, revoked,
 // disabled, expired, kind, audience, client IP, rate limit. Malformed text never reaches
 // the source. A source that cannot be asked, and a row whose seal is broken, end in
 // unavailable and never in a pass.
@@ -33,7 +33,7 @@
 //
 // The best explanation of this is verifier/internal/model: it tries every order of events
 // on a model of the protocol, and switches off each of its rules in turn to show what the
-// rule is for. Read it before you change cache.go, watch.go or internal/flight.
+// rule is for. Read it before you change cache.go, watch.go or verifier/internal/flight.
 //
 // The package refuses to cache what it could not prove fresh, to log (it returns what a
 // log needs) and to know about HTTP, any particular store, or peppers.

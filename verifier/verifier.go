@@ -138,7 +138,7 @@ func (c *check) form() bool {
 		return true
 	}
 	c.id, c.cell, c.entry = "", nil, nil
-	c.imported = keys.IsForeignToken(c.token)
+	c.imported = keys.HasImportedForm(c.token)
 	return c.imported
 }
 

@@ -23,7 +23,7 @@ type Key struct {
 	RevokedReason string            `json:"revoked_reason"`
 	LastUsedAt    *time.Time        `json:"last_used_at,omitempty" doc:"When it was last accepted; left out for a key that never was, where that is not known, and in answers to a change"`
 	Version       int64             `json:"version" doc:"1 when issued, one more with each change"`
-	Secrets       []KeySecret       `json:"secrets" nullable:"false" doc:"One, or two during a rotation"`
+	Secrets       []KeySecret       `json:"secrets" nullable:"false" doc:"One, or two from a rotation until the old one is removed"`
 	Warnings      []string          `json:"warnings,omitempty" nullable:"false" doc:"In answers to issue, edit and rotate: what is allowed and seldom meant, a sentence each" example:"[\"it has no scopes, so it can call nothing that needs one\"]"`
 }
 

@@ -43,10 +43,10 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	}
 	var p api.Problem
 	if err := json.Unmarshal(text, &p); err != nil || p.Code == "" {
-		return c.foreign(resp.StatusCode)
+		return c.unknownServer(resp.StatusCode)
 	}
 	if p.Code == api.CodeNoRoute { // another server, or a path of this one: never "no such key"
-		return c.foreign(resp.StatusCode)
+		return c.unknownServer(resp.StatusCode)
 	}
 	switch {
 	case p.Code == api.CodeNotAnnounced:

@@ -34,7 +34,7 @@ func (c *Client) Audit(ctx context.Context, q audit.Query) (audit.Page, error) {
 	if answer.NextCursor != "" {
 		next, err := strconv.ParseInt(answer.NextCursor, 10, 64)
 		if err != nil || next < 1 {
-			return audit.Page{}, errForeignAudit
+			return audit.Page{}, errUnknownAudit
 		}
 		page.Next = next
 	}
@@ -74,7 +74,7 @@ func auditParameters(q *audit.Query) url.Values {
 	return out
 }
 
-var errForeignAudit = fmt.Errorf("%w: it showed an audit row that cannot be read: is the server of another version?", keys.ErrUnavailable)
+var errUnknownAudit = fmt.Errorf("%w: it showed an audit row that cannot be read: is the server of another version?", keys.ErrUnavailable)
 
 // event reads a row as the server showed it.
 func event(in *api.AuditEvent) (audit.Event, error) {
@@ -87,7 +87,7 @@ func event(in *api.AuditEvent) (audit.Event, error) {
 	e.Prev, err2 = hex.DecodeString(in.Prev)
 	e.Hash, err3 = hex.DecodeString(in.Hash)
 	if err1 != nil || err2 != nil || err3 != nil || len(id) != len(e.ID) {
-		return audit.Event{}, errForeignAudit
+		return audit.Event{}, errUnknownAudit
 	}
 	copy(e.ID[:], id)
 	return e, nil

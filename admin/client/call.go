@@ -67,7 +67,7 @@ func (c *Client) call(ctx context.Context, req request, answer any) error {
 		return c.refused(resp, text)
 	}
 	if err := json.Unmarshal(text, answer); err != nil {
-		return c.foreign(resp.StatusCode)
+		return c.unknownServer(resp.StatusCode)
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func (c *Client) unreached(err error) error {
 	return &unreachedError{c.base.Host, err, !errors.As(err, &network) || network.Op != "dial"}
 }
 
-// foreign is an answer that no server of ours gives.
-func (c *Client) foreign(status int) error {
+// unknownServer is the error for an answer that the mcpkeys API does not have.
+func (c *Client) unknownServer(status int) error {
 	return fmt.Errorf("%w: %s answered %d in a form that the mcpkeys API does not have: is the address right?", keys.ErrUnavailable, c.base.Host, status)
 }

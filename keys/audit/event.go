@@ -137,12 +137,12 @@ func (e *ChainError) Error() string {
 // VerifyChain reads rows from the first on and returns the newest, nil for an
 // empty log. The error is a [*ChainError], or the one that events yielded.
 func VerifyChain(events iter.Seq2[Event, error]) (*Event, error) {
-	return VerifyChainFrom(nil, events)
+	return verifyChainFrom(nil, events)
 }
 
-// VerifyChainFrom goes on behind prev, a row that was verified before; nil is the
+// verifyChainFrom goes on behind prev, a row that was verified before; nil is the
 // beginning. It returns prev when there is nothing behind it.
-func VerifyChainFrom(prev *Event, events iter.Seq2[Event, error]) (*Event, error) {
+func verifyChainFrom(prev *Event, events iter.Seq2[Event, error]) (*Event, error) {
 	for e, err := range events {
 		if err != nil {
 			return prev, err

@@ -163,7 +163,7 @@ func (v *auditCheck) readOn(ctx context.Context) error {
 	if v.report.Head != nil {
 		after = v.report.Head.Seq
 	}
-	head, err := VerifyChainFrom(v.report.Head, v.noting(Chain(ctx, v.reader, after)))
+	head, err := verifyChainFrom(v.report.Head, v.noting(Chain(ctx, v.reader, after)))
 	v.report.Head = head
 	if head != nil {
 		v.report.Rows = head.Seq

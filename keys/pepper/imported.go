@@ -20,13 +20,13 @@ func splitHandle(token string) (handle, rest string, ok bool) {
 	return handle, rest, ok && handle != "" && rest != ""
 }
 
-// Handle is the public part of a foreign token, before its first dot; empty without one.
+// Handle is the public part of an imported token, before its first dot; empty without one.
 func Handle(token string) string {
 	handle, _, _ := splitHandle(token)
 	return handle
 }
 
-// Lookups are the values under which a foreign token may be found, see
+// Lookups are the values under which an imported token may be found, see
 // [keys.KeySecret].Lookup: a few for each pepper. They say nothing about the token without
 // the pepper.
 func (p *Set) Lookups(token keys.Secret) [][]byte {
@@ -136,7 +136,7 @@ func slowHash(text string) Hash {
 	return Hash{scheme: keys.SchemeArgon2id, stored: a.String()}
 }
 
-// renewedImport returns the secret s of a foreign token, just proved, as it shall be
+// renewedImport returns the secret s of an imported token, just proved, as it shall be
 // from now on: a strong token under HMAC like our own, a weak one under the hash that
 // it has, and both under the current pepper.
 func (p *Set) renewedImport(s *keys.KeySecret, token keys.Secret) keys.KeySecret {
@@ -194,8 +194,8 @@ func (p *Set) secretOfToken(token keys.Secret, at time.Time) (keys.KeySecret, er
 	switch {
 	case keys.HasOwnPrefix(text):
 		return keys.KeySecret{}, keys.Invalid("key", "is a token of mcpkeys, and good only in the key store that issued it; move that one by backup and restore")
-	case !keys.IsForeignToken(text):
-		return keys.KeySecret{}, keys.Invalid("key", "must be %d to %d characters of printable ASCII without spaces and commas, as a header can carry it", keys.MinForeignToken, keys.MaxForeignToken)
+	case !keys.HasImportedForm(text):
+		return keys.KeySecret{}, keys.Invalid("key", "must be %d to %d characters of printable ASCII without spaces and commas, as a header can carry it", keys.MinImportedToken, keys.MaxImportedToken)
 	case !isStrong(text) && !divided:
 		return keys.KeySecret{}, keys.Invalid("key", "is short enough to be guessed, and has no public id before a dot by which a slow hash of it could be found; issue a new key instead")
 	}

@@ -31,8 +31,8 @@ const pepperLen = 32
 
 // Set holds the peppers, the secrets outside the database without which nothing in it can be
 // verified or forged: one current, under which new digests are made, and any
-// number of retired ones that still verify. A program that holds them has all
-// power over the keys; one that can only write the database has not.
+// number of retired ones that still verify. A program that holds them and can
+// write the database has all power over the keys; with one of the two it has none.
 //
 // A Set is safe for concurrent use and prints nothing. There is no useful zero
 // value: use [Generate] or [Parse].

@@ -10,8 +10,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// RehashActor is who renews digests in the background.
-const RehashActor audit.Actor = "mcpkeys:rehash"
+// rehashActor is who renews digests in the background.
+const rehashActor audit.Actor = "mcpkeys:rehash"
 
 // Rehash is one secret on its way to be kept as secrets are kept now: with the current
 // pepper. [Set.Rehash] makes it when a token was proved, the only moment at which a
@@ -86,7 +86,7 @@ func (r *Rehash) Do(ctx context.Context, store Updater, now time.Time) error {
 		before := rehashDetail(k, now)
 		s.Scheme, s.PepperID, s.Digest, s.Lookup = r.now.Scheme, r.now.PepperID, r.now.Digest, r.now.Lookup
 		peppers.Seal(k)
-		return audit.NewChange(ctx, RehashActor, audit.ActionRehash, k.ID, now, before, rehashDetail(k, now))
+		return audit.NewChange(ctx, rehashActor, audit.ActionRehash, k.ID, now, before, rehashDetail(k, now))
 	})
 	if errors.Is(err, keys.ErrNotFound) || errors.Is(err, keys.ErrPepperRetired) {
 		return nil

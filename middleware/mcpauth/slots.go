@@ -22,7 +22,7 @@ const maxStreams = 64
 const listenMethod = "subscriptions/listen"
 
 var (
-	foreignSession = middleware.Problem{
+	otherKeysSession = middleware.Problem{
 		Status: http.StatusForbidden, Code: "session_mismatch",
 		Detail: "This session belongs to another API key. Open one of your own.",
 	}
@@ -92,7 +92,7 @@ func (h *handler) visit(w http.ResponseWriter, r *http.Request) *visit {
 	case session == nil:
 		h.guard.Refuse(w, r, unknownSession)
 	case session.keyID != v.keyID:
-		h.guard.Refuse(w, r, foreignSession)
+		h.guard.Refuse(w, r, otherKeysSession)
 	case !v.enter(id):
 		h.guard.Refuse(w, r, unknownSession)
 	default:

@@ -3,7 +3,7 @@
 //
 // [Create] makes a database and its pepper, once. A program that administers keys
 // then calls [Open]; a program that only checks them calls [OpenVerifier], which
-// cannot write. Both return an implementation of the interfaces in package keys,
+// cannot write. Both return an implementation of the interfaces in package store,
 // proved by the suite in store/storetest.
 //
 // # What is promised

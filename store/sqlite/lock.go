@@ -198,28 +198,28 @@ func (l *fairLock) inTurn(ctx context.Context, db *sql.DB, do func(*sql.Tx) erro
 		return err
 	}
 	defer free()
-	return l.foreign(inTx(ctx, db, do))
+	return l.orHolder(inTx(ctx, db, do))
 }
 
-// foreign names who has SQLite's lock, if that is why a transaction failed. It is called
+// orHolder names who has SQLite's lock, if that is why a transaction failed. It is called
 // with the turn. Only if this one had the lock of writers as well it is known that the other
 // one did without.
-func (l *fairLock) foreign(err error) error {
+func (l *fairLock) orHolder(err error) error {
 	if basic, _ := codes(err); basic == codeBusy {
-		return &BusyError{Waited: busyTimeout, Holder: writerOf(l.database()), Foreign: l.held && l.file.isAt(l.path)}
+		return &BusyError{Waited: busyTimeout, Holder: writerOf(l.database()), OutOfTurn: l.held && l.file.isAt(l.path)}
 	}
 	return err
 }
 
 // BusyError is that a change had to wait for too long. Nothing was changed.
 type BusyError struct {
-	Waited  time.Duration // by this change: others may have had the lock in turn
-	Holder  Holder        // of the lock at the end of that, as far as the system tells
-	Foreign bool          // the holder did not take the lock of writers: it is a database shell, a copier, or began before the lock's file was replaced
+	Waited    time.Duration // by this change: others may have had the lock in turn
+	Holder    Holder        // of the lock at the end of that, as far as the system tells
+	OutOfTurn bool          // the holder did not take the lock of writers: it is a database shell, a copier, or began before the lock's file was replaced
 }
 
 func (e *BusyError) Error() string {
-	if e.Foreign {
+	if e.OutOfTurn {
 		return fmt.Sprintf("nothing was changed: this change waited for %v, and %s has locked the database without taking its turn, as a database shell does; end what it does there, and try again", e.Waited, e.Holder)
 	}
 	return fmt.Sprintf("nothing was changed: this change waited for %v, and %s is writing to the key store now; try again when it is done", e.Waited, e.Holder)

@@ -41,7 +41,7 @@ func TestChangeNamesWhoHasTheLock(t *testing.T) {
 		if !errors.As(err, &busy) || !errors.Is(err, keys.ErrUnavailable) {
 			t.Fatalf("Revoke: got %v, want a BusyError", err)
 		}
-		if busy.Holder.PID != os.Getpid() || busy.Holder.Command == "" || busy.Foreign {
+		if busy.Holder.PID != os.Getpid() || busy.Holder.Command == "" || busy.OutOfTurn {
 			t.Errorf("Revoke: got holder %+v, want process %d with its command", busy, os.Getpid())
 		}
 	}
@@ -59,7 +59,7 @@ func TestChangeNamesADatabaseShell(t *testing.T) {
 	mustExec(t, db, `BEGIN IMMEDIATE`)
 	_, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "ci"})
 	var busy *sqlite.BusyError
-	if !errors.As(err, &busy) || !busy.Foreign || !strings.Contains(err.Error(), "without taking its turn") {
+	if !errors.As(err, &busy) || !busy.OutOfTurn || !strings.Contains(err.Error(), "without taking its turn") {
 		t.Fatalf("Issue: got %v, want a BusyError about another program", err)
 	}
 	if busy.Holder.PID != os.Getpid() { // a lock of one's own process is shown like any
@@ -81,7 +81,7 @@ func TestChangeWithoutTurnBlamesNoShell(t *testing.T) {
 	mustExec(t, db, `BEGIN IMMEDIATE`)
 	_, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "ci"})
 	var busy *sqlite.BusyError
-	if !errors.As(err, &busy) || busy.Foreign || strings.Contains(err.Error(), "shell") {
+	if !errors.As(err, &busy) || busy.OutOfTurn || strings.Contains(err.Error(), "shell") {
 		t.Errorf("Issue: got %v, want a BusyError that blames no shell", err)
 	}
 	mustExec(t, db, `ROLLBACK`)

@@ -214,7 +214,7 @@ func toJSON[T []string | map[string]string](v T) string {
 	return "{}"
 }
 
-// values are keyColumns' from name on, in that order: what writing a key binds.
+// values are keyColumns' from kind on, in that order: what writing a key binds.
 func values(k *keys.Key) []any {
 	var allowedIPs []string
 	for _, p := range k.AllowedIPs {

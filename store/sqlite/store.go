@@ -248,13 +248,13 @@ func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) 
 	ctx = context.WithoutCancel(ctx)
 	tx, err := begin(ctx, s.writer)
 	if err != nil {
-		return nil, s.lock.foreign(err)
+		return nil, s.lock.orHolder(err)
 	}
 	if err := s.gate.enter(); err != nil {
 		return nil, errors.Join(err, tx.Rollback())
 	}
 	defer s.gate.leave()
-	err = s.lock.foreign(s.inWork(ctx, tx, func(w *work) error { return change(ctx, w) }))
+	err = s.lock.orHolder(s.inWork(ctx, tx, func(w *work) error { return change(ctx, w) }))
 	if err != nil && !succeeded(err) {
 		return nil, err
 	}

@@ -8,7 +8,7 @@
 // and adds there what is true of it alone. New behaviour of stores enters here
 // first, and so does every storage bug.
 //
-// The suite uses nothing but the interfaces of package keys. What needs a look
+// The suite uses nothing but the interfaces of package store. What needs a look
 // behind them, such as a row edited by hand, is the backend's to test.
 package storetest
 

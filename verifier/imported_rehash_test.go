@@ -38,7 +38,7 @@ func (b *bench) kept(t *testing.T, id string, scheme keys.Scheme) keys.KeySecret
 // The first use of an imported key tells its token. If that is strong the key is kept
 // like our own from then on, and no check of it is slow again, in no process; if it can
 // be guessed, its slow hash stays.
-func TestForeignIsRehashed(t *testing.T) {
+func TestImportedIsRehashed(t *testing.T) {
 	b := newBench(t)
 	v, err := verifier.New(local.New(b.store, nil), nil) // which can write
 	if err != nil {

@@ -57,7 +57,7 @@ func slowHash(t *testing.T, secret string, cost int) string {
 
 // Imported keys are checked under their own tokens: the first time by what the other
 // system kept, from then on from memory, without a read of the store.
-func TestForeign(t *testing.T) {
+func TestImported(t *testing.T) {
 	b := newBench(t)
 	sum256, sum512 := sha256.Sum256([]byte("one"+strongToken)), sha512.Sum512([]byte("two"+strongToken))
 	b.imports(t, "sha256", "", "", fmt.Sprintf("sha256:%x", sum256))
@@ -96,7 +96,7 @@ func TestForeign(t *testing.T) {
 // Junk that is not of our shape ends without a read of the store while nothing is
 // imported. The first import, by whatever process, is noticed by the next check, and
 // then a text that nobody has costs one read and no more.
-func TestForeignJunk(t *testing.T) {
+func TestImportedJunk(t *testing.T) {
 	b := newBench(t)
 	b.issue(t, admin.IssueRequest{Name: "native"})
 	junk := []string{
@@ -135,7 +135,7 @@ func TestForeignJunk(t *testing.T) {
 
 // A token of another system may have 54 characters, with an underscore and even a known
 // id where ours have them.
-func TestForeignThatLooksLikeOurs(t *testing.T) {
+func TestImportedThatLooksLikeOurs(t *testing.T) {
 	b := newBench(t)
 	id, native := b.issue(t, admin.IssueRequest{Name: "native"})
 	twin := "acme_" + id + native[17:53] + otherDigit(native[53])
@@ -154,7 +154,7 @@ func TestForeignThatLooksLikeOurs(t *testing.T) {
 
 // Nobody finds out by guessing: unknown tokens of another shape are on the account of
 // the address that sends them, like unknown ids.
-func TestForeignStrangers(t *testing.T) {
+func TestImportedStrangers(t *testing.T) {
 	b := newBench(t)
 	v := b.limited(t, 5)
 	b.imports(t, "imported", strongToken, "", "")
@@ -298,7 +298,7 @@ func TestSlowHashSurvivesEdit(t *testing.T) {
 }
 
 // What cannot be read is unavailable, and no token is taken for junk meanwhile.
-func TestForeignUnavailable(t *testing.T) {
+func TestImportedUnavailable(t *testing.T) {
 	b := newBench(t)
 	b.imports(t, "imported", strongToken, "", "")
 	b.want(t, "another-token", verifier.Call{}, keys.CodeNotFound)
@@ -310,7 +310,7 @@ func TestForeignUnavailable(t *testing.T) {
 
 // Two keys may have come to the same token, once by one sum and once by another. When one
 // of them is revoked, the token is: it was told to be bad.
-func TestForeignTwinIsRevoked(t *testing.T) {
+func TestImportedTwinIsRevoked(t *testing.T) {
 	b := newBench(t)
 	b.imports(t, "in the clear", strongToken, "", "")
 	b.imports(t, "by sha512", "", "", fmt.Sprintf("sha512:%x", sha512.Sum512([]byte(strongToken))))

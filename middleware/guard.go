@@ -30,7 +30,7 @@ type Options struct {
 
 	// TrustedProxies are the proxies in front of this server, as narrowly as can be: what
 	// comes from one of them comes from where its X-Forwarded-For says. None by default;
-	// everybody is refused. See "Where a call comes from" in the package comment, and
+	// everybody is refused. See "Addresses" in the package comment, and
 	// [ParseProxy].
 	TrustedProxies []netip.Prefix
 

@@ -75,7 +75,7 @@ func serve(ctx context.Context, srv *http.Server) error {
 func handler(guard *middleware.Guard) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()                  // not gin.Default, whose log has the query in it
-	_ = r.SetTrustedProxies(nil)    // nobody's forwarding headers; nil cannot fail
+	_ = r.SetTrustedProxies(nil)    // believe no forwarding header; nil cannot fail
 	r.RedirectTrailingSlash = false // or a redirect tells which paths there are, before the key is asked for
 	r.Use(ginauth.Require(guard, "hello:read"))
 	r.GET("/hello", func(c *gin.Context) {

@@ -110,7 +110,7 @@ type Caller struct {
 func whoami(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, Caller, error) {
 	id, ok := keys.IdentityFrom(ctx)
 	if !ok {
-		return nil, Caller{}, fmt.Errorf("nobody knows: this server is not guarded")
+		return nil, Caller{}, fmt.Errorf("the caller is not known: this server is not guarded")
 	}
 	return nil, Caller{id.KeyID(), id.Name(), id.Owner(), append([]string{}, id.Scopes()...)}, nil
 }

@@ -52,11 +52,16 @@ func (b Block) Commands() ([]Command, error) {
 		return nil, nil
 	}
 	var out []Command
-	continued := false
+	continued, end := false, ""
 	for i, line := range b.Lines {
 		at := b.Line + 1 + i
 		text, typed := strings.CutPrefix(line, "$ ")
 		switch {
+		case end != "":
+			out[len(out)-1].Text += "\n" + line
+			if line == end {
+				end = ""
+			}
 		case continued:
 			last := &out[len(out)-1]
 			last.Text += "\n" + strings.TrimPrefix(line, "> ")
@@ -67,6 +72,9 @@ func (b Block) Commands() ([]Command, error) {
 		case b.Lang == "sh", typed:
 			out = append(out, Command{Line: at, Text: text, Quiet: b.Lang == "sh"})
 			continued = strings.HasSuffix(line, `\`)
+			if _, word, file := strings.Cut(text, " <<'"); file && b.Lang == "sh" {
+				end = strings.TrimSuffix(word, "'")
+			}
 		case len(out) == 0 && line == "":
 		case len(out) == 0:
 			return nil, fmt.Errorf("line %d: output before the first command", at)
@@ -79,7 +87,7 @@ func (b Block) Commands() ([]Command, error) {
 
 // elsewhere are the beginnings of commands that bring the reader to where the copy
 // already is.
-var elsewhere = []string{"git clone ", "cd mcpkeys", "go get github.com/mcpkeys/mcpkeys", "go install github.com/mcpkeys/mcpkeys"}
+var elsewhere = []string{"git clone ", "cd mcpkeys", "go get github.com/mcpkeys/mcpkeys", "go install github.com/mcpkeys/mcpkeys", "go install ./cmd/keyctl"}
 
 // Here reports whether the command is to be run with the page.
 func (c Command) Here() bool {

@@ -1,12 +1,16 @@
 package readmetest_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -68,30 +72,93 @@ func TestMakeTargetsOfReadmeAreRun(t *testing.T) {
 	}
 }
 
-// A reader types README from top to bottom and sees what it shows.
-func TestReadmeRuns(t *testing.T) {
-	page, ok := readme(t)
-	if !ok {
-		return
-	}
-	here := slices.DeleteFunc(commands(t, page), func(c readmetest.Command) bool {
-		return !c.Here() || (c.Make() != "" && c.Make() != "demo")
-	})
-	if len(here) == 0 {
-		t.Fatal("README.md shows no command to run: are its blocks console and sh?")
-	}
-	scratch := t.TempDir()
-	clone, bin := filepath.Join(scratch, "mcpkeys"), filepath.Join(scratch, "bin")
-	copyTree(t, clone)
+// played are the pages whose commands are run.
+var played = []string{"README.md", "docs/quickstart.md", "docs/mcp.md", "docs/clients.md"}
+
+// A reader types a page from top to bottom and sees what it shows.
+func TestPagesRun(t *testing.T) {
+	bin := filepath.Join(t.TempDir(), "bin")
 	install(t, bin)
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-	defer cancel()
-	results, err := readmetest.Run(ctx, clone, environment(bin), here)
-	for _, fault := range readmetest.Check(here, results) {
-		t.Error("README.md: " + fault)
+	for _, name := range played {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			here := slices.DeleteFunc(commands(t, read(t, name)), func(c readmetest.Command) bool {
+				return !c.Here() || (c.Make() != "" && c.Make() != "demo")
+			})
+			if len(here) == 0 {
+				t.Fatal("no command to run: are the blocks console and sh?")
+			}
+			clone := filepath.Join(t.TempDir(), "mcpkeys")
+			copyTree(t, clone)
+			serveElsewhere(t, clone, here)
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+			defer cancel()
+			results, err := readmetest.Run(ctx, clone, environment(bin), here)
+			for _, fault := range readmetest.Check(here, results) {
+				t.Error(fault)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
 	}
+}
+
+// serveElsewhere has the servers of pages listen at free ports, in the commands and in the
+// copy of the program: a port that pages name may be taken on this machine.
+func serveElsewhere(t *testing.T, clone string, commands []readmetest.Command) {
+	t.Helper()
+	program := filepath.Join(clone, "examples/quickstart/main.go")
+	text, err := os.ReadFile(program)
 	if err != nil {
-		t.Error(err)
+		t.Fatal(err)
+	}
+	for _, addr := range []string{"127.0.0.1:8420", "127.0.0.1:8421"} {
+		free := freeAddr(t)
+		text = bytes.ReplaceAll(text, []byte(addr), []byte(free))
+		for i := range commands {
+			commands[i].Text = strings.ReplaceAll(commands[i].Text, addr, free)
+		}
+	}
+	if err := os.WriteFile(program, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// A config that a reader copies is JSON, and names a variable or a file, not a secret.
+func TestConfigsOfClientsParse(t *testing.T) {
+	for _, b := range readmetest.Blocks(read(t, "docs/clients.md")) {
+		text := strings.Join(b.Lines, "\n")
+		if b.Lang == "json" && !json.Valid([]byte(text)) {
+			t.Errorf("docs/clients.md:%d: not JSON:\n%s", b.Line, text)
+		}
+		if b.Lang != "console" && strings.Contains(text, "mcpk_") {
+			t.Errorf("docs/clients.md:%d: the secret stands in the config:\n%s", b.Line, text)
+		}
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)#: ]+)(?:#[^)]*)?\)`)
+
+// A link of a page leads to a file of the repository.
+func TestLinksOfPagesLeadSomewhere(t *testing.T) {
+	for _, name := range pages(t) {
+		for _, found := range link.FindAllStringSubmatch(read(t, name), -1) {
+			to := filepath.Join(filepath.Dir(name), found[1])
+			if _, err := os.Stat(filepath.Join(root, to)); err != nil {
+				t.Errorf("%s links to %s, and there is no %s", name, found[1], to)
+			}
+		}
 	}
 }
 
@@ -143,7 +210,7 @@ func install(t *testing.T, bin string) {
 }
 
 // environment is this test's own, with bin before everything and without what would
-// point keyctl at somebody's real keys.
+// point keyctl at real keys.
 func environment(bin string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "KEYCTL_") || strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS")

@@ -22,7 +22,7 @@ type Result struct {
 const mark = "\x1e"
 
 const prologue = `set -m
-trap 'for job in $(jobs -p); do kill -- "-$job"; done 2>/dev/null' EXIT
+trap 'for job in $(jobs -p); do kill -KILL -- "-$job"; done 2>/dev/null; wait 2>/dev/null' EXIT
 exec 2>&1 </dev/null
 `
 

@@ -35,7 +35,7 @@ func Snippets(root string) ([]string, error) {
 	return out, err
 }
 
-// skipDir passes over what is no source: hidden folders, testdata and built things.
+// skipDir passes over folders without source: hidden folders, testdata and built things.
 func skipDir(root, path string, d fs.DirEntry) error {
 	if path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "bin" || d.Name() == "node_modules") {
 		return filepath.SkipDir

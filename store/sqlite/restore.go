@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Restoration is a backup that was found good, about to take the place of a key store.
@@ -23,6 +25,8 @@ type Restoration struct {
 	Doubt   error     // why the present key store cannot be read, or is not to be believed in all; nil when there is none
 	Undone  Undone    // what was done since the backup, as far as the present key store tells
 	Missing Missing   // what the present key store lacks, so that Undone does not tell it
+
+	Tampered []string // ids of keys, [audit.MaxFaults] at most, whose rows in the backup do not match their seals
 
 	path, temp string
 	exists     bool // there is a file at path
@@ -45,7 +49,7 @@ type Restored struct {
 }
 
 // PrepareRestore looks at the backup, and changes nothing: that it is a key store, whole
-// and with an audit chain that holds; that the pepper file at hand has all that it needs;
+// with an audit chain that holds, and keys as that tells; that the pepper file at hand has all that it needs;
 // and what restoring it at path would undo. A backup of an older mcpkeys is fine.
 //
 // There may be a key store at path or none. What is there and is no key store, or is one
@@ -180,18 +184,51 @@ func unusable(backup string, err error) error {
 	return fmt.Errorf("read backup: %w", err)
 }
 
-// prove holds the copy of the backup against its audit chain and the peppers.
+// prove holds the copy of the backup against the peppers, and its keys against its audit
+// log, as 'keyctl audit verify' does. A row that does not match its seal is told and no
+// reason to refuse the backup: no server accepts that key, and all others may need it.
 func (r *Restoration) prove(ctx context.Context, backup string) error {
 	db := openDB(readerDSN(r.temp), 1)
 	defer func() { _ = db.Close() }() // nothing was written
 	if err := checkPeppers(ctx, db, r.peppers, r.options.pepperFile(r.path)); err != nil {
 		return fmt.Errorf("read backup: %w", err)
 	}
-	if _, err := audit.VerifyChain(chain(ctx, db)); err != nil {
-		return fmt.Errorf("read backup: %s was changed after it was written: %w: use another backup", backup, err)
+	report, err := verifyAlone(ctx, db, r.peppers)
+	if err != nil {
+		return fmt.Errorf("read backup: %w", err)
+	}
+	if f := report.Untold(); f != nil {
+		return fmt.Errorf("read backup: %s does not match its audit log, so it was changed outside mcpkeys (%s); use another backup", backup, f.What())
+	}
+	for _, f := range report.Faults {
+		r.Tampered = append(r.Tampered, f.KeyID)
 	}
 	return nil
 }
+
+// verifyAlone is [store.VerifyAudit] for a database in a file that only this process
+// knows, such as the copy of a backup: no epoch belongs to it.
+func verifyAlone(ctx context.Context, db *sql.DB, peppers *pepper.Set) (audit.Report, error) {
+	r := &Reader{handle: handle{db: db}}
+	r.peppers.Store(peppers)
+	r.epoch.now.Store(&counter{})
+	if err := r.prepare(ctx); err != nil {
+		return audit.Report{}, err
+	}
+	defer func() { _ = errors.Join(r.keyByID.Close(), r.numbers.Close()) }() // nothing was written
+	return store.VerifyAudit(ctx, alone{r}, nil)
+}
+
+type alone struct{ *Reader }
+
+// Changes implements [keys.Feed]. Whoever made the copy has looked whether it is as mcpkeys
+// left it: see examine.
+func (alone) Changes(context.Context, keys.Position) (keys.Changes, error) {
+	return keys.Changes{}, nil
+}
+
+// List implements [store.Reader], without last uses: they are in another file.
+func (a alone) List(ctx context.Context, q keys.Query) (keys.Page, error) { return a.list(ctx, q) }
 
 // attempts is how often a restore prepares under the lock that keeps other writers
 // waiting. Only what does not take turns, such as a database shell, can undo the first.

@@ -98,7 +98,10 @@ func (u *usageFile) check(ctx context.Context) error {
 // inspect looks at the file without opening it.
 func (u *usageFile) inspect() error {
 	info, err := os.Stat(u.path)
+	link, _ := os.Lstat(u.path)
 	switch {
+	case err != nil && link != nil && link.Mode()&fs.ModeSymlink != 0:
+		return unknown(err, "%s is a symbolic link that leads to no file; remove it", u.path)
 	case errors.Is(err, fs.ErrNotExist):
 		return unknown(nil, "there is no usage file at %s; the next server that counts makes it anew", u.path)
 	case err != nil:

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/mcpkeys/mcpkeys/internal/base/filemode"
 	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 	"github.com/mcpkeys/mcpkeys/internal/base/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -171,7 +173,7 @@ func refuseShared(name string) error {
 func (f sight) unshared(name string) error {
 	switch {
 	case !f.regular:
-		return fmt.Errorf("%w: %s is not a regular file: move it away", keys.ErrUnavailable, name)
+		return fmt.Errorf("%w: %s is not a regular file but %s: move it away", keys.ErrUnavailable, name, cmp.Or(filemode.Other(name), "was one a moment ago"))
 	case f.mounted:
 		return fmt.Errorf("%w: %s is mounted as a single file, so others have other files beside it: mount its directory %s instead", keys.ErrUnavailable, name, filepath.Dir(name))
 	case f.links > 1:

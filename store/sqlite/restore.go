@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/internal/base/filemode"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
@@ -146,6 +147,9 @@ func (r *Restoration) take(ctx context.Context, backup string) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file, so not a backup", backup)
 	}
+	if err := refuseBeside(from); err != nil {
+		return err
+	}
 	if r.temp, err = copyOf(ctx, from, filepath.Dir(r.path), nil); err != nil {
 		return unusable(backup, err)
 	}
@@ -157,6 +161,22 @@ func (r *Restoration) take(ctx context.Context, backup string) error {
 	}
 	r.Backup.Path = from
 	return r.prove(ctx, backup)
+}
+
+// refuseBeside refuses what SQLite would read together with the backup and cannot. A
+// rollback journal comes with no backup of ours, and SQLite does not read a file that has
+// one without writing to it.
+func refuseBeside(backup string) error {
+	for _, suffix := range []string{"-journal", "-wal", "-shm"} {
+		name := backup + suffix
+		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+			return fmt.Errorf("read backup: %s is %s; move it away", name, filemode.Other(name))
+		}
+	}
+	if isJournal(backup + "-journal") {
+		return fmt.Errorf("read backup: %s-journal lies beside the backup, and no backup comes with one: it is of another database, or another program was cut off while it changed the backup; move it away in the first case, and use another backup in the second", backup)
+	}
+	return nil
 }
 
 // ours makes sure that the copy is of a key store, of whatever version.

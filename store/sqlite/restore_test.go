@@ -329,6 +329,9 @@ func TestRestoreRefuses(t *testing.T) {
 			mustExec(t, db, `DELETE FROM secrets`)
 			mustExec(t, db, `DELETE FROM keys`)
 		}, "its row is gone"},
+		{"a journal beside it", func(t *testing.T, h *history) { write(t, h.backup+"-journal", "junk") }, "backup.db-journal lies beside the backup"},
+		{"a directory beside it", func(t *testing.T, h *history) { mkdir(t, h.backup+"-wal") }, "backup.db-wal is a directory; move it away"},
+		{"a directory as its journal", func(t *testing.T, h *history) { mkdir(t, h.backup+"-journal") }, "backup.db-journal is a directory; move it away"},
 		{"a backup of other peppers", func(t *testing.T, h *history) {
 			remove(t, h.path+".pepper")
 			if _, err := pepperfile.Create(h.path + ".pepper"); err != nil {
@@ -359,6 +362,9 @@ func TestRestoreRefuses(t *testing.T) {
 			}
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("PrepareRestore: got %v, want %q in it", err, c.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "writable") {
+				t.Errorf("PrepareRestore: got %v, which blames access rights", err)
 			}
 			if after := snapshot(t, filepath.Dir(h.path)); !same(before, after) {
 				t.Errorf("PrepareRestore changed something: %q, %q", names(before), names(after))

@@ -109,6 +109,9 @@ func (u *usageFile) inspect() error {
 	case !info.Mode().IsRegular():
 		return unknown(nil, "%s is not a regular file, so not a usage file; move it away", u.path)
 	}
+	if isJournal(u.path + "-journal") {
+		return unknown(nil, "%s-journal is not of the usage file, and SQLite would write it into that: move it away", u.path)
+	}
 	if err := filemode.Refuse(u.path); err != nil {
 		return unknown(nil, "%v", err)
 	}

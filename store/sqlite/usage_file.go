@@ -48,18 +48,28 @@ func usageWriterDSN(path string) string {
 	})
 }
 
-// makeUsage makes an empty usage file, whole or not at all. One that is there stays,
+// makeUsage makes an empty usage file for the database, whole or not at all. One that is there stays,
 // and the error is [fs.ErrExist].
 //
 // What a file that was removed left behind, its log and the memory of its users, is
 // removed first, or SQLite would take it for the new one's. Those who still have the
 // old file open keep what they opened, and go on to this one.
-func makeUsage(path string) error {
+func makeUsage(path, database string) error {
 	dir := filepath.Dir(path)
 	if err := refuseNetwork(dir); err != nil {
 		return err
 	}
-	temp, err := build(dir, "mcpkeys-usage-*.tmp", fillUsage)
+	temp, err := build(dir, "mcpkeys-usage-*.tmp", func(temp string) error {
+		if err := fillUsage(temp); err != nil {
+			return err
+		}
+		f, err := os.Open(temp)
+		if err == nil {
+			makeLike(f, database)
+			err = f.Close()
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}

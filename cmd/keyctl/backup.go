@@ -14,7 +14,6 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -44,7 +43,7 @@ were used is not in it either.`,
 			show, done := a.progress("copied")
 			made, err := s.Backup(cmd.Context(), args[0], show)
 			done()
-			if isA[*audit.ChainError](err) {
+			if isA[*connect.UntoldError](err) {
 				return fmt.Errorf("%s was made, but no restore will take it: %w: find out who changed the database, and keep older backups", wording.Clean(made.Path), err)
 			}
 			if err != nil {
@@ -126,9 +125,10 @@ func newRestore(a *app) *cobra.Command {
 		Short:   "Put a backup in the key store's place",
 		GroupID: groupStore,
 		Long: `Put a backup in the place of the key store, after it was checked: that it is
-whole, that its audit log was not changed, and that the pepper file at hand fits
-it. What is replaced is copied first, to a file beside it. Servers that have the
-key store open go on with the restored one, at once.
+whole, that its audit log was not changed and tells of its keys as they are, and
+that the pepper file at hand fits it. What is replaced is copied first, to a file
+beside it. Servers that have the key store open go on with the restored one, at
+once.
 
 What was done since the backup is undone, and told before anything is changed.
 But keys that were revoked or disabled since stay so, as far as the present key
@@ -210,6 +210,9 @@ func (a *app) undone(r *sqlite.Restoration, f *restoreFlags) []string {
 	if r.Doubt != nil {
 		warn("the present key store is not in order: %s", sentence(r.Doubt))
 	}
+	if len(r.Tampered) > 0 {
+		warn("keys in the backup were changed outside mcpkeys, and no server accepts them. Use an older backup, or revoke them afterwards: %s", wording.Clean(some(r.Tampered)))
+	}
 	if r.Present != nil && !r.Missing.None() {
 		warn("%s. A key that such a change revoked is good again: look at the list then, and revoke again.", lacking(r.Missing))
 	}
@@ -280,13 +283,17 @@ func tellKeys(say func(string, ...any), list []*keys.Key, what string) {
 }
 
 func tell(say func(string, ...any), labels []string, what string) {
-	switch n := len(labels); {
-	case n == 0:
-	case n > mostTold:
-		say("%d keys %s: %s and %d more", n, what, strings.Join(labels[:mostTold], ", "), n-mostTold)
-	default:
-		say("%s %s: %s", wording.Counted(n, "key", "keys"), what, strings.Join(labels, ", "))
+	if n := len(labels); n > 0 {
+		say("%s %s: %s", wording.Counted(n, "key", "keys"), what, some(labels))
 	}
+}
+
+// some names the first of a list, and how many more there are.
+func some(ids []string) string {
+	if n := len(ids); n > mostTold {
+		return fmt.Sprintf("%s and %d more", strings.Join(ids[:mostTold], ", "), n-mostTold)
+	}
+	return strings.Join(ids, ", ")
 }
 
 func (a *app) reportDryRestore(r *sqlite.Restoration, f *restoreFlags) error {
@@ -326,6 +333,7 @@ type restoreJSON struct {
 	Missing   *uint64         `json:"missing_changes"` // that were acknowledged, and are not in the present key store
 	Undone    bool            `json:"revocations_undone"`
 	CutAgain  int             `json:"cut_again"`
+	Tampered  []string        `json:"tampered"` // ids of keys in the backup that were changed outside mcpkeys
 	Revoked   []undoneJSON    `json:"revoked"`
 	Disabled  []undoneJSON    `json:"disabled"`
 	Doubtful  []undoneJSON    `json:"doubtful"`
@@ -350,7 +358,7 @@ func (a *app) restoreJSON(r *sqlite.Restoration, came sqlite.Restored, f *restor
 	u := r.Undone
 	out := restoreJSON{
 		Restored: restored, Backup: newSnapshotJSON(r.Backup), Kept: came.Kept, Known: r.Present != nil && r.Missing.None(), Related: u.Related, Changes: u.Events,
-		Undone: f.undo, CutAgain: came.CutAgain,
+		Undone: f.undo, CutAgain: came.CutAgain, Tampered: wire.List(r.Tampered),
 		Revoked: undoneList(u.Revoked), Disabled: undoneList(u.Disabled), Doubtful: undoneList(u.Doubtful),
 		Rotated: undoneList(u.Rotated), Issued: undoneList(u.Issued), Edited: undoneList(u.Edited),
 	}

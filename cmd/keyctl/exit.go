@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/internal/app/scan"
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store"
@@ -127,7 +128,7 @@ func (a *app) report(err error, asJSON bool) int {
 	case asJSON:
 		a.reportJSON(err, o)
 	default:
-		a.say("%s", a.folded(a.name()+": "+a.hinted(sentence(err))))
+		a.say("%s", a.folded(a.name()+": "+scan.Masked(a.hinted(sentence(err)))))
 		a.reportDetail(err)
 	}
 	return o.exit
@@ -141,7 +142,8 @@ func (a *app) folded(text string) string {
 	return strings.Join(wrap(text, a.width(a.stderr)-1), "\n  ")
 }
 
-// sentence renders err on one line that a terminal can be shown.
+// sentence renders err on one line that a terminal can be shown. A path in it may be a
+// secret that was pasted in the place of a path, or that somebody named a file by.
 func sentence(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted"
@@ -150,7 +152,7 @@ func sentence(err error) string {
 	for _, tail := range []error{fs.ErrNotExist, fs.ErrPermission} { // the sentence before says so in words
 		text = strings.TrimSuffix(text, ": "+tail.Error())
 	}
-	return wording.Clean(strings.ReplaceAll(text, "\n", "; "))
+	return scan.Masked(wording.Clean(strings.ReplaceAll(text, "\n", "; ")))
 }
 
 // reportDetail lists what a sentence cannot hold: whom a reference fits, and which
@@ -206,7 +208,7 @@ type candidate struct {
 }
 
 func (a *app) reportJSON(err error, o outcome) {
-	e := errorJSON{Code: o.code, Message: a.hinted(sentence(err))}
+	e := errorJSON{Code: o.code, Message: scan.Masked(a.hinted(sentence(err)))}
 	var ambiguous *admin.AmbiguousError
 	if errors.As(err, &ambiguous) {
 		for _, k := range ambiguous.Candidates {

@@ -48,6 +48,13 @@ type serving struct {
 
 func startServing(t *testing.T, args ...string) *serving {
 	t.Helper()
+	return startServingOver(t, func(string) {}, args...)
+}
+
+// startServingOver lets spoil do something to the key store, whose path it gets, before the
+// server starts.
+func startServingOver(t *testing.T, spoil func(db string), args ...string) *serving {
+	t.Helper()
 	s := &serving{t: t, db: filepath.Join(t.TempDir(), "keys.db"), ended: make(chan error, 1)}
 	if err := sqlite.Create(s.db, nil); err != nil {
 		t.Fatal(err)
@@ -65,6 +72,7 @@ func startServing(t *testing.T, args ...string) *serving {
 		t.Fatal(err)
 	}
 	s.admin = issued.Token.Reveal()
+	spoil(s.db)
 	s.cmd = exec.Command("keyctl", append([]string{"serve", "--db", s.db, "--listen", "127.0.0.1:0"}, args...)...)
 	s.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	stderr, err := s.cmd.StderrPipe()
@@ -146,6 +154,54 @@ func (s *serving) get(client *http.Client, path string) (status int, closing boo
 	defer func() { _ = resp.Body.Close() }()
 	_, err = io.Copy(io.Discard, resp.Body)
 	return resp.StatusCode, resp.Close, err
+}
+
+// A usage file that cannot be used decides nothing: keys are checked. The log says at the
+// start what is wrong and what to do about it.
+func TestServeWithAUsageFileThatCannotBeUsed(t *testing.T) {
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		spoil func(usage string)
+		want  string // in the log; empty for no warning
+	}{
+		{"as it is made", func(string) {}, ""},
+		{"missing", func(usage string) { must(os.Remove(usage)) }, ""},
+		{"said to be unknown", func(usage string) {
+			must(os.Remove(usage))
+			must(os.Mkdir(usage, 0o700))
+			must(os.WriteFile(usage+".unknown", nil, 0o600))
+		}, ""},
+		{"a text", func(usage string) { must(os.WriteFile(usage, []byte(strings.Repeat("text ", 1000)), 0o600)) }, "is damaged: remove it"},
+		{"another database", func(usage string) {
+			must(os.Remove(usage))
+			must(sqlite.Create(usage, &sqlite.Options{PepperFile: usage + ".p"}))
+		}, "is not a usage file but another one; move it away"},
+		{"a directory", func(usage string) { must(os.Remove(usage)); must(os.Mkdir(usage, 0o700)) }, "is not a regular file, so not a usage file; move it away"},
+		{"a link to nothing", func(usage string) { must(os.Remove(usage)); must(os.Symlink("nowhere", usage)) }, "is a symbolic link that leads to no file; remove it"},
+		{"a link to itself", func(usage string) {
+			must(os.Remove(usage))
+			must(os.Symlink(filepath.Base(usage), usage))
+		}, "is a symbolic link that leads to no file; remove it"},
+		{"open to others", func(usage string) { must(os.Chmod(usage, 0o644)) }, "chmod 600 "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := startServingOver(t, func(db string) { c.spoil(db + ".usage") })
+			warned := strings.Count(s.text(), "cannot be written down until this is mended")
+			if c.want == "" && warned != 0 || c.want != "" && (warned != 1 || !strings.Contains(s.text(), c.want)) {
+				t.Errorf("the log has %d warnings, want %q:\n%s", warned, c.want, s.text())
+			}
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			if status, _, err := s.get(client, "/v1/whoami"); err != nil || status != http.StatusOK {
+				t.Errorf("GET /v1/whoami: got %d, %v, want 200", status, err)
+			}
+		})
+	}
 }
 
 // A load balancer with 16 connections that it keeps open is told on each that it closes,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -50,6 +51,22 @@ func (f Fault) String() string {
 		return fmt.Sprintf("audit row %d %s", f.Seq, f.Reason)
 	}
 	return f.Reason
+}
+
+// Untold is the first fault by which a key may be valid that must not be; nil if there is
+// none. That is any fault but a row that does not match its seal: no server accepts that.
+func (r *Report) Untold() *Fault {
+	i := slices.IndexFunc(r.Faults, func(f Fault) bool { return !f.Tampered })
+	if i < 0 {
+		return nil
+	}
+	return &r.Faults[i]
+}
+
+// What is the fault without what follows it: what to do about it in a key store in use.
+func (f Fault) What() string {
+	what, _, _ := strings.Cut(f.String(), "; ")
+	return what
 }
 
 // Source is what reading and verifying the audit log needs of a store.
@@ -369,9 +386,14 @@ func (v *auditCheck) reason(id string, k *keys.Key) string {
 	return v.judge(k)
 }
 
+// fault notes f. In a full list it takes the place of a row that does not match its seal,
+// unless it is such a row too: see [Report.Untold].
 func (v *auditCheck) fault(f Fault) {
 	if len(v.report.Faults) == MaxFaults {
 		v.report.Omitted++
+		if i := slices.IndexFunc(v.report.Faults, func(f Fault) bool { return f.Tampered }); i >= 0 && !f.Tampered {
+			v.report.Faults[i] = f
+		}
 		return
 	}
 	v.report.Faults = append(v.report.Faults, f)

@@ -523,18 +523,32 @@ func TestA19ImportThatCannotBeAnnounced(t *testing.T) {
 	}
 }
 
-// The first import makes the file whose lock imports take. Others of the group that may
-// change keys must be able to import after it.
-func TestImportLockHasTheDatabasesMode(t *testing.T) {
+// What is made beside a key store that a group may use has the group's rights too: others of
+// the group must be able to import, to take their turn, to count, and to hear of changes.
+func TestFilesMadeLaterHaveTheDatabasesMode(t *testing.T) {
+	t.Setenv("MCPKEYS_ALLOW_GROUP", "1")
 	path := create(t)
-	s := open(t, path)
+	made := []string{"-import", "-lock", ".usage", ".usage-lock", "-epoch"}
+	for _, suffix := range made {
+		_ = os.Remove(path + suffix)
+	}
 	chmod(t, path, 0o660)
+	if fixed, err := sqlite.Mend(t.Context(), path, nil, "test", time.Now()); err != nil || !fixed {
+		t.Fatalf("Mend: got %t, %v", fixed, err)
+	}
+	s := open(t, path)
+	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
+	if err := s.AddUse(t.Context(), used(id)); err != nil {
+		t.Fatal(err)
+	}
 	unlock, err := sqlite.LockImports(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	unlock()
-	if info, err := os.Stat(path + "-import"); err != nil || info.Mode().Perm() != 0o660 {
-		t.Errorf("the mode of -import: got %v, %v, want 0660", info.Mode(), err)
+	for _, suffix := range made {
+		if info, err := os.Stat(path + suffix); err != nil || info.Mode().Perm() != 0o660 {
+			t.Errorf("%s: got %v, %v, want mode 0660", suffix, info, err)
+		}
 	}
 }

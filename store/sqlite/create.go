@@ -39,7 +39,7 @@ func Create(path string, o *Options) error {
 	if err != nil {
 		return err
 	}
-	if err := makeUsage(o.usageFile(path)); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := makeUsage(o.usageFile(path), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make key store %s: %w", path, err)
 	}
 	if err := makeBallast(ballastPath(path)); err != nil && !errors.Is(err, fs.ErrExist) {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +41,9 @@ type epoch struct {
 	why   error // there is no page
 }
 
-func epochPath(database string) string { return database + "-epoch" }
+const epochSuffix = "-epoch"
+
+func epochPath(database string) string { return database + epochSuffix }
 
 // counter is where numbers come from between two times of opening. Each has a turn
 // of its own in the high bits, so that the numbers of one process never fall and
@@ -251,6 +254,7 @@ func makeEpoch(path string, s standing, settled bool) error {
 	if err != nil {
 		return err
 	}
+	makeLike(f, strings.TrimSuffix(path, epochSuffix))
 	info, err := f.Stat()
 	if err == nil {
 		_, err = f.Write(newPage(info, bornAt(f), s, settled))

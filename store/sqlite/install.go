@@ -248,7 +248,7 @@ func (r *Restoration) unchanged(ctx context.Context, present *Snapshot) error {
 
 // put gives the draft its place where there is no key store, with what belongs to one.
 func (r *Restoration) put(ctx context.Context, draft string) error {
-	if err := makeUsage(r.options.usageFile(r.path)); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := makeUsage(r.options.usageFile(r.path), r.path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	// It goes there in WAL mode: one that is not would come with a rollback journal.

@@ -20,6 +20,7 @@ import (
 // file is missing, was replaced, or cannot be opened, writers compete as SQLite has them.
 type fairLock struct {
 	path     string
+	beside   string // the database, whose group and mode the file gets
 	patience time.Duration
 	turn     chan struct{} // full while a goroutine of this process has the lock or waits for it
 
@@ -44,8 +45,10 @@ const patience = 5 * time.Second
 // lockPath is the file whose lock the writers of a database take in turn.
 func lockPath(database string) string { return database + "-lock" }
 
-func newFairLock(database string) *fairLock {
-	return &fairLock{path: lockPath(database), patience: patience, turn: make(chan struct{}, 1)}
+// newFairLock returns the lock of a file of the key store at database, of which there are
+// two: the database itself and its usage file.
+func newFairLock(file, database string) *fairLock {
+	return &fairLock{path: lockPath(file), beside: database, patience: patience, turn: make(chan struct{}, 1)}
 }
 
 // take waits for the lock, and returns how to free it. Callers get it in the order in
@@ -135,8 +138,11 @@ func (l *fairLock) ready() bool {
 	if l.file != nil {
 		l.file.close()
 	}
-	l.file = openLock(l.path)
-	return l.file != nil
+	if l.file = openLock(l.path); l.file == nil {
+		return false
+	}
+	l.file.like(l.beside)
+	return true
 }
 
 // wait asks the kernel for the lock of l.file, which belongs to the wait from now on.
@@ -180,7 +186,7 @@ func (l *fairLock) close() {
 
 // takeTurn takes the lock of a database once, for what has no [Store] open.
 func takeTurn(ctx context.Context, database string) (free func(), err error) {
-	l := newFairLock(database)
+	l := newFairLock(database, database)
 	unlock, err := l.take(ctx)
 	if err != nil {
 		return nil, err

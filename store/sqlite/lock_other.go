@@ -2,6 +2,8 @@
 
 package sqlite
 
+import "os"
+
 // lockFile is what there is not: writers compete as SQLite has them.
 type lockFile struct{}
 
@@ -16,3 +18,5 @@ func (*lockFile) close()           {}
 func (fileID) numbers() (major, minor uint32) { return 0, 0 }
 
 func (*lockFile) like(string) {}
+
+func makeLike(*os.File, string) {}

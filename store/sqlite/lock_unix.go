@@ -34,23 +34,26 @@ func openLock(path string) *lockFile {
 	return nil
 }
 
-// like gives the file the group of the database, and its group's rights: whoever of that
-// group may change keys must be able to take the lock too. A file of another user stays.
-func (l *lockFile) like(database string) {
+// like is makeLike for the file.
+func (l *lockFile) like(database string) { makeLike(l.f, database) }
+
+// makeLike gives a file the group of the database, and its group's rights: whoever of that
+// group may change keys must be able to use the file too. A file of another user stays.
+func makeLike(f *os.File, database string) {
 	info, err := os.Stat(database)
 	if err != nil || info.Mode().Perm()&0o060 == 0 {
 		return
 	}
 	db, ok1 := info.Sys().(*syscall.Stat_t)
-	mine, err := l.f.Stat()
+	mine, err := f.Stat()
 	if err != nil {
 		return
 	}
 	own, ok2 := mine.Sys().(*syscall.Stat_t)
-	if !ok1 || !ok2 || int(own.Uid) != os.Geteuid() || own.Gid != db.Gid && l.f.Chown(-1, int(db.Gid)) != nil {
+	if !ok1 || !ok2 || int(own.Uid) != os.Geteuid() || own.Gid != db.Gid && f.Chown(-1, int(db.Gid)) != nil {
 		return
 	}
-	_ = l.f.Chmod(info.Mode().Perm() & 0o660) // or others of the group hear that they cannot open it
+	_ = f.Chmod(info.Mode().Perm() & 0o660) // or others of the group hear that they cannot open it
 }
 
 // isAt reports whether the file is still what has the name.

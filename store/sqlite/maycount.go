@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,4 +46,19 @@ func (r *Reader) MayCount() error {
 	}
 	return fmt.Errorf("use cannot be counted in %s, so keys that are used here would look unused elsewhere: "+
 		"let this process write there, or say that use is not known in this key store: touch %s", path, shell.Quote(usageUnknown(path)))
+}
+
+// CountingFault reports why what is counted cannot be written down as the usage file is
+// now: it is another file, or damaged, or other users may open it. What to do about it is
+// in the error. That is no reason to refuse keys, unlike what [Reader.MayCount] reports:
+// such a file is read by nobody, so no key looks unused by it, and counting begins as soon
+// as it is mended. A missing file is no fault: it is made when something is to be written.
+func (r *Reader) CountingFault(ctx context.Context) error {
+	if isUnknown(r.usage.path) {
+		return nil
+	}
+	if _, err := os.Lstat(r.usage.path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return r.usage.check(ctx)
 }

@@ -63,7 +63,7 @@ func Open(path string, o *Options) (*Store, error) {
 	}
 	watch := &schemaWatch{}
 	s := &Store{
-		Reader: r, lock: newFairLock(path), writer: openWatched(r.spot, writerDSN(path), 1, watch),
+		Reader: r, lock: newFairLock(path, path), writer: openWatched(r.spot, writerDSN(path), 1, watch),
 		writerWatch: watch, written: r.spot,
 	}
 	if err := s.ready(context.Background()); err != nil {
@@ -99,7 +99,7 @@ func openReader(given, path string, o *Options, writable bool) (*Reader, error) 
 	if r.usage.path, err = filepath.Abs(o.usageFile(path)); err != nil {
 		return nil, fmt.Errorf("find %s: %w", o.usageFile(path), err)
 	}
-	r.usage.now, r.usage.lock = o.now(), newFairLock(r.usage.path)
+	r.usage.now, r.usage.database, r.usage.lock = o.now(), path, newFairLock(r.usage.path, path)
 	if r.handle, err = r.start(context.Background()); err != nil {
 		return nil, err
 	}

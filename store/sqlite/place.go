@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/mcpkeys/mcpkeys/internal/base/filemode"
 	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 	"github.com/mcpkeys/mcpkeys/internal/base/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -67,7 +69,7 @@ func newSpot(given, path string) (*spot, error) {
 // what is in it into the database. Shared memory without a log means that the log was
 // removed: processes that still use that memory look for changes in a log that is gone.
 func refuseLeftOvers(path string) error {
-	if info, err := os.Lstat(path + "-journal"); err == nil && info.Size() > 0 {
+	if isJournal(path + "-journal") {
 		return fmt.Errorf("%w: %s-journal is not of this key store, and SQLite would write it into the database: move it away", keys.ErrUnavailable, path)
 	}
 	_, log := os.Lstat(path + "-wal")
@@ -76,6 +78,13 @@ func refuseLeftOvers(path string) error {
 		return fmt.Errorf("%w: %s-wal was removed: stop every program that uses this key store, remove %s-shm, and run 'keyctl doctor', which says whether changes are missing", keys.ErrUnavailable, path, path)
 	}
 	return nil
+}
+
+// isJournal reports whether SQLite may take what stands at path for a rollback journal: one
+// that is empty is none.
+func isJournal(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Size() > 0
 }
 
 // check makes sure that the files are those that were found at first, and that others find
@@ -171,7 +180,7 @@ func refuseShared(name string) error {
 func (f sight) unshared(name string) error {
 	switch {
 	case !f.regular:
-		return fmt.Errorf("%w: %s is not a regular file: move it away", keys.ErrUnavailable, name)
+		return fmt.Errorf("%w: %s is not a regular file but %s: move it away", keys.ErrUnavailable, name, cmp.Or(filemode.Other(name), "was one a moment ago"))
 	case f.mounted:
 		return fmt.Errorf("%w: %s is mounted as a single file, so others have other files beside it: mount its directory %s instead", keys.ErrUnavailable, name, filepath.Dir(name))
 	case f.links > 1:

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,10 +10,12 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/internal/base/filemode"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Restoration is a backup that was found good, about to take the place of a key store.
@@ -23,6 +26,8 @@ type Restoration struct {
 	Doubt   error     // why the present key store cannot be read, or is not to be believed in all; nil when there is none
 	Undone  Undone    // what was done since the backup, as far as the present key store tells
 	Missing Missing   // what the present key store lacks, so that Undone does not tell it
+
+	Tampered []string // ids of keys, [audit.MaxFaults] at most, whose rows in the backup do not match their seals
 
 	path, temp string
 	exists     bool // there is a file at path
@@ -45,7 +50,7 @@ type Restored struct {
 }
 
 // PrepareRestore looks at the backup, and changes nothing: that it is a key store, whole
-// and with an audit chain that holds; that the pepper file at hand has all that it needs;
+// with an audit chain that holds, and keys as that tells; that the pepper file at hand has all that it needs;
 // and what restoring it at path would undo. A backup of an older mcpkeys is fine.
 //
 // There may be a key store at path or none. What is there and is no key store, or is one
@@ -142,6 +147,9 @@ func (r *Restoration) take(ctx context.Context, backup string) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file, so not a backup", backup)
 	}
+	if err := refuseBeside(from); err != nil {
+		return err
+	}
 	if r.temp, err = copyOf(ctx, from, filepath.Dir(r.path), nil); err != nil {
 		return unusable(backup, err)
 	}
@@ -153,6 +161,22 @@ func (r *Restoration) take(ctx context.Context, backup string) error {
 	}
 	r.Backup.Path = from
 	return r.prove(ctx, backup)
+}
+
+// refuseBeside refuses what SQLite would read together with the backup and cannot. A
+// rollback journal comes with no backup of ours, and SQLite does not read a file that has
+// one without writing to it.
+func refuseBeside(backup string) error {
+	for _, suffix := range []string{"-journal", "-wal", "-shm"} {
+		name := backup + suffix
+		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+			return fmt.Errorf("read backup: %s is %s; move it away", name, filemode.Other(name))
+		}
+	}
+	if isJournal(backup + "-journal") {
+		return fmt.Errorf("read backup: %s-journal lies beside the backup, and no backup comes with one: it is of another database, or another program was cut off while it changed the backup; move it away in the first case, and use another backup in the second", backup)
+	}
+	return nil
 }
 
 // ours makes sure that the copy is of a key store, of whatever version.
@@ -180,18 +204,51 @@ func unusable(backup string, err error) error {
 	return fmt.Errorf("read backup: %w", err)
 }
 
-// prove holds the copy of the backup against its audit chain and the peppers.
+// prove holds the copy of the backup against the peppers, and its keys against its audit
+// log, as 'keyctl audit verify' does. A row that does not match its seal is told and no
+// reason to refuse the backup: no server accepts that key, and all others may need it.
 func (r *Restoration) prove(ctx context.Context, backup string) error {
 	db := openDB(readerDSN(r.temp), 1)
 	defer func() { _ = db.Close() }() // nothing was written
 	if err := checkPeppers(ctx, db, r.peppers, r.options.pepperFile(r.path)); err != nil {
 		return fmt.Errorf("read backup: %w", err)
 	}
-	if _, err := audit.VerifyChain(chain(ctx, db)); err != nil {
-		return fmt.Errorf("read backup: %s was changed after it was written: %w: use another backup", backup, err)
+	report, err := verifyAlone(ctx, db, r.peppers)
+	if err != nil {
+		return fmt.Errorf("read backup: %w", err)
+	}
+	if f := report.Untold(); f != nil {
+		return fmt.Errorf("read backup: %s does not match its audit log, so it was changed outside mcpkeys (%s); use another backup", backup, f.What())
+	}
+	for _, f := range report.Faults {
+		r.Tampered = append(r.Tampered, f.KeyID)
 	}
 	return nil
 }
+
+// verifyAlone is [store.VerifyAudit] for a database in a file that only this process
+// knows, such as the copy of a backup: no epoch belongs to it.
+func verifyAlone(ctx context.Context, db *sql.DB, peppers *pepper.Set) (audit.Report, error) {
+	r := &Reader{handle: handle{db: db}}
+	r.peppers.Store(peppers)
+	r.epoch.now.Store(&counter{})
+	if err := r.prepare(ctx); err != nil {
+		return audit.Report{}, err
+	}
+	defer func() { _ = errors.Join(r.keyByID.Close(), r.numbers.Close()) }() // nothing was written
+	return store.VerifyAudit(ctx, alone{r}, nil)
+}
+
+type alone struct{ *Reader }
+
+// Changes implements [keys.Feed]. Whoever made the copy has looked whether it is as mcpkeys
+// left it: see examine.
+func (alone) Changes(context.Context, keys.Position) (keys.Changes, error) {
+	return keys.Changes{}, nil
+}
+
+// List implements [store.Reader], without last uses: they are in another file.
+func (a alone) List(ctx context.Context, q keys.Query) (keys.Page, error) { return a.list(ctx, q) }
 
 // attempts is how often a restore prepares under the lock that keeps other writers
 // waiting. Only what does not take turns, such as a database shell, can undo the first.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -315,7 +317,21 @@ func TestRestoreRefuses(t *testing.T) {
 		}, `"undo"`},
 		{"a changed audit row", func(t *testing.T, h *history) {
 			mustExec(t, shell(t, h.backup), `UPDATE audit SET actor = 'nobody' WHERE seq = 1`)
-		}, "audit row 1: was changed"},
+		}, "audit row 1 was changed"},
+		{"an emptied audit log", func(t *testing.T, h *history) {
+			mustExec(t, shell(t, h.backup), `DELETE FROM audit`)
+		}, "no audit row tells of it"},
+		{"a key that the log tells of no more", func(t *testing.T, h *history) {
+			mustExec(t, shell(t, h.backup), `DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)`)
+		}, "use another backup"},
+		{"a key that was removed", func(t *testing.T, h *history) {
+			db := shell(t, h.backup)
+			mustExec(t, db, `DELETE FROM secrets`)
+			mustExec(t, db, `DELETE FROM keys`)
+		}, "its row is gone"},
+		{"a journal beside it", func(t *testing.T, h *history) { write(t, h.backup+"-journal", "junk") }, "backup.db-journal lies beside the backup"},
+		{"a directory beside it", func(t *testing.T, h *history) { mkdir(t, h.backup+"-wal") }, "backup.db-wal is a directory; move it away"},
+		{"a directory as its journal", func(t *testing.T, h *history) { mkdir(t, h.backup+"-journal") }, "backup.db-journal is a directory; move it away"},
 		{"a backup of other peppers", func(t *testing.T, h *history) {
 			remove(t, h.path+".pepper")
 			if _, err := pepperfile.Create(h.path + ".pepper"); err != nil {
@@ -347,10 +363,95 @@ func TestRestoreRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("PrepareRestore: got %v, want %q in it", err, c.want)
 			}
+			if err != nil && strings.Contains(err.Error(), "writable") {
+				t.Errorf("PrepareRestore: got %v, which blames access rights", err)
+			}
 			if after := snapshot(t, filepath.Dir(h.path)); !same(before, after) {
 				t.Errorf("PrepareRestore changed something: %q, %q", names(before), names(after))
 			}
 		})
+	}
+}
+
+// A27. The attack: who can write the backups puts an older row of a revoked key into one,
+// whole, with the seal that it had then. Only the audit log shows it, as it shows it in a
+// key store in use.
+func TestA27RestoreOfARowPutBack(t *testing.T) {
+	h := newHistory(t, "leaked")
+	old := h.backup
+	h.revoke(t, "leaked", "lost")
+	h.backup = filepath.Join(t.TempDir(), "later.db")
+	backUp(t, h.store.Reader, h.backup)
+	db := shell(t, h.backup)
+	mustExec(t, db, `ATTACH ? AS old`, old)
+	mustExec(t, db, `UPDATE keys SET revoked_at = NULL, revoked_reason = '', version = was.version, seal = was.seal
+		FROM old.keys was WHERE keys.id = was.id`)
+	r, err := sqlite.PrepareRestore(t.Context(), h.path, h.backup, nil)
+	if err == nil {
+		_ = r.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "an older row was put back") || !strings.HasSuffix(err.Error(), "; use another backup") {
+		t.Errorf("PrepareRestore: got %v, want it refused for the row that was put back", err)
+	}
+}
+
+// A row that does not match its seal is accepted by no server. A backup with such a row is
+// told of, and restored: all other keys may need it. However many such rows there are, they
+// hide no other fault.
+func TestA27RestoreOfEditedRows(t *testing.T) {
+	h := newHistory(t, "stays", "edited")
+	mustExec(t, shell(t, h.backup), `UPDATE keys SET scopes = '["*"]' WHERE name = 'edited'`)
+	r := h.prepare(t)
+	if !slices.Equal(r.Tampered, []string{h.id("edited")}) {
+		t.Errorf("Tampered: got %q, want the edited key", r.Tampered)
+	}
+	if _, err := r.Run(t.Context(), sqlite.RestoreOptions{Actor: "restorer"}); err != nil {
+		t.Fatalf("Run: %v", err)
+	}
+	for name, sound := range map[string]bool{"stays": true, "edited": false} {
+		if k, err := h.store.Key(t.Context(), h.id(name)); err != nil || (h.store.Peppers().CheckSeal(k) == nil) != sound {
+			t.Errorf("%s after the restore: got %v, want a seal that holds: %t", name, err, sound)
+		}
+	}
+
+	var names []string
+	for i := range audit.MaxFaults {
+		names = append(names, strconv.Itoa(i))
+	}
+	h = newHistory(t, append(names, "removed")...)
+	db := shell(t, h.backup)
+	mustExec(t, db, `UPDATE keys SET scopes = '["*"]'`)
+	mustExec(t, db, `DELETE FROM secrets WHERE key_id = ?`, []byte(h.id("removed")))
+	mustExec(t, db, `DELETE FROM keys WHERE id = ?`, []byte(h.id("removed")))
+	r, err := sqlite.PrepareRestore(t.Context(), h.path, h.backup, nil)
+	if err == nil {
+		_ = r.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "its row is gone") {
+		t.Errorf("PrepareRestore: got %v, want the removed row told among those that were edited", err)
+	}
+}
+
+// An honest backup is restored, also one of keys that were revoked and rotated, with a
+// second pepper, after a restore.
+func TestRestoreOfABusyLife(t *testing.T) {
+	h := newHistory(t, "ci", "old")
+	h.revoke(t, "old", "done")
+	if _, err := manager(t, h.store).Rotate(t.Context(), h.id("ci"), admin.RotateRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	h.restore(t, sqlite.RestoreOptions{})
+	m := manager(t, h.store)
+	if _, err := m.AddPepper(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.issue(t, "late")
+	h.backup = filepath.Join(t.TempDir(), "second.db")
+	backUp(t, h.store.Reader, h.backup)
+	h.revoke(t, "late", "gone")
+	h.restore(t, sqlite.RestoreOptions{})
+	if report, err := store.VerifyAudit(t.Context(), open(t, h.path), nil); err != nil || len(report.Faults) > 0 {
+		t.Errorf("VerifyAudit: got %v, %v, want no fault", report.Faults, err)
 	}
 }
 

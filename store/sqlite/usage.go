@@ -17,10 +17,11 @@ import (
 // allowed to a program that may not write keys (docs/adr/0005). Whatever becomes of
 // it, keys are checked and revoked as ever.
 type usageFile struct {
-	path string
-	now  func() time.Time
-	lock *fairLock
-	gate gate // who is inside may read, or write under mu
+	path     string
+	database string // beside which it counts
+	now      func() time.Time
+	lock     *fairLock
+	gate     gate // who is inside may read, or write under mu
 
 	mu   sync.Mutex // one flush at a time, and guards what follows
 	db   *sql.DB    // writes; nil until something is to be written
@@ -65,7 +66,7 @@ func (u *usageFile) ready(ctx context.Context) error {
 		return u.explain(unavailable("close", err))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := makeUsage(u.path); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := makeUsage(u.path, u.database); err != nil && !errors.Is(err, fs.ErrExist) {
 			return unknown(err, "make usage file %s: %v", u.path, err)
 		}
 		file, err = identify(u.path)

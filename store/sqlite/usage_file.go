@@ -48,18 +48,28 @@ func usageWriterDSN(path string) string {
 	})
 }
 
-// makeUsage makes an empty usage file, whole or not at all. One that is there stays,
+// makeUsage makes an empty usage file for the database, whole or not at all. One that is there stays,
 // and the error is [fs.ErrExist].
 //
 // What a file that was removed left behind, its log and the memory of its users, is
 // removed first, or SQLite would take it for the new one's. Those who still have the
 // old file open keep what they opened, and go on to this one.
-func makeUsage(path string) error {
+func makeUsage(path, database string) error {
 	dir := filepath.Dir(path)
 	if err := refuseNetwork(dir); err != nil {
 		return err
 	}
-	temp, err := build(dir, "mcpkeys-usage-*.tmp", fillUsage)
+	temp, err := build(dir, "mcpkeys-usage-*.tmp", func(temp string) error {
+		if err := fillUsage(temp); err != nil {
+			return err
+		}
+		f, err := os.Open(temp)
+		if err == nil {
+			makeLike(f, database)
+			err = f.Close()
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -98,13 +108,19 @@ func (u *usageFile) check(ctx context.Context) error {
 // inspect looks at the file without opening it.
 func (u *usageFile) inspect() error {
 	info, err := os.Stat(u.path)
+	link, _ := os.Lstat(u.path)
 	switch {
+	case err != nil && link != nil && link.Mode()&fs.ModeSymlink != 0:
+		return unknown(err, "%s is a symbolic link that leads to no file; remove it", u.path)
 	case errors.Is(err, fs.ErrNotExist):
 		return unknown(nil, "there is no usage file at %s; the next server that counts makes it anew", u.path)
 	case err != nil:
 		return unknown(err, "open usage file: %v", err)
 	case !info.Mode().IsRegular():
 		return unknown(nil, "%s is not a regular file, so not a usage file; move it away", u.path)
+	}
+	if isJournal(u.path + "-journal") {
+		return unknown(nil, "%s-journal is not of the usage file, and SQLite would write it into that: move it away", u.path)
 	}
 	if err := filemode.Refuse(u.path); err != nil {
 		return unknown(nil, "%v", err)

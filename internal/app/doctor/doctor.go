@@ -57,8 +57,9 @@ type examination struct {
 	places sqlite.Places
 	worst  State
 
-	unopened bool // what looks into the database is left out
-	unsafe   bool // other users may open the database
+	strange  []string // names of files at which something else stands
+	unopened bool     // what looks into the database is left out
+	unsafe   bool     // other users may open the database
 }
 
 // Examine tells of every finding, and returns the worst state. The error is that of ctx.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -178,6 +179,86 @@ func TestTroubles(t *testing.T) {
 				t.Errorf("Examine: got %s, want %s", worst, tc.state)
 			}
 		})
+	}
+}
+
+// hinted runs the command that a fix names.
+func hinted(t *testing.T, fix string) {
+	t.Helper()
+	_, command, _ := strings.Cut(fix, "run '")
+	command, _, _ = strings.Cut(command, "'")
+	if out, err := exec.Command("sh", "-c", command).CombinedOutput(); command == "" || err != nil {
+		t.Fatalf("fix %q: %v: %s", fix, err, out)
+	}
+}
+
+// What is no file and stands at the name of one is called what it is. No mode is to be
+// changed then: of a link that would be the mode of what it leads to, which is nothing of
+// ours.
+func TestWhatIsNoFile(t *testing.T) {
+	for _, name := range []string{"-wal", "-shm", "-epoch", ".usage", ".usage-wal", ".usage-shm", ".ballast", "-lock", "-import", ".usage-lock"} {
+		for kind, put := range map[string]func(path, outside string) error{
+			"a symbolic link": func(path, outside string) error { return os.Symlink(outside, path) },
+			"a directory":     func(path, _ string) error { return os.Mkdir(path, 0o755) },
+			"a named pipe":    func(path, _ string) error { return syscall.Mkfifo(path, 0o644) },
+		} {
+			if name == ".usage" && kind == "a symbolic link" {
+				continue // see TestUsageFileElsewhere
+			}
+			t.Run(name+" "+kind, func(t *testing.T) {
+				p, outside := newPatient(t), filepath.Join(t.TempDir(), "outside")
+				must(t, os.WriteFile(outside, nil, 0o644))
+				must(t, os.Chmod(outside, 0o644))
+				_ = os.Remove(p.db + name)
+				must(t, put(p.db+name, outside))
+				found, worst := p.examine(t, nil)
+				f := found["kinds"]
+				if !strings.Contains(f.Says, p.db+name+" is "+kind+";") || worst == doctor.OK {
+					t.Errorf("kinds: got %+v, worst %s, want it called %s", f, worst, kind)
+				}
+				for check, f := range found {
+					if strings.Contains(f.Fix+f.Says, "chmod") {
+						t.Errorf("%s: got %q, want no mode changed", check, f.Fix)
+					}
+				}
+				hinted(t, f.Fix)
+				if found, _ := p.examine(t, nil); found["kinds"].Says != "" {
+					t.Errorf("kinds after %q: got %+v, want nothing", f.Fix, found["kinds"])
+				}
+				if info, err := os.Stat(outside); err != nil || info.Mode() != 0o644 {
+					t.Errorf("what the link leads to: got %v, %v, want it untouched", info, err)
+				}
+			})
+		}
+	}
+	p := newPatient(t)
+	must(t, os.Remove(p.db+"-lock"))
+	must(t, os.Symlink("nowhere", p.db+"-lock"))
+	must(t, os.Mkdir(p.db+"-import", 0o700))
+	found, _ := p.examine(t, nil)
+	hinted(t, found["kinds"].Fix)
+	if found, _ := p.examine(t, nil); found["kinds"].Says != "" {
+		t.Errorf("kinds, a link to nothing and a directory: got %+v after the fix, want nothing", found["kinds"])
+	}
+}
+
+// A usage file may be on another disk. The mode of what its link leads to counts.
+func TestUsageFileElsewhere(t *testing.T) {
+	p, elsewhere := newPatient(t), filepath.Join(t.TempDir(), "usage")
+	must(t, os.Rename(p.db+".usage", elsewhere))
+	must(t, os.Symlink(elsewhere, p.db+".usage"))
+	if found, _ := p.examine(t, nil); found["kinds"].Says != "" || found["files"].State != doctor.OK || found["usage"].State != doctor.OK {
+		t.Errorf("Examine: got %+v, %+v, %+v, want nothing wrong", found["kinds"], found["files"], found["usage"])
+	}
+	must(t, os.Chmod(elsewhere, 0o644))
+	found, _ := p.examine(t, nil)
+	f := found["files"]
+	if f.State != doctor.Problem || !strings.Contains(f.Says, ".usage (a symbolic link to "+elsewhere+", mode 0644)") {
+		t.Errorf("files: got %+v, want what the link leads to", f)
+	}
+	hinted(t, f.Fix)
+	if found, _ := p.examine(t, nil); found["files"].State != doctor.OK || found["usage"].State != doctor.OK {
+		t.Errorf("after %q: got %+v, %+v, want nothing wrong", f.Fix, found["files"], found["usage"])
 	}
 }
 

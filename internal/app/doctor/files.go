@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
@@ -22,14 +23,22 @@ func (e *examination) fileSystem() {
 	e.ok("filesystem", "it is a local one")
 }
 
+// beside are the names of the files that mcpkeys and SQLite make beside the database.
+func (e *examination) beside() []string {
+	p := e.places
+	usage := p.Usage
+	if target, err := filepath.EvalSymlinks(usage); err == nil { // SQLite follows a link, and makes the others there
+		usage = target
+	}
+	all := []string{p.Log, p.Shared, p.Epoch, p.Usage, usage + "-wal", usage + "-shm", p.Ballast}
+	return append(all, p.Locks...)
+}
+
 // present are those of the store's files that are there.
 func (e *examination) present() []string {
-	p := e.places
-	all := []string{p.Database, p.Log, p.Shared, p.Epoch, p.Pepper, p.Usage, p.Usage + "-wal", p.Usage + "-shm", p.Ballast}
-	all = append(all, p.Locks...)
 	var there []string
-	for _, path := range all {
-		if _, err := os.Stat(path); err == nil {
+	for _, path := range append([]string{e.places.Database, e.places.Pepper}, e.beside()...) {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !slices.Contains(e.strange, path) {
 			there = append(there, path)
 		}
 	}
@@ -38,6 +47,7 @@ func (e *examination) present() []string {
 
 // files looks at modes and owners, and tells of all that are wrong in one finding each.
 func (e *examination) files() {
+	e.kinds()
 	there := e.present()
 	if loose := filemode.Loose(there...); len(loose) > 0 {
 		e.unsafe = len(filemode.Loose(e.places.Database)) > 0
@@ -50,6 +60,34 @@ func (e *examination) files() {
 		e.ok("files", "%s, open to %s only", wording.Counted(len(there), "file", "files"), to)
 	}
 	e.owners(there)
+}
+
+// kinds finds what is no file and stands at the name of one, such as a symbolic link: to
+// change its mode would change the mode of something else, and mend nothing. A usage file
+// may be on another disk, and its name a link.
+func (e *examination) kinds() {
+	p := e.places
+	var says, moves []string
+	vital := false
+	for _, path := range e.beside() {
+		other := filemode.Other(path)
+		if info, err := os.Stat(path); other == "" || path == p.Usage && err == nil && info.Mode().IsRegular() {
+			continue
+		}
+		e.strange = append(e.strange, path)
+		vital = vital || path == p.Log || path == p.Shared || path == p.Epoch
+		says = append(says, path+" is "+other)
+		moves = append(moves, "mv "+shell.Quote(path)+" "+shell.Quote(path+".moved"))
+	}
+	if len(says) == 0 {
+		return
+	}
+	text, command := strings.Join(says, ", ")+"; a file of the key store belongs there", strings.Join(moves, " && ")
+	if vital {
+		e.bad("kinds", "stop every program that uses this key store, run '"+command+"', and then 'keyctl doctor', which says whether changes are missing", "%s", text)
+		return
+	}
+	e.warn("kinds", "run '"+command+"'; what is needed is made again", "%s", text)
 }
 
 // owners: all files should be one user's. Root may look at any user's, and is told which

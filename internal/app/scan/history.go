@@ -90,7 +90,7 @@ func said(ctx context.Context, err error, words string) error {
 		return ctx.Err()
 	}
 	if line, _, _ := strings.Cut(strings.TrimSpace(words), "\n"); line != "" {
-		return errors.New(line)
+		return errors.New(Masked(line))
 	}
 	return err
 }
@@ -100,9 +100,9 @@ type object struct{ hash, kind, path string }
 
 func (o object) name() string {
 	if o.kind == "blob" {
-		return masked(o.path)
+		return Masked(o.path)
 	}
-	return strings.TrimRight(o.kind+" message "+masked(o.path), " ")
+	return strings.TrimRight(o.kind+" message "+Masked(o.path), " ")
 }
 
 // commit is where an object stands in the history, if it says so itself.

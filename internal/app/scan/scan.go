@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -24,7 +25,7 @@ import (
 
 // Finding is one place that holds a token.
 type Finding struct {
-	File   string // empty for a pipe; a token in the name itself is masked
+	File   string // empty for a pipe; see [Masked]
 	Line   int    // from 1; 0 where the token is in the file's name
 	Commit string // where a history has it first, abbreviated; empty elsewhere
 	Token  keys.Token
@@ -71,17 +72,50 @@ func Stream(r io.Reader, report func(line int, t keys.Token)) error {
 
 var newline = []byte{'\n'}
 
-// masked leaves of the tokens in a name their ids only.
-func masked(name string) string {
+// Masked leaves of the tokens in a path, or in a sentence about one, their ids only; and of
+// what may be a secret without its id, or the larger part of one, how long it is. Names of
+// words, such as those of classes, stay, and so do UUIDs and digests in hex.
+func Masked(text string) string {
 	var b strings.Builder
 	end := 0
-	for _, f := range FindTokens([]byte(name)) {
+	for _, f := range FindTokens([]byte(text)) {
 		if f.At >= end {
-			b.WriteString(name[end:f.At] + "[key " + f.Token.ID() + "]")
+			b.WriteString(text[end:f.At] + "[key " + f.Token.ID() + "]")
 			end = f.At + f.Len
 		}
 	}
-	return b.String() + name[end:]
+	return longRun.ReplaceAllStringFunc(b.String()+text[end:], func(run string) string {
+		if !keys.LooksLikeToken(run) || !jumbled(run) {
+			return run
+		}
+		return fmt.Sprintf("[%d characters that may be a secret]", len(run))
+	})
+}
+
+var longRun = regexp.MustCompile(`[0-9A-Za-z]{24,}`)
+
+// jumbled reports whether the kind of characters (digits, small letters, capitals) changes
+// as often as it does by chance, and more often than words make it. By chance it changes at
+// six places in ten, in names of words at one or two in ten; one secret in a thousand is
+// below three and a half.
+func jumbled(run string) bool {
+	changes := 0
+	for i := 1; i < len(run); i++ {
+		if kindOf(run[i]) != kindOf(run[i-1]) {
+			changes++
+		}
+	}
+	return 100*changes >= 35*len(run)
+}
+
+func kindOf(c byte) int {
+	switch {
+	case c <= '9':
+		return 0
+	case c <= 'Z':
+		return 1
+	}
+	return 2
 }
 
 // withoutZeros leaves the zeros out of text, in place.

@@ -34,6 +34,34 @@ func lines(t *testing.T, r io.Reader) []string {
 	return got
 }
 
+// What may be a secret is masked in a path, also without its id or cut; names that people
+// give are not.
+func TestMasked(t *testing.T) {
+	const rounds = 2000
+	shown := 0
+	for range rounds {
+		_, token := newToken()
+		for _, text := range []string{token, token[18:], token[:50], token[24:48], "x" + token[18:]} {
+			if got := scan.Masked("/tmp/" + text + "/x.env"); strings.Contains(got, text[len(text)-24:]) || strings.Contains(got, token[24:48]) {
+				shown++
+			}
+		}
+	}
+	if shown > rounds/20 {
+		t.Errorf("Masked: left %d of %d as they are, want some in a hundred of the shortest pieces at the most", shown, 5*rounds)
+	}
+	for _, name := range []string{
+		"/srv/keys.db", "src/AbstractSingletonProxyFactoryBean2Test.java", "Oauth2AuthorizationServerConfiguration.java",
+		"/builds/5f0c6a52-0d0e-4a4e-8a55-0e3f6f0a1b2c/keys.db", "/nix/store/3n58xw4373jp0ljirf06d8077j15pc4j-glibc-2.37",
+		"objects/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "keys.db.before-restore-20270131T120000.000Z",
+		"/tmp/TestServeWithoutCertificate1786785194/001/keys.db", "INTERNATIONALIZATIONCONSTANTS2.h",
+	} {
+		if got := scan.Masked(name); got != name {
+			t.Errorf("Masked(%q): got %q, want it as it is", name, got)
+		}
+	}
+}
+
 // A token may lie anywhere about the end of what is read in one go, and is told once.
 func TestStreamAcrossWindows(t *testing.T) {
 	const window = 256 << 10

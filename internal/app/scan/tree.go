@@ -45,20 +45,20 @@ func Tree(ctx context.Context, root string, report func(Finding), unread func(*U
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			unread(&UnreadError{masked(path), bare(err)})
+			unread(&UnreadError{Masked(path), bare(err)})
 			return nil
 		case d.IsDir() && d.Name() == ".git":
 			return fs.SkipDir
 		}
 		for _, f := range FindTokens([]byte(d.Name())) {
-			report(Finding{File: masked(path), Token: f.Token})
+			report(Finding{File: Masked(path), Token: f.Token})
 		}
 		if !d.Type().IsRegular() {
 			return nil
 		}
 		err = file(ctx, path, report)
 		if ctx.Err() == nil && err != nil {
-			unread(&UnreadError{masked(path), bare(err)})
+			unread(&UnreadError{Masked(path), bare(err)})
 		}
 		return nil
 	})
@@ -70,7 +70,7 @@ func file(ctx context.Context, path string, report func(Finding)) error {
 		return err
 	}
 	defer func() { _ = f.Close() }() // only read from
-	return Stream(f, func(line int, t keys.Token) { report(Finding{File: masked(path), Line: line, Token: t}) })
+	return Stream(f, func(line int, t keys.Token) { report(Finding{File: Masked(path), Line: line, Token: t}) })
 }
 
 // bare leaves out of err the path, which stands beside it.

@@ -83,6 +83,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
+	if fault := st.CountingFault(ctx); fault != nil {
+		o.Logger.WarnContext(ctx, "keys are checked, and how often they are used cannot be written down until this is mended", slog.Any("error", fault))
+	}
 	ready := newReadiness(st, &o)
 	a := newAPI(st, v, ready, &o)
 	listener, err := listen(ctx, &o)

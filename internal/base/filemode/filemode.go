@@ -4,14 +4,15 @@
 // if the process is in it: platforms that give volumes to a group (fsGroup) set group bits
 // again at each start, and no chmod lasts there.
 //
-// Call [Open] for one file, and [Refuse] to refuse several in one sentence. The package
-// changes no mode.
+// Call [Open] for one file, and [Refuse] to refuse several in one sentence. [Other] says
+// what stands at a path that is no file. The package changes no mode.
 package filemode
 
 import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -35,6 +36,28 @@ func Open(info fs.FileInfo) bool {
 	return bits&groupBits != 0 && (os.Getenv(Variable) != "1" || !ownGroup(info))
 }
 
+// Other says what stands at path if that is no regular file: a symbolic link, say, whatever
+// it leads to. It is empty for a file and where nothing is.
+func Other(path string) string {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return ""
+	}
+	switch mode := info.Mode(); {
+	case mode.IsRegular():
+		return ""
+	case mode&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	case mode.IsDir():
+		return "a directory"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "a device"
+}
+
 // Loose are those of paths that are there and that other users may open.
 func Loose(paths ...string) []string {
 	return slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
@@ -53,12 +76,17 @@ func Refuse(paths ...string) error {
 	return fmt.Errorf("other users may open %s: %s", Describe(loose), Fix(loose))
 }
 
-// Describe names files and their modes.
+// Describe names files and their modes; of a symbolic link what it leads to, because that is
+// whose mode counts and is changed.
 func Describe(paths []string) string {
 	var list []string
 	for _, path := range paths {
 		if info, err := os.Stat(path); err == nil {
-			list = append(list, fmt.Sprintf("%s (mode %04o)", path, info.Mode().Perm()))
+			leads := ""
+			if target, err := filepath.EvalSymlinks(path); err == nil && Other(path) != "" {
+				leads = "a symbolic link to " + target + ", "
+			}
+			list = append(list, fmt.Sprintf("%s (%smode %04o)", path, leads, info.Mode().Perm()))
 		}
 	}
 	return strings.Join(list, ", ")

@@ -28,13 +28,15 @@ var errNotOurs = errors.New("run as the user who owns the file that is replaced"
 
 // sameOwner gives the file to whom the other belongs: root may be at work for the user
 // of a server. Who may not give a file away would leave one that its owner cannot read.
+// What the group of the other may do, the group of the file may.
 func sameOwner(name string, other fs.FileInfo) error {
 	want, ok := other.Sys().(*syscall.Stat_t)
-	if !ok || int(want.Uid) == os.Geteuid() {
+	group := other.Mode().Perm() & 0o060
+	if !ok || int(want.Uid) == os.Geteuid() && group == 0 {
 		return nil
 	}
 	if err := os.Chown(name, int(want.Uid), int(want.Gid)); err != nil {
 		return errNotOurs
 	}
-	return nil
+	return os.Chmod(name, 0o600|group)
 }

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 )
 
-// Replace makes temp durable, gives it the owner of the file at path and puts it in
+// Replace makes temp durable, gives it the owner of the file at path, and its group's rights, and puts it in
 // that file's place, which must exist. Both must be in one directory. Readers find the
 // old file or the new one, whole, at any moment. The name temp is gone afterwards,
 // whatever the outcome; after an error path holds the one or the other.

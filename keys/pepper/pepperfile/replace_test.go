@@ -183,6 +183,22 @@ func TestReplaceWritesNothing(t *testing.T) {
 	}
 }
 
+// Where a group may read the pepper file, it may read the next one: guards of the group
+// would not start again.
+func TestReplaceKeepsGroup(t *testing.T) {
+	t.Setenv("MCPKEYS_ALLOW_GROUP", "1")
+	path := create(t)
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pepperfile.Replace(path, add); err != nil {
+		t.Fatalf("Replace: %v", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("the mode: got %v, %v, want 0640", info, err)
+	}
+}
+
 // A link is followed and stays; the owner of the file stays too.
 func TestReplaceKeepsLinkAndOwner(t *testing.T) {
 	path := create(t)

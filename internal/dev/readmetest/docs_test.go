@@ -59,6 +59,25 @@ func TestDocsRun(t *testing.T) {
 	}
 }
 
+// A page whose commands are run by no test goes wrong without notice.
+func TestEveryPageIsPlayed(t *testing.T) {
+	for _, name := range pages(t) {
+		if strings.HasPrefix(name, "docs/") && !slices.Contains(played, name) && !slices.Contains(awaited, name) && len(commands(t, read(t, name))) > 0 {
+			t.Errorf("%s has commands and is not in played", name)
+		}
+	}
+}
+
+func TestLinksAndAnchors(t *testing.T) {
+	page := "# One `two`, three\n[a](b.md#c) [d](https://example.invalid/e) [f](#one-two-three)\n```text\n# no [g](h.md)\n```\n"
+	if got := strings.Join(readmetest.Links(page), " "); got != "b.md#c #one-two-three" {
+		t.Errorf("Links: got %q", got)
+	}
+	if got := strings.Join(readmetest.Anchors(page), " "); got != "one-two-three" {
+		t.Errorf("Anchors: got %q", got)
+	}
+}
+
 // A link that leads nowhere is found here and not by a reader. Links to other sites are
 // not looked at.
 func TestLinksOfDocsLead(t *testing.T) {

@@ -1,6 +1,6 @@
 // Package readmetest keeps README.md and docs/ true: what they show is run.
 //
-// The rules for its authors:
+// The rules for somebody who writes there:
 //
 //   - A ```go block stands, word for word, inside an Example function of some
 //     *_test.go file, or in a program under examples/. Spacing may differ.
@@ -10,11 +10,9 @@
 //   - A ```sh block is commands alone, one a line, whatever they print.
 //   - Other blocks (```text, ```json) are for show and are not run.
 //
-// All commands of a page run from top to bottom in one bash, with keyctl on the PATH and
-// none of the KEYCTL_ variables set: those of README.md in a copy of the repository, those
-// of docs/ in an empty folder. What a page of docs/ needs beforehand stands in a block
-// inside an HTML comment, which readers do not see. Every command must succeed, unless the
-// next one is "echo $?". What differs from run to
+// All commands of a page run from top to bottom in one bash, in a copy of the
+// repository, with keyctl on the PATH and none of the KEYCTL_ variables set. Every
+// command must succeed, unless the next one is "echo $?". What differs from run to
 // run is compared as [Normalise] describes; "…" stands for any text, and on a line
 // of its own for any lines.
 //

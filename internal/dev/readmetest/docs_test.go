@@ -15,10 +15,10 @@ import (
 // awaited are pages that are written elsewhere and come with the next merge.
 var awaited = []string{"docs/quickstart.md", "docs/mcp.md", "docs/clients.md"}
 
-// played are the pages of docs/ whose commands run here. Each begins in an empty folder,
+// standAlone are the pages of docs/ whose commands run here. Each begins in an empty folder,
 // with keyctl on the PATH and nothing else; what a page needs before its first command
 // stands in a block inside an HTML comment, which a reader does not see.
-var played = []string{
+var standAlone = []string{
 	"docs/deploy.md",
 	"docs/errors.md",
 	"docs/glossary.md",
@@ -34,7 +34,7 @@ var played = []string{
 func TestDocsRun(t *testing.T) {
 	bin := filepath.Join(t.TempDir(), "bin")
 	install(t, bin)
-	for _, name := range played {
+	for _, name := range standAlone {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			all := commands(t, read(t, name))
@@ -60,10 +60,10 @@ func TestDocsRun(t *testing.T) {
 }
 
 // A page whose commands are run by no test goes wrong without notice.
-func TestEveryPageIsPlayed(t *testing.T) {
+func TestEveryPageIsRun(t *testing.T) {
 	for _, name := range pages(t) {
-		if strings.HasPrefix(name, "docs/") && !slices.Contains(played, name) && !slices.Contains(awaited, name) && len(commands(t, read(t, name))) > 0 {
-			t.Errorf("%s has commands and is not in played", name)
+		if strings.HasPrefix(name, "docs/") && !slices.Contains(standAlone, name) && !slices.Contains(awaited, name) && len(commands(t, read(t, name))) > 0 {
+			t.Errorf("%s has commands and is not in standAlone, so no test runs them", name)
 		}
 	}
 }

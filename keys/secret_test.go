@@ -26,7 +26,7 @@ type holder struct {
 	byName  map[string]keys.Secret
 }
 
-// TestSecretIsUnprintable tries every way in which a value ends up in a log by
+// TestSecretIsUnprintable, A23, tries every way in which a value ends up in a log by
 // accident, on the secret itself, on what holds it, and on peppers.
 func TestSecretIsUnprintable(t *testing.T) {
 	token := keys.NewToken(keys.KindKey)

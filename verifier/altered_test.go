@@ -24,24 +24,24 @@ var alterations = []struct {
 		`DROP TRIGGER undo; DROP TABLE old`, false,
 	},
 	{
-		"A4 a trigger with a reserved name that eats the event", `PRAGMA writable_schema = ON;
+		"a trigger with a reserved name that eats the event", `PRAGMA writable_schema = ON;
 		INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) VALUES ('trigger', 'sqlite_zz', 'events', 0, 'CREATE TRIGGER sqlite_zz AFTER INSERT ON events BEGIN
 			DELETE FROM events WHERE seq = NEW.seq; UPDATE meta SET value = value - 1 WHERE name = ''change_seq''; END')`,
 		`PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'sqlite_zz'`, false,
 	},
-	{"A4 an ordinary trigger that eats the event", `CREATE TRIGGER eat AFTER INSERT ON events BEGIN DELETE FROM events WHERE seq = NEW.seq; END`, `DROP TRIGGER eat`, false},
+	{"an ordinary trigger that eats the event", `CREATE TRIGGER eat AFTER INSERT ON events BEGIN DELETE FROM events WHERE seq = NEW.seq; END`, `DROP TRIGGER eat`, false},
 	{"a trigger that deletes audit rows", `CREATE TRIGGER eat AFTER INSERT ON audit BEGIN DELETE FROM audit WHERE seq = NEW.seq; END`, `DROP TRIGGER eat`, false},
 	{"a trigger that fails every change", `CREATE TRIGGER no BEFORE UPDATE ON keys BEGIN SELECT RAISE(ABORT, 'no'); END`, `DROP TRIGGER no`, false},
 	{"a trigger that leaves every change out", `CREATE TRIGGER no BEFORE UPDATE ON keys BEGIN SELECT RAISE(IGNORE); END`, `DROP TRIGGER no`, false},
 	{"a trigger that rolls every change back", `CREATE TRIGGER no BEFORE UPDATE ON keys BEGIN SELECT RAISE(ROLLBACK, 'no'); END`, `DROP TRIGGER no`, false},
-	{"A7 a table of somebody's", `CREATE TABLE notes (text)`, `DROP TABLE notes`, true},
+	{"a table of somebody's", `CREATE TABLE notes (text)`, `DROP TABLE notes`, true},
 	{"a trigger that does nothing", `CREATE TRIGGER idle AFTER UPDATE ON keys BEGIN SELECT 1; END`, `DROP TRIGGER idle`, true},
 }
 
-// TestA4GuardsRefuseAnAlteredStore: guards answer 503 from their next look on, whatever
+// TestA27GuardsRefuseAnAlteredStore: guards answer 503 from their next look on, whatever
 // they remember, and no lease holds. A revoke is refused, or it is effective: also when
 // what was planted is gone again. What a guard remembers is forgotten then.
-func TestA4GuardsRefuseAnAlteredStore(t *testing.T) {
+func TestA27GuardsRefuseAnAlteredStore(t *testing.T) {
 	for _, c := range alterations {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t)
@@ -87,9 +87,9 @@ func TestA4GuardsRefuseAnAlteredStore(t *testing.T) {
 	}
 }
 
-// TestA7LitestreamIsKnown: a replicator makes its two tables while guards run, and
+// TestLitestreamIsKnown: a replicator makes its two tables while guards run, and
 // nothing else changes.
-func TestA7LitestreamIsKnown(t *testing.T) {
+func TestLitestreamIsKnown(t *testing.T) {
 	b := newBench(t)
 	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	b.want(t, token, verifier.Call{}, keys.CodeValid)

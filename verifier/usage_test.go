@@ -160,7 +160,7 @@ func TestDeniedScopesAreBounded(t *testing.T) {
 	}
 }
 
-// TestASecretWithoutItsIDIsNotWrittenDown, the attack (P8): a client sends the secret of its
+// TestASecretWithoutItsIDIsNotWrittenDown, the attack (A23): a client sends the secret of its
 // key, without prefix and id, as the name of a tool, a prompt or a resource, or as its
 // User-Agent. Granted or refused, whole or cut by a few characters, it was a scope in the
 // usage file and among the denials.

@@ -34,7 +34,7 @@ func TestFilesAreForTheOwnerAlone(t *testing.T) {
 	}
 }
 
-// A database that was copied away, with its log, holds no part of any secret.
+// A23. A database that was copied away, with its log, holds no part of any secret.
 func TestSecretIsInNoFile(t *testing.T) {
 	path := create(t)
 	s := open(t, path)

@@ -206,7 +206,7 @@ func TestPublicationOfAKeptFileBrokenOff(t *testing.T) {
 
 // A program that has the store open lost its -shm, another one revokes and ends, and then
 // the first one ends without a change. Its close must not take the revocation back.
-func TestA9CloseAfterSharedMemoryWasRemoved(t *testing.T) {
+func TestCloseAfterSharedMemoryWasRemoved(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
 	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
@@ -228,7 +228,7 @@ func TestA9CloseAfterSharedMemoryWasRemoved(t *testing.T) {
 
 // The same where the pool gives up a connection whose files others do not have open any
 // more.
-func TestA9ConnectionGivenUp(t *testing.T) {
+func TestConnectionGivenUp(t *testing.T) {
 	path, id := closedStore(t)
 	db, err := sqlite.OpenWatchedAt(path)
 	if err != nil {

@@ -56,9 +56,9 @@ func TestBroughtUpAndMountedAgain(t *testing.T) {
 	}
 }
 
-// TestA3LowerLayer: the store is in a lower layer of an overlay file system, as one that
+// TestA17LowerLayer: the store is in a lower layer of an overlay file system, as one that
 // came with a container's image is. What a guard mapped there would never change.
-func TestA3LowerLayer(t *testing.T) {
+func TestA17LowerLayer(t *testing.T) {
 	w := newWorld(t)
 	w.admin.end()
 	w.guard.end()

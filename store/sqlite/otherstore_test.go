@@ -41,11 +41,11 @@ func copyRows(t *testing.T, from, to string) {
 	mustExec(t, db, `DETACH other`)
 }
 
-// A6. The attack: a key that is good in one store, for a trial say, is copied by SQL into
+// A27. The attack: a key that is good in one store, for a trial say, is copied by SQL into
 // another one under the same pepper, where it would open servers. It is refused, while the
 // stores are open and when they are opened again, also where meta.store_id was edited to
 // be that of the other: the pepper file and the running processes know better.
-func TestA6RowOfAnotherStoreIsRefused(t *testing.T) {
+func TestA27RowOfAnotherStoreIsRefused(t *testing.T) {
 	from, to := twoStores(t)
 	theirs := open(t, from)
 	issued := issue(t, theirs, admin.IssueRequest{Name: "trial", Scopes: []string{"*"}})

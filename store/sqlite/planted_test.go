@@ -88,7 +88,7 @@ func drops(t *testing.T, err error) []string {
 
 // A trigger on meta fires when a change notes a new pepper, which is the last statement
 // but one. What it undoes then is found all the same.
-func TestA4TriggerOnTheLastStatementUndoesNothing(t *testing.T) {
+func TestA27TriggerOnTheLastStatementUndoesNothing(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
 	id := issue(t, s, admin.IssueRequest{Name: "victim"}).Key.ID
@@ -153,7 +153,7 @@ func TestForeignObjectLeavesRevokeAndDisable(t *testing.T) {
 // The attack: what is planted in the schema itself, without SQLite's number of the schema
 // being moved, is parsed by a program that starts then, and is taken out again before
 // anybody compares. A connection works by what it has parsed.
-func TestA4PlantedForAMoment(t *testing.T) {
+func TestA27PlantedForAMoment(t *testing.T) {
 	path := create(t)
 	id := issue(t, open(t, path), admin.IssueRequest{Name: "victim"}).Key.ID
 	db := shell(t, path)
@@ -173,7 +173,7 @@ func TestA4PlantedForAMoment(t *testing.T) {
 
 // The attack: two tables change places in the schema itself, so that programs which have
 // it parsed already go on with one, and programs that start later write into the other.
-func TestA4TablesThatChangePlaces(t *testing.T) {
+func TestA27TablesThatChangePlaces(t *testing.T) {
 	path := create(t)
 	s, r := open(t, path), forChecks(t, path)
 	id := issue(t, s, admin.IssueRequest{Name: "victim"}).Key.ID

@@ -318,7 +318,7 @@ func feedIsBounded(t *testing.T, f *fixture) {
 	}
 }
 
-// A8. What is left out of an import must not be in the store: a key of which a part was
+// What is left out of an import must not be in the store: a key of which a part was
 // written already when it was found that it cannot be, because its pepper was retired at
 // that moment, takes all the others with it.
 func createAllLeavesOutWhole(t *testing.T, f *fixture) {

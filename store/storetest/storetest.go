@@ -71,7 +71,7 @@ var promises = []struct {
 	{"a handle is shared by a few", handleIsSharedByFew},
 	{"the feed tells whether anything is imported", feedTellsOfImports},
 	{"many keys are created together or not at all", createAllIsOneAct},
-	{"A8 a key that is left out left nothing behind", createAllLeavesOutWhole},
+	{"a key that is left out left nothing behind", createAllLeavesOutWhole},
 	{"what is refused before it is written says so by type", refusalsAreTyped},
 	{"a key of another store is refused", sealIsOfThisStore},
 	{"keys that are not valid yet are not found", unfinishedIsNotFound},

@@ -13,7 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// The mistake: somebody puts a key into a wrong field, of a wrong type, into broken
+// A23. The mistake: somebody puts a key into a wrong field, of a wrong type, into broken
 // JSON, the query, the path or a header. A framework that helps by showing what it
 // did not understand shows the key, to whoever reads answers and logs.
 func TestSecretInAWrongPlaceIsNowhere(t *testing.T) {
@@ -53,7 +53,7 @@ func TestSecretInAWrongPlaceIsNowhere(t *testing.T) {
 	}
 }
 
-// The mistake: the key was cut before it was put into the wrong place, its prefix or its
+// A23. The mistake: the key was cut before it was put into the wrong place, its prefix or its
 // id too, so that it is not plainly a key. It is echoed, logged, or kept: in the audit log
 // for ever.
 func TestBareSecretInAWrongPlaceIsNowhere(t *testing.T) {

@@ -218,7 +218,7 @@ func TestEndOfContextWhileASecretShows(t *testing.T) {
 	}
 }
 
-// TEA_TRACE makes the library write every byte it draws to a file: who can set a
+// A23. TEA_TRACE makes the library write every byte it draws to a file: who can set a
 // variable for an administrator's shell would read secrets there.
 func TestNoTraceHoldsTheSecret(t *testing.T) {
 	trace := filepath.Join(t.TempDir(), "trace")

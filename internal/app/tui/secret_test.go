@@ -177,7 +177,7 @@ func TestEveryScreenIsOnTheAlternateScreen(t *testing.T) {
 	}
 }
 
-// A secret that is pasted or typed into a field of any kind is masked as soon as it
+// A23. A secret that is pasted or typed into a field of any kind is masked as soon as it
 // can be told from other text, is not kept, and never reaches the store.
 func TestSecretInTheWrongFieldIsMasked(t *testing.T) {
 	secret := keys.NewToken(keys.KindKey).Secret().Reveal()

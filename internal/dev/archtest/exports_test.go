@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write exports.txt instead of comparing with it")
+var update = flag.Bool("update", false, "write what the code says, to exports.txt and docs/security-cases.md, instead of comparing with it")
 
 // How many names a package may offer. A group of constants or variables counts as one: it
 // is one thing to learn. Wire types are named once for each thing that goes over the wire.

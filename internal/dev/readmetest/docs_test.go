@@ -1,21 +1,16 @@
 package readmetest_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/dev/readmetest"
 )
 
-// awaited are pages that are written elsewhere and come with the next merge.
-var awaited = []string{"docs/quickstart.md", "docs/mcp.md", "docs/clients.md"}
-
-// standAlone are the pages of docs/ whose commands run here. Each begins in an empty folder,
+// standAlone are the pages of docs/ that need no copy of the tree. Each begins in an empty folder,
 // with keyctl on the PATH and nothing else; what a page needs before its first command
 // stands in a block inside an HTML comment, which a reader does not see.
 var standAlone = []string{
@@ -46,15 +41,7 @@ func TestDocsRun(t *testing.T) {
 					t.Errorf("%s:%d: this command is not run here; show it in a text block", name, c.Line)
 				}
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-			defer cancel()
-			results, err := readmetest.Run(ctx, t.TempDir(), environment(bin), all)
-			for _, fault := range readmetest.Check(all, results) {
-				t.Error(name + ": " + fault)
-			}
-			if err != nil {
-				t.Error(err)
-			}
+			playPage(t, t.TempDir(), bin, all)
 		})
 	}
 }
@@ -62,8 +49,8 @@ func TestDocsRun(t *testing.T) {
 // A page whose commands are run by no test goes wrong without notice.
 func TestEveryPageIsRun(t *testing.T) {
 	for _, name := range pages(t) {
-		if strings.HasPrefix(name, "docs/") && !slices.Contains(standAlone, name) && !slices.Contains(awaited, name) && len(commands(t, read(t, name))) > 0 {
-			t.Errorf("%s has commands and is not in standAlone, so no test runs them", name)
+		if strings.HasPrefix(name, "docs/") && !slices.Contains(standAlone, name) && !slices.Contains(inTree, name) && len(commands(t, read(t, name))) > 0 {
+			t.Errorf("%s has commands and is neither in standAlone nor in inTree, so no test runs them", name)
 		}
 	}
 }
@@ -87,9 +74,6 @@ func TestLinksOfDocsLead(t *testing.T) {
 			path := filepath.Join(filepath.Dir(name), file)
 			if file == "" {
 				path = name
-			}
-			if slices.Contains(awaited, filepath.ToSlash(path)) {
-				continue
 			}
 			if _, err := os.Stat(filepath.Join(root, path)); err != nil {
 				t.Errorf("%s: a link to %s, which is not there", name, target)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -72,14 +71,14 @@ func TestMakeTargetsOfReadmeAreRun(t *testing.T) {
 	}
 }
 
-// played are the pages whose commands are run.
-var played = []string{"README.md", "docs/quickstart.md", "docs/mcp.md", "docs/clients.md"}
+// inTree are the pages whose commands run in a copy of the tree.
+var inTree = []string{"README.md", "docs/quickstart.md", "docs/mcp.md", "docs/clients.md"}
 
 // A reader types a page from top to bottom and sees what it shows.
 func TestPagesRun(t *testing.T) {
 	bin := filepath.Join(t.TempDir(), "bin")
 	install(t, bin)
-	for _, name := range played {
+	for _, name := range inTree {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			here := slices.DeleteFunc(commands(t, read(t, name)), func(c readmetest.Command) bool {
@@ -91,16 +90,23 @@ func TestPagesRun(t *testing.T) {
 			clone := filepath.Join(t.TempDir(), "mcpkeys")
 			copyTree(t, clone)
 			serveElsewhere(t, clone, here)
-			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-			defer cancel()
-			results, err := readmetest.Run(ctx, clone, environment(bin), here)
-			for _, fault := range readmetest.Check(here, results) {
-				t.Error(fault)
-			}
-			if err != nil {
-				t.Error(err)
-			}
+			playPage(t, clone, bin, here)
 		})
+	}
+}
+
+// playPage runs the commands of a page in dir and fails where what they print is not what the
+// page shows.
+func playPage(t *testing.T, dir, bin string, commands []readmetest.Command) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer cancel()
+	results, err := readmetest.Run(ctx, dir, environment(bin), commands)
+	for _, fault := range readmetest.Check(commands, results) {
+		t.Error(fault)
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
 
@@ -144,20 +150,6 @@ func TestConfigsOfClientsParse(t *testing.T) {
 		}
 		if b.Lang != "console" && strings.Contains(text, "mcpk_") {
 			t.Errorf("docs/clients.md:%d: the secret stands in the config:\n%s", b.Line, text)
-		}
-	}
-}
-
-var link = regexp.MustCompile(`\]\(([^)#: ]+)(?:#[^)]*)?\)`)
-
-// A link of a page leads to a file of the repository.
-func TestLinksOfPagesLeadSomewhere(t *testing.T) {
-	for _, name := range pages(t) {
-		for _, found := range link.FindAllStringSubmatch(read(t, name), -1) {
-			to := filepath.Join(filepath.Dir(name), found[1])
-			if _, err := os.Stat(filepath.Join(root, to)); err != nil {
-				t.Errorf("%s links to %s, and there is no %s", name, found[1], to)
-			}
 		}
 	}
 }

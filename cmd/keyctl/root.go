@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -92,12 +93,17 @@ one.`,
 		newExitCodes(), newEnvironment(),
 	)
 	root.SetHelpCommand(newHelp())
+	a.completeFlags(root)
 	return root
 }
 
 // familiar are words that other programs have for our commands.
 var familiar = map[string]string{
-	"create": "issue", "new": "issue", "add": "issue", "generate": "issue", "get": "show", "delete": "revoke", "rm": "revoke", "remove": "revoke",
+	"create": "issue", "new": "issue", "add": "issue", "generate": "issue",
+	"get": "show", "describe": "show", "info": "show", "inspect": "show",
+	"update": "edit", "set": "edit", "modify": "edit", "rename": "edit", "renew": "rotate", "regenerate": "rotate", "roll": "rotate",
+	"delete": "revoke", "rm": "revoke", "remove": "revoke", "invalidate": "revoke", "unblock": "enable", "block": "disable", "suspend": "disable",
+	"log": "audit", "logs": "audit", "history": "audit", "stats": "usage", "check": "verify", "validate": "verify", "server": "serve", "dashboard": "tui", "ui": "tui",
 }
 
 // unknownCommand is what a command that has others answers to a word that is none of
@@ -118,6 +124,9 @@ func unknownCommand(parent *cobra.Command, args []string) error {
 	}
 	if !plainWord(args[0]) {
 		return usagef("unknown command; %s lists them all", list)
+	}
+	if path == "" && slices.Contains([]string{"unrevoke", "unrevoked", "undelete"}, args[0]) {
+		return usagef("a revoked key stays revoked; issue a new one with `keyctl issue`")
 	}
 	guess := familiar[args[0]]
 	if guess == "" || path != "" {

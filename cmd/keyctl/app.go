@@ -114,7 +114,7 @@ func (a *app) command(words ...string) string {
 	return line
 }
 
-// The names that the program goes by; the second is for machines where the kernel's
+// The names of the program; the second is for machines where the kernel's
 // keyutils has the first.
 const (
 	nameFirst  = "keyctl"

@@ -73,7 +73,7 @@ func (a *app) mend(ctx context.Context, yes bool) error {
 	return s.Mend(ctx, a.now())
 }
 
-// lastChanges stands after "the last".
+// lastChanges is a text that follows "the last".
 func lastChanges(n uint64) string {
 	if n == 1 {
 		return "change"

@@ -13,7 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// The line to add to a pepper file is on a line of its own, so that it can be copied.
+// The text to add to a pepper file is on a separate line, so that it can be copied.
 func TestLineForAPepperFile(t *testing.T) {
 	e, _, stderr := testEnv(t)
 	a := &app{env: e, output: formatTable}

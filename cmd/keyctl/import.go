@@ -135,7 +135,7 @@ func (a *app) openInput(ctx context.Context, path string) (io.ReadCloser, error)
 	}
 	f, err := infile.Open(ctx, path)
 	if err != nil {
-		return nil, usagef("FILE cannot be read (%v); nothing was imported", bare(err))
+		return nil, usagef("%s cannot be read (%v); nothing was imported", mention(path, 1), bare(err))
 	}
 	return f, nil
 }

@@ -74,7 +74,7 @@ func (f *issueFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "with --admin: longest `TIME` that the keys it issues are valid, or never (default 366d)")
 }
 
-// request turns what was typed into what the domain reads.
+// request turns the flags into a request.
 func (f *issueFlags) request(name string) (admin.IssueRequest, error) {
 	req := admin.IssueRequest{Kind: keys.KindKey, Name: name, Owner: f.owner, Scopes: grants(f.scopes, f.tools, f.prompts, f.resources), Audience: f.audience}
 	if f.admin {

@@ -234,7 +234,7 @@ func (a *app) printKeys(found keys.Page) error {
 	return a.print(keysTable(found, now).text(a.width(a.stdout) - 1))
 }
 
-// changed stands in the place of a status that must not be believed.
+// changed is shown instead of the status of a key that was changed outside mcpkeys.
 const changed = "changed"
 
 // The columns of the table.

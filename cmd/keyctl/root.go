@@ -165,6 +165,9 @@ func unknownFlag(cmd *cobra.Command, name string) error {
 	if guess := nearest(strings.ToLower(name), names); guess != "" && plainWord(name) {
 		return usagef(`unknown flag "--%s"; did you mean --%s?`, name, guess)
 	}
+	if plainWord(name) {
+		return usagef("unknown flag \"--%s\"; `%s --help` lists them all", name, cmd.CommandPath())
+	}
 	return usagef("unknown flag; `%s --help` lists them all", cmd.CommandPath())
 }
 

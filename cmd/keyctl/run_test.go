@@ -95,8 +95,8 @@ func (s lostStore) Revoke(context.Context, string, string) (*keys.Key, error) {
 	return nil, &store.MayBeLostError{Cause: errors.New("keys.db-wal was removed while it was in use")}
 }
 
-// A change that may be lost has an exit code of its own, because a script must do
-// something else about it than about a change that was refused or one that stands.
+// A change that may be lost has its own exit code, because a script must look whether it was
+// made.
 func TestRevokeThatMayBeLost(t *testing.T) {
 	e, stdout, stderr := testEnv(t)
 	mustRun(t, e, "issue", "ci")

@@ -149,10 +149,10 @@ func (a *app) find(ctx context.Context, path string, f *scanFlags) (found []*sus
 		})
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, usagef("PATH not found: no such file or folder")
+		return nil, 0, usagef("%s not found: no such file or folder", mention(path, 1))
 	}
 	if errors.Is(err, infile.ErrKind) {
-		return nil, 0, usagef("PATH %v; name a file or a folder, or - for standard input", infile.ErrKind)
+		return nil, 0, usagef("%s %v; name a file or a folder, or - for standard input", mention(path, 1), infile.ErrKind)
 	}
 	return found, unread, err
 }

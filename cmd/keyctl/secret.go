@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
+	"github.com/mcpkeys/mcpkeys/internal/base/infile"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -132,6 +133,8 @@ func bare(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return errors.New("no such file")
+	case errors.Is(err, infile.ErrKind):
+		return errors.New("neither a regular file nor a pipe")
 	case errors.As(err, &path):
 		return path.Err
 	}

@@ -68,7 +68,11 @@ func (a *app) resolve(ctx context.Context, m admin.Manager, ref string) (*keys.K
 		return k, a.tampered(k, err)
 	}
 	if errors.Is(err, keys.ErrNotFound) {
-		return nil, fmt.Errorf("%w: no key has that id or name; `%s` shows all keys", keys.ErrNotFound, a.command("list", "--all"))
+		name := "that id or name"
+		if plainWord(ref) {
+			name = `the id or name "` + ref + `"`
+		}
+		return nil, fmt.Errorf("%w: no key has %s; `%s` shows all keys", keys.ErrNotFound, name, a.command("list", "--all"))
 	}
 	return k, err
 }

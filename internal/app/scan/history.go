@@ -89,7 +89,7 @@ func said(ctx context.Context, err error, words string) error {
 		return ctx.Err()
 	}
 	if line, _, _ := strings.Cut(strings.TrimSpace(words), "\n"); line != "" {
-		return errors.New(Masked(line))
+		return errors.New(Masked(strings.TrimPrefix(line, "fatal: ")))
 	}
 	return err
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// app is what the commands share: the world, and the flags that all of them take.
+// app is what the commands share: the environment, and the flags that all of them take.
 type app struct {
 	*env
 	db           string
@@ -26,7 +26,7 @@ type app struct {
 	unhelpful    error // why help could not be shown
 }
 
-// settings says which store is meant: flags first, then the environment.
+// settings returns which store to use: flags first, then the environment.
 func (a *app) settings() (connect.Settings, error) {
 	s, err := a.named()
 	if err != nil {
@@ -35,10 +35,9 @@ func (a *app) settings() (connect.Settings, error) {
 	return s, s.Validate()
 }
 
-// localSettings are those of a command that works beside the file only. That comes
-// first: no admin key is looked for that the command then has no use for. A --db
-// on the command line says which file, whatever server the environment names for other
-// commands.
+// localSettings are the settings of a command that works on this machine's file only. A
+// --db on the command line wins over a KEYCTL_SERVER in the environment. A server is
+// refused before its admin key is looked for.
 func (a *app) localSettings() (connect.Settings, error) {
 	s, err := a.named()
 	if err != nil {
@@ -55,12 +54,12 @@ func (a *app) named() (connect.Settings, error) {
 		DB: a.db, PepperFile: a.pepper, Server: a.server, InsecureHTTP: a.insecureHTTP,
 	}.WithEnv(a.getenv)
 	if err := refuseTokens([]string{s.DB, s.PepperFile, s.Server, s.AdminKeyFile}); err != nil {
-		return s, usagef("a KEYCTL_ variable holds a key where a path or an address belongs; if it was a real one, revoke it")
+		return s, usagef("a KEYCTL_ variable holds a key where a path or a URL belongs; if it is a real key, revoke it")
 	}
 	return s, nil
 }
 
-// withAdmin runs do with a Manager, and closes it.
+// withAdmin opens the key store for changes, runs do, and closes it.
 func (a *app) withAdmin(ctx context.Context, do func(*connect.Admin) error) error {
 	s, err := a.settings()
 	if err != nil {
@@ -78,12 +77,12 @@ func withAdminOf(ctx context.Context, s connect.Settings, do func(*connect.Admin
 	return do(admin)
 }
 
-// say prints a line of words. They go to standard error, whose loss stops nothing.
+// say prints a line to standard error. An error of that write is ignored.
 func (a *app) say(text string, args ...any) {
 	_, _ = fmt.Fprintf(a.stderr, text+"\n", args...)
 }
 
-// about renders a command line about k, whose name may look like a flag.
+// about renders a command line that names k, also where its name looks like a flag.
 func (a *app) about(verb string, k *keys.Key) string {
 	if strings.HasPrefix(k.Label(), "-") {
 		return a.command(verb, "--", k.Label())
@@ -115,14 +114,14 @@ func (a *app) command(words ...string) string {
 	return line
 }
 
-// The names that the program goes by; the second is for machines where the kernel's
+// The names of the program; the second is for machines where the kernel's
 // keyutils has the first.
 const (
 	nameFirst  = "keyctl"
 	nameSecond = "mcpkeys"
 )
 
-// name is what the program was called by, if it is one of its names.
+// name is the name that the program was called by, if it is one of the two.
 func (e *env) name() string {
 	if strings.TrimSuffix(filepath.Base(e.called), ".exe") == nameSecond {
 		return nameSecond
@@ -130,7 +129,7 @@ func (e *env) name() string {
 	return nameFirst
 }
 
-// elsewhere are the commands that have no key store, or not the one at hand.
+// elsewhere are the commands whose hints get no --db: they use no key store, or another one.
 var elsewhere = []string{"help", "completion", "version", "demo", "serve"}
 
 // verbs are the names of all commands.
@@ -142,9 +141,9 @@ func verbs() []string {
 	return names
 }
 
-// renamed puts the name that the program was called by into what text says to type: the
-// name before a command, a flag, a placeholder or the end of the code. It touches no path
-// and nothing else that only holds the name.
+// renamed puts the name that the program was called by into the commands that text says to
+// type: before a command, a flag, a placeholder or the end of the code. It leaves paths and
+// other words that contain the name as they are.
 func (e *env) renamed(text string) string {
 	if e.name() == nameFirst {
 		return text
@@ -153,8 +152,8 @@ func (e *env) renamed(text string) string {
 	return typed.ReplaceAllString(text, "${1}"+e.name()+"${2}")
 }
 
-// hinted does the same for an error or a finding, whose commands must act on the key
-// store that it is about: with the flags that named it.
+// hinted does the same for an error or a finding, and adds the flags that name the key
+// store, so that the command works on the same one.
 func (a *app) hinted(text string) string {
 	here := slices.DeleteFunc(verbs(), func(verb string) bool { return slices.Contains(elsewhere, verb) })
 	typed := regexp.MustCompile("(^|[\\s`'(])keyctl (" + strings.Join(here, "|") + ")\\b")

@@ -27,7 +27,7 @@ type auditFlags struct {
 	follow, denied            bool
 }
 
-// How many rows are shown unasked: a screenful, and as many as tail begins with.
+// How many rows are shown without --limit: of a table, and before the rows that -f adds.
 const (
 	auditShown    = 50
 	auditFollowed = 10
@@ -39,22 +39,21 @@ func newAudit(a *app) *cobra.Command {
 		Use:     "audit",
 		Short:   "Show who changed which key, when and how",
 		GroupID: groupKeys,
-		Long: `Show the audit log, newest first: who changed which key, when, and what was
-different afterwards. Every change of a key has its row, written together with the
-change or not at all. Conditions add up.
+		Long: `Show the audit log, newest first: who changed which key, when, and what changed.
+Every change of a key has a row, which is written together with the change. A
+row is shown if it meets all conditions.
 
 The table shows the latest 50 rows, cut to fit a terminal or COLUMNS; -o json,
-jsonl and csv show everything. -f goes on with what is written from now on,
-oldest first, until Ctrl-C.
+jsonl and csv show all rows. -f prints the latest rows, oldest first, and then
+each new row until Ctrl-C.
 
-KEY is an id, also of a key that is not there any more, or a name or the
-beginning of an id, as elsewhere. ACTOR is as the rows name it: key:ID or
-local:USER(UID). ACTION is issue, edit, rotate, finish, disable, enable, revoke
-and others that the rows name.
+KEY is an id, also of a key that no longer exists, or a name or the beginning of
+an id. ACTOR is key:ID or local:USER(UID), as in the rows. ACTION is issue,
+edit, rotate, finish, disable, enable, revoke, or another action of the rows.
 
---denied shows something else: what guarded servers refused lately, by the minute.
-That is a sample, and no part of the log. KEY is then what was presented; with a
-question mark anybody can have presented it, without the secret.`,
+--denied shows what guarded servers refused lately, by the minute, instead of
+the log. It is a sample. KEY is then the id that was presented; a question mark
+after it means that the caller did not prove to have the key.`,
 		Example: `  keyctl audit --key ci
   keyctl audit --action revoke --since 7d
   keyctl audit -f -o jsonl | logger -t mcpkeys
@@ -66,7 +65,7 @@ question mark anybody can have presented it, without the secret.`,
 				return err
 			}
 			if f.follow && a.output == formatJSON {
-				return usagef("-f prints row by row, and -o json one list at the end, which never comes; use -o jsonl")
+				return usagef("-f prints row by row, but -o json prints one list at the end; use -o jsonl")
 			}
 			if f.denied {
 				if err := f.checkDenied(cmd); err != nil {
@@ -83,13 +82,13 @@ question mark anybody can have presented it, without the secret.`,
 	flags.StringVar(&f.key, "key", "", "changes of this `KEY`")
 	flags.StringVar(&f.actor, "actor", "", "changes by exactly this `ACTOR`")
 	flags.StringVar(&f.action, "action", "", "changes of this kind: an `ACTION`")
-	flags.StringVar(&f.since, "since", "", "changes from this `TIME` ago on, such as 24h or 7d, or from a date and time")
-	flags.IntVarP(&f.limit, "limit", "n", 0, "at most the latest `COUNT`")
-	flags.BoolVarP(&f.follow, "follow", "f", false, "go on with what is written from now on")
-	flags.BoolVar(&f.denied, "denied", false, "show what was refused, instead of what was changed")
+	flags.StringVar(&f.since, "since", "", "changes since `TIME`: 24h or 7d ago, or a date and time")
+	flags.IntVarP(&f.limit, "limit", "n", 0, "at most the latest `COUNT` of rows")
+	flags.BoolVarP(&f.follow, "follow", "f", false, "keep printing new rows")
+	flags.BoolVar(&f.denied, "denied", false, "show what was refused instead of what was changed")
 	_ = cmd.RegisterFlagCompletionFunc("key", a.completeKeys) // fails for unknown flags only
 	formats(cmd, formatTable, formatJSON, formatJSONL, formatCSV)
-	cmd.AddGroup(&cobra.Group{ID: groupAudit, Title: "Can it be believed"})
+	cmd.AddGroup(&cobra.Group{ID: groupAudit, Title: "Check the log"})
 	cmd.AddCommand(newAuditVerify(a), newAuditCheckpoint(a))
 	return cmd
 }
@@ -103,7 +102,7 @@ func (f *auditFlags) query(cmd *cobra.Command, now time.Time) (q audit.Query, er
 		}
 	}
 	if f.limit < 0 || (f.limit == 0 && cmd.Flags().Changed("limit")) {
-		return q, usagef("--limit takes a whole number from 1 up")
+		return q, usagef("--limit takes a whole number, 1 or more")
 	}
 	if err := keys.ValidateText("actor", f.actor); err != nil {
 		return q, err
@@ -144,9 +143,9 @@ func (a *app) audit(ctx context.Context, m admin.Manager, q audit.Query, f *audi
 	}
 	switch {
 	case more && f.limit == 0:
-		a.say("more: say --limit COUNT, or -o jsonl for all of it")
+		a.say("more: use --limit COUNT, or -o jsonl for all rows")
 	case out.rows == 0 && a.output == formatTable:
-		a.say("No audit row fits.")
+		a.say("No matching audit rows.")
 	}
 	return nil
 }
@@ -159,20 +158,19 @@ func (f *auditFlags) most(output format) int {
 	return f.limit
 }
 
-// auditedKey is the id that ref means. Unlike elsewhere an id need not exist: rows
-// outlive keys.
+// auditedKey returns the id that ref means. An id need not exist, because rows outlive keys.
 func (a *app) auditedKey(ctx context.Context, m admin.Manager, ref string) (string, error) {
 	if keys.ValidID(ref) {
 		return ref, nil
 	}
 	k, err := a.resolve(ctx, m, ref)
 	if k != nil && (err == nil || errors.Is(err, keys.ErrTampered)) {
-		return k.ID, nil // who changed a key that cannot be trusted is what one wants to know
+		return k.ID, nil // the log says who changed a tampered key
 	}
 	return "", err
 }
 
-// auditPages hands each row to add, at most limit of them unless that is 0, and says
+// auditPages gives each row to add, at most limit rows unless limit is 0, and reports
 // whether there are more.
 func auditPages(ctx context.Context, m admin.Manager, q audit.Query, limit int, add func(audit.Event) error) (more bool, err error) {
 	left := limit
@@ -198,7 +196,7 @@ func auditPages(ctx context.Context, m admin.Manager, q audit.Query, limit int, 
 	}
 }
 
-// latest are the newest rows that fit q, the oldest of them first.
+// latest returns the newest rows that fit q, in the order in which they were written.
 func latest(ctx context.Context, m admin.Manager, q audit.Query, limit int) ([]audit.Event, error) {
 	var rows []audit.Event
 	_, err := auditPages(ctx, m, q, limit, func(e audit.Event) error {
@@ -209,9 +207,9 @@ func latest(ctx context.Context, m admin.Manager, q audit.Query, limit int) ([]a
 	return rows, err
 }
 
-// auditPrinter takes rows one by one and prints them in the format that was asked for:
-// tables and json when all are there, the others at once, because a log may be longer
-// than memory. In a table that follows the log, widths are settled before.
+// auditPrinter takes rows one by one and prints them in the chosen format: table and json at
+// the end, jsonl and csv at once, because a log may be larger than memory. With -f the widths
+// of a table are set before the rows are known.
 type auditPrinter struct {
 	*app
 	rows   int
@@ -238,7 +236,7 @@ func (p *auditPrinter) add(e audit.Event) error {
 		return p.print(csvText(auditHeader, auditCSV(&e)))
 	default:
 		id := e.KeyID
-		if p.width(p.stdout) < 110 { // where there is no room, the name will do, and -o json has both
+		if p.width(p.stdout) < 110 { // a narrow table has the name only; -o json has both
 			id = ""
 		}
 		p.table.add(wording.Date(e.At, time.Local), wording.Action(e.Action), wording.KeyOf(&e), id, e.Actor, wording.Change(&e))
@@ -246,7 +244,7 @@ func (p *auditPrinter) add(e audit.Event) error {
 	return nil
 }
 
-// flush prints the rows of a table that follows the log.
+// flush prints the collected rows of a table that follows the log.
 func (p *auditPrinter) flush() error {
 	if p.output != formatTable {
 		return nil
@@ -276,8 +274,8 @@ func (p *auditPrinter) end() error {
 	return nil
 }
 
-// auditTable gives what changed as much as it needs, and a third of the screen at least:
-// the actor and the key's name give way, as far as they can be told still.
+// auditTable gives the last column at least a third of the screen; the actor and the key's
+// name shrink for it, but stay readable.
 func auditTable() *table {
 	const key, actor, what = 2, 4, 5
 	return &table{
@@ -292,13 +290,12 @@ func auditTable() *table {
 		gives: []give{
 			{column: actor, least: 12},
 			{column: key, least: 10},
-			{column: actor, least: 6, below: 80}, // of local:alice(1000) that leaves no name
+			{column: actor, least: 6, below: 80}, // this cuts the name off local:alice(1000)
 		},
 	}
 }
 
-// followed is as wide as rows to come may be: they must fit columns that were settled
-// without them.
+// followed is a row as wide as later rows may be, to set the widths before they are known.
 var followed = []string{"2006-01-02 15:04", "disable", strings.Repeat("x", 16), "", strings.Repeat("x", 20), strings.Repeat("x", 200)}
 
 var auditHeader = []string{"seq", "at", "action", "key_id", "key", "actor", "change", "request_id", "hash"}
@@ -310,11 +307,11 @@ func auditCSV(e *audit.Event) []string {
 	}
 }
 
-// followEvery is the pause between two looks at the log.
+// followEvery is the pause between two reads of the log.
 const followEvery = time.Second
 
-// followAudit shows the latest rows and then each new one, until ctx ends, which is how
-// it is meant to end.
+// followAudit shows the latest rows and then each new one until ctx ends, which is not an
+// error.
 func (a *app) followAudit(ctx context.Context, m admin.Manager, q audit.Query, f *auditFlags, out *auditPrinter) error {
 	if err := a.follow(ctx, m, q, f, out); ctx.Err() == nil {
 		return err
@@ -359,16 +356,14 @@ func (a *app) follow(ctx context.Context, m admin.Manager, q audit.Query, f *aud
 	}
 }
 
-// followOn shows what was written behind the row numbered last, and returns the number
-// to go on from. Whatever the conditions, it is that of the log's newest row, so that no
-// row is looked at twice.
+// followOn shows the rows after number last, and returns the number of the log's newest row.
 func (a *app) followOn(ctx context.Context, m admin.Manager, q audit.Query, last int64, out *auditPrinter) (int64, error) {
 	newest, err := newestSeq(ctx, m)
 	switch {
 	case err != nil || newest == last:
 		return last, err
 	case newest < last:
-		return last, fmt.Errorf("the audit log ends with row %d, and had %d before: a backup was restored, or somebody cut it off; `%s` tells more", newest, last, a.command("audit", "verify"))
+		return last, fmt.Errorf("the audit log ends with row %d, but had row %d before: a backup was restored, or rows were cut off; run `%s`", newest, last, a.command("audit", "verify"))
 	}
 	q.OldestFirst, q.After = true, last
 	_, err = auditPages(ctx, m, q, 0, func(e audit.Event) error {
@@ -381,7 +376,7 @@ func (a *app) followOn(ctx context.Context, m admin.Manager, q audit.Query, last
 	return newest, out.flush()
 }
 
-// newestSeq is 0 for an empty log.
+// newestSeq returns the number of the newest row, or 0 for an empty log.
 func newestSeq(ctx context.Context, m admin.Manager) (int64, error) {
 	page, err := m.Audit(ctx, audit.Query{Limit: 1})
 	if err != nil || len(page.Events) == 0 {

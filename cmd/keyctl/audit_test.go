@@ -43,8 +43,7 @@ func wantLine(t *testing.T, lines *bufio.Scanner, want string) {
 	}
 }
 
-// The latest rows come first, then each new one as it is written, and Ctrl-C is how it
-// ends well.
+// The latest rows come first, then each new one. After Ctrl-C the exit code is 0.
 func TestAuditFollows(t *testing.T) {
 	e, _, _ := testEnv(t)
 	for _, name := range []string{"a", "b", "c"} {
@@ -68,7 +67,7 @@ func TestAuditFollowsAsTable(t *testing.T) {
 	e, _, _ := testEnv(t)
 	getenv := e.getenv
 	e.getenv = func(name string) string {
-		if name == "COLUMNS" { // a pipe has no width of its own
+		if name == "COLUMNS" { // a pipe has no width
 			return strconv.Itoa(defaultWidth)
 		}
 		return getenv(name)
@@ -106,8 +105,7 @@ func TestAuditFollowsThroughServer(t *testing.T) {
 	}
 }
 
-// A27: somebody cuts the tail off while the log is being watched. It does not go on in
-// silence.
+// A27: if the last rows are removed while audit -f runs, it ends with an error.
 func TestA27FollowNoticesACutTail(t *testing.T) {
 	e, _, stderr := testEnv(t)
 	mustRun(t, e, "issue", "a")
@@ -119,12 +117,12 @@ func TestA27FollowNoticesACutTail(t *testing.T) {
 	if lines.Scan() {
 		t.Errorf("audit -f: got %q, want an end", lines.Text())
 	}
-	if got := stop(); got != exitStore || !strings.Contains(stderr.String(), "ends with row 1, and had 2 before") {
+	if got := stop(); got != exitStore || !strings.Contains(stderr.String(), "ends with row 1, but had row 2 before") {
 		t.Errorf("audit -f of a cut log: got exit code %d and %q", got, stderr)
 	}
 }
 
-// cutAudit is what somebody with a database shell does to the log.
+// cutAudit changes the log as an attacker with a database shell would.
 func cutAudit(t *testing.T, e *env, statement string) {
 	t.Helper()
 	db, err := sql.Open("sqlite3", e.getenv("KEYCTL_DB"))

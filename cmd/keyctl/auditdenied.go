@@ -16,21 +16,21 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// checkDenied refuses what denials do not have.
+// checkDenied refuses flags that do not apply to denials.
 func (f *auditFlags) checkDenied(cmd *cobra.Command) error {
 	for _, name := range []string{"actor", "action", "follow"} {
 		if cmd.Flags().Changed(name) {
-			return usagef("--denied shows what was refused, which has no --%s; leave one of the two out", name)
+			return usagef("--%s does not go with --denied; leave one of the two out", name)
 		}
 	}
 	return nil
 }
 
-// denied shows what guards refused lately.
+// denied shows the requests that guards refused lately.
 func (a *app) denied(ctx context.Context, m admin.Manager, q audit.Query, f *auditFlags) error {
 	limit := f.most(a.output)
 	if limit == 0 {
-		limit = 2 * keys.DenialsKept // all there are
+		limit = 2 * keys.DenialsKept // more than are kept
 	}
 	list, err := m.Denials(ctx, store.DenialQuery{KeyID: q.KeyID, Since: q.Since, Limit: limit})
 	if err != nil {
@@ -54,7 +54,7 @@ func (a *app) denied(ctx context.Context, m admin.Manager, q audit.Query, f *aud
 		return a.print(csvText(rows...))
 	}
 	if len(list) == 0 {
-		a.say("Nothing was refused, as far as is known.")
+		a.say("No refused requests are recorded.")
 		return nil
 	}
 	return a.print(deniedTable(list).text(a.width(a.stdout)))
@@ -70,7 +70,7 @@ func source(d keys.Denial) string {
 	return d.Source.String()
 }
 
-// lacks says what the key would have needed.
+// lacks says what the key lacked.
 func lacks(d keys.Denial) string {
 	if d.Code == keys.CodeWrongAudience && d.Offered != "" {
 		return "is for " + d.Offered
@@ -78,7 +78,7 @@ func lacks(d keys.Denial) string {
 	return d.Scope
 }
 
-// deniedTable leaves out at the right what does not fit the screen.
+// deniedTable leaves out the columns at the right that do not fit the screen.
 func deniedTable(list []keys.Denial) *table {
 	t := &table{cut: true, columns: []column{
 		{heading: "TIME"}, {heading: "CALLS"}, {heading: "CODE"}, {heading: "KEY"}, {heading: "FROM"}, {heading: "SERVER"}, {heading: "LACKS"}, {heading: "AGENT"},
@@ -86,7 +86,7 @@ func deniedTable(list []keys.Denial) *table {
 	for _, d := range list {
 		key := orDash(d.KeyID)
 		if d.KeyID != "" && !d.Proved {
-			key += "?" // anybody can say that it is his
+			key += "?" // the caller did not prove that it has the key
 		}
 		t.add(wording.Date(d.Minute, time.Local), calls(d.Calls), string(d.Code), key,
 			orDash(source(d)), orDash(d.Audience), orDash(lacks(d)), orDash(d.Agent))

@@ -26,19 +26,21 @@ func newAuditVerify(a *app) *cobra.Command {
 	f := &auditVerifyFlags{}
 	cmd := &cobra.Command{
 		Use:     "verify",
-		Short:   "Check that the audit log is whole, and every key as it tells",
+		Short:   "Check that the audit log is complete and matches every key",
 		GroupID: groupAudit,
 		Long: `Check the whole audit log of the key store on this machine: that no row was
-changed, removed or put in between, and that every key is as its newest row tells.
-The first row or the keys that do not hold are named, and the exit code is 2.
+changed, removed or inserted, and that every key is as its newest row says. If
+not, it names the first wrong row or the wrong keys and exits 2.
 
-The log is a chain of hashes, and a chain cannot show that its end was cut off, nor
-that it was computed again. --checkpoint takes a note that audit checkpoint made
-before, and shows both. The note is verified with --verifier-key, the line that was
-printed when the first one was made; without it with DB.checkpoint-key, and then who
-can write that file can write the note.`,
+The log is a chain of hashes. A chain alone cannot show that rows were cut off
+at the end, or that all hashes were computed again. An earlier note of audit
+checkpoint shows both: name it with --checkpoint.
+
+The note is verified with --verifier-key, the line that audit checkpoint printed
+when it made its key. Without that flag it is verified with DB.checkpoint-key:
+then anyone who can write that file can forge a note.`,
 		Example: `  keyctl audit verify
-  keyctl audit verify --checkpoint monday.note --verifier-key "$(cat audit.pub)"`,
+  keyctl audit verify --checkpoint mon.note --verifier-key "$(cat audit.pub)"`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := a.localSettings()
@@ -53,7 +55,7 @@ can write that file can write the note.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.checkpoint, "checkpoint", "", "the log must go on from the note in this `FILE`")
+	flags.StringVar(&f.checkpoint, "checkpoint", "", "check that the log continues the note in this `FILE`")
 	flags.StringVar(&f.verifierKey, "verifier-key", "", "verify the note with this `LINE`")
 	flags.StringVar(&f.keyFile, "key-file", "", "verify the note with the key in this `FILE` (default DB.checkpoint-key)")
 	formats(cmd, formatTable, formatJSON)
@@ -96,7 +98,7 @@ func (f *auditVerifyFlags) open(ctx context.Context, s connect.Settings) (*audit
 		path := checkpointKey(s, f.keyFile)
 		verifierKey, err = checkpoint.VerifierKey(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, usagef("there is no checkpoint key at %s to verify the note with; say --verifier-key, or --key-file", wording.Clean(path))
+			return nil, usagef("checkpoint key %s not found, so the note cannot be verified; use --verifier-key or --key-file", wording.Clean(path))
 		}
 		if err != nil {
 			return nil, err
@@ -106,7 +108,7 @@ func (f *auditVerifyFlags) open(ctx context.Context, s connect.Settings) (*audit
 	return &c, err
 }
 
-// maxNoteFile is more than a note of ours has, in bytes.
+// maxNoteFile is longer than any note that we make, in bytes.
 const maxNoteFile = 64 << 10
 
 func readNote(ctx context.Context, path string) (string, error) {
@@ -114,7 +116,7 @@ func readNote(ctx context.Context, path string) (string, error) {
 	if err != nil {
 		return "", usagef("--checkpoint cannot be read (%v); name the file that `keyctl audit checkpoint` wrote", bare(err))
 	}
-	defer func() { _ = file.Close() }() // nothing was written
+	defer func() { _ = file.Close() }() // it was only read
 	text, err := io.ReadAll(io.LimitReader(file, maxNoteFile+1))
 	switch {
 	case ctx.Err() != nil:
@@ -125,7 +127,7 @@ func readNote(ctx context.Context, path string) (string, error) {
 	return string(text), nil
 }
 
-// checkpointKey is where the key lies that signs, unless somebody says otherwise.
+// checkpointKey is the file of the signing key: named, or the default.
 func checkpointKey(s connect.Settings, named string) string {
 	if named != "" {
 		return named
@@ -133,7 +135,7 @@ func checkpointKey(s connect.Settings, named string) string {
 	return s.DB + ".checkpoint-key"
 }
 
-// rowsRead is progress where nobody knows how many there are.
+// rowsRead shows on a terminal how many rows were verified.
 func (a *app) rowsRead() (show func(int64), done func()) {
 	if !isTerminal(a.stderr) {
 		return nil, func() {}
@@ -142,7 +144,7 @@ func (a *app) rowsRead() (show func(int64), done func()) {
 	show = func(n int64) {
 		text := fmt.Sprintf("verified %d rows", n)
 		width = len(text)
-		_, _ = fmt.Fprint(a.stderr, "\r"+text) // words only
+		_, _ = fmt.Fprint(a.stderr, "\r"+text)
 	}
 	return show, func() {
 		if width > 0 {
@@ -151,12 +153,12 @@ func (a *app) rowsRead() (show func(int64), done func()) {
 	}
 }
 
-// auditReportJSON is a log that holds.
+// auditReportJSON is the report of a log without faults.
 type auditReportJSON struct {
 	Rows       int64           `json:"rows"`
 	Keys       int64           `json:"keys"`
 	Newest     *newestJSON     `json:"newest"`
-	Checkpoint *checkpointJSON `json:"checkpoint"` // null: a cut tail would not have been seen
+	Checkpoint *checkpointJSON `json:"checkpoint"` // null: rows cut off at the end would not be noticed
 }
 
 type newestJSON struct {
@@ -187,37 +189,37 @@ func (a *app) printAuditReport(report audit.Report, c *audit.Checkpoint) error {
 		}
 		return a.printJSON(out)
 	}
-	text := fmt.Sprintf("the audit log holds: %s, and %s compared with it\n", wording.Counted(int(report.Rows), "row", "rows"), wording.Counted(int(report.Keys), "key", "keys"))
+	text := fmt.Sprintf("the audit log is intact: checked %s and %s\n", wording.Counted(int(report.Rows), "row", "rows"), wording.Counted(int(report.Keys), "key", "keys"))
 	if h := report.Head; h != nil {
 		text += fmt.Sprintf("  newest      row %d, %s\n", h.Seq, a.when(h.At))
 	}
 	if c != nil {
-		text += fmt.Sprintf("  checkpoint  row %d, %s: the log goes on from there\n", c.Seq, a.when(c.At))
+		text += fmt.Sprintf("  checkpoint  row %d, %s: the log continues it\n", c.Seq, a.when(c.At))
 	}
 	if err := a.print(text); err != nil {
 		return err
 	}
 	switch {
 	case c == nil:
-		a.say("Without a checkpoint nobody can see whether rows were cut off at the end: %s", a.command("audit", "checkpoint"))
+		a.say("Without a checkpoint, rows that were cut off at the end are not noticed. To make one: %s", a.command("audit", "checkpoint"))
 	case report.Restored:
-		a.say("The key store was restored from a backup, or replaced, since that checkpoint; all that it saw is there.")
+		a.say("The key store was restored from a backup, or replaced, since that checkpoint. All rows up to the checkpoint are there.")
 	}
 	return nil
 }
 
-// auditError is a log that does not hold.
+// auditError is a log with faults.
 type auditError struct{ report audit.Report }
 
 func (e *auditError) Error() string {
-	text := "the audit log does not hold: " + e.report.Faults[0].String()
+	text := "the audit log is not intact: " + e.report.Faults[0].String()
 	if e.report.Restored {
 		text += " (the key store was restored from a backup, or replaced, since the checkpoint)"
 	}
 	return text
 }
 
-// lines are the faults beyond the first, which is in the sentence.
+// lines are the faults after the first, which is in the sentence.
 func (e *auditError) lines() []string {
 	var out []string
 	for _, f := range e.report.Faults[1:] {
@@ -249,20 +251,20 @@ func newAuditCheckpoint(a *app) *cobra.Command {
 	f := &auditCheckpointFlags{}
 	cmd := &cobra.Command{
 		Use:     "checkpoint",
-		Short:   "Sign how far the audit log has come, to keep elsewhere",
+		Short:   "Sign the state of the audit log, to keep elsewhere",
 		GroupID: groupAudit,
-		Long: `Print a signed note of how far the audit log of this machine's key store has come:
-the number and the hash of its newest row. Keep it where nobody can write who can
-write the database: a chain of hashes cannot show that its end was cut off, and
-audit verify --checkpoint NOTE can.
+		Long: `Print a signed note with the number and the hash of the newest audit row. Keep
+it on a machine where those who can write the database cannot write. Later,
+audit verify --checkpoint NOTE shows whether rows were cut off since.
 
-The first time a signing key is made, DB.checkpoint-key, 0600, and a line is shown
-with which notes are verified. That line is not secret; keep it with the notes, so
-that nobody who gets at this machine can sign others in their place.
+The first run makes a signing key, DB.checkpoint-key (0600), and prints the line
+that verifies its notes. The line is not secret. Keep it with the notes: if it
+is only here, an intruder can sign other notes in their place.
 
-It does not check the log: audit verify does, best against the note before.`,
+This command does not check the log. Run audit verify for that, best with the
+note before.`,
 		Example: `  keyctl audit checkpoint | ssh backup.example 'cat >audit-$(date +%F).note'
-  keyctl audit verify --checkpoint last.note && keyctl audit checkpoint >new.note`,
+  keyctl audit verify --checkpoint old && keyctl audit checkpoint >new`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := a.localSettings()
@@ -274,13 +276,13 @@ It does not check the log: audit verify does, best against the note before.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.keyFile, "key-file", "", "sign with the key in this `FILE`, which is made if it is not there (default DB.checkpoint-key)")
+	flags.StringVar(&f.keyFile, "key-file", "", "sign with the key in this `FILE`; made if it does not exist (default DB.checkpoint-key)")
 	flags.StringVar(&f.outFile, "out-file", "", "write the note to this new `FILE` instead of printing it")
 	formats(cmd, formatTable, formatJSON)
 	return cmd
 }
 
-// signedJSON is a checkpoint with its note, which is what counts.
+// signedJSON is a checkpoint with its signed note.
 type signedJSON struct {
 	checkpointJSON
 	VerifierKey string `json:"verifier_key"`
@@ -299,7 +301,7 @@ func (a *app) auditCheckpoint(ctx context.Context, s connect.Settings, f *auditC
 		return err
 	}
 	if made {
-		a.say("made the signing key %s; keep this line elsewhere, to verify with:\n\n  %s\n", wording.Clean(path), signer.VerifierKey)
+		a.say("made the signing key %s; keep this line elsewhere, to verify its notes:\n\n  %s\n", wording.Clean(path), signer.VerifierKey)
 	}
 	c, err := audit.NewCheckpoint(ctx, r, a.now())
 	if err != nil {

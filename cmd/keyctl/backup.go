@@ -22,19 +22,18 @@ func newBackup(a *app) *cobra.Command {
 		Use:     "backup FILE",
 		Short:   "Copy the key store into a new file",
 		GroupID: groupStore,
-		Long: `Copy the key store, as it is now, into a new file, readable by you alone, and
-check the copy. Servers and commands go on meanwhile. A FILE that exists is
-never overwritten.
+		Long: `Copy the key store into a new file that only you can read, and check the copy.
+Servers and commands continue to work. An existing FILE is never overwritten.
 
-The pepper is not in it. Keep a copy of the pepper file elsewhere: without it
-every key in the backup is dead, and who has both can forge keys. How often keys
-were used is not in it either.`,
+The pepper is not in the backup. Keep a copy of the pepper file in another
+place: without it no key in the backup can be verified, and with both anyone can
+forge keys. The usage counts are not in the backup either.`,
 		Example: `  keyctl backup keys-2027-01-31.db
   keyctl backup /mnt/backup/keys.db -o json`,
 		Args: oneArg("the FILE to make"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "-" || args[0] == "" {
-				return usagef("backup writes a file, because it reads it again before it calls it a backup; name one")
+				return usagef("backup writes to a file, because it reads the file again to check it; name a FILE")
 			}
 			s, err := a.localSettings()
 			if err != nil {
@@ -44,7 +43,7 @@ were used is not in it either.`,
 			made, err := s.Backup(cmd.Context(), args[0], show)
 			done()
 			if isA[*connect.UntoldError](err) {
-				return fmt.Errorf("%s was made, but no restore will take it: %w: find out who changed the database, and keep older backups", wording.Clean(made.Path), err)
+				return fmt.Errorf("%s was made, but it cannot be restored: %w; find out who changed the database, and keep older backups", wording.Clean(made.Path), err)
 			}
 			if err != nil {
 				return err
@@ -56,8 +55,7 @@ were used is not in it either.`,
 	return cmd
 }
 
-// progress shows on a terminal how far something has come, on one line, which done takes
-// away again.
+// progress shows on a terminal how much is done, on one line that done clears.
 func (a *app) progress(what string) (show func(done, total int), done func()) {
 	if !isTerminal(a.stderr) {
 		return nil, func() {}
@@ -76,15 +74,15 @@ func (a *app) progress(what string) (show func(done, total int), done func()) {
 	}
 }
 
-// snapshotJSON is what is in a backup.
+// snapshotJSON describes a backup.
 type snapshotJSON struct {
 	File       string     `json:"file"`
 	Size       int64      `json:"size"`
 	Schema     int        `json:"schema"`
 	Keys       int64      `json:"keys"`
 	AuditRows  int64      `json:"audit_rows"`
-	LastChange *time.Time `json:"last_change"` // null when nothing was ever changed
-	Peppers    []string   `json:"peppers"`     // ids of those that it needs
+	LastChange *time.Time `json:"last_change"` // null if no key was ever made
+	Peppers    []string   `json:"peppers"`     // the ids of the peppers that it needs
 }
 
 func newSnapshotJSON(s sqlite.Snapshot) snapshotJSON {
@@ -97,7 +95,7 @@ func (a *app) printBackup(from connect.Settings, made sqlite.Snapshot) error {
 	}
 	text := "backed up " + wording.Clean(absolute(from.DB)) + "\n\n" + aligned(a.snapshotRows(made), a.width(a.stdout))
 	text += "\n" + folded("The pepper is not in it. Keep a copy of "+wording.Clean(absolute(from.PepperFile))+
-		" apart from the backup: without it every key in the backup is dead, and who has both can forge keys.", a.width(a.stdout))
+		" in another place: without it no key in the backup can be verified, and with both anyone can forge keys.", a.width(a.stdout))
 	return a.print(text)
 }
 
@@ -122,37 +120,35 @@ func newRestore(a *app) *cobra.Command {
 	f := &restoreFlags{}
 	cmd := &cobra.Command{
 		Use:     "restore FILE",
-		Short:   "Put a backup in the key store's place",
+		Short:   "Replace the key store by a backup",
 		GroupID: groupStore,
-		Long: `Put a backup in the place of the key store, after it was checked: that it is
-whole, that its audit log was not changed and tells of its keys as they are, and
-that the pepper file at hand fits it. What is replaced is copied first, to a file
-beside it. Servers that have the key store open go on with the restored one, at
-once.
+		Long: `Replace the key store by a backup. First it checks that the backup is complete,
+that its audit log was not changed and matches its keys, and that the pepper
+file fits it. It copies the present key store to a file beside it. Running
+servers use the restored keys at once.
 
-What was done since the backup is undone, and told before anything is changed.
-But keys that were revoked or disabled since stay so, as far as the present key
-store tells, unless --undo-revocations is given. Where there is no key store,
-a damaged one, or one that lacks changes (its log was removed, or an older file
-was copied over it), that cannot be told: look at the keys then, and revoke
-again.`,
+Changes since the backup are undone; they are listed before anything is changed.
+Keys that were revoked or disabled since stay revoked or disabled, unless you
+give --undo-revocations. This needs a present key store with all changes. If it
+is missing or damaged, or lacks changes because its log was removed or an older
+file was copied over it, look at the keys after the restore and revoke again.`,
 		Example: `  keyctl restore keys-2027-01-31.db --dry-run
   keyctl restore keys-2027-01-31.db`,
 		Args: oneArg("the FILE of a backup"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "" || args[0] == "-" {
-				return usagef("restore reads a file more than once; name one")
+				return usagef("restore reads its file more than once; name a FILE")
 			}
 			if !f.yes && !f.dryRun && !a.canAsk() {
-				return usagef("restore asks first, and nobody is there to answer; look with --dry-run, then say --yes")
+				return usagef("restore asks first, but standard input is not a terminal; look with --dry-run, then use --yes")
 			}
 			return a.restore(cmd.Context(), args[0], f)
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.BoolVar(&f.undo, "undo-revocations", false, "let keys that were revoked or disabled since be good again")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "only check the backup, and tell what would be undone")
+	flags.BoolVar(&f.undo, "undo-revocations", false, "accept keys again that were revoked or disabled since the backup")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "only check the backup and list what would be undone")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	formats(cmd, formatTable, formatJSON)
 	return cmd
@@ -167,11 +163,11 @@ func (a *app) restore(ctx context.Context, file string, f *restoreFlags) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = r.Close() }() // copies only
+	defer func() { _ = r.Close() }() // it only removes temporary copies
 	if f.dryRun {
 		return a.reportDryRestore(r, f)
 	}
-	if a.output != formatJSON || !f.yes { // who is asked must know what
+	if a.output != formatJSON || !f.yes { // the question needs it, also with -o json
 		a.say("%s", a.foretold(r, f))
 	}
 	if !f.yes {
@@ -192,7 +188,7 @@ func (a *app) restore(ctx context.Context, file string, f *restoreFlags) error {
 	return a.reportRestored(r, came, f)
 }
 
-// foretold is what people are told before they are asked.
+// foretold describes the backup and what the restore undoes, before the question.
 func (a *app) foretold(r *sqlite.Restoration, f *restoreFlags) string {
 	text := "backup\n" + aligned(a.snapshotRows(r.Backup), a.width(a.stdout)) + "\n"
 	for _, line := range a.undone(r, f) {
@@ -201,41 +197,42 @@ func (a *app) foretold(r *sqlite.Restoration, f *restoreFlags) string {
 	return text
 }
 
-// undone tells what becomes of what was done since the backup: first what is dangerous.
+// undone lists the changes since the backup and what the restore makes of them, the dangerous
+// ones first.
 func (a *app) undone(r *sqlite.Restoration, f *restoreFlags) []string {
 	u := r.Undone
 	var lines []string
 	say := func(text string, args ...any) { lines = append(lines, fmt.Sprintf(text, args...)) }
 	warn := func(text string, args ...any) { say("warning: "+text, args...) }
 	if r.Doubt != nil {
-		warn("the present key store is not in order: %s", sentence(r.Doubt))
+		warn("the present key store has a problem: %s", sentence(r.Doubt))
 	}
 	if len(r.Tampered) > 0 {
 		warn("keys in the backup were changed outside mcpkeys, and no server accepts them. Use an older backup, or revoke them afterwards: %s", wording.Clean(some(r.Tampered)))
 	}
 	if r.Present != nil && !r.Missing.None() {
-		warn("%s. A key that such a change revoked is good again: look at the list then, and revoke again.", lacking(r.Missing))
+		warn("%s. A key that such a change revoked is valid again: look at the keys after the restore, and revoke again.", lacking(r.Missing))
 	}
 	switch {
 	case r.Present == nil:
-		warn("what was done since the backup cannot be told. Keys that were revoked since are good again: look at the list, and revoke them.")
+		warn("the changes since the backup are not known. Keys that were revoked since are valid again: look at the keys after the restore, and revoke them.")
 	case !u.Related:
-		warn("the backup is not an earlier state of this key store; they are compared key by key.")
+		warn("the backup is not an earlier state of this key store; the two are compared key by key.")
 	case u.Events == 0 && r.Doubt == nil && r.Missing.None():
 		say("Nothing was changed since the backup.")
 	}
 	revoked, disabled := "revoked again", "disabled again"
 	if f.undo {
-		revoked, disabled = "good again", "good again"
+		revoked, disabled = "valid again", "valid again"
 	}
 	tellKeys(say, u.Revoked, "revoked since, and "+revoked)
 	tellKeys(say, u.Disabled, "disabled since, and "+disabled)
-	tellKeys(say, u.Doubtful, "said to be revoked by a row that was changed outside mcpkeys, and good again")
-	tellKeys(say, u.Rotated, "rotated since: the old secret is good again, and the new one is not")
-	tellKeys(say, u.Issued, "issued since, and gone")
+	tellKeys(say, u.Doubtful, "marked as revoked outside mcpkeys, and valid again")
+	tellKeys(say, u.Rotated, "rotated since: the old secret is valid again, and the new one is not")
+	tellKeys(say, u.Issued, "issued since, and removed")
 	tellKeys(say, u.Edited, "edited since, and as before")
 	if u.UsedDoubt != nil {
-		say("Which keys were used since cannot be told: %s", sentence(u.UsedDoubt))
+		say("It is not known which keys were used since: %s", sentence(u.UsedDoubt))
 	}
 	used := make([]string, len(u.Used))
 	for i, one := range u.Used {
@@ -245,33 +242,33 @@ func (a *app) undone(r *sqlite.Restoration, f *restoreFlags) []string {
 	return lines
 }
 
-// lacking says what acknowledged changes the present key store does not hold.
+// lacking says which acknowledged changes the present key store lacks.
 func lacking(m sqlite.Missing) string {
 	if m.Unknown != nil {
-		return "the epoch file does not tell whether the present key store lacks changes that were acknowledged, revocations perhaps among them ('keyctl doctor' says why)"
+		return "it is not known whether the present key store lacks acknowledged changes, perhaps revocations ('keyctl doctor' says why)"
 	}
-	return fmt.Sprintf("the present key store lacks %s, revocations perhaps among them", acknowledged(m))
+	return fmt.Sprintf("the present key store lacks %s, perhaps revocations", acknowledged(m))
 }
 
 func acknowledged(m sqlite.Missing) string {
 	return wording.Counted(int(m.Changes), "acknowledged change", "acknowledged changes") //nolint:gosec // 48 bits
 }
 
-// restoreQuestion is what people are asked, after they were told.
+// restoreQuestion is the question after the description.
 func restoreQuestion(r *sqlite.Restoration, path string) string {
 	what := "Restore over " + wording.Clean(path)
 	switch m := r.Missing; {
 	case errors.Is(m.Unknown, fs.ErrNotExist):
 		return "Restore to " + wording.Clean(path) + "?"
 	case m.Unknown != nil:
-		return what + ", though it cannot be told which acknowledged changes it lacks?"
+		return what + ", which may lack acknowledged changes?"
 	case m.Changes > 0:
-		return what + ", which lacks " + acknowledged(m) + ", revocations perhaps among them?"
+		return what + ", which lacks " + acknowledged(m) + ", perhaps revocations?"
 	}
 	return what + "?"
 }
 
-// mostTold is how many keys are told one by one; -o json has them all.
+// mostTold is how many keys are listed by name; -o json lists all.
 const mostTold = 20
 
 func tellKeys(say func(string, ...any), list []*keys.Key, what string) {
@@ -303,7 +300,7 @@ func (a *app) reportDryRestore(r *sqlite.Restoration, f *restoreFlags) error {
 	if err := a.print(a.foretold(r, f)); err != nil {
 		return err
 	}
-	a.say("dry run: the backup is good, nothing was changed")
+	a.say("dry run: the backup can be restored; nothing was changed")
 	return nil
 }
 
@@ -311,26 +308,26 @@ func (a *app) reportRestored(r *sqlite.Restoration, came sqlite.Restored, f *res
 	if a.output == formatJSON {
 		return a.printJSON(a.restoreJSON(r, came, f, true))
 	}
-	text := "restored " + wording.Counted(int(r.Backup.Keys), "key", "keys") + ": every server on this machine has forgotten what it knew\n"
+	text := "restored " + wording.Counted(int(r.Backup.Keys), "key", "keys") + ": running servers on this machine now use them\n"
 	if came.CutAgain > 0 {
 		text += wording.Counted(came.CutAgain, "key", "keys") + " revoked or disabled again\n"
 	}
 	if came.Kept != "" {
-		text += "what was replaced is in " + wording.Clean(came.Kept) + "; remove it when you need it no more\n"
+		text += "the previous key store is in " + wording.Clean(came.Kept) + "; remove the file when you no longer need it\n"
 	}
 	return a.print(text)
 }
 
-// restoreJSON is what a restore did, or would do. What cannot be told is null.
+// restoreJSON is what a restore did, or would do. What is not known is null.
 type restoreJSON struct {
 	Restored  bool            `json:"restored"`
 	Backup    snapshotJSON    `json:"backup"`
-	Kept      string          `json:"kept,omitempty"` // the file with what was replaced
+	Kept      string          `json:"kept,omitempty"` // the file with the previous key store
 	Doubt     string          `json:"doubt,omitempty"`
-	Known     bool            `json:"known"`           // what was done since can be told
-	Related   bool            `json:"related"`         // the backup is an earlier state
+	Known     bool            `json:"known"`           // the changes since the backup are known
+	Related   bool            `json:"related"`         // the backup is an earlier state of this key store
 	Changes   int64           `json:"changes"`         // audit rows since
-	Missing   *uint64         `json:"missing_changes"` // that were acknowledged, and are not in the present key store
+	Missing   *uint64         `json:"missing_changes"` // acknowledged changes that the present key store lacks
 	Undone    bool            `json:"revocations_undone"`
 	CutAgain  int             `json:"cut_again"`
 	Tampered  []string        `json:"tampered"` // ids of keys in the backup that were changed outside mcpkeys

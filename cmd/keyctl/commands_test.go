@@ -24,9 +24,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// The commands that scripts have besides testscript's own.
+// The commands that scripts have besides those of testscript.
 
-// cmdExits is exec, with the exit code that is wanted: exits 6 keyctl show nobody.
+// cmdExits is exec with the wanted exit code: exits 6 keyctl show missing.
 func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE program [args...]")
@@ -55,20 +55,19 @@ func cmdSQL(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// cmdFlock locks a file until the script ends: a process that writes and does not come to
-// its end.
+// cmdFlock locks a file until the script ends, like a process that does not finish writing.
 func cmdFlock(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: flock FILE")
 	}
 	f, err := os.Open(ts.MkAbs(args[0]))
 	ts.Check(err)
-	ts.Defer(func() { _ = f.Close() }) // nothing was written
+	ts.Defer(func() { _ = f.Close() }) // it was only read
 	ts.Check(syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
 }
 
-// cmdUse counts calls of a key, as a guarded server would have: the outcome of each
-// and, for those that came through, where the last came from.
+// cmdUse counts a call with a key, as a guarded server does: its outcome and, if it was
+// accepted, its address and client.
 func cmdUse(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 || len(args) > 7 {
 		ts.Fatalf("usage: use KEY AGO CODE [SCOPE [IP [AGENT [SECRET]]]]")
@@ -109,8 +108,8 @@ func cmdMistype(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), key, 0o600))
 }
 
-// cmdForge makes of a key another with the same id, a secret of its own and check
-// digits that are right, as anybody can: forge KEYFILE TO.
+// cmdForge makes up a key with the same id, another secret and right check digits, as any
+// attacker can: forge KEYFILE TO.
 func cmdForge(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: forge KEYFILE TO")
@@ -125,13 +124,13 @@ func cmdForge(ts *testscript.TestScript, neg bool, args []string) {
 		rest /= 62
 	}
 	if _, err := keys.ParseToken(body + string(check[:])); err != nil {
-		ts.Fatalf("the forged key is none: %v", err)
+		ts.Fatalf("the forged key has not the form of a key: %v", err)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), append([]byte(body), check[:]...), 0o600))
 }
 
-// cmdNoSecret fails when any eight characters in a row of the key's secret stand
-// in any of the files, as they are or in base64 or hex. Directories are walked.
+// cmdNoSecret fails if any of the files contains eight successive characters of the key's
+// secret. Directories are walked.
 func cmdNoSecret(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: nosecret KEYFILE FILE...")
@@ -139,7 +138,7 @@ func cmdNoSecret(ts *testscript.TestScript, neg bool, args []string) {
 	key := strings.TrimSpace(ts.ReadFile(args[0]))
 	secret := key[strings.LastIndex(key, "_")+1:]
 	if len(secret) != 36 {
-		ts.Fatalf("%s holds no key", args[0])
+		ts.Fatalf("%s does not hold a key", args[0])
 	}
 	for _, name := range args[1:] {
 		if name == "stdout" || name == "stderr" {
@@ -193,8 +192,9 @@ func cmdOnlyJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdAsAnswered checks that standard output, in JSON, has the things that the file answer
-// has of the HTTP API, in the same order and shape. It may tell more of each.
+// cmdAsAnswered checks that the JSON on standard output has the same objects, in the same
+// order and shape, as the answer of the HTTP API in the file answer. Objects may have more
+// members.
 func cmdAsAnswered(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: asanswered")
@@ -212,7 +212,7 @@ func cmdAsAnswered(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(printed.Decode(&got))
 		for member, value := range one {
 			if member == "since" || member == "secrets" && got[member] != nil {
-				continue // of two moments; show tells of each secret when it was used
+				continue // since differs by the time of the call; show adds last uses to secrets
 			}
 			if is, should := compact(got[member]), compact(value); is != should {
 				ts.Fatalf("%s: keyctl prints %q, and the API answers %s", member, is, should)
@@ -226,7 +226,7 @@ func cmdAsAnswered(ts *testscript.TestScript, neg bool, args []string) {
 
 func compact(value json.RawMessage) string {
 	var b bytes.Buffer
-	_ = json.Compact(&b, value) // no member is no JSON, and stays empty
+	_ = json.Compact(&b, value) // a missing member is not JSON, and stays empty
 	return b.String()
 }
 
@@ -246,7 +246,7 @@ func cmdMode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdMany issues keys k1 to kN, which is sooner done in one process.
+// cmdMany issues keys k1 to kN.
 func cmdMany(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: many COUNT")

@@ -44,13 +44,13 @@ In PowerShell: keyctl completion powershell | Out-String | Invoke-Expression`),
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(out)
 			}
-			return usagef("completion knows bash, zsh, fish and powershell")
+			return usagef("completion takes one of bash, zsh, fish, powershell")
 		},
 	}
 }
 
-// completeKeys offers the unrevoked keys by label. A store that cannot be opened
-// offers nothing: completion is no place for errors.
+// completeKeys offers the labels of the unrevoked keys. If the store cannot be opened it
+// offers nothing: completion cannot show errors.
 func (a *app) completeKeys(cmd *cobra.Command, typed []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var labels []string
 	if cmd.Name() != "revoke" && len(typed) > 0 {
@@ -66,7 +66,7 @@ func (a *app) completeKeys(cmd *cobra.Command, typed []string, _ string) ([]stri
 	return labels, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeFormats offers what cmd can print.
+// completeFormats offers the formats that cmd can print.
 func completeFormats(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return strings.Fields(cmd.Annotations[formatsAnnotation]), cobra.ShellCompDirectiveNoFileComp
 }

@@ -19,20 +19,20 @@ func newDemo(a *app) *cobra.Command {
 	var once bool
 	cmd := &cobra.Command{
 		Use:     "demo",
-		Short:   "Try it all out, in a directory of its own",
+		Short:   "Try a guarded MCP server in a temporary directory",
 		GroupID: groupOther,
-		Long: `Start a guarded MCP server with a key store and a key of its own, and print
-what to try on it, ready to paste. It uses a temporary directory and a free
-port, reads no KEYCTL_ variable, and takes everything away again when it ends.
+		Long: `Start a guarded MCP server with its own key store and key, and print commands to
+try, ready to paste. It uses a temporary directory and a free port, reads no
+KEYCTL_ variable, and removes everything when it ends.
 
-With --once it plays the story itself, with a real MCP client: a tool that was
-granted, one that was not, and the key's end. It exits 0 only if every step
-held.`,
+With --once it runs the steps itself, with a real MCP client: it calls a tool
+that the key was granted, calls one that it was not, rotates the key and revokes
+it. It exits 0 only if every step worked.`,
 		Example: "  keyctl demo --once\n  keyctl demo",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.db != "" || a.pepper != "" {
-				return usagef("demo has a key store of its own: leave --db and --pepper out")
+				return usagef("demo uses its own key store: leave --db and --pepper out")
 			}
 			keyctl, err := self()
 			if err != nil {
@@ -45,20 +45,20 @@ held.`,
 			return demo.Serve(cmd.Context(), keyctl, a.stdout, nil)
 		},
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "play the story and end")
+	cmd.Flags().BoolVar(&once, "once", false, "run the steps and end")
 	return cmd
 }
 
-// surviveBrokenPipe makes writing to a reader who is gone an error like any other.
-// Unasked it would end the program there and then, with a key store and a live key
-// left behind. The function that it returns takes it back.
+// surviveBrokenPipe turns a write to a closed pipe into an error. Otherwise the signal would
+// end the program at once and leave the key store and a valid key behind. The function that
+// it returns undoes it.
 func surviveBrokenPipe() func() {
 	broken := make(chan os.Signal, 1)
 	signal.Notify(broken, syscall.SIGPIPE)
 	return func() { signal.Stop(broken) }
 }
 
-// self is this very program, and how its user would call it again.
+// self is this program, and what its user would type to call it again.
 func self() (demo.Keyctl, error) {
 	path, err := os.Executable()
 	if err != nil {
@@ -67,9 +67,8 @@ func self() (demo.Keyctl, error) {
 	return demo.Keyctl{Path: path, Shown: calledAs(path)}, nil
 }
 
-// calledAs is what to type for the program at path: its bare name where the shell
-// finds it by that (another keyctl may come first: Linux keyutils has one), go run
-// where that built it, else its path.
+// calledAs is what to type for the program at path: its name if the shell finds it by that
+// (Linux keyutils has another keyctl), go run if that built it, else its path.
 func calledAs(path string) string {
 	name := filepath.Base(path)
 	if found, err := exec.LookPath(name); err == nil && shell.Same(found, path) {

@@ -15,10 +15,10 @@ func newDisable(a *app) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use:     "disable KEY",
-		Short:   "Have a key refused until it is enabled",
+		Short:   "Refuse a key until it is enabled again",
 		GroupID: groupKeys,
-		Long: `Have a key refused: once this returns, no guard on this machine accepts it until
-` + "`keyctl enable`" + `. To disable a disabled key again changes nothing.
+		Long: `Refuse a key: once this returns, no guard on this machine accepts it until you
+run ` + "`keyctl enable`" + `. Disabling a disabled key changes nothing.
 
 ` + keyReference,
 		Example:           "  keyctl disable ci --reason 'odd calls at night'",
@@ -30,11 +30,11 @@ func newDisable(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.reportChange(k, after, " disabled: no guard on "+a.where()+" accepts it until it is enabled")
+				return a.reportChange(k, after, " disabled: no guard on "+a.where()+" accepts it until it is enabled", "already disabled")
 			})
 		},
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, a `TEXT` for the audit log")
+	cmd.Flags().StringVar(&reason, "reason", "", "the reason, a `TEXT` for the audit log")
 	formats(cmd, formatTable, formatJSON)
 	return cmd
 }
@@ -42,9 +42,9 @@ func newDisable(a *app) *cobra.Command {
 func newEnable(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "enable KEY",
-		Short:   "Let a disabled key in again",
+		Short:   "Accept a disabled key again",
 		GroupID: groupKeys,
-		Long: `Let a disabled key in again. To enable an enabled key changes nothing.
+		Long: `Accept a disabled key again. Enabling an enabled key changes nothing.
 
 ` + keyReference,
 		Example:           "  keyctl enable ci",
@@ -58,9 +58,9 @@ func newEnable(a *app) *cobra.Command {
 				}
 				said := " enabled: guards accept it again"
 				if after.Status(a.now()) == keys.StatusExpired {
-					said = " enabled, and expired all the same: issue a new key"
+					said = " enabled, but it has expired: issue a new key"
 				}
-				return a.reportChange(k, after, said)
+				return a.reportChange(k, after, said, "already enabled")
 			})
 		},
 	}
@@ -68,7 +68,7 @@ func newEnable(a *app) *cobra.Command {
 	return cmd
 }
 
-// withKey resolves what was typed and does something with the key.
+// withKey finds the key that was typed and runs do with it.
 func (a *app) withKey(ctx context.Context, ref string, do func(admin.Manager, *keys.Key) error) error {
 	return a.withAdmin(ctx, func(m *connect.Admin) error {
 		k, err := a.resolve(ctx, m, ref)
@@ -79,8 +79,9 @@ func (a *app) withKey(ctx context.Context, ref string, do func(admin.Manager, *k
 	})
 }
 
-// reportChange prints the key as it is after a change, and notes when there was none.
-func (a *app) reportChange(before, after *keys.Key, said string) error {
+// reportChange prints the key after a change. If nothing changed it says so: already is how
+// the key was before.
+func (a *app) reportChange(before, after *keys.Key, said, already string) error {
 	if a.output == formatJSON {
 		return a.printJSON(wire.Key(after, a.now()))
 	}
@@ -88,7 +89,7 @@ func (a *app) reportChange(before, after *keys.Key, said string) error {
 		return err
 	}
 	if after.Version == before.Version {
-		a.say("note: it was so before; nothing changed")
+		a.say("note: %s; nothing changed", already)
 	}
 	return nil
 }

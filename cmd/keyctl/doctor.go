@@ -16,18 +16,19 @@ func newDoctor(a *app) *cobra.Command {
 	var fix, yes bool
 	cmd := &cobra.Command{
 		Use:     "doctor",
-		Short:   "Look the key store over, and say what to mend",
+		Short:   "Check the key store and say what to fix",
 		GroupID: groupStore,
-		Long: `Look the key store over: modes and owners of its files, the disk, the database
-page by page, the pepper, the seal of every key, the chain of the audit log, the
-clock. Nothing is changed, except with --fix.
+		Long: `Check the key store: the modes and owners of its files, the disk, every page of
+the database, the pepper, the seal of every key, the chain of the audit log, and
+the clock. It changes nothing, except with --fix.
 
-With --fix, a key store whose epoch file is missing, is a copy, is of another database,
-or knows changes that the database does not hold is made usable as it is. Changes that
-are missing stay lost, revocations among them; to get them back, restore a backup.
+Each line is good (✓), a warning (!) or wrong (✗), and says what to do. doctor
+exits 2 if anything is wrong. Reading a large key store takes a while.
 
-Each line is good (✓), worth knowing (!) or wrong (✗), with what to do about it. It
-exits 2 if anything is wrong. Reading all of a big key store takes a while.`,
+--fix makes the database usable as it is, if servers refuse it because its epoch
+file is missing, is a copy, belongs to another database, or knows changes that
+the database lacks. Missing changes stay lost, perhaps revocations; to get them
+back, restore a backup instead.`,
 		Example: `  keyctl doctor
   keyctl doctor -o json | jq '.[] | select(.state != "ok")'`,
 		Args: noArgs,
@@ -40,13 +41,14 @@ exits 2 if anything is wrong. Reading all of a big key store takes a while.`,
 			return a.doctor(cmd.Context())
 		},
 	}
-	cmd.Flags().BoolVar(&fix, "fix", false, "use the database as it is, where servers refuse it because of its epoch file")
+	cmd.Flags().BoolVar(&fix, "fix", false, "use the database as it is, if servers refuse it because of its epoch file")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	formats(cmd, formatTable, formatJSON, formatJSONL)
 	return cmd
 }
 
-// mend asks, because what the database lacks is given up by it.
+// mend makes the database usable as it is. It asks first, because changes that the database
+// lacks are then lost.
 func (a *app) mend(ctx context.Context, yes bool) error {
 	s, err := a.localSettings()
 	if err != nil {
@@ -54,7 +56,7 @@ func (a *app) mend(ctx context.Context, yes bool) error {
 	}
 	missing, why := s.Misplaced(ctx)
 	if why == nil {
-		a.say("nothing to fix: the database and its epoch file fit each other")
+		a.say("nothing to fix: the database and its epoch file match")
 		return nil
 	}
 	if fixable := (*keys.MisplacedError)(nil); !errors.As(why, &fixable) {
@@ -63,7 +65,7 @@ func (a *app) mend(ctx context.Context, yes bool) error {
 	a.say("%s", wording.Clean(why.Error()))
 	question := "Use the database as it is?"
 	if missing > 0 {
-		question = "Use the database without the last " + lastChanges(missing) + ", revocations perhaps among them?"
+		question = "Use the database without the last " + lastChanges(missing) + ", perhaps revocations?"
 	}
 	if err := a.sure(ctx, yes, "doctor --fix", question); err != nil {
 		return err
@@ -71,7 +73,7 @@ func (a *app) mend(ctx context.Context, yes bool) error {
 	return s.Mend(ctx, a.now())
 }
 
-// lastChanges stands after "the last".
+// lastChanges is a text that follows "the last".
 func lastChanges(n uint64) string {
 	if n == 1 {
 		return "change"
@@ -84,7 +86,7 @@ type findingJSON struct {
 	Check string       `json:"check"`
 	State doctor.State `json:"state"`
 	Says  string       `json:"says"`
-	Fix   string       `json:"fix"` // empty when nothing is to be done, or says names it
+	Fix   string       `json:"fix"` // empty if there is nothing to do, or if says tells it
 }
 
 func (a *app) doctor(ctx context.Context) error {
@@ -131,8 +133,8 @@ func (a *app) printFinding(f findingJSON) error {
 	return a.print(line)
 }
 
-// unsoundError ends a doctor's look that found something wrong. What it is went to
-// standard output; there is nothing more to report.
+// unsoundError ends doctor when something is wrong. The findings are on standard output;
+// there is nothing more to report.
 type unsoundError struct{}
 
 func (*unsoundError) Error() string { return "something is wrong with the key store" }

@@ -28,14 +28,16 @@ func newEdit(a *app) *cobra.Command {
 	f := &editFlags{}
 	cmd := &cobra.Command{
 		Use:     "edit KEY",
-		Short:   "Change what a key is called, may do, or when it ends",
+		Short:   "Change a key's name, grants, limits or expiry",
 		GroupID: groupKeys,
-		Long: `Change what is named, and nothing else, and say what changed. Guards on this
-machine go by it from the next request on. What takes several values replaces
-all that were there, but for --add-scope, --remove-scope, --meta and
---remove-meta: --scope, --tool, --prompt and --resource together name all that
-the key may do.
-A secret is not changed: that is rotate. An expired key gets no new end.
+		Long: `Change the named fields of a key, and print what changed. Guards on this machine
+use the new values from the next request on.
+
+--scope, --tool, --prompt and --resource together replace all that the key may
+do; --add-scope and --remove-scope change single scopes. --audience and
+--allow-ip replace the whole list. --meta and --remove-meta change single notes.
+
+To change the secret, use rotate. An expired key cannot get a new expiry.
 
 ` + keyReference,
 		Example: `  keyctl edit ci --add-scope 'tools:set_*' --expires 30d
@@ -65,8 +67,7 @@ A secret is not changed: that is rotate. An expired key gets no new end.
 	return cmd
 }
 
-// reportEdit prints the key's new version, what differs from the one before, and what to
-// mind about it.
+// reportEdit prints the key's new version, what changed, and warnings.
 func (a *app) reportEdit(before, after *keys.Key) error {
 	if a.output == formatJSON {
 		return a.printJSON(changedJSON(after, a.now()))
@@ -75,7 +76,7 @@ func (a *app) reportEdit(before, after *keys.Key) error {
 	for _, part := range wording.Difference(before, after, a.now()) {
 		said += "\n  " + wording.Clean(part)
 	}
-	if err := a.reportChange(before, after, said); err != nil {
+	if err := a.reportChange(before, after, said, "these values are already set"); err != nil {
 		return err
 	}
 	a.warnings(after)
@@ -85,36 +86,36 @@ func (a *app) reportEdit(before, after *keys.Key) error {
 func (f *editFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.name, "name", "", "what it is called, a `NAME`")
-	flags.StringVar(&f.owner, "owner", "", "the `OWNER`, who answers for it")
-	listVar(flags, &f.scopes, "scope", "it is granted this `SCOPE`, and what else is named here")
-	listVar(flags, &f.tools, "tool", "it may call this `TOOL`, such as get_*, and what else is named here")
-	listVar(flags, &f.prompts, "prompt", "it may get this `PROMPT`, and what else is named here")
-	listVar(flags, &f.resources, "resource", "it may read this resource (`URI`), and what else is named here")
-	listVar(flags, &f.addScopes, "add-scope", "it is granted this `SCOPE` too")
-	listVar(flags, &f.removeScopes, "remove-scope", "it is no longer granted this `SCOPE`")
-	listVar(flags, &f.audience, "audience", "it is for this `SERVER` and no other")
-	flags.StringVar(&f.expires, "expires", "", "it ends at this `TIME`: 90d (from now), 2027-01-31, never")
-	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50")
-	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "of an admin key: keys that it issues live for this `TIME` at most: 366d, never")
-	listVar(flags, &f.allowIPs, "allow-ip", "it may call from this `CIDR` or address alone")
-	flags.StringArrayVar(&f.meta, "meta", nil, "add or replace a note, `NAME=VALUE`; repeatable")
-	flags.StringArrayVar(&f.removeMeta, "remove-meta", nil, "remove the note of this `NAME`; repeatable")
-	listVar(flags, &f.clear, "clear", "have none of this `FIELD`: "+strings.Join(clearable, ", "))
-	flags.Int64Var(&f.ifVersion, "if-version", 0, "only if the key is at this version, a `NUMBER` that show tells")
+	flags.StringVar(&f.name, "name", "", "the new `NAME`")
+	flags.StringVar(&f.owner, "owner", "", "the new `OWNER`: a person or team")
+	listVar(flags, &f.scopes, "scope", "grant this `SCOPE`, in place of all grants")
+	listVar(flags, &f.tools, "tool", "allow this `TOOL`, such as get_*, in place of all grants")
+	listVar(flags, &f.prompts, "prompt", "allow this `PROMPT`, in place of all grants")
+	listVar(flags, &f.resources, "resource", "allow this `URI`, in place of all grants")
+	listVar(flags, &f.addScopes, "add-scope", "also grant this `SCOPE`")
+	listVar(flags, &f.removeScopes, "remove-scope", "no longer grant this `SCOPE`")
+	listVar(flags, &f.audience, "audience", "only for this `SERVER`")
+	flags.StringVar(&f.expires, "expires", "", "expires at `TIME`: 90d (from now), 2027-01-31, never")
+	flags.StringVar(&f.rate, "rate", "", "may call at this `RATE`: 60/m, 100/10s, or 1000/h:50")
+	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "of an admin key: longest `TIME` that the keys it issues are valid, or never")
+	listVar(flags, &f.allowIPs, "allow-ip", "may call only from this `CIDR` or address")
+	flags.StringArrayVar(&f.meta, "meta", nil, "add or replace a note, `NAME=VALUE`; repeat it for more")
+	flags.StringArrayVar(&f.removeMeta, "remove-meta", nil, "remove the note with this `NAME`; repeat it for more")
+	listVar(flags, &f.clear, "clear", "make this `FIELD` empty: "+strings.Join(clearable, ", "))
+	flags.Int64Var(&f.ifVersion, "if-version", 0, "change it only at this version, a `NUMBER` that show prints")
 }
 
-// clearable are the fields that may be empty. An empty value elsewhere is no way to
-// say so: it is what an unset variable of a script looks like, and no audience at all
-// means every server.
+// clearable are the fields that may be empty. An empty value in another flag does not clear
+// a field: it may come from an unset variable of a script, and no audience means every
+// server.
 var clearable = []string{"owner", "scopes", "audience", "rate", "allow-ip", "meta"}
 
-// check refuses what cannot be meant whatever the key.
+// check refuses flags that are wrong for any key.
 func (f *editFlags) check(cmd *cobra.Command) error {
 	changed := cmd.Flags().Changed
 	for _, flag := range []string{"owner", "rate", "expires", "max-key-life"} {
 		if changed(flag) && cmd.Flags().Lookup(flag).Value.String() == "" {
-			return usagef("--%s is empty; give it a value, or say --clear FIELD for what shall have none", flag)
+			return usagef("--%s is empty; give it a value, or use --clear FIELD to empty a field", flag)
 		}
 	}
 	set := map[string]bool{
@@ -126,25 +127,25 @@ func (f *editFlags) check(cmd *cobra.Command) error {
 			return usagef("--clear takes one of %s", strings.Join(clearable, ", "))
 		}
 		if set[field] {
-			return usagef("--clear %s contradicts another flag; say one of the two", field)
+			return usagef("--clear %s contradicts another flag; use one of the two", field)
 		}
 	}
 	switch {
 	case f.namesAll(cmd) && (changed("add-scope") || changed("remove-scope")):
-		return usagef("--scope, --tool, --prompt and --resource name all that the key may do, so --add-scope and --remove-scope do not go with them")
+		return usagef("--add-scope and --remove-scope do not go with --scope, --tool, --prompt and --resource, which replace all grants")
 	case changed("if-version") && f.ifVersion < 1:
-		return usagef("--if-version takes a version that show tells, 1 or more")
+		return usagef("--if-version takes the version that `keyctl show` prints, 1 or more")
 	}
 	return nil
 }
 
-// namesAll reports whether a flag was given that says all that the key may do.
+// namesAll reports whether a flag was given that replaces all grants.
 func (f *editFlags) namesAll(cmd *cobra.Command) bool {
 	return slices.ContainsFunc([]string{"scope", "tool", "prompt", "resource"}, cmd.Flags().Changed)
 }
 
-// request turns what was typed into what the domain reads. What adds to a list was
-// meant for the list as it is, so it goes by the version that was read.
+// request turns the flags into a request. A flag that changes single scopes or notes is for
+// the key as it was read, so the request then names that version.
 func (f *editFlags) request(cmd *cobra.Command, k *keys.Key) (req admin.EditRequest, err error) {
 	changed := cmd.Flags().Changed
 	given := func(flag string, value *string) *string {
@@ -208,7 +209,7 @@ func (f *editFlags) newScopes(k *keys.Key) (*[]string, error) {
 	scopes := slices.Clone(k.Scopes)
 	for _, scope := range f.removeScopes {
 		if !slices.Contains(scopes, scope) {
-			return nil, usagef("--remove-scope names what the key was not granted; `keyctl show` tells what it was")
+			return nil, usagef("--remove-scope names a scope that the key was not granted; `keyctl show` prints its scopes")
 		}
 		scopes = slices.DeleteFunc(scopes, func(s string) bool { return s == scope })
 	}
@@ -230,7 +231,7 @@ func (f *editFlags) newMetadata(k *keys.Key) (*map[string]string, error) {
 	}
 	for _, name := range f.removeMeta {
 		if _, there := notes[name]; !there {
-			return nil, usagef("--remove-meta names a note that the key does not have; `keyctl show` tells which it has")
+			return nil, usagef("--remove-meta names a note that the key does not have; `keyctl show` prints its notes")
 		}
 		delete(notes, name)
 	}

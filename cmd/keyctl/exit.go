@@ -31,22 +31,22 @@ const (
 	exitInterrupted = 130 // as shells report it
 )
 
-// usageError is a command line that cannot be meant.
+// usageError is a wrong command line.
 type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
 func usagef(text string, args ...any) error { return &usageError{fmt.Sprintf(text, args...)} }
 
-// notValidError ends verify when the key is not good. The code went to standard
-// output; there is nothing more to report.
+// notValidError ends verify when the key is not valid. The code is on standard output;
+// there is nothing more to report.
 type notValidError struct{ code keys.Code }
 
 func (e *notValidError) Error() string { return string(e.code) }
 
-// partialError is several keys of which some were not dealt with.
+// partialError says that some of several keys failed.
 type partialError struct {
-	what   string // became of them, after their number
+	what   string // what happened to them; follows their number
 	failed []failure
 }
 
@@ -57,17 +57,17 @@ type failure struct {
 }
 
 func (e *partialError) Error() string {
-	return fmt.Sprintf("%d of the keys %s", len(e.failed), e.what)
+	return wording.Counted(len(e.failed), "key", "keys") + " " + e.what
 }
 
-// outcome is what an error amounts to for a script: an exit code and a word.
+// outcome is what a script sees of an error: an exit code and a word.
 type outcome struct {
 	exit int
 	code string
 }
 
-// outcomes is the one table from errors to exit codes; the first row that fits
-// holds, and what fits none is the store's.
+// outcomes is the table from errors to exit codes. The first row that fits counts; an error
+// that fits none is an error of the store.
 var outcomes = []struct {
 	fits func(error) bool
 	outcome
@@ -120,7 +120,7 @@ func outcomeOf(err error) outcome {
 	return outcome{exitStore, "unavailable"}
 }
 
-// report tells the user how it ended, on standard error, and returns the exit code.
+// report prints err to standard error and returns the exit code.
 func (a *app) report(err error, asJSON bool) int {
 	o := outcomeOf(err)
 	switch {
@@ -134,7 +134,7 @@ func (a *app) report(err error, asJSON bool) int {
 	return o.exit
 }
 
-// folded breaks a sentence between words, where a terminal would break it anywhere.
+// folded breaks a sentence between words to fit the terminal.
 func (a *app) folded(text string) string {
 	if !isTerminal(a.stderr) {
 		return text
@@ -142,21 +142,21 @@ func (a *app) folded(text string) string {
 	return strings.Join(wrap(text, a.width(a.stderr)-1), "\n  ")
 }
 
-// sentence renders err on one line that a terminal can be shown. A path in it may be a
-// secret that was pasted in the place of a path, or that somebody named a file by.
+// sentence renders err on one line, without control characters and secrets: a path in it may
+// be a secret that was pasted instead of a path, or the name of a file may contain one.
 func sentence(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted"
 	}
 	text := err.Error()
-	for _, tail := range []error{fs.ErrNotExist, fs.ErrPermission} { // the sentence before says so in words
+	for _, tail := range []error{fs.ErrNotExist, fs.ErrPermission} { // the sentence already says it in words
 		text = strings.TrimSuffix(text, ": "+tail.Error())
 	}
 	return scan.Masked(wording.Clean(strings.ReplaceAll(text, "\n", "; ")))
 }
 
-// reportDetail lists what a sentence cannot hold: whom a reference fits, and which
-// of several keys failed.
+// reportDetail lists what does not fit the sentence: the keys that match a reference, and
+// which of several keys failed.
 func (a *app) reportDetail(err error) {
 	var ambiguous *admin.AmbiguousError
 	if errors.As(err, &ambiguous) {
@@ -187,7 +187,7 @@ func (a *app) reportDetail(err error) {
 	}
 	var pepper *sqlite.PepperLineError
 	if errors.As(err, &pepper) {
-		a.say("%s", pepper.Line) // by itself, to be copied
+		a.say("%s", pepper.Line) // on a line of its own, so that it can be copied
 	}
 	a.reportRefused(err)
 }

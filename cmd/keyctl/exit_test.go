@@ -13,7 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// The line that a pepper file needs stands by itself, whatever else there is to say.
+// The text to add to a pepper file is on a separate line, so that it can be copied.
 func TestLineForAPepperFile(t *testing.T) {
 	e, _, stderr := testEnv(t)
 	a := &app{env: e, output: formatTable}
@@ -35,7 +35,7 @@ func TestLastChanges(t *testing.T) {
 	}
 }
 
-// Every error has an exit code and a word, and what nobody foresaw is the store's.
+// Every error has an exit code and a word; an unknown error counts as one of the store.
 func TestOutcomes(t *testing.T) {
 	for _, tc := range []struct {
 		err  error

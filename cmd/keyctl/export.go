@@ -11,6 +11,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/app/connect"
 	"github.com/mcpkeys/mcpkeys/internal/app/keyfile"
+	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -23,17 +24,17 @@ func newExport(a *app) *cobra.Command {
 	f := &exportFlags{}
 	cmd := &cobra.Command{
 		Use:     "export",
-		Short:   "Write all keys to a file: what they may do, not what proves them",
+		Short:   "Write all keys to a file, without their secrets",
 		GroupID: groupStore,
-		Long: `Write all keys, newest first, as import reads them: who they are for, what they
-may do, how long. No file that is written here opens anything: tokens are not
-kept, and with --with-digests the slow hashes of imported keys are all that
-another system could use.
+		Long: `Write all keys, newest first, in the form that import reads: owner, scopes,
+limits and expiry. The file holds no secrets: they are not stored. With
+--with-digests it holds digests; of these, another system can use only the slow
+hashes of imported keys.
 
-A key of mcpkeys itself verifies under its pepper alone: with --with-digests it
-can be imported by a key store that has the same pepper, under the same id, with
-its newest secret. Admin keys, and what is disabled or expired, stay behind, and
-import says so. To move a key store, restore a backup of it.`,
+A digest of a key that mcpkeys issued works only with its pepper. A key store
+with the same pepper can import such a key, under the same id and with its
+newest secret. import refuses admin keys and disabled or expired keys. To move a
+key store, restore a backup of it instead.`,
 		Example: `  keyctl export > keys.jsonl
   keyctl export -o csv --out-file keys.csv`,
 		Args: noArgs,
@@ -41,8 +42,8 @@ import says so. To move a key store, restore a backup of it.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.BoolVar(&f.all, "all", false, "revoked keys too")
-	flags.BoolVar(&f.digests, "with-digests", false, "what verifies the keys too; guesses can be tried against it")
+	flags.BoolVar(&f.all, "all", false, "include revoked keys")
+	flags.BoolVar(&f.digests, "with-digests", false, "include the digests of the secrets; guesses can be tried on them")
 	flags.StringVar(&f.outFile, "out-file", "", "write to this new `FILE`, which only you may read, instead of printing")
 	formats(cmd, formatJSON, formatJSONL, formatCSV)
 	return cmd
@@ -54,7 +55,7 @@ func (a *app) export(ctx context.Context, f *exportFlags) (err error) {
 		return err
 	}
 	if s.Server != "" && f.digests {
-		return usagef("--with-digests works on the key store's own machine: a server tells nobody what verifies its keys")
+		return usagef("--with-digests works only on the key store's own machine: a server does not send digests")
 	}
 	return a.withAdmin(ctx, func(m *connect.Admin) error {
 		found, err := pages(ctx, m, keys.Query{Unrevoked: !f.all, Limit: keys.MaxLimit}, 0)
@@ -74,13 +75,14 @@ func (a *app) export(ctx context.Context, f *exportFlags) (err error) {
 		if err := errors.Join(file.file.Sync(), file.file.Close()); err != nil {
 			return fmt.Errorf("write the export: %w", err)
 		}
-		a.say("%d keys written to %s", len(found.Keys), f.outFile)
+		a.say("%s written to %s", wording.Counted(len(found.Keys), "key", "keys"), wording.Clean(f.outFile))
 		a.sayTampered(found.Tampered)
 		return nil
 	})
 }
 
-// writeKeys leaves what verifies a key out where its row cannot be believed.
+// writeKeys writes the keys. It leaves out the digest of a key that was changed outside
+// mcpkeys.
 func (a *app) writeKeys(w io.Writer, found keys.Page, f *exportFlags) error {
 	rows := make([]keyfile.Row, 0, len(found.Keys))
 	for _, k := range found.Keys {

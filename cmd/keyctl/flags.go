@@ -9,9 +9,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// refuseTokens looks at the raw arguments before anything else does, so that no
-// parser's error can repeat a key that was typed as one. A secret without its id is
-// left to the rules of each argument: a path may look like one.
+// refuseTokens checks the raw arguments before they are parsed, so that no error of the
+// parser repeats a secret that was typed. A secret without its id is left to the rules of
+// each argument: a path may look like one.
 func refuseTokens(args []string) error {
 	for _, arg := range args {
 		if keys.HoldsToken(arg) {
@@ -43,9 +43,8 @@ func wantsJSON(args []string) bool {
 	return false
 }
 
-// mention is how an error may name what was typed as argument number n, from 1:
-// as it stands when it is plainly a name, else by its place, because it may be a
-// piece of a secret.
+// mention is how an error names argument number n, counted from 1: as it was typed if it is
+// plainly a name, else by its place, because it may be a piece of a secret.
 func mention(typed string, n int) string {
 	if plainWord(typed) {
 		return `"` + typed + `"`
@@ -53,7 +52,7 @@ func mention(typed string, n int) string {
 	return "argument " + itoa(n)
 }
 
-// plainWord reports whether text is short, printable and like no key, whole or cut.
+// plainWord reports whether text is short, printable and not like a secret, whole or cut.
 func plainWord(text string) bool {
 	lower := strings.ToLower(text)
 	if text == "" || len(text) > 64 || strings.Contains(lower, "mcpk") || strings.Contains(lower, "mcpa_") {
@@ -62,9 +61,8 @@ func plainWord(text string) bool {
 	return keys.ValidateText("argument", text) == nil && longestRun(text) <= keys.IDLen
 }
 
-// longestRun is the length of the longest stretch of letters, digits and _: what our
-// keys consist of. A name with a longer one goes by its place: better that than a
-// piece of a secret in a log.
+// longestRun is the length of the longest run of letters, digits and _, which secrets
+// consist of.
 func longestRun(text string) int {
 	longest, n := 0, 0
 	for _, r := range text {
@@ -78,13 +76,13 @@ func longestRun(text string) int {
 	return longest
 }
 
-// listValue is a flag that holds several texts: repeated, or with commas between them.
-// No text in it is empty: an empty one is what a script's unset variable looks like.
+// listValue is a flag that holds several texts: repeated, or separated by commas. An empty
+// text is refused: it may come from an unset variable of a script.
 type listValue struct{ list *[]string }
 
 // listVar declares such a flag.
 func listVar(flags *pflag.FlagSet, list *[]string, name, usage string) {
-	flags.Var(listValue{list}, name, usage+"; repeatable, or with commas between")
+	flags.Var(listValue{list}, name, usage+"; repeat it or use commas")
 }
 
 // String implements pflag.Value.

@@ -54,13 +54,12 @@ func (a *app) help(cmd *cobra.Command) {
 		fmt.Fprintf(&b, "\nFlags of every command\n%s", cmd.Root().PersistentFlags().FlagUsagesWrapped(defaultWidth-1))
 	}
 	if !cmd.HasParent() {
-		b.WriteString("\n`keyctl help COMMAND` tells more of each.\n")
+		b.WriteString("\n`keyctl help COMMAND` explains one command.\n")
 	}
-	_ = a.print(a.renamed(b.String())) // help that nobody reads is no failure
+	_ = a.print(a.renamed(b.String())) // if standard output is closed, help is not needed
 }
 
-// ownFlags are those that not every command has, in the order in which they were
-// declared.
+// ownFlags are the flags that only this command has, in the order of their declaration.
 func ownFlags(cmd *cobra.Command) *pflag.FlagSet {
 	own := pflag.NewFlagSet(cmd.Name(), pflag.ContinueOnError)
 	own.SortFlags = false
@@ -111,22 +110,22 @@ func newExitCodes() *cobra.Command {
 		Short: "What the exit codes mean",
 		Long: `Exit codes of keyctl
 
-    0  it worked; for verify: the key is good
-    1  the command line cannot be meant: a flag, a value, a missing --yes
+    0  it worked; verify: the key is valid
+    1  wrong command line: a flag, a value, a missing --yes
     2  the key store cannot be used: missing, locked, damaged, a wrong pepper,
-       a key that was changed outside mcpkeys; or the server is not reached
-    3  verify: the key is not good; the reason is on standard output. revoke -:
-       a rotation ended that secret before; the key was not revoked
+       a key that was changed outside mcpkeys; or the server cannot be reached
+    3  verify: the key is not valid; the reason is on standard output. revoke -:
+       a rotation had already ended that secret; the key was not revoked
     4  denied: the admin key is not accepted, or may not do that
-    5  of several keys some failed, and each is listed; for scan: it found keys
-    6  there is no such key
-    7  conflict: the name is taken, the file exists, the reference fits several,
-       the key is in no state for that, or at another version
+    5  some of several keys failed, and each is listed; scan: keys were found
+    6  no such key
+    7  conflict: the name is taken, the file exists, several keys match, the
+       key's state does not allow it, or the key has another version
     8  the change may be lost: the key store's files were replaced while it was
-       made; look whether it is there, and repeat it if it is not
+       made; look whether the change is there, and repeat it if it is not
   130  interrupted
 
-With -o json or jsonl a failure leaves standard output empty and writes one
+With -o json or jsonl, a failure leaves standard output empty and writes one
 object to standard error: {"error": {"code": "...", "message": "..."}}.`,
 	}
 }
@@ -134,23 +133,22 @@ object to standard error: {"error": {"code": "...", "message": "..."}}.`,
 func newEnvironment() *cobra.Command {
 	return &cobra.Command{
 		Use:   "environment",
-		Short: "Which environment variables count",
+		Short: "Which environment variables are read",
 		Long: `Environment variables of keyctl
 
-  KEYCTL_DB              the key store's file, when --db is not given
-  KEYCTL_PEPPER_FILE     its pepper's file, when --pepper is not given
-  KEYCTL_SERVER          the URL of a keyctl serve, when --server is not given;
-                         not together with a file
-  KEYCTL_ADMIN_KEY_FILE  a file with the admin key for that server
-  KEYCTL_ADMIN_KEY       that key itself, where there is no file for it
-  MCPKEYS_ALLOW_GROUP    1 lets a group of this user open the files of the key
-                         store, where the platform sets group bits (fsGroup)
-  COLUMNS                how wide a table may be; without it a terminal's
-                         width counts, and tables in files and pipes are
-                         whole
-  NO_COLOR               set to anything: no colours
+  KEYCTL_DB              file of the key store, if --db is not given
+  KEYCTL_PEPPER_FILE     file of its pepper, if --pepper is not given
+  KEYCTL_SERVER          URL of a keyctl serve, if --server is not given; not
+                         together with a file
+  KEYCTL_ADMIN_KEY_FILE  file with the admin key for that server
+  KEYCTL_ADMIN_KEY       the admin key itself, if there is no file
+  MCPKEYS_ALLOW_GROUP    1 allows one of your groups to open the files of the
+                         key store, where the platform sets group bits (fsGroup)
+  COLUMNS                how wide a table may be; if unset, the width of the
+                         terminal; tables in files and pipes are not cut
+  NO_COLOR               any value turns colours off
 
-An empty variable counts as unset. The demo reads none of the KEYCTL_ ones.`,
+An empty variable counts as unset. The demo reads no KEYCTL_ variable.`,
 	}
 }
 

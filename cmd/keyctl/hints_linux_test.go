@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// bench is a directory with keyctl in it, run as processes of their own, as any user.
+// bench is a directory with a keyctl program that tests run, as any user.
 type bench struct {
 	t   *testing.T
 	dir string
@@ -56,8 +56,7 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// sh runs a line in the bench's directory and returns all that it printed, and its exit
-// code.
+// sh runs a line in the bench's directory and returns its output and its exit code.
 func (b *bench) sh(line string) (string, int) {
 	b.t.Helper()
 	cmd := exec.CommandContext(b.t.Context(), "sh", "-c", line)
@@ -83,7 +82,7 @@ func (b *bench) must(line string) string {
 	return out
 }
 
-// give hands everything in the bench but the program to a user.
+// give makes a user the owner of everything in the bench except the program.
 func (b *bench) give(uid int) {
 	b.t.Helper()
 	b.must(fmt.Sprintf("chown %d:%d . && find . -path ./bin -prune -o -exec chown %d:%d {} +", uid, uid, uid, uid))
@@ -91,19 +90,19 @@ func (b *bench) give(uid int) {
 
 const stranger = 12345
 
-// TestHintsLeadOn puts a key store into each state in which a command prints a hint, runs
-// the hint as it was printed, and wants what failed before to work, or to get on. A hint
-// that is not here must not be printed.
+// TestHintsLeadOn puts a key store into each state in which a command prints a hint, runs the
+// hint as it was printed, and then wants the command that failed to work. Every hint that
+// keyctl prints needs a row here.
 func TestHintsLeadOn(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		state string // sh: what comes before; a key store of its own unless it says so
-		as    int    // the user who runs what follows; 0 is the one who runs the tests
+		state string // sh commands that run first, in a directory with a new key store
+		as    int    // the user of the later commands; 0 is the user of the tests
 		env   []string
 		run   string
-		hint  string // a regular expression: the hint is its group
-		never string // must not be said
-		then  string // must work afterwards; run, if empty
+		hint  string // a regular expression whose group is the hint
+		never string // a regular expression that must not match the output
+		then  string // must work after the hint; default: run
 	}{
 		{
 			name: "no key store at the place that was named", state: "rm -f mcpkeys.db*",
@@ -119,14 +118,14 @@ func TestHintsLeadOn(t *testing.T) {
 		},
 		{
 			name: "a server is named, for what only the file can be asked", env: []string{"KEYCTL_SERVER=https://keys.internal"},
-			run: "keyctl doctor", hint: "name that with (--db)", then: "keyctl doctor --db mcpkeys.db",
+			run: "keyctl doctor", hint: "name it with (--db)", then: "keyctl doctor --db mcpkeys.db",
 		},
 		{
-			name: "a pepper file that is none", run: "cp /etc/passwd p; chmod 644 p; keyctl --pepper p list",
+			name: "a file that is not a pepper file", run: "cp /etc/passwd p; chmod 644 p; keyctl --pepper p list",
 			hint: "(name the one that is meant with --pepper)", never: "chmod", then: "keyctl list",
 		},
 		{
-			name: "a key store that is none", run: "cp /etc/passwd p; chmod 644 p; keyctl --db p list",
+			name: "a file that is not a key store", run: "cp /etc/passwd p; chmod 644 p; keyctl --db p list",
 			hint: "(name the key store that is meant with --db)", never: "chmod|init", then: "keyctl --db mcpkeys.db list",
 		},
 		{
@@ -158,7 +157,7 @@ func TestHintsLeadOn(t *testing.T) {
 			run: "keyctl issue ci", hint: "run '(chmod u\\+rw [^']*)'", never: "remove",
 		},
 		{
-			name: "a key is not found", run: "keyctl show nobody",
+			name: "a key is not found", run: "keyctl show missing",
 			hint: "`([^`]*)` shows all", then: "true",
 		},
 		{
@@ -175,7 +174,7 @@ func TestHintsLeadOn(t *testing.T) {
 		},
 		{
 			name: "a rotation that is under way", state: "keyctl issue ci", run: "keyctl rotate ci",
-			hint: "to end the old one sooner: ([^\n]*)", then: "keyctl show ci",
+			hint: "to end the old secret sooner: ([^\n]*)", then: "keyctl show ci",
 		},
 		{
 			name: "more keys than were asked for", state: "keyctl issue one; keyctl issue two", run: "keyctl list --limit 1",
@@ -203,7 +202,7 @@ func TestHintsLeadOn(t *testing.T) {
 		},
 		{
 			name: "two rows that cannot be imported", run: "printf '{\"name\":\"a\",\"hash\":\"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"}\\n{}\\n' >k.jsonl; keyctl import k.jsonl",
-			hint: "leave them out with (--partial)", then: "keyctl import k.jsonl $HINT; test $? = 5",
+			hint: "use (--partial) to import the rest", then: "keyctl import k.jsonl $HINT; test $? = 5",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -242,7 +241,7 @@ func TestHintsLeadOn(t *testing.T) {
 	}
 }
 
-// A port alone is what most people type first.
+// Many people first type only a port.
 func TestHintOfListen(t *testing.T) {
 	e, _, stderr := testEnv(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

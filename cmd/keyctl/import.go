@@ -13,6 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/internal/app/connect"
 	"github.com/mcpkeys/mcpkeys/internal/app/keyfile"
+	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/internal/base/infile"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store"
@@ -27,24 +28,25 @@ func newImport(a *app) *cobra.Command {
 	f := &importFlags{}
 	cmd := &cobra.Command{
 		Use:     "import FILE|-",
-		Short:   "Take over keys from another system, with their tokens",
+		Short:   "Import keys from another system; their secrets stay valid",
 		GroupID: groupStore,
-		Long: `Take over keys from another system. Whoever holds one of their tokens goes on
-using it as it is.
+		Long: `Import keys from another system. Clients continue to use their secrets.
 
-FILE has a key a line, in JSON or in CSV: name and owner, scopes, audience,
-allowed_ips, rate_limit, metadata, expires_at, and of its token either the
-token itself (key) or the hash that was kept (hash): sha256:… or sha512:… of
-all of it, sha256-after-bar:… of what follows its first |, or bcrypt or argon2id
-of what follows its first dot. What stands before the | or the dot is then the
-key's id over there, and must be in id.
+FILE has one key on each line, in JSON or CSV, with name and owner, scopes,
+audience, allowed_ips, rate_limit, metadata and expires_at, and with one of:
 
-All of the rows are imported or none: what is wrong is told with its line. A row
-whose key is there already, exactly like it, changes nothing, so the same file may
-be imported again. Any other token that a key has already is refused, also if that
-key was revoked. What export --with-digests wrote is taken beside the same pepper.
+  key   the secret itself
+  hash  its hash: sha256:… or sha512:… of the whole secret, sha256-after-bar:…
+        of the part after the first |, bcrypt or argon2id of the part after the
+        first dot; the part before the | or dot is the key's id in that system
+        and goes into id
 
-docs/import.md shows it for keys of Spring, better-auth, unkey and Laravel.`,
+All rows are imported, or none; each wrong row is listed with its line. A row
+whose key is already there with the same values changes nothing, so you can
+import a file again. A secret that another key has is refused, also if that key
+is revoked. A file of export --with-digests needs the same pepper.
+
+docs/import.md has examples for Spring, better-auth, unkey and Laravel.`,
 		Example: `  keyctl import keys.jsonl --dry-run
   keyctl import keys.csv --owner data-team --expires 180d`,
 		Args: oneArg("a FILE, or - for standard input"),
@@ -54,11 +56,11 @@ docs/import.md shows it for keys of Spring, better-auth, unkey and Laravel.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.format, "format", "", "read it as `FORMAT`: jsonl or csv (default by the name of FILE, else jsonl)")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "say what would be imported, and change nothing")
-	flags.BoolVar(&f.partial, "partial", false, "import the good rows though others are refused; exit 5 then")
-	flags.StringVar(&f.owner, "owner", "", "the `OWNER` of keys whose row names none")
-	flags.StringVar(&f.expires, "expires", "", "when keys end whose row does not say, at this `TIME`: 90d, 2027-01-31, never (default 90d)")
+	flags.StringVar(&f.format, "format", "", "the file's `FORMAT`: jsonl or csv (default csv for *.csv, else jsonl)")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "only print what would be imported")
+	flags.BoolVar(&f.partial, "partial", false, "import the valid rows even if others are refused; then exit 5")
+	flags.StringVar(&f.owner, "owner", "", "the `OWNER` for rows without one")
+	flags.StringVar(&f.expires, "expires", "", "the expiry for rows without one, a `TIME`: 90d, 2027-01-31, never (default 90d)")
 	formats(cmd, formatTable, formatJSON)
 	return cmd
 }
@@ -66,7 +68,7 @@ docs/import.md shows it for keys of Spring, better-auth, unkey and Laravel.`,
 func (a *app) importFile(ctx context.Context, path string, f *importFlags) (err error) {
 	s, err := a.localSettings()
 	if s.Server != "" {
-		return usagef("import works on the key store's own machine, because a file of tokens should not travel; run it there, with --db")
+		return usagef("import works only on the key store's own machine, because a file of secrets should not be sent; run it there, with --db")
 	}
 	if err != nil {
 		return err
@@ -86,7 +88,7 @@ func (a *app) importFile(ctx context.Context, path string, f *importFlags) (err 
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	in := bufio.NewReader(file)
-	// An import keeps others waiting, so it begins when there is something to import.
+	// An import makes other imports wait, so it begins only when there is input.
 	if _, err := in.Peek(1); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("nothing was imported: %w", err)
 	}
@@ -97,7 +99,7 @@ func (a *app) importFile(ctx context.Context, path string, f *importFlags) (err 
 	})
 }
 
-// counter shows on a terminal how far something of unknown length has come.
+// counter shows on a terminal how many are done, of an unknown number.
 func (a *app) counter(what string) (show func(n int), done func()) {
 	if !isTerminal(a.stderr) {
 		return nil, func() {}
@@ -133,12 +135,12 @@ func (a *app) openInput(ctx context.Context, path string) (io.ReadCloser, error)
 	}
 	f, err := infile.Open(ctx, path)
 	if err != nil {
-		return nil, usagef("FILE cannot be read (%v); nothing was imported", bare(err))
+		return nil, usagef("%s cannot be read (%v); nothing was imported", mention(path, 1), bare(err))
 	}
 	return f, nil
 }
 
-// importJSON is what import tells scripts.
+// importJSON is the result of import for scripts.
 type importJSON struct {
 	Rows     int  `json:"rows"`
 	Imported int  `json:"imported"`
@@ -148,11 +150,11 @@ type importJSON struct {
 	DryRun   bool `json:"dry_run"`
 }
 
-// importError is a file of which some rows, or all, were not imported.
+// importError is a file of which some or all rows were not imported.
 type importError struct {
 	error
 	refused []failure
-	rest    int // refused ones that are not told
+	rest    int // how many refused rows are not in refused
 	partial bool
 }
 
@@ -163,7 +165,7 @@ func isPartialImport(err error) bool {
 	return errors.As(err, &e) && e.partial
 }
 
-// reportRefused lists the rows that were refused, as many as are told.
+// reportRefused lists the refused rows, and counts the rest.
 func (a *app) reportRefused(err error) {
 	var e *importError
 	if !errors.As(err, &e) {
@@ -188,13 +190,13 @@ func (a *app) reportImport(r importing.Report, f *importFlags, err error) error 
 		return fmt.Errorf("nothing was imported: %w", err)
 	}
 	if r.Rows == 0 {
-		return usagef("there is no row in it, so nothing was imported; did what made it fail?")
+		return usagef("FILE has no rows, so nothing was imported; did the program that writes it fail?")
 	}
 	if r.Refused > 0 {
 		e := &importError{partial: f.partial, rest: r.Refused - len(r.Reasons)}
-		e.error = fmt.Errorf("%w: %d of %d rows; mend them, or leave them out with --partial", importing.ErrRefused, r.Refused, r.Rows)
+		e.error = fmt.Errorf("nothing was imported: invalid rows: %d of %d; fix them, or use --partial to import the rest", r.Refused, r.Rows)
 		if f.partial {
-			e.error = fmt.Errorf("%d of %d rows were refused; %d %s", r.Refused, r.Rows, r.Imported, f.done())
+			e.error = fmt.Errorf("refused rows: %d of %d; rows that %s: %d", r.Refused, r.Rows, f.done(), r.Imported)
 		}
 		for _, one := range r.Reasons {
 			e.refused = append(e.refused, failure{fmt.Sprintf("line %d", one.Line), outcomeOf(one.Reason).code, sentence(one.Reason)})
@@ -222,19 +224,16 @@ func (a *app) printImport(r importing.Report, f *importFlags) error {
 		return err
 	}
 	if r.Already > 0 {
-		were := "were"
-		if r.Already == 1 {
-			were = "was"
-		}
-		a.say("%d of them %s there already, exactly like this", r.Already, were)
+		a.say("already imported: %d", r.Already)
 	}
 	if r.Slow > 0 {
-		a.say("%d under a slow hash: the first use of each takes up to half a second, and a token that could be guessed stays under it; %s", r.Slow, a.hinted("`keyctl rotate` gives a key a new secret"))
+		a.say("%s with a slow hash: the first use of each takes up to half a second, and each use if the secret is short; %s",
+			wording.Counted(r.Slow, "key", "keys"), a.hinted("`keyctl rotate` gives a key a new secret"))
 	}
 	if f.dryRun {
 		a.say("dry run: nothing was changed")
 	} else if r.Imported > 0 {
-		a.say("a file of tokens or hashes is best deleted when it is no longer needed")
+		a.say("delete the file when you no longer need it: it holds secrets or hashes")
 	}
 	return nil
 }

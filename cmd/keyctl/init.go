@@ -17,13 +17,13 @@ func newInit(a *app) *cobra.Command {
 		Use:     "init",
 		Short:   "Make a key store",
 		GroupID: groupStore,
-		Long: `Make a key store: a database for the keys, and the pepper without which nothing
-in it can be verified or forged. Both are readable by you alone. What exists is
-never overwritten.
+		Long: `Make a key store: a database for the keys, and a pepper file, without which no
+key can be verified or forged. Only you can read the two files. Existing files
+are never overwritten.
 
-A pepper file that exists is used, unless it belongs to a key store already. If
-the database of that store is lost, restore a backup; if there is none, make the
-store again with --same-store: its keys are gone, and its pepper file is used.`,
+A pepper file that exists is used, unless it already belongs to a key store. If
+the database of that store is lost, restore a backup. Without a backup, make the
+store again with --same-store: it uses the pepper file, but its keys are gone.`,
 		Example: `  keyctl init
   keyctl init --db /var/lib/mcpkeys/keys.db --pepper /etc/mcpkeys/pepper`,
 		Args: noArgs,
@@ -55,8 +55,8 @@ func (a *app) printInit(s connect.Settings) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "made a key store\n\n")
 	fmt.Fprintf(&b, "  database  %s\n  pepper    %s\n\n", wording.Clean(db), wording.Clean(pepper))
-	b.WriteString("Back up both, and keep the two backups apart: without the pepper every key\n" +
-		"in the database is dead, and who has both can forge keys.\n\n")
+	b.WriteString("Back up both, and keep the two backups apart: without the pepper no key can be\n" +
+		"verified, and with both anyone can forge keys.\n\n")
 	fmt.Fprintf(&b, "next: %s\n", a.command("issue", "ci", "--tool", "get_*"))
 	return a.print(b.String())
 }

@@ -33,10 +33,10 @@ func newIssue(a *app) *cobra.Command {
 secret goes to standard output, everything else to standard error.
 
 NAME says what the key is for; it is unique among its owner's unrevoked keys.
-In what a key may do, * stands for any run of characters. A comma in the name of
-a tool or a resource is written %2C, in --scope: --scope tools:a%2Cb.
+In scopes, tools, prompts and resources, * stands for any characters. If the
+name of a tool has a comma, write %2C in a scope: --scope tools:a%2Cb.
 
-What --rate counts: at an MCP server each tool call, prompt or resource read, in
+--rate counts each tool call, prompt or resource read at an MCP server, in
 batches too; elsewhere each request. Each server process counts for itself.`,
 		Example: `  keyctl issue ci --tool 'get_*' --audience weather --expires 30d
   KEY=$(keyctl issue nightly-report --tool get_forecast --owner data-team)`,
@@ -59,22 +59,22 @@ batches too; elsewhere each request. Each server process counts for itself.`,
 func (f *issueFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	listVar(flags, &f.tools, "tool", "it may call this `TOOL`, such as get_*")
-	listVar(flags, &f.prompts, "prompt", "it may get this `PROMPT`")
-	listVar(flags, &f.resources, "resource", "it may read this resource, such as file:///x/* (`URI`)")
-	listVar(flags, &f.scopes, "scope", "it is granted this `SCOPE`, such as reports:read")
-	listVar(flags, &f.audience, "audience", "it is for this `SERVER`; without, for all")
-	flags.StringVar(&f.owner, "owner", "", "the `OWNER`, who answers for it")
-	flags.StringVar(&f.expires, "expires", "", "it ends at this `TIME`: 90d, 12w, 1y, 2027-01-31, never (default 90d)")
-	flags.StringVar(&f.rate, "rate", "", "it may call at this `RATE`: 60/m, 100/10s, or 1000/h:50 (50 at once)")
-	listVar(flags, &f.allowIPs, "allow-ip", "it may call from this `CIDR` or address")
-	flags.StringArrayVar(&f.meta, "meta", nil, "a note of your own, `NAME=VALUE`; repeatable")
+	listVar(flags, &f.tools, "tool", "may call this `TOOL`, such as get_*")
+	listVar(flags, &f.prompts, "prompt", "may get this `PROMPT`")
+	listVar(flags, &f.resources, "resource", "may read this `URI`, such as file:///x/*")
+	listVar(flags, &f.scopes, "scope", "is granted this `SCOPE`, such as reports:read")
+	listVar(flags, &f.audience, "audience", "is for this `SERVER`; default: all servers")
+	flags.StringVar(&f.owner, "owner", "", "the `OWNER`: a person or team")
+	flags.StringVar(&f.expires, "expires", "", "expires at `TIME`: 90d, 12w, 1y, 2027-01-31, never (default 90d)")
+	flags.StringVar(&f.rate, "rate", "", "may call at this `RATE`: 60/m, 100/10s, or 1000/h:50 (50 at once)")
+	listVar(flags, &f.allowIPs, "allow-ip", "may call from this `CIDR` or address")
+	flags.StringArrayVar(&f.meta, "meta", nil, "a note of your own, `NAME=VALUE`; repeat it for more")
 	flags.StringVar(&f.outFile, "out-file", "", "write the secret to this new `FILE` instead of printing it")
 	flags.BoolVar(&f.admin, "admin", false, "make an admin key: for the admin API, not for servers")
-	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "with --admin: keys that it issues live for this `TIME` at most: 366d, never (default 366d)")
+	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "with --admin: longest `TIME` that the keys it issues are valid, or never (default 366d)")
 }
 
-// request turns what was typed into what the domain reads.
+// request turns the flags into a request.
 func (f *issueFlags) request(name string) (admin.IssueRequest, error) {
 	req := admin.IssueRequest{Kind: keys.KindKey, Name: name, Owner: f.owner, Scopes: grants(f.scopes, f.tools, f.prompts, f.resources), Audience: f.audience}
 	if f.admin {
@@ -93,7 +93,7 @@ func (f *issueFlags) request(name string) (admin.IssueRequest, error) {
 		}
 	}
 	if f.maxKeyLife != "" && !f.admin {
-		return req, usagef("--max-key-life goes with --admin: it bounds the keys that an admin key issues")
+		return req, usagef("--max-key-life goes with --admin: it limits the keys that an admin key issues")
 	}
 	if req.MaxKeyLife, err = keys.ParseKeyLife(f.maxKeyLife); err != nil {
 		return req, err
@@ -102,7 +102,7 @@ func (f *issueFlags) request(name string) (admin.IssueRequest, error) {
 	return req, err
 }
 
-// grants are the scopes that four flags add up to.
+// grants returns the scopes that the four flags grant together.
 func grants(scopes, tools, prompts, resources []string) []string {
 	scopes = slices.Clone(scopes)
 	for _, one := range []struct {
@@ -126,15 +126,14 @@ func metadata(pairs []string) (map[string]string, error) {
 			return nil, usagef("--meta takes NAME=VALUE, such as env=prod")
 		}
 		if _, twice := out[name]; twice {
-			return nil, usagef("--meta names one thing twice; give each its own name")
+			return nil, usagef("--meta has the same NAME twice; give each its own")
 		}
 		out[name] = value
 	}
 	return out, nil
 }
 
-// issue makes the file for the secret first, so that a path that cannot be written
-// issues nothing.
+// issue creates the file for the secret first: if that fails, no key is issued.
 func (a *app) issue(ctx context.Context, m admin.Manager, req admin.IssueRequest, outFile string) error {
 	file, err := newSecretFile(outFile, "issued")
 	if err != nil {

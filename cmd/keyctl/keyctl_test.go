@@ -12,14 +12,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain lets scripts run keyctl as a process of its own, on a terminal if they like:
-// this test binary under other names.
+// TestMain lets scripts run this test binary as keyctl, mcpkeys, or onterminal.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"keyctl": main, "mcpkeys": main, "onterminal": onTerminal})
 }
 
-// TestScripts runs testdata/script: one script a command, one a story. Those in
-// local/ are about files and this machine; those in server/ start a server themselves.
+// TestScripts runs testdata/script. The scripts in local/ are about files and this machine;
+// those in server/ start a server themselves.
 func TestScripts(t *testing.T) {
 	heedHangup(t)
 	for _, dir := range []string{"testdata/script", "testdata/script/local", "testdata/script/server"} {
@@ -27,8 +26,8 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// heedHangup has programs that are started from here heed SIGHUP, also where the tests
-// themselves run under nohup: what is caught here is at its default in a child.
+// heedHangup makes programs that the tests start end at SIGHUP, also if the tests run under
+// nohup: a signal that is caught here has its default effect in a child.
 func heedHangup(t *testing.T) {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGHUP)
@@ -44,7 +43,7 @@ func runScripts(t *testing.T, dir string) {
 			e.Values[mcpStop{}] = new(func())
 			// The race detector lets every program sleep a second before it ends.
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
-			e.Setenv("COLUMNS", "80") // as a terminal would be; columns.txtar is about others
+			e.Setenv("COLUMNS", "80") // like a terminal; columns.txtar tests other widths
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

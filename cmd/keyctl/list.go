@@ -34,12 +34,12 @@ func newList(a *app) *cobra.Command {
 		Aliases: []string{"ls"},
 		Short:   "List keys",
 		GroupID: groupKeys,
-		Long: `List keys, newest first. Revoked ones are left out unless --all or --status
-revoked asks for them. Conditions add up.
+		Long: `List keys, newest first. Revoked keys are shown only with --all or --status
+revoked. A key is listed if it meets all conditions.
 
-On a terminal, and where COLUMNS is set, the table is cut to fit; into a file or
-a pipe it is whole. -o json, jsonl and csv show everything, and -o name prints
-ids only, one a line, to feed to other commands.`,
+On a terminal, or if COLUMNS is set, the table is cut to fit; in a file or a
+pipe it is not. -o json, jsonl and csv show all fields. -o name prints only ids,
+one on each line, for other commands.`,
 		Example: `  keyctl list --expiring-within 14d
   keyctl list --unused-for 90d
   keyctl list --owner data-team -o name | xargs -r keyctl revoke --yes`,
@@ -62,17 +62,17 @@ ids only, one a line, to feed to other commands.`,
 func (f *listFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.BoolVar(&f.all, "all", false, "revoked keys too")
+	flags.BoolVar(&f.all, "all", false, "include revoked keys")
 	flags.StringVar(&f.status, "status", "", "keys with this `STATUS`: active, expiring, expired, disabled, revoked")
 	flags.StringVar(&f.owner, "owner", "", "keys of this `OWNER`; '' for keys without one")
 	flags.StringVar(&f.scope, "scope", "", "keys that were granted exactly this `SCOPE`")
 	flags.StringVar(&f.audience, "audience", "", "keys that name this `SERVER`")
 	flags.StringVar(&f.kind, "kind", "", "keys of this `KIND`: key or admin")
-	flags.StringVar(&f.ending, "expiring-within", "", "keys that end within this `TIME`, such as 14d, or have ended")
+	flags.StringVar(&f.ending, "expiring-within", "", "keys that expire within this `TIME`, such as 14d, or have expired")
 	flags.StringVar(&f.unused, "unused-for", "", "keys neither used nor issued for this `TIME`, such as 30d")
-	flags.StringVar(&f.search, "search", "", "keys with this `TEXT` in id, name or owner")
-	flags.IntVar(&f.limit, "limit", 0, "at most this `COUNT`")
-	flags.StringVar(&f.cursor, "cursor", "", "go on at the `CURSOR` that a list with --limit ended with")
+	flags.StringVar(&f.search, "search", "", "keys with this `TEXT` in their id, name or owner")
+	flags.IntVar(&f.limit, "limit", 0, "at most this `COUNT` of keys")
+	flags.StringVar(&f.cursor, "cursor", "", "continue at the `CURSOR` that a list with --limit printed")
 }
 
 func (f *listFlags) query(cmd *cobra.Command, now time.Time) (keys.Query, error) {
@@ -84,7 +84,7 @@ func (f *listFlags) query(cmd *cobra.Command, now time.Time) (keys.Query, error)
 		q.Owner = &f.owner
 	}
 	if f.limit < 0 || (f.limit == 0 && cmd.Flags().Changed("limit")) {
-		return q, usagef("--limit takes a whole number from 1 up")
+		return q, usagef("--limit takes a whole number, 1 or more")
 	}
 	if err := checkFilters(f.scope, f.audience); err != nil {
 		return q, err
@@ -118,8 +118,8 @@ func (f *listFlags) query(cmd *cobra.Command, now time.Time) (keys.Query, error)
 	return q, nil
 }
 
-// checkFilters refuses what no key can have: a filter that fits nothing would say that
-// there is nothing.
+// checkFilters refuses a scope or audience that no key can have: the list would be empty, and
+// look like an answer.
 func checkFilters(scope, audience string) error {
 	if scope != "" {
 		if _, err := keys.CompileScopes([]string{scope}); err != nil {
@@ -143,15 +143,14 @@ func (a *app) list(ctx context.Context, m admin.Manager, q keys.Query, f *listFl
 	a.sayTampered(found.Tampered)
 	switch {
 	case found.Next != "":
-		a.say("more: run the same list with --cursor %s", wording.Clean(found.Next))
+		a.say("more: run the same command with --cursor %s", wording.Clean(found.Next))
 	case len(found.Keys) == 0 && a.output == formatTable:
 		a.sayNothingFound(ctx, m)
 	}
 	return nil
 }
 
-// pages collects keys up to limit, or all of them when it is zero, as if they were
-// one page.
+// pages collects keys up to limit, or all if it is zero, into one page.
 func pages(ctx context.Context, m admin.Manager, q keys.Query, limit int) (all keys.Page, err error) {
 	for {
 		if limit > 0 {
@@ -172,7 +171,7 @@ func pages(ctx context.Context, m admin.Manager, q keys.Query, limit int) (all k
 	}
 }
 
-// joined is what two pages know of last uses, and nothing when one of them does not.
+// joined merges the last uses of two pages; it is nil if one of them does not know them.
 func joined(all, page map[string]keys.LastUse, first bool) map[string]keys.LastUse {
 	if first {
 		return page
@@ -184,7 +183,7 @@ func joined(all, page map[string]keys.LastUse, first bool) map[string]keys.LastU
 	return all
 }
 
-// sayTampered names the keys whose rows say what nobody entitled wrote there.
+// sayTampered names the keys whose rows were changed outside mcpkeys.
 func (a *app) sayTampered(ids []string) {
 	if len(ids) == 0 {
 		return
@@ -196,18 +195,18 @@ func (a *app) sayTampered(ids []string) {
 	for i := range ids {
 		ids[i] = wording.Clean(ids[i])
 	}
-	a.say("%s: %s changed outside mcpkeys, so no server accepts %s: %s", a.name(), wording.Counted(len(ids), "key was", "keys were"), them, strings.Join(ids, ", "))
+	a.say("%s: %s changed outside mcpkeys; no server accepts %s: %s", a.name(), wording.Counted(len(ids), "key was", "keys were"), them, strings.Join(ids, ", "))
 	a.say("revoke %s, or restore the database from a backup: %s", them, a.command(append([]string{"revoke"}, ids...)...))
 }
 
-// sayNothingFound tells an empty store from conditions that nothing fits.
+// sayNothingFound says whether the store is empty or the conditions fit no key.
 func (a *app) sayNothingFound(ctx context.Context, m admin.Manager) {
 	page, err := m.List(ctx, keys.Query{Limit: 1})
 	if err == nil && len(page.Keys) == 0 {
 		a.say("No keys yet. Issue one: %s", a.command("issue", "ci", "--tool", "get_*"))
 		return
 	}
-	a.say("No key fits. Revoked ones are shown with --all.")
+	a.say("No matching keys. Use --all to include revoked keys.")
 }
 
 // printKeys writes a list in the format that was asked for.
@@ -235,7 +234,7 @@ func (a *app) printKeys(found keys.Page) error {
 	return a.print(keysTable(found, now).text(a.width(a.stdout) - 1))
 }
 
-// changed stands in the place of a status that must not be believed.
+// changed is shown instead of the status of a key that was changed outside mcpkeys.
 const changed = "changed"
 
 // The columns of the table.
@@ -250,9 +249,9 @@ const (
 	colScopes
 )
 
-// keysTable never fills more than the screen. Scopes keep a sixth of it, and owner,
-// audience and name give way; where that is not enough, scopes, owner, the last use and
-// audience are left out in turn. The id is always whole: it is what other commands take.
+// keysTable never fills more than the screen. Scopes keep a sixth of it; owner, audience and
+// name shrink. If that is not enough, scopes, owner, last use and audience are left out in
+// turn. The id is always whole, because other commands take it.
 func keysTable(found keys.Page, now time.Time) *table {
 	t := &table{
 		columns: []column{
@@ -282,7 +281,7 @@ func keysTable(found keys.Page, now time.Time) *table {
 	return t
 }
 
-// scopesWithin shows as many whole scopes as fit, and how many more there are.
+// scopesWithin shows as many whole scopes as fit, and the number of the others.
 func scopesWithin(scopes []string, width int) string {
 	if len(scopes) == 0 {
 		return "-"
@@ -304,7 +303,7 @@ func scopesWithin(scopes []string, width int) string {
 	return cut(wording.Clean(scopes[0]), width-1-len(more)) + "…" + more
 }
 
-// keysCSV writes a header and a row a key.
+// keysCSV writes a header, and a row for each key.
 func keysCSV(found keys.Page, now time.Time) string {
 	rows := [][]string{{"id", "name", "owner", "kind", "scopes", "audience", "created_at", "expires_at", "status", "last_used_at"}}
 	for _, k := range found.Keys {
@@ -324,32 +323,32 @@ func keysCSV(found keys.Page, now time.Time) string {
 	return csvText(rows...)
 }
 
-// listedJSON is a key in a list, where one that must not be believed is marked.
+// listedJSON is a key in a list. Tampered marks a row that was changed outside mcpkeys.
 type listedJSON struct {
 	api.Key
-	LastUsedAt lastUsed `json:"last_used_at,omitzero"` // null for never; left out when it is not known
+	LastUsedAt lastUsed `json:"last_used_at,omitzero"` // null for never; left out if it is not known
 	Tampered   bool     `json:"tampered,omitempty"`
 }
 
-// lastUsed is when a key was last used, which may not be known: "never" is only said
-// of a key that never was, because unused keys get revoked.
+// lastUsed is when a key was last used. Never and not known differ, because people revoke
+// keys that were never used.
 type lastUsed struct {
 	at    time.Time // zero for never
 	known bool
 }
 
-// lastUsedOf looks into a page.
+// lastUsedOf returns the last use of a key on page.
 func lastUsedOf(page *keys.Page, id string) lastUsed {
 	return lastUsed{at: page.LastUsed[id].At, known: page.LastUsed != nil}
 }
 
-// IsZero makes json's omitzero leave out what is not known.
+// IsZero makes json's omitzero leave out a last use that is not known.
 func (l lastUsed) IsZero() bool { return !l.known }
 
 // MarshalJSON renders never as null.
 func (l lastUsed) MarshalJSON() ([]byte, error) { return json.Marshal(wire.Moment(l.at)) }
 
-// relative is for a column.
+// relative renders l for a column of a table.
 func (l lastUsed) relative(now time.Time) string {
 	switch {
 	case !l.known:
@@ -360,7 +359,7 @@ func (l lastUsed) relative(now time.Time) string {
 	return wording.Relative(l.at, now)
 }
 
-// csv tells never from unknown, which is empty.
+// csv renders l for CSV; not known is empty.
 func (l lastUsed) csv() string {
 	switch {
 	case !l.known:

@@ -1,17 +1,16 @@
 // Command keyctl issues, lists, checks and revokes the API keys of internal MCP
-// servers. It acts on a key store on this machine; `keyctl init` makes one,
-// `keyctl issue` is what to type next, and `keyctl demo --once` plays the whole
-// story in a directory of its own.
+// servers. It works on a key store on this machine, or through a keyctl serve.
+// `keyctl init` makes a key store, `keyctl issue` makes a key, and
+// `keyctl demo --once` shows both in a temporary directory.
 //
-// Each group of commands is one file: its flags, then build a client, call it, print.
-// The rules are in package keys, the connection in internal/app/connect. What the commands
-// share is in app.go, how results are printed in output.go and table.go, and the one
-// table of exit codes in exit.go.
+// Each group of commands is one file: its flags, then open the key store, call it, print.
+// The rules are in package keys, the connection is in internal/app/connect. The commands
+// share app.go, print results with output.go and table.go, and take their exit codes from
+// the table in exit.go.
 //
-// Secrets go to standard output, once, and words to standard error, so that
-// KEY=$(keyctl issue ci) just works. A key is read from standard input only: the
-// command refuses to run when anything with a key's shape stands among its
-// arguments, and no error repeats what was typed where a secret could have been.
+// Secrets go to standard output, once, and all other text to standard error, so that
+// KEY=$(keyctl issue ci) works. A secret is read from standard input only: keyctl refuses
+// to run if an argument contains a key, and no error repeats a value that may be a secret.
 package main
 
 import (
@@ -45,8 +44,8 @@ func run(ctx context.Context, args []string, e *env) int {
 	return a.report(err, wantsJSON(args))
 }
 
-// env is everything that a command touches of the world around it, so that a test
-// can run any command without a process of its own.
+// env is everything outside the program that a command uses, so that a test can run any
+// command without starting a process.
 type env struct {
 	stdin  io.Reader
 	stdout io.Writer
@@ -55,16 +54,16 @@ type env struct {
 	now    func() time.Time
 	called string // what the program was called by
 
-	keepOnHangup func() // keeps the command running when the terminal is closed; nil where nothing ends it
+	keepOnHangup func() // keeps the command running when the terminal is closed; nil if SIGHUP is ignored
 }
 
 func osEnv() *env {
 	return &env{called: os.Args[0], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, now: time.Now}
 }
 
-// endOnHangup returns a context that ends when the terminal is closed, unless the program
-// was started with that signal ignored, as by nohup. After keep it does not end for it any
-// more: for a command to which the signal means something else.
+// endOnHangup returns a context that ends when the terminal is closed (SIGHUP), unless the
+// program was started with that signal ignored, as by nohup. keep stops that, for a command
+// that uses SIGHUP for something else.
 func endOnHangup(ctx context.Context) (ending context.Context, keep func()) {
 	if signal.Ignored(syscall.SIGHUP) {
 		return ctx, func() {}

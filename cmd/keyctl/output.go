@@ -26,7 +26,7 @@ const (
 	formatName  format = "name" // ids only, one a line, to feed to other commands
 )
 
-// formats declares what a command can print; table is what it prints unasked.
+// formats declares the formats that a command can print; table is the default.
 func formats(cmd *cobra.Command, can ...format) {
 	words := make([]string, len(can))
 	for i, f := range can {
@@ -37,7 +37,7 @@ func formats(cmd *cobra.Command, can ...format) {
 
 const formatsAnnotation = "formats"
 
-// checkFormat refuses an output that cmd does not have.
+// checkFormat refuses a format that cmd cannot print.
 func (a *app) checkFormat(cmd *cobra.Command) error {
 	can := strings.Fields(cmd.Annotations[formatsAnnotation])
 	if !cmd.Flags().Changed("output") || slices.Contains(can, string(a.output)) {
@@ -45,13 +45,13 @@ func (a *app) checkFormat(cmd *cobra.Command) error {
 	}
 	_, name, _ := strings.Cut(cmd.CommandPath(), " ") // pepper list is not list
 	if len(can) == 0 {
-		return usagef("%s prints one way only: leave -o out", name)
+		return usagef("%s has only one output format; leave -o out", name)
 	}
-	return usagef("%s prints -o %s", name, strings.Join(can, " or "))
+	return usagef("%s takes -o %s", name, strings.Join(can, " or "))
 }
 
-// String, Set and Type make format a flag. Set takes anything: only the command
-// knows what it can print, and its error repeats nothing.
+// String, Set and Type make format a flag. Set accepts any text: checkFormat refuses it
+// later, without repeating it.
 func (f *format) String() string { return string(*f) }
 
 // Set implements pflag.Value.
@@ -60,10 +60,10 @@ func (f *format) Set(text string) error { *f = format(text); return nil }
 // Type implements pflag.Value.
 func (f *format) Type() string { return "format" }
 
-// print writes a result to standard output. Losing it is an error.
+// print writes a result to standard output.
 func (a *app) print(text string) error {
 	if _, err := fmt.Fprint(a.stdout, text); err != nil {
-		return fmt.Errorf("write the result: %w", err)
+		return fmt.Errorf("standard output cannot be written: %w", err)
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func (a *app) printJSON(v any) error {
 // printAll writes a list as -o json or -o jsonl has it.
 func printAll[T any](a *app, all []T) error {
 	if a.output == formatJSON {
-		return a.printJSON(append([]T{}, all...)) // none is [], never null
+		return a.printJSON(append([]T{}, all...)) // an empty list is [], never null
 	}
 	for _, one := range all {
 		if err := a.printJSON(one); err != nil {
@@ -95,8 +95,8 @@ func printAll[T any](a *app, all []T) error {
 	return nil
 }
 
-// csvText renders rows as CSV shows them. CSV reaches terminals and spreadsheets too, and
-// unlike JSON it has no way to write what those would obey.
+// csvText renders rows as CSV, without control characters and formulas: CSV is opened in
+// terminals and spreadsheets, and has no way to escape them as JSON has.
 func csvText(rows ...[]string) string {
 	var b strings.Builder
 	w := csv.NewWriter(&b)
@@ -119,9 +119,9 @@ func noFormula(cell string) string {
 	return cell
 }
 
-// escaped writes what a terminal might obey, such as the controls above ASCII and the
-// characters that turn the reading direction, in the other way that JSON has for it.
-// They stand inside of strings only: whatever else JSON has is plain ASCII.
+// escaped replaces characters that a terminal might act on, such as controls above ASCII and
+// bidirectional marks, by \u escapes. They occur inside strings only: the rest of JSON is
+// plain ASCII.
 func escaped(text string) string {
 	if strings.IndexFunc(text, wouldObey) < 0 {
 		return text
@@ -141,7 +141,7 @@ func escaped(text string) string {
 
 func wouldObey(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
 
-// Colour says nothing that the words beside it do not say too.
+// Colour only repeats what the text says.
 
 func (e *env) bold(stream io.Writer, text string) string   { return e.paint(stream, "1", text) }
 func (e *env) yellow(stream io.Writer, text string) string { return e.paint(stream, "33", text) }

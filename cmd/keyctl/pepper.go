@@ -20,14 +20,14 @@ const groupPepper = "pepper"
 func newPepper(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "pepper COMMAND",
-		Short:   "Add and retire the secrets beside the database",
+		Short:   "Show, add and retire peppers",
 		GroupID: groupStore,
-		Long: `Show, add and retire peppers: the secrets in the file beside the database without
-which nothing in it can be verified or forged. One is current, and what is made
-now is made with it; retired ones verify what was made with them before.
+		Long: `Show, add and retire peppers. They are in the pepper file; without them no key
+in the database can be verified or forged. New keys use the current pepper. An
+older key needs the pepper that it was made with, which may be a retired one.
 
-To replace a pepper: add a new one, wait until the keys that are in use have been
-used, which moves each to the new one, and retire the old. See
+To replace a pepper, add a new one, wait until the keys in use have been used,
+and retire the old one: a key moves to the new pepper when it is used. See
 docs/operations.md.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -37,7 +37,7 @@ docs/operations.md.`,
 	return cmd
 }
 
-// withKeeper runs do on the key store of this machine, and closes it.
+// withKeeper opens the key store of this machine, runs do, and closes it.
 func (a *app) withKeeper(do func(*admin.Local) error) (err error) {
 	s, err := a.localSettings()
 	if err != nil {
@@ -54,13 +54,17 @@ func (a *app) withKeeper(do func(*admin.Local) error) (err error) {
 func newPepperList(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "Show the peppers, and what needs each",
+		Short:   "Show the peppers, and how many keys need each",
 		GroupID: groupPepper,
-		Long: `Show the peppers of the key store by their ids, and how many keys need each. A
-live key, also a disabled one, is dead without the pepper that its secret was
-made with. What was retired is missing, and listed while dead keys name it.
-SECRETS are all that were made with it, SEALS the rows that were sealed with it.
-Nothing of a pepper itself is shown. All keys are read for it.`,
+		Long: `Show the ids of the key store's peppers, and how many keys need each. Nothing of
+the peppers themselves is shown. All keys are read for it.
+
+NEEDED BY counts the keys with a valid secret that was made with the pepper;
+disabled keys count too. Without the pepper they cannot be verified. ENDED KEYS
+counts the keys whose secrets of this pepper are all revoked or expired. SECRETS
+counts all secrets that were made with it, SEALS all rows that were sealed with
+it. A pepper that was retired is missing, and listed as long as ended keys name
+it.`,
 		Example: "  keyctl pepper list -o json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -104,8 +108,8 @@ func (a *app) printPeppers(uses []store.PepperUse) error {
 		{heading: "PEPPER"},
 		{heading: "STATE"},
 		{heading: "SINCE"},
-		{heading: "LIVE KEYS"},
-		{heading: "DEAD KEYS"},
+		{heading: "NEEDED BY"},
+		{heading: "ENDED KEYS"},
 		{heading: "SECRETS"},
 		{heading: "SEALS"},
 	}}
@@ -127,17 +131,18 @@ func (a *app) printPeppers(uses []store.PepperUse) error {
 	return nil
 }
 
-// pepperWidth is as much as is shown of an id; one that somebody planted may be longer.
+// pepperWidth is how much of an id is shown; an id that was written into the database by hand
+// may be longer.
 const pepperWidth = 12
 
 func noteOnPepper(u *store.PepperUse) string {
 	switch {
 	case u.State == store.PepperMissing && u.Noted:
-		return "is not in the file: restore the file from your backup"
+		return "is not in the pepper file: restore the file from backup"
 	case u.State == store.PepperMissing && (u.LiveKeys > 0 || u.Seals > 0):
-		return "is not in the file, and keys name it that should not: somebody edited the database"
+		return "is not in the pepper file, but keys name it: the database was changed outside mcpkeys"
 	case u.State == store.PepperRetired && !u.Noted:
-		return "is in the file and needed for nothing: to retire it was begun and not ended; retire it again"
+		return "is still in the pepper file, because its retirement did not finish: retire it again"
 	}
 	return ""
 }
@@ -146,20 +151,21 @@ func newPepperAdd(a *app) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:     "add",
-		Short:   "Make a new pepper, with which keys are made from now on",
+		Short:   "Make a new pepper for new and used keys",
 		GroupID: groupPepper,
-		Long: `Make a new pepper and put it into the pepper file, as the current one. The one
-before it is retired and goes on to verify: no key stops working. Each key moves
-to the new pepper when it is used or rotated.
+		Long: `Make a new pepper and add it to the pepper file as the current one. The previous
+pepper is then retired but still verifies: all keys continue to work. A key
+moves to the new pepper when it is used or rotated.
 
-Back the pepper file up again afterwards: without the new pepper, what is made from
-now on is dead. Servers on this machine that have the key store open take the new
-pepper up by themselves. One that sees a copy of the pepper file, or the file alone
-mounted into its container, must be given the new file first, and started again.`,
+Then back up the pepper file again: without the new pepper, keys that are made
+from now on cannot be verified. Servers on this machine that have the key store
+open use the new pepper by themselves. A server that has a copy of the pepper
+file, or only that file mounted into its container, needs the new file and a
+restart.`,
 		Example: "  keyctl pepper add",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := a.sure(cmd.Context(), yes, "pepper add", "Add a pepper? Its file must be backed up again."); err != nil {
+			if err := a.sure(cmd.Context(), yes, "pepper add", "Add a pepper? You must then back up the pepper file again."); err != nil {
 				return err
 			}
 			return a.withKeeper(func(m *admin.Local) error {
@@ -185,21 +191,22 @@ func (a *app) printAdded(id string) error {
 	if a.output == formatJSON {
 		return a.printJSON(map[string]string{"id": id, "pepper": file})
 	}
-	if err := a.print(fmt.Sprintf("pepper %s is the current one\n", id)); err != nil {
+	if err := a.print(fmt.Sprintf("pepper %s is now current\n", id)); err != nil {
 		return err
 	}
-	a.say("Back up %s again, now: without it, what is made from now on is dead.", wording.Clean(file))
-	a.say("Servers that have this key store open take it up with their next request.")
+	a.say("Back up %s again now: without it, new keys cannot be verified.", wording.Clean(file))
+	a.say("Servers that have this key store open use the new pepper from their next request on.")
 	return nil
 }
 
-// sure asks before something that has consequences. Off a terminal --yes must be said.
+// sure asks for confirmation, unless yes. If standard input is not a terminal, --yes is
+// needed.
 func (a *app) sure(ctx context.Context, yes bool, command, question string) error {
 	if yes {
 		return nil
 	}
 	if !a.canAsk() {
-		return usagef("%s asks first, and nobody is there to answer; say --yes", command)
+		return usagef("%s asks first, but standard input is not a terminal; use --yes", command)
 	}
 	agreed, err := ask(ctx, question)
 	if err != nil {
@@ -217,22 +224,23 @@ func newPepperRetire(a *app) *cobra.Command {
 	f := &retireFlags{}
 	cmd := &cobra.Command{
 		Use:     "retire ID",
-		Short:   "Remove an old pepper that no key needs any more",
+		Short:   "Remove an old pepper that no key needs",
 		GroupID: groupPepper,
-		Long: `Remove an old pepper from the pepper file and from the key store. While live keys
-need it, that is refused: keys that are used move by themselves, others have to be
-rotated or revoked. --revoke-remaining revokes them; of a rotation that is under
-way it ends the old secret alone.
+		Long: `Remove an old pepper from the pepper file and from the key store. This is
+refused while keys need it. A key moves to the current pepper when it is used;
+rotate or revoke the others. --revoke-remaining revokes them, or ends only the
+old secret of a key whose newer secret does not need the pepper.
 
-The rows of dead keys stay, and stay readable. Backups of the database that were made
-before need the pepper: keep a backup of its file for as long as you keep those.`,
+The rows of revoked and expired keys stay readable. Earlier backups of the
+database need the pepper: keep a backup of the pepper file as long as you keep
+them.`,
 		Example: `  keyctl pepper list
   keyctl pepper retire pAb3dE9
   keyctl pepper retire pAb3dE9 --revoke-remaining`,
 		Args: oneArg("the ID of a pepper; `keyctl pepper list` shows them"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !f.yes && !a.canAsk() {
-				return usagef("pepper retire asks first, and nobody is there to answer; say --yes")
+				return usagef("pepper retire asks first, but standard input is not a terminal; use --yes")
 			}
 			return a.withKeeper(func(m *admin.Local) error {
 				return a.retirePepper(cmd.Context(), m, args[0], f)
@@ -276,16 +284,15 @@ func (a *app) retirePepper(ctx context.Context, m *admin.Local, id string, f *re
 
 func (a *app) confirmRetire(ctx context.Context, id string, need []*keys.Key) error {
 	if len(need) == 0 {
-		return a.sure(ctx, false, "pepper retire", "Retire pepper "+id+"? Backups of the database that were made before need it.")
+		return a.sure(ctx, false, "pepper retire", "Retire pepper "+id+"? Earlier backups of the database need it.")
 	}
 	return a.confirmNumber(ctx, need)
 }
 
-// ended is what became of the keys that needed a pepper.
+// ended holds the keys that needed a pepper: revoked ones, and those whose old secret ended.
 type ended struct{ revoked, finished []*keys.Key }
 
-// freeAll goes through all of them, whatever fails: a pepper that is needed by one key
-// is better than one that is needed by many.
+// freeAll revokes all of them, also after a failure, and reports the failures at the end.
 func freeAll(ctx context.Context, m *admin.Local, need []*keys.Key, id string) (ended, error) {
 	var e ended
 	var failed []failure
@@ -301,7 +308,7 @@ func freeAll(ctx context.Context, m *admin.Local, need []*keys.Key, id string) (
 		}
 	}
 	if len(failed) > 0 {
-		return e, &partialError{"could not be revoked; the others are, and the pepper stays", failed}
+		return e, &partialError{"could not be revoked; the others were, and the pepper was not retired", failed}
 	}
 	return e, nil
 }
@@ -317,14 +324,14 @@ func (a *app) printRetired(id string, e ended, resealed int) error {
 	for _, k := range e.finished {
 		fmt.Fprintf(&b, "%s: its old secret ended\n", label(k))
 	}
-	fmt.Fprintf(&b, "pepper %s is retired: it is in the file no more\n", id)
+	fmt.Fprintf(&b, "pepper %s is retired and removed from the pepper file\n", id)
 	if err := a.print(b.String()); err != nil {
 		return err
 	}
 	if resealed > 0 {
-		a.say("re-sealed %d keys", resealed)
+		a.say("re-sealed %s", wording.Counted(resealed, "key", "keys"))
 	}
-	a.say("Backups of the database that were made before need it: keep a backup of the pepper file for as long as those.")
+	a.say("Earlier backups of the database need it: keep a backup of the pepper file as long as you keep them.")
 	return nil
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// Where one key cannot be revoked the others are, and the exit code says so.
+// If one key cannot be revoked, the others are revoked, and the exit code says so.
 func TestFreeAllGoesOn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")
 	if err := sqlite.Create(path, nil); err != nil {

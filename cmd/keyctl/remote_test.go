@@ -28,10 +28,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
-// TestScriptsThroughServer runs the scripts of testdata/script once more, every
-// command through a server: where a script makes a key store, the store is made, gets
-// an admin key, and keyctl serve is started on it; from then on KEYCTL_SERVER is set.
-// Nothing else about a script is changed.
+// TestScriptsThroughServer runs the scripts of testdata/script again, with every command
+// through a server: instead of keyctl init, a script makes a key store and an admin key,
+// starts keyctl serve, and sets KEYCTL_SERVER.
 func TestScriptsThroughServer(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -76,14 +75,14 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("SERVER", startServer(ts, args...))
 }
 
-// servers holds, by the folder of a script, what stops the server that it started last.
+// servers holds, by the folder of a script, the function that stops its last server.
 var servers sync.Map
 
 // listening finds the address in the server's log, in either form.
 var listening = regexp.MustCompile(`url"?[=:]"?(https?://[^" ]+)`)
 
-// startServer runs keyctl serve until the script ends, and then looks into its log:
-// no key may be there.
+// startServer runs keyctl serve until the script ends, and then checks that its log does not
+// hold a key.
 func startServer(ts *testscript.TestScript, args ...string) (address string) {
 	cmd := exec.Command(keyctlOf(ts), append([]string{"serve", "--listen", "127.0.0.1:0", "--drain", "0"}, args...)...)
 	cmd.Dir = ts.MkAbs(".")
@@ -124,7 +123,7 @@ func startServer(ts *testscript.TestScript, args ...string) (address string) {
 	return address
 }
 
-// keyctlOf finds the program that the script means.
+// keyctlOf finds the keyctl on the script's PATH.
 func keyctlOf(ts *testscript.TestScript) string {
 	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
 		if info, err := os.Stat(filepath.Join(dir, "keyctl")); err == nil && info.Mode().IsRegular() {
@@ -135,11 +134,12 @@ func keyctlOf(ts *testscript.TestScript) string {
 	return ""
 }
 
-// inFile stands for what a file holds: @(ci.key).
+// inFile matches a reference to the content of a file: @(ci.key).
 var inFile = regexp.MustCompile(`@\(([a-z.]+)\)`)
 
-// cmdRequest is what curl would do: request METHOD URL STATUS [key=FILE] [body=TEXT].
-// @(FILE) in URL and TEXT is what that file holds. The answer goes to the file answer.
+// cmdRequest sends a request: request METHOD URL STATUS [key=FILE] [word=TEXT] [body=TEXT].
+// @(FILE) in URL and TEXT is replaced by the content of that file. The answer goes to the
+// file answer.
 func cmdRequest(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: request METHOD URL STATUS [key=FILE] [word=TEXT] [body=TEXT]")
@@ -189,9 +189,9 @@ func post(ts *testscript.TestScript, method, url, key, body, accept string, word
 	return resp.StatusCode, answer
 }
 
-// cmdMCP has an MCP server that is guarded as examples/mcpserver is: mcp start DB;
-// mcp call KEYFILE STATUS, which begins to speak the protocol with the key; and mcp stop,
-// which writes down what was counted.
+// cmdMCP runs an MCP server that is guarded like examples/mcpserver: mcp start DB; mcp call
+// KEYFILE STATUS, which sends initialize with the key; and mcp stop, which writes the usage
+// counts.
 func cmdMCP(ts *testscript.TestScript, neg bool, args []string) {
 	switch {
 	case !neg && len(args) == 2 && args[0] == "start":
@@ -229,5 +229,5 @@ func startMCP(ts *testscript.TestScript, db string) {
 	ts.Setenv("MCP", srv.URL)
 }
 
-// mcpStop is what a script's running MCP server is known by.
+// mcpStop is the key of a script's value that stops its MCP server.
 type mcpStop struct{}

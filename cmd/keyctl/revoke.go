@@ -28,19 +28,19 @@ func newRevoke(a *app) *cobra.Command {
 	f := &revokeFlags{}
 	cmd := &cobra.Command{
 		Use:     "revoke KEY...|-",
-		Short:   "End keys for good, at once",
+		Short:   "End keys permanently, at once",
 		GroupID: groupKeys,
-		Long: `End keys for good: once this returns, no guard on this machine, or with --server
-on the server's, accepts them from then on. It cannot be undone. To revoke a
-revoked key again changes nothing.
+		Long: `End keys permanently: once this returns, no guard on this machine accepts them,
+or with --server, no guard on the server's machine. It cannot be undone.
+Revoking a revoked key changes nothing.
 
 ` + keyReference + `
-A key that was changed outside mcpkeys can be revoked too. With - a whole key is
-read from standard input, for one that leaked and of which no more is known.
+A key that was changed outside mcpkeys can be revoked too. With - the secret is
+read from standard input: use it for a leaked secret of an unknown key.
 
-Instead of KEYs, --owner, --audience and --all-expired say which of the
-unrevoked keys are meant; together they narrow. A key without an audience is
-good at every server, and --audience does not find it.`,
+Instead of KEYs, --owner, --audience and --all-expired select unrevoked keys; a
+key must meet all of them. --audience does not select keys without an audience,
+which every server accepts.`,
 		Example: `  keyctl revoke ci --reason 'laptop lost'
   keyctl revoke ci nightly-report --yes
   keyctl revoke --owner data-team --dry-run
@@ -52,7 +52,7 @@ good at every server, and --audience does not find it.`,
 				return err
 			}
 			if !f.yes && !f.dryRun && !a.canAsk() {
-				return usagef("revoke asks first, and nobody is there to answer; say --yes")
+				return usagef("revoke asks first, but standard input is not a terminal; use --yes")
 			}
 			return a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
 				return a.revoke(cmd.Context(), m, args, f)
@@ -65,16 +65,16 @@ good at every server, and --audience does not find it.`,
 	flags.StringVar(&f.audience, "audience", "", "all keys that name this `SERVER`")
 	flags.BoolVar(&f.allExpired, "all-expired", false, "all keys that have expired")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only print which keys would be revoked")
-	flags.StringVar(&f.reason, "reason", "", "why, a `TEXT` for the audit log")
+	flags.StringVar(&f.reason, "reason", "", "the reason, a `TEXT` for the audit log")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	formats(cmd, formatTable, formatJSON)
 	return cmd
 }
 
-// target is one key that revoke is about, and what came of it.
+// target is one key to revoke, and the result.
 type target struct {
-	typed string // empty for one that was selected
-	place int    // among the arguments, from 1
+	typed string // empty for a key that a flag selected
+	place int    // its number among the arguments, from 1
 	key   *keys.Key
 	note  string
 	err   error
@@ -89,7 +89,7 @@ func (a *app) revoke(ctx context.Context, m admin.Manager, refs []string, f *rev
 	case f.dryRun:
 		return a.reportTargets(targets)
 	case f.selects() && len(targets) == 0:
-		a.say("no unrevoked key fits; nothing was revoked")
+		a.say("no unrevoked key matches; nothing was revoked")
 		return a.reportRevoked(targets)
 	case f.yes:
 	case f.selects():
@@ -122,10 +122,10 @@ func (a *app) targets(ctx context.Context, m admin.Manager, refs []string, f *re
 	return targets, nil
 }
 
-const noteTampered = "it had been changed outside mcpkeys"
+const noteTampered = "the key had been changed outside mcpkeys"
 
-// find resolves what was typed. That the key was changed outside mcpkeys is no
-// reason not to revoke it.
+// find finds the key that was typed. A key that was changed outside mcpkeys can be revoked
+// too.
 func (t *target) find(ctx context.Context, a *app, m admin.Manager) {
 	t.key, t.err = a.resolve(ctx, m, t.typed)
 	if errors.Is(t.err, keys.ErrTampered) && t.key != nil {
@@ -137,15 +137,15 @@ func (t *target) revoke(ctx context.Context, m admin.Manager, reason string) {
 	if t.err != nil {
 		return
 	}
-	if !t.key.RevokedAt.IsZero() && t.note == "" { // what an edited row says of it counts for nothing
-		t.note = "it had been revoked before"
+	if !t.key.RevokedAt.IsZero() && t.note == "" { // the row of a tampered key is not believed
+		t.note = "already revoked; nothing changed"
 	}
 	revoked, err := m.Revoke(ctx, t.key.ID, reason)
 	switch {
 	case err != nil:
 		t.err = err
 	case revoked.RevokedAt.IsZero():
-		t.err = fmt.Errorf("key %s was not revoked, though the key store reported no error: servers may still accept it; try again, and stop those servers if it stays so", wording.Clean(t.key.ID))
+		t.err = fmt.Errorf("key %s was not revoked, although the key store reported no error: servers may still accept it; try again, and if that does not help, stop those servers", wording.Clean(t.key.ID))
 	default:
 		t.key = revoked
 	}
@@ -167,11 +167,11 @@ func (t *target) mention() string {
 	return mention(t.typed, t.place)
 }
 
-// selects reports whether keys are meant by what they have in common.
+// selects reports whether flags select the keys.
 func (f *revokeFlags) selects() bool { return f.owner != "" || f.audience != "" || f.allExpired }
 
-// check wants keys, one way or the other. An empty owner or audience is what a
-// script's unset variable looks like, and must not mean anybody's keys.
+// check wants either KEYs or flags that select keys. An empty owner or audience may come from
+// an unset variable of a script, and must not select keys.
 func (f *revokeFlags) check(cmd *cobra.Command, args []string) error {
 	for _, flag := range []string{"owner", "audience"} {
 		if cmd.Flags().Changed(flag) && cmd.Flags().Lookup(flag).Value.String() == "" {
@@ -185,7 +185,7 @@ func (f *revokeFlags) check(cmd *cobra.Command, args []string) error {
 	case len(args) == 0 && !f.selects():
 		return usagef("revoke needs a KEY: a name or an id; `keyctl list` shows them")
 	case len(args) > 0 && f.selects():
-		return usagef("revoke takes KEYs, or flags that say which keys are meant, not both")
+		return usagef("revoke takes KEYs, or flags that select keys, not both")
 	}
 	return nil
 }
@@ -201,8 +201,8 @@ func (f *revokeFlags) query() keys.Query {
 	return q
 }
 
-// selected finds the keys before any is revoked. Admin keys come last: one of them may
-// be the caller's own, and what comes after that is refused.
+// selected finds all keys before any is revoked. Admin keys come last: one of them may be the
+// caller's own, and after its revocation the rest would be refused.
 func selected(ctx context.Context, m admin.Manager, q keys.Query) ([]*target, error) {
 	found, err := pages(ctx, m, q, 0)
 	if err != nil {
@@ -223,15 +223,15 @@ func selected(ctx context.Context, m admin.Manager, q keys.Query) ([]*target, er
 	return append(ordinary, admins...), nil
 }
 
-// leaked reads a key from standard input and finds whose it is. Its id alone is not
-// believed: somebody who wants a key revoked that is not his could make one up.
+// leaked reads a secret from standard input and finds its key. The id alone is not enough:
+// anyone could make up a token with the id of another key, to get that key revoked.
 func (a *app) leaked(ctx context.Context, m admin.Manager) (_ *target, err error) {
 	token, err := a.readKey(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if token == "" {
-		return nil, usagef("nothing came on standard input; feed the key to it: keyctl revoke - <FILE")
+		return nil, usagef("standard input is empty; give the key there: keyctl revoke - <FILE")
 	}
 	s, err := a.settings()
 	if err != nil {
@@ -245,16 +245,16 @@ func (a *app) leaked(ctx context.Context, m admin.Manager) (_ *target, err error
 	d := checker.Check(ctx, token, verifier.Call{})
 	switch d.Code {
 	case keys.CodeMalformed, keys.CodeNoCredential:
-		why := "that is no whole key"
+		why := "not a valid key"
 		if flaw := keys.Flaw(token); flaw != "" {
 			why += ": the text " + flaw
 		}
-		return nil, fmt.Errorf("%w: %s; if its id is known, the 12 characters after the first _, revoke that", keys.ErrNotFound, why)
+		return nil, fmt.Errorf("%w: %s; if you can read its id, the 12 characters after the first _, run `keyctl revoke ID`", keys.ErrNotFound, why)
 	case keys.CodeSuperseded:
-		return nil, &supersededError{fmt.Sprintf("secret %d of key %s ended %s, by a rotation: no guard accepts it, so nothing was revoked; "+
+		return nil, &supersededError{fmt.Sprintf("nothing was revoked: a rotation ended secret %d of key %s at %s, and no guard accepts it; "+
 			"if the key's newer secret may have leaked too, run `%s`", d.Secret, d.KeyID, a.when(d.Ends), a.command("revoke", d.KeyID))}
 	case keys.CodeNotFound:
-		return nil, fmt.Errorf("%w: this key store never issued it, so nothing was revoked", keys.ErrNotFound)
+		return nil, fmt.Errorf("%w: this key store never issued this key, so nothing was revoked", keys.ErrNotFound)
 	}
 	t := &target{}
 	if t.key, t.err = m.Key(ctx, d.KeyID); errors.Is(t.err, keys.ErrTampered) && t.key != nil {
@@ -266,8 +266,7 @@ func (a *app) leaked(ctx context.Context, m admin.Manager) (_ *target, err error
 	return t, t.err
 }
 
-// supersededError ends revoke - when what leaked is a secret that no guard accepts any
-// more, of a key that is good.
+// supersededError ends revoke - for a secret that a rotation ended, of a key that is valid.
 type supersededError struct{ text string }
 
 func (e *supersededError) Error() string { return e.text }
@@ -300,25 +299,25 @@ func (a *app) confirm(ctx context.Context, targets []*target) error {
 
 func (a *app) reportRevoked(targets []*target) error {
 	where := a.where()
-	_, err := a.tell(targets, "could not be revoked; the others are", func(t *target) string {
+	_, err := a.tell(targets, "could not be revoked; the others were", func(t *target) string {
 		return label(t.key) + " revoked: no guard on " + where + " accepts it from now on\n"
 	})
 	return err
 }
 
-// reportTargets is the dry run: whom it would be, and whom it could not be.
+// reportTargets is the dry run: it lists the keys that would be revoked, and the failures.
 func (a *app) reportTargets(targets []*target) error {
 	n, err := a.tell(targets, "cannot be revoked; nothing was changed", func(t *target) string {
 		return fmt.Sprintf("%s would be revoked: it is %s\n", label(t.key), t.key.Status(a.now()))
 	})
 	if err == nil && a.output != formatJSON {
-		a.say("dry run: %d to revoke, nothing was changed", n)
+		a.say("dry run: %s would be revoked; nothing was changed", wording.Counted(n, "key", "keys"))
 	}
 	return err
 }
 
-// tell says what becomes of each target, and why of those where nothing does. It returns
-// how many did not.
+// tell prints line for each target, and collects the failures in an error. It returns the
+// number of targets that did not fail.
 func (a *app) tell(targets []*target, failing string, line func(*target) string) (int, error) {
 	var failed []failure
 	done := []api.Key{}
@@ -349,7 +348,7 @@ func (a *app) tell(targets []*target, failing string, line func(*target) string)
 	return len(done), nil
 }
 
-// where the guards are that a change is known to by the time it returns.
+// where names the machine whose guards know of a change by the time it returns.
 func (a *app) where() string {
 	if s, err := a.settings(); err == nil && s.Server != "" {
 		return "the server"

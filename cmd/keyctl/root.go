@@ -24,9 +24,8 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   a.name(),
 		Short: "API keys for internal MCP servers",
-		Long: a.name() + ` issues, lists, checks, rotates and revokes the API keys of internal MCP
-servers. It acts on a key store on this machine, or through a server that has
-one.`,
+		Long: a.name() + ` issues, lists, checks, rotates and revokes the API keys of internal
+MCP servers. It works on a key store on this machine, or through a server.`,
 		Example: `  keyctl init && keyctl issue ci --tool 'get_*' --expires 90d
   keyctl demo --once`,
 		SilenceErrors: true,
@@ -42,7 +41,7 @@ one.`,
 	}
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if a.allowGroup {
-			_ = os.Setenv(filemode.Variable, "1") // what opens files reads it there; a name without = cannot fail
+			_ = os.Setenv(filemode.Variable, "1") // package filemode reads it; a name without = cannot fail
 		}
 		return errors.Join(checkGiven(cmd), a.checkFormat(cmd))
 	}
@@ -58,13 +57,13 @@ one.`,
 		a.help(cmd)
 	})
 
-	root.Flags().BoolVar(&version, "version", false, "print the version, as the command does")
+	root.Flags().BoolVar(&version, "version", false, "print the version")
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.db, "db", "", "the key store's `FILE` (KEYCTL_DB; default mcpkeys.db)")
-	flags.StringVar(&a.pepper, "pepper", "", "its pepper's `FILE` (KEYCTL_PEPPER_FILE; default DB.pepper)")
+	flags.StringVar(&a.pepper, "pepper", "", "the pepper `FILE` (KEYCTL_PEPPER_FILE; default DB.pepper)")
 	flags.StringVar(&a.server, "server", "", "the `URL` of a keyctl serve, instead of a file (KEYCTL_SERVER)")
-	flags.BoolVar(&a.insecureHTTP, "insecure-http", false, "allow plain HTTP beyond this machine: keys are then readable on the way")
-	flags.BoolVar(&a.allowGroup, "allow-group", false, "let a group of this user open the files too (MCPKEYS_ALLOW_GROUP=1)")
+	flags.BoolVar(&a.insecureHTTP, "insecure-http", false, "allow plain HTTP to other machines: the network can then read keys")
+	flags.BoolVar(&a.allowGroup, "allow-group", false, "allow one of your groups to open the files (MCPKEYS_ALLOW_GROUP=1)")
 	flags.VarP(&a.output, "output", "o", "print as `FORMAT`: table, json, jsonl, csv or name")
 	_ = root.RegisterFlagCompletionFunc("output", completeFormats) // fails for unknown flags only
 
@@ -97,7 +96,7 @@ one.`,
 	return root
 }
 
-// familiar are words that other programs have for our commands.
+// familiar maps the words of other programs to our commands.
 var familiar = map[string]string{
 	"create": "issue", "new": "issue", "add": "issue", "generate": "issue",
 	"get": "show", "describe": "show", "info": "show", "inspect": "show",
@@ -106,8 +105,8 @@ var familiar = map[string]string{
 	"log": "audit", "logs": "audit", "history": "audit", "stats": "usage", "check": "verify", "validate": "verify", "server": "serve", "dashboard": "tui", "ui": "tui",
 }
 
-// unknownCommand is what a command that has others answers to a word that is none of
-// them.
+// unknownCommand is the error of a command that has subcommands, for a word that is not
+// one of them.
 func unknownCommand(parent *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -138,8 +137,7 @@ func unknownCommand(parent *cobra.Command, args []string) error {
 	return usagef("unknown command %q; did you mean %q?", path+args[0], path+guess)
 }
 
-// flagError says what is wrong with a flag without repeating what was given for
-// its value.
+// flagError says what is wrong with a flag, without repeating its value.
 func flagError(cmd *cobra.Command, err error) error {
 	var (
 		missing *pflag.ValueRequiredError
@@ -159,15 +157,15 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usagef("unknown flag; `%s --help` lists them all", cmd.CommandPath())
 }
 
-// valueWords says in words what a type of flag holds.
+// valueWords says what a type of flag takes.
 var valueWords = map[string]string{
-	"int": "whole number", "int64": "whole number", "bool": "true or false, or nothing",
-	"list": "value, or several with commas between them, none of them empty",
+	"int": "whole number", "int64": "whole number", "bool": "value of true or false",
+	"list": "value, or several separated by commas; none may be empty",
 }
 
 func unknownFlag(cmd *cobra.Command, name string) error {
 	if !cmd.HasParent() {
-		if rest := cmd.Flags().Args(); len(rest) > 0 { // the word before the flag was no command
+		if rest := cmd.Flags().Args(); len(rest) > 0 { // the word before the flag is not a command
 			return cmd.Args(cmd, rest)
 		}
 	}
@@ -176,11 +174,14 @@ func unknownFlag(cmd *cobra.Command, name string) error {
 	if guess := nearest(strings.ToLower(name), names); guess != "" && plainWord(name) {
 		return usagef(`unknown flag "--%s"; did you mean --%s?`, name, guess)
 	}
+	if plainWord(name) {
+		return usagef("unknown flag \"--%s\"; `%s --help` lists them all", name, cmd.CommandPath())
+	}
 	return usagef("unknown flag; `%s --help` lists them all", cmd.CommandPath())
 }
 
-// checkGiven refuses a place that was named and left empty: a script's unset variable
-// must not act on the key store of nobody's choice, nor print what was for a file.
+// checkGiven refuses a FILE or URL flag with an empty value: an unset variable of a script
+// must not select the default key store, nor print a secret that should go to a file.
 func checkGiven(cmd *cobra.Command) error {
 	var empty []error
 	cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -202,7 +203,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// oneArg is for commands about one thing, which what names.
+// oneArg is for commands that take one argument, which what describes.
 func oneArg(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch len(args) {
@@ -211,11 +212,11 @@ func oneArg(what string) cobra.PositionalArgs {
 		case 0:
 			return usagef("%s needs %s; `%s --help` shows how to use it", cmd.Name(), what, cmd.CommandPath())
 		}
-		return usagef("%s takes %s and no more; quote what holds spaces", cmd.Name(), what)
+		return usagef("%s takes only %s; put quotes around a value with spaces", cmd.Name(), what)
 	}
 }
 
-// nearest returns the one of words that typed was probably meant to be, or "".
+// nearest returns the word that is most like typed, or "" if none is close.
 func nearest(typed string, words []string) string {
 	best, bestDistance := "", 3
 	for _, w := range words {
@@ -230,7 +231,7 @@ func nearest(typed string, words []string) string {
 	return best
 }
 
-// distance is Levenshtein's: how many letters to insert, delete or replace.
+// distance is the Levenshtein distance: how many letters to insert, delete or replace.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -27,18 +27,17 @@ func newRotate(a *app) *cobra.Command {
 	f := &rotateFlags{}
 	cmd := &cobra.Command{
 		Use:     "rotate KEY",
-		Short:   "Give a key a new secret, and show it, once",
+		Short:   "Give a key a new secret and show it, once",
 		GroupID: groupKeys,
-		Long: `Give a key a new secret and show it, once, as issue does. All else of the key
-stays: its id, what it may do, and, without --expires, when it ends. The old
-secret stays valid for the grace, never past the key's own end, so that clients
-can change over one by one.
+		Long: `Give a key a new secret and show it, once, as issue does. Nothing else about the
+key changes, unless --expires gives it a new expiry. The old secret stays valid
+for the grace, but not longer than the key, so that clients can change one by
+one.
 
-At most two secrets are valid at a time. To rotate again during the grace is a
-conflict with two ways on: --finish ends the old secret, --replace ends the
-newest and makes another in its place. Each takes the number of the secret that
-it ends; show tells the numbers. A key that was disabled, revoked or has expired
-does not rotate.
+At most two secrets are valid at a time. Rotating again during the grace is a
+conflict: --finish ends the old secret, --replace ends the newest secret and
+makes another in its place. Each takes the number of the secret that it ends;
+show prints the numbers. A disabled, revoked or expired key cannot be rotated.
 
 ` + keyReference,
 		Example: `  keyctl rotate ci --expires 90d
@@ -52,7 +51,7 @@ does not rotate.
 				return err
 			}
 			if f.cutsOver(req) && !f.yes && !a.canAsk() {
-				return usagef("rotate --grace 0 ends the old secret at once, so it asks first, and nobody is there to answer; say --yes")
+				return usagef("rotate --grace 0 ends the old secret at once and asks first, but standard input is not a terminal; use --yes")
 			}
 			return a.withAdmin(cmd.Context(), func(m *connect.Admin) error {
 				return a.rotate(cmd.Context(), m, args[0], req, f)
@@ -62,9 +61,9 @@ does not rotate.
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&f.grace, "grace", "", "the old secret stays valid for this `TIME`: 24h, 7d, or 0 (default 24h)")
-	flags.StringVar(&f.expires, "expires", "", "renew the key: it ends at this `TIME`: 90d (from now), 2027-01-31, never")
-	flags.Int64Var(&f.finish, "finish", 0, "end the old secret of this `NUMBER` now; no new one is made")
-	flags.Int64Var(&f.replace, "replace", 0, "end the newest secret, of this `NUMBER`, now, and make another")
+	flags.StringVar(&f.expires, "expires", "", "renew the key until `TIME`: 90d (from now), 2027-01-31, never")
+	flags.Int64Var(&f.finish, "finish", 0, "end the old secret with this `NUMBER` now; make no new one")
+	flags.Int64Var(&f.replace, "replace", 0, "end the newest secret, with this `NUMBER`, now and make another")
 	flags.StringVar(&f.outFile, "out-file", "", "write the secret to this new `FILE` instead of printing it")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	formats(cmd, formatTable, formatJSON)
@@ -75,9 +74,9 @@ func (f *rotateFlags) request(cmd *cobra.Command) (req admin.RotateRequest, err 
 	changed := cmd.Flags().Changed
 	switch {
 	case changed("finish") && f.finish < 1, changed("replace") && f.replace < 1:
-		return req, usagef("--finish and --replace take the number of a secret, which show tells")
+		return req, usagef("--finish and --replace take the number of a secret; `keyctl show` prints the numbers")
 	case f.finish != 0 && f.outFile != "":
-		return req, usagef("--finish makes no secret, so there is none for --out-file")
+		return req, usagef("--finish makes no new secret; leave --out-file out")
 	case f.grace == "" && changed("grace"):
 		return req, usagef("--grace is empty; name a time such as 24h, or leave the flag out")
 	case f.expires == "" && changed("expires"):
@@ -97,7 +96,7 @@ func (f *rotateFlags) request(cmd *cobra.Command) (req admin.RotateRequest, err 
 	return req, req.Validate()
 }
 
-// cutsOver: whoever uses the old secret is refused from now on.
+// cutsOver reports whether the old secret ends at once.
 func (f *rotateFlags) cutsOver(req admin.RotateRequest) bool {
 	return req.Grace != nil && *req.Grace == 0
 }
@@ -111,7 +110,7 @@ func (a *app) rotate(ctx context.Context, m admin.Manager, ref string, req admin
 		return a.finish(ctx, m, k, req)
 	}
 	if f.cutsOver(req) && !f.yes {
-		yes, err := ask(ctx, "Rotate "+label(k)+", and end its old secret at once?")
+		yes, err := ask(ctx, "Rotate "+label(k)+" and end its old secret at once?")
 		if err != nil {
 			return err
 		}
@@ -134,7 +133,7 @@ func (a *app) rotate(ctx context.Context, m admin.Manager, ref string, req admin
 	return nil
 }
 
-// rotationError is a conflict, and the commands that lead out of it.
+// rotationError is a conflict of rotations, with the commands that solve it.
 type rotationError struct {
 	*admin.RotationError
 	finish, replace string
@@ -146,11 +145,11 @@ func (e *rotationError) Error() string {
 	if e.Old == 0 {
 		return fmt.Sprintf("%v: secret %d is the only valid secret of this key; `%s` ends it and makes another", keys.ErrConflict, e.Newest, e.replace)
 	}
-	return fmt.Sprintf("%v: two secrets of this key are valid, %d until %s, and %d; `%s` ends the old one, `%s` makes a new secret in place of the newest",
+	return fmt.Sprintf("%v: this key has two valid secrets, %d until %s, and %d; `%s` ends the old one, `%s` makes a new secret in place of the newest",
 		keys.ErrConflict, e.Old, e.Until.UTC().Format(time.RFC3339), e.Newest, e.finish, e.replace)
 }
 
-// waysOn tells a conflict of rotations in commands.
+// waysOn adds to a conflict of rotations the commands that solve it.
 func (a *app) waysOn(k *keys.Key, err error) error {
 	var conflict *admin.RotationError
 	if !errors.As(err, &conflict) {
@@ -176,10 +175,10 @@ func (a *app) rotatedCard(k *keys.Key) card {
 		bottom: func() {
 			a.warnings(k)
 			if len(k.Secrets) < 2 {
-				a.say("\nThe old secret ended: no guard on %s accepts it from now on.", a.where())
+				a.say("\nThe old secret has ended: no guard on %s accepts it from now on.", a.where())
 				return
 			}
-			a.say("\nto end the old one sooner: %s --finish %d", a.about("rotate", k), k.Secrets[0].Number)
+			a.say("\nto end the old secret sooner: %s --finish %d", a.about("rotate", k), k.Secrets[0].Number)
 		},
 		json: func(secret string) any {
 			return api.Issued{Key: changedJSON(k, a.now()), Secret: secret}
@@ -187,7 +186,7 @@ func (a *app) rotatedCard(k *keys.Key) card {
 	}
 }
 
-// finish ends a rotation. That there was none is no failure: the key has one secret.
+// finish ends the old secret of a rotation. It is not an error if that had ended before.
 func (a *app) finish(ctx context.Context, m admin.Manager, k *keys.Key, req admin.RotateRequest) error {
 	done, err := m.Rotate(ctx, k.ID, req)
 	if err != nil {
@@ -198,12 +197,12 @@ func (a *app) finish(ctx context.Context, m admin.Manager, k *keys.Key, req admi
 		return a.printJSON(changedJSON(k, a.now()))
 	}
 	if k.Version == before {
-		return a.print(fmt.Sprintf("%s: its secret %d had ended before\n", label(k), req.Finish))
+		return a.print(fmt.Sprintf("%s: secret %d had already ended\n", label(k), req.Finish))
 	}
-	return a.print(fmt.Sprintf("%s: its secret %d ended, no guard on %s accepts it from now on\n", label(k), req.Finish, a.where()))
+	return a.print(fmt.Sprintf("%s: secret %d has ended: no guard on %s accepts it from now on\n", label(k), req.Finish, a.where()))
 }
 
-// label names a key in one line of a result.
+// label is the name and id of a key, for a line of a result.
 func label(k *keys.Key) string {
 	return fmt.Sprintf("%s (%s)", wording.Clean(k.Label()), wording.Clean(k.ID))
 }

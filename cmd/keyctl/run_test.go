@@ -17,12 +17,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// fullDisk takes nothing.
+// fullDisk fails every write.
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
-// testEnv is a world with a key store of its own.
+// testEnv is an environment with its own key store.
 func testEnv(t testing.TB) (e *env, stdout, stderr *bytes.Buffer) {
 	t.Helper()
 	db := filepath.Join(t.TempDir(), "keys.db")
@@ -42,7 +42,7 @@ func mustRun(t testing.TB, e *env, args ...string) {
 	}
 }
 
-// A secret that was lost on its way out must not leave a key that nobody knows of.
+// If a secret cannot be printed, the error names the key that was issued.
 func TestIssueIntoFullDisk(t *testing.T) {
 	e, stdout, stderr := testEnv(t)
 	e.stdout = fullDisk{}
@@ -51,7 +51,7 @@ func TestIssueIntoFullDisk(t *testing.T) {
 	}
 	id := regexp.MustCompile(`key ([0-9A-Za-z]{12}) was issued, but its secret could not be handed over; revoke it`).FindStringSubmatch(stderr.String())
 	if id == nil {
-		t.Fatalf("issue: no word about the key that is left over:\n%s", stderr)
+		t.Fatalf("issue: the key that is left over is not named:\n%s", stderr)
 	}
 	if keys.HoldsToken(stderr.String()) {
 		t.Error("issue: the secret went to standard error")
@@ -60,7 +60,7 @@ func TestIssueIntoFullDisk(t *testing.T) {
 	mustRun(t, e, "revoke", id[1], "--yes")
 }
 
-// What reads standard input ends with the program's context, though nothing comes.
+// A command that waits for standard input ends with its context.
 func TestVerifyEndsWithTheProgram(t *testing.T) {
 	e, _, stderr := testEnv(t)
 	silent := make(chan struct{})
@@ -74,7 +74,7 @@ func TestVerifyEndsWithTheProgram(t *testing.T) {
 	}
 }
 
-// The clock is the one that was given: a status is as of now, whenever that is.
+// A status follows the clock of the environment.
 func TestStatusFollowsTheClock(t *testing.T) {
 	e, stdout, _ := testEnv(t)
 	mustRun(t, e, "issue", "ci", "--expires", "30d")
@@ -88,15 +88,15 @@ func TestStatusFollowsTheClock(t *testing.T) {
 	}
 }
 
-// lostStore answers a revocation as a store does whose files were taken away meanwhile.
+// lostStore answers a revocation like a store whose files were removed during it.
 type lostStore struct{ admin.Manager }
 
 func (s lostStore) Revoke(context.Context, string, string) (*keys.Key, error) {
 	return nil, &store.MayBeLostError{Cause: errors.New("keys.db-wal was removed while it was in use")}
 }
 
-// A change that may be lost has an exit code of its own, because a script must do
-// something else about it than about a change that was refused or one that stands.
+// A change that may be lost has its own exit code, because a script must look whether it was
+// made.
 func TestRevokeThatMayBeLost(t *testing.T) {
 	e, stdout, stderr := testEnv(t)
 	mustRun(t, e, "issue", "ci")
@@ -124,8 +124,7 @@ func (s deafStore) Revoke(ctx context.Context, id, _ string) (*keys.Key, error) 
 	return s.Key(ctx, id)
 }
 
-// "Revoked" is said of a key that is: whatever else the store answers, somebody
-// would rely on it.
+// revoke says revoked only of a key that is revoked, even if the store reports no error.
 func TestRevokeBelievesTheKeyAlone(t *testing.T) {
 	e, stdout, stderr := testEnv(t)
 	mustRun(t, e, "issue", "ci")
@@ -152,7 +151,7 @@ func TestCardAfterLostSecret(t *testing.T) {
 	}
 }
 
-// What a hint says to type can be typed, also for a name that looks like a flag.
+// A hint can be typed as it is, also for a name that looks like a flag.
 func TestHintsForNamesLikeFlags(t *testing.T) {
 	e, stdout, stderr := testEnv(t)
 	mustRun(t, e, "issue", "--", "-x")

@@ -30,19 +30,19 @@ func newScan(a *app) *cobra.Command {
 	f := &scanFlags{}
 	cmd := &cobra.Command{
 		Use:     "scan [PATH|-]",
-		Short:   "Find keys that leaked into files, git history or a pipe",
+		Short:   "Find leaked keys in files, git history or standard input",
 		GroupID: groupKeys,
-		Long: `Find keys where none should be: in a file, in every file below a folder (. if
-none is named), in standard input, or with --git in all that a repository ever
-held. Keys are known by their shape and their check digits, so this works
-offline, and examples with wrong check digits are passed over.
+		Long: `Find leaked keys: in a file, in all files below a folder (default: .), in
+standard input, or with --git in the whole history of a repository. It finds
+keys by their shape and their check digits, so it works offline and ignores
+examples, which have wrong check digits. It does not look into compressed files.
 
-Each place is printed with the key's id and what the key store says of it, never
-with the secret. Where there is no key store, STATUS is unchecked; unknown means
-that this key store never issued it, superseded that a rotation ended it. Through --server this check counts as a use
-of the key. Compressed files are not looked into.
+Each place is printed with the key's id and its STATUS, never with the secret.
+unchecked means that there is no key store, unknown that this key store never
+issued the key, superseded that a rotation ended the secret. With --server, this
+check counts as a use of the key.
 
-It exits 5 when it found any, so that a hook or a job fails.`,
+It exits 5 if it finds a key, so that a hook or a job fails.`,
 		Example: `  git diff --cached | keyctl scan -
   keyctl scan --git ~/src/weather --revoke --reason 'was pushed'
   keyctl scan /var/log -o jsonl`,
@@ -62,9 +62,9 @@ It exits 5 when it found any, so that a hook or a job fails.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.BoolVar(&f.git, "git", false, "look into the history of the repository at PATH instead")
-	flags.BoolVar(&f.revoke, "revoke", false, "revoke those that this key store issued")
-	flags.StringVar(&f.reason, "reason", "leaked: found by keyctl scan", "why, a `TEXT` for the audit log")
+	flags.BoolVar(&f.git, "git", false, "scan the history of the git repository at PATH instead")
+	flags.BoolVar(&f.revoke, "revoke", false, "revoke the found keys that this key store issued")
+	flags.StringVar(&f.reason, "reason", "leaked: found by keyctl scan", "the reason, a `TEXT` for the audit log")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask before revoking")
 	formats(cmd, formatTable, formatJSON, formatJSONL, formatCSV, formatName)
 	return cmd
@@ -73,27 +73,27 @@ It exits 5 when it found any, so that a hook or a job fails.`,
 func (f *scanFlags) check(a *app, args []string) error {
 	switch {
 	case f.git && len(args) == 1 && args[0] == "-":
-		return usagef("--git looks into a repository, which standard input is not; name its PATH")
+		return usagef("--git takes the PATH of a repository, not standard input")
 	case f.yes && !f.revoke:
-		return usagef("--yes belongs to --revoke; without it nothing is changed")
+		return usagef("--yes works only with --revoke")
 	case f.reasonGiven && !f.revoke:
-		return usagef("--reason belongs to --revoke; without it nothing is changed")
+		return usagef("--reason works only with --revoke")
 	case f.revoke && !f.yes && !a.canAsk():
-		return usagef("--revoke asks first, and nobody is there to answer; say --yes")
+		return usagef("--revoke asks first, but standard input is not a terminal; use --yes")
 	}
 	return nil
 }
 
-// suspect is one token, wherever it was found, and what the key store makes of it.
+// suspect is one token, the places where it was found, and what the key store says of it.
 type suspect struct {
 	token  keys.Token
 	places []scan.Finding
-	code   keys.Code // empty when no key store was asked
+	code   keys.Code // empty if no key store was asked
 	key    *keys.Key // nil unless the token is one of its secrets
 	cause  error     // why there is no answer
 }
 
-// add leaves out a place that was the last one too: twice on a line is once.
+// add ignores a place that is equal to the last one: a token may be twice on a line.
 func (s *suspect) add(place scan.Finding) {
 	if n := len(s.places); n > 0 {
 		if last := &s.places[n-1]; last.File == place.File && last.Line == place.Line && last.Commit == place.Commit {
@@ -118,13 +118,13 @@ func (a *app) scan(ctx context.Context, path string, f *scanFlags) error {
 	case len(suspects) > 0:
 		return &foundError{}
 	case unread > 0:
-		return fmt.Errorf("%d of the files and folders could not be read; in the others no key was found", unread)
+		return fmt.Errorf("not read: %s; no key found in the rest", wording.Counted(unread, "file or folder", "files or folders"))
 	}
 	a.say("no key found")
 	return nil
 }
 
-// find looks where it was told to, and names at once what it could not read.
+// find scans path, and prints at once what it could not read.
 func (a *app) find(ctx context.Context, path string, f *scanFlags) (found []*suspect, unread int, err error) {
 	byToken := map[string]*suspect{}
 	report := func(one scan.Finding) {
@@ -149,24 +149,24 @@ func (a *app) find(ctx context.Context, path string, f *scanFlags) (found []*sus
 		})
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, usagef("there is no such file or folder to look into")
+		return nil, 0, usagef("%s not found: no such file or folder", mention(path, 1))
 	}
 	if errors.Is(err, infile.ErrKind) {
-		return nil, 0, usagef("PATH %v; name a file or a folder, or - for standard input", infile.ErrKind)
+		return nil, 0, usagef("%s %v; name a file or a folder, or - for standard input", mention(path, 1), infile.ErrKind)
 	}
 	return found, unread, err
 }
 
-// identify asks the key store about every suspect. That one's id is known proves
-// nothing, and must not get a key revoked: an id is public, and check digits are for
-// anybody to compute. A verifier says whether the secret is the key's.
+// identify checks every suspect with the key store. A known id is not enough to revoke a key:
+// ids are public, and anyone can compute check digits. Only the verifier can say whether the
+// secret is the key's.
 func (a *app) identify(ctx context.Context, suspects []*suspect, f *scanFlags) (err error) {
 	s, err := a.settings()
 	if err != nil || len(suspects) == 0 {
 		return err
 	}
 	if !f.revoke && !a.storeMeant(s) {
-		a.say("there is no key store here, so nothing is known about them; name one with --db or --server")
+		a.say("no key store found, so the keys were not checked; name one with --db or --server")
 		return nil
 	}
 	checker, err := s.Checker(ctx)
@@ -182,7 +182,7 @@ func (a *app) identify(ctx context.Context, suspects []*suspect, f *scanFlags) (
 	})
 }
 
-// storeMeant reports whether somebody named a key store, or one lies here.
+// storeMeant reports whether a key store was named, or the default one exists.
 func (a *app) storeMeant(s connect.Settings) bool {
 	if s.Server != "" || a.db != "" || a.getenv("KEYCTL_DB") != "" {
 		return true
@@ -201,19 +201,19 @@ func (s *suspect) identify(ctx context.Context, checker *connect.Checker, m admi
 	s.key, s.cause = m.Key(ctx, s.token.ID())
 }
 
-// live reports whether to revoke the key does any good.
+// live reports whether the key can still be revoked.
 func (s *suspect) live() bool {
 	return s.key != nil && s.code != keys.CodeRevoked && s.code != keys.CodeExpired && s.code != keys.CodeSuperseded
 }
 
-// foundError ends a scan that found something. What it found went to standard output;
-// there is nothing more to report.
+// foundError ends a scan that found keys. They are on standard output; there is nothing more
+// to report.
 type foundError struct{}
 
 func (*foundError) Error() string { return "keys were found" }
 
-// deal prints what was found and, if asked to, revokes it: for people the question
-// comes after the table; programs read what became of each.
+// deal prints the found keys and, with --revoke, revokes them. A table is printed before the
+// question, other formats after the revocation, with its result.
 func (a *app) deal(ctx context.Context, suspects []*suspect, f *scanFlags) error {
 	if !f.revoke {
 		return a.printSuspects(suspects)
@@ -241,7 +241,7 @@ func (a *app) deal(ctx context.Context, suspects []*suspect, f *scanFlags) error
 	return err
 }
 
-// targetsOf names each live key once, also where both of its secrets were found.
+// targetsOf returns each key that can be revoked once, also if both of its secrets were found.
 func targetsOf(suspects []*suspect) []*target {
 	var targets []*target
 	seen := map[string]bool{}
@@ -278,7 +278,7 @@ func (a *app) revokeFound(ctx context.Context, targets []*target, f *scanFlags) 
 	return a.reportRevoked(targets)
 }
 
-// failuresOf is what could not be revoked, for those who read the rest elsewhere.
+// failuresOf returns the keys that could not be revoked as an error.
 func failuresOf(targets []*target) error {
 	var failed []failure
 	for _, t := range targets {
@@ -296,12 +296,12 @@ func failuresOf(targets []*target) error {
 type foundJSON struct {
 	ID     string    `json:"id"`
 	Kind   keys.Kind `json:"kind"`
-	Name   string    `json:"name"` // empty when the key store does not know it, like owner
+	Name   string    `json:"name"` // empty if the key store does not know the key; so is Owner
 	Owner  string    `json:"owner"`
 	Status string    `json:"status"`
 	File   string    `json:"file"`   // empty for standard input
-	Line   int       `json:"line"`   // 0 for a file's name
-	Commit string    `json:"commit"` // empty but for --git
+	Line   int       `json:"line"`   // 0 if the key is in the file's name
+	Commit string    `json:"commit"` // empty without --git
 }
 
 func (a *app) foundJSON(s *suspect, place scan.Finding) foundJSON {
@@ -312,7 +312,7 @@ func (a *app) foundJSON(s *suspect, place scan.Finding) foundJSON {
 	return out
 }
 
-// statusOf is what the key store says of the key, or why it says nothing.
+// statusOf is the status of the key, or why it is not known.
 func (a *app) statusOf(s *suspect) string {
 	switch {
 	case s.code == "":
@@ -323,7 +323,7 @@ func (a *app) statusOf(s *suspect) string {
 		return string(keys.CodeUnavailable)
 	case s.code == keys.CodeSuperseded:
 		return string(s.code)
-	case s.code == keys.CodeExpired: // perhaps the secret alone is, after a rotation
+	case s.code == keys.CodeExpired: // the key may be valid: after a rotation only the secret expires
 		return string(keys.StatusExpired)
 	}
 	return string(s.key.Status(a.now()))
@@ -361,8 +361,7 @@ func (a *app) printSuspects(suspects []*suspect) error {
 	return nil
 }
 
-// foundTable has the place last: it is the longest, and is not cut, because it is what
-// one opens next.
+// foundTable has the place in the last column: it is the longest, and is never cut.
 func foundTable(all []foundJSON) *table {
 	t := &table{columns: []column{{heading: "ID"}, {heading: "STATUS"}, {heading: "NAME"}, {heading: "PLACE"}}}
 	for _, one := range all {
@@ -376,14 +375,14 @@ func foundTable(all []foundJSON) *table {
 	return t
 }
 
-// place is FILE:LINE, which editors and terminals know how to open.
+// place is FILE:LINE, which editors and terminals can open.
 func (f *foundJSON) place() string {
 	text := f.File
 	switch {
 	case f.File == "":
 		text = "standard input, line " + strconv.Itoa(f.Line)
 	case f.Line == 0:
-		text += ", its name"
+		text += ", in its name"
 	default:
 		text += ":" + strconv.Itoa(f.Line)
 	}

@@ -8,16 +8,18 @@ import (
 	"strings"
 
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
+	"github.com/mcpkeys/mcpkeys/internal/base/infile"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// card is what is said around a new secret.
+// card is the text around a new secret.
 type card struct {
 	top, bottom func()
-	json        func(secret string) any // the one object that -o json prints; without a secret if it went to a file
+	json        func(secret string) any // what -o json prints; secret is empty if it went to a file
 }
 
-// handOver shows a secret to its owner: the only place where one leaves the program.
+// handOver prints a secret or writes it to file. It is the only function that lets a secret
+// leave the program.
 func (a *app) handOver(secret keys.Secret, file *secretFile, c card) error {
 	if file != nil {
 		if err := file.write(secret.Reveal()); err != nil {
@@ -50,7 +52,7 @@ func (a *app) handOver(secret keys.Secret, file *secretFile, c card) error {
 	return nil
 }
 
-// cardTop introduces a new key, on standard error.
+// cardTop describes a new key, on standard error.
 func (a *app) cardTop(k *keys.Key) {
 	what := "key"
 	if k.Kind == keys.KindAdmin {
@@ -73,14 +75,14 @@ func (a *app) cardTop(k *keys.Key) {
 	a.say("")
 }
 
-// cardBottom says what is allowed and seldom meant, and what to type next.
+// cardBottom prints warnings, and what to type next.
 func (a *app) cardBottom(k *keys.Key) {
 	a.warnings(k)
 	a.say("\nnext: %s", a.about("show", k))
-	a.say("to end it: %s", a.about("revoke", k))
+	a.say("to revoke it: %s", a.about("revoke", k))
 }
 
-// warnings tells what is allowed and seldom meant, on standard error.
+// warnings prints the warnings of k, on standard error.
 func (a *app) warnings(k *keys.Key) {
 	warnings := k.Warnings(a.now())
 	if len(warnings) > 0 {
@@ -98,16 +100,16 @@ func everyServer(k *keys.Key) string {
 	return "every server of this deployment"
 }
 
-// secretFile is a new file that only its owner may read. It never replaces one
-// that is there, nor follows a link.
+// secretFile is a new file that only its owner may read. It never replaces an existing file
+// and never follows a link.
 type secretFile struct {
 	path string
 	file *os.File
 }
 
-// newSecretFile makes the file; it is made before the secret is, and done says what
-// did not happen if it cannot be: issued, rotated.
-// Without a path there is none.
+// newSecretFile creates the file, before the secret is made. If that fails, the error says
+// that nothing was done, where done is issued, rotated or the like. For an empty path it
+// returns nil.
 func newSecretFile(path, done string) (*secretFile, error) {
 	if path == "" {
 		return nil, nil
@@ -116,16 +118,24 @@ func newSecretFile(path, done string) (*secretFile, error) {
 	if errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("--out-file: %w; nothing was %s; name a new file", fs.ErrExist, done)
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usagef("the directory of --out-file does not exist; nothing was %s; make it, or name another file", done)
+	}
 	if err != nil {
-		return nil, usagef("--out-file cannot be made (%v); nothing was %s; name a file in a directory that you may write to", bare(err), done)
+		return nil, usagef("--out-file cannot be created (%v); nothing was %s; name a file in a directory that you may write to", bare(err), done)
 	}
 	return &secretFile{path: path, file: f}, nil
 }
 
-// bare is what the system said, without the path, which the user just typed.
+// bare is the cause of a failure to open a file, without the path, which the user just typed.
 func bare(err error) error {
 	var path *fs.PathError
-	if errors.As(err, &path) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New("no such file")
+	case errors.Is(err, infile.ErrKind):
+		return errors.New("neither a regular file nor a pipe")
+	case errors.As(err, &path):
 		return path.Err
 	}
 	return err
@@ -136,7 +146,7 @@ func (f *secretFile) write(secret string) error {
 	return errors.Join(err, f.file.Sync(), f.file.Close())
 }
 
-// remove takes back the file of a secret that was not made.
+// remove removes the file again, when no secret was made.
 func (f *secretFile) remove() error {
 	if f == nil {
 		return nil

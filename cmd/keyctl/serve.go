@@ -30,24 +30,24 @@ func newServe(a *app) *cobra.Command {
 		Use:     "serve",
 		Short:   "Serve the admin and verification API",
 		GroupID: groupStore,
-		Long: `Serve the admin and verification API over the key store of this machine, until
-interrupted. Callers need an admin key; the first one is made here, with keyctl
-issue NAME --admin, and never by the server. /openapi.yaml describes the API.
+		Long: `Serve the admin and verification API for the key store of this machine, until
+interrupted. Callers need an admin key. Make the first one on this machine, with
+keyctl issue NAME --admin. /openapi.yaml describes the API.
 
-It listens on this machine alone unless told otherwise, and beyond it with TLS
-only. The log goes to standard error; no secret is ever in it.
+It listens on 127.0.0.1 by default, and on other addresses only with TLS. The
+log goes to standard error and holds no secrets.
 
-Behind a proxy all calls come from the proxy, unless it is named with
---trusted-proxy: then they come from where its X-Forwarded-For says. Name
-proxies, as narrowly as can be; from them a call without that header comes from
-nowhere, and keys bound to addresses are refused. A proxy that passes on the
-Host header of its clients, or sends a name of its own, needs --allowed-host
-with that name: on this machine only localhost and its addresses are answered.
+Behind a proxy, name the proxy with --trusted-proxy, as narrowly as possible.
+The client address is then the one in its X-Forwarded-For header; without that
+header it is unknown, and keys that are bound to addresses are refused. If the
+proxy passes on its clients' Host header or sends its own, name that host with
+--allowed-host: otherwise only localhost and this machine's addresses are
+answered.
 
 SIGHUP reads the TLS certificate and its key again. SIGINT or SIGTERM ends the
 server: /readyz answers 503, connections are accepted for the time of --drain
-and closed after one answer each, and requests that then run have 10 s to end.
-A second signal ends it at once. A closed terminal does not end it.`,
+and closed after one answer each, and running requests then have 10 s to end.
+A second signal ends it at once. Closing the terminal does not end it.`,
 		Example: `  keyctl issue me --admin --out-file admin.key && keyctl serve
   KEYCTL_ADMIN_KEY_FILE=admin.key keyctl --server http://127.0.0.1:8420 list`,
 		Args: noArgs,
@@ -84,18 +84,18 @@ A second signal ends it at once. A closed terminal does not end it.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.listen, "listen", server.DefaultListen, "the `ADDRESS` to listen at; port 0 takes any free one")
-	flags.StringVar(&f.cert, "tls-cert", "", "speak TLS with the certificate in this PEM `FILE`")
-	flags.StringVar(&f.key, "tls-key", "", "and its key in this PEM `FILE`")
-	listVar(flags, &f.proxies, "trusted-proxy", "believe the X-Forwarded-For of this address or `CIDR` range")
-	listVar(flags, &f.hosts, "allowed-host", "answer to this `NAME` in the Host header too")
+	flags.StringVar(&f.listen, "listen", server.DefaultListen, "the `ADDRESS` to listen on; port 0 means any free port")
+	flags.StringVar(&f.cert, "tls-cert", "", "use TLS with the certificate in this PEM `FILE`")
+	flags.StringVar(&f.key, "tls-key", "", "the certificate's key, in this PEM `FILE`")
+	listVar(flags, &f.proxies, "trusted-proxy", "trust X-Forwarded-For from this address or `CIDR` range")
+	listVar(flags, &f.hosts, "allowed-host", "also accept this `NAME` in the Host header")
 	flags.StringVar(&f.drain, "drain", "5s", "accept connections for this `TIME` after the signal to end; 0 for none")
-	flags.StringVar(&f.logFormat, "log-format", "text", "log as text or json (`FORMAT`)")
+	flags.StringVar(&f.logFormat, "log-format", "text", "the log's `FORMAT`: text or json")
 	return cmd
 }
 
-// checkListen wants an address and a port. A port alone is what most people type first.
-// No port would be any free one, which only a 0 may ask for.
+// checkListen wants an address and a port. Many people first type only a port, so the error
+// shows the whole value. An empty port would mean any free one, for which 0 is needed.
 func checkListen(text string) error {
 	if _, port, err := net.SplitHostPort(text); err == nil && port != "" {
 		if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err == nil {
@@ -103,12 +103,12 @@ func checkListen(text string) error {
 		}
 	}
 	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
-		return usagef("--listen takes an address and a port; for this machine alone: --listen 127.0.0.1:%s", text)
+		return usagef("--listen takes an address and a port; for this machine only: --listen 127.0.0.1:%s", text)
 	}
 	return usagef("--listen takes an address and a port, such as 127.0.0.1:8420")
 }
 
-// maxDrain is longer than any proxy takes to notice.
+// maxDrain is longer than any proxy needs to notice that the server ends.
 const maxDrain = time.Hour
 
 func (f *serveFlags) drainTime() (time.Duration, error) {
@@ -144,15 +144,15 @@ func (f *serveFlags) logger(a *app) (*slog.Logger, error) {
 	return nil, usagef("--log-format takes text or json")
 }
 
-// serverSignals are what signals mean to a server beside the end of its context: SIGHUP is
-// a reload, and the second of SIGINT and SIGTERM an abort. After that the signals have
+// serverSignals turns signals into channels: SIGHUP into reload, and the second SIGINT or
+// SIGTERM into abort; the first one ends the context. After the second one the signals have
 // their usual effect again.
 func (e *env) serverSignals() (reload, abort <-chan struct{}, stop func()) {
 	hangups, endings := make(chan os.Signal, 1), make(chan os.Signal, 2)
 	signal.Notify(hangups, syscall.SIGHUP)
 	signal.Notify(endings, os.Interrupt, syscall.SIGTERM)
 	if e.keepOnHangup != nil {
-		e.keepOnHangup() // not earlier, or the signal would end the program in between
+		e.keepOnHangup() // not earlier: a SIGHUP before Notify would end the program
 	}
 	reloads, aborts, over := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	go func() {
@@ -176,7 +176,7 @@ func (e *env) serverSignals() (reload, abort <-chan struct{}, stop func()) {
 	}
 }
 
-// offer notes that something is to be done, once however often it was asked for.
+// offer puts a request into todo, unless one is waiting there.
 func offer(todo chan<- struct{}) {
 	select {
 	case todo <- struct{}{}:

@@ -30,10 +30,10 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// patience is how long a condition may take to come about.
+// patience is how long the tests wait for a condition.
 const patience = time.Minute
 
-// serving is a keyctl serve in a process of its own.
+// serving is a keyctl serve that runs as a process.
 type serving struct {
 	t     *testing.T
 	cmd   *exec.Cmd
@@ -129,18 +129,18 @@ func (s *serving) wait() {
 	}
 }
 
-// until fails the test unless the condition comes about.
+// until waits for a condition, and fails the test after patience.
 func (s *serving) until(what string, holds func() bool) {
 	s.t.Helper()
 	for end := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			s.t.Fatalf("%s: did not come about:\n%s", what, s.text())
+			s.t.Fatalf("%s: did not happen:\n%s", what, s.text())
 		}
 	}
 }
 
-// get asks for whoami, which looks at the key. Closing says that the server closes the
-// connection behind its answer.
+// get sends a GET request with the admin key. closing reports that the server closes the
+// connection after its answer.
 func (s *serving) get(client *http.Client, path string) (status int, closing bool, err error) {
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.url+path, nil)
 	if err != nil {
@@ -156,8 +156,8 @@ func (s *serving) get(client *http.Client, path string) (status int, closing boo
 	return resp.StatusCode, resp.Close, err
 }
 
-// A usage file that cannot be used decides nothing: keys are checked. The log says at the
-// start what is wrong and what to do about it.
+// If the usage file cannot be used, keys are checked all the same. The log says at the start
+// what is wrong and what to do.
 func TestServeWithAUsageFileThatCannotBeUsed(t *testing.T) {
 	must := func(err error) {
 		t.Helper()
@@ -204,9 +204,9 @@ func TestServeWithAUsageFileThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// A load balancer with 16 connections that it keeps open is told on each that it closes,
-// finds the server not ready while it still answers, and loses no request. A second signal
-// then ends the server, whatever is left of the drain.
+// After SIGTERM the server closes each of 16 kept-open connections with an answer, is not
+// ready while it still answers, and loses no request. A second signal then ends it, even
+// during the drain.
 func TestTERMResetsNoConnection(t *testing.T) {
 	for _, end := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		t.Run(end.String(), func(t *testing.T) {
@@ -251,8 +251,9 @@ func TestTERMResetsNoConnection(t *testing.T) {
 	}
 }
 
-// Closing a listener resets the connections that the kernel made and nobody accepted yet.
-// Clients that connect for each request, as fast as they can, must be answered or refused.
+// Closing a listener resets connections that the kernel made and the server did not accept
+// yet. Clients that connect for each request, as fast as they can, must get an answer or a
+// refused connection.
 func TestTERMResetsNoNewConnection(t *testing.T) {
 	s := startServing(t, "--drain", "0")
 	var answered atomic.Int64
@@ -282,8 +283,8 @@ func TestTERMResetsNoNewConnection(t *testing.T) {
 	}
 }
 
-// A service manager reloads with SIGHUP: that must not end the server, and a certificate
-// that was renewed is served from then on. A bad one is not.
+// SIGHUP, with which a service manager reloads, does not end the server. From then on it uses a
+// renewed certificate, but not a bad one.
 func TestHUPReloadsTheCertificate(t *testing.T) {
 	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
 	renew(t, cert, key, 1)
@@ -317,7 +318,7 @@ func TestHUPReloadsTheCertificate(t *testing.T) {
 	s.wait()
 }
 
-// Without TLS there is nothing to reload, and SIGHUP still ends nothing.
+// Without TLS there is nothing to reload, and SIGHUP does not end the server.
 func TestHUPWithoutTLSEndsNothing(t *testing.T) {
 	s := startServing(t, "--drain", "0")
 	s.signal(syscall.SIGHUP)
@@ -330,7 +331,7 @@ func TestHUPWithoutTLSEndsNothing(t *testing.T) {
 	s.wait()
 }
 
-// trusting accepts any certificate: the tests look at which one it is.
+// trusting accepts any certificate; the tests check which one it is.
 func trusting() *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true}
 }

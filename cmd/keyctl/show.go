@@ -20,17 +20,17 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// keyReference is what KEY means, in every help page that has one.
-const keyReference = `KEY is an id, or a name (owner/name where two owners share it), or the beginning
-of an id, 6 characters or more. A name means the unrevoked key that has it;
-where there is none, the revoked key that had it last.`
+// keyReference explains KEY in the help of every command that takes one.
+const keyReference = `KEY is a name, an id, or the first 6 or more characters of an id. If two owners
+have a key of that name, use owner/name. A name means the unrevoked key that has
+it; if there is none, the revoked key that had it last.`
 
 func newShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "show KEY",
-		Short:   "Show all about one key but its secret",
+		Short:   "Show everything about a key except its secret",
 		GroupID: groupKeys,
-		Long:    "Show all about one key but its secret, which nobody has any more.\n\n" + keyReference,
+		Long:    "Show everything about a key except its secret, which is not stored.\n\n" + keyReference,
 		Example: "  keyctl show ci\n  keyctl show ci -o json",
 		Args:    oneArg("a KEY: a name or an id"),
 
@@ -51,7 +51,7 @@ func (a *app) show(ctx context.Context, m admin.Manager, ref string) error {
 		return err
 	}
 	var used *keys.Usage
-	if u, err := m.Usage(ctx, k.ID, a.now()); err == nil { // else it is not known, and the key is there all the same
+	if u, err := m.Usage(ctx, k.ID, a.now()); err == nil { // without it, the key is shown all the same
 		used = &u
 	}
 	if a.output == formatJSON {
@@ -60,15 +60,19 @@ func (a *app) show(ctx context.Context, m admin.Manager, ref string) error {
 	return a.print(aligned(a.allAbout(k, used), a.width(a.stdout)))
 }
 
-// resolve finds a key, and says of one that cannot be trusted which it is and what
-// to do about it.
+// resolve finds a key. For one that was changed outside mcpkeys the error names it and says
+// what to do.
 func (a *app) resolve(ctx context.Context, m admin.Manager, ref string) (*keys.Key, error) {
 	k, err := admin.Resolve(ctx, m, ref)
 	if errors.Is(err, keys.ErrTampered) {
 		return k, a.tampered(k, err)
 	}
 	if errors.Is(err, keys.ErrNotFound) {
-		return nil, fmt.Errorf("%w: no key has that id or name; `%s` shows all there are", keys.ErrNotFound, a.command("list", "--all"))
+		name := "that id or name"
+		if plainWord(ref) {
+			name = `the id or name "` + ref + `"`
+		}
+		return nil, fmt.Errorf("%w: no key has %s; `%s` shows all keys", keys.ErrNotFound, name, a.command("list", "--all"))
 	}
 	return k, err
 }
@@ -120,16 +124,15 @@ func (a *app) allAbout(k *keys.Key, used *keys.Usage) []row {
 	return append(rows, row{"version", strconv.FormatInt(k.Version, 10)})
 }
 
-// keyLife says how long the keys may live that an admin key issues.
+// keyLife says how long the keys that an admin key issues may be valid.
 func keyLife(k *keys.Key) string {
 	if k.MaxKeyLife == keys.LifeForEver {
-		return "no bound on the keys that it issues"
+		return "no limit for the keys that it issues"
 	}
-	return "keys that it issues end within " + keys.FormatKeyLife(k.MaxKeyLife)
+	return "keys that it issues expire within " + keys.FormatKeyLife(k.MaxKeyLife)
 }
 
-// aboutSecret tells of a secret when it was made, and its end if it has one before the
-// key's.
+// aboutSecret says when a secret was made, and when it ends if that is before the key's end.
 func (a *app) aboutSecret(s *keys.KeySecret) string {
 	text := "made " + a.when(s.CreatedAt)
 	if imported := wording.Imported(s); imported != "" {
@@ -139,15 +142,15 @@ func (a *app) aboutSecret(s *keys.KeySecret) string {
 	case s.ExpiresAt.IsZero():
 		return text
 	case !s.Expired(a.now()):
-		return text + ", good until " + a.when(s.ExpiresAt)
+		return text + ", valid until " + a.when(s.ExpiresAt)
 	}
 	return text + ", ended " + a.when(s.ExpiresAt)
 }
 
-// lastUsed is for a page of one key; nil is what is not known.
+// lastUsed renders the last use for the page of a key; nil means not known.
 func (a *app) lastUsed(u *keys.Usage) string {
 	if u == nil {
-		return "not known: what was counted cannot be read"
+		return "not known: the usage file cannot be read"
 	}
 	if l := u.LastUsed(); !l.At.IsZero() {
 		return a.lastUse(l)
@@ -155,7 +158,8 @@ func (a *app) lastUsed(u *keys.Usage) string {
 	return "never"
 }
 
-// secretUsed is for one of two secrets: whether the old one may be ended.
+// secretUsed renders the last use of one of two secrets, so that the user can decide whether
+// to end the old one.
 func (a *app) secretUsed(l keys.LastUse) string {
 	if l.At.IsZero() {
 		return "never used"
@@ -170,8 +174,8 @@ func orDash(text string) string {
 	return text
 }
 
-// shownJSON is a key with all that is known of its use. What is not known is left out;
-// null means never.
+// shownJSON is a key with its last uses. They are left out if they are not known; null means
+// never.
 type shownJSON struct {
 	api.Key
 	Secrets    []secretJSON `json:"secrets"`
@@ -184,7 +188,7 @@ type secretJSON struct {
 	LastUsedAt lastUsed `json:"last_used_at,omitzero"`
 }
 
-// newShownJSON leaves out what is not known of the key's use when u is nil.
+// newShownJSON leaves out the last uses when u is nil.
 func newShownJSON(k *keys.Key, u *keys.Usage, now time.Time) shownJSON {
 	out := shownJSON{Key: wire.Key(k, now)}
 	for _, s := range out.Key.Secrets {
@@ -204,7 +208,7 @@ func newShownJSON(k *keys.Key, u *keys.Usage, now time.Time) shownJSON {
 	return out
 }
 
-// changedJSON is a key as a change left it.
+// changedJSON is a key after a change, with its warnings.
 func changedJSON(k *keys.Key, now time.Time) api.Key {
 	out := wire.Key(k, now)
 	out.Warnings = k.Warnings(now)

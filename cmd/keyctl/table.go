@@ -9,21 +9,21 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 )
 
-// table is how every list is printed for people: a heading, and a line a row. A column is
-// as wide as its widest text. Where that is more than the screen, columns give way as
-// the table says.
+// table prints a list for people: a heading, and a line for each row. A column is as wide as
+// its widest text. If the lines are wider than the screen, columns shrink or are left out,
+// as the table says.
 type table struct {
 	columns []column
 	rows    [][]string
 
 	indent int    // before each line
-	rest   int    // this column gets what the others leave; none, if it has no share
-	share  int    // one in so many columns of the screen are for rest, if others can give them
-	least  int    // rest is not narrower
-	drop   bool   // rest is left out where it would have to be
-	gives  []give // these make room for rest, in turn
-	drops  []int  // these are left out, in turn, where a line is still too long
-	last   give   // and this one gives way after that
+	rest   int    // this column gets the room that the others leave, if share is set
+	share  int    // rest gets 1/share of the screen, if others can shrink for it
+	least  int    // rest is not narrower than this
+	drop   bool   // rest is left out if it would be narrower
+	gives  []give // these shrink to make room for rest, in turn
+	drops  []int  // these are left out, in turn, if a line is still too long
+	last   give   // this one shrinks after that
 	cut    bool   // instead of all that, a line is cut at its right end
 }
 
@@ -32,20 +32,20 @@ type column struct {
 	heading string
 	right   bool                            // it holds numbers
 	ifAny   bool                            // it is left out when it is empty in every row
-	most    int                             // it is not wider on a screen; 0: as wide as its texts
-	within  func(row int, width int) string // shortens a text its own way
+	most    int                             // its greatest width on a screen; 0: as wide as its texts
+	within  func(row int, width int) string // shortens a text to width; nil cuts it
 }
 
-// give is a column that gives way, down to the width least.
+// give is a column that may shrink to the width least.
 type give struct {
 	column, least int
 	below         int // only on screens narrower than this; 0: on any
 }
 
-// gap is how far two columns are apart.
+// gap is the space between two columns.
 const gap = 2
 
-// add adds a row. Its texts may hold anything: what a terminal would obey is taken out.
+// add adds a row. Control characters are taken out of its texts.
 func (t *table) add(texts ...string) {
 	row := make([]string, len(t.columns))
 	for i, text := range texts {
@@ -60,7 +60,7 @@ func (t *table) text(screen int) string {
 	return t.heading(widths) + t.lines(widths, screen)
 }
 
-// widths gives each column its width; 0 leaves it out.
+// widths returns the width of each column; 0 leaves it out.
 func (t *table) widths(screen int) []int {
 	widths := make([]int, len(t.columns))
 	for col, c := range t.columns {
@@ -91,7 +91,7 @@ func (t *table) widths(screen int) []int {
 	return widths
 }
 
-// fitRest gives the rest what the others leave, after those that give way have.
+// fitRest shrinks the columns of gives, and then gives rest the room that is left.
 func (t *table) fitRest(widths []int, screen int) {
 	natural := widths[t.rest]
 	left := func() int {
@@ -116,7 +116,7 @@ func (t *table) fitRest(widths []int, screen int) {
 	widths[t.rest] = min(natural, max(left(), t.least))
 }
 
-// cutRight leaves the columns out that do not fit, and cuts the last that does.
+// cutRight leaves out the columns that do not fit, and cuts the last one that does.
 func cutRight(widths []int, left int) {
 	for col := range widths {
 		if left < 4 {
@@ -139,7 +139,7 @@ func (t *table) filled(widths []int) int {
 	return n
 }
 
-// shrink takes up to by off width, and leaves least.
+// shrink takes up to by off width, but not below least.
 func shrink(width *int, least, by int) {
 	if by > 0 {
 		*width = max(min(*width, least), *width-by)
@@ -154,8 +154,8 @@ func (t *table) heading(widths []int) string {
 	return t.line(texts, widths, fit)
 }
 
-// lines lays out the rows. Where a line may be as long as it likes nothing is cut, not
-// even what is wider than a column that was settled before.
+// lines lays out the rows. On an unlimited screen nothing is cut, not even a text that is
+// wider than its column.
 func (t *table) lines(widths []int, screen int) string {
 	lay := fit
 	if screen == unlimited {
@@ -190,7 +190,7 @@ func (t *table) line(texts []string, widths []int, lay func(string, int) string)
 	return strings.TrimRight(b.String(), " ") + "\n"
 }
 
-// row is one line of an aligned page: a name and what it is.
+// row is one line of an aligned page: a name and its text.
 type row struct{ name, text string }
 
 // aligned lays out rows in two columns.
@@ -208,8 +208,8 @@ func aligned(rows []row, width int) string {
 	return b.String()
 }
 
-// hanging puts text behind first. What does not fit breaks at spaces, and goes on below
-// itself.
+// hanging puts text after first, and breaks it at spaces. Further lines are indented to the
+// start of text.
 func hanging(first, text string, width int) []string {
 	margin := cells(first)
 	lines := wrap(text, max(20, width-margin-1))
@@ -228,8 +228,8 @@ func folded(text string, width int) string {
 	return strings.Join(wrap(text, width-1), "\n") + "\n"
 }
 
-// wrap breaks text at spaces into lines of at most width columns. A word that is
-// longer stays whole: half an id or scope would be copied as if it were one.
+// wrap breaks text at spaces into lines of at most width columns. A longer word is not
+// broken, so that an id or a scope can be copied.
 func wrap(text string, width int) []string {
 	lines := []string{""}
 	for word := range strings.SplitSeq(text, " ") {
@@ -246,7 +246,7 @@ func wrap(text string, width int) []string {
 	return lines
 }
 
-// words joins a list, or says what it means that there is none.
+// words joins a list with spaces; an empty one becomes none.
 func words(list []string, none string) string {
 	if len(list) == 0 {
 		return none
@@ -256,12 +256,12 @@ func words(list []string, none string) string {
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// when renders a moment for people: in their time zone, and how far off it is.
+// when renders a moment in the local time zone, and how far off it is.
 func (a *app) when(t time.Time) string {
 	return wording.When(t, a.now(), time.Local)
 }
 
-// deadline is when, for an expiry that may be never.
+// deadline is when for an expiry; the zero time is never.
 func (a *app) deadline(t time.Time) string {
 	if t.IsZero() {
 		return "never"
@@ -306,8 +306,7 @@ var wide = &unicode.RangeTable{
 	},
 }
 
-// fit cuts text to width columns, with … where something was left out, and fills
-// it up with spaces.
+// fit cuts text to width columns, ending with … if it was cut, or fills it with spaces.
 func fit(text string, width int) string {
 	if cells(text) > width {
 		text = cut(text, width-1) + "…"
@@ -320,7 +319,7 @@ func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(0, width-cells(text)))
 }
 
-// cut returns the longest beginning of text that fills at most width columns.
+// cut returns the longest prefix of text that fills at most width columns.
 func cut(text string, width int) string {
 	n := 0
 	for i, r := range text {

@@ -20,14 +20,14 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// What may be a piece of a secret is named by its place, not repeated.
+// An argument that may be a piece of a secret is named by its place.
 func TestMention(t *testing.T) {
 	for typed, want := range map[string]string{
 		"ci": `"ci"`, "data-team/nightly-report": `"data-team/nightly-report"`,
 		"mcpk_": "argument 3", "MCPK_abc": "argument 3", "x\x1b[0m": "argument 3", "": "argument 3",
 		strings.Repeat("a", 30):                     "argument 3",
 		"AbCdEfGhIjKl_0123456789012345678901234567": "argument 3",
-		// Twenty characters from the middle of a secret, also across its underscore.
+		// Twenty characters from the middle of a secret, with or without its underscore.
 		"0123456789abcdefghij": "argument 3", "fGhIjKl_0123456789ab": "argument 3", "x-0123456789abcdefghij": "argument 3",
 		"data_team_ci": `"data_team_ci"`,
 	} {
@@ -37,8 +37,7 @@ func TestMention(t *testing.T) {
 	}
 }
 
-// TestTableFitsEveryScreen: no line is wider than the screen, and every id is whole,
-// whatever the names are made of.
+// No line is wider than the screen, and every id is whole, for all kinds of names.
 func TestTableFitsEveryScreen(t *testing.T) {
 	now := time.Date(2027, 3, 10, 12, 0, 0, 0, time.UTC)
 	found := keys.Page{LastUsed: map[string]keys.LastUse{"AbCdEfGhIjKl": {At: now.Add(-135 * 24 * time.Hour)}}}
@@ -65,7 +64,7 @@ func TestTableFitsEveryScreen(t *testing.T) {
 	}
 }
 
-// What is added to a table never reaches a terminal as a command.
+// A table has no control characters.
 func TestTableIsClean(t *testing.T) {
 	table := &table{columns: []column{{heading: "NAME"}, {heading: "CALLS", right: true}}}
 	table.add("a\x1b[2Jb\u202e", "7")
@@ -115,7 +114,7 @@ func TestScopesWithin(t *testing.T) {
 	}
 }
 
-// A name or a reason must not run in the spreadsheet of whoever opens the CSV.
+// A spreadsheet must not run a name or a reason as a formula.
 func TestCSVRunsNoFormula(t *testing.T) {
 	got := csvText([]string{"=1+1", "+1", "-1", "@sum", "ci", "1-2", "'=x"})
 	if want := "'=1+1,'+1,'-1,'@sum,ci,1-2,'=x\n"; got != want {

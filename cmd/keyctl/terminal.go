@@ -15,7 +15,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// isTerminal reports whether a person sits at the other end of stream.
+// isTerminal reports whether stream is a terminal.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
@@ -23,13 +23,13 @@ func isTerminal(stream any) bool {
 
 // Widths, in columns.
 const (
-	defaultWidth = 80      // of help, and of a terminal that does not tell
-	leastWidth   = 40      // what is narrower is laid out for this
-	unlimited    = 1 << 20 // where nothing is cut: a program or a file gets whole tables
+	defaultWidth = 80      // of help, and of a terminal of unknown width
+	leastWidth   = 40      // a narrower terminal gets this width
+	unlimited    = 1 << 20 // nothing is cut: tables in files and pipes
 )
 
-// width is how many columns a line on stream may fill: what COLUMNS says, else what the
-// terminal has. What is no terminal has no end of a line.
+// width is how many columns a line on stream may fill: COLUMNS if it is set, else the width
+// of the terminal. A file or a pipe is unlimited.
 func (e *env) width(stream io.Writer) int {
 	if n, err := strconv.Atoi(e.getenv("COLUMNS")); err == nil && n > 0 {
 		return min(max(n, leastWidth), unlimited)
@@ -43,16 +43,15 @@ func (e *env) width(stream io.Writer) int {
 	return defaultWidth
 }
 
-// colourful reports whether stream takes escape sequences, and wants them.
+// colourful reports whether stream is a terminal that shows colours.
 func (e *env) colourful(stream io.Writer) bool {
 	return isTerminal(stream) && e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb"
 }
 
-// canAsk reports whether somebody is there to answer: standard input is a terminal.
+// canAsk reports whether a person can answer: standard input is a terminal.
 func (e *env) canAsk() bool { return isTerminal(e.stdin) }
 
-// terminal opens the controlling terminal, where questions are asked: the output
-// streams may have gone elsewhere.
+// terminal opens the controlling terminal for questions: the output streams may be files.
 func terminal() (*os.File, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
@@ -61,7 +60,7 @@ func terminal() (*os.File, error) {
 	return tty, nil
 }
 
-// ask puts a question that anything but y or yes answers with no.
+// ask asks a question. Any answer but y or yes means no.
 func ask(ctx context.Context, question string) (bool, error) {
 	answer, err := askLine(ctx, question+" [y/N] ")
 	if err != nil {
@@ -92,8 +91,8 @@ func askLine(ctx context.Context, prompt string) (string, error) {
 	return answer, err
 }
 
-// confirmNumber lists the keys that will be revoked, and wants their number typed: who
-// did not read the list cannot know it.
+// confirmNumber lists the keys that will be revoked, and asks for their number, so that the
+// user reads the list.
 func (a *app) confirmNumber(ctx context.Context, list []*keys.Key) error {
 	for _, k := range list {
 		a.say("  %s", label(k))
@@ -103,13 +102,12 @@ func (a *app) confirmNumber(ctx context.Context, list []*keys.Key) error {
 		return err
 	}
 	if strings.TrimSpace(answer) != itoa(len(list)) {
-		return usagef("nothing was revoked: the number of keys is another")
+		return usagef("nothing was revoked: that is not the number of keys")
 	}
 	return nil
 }
 
-// askHidden reads a line that is not shown while it is typed. Enter and Ctrl-D end it,
-// Ctrl-C gives up.
+// askHidden reads a line without showing it. Enter and Ctrl-D end it, Ctrl-C cancels.
 func askHidden(ctx context.Context, prompt string) (string, error) {
 	tty, err := terminal()
 	if err != nil {
@@ -117,21 +115,21 @@ func askHidden(ctx context.Context, prompt string) (string, error) {
 	}
 	defer func() { _ = tty.Close() }() // nothing written is lost
 	fd := int(tty.Fd())
-	visible, err := term.MakeRaw(fd) // x/term's ReadPassword waits on after Ctrl-D
+	visible, err := term.MakeRaw(fd) // x/term's ReadPassword does not end at Ctrl-D
 	if err != nil {
-		return "", usagef("the terminal cannot hide what is typed; feed the key to standard input: keyctl verify - <FILE")
+		return "", usagef("this terminal cannot hide what you type; give the key on standard input: keyctl verify - <FILE")
 	}
-	defer func() { _ = term.Restore(fd, visible) }() // an interrupt comes here in the middle of it
+	defer func() { _ = term.Restore(fd, visible) }() // also after an interrupt
 	_, _ = fmt.Fprint(tty, prompt)
 	text, err := interruptible(ctx, func() (string, error) { return readHidden(tty) })
 	_, _ = fmt.Fprint(tty, "\r\n")
 	if errors.Is(err, io.EOF) {
-		return "", usagef("the input ended before a key was typed; type or paste one and press Enter, or feed it to standard input: keyctl verify - <FILE")
+		return "", usagef("the input ended before a key was typed; type or paste the key and press Enter, or give it on standard input: keyctl verify - <FILE")
 	}
 	return text, err
 }
 
-// What a terminal in raw mode sends for the keys that edit a line.
+// The bytes that a terminal in raw mode sends for the editing keys.
 const (
 	ctrlC     = 0x03
 	ctrlD     = 0x04
@@ -140,8 +138,8 @@ const (
 	del       = 0x7f
 )
 
-// readHidden reads a line from a terminal in raw mode, a byte at a time: what follows
-// is for whoever reads next. The end of input before anything was typed is [io.EOF].
+// readHidden reads a line from a terminal in raw mode, a byte at a time, so that it takes
+// nothing after the line. If the input ends before anything was typed, the error is [io.EOF].
 func readHidden(tty io.Reader) (string, error) {
 	var line []byte
 	var typed [1]byte
@@ -166,8 +164,8 @@ func readHidden(tty io.Reader) (string, error) {
 	}
 }
 
-// interruptible waits for read, but no longer than ctx: an interrupt must end a
-// program that waits for a person. A read that was given up on ends with the program.
+// interruptible waits for read until ctx ends, so that an interrupt ends a program that waits
+// for input. The read itself then ends with the program.
 func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
 		value T

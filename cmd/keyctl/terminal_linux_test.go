@@ -13,21 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalLog is the file that onterminal leaves: what its terminal showed.
+// terminalLog is the file with what the terminal of onterminal showed.
 const terminalLog = "terminal.txt"
 
-// onTerminal is the program of scripts that runs another with a controlling terminal of
-// its own, on which the content of FILE is typed:
+// onTerminal runs a program of a script with a new controlling terminal, and types the
+// content of FILE on it:
 //
 //	exec onterminal [-stdin] [-after TEXT] FILE program [args...]
 //
-// With -stdin the program's standard input is that terminal, too. With -after nothing is
-// typed before the terminal shows TEXT. FILE's content is typed as it stands, so ends of
-// lines and of input (Ctrl-D) are the script's to give. What the terminal showed is in
-// terminal.txt afterwards.
+// With -stdin the program's standard input is that terminal too. With -after it types when
+// the terminal shows TEXT. It types FILE as it is, so FILE needs its own ends of lines and
+// of input (Ctrl-D). Afterwards terminal.txt has what the terminal showed.
 //
-// It stands in for testscript's ttyin, which hangs up as soon as the program has ended,
-// and so loses what it has not read by then: on a busy machine two outputs in three.
+// It replaces testscript's ttyin, which closes the terminal as soon as the program ends, and
+// then often loses output on a busy machine.
 func onTerminal() {
 	code, err := runOnTerminal(os.Args[1:])
 	if err != nil {
@@ -70,7 +69,7 @@ func runOnTerminal(args []string) (code int, err error) {
 	screen := &screen{until: after, typed: typed, user: user, done: make(chan struct{})}
 	go screen.read()
 	err = child.Run()
-	_ = tty.Close() // the last one: all that was written can still be read, and then comes the end
+	_ = tty.Close() // the last open file: the reader gets the remaining output, and then the end
 	<-screen.done
 	_ = user.Close()
 	if err := os.WriteFile(terminalLog, screen.shown.Bytes(), 0o600); err != nil {
@@ -83,7 +82,7 @@ func runOnTerminal(args []string) (code int, err error) {
 	return 0, err
 }
 
-// screen reads what a terminal shows, and types when it is time to.
+// screen reads what a terminal shows, and types when it shows until.
 type screen struct {
 	user  io.ReadWriter
 	until string
@@ -97,13 +96,13 @@ func (s *screen) read() {
 	buf := make([]byte, 4096)
 	for {
 		if s.typed != nil && bytes.Contains(s.shown.Bytes(), []byte(s.until)) {
-			_, _ = s.user.Write(s.typed) // a terminal holds some 4 KB that nobody reads
+			_, _ = s.user.Write(s.typed) // a terminal buffers some 4 KB
 			s.typed = nil
 		}
 		n, err := s.user.Read(buf)
 		s.shown.Write(buf[:n])
 		if err != nil {
-			return // EIO: nobody has the terminal open any more
+			return // EIO: no process has the terminal open any more
 		}
 	}
 }

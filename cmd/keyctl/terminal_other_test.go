@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// onTerminal is missing here: scripts with a terminal of their own run on Linux.
+// onTerminal is missing here: scripts that need a terminal run only on Linux.
 func onTerminal() {
 	_, _ = fmt.Fprintln(os.Stderr, "onterminal: only on Linux")
 	os.Exit(125)

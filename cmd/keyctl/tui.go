@@ -14,13 +14,12 @@ func newTUI(a *app) *cobra.Command {
 	readOnly := false
 	cmd := &cobra.Command{
 		Use:     "tui",
-		Short:   "Show all keys on a live dashboard",
+		Short:   "Show and change keys on a live dashboard",
 		GroupID: groupKeys,
-		Long: `Show all keys on a live dashboard, where they are filtered, looked at, issued,
-edited, rotated, disabled and revoked; each change is asked about first. A new
-secret is shown once, on a screen that is left on purpose only and does not stay
-in the terminal's scrollback. Through a server, an admin key without keys:write
-may only look.`,
+		Long: `Show all keys on a live dashboard, where you filter, issue, edit, rotate,
+disable and revoke keys. It asks before each change. It shows a new secret once,
+on a screen that does not stay in the terminal's scrollback. Through a server,
+an admin key without keys:write can only look.`,
 		Example: "  keyctl tui\n  keyctl tui --db /var/lib/mcpkeys/keys.db --read-only",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -21,12 +21,12 @@ func newUsage(a *app) *cobra.Command {
 		Use:     "usage KEY",
 		Short:   "Show when, how often and for what a key was used",
 		GroupID: groupKeys,
-		Long: `Show when each secret of a key was last accepted and from where, how often the
-key was presented and what came of it, and which scopes were asked of it.
+		Long: `Show when and from where each secret of a key was last accepted, how often the
+key was presented, with which outcome, and for which scopes.
 
-Guarded servers write their counts down every five seconds, and a crash may lose
-as much. Counts are kept by the hour for 90 days, last uses for ever. -o jsonl
-and csv print a row for each hour, outcome and scope, with the key.
+Guarded servers write their counts every five seconds; a crash may lose the last
+five seconds. Counts are kept by the hour for 90 days, last uses permanently.
+-o jsonl and csv print a row for each hour, outcome and scope, with the key.
 
 ` + keyReference,
 		Example: "  keyctl usage ci\n  keyctl usage ci --since 7d -o csv",
@@ -43,7 +43,7 @@ and csv print a row for each hour, outcome and scope, with the key.
 			})
 		},
 	}
-	cmd.Flags().StringVar(&since, "since", keys.FormatDuration(keys.UsageSince), "count from this `TIME` ago, such as 24h or 7d, or from a date and time")
+	cmd.Flags().StringVar(&since, "since", keys.FormatDuration(keys.UsageSince), "count since `TIME`: 24h or 7d ago, or a date and time")
 	formats(cmd, formatTable, formatJSON, formatJSONL, formatCSV)
 	return cmd
 }
@@ -72,7 +72,7 @@ func (a *app) usage(ctx context.Context, m admin.Manager, ref string, since time
 	return a.print(a.usagePage(k, since, u))
 }
 
-// usagePage is what people read: last uses, then outcomes, then scopes.
+// usagePage is the page for people: last uses, then outcomes, then scopes.
 func (a *app) usagePage(k *keys.Key, since time.Time, u keys.Usage) string {
 	rows := []row{{"key", k.Label() + " " + k.ID}}
 	for i, l := range u.Last {
@@ -91,7 +91,7 @@ func (a *app) usagePage(k *keys.Key, since time.Time, u keys.Usage) string {
 	}
 	text := aligned(rows, a.width(a.stdout))
 	if len(u.Counts) == 0 {
-		return text + "\n  not presented since then\n"
+		return text + "\n  no calls since then\n"
 	}
 	outcomes := numbers("OUTCOME", "CALLS")
 	for _, o := range u.Outcomes() {
@@ -113,12 +113,12 @@ func (a *app) usagePage(k *keys.Key, since time.Time, u keys.Usage) string {
 	return text
 }
 
-// lastUse says when a secret was last accepted, from where and by what, and which.
+// lastUse says when a secret was last accepted, from where, by which client, and its number.
 func (a *app) lastUse(l keys.LastUse) string {
 	return a.useOfOne(l) + ", secret " + strconv.FormatInt(l.Secret, 10)
 }
 
-// useOfOne is lastUse where it is plain which secret is meant.
+// useOfOne is lastUse without the number of the secret.
 func (a *app) useOfOne(l keys.LastUse) string {
 	text := a.when(l.At)
 	if l.ClientIP.IsValid() {
@@ -132,8 +132,8 @@ func (a *app) useOfOne(l keys.LastUse) string {
 
 func calls(n int64) string { return strconv.FormatInt(n, 10) }
 
-// numbers is a table of which all but the first column are numbers. The first gives way
-// where the screen is too narrow.
+// numbers is a table whose columns hold numbers, except the first. The first column shrinks
+// if the screen is too narrow.
 func numbers(first string, others ...string) *table {
 	t := &table{columns: []column{{heading: first}}, indent: 2, share: 1, least: 8}
 	for _, heading := range others {
@@ -142,7 +142,7 @@ func numbers(first string, others ...string) *table {
 	return t
 }
 
-// usageJSON is what is known of the use of a key, summed up and by the hour.
+// usageJSON is the use of a key: totals, and counts by the hour.
 type usageJSON struct {
 	api.Usage
 	Name     string        `json:"name"`
@@ -163,7 +163,7 @@ type scopeJSON struct {
 	Denied  int64  `json:"denied"`
 }
 
-// usageRowJSON is a count that stands alone, so it names its key.
+// usageRowJSON is one count on a line of its own, so it names its key.
 type usageRowJSON struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`

@@ -28,13 +28,13 @@ func newVerify(a *app) *cobra.Command {
 		Use:     "verify -",
 		Short:   "Check a key that is read from standard input",
 		GroupID: groupKeys,
-		Long: `Check a key as a guarded server would: is it good, here and now, for this? The
-key is read from standard input, never from an argument. On a terminal it is not
-shown while it is typed; Enter or Ctrl-D ends it, Ctrl-C gives up.
+		Long: `Check a key as a guarded server would. The key is read from standard input,
+never from an argument. On a terminal it is not shown while you type it; Enter
+or Ctrl-D ends it, Ctrl-C cancels.
 
-It prints one word, valid or the reason why not, and exits 0 or 3. Without
---audience it decides as a server without a name does, which takes only keys
-that are good everywhere.`,
+It prints valid and exits 0, or prints the reason and exits 3. Without
+--audience it decides like a server without a name, which accepts only keys
+without an audience.`,
 		Example: `  keyctl verify - --scope tools:get_forecast <key.txt
   if pass show ci-key | keyctl verify - >/dev/null; then echo good; fi`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -57,9 +57,9 @@ that are good everywhere.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	listVar(flags, &f.scopes, "scope", "it must be granted this `SCOPE`")
-	flags.StringVar(&f.audience, "audience", "", "it is presented to this `SERVER`")
-	flags.StringVar(&f.ip, "ip", "", "it comes from this `ADDRESS`")
+	listVar(flags, &f.scopes, "scope", "check that it is granted this `SCOPE`")
+	flags.StringVar(&f.audience, "audience", "", "check it for this `SERVER`")
+	flags.StringVar(&f.ip, "ip", "", "check it as if it came from this `ADDRESS`")
 	formats(cmd, formatTable, formatJSON)
 	return cmd
 }
@@ -95,7 +95,7 @@ func (a *app) verify(ctx context.Context, call verifier.Call, required []string)
 	if err != nil {
 		return d, err
 	}
-	if code := keys.Unfit(token); code != "" { // plain without a key store, so none is opened
+	if code := keys.Unfit(token); code != "" { // this needs no key store, so none is opened
 		return keys.Decision{Code: code, Flaw: keys.Flaw(token)}, nil
 	}
 	checker, err := s.Checker(ctx)
@@ -110,10 +110,10 @@ func (a *app) verify(ctx context.Context, call verifier.Call, required []string)
 	return d, nil
 }
 
-// maxInput is more than any key has; what is longer is none, and is not read on.
+// maxInput is longer than any key, in bytes. No more is read.
 const maxInput = 1024
 
-// readKey takes the line end off what it read, and nothing else: a key is exact.
+// readKey removes the line end of its input, and nothing else.
 func (a *app) readKey(ctx context.Context) (string, error) {
 	if a.canAsk() {
 		return askHidden(ctx, "key: ")
@@ -123,7 +123,7 @@ func (a *app) readKey(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if err != nil {
-		return "", usagef("standard input cannot be read; feed the key to it: keyctl verify - <FILE")
+		return "", usagef("standard input cannot be read; give the key there: keyctl verify - <FILE")
 	}
 	line, ended := strings.CutSuffix(string(text), "\n")
 	if ended {
@@ -132,33 +132,33 @@ func (a *app) readKey(ctx context.Context) (string, error) {
 	return line, nil
 }
 
-// reasons say in words what the codes mean, to whoever holds the key store; a
-// guarded server tells its callers less.
+// reasons explain the codes to the user of the key store; a guarded server tells its callers
+// less.
 var reasons = map[keys.Code]string{
-	keys.CodeNoCredential:      "nothing came on standard input",
-	keys.CodeMalformed:         "this is no whole key: a character is wrong, missing or too many",
-	keys.CodeNotFound:          "this key store never issued it",
-	keys.CodeRevoked:           "it was revoked",
-	keys.CodeDisabled:          "it is disabled",
-	keys.CodeExpired:           "its time is over",
-	keys.CodeWrongKind:         "it is an admin key, which opens no server",
-	keys.CodeWrongAudience:     "it was made for other servers than the one that --audience names",
-	keys.CodeIPNotAllowed:      "it may not be used from the address that --ip names",
-	keys.CodeInsufficientScope: "it is good, but was not granted this scope",
+	keys.CodeNoCredential:      "standard input is empty",
+	keys.CodeMalformed:         "not a valid key: check for missing, extra or wrong characters",
+	keys.CodeNotFound:          "this key store never issued this key",
+	keys.CodeRevoked:           "the key is revoked",
+	keys.CodeDisabled:          "the key is disabled",
+	keys.CodeExpired:           "the key has expired",
+	keys.CodeWrongKind:         "this is an admin key, which no guarded server accepts",
+	keys.CodeWrongAudience:     "the key is not for the server that --audience names",
+	keys.CodeIPNotAllowed:      "the key may not be used from the address that --ip names",
+	keys.CodeInsufficientScope: "the key is valid, but was not granted this scope",
 }
 
-// flawed says what makes a text no key.
+// flawed says why a text is not a key.
 func flawed(flaw string) string {
 	if flaw == "" {
 		return ""
 	}
-	return "this is no key: the text " + flaw
+	return "not a valid key: the text " + flaw
 }
 
 // verifiedJSON is a decision as scripts read it.
 type verifiedJSON struct {
 	api.Verification
-	Flaw string `json:"flaw,omitempty"` // what makes the text no key, where that is plain
+	Flaw string `json:"flaw,omitempty"` // why the text is not a key, if that is known
 }
 
 func (a *app) printDecision(d keys.Decision) error {
@@ -184,24 +184,25 @@ func (a *app) printDecision(d keys.Decision) error {
 	return &notValidError{d.Code}
 }
 
-// reason says why a key is not valid, and names what is missing where that is known.
+// reason says why a key is not valid, and what it lacks if that is known.
 func (a *app) reason(d keys.Decision) string {
 	why := reasons[d.Code]
 	switch {
 	case d.Flaw != "":
 		return flawed(d.Flaw)
 	case d.Code == keys.CodeSuperseded:
-		return fmt.Sprintf("this was secret %d of key %s, which a rotation ended %s; the key has a newer secret", d.Secret, wording.Clean(d.KeyID), a.when(d.Ends))
+		return fmt.Sprintf("this is secret %d of key %s; a rotation ended it at %s, and the key has a newer secret", d.Secret, wording.Clean(d.KeyID), a.when(d.Ends))
 	case d.Lacks == nil:
 	case d.Code == keys.CodeInsufficientScope && len(d.Lacks.Missing) > 0:
-		return "it is good, but was not granted " + wording.Clean(strings.Join(d.Lacks.Missing, ", "))
+		return "the key is valid, but was not granted " + wording.Clean(strings.Join(d.Lacks.Missing, ", "))
 	case d.Code == keys.CodeWrongAudience && len(d.Lacks.Offered) > 0:
 		return why + "; it is for " + wording.Clean(strings.Join(d.Lacks.Offered, ", "))
 	}
 	return why
 }
 
-// undecided is neither yes nor no: the store failed, or the row cannot be trusted.
+// undecided reports that the key could not be checked: the store failed, or the row was
+// changed outside mcpkeys.
 func (a *app) undecided(d keys.Decision) error {
 	if a.output != formatJSON {
 		if err := a.print(string(d.Code) + "\n"); err != nil {

@@ -1,12 +1,11 @@
-// Command tui is the dashboard alone: every key of a store in a terminal, live. It is
-// what `keyctl tui` shows, for a machine that needs nothing else of keyctl.
+// Command tui is the dashboard of `keyctl tui` as a program of its own, for a machine that
+// needs nothing else of keyctl.
 //
-// It takes --db, --pepper, --server, --insecure-http and --read-only, and the KEYCTL_
-// variables from the environment, as keyctl does. The dashboard itself is internal/app/tui, and the way
-// to the store internal/app/connect.
+// It takes --db, --pepper, --server, --insecure-http and --read-only, and reads the KEYCTL_
+// variables, as keyctl does. The dashboard is in internal/app/tui, the connection to the store
+// in internal/app/connect.
 //
-// It refuses to start without a terminal, on a store that is not there, and with
-// anything like a key among its arguments.
+// It refuses to start without a terminal, without a store, or if an argument contains a key.
 package main
 
 import (
@@ -37,10 +36,10 @@ func main() {
 	os.Exit(code)
 }
 
-const usage = "takes --db FILE, --pepper FILE, --server URL, --insecure-http and --read-only, and no more"
+const usage = "wrong arguments; use only --db FILE, --pepper FILE, --server URL, --insecure-http and --read-only"
 
-// run returns the exit code: 1 for a command line or terminal that will not do, 2 for
-// a store that cannot be used.
+// run returns the exit code: 1 for a wrong command line or terminal, 2 for a store that
+// cannot be used.
 func run(ctx context.Context, args []string) (code int, err error) {
 	if slices.ContainsFunc(args, keys.HoldsToken) {
 		return 1, errors.New("a key must never be typed as an argument; if it was a real one, revoke it")
@@ -48,7 +47,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	var s connect.Settings
 	var readOnly bool
 	flags := flag.NewFlagSet("tui", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // its errors repeat what was typed
+	flags.SetOutput(io.Discard) // its errors repeat the arguments
 	flags.StringVar(&s.DB, "db", "", "")
 	flags.StringVar(&s.PepperFile, "pepper", "", "")
 	flags.StringVar(&s.Server, "server", "", "")

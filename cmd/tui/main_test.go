@@ -7,8 +7,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// A command line that will not do ends with 1 before any store is opened, and the
-// error repeats nothing of it: a secret may stand anywhere among the arguments.
+// A wrong command line ends with 1 before any store is opened, and the error repeats none of
+// the arguments, because any of them may be a secret.
 func TestBadCommandLines(t *testing.T) {
 	secret := keys.NewToken(keys.KindAdmin).Secret().Reveal()
 	for _, args := range [][]string{

@@ -1,4 +1,4 @@
-// Command gin guards a gin route: the caller's name, for keys that were granted
+// Command gin is a gin route that answers with the caller's name, for keys with the scope
 // hello:read.
 //
 //	go run ./examples/gin --db mcpkeys.db
@@ -47,7 +47,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = v.Close() }() // writes down who called in the last seconds
+	defer func() { _ = v.Close() }() // writes the usage counts of the last seconds
 	guard := middleware.New(v, &middleware.Options{Logger: slog.Default()})
 	srv := &http.Server{
 		Addr:              "127.0.0.1:8423",
@@ -58,7 +58,7 @@ func run(ctx context.Context) error {
 	return serve(ctx, srv)
 }
 
-// serve ends with ctx, leaving calls under way ten seconds.
+// serve ends with ctx; running calls then have ten seconds.
 func serve(ctx context.Context, srv *http.Server) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.ListenAndServe() }()
@@ -74,9 +74,9 @@ func serve(ctx context.Context, srv *http.Server) error {
 
 func handler(guard *middleware.Guard) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
-	r := gin.New()                  // not gin.Default, whose log has the query in it
-	_ = r.SetTrustedProxies(nil)    // believe no forwarding header; nil cannot fail
-	r.RedirectTrailingSlash = false // or a redirect tells which paths there are, before the key is asked for
+	r := gin.New()                  // not gin.Default, which logs the query
+	_ = r.SetTrustedProxies(nil)    // trust no forwarding headers; nil cannot fail
+	r.RedirectTrailingSlash = false // otherwise a redirect shows, without a key, which paths exist
 	r.Use(ginauth.Require(guard, "hello:read"))
 	r.GET("/hello", func(c *gin.Context) {
 		id, _ := keys.IdentityFrom(c.Request.Context())

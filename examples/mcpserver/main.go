@@ -1,11 +1,11 @@
-// Command mcpserver is a guarded MCP server, small enough to copy: the weather of
-// package weather over streamable HTTP, for callers with a key from a local key
-// store. Make the store and a key with keyctl, then:
+// Command mcpserver is a small guarded MCP server to copy: package weather over streamable
+// HTTP, for callers with a key of a local key store. Make the store and a key with keyctl,
+// then:
 //
 //	go run ./examples/mcpserver --db mcpkeys.db
 //
-// It serves plain HTTP, so it refuses to listen beyond loopback unless it is told
-// that something in front of it speaks TLS.
+// It serves plain HTTP, so it refuses to listen on addresses other than loopback, unless
+// --insecure-http is set because a proxy before it uses TLS.
 package main
 
 import (
@@ -42,10 +42,10 @@ func main() {
 func run(ctx context.Context) error {
 	db := flag.String("db", "mcpkeys.db", "the key store")
 	addr := flag.String("addr", "127.0.0.1:8421", "where to listen")
-	audience := flag.String("audience", "", "this server's name; empty accepts keys made for no server in particular")
-	insecure := flag.Bool("insecure-http", false, "listen beyond loopback without TLS: keys then cross the network readable")
+	audience := flag.String("audience", "", "this server's name; if empty, only keys without an audience are accepted")
+	insecure := flag.Bool("insecure-http", false, "allow to listen on other addresses than loopback without TLS: the network can then read keys")
 	var hosts []string
-	flag.Func("allowed-host", "a name, besides this server's own address, that clients may call it by, as behind a proxy; may be repeated", func(name string) error {
+	flag.Func("allowed-host", "also accept this `NAME` in the Host header, as behind a proxy; may be repeated", func(name string) error {
 		hosts = append(hosts, name)
 		return nil
 	})
@@ -60,7 +60,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = v.Close() }() // writes down who called in the last seconds
+	defer func() { _ = v.Close() }() // writes the usage counts of the last seconds
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	guard := middleware.New(v, &middleware.Options{Audience: *audience, Logger: logger})
 
@@ -79,7 +79,7 @@ func handler(guard *middleware.Guard, hosts ...string) http.Handler {
 	return mux
 }
 
-// listen checks the address that was really bound: a name may resolve to anything.
+// listen checks the address that was bound: a name may resolve to any address.
 func listen(ctx context.Context, addr string, insecure bool) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -89,11 +89,11 @@ func listen(ctx context.Context, addr string, insecure bool) (net.Listener, erro
 		return listener, nil
 	}
 	_ = listener.Close()
-	return nil, errors.New("plain HTTP beyond loopback would show keys to the network: listen on 127.0.0.1 behind a proxy that speaks TLS, or say --insecure-http")
+	return nil, errors.New("with plain HTTP on this address the network could read keys; listen on 127.0.0.1 behind a proxy with TLS, or use --insecure-http")
 }
 
-// serve ends with ctx, leaving calls under way ten seconds. There is no write
-// timeout, because MCP streams are meant to stay open.
+// serve ends with ctx; running calls then have ten seconds. There is no write timeout,
+// because MCP streams stay open.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	srv := &http.Server{
 		Handler:           handler,
@@ -101,7 +101,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 
-		DisableGeneralOptionsHandler: true, // else OPTIONS * is answered before any guard
+		DisableGeneralOptionsHandler: true, // otherwise OPTIONS * is answered before the guard
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
@@ -113,7 +113,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := srv.Shutdown(ending); err != nil {
-		return srv.Close() // streams that clients keep open
+		return srv.Close() // clients keep streams open
 	}
 	return nil
 }

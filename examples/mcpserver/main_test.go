@@ -14,7 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 )
 
-// start serves the example, as main does, with k's keys and returns its address.
+// start serves the example with k's keys, and returns its address.
 func start(t *testing.T, k *guardtest.Keyring) string {
 	t.Helper()
 	listener, err := listen(t.Context(), "127.0.0.1:0", false)
@@ -47,7 +47,7 @@ func TestServes(t *testing.T) {
 	defer func() { _ = session.Close() }()
 	list, err := session.ListTools(t.Context(), nil)
 	if err != nil || len(list.Tools) != 4 {
-		t.Errorf("ListTools: got %v, %v, want the four that are granted", list, err)
+		t.Errorf("ListTools: got %v, %v, want the four granted tools", list, err)
 	}
 	res, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "whoami"})
 	if err != nil || !strings.Contains(res.Content[0].(*mcp.TextContent).Text, `"name":"ci"`) {
@@ -63,7 +63,8 @@ func (k withKey) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// Plain HTTP beyond loopback shows keys to the network, so it has to be asked for.
+// Plain HTTP on another address than loopback needs --insecure-http, because the network could
+// read keys.
 func TestRefusesToListenBeyondLoopback(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0"} {
 		if l, err := listen(t.Context(), addr, false); err == nil {
@@ -80,9 +81,8 @@ func TestRefusesToListenBeyondLoopback(t *testing.T) {
 	_ = l.Close()
 }
 
-// Attack A15: the same place under another spelling, by another method, or after an
-// upgrade that leaves the guard behind. Whatever is asked without a key, nothing
-// succeeds and no other protocol begins.
+// A15: the same path in another spelling, with another method, or with an upgrade that would
+// leave the guard. Without a key no request succeeds, and no other protocol begins.
 func TestA15PathsMethodsAndUpgrades(t *testing.T) {
 	addr := start(t, guardtest.NewKeyring(t))
 	paths := []string{

@@ -1,5 +1,5 @@
-// Command nethttp guards a plain net/http handler: the caller's name, for keys that
-// were granted hello:read.
+// Command nethttp is a net/http handler that answers with the caller's name, for keys with the
+// scope hello:read.
 //
 //	go run ./examples/nethttp --db mcpkeys.db
 //	curl -H "Authorization: Bearer $KEY" http://127.0.0.1:8422/hello
@@ -45,7 +45,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = v.Close() }() // writes down who called in the last seconds
+	defer func() { _ = v.Close() }() // writes the usage counts of the last seconds
 	guard := middleware.New(v, &middleware.Options{Logger: slog.Default()})
 	srv := &http.Server{
 		Addr:              "127.0.0.1:8422",
@@ -56,7 +56,7 @@ func run(ctx context.Context) error {
 	return serve(ctx, srv)
 }
 
-// serve ends with ctx, leaving calls under way ten seconds.
+// serve ends with ctx; running calls then have ten seconds.
 func serve(ctx context.Context, srv *http.Server) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.ListenAndServe() }()
@@ -76,5 +76,5 @@ func handler(guard *middleware.Guard) http.Handler {
 		id, _ := keys.IdentityFrom(r.Context())
 		_, _ = fmt.Fprintf(w, "Hello, %s.\n", id.Name())
 	})
-	return guard.Require("hello:read")(mux) // outside of the mux, so that unknown paths need a key too
+	return guard.Require("hello:read")(mux) // around the mux, so that unknown paths need a key too
 }

@@ -1,10 +1,9 @@
-// Package weather is a small MCP server to try mcpkeys with: weather stations whose
-// readings callers record and read back. It invents nothing; a server without
-// readings has no weather.
+// Package weather is a small MCP server to try mcpkeys with: callers record readings of weather
+// stations and read them back. A new server has no readings.
 //
-// Call [New] and serve the result, guarded by mcpauth or in any other way: nothing
-// in this package knows of keys but the tool whoami, which asks who is calling.
+// Call [New] and serve the result, guarded by mcpauth or in another way. Only the tool whoami
+// knows about keys: it says which key is calling.
 //
-// State lives in memory, is bounded, and ends with the process. Each server of New
-// has its own.
+// The readings are in memory, limited in number, and lost when the process ends. Each server
+// of New has its own.
 package weather

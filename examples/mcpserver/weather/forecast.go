@@ -6,14 +6,14 @@ import (
 	"math"
 )
 
-// A forecast needs a trend, and a trend needs readings.
+// How many readings a forecast needs, and uses at most.
 const (
 	minTrend = 3
 	maxTrend = 6
 )
 
-// forecast extends the line that fits the newest readings best (least squares) by
-// one step: what the next reading would be if the trend held.
+// forecast extends the line that fits the newest readings best (least squares) by one step:
+// the next reading if the trend continues.
 func forecast(readings []float64) (next, perReading float64, used int, err error) {
 	if len(readings) < minTrend {
 		return 0, 0, 0, fmt.Errorf("a forecast needs %d readings or more; record some with set_reading", minTrend)
@@ -31,9 +31,8 @@ func forecast(readings []float64) (next, perReading float64, used int, err error
 	return tenth(next), tenth(perReading), used, nil
 }
 
-// windChill is the formula that the weather services of Canada and the United
-// States share. It holds from 4.8 km/h on and up to 10 degrees; elsewhere wind
-// changes little and the temperature itself is returned.
+// windChill is the formula of the weather services of Canada and the United States. It is for
+// winds of at least 4.8 km/h and at most 10 degrees; otherwise it returns the temperature.
 func windChill(celsius, windKmh float64) (feels float64, applied bool, err error) {
 	if math.IsNaN(celsius) || math.IsNaN(windKmh) || celsius < -100 || celsius > 70 || windKmh < 0 || windKmh > 500 {
 		return 0, false, errors.New("celsius must lie between -100 and 70, wind_kmh between 0 and 500")

@@ -10,15 +10,15 @@ import (
 	"sync"
 )
 
-// Bounds of what is kept: callers share the memory.
+// Limits of what is kept in memory.
 const (
 	maxStations = 1000
-	maxReadings = 100 // the newest of a station
+	maxReadings = 100 // of a station; older ones are dropped
 )
 
 var stationName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 
-// Station is one station as it is shown.
+// Station is one station in an answer.
 type Station struct {
 	Name     string    `json:"name"`
 	Celsius  float64   `json:"celsius" jsonschema:"the newest reading"`
@@ -72,7 +72,7 @@ func (s *stations) all() []Station {
 	return list
 }
 
-// station needs s.mu and a name that is there.
+// station needs s.mu, and a name that exists.
 func (s *stations) station(name string) Station {
 	r := s.readings[name]
 	return Station{Name: name, Celsius: r[len(r)-1], Readings: slices.Clone(r)}

@@ -11,19 +11,19 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// StationsURI is the resource that lists all stations. One station's is its name
-// after a slash.
+// StationsURI is the resource that lists all stations. The resource of one station is this URI,
+// a slash and its name.
 const StationsURI = "weather://stations"
 
-// New returns a server with no readings yet. Its tools are set_reading, get_stations,
-// get_forecast, get_feels_like and whoami, its prompt is briefing.
+// New returns a server without readings. Its tools are set_reading, get_stations, get_forecast,
+// get_feels_like and whoami; its prompt is briefing.
 func New() *mcp.Server {
 	w := &weather{stations: newStations()}
 	s := mcp.NewServer(&mcp.Implementation{Name: "weather", Version: "1.0.0"}, nil)
 
 	mcp.AddTool(s, &mcp.Tool{Name: "set_reading", Description: "Record a temperature reading of a station."}, w.setReading)
 	mcp.AddTool(s, &mcp.Tool{Name: "get_stations", Description: "List the stations with their readings."}, w.getStations)
-	mcp.AddTool(s, &mcp.Tool{Name: "get_forecast", Description: "Tell what a station's next reading would be if its trend held."}, w.getForecast)
+	mcp.AddTool(s, &mcp.Tool{Name: "get_forecast", Description: "Compute a station's next reading if its trend continues."}, w.getForecast)
 	mcp.AddTool(s, &mcp.Tool{Name: "get_feels_like", Description: "Compute the wind chill of a temperature and a wind speed."}, w.getFeelsLike)
 	mcp.AddTool(s, &mcp.Tool{Name: "whoami", Description: "Tell which API key is calling."}, whoami)
 
@@ -68,7 +68,7 @@ type StationName struct {
 // Forecast is the output of get_forecast.
 type Forecast struct {
 	Station    string  `json:"station"`
-	Next       float64 `json:"next_celsius" jsonschema:"the next reading if the trend holds"`
+	Next       float64 `json:"next_celsius" jsonschema:"the next reading if the trend continues"`
 	PerReading float64 `json:"change_per_reading" jsonschema:"the trend, in degrees"`
 	Used       int     `json:"readings_used"`
 }

@@ -1,9 +1,8 @@
-// Package buildinfo says which build this is, from what the go command writes into
-// every binary: the module's version, the commit, and whether the tree had changes
-// of its own.
+// Package buildinfo says which build of the program runs, from what the go command writes into
+// every binary: the module's version, the commit, and whether the tree was modified.
 //
-// It keeps no version number in source: that would be wrong on every commit but
-// one. Start with [Read]; [Info.Line] is what a version command prints.
+// Start with [Read]; [Info.Line] is what a version command prints. There is no version number
+// in the source, because it would be wrong on every commit but one.
 package buildinfo
 
 import (
@@ -19,11 +18,11 @@ import (
 // Only the linker writes it.
 var override string
 
-// Info is one build. The zero value is a build of which nothing is known.
+// Info describes a build. The zero value says nothing about it.
 type Info struct {
 	Version  string // "v0.1.0", a pseudo-version, or empty
 	Revision string // the whole commit, or empty
-	Modified bool   // the tree had changes that are in no commit
+	Modified bool   // the tree had uncommitted changes
 	Go       string // "go1.26.8"
 }
 
@@ -36,8 +35,8 @@ func Read() Info {
 	return From(b, override)
 }
 
-// From describes a program by what was read from it. A version that is not empty
-// goes before the one in b.
+// From describes the program that b was read from. A version that is not empty replaces the
+// one in b.
 func From(b *debug.BuildInfo, version string) Info {
 	i := Info{Version: version, Go: b.GoVersion}
 	if i.Version == "" && b.Main.Version != "(devel)" {
@@ -54,10 +53,10 @@ func From(b *debug.BuildInfo, version string) Info {
 	return i
 }
 
-// shortRevision is how many digits of a commit people quote.
+// shortRevision is how many digits of a commit are shown.
 const shortRevision = 7
 
-// Line renders i for a version command, with whatever else the program wants said:
+// Line renders i for a version command, with further parts:
 //
 //	keyctl v0.1.0 (abc1234, go1.26.8, sqlite 3.54.1)
 func (i Info) Line(program string, more ...string) string {

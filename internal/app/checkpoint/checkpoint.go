@@ -1,15 +1,15 @@
-// Package checkpoint signs how far an audit log had come, as a note that can be kept
-// anywhere and verified with a line of text: golang.org/x/mod/sumdb/note, an Ed25519
-// signature in a form that people can read.
+// Package checkpoint signs the state of an audit log as a note that can be kept anywhere and
+// verified with a line of text. The note has the form of golang.org/x/mod/sumdb/note: text
+// with an Ed25519 signature.
 //
-// [LoadSigner] reads or makes the key that signs, [Signer.Sign] makes the note, [Open]
-// gives back what it says if the signature is right. What a checkpoint means is in
-// [audit.Checkpoint], and [store.VerifyAudit] holds a log against one.
+// [LoadSigner] reads or makes the signing key, [Signer.Sign] makes a note, and [Open] verifies
+// a note and returns its checkpoint. [audit.Checkpoint] says what a checkpoint means, and
+// [store.VerifyAudit] compares a log with one.
 //
-// The signature lets the note lie where others may write: they cannot make one that says
-// something else. It does not protect from whoever reads the signing key's file, which
-// lies beside the key store by default: he can sign what he likes. Against him helps a
-// note that he cannot reach, and the verifier key kept with it.
+// The signature allows you to keep the note where others can write: they cannot forge another
+// one. It does not protect against an attacker who can read the signing key, which is beside
+// the key store by default. Against that, keep the note and the verifier key on a machine that
+// the attacker cannot reach.
 package checkpoint
 
 import (
@@ -32,18 +32,18 @@ func (s *Signer) Sign(c audit.Checkpoint) (string, error) {
 	return string(signed), nil
 }
 
-// maxNote bounds what is looked at: a note of ours has some 300 bytes.
+// maxNote is the longest note in bytes; the notes of Sign have some 300.
 const maxNote = 64 << 10
 
-// Open returns the checkpoint in a note, if it was signed by the key that verifierKey
-// verifies. The errors are [*keys.InvalidError] and repeat nothing of either.
+// Open returns the checkpoint of a note, if its signature is right for verifierKey. The errors
+// are [*keys.InvalidError] and repeat nothing of the note or the key.
 func Open(signed, verifierKey string) (audit.Checkpoint, error) {
 	if strings.HasPrefix(verifierKey, privatePrefix) {
-		return audit.Checkpoint{}, &keys.InvalidError{Field: "verifier key", Reason: "is the signing key, which nobody but the signer should have; give the line that `keyctl audit checkpoint` prints when it makes one"}
+		return audit.Checkpoint{}, &keys.InvalidError{Field: "verifier key", Reason: "is the signing key, which must stay secret; give the line that `keyctl audit checkpoint` printed when it made the key"}
 	}
 	verifier, err := note.NewVerifier(verifierKey)
 	if err != nil {
-		return audit.Checkpoint{}, &keys.InvalidError{Field: "verifier key", Reason: "is none; it is one line, such as mcpkeys-audit+1a2b3c4d+AZ…"}
+		return audit.Checkpoint{}, &keys.InvalidError{Field: "verifier key", Reason: "is not valid; it is one line, such as mcpkeys-audit+1a2b3c4d+AZ…"}
 	}
 	if len(signed) > maxNote {
 		return audit.Checkpoint{}, errNoNote
@@ -62,4 +62,4 @@ func Open(signed, verifierKey string) (audit.Checkpoint, error) {
 	return audit.ParseCheckpoint(n.Text)
 }
 
-var errNoNote = &keys.InvalidError{Field: "checkpoint", Reason: "is no signed note; it must be as `keyctl audit checkpoint` printed it, to the last line"}
+var errNoNote = &keys.InvalidError{Field: "checkpoint", Reason: "is not a signed note; give the whole output of `keyctl audit checkpoint`"}

@@ -55,8 +55,7 @@ func mustVerifierKey(t *testing.T, path string) string {
 	return key
 }
 
-// A27. The attack: who cut the log off also mends the checkpoint that tells of it, or
-// makes one with a key of his own.
+// A27: an attacker who removed rows also changes the checkpoint, or signs one with another key.
 func TestA27ForgedNotesAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	ours, _, err1 := checkpoint.LoadSigner(filepath.Join(dir, "ours"))
@@ -77,11 +76,11 @@ func TestA27ForgedNotesAreRefused(t *testing.T) {
 		"a lower number":     {strings.Replace(note, "seq 12", "seq 11", 1), ours.VerifierKey, "was changed after it was signed"},
 		"another's key":      {forged, ours.VerifierKey, "another key"},
 		"another's verifier": {note, theirs.VerifierKey, "another key"},
-		"no signature":       {some().String(), ours.VerifierKey, "no signed note"},
+		"no signature":       {some().String(), ours.VerifierKey, "not a signed note"},
 		"cut off":            {note[:len(note)-20], ours.VerifierKey, ""},
-		"nothing":            {"", ours.VerifierKey, "no signed note"},
-		"a megabyte":         {strings.Repeat("x\n", 1<<19), ours.VerifierKey, "no signed note"},
-		"no key":             {note, "", "is none"},
+		"nothing":            {"", ours.VerifierKey, "not a signed note"},
+		"a megabyte":         {strings.Repeat("x\n", 1<<19), ours.VerifierKey, "not a signed note"},
+		"no key":             {note, "", "is not valid"},
 		"the signing key":    {note, strings.TrimSpace(string(private)), "is the signing key"},
 	} {
 		_, err := checkpoint.Open(tc.note, tc.key)
@@ -98,7 +97,7 @@ func TestA27ForgedNotesAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := checkpoint.Open(other, ours.VerifierKey); err == nil {
-		t.Error("Open of a signed text that is no checkpoint: got no error")
+		t.Error("Open of a signed text without a checkpoint: got no error")
 	}
 }
 
@@ -111,7 +110,7 @@ func TestSpoiltKeyFiles(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, made, err := checkpoint.LoadSigner(path); err == nil || made || !strings.Contains(err.Error(), "no checkpoint key") {
+		if _, made, err := checkpoint.LoadSigner(path); err == nil || made || !strings.Contains(err.Error(), "not a checkpoint key") {
 			t.Errorf("LoadSigner of %s: got made %v, %v, want a refusal", name, made, err)
 		}
 		if got, err := os.ReadFile(path); err != nil || string(got) != text {
@@ -133,7 +132,7 @@ func TestSpoiltKeyFiles(t *testing.T) {
 	}
 }
 
-// Two that make the key at once end up with one.
+// If several processes make the key at the same time, all get the same one.
 func TestTwoMakersOneKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
 	var wg sync.WaitGroup

@@ -18,7 +18,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 )
 
-// keyName stands in every note beside the signature.
+// keyName is in every note, before the signature.
 const keyName = "mcpkeys-audit"
 
 // privatePrefix begins a signing key.
@@ -26,14 +26,13 @@ const privatePrefix = "PRIVATE+KEY+"
 
 // Signer signs checkpoints.
 type Signer struct {
-	VerifierKey string // a line of text with which anybody can verify; not secret
+	VerifierKey string // the line of text that verifies the notes; not secret
 
 	signer note.Signer
 }
 
-// LoadSigner reads the signing key at path. Where there is none it makes one, 0600, and
-// says so: that is the moment to keep the verifier key elsewhere. The errors repeat
-// nothing of what is in the file.
+// LoadSigner reads the signing key at path. If there is none it makes one (0600) and reports
+// made, so that the caller can show the verifier key. The errors repeat nothing of the file.
 func LoadSigner(path string) (s *Signer, made bool, err error) {
 	s, err = readSigner(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -41,17 +40,20 @@ func LoadSigner(path string) (s *Signer, made bool, err error) {
 	}
 	made = true
 	if err := makeKey(path); err != nil {
-		if !errors.Is(err, fs.ErrExist) {
-			return nil, false, fmt.Errorf("make checkpoint key %s: %w", path, err)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, false, fmt.Errorf("checkpoint key %s cannot be made, because its directory does not exist: %w", path, fs.ErrNotExist)
 		}
-		made = false // somebody else was quicker
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, false, fmt.Errorf("checkpoint key %s cannot be made: %w", path, err)
+		}
+		made = false // another process made it first
 	}
 	s, err = readSigner(path)
 	return s, made, err
 }
 
-// VerifierKey reads with what the notes of the key at path are verified. When there is
-// none the error is [fs.ErrNotExist].
+// VerifierKey returns the line that verifies the notes of the signing key at path. If the file
+// does not exist the error is [fs.ErrNotExist].
 func VerifierKey(path string) (string, error) {
 	s, err := readSigner(path)
 	if err != nil {
@@ -79,12 +81,12 @@ func makeKey(path string) error {
 func readSigner(path string) (*Signer, error) {
 	f, err := infile.Regular(path)
 	if errors.Is(err, infile.ErrNotRegular) {
-		return nil, fmt.Errorf("%s is not a regular file, so no checkpoint key", path)
+		return nil, fmt.Errorf("%s is not a checkpoint key: it is not a regular file", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open checkpoint key: %w", err)
 	}
-	defer func() { _ = f.Close() }() // nothing was written
+	defer func() { _ = f.Close() }() // it was only read
 	info, err := f.Stat()
 	switch {
 	case err != nil:
@@ -98,19 +100,19 @@ func readSigner(path string) (*Signer, error) {
 	}
 	s, err := parseSigner(strings.TrimSuffix(string(text), "\n"))
 	if err != nil {
-		return nil, fmt.Errorf("%s is no checkpoint key: name the file that `keyctl audit checkpoint` made, or one that is not there yet", path)
+		return nil, fmt.Errorf("%s is not a checkpoint key; name the file that `keyctl audit checkpoint` made, or a new file", path)
 	}
 	return s, nil
 }
 
-// parseSigner also finds the public half, which note leaves to whoever made the key. The
-// text is PRIVATE+KEY+name+hash+base64(algorithm, seed).
+// parseSigner reads a signing key and computes its public half, which package note does not
+// return. The text is PRIVATE+KEY+name+hash+base64(algorithm, seed).
 func parseSigner(text string) (*Signer, error) {
 	signer, err := note.NewSigner(text)
 	if err != nil {
 		return nil, err
 	}
-	parts := strings.SplitN(text, "+", 5) // base64 may have a + of its own
+	parts := strings.SplitN(text, "+", 5) // base64 may contain a + too
 	key, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
 	if err != nil || len(key) != 1+ed25519.SeedSize {
 		return nil, errors.New("not an Ed25519 key")

@@ -9,8 +9,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// localActor names the user who runs this process, as audit rows do:
-// local:alice(1000), or local:1000 where the system knows no fitting name.
+// localActor names the user who runs this process, as in audit rows: local:alice(1000), or
+// local:1000 if the system has no valid name.
 func localActor() audit.Actor {
 	uid := strconv.Itoa(os.Getuid())
 	if u, err := user.LookupId(uid); err == nil {

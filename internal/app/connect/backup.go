@@ -9,9 +9,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// Backup copies the database of this machine into a new file. The error is
-// [fs.ErrExist] if there is one of that name. An [*UntoldError] means that the backup was
-// made of keys that the audit log does not tell, so that no restore takes it.
+// Backup copies the database of this machine into a new file. The error is [fs.ErrExist] if
+// the file exists. An [*UntoldError] means that the backup was made, but its keys do not match
+// its audit log, so that it cannot be restored.
 func (s Settings) Backup(ctx context.Context, file string, progress sqlite.Progress) (snapshot sqlite.Snapshot, err error) {
 	if err := s.Local(); err != nil {
 		return sqlite.Snapshot{}, err
@@ -31,13 +31,13 @@ func (s Settings) Backup(ctx context.Context, file string, progress sqlite.Progr
 	return snapshot, err
 }
 
-// UntoldError is an audit log that does not hold, or does not tell of the keys as they are.
+// UntoldError says that an audit log was changed, or does not match the keys.
 type UntoldError struct{ Fault audit.Fault }
 
 func (e *UntoldError) Error() string { return e.Fault.What() }
 
-// Restore makes ready to restore a backup into the database of this machine, or where
-// there is none. Close what it returns.
+// Restore prepares to restore a backup over the database of this machine, which may be
+// missing. Close what it returns.
 func (s Settings) Restore(ctx context.Context, backup string) (*sqlite.Restoration, error) {
 	if err := s.Local(); err != nil {
 		return nil, err
@@ -45,5 +45,5 @@ func (s Settings) Restore(ctx context.Context, backup string) (*sqlite.Restorati
 	return sqlite.PrepareRestore(ctx, s.DB, backup, s.options())
 }
 
-// Actor names the user who runs this process, as audit rows do.
+// Actor names the user who runs this process, as in audit rows.
 func Actor() audit.Actor { return localActor() }

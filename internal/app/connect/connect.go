@@ -1,17 +1,15 @@
-// Package connect turns settings into the key store that a command or a screen
-// acts on: the one place that knows whether keys are in a file or behind a server.
+// Package connect opens the key store for a command or the dashboard. Only this package knows
+// whether the keys are in a file or behind a server.
 //
 // Fill a [Settings] from flags, complete it with [Settings.WithEnv], and call
-// [Settings.Admin] to change keys or [Settings.Checker] to check one. Close what
-// they return.
+// [Settings.Admin] to change keys or [Settings.Checker] to check one. Close what they return.
 //
-// With [Settings.Server] set everything goes to the admin API there, with the admin
-// key from a file or the environment; else to the database.
+// If [Settings.Server] is set, all calls go to the admin API there, with the admin key from a
+// file or the environment; otherwise they go to the database.
 //
-// The package refuses to guess: it makes no key store that is not there, and reads
-// no configuration but what it was given. Where both a database and a server are
-// named it does nothing: who believes to revoke a key over there must not revoke one
-// here.
+// The package never makes a missing key store, except in [Settings.Create] and
+// [Settings.Recreate]. If both a database and a server are named it refuses both, so that a
+// user does not change keys in the wrong place.
 package connect
 
 import (
@@ -34,9 +32,8 @@ type Admin struct {
 	close  func() error
 }
 
-// MayChange reports whether this admin may change keys at all: who opened the store
-// itself may, and an admin key that holds keys:write. What exactly is decided with each
-// change.
+// MayChange reports whether changes are allowed at all: always beside the store, and through a
+// server if the admin key has keys:write. Each change is still checked.
 func (a *Admin) MayChange(ctx context.Context) (bool, error) {
 	if a.remote == nil {
 		return true, nil
@@ -45,11 +42,11 @@ func (a *Admin) MayChange(ctx context.Context) (bool, error) {
 	return slices.Contains(me.Scopes, keys.ScopeKeysWrite), err
 }
 
-// Close releases the store. Nothing may be asked of the Manager afterwards.
+// Close releases the store. Do not use the Manager afterwards.
 func (a *Admin) Close() error { return a.close() }
 
-// Admin opens the key store for changes, made in the name of the user who runs
-// this process; behind a server, in the name of the admin key.
+// Admin opens the key store for changes. Their actor is the user who runs this process, or
+// through a server the admin key.
 func (s Settings) Admin(ctx context.Context) (*Admin, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
@@ -68,8 +65,8 @@ func (s Settings) Admin(ctx context.Context) (*Admin, error) {
 	return &Admin{Manager: m, close: closeStore}, nil
 }
 
-// Keeper opens the key store of this machine, for what no server does in one's stead:
-// its peppers. Call closeStore in the end.
+// Keeper opens the key store of this machine for work that is not possible through a server,
+// such as changing its peppers. Call closeStore in the end.
 func (s Settings) Keeper() (m *admin.Local, closeStore func() error, err error) {
 	if err := s.Local(); err != nil {
 		return nil, nil, err
@@ -92,7 +89,7 @@ type Checker struct {
 	close func() error
 }
 
-// Checker opens the key store for checks, which change nothing.
+// Checker opens the key store to check keys. It changes nothing.
 func (s Settings) Checker(ctx context.Context) (*Checker, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
@@ -119,7 +116,7 @@ func (s Settings) Checker(ctx context.Context) (*Checker, error) {
 	return &Checker{check: check, close: r.Close}, nil
 }
 
-// Check decides on token as a server asked for call would, when the call needs all
+// Check decides about token as a guarded server would for call, if the call needs all scopes
 // of required.
 func (c *Checker) Check(ctx context.Context, token string, call verifier.Call, required ...string) keys.Decision {
 	return c.check(ctx, token, call, required)
@@ -128,8 +125,8 @@ func (c *Checker) Check(ctx context.Context, token string, call verifier.Call, r
 // Close releases the store.
 func (c *Checker) Close() error { return c.close() }
 
-// Reader opens the key store of this machine for queries only: for what is asked of the
-// rows themselves and not of a Manager. Close it after use.
+// Reader opens the key store of this machine to read its rows, without a Manager. Close it
+// after use.
 func (s Settings) Reader() (store.Reader, error) {
 	if err := s.Local(); err != nil {
 		return nil, err
@@ -141,8 +138,8 @@ func (s Settings) Reader() (store.Reader, error) {
 // it does, or if the pepper file belongs to another one.
 func (s Settings) Create() error { return s.create(s.options()) }
 
-// Recreate is Create for a store whose database is lost: it takes the pepper file that
-// belongs to that store, and the store keeps its id.
+// Recreate is Create for a store whose database is lost: it uses the pepper file of that
+// store, and the store keeps its id.
 func (s Settings) Recreate() error {
 	o := s.options()
 	o.SameStore = true

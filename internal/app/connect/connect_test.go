@@ -65,8 +65,7 @@ func TestWithEnv(t *testing.T) {
 	}
 }
 
-// Who believes to act on a server must not act on this machine, nor the reverse: no
-// way in guesses which of the two is meant.
+// If a server and a database are named, every function refuses both.
 func TestServerAndDatabaseAreRefused(t *testing.T) {
 	s := connect.Settings{DB: filepath.Join(t.TempDir(), "keys.db"), Server: "https://keys.internal", AdminKey: keys.NewSecret("x")}
 	_, adminErr := s.Admin(t.Context())
@@ -87,8 +86,7 @@ func TestServerAndDatabaseAreRefused(t *testing.T) {
 	}
 }
 
-// The admin key comes from a file as it was written there, and no error repeats what
-// is no admin key.
+// The admin key is read from a file exactly, and no error repeats the content of the file.
 func TestAdminKeyFile(t *testing.T) {
 	f := servertest.New(t)
 	adminKey := f.Admin()
@@ -110,7 +108,7 @@ func TestAdminKeyFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte(tc.content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		// What the variable holds does not matter when there is a file.
+		// If there is a file, the variable is not used.
 		s := connect.Settings{Server: f.URL, AdminKeyFile: path, AdminKey: keys.NewSecret("mcpa_other")}
 		m, err := s.Admin(t.Context())
 		if err == nil {
@@ -155,7 +153,7 @@ func TestNoStoreIsMadeUnasked(t *testing.T) {
 	}
 }
 
-// What one side issues the other accepts, and the audit log names who did it.
+// A Checker accepts a key that an Admin issued, and CreatedBy names the user.
 func TestIssueAndCheck(t *testing.T) {
 	s := connect.Settings{DB: filepath.Join(t.TempDir(), "keys.db")}
 	if err := s.Create(); err != nil {
@@ -190,7 +188,7 @@ func TestIssueAndCheck(t *testing.T) {
 	}
 }
 
-// Who may only look learns it before filling in a form.
+// MayChange says in advance whether changes are allowed.
 func TestMayChange(t *testing.T) {
 	f := servertest.New(t)
 	for _, tc := range []struct {

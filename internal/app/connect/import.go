@@ -9,12 +9,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Import is importing.Import. It is refused where the keys are behind a server:
-// a file of tokens does not travel.
+// Import is importing.Import. It is refused through a server: a file of secrets should not be
+// sent.
 func (a *Admin) Import(ctx context.Context, rows iter.Seq2[importing.Row, error], o importing.Options) (importing.Report, error) {
 	m, local := a.Manager.(*admin.Local)
 	if !local {
-		return importing.Report{}, &keys.InvalidError{Field: "server", Reason: "imports nothing; import on the key store's own machine"}
+		return importing.Report{}, &keys.InvalidError{Field: "server", Reason: "cannot import keys; run the import on the key store's own machine"}
 	}
 	return importing.Import(ctx, m, rows, o)
 }

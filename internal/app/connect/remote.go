@@ -15,7 +15,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// maxKeyFile is more than a file with one key has, in bytes.
+// maxKeyFile is larger than a file with one key, in bytes.
 const maxKeyFile = 1024
 
 func (s Settings) client(ctx context.Context) (*client.Client, error) {
@@ -26,13 +26,13 @@ func (s Settings) client(ctx context.Context) (*client.Client, error) {
 	return client.New(s.Server, key, &client.Options{InsecureHTTP: s.InsecureHTTP})
 }
 
-// adminKey prefers the file: a variable is seen by every program that is started
-// from there.
+// adminKey reads the admin key. The file is preferred: every program that the user starts can
+// read a variable.
 func (s Settings) adminKey(ctx context.Context) (keys.Secret, error) {
 	if s.AdminKeyFile == "" {
 		return s.AdminKey, whole("KEYCTL_ADMIN_KEY", s.AdminKey.Reveal())
 	}
-	bad := &keys.InvalidError{Field: "KEYCTL_ADMIN_KEY_FILE", Reason: "must name a file that this user may read, with the admin key and nothing else"}
+	bad := &keys.InvalidError{Field: "KEYCTL_ADMIN_KEY_FILE", Reason: "must name a file that you may read and that holds only the admin key"}
 	f, err := infile.Open(ctx, s.AdminKeyFile)
 	if err != nil {
 		return keys.Secret{}, bad
@@ -52,23 +52,22 @@ func (s Settings) adminKey(ctx context.Context) (keys.Secret, error) {
 	return keys.NewSecret(line), whole("KEYCTL_ADMIN_KEY_FILE", line)
 }
 
-// whole names the setting that holds what nearly is an admin key, and what is wrong with
-// it.
+// whole refuses a text that is almost a key. The error names the setting and what is wrong.
 func whole(setting, text string) error {
 	if flaw := keys.Flaw(text); flaw != "" {
-		return &keys.InvalidError{Field: setting, Reason: "holds no admin key: the text " + flaw}
+		return &keys.InvalidError{Field: setting, Reason: "does not hold a valid key: the text " + flaw}
 	}
 	return nil
 }
 
-// remoteCheck has keys checked by the server, imported ones too. What can be no token is
-// not sent: it may be a secret of another kind.
+// remoteCheck checks keys through the server, imported ones too. A text that cannot be a token
+// is not sent: it may be another secret.
 func remoteCheck(c *client.Client) func(context.Context, string, verifier.Call, []string) keys.Decision {
 	return func(ctx context.Context, token string, call verifier.Call, required []string) keys.Decision {
 		if code := keys.Unfit(token); code != "" {
 			return keys.Decision{Code: code}
 		}
-		t, _ := keys.ParseToken(token) // the zero Token for one that another system made
+		t, _ := keys.ParseToken(token) // the zero Token for an imported one
 		req := api.VerifyRequest{Key: token, Audience: call.Audience, Scopes: required}
 		if call.ClientIP.IsValid() {
 			req.ClientIP = call.ClientIP.String()
@@ -81,8 +80,8 @@ func remoteCheck(c *client.Client) func(context.Context, string, verifier.Call, 
 	}
 }
 
-// decision reads the server's answer as the verifier would have given it, but for the
-// burst of a limit, which is not told.
+// decision turns the server's answer into a Decision. The burst of a limit is missing in the
+// answer.
 func decision(answer api.Verification, req api.VerifyRequest, kind keys.Kind) keys.Decision {
 	d := keys.Decision{
 		Code: keys.Code(answer.Code), KeyID: answer.KeyID, RetryAfter: time.Duration(answer.RetryAfter) * time.Second,
@@ -120,7 +119,7 @@ func decision(answer api.Verification, req api.VerifyRequest, kind keys.Kind) ke
 	if d.Identity, err = keys.NewIdentity(k); err != nil {
 		return keys.Decision{
 			Code: keys.CodeUnavailable, KeyID: answer.KeyID,
-			Cause: errors.New("the server showed scopes that cannot be read: is it of another version?"),
+			Cause: errors.New("the server returned scopes that this version cannot read; use keyctl of the server's version"),
 		}
 	}
 	return d

@@ -5,23 +5,23 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// DefaultDB is the key store when nobody names one.
+// DefaultDB is the key store if none is named.
 const DefaultDB = "mcpkeys.db"
 
 // Settings say where the keys are: in a database on this machine, or behind a server.
-// Empty fields are open; [Settings.WithEnv] fills them.
+// [Settings.WithEnv] fills empty fields.
 type Settings struct {
 	DB         string // path of the database
 	PepperFile string // path of its pepper; empty means DB with .pepper behind it
 
 	Server       string      // URL of an admin API, instead of DB
 	AdminKeyFile string      // file with the admin key for Server
-	AdminKey     keys.Secret // the admin key, where there is no file
+	AdminKey     keys.Secret // the admin key, if there is no file
 	InsecureHTTP bool        // allow a Server on another machine without TLS
 }
 
-// WithEnv fills what is empty from the environment, where an empty variable counts
-// as unset, and then from the defaults.
+// WithEnv fills empty fields from the environment and then from the defaults. An empty
+// variable counts as unset.
 func (s Settings) WithEnv(getenv func(string) string) Settings {
 	fill := func(field *string, value string) {
 		if *field == "" {
@@ -42,30 +42,30 @@ func (s Settings) WithEnv(getenv func(string) string) Settings {
 	return s
 }
 
-// Validate refuses settings that cannot be acted upon as they are meant. The error
-// is a [*keys.InvalidError].
+// Validate refuses settings that contradict each other or lack the admin key. The error is a
+// [*keys.InvalidError].
 func (s Settings) Validate() error {
 	switch {
 	case s.Server != "" && s.DB != "":
 		return &keys.InvalidError{
 			Field:  "server",
-			Reason: "and a database are both named, by flag or by KEYCTL_SERVER and KEYCTL_DB; name one, so that nobody changes keys in the wrong place",
+			Reason: "is named together with a database, by flags or by KEYCTL_SERVER and KEYCTL_DB; name only one of them",
 		}
 	case s.Server != "" && s.AdminKeyFile == "" && s.AdminKey.IsZero():
 		return &keys.InvalidError{
 			Field:  "KEYCTL_ADMIN_KEY_FILE",
-			Reason: "is not set; it names a file with the admin key for the server (or put the key into KEYCTL_ADMIN_KEY)",
+			Reason: "is not set; set it to a file with the admin key for the server, or set KEYCTL_ADMIN_KEY to the key",
 		}
 	}
 	return nil
 }
 
-// Local refuses settings that name a server, for what only a file can be asked.
+// Local refuses settings that name a server, for commands that need the file.
 func (s Settings) Local() error {
 	if s.Server != "" {
 		return &keys.InvalidError{
 			Field:  "server",
-			Reason: "is named, by --server or KEYCTL_SERVER, but this works on the key store of this machine only: name that with --db",
+			Reason: "is named (--server or KEYCTL_SERVER), but this command works on the key store of this machine only; name it with --db",
 		}
 	}
 	return s.Validate()

@@ -15,15 +15,15 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// client is the go-sdk's own MCP client, with a key in a header.
+// client is an MCP client of the go-sdk, with a key in a header.
 type client struct {
 	session *mcp.ClientSession
 	sender  *sender
 }
 
-// sender adds the key to each request, and notes how the last call was answered.
-// A stream that the client holds open in the background is none. The key may be
-// changed while calls are under way.
+// sender adds the key to each request, and keeps the HTTP status of the last POST. The
+// background stream of the client is a GET and does not count. The key may be changed while
+// calls are running.
 type sender struct {
 	key    atomic.Pointer[keys.Secret]
 	status atomic.Int64
@@ -39,8 +39,8 @@ func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// protocol is the newest version with sessions, which most clients speak. A key that
-// dies while its session is open is the harder case.
+// protocol is the newest version with sessions, which most clients use. A revocation while a
+// session is open is the harder case.
 const protocol = "2025-11-25"
 
 // connect opens a session.
@@ -90,17 +90,16 @@ func (c *client) call(ctx context.Context, tool string, args map[string]any) (st
 	return text.String(), nil
 }
 
-// close ends the session. The server may refuse to hear of it: the key is dead by
-// then.
+// close ends the session. The server may refuse that, because the key is revoked by then.
 func (c *client) close() {
 	if c != nil {
 		_ = c.session.Close()
 	}
 }
 
-// knock begins to speak to the server with a key, or without one when it is zero.
+// knock sends initialize to the server with a key, or without one if key is zero.
 func knock(ctx context.Context, url string, key keys.Secret) (status int, challenge string, err error) {
-	const body = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"nobody","version":"1"}}}`
+	const body = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"mcpkeys-demo","version":"1"}}}`
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err

@@ -13,12 +13,12 @@ import (
 
 // The environment of the processes that these tests start.
 const (
-	envReal  = "DEMO_TEST_KEYCTL" // where the real keyctl was built
-	envBreak = "DEMO_TEST_BREAK"  // which break of sabotage_test.go to commit
+	envReal  = "DEMO_TEST_KEYCTL" // path of the real keyctl
+	envBreak = "DEMO_TEST_BREAK"  // the break of sabotage_test.go to use
 )
 
-// TestMain builds the real keyctl. Started with a break, this binary is keyctl
-// itself, gone wrong in one way.
+// TestMain builds the real keyctl. If a break is set, this binary acts as a keyctl that fails in
+// that way.
 func TestMain(m *testing.M) {
 	if name := os.Getenv(envBreak); name != "" {
 		os.Exit(sabotage(name, os.Args[1:]))

@@ -1,16 +1,14 @@
-// Package demo plays the life of one key on a machine's own loopback: a guarded MCP
-// server, a real MCP client, and keyctl in processes of its own.
+// Package demo shows the life of one key on loopback: a guarded MCP server, a real MCP client,
+// and keyctl as separate processes.
 //
-// [Once] tells the story as a transcript and checks every step of it: what it prints
-// happened, or it stops there and returns an error. [Serve] sets up the same stage,
-// prints commands to try, and leaves the rest to the reader.
+// [Once] runs all steps, prints and checks each, and stops with an error at the first step that
+// fails. [Serve] starts the same server and prints commands to try.
 //
-// Both live in a temporary directory and on a free port, read no KEYCTL_ variable,
-// and take everything away with them when they end. Neither prints a secret: the
-// key is shown by its id.
+// Both use a temporary directory and a free port, read no KEYCTL_ variable, and remove
+// everything when they end. Neither prints a secret: a key is shown by its id.
 //
-// The package refuses to pretend. There is no stand-in for the store, the guard, the
-// transport or the command: what breaks one of them breaks the demo.
+// The package uses the real store, guard, transport and command, with no stand-ins: if one of
+// them breaks, the demo fails.
 package demo
 
 import (
@@ -30,8 +28,8 @@ type Keyctl struct {
 
 // Options configures [Once] and [Serve]. Nil and the zero value are ready for use.
 type Options struct {
-	// Guarded puts the guard before the server; nil means mcpauth.Handler. Tests
-	// break it to see the story fail.
+	// Guarded puts the guard before the server; nil means mcpauth.Handler. Tests replace
+	// it to make a step fail.
 	Guarded func(*middleware.Guard, *mcp.Server) http.Handler
 }
 

@@ -27,10 +27,10 @@ func TestOnceTellsTheStory(t *testing.T) {
 		"✓ 401 Unauthorized\n",
 		"get_feels_like, get_forecast, get_stations, and no other",
 		"feels like -13", "word for word like a tool that does not exist",
-		"> keyctl rotate demo-agent --grace 2s", "none refused", "401 for the old secret; the client went on",
+		"> keyctl rotate demo-agent --grace 2s", "none refused", "401 for the old secret; the client continued",
 		"> keyctl revoke demo-agent --yes", "after revoke returned",
-		"3 rows, key.issue, key.rotate and key.revoke, and the hash chain holds",
-		"All 11 steps held",
+		"3 rows, key.issue, key.rotate and key.revoke, and the hash chain is intact",
+		"All 11 steps worked",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("Once printed no %q:\n%s", want, out.String())
@@ -56,7 +56,7 @@ func TestOnceFitsATerminal(t *testing.T) {
 	}
 }
 
-// What the user's environment says of their own keys is none of the demo's business.
+// The demo ignores the KEYCTL_ variables of the user.
 func TestOnceReadsNoSettings(t *testing.T) {
 	own := filepath.Join(t.TempDir(), "own.db")
 	for _, name := range []string{"KEYCTL_DB", "KEYCTL_PEPPER_FILE", "KEYCTL_SERVER"} {
@@ -71,7 +71,7 @@ func TestOnceReadsNoSettings(t *testing.T) {
 	}
 }
 
-// hangUp listens to so many lines.
+// hangUp accepts so many writes, and then fails.
 type hangUp struct{ lines int }
 
 func (h *hangUp) Write(text []byte) (int, error) {
@@ -85,7 +85,7 @@ func TestOnceEndsWithItsListener(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	for _, lines := range []int{0, 5} {
-		// Step 3 would fail: it is not played any more.
+		// Step 3 would fail, but it is not run any more.
 		err := demo.Once(t.Context(), realKeyctl(), &hangUp{lines}, &demo.Options{Guarded: unguarded})
 		if !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("Once after %d lines: got %v, want io.ErrClosedPipe", lines, err)
@@ -109,8 +109,8 @@ func TestOnceTakesEverythingAway(t *testing.T) {
 	}
 }
 
-// TestEachBreakFails breaks one thing at a time, in keyctl or in the server, and
-// wants the story to end at the step that is about it.
+// TestEachBreakFails breaks one thing at a time, in keyctl or in the server, and wants the step
+// that checks it to fail.
 func TestEachBreakFails(t *testing.T) {
 	breaks := []struct {
 		name    string
@@ -122,16 +122,16 @@ func TestEachBreakFails(t *testing.T) {
 		{"init-fails", nil, "step 1", "exit status 2"},
 		{"init-readable-by-all", nil, "step 1", "0644"},
 		{"issue-fails", nil, "step 2", "exit status 2"},
-		{"issue-talks", nil, "step 2", "did not print a key and nothing else"},
+		{"issue-talks", nil, "step 2", "did not print a key alone"},
 		{"", &demo.Options{Guarded: unguarded}, "step 3", "answered 200"},
 		{"issue-everything", nil, "step 4", "set_reading"},
 		{"", &demo.Options{Guarded: brokenTool}, "step 5", "get_feels_like"},
 		{"", &demo.Options{Guarded: wrongAnswer}, "step 5", "-13"},
-		{"", &demo.Options{Guarded: deniedAloud}, "step 6", "which tells that there is one"},
+		{"", &demo.Options{Guarded: deniedAloud}, "step 6", "which shows that it exists"},
 		{"", &demo.Options{Guarded: deniedRuns}, "step 6", "it ran"},
 		{"rotate-fails", nil, "step 7", "exit status 2"},
-		{"rotate-talks", nil, "step 7", "did not print a key and nothing else"},
-		{"rotate-at-once", nil, "step 7", "of those without pause failed"},
+		{"rotate-talks", nil, "step 7", "did not print a key alone"},
+		{"rotate-at-once", nil, "step 7", "of the busy client failed"},
 		{"rotate-slowly", nil, "step 8", "more than 2s"},
 		{"revoke-fails", nil, "step 9", "exit status 2"},
 		{"revoke-does-nothing", nil, "step 10", "it still works"},
@@ -149,14 +149,14 @@ func TestEachBreakFails(t *testing.T) {
 			}
 			var out bytes.Buffer
 			err := demo.Once(t.Context(), keyctl, &out, b.opts)
-			if err == nil || !strings.HasPrefix(err.Error(), b.step+" of 11 did not hold") || !strings.Contains(err.Error(), b.printed) {
+			if err == nil || !strings.HasPrefix(err.Error(), b.step+" of 11 failed") || !strings.Contains(err.Error(), b.printed) {
 				t.Fatalf("Once: got %v, want %s to fail with %q", err, b.step, b.printed)
 			}
 			headings := heading.FindAllStringSubmatch(out.String(), -1)
 			if last := headings[len(headings)-1][1]; "step "+last != b.step {
 				t.Errorf("the transcript ends with step %s, want %s", last, b.step)
 			}
-			if !strings.Contains(out.String(), "✗ ") || strings.Contains(out.String(), "steps held") {
+			if !strings.Contains(out.String(), "✗ ") || strings.Contains(out.String(), "steps worked") {
 				t.Errorf("the transcript does not say that it failed:\n%s", out.String())
 			}
 			if keys.HoldsToken(out.String() + err.Error()) {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// page prints the transcript, 80 columns wide at most. The first error to write is
-// kept, and nothing is written after it.
+// page prints the steps, at most 80 columns wide. It keeps the first write error, and writes
+// nothing after it.
 type page struct {
 	out io.Writer
 	err error
@@ -36,5 +36,5 @@ func (p *page) held(what string) { p.line("   ✓ %s", what) }
 func (p *page) broken(err error) { p.line("   ✗ %v", err) }
 
 func (p *page) end(steps int, took time.Duration) {
-	p.line("\nAll %d steps held, in %d ms.", steps, took.Milliseconds())
+	p.line("\nAll %d steps worked, in %d ms.", steps, took.Milliseconds())
 }

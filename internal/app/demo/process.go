@@ -9,9 +9,8 @@ import (
 	"strings"
 )
 
-// run runs keyctl as a process of its own in the stage's directory and returns what
-// it printed, without the last line end. Standard error is for its error only: what
-// it printed to standard output may be a secret.
+// run runs keyctl in the stage's directory and returns its output without the last line end.
+// An error has only its standard error, because its standard output may be a secret.
 func (s *stage) run(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, s.keyctl.Path, args...)
 	cmd.Dir, cmd.Env = s.dir, environment(os.Environ())
@@ -23,7 +22,7 @@ func (s *stage) run(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSuffix(out.String(), "\n"), nil
 }
 
-// environment leaves out what would point keyctl at the user's own keys.
+// environment leaves out the variables that name the user's own key store.
 func environment(all []string) []string {
 	var out []string
 	for _, v := range all {

@@ -11,15 +11,15 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// grace is how long the old secret stays good. A person would take a day or so.
+// grace is how long the old secret stays valid. In real use a day is better.
 const grace = "2s"
 
-// busy is a client that calls one tool after the other, in its open session.
+// busy is a client that calls a tool without pause, in its open session.
 type busy struct {
 	calls  atomic.Int64
 	cancel context.CancelFunc
 	ended  chan struct{}
-	err    error // of the first call that failed; to be read once ended
+	err    error // of the first call that failed; read it after ended is closed
 }
 
 func (s *story) callWithoutPause(ctx context.Context) *busy {
@@ -39,7 +39,7 @@ func (s *story) callWithoutPause(ctx context.Context) *busy {
 	return b
 }
 
-// more waits until so many further calls have succeeded.
+// more waits until n more calls have succeeded.
 func (b *busy) more(n int64) error {
 	for want := b.calls.Load() + n; b.calls.Load() < want; {
 		select {
@@ -51,7 +51,7 @@ func (b *busy) more(n int64) error {
 	return nil
 }
 
-// stop ends the calls and tells whether one failed.
+// stop ends the calls, and returns an error if one failed.
 func (b *busy) stop() error {
 	if b == nil {
 		return nil
@@ -59,13 +59,13 @@ func (b *busy) stop() error {
 	b.cancel()
 	<-b.ended
 	if b.err != nil {
-		return fmt.Errorf("call %d of those without pause failed: %w", b.calls.Load()+1, b.err)
+		return fmt.Errorf("call %d of the busy client failed: %w", b.calls.Load()+1, b.err)
 	}
 	return nil
 }
 
-// rotate changes the client's secret in the middle of its calls: the session is the
-// key's, so it goes on.
+// rotate changes the client's secret during its calls. The session belongs to the key, so it
+// continues.
 func (s *story) rotate(ctx context.Context) (string, error) {
 	const some = 20
 	s.busy = s.callWithoutPause(ctx)
@@ -77,7 +77,7 @@ func (s *story) rotate(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if fresh.ID() != s.token.ID() {
-		return "", errors.New("the new secret is of another key")
+		return "", errors.New("the new secret belongs to another key")
 	}
 	if err := s.busy.more(some); err != nil {
 		return "", err
@@ -91,7 +91,7 @@ func (s *story) rotate(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d calls with the old secret, %d with the new, none refused", before, s.busy.calls.Load()-before), nil
 }
 
-// outlive sees the old secret end on time, and the client go on.
+// outlive checks that the old secret ends on time, and that the client continues.
 func (s *story) outlive(ctx context.Context) (string, error) {
 	k, err := s.store.Key(ctx, s.token.ID())
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *story) outlive(ctx context.Context) (string, error) {
 	}
 	end := k.Secrets[0].ExpiresAt
 	if asked, err := keys.ParseDuration(grace); err != nil || end.Sub(k.Secrets[1].CreatedAt) > asked {
-		return "", errors.Join(err, fmt.Errorf("the old secret was given more than %s", grace))
+		return "", errors.Join(err, fmt.Errorf("the old secret is valid for more than %s", grace))
 	}
 	select {
 	case <-ctx.Done():
@@ -122,5 +122,5 @@ func (s *story) outlive(ctx context.Context) (string, error) {
 	if err := s.busy.stop(); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("401 for the old secret; the client went on, %d calls in one session", s.busy.calls.Load()), nil
+	return fmt.Sprintf("401 for the old secret; the client continued: %d calls in one session", s.busy.calls.Load()), nil
 }

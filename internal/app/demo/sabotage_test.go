@@ -16,8 +16,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
-// sabotage is keyctl gone wrong: it does what the real one does but for the break
-// that name tells.
+// sabotage acts as the real keyctl, except for the break that name selects.
 func sabotage(name string, args []string) int {
 	if args[0] == "init" && name == "init-does-nothing" || args[0] == "revoke" && name == "revoke-does-nothing" {
 		return 0
@@ -48,12 +47,12 @@ func sabotage(name string, args []string) int {
 	case args[0] == "init" && name == "init-readable-by-all":
 		mustDo(os.Chmod("mcpkeys.db", 0o644))
 	case args[0] == "revoke" && name == "revoke-breaks-the-store":
-		edit(`UPDATE keys SET owner = 'somebody else'`)
-		// The server looks at the key of an open stream at once, so it may have done so
-		// before the edit. It looks again with any change.
+		edit(`UPDATE keys SET owner = 'mallory'`)
+		// The server reads the key of an open stream at once, so it may have read it before
+		// the edit. Any change makes it read the key again.
 		mustDo(exec.Command(os.Getenv(envReal), "issue", "nudge").Run())
 	case args[0] == "revoke" && name == "revoke-edits-the-audit-log":
-		edit(`UPDATE audit SET actor = 'local:nobody' WHERE seq = 1`)
+		edit(`UPDATE audit SET actor = 'local:mallory' WHERE seq = 1`)
 	case args[0] == "revoke" && name == "revoke-cuts-the-audit-log":
 		edit(`DELETE FROM audit WHERE seq = 3`)
 	}
@@ -82,7 +81,7 @@ func unguarded(_ *middleware.Guard, s *mcp.Server) http.Handler {
 	return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s }, nil)
 }
 
-// tampered guards s, and then answers calls of one tool itself.
+// tampered guards s, and answers the calls of one tool with answer.
 func tampered(tool string, answer func() (mcp.Result, error)) func(*middleware.Guard, *mcp.Server) http.Handler {
 	return func(g *middleware.Guard, s *mcp.Server) http.Handler {
 		guarded := mcpauth.Handler(g, s, nil)

@@ -12,8 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Serve sets up the stage, prints to out what to try on it, and keeps it until ctx
-// ends.
+// Serve starts the guarded server, prints to out what to try, and ends with ctx.
 func Serve(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err error) {
 	st, err := newStage(keyctl, o)
 	if err != nil {
@@ -33,23 +32,23 @@ func Serve(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err e
 	p := &page{out: out}
 	st.invite(p)
 	if p.err != nil {
-		return fmt.Errorf("print what to try: %w", p.err)
+		return fmt.Errorf("the commands to try cannot be printed: %w", p.err)
 	}
 	<-ctx.Done()
-	p.line("\nAll gone.")
+	p.line("\nEnded; everything is removed.")
 	return nil
 }
 
-// The files that the commands to try refer to, so that the key stands in none of
-// them and they fit a line.
+// The files that the printed commands use, so that no command contains the key, and each fits
+// on a line.
 const (
 	keyFile     = "key"
 	headersFile = "headers"
 	callFile    = "call.json"
 )
 
-// call is a tool call in the protocol's form without sessions, which fits into one
-// request.
+// callHeaders and callBody are a tool call in the protocol without sessions, which needs only
+// one request.
 const (
 	callHeaders = `Content-Type: application/json
 Accept: application/json, text/event-stream
@@ -82,23 +81,23 @@ func (s *stage) writeFiles(token keys.Token) error {
 	return errors.Join(errs...)
 }
 
-// invite prints what to try, ready to paste. Commands may be wider than a page: a
-// broken one could not be pasted.
+// invite prints commands to try, ready to paste. They may be wider than 80 columns: a command
+// that is broken into lines cannot be pasted.
 func (s *stage) invite(p *page) {
 	keyctl := s.keyctl.Shown + " --db " + shell.Quote(s.db())
 	file := func(name string) string { return shell.Quote(filepath.Join(s.dir, name)) }
-	p.line("A guarded MCP server is up at %s", s.url)
-	p.line("It has a key store of its own, with one key, %s, for its tools %s.", keyName, granted)
+	p.line("A guarded MCP server runs at %s", s.url)
+	p.line("Its key store has one key, %s, for its tools %s.", keyName, granted)
 	p.line("\nIn another terminal, call a tool without the key, and with it:\n")
 	p.line("  curl %s -d @%s", s.url, file(callFile))
 	p.line("  curl %s -d @%s \\", s.url, file(callFile))
 	p.line("    -H @%s", file(headersFile))
-	p.line("\nLook at the key, end it, and call again:\n")
+	p.line("\nLook at the key, revoke it, and call again:\n")
 	p.line("  %s list", keyctl)
 	p.line("  %s revoke %s --yes", keyctl, keyName)
-	p.line("\nOr let Claude Code use it; its settings then name a variable, not the key:\n")
+	p.line("\nOr let Claude Code use it; its settings then hold the name of a variable, not the key:\n")
 	p.line("  export MCPKEYS_DEMO_KEY=$(cat %s)", file(keyFile))
 	p.line("  claude mcp add --transport http mcpkeys-demo %s \\", s.url)
 	p.line("    --header 'Authorization: Bearer ${MCPKEYS_DEMO_KEY}'")
-	p.line("\nCtrl-C ends it and takes everything away.")
+	p.line("\nCtrl-C ends the server and removes everything.")
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// TestServe does what the printed commands do: a call without the key, with it, and
-// after it was revoked.
+// TestServe does what the printed commands do: a call without the key, with it, and after its
+// revocation.
 func TestServe(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
@@ -70,8 +70,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// A temporary directory may have any name: what is printed can be pasted all the
-// same.
+// The printed commands can be pasted, whatever the name of the temporary directory.
 func TestServeWhereNamesHaveSpaces(t *testing.T) {
 	tmp := filepath.Join(t.TempDir(), "it's a d$r")
 	mustDo(os.Mkdir(tmp, 0o700))

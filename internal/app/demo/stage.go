@@ -18,11 +18,10 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
-// keyName is what the demo's key is called.
+// keyName is the name of the demo's key.
 const keyName = "demo-agent"
 
-// stage is where the story takes place: a directory with the key store, and the
-// guarded server once it is up.
+// stage is a directory with the key store, and the guarded server once it runs.
 type stage struct {
 	dir    string
 	keyctl Keyctl
@@ -44,7 +43,7 @@ func newStage(keyctl Keyctl, o *Options) (*stage, error) {
 
 func (s *stage) db() string { return filepath.Join(s.dir, "mcpkeys.db") }
 
-// close takes everything away: the server, the store, the directory.
+// close ends the server and removes the directory.
 func (s *stage) close() error {
 	var errs []error
 	if s.server != nil {
@@ -59,7 +58,7 @@ func (s *stage) close() error {
 	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
 }
 
-// init makes the key store by keyctl, and looks at what it made.
+// init makes the key store with keyctl, and checks its files.
 func (s *stage) init(ctx context.Context) error {
 	if _, err := s.run(ctx, "init"); err != nil {
 		return err
@@ -70,18 +69,18 @@ func (s *stage) init(ctx context.Context) error {
 			return fmt.Errorf("keyctl init did not make %s", filepath.Base(file))
 		}
 		if mode := info.Mode().Perm(); mode != 0o600 {
-			return fmt.Errorf("%s has mode %04o, so others may read it; want 0600", filepath.Base(file), mode)
+			return fmt.Errorf("%s has mode %04o, so other users may read it; want 0600", filepath.Base(file), mode)
 		}
 	}
 	return nil
 }
 
-// issue makes the key by keyctl, for the tools whose names fit glob.
+// issue makes the key with keyctl, for the tools whose names match glob.
 func (s *stage) issue(ctx context.Context, glob string) (keys.Token, error) {
 	return s.secretOf(ctx, "issue", keyName, "--tool", glob)
 }
 
-// secretOf runs a command that prints a key and nothing else.
+// secretOf runs a command that prints only a secret.
 func (s *stage) secretOf(ctx context.Context, args ...string) (keys.Token, error) {
 	out, err := s.run(ctx, args...)
 	if err != nil {
@@ -89,13 +88,12 @@ func (s *stage) secretOf(ctx context.Context, args ...string) (keys.Token, error
 	}
 	token, err := keys.ParseToken(out)
 	if err != nil {
-		return keys.Token{}, fmt.Errorf("keyctl %s did not print a key and nothing else: %w", args[0], err)
+		return keys.Token{}, fmt.Errorf("keyctl %s did not print a key alone: %w", args[0], err)
 	}
 	return token, nil
 }
 
-// serve starts the guarded server. It is a program like any other that guards its
-// MCP server: these are the lines that README shows.
+// serve starts the guarded server. Any program guards its MCP server with these lines.
 func (s *stage) serve() error {
 	st, err := sqlite.OpenVerifier(s.db(), nil)
 	if err != nil {
@@ -120,6 +118,6 @@ func (s *stage) listen(handler http.Handler) error {
 	}
 	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	s.url = "http://" + l.Addr().String() + "/mcp"
-	go func() { _ = s.server.Serve(l) }() // ends with close; a call that fails tells the rest
+	go func() { _ = s.server.Serve(l) }() // ends with close; if it fails, the calls fail
 	return nil
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// patience bounds the whole story, which takes some seconds.
+// patience is the longest time for all steps, which normally take a few seconds.
 const patience = time.Minute
 
-// Once plays the story and prints it to out. It returns nil only if every step
-// held; the first one that does not ends it.
+// Once runs all steps and prints them to out. It stops at the first step that fails, and
+// returns nil only if every step worked.
 func Once(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -33,47 +33,47 @@ func Once(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err er
 	defer func() { _ = s.busy.stop() }()
 
 	p := &page{out: out}
-	p.title("The life of one key: a guarded MCP server, the go-sdk's own client, and keyctl",
-		"in processes of its own, in a directory that is gone at the end:", st.dir)
+	p.title("The life of one key: a guarded MCP server, a client of the go-sdk, and keyctl",
+		"as separate processes, in a directory that is removed at the end:", st.dir)
 	began := time.Now() //nolint:forbidigo // shown to the reader, nothing is decided by it
 	steps := s.steps()
 	for i, step := range steps {
 		p.step(i+1, step.title, step.types)
-		if p.err != nil { // a story that nobody hears ends
+		if p.err != nil { // the output cannot be written, so stop
 			break
 		}
 		held, err := step.do(ctx)
 		if err != nil {
 			p.broken(err)
-			return fmt.Errorf("step %d of %d did not hold (%s): %w", i+1, len(steps), strings.ToLower(step.title), err)
+			return fmt.Errorf("step %d of %d failed (%s): %w", i+1, len(steps), strings.ToLower(step.title), err)
 		}
 		p.held(held)
 	}
 	p.end(len(steps), time.Since(began))
 	if p.err != nil {
-		return fmt.Errorf("print the transcript: %w", p.err)
+		return fmt.Errorf("the steps cannot be printed: %w", p.err)
 	}
 	return nil
 }
 
-// step is one scene: what happens, what a person would type for it, and what must
-// then be true.
+// step is one step: its title, what a person would type, and the function that does and checks
+// it. held says what was true.
 type step struct {
 	title string
 	types string
 	do    func(context.Context) (held string, err error)
 }
 
-// story is what later steps know of earlier ones.
+// story is the state that the steps share.
 type story struct {
 	*stage
 	token  keys.Token
 	client *client
-	busy   *busy     // calls without pause, from the rotation to its end
-	gone   time.Time // when revoke had returned
+	busy   *busy     // calls without pause, from the rotation to the end of the old secret
+	gone   time.Time // when revoke returned
 }
 
-// granted is what the key is issued for, and shown what that comes to.
+// granted is the pattern that the key is issued for, and shown the tools that match it.
 const granted = "get_*"
 
 var shown = []string{"get_feels_like", "get_forecast", "get_stations"}
@@ -98,7 +98,7 @@ func (s *story) makeStore(ctx context.Context) (string, error) {
 	if err := s.init(ctx); err != nil {
 		return "", err
 	}
-	return "mcpkeys.db and its pepper, readable by their owner alone", s.serve()
+	return "mcpkeys.db and its pepper, readable only by their owner", s.serve()
 }
 
 func (s *story) issueKey(ctx context.Context) (string, error) {
@@ -140,7 +140,7 @@ func feelsLike() map[string]any { return map[string]any{"celsius": -5, "wind_kmh
 func (s *story) callGranted(ctx context.Context) (string, error) {
 	text, err := s.client.call(ctx, "get_feels_like", feelsLike())
 	if err != nil {
-		return "", fmt.Errorf("get_feels_like was granted, and yet: %w", err)
+		return "", fmt.Errorf("get_feels_like was granted, but the call failed: %w", err)
 	}
 	if !strings.Contains(text, "-13") {
 		return "", errors.New("get_feels_like answered, but not that -5 °C feels like -13 in a wind of 30 km/h")
@@ -148,23 +148,23 @@ func (s *story) callGranted(ctx context.Context) (string, error) {
 	return "it answers: -5 °C in a wind of 30 km/h feels like -13", nil
 }
 
-// callDenied compares two answers: whoever may not call a tool must not learn that
-// there is one.
+// callDenied compares the answers for a tool that was not granted and one that does not exist:
+// a caller must not learn that a tool exists.
 func (s *story) callDenied(ctx context.Context) (string, error) {
 	const denied, unknown = "set_reading", "set_nothing"
 	args := map[string]any{"station": "harbour", "celsius": 40}
 	_, deniedErr := s.client.call(ctx, denied, args)
 	if deniedErr == nil {
-		return "", fmt.Errorf("%s was not granted, and it ran", denied)
+		return "", fmt.Errorf("%s was not granted, but it ran", denied)
 	}
 	deniedStatus := s.client.sender.status.Load()
 	_, unknownErr := s.client.call(ctx, unknown, args)
 	if unknownErr == nil {
-		return "", fmt.Errorf("%s does not exist, and it ran", unknown)
+		return "", fmt.Errorf("%s does not exist, but it ran", unknown)
 	}
 	same := strings.ReplaceAll(deniedErr.Error(), denied, unknown) == unknownErr.Error()
 	if !same || deniedStatus != s.client.sender.status.Load() {
-		return "", fmt.Errorf("%s is refused otherwise than a tool that does not exist, which tells that there is one", denied)
+		return "", fmt.Errorf("%s and a tool that does not exist get different answers, which shows that it exists", denied)
 	}
 	return "refused, word for word like a tool that does not exist", nil
 }
@@ -174,14 +174,14 @@ func (s *story) revoke(ctx context.Context) (string, error) {
 		return "", err
 	}
 	s.gone = time.Now() //nolint:forbidigo // shown to the reader, nothing is decided by it
-	return "keyctl has returned, so it counts", nil
+	return "keyctl has returned: the key is refused from now on", nil
 }
 
 func (s *story) callRevoked(ctx context.Context) (string, error) {
 	_, err := s.client.call(ctx, "get_feels_like", feelsLike())
 	took := time.Since(s.gone)
 	if err == nil {
-		return "", errors.New("the key was revoked, and it still works")
+		return "", errors.New("the key was revoked, but it still works")
 	}
 	if status := s.client.sender.status.Load(); status != http.StatusUnauthorized {
 		return "", fmt.Errorf("the server answered %d where it must answer 401", status)
@@ -189,7 +189,7 @@ func (s *story) callRevoked(ctx context.Context) (string, error) {
 	return fmt.Sprintf("401 Unauthorized, %.1f ms after revoke returned", float64(took.Microseconds())/1000), nil
 }
 
-// readAudit checks the chain, and that it tells this key's story and nothing else.
+// readAudit checks the chain, and that it has the changes of this key and no others.
 func (s *story) readAudit(ctx context.Context) (string, error) {
 	var actions []audit.Action
 	last, err := audit.VerifyChain(s.events(ctx, func(e audit.Event) {
@@ -202,12 +202,12 @@ func (s *story) readAudit(ctx context.Context) (string, error) {
 	}
 	want := []audit.Action{audit.ActionIssue, audit.ActionRotate, audit.ActionRevoke}
 	if last == nil || last.Seq != int64(len(want)) || !slices.Equal(actions, want) {
-		return "", fmt.Errorf("the log tells of %v; want %v", actions, want)
+		return "", fmt.Errorf("the log has %v; want %v", actions, want)
 	}
-	return fmt.Sprintf("%d rows, %s, %s and %s, and the hash chain holds", last.Seq, actions[0], actions[1], actions[2]), nil
+	return fmt.Sprintf("%d rows, %s, %s and %s, and the hash chain is intact", last.Seq, actions[0], actions[1], actions[2]), nil
 }
 
-// events yields all audit rows, and shows each to look.
+// events yields all audit rows, and calls look with each.
 func (s *story) events(ctx context.Context, look func(audit.Event)) iter.Seq2[audit.Event, error] {
 	const page = 100
 	return func(yield func(audit.Event, error) bool) {

@@ -13,21 +13,21 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// named is how many bad rows of one kind are called by their names.
+// named is how many keys of one finding are named.
 const named = 10
 
-// pepper comes when the store was opened, which proves that the peppers fit.
+// pepper checks where the pepper file is. That it fits was proved by opening the store.
 func (e *examination) pepper(*sqlite.Reader) {
 	if filepath.Dir(e.places.Pepper) == filepath.Dir(e.places.Database) {
-		e.warn("pepper", "keep it in another directory, which backups of this one do not take along, and name it with --pepper or KEYCTL_PEPPER_FILE",
-			"it fits the database, and lies beside it: who copies the directory has both, and can forge keys")
+		e.warn("pepper", "move it to another directory that is backed up separately, and name it with --pepper or KEYCTL_PEPPER_FILE",
+			"it fits the database, but is in the same directory: a copy of the directory is enough to forge keys")
 		return
 	}
-	e.ok("pepper", "it fits the database, and lies apart from it")
+	e.ok("pepper", "it fits the database, and is in another directory")
 }
 
-// peppers tells which are still needed. One that is missing and that dead keys alone
-// name is what a retired pepper leaves behind.
+// peppers says which peppers are still needed. A missing pepper is fine if only revoked or
+// expired keys name it: it was retired.
 func (e *examination) peppers(r *sqlite.Reader) {
 	uses, err := r.PepperUses(e.ctx, e.Now)
 	if err != nil {
@@ -39,12 +39,12 @@ func (e *examination) peppers(r *sqlite.Reader) {
 		switch {
 		case u.State == store.PepperMissing && u.LiveKeys > 0:
 			good = false
-			e.bad("peppers", "restore a pepper file that holds it, or revoke those keys", "%s made with pepper %s, which the pepper file does not hold", wording.Counted(u.LiveKeys, "live key was", "live keys were"), u.ID)
+			e.bad("peppers", "restore a pepper file that holds it, or revoke those keys", "%s pepper %s, which is not in the pepper file", wording.Counted(u.LiveKeys, "key needs", "keys need"), u.ID)
 		case u.State == store.PepperRetired && u.LiveKeys == 0:
 			good = false
-			e.warn("peppers", "run 'keyctl pepper retire "+u.ID+"'", "no live key needs the retired pepper %s any more", u.ID)
+			e.warn("peppers", "run 'keyctl pepper retire "+u.ID+"'", "no key needs the retired pepper %s any more", u.ID)
 		case u.State != store.PepperMissing:
-			held = append(held, fmt.Sprintf("%s (%s, %s)", u.ID, u.State, wording.Counted(u.LiveKeys, "live key", "live keys")))
+			held = append(held, fmt.Sprintf("%s (%s, needed by %s)", u.ID, u.State, wording.Counted(u.LiveKeys, "key", "keys")))
 		}
 	}
 	if good {
@@ -54,14 +54,14 @@ func (e *examination) peppers(r *sqlite.Reader) {
 
 func (e *examination) usage(r *sqlite.Reader) {
 	if err := r.CheckUsage(e.ctx); err != nil {
-		e.warn("usage", "see that the disk has room and that the file is yours; it decides nothing, and is made anew where it is missing", "%v", err)
+		e.warn("usage", "check that the disk has room and that you own the file; it holds only statistics, and if it is missing a new one is made", "%v", err)
 		return
 	}
-	e.ok("usage", "counts of use can be read")
+	e.ok("usage", "the usage counts can be read")
 }
 
-// audit holds the log against itself and every key against the log. Seals are left to
-// keys.
+// audit checks the chain of the log, and compares every key with the log. It leaves the seals
+// to keys.
 func (e *examination) audit(r store.Reader) {
 	report, err := store.VerifyAudit(e.ctx, r, nil)
 	if err != nil {
@@ -80,11 +80,11 @@ func (e *examination) audit(r store.Reader) {
 	case report.Head == nil:
 		e.ok("audit", "the log is empty")
 	default:
-		e.ok("audit", "the chain of %s holds, and keys are as it tells; that none is missing at its end only a checkpoint shows", wording.Counted(int(report.Rows), "row", "rows"))
+		e.ok("audit", "the chain of %s is intact and matches the keys; only a checkpoint shows whether rows are missing at its end", wording.Counted(int(report.Rows), "row", "rows"))
 	}
 }
 
-// keys looks at every row's seal, the dead ones' too.
+// keys checks the seal of every row, revoked keys included.
 func (e *examination) keys(r store.Reader) {
 	all, tampered, ending := 0, []string{}, []string{}
 	q := keys.Query{Limit: keys.MaxLimit, Now: e.Now}
@@ -109,27 +109,26 @@ func (e *examination) keys(r store.Reader) {
 		}
 	}
 	if len(ending) > 0 {
-		e.warn("admin keys", "renew each in time with keyctl rotate KEY --expires 90d, beside the key store",
-			"%s within 30 days, and what acts with them stops: %s", wording.Counted(len(ending), "admin key ends", "admin keys end"), some(ending))
+		e.warn("admin keys", "renew each in time with keyctl rotate KEY --expires 90d, on this machine",
+			"%s within 30 days, and programs that use it then stop working: %s", wording.Counted(len(ending), "admin key expires", "admin keys expire"), some(ending))
 	}
 	if len(tampered) > 0 {
-		e.bad("keys", "revoke them, or restore the database from a backup; the audit log tells what they were",
-			"%s changed outside mcpkeys, and no server accepts what was: %s", wording.Counted(len(tampered), "key was", "keys were"), some(tampered))
+		e.bad("keys", "revoke them, or restore the database from a backup; the audit log has their earlier values",
+			"%s changed outside mcpkeys; no server accepts such keys: %s", wording.Counted(len(tampered), "key was", "keys were"), some(tampered))
 		return
 	}
-	e.ok("keys", "%s, each as it was sealed", wording.Counted(all, "key", "keys"))
+	e.ok("keys", "%s, every seal matches", wording.Counted(all, "key", "keys"))
 }
 
-// endsSoon reports whether k is an admin key, for changes or for verification, that ends
-// within 30 days: what acts with it stops then.
+// endsSoon reports whether k is an admin key that expires within 30 days.
 func (e *examination) endsSoon(k *keys.Key) bool {
 	const soon = 30 * 24 * time.Hour
 	in := k.Kind == keys.KindAdmin && k.RevokedAt.IsZero() && !k.ExpiresAt.IsZero()
 	return in && k.ExpiresAt.After(e.Now) && k.ExpiresAt.Sub(e.Now) <= soon
 }
 
-// imported tells of keys that are still under the hash of another system. Where there are
-// none it says nothing: most stores never imported a key.
+// imported reports keys that still have the hash of another system. If there are none it
+// reports nothing: most stores never imported a key.
 func (e *examination) imported(r *sqlite.Reader) {
 	list, total, err := r.OldHashes(e.ctx, named)
 	switch {
@@ -147,11 +146,11 @@ func (e *examination) imported(r *sqlite.Reader) {
 	if total > len(list) {
 		more = fmt.Sprintf(" and %d more", total-len(list))
 	}
-	e.warn("imported", "let them be used, and rotate what stays",
-		"%s under the hash of another system, unused since the import or short enough to be guessed: %s", wording.Counted(total, "key is", "keys are"), strings.Join(names, ", ")+more)
+	e.warn("imported", "use each key once; then rotate the keys that are still listed",
+		"%s the hash of another system: unused since the import, or with a secret short enough to guess: %s", wording.Counted(total, "key still has", "keys still have"), strings.Join(names, ", ")+more)
 }
 
-// imports tells of imports that did not come to their end.
+// imports reports imports that did not finish.
 func (e *examination) imports(r *sqlite.Reader) {
 	u, err := r.UnfinishedImports(e.ctx)
 	switch {
@@ -159,14 +158,14 @@ func (e *examination) imports(r *sqlite.Reader) {
 		e.problem("imports", err)
 	case u.Forged > 0:
 		e.bad("imports", "find out who changed the database, and restore a backup; the next import removes the keys that were not revoked",
-			"%s changed outside mcpkeys; no server accepts a key of them", wording.Counted(u.Forged, "import was", "imports were"))
+			"%s changed outside mcpkeys; no server accepts the imported keys", wording.Counted(u.Forged, "import was", "imports were"))
 	case u.Batches > 0 && !u.Running:
-		e.warn("imports", "keyctl import FILE, with the same file or another, removes what is left",
-			"%s broken off; %s not valid and cannot be used", wording.Counted(u.Batches, "import was", "imports were"), wording.Counted(u.Keys, "key is", "keys are"))
+		e.warn("imports", "run keyctl import FILE, with the same or another file: it removes these keys",
+			"%s interrupted; %s not valid and cannot be used", wording.Counted(u.Batches, "import was", "imports were"), wording.Counted(u.Keys, "key is", "keys are"))
 	}
 }
 
-// first tells one sentence of several: together they would be a page.
+// first returns the first of several faults, and the number of the others.
 func first(faults []string) string {
 	if len(faults) == 1 {
 		return faults[0]
@@ -182,10 +181,10 @@ func some(list []string) string {
 	return strings.Join(list[:named], ", ") + fmt.Sprintf(" and %d more", len(list)-named)
 }
 
-// slack is how far clocks of one machine may seem to be apart.
+// slack is how far the clock may be behind the newest audit row without a warning.
 const slack = 2 * time.Second
 
-// clock compares with the newest audit row, which no clock that is right comes before.
+// clock compares the clock with the newest audit row: a right clock is not behind it.
 func (e *examination) clock(r store.Reader) {
 	page, err := r.Audit(e.ctx, audit.Query{Limit: 1})
 	if err != nil {
@@ -194,7 +193,7 @@ func (e *examination) clock(r store.Reader) {
 	}
 	if len(page.Events) == 1 {
 		if behind := page.Events[0].At.Sub(e.Now); behind > slack {
-			e.warn("clock", "set the clock, and look at keys that were issued while it was wrong: their expiry follows it",
+			e.warn("clock", "set the clock, and check the expiry of keys that were issued while it was wrong",
 				"it is %s behind the newest audit row: it is wrong now, or was wrong then", keys.FormatDuration(behind.Round(time.Second)))
 			return
 		}

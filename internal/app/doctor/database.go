@@ -11,17 +11,17 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// sqliteVersion is that of the library in this program, which refuses to open anything
-// if it is too old.
+// sqliteVersion checks the version of SQLite that is built in. The program refuses to open a
+// database if it is too old.
 func (e *examination) sqliteVersion() {
 	if v := sqlite.Version(); sqlite.TooOld(v) {
-		e.bad("sqlite", "build this program with the driver that go.mod names", "SQLite %s is built in: before %s, two connections at once could corrupt a database", v, sqlite.LeastVersion)
+		e.bad("sqlite", "build this program with the driver that go.mod names", "SQLite %s is built in; versions before %s can corrupt a database that two connections use", v, sqlite.LeastVersion)
 	} else {
 		e.ok("sqlite", "SQLite %s is built in", v)
 	}
 }
 
-// database has every page read, without a pepper.
+// database reads every page of the database, without a pepper.
 func (e *examination) database() {
 	s, err := sqlite.Examine(e.ctx, e.places.Database)
 	if err != nil {
@@ -37,11 +37,11 @@ func (e *examination) settings() {
 		e.problem("settings", err)
 		return
 	}
-	e.ok("settings", "a change is on the disk before it is acknowledged")
+	e.ok("settings", "changes are on the disk before they are acknowledged")
 }
 
-// programs looks for others of the name, and for a shell that should not touch a
-// database in use.
+// programs looks for another program with the name keyctl, and for a database shell that is
+// too old for a database in use.
 func (e *examination) programs() {
 	look := e.Programs
 	if look == nil {
@@ -50,12 +50,12 @@ func (e *examination) programs() {
 	good := true
 	if other, err := look("keyctl"); err == nil && !shell.Same(other, e.Self) {
 		good = false
-		e.warn("programs", "call this one by its path, or as mcpkeys", "the keyctl on PATH is another program, %s: the kernel's keyutils has one of that name", other)
+		e.warn("programs", "call this program by its path, or install it as mcpkeys", "the keyctl on PATH is another program, %s; Linux keyutils has one of that name", other)
 	}
 	if found, err := look("sqlite3"); err == nil {
 		if v := shellVersion(e.ctx, found); v != "" && sqlite.TooOld(v) {
 			good = false
-			e.warn("programs", "use it on copies that 'keyctl backup' makes", "the database shell on PATH, %s, is SQLite %s, which can corrupt a database that servers have open", found, v)
+			e.warn("programs", "use it only on copies that 'keyctl backup' makes", "the database shell on PATH, %s, is SQLite %s, which can corrupt a database that servers have open", found, v)
 		}
 	}
 	if good {
@@ -65,7 +65,7 @@ func (e *examination) programs() {
 
 var versionNumber = regexp.MustCompile(`^\d+\.\d+\.\d+\b`)
 
-// shellVersion asks the shell; empty when it does not say.
+// shellVersion asks the shell for its version; empty if it does not say.
 func shellVersion(ctx context.Context, path string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -1,13 +1,11 @@
-// Package doctor looks a key store over: its files, its database, its keys and its log,
-// and this machine as far as it matters to them. Each finding says what to do.
+// Package doctor checks a key store: its files, its database, its keys, its audit log, and the
+// settings of this machine that they depend on. Each finding says what to do.
 //
-// Call [Examine], which tells of its findings one by one, in a fixed order, and goes on
-// after a bad one as far as it can: a store that cannot be opened is examined all the
-// more.
+// Call [Examine]. It reports its findings one by one, in a fixed order, and continues after a
+// problem as far as it can, also if the store cannot be opened.
 //
-// The package refuses to change anything, also what could be mended: it is run on stores
-// that are in trouble, by people who want to know first. 'keyctl doctor --fix' calls
-// sqlite.Mend.
+// The package never changes anything, not even to fix a problem: users run it on a damaged
+// store to decide what to do. 'keyctl doctor --fix' calls sqlite.Mend.
 package doctor
 
 import (
@@ -24,23 +22,22 @@ import (
 // State is how good a finding is.
 type State string
 
-// The states. A warning is what somebody should know; only a problem is a reason to act
-// before anything else.
+// The states. A warning needs no action now; a problem does.
 const (
 	OK      State = "ok"
 	Warning State = "warning"
 	Problem State = "problem"
 )
 
-// Finding is what came of one look.
+// Finding is the result of one check.
 type Finding struct {
 	Check string // one word, the same each time
 	State State
 	Says  string // one sentence; it may hold names and paths, and never a secret
-	Fix   string // what to do; empty when nothing is
+	Fix   string // what to do; empty if there is nothing to do
 }
 
-// Subject is what is examined.
+// Subject is what to examine.
 type Subject struct {
 	DB       string
 	Options  *sqlite.Options
@@ -49,7 +46,7 @@ type Subject struct {
 	Now      time.Time
 }
 
-// examination is one run.
+// examination is one run of Examine.
 type examination struct {
 	Subject
 	ctx    context.Context //nolint:containedctx // of one run
@@ -57,12 +54,12 @@ type examination struct {
 	places sqlite.Places
 	worst  State
 
-	strange  []string // names of files at which something else stands
-	unopened bool     // what looks into the database is left out
+	strange  []string // names of files of the store at which there is something else
+	unopened bool     // the checks that open the database are left out
 	unsafe   bool     // other users may open the database
 }
 
-// Examine tells of every finding, and returns the worst state. The error is that of ctx.
+// Examine reports every finding to tell, and returns the worst state. The error is that of ctx.
 func Examine(ctx context.Context, s Subject, tell func(Finding)) (State, error) {
 	e := &examination{Subject: s, ctx: ctx, tell: tell, worst: OK}
 	e.sqliteVersion()
@@ -73,16 +70,16 @@ func Examine(ctx context.Context, s Subject, tell func(Finding)) (State, error) 
 	}
 	e.places = places
 	if _, err := os.Stat(places.Database); errors.Is(err, fs.ErrNotExist) {
-		// What is beside it has nothing to say then, and would blame the directory.
-		e.bad("database", "name the one that is meant with --db or KEYCTL_DB, make one with 'keyctl init', or restore a backup with 'keyctl restore FILE'",
+		// The checks of the files beside it would only report the directory.
+		e.bad("database", "name another with --db or KEYCTL_DB, make one with 'keyctl init', or restore a backup with 'keyctl restore FILE'",
 			"there is no key store at %s", places.Database)
 		e.programs()
 		return e.worst, ctx.Err()
 	}
 	e.look(e.fileSystem, e.place, e.files, e.directory, e.space, e.ballast)
 	switch {
-	case e.unsafe: // SQLite would make its -wal and -shm as open as the database
-		e.bad("database", "close its files to other users, as said above, and run doctor again", "it was not opened")
+	case e.unsafe: // SQLite would give its -wal and -shm the mode of the database
+		e.bad("database", "change the modes as said above, then run doctor again", "it was not opened, because other users may open it")
 		e.look(e.programs)
 	case e.unopened:
 		e.look(e.log, e.programs)
@@ -92,7 +89,7 @@ func Examine(ctx context.Context, s Subject, tell func(Finding)) (State, error) 
 	return e.worst, ctx.Err()
 }
 
-// look takes looks until it is told to stop.
+// look runs checks until ctx ends.
 func (e *examination) look(looks ...func()) {
 	for _, look := range looks {
 		if e.ctx.Err() != nil {
@@ -117,10 +114,10 @@ func (e *examination) warn(check, fix, says string, args ...any) {
 	e.report(Finding{check, Warning, fmt.Sprintf(says, args...), fix})
 }
 
-// problem reports an error of the store, whose sentence names the fix already.
+// problem reports an error of the store, which already names the fix.
 func (e *examination) problem(check string, err error) {
 	if e.ctx.Err() != nil {
-		return // it was told to stop
+		return // the error comes from the end of ctx
 	}
 	e.report(Finding{Check: check, State: Problem, Says: err.Error()})
 }
@@ -129,14 +126,14 @@ func (e *examination) bad(check, fix, says string, args ...any) {
 	e.report(Finding{check, Problem, fmt.Sprintf(says, args...), fix})
 }
 
-// contents opens the store, with its pepper, and looks at what only then can be judged.
+// contents opens the store with its pepper, and runs the checks that need it.
 func (e *examination) contents() {
 	r, err := sqlite.OpenVerifier(e.DB, e.Options)
 	if err != nil {
 		e.problem("pepper", err)
 		return
 	}
-	defer func() { _ = r.Close() }() // nothing was written
+	defer func() { _ = r.Close() }() // it was only read
 	e.pepper(r)
 	e.peppers(r)
 	e.usage(r)

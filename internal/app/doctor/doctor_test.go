@@ -39,11 +39,11 @@ func newPatient(t *testing.T) patient {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"dead", "ci"} {
+	for _, name := range []string{"ended", "ci"} {
 		if p.issued, err = m.Issue(t.Context(), admin.IssueRequest{Name: name}); err != nil {
 			t.Fatal(err)
 		}
-		if name == "dead" {
+		if name == "ended" {
 			if _, err := m.Revoke(t.Context(), p.issued.Key.ID, "done"); err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +59,7 @@ func (p patient) options() *sqlite.Options { return &sqlite.Options{PepperFile: 
 
 func nothing(string) (string, error) { return "", exec.ErrNotFound }
 
-// examine returns the worst that was found, by check.
+// examine returns the worst finding of each check.
 func (p patient) examine(t *testing.T, change func(*doctor.Subject)) (map[string]doctor.Finding, doctor.State) {
 	t.Helper()
 	s := doctor.Subject{DB: p.db, Options: p.options(), Programs: nothing, Now: time.Now()}
@@ -105,7 +105,7 @@ func (p patient) sql(t *testing.T, statement string) {
 	}
 }
 
-// Each trouble is found by the look that is for it, in words that say where.
+// Each problem is found by its check, with a sentence that says where.
 func TestTroubles(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -141,7 +141,7 @@ func TestTroubles(t *testing.T) {
 		}, "identity", doctor.Problem, "move it away"},
 		{"an older database", func(t *testing.T, p patient) {
 			p.sql(t, `UPDATE meta SET value = value - 1 WHERE name = 'change_seq'`)
-		}, "epoch", doctor.Problem, "1 change was acknowledged and not in the database"},
+		}, "epoch", doctor.Problem, "1 change was acknowledged but not in the database"},
 		{"an epoch of something else", func(t *testing.T, p patient) {
 			must(t, os.WriteFile(p.db+"-epoch", make([]byte, 4096), 0o600))
 		}, "epoch", doctor.Problem, "another kind of file"},
@@ -159,8 +159,8 @@ func TestTroubles(t *testing.T) {
 			must(t, os.WriteFile(p.pepper, text, 0o600))
 		}, "pepper", doctor.Problem, "restore the file from your backup"},
 		{"a scope that was edited", func(t *testing.T, p patient) { p.sql(t, `UPDATE keys SET scopes = '["*"]' WHERE name = 'ci'`) }, "keys", doctor.Problem, "1 key was changed outside mcpkeys"},
-		{"a revocation that was undone", func(t *testing.T, p patient) { p.sql(t, `UPDATE keys SET revoked_at = NULL WHERE name = 'dead'`) }, "keys", doctor.Problem, "1 key was changed outside mcpkeys"},
-		{"an audit row that was edited", func(t *testing.T, p patient) { p.sql(t, `UPDATE audit SET actor = 'nobody' WHERE seq = 2`) }, "audit", doctor.Problem, "audit row 2"},
+		{"a revocation that was undone", func(t *testing.T, p patient) { p.sql(t, `UPDATE keys SET revoked_at = NULL WHERE name = 'ended'`) }, "keys", doctor.Problem, "1 key was changed outside mcpkeys"},
+		{"an audit row that was edited", func(t *testing.T, p patient) { p.sql(t, `UPDATE audit SET actor = 'mallory' WHERE seq = 2`) }, "audit", doctor.Problem, "audit row 2"},
 		{"an audit row that was removed", func(t *testing.T, p patient) { p.sql(t, `DELETE FROM audit WHERE seq = 2`) }, "audit", doctor.Problem, "audit row 2"},
 		{"an audit log that is gone", func(t *testing.T, p patient) { p.sql(t, `DELETE FROM audit`) }, "audit", doctor.Problem, "more: 'keyctl audit verify')"},
 		{"a usage file of something else", func(t *testing.T, p patient) {
@@ -269,7 +269,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// damage writes over the middle of the database.
+// damage overwrites the middle of the database.
 func damage(t *testing.T, db string) {
 	t.Helper()
 	f, err := os.OpenFile(db, os.O_WRONLY, 0)
@@ -301,7 +301,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// The programs that a user may call by mistake.
+// Programs on PATH that a user may call by mistake.
 func TestPrograms(t *testing.T) {
 	p, dir := newPatient(t), t.TempDir()
 	other, old, young := filepath.Join(dir, "keyctl"), filepath.Join(dir, "old"), filepath.Join(dir, "young")
@@ -333,7 +333,7 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// Nothing is changed, least of all what is in trouble.
+// Examine changes nothing, also in a damaged store.
 func TestExamineChangesNothing(t *testing.T) {
 	p := newPatient(t)
 	must(t, os.Remove(p.db+".ballast"))
@@ -345,8 +345,8 @@ func TestExamineChangesNothing(t *testing.T) {
 	}
 }
 
-// The log of a key store was removed while a program uses it. The doctor says so once, and
-// makes no new log, which would hide it from the next one who looks.
+// If the log of a key store was removed while a program uses it, Examine reports it and makes
+// no new log, which would hide the problem.
 func TestExamineMakesNoLog(t *testing.T) {
 	p := newPatient(t)
 	s, err := sqlite.Open(p.db, p.options())
@@ -376,7 +376,7 @@ func listing(t *testing.T, dir string) string {
 	must(t, err)
 	var names []string
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), "keys.db.usage-") { // what SQLite makes for whoever reads
+		if !strings.HasPrefix(e.Name(), "keys.db.usage-") { // SQLite makes these for a reader
 			names = append(names, e.Name())
 		}
 	}
@@ -393,7 +393,7 @@ func TestExamineEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Keys that are under the hash of another system are told, until they are revoked.
+// Keys with the hash of another system are reported until they are revoked.
 func TestImportedKeys(t *testing.T) {
 	p := newPatient(t)
 	s, err := sqlite.Open(p.db, p.options())
@@ -426,8 +426,8 @@ func TestImportedKeys(t *testing.T) {
 	}
 }
 
-// An import that was broken off leaves keys that are not valid. Doctor tells, and what it
-// says to do about it helps.
+// An interrupted import leaves keys that are not valid. Examine reports them, and its fix
+// works.
 func TestUnfinishedImport(t *testing.T) {
 	p := newPatient(t)
 	s, err := sqlite.Open(p.db, p.options())
@@ -457,7 +457,7 @@ func TestUnfinishedImport(t *testing.T) {
 	if f, told := examine(); told {
 		t.Errorf("imports, all valid: got %+v, want nothing", f)
 	}
-	db, err := sql.Open("sqlite3", "file:"+p.db) // as it is when the last commit is missing
+	db, err := sql.Open("sqlite3", "file:"+p.db) // to remove the last step of the import
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -485,7 +485,7 @@ func TestUnfinishedImport(t *testing.T) {
 	}
 }
 
-// A pepper that is needed no more, and one that is needed and gone.
+// A pepper that no key needs any more, and a needed one that is missing.
 func TestPeppers(t *testing.T) {
 	p := newPatient(t)
 	s, err := sqlite.Open(p.db, p.options())
@@ -495,7 +495,7 @@ func TestPeppers(t *testing.T) {
 	old := s.Peppers().Current()
 	_, err = m.AddPepper(t.Context())
 	must(t, err)
-	if found, _ := p.examine(t, nil); found["peppers"].State != doctor.OK || !strings.Contains(found["peppers"].Says, old+" (retired, 1 live key)") {
+	if found, _ := p.examine(t, nil); found["peppers"].State != doctor.OK || !strings.Contains(found["peppers"].Says, old+" (retired, needed by 1 key)") {
 		t.Errorf("peppers: got %v, want that the retired one is needed", found["peppers"])
 	}
 	_, err = m.Revoke(t.Context(), p.issued.Key.ID, "done")
@@ -506,7 +506,7 @@ func TestPeppers(t *testing.T) {
 	}
 	p.sql(t, `UPDATE secrets SET pepper_id = 'pGone00' WHERE key_id IN (SELECT id FROM keys WHERE name = 'ci')`)
 	p.sql(t, `UPDATE keys SET revoked_at = NULL WHERE name = 'ci'`)
-	if found, _ := p.examine(t, nil); found["peppers"].State != doctor.Problem || !strings.Contains(found["peppers"].Says, "1 live key was made with pepper pGone00") {
+	if found, _ := p.examine(t, nil); found["peppers"].State != doctor.Problem || !strings.Contains(found["peppers"].Says, "1 key needs pepper pGone00") {
 		t.Errorf("peppers: got %v, want that a needed one is missing", found["peppers"])
 	}
 }

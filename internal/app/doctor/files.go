@@ -20,21 +20,21 @@ func (e *examination) fileSystem() {
 		e.problem("filesystem", err)
 		return
 	}
-	e.ok("filesystem", "it is a local one")
+	e.ok("filesystem", "it is local")
 }
 
-// beside are the names of the files that mcpkeys and SQLite make beside the database.
+// beside returns the names of the files that mcpkeys and SQLite make beside the database.
 func (e *examination) beside() []string {
 	p := e.places
 	usage := p.Usage
-	if target, err := filepath.EvalSymlinks(usage); err == nil { // SQLite follows a link, and makes the others there
+	if target, err := filepath.EvalSymlinks(usage); err == nil { // SQLite makes these files beside the target of a link
 		usage = target
 	}
 	all := []string{p.Log, p.Shared, p.Epoch, p.Usage, usage + "-wal", usage + "-shm", p.Ballast}
 	return append(all, p.Locks...)
 }
 
-// present are those of the store's files that are there.
+// present returns the files of the store that exist.
 func (e *examination) present() []string {
 	var there []string
 	for _, path := range append([]string{e.places.Database, e.places.Pepper}, e.beside()...) {
@@ -45,7 +45,8 @@ func (e *examination) present() []string {
 	return there
 }
 
-// files looks at modes and owners, and tells of all that are wrong in one finding each.
+// files checks modes and owners, with one finding for all wrong modes and one for all wrong
+// owners.
 func (e *examination) files() {
 	e.kinds()
 	there := e.present()
@@ -62,9 +63,9 @@ func (e *examination) files() {
 	e.owners(there)
 }
 
-// kinds finds what is no file and stands at the name of one, such as a symbolic link: to
-// change its mode would change the mode of something else, and mend nothing. A usage file
-// may be on another disk, and its name a link.
+// kinds reports what is not a file but has the name of one, such as a symbolic link: changing
+// its mode would change the mode of another file and fix nothing. The usage file may be a
+// link, to have it on another disk.
 func (e *examination) kinds() {
 	p := e.places
 	var says, moves []string
@@ -82,17 +83,17 @@ func (e *examination) kinds() {
 	if len(says) == 0 {
 		return
 	}
-	text, command := strings.Join(says, ", ")+"; a file of the key store belongs there", strings.Join(moves, " && ")
+	text, command := strings.Join(says, ", ")+"; a file of the key store must have that name", strings.Join(moves, " && ")
 	if vital {
 		e.bad("kinds", "stop every program that uses this key store, run '"+command+"', and then 'keyctl doctor', which says whether changes are missing", "%s", text)
 		return
 	}
-	e.warn("kinds", "run '"+command+"'; what is needed is made again", "%s", text)
+	e.warn("kinds", "run '"+command+"'; files that are needed are made again", "%s", text)
 }
 
-// owners: all files should be one user's. Root may look at any user's, and is told which
-// user the commands that change something should run as; root's own files among those of
-// a service shut the service out.
+// owners checks that all files belong to one user. Root may examine the files of any user, and
+// is told as which user to run commands that change something: a service cannot open files
+// that root makes.
 func (e *examination) owners(there []string) {
 	owner, known := ownerOf(e.places.Database)
 	if !known {
@@ -100,7 +101,7 @@ func (e *examination) owners(there []string) {
 	}
 	var others []string
 	for _, path := range there {
-		passing := strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm") // SQLite makes and removes them
+		passing := strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm") // temporary files of SQLite
 		if one, ok := ownerOf(path); ok && one != owner && !passing {
 			others = append(others, path)
 		}
@@ -112,25 +113,25 @@ func (e *examination) owners(there []string) {
 		for i, path := range others {
 			quoted[i] = shell.Quote(path)
 		}
-		e.bad("owner", "as root: chown "+name+" "+strings.Join(quoted, " "), "the database is %s's, and of another user: %s", name, strings.Join(others, ", "))
+		e.bad("owner", "as root: chown "+name+" "+strings.Join(quoted, " "), "the database belongs to user %s, but these files belong to others: %s", name, strings.Join(others, ", "))
 	case owner == os.Geteuid():
 	case os.Geteuid() == 0:
-		e.warn("owner", "run what changes keys as that user: sudo -u "+name, "the key store is %s's: what root makes beside it, that user may not open", name)
+		e.warn("owner", "run commands that change keys as that user: sudo -u "+name, "the key store belongs to user %s, who cannot open files that root makes", name)
 	default:
-		e.bad("owner", "run this as that user: sudo -u "+name, "the key store is %s's, and this user may not use it", name)
+		e.bad("owner", "run this command as that user: sudo -u "+name, "the key store belongs to user %s, and you may not use it", name)
 	}
 }
 
-// directory matters because who may write it may put another file in the place of any.
+// directory checks its mode: a user who may write in it can replace the files.
 func (e *examination) directory() {
 	dir := filepath.Dir(e.places.Database)
 	info, err := os.Stat(dir)
 	if err != nil {
-		e.problem("directory", fmt.Errorf("look at %s: %w", dir, err))
+		e.problem("directory", fmt.Errorf("%s cannot be examined: %w", dir, err))
 		return
 	}
 	if info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
-		e.bad("directory", "chmod go-w "+shell.Quote(dir), "other users may write in %s (mode %04o), and so put another key store in the place of this one", dir, info.Mode().Perm())
+		e.bad("directory", "chmod go-w "+shell.Quote(dir), "other users may write in %s (mode %04o), and so replace the key store", dir, info.Mode().Perm())
 		return
 	}
 	if err := sqlite.CheckWritable(e.places.Database); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -144,9 +145,9 @@ func (e *examination) space() {
 	free, enough, err := sqlite.FreeSpace(filepath.Dir(e.places.Database))
 	switch {
 	case err != nil:
-		e.problem("space", fmt.Errorf("ask for free space: %w", err))
+		e.problem("space", fmt.Errorf("the free disk space cannot be read: %w", err))
 	case free < enough:
-		e.warn("space", "clear something away", "%s are free on the disk", wording.Bytes(free))
+		e.warn("space", "free some disk space", "only %s are free on the disk", wording.Bytes(free))
 	default:
 		e.ok("space", "%s are free on the disk", wording.Bytes(free))
 	}
@@ -156,43 +157,43 @@ func (e *examination) ballast() {
 	err := sqlite.CheckBallast(e.places.Ballast)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		e.warn("ballast", "clear something away; the next command that opens the key store makes it again", "%s is missing: on a full disk no key could be revoked", e.places.Ballast)
+		e.warn("ballast", "free some disk space; the next command that opens the key store makes it again", "%s is missing: on a full disk no key could be revoked", e.places.Ballast)
 	case err != nil:
 		e.report(Finding{Check: "ballast", State: Warning, Says: err.Error()})
 	default:
-		e.ok("ballast", "room for revocations on a full disk is kept")
+		e.ok("ballast", "space for revocations on a full disk is reserved")
 	}
 }
 
-// place makes sure that others who open the key store find the same files. Where they do
-// not, the database is not opened: SQLite would make a log for one that lost its own, and
-// hide by it that changes are missing.
+// place checks that other processes that open the key store get the same files. If not, the
+// database is not opened: if its log was removed SQLite would make a new one, and hide that
+// changes are missing.
 func (e *examination) place() {
 	if err := sqlite.CheckPlace(e.DB); err != nil {
 		e.problem("identity", err)
 		e.unopened = true
 		return
 	}
-	e.ok("identity", "each of its files has one name, and no file of another database lies beside it")
+	e.ok("identity", "each of its files has one name, and no file of another database is beside it")
 }
 
-// epoch holds the database against the page through which processes tell each other of
-// changes.
+// epoch compares the database with the epoch file, through which processes notify each other
+// of changes.
 func (e *examination) epoch() {
 	missing, err := sqlite.CheckPosition(e.ctx, e.DB)
 	switch {
 	case missing > 0:
-		e.bad("epoch", "keyctl restore with a backup; or, to go on without these changes, keyctl doctor --fix",
-			"%s acknowledged and not in the database, revocations perhaps among them: its log was removed, or an older file was copied over it; no server accepts a key", wording.Counted(int(missing), "change was", "changes were")) //nolint:gosec // 48 bits
+		e.bad("epoch", "restore a backup with keyctl restore FILE; or, to continue without these changes, run keyctl doctor --fix",
+			"%s acknowledged but not in the database, perhaps revocations: its log was removed, or an older file was copied over it; no server accepts a key", wording.Counted(int(missing), "change was", "changes were")) //nolint:gosec // 48 bits
 	case err != nil:
 		e.problem("epoch", err)
 	default:
-		e.ok("epoch", "processes tell each other of changes through memory, and none is missing")
+		e.ok("epoch", "processes notify each other of changes, and no change is missing")
 	}
 }
 
-// bigLog is when SQLite's log is longer than a checkpoint leaves it, in bytes: it is cut
-// back to 64 MiB whenever nobody reads from it.
+// bigLog is a size of SQLite's log, in bytes, that it has only while a process keeps reading:
+// otherwise a checkpoint cuts it to 64 MiB.
 const bigLog = 256 << 20
 
 func (e *examination) log() {
@@ -201,9 +202,9 @@ func (e *examination) log() {
 	case errors.Is(err, fs.ErrNotExist):
 		e.ok("log", "SQLite's log is empty")
 	case err != nil:
-		e.problem("log", fmt.Errorf("look at %s: %w", e.places.Log, err))
+		e.problem("log", fmt.Errorf("%s cannot be examined: %w", e.places.Log, err))
 	case info.Size() > bigLog:
-		e.warn("log", "find the process that has been reading for a long time, a backup or a database shell, and end it", "%s has %s: something keeps SQLite from clearing it", e.places.Log, wording.Bytes(info.Size()))
+		e.warn("log", "end the process that has been reading for a long time, such as a backup or a database shell", "%s has %s: a process keeps SQLite from clearing it", e.places.Log, wording.Bytes(info.Size()))
 	default:
 		e.ok("log", "SQLite's log has %s", wording.Bytes(info.Size()))
 	}

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// ownerOf is the number of the user whose file it is.
+// ownerOf returns the number of the user who owns the file.
 func ownerOf(path string) (uid int, ok bool) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -22,7 +22,7 @@ func ownerOf(path string) (uid int, ok bool) {
 	return int(stat.Uid), true
 }
 
-// userName is the name of a user, else its number.
+// userName returns the name of a user, or the number if there is no name.
 func userName(uid int) string {
 	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return u.Username

@@ -1,13 +1,12 @@
-// Package keyfile reads and writes files of keys: JSON lines, and CSV with the same
-// columns. `keyctl import` and `keyctl export` are its users.
+// Package keyfile reads and writes the files of `keyctl import` and `keyctl export`: JSON
+// lines, and CSV with the same columns.
 //
-// [Read] turns a file into rows for importing.Import, one at a time. A line that
-// cannot be read becomes a row that says so, with its number, and reading goes on: who
-// has a hundred thousand rows wants to hear of all that are wrong. [Write] is the way
-// back; what it writes, Read reads.
+// [Read] turns a file into rows for importing.Import, one at a time. A line that cannot be
+// read becomes a row with a Flaw and its number, and reading continues, so that the user gets
+// all wrong lines at once. [Write] writes rows that Read can read.
 //
-// It knows nothing of what a key must be, which is for package keys to say; and repeats nothing of a file in an error, because any
-// part of it may be a key.
+// The package does not check what a key may be: that is for package keys. Its errors repeat
+// nothing of a file, because any part of it may be a secret.
 package keyfile
 
 import (
@@ -26,16 +25,16 @@ type Format string
 // The formats.
 const (
 	JSONL Format = "jsonl" // one object a line
-	JSON  Format = "json"  // one list of objects; Read does not read it
+	JSON  Format = "json"  // one list of objects; Read cannot read it
 	CSV   Format = "csv"   // with a header; lists are separated by spaces, metadata is JSON
 )
 
-// maxLine is the longest row in bytes: a key with the longest lists has less.
+// maxLine is the longest row in bytes; a key with the longest lists is shorter.
 const maxLine = 64 << 10
 
 // Row is one key in a file.
 type Row struct {
-	ID         string            `json:"id,omitempty"` // the public id that it had elsewhere
+	ID         string            `json:"id,omitempty"` // its public id in the other system
 	Name       string            `json:"name"`
 	Owner      string            `json:"owner,omitempty"`
 	Scopes     []string          `json:"scopes,omitempty"`
@@ -47,8 +46,8 @@ type Row struct {
 	Key        string            `json:"key,omitempty"`
 	Hash       string            `json:"hash,omitempty"`
 
-	// What export adds. Import takes over the id of a key whose hash is one of mcpkeys, and
-	// no key that is not good there.
+	// Export adds these. Import uses KeyID for a key whose hash is one of mcpkeys, and refuses a
+	// Status that is not valid.
 	Kind      string `json:"kind,omitempty"`
 	Status    string `json:"status,omitempty"`
 	KeyID     string `json:"key_id,omitempty"` // its id here
@@ -61,12 +60,12 @@ var columns = []string{
 	"kind", "status", "key_id", "created_at",
 }
 
-// flaw is what is wrong with a row.
+// flaw is an error of a row.
 func flaw(field, reason string, args ...any) error {
 	return &keys.InvalidError{Field: field, Reason: fmt.Sprintf(reason, args...)}
 }
 
-// request turns the texts of a row into what the domain reads.
+// request parses the texts of a row.
 func (r *Row) request(line int) importing.Row {
 	out := importing.Row{Line: line, ID: r.ID, KeyID: r.KeyID}
 	if r.Key != "" {
@@ -83,8 +82,8 @@ func (r *Row) parse(out *importing.Row) (err error) {
 			return err
 		}
 	}
-	if alive := []string{"", string(keys.StatusActive), string(keys.StatusExpiring)}; !slices.Contains(alive, r.Status) {
-		return flaw("status", "must be active or expiring: a key that is not good there does not become good here")
+	if valid := []string{"", string(keys.StatusActive), string(keys.StatusExpiring)}; !slices.Contains(valid, r.Status) {
+		return flaw("status", "must be active or expiring: other keys are not imported")
 	}
 	if out.AllowedIPs, err = keys.ParseAllowedIPs(r.AllowedIPs); err != nil {
 		return err
@@ -103,5 +102,5 @@ func (r *Row) parse(out *importing.Row) (err error) {
 	return err
 }
 
-// known is for messages about names that are not.
+// known lists the columns, for errors about unknown names.
 func known() string { return strings.Join(columns, ", ") }

@@ -31,8 +31,8 @@ func read(r io.Reader, format keyfile.Format) (rows []importing.Row, err error) 
 	return rows, nil
 }
 
-// What is written is read back as it was, also what a spreadsheet would run, and what
-// looks as if it had been escaped already.
+// Read returns what Write wrote, also for cells that a spreadsheet would run and cells that
+// look escaped.
 func TestRoundTrip(t *testing.T) {
 	var want []*keys.Key
 	for _, name := range []string{"plain", "=1+1", "+1", "-1", "@x", "'=1", "'", "''", "a,b", `a"b`, "a'b", "日本"} {
@@ -101,7 +101,7 @@ func TestBadLines(t *testing.T) {
 	}
 }
 
-// A quote that is never closed must not make a row of the whole file.
+// A quote that is never closed must not make the whole file one row.
 func TestEndlessRow(t *testing.T) {
 	for name, file := range map[string]io.Reader{
 		"CSV":  io.MultiReader(strings.NewReader("name,key\n\"a"), endless{}),
@@ -127,7 +127,7 @@ func TestReadErrors(t *testing.T) {
 	for _, format := range []keyfile.Format{keyfile.JSONL, keyfile.CSV} {
 		file := io.MultiReader(strings.NewReader("name,key\n"), iotest.ErrReader(broken))
 		if _, err := read(file, format); !errors.Is(err, broken) {
-			t.Errorf("%s: got %v, want what reading said", format, err)
+			t.Errorf("%s: got %v, want the error of the reader", format, err)
 		}
 	}
 	for _, head := range []string{"", "name\n", "key,hash\n", "name,name,key\n", "name,key,color\n", "\"\n"} {

@@ -15,8 +15,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/importing"
 )
 
-// Read yields the rows of a file. An error is one of reading r, or of a CSV header; what
-// is wrong with a row is in its Flaw. Empty lines are passed over.
+// Read yields the rows of a file. An error is about reading r or about the CSV header; an
+// error of a row is in its Flaw. Empty lines are skipped.
 func Read(r io.Reader, format Format) iter.Seq2[importing.Row, error] {
 	if format == CSV {
 		return readCSV(r)
@@ -54,14 +54,13 @@ func readLines(r io.Reader) iter.Seq2[importing.Row, error] {
 	}
 }
 
-// maxSkipped is how much of a line that is too long is passed over, in bytes, to find the
-// next one.
+// maxSkipped is how many bytes of a line that is too long are skipped to find the next one.
 const maxSkipped = 16 << 20
 
-var errEndless = errors.New("is longer than any row; this is no file of keys")
+var errEndless = errors.New("is longer than any row; this is not a file of keys")
 
-// readLine returns the next line, which is valid until the next call. Of one that is too
-// long it returns nothing, and goes to its end.
+// readLine returns the next line, which is valid until the next call. It skips a line that is
+// too long and reports it.
 func readLine(in *bufio.Reader) (text []byte, long bool, err error) {
 	text, err = in.ReadSlice('\n')
 	for skipped := len(text); errors.Is(err, bufio.ErrBufferFull); skipped += maxLine {
@@ -82,12 +81,12 @@ func jsonRow(line int, text []byte) importing.Row {
 		return importing.Row{Line: line, Flaw: jsonFlaw(err)}
 	}
 	if _, err := in.Token(); !errors.Is(err, io.EOF) {
-		return importing.Row{Line: line, Flaw: flaw("line", "must hold one JSON object and nothing behind it")}
+		return importing.Row{Line: line, Flaw: flaw("line", "must be one JSON object and nothing else")}
 	}
 	return row.request(line)
 }
 
-// jsonFlaw says what the decoder found without the values that it would repeat.
+// jsonFlaw turns an error of the decoder into one that repeats no values.
 func jsonFlaw(err error) error {
 	var wrongType *json.UnmarshalTypeError
 	switch {
@@ -96,23 +95,23 @@ func jsonFlaw(err error) error {
 	case errors.As(err, &wrongType):
 		return flaw("line", "must be a JSON object")
 	case strings.HasPrefix(err.Error(), "json: unknown field"):
-		return flaw("line", "has a member that is not read; known are %s", known())
+		return flaw("line", "has an unknown field; use only %s", known())
 	}
-	return flaw("line", "is no whole JSON object: it was cut off, or miswritten")
+	return flaw("line", "must be one JSON object; this one is cut off or malformed")
 }
 
 func kindOf(field string) string {
 	switch field {
 	case "scopes", "audience", "allowed_ips":
-		return "a list of texts"
+		return "a list of strings"
 	case "metadata":
-		return "an object of texts"
+		return "an object of strings"
 	}
-	return "a text"
+	return "a string"
 }
 
-// meter counts what is read since it was reset, so that a quote that is never closed
-// does not fill the memory.
+// meter limits how much is read for one row, so that a quote that is never closed does not
+// fill the memory.
 type meter struct {
 	io.Reader
 	n int
@@ -121,7 +120,7 @@ type meter struct {
 var errLong = errors.New("a row is too long; is a quote not closed?")
 
 func (m *meter) Read(p []byte) (int, error) {
-	const ahead = 4096 // what encoding/csv may have read of the rows to come
+	const ahead = 4096 // encoding/csv may have read so much of the next rows
 	if m.n > maxLine+ahead {
 		return 0, errLong
 	}
@@ -158,13 +157,12 @@ func readCSV(r io.Reader) iter.Seq2[importing.Row, error] {
 	}
 }
 
-// endCSV tells of what no reader of CSV finds its way back from: nobody knows where the
-// next row begins.
+// endCSV reports an error after which the start of the next row is not known.
 func endCSV(yield func(importing.Row, error) bool, err error) {
 	var broken *csv.ParseError
 	switch {
 	case errors.As(err, &broken):
-		yield(importing.Row{Line: broken.StartLine, Flaw: flaw("line", "has a quote out of place, so nothing from here on can be read; quote a cell as \"…\", and a quote in it as \"\"")}, nil)
+		yield(importing.Row{Line: broken.StartLine, Flaw: flaw("line", "has a misplaced quote, so the rows from here on cannot be read; write a cell as \"…\", and a quote in it as \"\"")}, nil)
 	default:
 		yield(importing.Row{}, fmt.Errorf("read CSV: %w", err))
 	}
@@ -179,7 +177,7 @@ func header(in *csv.Reader) ([]string, error) {
 	for i, name := range names {
 		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff"))
 		if !slices.Contains(columns, name) {
-			return nil, flaw("line 1", "names a column that is not read; known are %s", known())
+			return nil, flaw("line 1", "names an unknown column; use only %s", known())
 		}
 		if slices.Contains(names[:i], name) {
 			return nil, flaw("line 1", "names the column %s twice", name)
@@ -187,7 +185,7 @@ func header(in *csv.Reader) ([]string, error) {
 		names[i] = name
 	}
 	if !slices.Contains(names, "name") || !slices.Contains(names, "key") && !slices.Contains(names, "hash") {
-		return nil, flaw("line 1", "must name the columns, of which name and one of key and hash cannot be missing: %s", known())
+		return nil, flaw("line 1", "must name the columns, at least name, and key or hash; the columns are %s", known())
 	}
 	return names, nil
 }
@@ -211,7 +209,7 @@ func csvRow(line int, head, cells []string) importing.Row {
 			*lists[name] = strings.Fields(cell)
 		case cell != "":
 			if json.Unmarshal([]byte(cell), &row.Metadata) != nil {
-				return importing.Row{Line: line, Flaw: flaw("metadata", `must be a JSON object of texts, such as {"env":"prod"}`)}
+				return importing.Row{Line: line, Flaw: flaw("metadata", `must be a JSON object of strings, such as {"env":"prod"}`)}
 			}
 		}
 	}

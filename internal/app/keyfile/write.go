@@ -54,8 +54,8 @@ func writeCSV(w io.Writer, rows []Row) error {
 	return out.Error()
 }
 
-// NewRow is a key as a file has it, without what verifies it. Its status is as of now.
-// Texts are fit for a terminal, also where somebody edited the row.
+// NewRow returns the row of a key, without its hash. Its status is as of now. Its texts have no
+// control characters, even if the database has.
 func NewRow(k *keys.Key, now time.Time) Row {
 	row := Row{
 		KeyID: wording.Clean(k.ID), ID: wording.Clean(k.ImportedID()), Name: wording.Clean(k.Name), Owner: wording.Clean(k.Owner),
@@ -87,8 +87,8 @@ func clean(texts []string) (list []string) {
 	return list
 }
 
-// AddHash adds what verifies the newest secret of k, unless k is revoked. Who has the file
-// may try guesses against it.
+// AddHash adds the hash of k's newest secret, unless k is revoked. Guesses of the secret can be
+// tried on the hash.
 func (r *Row) AddHash(k *keys.Key) {
 	if k.RevokedAt.IsZero() && len(k.Secrets) > 0 {
 		r.Hash = k.Secrets[len(k.Secrets)-1].Hash()
@@ -114,8 +114,8 @@ func (r *Row) cells() ([]string, error) {
 	return cells, nil
 }
 
-// guarded puts an apostrophe before a cell that a spreadsheet would run, and before one
-// that has an apostrophe there already, so that unguarded knows which is which.
+// guarded puts an apostrophe before a cell that a spreadsheet would run, and before a cell that
+// begins with an apostrophe, so that unguarded can undo it.
 func guarded(cell string) string {
 	if wording.Formula(cell) || strings.HasPrefix(cell, "'") {
 		return "'" + cell
@@ -123,7 +123,7 @@ func guarded(cell string) string {
 	return cell
 }
 
-// unguarded takes it away again.
+// unguarded undoes guarded.
 func unguarded(cell string) string {
 	if rest, ok := strings.CutPrefix(cell, "'"); ok && (wording.Formula(rest) || strings.HasPrefix(rest, "'")) {
 		return rest

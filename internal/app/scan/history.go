@@ -16,18 +16,17 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// History looks into everything that the git repository at dir ever held on any branch,
-// tag, stash or in its reflog: every version of every file, once each, and the messages
-// of commits and tags. It needs the git program, which fetches nothing for it and runs
-// nothing that the repository is set up to run.
+// History scans the history of the git repository at dir: all branches, tags, stashes and the
+// reflog; every version of every file, once, and the messages of commits and tags. It needs
+// the git program, but lets it fetch nothing and run nothing that the repository configures.
 func History(ctx context.Context, dir string, report func(Finding)) error {
 	if _, err := exec.LookPath("git"); err != nil {
-		return errors.New("no git program is installed, so no history can be read; install git, or scan the files without --git")
+		return errors.New("git is not installed, so the history cannot be read; install git, or scan the files without --git")
 	}
 	g := repository(dir)
 	names, err := g.run(ctx, nil, "rev-list", "--objects", "--all", "--reflog")
 	if err != nil {
-		return fmt.Errorf("read the history: %w", err)
+		return fmt.Errorf("the history cannot be read: %w", err)
 	}
 	found := map[string][]Finding{}
 	var order []string
@@ -40,7 +39,7 @@ func History(ctx context.Context, dir string, report func(Finding)) error {
 		})
 	})
 	if err != nil {
-		return fmt.Errorf("read the history: %w", err)
+		return fmt.Errorf("the history cannot be read: %w", err)
 	}
 	for _, hash := range order {
 		commit := g.introduced(ctx, hash)
@@ -64,8 +63,8 @@ func (g repository) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// withoutRepository leaves out what git tells its hooks of the repository that they run
-// for: it would be read in place of the one that was named.
+// withoutRepository removes the variables that git sets for hooks: with them git would read the
+// repository of the hook instead of the named one.
 func withoutRepository(env []string) []string {
 	return slices.DeleteFunc(env, func(one string) bool {
 		name, _, _ := strings.Cut(one, "=")
@@ -84,18 +83,18 @@ func (g repository) run(ctx context.Context, in io.Reader, args ...string) ([]by
 	return out.Bytes(), nil
 }
 
-// said is git's own first line, which tells more than its exit code.
+// said returns the first line of git's error output, which says more than its exit code.
 func said(ctx context.Context, err error, words string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if line, _, _ := strings.Cut(strings.TrimSpace(words), "\n"); line != "" {
-		return errors.New(Masked(line))
+		return errors.New(Masked(strings.TrimPrefix(line, "fatal: ")))
 	}
 	return err
 }
 
-// object is what git keeps under a hash: a version of a file, a commit, a tag.
+// object is a git object: a version of a file, a commit or a tag.
 type object struct{ hash, kind, path string }
 
 func (o object) name() string {
@@ -105,7 +104,7 @@ func (o object) name() string {
 	return strings.TrimRight(o.kind+" message "+Masked(o.path), " ")
 }
 
-// commit is where an object stands in the history, if it says so itself.
+// commit returns the abbreviated hash of a commit; it is empty for other objects.
 func (o object) commit() string {
 	if o.kind == "commit" {
 		return abbreviated(o.hash)
@@ -118,7 +117,7 @@ func abbreviated(hash string) string { return hash[:min(len(hash), 10)] }
 // objects reads every object of a list of hashes and paths.
 func (g repository) objects(ctx context.Context, list []byte, read func(object, io.Reader) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // or git would wait for somebody to read on
+	defer cancel() // otherwise git would wait for a reader
 	var hashes bytes.Buffer
 	paths := map[string]string{}
 	for line := range bytes.Lines(list) {
@@ -138,7 +137,7 @@ func (g repository) objects(ctx context.Context, list []byte, read func(object, 
 	}
 	if err := eachObject(bufio.NewReaderSize(out, window), paths, read); err != nil {
 		cancel()
-		_ = cmd.Wait() // it was told to stop
+		_ = cmd.Wait() // it was cancelled
 		return err
 	}
 	if err := cmd.Wait(); err != nil {
@@ -147,8 +146,8 @@ func (g repository) objects(ctx context.Context, list []byte, read func(object, 
 	return nil
 }
 
-// eachObject reads what cat-file --batch writes: hash, kind and size on a line, then
-// the content and a line end.
+// eachObject reads the output of cat-file --batch: hash, kind and size on a line, then the
+// content and a line end.
 func eachObject(r *bufio.Reader, paths map[string]string, read func(object, io.Reader) error) error {
 	for {
 		header, err := r.ReadString('\n')
@@ -160,14 +159,14 @@ func eachObject(r *bufio.Reader, paths map[string]string, read func(object, io.R
 		}
 		words := strings.Fields(header)
 		if len(words) == 2 && words[1] == "missing" {
-			return errors.New("a part of it is missing here: fetch it whole first, with git fetch --refetch or --unshallow")
+			return errors.New("the repository is incomplete; first run git fetch with --unshallow or --refetch")
 		}
 		if len(words) != 3 {
-			return errors.New("git said something that this program does not understand")
+			return errors.New("git printed something that this program does not understand")
 		}
 		size, err := strconv.ParseInt(words[2], 10, 64)
 		if err != nil {
-			return errors.New("git said something that this program does not understand")
+			return errors.New("git printed something that this program does not understand")
 		}
 		content := io.LimitReader(r, size)
 		if words[1] != "tree" {
@@ -184,7 +183,7 @@ func eachObject(r *bufio.Reader, paths map[string]string, read func(object, io.R
 	}
 }
 
-// introduced is the first commit that has the object; empty if none says so.
+// introduced returns the first commit that has the object, or empty if there is none.
 func (g repository) introduced(ctx context.Context, hash string) string {
 	out, err := g.run(ctx, nil, "log", "--all", "--reflog", "--topo-order", "--reverse", "-m", "--format=%H", "--no-ext-diff", "--no-textconv", "--find-object="+hash)
 	first, _, _ := strings.Cut(string(out), "\n")

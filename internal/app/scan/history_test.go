@@ -14,7 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/app/scan"
 )
 
-// git runs a command in a repository that heeds nobody's settings.
+// git runs a git command without the user's settings.
 func git(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", dir}, args...)...)
@@ -40,8 +40,7 @@ func history(t *testing.T, dir string) []string {
 	return got
 }
 
-// The leak: a key was committed, and the next commit took it out again. It is still
-// there for everybody who clones.
+// A key that was committed and then removed is still in the history, and in every clone.
 func TestHistory(t *testing.T) {
 	dir := t.TempDir()
 	git(t, dir, "init", "-q", "-b", "main")
@@ -86,7 +85,7 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// The attack: whoever scans a repository of somebody else's must not run what it says.
+// Attack: a scan must not run programs that the repository configures.
 func TestHistoryRunsNothing(t *testing.T) {
 	dir := t.TempDir()
 	git(t, dir, "init", "-q", "-b", "main")
@@ -114,8 +113,8 @@ func TestHistoryOfNoRepository(t *testing.T) {
 	}
 }
 
-// In a hook git says by the environment which repository it means. The one that is named
-// is looked into all the same, not that one.
+// In a hook, git sets variables that name its repository. The named repository is scanned all
+// the same.
 func TestHistoryHeedsNoEnvironment(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
 	git(t, dir, "init", "-q", "-b", "main")

@@ -1,15 +1,12 @@
-// Package scan looks for keys where none should be: in files, in the history of a git
-// repository, in what a pipe brings. It works offline, by the shape and the check
-// digits of a token.
+// Package scan finds leaked keys in files, in the history of a git repository, and in a stream.
+// It works offline, by the shape and the check digits of a token.
 //
-// Call [Stream] for a pipe, [Tree] for a file or a folder, [History] for a repository.
-// Each tells of every place it finds to a function; what the key is worth is for the
-// caller to find out, from a key store.
+// Call [Stream] for a pipe, [Tree] for a file or a folder, [History] for a repository. Each
+// reports every place to a function. The caller asks a key store whether the key is valid.
 //
-// The package refuses to follow symbolic links, which could lead it anywhere and in
-// circles, and to pass over in silence what it could not read. It does not look into
-// compressed files, and so not into archives. It prints nothing, and a [Finding] prints
-// no secret.
+// The package follows no symbolic links, which could lead anywhere and in circles, and reports
+// every file that it cannot read. It does not look into compressed files and archives. It
+// prints nothing, and a [Finding] prints no secret.
 package scan
 
 import (
@@ -26,22 +23,21 @@ import (
 // Finding is one place that holds a token.
 type Finding struct {
 	File   string // empty for a pipe; see [Masked]
-	Line   int    // from 1; 0 where the token is in the file's name
-	Commit string // where a history has it first, abbreviated; empty elsewhere
+	Line   int    // from 1; 0 if the token is in the file's name
+	Commit string // the first commit that has it, abbreviated; empty outside of a history
 	Token  keys.Token
 }
 
-// window is how much of a stream is looked at in one go, in bytes.
+// window is how much of a stream is searched at once, in bytes.
 const window = 256 << 10
 
-// Stream reads r to its end and tells report of every token in it, with its line. Bytes
-// of zero are passed over, so that a text in UTF-16, as some shells write it, is read
-// like any other. The error is r's.
+// Stream reads r to its end and reports every token in it, with its line. It ignores zero
+// bytes, so that it finds tokens in UTF-16, which some shells write. The error is r's.
 func Stream(r io.Reader, report func(line int, t keys.Token)) error {
 	var (
 		text = make([]byte, 0, window)
 		line = 1 // at the start of text
-		told = 0 // how much of text needs no second look
+		told = 0 // tokens before this index were reported
 	)
 	for {
 		n, err := r.Read(text[len(text):cap(text)])
@@ -62,7 +58,7 @@ func Stream(r io.Reader, report func(line int, t keys.Token)) error {
 		if last {
 			return nil
 		}
-		// The end of the window may be the beginning of a token.
+		// A token may begin in this window and end in the next one.
 		cut := max(0, len(text)-MaxFound+1)
 		line += bytes.Count(text[:cut], newline)
 		told = max(0, told-cut)
@@ -72,9 +68,9 @@ func Stream(r io.Reader, report func(line int, t keys.Token)) error {
 
 var newline = []byte{'\n'}
 
-// Masked leaves of the tokens in a path, or in a sentence about one, their ids only; and of
-// what may be a secret without its id, or the larger part of one, how long it is. Names of
-// words, such as those of classes, stay, and so do UUIDs and digests in hex.
+// Masked replaces the tokens in a path, or in a sentence with a path, by their ids. It replaces
+// a run of characters that may be a secret without its id, or most of one, by its length. It
+// keeps names made of words, such as those of classes, and UUIDs and digests in hex.
 func Masked(text string) string {
 	var b strings.Builder
 	end := 0
@@ -94,10 +90,9 @@ func Masked(text string) string {
 
 var longRun = regexp.MustCompile(`[0-9A-Za-z]{24,}`)
 
-// jumbled reports whether the kind of characters (digits, small letters, capitals) changes
-// as often as it does by chance, and more often than words make it. By chance it changes at
-// six places in ten, in names of words at one or two in ten; one secret in a thousand is
-// below three and a half.
+// jumbled reports whether the kind of characters (digits, small letters, capitals) changes as
+// often as in a random text: there it changes at six places in ten, in names made of words at
+// one or two. One secret in a thousand is below the limit of three and a half.
 func jumbled(run string) bool {
 	changes := 0
 	for i := 1; i < len(run); i++ {
@@ -118,7 +113,7 @@ func kindOf(c byte) int {
 	return 2
 }
 
-// withoutZeros leaves the zeros out of text, in place.
+// withoutZeros removes the zeros from text, in place.
 func withoutZeros(text []byte) []byte {
 	if bytes.IndexByte(text, 0) < 0 {
 		return text

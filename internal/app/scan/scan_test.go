@@ -34,8 +34,8 @@ func lines(t *testing.T, r io.Reader) []string {
 	return got
 }
 
-// What may be a secret is masked in a path, also without its id or cut; names that people
-// give are not.
+// A text in a path that may be a secret, also without its id or cut, is masked; ordinary names
+// are not.
 func TestMasked(t *testing.T) {
 	const rounds = 2000
 	shown := 0
@@ -62,7 +62,7 @@ func TestMasked(t *testing.T) {
 	}
 }
 
-// A token may lie anywhere about the end of what is read in one go, and is told once.
+// A token at any place around the end of a window is reported once.
 func TestStreamAcrossWindows(t *testing.T) {
 	const window = 256 << 10
 	id, token := newToken()
@@ -94,7 +94,7 @@ func TestStreamInSmallPieces(t *testing.T) {
 	}
 }
 
-// The leak: a shell of Windows redirected a key into a file, in UTF-16.
+// A Windows shell wrote a key into a file, in UTF-16.
 func TestStreamUTF16(t *testing.T) {
 	id, token := newToken()
 	text := []byte{0xff, 0xfe}
@@ -106,7 +106,7 @@ func TestStreamUTF16(t *testing.T) {
 	}
 }
 
-// What could not be read to its end was not found clean.
+// If a stream cannot be read to its end, Stream returns the error.
 func TestStreamTellsFailure(t *testing.T) {
 	broken := errors.New("broken")
 	if err := scan.Stream(iotest.ErrReader(broken), func(int, keys.Token) {}); !errors.Is(err, broken) {

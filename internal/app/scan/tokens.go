@@ -9,24 +9,22 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// MaxFound is how many bytes of text a token can take up where [FindTokens] finds it.
+// MaxFound is the longest form of a token that [FindTokens] finds, in bytes.
 const MaxFound = keys.TokenLen * 4 / 3
 
 // Found is a token in the middle of other text.
 type Found struct {
 	At    int // where it begins, in bytes
-	Len   int // how many bytes it takes up there
+	Len   int // its length there, in bytes
 	Token keys.Token
 }
 
-// FindTokens returns the tokens in text, in their order: every place that has a
-// token's shape with the right check digits, whatever stands before and behind it.
-// A token in base64 that begins where the base64 does, as in a Kubernetes secret, is
-// found as well. By accident such a place comes about once in four thousand million,
-// so examples with wrong check digits are not found.
+// FindTokens returns the tokens in text, in their order: every place that has a token's shape
+// and the right check digits, whatever is before and after it. It also finds a token at the
+// start of a base64 text, as in a Kubernetes secret. Examples with wrong check digits are not
+// found; a random text has the right ones once in four thousand million.
 //
-// Whether a found token is a key, and of which store, is for a verifier to say:
-// check digits prove nothing.
+// Check digits do not prove that a token is a key: ask a verifier.
 func FindTokens(text []byte) []Found {
 	found := findPlain(nil, text)
 	found = findEncoded(found, text)
@@ -60,7 +58,7 @@ func findEncoded(found []Found, text []byte) []Found {
 	return found
 }
 
-// occurrences yields where in text the word begins.
+// occurrences yields the places in text where the word begins.
 func occurrences(text []byte, word string) func(func(int) bool) {
 	return func(yield func(int) bool) {
 		for at := 0; ; at++ {

@@ -47,7 +47,7 @@ func TestFindTokens(t *testing.T) {
 	}
 }
 
-// A wrong check digit makes a documented example: nobody is to be woken for those.
+// Examples in documents have a wrong check digit, and are not reported.
 func TestFindTokensLeavesExamples(t *testing.T) {
 	token := []byte(keys.NewToken(keys.KindKey).Secret().Reveal())
 	if token[len(token)-1] = '0'; len(scan.FindTokens(token)) > 0 { // it was 0 before
@@ -74,7 +74,7 @@ func FuzzFindTokens(f *testing.F) {
 	})
 }
 
-// What we tell others to look for is what we issue.
+// The rule for gitleaks finds the keys that we issue.
 func TestGitleaksRule(t *testing.T) {
 	text, err := os.ReadFile("../../../docs/gitleaks.toml")
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// UnreadError is a file or a folder that could not be looked at. Like a Finding's, its
-// Path is masked.
+// UnreadError is a file or folder that could not be read. Its Path is masked like that of a
+// Finding.
 type UnreadError struct {
 	Path string
 	Err  error
@@ -21,14 +21,13 @@ type UnreadError struct {
 
 func (e *UnreadError) Error() string { return fmt.Sprintf("%s: %v", e.Path, e.Err) }
 
-// Unwrap returns what the system said.
+// Unwrap returns the cause.
 func (e *UnreadError) Unwrap() error { return e.Err }
 
-// Tree looks into the file at root, or into every regular file below it, in the order
-// of their names, and at the names themselves. The root may be a pipe. The folder .git is left out: what it
-// holds is compressed, and [History] reads it. Whatever could not be read is told to
-// unread, and the others are looked at all the same; the error is that of root or of
-// ctx.
+// Tree scans the file at root, or every regular file below it in the order of their names,
+// and the names themselves. The root may be a pipe. It skips folders named .git, whose files
+// are compressed; [History] reads them. It reports to unread what it cannot read, and
+// continues; the error is that of root or of ctx.
 func Tree(ctx context.Context, root string, report func(Finding), unread func(*UnreadError)) error {
 	info, err := os.Stat(root)
 	switch {
@@ -37,7 +36,7 @@ func Tree(ctx context.Context, root string, report func(Finding), unread func(*U
 	case !info.IsDir() && !info.Mode().IsRegular():
 		return file(ctx, root, report)
 	}
-	if target, err := filepath.EvalSymlinks(root); err == nil { // what was named is meant, link or not
+	if target, err := filepath.EvalSymlinks(root); err == nil { // a link is followed if it is the root
 		root = target
 	}
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -69,11 +68,11 @@ func file(ctx context.Context, path string, report func(Finding)) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }() // only read from
+	defer func() { _ = f.Close() }() // it was only read
 	return Stream(f, func(line int, t keys.Token) { report(Finding{File: Masked(path), Line: line, Token: t}) })
 }
 
-// bare leaves out of err the path, which stands beside it.
+// bare removes the path from err, because an UnreadError already has it.
 func bare(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {

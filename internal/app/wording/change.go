@@ -12,12 +12,11 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// Action is what an audit row tells of, without what goes without saying: revoke for
-// key.revoke. It wants [Clean].
+// Action is the short name of an action: revoke for key.revoke. It needs [Clean].
 func Action(a audit.Action) string { return strings.TrimPrefix(string(a), "key.") }
 
-// KeyOf is how an audit row names its key: by the label that it had when the change was
-// made, else by its id; a dash where it is about none. It wants [Clean].
+// KeyOf is how an audit row names its key: by its label at the time of the change, else by its
+// id, or - if it is not about a key. It needs [Clean].
 func KeyOf(e *audit.Event) string {
 	d := parseDetail(e.Detail)
 	for _, state := range []object{d.after, d.before} {
@@ -33,8 +32,8 @@ func KeyOf(e *audit.Event) string {
 }
 
 // Change says in a line what an audit row changed, such as "scopes: +tools:a -tools:b,
-// expires: 2027-01-31 -> never"; of a new key, what it may do and until when. Members that
-// this version does not know are named all the same. It wants [Clean].
+// expires: 2027-01-31 -> never"; for a new key, what it may do and when it expires. It also
+// names members that this version does not know. It needs [Clean].
 func Change(e *audit.Event) string {
 	d := parseDetail(e.Detail)
 	if d.damaged {
@@ -47,8 +46,8 @@ func Change(e *audit.Event) string {
 	return strings.Join(parts, ", ")
 }
 
-// Difference is Change for two states of a key, a part for each field that differs. It
-// wants [Clean].
+// Difference is Change for two states of a key, with one text for each field that differs. The
+// texts need [Clean].
 func Difference(before, after *keys.Key, now time.Time) []string {
 	d := parseDetail(audit.ChangeDetail(before, after, now))
 	return d.parts()
@@ -68,7 +67,7 @@ type object = map[string]any
 
 // change is the detail of an audit row.
 type change struct {
-	before, after object // before is nil for what is new
+	before, after object // before is nil for a new key
 	damaged       bool
 }
 
@@ -81,20 +80,20 @@ func parseDetail(detail string) change {
 	}
 	after, ok := all["after"].(object)
 	if !ok {
-		return change{after: all} // of no key: what it says is what happened
+		return change{after: all} // a row that is not about a key has no states
 	}
 	before, _ := all["before"].(object)
 	return change{before: before, after: after}
 }
 
-// isNewKey: one that had no state before, so all of it is news.
+// isNewKey reports whether the row is about a new key, which has no state before.
 func (d *change) isNewKey() bool {
 	_, versioned := d.after["version"]
 	return d.before == nil && versioned
 }
 
-// silent are the members of a key that go without saying: the version is one more; and a
-// new key's label stands beside, its status is active and it has one secret.
+// silent reports whether a member is left out: the version always, and for a new key its
+// label, which is in another column, its active status and its only secret.
 func (d *change) silent(name string) bool {
 	if name == "version" {
 		return true
@@ -103,7 +102,8 @@ func (d *change) silent(name string) bool {
 		name == "kind" && d.after["kind"] == string(keys.KindKey))
 }
 
-// members are the names of both states' members, known ones first and the reason last.
+// members returns the names of the members of both states, the known ones first and the reason
+// last.
 func (d *change) members() []string {
 	known := []string{"tampered", "name", "owner", "kind", "scopes", "audience", "allowed_ips", "rate_limit", "metadata", "expires_at", "max_key_life", "status", "secrets"}
 	all := maps.Clone(d.after)
@@ -121,13 +121,13 @@ func (d *change) members() []string {
 	return append(append(known, others...), "reason")
 }
 
-// labels are what members are called on screens, where that is not their name.
+// labels are the names of members in texts, if they differ from the JSON names.
 var labels = map[string]string{"allowed_ips": "from", "rate_limit": "rate", "metadata": "meta", "expires_at": "expires", "max_key_life": "max key life"}
 
-// member says how one member changed; empty if it did not.
+// member says how one member changed; it is empty if it did not.
 func (d *change) member(name string) string {
 	before, after := d.before[name], d.after[name]
-	endless := name == "expires_at" && d.isNewKey() // which is worth saying
+	endless := name == "expires_at" && d.isNewKey() // never is shown for a new key
 	if d.silent(name) || same(before, after) && !endless {
 		return ""
 	}
@@ -154,7 +154,7 @@ func (d *change) member(name string) string {
 	return label + ": " + d.arrow(text(before), text(after))
 }
 
-// arrow is from one to the other; of what is new, what it is.
+// arrow is "before -> after"; for a new key only after.
 func (d *change) arrow(before, after string) string {
 	if d.before == nil {
 		return after
@@ -162,7 +162,7 @@ func (d *change) arrow(before, after string) string {
 	return before + " -> " + after
 }
 
-// signed is what came and what went; of what is new, what there is.
+// signed lists the added texts with + and the removed ones with -; for a new key all texts.
 func (d *change) signed(before, after []string) string {
 	if d.before == nil {
 		return strings.Join(after, " ")
@@ -184,7 +184,7 @@ func (d *change) signed(before, after []string) string {
 	return strings.Join(out, " ")
 }
 
-// dates are days, and to the minute where they fall on one day.
+// dates renders two times as days, or to the minute if they are on the same day.
 func dates(before, after any) (string, string) {
 	const never = "never"
 	b, bok := moment(before)
@@ -209,7 +209,7 @@ func moment(v any) (time.Time, bool) {
 	return t.UTC(), err == nil
 }
 
-// secrets are told apart by their numbers.
+// secrets says which secrets came, ended or changed, by their numbers.
 func secrets(before, after any) string {
 	old, now := numbered(before), numbered(after)
 	var out []string
@@ -239,11 +239,11 @@ func secrets(before, after any) string {
 	return "secrets: " + strings.Join(out, " ")
 }
 
-// secret is when one ends, empty where that is with its key, and how it is kept, where
-// that is told: of a re-hash.
+// secret is the end of a secret, empty if it ends with its key, and its scheme and pepper,
+// which only the row of a re-hash has.
 type secret struct{ ends, scheme, pepper string }
 
-// numbered are secrets by number.
+// numbered returns the secrets by their numbers.
 func numbered(v any) map[string]secret {
 	out := map[string]secret{}
 	list, _ := v.([]any)
@@ -282,7 +282,7 @@ func pairs(v any) []string {
 	return out
 }
 
-// text renders what stands alone.
+// text renders a single value.
 func text(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -297,11 +297,11 @@ func text(v any) string {
 
 func same(a, b any) bool { return rendered(a) == rendered(b) }
 
-// rendered is v as JSON, whose objects come in the order of their names.
+// rendered is v as JSON, with the members in the order of their names.
 func rendered(v any) string {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // it was JSON
+	_ = enc.Encode(v) // v was parsed from JSON
 	return strings.TrimSuffix(b.String(), "\n")
 }

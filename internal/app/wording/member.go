@@ -8,15 +8,15 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// Member is one thing that an audit row tells of its key, before and after the change.
-// The texts want [Clean]; what was not set is a dash.
+// Member is one field of a key in an audit row, before and after the change. The texts need
+// [Clean]; a field that is not set is a dash.
 type Member struct {
 	Name, Before, After string
 	Changed             bool
 }
 
-// Members is all that an audit row tells, in the order in which [Change] speaks of it. Of
-// what is new nothing was before.
+// Members returns all fields of an audit row, in the order of [Change]. For a new key Before is
+// a dash.
 func Members(e *audit.Event) []Member {
 	d := parseDetail(e.Detail)
 	var out []Member
@@ -29,7 +29,7 @@ func Members(e *audit.Event) []Member {
 		if l := labels[name]; l != "" {
 			label = l
 		}
-		was := "-" // no state was before: not even an end that is never
+		was := "-" // without an earlier state, an expiry is not never but unset
 		if d.before != nil {
 			was = whole(name, before)
 		}

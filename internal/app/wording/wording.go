@@ -1,10 +1,10 @@
-// Package wording says on a screen what the domain holds as values, in one way for
-// every program that has a screen: keyctl's tables and the dashboard.
+// Package wording turns values into text for people. keyctl's tables and the dashboard use it,
+// so that both say the same.
 //
-// Pass every text that came from a store or a server through [Clean] before it
-// reaches a terminal; [Status], [When], [Date], [Relative] and [Bytes] make texts that need it no more.
+// Pass every text from a store or a server through [Clean] before it reaches a terminal. The
+// texts of [Status], [When], [Date], [Relative] and [Bytes] need no Clean.
 //
-// It makes plain text without colour or layout, decides nothing, and reads no clock.
+// The package makes plain text without colour or layout, and reads no clock.
 package wording
 
 import (
@@ -16,9 +16,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Clean makes text fit for a terminal: one line, without control, invisible and
-// bidirectional characters. What mcpkeys stores was checked already; a row edited by
-// hand was not.
+// Clean makes text safe for a terminal: one line, without control, invisible and bidirectional
+// characters. mcpkeys does not store such texts, but a row may have been edited by hand.
 func Clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -31,8 +30,8 @@ func Clean(text string) string {
 	}, text)
 }
 
-// Glyph is one column wide and goes before the word of a status, so that a table can
-// be skimmed without colour.
+// Glyph is a sign for a status, one column wide, so that a table can be read quickly without
+// colour.
 func Glyph(s keys.Status) string {
 	switch s {
 	case keys.StatusActive:
@@ -49,17 +48,17 @@ func Glyph(s keys.Status) string {
 	return "?"
 }
 
-// Status is the glyph and the word.
+// Status is the glyph and the word of a status.
 func Status(s keys.Status) string { return Glyph(s) + " " + string(s) }
 
-// Imported says of a secret that another system made it, and whether it is slow to check;
-// empty for one of ours.
+// Imported says that a secret was imported, and whether it is slow to check; it is empty for
+// any other secret.
 func Imported(s *keys.KeySecret) string {
 	switch scheme := s.ImportedUnder(); {
 	case scheme == "":
 		return ""
 	case scheme.Slow():
-		return "imported (" + string(scheme) + ": slow until its first use, and after if it is short)"
+		return "imported (" + string(scheme) + ": slow until its first use, or always if it is short)"
 	default:
 		return "imported (" + Clean(string(scheme)) + ")"
 	}
@@ -87,8 +86,7 @@ func Relative(t, now time.Time) string {
 	return "in " + text
 }
 
-// roughly rounds to the nearest whole unit, of which there are at least two unless
-// it is the smallest.
+// roughly rounds to the largest unit of which there are at least two; seconds may be one.
 func roughly(d time.Duration) string {
 	const day = 24 * time.Hour
 	for _, u := range []struct {
@@ -119,9 +117,9 @@ func Bytes(n int64) string {
 	return strconv.FormatFloat(size, 'f', 1, 64) + " " + suffix
 }
 
-// Sparkline draws numbers as bars of at most width columns, the highest at full
-// height; more numbers than columns are added up, as many to each. Zero is a dot, so
-// that one call is told from none.
+// Sparkline draws numbers as bars in at most width columns; the highest has the full height. If
+// there are more numbers than columns, each column is a sum. Zero is a dot, so that it differs
+// from one.
 func Sparkline(numbers []int64, width int) string {
 	if len(numbers) == 0 || width < 1 {
 		return ""
@@ -145,7 +143,7 @@ func Sparkline(numbers []int64, width int) string {
 	return string(line)
 }
 
-// Counted is a number of things: 1 key, 2 keys.
+// Counted is a number with its noun: 1 key, 2 keys.
 func Counted(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -153,8 +151,8 @@ func Counted(n int, one, many string) string {
 	return strconv.Itoa(n) + " " + many
 }
 
-// Formula reports whether a spreadsheet would run a cell of CSV rather than show it. Who
-// writes CSV puts an apostrophe before such a cell.
+// Formula reports whether a spreadsheet would run a cell of CSV instead of showing it. Put an
+// apostrophe before such a cell.
 func Formula(cell string) bool {
 	return cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0]))
 }

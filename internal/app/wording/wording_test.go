@@ -8,8 +8,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// A terminal acts on what it is sent: titles, colours, the clipboard. Text comes
-// from rows that somebody may have edited.
+// A terminal acts on control sequences: titles, colours, the clipboard. Text comes from rows
+// that may have been edited by hand.
 func TestClean(t *testing.T) {
 	for _, text := range []string{"\x1b[2J", "a\x07b", "a\u202eb", "a\u200bb", "\x9b31m", "a\rb", "\xff"} {
 		got := wording.Clean(text)
@@ -51,7 +51,7 @@ func TestWhen(t *testing.T) {
 	}
 }
 
-// A table is skimmed by the glyphs: no two statuses share one.
+// No two statuses have the same glyph.
 func TestStatusGlyphsDiffer(t *testing.T) {
 	seen := map[string]keys.Status{}
 	for _, s := range []keys.Status{keys.StatusActive, keys.StatusExpiring, keys.StatusExpired, keys.StatusDisabled, keys.StatusRevoked} {
@@ -111,7 +111,7 @@ func TestCounted(t *testing.T) {
 	}
 }
 
-// A name in CSV must not run in a spreadsheet of whoever opens it.
+// A spreadsheet must not run a name in CSV as a formula.
 func TestFormula(t *testing.T) {
 	for _, cell := range []string{"=1+1", "+1", "-1", "@sum", "\tx", "\rx"} {
 		if !wording.Formula(cell) {

@@ -126,9 +126,9 @@ func newRestore(a *app) *cobra.Command {
 		GroupID: groupStore,
 		Long: `Put a backup in the place of the key store, after it was checked: that it is
 whole, that its audit log was not changed and tells of its keys as they are, and
-that the pepper file at hand fits it. What is replaced is copied first, to a file
-beside it. Servers that have the key store open go on with the restored one, at
-once.
+that the pepper file at hand fits it. What is replaced is copied first, to a
+file beside it. Servers that have the key store open go on with the restored
+one, at once.
 
 What was done since the backup is undone, and told before anything is changed.
 But keys that were revoked or disabled since stay so, as far as the present key

@@ -18,7 +18,9 @@ const OnceKept = 24 * time.Hour
 // that change into the store: [Store.Create] and [Store.Update] look for it first and
 // write it last, all in the transaction of the change. The same word of the same caller
 // on the same route within [OnceKept] is a [*ReplayedError], and nothing is done; except
-// that a change which takes something away is made again where it does not stand any more.
+// that a revocation, a disabling and the end of a secret are made again where they do not
+// stand any more. An edit is not, also one that took something away: repeat it without a
+// word, which is harmless.
 type Once struct {
 	Caller string // who asks, such as an [audit.Actor]
 	Route  string // what is asked, and of which key

@@ -266,6 +266,16 @@ func TestB2RepeatedRequests(t *testing.T) {
 		t.Errorf("enable again, after disable: the key is %s, want disabled", k.Status)
 	}
 
+	// An edit has no word and is made each time: what gave a scope back in between, such as a
+	// restore, does not stay behind an answer that says it is gone.
+	for range 2 {
+		send(f, "PATCH", at, admin, `{"scopes":["tools:a","tools:b"]}`)
+		a := send(f, "PATCH", at, admin, `{"scopes":["tools:a"]}`, "narrow")
+		if f.Send("GET", at, admin, "").Read(t, &k); a.Status != 200 || a.Header.Get("Idempotency-Replayed") != "" || !slices.Equal(k.Scopes, []string{"tools:a"}) {
+			t.Errorf("a narrowing that is repeated: got %d %s, and scopes %q, want it carried out", a.Status, a.Body, k.Scopes)
+		}
+	}
+
 	// Another caller's word, another key's, and another operation's are other requests.
 	if a := send(f, "POST", "/v1/keys", other, `{"name":"cj"}`, "deploy-1"); a.Status != 201 || a.Header.Get("Idempotency-Replayed") != "" {
 		t.Errorf("the same word by another caller: got %d %s", a.Status, a.Body)

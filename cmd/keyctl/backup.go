@@ -208,7 +208,7 @@ func (a *app) undone(r *sqlite.Restoration, f *restoreFlags) []string {
 		warn("the present key store has a problem: %s", sentence(r.Doubt))
 	}
 	if len(r.Tampered) > 0 {
-		warn("keys in the backup were changed outside mcpkeys, and no server accepts them. Use an older backup, or revoke them afterwards: %s", wording.Clean(some(r.Tampered)))
+		warn("keys in the backup were changed outside mcpkeys, and no server accepts them. Use an older backup, or revoke them after the restore: %s", wording.Clean(some(r.Tampered)))
 	}
 	if r.Present != nil && !r.Missing.None() {
 		warn("%s. A key that such a change revoked is valid again: look at the keys after the restore, and revoke again.", lacking(r.Missing))
@@ -285,7 +285,7 @@ func tell(say func(string, ...any), labels []string, what string) {
 	}
 }
 
-// some names the first of a list, and how many more there are.
+// some lists the first ids, and the number of the others.
 func some(ids []string) string {
 	if n := len(ids); n > mostTold {
 		return fmt.Sprintf("%s and %d more", strings.Join(ids[:mostTold], ", "), n-mostTold)

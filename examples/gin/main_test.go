@@ -36,7 +36,7 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// An MCP server in a gin engine is guarded by mcpauth, and by no guard of gin's.
+// An MCP server in a gin engine is guarded by mcpauth, not by ginauth.
 func Example_mcp() {
 	gin.SetMode(gin.ReleaseMode)
 	k := mcpkeystest.New()

@@ -192,9 +192,8 @@ func hinted(t *testing.T, fix string) {
 	}
 }
 
-// What is no file and stands at the name of one is called what it is. No mode is to be
-// changed then: of a link that would be the mode of what it leads to, which is nothing of
-// ours.
+// If something else than a file has the name of a file of the store, Examine says what it is.
+// No fix changes a mode then: for a link that would change the mode of another file.
 func TestWhatIsNoFile(t *testing.T) {
 	for _, name := range []string{"-wal", "-shm", "-epoch", ".usage", ".usage-wal", ".usage-shm", ".ballast", "-lock", "-import", ".usage-lock"} {
 		for kind, put := range map[string]func(path, outside string) error{
@@ -242,7 +241,7 @@ func TestWhatIsNoFile(t *testing.T) {
 	}
 }
 
-// A usage file may be on another disk. The mode of what its link leads to counts.
+// The usage file may be a link to another disk. The mode of the target is checked.
 func TestUsageFileElsewhere(t *testing.T) {
 	p, elsewhere := newPatient(t), filepath.Join(t.TempDir(), "usage")
 	must(t, os.Rename(p.db+".usage", elsewhere))

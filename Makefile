@@ -23,13 +23,20 @@ demo: _toolchain ## the whole story in one go: issue a key, call a tool, revoke,
 demo-up: _toolchain ## the demo server, until Ctrl-C (go run ./cmd/keyctl demo)
 	@go run ./cmd/keyctl demo
 
-.PHONY: test race build
-test: _toolchain ## every test, none of them skipped
-	.ci/strict-test ./...
+.PHONY: test slow race build
+# Not in make test, which is for each commit: the packages whose tests run for minutes (the
+# pages of docs/, the exhaustive model), and tests that take more than some seconds.
+SLOW_PACKAGES := internal/dev/readmetest|verifier/internal/model
+SLOW = $(LONG)|TestA27EveryColumnOfAnAuditRowIsCovered|TestEachBreakFails|TestImportBesideRevokes|TestLoopback|TestOddPaths|TestStrictRunRefusesSkips|TestWhatIsNoFile
+test: _toolchain ## the tests for each commit, none of them skipped
+	.ci/strict-test -skip '^($(SLOW))$$' $$(go list ./... | grep -vE '/($(SLOW_PACKAGES))$$')
+slow: _toolchain ## the tests that make test leaves out
+	.ci/strict-test -run '^($(SLOW))$$' $$(grep -rlE --include='*_test.go' '^func ($(SLOW))\(' . | xargs -n1 dirname | sort -u)
+	.ci/strict-test $$(go list ./... | grep -E '/($(SLOW_PACKAGES))$$')
 # Not here: packages whose tests start programs and wait for them, which share no
 # memory, and the model, which is one thread; and tests that take long without showing
-# the detector more than others do. All of them run in make test. With -short the
-# processes of the others revoke fewer keys.
+# the detector more than others do. All of them run in make test or make slow. With -short
+# the processes of the others revoke fewer keys.
 ALONE := cmd/keyctl|examples|verifier/internal/model|internal/app/demo|internal/dev/(archtest|bench|mutants|readmetest|scale)
 LONG  := TestA19KilledAtRandom|TestA19KilledWhileMigrating|TestA19KilledWhileRestoring|TestA22MemoryIsBounded|TestA6QueueFlood|TestCloseUnmapsTheEpoch|TestEpochFileForeign|TestEveryRoomFitsEverySize|TestExtremeKeysFitEverySize|TestGolden|TestImportKilled|TestInventedNamesAreCountedTogether|TestRevokedWhereFilesWereReplaced|TestSecretInAWrongPlaceIsNowhere|TestSecretInTheWrongFieldIsMasked
 race: _toolchain ## what runs at the same time as other things, with the race detector
@@ -39,7 +46,7 @@ build: _toolchain ## bin/keyctl and whatever else cmd/ holds
 	go build -o bin/ ./cmd/...
 
 .PHONY: check vet fmt fmt-check tidy-check
-check: fmt-check tidy-check vet test race ## what a change must pass: format, go.mod, vet, every test, the race detector
+check: fmt-check tidy-check vet test slow race ## what a change must pass: format, go.mod, vet, every test, the race detector
 vet: _toolchain ## go vet; make lint looks for more
 	go vet ./...
 fmt: ## gofmt, in place

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,21 @@ func TestHelpFitsEightyColumns(t *testing.T) {
 					t.Errorf("%s help %s: %d columns: %s", name, strings.Join(path, " "), n, line)
 				}
 			}
+		}
+	}
+}
+
+func TestFamiliarWordsLeadToCommands(t *testing.T) {
+	paths := pathsBelow(newRoot(&app{env: &env{called: nameFirst}}))
+	has := func(name string) bool {
+		return slices.ContainsFunc(paths, func(path []string) bool { return len(path) == 1 && path[0] == name })
+	}
+	for word, command := range familiar {
+		if has(word) {
+			t.Errorf("%q is a command of ours, so it needs no hint", word)
+		}
+		if !has(command) {
+			t.Errorf("%q leads to %q, which is not a command", word, command)
 		}
 	}
 }

@@ -120,7 +120,7 @@ func (k *Keys) Close() error {
 // Source returns the keys as a verifier reads them.
 func (k *Keys) Source() verifier.Source { return source{k} }
 
-// source keeps the methods of a Source out of the way of those that tests call.
+// source keeps the methods of a Source apart from the methods that tests call.
 type source struct{ k *Keys }
 
 // Epoch implements [verifier.Source].

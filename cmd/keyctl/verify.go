@@ -110,7 +110,7 @@ func (a *app) verify(ctx context.Context, call verifier.Call, required []string)
 	return d, nil
 }
 
-// maxInput is longer than any key, in bytes. No more is read.
+// maxInput is longer than any key, in bytes. The rest is not read.
 const maxInput = 1024
 
 // readKey removes the line end of its input, and nothing else.

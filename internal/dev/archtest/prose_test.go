@@ -120,7 +120,7 @@ func oddInGo(t *testing.T, name string) (faults []string) {
 
 var code = regexp.MustCompile("`[^`\n]*`")
 
-// oddInPage looks at what is no code in a page.
+// oddInPage looks at a page, without its code.
 func oddInPage(text string) (faults []string) {
 	fenced := false
 	for i, line := range strings.Split(text, "\n") {

@@ -175,9 +175,9 @@ func TestRotationBySomebodyElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.press("Y")
-		s.wants("two secrets of this key are valid", "f finishes it", "f finish")
+		s.wants("this key has two valid secrets", "f finishes it", "f finish")
 		s.press("Y")
-		s.wants("two secrets of this key are valid")
+		s.wants("this key has two valid secrets")
 		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 2 || k.Secrets[1].Number != 2 {
 			t.Errorf("after the conflicts: %+v", k.Secrets)
 		}

@@ -61,7 +61,7 @@ type RefusedRow struct {
 }
 
 // ErrRefused means that rows are invalid, so nothing was imported.
-var ErrRefused = errors.New("nothing was imported, because of rows that cannot be")
+var ErrRefused = errors.New("nothing was imported: some rows are invalid")
 
 // errDryRun rolls back everything at the end.
 var errDryRun = errors.New("dry run")

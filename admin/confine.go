@@ -8,7 +8,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// inherit fills what req leaves open, so that the key lies within the caller's limits.
+// inherit fills the members that req leaves out from the caller's limits.
 func (d *Restricted) inherit(req *IssueRequest, now time.Time) error {
 	if len(req.Audience) == 0 {
 		req.Audience = d.caller.Audience()
@@ -37,32 +37,31 @@ func (d *Restricted) inherit(req *IssueRequest, now time.Time) error {
 	return nil
 }
 
-// encloses refuses a key that exceeds the caller. It lists every limit there is, for a
-// key that is issued, for one that is rotated, and for one before and after an edit. An
-// admin key has the limits of the caller's calls too, or a limited one would lift its own,
-// or make another one without.
+// encloses refuses a key that exceeds the caller. All limits are checked here: for a key that
+// is issued or rotated, and for one before and after an edit. An admin key also has the
+// caller's rate limit, or a limited one could lift its own, or issue another one without it.
 func (d *Restricted) encloses(k *keys.Key, now time.Time) error {
 	c := d.caller
 	audience, ips, end, life, rate := c.Audience(), c.AllowedIPs(), c.ExpiresAt(), c.MaxKeyLife(), c.RateLimit()
 	admin := k.Kind == keys.KindAdmin
 	switch {
 	case len(audience) > 0 && !among(k.Audience, audience):
-		return denied("its keys are confined to its own audience")
+		return denied("the key's audience must be within its own")
 	case len(ips) > 0 && !inside(k.AllowedIPs, ips):
-		return denied("its keys are confined to its own addresses")
+		return denied("the key's addresses must be within its own")
 	case !admin && livesBeyond(k.ExpiresAt, life, now):
-		return denied("its max_key_life lets keys live for " + keys.FormatKeyLife(life) + " from now at most; the key must end earlier")
+		return denied("its max_key_life allows keys that expire within " + keys.FormatKeyLife(life) + "; choose an earlier expiry")
 	case admin && !end.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(end)):
-		return denied("an admin key cannot have another one outlive it: it ends at " + end.Format(time.RFC3339))
+		return denied("an admin key must not expire after the one that makes or changes it, which expires at " + end.Format(time.RFC3339))
 	case admin && k.KeyLife() > life:
-		return denied("its own max_key_life is " + keys.FormatKeyLife(life) + ", and no other admin key gets a longer one from it")
+		return denied("its own max_key_life is " + keys.FormatKeyLife(life) + "; it cannot give another admin key a longer one")
 	case admin && !k.RateLimit.Within(rate):
-		return denied("an admin key has no wider rate limit than the one that makes or changes it: " + rate.String())
+		return denied("an admin key must not have a wider rate limit than the one that makes or changes it: " + rate.String())
 	}
 	return nil
 }
 
-// among and inside take an empty list for what it means: everywhere.
+// For among and inside an empty list means everywhere.
 func among(audience, limits []string) bool {
 	return len(audience) > 0 && within(audience, limits, func(a, limit string) bool { return a == limit })
 }
@@ -84,8 +83,8 @@ func insidePrefix(p, limit netip.Prefix) bool {
 	return p.Bits() >= limit.Bits() && limit.Contains(p.Addr())
 }
 
-// livesBeyond reports whether a key that ends at end, where zero is never, lives longer
-// than life from now on.
+// livesBeyond reports whether a key that expires at end, zero for never, is valid longer than
+// life from now on.
 func livesBeyond(end time.Time, life time.Duration, now time.Time) bool {
 	return life != keys.LifeForEver && (end.IsZero() || end.After(now.Add(life)))
 }

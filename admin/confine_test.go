@@ -11,9 +11,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// TestA26ChangingStrongerKeys: an admin key with little power tries to get a secret of
-// a stronger one, to stop or start it, or to edit strength into itself. An ordinary
-// key, and nobody, try the same.
+// TestA26ChangingStrongerKeys: an admin key with few scopes tries to get a secret of a stronger
+// one, to disable or enable it, or to give itself more by an edit. An ordinary key, and a
+// request without a key, try the same.
 func TestA26ChangingStrongerKeys(t *testing.T) {
 	m, store := newManager(t)
 	full := mustIssue(t, m, admin.IssueRequest{Kind: keys.KindAdmin, Name: "full"}).Key
@@ -35,7 +35,7 @@ func TestA26ChangingStrongerKeys(t *testing.T) {
 		id string
 	}{
 		"an ordinary key":                {admin.Restrict(m, ordinary, nil), plain.ID},
-		"nobody":                         {admin.Restrict(m, nil, nil), plain.ID},
+		"without a key":                  {admin.Restrict(m, nil, nil), plain.ID},
 		"a reader":                       {reader, plain.ID},
 		"a writer, at a stronger key":    {writer, full.ID},
 		"a writer without keys:read too": {asCallerOf(t, m, own, keys.ScopeKeysWrite), own.ID},
@@ -50,7 +50,7 @@ func TestA26ChangingStrongerKeys(t *testing.T) {
 		t.Errorf("%d audit rows after denied acts, want %d", n, before)
 	}
 	for name, verb := range verbs(t.Context(), writer, plain.ID) {
-		if err := verb(); err != nil && !errors.Is(err, keys.ErrConflict) { // the order of a map decides what is disabled when
+		if err := verb(); err != nil && !errors.Is(err, keys.ErrConflict) { // the order of a map decides when it is disabled
 			t.Errorf("a writer, at an ordinary key: %s: %v", name, err)
 		}
 	}
@@ -71,9 +71,9 @@ func asCallerOf(t *testing.T, m admin.Manager, k *keys.Key, scopes ...string) *a
 	return admin.Restrict(m, identity, nil)
 }
 
-// TestA26ConfinedChanges: an admin key that is confined to a server, a network and a
-// time tries to rotate itself a working secret for elsewhere, to edit its way out, and
-// to reach into keys that are none of its business.
+// TestA26ConfinedChanges: an admin key that is limited to a server, a network and a time tries
+// to rotate itself a secret for elsewhere, to lift its limits by an edit, and to change keys
+// outside its limits.
 func TestA26ConfinedChanges(t *testing.T) {
 	m, _ := newManager(t)
 	prefixes := func(texts ...string) (list []netip.Prefix) {
@@ -142,7 +142,7 @@ func TestA26ConfinedChanges(t *testing.T) {
 	}
 }
 
-// moving lets another change come between the look and the edit.
+// moving makes another change between the check and the edit.
 type moving struct {
 	admin.Manager
 	between func()
@@ -153,9 +153,9 @@ func (m *moving) Edit(ctx context.Context, id string, req admin.EditRequest) (*k
 	return m.Manager.Edit(ctx, id, req)
 }
 
-// TestA26EditRacesAMove: a confined admin key edits a key of its own server in the very
-// moment in which another administrator moves that key to another server. The edit was
-// judged by what the key was, so it must not land on what it has become.
+// TestA26EditRacesAMove: a limited admin key edits a key of its own server while another
+// administrator moves that key to another server. The edit was allowed for the key as it was,
+// so it must not change the moved key.
 func TestA26EditRacesAMove(t *testing.T) {
 	m, _ := newManager(t)
 	k := mustIssue(t, m, admin.IssueRequest{Name: "ci", Audience: []string{"weather"}, Scopes: []string{"tools:a"}}).Key
@@ -171,7 +171,7 @@ func TestA26EditRacesAMove(t *testing.T) {
 		t.Errorf("after the race: got %v, %v, %d moves, want the scopes as they were", got, err, moves)
 	}
 
-	// A change that moves nothing is no reason to fail, unless there is no end of it.
+	// A change that moves nothing does not make the edit fail, unless such changes never stop.
 	n := 0
 	race.between = func() {
 		if n++; n == 1 {

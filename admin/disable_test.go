@@ -43,8 +43,8 @@ func TestDisableEnable(t *testing.T) {
 	}
 }
 
-// A finish takes the old secret also from a disabled key, so that it does not come back
-// with the key.
+// Finish also removes the old secret of a disabled key, so that it is not valid again when the
+// key is enabled.
 func TestFinishWhileDisabled(t *testing.T) {
 	l := newLife(t)
 	issued := mustIssue(t, l, admin.IssueRequest{Name: "ci"})
@@ -61,7 +61,7 @@ func TestFinishWhileDisabled(t *testing.T) {
 	}
 }
 
-// TestRevokedIsFinal: no verb takes a revoked key anywhere.
+// TestRevokedIsFinal: nothing changes a revoked key.
 func TestRevokedIsFinal(t *testing.T) {
 	l := newLife(t)
 	id := mustIssue(t, l, admin.IssueRequest{Name: "ci"}).Key.ID
@@ -77,9 +77,9 @@ func TestRevokedIsFinal(t *testing.T) {
 	}
 }
 
-// TestA27EditedRowIsNotBuiltUpon: an attacker with a database shell widens a key, and
-// waits for the administrator to rotate, edit, disable or enable it: the new seal
-// would then vouch for the edit. Every verb but revoke refuses the row.
+// TestA27EditedRowIsNotBuiltUpon: an attacker with a database shell adds scopes to a key, and
+// waits for the administrator to rotate, edit, disable or enable it: the new seal would then
+// confirm the edit. Every change except revoke refuses the row.
 func TestA27EditedRowIsNotBuiltUpon(t *testing.T) {
 	l := newLife(t)
 	id := mustIssue(t, l, admin.IssueRequest{Name: "ci", Scopes: []string{"tools:a"}}).Key.ID
@@ -108,7 +108,7 @@ func TestA27EditedRowIsNotBuiltUpon(t *testing.T) {
 	}
 }
 
-// verbs are the changes of a living key.
+// verbs are the changes of a key that is not revoked.
 func verbs(ctx context.Context, m admin.Manager, id string) map[string]func() error {
 	return map[string]func() error{
 		"Rotate":  func() error { _, err := m.Rotate(ctx, id, admin.RotateRequest{}); return err },

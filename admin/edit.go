@@ -12,35 +12,36 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// EditRequest says what shall be different about a key. A nil field stays as it is;
-// one that is given replaces all that was there.
+// EditRequest says what to change about a key. A nil field stays as it is; another one replaces
+// the whole value.
 type EditRequest struct {
 	Name       *string
 	Owner      *string
 	Scopes     *[]string
 	Audience   *[]string
 	AllowedIPs *[]netip.Prefix
-	RateLimit  *keys.RateLimit // the zero limit lifts it
+	RateLimit  *keys.RateLimit // the zero limit removes it
 	Metadata   *map[string]string
 	Expires    *keys.Expiry   // durations count from now
-	MaxKeyLife *time.Duration // of an admin key; [keys.LifeForEver] lifts the bound
+	MaxKeyLife *time.Duration // of an admin key; [keys.LifeForEver] removes the limit
 
-	// IfVersion makes the edit fail with ErrVersion unless the key is at that
-	// version; 0 does not care.
+	// IfVersion makes the edit fail with ErrVersion unless the key is at that version; 0 means
+	// any version.
 	IfVersion int64
 }
 
-// isEmpty reports whether nothing is asked for.
+// isEmpty reports whether the request changes nothing.
 func (req EditRequest) isEmpty() bool {
 	req.IfVersion = 0
 	return req == EditRequest{}
 }
 
-// Validate reports the rules that the request breaks by itself, as [keys.Key.Validate] does. What the key makes of it only [Manager.Edit] can tell.
+// Validate reports the rules that the request breaks by itself, as [keys.Key.Validate] does.
+// Only [Manager.Edit] can check it against the key.
 func (req EditRequest) Validate() error {
 	switch {
 	case req.isEmpty():
-		return keys.Invalid("edit", "names nothing to change; name at least one thing, such as the name or the scopes")
+		return keys.Invalid("edit", "changes nothing; give at least one field, such as the name or the scopes")
 	case req.IfVersion < 0:
 		return keys.Invalid("if_version", "must be the version that the key was read with")
 	}
@@ -48,19 +49,19 @@ func (req EditRequest) Validate() error {
 	sample := &keys.Key{Kind: keys.KindKey, Name: "any"}
 	if req.MaxKeyLife != nil {
 		if *req.MaxKeyLife == 0 {
-			return keys.Invalid("max_key_life", "is empty; name a duration (366d), or never")
+			return keys.Invalid("max_key_life", "is empty; give a duration (366d), or never")
 		}
 		sample.Kind = keys.KindAdmin
-		req.Scopes = nil // which ones there may be depends on the kind that only the store knows
+		req.Scopes = nil // which scopes are valid depends on the kind, which only the store knows
 	}
 	req.Expires = nil
 	return keys.AllOf(req.apply(sample, time.Time{}), expires)
 }
 
-// validExpires refuses the expiry that leaves it open: a change names one or none.
+// validExpires refuses the zero expiry: a request gives an expiry or leaves it out.
 func validExpires(e *keys.Expiry) error {
 	if e != nil && e.IsDefault() {
-		return keys.Invalid("expires", "is empty; name a duration (90d), a date (2027-01-31), or never")
+		return keys.Invalid("expires", "is empty; give a duration (90d), a date (2027-01-31), or never")
 	}
 	return nil
 }
@@ -85,8 +86,8 @@ func (m *Local) Edit(ctx context.Context, id string, req EditRequest) (*keys.Key
 	})
 }
 
-// apply makes k what it shall be. It shares nothing with req afterwards, and alters
-// none of the lists that k had.
+// apply changes k as req says. It shares no memory with req afterwards, and does not change the
+// lists that k had.
 func (req *EditRequest) apply(k *keys.Key, now time.Time) error {
 	set(&k.Name, req.Name)
 	set(&k.Owner, req.Owner)
@@ -104,7 +105,7 @@ func (req *EditRequest) apply(k *keys.Key, now time.Time) error {
 	if req.Metadata != nil {
 		k.Metadata = maps.Clone(*req.Metadata)
 		if len(k.Metadata) == 0 {
-			k.Metadata = nil // there is one way to have none
+			k.Metadata = nil // nil is the only form of empty metadata
 		}
 	}
 	if req.Expires != nil {
@@ -121,16 +122,16 @@ func set[T any](field, value *T) {
 	}
 }
 
-// moveExpiry gives a living key another end. A dead one stays dead: whoever refused
-// it was right to, and goes on to be. A secret in its grace never outlives its key,
-// and gains nothing when the key does.
+// moveExpiry changes the expiry of a key that has not expired. An expired key stays expired:
+// guards refused it, and must not accept it again. A secret in its grace never outlives its
+// key, and does not gain time when the key does.
 func moveExpiry(k *keys.Key, e keys.Expiry, now time.Time) error {
 	at, err := e.At(now)
 	if err != nil {
 		return err
 	}
 	if k.Expired(now) {
-		return keys.Conflict("the key has expired, and no edit revives it; issue a new key")
+		return keys.Conflict("this key has expired and cannot get a new expiry; issue a new key")
 	}
 	k.ExpiresAt = at
 	k.Secrets = slices.Clone(k.Secrets)

@@ -68,7 +68,7 @@ func TestEditChangesWhatIsNamed(t *testing.T) {
 		if again := mustEdit(t, l, want.ID, row.req); again.Version != 2 {
 			t.Errorf("Edit of %s again: got version %d, want no change", name, again.Version)
 		}
-		if _, err := l.Revoke(t.Context(), want.ID, ""); err != nil { // the name is free for the next
+		if _, err := l.Revoke(t.Context(), want.ID, ""); err != nil { // frees the name for the next one
 			t.Fatal(err)
 		}
 	}
@@ -78,8 +78,8 @@ func TestEditChangesWhatIsNamed(t *testing.T) {
 	}
 }
 
-// TestEditLosesNoUpdate: who edits what was changed meanwhile is told so, and nothing
-// is written over.
+// TestEditLosesNoUpdate: an edit of a key that was changed since gets an error, and nothing is
+// overwritten.
 func TestEditLosesNoUpdate(t *testing.T) {
 	l := newLife(t)
 	k := mustIssue(t, l, admin.IssueRequest{Name: "ci", Scopes: []string{"tools:a"}}).Key
@@ -135,7 +135,8 @@ func TestBadEditChangesNothing(t *testing.T) {
 	}
 }
 
-// TestEditRevivesNobody: a dead key gets no new end, and a secret in its grace neither.
+// TestEditRevivesNobody: an expired key gets no new expiry, and neither does a secret in its
+// grace.
 func TestEditRevivesNobody(t *testing.T) {
 	l := newLife(t)
 	end := noon.Add(48 * time.Hour)

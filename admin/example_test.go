@@ -12,8 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// A key's whole life so far: issued once, looked up by the name that a person types,
-// and ended.
+// A key is issued, found by the name that a user types, and revoked.
 func ExampleNewLocal() {
 	dir, err := os.MkdirTemp("", "mcpkeys-example-")
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// IssueRequest says what a new key shall be.
+// IssueRequest describes a new key.
 type IssueRequest struct {
 	Kind       keys.Kind // empty means KindKey
 	Name       string
@@ -24,18 +24,17 @@ type IssueRequest struct {
 	RateLimit  keys.RateLimit
 	Metadata   map[string]string
 	Expires    keys.Expiry   // zero means [keys.DefaultLife]
-	MaxKeyLife time.Duration // of an admin key; zero means [keys.DefaultMaxKeyLife], [keys.LifeForEver] no bound
+	MaxKeyLife time.Duration // of an admin key; zero means [keys.DefaultMaxKeyLife], [keys.LifeForEver] no limit
 }
 
-// Issued is a new key and its token. The token is not stored: who drops it must
-// issue another key.
+// Issued is a new key and its token. The token is not stored: if it is lost, issue another key.
 type Issued struct {
 	Key   *keys.Key
 	Token keys.Secret
 }
 
-// tries bounds how often a key is drawn anew. With 71 random bits even a second id
-// means that something is wrong; a pepper that is retired meanwhile, that all is well.
+// tries limits how often new random ids are drawn. With 71 random bits, even a second draw
+// means a fault; if a pepper was retired at that moment, it does not.
 const tries = 3
 
 // Issue implements [Manager].
@@ -54,13 +53,14 @@ func (m *Local) Issue(ctx context.Context, req IssueRequest) (Issued, error) {
 	return Issued{}, fmt.Errorf("%w: no free id in %d tries", keys.ErrUnavailable, tries)
 }
 
-// Validate reports the rules that the request breaks by itself now, as [keys.Key.Validate] does.
+// Validate reports the rules that the request breaks by itself at now, as [keys.Key.Validate]
+// does.
 func (req *IssueRequest) Validate(now time.Time) error {
 	_, err := req.NewKey(now, "")
 	return err
 }
 
-// NewKey builds and validates all of the key but what depends on its token.
+// NewKey builds and validates the key, except what depends on its token.
 func (req *IssueRequest) NewKey(now time.Time, actor audit.Actor) (*keys.Key, error) {
 	expiresAt, expiry := req.Expires.At(now)
 	k := &keys.Key{
@@ -79,7 +79,7 @@ func (req *IssueRequest) NewKey(now time.Time, actor audit.Actor) (*keys.Key, er
 	return k, keys.AllOf(k.Validate(), expiry)
 }
 
-// unique drops repetitions and keeps the order in which things were named.
+// unique removes duplicates and keeps the order.
 func unique[T comparable](list []T) []T {
 	var out []T
 	for _, v := range list {

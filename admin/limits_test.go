@@ -45,8 +45,8 @@ func TestRateLimitWithin(t *testing.T) {
 	}
 }
 
-// The attack: an admin key that may call 60 times a minute takes away its own limit, or
-// that of another admin key, or makes or rotates itself an admin key without one.
+// The attack: an admin key that may call 60 times a minute removes its own limit, or that of
+// another admin key, or makes or rotates itself an admin key without one.
 func TestNoAdminKeyLiftsItsOwnLimits(t *testing.T) {
 	m, _ := newManager(t)
 	own := mustIssue(t, m, admin.IssueRequest{Kind: keys.KindAdmin, Name: "own", RateLimit: rate(t, "60/m:20")}).Key

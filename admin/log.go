@@ -13,9 +13,8 @@ func (m *Local) Audit(ctx context.Context, q audit.Query) (audit.Page, error) {
 	return m.store.Audit(ctx, q)
 }
 
-// Audit implements [Manager]. It needs [keys.ScopeAuditRead], and then shows all of the log,
-// as List shows all keys: a caller's audience limits what it may hand out, not what it
-// may see.
+// Audit implements [Manager]. It needs [keys.ScopeAuditRead], and then shows all of the log, as
+// List shows all keys: a caller's audience limits what it may grant, not what it may see.
 func (d *Restricted) Audit(ctx context.Context, q audit.Query) (audit.Page, error) {
 	if err := d.may(keys.ScopeAuditRead); err != nil {
 		return audit.Page{}, err

@@ -28,7 +28,7 @@ func TestParseAction(t *testing.T) {
 	}
 }
 
-// Chain reads all of a log that fills several pages, and stops where it is told to.
+// Chain reads a log of several pages, and stops where it is told to.
 func TestChainReadsPages(t *testing.T) {
 	m, store := newManager(t)
 	const n = 2*keys.MaxLimit + 1

@@ -10,59 +10,58 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// Manager is what one may do with keys as an administrator. [NewLocal] is the one
-// beside the store; the client of the admin API is another, so that a command or a
-// screen need not know where the keys are.
+// Manager administers keys. [NewLocal] returns the one beside the store; the client of the
+// admin API is another, so that a command or a screen works with both.
 type Manager interface {
-	// Issue makes a new key. Its secret is in the result, and nowhere else, ever.
+	// Issue makes a new key. Its secret is only in the result, and is not stored.
 	Issue(ctx context.Context, req IssueRequest) (Issued, error)
-	// Key returns the key with the exact id, or ErrNotFound. For what people type
-	// there is [Resolve].
+	// Key returns the key with exactly this id, or ErrNotFound. For text that a user typed,
+	// call [Resolve].
 	Key(ctx context.Context, id string) (*keys.Key, error)
-	// List returns a page of keys, newest first. Page.Tampered names those that must
-	// not be believed: they stay in the list, so that they can be found and revoked.
+	// List returns a page of keys, newest first. Page.Tampered names the keys that must not be
+	// trusted: they stay in the list, so that they can be found and revoked.
 	List(ctx context.Context, q keys.Query) (keys.Page, error)
-	// Usage returns what is known of the use of the key with the exact id, counts from
-	// the hour of since on. It fails with ErrNotFound when there is no such key, and
-	// with ErrUnavailable when what was counted cannot be read.
+	// Usage returns the recorded use of the key with exactly this id, with counts from the hour
+	// of since. It fails with ErrNotFound if there is no such key, and with ErrUnavailable if
+	// the use cannot be read.
 	Usage(ctx context.Context, id string, since time.Time) (keys.Usage, error)
 	// Audit returns a page of the audit log, newest first unless the query says
 	// otherwise.
 	Audit(ctx context.Context, q audit.Query) (audit.Page, error)
-	// Denials returns what was refused lately, newest first: a sample, and no part of the
-	// audit log. It fails with ErrUnavailable when that cannot be read.
+	// Denials returns recently refused requests, newest first: a sample, not part of the audit
+	// log. It fails with ErrUnavailable if they cannot be read.
 	Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denial, error)
-	// Revoke ends a key for good. To revoke a revoked key changes nothing and
-	// succeeds, the first reason stands.
+	// Revoke ends a key permanently. Revoking a revoked key changes nothing and succeeds; the
+	// first reason stays.
 	Revoke(ctx context.Context, id, reason string) (*keys.Key, error)
 
-	// The verbs below leave a key that was changed outside mcpkeys alone (ErrTampered),
-	// and fail with ErrConflict for a revoked one.
+	// The methods below refuse a key that was changed outside mcpkeys (ErrTampered), and fail
+	// with ErrConflict for a revoked one.
 
-	// Rotate gives a key a new secret and keeps all else of it, but for the expiry if the
-	// request names one. The old secret stays good for a grace, never past the key's own
-	// expiry. At most two are valid: to rotate again during the grace is a
-	// [*RotationError], which tells the two ways on, Finish and Replace. Each ends the
-	// secret that it names and no other. Disabled and expired keys do not rotate. The new
-	// secret is in the result and nowhere else; with Finish there is none.
+	// Rotate gives a key a new secret and changes nothing else, except the expiry if the
+	// request gives one. The old secret stays valid for a grace, but not after the key expires.
+	// At most two are valid: rotating again during the grace is a [*RotationError], which has
+	// the numbers for Finish and Replace. Each ends the secret that it names and no other.
+	// Disabled and expired keys cannot be rotated. The new secret is only in the result; with
+	// Finish there is none.
 	Rotate(ctx context.Context, id string, req RotateRequest) (Issued, error)
-	// Disable has every use of a key refused until Enable. The reason goes to the
-	// audit log. To disable a disabled key changes nothing and succeeds, and so does
-	// to enable an enabled one.
+	// Disable makes guards refuse a key until Enable. The reason goes to the audit log.
+	// Disabling a disabled key changes nothing and succeeds, and so does enabling an enabled
+	// one.
 	Disable(ctx context.Context, id, reason string) (*keys.Key, error)
 	Enable(ctx context.Context, id string) (*keys.Key, error)
-	// Edit changes what the request names. It fails with ErrVersion when the key is
-	// not at the version that the request was made for, and with ErrNameTaken. An
-	// expired key gets no new expiry.
+	// Edit changes the fields of the request. It fails with ErrVersion if the key is not at the
+	// version that the request was made for, and with ErrNameTaken. An expired key gets no new
+	// expiry.
 	Edit(ctx context.Context, id string, req EditRequest) (*keys.Key, error)
 }
 
-// Options configures [NewLocal] and [Restrict]. Nil and the zero value are ready for use.
+// Options configures [NewLocal] and [Restrict]. Nil and the zero value are valid.
 type Options struct {
 	Now func() time.Time // nil means time.Now
 }
 
-// clock is safe on nil options.
+// clock works on nil options.
 func (o *Options) clock() func() time.Time {
 	if o == nil || o.Now == nil {
 		return time.Now //nolint:forbidigo // the default clock
@@ -70,8 +69,7 @@ func (o *Options) clock() func() time.Time {
 	return o.Now
 }
 
-// Local acts on a store in the name of one actor. It is safe for concurrent
-// use.
+// Local changes a store for one actor. It is safe for concurrent use.
 type Local struct {
 	store store.Store
 	actor audit.Actor
@@ -80,8 +78,8 @@ type Local struct {
 
 var _ Manager = (*Local)(nil)
 
-// NewLocal returns the Manager beside store, acting in the name of actor, which
-// must be valid free text and not empty.
+// NewLocal returns the Manager beside store that acts as actor, which must be valid free text
+// and not empty.
 func NewLocal(store store.Store, actor audit.Actor, o *Options) (*Local, error) {
 	if err := actor.Validate(); err != nil {
 		return nil, err
@@ -89,8 +87,8 @@ func NewLocal(store store.Store, actor audit.Actor, o *Options) (*Local, error) 
 	return &Local{store: store, actor: actor, clock: o.clock()}, nil
 }
 
-// Record writes an audit row in the name of the manager's actor about something that
-// was done to the store itself. See [audit.NewEvent].
+// Record writes an audit row of the manager's actor about something that was done to the store
+// itself. See [audit.NewEvent].
 func (m *Local) Record(ctx context.Context, action audit.Action, detail any) error {
 	e, err := audit.NewEvent(ctx, m.actor, action, m.Now(), detail)
 	if err != nil {
@@ -99,17 +97,17 @@ func (m *Local) Record(ctx context.Context, action audit.Action, detail any) err
 	return m.store.Record(ctx, e)
 }
 
-// Store is what the manager acts on, for packages that administer more of it.
+// Store is the manager's store, for packages that administer more of it.
 func (m *Local) Store() store.Store { return m.store }
 
-// Actor is in whose name the manager acts.
+// Actor is the actor of the manager's audit rows.
 func (m *Local) Actor() audit.Actor { return m.actor }
 
 // Now is the time by the manager's clock, as stores keep it.
 func (m *Local) Now() time.Time { return keys.StoredTime(m.clock()) }
 
 // Key implements [Manager]. A key whose seal is broken is returned together with
-// [keys.ErrTampered]: there is something to look at, and nothing to trust.
+// [keys.ErrTampered]: it can be shown but must not be trusted.
 func (m *Local) Key(ctx context.Context, id string) (*keys.Key, error) {
 	k, err := m.store.Key(ctx, id)
 	if err != nil {
@@ -118,8 +116,8 @@ func (m *Local) Key(ctx context.Context, id string) (*keys.Key, error) {
 	return k, m.store.Peppers().CheckSeal(k)
 }
 
-// List implements [Manager]. Conditions are compared with what the rows say, also
-// with those that were tampered with.
+// List implements [Manager]. Conditions are compared with the rows as they are, also with
+// tampered ones.
 func (m *Local) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	q.Now = m.Now()
 	switch {
@@ -138,8 +136,8 @@ func (m *Local) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	return page, err
 }
 
-// Usage implements [Manager], also for a key whose seal is broken: who used it is then
-// all the more of interest.
+// Usage implements [Manager], also for a key whose seal is broken: its use is then of special
+// interest.
 func (m *Local) Usage(ctx context.Context, id string, since time.Time) (keys.Usage, error) {
 	if _, err := m.store.Key(ctx, id); err != nil && !errors.Is(err, keys.ErrTampered) {
 		return keys.Usage{}, err
@@ -147,9 +145,9 @@ func (m *Local) Usage(ctx context.Context, id string, since time.Time) (keys.Usa
 	return m.store.Usage(ctx, id, since)
 }
 
-// change is what all changes of a living key have in common: a row whose seal is
-// broken is not built upon, a revoked key stays what it is, and the audit row tells
-// both states. Reason is the audit row's alone.
+// change is the common part of all changes of a key that is not revoked: it refuses a row whose
+// seal is broken and a revoked key, and writes both states to the audit row. Only the audit row
+// has the reason.
 func (m *Local) change(ctx context.Context, id string, action audit.Action, reason string, edit func(k *keys.Key, now time.Time) error) (*keys.Key, error) {
 	return m.store.Update(ctx, id, func(k *keys.Key) (audit.Event, error) {
 		if err := checkVersion(ctx, k); err != nil {

@@ -97,8 +97,8 @@ func TestIssueAdmin(t *testing.T) {
 	}
 }
 
-// TestBadInputChangesNothing: every refused request leaves no key and no audit row,
-// and its error repeats nothing.
+// TestBadInputChangesNothing: a refused request writes no key and no audit row, and its error
+// quotes nothing.
 func TestBadInputChangesNothing(t *testing.T) {
 	m, store := newManager(t)
 	mustIssue(t, m, admin.IssueRequest{Name: "taken", Owner: "o"})
@@ -173,7 +173,7 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("audit: got %+v", log)
 	}
 	if _, err := m.Revoke(t.Context(), "zzzzzzzzzzzz", ""); !errors.Is(err, keys.ErrNotFound) {
-		t.Errorf("Revoke of nobody: got %v, want ErrNotFound", err)
+		t.Errorf("Revoke of an unknown key: got %v, want ErrNotFound", err)
 	}
 	if _, err := m.Revoke(t.Context(), k.ID, "bad\nreason"); err == nil {
 		t.Error("Revoke with a line break in its reason: accepted")
@@ -212,8 +212,8 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// TestRevokeOfAnEditedKey: what somebody did with a database shell never stands in
-// the way of revoking, and the audit row says that it was done.
+// TestRevokeOfAnEditedKey: an edit with a database shell never prevents revoking, and the audit
+// row says that the key was edited.
 func TestRevokeOfAnEditedKey(t *testing.T) {
 	m, store, path := newManagerAt(t)
 	issued := mustIssue(t, m, admin.IssueRequest{Name: "ci", Scopes: []string{"tools:a"}})
@@ -240,10 +240,10 @@ func TestRevokeOfAnEditedKey(t *testing.T) {
 	}
 }
 
-// TestA27PlantedRevocation: an attacker with a database shell marks a key as revoked
-// before its owner revokes it, so that the real revocation finds nothing to do, and
-// takes the mark back afterwards. The mark is not believed: the key is revoked, with
-// an audit row, and stays so.
+// TestA27PlantedRevocation: an attacker with a database shell marks a key as revoked before its
+// owner revokes it, so that the real revocation finds nothing to do, and removes the mark
+// afterwards. The mark is not trusted: the key is revoked, with an audit row, and stays
+// revoked.
 func TestA27PlantedRevocation(t *testing.T) {
 	m, store, path := newManagerAt(t)
 	issued := mustIssue(t, m, admin.IssueRequest{Name: "victim", Scopes: []string{"tools:*"}})
@@ -271,8 +271,8 @@ func TestA27PlantedRevocation(t *testing.T) {
 	}
 }
 
-// A name means the unrevoked key that has it; where there is none, the revoked key that
-// had it last. Every verb resolves through here.
+// A name means the key with that name that is not revoked; without one, the revoked key that
+// had it last. Every command resolves names this way.
 func TestResolveNamesOfRevokedKeys(t *testing.T) {
 	m, _ := newManager(t)
 	revoked := func(owner, name string) *keys.Key {
@@ -296,15 +296,15 @@ func TestResolveNamesOfRevokedKeys(t *testing.T) {
 	if _, err := admin.Resolve(t.Context(), m, "ci"); !errors.As(err, &ambiguous) {
 		t.Errorf("Resolve(ci): got %v, want both owners' keys", err)
 	}
-	for _, ref := range []string{"", "nobody", strings.Repeat("/", 100_000) + "x"} {
+	for _, ref := range []string{"", "missing", strings.Repeat("/", 100_000) + "x"} {
 		if got, err := admin.Resolve(t.Context(), m, ref); !errors.Is(err, keys.ErrNotFound) {
 			t.Errorf("Resolve(%.20q): got %v, %v, want ErrNotFound", ref, got, err)
 		}
 	}
 }
 
-// TestA4LongReferences: a megabyte of slashes as KEY asks the store nothing, rather
-// than once for each way to cut it into owner and name.
+// TestA4LongReferences: a megabyte of slashes as KEY sends no query to the store, instead of
+// one for each way to split it into owner and name.
 func TestA4LongReferences(t *testing.T) {
 	m, _ := newManager(t)
 	asked := &countingManager{Manager: m}

@@ -10,18 +10,18 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// minPrefix is the shortest beginning of an id that [Resolve] takes for one.
+// minPrefix is the shortest beginning of an id that [Resolve] accepts.
 const minPrefix = 6
 
-// Resolve finds the one key that a person means by ref: an exact id, else an exact
-// name among the unrevoked keys ("owner/name" when two owners share it), else the
-// beginning of an id, [minPrefix] characters or more, else the name of a revoked key: so
-// that to revoke by name twice succeeds twice, and every verb understands the same names.
-// Of several revoked keys that bore one owner's name it returns the newest. It fails with
-// ErrNotFound, or with an [*AmbiguousError] that lists whom ref fits.
+// Resolve finds the one key that a user means by ref. It tries in this order: an exact id; an
+// exact name among the keys that are not revoked ("owner/name" if two owners share it); the
+// beginning of an id, [minPrefix] characters or more; the name of a revoked key, so that
+// revoking by name twice succeeds twice, and all commands understand the same names. Of several
+// revoked keys with one owner's name it returns the newest. It fails with ErrNotFound, or with
+// an [*AmbiguousError] that lists the matching keys.
 func Resolve(ctx context.Context, m Manager, ref string) (*keys.Key, error) {
 	if keys.LooksLikeToken(ref) {
-		return nil, keys.Invalid("key", "is named by its id or name, never by the secret; if that was a real key, revoke it now")
+		return nil, keys.Invalid("key", "must be an id or a name, never the secret; if this was a real secret, revoke the key now")
 	}
 	if utf8.RuneCountInString(ref) > 2*keys.MaxText+1 {
 		return nil, keys.ErrNotFound // longer than any owner/name
@@ -64,8 +64,8 @@ func resolveRevoked(ctx context.Context, m Manager, ref string) (*keys.Key, erro
 	return m.Key(ctx, found[0].ID)
 }
 
-// namedLike reads ref as a name, and, for every slash in it, as owner/name: both
-// parts may hold slashes of their own. Each query asks for what state asks, too.
+// namedLike returns queries that take ref as a name, and, for every slash in it, as owner/name,
+// because both parts may contain slashes. Each query includes the conditions of state.
 func namedLike(ref string, state keys.Query) []keys.Query {
 	if ref == "" {
 		return nil
@@ -110,14 +110,14 @@ func collect(ctx context.Context, m Manager, queries []keys.Query) ([]*keys.Key,
 	return found, nil
 }
 
-// AmbiguousError is a reference that fits several keys. It is an [keys.ErrConflict].
+// AmbiguousError is a reference that matches several keys. It is an [keys.ErrConflict].
 type AmbiguousError struct {
 	Candidates []*keys.Key
 }
 
 func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("%d keys fit that reference; use the id of the one you mean", len(e.Candidates))
+	return fmt.Sprintf("%d keys match; use the id of the one you mean", len(e.Candidates))
 }
 
-// Is makes errors.Is(err, ErrConflict) hold.
+// Is reports whether target is [keys.ErrConflict].
 func (e *AmbiguousError) Is(target error) bool { return target == keys.ErrConflict }

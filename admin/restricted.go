@@ -10,24 +10,23 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Restricted is a [Manager] in the hands of an admin key. It lets through what that
-// key was granted and no more, so that nobody gains rights by handing out keys:
+// Restricted is a [Manager] limited to what an admin key was granted, so that an admin key
+// cannot gain rights by issuing keys:
 //
-//   - reading needs the scope [keys.ScopeKeysRead], changing [keys.ScopeKeysWrite], having a
-//     key checked [keys.ScopeVerify], reading the audit log [keys.ScopeAuditRead];
+//   - reading needs the scope [keys.ScopeKeysRead], changing [keys.ScopeKeysWrite],
+//     verifying a key [keys.ScopeVerify], reading the audit log [keys.ScopeAuditRead];
 //   - acting on an admin key needs all of that key's scopes;
-//   - a new key never exceeds the caller's own audience and addresses, and a new admin key
-//     its rate limit neither. What the request leaves open is inherited from the caller;
-//     what it names beyond is refused;
-//   - an ordinary key lives no longer than the caller's max_key_life from now on, whenever
-//     the caller itself ends. An admin key ends no later than the caller, and has no longer
-//     max_key_life;
-//   - a key that is rotated lies within the same bounds, because its new secret works,
-//     and so does one that is edited, before and after. So no admin key lifts its own
-//     limits.
+//   - a new key must be within the caller's own audience and addresses, and a new admin key
+//     also within its rate limit. Fields that are left out are inherited from the caller;
+//     values beyond its limits are refused;
+//   - an ordinary key is valid no longer than the caller's max_key_life from now, whenever the
+//     caller itself expires. An admin key expires no later than the caller, and its
+//     max_key_life is not longer;
+//   - a rotated key must be within the same limits, because its new secret is usable, and so
+//     must an edited key, before and after. So no admin key can lift its own limits.
 //
-// keys:write over ordinary keys still means to be able to act as any of them: who
-// may issue a key with a scope has that scope. Refusals are [keys.ErrDenied].
+// keys:write over ordinary keys still allows the caller to act as any of them: to issue a key
+// with a scope is to have that scope. Refusals are [keys.ErrDenied].
 type Restricted struct {
 	manager Manager
 	caller  *keys.Identity
@@ -36,7 +35,7 @@ type Restricted struct {
 
 var _ Manager = (*Restricted)(nil)
 
-// Restrict puts manager into the hands of caller. A nil caller may do nothing.
+// Restrict limits manager to what caller may do. A nil caller may do nothing.
 func Restrict(manager Manager, caller *keys.Identity, o *Options) *Restricted {
 	return &Restricted{manager: manager, caller: caller, clock: o.clock()}
 }
@@ -51,7 +50,7 @@ func (d *Restricted) Issue(ctx context.Context, req IssueRequest) (Issued, error
 			req.Scopes = keys.AdminScopes()
 		}
 		if err := keys.ValidateScopes(keys.KindAdmin, req.Scopes); err != nil {
-			return Issued{}, err // a typing error is not a lack of rights
+			return Issued{}, err // an invalid request is not a lack of rights
 		}
 		if !d.caller.AllowsAll(req.Scopes...) {
 			return Issued{}, denied("an admin key cannot issue one with scopes that it lacks")
@@ -119,9 +118,8 @@ func (d *Restricted) Enable(ctx context.Context, id string) (*keys.Key, error) {
 	return d.manager.Enable(ctx, id)
 }
 
-// Rotate implements [Manager]. Whoever gets a secret that works can do all that its
-// key may, so the key must lie within the caller's own bounds. To finish a rotation
-// hands out nothing.
+// Rotate implements [Manager]. A new secret can do all that its key may, so the key must be
+// within the caller's limits. Finishing a rotation gives out no secret.
 func (d *Restricted) Rotate(ctx context.Context, id string, req RotateRequest) (Issued, error) {
 	target, err := d.target(ctx, id)
 	if err != nil {
@@ -151,8 +149,7 @@ func (d *Restricted) Rotate(ctx context.Context, id string, req RotateRequest) (
 	return d.manager.Rotate(ctx, id, req)
 }
 
-// fixed is e as an instant or never: a duration would count from another moment by the
-// time it is applied.
+// fixed is e as a time or never: a duration would count from another time when it is applied.
 func fixed(e *keys.Expiry, now time.Time) (*keys.Expiry, error) {
 	if e == nil {
 		return nil, nil
@@ -168,13 +165,13 @@ func fixed(e *keys.Expiry, now time.Time) (*keys.Expiry, error) {
 	return &out, nil
 }
 
-// editTries is how often an edit that cares for no version is judged anew, because
-// the key was changed between the look and the edit.
+// editTries is how often an edit without a version is checked again because the key was changed
+// between the check and the edit.
 const editTries = 3
 
-// Edit implements [Manager]. The key must lie within the caller's own bounds before
-// the edit and after it, and the edit takes place on the very version that was judged:
-// or a key that another moves out of the caller's reach would be edited there.
+// Edit implements [Manager]. The key must be within the caller's limits before and after the
+// edit, and the edit is made to exactly the version that was checked: otherwise a key that is
+// moved out of the caller's limits at that moment would be edited there.
 func (d *Restricted) Edit(ctx context.Context, id string, req EditRequest) (*keys.Key, error) {
 	for tries := 1; ; tries++ {
 		k, err := d.edit(ctx, id, req)
@@ -222,18 +219,18 @@ func (d *Restricted) may(scope string) error {
 	return nil
 }
 
-// mayAct reads the target before the change. What it gains in between, it would have
-// gained from another's change right after this one, too.
+// mayAct reads the target before the change. Scopes that the target gets in between could also
+// have been granted right after this change.
 func (d *Restricted) mayAct(ctx context.Context, id string) error {
 	_, err := d.target(ctx, id)
 	if errors.Is(err, keys.ErrTampered) {
-		return nil // the manager decides what may be done with it
+		return nil // the manager decides about a tampered key
 	}
 	return err
 }
 
-// target returns the key that the caller means to act on, if he may act on it at all.
-// A key that was changed outside mcpkeys is returned together with [keys.ErrTampered].
+// target returns the key to act on if the caller may act on it. A key that was changed outside
+// mcpkeys is returned together with [keys.ErrTampered].
 func (d *Restricted) target(ctx context.Context, id string) (*keys.Key, error) {
 	if err := d.may(keys.ScopeKeysWrite); err != nil {
 		return nil, err
@@ -243,14 +240,14 @@ func (d *Restricted) target(ctx context.Context, id string) (*keys.Key, error) {
 		return nil, err
 	}
 	if target.Kind == keys.KindAdmin && !d.caller.AllowsAll(target.Scopes...) {
-		return nil, denied("acting on an admin key takes all of that key's scopes")
+		return nil, denied("to act on an admin key, it needs all of that key's scopes")
 	}
 	return target, err
 }
 
-// Audience settles for which server this caller may have a key checked: the one that
-// it names, within its own audience. A caller confined to one server need not name
-// it; one confined to several must. Refusals are [keys.ErrDenied].
+// Audience decides for which server this caller verifies a key: the named one, which must be
+// within its own audience. A caller with a single server need not name it; one with several
+// must. Refusals are [keys.ErrDenied].
 func (d *Restricted) Audience(named string) (string, error) {
 	if err := d.may(keys.ScopeVerify); err != nil {
 		return "", err
@@ -262,7 +259,7 @@ func (d *Restricted) Audience(named string) (string, error) {
 	case named == "" && len(own) == 1:
 		return own[0], nil
 	}
-	return "", denied("it may have keys checked for its own audience only; name one of that")
+	return "", denied("it may verify keys only for its own audience; name a server of it")
 }
 
 func denied(reason string) error { return fmt.Errorf("%w: %s", keys.ErrDenied, reason) }

@@ -12,7 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// asCaller issues an admin key and puts the manager into its hands.
+// asCaller issues an admin key and returns the manager limited to it.
 func asCaller(t *testing.T, m admin.Manager, req admin.IssueRequest) *admin.Restricted {
 	t.Helper()
 	if req.Kind == "" {
@@ -32,9 +32,9 @@ func wantDenied(t *testing.T, what string, err error) {
 	}
 }
 
-// TestA26Escalation: an admin key with little power tries to hand out, or take from
-// others, more than it has (Grafana CVE-2026-22640). An ordinary key, and nobody,
-// try to administer at all: a key can never mint keys.
+// TestA26Escalation: an admin key with few scopes tries to grant, or take from others, more
+// than it has (Grafana CVE-2026-22640). An ordinary key, and a request without a key, try to
+// administer: an ordinary key can never issue keys.
 func TestA26Escalation(t *testing.T) {
 	m, keyStore := newManager(t)
 	full := mustIssue(t, m, admin.IssueRequest{Kind: keys.KindAdmin, Name: "full"}).Key
@@ -45,7 +45,7 @@ func TestA26Escalation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, caller := range map[string]*keys.Identity{"ordinary key granted everything": ordinary, "nobody": nil} {
+	for name, caller := range map[string]*keys.Identity{"ordinary key granted everything": ordinary, "without a key": nil} {
 		d := admin.Restrict(m, caller, nil)
 		_, err := d.Issue(t.Context(), admin.IssueRequest{Name: "x"})
 		wantDenied(t, name+" issues", err)
@@ -94,12 +94,12 @@ func TestA26Escalation(t *testing.T) {
 		t.Errorf("writer revokes an ordinary key: %v", err)
 	}
 	if _, err := writer.Revoke(t.Context(), "zzzzzzzzzzzz", ""); !errors.Is(err, keys.ErrNotFound) {
-		t.Errorf("writer revokes nobody: got %v, want ErrNotFound", err)
+		t.Errorf("writer revokes an unknown key: got %v, want ErrNotFound", err)
 	}
 }
 
-// TestA26Confinement: what an admin key issues stays within its own audience,
-// addresses and life. What the request leaves open is inherited.
+// TestA26Confinement: keys that an admin key issues stay within its own audience, addresses and
+// life. Fields that are left out are inherited.
 func TestA26Confinement(t *testing.T) {
 	m, _ := newManager(t)
 	prefix := netip.MustParsePrefix
@@ -141,9 +141,9 @@ func TestA26Confinement(t *testing.T) {
 	}
 }
 
-// TestB4AdminKeyLimits: an ordinary key does not end with the admin key that issued it,
-// and lives no longer than that one's max_key_life. Another admin key ends no later than
-// the one that issues, edits or rotates it, and bounds its own keys no less.
+// TestB4AdminKeyLimits: an ordinary key does not end with the admin key that issued it, and is
+// valid no longer than that key's max_key_life. An admin key expires no later than the one that
+// issues, edits or rotates it, and has at most the same max_key_life.
 func TestB4AdminKeyLimits(t *testing.T) {
 	m, _ := newManager(t)
 	end := noon.Add(3 * time.Minute)
@@ -197,8 +197,8 @@ func TestB4AdminKeyLimits(t *testing.T) {
 	wantDenied(t, "Rotate of an admin key with a longer max_key_life", err)
 }
 
-// A caller has keys checked for servers of its own audience only, and need not name
-// the only one.
+// A caller may verify keys only for servers of its own audience, and need not name a single
+// one.
 func TestDelegateAudience(t *testing.T) {
 	m, _ := newManager(t)
 	free := asCaller(t, m, admin.IssueRequest{Name: "free"})
@@ -227,7 +227,7 @@ func TestDelegateAudience(t *testing.T) {
 		"of two, none":       second(two.Audience("")),
 		"without the scope":  second(reader.Audience("")),
 		"ordinary key":       second(ordinary.Audience("")),
-		"nobody":             second(admin.Restrict(m, nil, nil).Audience("")),
+		"without a key":      second(admin.Restrict(m, nil, nil).Audience("")),
 	} {
 		wantDenied(t, name, refused)
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// Revoke implements [Manager]. A key whose seal is broken can be revoked too, and
-// its audit row says that it was: revoking must never wait for a repair. It is
-// revoked even when its row says that it is already. Only a sealed row is believed,
-// or an attacker could plant that note, make us write nothing, and remove it later.
+// Revoke implements [Manager]. A key whose seal is broken can also be revoked, and its audit
+// row says so: revoking must never wait for a repair. It is revoked even if its row says that
+// it already is. Only a sealed row is trusted: otherwise an attacker could plant that mark, so
+// that nothing is written, and remove it later.
 func (m *Local) Revoke(ctx context.Context, id, reason string) (*keys.Key, error) {
 	if err := keys.ValidateText("reason", reason); err != nil {
 		return nil, err
@@ -36,8 +36,8 @@ func (m *Local) Revoke(ctx context.Context, id, reason string) (*keys.Key, error
 	})
 }
 
-// taking is for a change that takes something away. Only a sealed row shows that it stands.
-// What is revoked has nothing left to take.
+// taking is for a change that takes rights away. Only a sealed row proves that it was made
+// already. A revoked key has nothing left to take.
 func (m *Local) taking(ctx context.Context, taken func(*keys.Key) bool) context.Context {
 	return store.Taking(ctx, func(k *keys.Key) bool {
 		return m.store.Peppers().CheckSeal(k) == nil && (!k.RevokedAt.IsZero() || taken(k))

@@ -10,29 +10,28 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// DefaultGrace is how long a rotated key's old secret stays good when nobody says
-// otherwise.
+// DefaultGrace is how long a rotated key's old secret stays valid by default.
 const DefaultGrace = 24 * time.Hour
 
-// RotateRequest says how a key gets a new secret. The zero value lets the old one
-// stay good for [DefaultGrace]; while two secrets are valid it is a [*RotationError].
+// RotateRequest says how a key gets a new secret. With the zero value the old one stays valid
+// for [DefaultGrace]; while two secrets are valid, it is a [*RotationError].
 type RotateRequest struct {
-	// Grace is how long the old secret stays good; nil means [DefaultGrace], 0 ends
-	// it at once.
+	// Grace is how long the old secret stays valid; nil means [DefaultGrace], 0 ends it at
+	// once.
 	Grace *time.Duration
-	// Expires gives the key another end in the same act; nil leaves it as it is. A
-	// duration counts from now.
+	// Expires also gives the key a new expiry; nil leaves it as it is. A duration counts from
+	// now.
 	Expires *keys.Expiry
-	// Finish is the number of the old secret of a rotation that is under way: that secret
-	// ends at once, and no new one is made. It goes alone.
+	// Finish is the number of the old secret during a rotation: that secret ends at once, and
+	// no new one is made. It cannot be combined with other fields.
 	Finish int64
-	// Replace is the number of the newest secret: that one ends at once, and the new one
-	// takes its place. An old secret keeps the end that it has. It goes without Grace.
+	// Replace is the number of the newest secret: that one ends at once, and the new one takes
+	// its place. An old secret keeps its end. It cannot be combined with Grace.
 	Replace int64
 }
 
-// ParseGrace reads how long an old secret stays good: a duration (24h, 7d), or 0. Empty
-// means [DefaultGrace], and is nil.
+// ParseGrace parses how long an old secret stays valid: a duration (24h, 7d), or 0. Empty means
+// [DefaultGrace], and is nil.
 func ParseGrace(text string) (*time.Duration, error) {
 	switch text {
 	case "":
@@ -56,11 +55,11 @@ func (req *RotateRequest) Validate() error {
 	case req.Replace < 0:
 		return keys.Invalid("replace", "must be the number of the newest secret")
 	case req.Finish != 0 && req.Replace != 0:
-		return keys.Invalid("replace", "does not go with finish: one ends the old secret, the other the newest")
+		return keys.Invalid("replace", "cannot be combined with finish: one ends the old secret, the other the newest")
 	case req.Finish != 0 && req.Expires != nil:
-		return keys.Invalid("expires", "does not go with finish, which makes no secret; edit the key instead")
+		return keys.Invalid("expires", "cannot be combined with finish, which makes no secret; edit the key instead")
 	case req.Grace != nil && (req.Finish != 0 || req.Replace != 0):
-		return keys.Invalid("grace", "does not go with finish and replace, which end a secret at once")
+		return keys.Invalid("grace", "cannot be combined with finish or replace, which end a secret at once")
 	case req.Grace != nil && *req.Grace < 0:
 		return keys.Invalid("grace", "must not be negative; 0 ends the old secret at once")
 	}
@@ -75,22 +74,22 @@ func (req *RotateRequest) grace() time.Duration {
 }
 
 // RotationError is an [keys.ErrConflict]: the key has two valid secrets, or not the one that
-// was named. It tells the numbers that [RotateRequest] takes.
+// was named. It has the numbers that [RotateRequest] takes.
 type RotationError struct {
-	Old    int64     // the old secret that is still valid; 0 when there is none
+	Old    int64     // the old secret that is still valid; 0 if there is none
 	Until  time.Time // when Old ends
 	Newest int64
 }
 
 func (e *RotationError) Error() string {
 	if e.Old == 0 {
-		return fmt.Sprintf("%v: secret %d is the key's only valid secret; rotate the key, or replace %[2]d to end it at once", keys.ErrConflict, e.Newest)
+		return fmt.Sprintf("%v: secret %d is the key's only valid secret; rotate the key, or use replace %[2]d to end that secret at once", keys.ErrConflict, e.Newest)
 	}
-	return fmt.Sprintf("%v: two secrets of this key are valid, %d until %s, and %d; finish %[2]d ends the old one now, replace %[4]d makes a new secret in place of the newest",
+	return fmt.Sprintf("%v: this key has two valid secrets, %d until %s, and %d; finish %[2]d ends the old one, replace %[4]d makes a new secret in place of the newest",
 		keys.ErrConflict, e.Old, e.Until.UTC().Format(time.RFC3339), e.Newest)
 }
 
-// Unwrap makes errors.Is(err, ErrConflict) hold.
+// Unwrap returns [keys.ErrConflict].
 func (e *RotationError) Unwrap() error { return keys.ErrConflict }
 
 // Rotate implements [Manager].
@@ -116,18 +115,17 @@ func (m *Local) Rotate(ctx context.Context, id string, req RotateRequest) (Issue
 	return Issued{Key: k, Token: token.Secret()}, nil
 }
 
-// rotate puts fresh in the first place. Secrets stand in the order of their numbers,
-// and the newest alone has no end of its own. Which secret ends is what the request says:
-// whether one was used is not known for sure, so it decides nothing.
+// rotate adds fresh. Secrets are ordered by number, and only the newest has no end of its own.
+// The request decides which secret ends: whether one was used is not known for sure.
 func rotate(k *keys.Key, fresh keys.KeySecret, req *RotateRequest) error {
 	now := fresh.CreatedAt
 	switch {
 	case !k.DisabledAt.IsZero():
-		return keys.Conflict("the key is disabled, and a disabled key does not rotate; enable it first")
+		return keys.Conflict("this key is disabled and cannot be rotated; enable it first")
 	case k.Expired(now):
 		return keys.Conflict("this key has expired and cannot be rotated; issue a new key")
 	case len(k.Secrets) == 0:
-		return keys.Conflict("the key has no secret to replace; issue a new key")
+		return keys.Conflict("this key has no secret to replace; issue a new key")
 	}
 	newest := k.Secrets[len(k.Secrets)-1].Number
 	if outgoing(k, now) != nil && req.Replace == 0 || req.Replace != 0 && req.Replace != newest {
@@ -147,7 +145,7 @@ func rotate(k *keys.Key, fresh keys.KeySecret, req *RotateRequest) error {
 	return nil
 }
 
-// outgoing is the old secret of a rotation that is under way at now, or nil.
+// outgoing is the old secret during a rotation at now, or nil.
 func outgoing(k *keys.Key, now time.Time) *keys.KeySecret {
 	if len(k.Secrets) < 2 || k.Secrets[0].Expired(now) {
 		return nil
@@ -163,18 +161,18 @@ func rotationError(k *keys.Key, now time.Time) error {
 	return e
 }
 
-// endNewest returns the secrets with the newest ending at end, without those that have
-// ended. An old one keeps its end: a deadline that was told is kept.
+// endNewest returns the secrets with the newest ending at end, without those already ended.
+// An older one keeps its end: an announced deadline does not change.
 func endNewest(secrets []keys.KeySecret, end, now time.Time) []keys.KeySecret {
 	out := slices.Clone(secrets)
 	out[len(out)-1].ExpiresAt = end
 	return slices.DeleteFunc(out, func(s keys.KeySecret) bool { return s.Expired(now) })
 }
 
-// finish ends the old secret of a rotation. That it has ended before is no failure.
+// finish ends the old secret of a rotation. If it has ended already, that is fine.
 func finish(k *keys.Key, number int64, now time.Time) error {
 	if len(k.Secrets) == 0 {
-		return keys.Conflict("the key has no secret to end; issue a new key")
+		return keys.Conflict("this key has no secret to end; issue a new key")
 	}
 	newest := k.Secrets[len(k.Secrets)-1]
 	old := outgoing(k, now)

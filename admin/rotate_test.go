@@ -14,7 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// life is a manager whose clock the test moves.
+// life is a manager whose clock the test sets.
 type life struct {
 	*admin.Local
 	t     *testing.T
@@ -41,7 +41,7 @@ func newLife(t *testing.T) *life {
 	return l
 }
 
-// admit tells what becomes of a request with the token now.
+// admit returns the result of a request with the token now.
 func (l *life) admit(token keys.Secret) keys.Code {
 	l.t.Helper()
 	parsed, err := keys.ParseToken(token.Reveal())
@@ -118,8 +118,8 @@ func TestRotateKeepsAllButTheSecret(t *testing.T) {
 	}
 }
 
-// TestRotateOverlaps: both secrets are good during the grace, to its last moment, and
-// the old one is dead from its deadline on.
+// TestRotateOverlaps: both secrets are valid during the grace, to its last moment, and the old
+// one is refused from its deadline on.
 func TestRotateOverlaps(t *testing.T) {
 	l := newLife(t)
 	first := mustIssue(t, l, admin.IssueRequest{Name: "ci"})
@@ -138,8 +138,8 @@ func TestRotateOverlaps(t *testing.T) {
 		map[string]keys.Code{"old": keys.CodeNotFound, "new": keys.CodeNotFound, "newest": keys.CodeValid})
 }
 
-// TestRotateLengthensNoLife: the old secret never outlives its key, whatever grace is
-// asked for, and the key itself ends when it would have ended.
+// TestRotateLengthensNoLife: the old secret never outlives its key, whatever the grace, and the
+// key's expiry does not change.
 func TestRotateLengthensNoLife(t *testing.T) {
 	l := newLife(t)
 	end := noon.Add(2 * time.Hour)
@@ -153,7 +153,7 @@ func TestRotateLengthensNoLife(t *testing.T) {
 		map[string]keys.Code{"old": keys.CodeExpired, "new": keys.CodeExpired})
 }
 
-// wantWaysOn wants the conflict that names both ways on, by their numbers.
+// wantWaysOn expects the conflict with the numbers for finish and replace.
 func wantWaysOn(t *testing.T, what string, err error, old, newest int64) {
 	t.Helper()
 	var conflict *admin.RotationError
@@ -169,9 +169,9 @@ func wantWaysOn(t *testing.T, what string, err error, old, newest int64) {
 	}
 }
 
-// TestB1RotateTwice: a key has two valid secrets at the most, and no client that may hold
-// one of them loses it unasked, whether the usage file tells of a use or not: a use is
-// written seconds later, or never.
+// TestB1RotateTwice: a key has at most two valid secrets, and a rotation never ends one that a
+// client may hold without being asked to, whether the usage file shows a use or not: a use is
+// recorded seconds later, or never.
 func TestB1RotateTwice(t *testing.T) {
 	l := newLife(t)
 	first := mustIssue(t, l, admin.IssueRequest{Name: "ci"})
@@ -212,7 +212,7 @@ func TestB1RotateTwice(t *testing.T) {
 		t.Errorf("Rotate after finish: got secrets %v, want 2 and 3", numbers(third.Key))
 	}
 
-	l.now = l.now.Add(admin.DefaultGrace) // the old one has ended by itself, and need not be finished
+	l.now = l.now.Add(admin.DefaultGrace) // the old one has ended and need not be finished
 	if fourth := l.mustRotate(id, admin.RotateRequest{}); numbers(fourth.Key)[0] != 3 || numbers(fourth.Key)[1] != 4 {
 		t.Errorf("Rotate after the grace: got secrets %v, want 3 and 4", numbers(fourth.Key))
 	}
@@ -225,8 +225,8 @@ func TestB1RotateTwice(t *testing.T) {
 	}
 }
 
-// TestReplace: a new secret that was lost on its way gives way to another; the old one
-// keeps the end that was told. A key with one secret may have that one replaced.
+// TestReplace: a new secret that was lost is replaced by another; the old one keeps its
+// announced end. A key with one secret may have that one replaced.
 func TestReplace(t *testing.T) {
 	l := newLife(t)
 	first := mustIssue(t, l, admin.IssueRequest{Name: "ci"})
@@ -240,7 +240,7 @@ func TestReplace(t *testing.T) {
 	all := map[string]keys.Secret{"old": first.Token, "lost": lost.Token, "new": second.Token}
 	l.wantCodes("after replacing", all, map[string]keys.Code{"old": keys.CodeValid, "lost": keys.CodeNotFound, "new": keys.CodeValid})
 
-	_, err := l.Rotate(t.Context(), id, admin.RotateRequest{Replace: 2}) // asked once more, by a client that heard no answer
+	_, err := l.Rotate(t.Context(), id, admin.RotateRequest{Replace: 2}) // repeated by a client that got no answer
 	wantWaysOn(t, "Replace again", err, 1, 3)
 	l.wantCodes("after replacing again", all, map[string]keys.Code{"old": keys.CodeValid, "lost": keys.CodeNotFound, "new": keys.CodeValid})
 
@@ -251,8 +251,8 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestB4RotateRenews: an expiry that is asked for is the key's from the rotation on, and
-// the old secret has its grace within it.
+// TestB4RotateRenews: a requested expiry applies from the rotation on, and the old secret's
+// grace is within it.
 func TestB4RotateRenews(t *testing.T) {
 	l := newLife(t)
 	first := mustIssue(t, l, admin.IssueRequest{Name: "ci", Expires: keys.ExpiresAt(noon.Add(time.Hour))})
@@ -270,8 +270,8 @@ func TestB4RotateRenews(t *testing.T) {
 	}
 }
 
-// TestB4RotationCron: a job that rotates a key every 30 days and renews it in the same
-// act never fails, and at no moment does the key of the round before stop working.
+// TestB4RotationCron: a job that rotates a key every 30 days with a new expiry never fails, and
+// the key of the round before works at every moment.
 func TestB4RotationCron(t *testing.T) {
 	l := newLife(t)
 	first := mustIssue(t, l, admin.IssueRequest{Name: "ci"})
@@ -292,8 +292,8 @@ func TestB4RotationCron(t *testing.T) {
 	}
 }
 
-// TestRotateRevivesNobody: keysmith and others bring an expired key back to life when
-// it is rotated. Here a dead key has no new secret, and the error tells the fix.
+// TestRotateRevivesNobody: some other systems make an expired key valid again when it is
+// rotated. Here an expired key gets no new secret, and the error says what to do.
 func TestRotateRevivesNobody(t *testing.T) {
 	l := newLife(t)
 	issue := func(name string) string {
@@ -336,6 +336,6 @@ func TestRotateRevivesNobody(t *testing.T) {
 		}
 	}
 	if _, err := l.Rotate(t.Context(), "zzzzzzzzzzzz", admin.RotateRequest{}); !errors.Is(err, keys.ErrNotFound) {
-		t.Errorf("Rotate of nobody: got %v, want ErrNotFound", err)
+		t.Errorf("Rotate of an unknown key: got %v, want ErrNotFound", err)
 	}
 }

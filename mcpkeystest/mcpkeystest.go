@@ -1,13 +1,13 @@
-// Package mcpkeystest lets the author of a guarded server test what each key may do,
-// without a key store and without a pepper.
+// Package mcpkeystest lets the author of a guarded server test what each key may do, without a
+// key store and without a pepper.
 //
-// Make [New] keys, [Keys.Issue] one with some scopes, and put the [Keys.Guard] before the
-// server, as a guard over a real store stands before it: the same guard and the same
-// verifier decide. [Keys.Revoke] ends a key while the server runs. For keys with an
-// audience, an expiry, a limit or addresses there is [Keys.Add].
+// Make keys with [New], issue one with some scopes with [Keys.Issue], and put [Keys.Guard]
+// before the server, as with a real store: the same guard and the same verifier decide.
+// [Keys.Revoke] ends a key while the server runs. [Keys.Add] makes keys with an audience, an
+// expiry, a limit or addresses.
 //
-// The package keeps secrets in memory as they are, and compares them as they are: it is for
-// tests alone. What cannot be, such as a key with a malformed scope, panics.
+// The package keeps and compares secrets in plain text: it is for tests only. Invalid input,
+// such as a malformed scope, panics.
 package mcpkeystest
 
 import (
@@ -34,7 +34,7 @@ type Keys struct {
 	opened  []*verifier.Verifier
 }
 
-// New returns no keys yet. Close them at the end of the test.
+// New returns an empty set of keys. Close it at the end of the test.
 func New() *Keys {
 	return &Keys{byID: map[string]*keys.Key{}, tokens: map[string]string{}, moved: make(chan struct{})}
 }
@@ -44,9 +44,8 @@ func (k *Keys) Issue(scopes ...string) (secret string) {
 	return k.Add(keys.Key{Scopes: scopes})
 }
 
-// Add makes a key as it is described and returns its secret. Its id is drawn; a name that is
-// empty becomes "test 1" and so on, and the zero kind an ordinary key. It panics where there
-// can be no such key.
+// Add makes the described key and returns its secret. Its id is random; an empty name becomes
+// "test 1" and so on, and an empty kind an ordinary key. It panics if the key is invalid.
 func (k *Keys) Add(key keys.Key) (secret string) {
 	if key.Kind == "" {
 		key.Kind = keys.KindKey
@@ -92,11 +91,11 @@ func (k *Keys) change(id string) {
 	k.moved = make(chan struct{})
 }
 
-// Guard returns a guard that knows these keys and no others.
+// Guard returns a guard that accepts only these keys.
 func (k *Keys) Guard(o *middleware.Options) *middleware.Guard {
 	v, err := verifier.New(k.Source(), nil)
 	if err != nil {
-		panic(err) // no input of the caller's is in it
+		panic(err) // not caused by the caller's input
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -104,7 +103,7 @@ func (k *Keys) Guard(o *middleware.Options) *middleware.Guard {
 	return middleware.New(v, o)
 }
 
-// Close ends what the guards do in the background.
+// Close ends the background work of the guards.
 func (k *Keys) Close() error {
 	k.mu.Lock()
 	opened := k.opened
@@ -120,7 +119,7 @@ func (k *Keys) Close() error {
 // Source returns the keys as a verifier reads them.
 func (k *Keys) Source() verifier.Source { return source{k} }
 
-// source keeps the methods of a Source apart from the methods that tests call.
+// source keeps the methods of a Source separate from the methods for tests.
 type source struct{ k *Keys }
 
 // Epoch implements [verifier.Source].

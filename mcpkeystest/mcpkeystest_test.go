@@ -28,7 +28,7 @@ func TestScopesOfAnMCPServer(t *testing.T) {
 	}
 }
 
-// What a guard over a store refuses, this one refuses.
+// This guard refuses what a guard over a store refuses.
 func TestGuard(t *testing.T) {
 	k := mcpkeystest.New()
 	defer k.Close()

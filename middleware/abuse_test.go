@@ -24,7 +24,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
-// adapters guards one place of each sort.
+// adapters guards one handler of each kind.
 func adapters(guard *middleware.Guard) map[string]http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
@@ -36,7 +36,7 @@ func adapters(guard *middleware.Guard) map[string]http.Handler {
 	}
 }
 
-// post makes a request that each of the adapters answers with 200 for a good key.
+// post makes a request that each of the adapters answers with 200 for a valid key.
 func post(header, value string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(
 		`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`))
@@ -48,9 +48,9 @@ func post(header, value string) *http.Request {
 	return r
 }
 
-// Attack A2: where two code paths read keys, one of them forgets a check. The same key by
-// either header at any adapter gets the same decision, and all of it counts against the
-// one limit, once a request; at MCP only calls count, and this is none.
+// Attack A2: if two code paths read keys, one may lack a check. The same key in either header
+// at any adapter gets the same decision, and each request counts once against one limit; at MCP
+// only calls count, and this is not a call.
 func TestA2SameKeyEveryWay(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	ways := adapters(k.Guard(nil))
@@ -78,8 +78,8 @@ func TestA2SameKeyEveryWay(t *testing.T) {
 	}
 }
 
-// Attack A5: caches and look-ups by a part of the key let a key pass for another that has
-// the part in common. A good key is used first, so that whatever remembers keys knows it.
+// Attack A5: caches and lookups by a part of the key accept a key that shares the part with
+// another. A valid key is used first, so that every cache knows it.
 func TestA5KeysThatAreNearlyEqual(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	h := k.Guard(nil).Require()(ok)
@@ -111,7 +111,7 @@ func TestA5KeysThatAreNearlyEqual(t *testing.T) {
 	}
 }
 
-// checked gives a token's body its right check digits: they are public arithmetic.
+// checked adds the right check digits to a token's body; anyone can compute them.
 func checked(body string) string {
 	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	sum, check := crc32.ChecksumIEEE([]byte(body)), make([]byte, 6)
@@ -133,8 +133,8 @@ func flip(c byte) string {
 	return "a"
 }
 
-// Attack A7: nothing where something belongs. An empty key, an empty scheme, a guard
-// without a verifier, a verifier without a store: none of them may open anything.
+// Attack A7: a missing part. An empty key, an empty scheme, a guard without a verifier, a
+// verifier without a store: none of them may give access.
 func TestA7NothingOpensNothing(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	for name, h := range adapters(k.Guard(nil)) {
@@ -163,7 +163,7 @@ func TestA7NothingOpensNothing(t *testing.T) {
 }
 
 // Attack A8: the key of the documentation, or one that a product ships with, is tried
-// everywhere. Examples are dead by construction, and a new store has no key at all.
+// everywhere. Example keys are never valid, and a new store has no keys.
 func TestA8NoDefaultKeyWorks(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	for name, h := range adapters(k.Guard(nil)) {
@@ -182,8 +182,8 @@ func TestA8NoDefaultKeyWorks(t *testing.T) {
 	}
 }
 
-// Attack A12: a caller claims, in headers that proxies use, another address, path, method
-// or purpose. None of it is believed: the address is that of the connection.
+// Attack A12: a caller claims, in headers that proxies use, another address, path, method or
+// purpose. They are all ignored: the address is that of the connection.
 func TestA12ForwardingHeadersAreNotBelieved(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	bound, _ := k.Issue(admin.IssueRequest{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
@@ -213,9 +213,9 @@ func TestA12ForwardingHeadersAreNotBelieved(t *testing.T) {
 	}
 }
 
-// Attack A13: two keys in one request, to be judged by one and act by the other. Each
-// header line on the wire counts; the scenarios hold the variants, this is the raw form
-// that no client library would send.
+// Attack A13: two keys in one request, one for the check and one for the action. Each header
+// line counts; the scenarios have the variants, this is the raw form that no client library
+// would send.
 func TestA13FoldedAndRepeatedLines(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	reached := false

@@ -11,7 +11,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// fixed decides about tokens that it was given, without a key store.
+// fixed decides about the tokens that it was given, without a key store.
 type fixed map[string]*keys.Identity
 
 func (f fixed) Authenticate(_ context.Context, token string, _ verifier.Call) keys.Decision {
@@ -39,7 +39,7 @@ func (f fixed) Hold(keys.Decision, verifier.Call, func(*keys.Identity) bool, fun
 
 func (f fixed) OnChange(string, func()) (cancel func()) { return func() {} }
 
-// A guard stands before whatever authenticates, and answers as it always does.
+// A guard works with any authenticator, and answers as always.
 func TestGuardBeforeAnotherAuthenticator(t *testing.T) {
 	i, err := keys.NewIdentity(&keys.Key{ID: "k1", Kind: keys.KindKey, Scopes: []string{"reports:read"}})
 	if err != nil {
@@ -72,7 +72,7 @@ func TestGuardBeforeAnotherAuthenticator(t *testing.T) {
 	}
 }
 
-// A7. The error of verifier.New was dropped, and what it returned is a nil of its type.
+// A7. The error of verifier.New was dropped, and its result is a typed nil.
 func TestA7NoVerifier(t *testing.T) {
 	var none *verifier.Verifier
 	mustPanic(t, "typed nil", func() { middleware.New(none, nil) })

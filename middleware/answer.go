@@ -16,14 +16,14 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// answer is what a caller hears about one code.
+// answer is what a caller gets for one code.
 type answer struct {
 	status    int
-	code      string // as the caller is told, which is less than the log is
+	code      string // for the caller, who is told less than the log
 	challenge string // the error parameter of WWW-Authenticate; "" is none
 	silent    bool   // no WWW-Authenticate at all
 	detail    string
-	waits     bool // Retry-After tells when to come back, and a further sentence of detail does
+	waits     bool // Retry-After and a second sentence of detail say when to try again
 }
 
 var invalidToken = answer{
@@ -31,7 +31,7 @@ var invalidToken = answer{
 	detail: "The API key is not valid for this server. Ask the person who issued it for a current one.",
 }
 
-// answers is the whole translation from decision to HTTP. What is not in it is
+// answers is the complete translation from decision to HTTP. A code that is not in it is
 // answered like unavailable.
 var answers = map[keys.Code]answer{
 	keys.CodeNoCredential: {
@@ -70,14 +70,14 @@ var unavailable = answer{
 	detail: "API keys cannot be checked right now.",
 }
 
-// sourceLimited is the one on unknown keys from one address: nobody's limit, so there is
-// no policy to tell, and a caller whose own key is fine should not look for fault in it.
+// sourceLimited is for the limit on unknown keys from one address. It belongs to no key, so no
+// policy is sent, and the text does not blame the caller's key.
 var sourceLimited = answer{
 	status: http.StatusTooManyRequests, code: "rate_limited", silent: true, waits: true,
 	detail: "Too many calls from this address.",
 }
 
-// answerTo falls back on unavailable.
+// answerTo returns unavailable for an unknown code.
 func answerTo(d *keys.Decision) answer {
 	a, ok := answers[d.Code]
 	switch {
@@ -89,7 +89,7 @@ func answerTo(d *keys.Decision) answer {
 	return a
 }
 
-// refuse answers a request that may not proceed, and logs why.
+// refuse answers a request that is refused, and logs why.
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, call verifier.Call) {
 	g.log(r, d, call.ClientIP)
 	g.sample(d, call)
@@ -100,8 +100,8 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d keys.Decision, 
 	g.tell(w, r, answerTo(&d), scopes, d.RetryAfter)
 }
 
-// tell writes the answer a to r. scopes are those that were needed, and wait is how long
-// the caller must.
+// tell writes the answer a to r. scopes are the needed scopes, and wait is how long the caller
+// must wait.
 func (g *Guard) tell(w http.ResponseWriter, r *http.Request, a answer, scopes []string, wait time.Duration) {
 	needed := strings.Join(scopes, " ")
 	if a.challenge == insufficientScope {
@@ -119,8 +119,8 @@ func (g *Guard) tell(w http.ResponseWriter, r *http.Request, a answer, scopes []
 
 const insufficientScope = "insufficient_scope"
 
-// challenge is the WWW-Authenticate of a, after RFC 6750. Some clients show nothing else
-// of a refusal, so its description is the detail of the body.
+// challenge is the WWW-Authenticate of a, after RFC 6750. Some clients show nothing else of a
+// refusal, so its description is the detail of the body.
 func (g *Guard) challenge(a *answer, needed string) string {
 	b := strings.Builder{}
 	fmt.Fprintf(&b, `%s realm="%s"`, bearer, g.realm)
@@ -134,8 +134,8 @@ func (g *Guard) challenge(a *answer, needed string) string {
 	return b.String()
 }
 
-// quotable is text as it can stand between quotes in a header. What RFC 6750 allows there
-// stays as it is; scopes that an adapter names may hold anything.
+// quotable makes text safe between quotes in a header. Characters that RFC 6750 allows stay;
+// scopes that an adapter names may contain anything.
 func quotable(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -148,17 +148,16 @@ func quotable(text string) string {
 	}, text)
 }
 
-// Refuse answers r with p and logs it like the refusals of [Guard.Admit]. It is for
-// what an adapter refuses for reasons of its own, such as a foreign Origin. The
-// credentials are gone from r.Header afterwards, as after Admit. What the guard found out
-// about a caller whom it admitted stands in the line, and attrs, treated as by
-// [Guard.LogRefusal].
+// Refuse answers r with p and logs it like the refusals of [Guard.Admit]. Call it to refuse for
+// an adapter's own reasons, such as a foreign Origin. It removes the credentials from r.Header,
+// as Admit does. The line includes what the guard knows about an admitted caller, and attrs,
+// treated as by [Guard.LogRefusal].
 func (g *Guard) Refuse(w http.ResponseWriter, r *http.Request, p Problem, attrs ...slog.Attr) {
 	p.Write(w, g.Refused(r, keys.Code(p.Code), attrs...))
 }
 
-// Refused is [Guard.Refuse] for an answer of another form, which the caller writes to the
-// request that it returns.
+// Refused is [Guard.Refuse] for an answer of another form, which the caller writes for the
+// returned request.
 func (g *Guard) Refused(r *http.Request, code keys.Code, attrs ...slog.Attr) *http.Request {
 	if a := g.admitted(r.Context()); a != nil {
 		g.log(r, a.decision.Refuse(code), a.ip, attrs...)
@@ -167,7 +166,7 @@ func (g *Guard) Refused(r *http.Request, code keys.Code, attrs ...slog.Attr) *ht
 	var ip netip.Addr
 	if g != nil {
 		ip = g.proxies.clientIP(r)
-		_, _ = g.headers.take(r.Header) // nobody was asked for them, and nobody shall find them
+		_, _ = g.headers.take(r.Header) // only removes credentials, so that no later code finds them
 	}
 	r = identified(r)
 	g.log(r, keys.Decision{Code: code}, ip, attrs...)
@@ -181,18 +180,18 @@ func (g *Guard) log(r *http.Request, d keys.Decision, ip netip.Addr, attrs ...sl
 	}, attrs...)...)
 }
 
-// maxLogged is how much of one text that a caller chose is logged, in bytes.
+// maxLogged is how many bytes of one text that a caller chose are logged.
 const maxLogged = 256
 
-// LogRefusal writes one line about a refusal to [Options.Logger], with the request's id
-// from ctx. It is for what adapters refuse for reasons of their own, within a protocol of
-// their own; what is decided on a key is logged where it is decided, by [Guard.Admit] and
-// [Guard.Judge]. What the guard found out about the caller, if ctx is of a request that it
-// admitted, stands in the line. Cause, which may be nil, makes it an error. Texts among
-// attrs are cut, and left out when they hold a key: people paste keys anywhere.
+// LogRefusal writes one line about a refusal to [Options.Logger], with the request's id from
+// ctx. Call it for what an adapter refuses for its own reasons, in its own protocol; decisions
+// about a key are logged by [Guard.Admit] and [Guard.Judge]. If ctx is of a request that the
+// guard admitted, the line includes what is known about the caller. A cause, which may be nil,
+// makes it an error. Texts in attrs are cut, and left out if they contain a key, because people
+// paste keys anywhere.
 //
-// Of refusals with one code, one key and one remote_ip, ten a minute are logged, and the
-// others as a number when the minute is over: a flood must not fill the disk.
+// For refusals with one code, key and remote_ip, ten a minute are logged, and the number of the
+// others when the minute is over, so that a flood does not fill the disk.
 func (g *Guard) LogRefusal(ctx context.Context, code keys.Code, cause error, attrs ...slog.Attr) {
 	d := keys.Decision{Code: code}
 	if a := g.admitted(ctx); a != nil {
@@ -231,7 +230,7 @@ func (g *Guard) logRefusal(ctx context.Context, d keys.Decision, attrs ...slog.A
 	g.logger.LogAttrs(ctx, level, "request refused", line...)
 }
 
-// lackIn is what a good key was asked for in vain.
+// lackIn is what a valid key lacked.
 func lackIn(d keys.Decision) []slog.Attr {
 	switch {
 	case d.Lacks == nil:
@@ -248,11 +247,11 @@ func lackIn(d keys.Decision) []slog.Attr {
 	}
 }
 
-// sourceIn is where the call comes from, if attrs tell.
+// sourceIn is the client's address, if attrs have it.
 func sourceIn(attrs []slog.Attr) netip.Prefix {
 	for _, a := range attrs {
 		if a.Key == attrIP {
-			ip, _ := netip.ParseAddr(a.Value.String()) // or it is not known
+			ip, _ := netip.ParseAddr(a.Value.String()) // zero if it is not known
 			return keys.SourceOf(ip)
 		}
 	}
@@ -271,8 +270,8 @@ func loggable(text string) string {
 	return text
 }
 
-// Problem is an error answer in the form of RFC 9457, with the members code and
-// request_id added. Its type is about:blank and its title that of the status.
+// Problem is an error answer in the form of RFC 9457, with the members code and request_id. Its
+// type is about:blank, and its title is that of the status.
 type Problem struct {
 	Status int
 	Code   string // one word for programs
@@ -286,8 +285,8 @@ type FieldError struct {
 	Message string `json:"message"`
 }
 
-// Write sends the problem as the whole answer to r: to a HEAD without its body. What is
-// left of r's body must arrive soon, see [HurryBody].
+// Write sends the problem as the whole answer to r, without a body for HEAD. The rest of r's
+// body must arrive soon, see [HurryBody].
 func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 	HurryBody(w, r)
 	id := keys.RequestIDFrom(r.Context())
@@ -309,29 +308,29 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 	h.Set(headerRequestID, id)
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // who hung up hears nothing
+		_, _ = w.Write(body) // the client may be gone
 	}
 }
 
 const headerRequestID = "X-Request-Id"
 
-// Identify returns r with its request id in the context: the one that r brings, if
-// it is fit to be logged, else a fresh one, which then stands in r.Header too, so
-// that a guard further on keeps it. [Guard.Admit] does as much by itself; call it
-// first in a program that logs or answers outside of its guards.
+// Identify returns r with its request id in the context: the one that r has, if it may be
+// logged, otherwise a new one, which is then also set in r.Header, so that a later guard keeps
+// it. [Guard.Admit] does so itself; call Identify first in a program that logs or answers
+// outside of its guards.
 func Identify(r *http.Request) *http.Request {
 	r = identified(r)
 	r.Header[headerRequestID] = []string{keys.RequestIDFrom(r.Context())}
 	return r
 }
 
-// identified notes the id that the request brings, if it is one, once, and fit to be
-// logged; else a fresh one.
+// identified notes the id that the request has, if it has exactly one that may be logged;
+// otherwise a new one.
 func identified(r *http.Request) *http.Request {
 	return r.WithContext(keys.WithRequestID(r.Context(), keys.RequestIDOr(givenID(r))))
 }
 
-// givenID is what the request calls itself, once.
+// givenID is the id that the request has, if it has exactly one.
 func givenID(r *http.Request) string {
 	if given := r.Header[headerRequestID]; len(given) == 1 {
 		return given[0]

@@ -13,7 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// A code that nobody thought of is no pass and no detail: 503.
+// A code without an answer is 503, without a detail.
 func TestUnknownCodeIsUnavailable(t *testing.T) {
 	for _, code := range []keys.Code{"", "invented", keys.CodeValid} {
 		w := httptest.NewRecorder()
@@ -24,8 +24,8 @@ func TestUnknownCodeIsUnavailable(t *testing.T) {
 	}
 }
 
-// An adapter's scopes may hold anything. A quote among them must not end the quoted text,
-// or the rest is read as parameters of the challenge.
+// An adapter's scopes may contain anything. A quote in them must not end the quoted text:
+// otherwise the rest is read as parameters of the challenge.
 func TestChallengeStaysWithinItsQuotes(t *testing.T) {
 	w := httptest.NewRecorder()
 	scopes := []string{`tools:a", resource_metadata="https://evil.example`, "tools:\\", "tools:é\r\n"}
@@ -45,7 +45,7 @@ func TestChallengeStaysWithinItsQuotes(t *testing.T) {
 	}
 }
 
-// A model that calls tools sees the sentence and no headers.
+// A model that calls tools sees the sentence but no headers.
 func TestSentenceNamesTheSeconds(t *testing.T) {
 	minute := keys.RateLimit{Count: 1, Window: time.Minute}
 	for _, c := range []struct {

@@ -13,21 +13,21 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// What the guard costs, without a network, is measured here; beside a handler without
-// one, over loopback, in internal/dev/bench.
+// The cost of the guard, without a network; internal/dev/bench compares it with a handler
+// without a guard, over loopback.
 func BenchmarkAdmit(b *testing.B) {
 	k := guardtest.NewKeyring(b)
 	benchmarkAdmit(b, k.Guard(nil), k.Granted(guardtest.Needed))
 }
 
-// With a limit the answer tells of it in two fields.
+// With a limit, the answer has two more fields.
 func BenchmarkAdmitLimited(b *testing.B) {
 	k := guardtest.NewKeyring(b)
 	token, _ := k.Issue(admin.IssueRequest{Scopes: []string{guardtest.Needed}, RateLimit: keys.RateLimit{Count: 100_000_000, Window: time.Second, Burst: 100_000_000}})
 	benchmarkAdmit(b, k.Guard(nil), token)
 }
 
-// Behind two proxies the caller's address is read from a header.
+// Behind two proxies the client's address is read from a header.
 func BenchmarkAdmitForwarded(b *testing.B) {
 	k := guardtest.NewKeyring(b)
 	proxies := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("10.0.0.0/8")}
@@ -42,7 +42,7 @@ func benchmarkAdmit(b *testing.B, guard *middleware.Guard, token string) {
 	w := httptest.NewRecorder()
 	b.ReportAllocs()
 	for b.Loop() {
-		r.Header["Authorization"] = credential // the guard took it away
+		r.Header["Authorization"] = credential // the guard removed it
 		h.ServeHTTP(w, r)
 	}
 	if w.Code != http.StatusOK {
@@ -50,8 +50,7 @@ func benchmarkAdmit(b *testing.B, guard *middleware.Guard, token string) {
 	}
 }
 
-// What a short request pays for being held, and what each write to a held one pays for
-// asking once more.
+// The cost of holding a short request, and of one more check at each write.
 func BenchmarkHold(b *testing.B) {
 	k := guardtest.NewKeyring(b)
 	g, token := k.Guard(nil), k.Granted()

@@ -23,7 +23,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
-// roleVar makes a server of this binary: the database that it serves.
+// roleVar makes this binary a server: the database that it serves.
 const roleVar = "MCPKEYS_TEST_SERVE"
 
 func TestMain(m *testing.M) {
@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// serveAll guards a place of each sort, with a server that sets no time limit of its own,
-// until standard input ends. It prints where it listens.
+// serveAll guards one handler of each kind, with a server without its own time limits, until
+// standard input ends. It prints its address.
 func serveAll(db string) error {
 	st, err := sqlite.OpenVerifier(db, nil)
 	if err != nil {
@@ -61,7 +61,7 @@ func serveAll(db string) error {
 		return err
 	}
 	fmt.Println(l.Addr())
-	go func() { _ = http.Serve(l, mux) }() // that it has no time limits is the point
+	go func() { _ = http.Serve(l, mux) }() // deliberately without time limits
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	return nil
 }
@@ -73,8 +73,8 @@ func rooted(h http.Handler) http.Handler {
 	})
 }
 
-// serveElsewhere serves the keys in a process of its own that may hold 1024 files, and
-// returns its address.
+// serveElsewhere serves the keys in another process that may open 1024 files, and returns its
+// address.
 func serveElsewhere(t *testing.T, db string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", `ulimit -n 1024 && exec "$0"`, os.Args[0])
@@ -104,7 +104,7 @@ func serveElsewhere(t *testing.T, db string) string {
 
 const longTime = time.Minute
 
-// promise opens a connection and sends a request for path that promises a body, without it.
+// promise opens a connection and sends a request that announces a body, without the body.
 func promise(t *testing.T, addr, path string, lines ...string) net.Conn {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", addr, longTime)
@@ -123,10 +123,10 @@ func promise(t *testing.T, addr, path string, lines ...string) net.Conn {
 	return conn
 }
 
-// Attack C3: a caller without a key promises a body and sends none. net/http waits for the
-// body before it answers, for ever, and 1,000 such connections leave a server no file for
-// the callers with a good key. Every refusal ends by itself, and the good key is served
-// before, while and after they wait.
+// Attack C3: a caller without a key announces a body and sends none. net/http waits for the
+// body before it answers, without limit, and 1,000 such connections leave a server no file for
+// callers with a valid key. Every refusal ends by itself, and the valid key is served before,
+// while and after they wait.
 func TestC3PromisedBodiesShutNobodyOut(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	token := k.Granted()
@@ -197,8 +197,8 @@ func TestC3PromisedBodiesShutNobodyOut(t *testing.T) {
 	served("after")
 }
 
-// A caller who sends the body whole loses nothing by a refusal: the connection goes on, and
-// no deadline of the refusal is left on it when the next request is read, however late.
+// A caller that sends the body completely keeps its connection after a refusal, and no deadline
+// of the refusal is left on it when the next request is read, however late.
 func TestRefusedConnectionGoesOn(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	token := k.Granted()
@@ -247,7 +247,7 @@ func TestRefusedConnectionGoesOn(t *testing.T) {
 
 type connKey struct{}
 
-// timedConn notes the deadline that is set on it for reading.
+// timedConn records its read deadline.
 type timedConn struct {
 	net.Conn
 	deadline atomic.Value // time.Time

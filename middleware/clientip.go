@@ -10,18 +10,18 @@ import (
 
 const headerForwardedFor = "X-Forwarded-For"
 
-// Bounds of what is read of X-Forwarded-For: no chain of proxies is that long, and no
-// address with brackets, zone and port.
+// Limits on reading X-Forwarded-For: real chains of proxies are shorter, and so are addresses
+// with brackets, zone and port.
 const (
 	maxForwarders = 32  // entries
 	maxForwarded  = 128 // bytes of one
 )
 
-// proxies are the addresses that are believed about who called them.
+// proxies are the addresses that are trusted to name their client.
 type proxies []netip.Prefix
 
-// ParseProxy reads a range or a single address for [Options.TrustedProxies]. The
-// error is a [*keys.InvalidError].
+// ParseProxy parses a range or a single address for [Options.TrustedProxies]. The error is a
+// [*keys.InvalidError].
 func ParseProxy(text string) (netip.Prefix, error) {
 	p, err := keys.ParseAllowedIP(text)
 	if err != nil {
@@ -30,13 +30,13 @@ func ParseProxy(text string) (netip.Prefix, error) {
 	return p, validateProxy(p)
 }
 
-// validateProxy refuses what would make a proxy of everybody.
+// validateProxy refuses a range that covers all addresses.
 func validateProxy(p netip.Prefix) error {
 	switch {
 	case !p.IsValid() || p != p.Masked() || p.Addr().Is4In6():
 		return invalidProxy("must be ranges such as ParseProxy returns")
 	case p.Bits() == 0:
-		return invalidProxy("must not be everybody: then any caller could claim any address; name the proxies")
+		return invalidProxy("must not cover all addresses, or any caller could claim any address; name only the proxies")
 	}
 	return nil
 }
@@ -56,8 +56,8 @@ func newProxies(trusted []netip.Prefix) (proxies, error) {
 	return out, nil
 }
 
-// clientIP is where r comes from. The zero Addr is nowhere that is known, and lies in
-// no range. It must be asked before anything is removed from r.Header.
+// clientIP is the client's address. The zero Addr means unknown, and is in no range. Call it
+// before anything is removed from r.Header.
 func (p proxies) clientIP(r *http.Request) netip.Addr {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -70,11 +70,11 @@ func (p proxies) clientIP(r *http.Request) netip.Addr {
 	return p.forwardedFor(r.Header[headerForwardedFor])
 }
 
-// forwardedFor walks from the entry that the nearest proxy wrote towards those that
-// anybody may have written, and stops at the first that is not of a proxy. When all
-// are, it is the farthest. A proxy that says nothing, or something that is no address,
-// leaves the caller unknown: it is not the caller itself, or a caller who makes it
-// drop the header (by naming it in Connection) would get its address.
+// forwardedFor walks from the entry of the nearest proxy towards entries that any caller may
+// have written, and stops at the first that is not of a proxy; if all are, it returns the
+// farthest. If a proxy sends no entry, or one that is not an address, the client is unknown: it
+// must not be taken for the proxy, or a caller that makes the proxy drop the header (by naming
+// it in Connection) would get the proxy's address.
 func (p proxies) forwardedFor(lines []string) (ip netip.Addr) {
 	hops := 0
 	for i := len(lines) - 1; i >= 0; i-- {
@@ -94,8 +94,8 @@ func (p proxies) forwardedFor(lines []string) (ip netip.Addr) {
 	return ip
 }
 
-// lastEntry cuts the last element off a list. It looks for the comma no further than
-// an entry may be long; a longer one, which is no address, is the rest of the list.
+// lastEntry cuts the last element off a list. It looks for the comma only within the length of
+// an entry; a longer one is not an address, and is the rest of the list.
 func lastEntry(list string) (rest, entry string, more bool) {
 	from := max(0, len(list)-maxForwarded)
 	i := strings.LastIndexByte(list[from:], ',')
@@ -105,8 +105,7 @@ func lastEntry(list string) (rest, entry string, more bool) {
 	return list[:from+i], list[from+i+1:], true
 }
 
-// parseForwarded reads an address as proxies write it: alone, in brackets, with a
-// port.
+// parseForwarded parses an address as proxies write it: alone, in brackets, or with a port.
 func parseForwarded(entry string) (netip.Addr, bool) {
 	if len(entry) > maxForwarded {
 		return netip.Addr{}, false
@@ -127,8 +126,8 @@ func parseForwarded(entry string) (netip.Addr, bool) {
 	return plain(ip), true
 }
 
-// plain gives an address the one form in which ranges and counts know it: IPv4 within
-// IPv6 is IPv4, and a zone is a matter of the machine that heard it.
+// plain converts an address to the form that ranges and counts use: IPv4 within IPv6 becomes
+// IPv4, and the zone, which only the local machine knows, is removed.
 func plain(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }
 
 func (p proxies) hold(ip netip.Addr) bool {

@@ -28,7 +28,7 @@ func ranges(texts ...string) []netip.Prefix {
 	return out
 }
 
-// loggedIP is where the guard believes that r comes from: it says so with a refusal.
+// loggedIP is the client's address according to the guard, which logs it with a refusal.
 func loggedIP(t *testing.T, trusted []netip.Prefix, r *http.Request) string {
 	t.Helper()
 	var log strings.Builder
@@ -102,9 +102,9 @@ func TestClientIP(t *testing.T) {
 	}
 }
 
-// Attack A12: behind a proxy that is believed, a caller still writes the beginning of
-// X-Forwarded-For, and the headers that other products read. He may say what he likes;
-// the proxy's own word, the last, decides at every adapter. No other header is read.
+// Attack A12: behind a trusted proxy, a caller can still write the beginning of
+// X-Forwarded-For, and headers that other products read. The proxy's own entry, the last one,
+// decides at every adapter. No other header is read.
 func TestA12OnlyTheProxysWordCounts(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	bound, _ := k.Issue(admin.IssueRequest{AllowedIPs: ranges("203.0.113.0/24")})
@@ -121,7 +121,7 @@ func TestA12OnlyTheProxysWordCounts(t *testing.T) {
 		{"10.0.0.1:1", []string{"203.0.113.5, 198.51.100.9, 10.0.0.2"}, 403},
 		{"10.0.0.1:1", []string{"203.0.113.5, not-an-address"}, 403},
 		{"10.0.0.1:1", nil, 403},
-		{"10.0.1.1:1", []string{"203.0.113.5"}, 403}, // no proxy of ours
+		{"10.0.1.1:1", []string{"203.0.113.5"}, 403}, // not a trusted proxy
 		{"198.51.100.9:1", []string{"203.0.113.5"}, 403},
 		{"203.0.113.5:1", []string{"198.51.100.9"}, 200},
 		{"@", []string{"203.0.113.5"}, 403},
@@ -143,9 +143,9 @@ func TestA12OnlyTheProxysWordCounts(t *testing.T) {
 	}
 }
 
-// Attack A12, two ways to look like the proxy itself, whose address many keys may be used
-// from: to make the proxy drop the header (Connection: X-Forwarded-For), and to
-// make the guard drop it, by writing something of a key's shape into it.
+// Attack A12, two ways to look like the proxy itself, whose address many keys allow: make the
+// proxy drop the header (Connection: X-Forwarded-For), or make the guard drop it, by writing
+// something that looks like a key into it.
 func TestA12CallersAreNotTheirProxy(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	inside, _ := k.Issue(admin.IssueRequest{AllowedIPs: ranges("10.0.0.0/24")})
@@ -172,8 +172,8 @@ func TestA12CallersAreNotTheirProxy(t *testing.T) {
 	}
 }
 
-// Attack A22: one caller who writes his address in several ways, or calls a range by
-// its other name, is several callers to whoever counts or limits by the text.
+// Attack A22: a caller that writes its address in several forms counts as several callers
+// wherever the text is compared.
 func TestA22MappedTwinsAreOneAddress(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	bound, _ := k.Issue(admin.IssueRequest{AllowedIPs: ranges("203.0.113.5")})
@@ -192,8 +192,8 @@ func TestA22MappedTwinsAreOneAddress(t *testing.T) {
 	}
 }
 
-// Attack A22: a header as large as the server takes, of whatever makes a reader go on.
-// Nothing of it is copied, and only its end is looked at.
+// Attack A22: a header as large as the server allows. Nothing of it is copied, and only its end
+// is read.
 func TestA22HugeForwardingHeader(t *testing.T) {
 	const size = 1 << 20
 	for name, text := range map[string]string{

@@ -21,9 +21,9 @@ func call(h http.Handler, path, token string) *httptest.ResponseRecorder {
 	return w
 }
 
-// Attack A3: a limit that counts look-ups, guards or tries in place of requests is spent
-// too soon, or never. A request counts once, however many guards it passes, and what
-// its route costs; one that is refused counts nothing. Cost never sees the key.
+// Attack A3: a limit that counts lookups, guards or attempts instead of requests is used up too
+// soon, or never. A request counts once, however many guards it passes, with the cost of its
+// route; a refused one does not count. Cost never sees the key.
 func TestA3ARequestCountsOnce(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	token, _ := k.Issue(admin.IssueRequest{RateLimit: keys.RateLimit{Count: 10, Window: 24 * time.Hour, Burst: 10}})

@@ -10,7 +10,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// maxCredential is the longest text that is looked at, in bytes.
+// maxCredential is the longest text that is checked, in bytes.
 const maxCredential = 256
 
 const (
@@ -23,7 +23,7 @@ const (
 // first.
 type credentialHeaders []string
 
-// taken are headers with a meaning of their own, which would be deleted with the key.
+// taken are headers with another meaning, which would be deleted with the key.
 var taken = []string{
 	"Accept", "Connection", "Content-Length", "Content-Type", "Cookie", "Host", "Last-Event-Id", "Mcp-Method", "Mcp-Name",
 	"Mcp-Protocol-Version", "Mcp-Session-Id", "Origin", "Proxy-Authorization", "Referer", "Set-Cookie", headerRequestID,
@@ -37,7 +37,7 @@ func newCredentialHeaders(further []string) (credentialHeaders, error) {
 		case !isHeaderName(name):
 			return nil, errors.New("must be header names, such as X-Auth-Token")
 		case slices.Contains(taken, name):
-			return nil, fmt.Errorf("must be headers of their own: %s means something else", name)
+			return nil, fmt.Errorf("must be headers without another meaning: %s has one", name)
 		case !slices.Contains(names, name):
 			names = append(names, name)
 		}
@@ -45,27 +45,27 @@ func newCredentialHeaders(further []string) (credentialHeaders, error) {
 	return names, nil
 }
 
-// isHeaderName holds the token rule of RFC 9110 for ASCII letters, digits and the
-// marks that are in use.
+// isHeaderName accepts the token rule of RFC 9110 for ASCII letters, digits and the usual
+// marks.
 func isHeaderName(name string) bool {
 	return name != "" && strings.IndexFunc(name, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("-_.", r)
 	}) < 0
 }
 
-// in reports whether h carries a credential, good or not.
+// in reports whether h has a credential, valid or not.
 func (names credentialHeaders) in(h http.Header) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return len(h[name]) > 0 })
 }
 
-// take finds the one credential in h and removes every credential from it, and what
-// carries a key though it should not: a header of another name, a cookie, a referrer.
-// The code is valid when there is a text to verify. It looks at values of h only; Go has
-// split lines, canonicalised names and trimmed outer space by then.
+// take finds the one credential in h, and removes every credential and every other header that
+// contains a key: a header of another name, a cookie, a referrer. The code is valid if there is
+// a text to verify. It reads only values of h; Go has already split lines, canonicalised names
+// and trimmed outer space.
 func (names credentialHeaders) take(h http.Header) (token string, code keys.Code) {
 	var header, value string
 	lines := 0
-	for name, values := range h { // once over all of them is cheaper than a look for each name
+	for name, values := range h { // one loop is cheaper than a lookup for each name
 		switch {
 		case slices.Contains(names, name):
 			if len(values) > 0 {
@@ -88,8 +88,8 @@ func (names credentialHeaders) take(h http.Header) (token string, code keys.Code
 	return oneToken(value)
 }
 
-// bearerToken reads "Bearer <token>": the scheme in any case, exactly one space,
-// nothing around. Another scheme is no credential of ours.
+// bearerToken parses "Bearer <token>": the scheme in any case, exactly one space, nothing
+// around. Another scheme is not a credential for this guard.
 func bearerToken(value string) (string, keys.Code) {
 	if len(value) < len(bearer) || !strings.EqualFold(value[:len(bearer)], bearer) {
 		return "", keys.CodeNoCredential
@@ -113,8 +113,8 @@ func oneToken(text string) (string, keys.Code) {
 	return text, keys.CodeValid
 }
 
-// holdsToken is [keys.HoldsToken] behind a test that nearly every header value
-// fails at once: an underscore with mcp and one letter before it.
+// holdsToken is [keys.HoldsToken] after a test that nearly every header value fails at once: an
+// underscore with mcp and one letter before it.
 func holdsToken(value string) bool {
 	for from := 0; ; {
 		i := strings.IndexByte(value[from:], '_')

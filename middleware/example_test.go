@@ -34,7 +34,7 @@ func ExampleGuard_Require() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer v.Close() // writes down who called in the last seconds
+	defer v.Close() // records the use of the last seconds
 	guard := middleware.New(v, &middleware.Options{Audience: "weather", Logger: slog.Default()})
 	http.Handle("/reports/", guard.Require("reports:read")(handler))
 
@@ -54,8 +54,8 @@ func ExampleGuard_Require() {
 	// 401 Bearer realm="mcpkeys", error="invalid_token", error_description="The API key is not valid for this server. Ask the person who issued it for a current one."
 }
 
-// A stream that ends with its key: the handler goes by the held context, and asks once
-// more before each event, so that nothing is sent after a revoke has returned.
+// A stream that ends with its key: the handler uses the held context, and checks again before
+// each event, so that nothing is sent after a revoke has returned.
 func ExampleGuard_Hold() {
 	db, key, cleanup := guardtest.ExampleStore("weather", "reports:read")
 	defer cleanup()
@@ -78,7 +78,7 @@ func ExampleGuard_Hold() {
 		for {
 			select {
 			case <-ctx.Done():
-				return // the key ended, or the client went away
+				return // the key or the connection ended
 			case event := <-news:
 				if guard.Recheck(ctx) != nil {
 					return

@@ -12,8 +12,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// A client that sends what nearly is its key hears what every other hears; the log says
-// what is wrong with it, without a piece of it.
+// A client that sends something similar to its key gets the same answer as any other; the log
+// says what is wrong with it, without any part of it.
 func TestFlawIsForTheLogAlone(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	token := k.Granted()
@@ -21,7 +21,7 @@ func TestFlawIsForTheLogAlone(t *testing.T) {
 	h := k.Guard(&middleware.Options{Logger: guardtest.Logger(&log)}).Require()(ok)
 	answer := func(header, value string) string {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.Header.Set("X-Request-Id", "flaw-1") // the body repeats it
+		r.Header.Set("X-Request-Id", "flaw-1") // the body contains it
 		r.Header.Set(header, value)
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)

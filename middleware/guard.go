@@ -16,53 +16,52 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// DefaultRealm is what challenges name when [Options] names nothing.
+// DefaultRealm is the realm of challenges by default.
 const DefaultRealm = "mcpkeys"
 
-// Options configures [New]. Nil and the zero value are ready for use.
+// Options configures [New]. Nil and the zero value are valid.
 type Options struct {
-	Audience string       // this server's name; empty accepts only keys made for no server in particular
-	Headers  []string     // further headers that may carry a key, such as X-Auth-Token; none by default
+	Audience string       // this server's name; empty accepts only keys without an audience
+	Headers  []string     // more headers that may carry a key, such as X-Auth-Token; none by default
 	Realm    string       // named in challenges; empty means DefaultRealm
 	Admin    bool         // accept admin keys (mcpa_) and no others
-	Any      bool         // accept every live key, whatever its kind and audience: for answers about the key itself
-	Logger   *slog.Logger // one line a refusal, with the true reason, of one kind ten a minute; nil discards
+	Any      bool         // accept every active key of any kind and audience: for answers about the key itself
+	Logger   *slog.Logger // one line for each refusal, with the true reason, ten a minute of each kind; nil discards
 
-	// TrustedProxies are the proxies in front of this server, as narrowly as can be: what
-	// comes from one of them comes from where its X-Forwarded-For says. None by default;
-	// everybody is refused. See "Addresses" in the package comment, and
+	// TrustedProxies are the proxies in front of this server, as few addresses as possible: a
+	// request from one of them has the client address that its X-Forwarded-For gives. None by
+	// default; a range of all addresses is refused. See "Addresses" in the package comment, and
 	// [ParseProxy].
 	TrustedProxies []netip.Prefix
 
 	// Cost is what a request counts against its key's rate limit; behind mcpauth, what each
-	// call within it counts. Nil, and whatever is below one, counts one; what is above the
-	// limit's burst never fits. It is asked once a request, before the key is looked up and
-	// after it is gone from the headers, and must leave the body alone.
+	// call within it counts. Nil, and results below one, count one; a result above the limit's
+	// burst never passes. It is called once a request, before the key is looked up and after it
+	// was removed from the headers, and must not read the body.
 	Cost func(*http.Request) int
 
-	// NoRateLimitFields leaves out RateLimit and RateLimit-Policy, which are those of an
-	// IETF draft. By default they are sent with every call that was counted against a
-	// limit. Retry-After is sent either way.
+	// NoRateLimitFields leaves out RateLimit and RateLimit-Policy, which are from an IETF
+	// draft. By default they are sent with every call that was counted against a limit.
+	// Retry-After is always sent.
 	NoRateLimitFields bool
 }
 
-// Verifier is what a guard asks: [*verifier.Verifier] is one, and a guard stands before
-// whatever else decides about tokens in its way. The methods do what those of
-// [verifier.Verifier] do; a decision that does not come with them is not asked about
-// again.
+// Verifier decides for a guard: [*verifier.Verifier] is one, and any other implementation may
+// be used. The methods do what those of [verifier.Verifier] do; a decision that they did not
+// return is not passed to them again.
 type Verifier interface {
-	// Authenticate decides on a request that presents token; Authorize narrows that to
-	// what takes all of scopes; Charge counts one call within the request against the
-	// key's rate limit. None of them fails but by its decision.
+	// Authenticate decides on a request with token; Authorize narrows the decision to a request
+	// that needs all of scopes; Charge counts one call within the request against the key's
+	// rate limit. Failures are part of the decision.
 	Authenticate(ctx context.Context, token string, call verifier.Call) keys.Decision
 	Authorize(d keys.Decision, call verifier.Call, scopes ...string) keys.Decision
 	Charge(d keys.Decision, call verifier.Call) keys.Decision
 
-	// NoteDenial hears of what the guard refuses by itself.
+	// NoteDenial gets what the guard itself refuses.
 	NoteDenial(d keys.Decision, call verifier.Call)
 
-	// Recheck decides again, as of now, about a request that was let pass. Hold calls
-	// ended once Recheck would refuse, or enough says no, unless it is released before.
+	// Recheck decides again, as of now, about a request that was admitted. Hold calls ended
+	// once Recheck would refuse, or enough returns false, unless it is released before.
 	// OnChange calls f whenever the key may have changed.
 	Recheck(d keys.Decision, call verifier.Call) (now *keys.Identity, code keys.Code)
 	Hold(d keys.Decision, call verifier.Call, enough func(now *keys.Identity) bool, ended func(keys.Code)) (release func())
@@ -71,8 +70,8 @@ type Verifier interface {
 
 var _ Verifier = (*verifier.Verifier)(nil)
 
-// Guard lets requests pass that carry a good key. It is safe for concurrent use.
-// The zero Guard, and a nil one, answer every request with 503.
+// Guard lets requests with a valid key pass. It is safe for concurrent use. The zero Guard, and
+// a nil one, answer every request with 503.
 type Guard struct {
 	verifier Verifier
 	call     verifier.Call
@@ -85,8 +84,8 @@ type Guard struct {
 	limit    loglimit.Limiter
 }
 
-// New returns a Guard that asks v. It panics when v is nil or an option is not
-// usable: a server that cannot be guarded as it was configured must not start.
+// New returns a Guard that uses v. It panics if v is nil or an option is invalid: a server that
+// cannot be guarded as configured must not start.
 func New(v Verifier, o *Options) *Guard {
 	if v == nil || isNilPointer(v) {
 		panic("middleware: no verifier; was the error of verifier.New dropped?")
@@ -117,13 +116,13 @@ func New(v Verifier, o *Options) *Guard {
 	return g
 }
 
-// isNilPointer catches the typed nil that a dropped error leaves in an interface.
+// isNilPointer detects the typed nil that a dropped error leaves in an interface.
 func isNilPointer(v Verifier) bool {
 	p := reflect.ValueOf(v)
 	return p.Kind() == reflect.Pointer && p.IsNil()
 }
 
-// call is what every request to this guard is asked for.
+// call is what every request to this guard needs.
 func (o *Options) call() verifier.Call {
 	if o.Audience != "" {
 		if err := keys.ValidateAudience(o.Audience); err != nil {
@@ -137,14 +136,14 @@ func (o *Options) call() verifier.Call {
 	return call
 }
 
-// plainRealm: what can stand between quotes in a header as it is.
+// plainRealm reports whether realm needs no escapes between quotes in a header.
 func plainRealm(realm string) bool {
 	return strings.IndexFunc(realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) < 0
 }
 
-// Require returns a middleware that passes requests whose key grants all of
-// scopes; without any, a good key is enough. It panics on a scope that no request
-// could ever satisfy, such as one with a wildcard.
+// Require returns a middleware that passes requests whose key grants all of scopes; without
+// scopes, any valid key passes. It panics on a scope that no request can satisfy, such as one
+// with a wildcard.
 func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
 	for _, s := range scopes {
 		if err := keys.ValidateRequired(s); err != nil {
@@ -160,26 +159,25 @@ func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
 	}
 }
 
-// Admit decides about one request: the one function behind every adapter. The key is
-// looked up, and the call counted against its rate limit, the first time that a guard
-// admits a request; to ask the same guard again about the request that it returned is
-// a question of scopes alone. A request that carries a credential of its own is judged by
-// that, also within the context of one that was admitted: it may be another caller's.
+// Admit decides about one request: all adapters use it. The first guard that admits a request
+// looks up the key and counts the call against its rate limit; if the same guard admits the
+// returned request again, it only checks the scopes. A request with a credential is judged by
+// that credential, also within the context of one that was admitted: it may be another
+// caller's.
 //
-// When the key is good and grants all of scopes, Admit returns the request to pass
-// on, with the caller's identity ([keys.IdentityFrom]) and the request's id
-// ([keys.RequestIDFrom]) in its context. Else it has written the whole answer and
-// returns false. In both cases the credentials are gone from r.Header. No trailer of the
-// request reaches the handler.
+// If the key is valid and grants all of scopes, Admit returns the request to pass on, with the
+// caller's identity ([keys.IdentityFrom]) and the request's id ([keys.RequestIDFrom]) in its
+// context. Otherwise it has written the complete answer and returns false. In both cases the
+// credentials are removed from r.Header. The request's trailer does not reach the handler.
 //
-// scopes are literal, as [keys.ValidateRequired] has it; others are never granted.
+// scopes are literal, see [keys.ValidateRequired]; others are never granted.
 func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, scopes ...string) (*http.Request, bool) {
 	return g.admit(w, r, false, scopes)
 }
 
-// AdmitMessages is Admit for a request that carries calls of a protocol of its own, each
-// of which goes to [Guard.Judge]. The request itself counts one against a limit of its
-// own, [keys.RateLimit.Requests] of the key's, before anything of its body is read.
+// AdmitMessages is Admit for a request that carries calls of another protocol, each of which
+// goes to [Guard.Judge]. The request itself counts one against a separate limit,
+// [keys.RateLimit.Requests] of the key's limit, before its body is read.
 func (g *Guard) AdmitMessages(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
 	return g.admit(w, r, true, nil)
 }
@@ -200,12 +198,11 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, messages bool, sco
 	a.paid.Store(!messages)
 	a.Context, a.Identity, a.Given = r.Context(), d.Identity, givenID(r)
 	r = r.WithContext(a)
-	r.Trailer = nil // it is filled when the body was read: a key in it would reach the handler
+	r.Trailer = nil // it is filled after the body is read: a key in it would reach the handler
 	return r, true
 }
 
-// admission is the context of a request that a guard let pass, and the guard's note on
-// it.
+// admission is the context of a request that a guard admitted, and the guard's note about it.
 type admission struct {
 	keys.RequestContext
 	guard    *Guard
@@ -213,11 +210,11 @@ type admission struct {
 	agent    string
 	cost     int
 	decision keys.Decision
-	paid     atomic.Bool // the request was counted as a call, which its first call is
-	ended    sync.Once   // tells the log that the key ended first
+	paid     atomic.Bool // the request was counted as its first call
+	ended    sync.Once   // logs once that the key ended
 }
 
-// call is what the request was asked for.
+// call is what the request needed.
 func (a *admission) call() verifier.Call {
 	call := a.guard.call
 	call.ClientIP, call.Agent, call.Cost = a.ip, a.agent, a.cost
@@ -234,8 +231,8 @@ func (a *admission) Value(key any) any {
 	return a.RequestContext.Value(key)
 }
 
-// DecisionFrom tells a handler how its request was judged when a guard let it pass, such
-// as by which of the key's secrets. Without a guard on the way it returns false.
+// DecisionFrom returns the decision of the guard that admitted the handler's request: for
+// example, which of the key's secrets was used. Without a guard it returns false.
 func DecisionFrom(ctx context.Context) (keys.Decision, bool) {
 	a, ok := ctx.Value(admissionKey{}).(*admission)
 	if !ok {
@@ -244,10 +241,10 @@ func DecisionFrom(ctx context.Context) (keys.Decision, bool) {
 	return a.decision, true
 }
 
-// again serves guards within guards: one for a whole server, one more with a scope on a
-// route. The key is gone by then, and was counted, so only the scopes are asked.
+// again handles guards within guards: one for a whole server, and one more with a scope on a
+// route. The key is already removed and counted, so only the scopes are checked.
 func (g *Guard) again(w http.ResponseWriter, r *http.Request, a *admission, scopes []string) (*http.Request, bool) {
-	_, _ = g.headers.take(r.Header) // what came since, where no key is read
+	_, _ = g.headers.take(r.Header) // removes credentials that were added since
 	if granted := g.authorize(a.decision, a.call(), scopes); !granted.Valid() {
 		g.refuse(w, r, granted, a.call())
 		return nil, false
@@ -255,7 +252,7 @@ func (g *Guard) again(w http.ResponseWriter, r *http.Request, a *admission, scop
 	return r, true
 }
 
-// authorize narrows d to what scopes are needed, and counts that they were asked for.
+// authorize narrows d to the needed scopes, and counts the check.
 func (g *Guard) authorize(d keys.Decision, call verifier.Call, scopes []string) keys.Decision {
 	if len(scopes) == 0 || !d.Valid() {
 		return d
@@ -263,7 +260,7 @@ func (g *Guard) authorize(d keys.Decision, call verifier.Call, scopes []string) 
 	return g.verifier.Authorize(d, call, scopes...)
 }
 
-// sample notes what the guard refuses by itself; the verifier notes the rest.
+// sample notes what the guard itself refuses; the verifier notes the rest.
 func (g *Guard) sample(d keys.Decision, call verifier.Call) {
 	if g == nil || g.verifier == nil {
 		return
@@ -274,8 +271,8 @@ func (g *Guard) sample(d keys.Decision, call verifier.Call) {
 	}
 }
 
-// authenticate decides about the key of r and takes it away. What is asked of the
-// headers is asked before that: more may go with the key than the key.
+// authenticate decides about the key of r and removes it. Everything that needs the headers is
+// read before that, because removing the key may remove more.
 func (g *Guard) authenticate(r *http.Request, messages bool) (verifier.Call, keys.Decision) {
 	if g == nil || g.verifier == nil {
 		return verifier.Call{ClientIP: proxies(nil).clientIP(r)}, keys.Decision{Code: keys.CodeUnavailable}

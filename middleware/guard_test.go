@@ -45,7 +45,7 @@ func mustPanic(t *testing.T, what string, f func()) {
 	f()
 }
 
-// Headers that were opted in carry a key like the others, and count like the others.
+// Additional headers carry a key like the others, and count like the others.
 func TestFurtherHeaders(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	h := k.Guard(&middleware.Options{Headers: []string{"x-auth-token", "X-Auth-Token"}, Realm: "inner"}).Require()(ok)
@@ -76,8 +76,8 @@ func TestFurtherHeaders(t *testing.T) {
 
 var ok = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 
-// Whoever looks at the request afterwards, also around the guard and after a refusal,
-// finds no key in its headers, and the other headers as they were.
+// After the guard, and after a refusal, the request's headers have no key, and the other
+// headers are unchanged.
 func TestCredentialsAreGoneEverywhere(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	token := k.Granted()
@@ -94,8 +94,8 @@ func TestCredentialsAreGoneEverywhere(t *testing.T) {
 	}
 }
 
-// A request id is taken over only if it can be shown and logged; else there is a fresh
-// one, and the same in answer and body.
+// A request id is only kept if it can be shown and logged; otherwise there is a new one, the
+// same in answer and body.
 func TestRequestID(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	h := k.Guard(nil).Require()(ok)
@@ -134,8 +134,8 @@ func TestHeadHasNoBody(t *testing.T) {
 	}
 }
 
-// People paste keys into paths and queries, and a method is any word: none of them may
-// end in the log.
+// People paste keys into paths and queries, and a method is any word: none of them may get into
+// the log.
 func TestLogShowsNoKey(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	token := k.Granted()
@@ -167,8 +167,8 @@ func TestAdminGuard(t *testing.T) {
 	}
 }
 
-// A guard for a whole server and one more with a scope on a route: the key is checked and
-// counted once, the inner guard asks its scopes. Another guard asks for its own key.
+// A guard for a whole server and one more with a scope on a route: the key is verified and
+// counted once, the inner guard checks its scopes. Another guard requires its own key.
 func TestGuardWithinGuard(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	guard := k.Guard(nil)
@@ -193,8 +193,7 @@ func TestGuardWithinGuard(t *testing.T) {
 	}
 }
 
-// The adapters take a request that the same guard let pass before as it is: the call is
-// counted once.
+// The adapters accept a request that the same guard already admitted: the call is counted once.
 func TestGuardAroundAdapters(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	guard := k.Guard(nil)
@@ -206,10 +205,10 @@ func TestGuardAroundAdapters(t *testing.T) {
 	}
 }
 
-// Attack: somebody whose key is not granted enough gets a server to make a request of its
-// own within an admitted one, with that one's context, as in-process proxies do, to be
-// taken for the first caller. A request that carries a credential is judged by that alone,
-// whatever its context tells, and it is taken away as from any.
+// Attack: a caller with a weak key makes a server send another request within an admitted one,
+// with its context, as in-process proxies do, to be taken for the first caller. A request with
+// a credential is judged by that alone, whatever its context says, and the credential is
+// removed as usual.
 func TestSubRequestWithAnotherKeyIsAnotherCaller(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	guard := k.Guard(&middleware.Options{Headers: []string{"X-Auth-Token"}})
@@ -229,7 +228,7 @@ func TestSubRequestWithAnotherKeyIsAnotherCaller(t *testing.T) {
 		{"another key, what the first may", http.Header{"Authorization": {"Bearer " + second}}, "reports:read", 403, ""},
 		{"another key, what it may itself", http.Header{"X-Auth-Token": {second}}, "reports:write", 200, secondID},
 		{"another key, its limit spent", http.Header{"X-Api-Key": {second}}, "reports:write", 429, ""},
-		{"a key that nobody has", http.Header{"X-Api-Key": {second + "x"}}, "reports:read", 401, ""},
+		{"an unknown key", http.Header{"X-Api-Key": {second + "x"}}, "reports:read", 401, ""},
 		{"two keys", http.Header{"X-Api-Key": {first, second}}, "reports:read", 400, ""},
 		{"a credential of another kind", http.Header{"Authorization": {"Basic eDp5"}}, "reports:read", 401, ""},
 	} {

@@ -10,36 +10,35 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// EndedError tells why a context from [Guard.Hold] ended, as its [context.Cause]: the
-// key may no longer do what the request was admitted for.
+// EndedError says why a context from [Guard.Hold] ended, as its [context.Cause]: the key may no
+// longer do what the request was admitted for.
 type EndedError struct {
 	Code keys.Code // for logs; a client is told less, by [Guard.RefuseEnded]
 }
 
 func (e *EndedError) Error() string {
-	return "what was allowed when this began is allowed no more: " + string(e.Code)
+	return "the key may no longer do what this was admitted for: " + string(e.Code)
 }
 
-// Hold is for what stays open: streams, websockets, long calls. [Guard.Admit] and
-// [Guard.Require] judge a request when it comes; Hold ends the context of one that g
-// admitted as soon as it would be refused or be granted less: its key is revoked,
-// disabled or narrowed, it or its secret's grace expires, or keys cannot be checked any
-// more. That takes some milliseconds; the cause is then an [*EndedError], and one line
-// is logged. What happened since the request was admitted is not missed.
+// Hold is for long requests: streams, websockets, long calls. [Guard.Admit] and [Guard.Require]
+// judge a request when it arrives; Hold ends the context of one that g admitted as soon as it
+// would be refused or be granted less: its key is revoked, disabled or narrowed, the key or the
+// secret's grace expires, or keys can no longer be checked. That takes some milliseconds; the
+// cause is then an [*EndedError], and one line is logged. Changes since the request was
+// admitted are included.
 //
 //	ctx, release := guard.Hold(r.Context())
 //	defer release()
 //
-// Release must be called in the end and also ends the context. A request that lasts
-// less than 5 ms pays a timer. A ctx that is not of a request which g admitted is held
-// by nothing and is over at once.
+// Release must be called in the end and also ends the context. A request shorter than 5 ms
+// costs a timer. If g did not admit the request of ctx, the returned context has already ended.
 func (g *Guard) Hold(ctx context.Context) (held context.Context, release func()) {
 	return g.hold(ctx, whole)
 }
 
-// HoldFor is [Guard.Hold] for a part of the request that takes no more of its key than
-// scopes, literal as in [Guard.Admit]: it goes on when others are taken away. Without
-// scopes it goes on as long as the key is good.
+// HoldFor is [Guard.Hold] for a part of the request that needs only scopes, literal as in
+// [Guard.Admit]: it continues if others are removed. Without scopes it continues as long as the
+// key is valid.
 func (g *Guard) HoldFor(ctx context.Context, scopes ...string) (held context.Context, release func()) {
 	return g.hold(ctx, these(scopes))
 }
@@ -62,7 +61,7 @@ func (g *Guard) hold(ctx context.Context, takes takes) (held context.Context, re
 	}
 }
 
-// takes reports whether what is granted now is enough for what was begun as before.
+// takes reports whether what is granted now is enough for what began with before.
 type takes func(before, now *keys.Identity) bool
 
 func whole(before, now *keys.Identity) bool { return now == before || now.Covers(before) }
@@ -71,18 +70,17 @@ func these(scopes []string) takes {
 	return func(_, now *keys.Identity) bool { return now.AllowsAll(scopes...) }
 }
 
-// Recheck is what Hold asks, asked now, for those to whom milliseconds matter: before
-// an event is written to a stream, say. It returns nil, or an [*EndedError] if the
-// request would not be admitted any more, or be granted less. When a revoke has
-// returned, no Recheck that starts later passes. It counts nothing and costs less than
-// admitting.
+// Recheck checks at once what Hold watches, for callers that cannot wait milliseconds: for
+// example, before an event is written to a stream. It returns nil, or an [*EndedError] if the
+// request would no longer be admitted, or be granted less. Once a revoke has returned, every
+// Recheck that starts later fails. It counts nothing and costs less than admitting.
 func (g *Guard) Recheck(ctx context.Context) error {
 	_, err := g.recheck(ctx, whole)
 	return err
 }
 
-// RecheckFor is to [Guard.HoldFor] what Recheck is to Hold. It also returns who the
-// request would be admitted as now, with the scopes that its key has now.
+// RecheckFor is to [Guard.HoldFor] what Recheck is to Hold. It also returns the caller's
+// identity with the scopes that its key has now.
 func (g *Guard) RecheckFor(ctx context.Context, scopes ...string) (now *keys.Identity, err error) {
 	return g.recheck(ctx, these(scopes))
 }
@@ -103,9 +101,9 @@ func (g *Guard) recheck(ctx context.Context, takes takes) (*keys.Identity, error
 	return nil, &EndedError{code}
 }
 
-// OnChange calls changed whenever the key of the request that ctx is of was changed, or
-// may have been, as [verifier.Verifier.OnChange] has it: changed must not block, and asks
-// [Guard.RecheckFor] what is true now. Cancel must be called in the end.
+// OnChange calls changed whenever the key of the request of ctx was changed, or may have been,
+// see [verifier.Verifier.OnChange]. changed must not block; it calls [Guard.RecheckFor] to find
+// out what changed. Cancel must be called in the end.
 func (g *Guard) OnChange(ctx context.Context, changed func()) (cancel func()) {
 	a := g.admitted(ctx)
 	if a == nil {
@@ -114,7 +112,7 @@ func (g *Guard) OnChange(ctx context.Context, changed func()) (cancel func()) {
 	return g.verifier.OnChange(a.decision.KeyID, changed)
 }
 
-// admitted returns the note that g left on the request that ctx is of.
+// admitted returns the note of g about the request of ctx.
 func (g *Guard) admitted(ctx context.Context) *admission {
 	a, ok := ctx.Value(admissionKey{}).(*admission)
 	if !ok || a.guard != g || g == nil {
@@ -123,8 +121,8 @@ func (g *Guard) admitted(ctx context.Context) *admission {
 	return a
 }
 
-// logEnd writes one line a request, however much of it was held, and before anything
-// of it ends.
+// logEnd writes one line for each request, however many parts of it were held, and before any
+// of them ends.
 func (g *Guard) logEnd(ctx context.Context, a *admission, code keys.Code) {
 	a.ended.Do(func() {
 		g.logger.LogAttrs(ctx, slog.LevelInfo, "held request ended",
@@ -135,15 +133,15 @@ func (g *Guard) logEnd(ctx context.Context, a *admission, code keys.Code) {
 	})
 }
 
-// changed is what a key that was granted less is told, and told to come back for.
+// changed is the answer for a key that is granted less: try again.
 var changed = answer{
 	status: http.StatusServiceUnavailable, code: "key_changed", silent: true, waits: true,
 	detail: "What this API key may do was changed while the call ran.",
 }
 
-// RefuseEnded answers r, of which nothing was answered yet, when err came of [Guard.Recheck]
-// or as the cause of a context from [Guard.Hold]: like a request that came too late,
-// or, if its key is still good for something, with 503 to be tried again.
+// RefuseEnded answers r, if nothing was answered yet, after an err of [Guard.Recheck] or the
+// cause of a context from [Guard.Hold]: like a request that came too late or, if its key is
+// still valid, with 503 and Retry-After.
 func (g *Guard) RefuseEnded(w http.ResponseWriter, r *http.Request, err error) {
 	a := unavailable
 	var ended *EndedError

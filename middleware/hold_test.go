@@ -15,7 +15,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// admit lets a request of the token's in and returns its context.
+// admit admits a request with token and returns its context.
 func admit(t testing.TB, g *middleware.Guard, token string) context.Context {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -46,8 +46,8 @@ func wantEnded(t *testing.T, err error, want keys.Code) {
 	}
 }
 
-// TestHold: the context of a request ends with its key, also when that was revoked
-// before Hold was called, and the log tells it once.
+// TestHold: the context of a request ends with its key, also if the key was revoked before Hold
+// was called, and the log has it once.
 func TestHold(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	var log guardtest.Buffer
@@ -70,12 +70,12 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// TestHoldOfAStranger: what this guard did not admit, it does not hold.
+// TestHoldOfAStranger: a guard does not hold a request that it did not admit.
 func TestHoldOfAStranger(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	g := k.Guard(nil)
 	for name, ctx := range map[string]context.Context{
-		"nobody's request":      t.Context(),
+		"not admitted":          t.Context(),
 		"another guard's":       admit(t, k.Guard(nil), k.Granted()),
 		"an identity by itself": keys.NewContext(t.Context(), &keys.Identity{}),
 	} {
@@ -94,7 +94,7 @@ func TestHoldOfAStranger(t *testing.T) {
 	}
 }
 
-// TestRefuseEnded: who was answered nothing hears what latecomers hear.
+// TestRefuseEnded: a caller without an answer so far gets the answer of a later request.
 func TestRefuseEnded(t *testing.T) {
 	g := guardtest.NewKeyring(t).Guard(nil)
 	for _, c := range []struct {

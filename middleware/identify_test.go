@@ -11,8 +11,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// Who logs around a guard and the guard itself must name one request alike, and
-// neither by an id that is a key.
+// A logger around a guard and the guard must use the same request id, and never one that is a
+// key.
 func TestIdentifyGivesOneID(t *testing.T) {
 	guard := guardtest.NewKeyring(t).Guard(nil)
 	for given, kept := range map[string]bool{
@@ -32,7 +32,7 @@ func TestIdentifyGivesOneID(t *testing.T) {
 	}
 }
 
-// A guard for answers about the key itself takes every live key, and no dead one.
+// A guard for answers about the key itself accepts every active key, and no revoked one.
 func TestAnyTakesEveryLiveKey(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	guard := k.Guard(&middleware.Options{Any: true})
@@ -49,6 +49,6 @@ func TestAnyTakesEveryLiveKey(t *testing.T) {
 	}
 	k.Revoke(id)
 	if admit(elsewhere) || admit(k.Expired()) || admit("") {
-		t.Error("a dead key was let in")
+		t.Error("a revoked key was admitted")
 	}
 }

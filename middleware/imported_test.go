@@ -17,9 +17,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
-// Keys as other systems stored them, imported, and presented in the header that their
-// holders always used. What is stored is what those systems wrote: Spring Security's
-// bcrypt of "password", a row of better-auth 1.7.5, unkey's sum in base64.
+// Keys as other systems stored them, imported, and presented in the header that their clients
+// already use. The stored values are from those systems: Spring Security's bcrypt of
+// "password", a row of better-auth 1.7.5, unkey's hash in base64.
 func TestImportedKeysAtTheGuard(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")
 	if err := sqlite.Create(path, nil); err != nil {

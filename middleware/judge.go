@@ -9,15 +9,14 @@ import (
 
 // Message is one message within a request that [Guard.AdmitMessages] let pass.
 type Message struct {
-	Method string // what the protocol calls it, for the log
-	Scope  string // what it takes; one that is no scope is granted to nobody
-	Call   bool   // it is a call: it is counted against the key's rate limit, and in its usage
+	Method string // its name in the protocol, for the log
+	Scope  string // the scope that it needs; an invalid one is never granted
+	Call   bool   // whether it counts against the key's rate limit and in its usage
 }
 
-// Judge decides on one message of the request that ctx is of, for adapters that answer
-// within a protocol of their own. A call is counted before its scope is asked, so that
-// what is not granted costs as much. The decision carries all that the guard found out
-// about the caller; what is refused is logged and sampled.
+// Judge decides about one message of the request of ctx, for adapters with their own protocol.
+// A call is counted before its scope is checked, so that a refused one costs as much. The
+// decision has all that the guard knows about the caller; a refusal is logged and sampled.
 func (g *Guard) Judge(ctx context.Context, m Message) keys.Decision {
 	a := g.admitted(ctx)
 	if a == nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
-// sharedLog is written to by whoever logs, and read by the test.
+// sharedLog is written by all loggers, and read by the test.
 type sharedLog struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -43,9 +43,9 @@ func (l *sharedLog) Reset() {
 	l.text.Reset()
 }
 
-// A22. The attack: a flood of requests without a good key, to fill the disk with lines
-// about them. Of one kind ten are logged a minute and the rest as a number; and when the
-// kinds are too many to be told apart, they count together.
+// A22. The attack: a flood of requests without a valid key, to fill the disk with log lines.
+// Ten of each kind are logged a minute, and the number of the rest; with too many kinds, they
+// are counted together.
 func TestA22FloodFillsNoLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")
 	if err := sqlite.Create(path, nil); err != nil {

@@ -9,13 +9,13 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// As net/http writes RateLimit-Policy and RateLimit.
+// The canonical names of RateLimit-Policy and RateLimit.
 const (
 	headerPolicy = "Ratelimit-Policy"
 	headerLimit  = "Ratelimit"
 )
 
-// The names of the policies: that of calls, and that of requests which carry calls.
+// The names of the policies: for calls, and for requests that carry calls.
 const (
 	policyCalls    = `"default"`
 	policyRequests = `"requests"`
@@ -28,13 +28,13 @@ func policyOf(messages bool) string {
 	return policyCalls
 }
 
-// writeLimit tells the policy and what is left of it, in the fields of the IETF draft
-// "RateLimit header fields for HTTP" (draft-ietf-httpapi-ratelimit-headers-10): q calls
-// in w seconds; r calls are left for the next t seconds, and then the whole burst fits
-// again. After a refusal t is Retry-After, which it must not come after.
+// writeLimit writes the policy and what is left of it, in the fields of the IETF draft
+// "RateLimit header fields for HTTP" (draft-ietf-httpapi-ratelimit-headers-10): q calls in w
+// seconds; r calls are left for the next t seconds, and then the full burst is available again.
+// After a refusal t is Retry-After, because it must not be later.
 //
-// Both texts lie in one string, and both values in one array: this runs with every
-// call of a key that has a limit.
+// Both texts share one string, and both values one array: this runs with every call of a key
+// that has a limit.
 func writeLimit(h http.Header, name string, d *keys.Decision) {
 	reset := d.Reset
 	if d.Code == keys.CodeRateLimited {
@@ -56,10 +56,10 @@ func writeLimit(h http.Header, name string, d *keys.Decision) {
 	h[headerPolicy], h[headerLimit] = values[0:1:1], values[1:2:2]
 }
 
-// seconds rounds up: nobody should come back too early.
+// seconds rounds up, so that callers do not come back too early.
 func seconds(wait time.Duration) int64 { return int64(math.Ceil(wait.Seconds())) }
 
-// retryAfter is in whole seconds and never "at once".
+// retryAfter is in whole seconds and never 0.
 func retryAfter(wait time.Duration) string {
 	return strconv.FormatInt(max(1, seconds(wait)), 10)
 }

@@ -32,15 +32,15 @@ func TestRateLimitFields(t *testing.T) {
 		if got := h.Values("RateLimit"); len(got) != 1 || got[0] != c.limit {
 			t.Errorf("RateLimit of %+v: got %q, want %q", c.d, got, c.limit)
 		}
-		h.Add("RateLimit", "x") // whoever adds a value must not write over the other
+		h.Add("RateLimit", "x") // adding a value must not overwrite the other
 		if got := h.Get("RateLimit-Policy"); got != c.policy {
 			t.Errorf("RateLimit-Policy after an Add: got %q, want %q", got, c.policy)
 		}
 	}
 }
 
-// The limit on unknown keys from one address is nobody's: no policy, other words, and
-// when to come back.
+// The limit on unknown keys from one address belongs to no key: no policy, another text, and
+// Retry-After.
 func TestLimitOfAnAddress(t *testing.T) {
 	w := httptest.NewRecorder()
 	d := keys.Decision{Code: keys.CodeRateLimited, RetryAfter: 20 * time.Second}

@@ -11,9 +11,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// E4: the log of a refusal says what it takes to mend it: the scopes that were asked for
-// and those that are missing, the server that was called and those that the key is for,
-// and whether the key was proved at all. The denial says the same.
+// E4: the log of a refusal has what is needed to fix it: the scopes that were needed and the
+// missing ones, the server that was called and the servers that the key is for, and whether the
+// key was proved. The denial has the same.
 func TestE4RefusalSaysWhatIsMissing(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	var log guardtest.Buffer

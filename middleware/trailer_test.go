@@ -13,8 +13,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 )
 
-// The attack: a client, or a proxy that moves headers, sends a key in the trailer of a
-// chunked body. A handler that logs or forwards r.Trailer would pass on a secret.
+// The attack: a client, or a proxy that moves headers, sends a key in the trailer of a chunked
+// body. A handler that logs or forwards r.Trailer would pass on a secret.
 func TestNoKeyReachesHandlersInATrailer(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	token, _ := k.Issue(admin.IssueRequest{Name: "ci"})

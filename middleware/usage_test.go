@@ -12,8 +12,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// A request is counted once, and each question for scopes with its outcome. Where it
-// came from is noted with it: the caller behind the proxy, and what program it is.
+// A request is counted once, and each check of scopes with its outcome. The client address,
+// behind the proxy, and the client program are recorded with it.
 func TestUsageIsCounted(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	guard := k.Guard(&middleware.Options{TrustedProxies: ranges("10.0.0.1")})
@@ -44,7 +44,7 @@ func TestUsageIsCounted(t *testing.T) {
 	}
 }
 
-// A key that was pasted into the User-Agent is noted nowhere.
+// A key that was pasted into the User-Agent is not recorded.
 func TestUsageShowsNoKey(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	token := k.Granted()

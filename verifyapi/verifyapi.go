@@ -1,21 +1,21 @@
-// Package verifyapi is for programs that do not link Go, or cannot read the key store:
-// they send the secret that a client presented, and learn whether it is good.
+// Package verifyapi is for programs that do not link Go, or cannot read the key store: they
+// send the secret that a client presented, and learn whether it is valid.
 //
-// [Handler] serves POST /v1/verify in a program of yours; `keyctl serve` runs it, together
-// with the API of package admin/server. The decision is that of package verifier, the same
-// as a guard's, and counts against the key's rate limit.
+// [Handler] serves POST /v1/verify in your own program; `keyctl serve` runs it, together with
+// the API of package admin/server. Package verifier decides, as for a guard, and the call
+// counts against the key's rate limit.
 //
-// Callers need an admin key with the scope verify. If that key has an audience, it can
-// check keys for that audience only. The answer about a key that is not good names the true
-// reason, for the log of the guarded server; do not pass it on to the client.
+// Callers need an admin key with the scope verify. If that key has an audience, it can verify
+// keys only for that audience. The answer about a key that is not valid gives the true reason,
+// for the log of the guarded server; do not pass it on to the client.
 //
-// A good answer holds for [Lease] at most: a program that keeps it longer does not notice
-// a revocation. Unknown keys are limited by caller and client_ip, so that one client's
-// guesses neither cost this server much nor stop the caller's other clients: beyond the
+// An answer for a valid key may be kept for [Lease] at most: a program that keeps it longer
+// does not notice a revocation. Unknown keys are limited by caller and client_ip, so that one
+// client's guesses neither cost this server much nor stop the caller's other clients: over the
 // limit the answer is 429, since nothing was found out.
 //
-// The package refuses to read a secret from anywhere but the body, and answers 200 about
-// every key: another status is about the caller.
+// The package reads a secret only from the body, and answers 200 about every key: another
+// status is about the caller.
 package verifyapi
 
 import (
@@ -31,15 +31,15 @@ import (
 // Lease is how long a good answer may be kept.
 const Lease = verifyroutes.Lease
 
-// Options configures [Handler]. Nil and the zero value are ready for use.
+// Options configures [Handler]. Nil and the zero value are valid.
 type Options struct {
-	Logger *slog.Logger     // hears of checks that could not be made; nil discards
+	Logger *slog.Logger     // gets the checks that failed; nil discards
 	Now    func() time.Time // nil means time.Now
 }
 
-// Handler serves the API with v, which also checks the admin keys of its callers, for a
-// program that has a listener of its own. The path is /v1/verify. It checks neither Host
-// nor Origin: a listener that browsers can reach needs its own protection from web pages.
+// Handler serves the API with v, which also checks the admin keys of its callers, for a program
+// with its own listener. The path is /v1/verify. It checks neither Host nor Origin: a listener
+// that browsers can reach needs its own protection from web pages.
 func Handler(v *verifier.Verifier, o *Options) http.Handler {
 	if o == nil {
 		o = &Options{}

@@ -12,9 +12,9 @@ type AuditEvent struct {
 	At        time.Time       `json:"at"`
 	Actor     string          `json:"actor" doc:"local:user(uid), or key:id" example:"local:alice(1000)"`
 	Action    string          `json:"action" example:"key.revoke"`
-	KeyID     string          `json:"key_id" doc:"Of the key that was changed; empty where it was none" example:"8Jd0sLmQ2xYz"`
+	KeyID     string          `json:"key_id" doc:"Id of the changed key; empty if no key was changed" example:"8Jd0sLmQ2xYz"`
 	RequestID string          `json:"request_id"`
-	Detail    json.RawMessage `json:"detail" doc:"What changed: of a key, its state before and after, without secrets; null where somebody damaged it"`
+	Detail    json.RawMessage `json:"detail" doc:"What changed: a key's state before and after, without secrets; null if it was damaged"`
 	Prev      string          `json:"prev" doc:"The hash of the row before, in hex"`
 	Hash      string          `json:"hash" doc:"SHA-256 over this row and prev, in hex"`
 }

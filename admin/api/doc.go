@@ -1,15 +1,12 @@
-// Package api holds what goes over the wire of the HTTP API: the bodies of requests
-// and answers, and nothing else. The server fills them, the Go client reads them,
-// and a program of your own may do either.
+// Package api has the bodies of requests and answers of the HTTP API, and nothing else. The
+// server writes them, the Go client reads them, and your own programs may do both.
 //
-// Start at [IssueRequest] and [Issued] for making a key, [VerifyRequest] and
-// [Verification] for checking one, and [Problem] for everything that went wrong.
+// Start at [IssueRequest] and [Issued] for issuing a key, [VerifyRequest] and [Verification]
+// for verifying one, and [Problem] for errors.
 //
-// Times are UTC, RFC 3339, with microseconds; a time that is not set is null. Lists
-// are never null. Members are spelt exactly as they stand here: the server refuses
-// unknown ones, and one that comes twice.
+// Times are UTC, RFC 3339, with microseconds; a time that is not set is null. Lists are never
+// null. Member names must match exactly: the server refuses unknown and duplicate ones.
 //
-// The package decides nothing, imports nothing but the standard library, and has no
-// type that hides a secret: [Issued] and [VerifyRequest] hold one in plain text, so
-// never log them.
+// The package makes no decisions, imports only the standard library, and has no type that hides
+// a secret: [Issued] and [VerifyRequest] hold one in plain text, so never log them.
 package api

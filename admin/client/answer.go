@@ -14,7 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// remoteError is an error of the domain in the words of the server.
+// remoteError is an error of the domain with the server's text.
 type remoteError struct {
 	text string
 	is   error
@@ -23,7 +23,7 @@ type remoteError struct {
 func (e *remoteError) Error() string { return e.text }
 func (e *remoteError) Unwrap() error { return e.is }
 
-// domain is the table back from codes to the errors of package keys.
+// domain maps codes back to the errors of package keys.
 var domain = map[string]error{
 	api.CodeNotFound:           keys.ErrNotFound,
 	api.CodeConflict:           keys.ErrConflict,
@@ -36,16 +36,16 @@ var domain = map[string]error{
 	"insufficient_scope":       keys.ErrDenied,
 }
 
-// refused turns an error answer into what a local manager would have returned.
+// refused turns an error answer into the error that a local manager would return.
 func (c *Client) refused(resp *http.Response, text []byte) error {
 	if resp.StatusCode/100 == 3 {
-		return fmt.Errorf("%w: %s: %w; name the address that it redirects to", keys.ErrUnavailable, c.base.Host, errRedirect)
+		return fmt.Errorf("%w: %s: %w; use the address that it redirects to", keys.ErrUnavailable, c.base.Host, errRedirect)
 	}
 	var p api.Problem
 	if err := json.Unmarshal(text, &p); err != nil || p.Code == "" {
 		return c.unknownServer(resp.StatusCode)
 	}
-	if p.Code == api.CodeNoRoute { // another server, or a path of this one: never "no such key"
+	if p.Code == api.CodeNoRoute { // another server, or a wrong path: not the same as "no such key"
 		return c.unknownServer(resp.StatusCode)
 	}
 	switch {
@@ -58,13 +58,13 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	case p.Code == api.CodeInvalidArgument && len(p.Errors) > 0:
 		return &keys.InvalidError{Field: field(p.Errors[0].Field), Reason: p.Errors[0].Message}
 	case p.Code == api.CodeTooLarge:
-		return &keys.InvalidError{Field: "request", Reason: "is larger than the server takes; no field of a key needs that much"}
+		return &keys.InvalidError{Field: "request", Reason: "is larger than the server allows"}
 	case p.Code == api.CodeConflict && len(p.Errors) > 0 && p.Errors[0].Field == "name":
 		return keys.ErrNameTaken
 	case p.Code == api.CodeConflict && p.Rotation != nil:
 		return &admin.RotationError{Old: p.Rotation.Finish, Until: instant(p.Rotation.Until), Newest: p.Rotation.Replace}
 	case resp.StatusCode == http.StatusUnauthorized:
-		return fmt.Errorf("%w: %s does not accept it; it may be revoked, expired, or of another key store", keys.ErrDenied, c.base.Host)
+		return fmt.Errorf("%w: %s does not accept it; it may be revoked or expired, or belong to another key store", keys.ErrDenied, c.base.Host)
 	case p.Code == api.CodeNotFound, p.Code == api.CodeTampered, p.Code == api.CodePreconditionFailed:
 		return domain[p.Code]
 	case domain[p.Code] != nil:
@@ -73,7 +73,7 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	return fmt.Errorf("%s answered %d %s (request %s): %s", c.base.Host, resp.StatusCode, p.Code, p.RequestID, p.Detail)
 }
 
-// field is the domain's name of a member of the request.
+// field returns the domain's name of a member of the request.
 func field(member string) string {
 	if member == "expires_in" || member == "expires_at" {
 		return "expires"
@@ -81,7 +81,7 @@ func field(member string) string {
 	return member
 }
 
-// tamperedKey is what can be said of a key that the server does not trust.
+// tamperedKey is the key that Key returns with an [keys.ErrTampered] of the server.
 func tamperedKey(id string, err error) *keys.Key {
 	if errors.Is(err, keys.ErrTampered) {
 		return &keys.Key{ID: id}
@@ -89,7 +89,7 @@ func tamperedKey(id string, err error) *keys.Key {
 	return nil
 }
 
-// key reads a key as the server showed it. Digests and seal stay there.
+// key converts a key from the server's answer. Digests and seal are not in it.
 func key(in *api.Key) (*keys.Key, error) {
 	out := &keys.Key{
 		ID: in.ID, Name: in.Name, Owner: in.Owner, Kind: keys.Kind(in.Kind),
@@ -101,20 +101,20 @@ func key(in *api.Key) (*keys.Key, error) {
 	for _, text := range in.AllowedIPs {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, errors.New("the server showed a key with addresses that cannot be read: is it of another version?")
+			return nil, errors.New("the server sent a key with invalid addresses; check that it has the same version")
 		}
 		out.AllowedIPs = append(out.AllowedIPs, p)
 	}
 	if in.RateLimit != "" {
 		limit, err := keys.ParseRateLimit(in.RateLimit)
 		if err != nil {
-			return nil, errors.New("the server showed a key with a rate limit that cannot be read: is it of another version?")
+			return nil, errors.New("the server sent a key with an invalid rate limit; check that it has the same version")
 		}
 		out.RateLimit = limit
 	}
 	life, err := keys.ParseKeyLife(in.MaxKeyLife)
 	if err != nil {
-		return nil, errors.New("the server showed a key with a max_key_life that cannot be read: is it of another version?")
+		return nil, errors.New("the server sent a key with an invalid max_key_life; check that it has the same version")
 	}
 	out.MaxKeyLife = life
 	for _, s := range in.Secrets {
@@ -123,7 +123,7 @@ func key(in *api.Key) (*keys.Key, error) {
 	return out, nil
 }
 
-// usage reads what the server counted. An address that is none is unknown.
+// usage converts the use from the server's answer. An invalid address becomes unknown.
 func usage(in *api.Usage) keys.Usage {
 	out := keys.Usage{Since: in.Began}
 	for _, l := range in.LastUsed {

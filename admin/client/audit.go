@@ -41,7 +41,8 @@ func (c *Client) Audit(ctx context.Context, q audit.Query) (audit.Page, error) {
 	return page, nil
 }
 
-// fitsNoRow: what no row can say finds none. It may be a secret in the wrong place.
+// fitsNoRow reports whether no row can match q. It may hold a secret in a wrong place, so it is
+// not sent.
 func fitsNoRow(q *audit.Query) bool {
 	if q.KeyID != "" && !keys.ValidID(q.KeyID) || keys.ValidateText("filter", q.Actor) != nil {
 		return true
@@ -74,9 +75,9 @@ func auditParameters(q *audit.Query) url.Values {
 	return out
 }
 
-var errUnknownAudit = fmt.Errorf("%w: it showed an audit row that cannot be read: is the server of another version?", keys.ErrUnavailable)
+var errUnknownAudit = fmt.Errorf("%w: the server sent an invalid audit row; check that it has the same version", keys.ErrUnavailable)
 
-// event reads a row as the server showed it.
+// event converts a row from the server's answer.
 func event(in *api.AuditEvent) (audit.Event, error) {
 	e := audit.Event{
 		Seq: in.Seq, At: in.At, Actor: in.Actor, Action: audit.Action(in.Action),

@@ -12,7 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// Through the API the log reads as beside the store, row by row and page by page.
+// Through the API the log reads the same as beside the store, row by row and page by page.
 func TestAuditThroughTheAPI(t *testing.T) {
 	f := servertest.New(t)
 	c := mustClient(t, f.URL, f.Admin(keys.ScopeAuditRead))

@@ -16,13 +16,14 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// maxAnswer is more than the largest page of keys can fill, in bytes.
+// maxAnswer, in bytes, is more than the largest page of keys needs.
 const maxAnswer = 64 << 20
 
 // The pauses before the second and the third attempt.
 var pauses = [...]time.Duration{100 * time.Millisecond, 400 * time.Millisecond}
 
-// retry repeats what failed for want of a server, never what was refused.
+// retry repeats calls that failed because the server could not be reached or used, never
+// refused ones.
 func (c *Client) retry(ctx context.Context, attempt func() error) error {
 	err := attempt()
 	for _, pause := range pauses {
@@ -40,11 +41,11 @@ func (c *Client) retry(ctx context.Context, attempt func() error) error {
 	return err
 }
 
-// request is what goes out.
+// request is one request to the server.
 type request struct {
 	method, path string
 	query        url.Values
-	version      int64 // that the key must be at; 0: any
+	version      int64 // the required version of the key; 0: any
 	body         any   // nil: none
 }
 
@@ -58,7 +59,7 @@ func (c *Client) call(ctx context.Context, req request, answer any) error {
 	if err != nil {
 		return c.unreached(err)
 	}
-	defer func() { _ = resp.Body.Close() }() // it was read, or is of no interest
+	defer func() { _ = resp.Body.Close() }() // it was read, or is not needed
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return c.unreached(err)
@@ -98,7 +99,7 @@ func (c *Client) render(ctx context.Context, req *request) (*http.Request, error
 	return r, nil
 }
 
-// unreachedError is [keys.ErrUnavailable] for want of an answer.
+// unreachedError is an [keys.ErrUnavailable] without an answer of the server.
 type unreachedError struct {
 	host string
 	err  error
@@ -106,12 +107,12 @@ type unreachedError struct {
 }
 
 func (e *unreachedError) Error() string {
-	return fmt.Sprintf("%v: %s cannot be reached (%v): is keyctl serve running there?", keys.ErrUnavailable, e.host, e.err)
+	return fmt.Sprintf("%v: %s cannot be reached (%v); check the address, and that keyctl serve is running there", keys.ErrUnavailable, e.host, e.err)
 }
 
 func (e *unreachedError) Unwrap() []error { return []error{keys.ErrUnavailable, e.err} }
 
-// unreached leaves out the URL that net/http puts into its errors: it has the query.
+// unreached removes the URL from net/http's errors, because it has the query.
 func (c *Client) unreached(err error) error {
 	var inner *url.Error
 	if errors.As(err, &inner) {
@@ -121,7 +122,7 @@ func (c *Client) unreached(err error) error {
 	return &unreachedError{c.base.Host, err, !errors.As(err, &network) || network.Op != "dial"}
 }
 
-// unknownServer is the error for an answer that the mcpkeys API does not have.
+// unknownServer is the error for an answer that the mcpkeys API does not give.
 func (c *Client) unknownServer(status int) error {
-	return fmt.Errorf("%w: %s answered %d in a form that the mcpkeys API does not have: is the address right?", keys.ErrUnavailable, c.base.Host, status)
+	return fmt.Errorf("%w: %s answered %d, but not as the mcpkeys API does; check the address", keys.ErrUnavailable, c.base.Host, status)
 }

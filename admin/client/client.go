@@ -1,19 +1,16 @@
-// Package client speaks to the admin API of `keyctl serve` as a [admin.Manager], so
-// that a command or a screen need not know whether keys are in a file or behind a
-// server.
+// Package client is an [admin.Manager] that uses the admin API of `keyctl serve`, so that a
+// command or a screen works the same with a file and with a server.
 //
-// Call [New] with the server's address and an admin key. The errors are those of
-// package keys: [keys.InvalidError] with its field, [keys.ErrNotFound],
-// [keys.ErrNameTaken] and [keys.ErrConflict], [keys.ErrTampered], [keys.ErrDenied]
-// for what the key may not do, and [keys.ErrUnavailable] for everything that a later
-// attempt may mend.
+// Call [New] with the server's address and an admin key. The errors are those of package keys:
+// [keys.InvalidError] with its field, [keys.ErrNotFound], [keys.ErrNameTaken] and
+// [keys.ErrConflict], [keys.ErrTampered], [keys.ErrDenied] if the admin key may not do it, and
+// [keys.ErrUnavailable] if a later attempt may work.
 //
-// Reading is tried three times. Changing is tried once: when the answer to an issue
-// is lost, the key may exist, and its secret is lost for good.
+// Reads are tried three times, changes once: if the answer to Issue is lost, the key may exist,
+// and its secret is lost.
 //
-// The package refuses plain HTTP to another machine unless it is told to, follows no
-// redirect, logs nothing, and never sends the admin key anywhere but to the address
-// it was given.
+// The package refuses plain HTTP to another machine unless Options.InsecureHTTP is set. It
+// follows no redirects, logs nothing, and sends the admin key only to the given address.
 package client
 
 import (
@@ -31,14 +28,14 @@ import (
 // DefaultTimeout is how long one call may take.
 const DefaultTimeout = 30 * time.Second
 
-// Options configures [New]. Nil and the zero value are ready for use.
+// Options configures [New]. Nil and the zero value are valid.
 type Options struct {
-	Transport    http.RoundTripper // nil means one of its own, with the system's proxies and certificates
+	Transport    http.RoundTripper // nil means a new one, with the system's proxies and certificates
 	Timeout      time.Duration     // of one attempt; 0 means DefaultTimeout
-	InsecureHTTP bool              // allow plain HTTP beyond this machine: the admin key is then readable on the way
+	InsecureHTTP bool              // allow plain HTTP beyond this machine: the admin key can then be read on the network
 }
 
-// Client is a [admin.Manager] over the network. It is safe for concurrent use.
+// Client is an [admin.Manager] over the network. It is safe for concurrent use.
 type Client struct {
 	base *url.URL
 	key  keys.Secret
@@ -47,8 +44,8 @@ type Client struct {
 
 var _ admin.Manager = (*Client)(nil)
 
-// New returns a client for the server at address, such as https://keys.example:8420,
-// that acts with adminKey. Nothing is sent yet. The error is a [*keys.InvalidError].
+// New returns a client for the server at address, such as https://keys.example:8420, that acts
+// with adminKey. It sends nothing. The error is a [*keys.InvalidError].
 func New(address string, adminKey keys.Secret, o *Options) (*Client, error) {
 	if o == nil {
 		o = &Options{}
@@ -60,9 +57,9 @@ func New(address string, adminKey keys.Secret, o *Options) (*Client, error) {
 	token, err := keys.ParseToken(adminKey.Reveal())
 	switch {
 	case err != nil:
-		return nil, &keys.InvalidError{Field: "admin key", Reason: "is not a whole key; an admin key begins with mcpa_ and is used exactly as it was issued"}
+		return nil, &keys.InvalidError{Field: "admin key", Reason: "is not a valid key: check for missing or extra characters; an admin key begins with mcpa_"}
 	case token.Kind() != keys.KindAdmin:
-		return nil, &keys.InvalidError{Field: "admin key", Reason: "is an ordinary key, which opens no admin API; an admin key begins with mcpa_"}
+		return nil, &keys.InvalidError{Field: "admin key", Reason: "is not an admin key, which begins with mcpa_"}
 	}
 	c := &Client{base: base, key: adminKey, http: &http.Client{
 		Transport:     o.Transport,
@@ -81,7 +78,7 @@ func New(address string, adminKey keys.Secret, o *Options) (*Client, error) {
 	return c, nil
 }
 
-// Close gives up idle connections.
+// Close closes idle connections.
 func (c *Client) Close() error {
 	c.http.CloseIdleConnections()
 	return nil
@@ -94,13 +91,13 @@ func parseAddress(address string, insecure bool) (*url.URL, error) {
 	case bad || keys.HoldsToken(address):
 		return nil, &keys.InvalidError{Field: "server", Reason: "must be an address such as https://keys.example:8420"}
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return nil, &keys.InvalidError{Field: "server", Reason: "must be an address alone, without user, query and fragment"}
+		return nil, &keys.InvalidError{Field: "server", Reason: "must be an address without user, query and fragment"}
 	case u.Scheme == "http" && !insecure && !hostcheck.ThisMachine(u.Hostname()):
-		return nil, &keys.InvalidError{Field: "server", Reason: "is another machine, and plain HTTP would show the admin key to the network: use https, or say --insecure-http"}
+		return nil, &keys.InvalidError{Field: "server", Reason: "is another machine, and plain HTTP would show the admin key to the network: use https, or --insecure-http"}
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	return u, nil
 }
 
-// errRedirect: a server of ours never redirects.
+// errRedirect: `keyctl serve` never redirects.
 var errRedirect = errors.New("it answered with a redirect")

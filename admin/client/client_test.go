@@ -37,8 +37,8 @@ func mustClient(t testing.TB, address, token string) *client.Client {
 	return c
 }
 
-// Through the API a key is the one that the manager beside the store would show,
-// but for what never leaves the store.
+// Through the API a key is the same as beside the store, except for what never leaves the
+// store.
 func TestSameKeyAsBesideTheStore(t *testing.T) {
 	f := servertest.New(t)
 	c := mustClient(t, f.URL, f.Admin())
@@ -190,8 +190,8 @@ func TestLifeThroughTheAPI(t *testing.T) {
 	}
 }
 
-// everyFieldIsSet fails for a field that none of the requests sets: a field that is new
-// and does not cross the API would not be missed.
+// everyFieldIsSet fails for a field that none of the requests sets: otherwise a new field that
+// does not cross the API would not be noticed.
 func everyFieldIsSet[T any](t *testing.T, requests []T) {
 	t.Helper()
 	for field := range reflect.TypeFor[T]().Fields() {
@@ -202,13 +202,13 @@ func everyFieldIsSet[T any](t *testing.T, requests []T) {
 	}
 }
 
-// ignored is what never leaves the store, and how what does is compared.
+// ignored is what never leaves the store, and how the rest is compared.
 var ignored = []cmp.Option{
 	cmpopts.IgnoreFields(keys.Key{}, "Seal"), cmpopts.IgnoreFields(keys.KeySecret{}, "Scheme", "PepperID", "Digest", "Lookup"),
 	cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 }
 
-// sameLists asks both managers the same questions.
+// sameLists sends both managers the same queries.
 func sameLists(t *testing.T, c, local admin.Manager) {
 	t.Helper()
 	ops, none := "ops", ""
@@ -244,7 +244,7 @@ func ids(p keys.Page) (out []string) {
 	return out
 }
 
-// Usage through the API is what the manager beside the store would tell.
+// Usage through the API is the same as beside the store.
 func TestSameUsageAsBesideTheStore(t *testing.T) {
 	f := servertest.New(t)
 	c := mustClient(t, f.URL, f.Admin())
@@ -286,7 +286,7 @@ func TestSameUsageAsBesideTheStore(t *testing.T) {
 	}
 }
 
-// The errors are the domain's, with the same words where the words are for people.
+// The errors are the domain's, with the same texts for people.
 func TestErrorsAreTheDomains(t *testing.T) {
 	f := servertest.New(t)
 	c := mustClient(t, f.URL, f.Admin())
@@ -376,7 +376,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// scripted answers with one status after the other, and counts.
+// scripted answers with the statuses in order, and counts.
 func scripted(t *testing.T, statuses ...int) (address string, calls *atomic.Int64) {
 	t.Helper()
 	calls = new(atomic.Int64)
@@ -395,7 +395,7 @@ func scripted(t *testing.T, statuses ...int) (address string, calls *atomic.Int6
 	return srv.URL, calls
 }
 
-// Reading is repeated, changing never: an issue that is repeated makes two keys.
+// Reads are repeated, changes never: a repeated issue makes two keys.
 func TestRetry(t *testing.T) {
 	token := keys.NewToken(keys.KindAdmin).Secret().Reveal()
 	address, calls := scripted(t, 503, 503, 200)
@@ -418,8 +418,8 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// What went wrong after a commit comes through as what a store beside the program reports,
-// and is not asked for again.
+// An error after a commit is the same as the store beside the program reports, and the request
+// is not repeated.
 func TestOutcomesAfterTheCommit(t *testing.T) {
 	token := keys.NewToken(keys.KindAdmin).Secret().Reveal()
 	revoke := func(code string) error {
@@ -451,8 +451,8 @@ func TestOutcomesAfterTheCommit(t *testing.T) {
 	}
 }
 
-// The attack: what answers at the address is not the server, or sends the client on
-// to somebody who would like to have the admin key.
+// The attack: the server at the address is another one, or redirects the client to one that
+// wants the admin key.
 func TestForeignAnswers(t *testing.T) {
 	token := keys.NewToken(keys.KindAdmin).Secret().Reveal()
 	for _, status := range []int{301, 302, 307, 308} {
@@ -469,8 +469,8 @@ func TestForeignAnswers(t *testing.T) {
 	}
 }
 
-// Only after a change that may have reached the server has somebody to look whether it
-// was made.
+// Only after a change that may have reached the server, the error says to check whether it was
+// made.
 func TestNoAnswer(t *testing.T) {
 	token := keys.NewToken(keys.KindAdmin).Secret().Reveal()
 	hangsUp := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -492,7 +492,7 @@ func TestNoAnswer(t *testing.T) {
 		{"revoke", hangsUp.URL, func(c *client.Client) error { _, err := c.Revoke(t.Context(), "abcdefghijkl", ""); return err }, true},
 		{"verify", hangsUp.URL, func(c *client.Client) error { _, err := c.Verify(t.Context(), api.VerifyRequest{Key: "x"}); return err }, false},
 		{"list", hangsUp.URL, func(c *client.Client) error { _, err := c.List(t.Context(), keys.Query{}); return err }, false},
-		{"issue, nobody there", gone.URL, func(c *client.Client) error {
+		{"issue, no server", gone.URL, func(c *client.Client) error {
 			_, err := c.Issue(t.Context(), admin.IssueRequest{Name: "x"})
 			return err
 		}, false},
@@ -504,8 +504,7 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// What the client prints of itself holds no key, and its requests carry it in one
-// header only.
+// The client never prints its key, and its requests carry it in one header only.
 func TestClientKeepsItsKey(t *testing.T) {
 	token := keys.NewToken(keys.KindAdmin).Secret().Reveal()
 	var seen http.Header
@@ -527,8 +526,8 @@ func TestClientKeepsItsKey(t *testing.T) {
 	}
 }
 
-// A wrong address must not read as "no such key": whoever revokes a leaked key there
-// would believe that it is gone.
+// A wrong address must not read as "no such key": otherwise a user who revokes a leaked key
+// there would believe that it is revoked.
 func TestAnotherServerIsNotAnEmptyOne(t *testing.T) {
 	srv := httptest.NewServer(mcpauth.NotFound(nil))
 	t.Cleanup(srv.Close)

@@ -12,7 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// Denials implements [admin.Manager]. A source that is no network is unknown.
+// Denials implements [admin.Manager]. An invalid source becomes unknown.
 func (c *Client) Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denial, error) {
 	if q.KeyID != "" && !keys.ValidID(q.KeyID) {
 		return nil, nil

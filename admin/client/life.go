@@ -10,7 +10,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Rotate implements [admin.Manager]. A grace is told in whole seconds.
+// Rotate implements [admin.Manager]. A grace is sent in whole seconds.
 func (c *Client) Rotate(ctx context.Context, id string, req admin.RotateRequest) (admin.Issued, error) {
 	if err := req.Validate(); err != nil {
 		return admin.Issued{}, err
@@ -54,7 +54,7 @@ func (c *Client) Revoke(ctx context.Context, id, reason string) (*keys.Key, erro
 	return c.changed(ctx, id, "/revoke", request{body: api.RevokeRequest{Reason: reason}})
 }
 
-// Edit implements [admin.Manager]. It asks the domain first, as Issue does.
+// Edit implements [admin.Manager]. It validates the request first, as Issue does.
 func (c *Client) Edit(ctx context.Context, id string, req admin.EditRequest) (*keys.Key, error) {
 	if err := req.Validate(); err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func wireEdit(req admin.EditRequest) api.EditRequest {
 	return out
 }
 
-// wireExpiry tells an expiry by one of two members.
+// wireExpiry returns an expiry as one of two members.
 func wireExpiry(e keys.Expiry) (in, at string) {
 	if e.IsInstant() {
 		return "", e.String()
@@ -98,7 +98,7 @@ func wireExpiry(e keys.Expiry) (in, at string) {
 	return e.String(), ""
 }
 
-// changed is about for an answer that is the key.
+// changed is about for an answer that is a key.
 func (c *Client) changed(ctx context.Context, id, verb string, req request) (*keys.Key, error) {
 	var answer api.Key
 	if err := c.about(ctx, id, verb, req, &answer); err != nil {
@@ -107,7 +107,7 @@ func (c *Client) changed(ctx context.Context, id, verb string, req request) (*ke
 	return key(&answer)
 }
 
-// about calls what is to be done with one key.
+// about sends a request for one key.
 func (c *Client) about(ctx context.Context, id, verb string, req request, answer any) error {
 	if !keys.ValidID(id) {
 		return keys.ErrNotFound

@@ -14,8 +14,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Issue implements [admin.Manager]. It asks the domain first: JSON would mend what is
-// no Unicode, and a secret in a wrong field need not travel to be refused.
+// Issue implements [admin.Manager]. It validates the request first: JSON would repair invalid
+// Unicode, and a secret in a wrong field should not be sent.
 func (c *Client) Issue(ctx context.Context, req admin.IssueRequest) (admin.Issued, error) {
 	if err := valid(req); err != nil {
 		return admin.Issued{}, err
@@ -31,7 +31,7 @@ func (c *Client) Issue(ctx context.Context, req admin.IssueRequest) (admin.Issue
 	return admin.Issued{Key: k, Token: keys.NewSecret(answer.Secret)}, nil
 }
 
-// Key implements [admin.Manager]. With [keys.ErrTampered] the key has its id only.
+// Key implements [admin.Manager]. With [keys.ErrTampered] the key has only its id.
 func (c *Client) Key(ctx context.Context, id string) (*keys.Key, error) {
 	if !keys.ValidID(id) {
 		return nil, keys.ErrNotFound
@@ -43,8 +43,8 @@ func (c *Client) Key(ctx context.Context, id string) (*keys.Key, error) {
 	return key(&answer)
 }
 
-// List implements [admin.Manager]. Of the last uses it has the times only; [Client.Usage]
-// tells the rest.
+// List implements [admin.Manager]. It has only the times of last uses; [Client.Usage] has the
+// rest.
 func (c *Client) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	if fitsNone(q) {
 		return keys.Page{}, nil
@@ -83,23 +83,23 @@ func (c *Client) Usage(ctx context.Context, id string, since time.Time) (keys.Us
 	return usage(&answer), nil
 }
 
-// Whoami tells what the admin key of this client is and may do.
+// Whoami describes the admin key of this client.
 func (c *Client) Whoami(ctx context.Context) (api.Whoami, error) {
 	var answer api.Whoami
 	err := c.get(ctx, "/v1/whoami", nil, &answer)
 	return answer, err
 }
 
-// Verify has a key checked. The error is about asking; what is wrong with the key is
-// in the answer.
+// Verify verifies a key. The error is about the request; the answer says what is wrong with the
+// key.
 func (c *Client) Verify(ctx context.Context, req api.VerifyRequest) (api.Verification, error) {
 	var answer api.Verification
 	err := c.call(ctx, request{method: http.MethodPost, path: "/v1/verify", body: req}, &answer)
 	return answer, err
 }
 
-// fitsNone: what no key can have finds none. The server would call it bad input, and
-// it may be a secret that was pasted into the wrong place.
+// fitsNone reports whether no key can match q. The server would refuse such a query, and it may
+// hold a secret in a wrong place.
 func fitsNone(q keys.Query) bool {
 	texts := []string{q.Name, q.IDPrefix, q.Audience, q.Search}
 	if q.Owner != nil {
@@ -117,8 +117,8 @@ func fitsNone(q keys.Query) bool {
 	return err != nil
 }
 
-// valid reports what is wrong with the request whatever the time is: the server's clock
-// counts for when the key expires.
+// valid reports the faults of req that do not depend on the time: the server's clock counts for
+// the expiry.
 func valid(req admin.IssueRequest) error {
 	req.Expires = keys.Expiry{}
 	return req.Validate(time.Unix(0, 0))
@@ -168,12 +168,12 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, answer 
 	return c.retry(ctx, func() error { return c.call(ctx, request{method: http.MethodGet, path: path, query: query}, answer) })
 }
 
-// change says so when nobody can tell whether it was made.
+// change adds to an error that the change may have been made.
 func (c *Client) change(ctx context.Context, req request, answer any) error {
 	err := c.call(ctx, req, answer)
 	var lost *unreachedError
 	if errors.As(err, &lost) && lost.sent {
-		return fmt.Errorf("%w; the change may have been made all the same, so look before you repeat it", err)
+		return fmt.Errorf("%w; the change may have been made: check before you repeat it", err)
 	}
 	return err
 }

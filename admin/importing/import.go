@@ -12,77 +12,73 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// MaxImport is how many keys one import takes. Memory and other writers do not suffer by
-// more; a file that is so long is more often a mistake.
+// MaxImport is how many keys one import takes. More would harm neither memory nor other
+// writers, but such a long file is probably a mistake.
 const MaxImport = 200_000
 
-// maxRefused is how many refused rows a report tells one by one.
+// maxRefused is how many refused rows a report lists.
 const maxRefused = 20
 
-// Row is one key of another system: what it may do here, and either its token or
-// the hash of it.
+// Row is one key of another system: its grants here, and either its token or its hash.
 type Row struct {
-	Line int   // where it stands in its source, for the report
-	Flaw error // why it could not be read; the rest is then not looked at
+	Line int   // its line in the source, for the report
+	Flaw error // why it could not be read; the other fields are then ignored
 
-	// ID is the public id that the key had. Under a slow hash it is what the token has
-	// before its first dot, and required. It is noted in the metadata imported_id.
+	// ID is the public id that the key had. With a slow hash it is required, and is the part of
+	// the token before its first dot. It is kept in the metadata as imported_id.
 	ID  string
-	Key keys.Secret // the token; goes without Hash
+	Key keys.Secret // the token; not together with Hash
 	// KeyID is the id that the key had in a key store of mcpkeys, which its token names.
 	KeyID string
-	Hash  pepper.Hash // what was kept of it; see [pepper.ParseHash]
+	Hash  pepper.Hash // its hash; see [pepper.ParseHash]
 
-	admin.IssueRequest // an ordinary key; without Expires or Owner, what the options say
+	admin.IssueRequest // an ordinary key; Expires and Owner default to the options
 }
 
-// Options says how [Import] goes about. The zero value is ready for
-// use.
+// Options configures [Import]. The zero value is valid.
 type Options struct {
-	Partial  bool           // import the good rows, though others are refused
+	Partial  bool           // import the valid rows, even if others are refused
 	DryRun   bool           // write nothing; the report is the same
-	Owner    string         // of rows that name none
-	Expires  keys.Expiry    // of rows that name none; zero means [keys.DefaultLife]
-	Progress func(rows int) // called now and then with how many were dealt with; nil is fine
+	Owner    string         // of rows without one
+	Expires  keys.Expiry    // of rows without one; zero means [keys.DefaultLife]
+	Progress func(rows int) // called now and then with the number of rows so far; may be nil
 }
 
-// Report tells what became of the rows.
+// Report is the result of an import.
 type Report struct {
-	Rows     int          // all that were read
-	Imported int          // and written, or would have been
-	Already  int          // and were there, exactly like this
-	Slow     int          // of those imported, how many are under a slow hash
-	Refused  int          // and why, of the first of them
-	Reasons  []RefusedRow // ordered by line
+	Rows     int          // all rows
+	Imported int          // rows imported, or in a dry run importable
+	Already  int          // rows whose key exists with the same values
+	Slow     int          // imported rows with a slow hash
+	Refused  int          // refused rows
+	Reasons  []RefusedRow // of the first refused rows, ordered by line
 }
 
-// RefusedRow is a row and what is wrong with it. The reason repeats nothing of a key or
-// a hash.
+// RefusedRow is a row and what is wrong with it. The reason quotes no part of a key or a hash.
 type RefusedRow struct {
 	Line   int
 	Reason error
 }
 
-// ErrRefused is that there were rows that cannot be imported, so none was.
-var ErrRefused = errors.New("nothing was imported, because of rows that cannot be")
+// ErrRefused means that rows are invalid, so nothing was imported.
+var ErrRefused = errors.New("nothing was imported: some rows are invalid")
 
-// errDryRun takes everything back in the end.
+// errDryRun rolls back everything at the end.
 var errDryRun = errors.New("dry run")
 
-// Import writes keys of another system. Their tokens stay good as they are. All of them
-// become valid at once, with an audit row each, or none of them and the error is
-// [ErrRefused]; with Partial those that can be. The report is valid with either.
+// Import writes keys of another system. Their tokens stay valid. Either all of them become
+// valid at once, with an audit row each, or none and the error is [ErrRefused]; with Partial,
+// the valid rows are imported. The report is set in both cases.
 //
-// Rows are written as they are read, in parts, so that other changes wait for a part and
-// not for the import: see [store.Store.CreateAll]. Once a row is refused, without Partial, the
-// rest is only tried.
+// Rows are written while they are read, in parts, so that other changes wait for one part and
+// not for the whole import: see [store.Store.CreateAll]. After the first refused row, without
+// Partial, the rest is only checked.
 //
-// A row whose key is there already, with all that the row says, changes nothing and is
-// counted: the same file may be imported again. A token that is another key's, or whose
-// key differs, is refused, also if that key is revoked: an import brings no revoked token
-// back.
+// A row whose key exists with the same values changes nothing and is counted: the same file may
+// be imported again. A token of another key, or of a key with other values, is refused, also if
+// that key is revoked: an import never makes a revoked token valid.
 //
-// It is no verb of [admin.Manager]: a file of tokens does not travel.
+// It is not a method of [admin.Manager], because a file of tokens should not be sent.
 func Import(ctx context.Context, m *admin.Local, rows iter.Seq2[Row, error], o Options) (Report, error) {
 	im := newImporter(m, o)
 	err := m.Store().CreateAll(ctx, store.NewKeys{

@@ -66,7 +66,7 @@ func numbered(rows ...importing.Row) iter.Seq2[importing.Row, error] {
 	}
 }
 
-// importAll wants a report without refusals.
+// importAll expects a report without refusals.
 func importAll(t *testing.T, m *admin.Local, rows ...importing.Row) {
 	t.Helper()
 	report, err := importing.Import(t.Context(), m, numbered(rows...), importing.Options{})
@@ -75,7 +75,7 @@ func importAll(t *testing.T, m *admin.Local, rows ...importing.Row) {
 	}
 }
 
-// found returns the one key that token may be of.
+// found returns the one key that token may belong to.
 func found(t *testing.T, store *sqlite.Store, token string) *keys.Key {
 	t.Helper()
 	ids, err := store.FindImported(t.Context(), store.Peppers().Lookups(keys.NewSecret(token)))
@@ -89,8 +89,8 @@ func found(t *testing.T, store *sqlite.Store, token string) *keys.Key {
 	return k
 }
 
-// Every sort of row becomes a key with an id of ours, an audit row, what it may do, and
-// a secret that its old token proves and nothing else does.
+// Every kind of row becomes a key with a new id, an audit row, its grants, and a secret that
+// only its old token proves.
 func TestImport(t *testing.T) {
 	m, store := newManager(t)
 	sha := withHash(t, "sha", "row-7", sumOf(strongToken))
@@ -141,8 +141,8 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// Each refused row is told with its line and the fix, nothing is echoed, and nothing
-// is written; with Partial the good ones are.
+// Each refused row is reported with its line and the fix, nothing is echoed, and nothing is
+// written; with Partial the valid ones are.
 func TestImportRefuses(t *testing.T) {
 	m, store := newManager(t)
 	native := mustIssue(t, m, admin.IssueRequest{Name: "native"}).Token.Reveal()
@@ -171,7 +171,7 @@ func TestImportRefuses(t *testing.T) {
 		{withKey("own", native), "is a token of mcpkeys"},
 		{withKey("short", "1234567"), "8 to 256"},
 		{withKey("space", "a b"+strongToken), "8 to 256"},
-		{withKey("guessable", "hunter2-hunter2"), "short enough to be guessed"},
+		{withKey("guessable", "hunter2-hunter2"), "short enough to guess"},
 		{never, "must not be never"},
 		{badScope, "scope"},
 		{withHash(t, "no handle", "", springPassword), "id: is required"},
@@ -180,7 +180,7 @@ func TestImportRefuses(t *testing.T) {
 		{withKey("again", "good"+strongToken), "line 1 has the same token"},
 		{withHash(t, "again hashed", "", sumOf("good"+strongToken)), "line 1 has the same token"},
 		{withKey("native", "name"+strongToken), "unrevoked key of that name"},
-		{withKey("stored", "there"+strongToken), "has this token already"},
+		{withKey("stored", "there"+strongToken), "already has this token"},
 	}
 	var rows []importing.Row
 	for _, tc := range cases {
@@ -210,8 +210,8 @@ func TestImportRefuses(t *testing.T) {
 	found(t, store, "good"+strongToken)
 }
 
-// One token with a known id would otherwise cost as many slow hashes as somebody gave
-// rows the same id.
+// Otherwise one token with a known id would cost as many slow hashes as there are rows with
+// that id.
 func TestA6SharedHandle(t *testing.T) {
 	m, store := newManager(t)
 	rows := func(from, to int) (list []importing.Row) {
@@ -234,8 +234,8 @@ func TestA6SharedHandle(t *testing.T) {
 	}
 }
 
-// A key that was revoked here is in the old system's file still. To import that once
-// more must not bring its token back to life, under whatever hash.
+// A key that was revoked here is still in the old system's file. Importing that again must not
+// make its token valid, under any hash.
 func TestImportRevivesNoRevokedToken(t *testing.T) {
 	m, store := newManager(t)
 	importAll(t, m, withHash(t, "fast", "", sumOf(strongToken)), withHash(t, "slow", "api01", springPassword))
@@ -257,8 +257,8 @@ func TestImportRevivesNoRevokedToken(t *testing.T) {
 	}
 }
 
-// Defaults are for rows that say nothing themselves, and a source that cannot be read
-// to its end imports nothing.
+// Defaults apply to rows without a value, and a source that cannot be read to its end imports
+// nothing.
 func TestImportOptions(t *testing.T) {
 	m, store := newManager(t)
 	own := withKey("own", "own"+strongToken)
@@ -285,8 +285,8 @@ func TestImportOptions(t *testing.T) {
 	}
 }
 
-// Rotation gives an imported key a secret of our own form; the old token is good for
-// the grace, and not a moment longer.
+// Rotation gives an imported key a secret in mcpkeys form; the old token is valid for the
+// grace, and not longer.
 func TestRotateImported(t *testing.T) {
 	m, store := newManager(t)
 	importAll(t, m, withHash(t, "slow", "api01", springPassword))
@@ -297,11 +297,11 @@ func TestRotateImported(t *testing.T) {
 	}
 	token, err := keys.ParseToken(issued.Token.Reveal())
 	if err != nil || token.ID() != k.ID {
-		t.Errorf("Rotate: got a token of %v, %v, want one of ours for %s", token.ID(), err, k.ID)
+		t.Errorf("Rotate: got a token of %v, %v, want one of mcpkeys for %s", token.ID(), err, k.ID)
 	}
 	old := found(t, store, "api01.password").Secrets
 	if len(old) != 2 || old[0].Scheme != keys.SchemeBcrypt || !old[0].ExpiresAt.Equal(noon.Add(admin.DefaultGrace)) || old[1].Imported() {
-		t.Errorf("Rotate: got %+v, want the old secret with an end, and a new one of ours", old)
+		t.Errorf("Rotate: got %+v, want the old secret with an end, and a new one of mcpkeys", old)
 	}
 	if _, err := m.Rotate(t.Context(), k.ID, admin.RotateRequest{Finish: 1}); err != nil {
 		t.Fatal(err)
@@ -311,8 +311,8 @@ func TestRotateImported(t *testing.T) {
 	}
 }
 
-// A token that leaked was revoked, and is imported once more from a list of plain tokens:
-// that the key was kept under another hash must not bring it back.
+// A leaked token was revoked, and is imported again from a list of plain tokens: although the
+// key was stored under another hash, the token must not become valid.
 func TestImportRevivesNoTokenOfAnotherHash(t *testing.T) {
 	const token, weak = "api01.3ZJ9vYkQ0hW2mRbT7xLsN4", "api01.hunter2"
 	slow, err := bcrypt.GenerateFromPassword([]byte(token[len("api01."):]), bcrypt.MinCost)
@@ -340,8 +340,8 @@ func TestImportRevivesNoTokenOfAnotherHash(t *testing.T) {
 	}
 }
 
-// The attack: a file of keys names the digest of a token that its author knows under an
-// id of another key, or under a pepper that is not there.
+// The attack: a file of keys contains the digest of a token that its author knows, under the id
+// of another key, or under a pepper that does not exist.
 func TestImportOfExportedHashes(t *testing.T) {
 	m, store := newManager(t)
 	issued := mustIssue(t, m, admin.IssueRequest{Name: "ci"})

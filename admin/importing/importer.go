@@ -19,8 +19,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
-// importer is one import under way. Of the rows that it has dealt with it keeps little,
-// because there may be very many.
+// importer is one running import. It keeps little of the rows that it has read, because there
+// may be very many.
 type importer struct {
 	manager *admin.Local
 	peppers *pepper.Set
@@ -28,15 +28,15 @@ type importer struct {
 	options Options
 	batch   []byte
 	report  Report
-	failed  error // why the rows were not read to their end
+	failed  error // why the rows could not be read to the end
 
-	lines   map[string]int // of the keys that the store has and has not told of, by id
-	refused []RefusedRow   // the first of them, and a few more
+	lines   map[string]int // by id: keys given to the store, whose result is not known yet
+	refused []RefusedRow   // the first ones, and a few more
 
 	seed    maphash.Seed
-	names   map[uint64]int32 // of each name and owner the line that has it
-	tokens  map[uint64]int32 // of each token, or slow hash
-	handles map[uint64]int32 // how many slow hashes share it
+	names   map[uint64]int32 // the line of each name and owner
+	tokens  map[uint64]int32 // the line of each token, or slow hash
+	handles map[uint64]int32 // how many slow hashes share a handle
 }
 
 func newImporter(m *admin.Local, o Options) *importer {
@@ -47,8 +47,8 @@ func newImporter(m *admin.Local, o Options) *importer {
 	}
 }
 
-// keys makes keys of the rows, one after another, and does all that can be done before
-// the store writes: nobody else should wait for it.
+// keys makes keys of the rows, and does all work that is possible before the store writes, so
+// that other writers wait less.
 func (im *importer) keys(ctx context.Context, rows iter.Seq2[Row, error]) iter.Seq2[*keys.Key, audit.Event] {
 	return func(yield func(*keys.Key, audit.Event) bool) {
 		for row, err := range rows {
@@ -72,7 +72,7 @@ func (im *importer) keys(ctx context.Context, rows iter.Seq2[Row, error]) iter.S
 			switch {
 			case err != nil:
 				im.refuse(row.Line, err)
-			case k == nil: // it is there already
+			case k == nil: // it exists already
 			case !yield(k, event):
 				return
 			}
@@ -80,8 +80,7 @@ func (im *importer) keys(ctx context.Context, rows iter.Seq2[Row, error]) iter.S
 	}
 }
 
-// take makes the key of a row. The key is nil when it is in the store already, as the row
-// says it.
+// take makes the key of a row. The key is nil if the store already has it with the same values.
 func (im *importer) take(ctx context.Context, row *Row) (*keys.Key, audit.Event, error) {
 	k, err := im.key(row)
 	if err != nil {
@@ -107,7 +106,7 @@ func (im *importer) take(ctx context.Context, row *Row) (*keys.Key, audit.Event,
 	return k, event, nil
 }
 
-// key makes the key of one row, with a fresh id of ours.
+// key makes the key of one row, with a new id.
 func (im *importer) key(row *Row) (*keys.Key, error) {
 	if row.Flaw != nil {
 		return nil, row.Flaw
@@ -136,16 +135,17 @@ func (im *importer) key(row *Row) (*keys.Key, error) {
 		return nil, err
 	}
 	if secret.Scheme.Slow() && !row.Key.IsZero() && k.ExpiresAt.IsZero() {
-		return nil, keys.Invalid("expires", "must not be never for a token that is short enough to be guessed; name a time, and issue a new key before it")
+		return nil, keys.Invalid("expires", "must not be never for a token that is short enough to guess; give a time, and issue a new key before it")
 	}
 	k.Secrets = []keys.KeySecret{secret}
 	if row.Hash.Carried() && !secret.Imported() {
-		k.ID = row.KeyID // its token says so
+		k.ID = row.KeyID // the id in its token
 	}
 	return k, nil
 }
 
-// findOf is what no two keys of an import share: what finds the secret, or our own id.
+// findOf is what no two keys of an import may share: what finds the secret, or the id of an
+// mcpkeys token.
 func findOf(k *keys.Key) string {
 	if lookup := k.Secrets[0].Lookup; lookup != nil {
 		return "lookup " + string(lookup)
@@ -153,7 +153,7 @@ func findOf(k *keys.Key) string {
 	return "id " + k.ID
 }
 
-// noteID keeps what the key was called, where that is plain text.
+// noteID keeps the old id, if it is plain text.
 func (row *Row) noteID() {
 	_, taken := row.Metadata[keys.MetaImportedID]
 	if row.ID == "" || taken || keys.ValidateText("id", row.ID) != nil {
@@ -166,7 +166,7 @@ func (row *Row) noteID() {
 	row.Metadata = metadata
 }
 
-// unlike compares the key with those of the rows before.
+// unlike refuses a key that collides with one of the rows before.
 func (im *importer) unlike(k *keys.Key) error {
 	if line, taken := im.names[im.sum(k.Name, k.Owner)]; taken {
 		return keys.Conflict("line %d has the same name and owner; give each its own name", line)
@@ -184,7 +184,7 @@ func (im *importer) unlike(k *keys.Key) error {
 	return nil
 }
 
-// note remembers what a later row must not have too.
+// note remembers what later rows must not repeat.
 func (im *importer) note(k *keys.Key, line int) {
 	im.lines[k.ID] = line
 	im.names[im.sum(k.Name, k.Owner)] = int32(line) //nolint:gosec // see MaxImport
@@ -194,7 +194,7 @@ func (im *importer) note(k *keys.Key, line int) {
 	}
 }
 
-// tokenSum stands for the token, or for a handle with its hash.
+// tokenSum is a sum of the token, or of a handle with its hash.
 func (im *importer) tokenSum(k *keys.Key) uint64 {
 	s := &k.Secrets[0]
 	if s.Scheme.Slow() {
@@ -203,24 +203,24 @@ func (im *importer) tokenSum(k *keys.Key) uint64 {
 	return im.sum(findOf(k))
 }
 
-// sum stands for texts. By chance two of 200,000 rows are taken for one in one of a
-// thousand million imports, and a message then says so.
+// sum is a short sum of texts. The chance that two of 200,000 rows collide is one in a thousand
+// million imports, and a message then reports them as equal.
 func (im *importer) sum(texts ...string) uint64 {
 	var h maphash.Hash
 	h.SetSeed(im.seed)
 	for _, text := range texts {
-		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text)))) // or "a", "bc" would be "ab", "c"
+		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text)))) // otherwise "a", "bc" would equal "ab", "c"
 		_, _ = h.WriteString(text)
 	}
 	return h.Sum64()
 }
 
-// known finds the key that has the token already, under whatever pepper; nil if none has.
-// Two slow hashes of one token are never alike, and a sum does not look like either: from
-// a token all of them are tried, from a hash those of its own sort.
+// known finds the key that already has the token, under any pepper; nil if there is none. Two
+// slow hashes of one token are never equal, and a sum does not look like either: a token is
+// tried against all of them, a hash against those of its own kind.
 func (im *importer) known(ctx context.Context, row *Row, k *keys.Key) (*keys.Key, error) {
 	s := &k.Secrets[0]
-	if !s.Imported() { // one of our own, carried over with its id
+	if !s.Imported() { // an mcpkeys secret, imported with its id
 		return im.keyOf(ctx, k.ID)
 	}
 	ids, err := im.manager.Store().FindImported(ctx, im.lookupsOf(row, s))
@@ -242,7 +242,7 @@ func (im *importer) known(ctx context.Context, row *Row, k *keys.Key) (*keys.Key
 	return nil, nil
 }
 
-// lookupsOf are the values under which the secret of a row may be found.
+// lookupsOf are the values by which the secret of a row may be found.
 func (im *importer) lookupsOf(row *Row, s *keys.KeySecret) [][]byte {
 	switch {
 	case !row.Key.IsZero():
@@ -253,7 +253,7 @@ func (im *importer) lookupsOf(row *Row, s *keys.KeySecret) [][]byte {
 	return im.peppers.LookupsOfHash(row.Hash, row.ID)
 }
 
-// has reports whether one of other's secrets is that of the row.
+// has reports whether one of other's secrets is the secret of the row.
 func (im *importer) has(other *keys.Key, row *Row, s *keys.KeySecret) bool {
 	if !row.Key.IsZero() && im.peppers.Verify(other, row.Key) != nil {
 		return true
@@ -269,7 +269,7 @@ func (im *importer) has(other *keys.Key, row *Row, s *keys.KeySecret) bool {
 	})
 }
 
-// keyOf returns nil where there is no such key.
+// keyOf returns nil if the key does not exist.
 func (im *importer) keyOf(ctx context.Context, id string) (*keys.Key, error) {
 	other, err := im.manager.Store().Key(ctx, id)
 	switch {
@@ -281,9 +281,9 @@ func (im *importer) keyOf(ctx context.Context, id string) (*keys.Key, error) {
 	return other, nil
 }
 
-// already judges a row whose token is a key's: nothing is to be done when that key is as
-// the row says. A duration counts from now on, so it is not compared; and a key that was
-// disabled since stays so.
+// already handles a row whose token belongs to a key: it is fine if that key has the values of
+// the row. A duration counts from now on, so it is not compared; and a key that was disabled
+// since stays disabled.
 func (im *importer) already(row *Row, k, other *keys.Key) error {
 	if !other.RevokedAt.IsZero() || im.peppers.CheckSeal(other) != nil {
 		return keys.ErrTokenTaken
@@ -309,13 +309,13 @@ func (im *importer) already(row *Row, k, other *keys.Key) error {
 		}
 	}
 	if len(differs) > 0 {
-		return keys.Conflict("key %s has this token already, and differs in %s; edit that key, or make the row like it", other.ID, strings.Join(differs, ", "))
+		return keys.Conflict("key %s already has this token, but differs in %s; edit that key, or change the row", other.ID, strings.Join(differs, ", "))
 	}
 	im.report.Already++
 	return nil
 }
 
-// hasDigest compares what was carried over with what is there, under the same pepper.
+// hasDigest compares an imported digest with the stored one, under the same pepper.
 func hasDigest(k *keys.Key, s *keys.KeySecret) bool {
 	return slices.ContainsFunc(k.Secrets, func(o keys.KeySecret) bool { return o.PepperID == s.PepperID && slices.Equal(o.Digest, s.Digest) })
 }
@@ -324,7 +324,7 @@ func sameSet[T comparable](a, b []T) bool {
 	return len(a) == len(b) && !slices.ContainsFunc(a, func(one T) bool { return !slices.Contains(b, one) })
 }
 
-// told hears what became of a key in the store.
+// told handles the store's result for a key.
 func (im *importer) told(k *keys.Key, refused error) {
 	line := im.lines[k.ID]
 	delete(im.lines, k.ID)
@@ -338,8 +338,8 @@ func (im *importer) told(k *keys.Key, refused error) {
 	}
 }
 
-// refuse notes a row that is not imported. The store tells of rows later than they are
-// read, so more are kept than are told in the end.
+// refuse notes a row that is not imported. The store reports rows later than they are read, so
+// more are kept than are listed in the end.
 func (im *importer) refuse(line int, reason error) {
 	const kept = 5000
 	im.report.Refused++
@@ -348,12 +348,12 @@ func (im *importer) refuse(line int, reason error) {
 	}
 }
 
-// vain reports whether nothing will come of it.
+// vain reports whether the import will write nothing.
 func (im *importer) vain() bool {
 	return im.judge() != nil
 }
 
-// judge decides, before the keys become valid, whether they may.
+// judge decides, before the keys become valid, whether the import may be committed.
 func (im *importer) judge() error {
 	switch {
 	case im.failed != nil:

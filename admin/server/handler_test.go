@@ -16,8 +16,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifyapi"
 )
 
-// Both APIs, mounted side by side in a program of one's own: each asks for an admin key with
-// the right scope, and answers it.
+// Both APIs, mounted side by side in another program: each requires an admin key with the right
+// scope.
 func TestHandlersAreGuarded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")
 	if err := sqlite.Create(path, nil); err != nil {

@@ -1,15 +1,14 @@
-// Package server is the REST API for keys: issue, list, show, edit, rotate, disable,
-// enable and revoke them, read who did so, and let a key learn about itself.
+// Package server is the REST API for keys: issue, list, show, edit, rotate, disable, enable and
+// revoke them, read the audit log, and let a key learn about itself.
 //
-// [Handler] serves it in a program of yours; `keyctl serve` runs it, together with the
-// API of package verifyapi. From Go, package admin/client speaks to it; the bodies are in
-// admin/api.
+// [Handler] serves it in your own program; `keyctl serve` runs it, together with the API of
+// package verifyapi. From Go, use it with package admin/client; the bodies are in admin/api.
 //
-// Each request acts in the name of "key:<id>", limited to what that admin key may do, and
-// under the request's id: so the audit log says who did what by which request.
+// Each request acts as "key:<id>", limited to what that admin key may do, and is logged with
+// the request's id: so the audit log says who did what in which request.
 //
-// The package refuses to show a secret except in the answer that made it, to make a first
-// admin key (that takes the file: `keyctl issue NAME --admin`), and to answer a caller
+// The package refuses to show a secret except in the answer that made it, to make a first admin
+// key (run `keyctl issue NAME --admin` on the machine of the key store), and to answer a caller
 // without a key.
 package server
 
@@ -24,15 +23,15 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// Options configures [Handler]. Nil and the zero value are ready for use.
+// Options configures [Handler]. Nil and the zero value are valid.
 type Options struct {
 	Logger         *slog.Logger   // one line for each request; nil discards
-	TrustedProxies []netip.Prefix // who may say where a call comes from; see middleware.Options
+	TrustedProxies []netip.Prefix // proxies whose client addresses are trusted; see middleware.Options
 }
 
-// Handler serves the API over st, for a program that has a listener of its own; v checks
-// the admin keys of its callers. Paths begin with /v1/. It checks neither Host nor Origin:
-// a listener that browsers can reach needs its own protection from web pages.
+// Handler serves the API over st, for a program with its own listener; v checks the admin keys
+// of its callers. Paths begin with /v1/. It checks neither Host nor Origin: a listener that
+// browsers can reach needs its own protection from web pages.
 func Handler(st store.Store, v *verifier.Verifier, o *Options) http.Handler {
 	if o == nil {
 		o = &Options{}

@@ -192,7 +192,7 @@ func TestServeWithAUsageFileThatCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := startServingOver(t, func(db string) { c.spoil(db + ".usage") })
-			warned := strings.Count(s.text(), "cannot be written down until this is mended")
+			warned := strings.Count(s.text(), "their use is not recorded until this is fixed")
 			if c.want == "" && warned != 0 || c.want != "" && (warned != 1 || !strings.Contains(s.text(), c.want)) {
 				t.Errorf("the log has %d warnings, want %q:\n%s", warned, c.want, s.text())
 			}
@@ -300,7 +300,7 @@ func TestHUPReloadsTheCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.signal(syscall.SIGHUP)
-	s.until("a word about the bad pair", func() bool { return strings.Contains(s.text(), "the one before stays in use") })
+	s.until("a word about the bad pair", func() bool { return strings.Contains(s.text(), "the old one stays in use") })
 	if got := s.serial(); got != 2 {
 		t.Errorf("after a bad pair: got certificate %d, want the one before", got)
 	}

@@ -37,7 +37,7 @@ func ExampleRequire() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer v.Close() // writes down who called in the last seconds
+	defer v.Close() // records the use of the last seconds
 	guard := middleware.New(v, &middleware.Options{Audience: "weather", Logger: slog.Default()})
 	r.GET("/reports", ginauth.Require(guard, "reports:read"), handle)
 

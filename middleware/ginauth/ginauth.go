@@ -3,11 +3,11 @@
 //	guard := middleware.New(v, &middleware.Options{Audience: "reports"})
 //	r.GET("/reports", ginauth.Require(guard, "reports:read"), handle)
 //
-// It decides nothing of its own and reads nothing that gin offers: not
-// gin.Context.ClientIP, which believes forwarding headers by default (the guard's own
-// Options.TrustedProxies says whom to believe), and no route parameter. The handler asks
-// [keys.IdentityFrom] with the request's context who is calling. Mount it per route or
-// group; with Engine.Use before the routes it also covers the answers to unknown paths.
+// It makes no decisions and reads nothing that gin offers: not gin.Context.ClientIP, which
+// trusts forwarding headers by default (set the guard's Options.TrustedProxies instead), and no
+// route parameter. The handler calls [keys.IdentityFrom] with the request's context to learn
+// who is calling. Mount it per route or group; with Engine.Use before the routes it also covers
+// the answers to unknown paths.
 package ginauth
 
 import (
@@ -19,12 +19,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// Require returns a handler that lets requests go on whose key grants all of
-// scopes; without any, a good key is enough. Else it answers as
-// [middleware.Guard.Admit] does and aborts the chain.
+// Require returns a handler that passes requests whose key grants all of scopes; without
+// scopes, any valid key passes. Otherwise it answers as [middleware.Guard.Admit] does and
+// aborts the chain.
 //
-// It panics when guard is nil, and on a scope that no request could ever satisfy,
-// such as one with a wildcard.
+// It panics if guard is nil, and on a scope that no request can satisfy, such as one with a
+// wildcard.
 func Require(guard *middleware.Guard, scopes ...string) gin.HandlerFunc {
 	if guard == nil {
 		panic("ginauth: no guard")

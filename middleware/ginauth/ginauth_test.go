@@ -32,7 +32,7 @@ func TestScenarios(t *testing.T) {
 	})
 }
 
-// A refusal must end the chain: gin goes on to the next handler unless told not to.
+// A refusal must end the chain: gin continues with the next handler unless it is aborted.
 func TestRequireAborts(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
 	k := guardtest.NewKeyring(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// openMethods name nothing that a scope could be about, so every good key may use them.
-// What the lists and subscriptions/listen tell is narrowed instead.
+// openMethods name nothing that a scope could be about, so every valid key may use them. The
+// lists and subscriptions/listen are narrowed instead.
 var openMethods = map[string]bool{
 	"initialize":                       true,
 	"ping":                             true,
@@ -32,8 +32,8 @@ var openMethods = map[string]bool{
 	listenMethod:               true,
 }
 
-// authorize makes the receiving middleware: the one place where messages are judged,
-// whichever transport they came by. It asks [keys.Identity.Allows] and nothing else.
+// authorize returns the receiving middleware: the only place where messages are judged, for all
+// transports. It uses only [keys.Identity.Allows].
 func authorize(guard *middleware.Guard) mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
@@ -76,9 +76,9 @@ func authorize(guard *middleware.Guard) mcp.Middleware {
 	}
 }
 
-// need tells what scope a message takes, and what the SDK would say if the thing that it
-// names were not there. Nil means that every good key may send it. A scope that is no
-// scope, as the empty one, is granted to nobody.
+// need returns the scope that a message needs, and the SDK's error for a name that does not
+// exist. An empty scope without an error means that every valid key may send it. An invalid
+// scope, also an empty one, is never granted.
 func need(method string, req mcp.Request) (scope string, unknown error) {
 	switch r := req.(type) {
 	case *mcp.CallToolRequest:
@@ -100,10 +100,10 @@ func need(method string, req mcp.Request) (scope string, unknown error) {
 	return "", &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf("method not found: %q unsupported", method)}
 }
 
-// count reports whether req is a call that was not counted yet: once, also where the
-// middleware stands twice. What it notes in the context is the extra of the message, which
-// other middleware keeps when it makes a request of its own from one. Lists ask for every
-// name there is, and subscriptions and completions use nothing: those are not counted.
+// count reports whether req is a call that was not counted yet: it counts once, also if the
+// middleware is installed twice. It notes that in the context under the message's extra, which
+// other middleware keeps when it makes another request from it. Lists check every name there
+// is, and subscriptions and completions use nothing: those are not counted.
 func (c caller) count(ctx context.Context, req mcp.Request) (context.Context, bool) {
 	switch req.(type) {
 	case *mcp.CallToolRequest, *mcp.GetPromptRequest, *mcp.ReadResourceRequest:
@@ -119,15 +119,13 @@ func (c caller) count(ctx context.Context, req mcp.Request) (context.Context, bo
 
 type countedKey struct{}
 
-// CodeRateLimited is the code of the JSON-RPC error that answers a call over the key's
-// rate limit. Its data is {"code": "rate_limited", "retry_after": seconds}, and its text
-// says the seconds too, because a model is shown the text alone. Like the codes of calls
-// that ended it is -31000 less the HTTP status, outside of what JSON-RPC and MCP keep for
-// themselves.
+// CodeRateLimited is the code of the JSON-RPC error that answers a call over the key's rate
+// limit. Its data is {"code": "rate_limited", "retry_after": seconds}, and its text also has
+// the seconds, because a model sees only the text. Like the codes of calls that ended, it is
+// -31000 less the HTTP status, outside of the codes that JSON-RPC and MCP reserve.
 const CodeRateLimited = -31429
 
-// refusal is what a caller hears of d, by which his message was refused. What was not
-// granted is unknown.
+// refusal is the error for a message that d refused. A name that was not granted is unknown.
 func refusal(d keys.Decision, unknown error) error {
 	seconds := max(1, int64(math.Ceil(d.RetryAfter.Seconds())))
 	switch d.Code {
@@ -155,8 +153,8 @@ func resource(uri string) (scope string, unknown error) {
 	return keys.ResourceScope(uri), mcp.ResourceNotFoundError(uri)
 }
 
-// completion suggests values for a prompt's or a template's arguments, which tells of
-// both, so it takes what using them takes.
+// completion suggests values for the arguments of a prompt or template, which says something
+// about it, so it needs the same scope as using it.
 func completion(ref *mcp.CompleteReference) (scope string, unknown error) {
 	switch {
 	case ref == nil:
@@ -169,7 +167,7 @@ func completion(ref *mcp.CompleteReference) (scope string, unknown error) {
 	return "", invalidParams("invalid params: unknown kind of reference")
 }
 
-// answer lets a message pass, with lists and subscriptions narrowed to what was granted.
+// answer passes a message on, with lists and subscriptions narrowed to what was granted.
 func (c caller) answer(req mcp.Request, next forward) (mcp.Result, error) {
 	switch r := req.(type) {
 	case *mcp.ListToolsRequest:
@@ -186,9 +184,9 @@ func (c caller) answer(req mcp.Request, next forward) (mcp.Result, error) {
 	return next(req)
 }
 
-// narrow takes the resources that were not granted out of a subscription, as the
-// protocol provides: the acknowledgement names what was agreed to. The other
-// notifications of that stream say that a list changed, and name nothing.
+// narrow removes the resources that were not granted from a subscription, as the protocol
+// allows: the acknowledgement names what was accepted. The other notifications of that stream
+// say that a list changed, and name nothing.
 func (c caller) narrow(r *mcp.SubscriptionsListenRequest) *mcp.SubscriptionsListenRequest {
 	if r.Params == nil || r.Params.Notifications == nil {
 		return r // refused by the SDK

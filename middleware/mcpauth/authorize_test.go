@@ -15,8 +15,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
-// furnished serves a tool, a prompt, a resource and a template under each name, and
-// completes every argument.
+// furnished serves a tool, a prompt, a resource and a template with each name, and completes
+// every argument.
 func furnished(t *testing.T, names ...string) *site {
 	t.Helper()
 	s := newSite(t, &mcp.ServerOptions{
@@ -41,7 +41,7 @@ func furnished(t *testing.T, names ...string) *site {
 	return s
 }
 
-// publicOnly grants what is named public, and nothing else.
+// publicOnly grants only what is named public.
 var publicOnly = []string{"tools:public", "prompts:public", keys.ResourcePattern("doc://public*")}
 
 // uses are all the ways to name a thing.
@@ -62,11 +62,10 @@ func uses(version, name string) map[string]request {
 	return all
 }
 
-// Attack: a key's holder asks for names to learn which exist. What exists and was not
-// granted must answer, to the byte, like what nobody ever had. The reference is a
-// server without the thing and a key that may do everything there, so that the words
-// are the SDK's own; where the SDK has none (completion, subscriptions), it is the
-// same key at the server without the thing.
+// Attack: a client tries names to learn which exist. A name that exists and was not granted
+// must get, byte by byte, the same answer as an unknown one. The reference is a server without
+// the thing and a key with all rights, so that the text is the SDK's own; where the SDK has
+// none (completion, subscriptions), it is the same key at the server without the thing.
 func TestDeniedLooksUnknown(t *testing.T) {
 	const hidden = "payroll"
 	for _, version := range eras {
@@ -99,9 +98,9 @@ func TestDeniedLooksUnknown(t *testing.T) {
 	}
 }
 
-// Attack: before any middleware the SDK compares Mcp-Param- headers with the schema of
-// the tool that the body names, and complains about the header by name. A denied tool
-// must not be told from an unknown one by that.
+// Attack: before any middleware the SDK compares Mcp-Param- headers with the schema of the tool
+// in the body, and names the header in its error. A denied tool must not be distinguishable
+// from an unknown one by that.
 func TestParamHeadersTellNothingOfHiddenTools(t *testing.T) {
 	schema := json.RawMessage(`{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"}}}`)
 	s, without := newSite(t, nil, "add"), newSite(t, nil, "add")
@@ -118,9 +117,9 @@ func TestParamHeadersTellNothingOfHiddenTools(t *testing.T) {
 	}
 }
 
-// Attack A14: JSON parsers disagree about repeated and differently cased members, so a
-// guard that reads the body itself can be shown one tool while the SDK runs another. A
-// key granted add alone never runs secret, however it is written.
+// Attack A14: JSON parsers disagree about duplicate members and members in another case, so a
+// guard that reads the body itself may see one tool while the SDK runs another. A key with only
+// add never runs secret, however it is written.
 func TestA14AmbiguousBodies(t *testing.T) {
 	bodies := map[string]string{
 		"upper-case name last":     `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"secret","NAME":"add","arguments":{}}}`,
@@ -159,7 +158,7 @@ func TestA14AmbiguousBodies(t *testing.T) {
 			}
 		}
 	}
-	// The era without sessions wants headers and body to agree.
+	// The version without sessions requires headers and body to match.
 	r := callOf(modern, "secret")
 	r.token, r.headers = token, []string{"Mcp-Method: tools/call", "Mcp-Name: add"}
 	if status, body := s.post(r); status != http.StatusBadRequest || !strings.Contains(body, "-32020") {
@@ -167,7 +166,7 @@ func TestA14AmbiguousBodies(t *testing.T) {
 	}
 }
 
-// What cannot be scoped is refused: methods that the server added itself.
+// Methods that the server added itself have no scope and are refused.
 func TestUnknownMethodsAreRefused(t *testing.T) {
 	type params struct{ mcp.ParamsBase }
 	type result struct{ mcp.ResultBase }
@@ -188,8 +187,8 @@ func TestUnknownMethodsAreRefused(t *testing.T) {
 	}
 }
 
-// A guarded server that is also connected some other way, such as stdio, does nothing
-// there: nobody was authenticated.
+// A guarded server that is also connected in another way, such as stdio, refuses everything
+// there, because no caller was authenticated.
 func TestOtherTransportsAreDenied(t *testing.T) {
 	s := newSite(t, nil, "add")
 	there, here := mcp.NewInMemoryTransports()
@@ -202,7 +201,7 @@ func TestOtherTransportsAreDenied(t *testing.T) {
 	}
 }
 
-// Two handlers on one server: the checks run twice and come to the same.
+// Two handlers on one server: the checks run twice, with the same result.
 func TestHandlerTwice(t *testing.T) {
 	s := newSite(t, &mcp.ServerOptions{PageSize: 2}, "a", "b", "c", "d", "e", "secret")
 	mcpauth.Handler(s.Guard(nil), s.server, nil)
@@ -217,8 +216,8 @@ func TestHandlerTwice(t *testing.T) {
 	}
 }
 
-// A denied call is answered within the protocol, with 200 in the older era: only the log
-// tells the operator who asked for what. A key in place of a name is not logged.
+// A denied call is answered within the protocol, with 200 in the older versions: only the log
+// tells the operator. A key in place of a name is not logged.
 func TestDeniedIsLogged(t *testing.T) {
 	for _, version := range eras {
 		s := newSite(t, nil, "add", "secret")

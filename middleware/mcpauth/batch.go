@@ -10,18 +10,18 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// maxBatch is how many messages one request may carry. Only the oldest protocol knows
-// batches at all, and the SDK takes them apart before it asks anybody.
+// maxBatch is how many messages one request may carry. Only the oldest protocol versions have
+// batches, and the SDK parses them before any middleware runs.
 const maxBatch = 16
 
 var batchTooLarge = middleware.Problem{
 	Status: http.StatusBadRequest, Code: "batch_too_large",
-	Detail: "One request carries 16 messages at the most. Send the others in requests of their own.",
+	Detail: "One request may carry at most 16 messages. Send the others in further requests.",
 }
 
-// look reads of a POST what is needed to tell whether it is a batch, and of a batch no
-// more than shows that it is too large: that is refused before anything parses it, by
-// whatever version it came. Opens says that the request would open a session.
+// look reads as much of a POST as it needs to tell whether it is a batch, and of a batch as
+// much as it needs to tell that it is too large: such a batch is refused before it is parsed,
+// in any version. opens says that the request would open a session.
 func (h *handler) look(w http.ResponseWriter, r *http.Request) (opens, ok bool) {
 	if r.Method != http.MethodPost || r.Body == nil {
 		return false, true
@@ -45,7 +45,7 @@ func (h *handler) look(w http.ResponseWriter, r *http.Request) (opens, ok bool) 
 
 var errTooMany = errors.New("too many messages")
 
-// readBatch reads a batch whole, and what is none only if whole is set. Rest is all of the
+// readBatch reads a complete batch, and another body only if whole is set. rest is the complete
 // body again, with the error that ended it.
 func readBatch(body io.Reader, whole bool) (text []byte, rest io.Reader, err error) {
 	var c counter
@@ -70,8 +70,8 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// counter counts the elements of an array as it comes by, if it is one. Of text that is no
-// JSON it counts something, for the parser to refuse.
+// counter counts the elements of an array while it is read. For text that is not JSON the count
+// has no meaning; the parser refuses it.
 type counter struct {
 	began, array     bool
 	elements, depth  int
@@ -95,14 +95,14 @@ func (c *counter) count(piece []byte) {
 	}
 }
 
-// begin looks for the first byte that is no space, nor of a byte order mark.
+// begin looks for the first byte that is not a space or part of a byte order mark.
 func (c *counter) begin(b byte) {
 	if b <= ' ' || b == 0xEF || b == 0xBB || b == 0xBF {
 		return
 	}
 	c.began, c.array = true, b == '['
 	if c.array {
-		c.depth, c.elements = 1, 1 // or none, which is no batch either
+		c.depth, c.elements = 1, 1 // or zero, which is not a batch either
 	}
 }
 
@@ -121,8 +121,8 @@ func (c *counter) structure(b byte) {
 	}
 }
 
-// initializes reports whether a message of text asks for a session. What it does not
-// recognise is noticed when the SDK does.
+// initializes reports whether a message of text opens a session. If it misses one, the SDK's
+// own session is noticed later.
 func initializes(text []byte) bool {
 	type message struct {
 		Method string `json:"method"`

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// BenchmarkCall is one short tools/call without a network: the guard, the SDK and a
-// tool that answers at once.
+// BenchmarkCall is one short tools/call without a network: the guard, the SDK and a tool that
+// returns at once.
 func BenchmarkCall(b *testing.B) {
 	for _, version := range eras {
 		b.Run(version, func(b *testing.B) {

@@ -11,7 +11,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// lists are those of which a client agreed to hear that they changed.
+// lists are the lists whose changes a client wants to be told.
 type lists struct{ tools, prompts, resources bool }
 
 // offered is what a server's capabilities promise.
@@ -26,24 +26,24 @@ func offered(c *mcp.ServerCapabilities) lists {
 	}
 }
 
-// listener is a session, or a subscription without one, whose client is told when an edit
-// of its key changes what lists show: it would keep the old ones otherwise.
+// listener is a session, or a subscription without one, whose client is told when an edit of
+// its key changes what lists show: otherwise it would keep the old ones.
 type listener struct {
 	session      *mcp.ServerSession
-	speaks       func() caller // for it, now
+	speaks       func() caller // its current caller
 	wants        lists
 	subscription any // its id, nil in a session
 	send         mcp.MethodHandler
 
 	telling sync.Mutex     // held while the client is told
-	shown   *keys.Identity // as the client was last told; guarded by telling
+	shown   *keys.Identity // what the client was last told; guarded by telling
 
 	mu     sync.Mutex
 	over   bool
 	cancel func()
 }
 
-// begin watches from now on. What changed since the key was admitted is told too.
+// begin starts to watch. Changes since the key was admitted are told too.
 func (l *listener) begin() {
 	c := l.speaks()
 	l.shown = c.identity
@@ -59,7 +59,7 @@ func (l *listener) begin() {
 	go l.tell()
 }
 
-// end does not wait for a client that takes its time to read.
+// end does not wait for a client that reads slowly.
 func (l *listener) end() {
 	l.mu.Lock()
 	l.over = true
@@ -76,7 +76,7 @@ func (l *listener) ended() bool {
 	return l.over
 }
 
-// tell sends what changed. A sending middleware of the server may be anybody's code.
+// tell sends what changed. A sending middleware of the server is foreign code and may panic.
 func (l *listener) tell() {
 	l.telling.Lock()
 	defer l.telling.Unlock()
@@ -87,7 +87,7 @@ func (l *listener) tell() {
 	defer func() { c.logPanic(recover()) }()
 	now, err := c.by.guard.RecheckFor(c.admitted)
 	if err != nil {
-		return // what ends a key ends this too
+		return // the end of the key also ends this
 	}
 	before := l.shown.Scopes()
 	l.shown = now
@@ -118,13 +118,13 @@ func (l *listener) meta() mcp.Meta {
 	return mcp.Meta{mcp.MetaKeySubscriptionID: l.subscription}
 }
 
-// notify is a function because methods have no type parameters. A client that is not
-// connected hears nothing, and asks again when it comes back.
+// notify is a function because methods have no type parameters. A client that is not connected
+// gets nothing, and asks again when it returns.
 func notify[P mcp.Params](l *listener, method string, params P) {
 	_, _ = l.send(context.Background(), method, &mcp.ServerRequest[P]{Session: l.session, Params: params})
 }
 
-// about returns those of granted that may be about entries of the named list, sorted.
+// about returns the scopes in granted that may apply to entries of the named list, sorted.
 func about(granted []string, list string) []string {
 	var found []string
 	for _, scope := range granted {

@@ -13,9 +13,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// TestEditTellsThatListsChanged: a client of the SDK hears that its tools changed when its
-// key was granted more or less, asks again, and is shown what it may use now. It hears of
-// no list that the server does not have, or that the edit did not touch.
+// TestEditTellsThatListsChanged: a client of the SDK is told that its tools changed when its
+// key was granted more or less, asks again, and gets what it may use now. It is not told about
+// a list that the server does not have or that did not change.
 func TestEditTellsThatListsChanged(t *testing.T) {
 	for _, version := range eras {
 		t.Run(version, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestEditTellsThatListsChanged(t *testing.T) {
 	}
 }
 
-// listens tells when the server answers the request that listens for what changes.
+// listens says when the server answers the request that listens for changes.
 type listens struct {
 	http.RoundTripper
 	answered chan<- struct{}
@@ -78,8 +78,8 @@ func (l listens) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// TestNobodyIsToldOfListsUnasked: in the era without sessions a subscription hears of the
-// lists that it asked for, under its own id, and of no others.
+// TestNobodyIsToldOfListsUnasked: in the version without sessions a subscription is told about
+// the lists that it asked for, under its own id, and about no others.
 func TestNobodyIsToldOfListsUnasked(t *testing.T) {
 	s := newSite(t, nil, "get")
 	s.server.AddPrompt(&mcp.Prompt{Name: "ask"}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) { return nil, nil })

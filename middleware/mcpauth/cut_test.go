@@ -15,9 +15,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
-// Attack: a key is revoked while a tool runs that heeds no context, and its holder
-// waits for the result. The answer ends before the tool does, and the result goes
-// nowhere.
+// Attack: a key is revoked while a tool runs that ignores its context, and the client waits for
+// the result. The answer ends before the tool does, and the result is dropped.
 func TestResultOfAHeedlessToolIsNotDelivered(t *testing.T) {
 	for _, version := range eras {
 		for _, json := range []bool{false, true} {
@@ -47,8 +46,8 @@ func TestResultOfAHeedlessToolIsNotDelivered(t *testing.T) {
 	}
 }
 
-// Attack: the holder of a revoked key listens on in a stream that was not closed yet.
-// What the server says after the revoke has returned does not reach him, however soon.
+// Attack: the holder of a revoked key still listens to a stream that was not closed yet. What
+// the server sends after the revoke has returned does not reach it.
 func TestNothingIsHeardAfterARevoke(t *testing.T) {
 	for _, i := range []int{0, 1} { // the kinds of stream
 		s := newSlowSite(t)
@@ -74,8 +73,8 @@ func TestNothingIsHeardAfterARevoke(t *testing.T) {
 	}
 }
 
-// TestSessionClosesWithItsKey: also one in which nothing is open, so that the server has
-// nobody left to talk to.
+// TestSessionClosesWithItsKey: also one without an open request, to whose client the server
+// could not send anything.
 func TestSessionClosesWithItsKey(t *testing.T) {
 	s := newSlowSite(t)
 	token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
@@ -91,9 +90,8 @@ func TestSessionClosesWithItsKey(t *testing.T) {
 	}
 }
 
-// TestRotatedKeyKeepsItsSession: a session that was opened with the old secret and goes
-// on with the new one does not end with the old one's grace; what was opened with the
-// old one does.
+// TestRotatedKeyKeepsItsSession: a session that was opened with the old secret and is used with
+// the new one does not end with the old one's grace; a request made with the old secret does.
 func TestRotatedKeyKeepsItsSession(t *testing.T) {
 	s := newSlowSite(t)
 	old, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
@@ -119,8 +117,8 @@ func TestRotatedKeyKeepsItsSession(t *testing.T) {
 	}
 }
 
-// Attack: a key subscribes to two resources in a session, is narrowed to one, and goes
-// on in the session to hear of both.
+// Attack: a key subscribes to two resources in a session, is narrowed to one, and stays in the
+// session to be told about both.
 func TestNarrowedSessionHearsOfNoMore(t *testing.T) {
 	s := newSlowSite(t)
 	token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
@@ -137,7 +135,7 @@ func TestNarrowedSessionHearsOfNoMore(t *testing.T) {
 	stream.eventOf("notifications/resources/updated", "res://b")
 }
 
-// TestRealClientIsCutOff: a client of the SDK is told why its call failed, and 401 by the
+// TestRealClientIsCutOff: a client of the SDK is told why its call failed, and gets 401 for the
 // next.
 func TestRealClientIsCutOff(t *testing.T) {
 	for _, version := range eras {
@@ -167,8 +165,8 @@ func TestRealClientIsCutOff(t *testing.T) {
 	}
 }
 
-// TestHoldsLeaveNothingBehind: neither what ended by itself nor what was cut off leaves
-// a goroutine, nor a session that its client closed.
+// TestHoldsLeaveNothingBehind: neither what ended by itself nor what was cut off leaves a
+// goroutine, nor a session that its client closed.
 func TestHoldsLeaveNothingBehind(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	t.Run("site", func(t *testing.T) {
@@ -190,8 +188,8 @@ func TestHoldsLeaveNothingBehind(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
-// TestTwoHandlersOfOneServer: a call is held by the guard that let it in, whichever
-// handler's middleware it passes.
+// TestTwoHandlersOfOneServer: a call is held by the guard that admitted it, whichever handler's
+// middleware it passes.
 func TestTwoHandlersOfOneServer(t *testing.T) {
 	s := newSlowSite(t)
 	s.serve(nil)
@@ -203,10 +201,10 @@ func TestTwoHandlersOfOneServer(t *testing.T) {
 	}
 }
 
-// Attack: the holder of a key that is to be revoked has a friend with a good key send a
-// request with his session's id, so that the session is taken for the friend's and stays
-// open; or somebody with a weak key does, so that its owner hears no more. The SDK answers
-// 403, and the session stays its opener's alone.
+// Attack: the holder of a key that will be revoked has another client with a valid key send a
+// request with the session's id, so that the session is taken for the other's and stays open;
+// or a client with a weak key does, so that the owner is told less. The SDK answers 403, and
+// the session stays its opener's.
 func TestAnotherKeyDoesNotSpeakForASession(t *testing.T) {
 	s := newSlowSite(t)
 	token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
@@ -259,9 +257,9 @@ func wantClosed(t *testing.T, closed <-chan struct{}) {
 	}
 }
 
-// Attack: a key cannot be checked for a moment, which ends what it held
-// open but not its session; then it is revoked, and since its holder sends nothing more,
-// his session stays open and goes on collecting what the server says.
+// Attack: a key cannot be checked for a moment, which ends what it held open but not its
+// session; then it is revoked, and since its client sends nothing more, its session stays open
+// and collects what the server sends.
 func TestSessionThatWasLeftOpenClosesWithItsKey(t *testing.T) {
 	for name, c := range map[string]struct {
 		before, after func(s *site, id string)

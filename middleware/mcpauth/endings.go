@@ -13,13 +13,13 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// Errors for calls that ended with their key have codes that JSON-RPC leaves to
-// applications: this base less the HTTP status that a later request gets. The SDK would
-// write some reserved codes without the framing of the stream, which clients cannot read.
+// Errors for calls that ended with their key have codes that JSON-RPC leaves to applications:
+// this base less the HTTP status that a later request gets. The SDK would write some reserved
+// codes without the framing of the stream, which clients cannot read.
 const codeBase = -31000
 
-// ending is what a client is told of a call that ended with its key: what happened, and
-// what to do. Which of the reasons made a key invalid is for the log alone.
+// ending is what a client is told about a call that ended with its key: what happened, and what
+// to do. Only the log says why the key is not valid.
 type ending struct {
 	status  int
 	code    string
@@ -38,7 +38,7 @@ var (
 	}
 	grantChanged = ending{
 		status: 503, code: "key_changed", retry: true,
-		message: "what its API key grants was changed meanwhile. Try again in 1 second.",
+		message: "its API key was changed while the call ran. Try again in 1 second.",
 	}
 	uncheckable = ending{
 		status: 503, code: "unavailable", retry: true,
@@ -46,7 +46,7 @@ var (
 	}
 )
 
-// endingOf is the JSON-RPC error for a call that took n and ended because of err.
+// endingOf is the JSON-RPC error for a call that needed n and ended because of err.
 func endingOf(err error, n needs, requestID string) *jsonrpc.Error {
 	told := keyEnded
 	var ended *middleware.EndedError
@@ -70,12 +70,12 @@ func endingOf(err error, n needs, requestID string) *jsonrpc.Error {
 	raw, _ := json.Marshal(data) // strings and a number: nothing that could fail
 	return &jsonrpc.Error{
 		Code:    int64(codeBase - told.status),
-		Message: "The call was ended before it was done: " + told.message,
+		Message: "The call was ended before it was finished: " + told.message,
 		Data:    raw,
 	}
 }
 
-// rpcMessage is what of a JSON-RPC message tells whether it answers a call.
+// rpcMessage is the part of a JSON-RPC message that tells whether it answers a call.
 type rpcMessage struct {
 	ID     json.RawMessage  `json:"id"`
 	Method *json.RawMessage `json:"method"`
@@ -85,8 +85,8 @@ func (m rpcMessage) answers() bool {
 	return m.Method == nil && len(m.ID) > 0 && !bytes.Equal(m.ID, []byte("null"))
 }
 
-// messages returns what of a piece that the SDK writes at once is JSON: the data of an
-// event, or all of it.
+// messages returns the JSON in a piece that the SDK writes at once: the data of an event, or
+// all of it.
 func messages(piece []byte) []byte {
 	if json.Valid(piece) {
 		return piece
@@ -100,8 +100,8 @@ func messages(piece []byte) []byte {
 	return data
 }
 
-// endMessages returns a message, or a batch of them, with failure in place of each answer
-// and without all else: what was written after the key's end must not go out, but a client
+// endMessages returns a message, or a batch of them, with failure in place of each answer and
+// without everything else: what was written after the key's end must not be sent, but a client
 // that gets no answer waits for it. It returns nil if there is none.
 func endMessages(data []byte, failure *jsonrpc.Error) []byte {
 	var one rpcMessage

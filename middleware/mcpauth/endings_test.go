@@ -17,7 +17,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
-// endings are what a client must be told of a call that ended, by the true reason.
+// endings are what a client must be told about a call that ended, by the true reason.
 var endings = map[keys.Code][]string{
 	keys.CodeRevoked:           {`"code":"invalid_token"`, "its API key is no longer valid for this server", "ask the person who issued it"},
 	keys.CodeDisabled:          {`"code":"invalid_token"`, "its API key is no longer valid for this server"},
@@ -26,7 +26,7 @@ var endings = map[keys.Code][]string{
 	keys.CodeUnavailable:       {`"code":"unavailable"`, "API keys cannot be checked right now. Try again in 1 second.", `"retry_after":1`},
 }
 
-// answersIn returns the messages in body that answer calls, as they were framed.
+// answersIn returns the messages in body that answer calls, with their framing.
 func answersIn(t *testing.T, body string) map[int]json.RawMessage {
 	t.Helper()
 	type message struct {
@@ -64,17 +64,17 @@ func answersIn(t *testing.T, body string) map[int]json.RawMessage {
 		case ok && strings.TrimSpace(text) != "":
 			read(text)
 		case !ok && strings.Contains(line, "jsonrpc"):
-			t.Errorf("stream: got %q, which is no event", line)
+			t.Errorf("stream: got %q, which is not an event", line)
 		}
 	}
 	return found
 }
 
-// wantEnding: the call is answered once, with an error that holds told.
+// wantEnding: the call is answered once, with an error that contains told.
 func wantEnding(t *testing.T, body string, id int, told ...string) {
 	t.Helper()
 	answer := string(answersIn(t, body)[id])
-	for _, want := range append(told, "The call was ended before it was done", `"request_id"`) {
+	for _, want := range append(told, "The call was ended before it was finished", `"request_id"`) {
 		if !strings.Contains(answer, want) {
 			t.Errorf("call %d: got %s in %s, want an error with %q", id, answer, body, want)
 		}
@@ -86,8 +86,8 @@ func wantEnding(t *testing.T, body string, id int, told ...string) {
 	}
 }
 
-// TestRunningCallIsToldOfItsEnd: whatever ends a call, its client gets one error for it
-// at once, in the form that its answer has begun in, and does not wait.
+// TestRunningCallIsToldOfItsEnd: whatever ends a call, its client gets one error for it at
+// once, in the form in which its answer began, and does not wait.
 func TestRunningCallIsToldOfItsEnd(t *testing.T) {
 	for _, version := range eras {
 		for _, inJSON := range []bool{false, true} {
@@ -122,10 +122,10 @@ func TestRunningCallIsToldOfItsEnd(t *testing.T) {
 	}
 }
 
-// batch is the last version with batches, or none at all.
+// batch is the last version with batches.
 const batch = "2025-03-26"
 
-// beginBatch calls each tool, with the ids 1 and up, and returns when all of them run.
+// beginBatch calls each tool, with ids from 1, and returns when all of them run.
 func (s *site) beginBatch(token string, tools ...string) *answer {
 	s.t.Helper()
 	var calls []string
@@ -143,8 +143,8 @@ func (s *site) beginBatch(token string, tools ...string) *answer {
 	return a
 }
 
-// TestNarrowedBatchEndsOnlyWhatNeededTheScope: of the calls in one request, the one whose
-// scope was taken away is told so, and the other is answered with its result.
+// TestNarrowedBatchEndsOnlyWhatNeededTheScope: of the calls in one request, the one whose scope
+// was removed gets the error, and the other gets its result.
 func TestNarrowedBatchEndsOnlyWhatNeededTheScope(t *testing.T) {
 	for _, inJSON := range []bool{false, true} {
 		t.Run(fmt.Sprintf("json=%v", inJSON), func(t *testing.T) {
@@ -164,8 +164,8 @@ func TestNarrowedBatchEndsOnlyWhatNeededTheScope(t *testing.T) {
 	}
 }
 
-// TestRevokedBatchEndsAll: each call of a batch is told, also one that was answered
-// already but not yet in writing.
+// TestRevokedBatchEndsAll: each call of a batch gets the error, also one whose answer was not
+// written yet.
 func TestRevokedBatchEndsAll(t *testing.T) {
 	for _, inJSON := range []bool{false, true} {
 		t.Run(fmt.Sprintf("json=%v", inJSON), func(t *testing.T) {
@@ -188,11 +188,11 @@ func TestRevokedBatchEndsAll(t *testing.T) {
 	}
 }
 
-// TestAnsweredAfterItsScopeWasTaken: a call of a batch ends just after its scope was taken
-// away, before the guard has heard of that by itself. Its result is not for the key any
-// more. The other call of the batch keeps the request open.
+// TestAnsweredAfterItsScopeWasTaken: a call of a batch ends just after its scope was removed,
+// before the guard has noticed. Its result must no longer be sent to the key. The other call of
+// the batch keeps the request open.
 func TestAnsweredAfterItsScopeWasTaken(t *testing.T) {
-	for range 10 { // it may have heard at once, now and then
+	for range 10 { // sometimes the guard notices at once
 		s := newSlowSite(t)
 		token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 		s.server.AddTool(&mcp.Tool{Name: "narrows", InputSchema: json.RawMessage(`{"type":"object"}`)},
@@ -210,8 +210,8 @@ func TestAnsweredAfterItsScopeWasTaken(t *testing.T) {
 	}
 }
 
-// TestNarrowedKeyGoesOnElsewhere: a call that still may run is not ended because the key
-// lost another scope, in either era.
+// TestNarrowedKeyGoesOnElsewhere: a call that is still allowed does not end because the key
+// lost another scope, in either version.
 func TestNarrowedKeyGoesOnElsewhere(t *testing.T) {
 	for _, kind := range kinds {
 		if !strings.Contains(kind.name, "call") {
@@ -224,13 +224,13 @@ func TestNarrowedKeyGoesOnElsewhere(t *testing.T) {
 			told := make(chan struct{}, 1)
 			defer s.Verifier().OnChange(id, func() { told <- struct{}{} })()
 			s.Elsewhere().Change(id, func(k *keys.Key) { k.Scopes = []string{"tools:slow", "tools:telling"} })
-			<-told // and so were those who hold, which are older
+			<-told // and so were the holds, which are older
 			s.wantGoesOn(o, token)
 		})
 	}
 }
 
-// TestStreamsGoOnWhenTheirKeyIsNarrowed: they are where the client hears what changed.
+// TestStreamsGoOnWhenTheirKeyIsNarrowed: the client is told of changes in them.
 func TestStreamsGoOnWhenTheirKeyIsNarrowed(t *testing.T) {
 	for _, kind := range kinds {
 		if strings.Contains(kind.name, "call") {
@@ -256,8 +256,8 @@ func TestStreamsGoOnWhenTheirKeyIsNarrowed(t *testing.T) {
 	}
 }
 
-// Attack: a tool heeds no context and goes on to talk after its key ended: to its client
-// through progress, and with a question to it.
+// Attack: a tool ignores its context and continues to send after its key ended: progress, and a
+// question to the client.
 func TestEndedCallSaysNoMore(t *testing.T) {
 	for _, alter := range []func(*keys.Key){
 		func(k *keys.Key) { k.RevokedAt = now() },
@@ -278,7 +278,7 @@ func TestEndedCallSaysNoMore(t *testing.T) {
 		s.slows["talker"] = &slow{began: make(chan string)}
 		token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
 		session := s.open(token)
-		// in one request with a call that goes on, so that there is a stream to talk in
+		// in one request with a call that continues, so that there is a stream to send in
 		a := s.begin(request{token: token, session: session, version: batch, body: `[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"talker","arguments":{}}},
 			{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"telling","arguments":{}}}]`})
 		<-began
@@ -302,8 +302,8 @@ func TestEndedCallSaysNoMore(t *testing.T) {
 	}
 }
 
-// TestResumedCallIsToldOfItsEnd: a client that lost its connection, and waits for the
-// answer in a stream that it resumed, is told there.
+// TestResumedCallIsToldOfItsEnd: a client that lost its connection, and waits for the answer in
+// a resumed stream, gets the error there.
 func TestResumedCallIsToldOfItsEnd(t *testing.T) {
 	s := newSlowSite(t)
 	s.serve(&mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{EventStore: mcp.NewMemoryEventStore(nil)}})

@@ -36,7 +36,7 @@ func ExampleHandler() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer v.Close() // writes down who called in the last seconds
+	defer v.Close() // records the use of the last seconds
 	guard := middleware.New(v, &middleware.Options{Audience: "weather", Logger: slog.Default()})
 	mux.Handle("/mcp", mcpauth.Handler(guard, server, nil)) // authenticate, bind sessions, scope every tool
 	mux.Handle("/", mcpauth.NotFound(guard))                // keep clients from looking for OAuth

@@ -8,13 +8,13 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// feature says where the SDK's types for one of the four lists keep what all of them
-// have. P and R are the params and the result, T is an entry.
+// feature gives access to the common parts of the SDK's types for one of the four lists. P and
+// R are the params and the result, T is an entry.
 type feature[P, R, T any] struct {
 	cursor func(*P) *string
 	page   func(*R) (entries *[]T, next *string)
-	name   func(T) string           // unique; pages go by its order
-	scope  func(name string) string // what it takes to use the entry
+	name   func(T) string           // unique; pages are in its order
+	scope  func(name string) string // the scope to use the entry
 }
 
 var tools = feature[mcp.ListToolsParams, mcp.ListToolsResult, *mcp.Tool]{
@@ -59,8 +59,8 @@ type (
 	}
 )
 
-// list answers a list request with the entries that c may use. What else the result
-// holds, such as ttlMs, is that of the server's first page.
+// list answers a list request with the entries that c may use. Other members of the result,
+// such as ttlMs, are those of the server's first page.
 func list[P, R, T any, PP paramsOf[P], RR resultsOf[R]](c caller, req *mcp.ServerRequest[PP], next forward, f feature[P, R, T]) (mcp.Result, error) {
 	var params P
 	if req.Params != nil {

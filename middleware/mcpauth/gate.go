@@ -12,9 +12,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// gate is the way out to one caller. It is asked for every piece of an answer. Once its
-// key has ended it stays shut to all but one thing: an answer to a call passes as an
-// error that says so, whatever the answer was, because a client waits for it.
+// gate is the only way to send to one caller. It checks every piece of an answer. After the key
+// has ended it lets only one thing pass: an answer to a call, replaced by an error that says
+// so, because a client waits for it.
 type gate struct {
 	http.ResponseWriter
 	guard    *middleware.Guard
@@ -22,39 +22,38 @@ type gate struct {
 	admitted context.Context // of the request
 	id       string          // of the request
 	alone    bool            // the request holds one message
-	linger   bool            // calls may be waiting for their answer
+	linger   bool            // whether calls may be waiting for an answer
 	let      context.CancelCauseFunc
-	takes    atomic.Pointer[needs] // of the message that is alone
-	began    atomic.Bool           // something went out
-	stream   atomic.Bool           // and it is a stream of events
+	takes    atomic.Pointer[needs] // of the only message
+	began    atomic.Bool           // something was sent
+	stream   atomic.Bool           // it is a stream of events
 
 	mu    sync.Mutex
 	ended error
 	timer *time.Timer
 }
 
-// lingerFor is how long the SDK may keep a stream whose key has ended, in which nothing
-// passes but the errors for its calls. As soon as those are written it is let go, which
-// takes a moment; all of the time passes only where middleware that stands outside of
-// ours holds up an answer.
+// lingerFor is how long the SDK may keep a stream whose key has ended, in which only the errors
+// for its calls pass. It is released as soon as those are written, which takes a moment; the
+// full time passes only if outer middleware delays an answer.
 const lingerFor = 5 * time.Second
 
 // soleMessage is the first protocol version without batches.
 const soleMessage = "2025-06-18"
 
-// newGate stands before w. The SDK is let go through let.
+// newGate wraps w. let releases the SDK.
 func newGate(w http.ResponseWriter, r *http.Request, guard *middleware.Guard, c caller, let context.CancelCauseFunc) *gate {
 	resumed := r.Header.Get("Last-Event-Id")
 	return &gate{
 		ResponseWriter: w, guard: guard, req: r, admitted: c.admitted, id: c.requestID, let: let,
 		alone: r.Header.Get("Mcp-Protocol-Version") >= soleMessage,
-		// A stream that is resumed may be that of a call, but for the session's own.
+		// A resumed stream may be that of a call, unless it is the session's own.
 		linger: r.Method == http.MethodPost || resumed != "" && !strings.HasPrefix(resumed, "_"),
 	}
 }
 
-// runs notes what a message of the request takes. Where there are several, each looks
-// after itself: one of them may lose its scope while the others go on.
+// runs notes what a message of the request needs. With several messages, each checks for
+// itself: one of them may lose its scope while the others continue.
 func (g *gate) runs(n needs) {
 	if g.alone {
 		g.takes.Store(&n)
@@ -69,7 +68,7 @@ func (g *gate) needs() needs {
 	return needs{}
 }
 
-// pass asks once more for the key. The SDK writes one event at a time.
+// pass checks the key again. The SDK writes one event at a time.
 func (g *gate) pass() error {
 	if err := g.why(); err != nil {
 		return err
@@ -82,8 +81,8 @@ func (g *gate) pass() error {
 	return nil
 }
 
-// begin notes that something goes out, and in which form: the SDK may set another one
-// later, when that is too late.
+// begin notes that something is sent, and in which form: the SDK may set another form later,
+// when it no longer matters.
 func (g *gate) begin() {
 	if !g.began.Load() {
 		g.stream.Store(strings.HasPrefix(g.Header().Get("Content-Type"), "text/event-stream"))
@@ -91,7 +90,7 @@ func (g *gate) begin() {
 	}
 }
 
-// end shuts the gate. The SDK is let go when the calls have been answered.
+// end closes the gate. The SDK is released when the calls have been answered.
 func (g *gate) end(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -106,7 +105,7 @@ func (g *gate) end(err error) {
 	g.timer = time.AfterFunc(lingerFor, func() { g.let(err) })
 }
 
-// why is why the gate is shut, or nil.
+// why is the reason why the gate is closed, or nil.
 func (g *gate) why() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -143,7 +142,7 @@ func (g *gate) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// FlushError is what the SDK flushes events with. To flush is to begin an answer.
+// FlushError is what the SDK flushes events with. Flushing begins an answer.
 func (g *gate) FlushError() error {
 	if !g.began.Load() {
 		return nil
@@ -151,8 +150,8 @@ func (g *gate) FlushError() error {
 	return http.NewResponseController(g.ResponseWriter).Flush()
 }
 
-// finish answers a caller who was answered nothing because the key ended. A stream
-// that began just ends.
+// finish answers a caller that got no answer because the key ended. A stream that began just
+// ends.
 func (g *gate) finish() {
 	g.mu.Lock()
 	if g.timer != nil {
@@ -170,7 +169,7 @@ func (g *gate) finish() {
 		return
 	}
 	for _, name := range []string{"Connection", headerSession} {
-		g.Header().Del(name) // of the answer that does not come
+		g.Header().Del(name) // of the answer that was dropped
 	}
 	g.guard.RefuseEnded(g.ResponseWriter, g.req, err)
 }

@@ -12,43 +12,42 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// DefaultSessionTimeout ends sessions in which the client has asked for nothing so
-// long. To the SDK a session lasts for ever unless told otherwise, and any good key
-// can open as many as it likes. A client that comes back later is told 404 and
-// opens another.
+// DefaultSessionTimeout ends a session after so long without a request of its client. Without
+// it the SDK keeps sessions without limit, and any valid key can open many. A client that
+// returns later gets 404 and opens another.
 const DefaultSessionTimeout = 24 * time.Hour
 
-// Options configures [Handler]. Nil and the zero value are ready for use.
+// Options configures [Handler]. Nil and the zero value are valid.
 type Options struct {
-	// TrustedOrigins are the web pages, besides the server's own host, whose scripts
-	// may call: "https://inspector.example", exactly as browsers send it. A request
-	// from any other page is answered 403 before its key is looked at. Programs
-	// that are no browsers send no Origin and are not concerned. Handler sends no CORS
-	// headers: where pages shall read answers, put a CORS middleware around it.
+	// TrustedOrigins are the web pages, besides the server's own host, whose scripts may call:
+	// "https://inspector.example", exactly as browsers send it. A request from any other page
+	// is answered 403 before its key is checked. Other programs send no Origin and are not
+	// affected. Handler sends no CORS headers: if pages need to read answers, add a CORS
+	// middleware around it.
 	TrustedOrigins []string
 
-	// AllowedHosts are the names, besides the server's own address, that a request's Host
-	// may hold: "mcp.example.com", without a port, for a proxy that passes on what its
-	// clients asked for. Without any, a connection to loopback accepts loopback names
-	// alone, so that no web page reaches it through a name of its own, and others accept
-	// every name. With some, every connection accepts these and the address that it came
-	// to, and loopback also loopback names. Others are answered 421.
+	// AllowedHosts are the names, besides the server's own address, that a request's Host may
+	// have: "mcp.example.com", without a port, for a proxy that forwards its clients' Host.
+	// Without any, a connection to loopback accepts only loopback names, so that no web page
+	// reaches it through its own name, and other connections accept every name. With some,
+	// every connection accepts these and the address at which it arrived, and loopback also
+	// loopback names. Other names are answered 421.
 	AllowedHosts []string
 
-	// HTTP is handed to the SDK: SessionTimeout (DefaultSessionTimeout when zero),
-	// JSONResponse, EventStore, Logger, MaxRequestBodyBytes (4 MiB by default) and the
-	// rest. Stateless is ignored; Handler serves both kinds. DisableLocalhostProtection
-	// without AllowedHosts accepts every Host.
+	// HTTP is passed to the SDK: SessionTimeout (DefaultSessionTimeout if zero), JSONResponse,
+	// EventStore, Logger, MaxRequestBodyBytes (4 MiB by default) and the rest. Stateless is
+	// ignored; Handler serves both kinds. DisableLocalhostProtection without AllowedHosts
+	// accepts every Host.
 	HTTP *mcp.StreamableHTTPOptions
 }
 
-// Handler serves server over streamable HTTP to callers whose key guard accepts. It
-// panics when guard or server is nil, or an origin or host is not one.
+// Handler serves server over streamable HTTP to callers whose key guard accepts. It panics if
+// guard or server is nil, or an origin or host is invalid.
 //
-// It adds a receiving middleware to server, which therefore denies every request
-// that did not come through a Handler. Middleware that the server had before runs
-// inside of it, with the caller's identity; what is added later runs outside. To
-// call Handler twice on one server is harmless: the same checks then run twice.
+// It adds a receiving middleware to server, which then refuses every request that did not come
+// through a Handler. Middleware that the server had before runs inside of it, with the caller's
+// identity; middleware that is added later runs outside. You may call Handler twice on one
+// server: the same checks then run twice.
 func Handler(guard *middleware.Guard, server *mcp.Server, o *Options) http.Handler {
 	if guard == nil || server == nil {
 		panic("mcpauth: Handler needs a guard and a server")
@@ -64,9 +63,9 @@ func Handler(guard *middleware.Guard, server *mcp.Server, o *Options) http.Handl
 		withSessions.SessionTimeout = DefaultSessionTimeout
 	}
 	withSessions.Stateless = false
-	withSessions.DisableLocalhostProtection = true // hosts decides
+	withSessions.DisableLocalhostProtection = true // hosts decides instead
 	without := withSessions
-	without.Stateless, without.EventStore = true, nil // nothing is ever resumed there
+	without.Stateless, without.EventStore = true, nil // nothing is resumed there
 
 	server.AddReceivingMiddleware(authorize(guard))
 	eras := &eras{
@@ -88,7 +87,7 @@ type handler struct {
 	hosts    hosts
 	origins  origins
 	next     http.Handler
-	maxBody  int64 // none when negative
+	maxBody  int64 // no limit if negative
 	sessions sessions
 	slots    slots
 }
@@ -133,13 +132,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.serve(w, r, v)
 }
 
-// identified carries the identity that the guard found to where the SDK looks for
-// one. The SDK's only way in is a bearer token, so it is shown a dummy, which is gone
-// again before any message is read.
+// identified passes the identity that the guard found to the SDK. The SDK accepts only a bearer
+// token, so it gets a dummy, which is removed again before any message is read.
 func identified(next http.Handler) http.Handler {
 	const header, dummy = "Authorization", "Bearer admitted"
 	withTokenInfo := auth.RequireBearerToken(tokenInfo, &auth.RequireBearerTokenOptions{
-		AllowMissingExpiration: true, // expiry was checked by the guard, and is again with each request
+		AllowMissingExpiration: true, // the guard checks expiry, with each request
 	})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del(header)
 		next.ServeHTTP(w, r)
@@ -150,16 +148,16 @@ func identified(next http.Handler) http.Handler {
 	})
 }
 
-// eras hands each request to the half of the SDK that speaks its protocol. Both end
-// in the same server and the same middleware, so a request that lies about its era
-// is only misunderstood.
+// eras passes each request to the half of the SDK that speaks its protocol version. Both use
+// the same server and the same middleware, so a request that gives a wrong version is only
+// misunderstood.
 type eras struct {
 	server, hidden        *mcp.Server
 	sessions, sessionless *mcp.StreamableHTTPHandler
 }
 
-// firstSessionless is the first protocol version without sessions. Versions are
-// dates, and the SDK compares them as text too.
+// firstSessionless is the first protocol version without sessions. Versions are dates, and the
+// SDK also compares them as text.
 const firstSessionless = "2026-07-28"
 
 func (e *eras) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -172,22 +170,22 @@ func (e *eras) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const headerSession = "Mcp-Session-Id"
 
-// sessionless reports what a request says of its era. One with a session's id is that
-// session's business.
+// sessionless reports whether a request says that it has no session. One with a session's id
+// belongs to that session.
 func sessionless(r *http.Request) bool {
 	return r.Header.Get(headerSession) == "" && r.Header.Get("Mcp-Protocol-Version") >= firstSessionless
 }
 
-// listens reports whether a request says that it opens a subscription. One that does not
-// say so is noticed when its message is judged.
+// listens reports whether a request says that it opens a subscription. Others are noticed when
+// the message is judged.
 func listens(r *http.Request) bool {
 	return sessionless(r) && r.Header.Get("Mcp-Method") == listenMethod
 }
 
-// serverFor keeps calls of tools that were not granted away from the server that has
-// them. Before any middleware the SDK compares Mcp-Param- headers with the schema of
-// the tool in the body, and so would tell that it exists. Mcp-Name decides nothing
-// but where to ask: it must equal the name in the body, or the SDK answers 400.
+// serverFor sends calls of tools that were not granted to another server. Before any middleware
+// the SDK compares Mcp-Param- headers with the schema of the tool in the body, and so would
+// show that it exists. Mcp-Name only chooses the server: it must equal the name in the body, or
+// the SDK answers 400.
 func (e *eras) serverFor(r *http.Request) *mcp.Server {
 	if r.Header.Get("Mcp-Method") != "tools/call" {
 		return e.server
@@ -198,8 +196,7 @@ func (e *eras) serverFor(r *http.Request) *mcp.Server {
 	return e.server
 }
 
-// hiddenServer has no features: what all of a server looks like to a key that was
-// granted nothing of it.
+// hiddenServer has no features: it looks like a server of which the key was granted nothing.
 func hiddenServer(guard *middleware.Guard) *mcp.Server {
 	s := mcp.NewServer(&mcp.Implementation{Name: "mcpkeys"}, nil)
 	s.AddReceivingMiddleware(authorize(guard))

@@ -14,9 +14,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// serve answers an admitted request for as long as its key allows. The end of the
-// request's context is what makes the SDK let go of a stream. That comes after the end of
-// the key, so that the SDK can still answer the calls of the stream.
+// serve answers an admitted request for as long as its key allows. The SDK releases a stream
+// when the request's context ends. That comes after the end of the key, so that the SDK can
+// still answer the calls of the stream.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 	ctx, let := context.WithCancelCause(r.Context())
 	defer let(nil)
@@ -33,18 +33,18 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 
 type callerKey struct{}
 
-// errNoAnswer: the goroutine of what answers ended in the middle of it.
+// errNoAnswer: the goroutine of the handler ended without an answer.
 var errNoAnswer = &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "the call ended without an answer"}
 
-// run answers one message for as long as its caller's key gives what it takes: a hold of
-// its own, because in a session ctx is that of the session's opener, and a call outlasts
-// the request that brought it. When that ends, the error tells the client. What does not heed the end of its context is left to
-// itself, so that neither the caller's stream nor the closing of a session waits for
-// it.
+// run answers one message for as long as its caller's key grants what it needs. It has its own
+// hold, because in a session ctx is that of the session's opener, and a call outlasts the
+// request that brought it. When that ends, the client gets the error. A handler that ignores
+// its context is left running, so that neither the caller's stream nor the closing of a session
+// waits for it.
 //
-// A panic goes on in the goroutine of the caller, where the middleware around can
-// recover, with the value that it began with. Of what was left to itself it is logged
-// and ends there: nobody is around it, and a process must not end with one key.
+// A panic continues in the goroutine of the caller, with its value, where outer middleware can
+// recover it. A panic of a handler that was left running is logged and ends there: no code
+// could recover it, and the process must not end because of one key.
 func (c caller) run(ctx context.Context, n needs, answer func(context.Context) (mcp.Result, error)) (mcp.Result, error) {
 	held, release := c.hold(n)
 	defer release()
@@ -89,8 +89,8 @@ func (c caller) run(ctx context.Context, n needs, answer func(context.Context) (
 	}
 }
 
-// late returns why what was answered comes too late, where the gate cannot tell: of
-// several messages in one request it does not know which one an answer is for.
+// late returns why an answer comes too late, if the gate cannot tell: of several messages in
+// one request it does not know which one an answer is for.
 func (c caller) late(n needs) error {
 	if c.out.alone {
 		return nil
@@ -98,9 +98,8 @@ func (c caller) late(n needs) error {
 	return c.check(n)
 }
 
-// logPanic tells where a panic began, which whoever recovers it elsewhere cannot see. It
-// is called while the panic's stack still stands. [http.ErrAbortHandler] is no fault, and
-// nil no panic.
+// logPanic logs where a panic began, which code that recovers it elsewhere cannot see. Call it
+// while the panic's stack exists. [http.ErrAbortHandler] is not a fault, and nil not a panic.
 func (c caller) logPanic(panicked any) {
 	if err, ok := panicked.(error); panicked == nil || ok && errors.Is(err, http.ErrAbortHandler) {
 		return

@@ -18,10 +18,10 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// patience is how long a test waits for what comes within milliseconds.
+// patience is how long a test waits for what usually takes milliseconds.
 const patience = 20 * time.Second
 
-// answer is one HTTP answer, read as it comes.
+// answer is one HTTP answer, read as it arrives.
 type answer struct {
 	t      testing.TB
 	events chan string // data lines
@@ -30,7 +30,7 @@ type answer struct {
 	body   strings.Builder // complete when ended
 }
 
-// begin sends r, or a GET when it has no body, and does not wait.
+// begin sends r, or a GET if it has no body, and does not wait.
 func (s *site) begin(r request) *answer {
 	s.t.Helper()
 	method := http.MethodPost
@@ -76,7 +76,7 @@ func (a *answer) event(want string) {
 	}
 }
 
-// eventOf waits for the next one that holds kind, and passes over others.
+// eventOf waits for the next one that contains kind, and skips others.
 func (a *answer) eventOf(kind, want string) {
 	a.t.Helper()
 	for {
@@ -111,11 +111,11 @@ func (a *answer) end() (status int, body string) {
 	return a.resp.StatusCode, a.body.String()
 }
 
-// slow is a tool that says that it began, waits until it is told to go on, and notes
-// why its context ended.
+// slow is a tool that says that it began, waits until it is released, and notes why its context
+// ended.
 type slow struct {
-	heeds  bool            // its context
-	tells  bool            // of progress, so that its answer begins
+	heeds  bool            // whether it obeys its context
+	tells  bool            // whether it sends progress, so that its answer begins
 	began  chan string     // the key's id
 	goOn   chan struct{}   // closed: answer
 	causes chan error      // of its context's end
@@ -172,7 +172,7 @@ func listeners() *mcp.ServerOptions {
 	}
 }
 
-// opened is something that is open for one key.
+// opened is an open stream or call of one key.
 type opened struct {
 	*answer
 	session string
@@ -180,7 +180,7 @@ type opened struct {
 	call    bool // which is answered with an error when the key ends
 }
 
-// kinds are what a key can hold open. Each function returns when it is.
+// kinds are what a key can hold open. Each function returns when it is open.
 var kinds = []struct {
 	name    string
 	version string
@@ -254,8 +254,8 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 func soon() time.Time { return now().Add(50 * time.Millisecond) }
 
-// TestWhatIsOpenEndsWithItsKey: a change by somebody else with the same file ends what
-// the key holds open, of whichever kind and era, and nothing that another key does.
+// TestWhatIsOpenEndsWithItsKey: a change by another program with the same file ends what the
+// key holds open, of any kind and version, and nothing of another key.
 func TestWhatIsOpenEndsWithItsKey(t *testing.T) {
 	for _, end := range []struct {
 		name  string
@@ -316,7 +316,7 @@ func testEnd(t *testing.T, version string, open func(*site, string) opened, alte
 	s.wantGoesOn(theirs, other)
 }
 
-// wantGoesOn: the stream or call is still open, and ends well.
+// wantGoesOn: the stream or call is still open, and completes.
 func (s *site) wantGoesOn(o opened, token string) {
 	s.t.Helper()
 	select {
@@ -356,7 +356,7 @@ func (s *site) updated(uri string) {
 	}
 }
 
-// wantLines: the log tells once of each request what ended and why.
+// wantLines: the log says once for each request what ended and why.
 func (s *site) wantLines(code keys.Code, keyID string) {
 	s.t.Helper()
 	requests := map[string]bool{}
@@ -383,8 +383,8 @@ func (s *site) wantLines(code keys.Code, keyID string) {
 	}
 }
 
-// TestChangesThatTakeNothing: what is open goes on when its key is renamed or granted
-// more.
+// TestChangesThatTakeNothing: open streams and calls continue when their key is renamed or
+// granted more.
 func TestChangesThatTakeNothing(t *testing.T) {
 	for name, alter := range map[string]func(*keys.Key){
 		"renamed": func(k *keys.Key) { k.Name = "other" },
@@ -398,7 +398,7 @@ func TestChangesThatTakeNothing(t *testing.T) {
 				told := make(chan struct{}, 1)
 				defer s.Verifier().OnChange(id, func() { told <- struct{}{} })()
 				s.Elsewhere().Change(id, alter)
-				<-told // and so were those who hold, which are older
+				<-told // and so were the holds, which are older
 				s.wantGoesOn(o, token)
 			})
 		}

@@ -10,14 +10,14 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// hosts decides which Host may be called, in place of the SDK, whose refusal is plain
-// text, has status 403, which clients take for a question of permission, and is in no log.
+// hosts decides which Host is accepted, instead of the SDK, whose refusal is plain text, has
+// status 403, which clients take for a missing permission, and is not logged.
 type hosts struct {
-	any   bool // the check is switched off
+	any   bool // the check is off
 	names hostcheck.Names
 }
 
-// newHosts panics on what no request could name.
+// newHosts panics on a name that no request could have.
 func newHosts(o *Options) hosts {
 	names, err := hostcheck.New(o.AllowedHosts)
 	if err != nil {
@@ -34,7 +34,7 @@ func (h hosts) allow(r *http.Request) bool {
 
 var wrongHost = middleware.Problem{
 	Status: http.StatusMisdirectedRequest, Code: "wrong_host",
-	Detail: "This server does not answer to the name in the Host header. Use the server's own address, or ask its operator to allow the name.",
+	Detail: "This server does not accept the name in the Host header. Use the server's own address, or ask its operator to allow the name.",
 }
 
 func (h *handler) refuseHost(w http.ResponseWriter, r *http.Request) {

@@ -11,8 +11,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
-// TestHostBehindAProxy: a server on loopback behind a proxy that passes the clients' Host
-// on answers to the names that it was given, and to no others.
+// TestHostBehindAProxy: a server on loopback behind a proxy that forwards the clients' Host
+// accepts the allowed names, and no others.
 func TestHostBehindAProxy(t *testing.T) {
 	for name, c := range map[string]struct {
 		options *mcpauth.Options
@@ -46,8 +46,8 @@ func TestHostBehindAProxy(t *testing.T) {
 	}
 }
 
-// TestForeignHostIsToldAndLogged: the refusal is a problem that names the way on, and one
-// line of the log names the Host. A secret that was pasted there is in neither.
+// TestForeignHostIsToldAndLogged: the refusal is a problem that says what to do, and one log
+// line names the Host. A secret that was pasted there is in neither.
 func TestForeignHostIsToldAndLogged(t *testing.T) {
 	s := newSite(t, nil, "add")
 	token := s.Granted("tools:add")
@@ -67,7 +67,7 @@ func TestForeignHostIsToldAndLogged(t *testing.T) {
 	}
 }
 
-// TestHostsArePlainNames: a name that no request could carry stops the server's start.
+// TestHostsArePlainNames: a name that no request could have keeps the server from starting.
 func TestHostsArePlainNames(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	for _, bad := range []string{"*", "https://mcp.example.com", "mcp.example.com:443", ""} {

@@ -16,9 +16,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
-// Attack A16, DNS rebinding and cross-site calls: a web page makes the victim's browser
-// call a server on the victim's machine or network. Each case is tried without a key
-// and with a good one, as a page would have that found a way to add headers.
+// Attack A16, DNS rebinding and cross-site calls: a web page makes the victim's browser call a
+// server on the victim's machine or network. Each case is tried without a key and with a valid
+// one, as by a page that found a way to add headers.
 func TestA16BrowsersOnForeignPages(t *testing.T) {
 	s := newSite(t, nil, "add")
 	token := s.Granted("tools:add")
@@ -90,8 +90,8 @@ func mustPanic(t *testing.T, what string, f func()) {
 	f()
 }
 
-// Clients that are refused look for an OAuth server. What they find must be a JSON 404
-// and no hint of metadata, or they start a registration that cannot end.
+// Refused clients look for an OAuth server. They must get a JSON 404 and no metadata, or they
+// start a registration that cannot succeed.
 func TestOAuthIsNotThere(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	guarded := mcpauth.Handler(k.Guard(nil), mcp.NewServer(&mcp.Implementation{Name: "s"}, nil), nil)
@@ -113,7 +113,7 @@ func TestOAuthIsNotThere(t *testing.T) {
 		}
 	}
 	resp, body := guardtest.Answer(t, mcpauth.NotFound(nil), http.MethodGet, "/.well-known/oauth-protected-resource")
-	want := `{"type":"about:blank","title":"Not Found","status":404,"detail":"There is nothing here.","code":"no_route","request_id":"` + resp.Header.Get("X-Request-Id") + `"}` + "\n"
+	want := `{"type":"about:blank","title":"Not Found","status":404,"detail":"Path not found.","code":"no_route","request_id":"` + resp.Header.Get("X-Request-Id") + `"}` + "\n"
 	if body != want || resp.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("NotFound: got %s, want %s", body, want)
 	}
@@ -123,8 +123,8 @@ func TestOAuthIsNotThere(t *testing.T) {
 	}
 }
 
-// Clients that found no OAuth server may register all the same, and show their user the
-// description of the error, or that they cannot read the answer.
+// Clients that found no OAuth server may register anyway, and show their user the description
+// of the error, or that they cannot read the answer.
 func TestRegistrationIsRefusedInItsOwnForm(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	var log strings.Builder
@@ -148,7 +148,7 @@ func TestRegistrationIsRefusedInItsOwnForm(t *testing.T) {
 	}
 }
 
-// Four mebibytes, in both eras and without a declared length: a key does not buy the
+// Four mebibytes, in both versions and without a declared length: a key must not use up the
 // server's memory.
 func TestBodyIsBounded(t *testing.T) {
 	s := newSite(t, nil, "add")
@@ -161,8 +161,8 @@ func TestBodyIsBounded(t *testing.T) {
 	}
 }
 
-// A subscription is cut down to what was granted: the acknowledgement names no other
-// resource, and updates of others are not delivered.
+// A subscription is narrowed to what was granted: the acknowledgement names no other resource,
+// and updates of others are not delivered.
 func TestListenIsNarrowed(t *testing.T) {
 	s := furnished(t, "public", "payroll")
 	r := message(modern, "subscriptions/listen", "", `{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["doc://payroll","doc://public","doc://nowhere"]}}`)
@@ -196,7 +196,7 @@ func nextEvent(t *testing.T, events *bufio.Scanner) string {
 	return ""
 }
 
-// The log line of a foreign page, which the guard's own decisions do not cover.
+// The log line for a foreign page, which is not a decision of the guard.
 func TestForeignOriginIsLogged(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	var log strings.Builder
@@ -209,8 +209,8 @@ func TestForeignOriginIsLogged(t *testing.T) {
 	}
 }
 
-// A request that is refused before its key is looked at leaves the key no more than
-// others do: a logger around the handler, which dumps headers afterwards, finds none.
+// A request that is refused before its key is checked also leaves no key: a logger around the
+// handler, which prints headers afterwards, finds none.
 func TestRefusalsLeaveNoCredential(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	h := mcpauth.Handler(k.Guard(nil), mcp.NewServer(&mcp.Implementation{Name: "s"}, nil), nil)
@@ -229,8 +229,8 @@ func TestRefusalsLeaveNoCredential(t *testing.T) {
 	}
 }
 
-// Stateless is the handler's own business: whatever the caller's options say, clients
-// of the older era get sessions, and what a server tells of itself is one key's.
+// The handler ignores Stateless: clients of the older versions get sessions, and what a server
+// says about itself is for one key.
 func TestBothErasWhateverTheOptions(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	server := mcp.NewServer(&mcp.Implementation{Name: "s"}, nil)

@@ -10,22 +10,21 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// extraCaller is where a TokenInfo of ours holds its caller.
+// extraCaller is where our TokenInfo holds its caller.
 const extraCaller = "mcpkeys.caller"
 
-// caller is what is known of one HTTP request, and travels with each of its
-// messages.
+// caller is what is known about one HTTP request, and accompanies each of its messages.
 type caller struct {
 	identity  *keys.Identity
 	requestID string
-	admitted  context.Context // as the guard admitted it, without its end
+	admitted  context.Context // the request's context as the guard admitted it, without cancellation
 	by        *handler
 	visit     *visit
-	out       *gate // the way out of that request
+	out       *gate // sends to that request
 }
 
-// tokenInfo is the [auth.TokenVerifier] that verifies nothing: the guard did. The
-// session is bound to UserID, the key's id, which outlives rotations.
+// tokenInfo is an [auth.TokenVerifier] that verifies nothing: the guard did. The session is
+// bound to UserID, the key's id, which does not change in rotations.
 func tokenInfo(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
 	c, ok := ctx.Value(callerKey{}).(caller)
 	if !ok {
@@ -34,8 +33,8 @@ func tokenInfo(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo,
 	return &auth.TokenInfo{UserID: c.identity.KeyID(), Extra: map[string]any{extraCaller: c}}, nil
 }
 
-// callerOf tells who sent req. It looks at the request alone and never at a context,
-// which in a session is that of its opener. Whoever cannot be told is nobody.
+// callerOf returns the caller of req. It reads only the request and never a context, which in a
+// session is that of its opener. Without a known caller, ok is false.
 func callerOf(req mcp.Request) (caller, bool) {
 	extra := req.GetExtra()
 	if extra == nil || extra.TokenInfo == nil {
@@ -45,7 +44,7 @@ func callerOf(req mcp.Request) (caller, bool) {
 	return c, ok && c.identity != nil
 }
 
-// context returns ctx with c in place of whoever was there.
+// context returns ctx with c as the caller.
 func (c caller) context(ctx context.Context) context.Context {
 	return keys.NewContext(keys.WithRequestID(ctx, c.requestID), c.identity)
 }

@@ -11,7 +11,7 @@ import (
 // origins are the web pages whose scripts may call, besides the server's own host.
 type origins []string
 
-// newOrigins panics on what no browser would ever send, since it would never match.
+// newOrigins panics on an origin that no browser would send, since it would never match.
 func newOrigins(trusted []string) origins {
 	for i, o := range trusted {
 		if _, ok := originHost(o); !ok {
@@ -21,9 +21,9 @@ func newOrigins(trusted []string) origins {
 	return slices.Clone(trusted)
 }
 
-// allow refuses a request that a foreign page makes a browser send: the answer to
-// DNS rebinding and cross-site calls that the protocol demands. The opaque origin
-// "null" is foreign. A request without an Origin comes from no page.
+// allow refuses a request that a foreign page makes a browser send, as the protocol requires
+// against DNS rebinding and cross-site calls. The opaque origin "null" is foreign. A request
+// without an Origin is not from a page.
 func (trusted origins) allow(r *http.Request) bool {
 	for _, o := range r.Header["Origin"] {
 		host, ok := originHost(o)

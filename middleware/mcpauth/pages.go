@@ -11,13 +11,12 @@ import (
 // page is one page of any of the four lists.
 type page[T any] struct {
 	entries []T
-	next    string // the SDK's cursor, or ours
+	next    string // the SDK's cursor, or one of this package
 }
 
-// visible returns the page, at a cursor of ours, of what may be used. It gathers the
-// server's pages, drops the rest and cuts at the size of page that the server shows:
-// a page with gaps would tell how much is hidden, and clients that do not page would
-// see too little.
+// visible returns the page, at a cursor of this package, of what may be used. It collects the
+// server's pages, drops the rest and cuts at the server's page size: a page with gaps would
+// show how much is hidden, and clients that do not page would see too little.
 func visible[T any](cursor string, fetch func(cursor string) (page[T], error), name func(T) string, may func(name string) bool) (page[T], error) {
 	after, err := readCursor(cursor, may)
 	if err != nil {
@@ -41,7 +40,7 @@ func visible[T any](cursor string, fetch func(cursor string) (page[T], error), n
 	return shown, nil
 }
 
-// gather reads all pages. size is what fits on one, or zero if all fitted.
+// gather reads all pages. size is how many entries fit on one, or zero if all fit.
 func gather[T any](fetch func(string) (page[T], error)) (entries []T, size int, err error) {
 	cursor := ""
 	for {
@@ -63,17 +62,16 @@ func gather[T any](fetch func(string) (page[T], error)) (entries []T, size int, 
 	}
 }
 
-// Our cursors name the last entry that was shown. The SDK's own would name the last
-// one of its page, which may be hidden.
+// A cursor of this package names the last entry that was shown. The SDK's own would name the
+// last one of its page, which may be hidden.
 const cursorMark = "mcpkeys:"
 
 func makeCursor(last string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(cursorMark + last))
 }
 
-// readCursor refuses, as the SDK does, what makeCursor did not make: a cursor that
-// names an entry which its bearer may not see is forged, or older than the key's
-// scopes.
+// readCursor refuses, as the SDK does, a cursor that makeCursor did not make: one that names an
+// entry which its caller may not see is forged, or older than the key's scopes.
 func readCursor(cursor string, may func(name string) bool) (last string, err error) {
 	if cursor == "" {
 		return "", nil

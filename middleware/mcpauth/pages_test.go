@@ -35,8 +35,8 @@ func toolNames(t *testing.T, session *mcp.ClientSession) string {
 	return strings.Join(pages, "|")
 }
 
-// Pages are as full as the server makes them, whatever is hidden between, and their
-// cursors name nothing hidden.
+// Pages are as full as the server makes them, whatever is hidden between, and their cursors
+// name nothing hidden.
 func TestPagesAreRefilled(t *testing.T) {
 	s := newSite(t, &mcp.ServerOptions{PageSize: 3})
 	for i := range 20 {
@@ -66,9 +66,9 @@ func TestPagesAreRefilled(t *testing.T) {
 	}
 }
 
-// Attack: a caller makes up cursors, to walk from hidden name to hidden name or to make
-// the server speak of them. All are refused in the SDK's own words: garbage, the SDK's
-// cursor of an unguarded server, one of ours that names what the key may not see.
+// Attack: a caller invents cursors, to go from hidden name to hidden name or to make the server
+// mention them. All are refused with the SDK's own text: garbage, the SDK's cursor of an
+// unguarded server, a cursor of this package that names what the key may not see.
 func TestForgedCursors(t *testing.T) {
 	s := newSite(t, &mcp.ServerOptions{PageSize: 1}, "add", "payroll", "sub")
 	plain := mcp.NewServer(&mcp.Implementation{Name: "plain"}, &mcp.ServerOptions{PageSize: 1})

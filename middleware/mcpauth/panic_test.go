@@ -18,9 +18,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
-// TestPanicReachesTheMiddlewareAround: a tool's panic comes out where the server's own
-// middleware stands, with the value that it began with, and so does not end the process
-// past a middleware that recovers. The log tells where it began.
+// TestPanicReachesTheMiddlewareAround: a tool's panic reaches the server's own middleware, with
+// its value, so that a middleware that recovers keeps the process running. The log says where
+// it began.
 func TestPanicReachesTheMiddlewareAround(t *testing.T) {
 	for _, version := range eras {
 		for _, value := range []any{"boom", errors.New("boom"), http.ErrAbortHandler} {
@@ -54,9 +54,8 @@ func TestPanicReachesTheMiddlewareAround(t *testing.T) {
 	}
 }
 
-// Attack: the holder of a key calls a tool that panics in the end, and the key is revoked
-// meanwhile. Nobody waits for the tool any more, so nobody could recover: the process must
-// not end for it.
+// Attack: a client calls a tool that panics in the end, and the key is revoked before that. No
+// code waits for the tool then, so none could recover: the process must not end.
 func TestPanicOfALeftToolEndsNothing(t *testing.T) {
 	s := newSite(t, nil, "quick")
 	began, goOn := make(chan string, 1), make(chan struct{})
@@ -81,8 +80,8 @@ func TestPanicOfALeftToolEndsNothing(t *testing.T) {
 	}
 }
 
-// TestToolThatEndsItsGoroutine: as a test's FailNow in a tool does. The caller is told, and
-// does not wait for ever.
+// TestToolThatEndsItsGoroutine: as a test's FailNow in a tool does. The caller gets an error
+// and does not wait.
 func TestToolThatEndsItsGoroutine(t *testing.T) {
 	s := newSite(t, nil)
 	s.doing("exit", runtime.Goexit)
@@ -91,8 +90,8 @@ func TestToolThatEndsItsGoroutine(t *testing.T) {
 	}
 }
 
-// TestPanicOfAnEventStoreEndsNothing: it is told that a dead key's session is over, with
-// nobody around who could recover.
+// TestPanicOfAnEventStoreEndsNothing: the store is told that the session of an ended key is
+// over, and its panic must not end the process.
 func TestPanicOfAnEventStoreEndsNothing(t *testing.T) {
 	s := newSite(t, nil, "quick")
 	s.serve(&mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{EventStore: panickingStore{mcp.NewMemoryEventStore(nil)}}})
@@ -106,7 +105,7 @@ type panickingStore struct{ *mcp.MemoryEventStore }
 
 func (panickingStore) SessionClosed(context.Context, string) error { panic("the event store") }
 
-// doing adds a tool that does what it is told.
+// doing adds a tool that calls what.
 func (s *site) doing(name string, what func()) {
 	s.server.AddTool(&mcp.Tool{Name: name, InputSchema: json.RawMessage(`{"type":"object"}`)},
 		func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
@@ -115,7 +114,7 @@ func (s *site) doing(name string, what func()) {
 		})
 }
 
-// wantLogged waits for a line of the log that holds text.
+// wantLogged waits for a log line that contains text.
 func (s *site) wantLogged(text string) string {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(time.Millisecond) {

@@ -10,13 +10,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// NotFound answers everything with 404 and a JSON body, but a POST to /register. Mount it
-// at "/" beside [Handler]: MCP clients that are refused look for an OAuth server under
-// /.well-known/, and only a JSON 404 makes them all end that search. Some then register
-// as a client at /register without having found one. The answer to that is an error of
-// RFC 7591, whose sentence they show to their user: that this server takes API keys. It
-// tells nothing else and asks for no key. What it refuses is logged as guard logs its
-// refusals; a nil guard logs nothing.
+// NotFound answers everything with 404 and a JSON body, except a POST to /register. Mount it at
+// "/" beside [Handler]: MCP clients that are refused look for an OAuth server under
+// /.well-known/, and only a JSON 404 makes them all end that search. Some then register as a
+// client at /register without having found one. They get an error of RFC 7591, whose sentence
+// they show to their user: that this server takes API keys. It says nothing else and needs no
+// key. It logs like the refusals of guard; a nil guard logs nothing.
 func NotFound(guard *middleware.Guard) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		noOAuth(w, guard.Refused(r, keys.Code(nothingHere.Code)))
@@ -32,12 +31,12 @@ func noOAuth(w http.ResponseWriter, r *http.Request) {
 }
 
 var nothingHere = middleware.Problem{
-	Status: http.StatusNotFound, Code: "no_route", Detail: "There is nothing here.",
+	Status: http.StatusNotFound, Code: "no_route", Detail: "Path not found.",
 }
 
 const registerPath = "/register"
 
-// writeNoRegistration refuses a client registration, as RFC 7591 has it in section 3.2.2.
+// writeNoRegistration refuses a client registration, see RFC 7591, section 3.2.2.
 func writeNoRegistration(w http.ResponseWriter, r *http.Request) {
 	body, _ := json.Marshal(struct { // strings: nothing that could fail
 		Error       string `json:"error"`
@@ -59,8 +58,8 @@ func writeNoRegistration(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// oauthPath holds where clients look, also below a path that the handler is mounted
-// at.
+// oauthPath reports whether clients look for OAuth at path, also below a path at which the
+// handler is mounted.
 func oauthPath(path string) bool {
 	return strings.Contains(path, "/.well-known/") || path == registerPath
 }

@@ -43,8 +43,8 @@ func arrayOf(tool string, n int) string {
 	return "[" + strings.Join(calls, ",") + "]"
 }
 
-// Attack C1: a limit that counts requests lets 2,000 calls through in one of them. Exactly
-// five calls pass a limit of five, however they are framed, and no handshake takes one.
+// Attack C1: a limit that counts requests lets 2,000 calls through in one of them. Exactly five
+// calls pass a limit of five, however they are framed, and handshakes do not count.
 func TestC1ExactlyFiveCallsPass(t *testing.T) {
 	for name, send := range map[string]func(s *site, token string){
 		"one by one in a session": func(s *site, token string) {
@@ -157,7 +157,7 @@ func overHTTP2(s *site, token string) {
 	wg.Wait()
 }
 
-// Calls are tools, prompts and resources, granted or not. Everything else is free.
+// Calls are tools, prompts and resources, granted or not. Everything else does not count.
 func TestWhatIsACall(t *testing.T) {
 	for _, version := range eras {
 		s := furnished(t, "public", "payroll")
@@ -177,7 +177,7 @@ func TestWhatIsACall(t *testing.T) {
 				}
 			}
 		}
-		for _, name := range []string{"public", "payroll"} { // four calls each, and completions, which are none
+		for _, name := range []string{"public", "payroll"} { // four calls each, and completions, which are not calls
 			for what, r := range uses(version, name) {
 				if _, body := send(r); strings.Contains(body, "rate_limited") {
 					t.Errorf("%s: %s of %s: got %s, want it within the limit of 8", version, what, name, body)
@@ -192,7 +192,7 @@ func TestWhatIsACall(t *testing.T) {
 	}
 }
 
-// A call over the limit gets one error, whose text a model can act on.
+// A call over the limit gets one error, whose text a model can follow.
 func TestCallOverTheLimitIsTold(t *testing.T) {
 	for _, version := range eras {
 		s := newSite(t, nil, "add")
@@ -228,8 +228,8 @@ func TestCallOverTheLimitIsTold(t *testing.T) {
 	}
 }
 
-// Where a guard stands around the server already, a request is a call, and what it carries
-// beyond one is charged too.
+// If a guard already wraps the server, a request is a call, and only its further calls are
+// counted in addition.
 func TestRequireAroundHandlerChargesACallOnce(t *testing.T) {
 	s := newSite(t, nil, "add")
 	guard := s.Guard(nil)
@@ -249,7 +249,7 @@ func TestRequireAroundHandlerChargesACallOnce(t *testing.T) {
 	}
 }
 
-// Cost is what each call within the request counts.
+// Cost is the cost of each call within the request.
 func TestCostIsThatOfEachCall(t *testing.T) {
 	s := newSite(t, nil, "add")
 	srv := httptest.NewServer(mcpauth.Handler(s.Guard(&middleware.Options{Cost: func(*http.Request) int { return 2 }}), s.server, nil))
@@ -262,7 +262,7 @@ func TestCostIsThatOfEachCall(t *testing.T) {
 	}
 }
 
-// unread fails the test when it is read, and never ends.
+// unread fails the test if it is read, and never ends.
 type unread struct{ t *testing.T }
 
 func (u unread) Read([]byte) (int, error) {
@@ -309,9 +309,9 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Attack C1: 50,000 calls in one batch, of which the SDK would make half a gigabyte before
-// it asked anybody. Nothing is parsed, and hardly anything read, whatever the request says
-// of its version, its length, its session.
+// Attack C1: 50,000 calls in one batch, which the SDK would turn into half a gigabyte before
+// any middleware. Nothing is parsed, and hardly anything read, whatever the request says about
+// its version, its length or its session.
 func TestC1LargeBatchesAreNotParsed(t *testing.T) {
 	s := newSite(t, nil, "add")
 	token := s.Granted("tools:*")
@@ -345,7 +345,7 @@ func TestC1LargeBatchesAreNotParsed(t *testing.T) {
 	}
 }
 
-// Sixteen pass, and commas within messages are none between them.
+// Sixteen pass, and commas within messages do not count.
 func TestBatchOfSixteenPasses(t *testing.T) {
 	s := newSite(t, nil, "add")
 	token := s.Granted("tools:*")
@@ -358,7 +358,7 @@ func TestBatchOfSixteenPasses(t *testing.T) {
 	}
 }
 
-// A stream that is taken up again brings what was answered, and calls nothing.
+// A resumed stream repeats what was answered, and calls nothing.
 func TestResumedStreamCallsNothing(t *testing.T) {
 	s := newSite(t, nil, "add")
 	s.serve(&mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{EventStore: mcp.NewMemoryEventStore(nil)}})
@@ -391,8 +391,8 @@ func TestResumedStreamCallsNothing(t *testing.T) {
 	}
 }
 
-// A refused call is recorded with everything that is known of the caller: that the key was
-// proved, from where, with what, and which scope it took.
+// A refused call is recorded with everything that is known about the caller: that the key was
+// proved, from where, with what program, and which scope was needed.
 func TestD1DeniedCallIsRecordedWithItsCaller(t *testing.T) {
 	for _, version := range eras {
 		s := newSite(t, nil, "add")
@@ -416,8 +416,8 @@ func TestD1DeniedCallIsRecordedWithItsCaller(t *testing.T) {
 	}
 }
 
-// Attack: a caller names ever new tools, to fill the memory with the denials of them, or to
-// have a key kept in one.
+// Attack: a caller invents tool names, to fill the memory with denials, or to have a key stored
+// in one.
 func TestDenialsOfInventedNamesAreBounded(t *testing.T) {
 	s := newSite(t, nil, "add")
 	token := s.Granted("tools:other")
@@ -433,7 +433,7 @@ func TestDenialsOfInventedNamesAreBounded(t *testing.T) {
 			t.Error("a denial holds the key")
 		}
 	}
-	if calls != 41 || len(list) > 2*18 { // should the minute turn
+	if calls != 41 || len(list) > 2*18 { // if a new minute begins
 		t.Errorf("got %d rows of %d calls, want some 17 of 41", len(list), calls)
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// needs is what a message takes of its key for as long as it runs. The zero needs takes a
-// good key and no more.
+// needs is what a message needs of its key for as long as it runs. The zero needs requires only
+// a valid key.
 type needs struct {
-	whole  bool     // all that was granted: a list shows it
-	scopes []string // that a call was let pass for
+	whole  bool     // everything that was granted, because a list shows it
+	scopes []string // the scopes for which a call was admitted
 }
 
-// needsOf tells what a message takes that was let pass for scope, if for any.
+// needsOf returns what a message needs that was admitted for scope, which may be empty.
 func needsOf(req mcp.Request, scope string) needs {
 	switch req.(type) {
 	case *mcp.ListToolsRequest, *mcp.ListPromptsRequest, *mcp.ListResourcesRequest, *mcp.ListResourceTemplatesRequest:
@@ -28,7 +28,7 @@ func needsOf(req mcp.Request, scope string) needs {
 	return needs{scopes: []string{scope}}
 }
 
-// hold returns a context that ends when c's key no longer gives what n takes.
+// hold returns a context that ends when c's key no longer grants n.
 func (c caller) hold(n needs) (held context.Context, release func()) {
 	if n.whole {
 		return c.by.guard.Hold(c.admitted)
@@ -36,7 +36,7 @@ func (c caller) hold(n needs) (held context.Context, release func()) {
 	return c.by.guard.HoldFor(c.admitted, n.scopes...)
 }
 
-// check asks now what hold waits for.
+// check checks now what hold watches.
 func (c caller) check(n needs) error { return check(c.admitted, c.by.guard, n) }
 
 func check(admitted context.Context, guard *middleware.Guard, n needs) error {
@@ -47,15 +47,14 @@ func check(admitted context.Context, guard *middleware.Guard, n needs) error {
 	return err
 }
 
-// running is one message that is being answered. It travels in the context of what
-// answers it.
+// running is one message that is being answered. It is in the context of its handler.
 type running struct {
 	caller caller
 	takes  needs
 
 	mu    sync.Mutex
 	done  bool
-	over  error  // why it may say no more
+	over  error  // why it may send nothing more
 	after func() // called when it is done
 }
 
@@ -66,8 +65,8 @@ func runningFrom(ctx context.Context) *running {
 	return r
 }
 
-// maySpeak returns why what answers r may send nothing more, if so. Where several
-// messages came in one request, only here it is known which of them is speaking.
+// maySpeak returns why the handler of r may send nothing more, or nil. With several messages in
+// one request, only this knows which of them is sending.
 func (r *running) maySpeak() error {
 	r.mu.Lock()
 	over := r.over

@@ -34,8 +34,8 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// mountProbe serves one tool. Without session ids the SDK opens a session for each
-// legacy request, so that one request is a whole scenario.
+// mountProbe serves one tool. Without session ids the SDK opens a session for each legacy
+// request, so that one request is a complete scenario.
 func mountProbe(guard *middleware.Guard, reached func(context.Context, http.Header)) http.Handler {
 	server := mcp.NewServer(&mcp.Implementation{Name: "probe"}, &mcp.ServerOptions{GetSessionID: func() string { return "" }})
 	server.AddTool(&mcp.Tool{Name: "probe", InputSchema: json.RawMessage(`{"type":"object"}`)},

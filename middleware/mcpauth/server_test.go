@@ -47,8 +47,7 @@ type site struct {
 	slows map[string]*slow
 }
 
-// newSite serves the named tools. The server can be given more features as long as no
-// request was made.
+// newSite serves the named tools. More features can be added before the first request.
 func newSite(t testing.TB, o *mcp.ServerOptions, tools ...string) *site {
 	t.Helper()
 	s := &site{Keyring: guardtest.NewKeyring(t), t: t}
@@ -60,7 +59,7 @@ func newSite(t testing.TB, o *mcp.ServerOptions, tools ...string) *site {
 	return s
 }
 
-// serve puts a guarded server under a new URL.
+// serve serves a guarded server at a new URL.
 func (s *site) serve(o *mcpauth.Options) {
 	s.t.Helper()
 	mux := http.NewServeMux()
@@ -85,7 +84,7 @@ func (s *site) run(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallTool
 	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "ran " + req.Params.Name + " for " + id.Name()}}}, nil
 }
 
-// ran returns the calls that reached tools, and forgets them.
+// ran returns the calls that reached tools, and clears them.
 func (s *site) ran() []call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +139,7 @@ type request struct {
 	body    string
 }
 
-// message renders a call; the modern era says its version in each one.
+// message renders a call; the newer versions repeat the version in each one.
 func message(version, method, name, params string) request {
 	r := request{version: version}
 	if version >= modern {
@@ -180,7 +179,7 @@ func (s *site) do(r request) (*http.Response, string) {
 	return resp, string(body)
 }
 
-// stream sends r and returns the answer with its body still to come.
+// stream sends r and returns the answer before its body is read.
 func (s *site) stream(r request) *http.Response {
 	s.t.Helper()
 	resp, err := http.DefaultTransport.RoundTrip(s.request(http.MethodPost, r))
@@ -230,7 +229,7 @@ func (s *site) open(token string) string {
 	return id
 }
 
-// send posts r as token in the era: in a session of its own where there are sessions.
+// send posts r as token in the version: in a new session if the version has sessions.
 func (s *site) send(version, token string, r request) (int, string) {
 	s.t.Helper()
 	r.token, r.version = token, version

@@ -11,8 +11,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// The real client, in both eras: what was granted runs, what was not is unknown, and
-// after a revocation nothing runs.
+// The real client, in both versions: what was granted runs, what was not is unknown, and after
+// a revocation nothing runs.
 func TestRealClient(t *testing.T) {
 	for _, version := range eras {
 		t.Run(version, func(t *testing.T) {
@@ -57,11 +57,10 @@ func TestRefusedAtFirstRequest(t *testing.T) {
 	}
 }
 
-// Attack: somebody opens a session with a powerful key, and a weak key's holder, who
-// learnt the session id, goes on in it. The SDK keeps the opener's context for the
-// whole session, so whoever took the identity from there would run what only the
-// powerful key may. Nor may the weak key run its own tools there, or read the
-// session's stream, or end it.
+// Attack: a client opens a session with a powerful key, and the holder of a weak key, who
+// learnt the session id, uses it. The SDK keeps the opener's context for the whole session, so
+// code that took the identity from there would run what only the powerful key may. Nor may the
+// weak key run its own tools there, or read the session's stream, or end it.
 func TestSessionOfABroadKeyUsedWithANarrowOne(t *testing.T) {
 	s := newSite(t, nil, "add", "secret")
 	broad, narrow := s.Granted("tools:*"), s.Granted("tools:add")
@@ -96,8 +95,8 @@ func TestSessionOfABroadKeyUsedWithANarrowOne(t *testing.T) {
 	}
 }
 
-// Attack: a key's scopes are narrowed while its session is open. The opener's context
-// still holds the wide ones.
+// Attack: a key's scopes are narrowed while its session is open. The opener's context still has
+// the old ones.
 func TestNarrowedScopesCountInAnOpenSession(t *testing.T) {
 	s := newSite(t, nil, "add", "secret")
 	token, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:*"}})
@@ -116,8 +115,8 @@ func TestNarrowedScopesCountInAnOpenSession(t *testing.T) {
 	}
 }
 
-// In the era without sessions each request is judged by its own key, also on one
-// connection and with a session id that belongs to another.
+// In the version without sessions each request is judged by its own key, also on one connection
+// and with a session id that belongs to another.
 func TestSessionlessIdentityIsEachRequestsOwn(t *testing.T) {
 	s := newSite(t, nil, "add", "secret")
 	broad, broadID := s.Issue(admin.IssueRequest{Name: "broad", Scopes: []string{"tools:*"}})
@@ -139,7 +138,7 @@ func TestSessionlessIdentityIsEachRequestsOwn(t *testing.T) {
 	}
 }
 
-// No tool sees a credential: not the key, not the dummy that the SDK was shown.
+// No tool sees a credential: neither the key nor the dummy for the SDK.
 func TestToolSeesNoCredential(t *testing.T) {
 	for _, version := range eras {
 		s := newSite(t, nil, "add")
@@ -157,8 +156,8 @@ func TestToolSeesNoCredential(t *testing.T) {
 	}
 }
 
-// A request cannot be in two eras: with a session id it is the session's business, and
-// is told that sessions do not speak the new version.
+// A request belongs to one version: with a session id it belongs to the session, and is told
+// that sessions do not support the new version.
 func TestSessionIDChoosesTheEraOfSessions(t *testing.T) {
 	s := newSite(t, nil, "add")
 	token := s.Granted("tools:add")

@@ -12,19 +12,19 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// sessions are those that were opened through one handler, by id. To the SDK a session
-// lives on when its key does not, and goes on collecting what the server says.
+// sessions are the sessions of one handler, by id. The SDK keeps a session when its key ends,
+// and collects what the server sends.
 type sessions struct {
-	send mcp.MethodHandler // past our own middleware
+	send mcp.MethodHandler // skips our own middleware
 
 	mu      sync.Mutex
 	byID    map[string]*session
-	without map[*mcp.ServerSession]*listener // subscriptions of the era without sessions
+	without map[*mcp.ServerSession]*listener // subscriptions without a session
 }
 
-// session is one key's, whose last request speaks for it: a session that was opened
-// with a rotated secret goes on with the new one, and is told no more than the key was
-// granted when it came last.
+// session belongs to one key, whose last request decides: a session that was opened with a
+// rotated secret continues with the new one, and is told only what the key was granted at its
+// last request.
 type session struct {
 	server  *mcp.ServerSession
 	keyID   string
@@ -32,19 +32,19 @@ type session struct {
 
 	mu      sync.Mutex
 	last    caller
-	serving int    // requests that are being answered
-	idle    func() // called when there are none
-	held    bool   // as last was admitted; else it is asked for every askEvery
-	release func() // lets go of the hold, or of the question
+	serving int    // running requests
+	idle    func() // called when there is none
+	held    bool   // whether last is held; otherwise the key is checked every askEvery
+	release func() // ends the hold or the timer
 	over    bool
 }
 
-// askEvery is how long a session may outlive its key when that could not be held any
-// more: it could not be checked, and has not come again since.
+// askEvery is how long a session may outlive its key after it could no longer be held: the key
+// could not be checked, and has not been used since.
 const askEvery = time.Second
 
-// open notes a session that c has just initialized, and whose client was promised to hear
-// of changed lists. One without an id ends with its request.
+// open notes a session that c has just initialized, whose client was promised to be told of
+// changed lists. One without an id ends with its request.
 func (l *sessions) open(server *mcp.ServerSession, c caller, promised lists) {
 	id := server.ID()
 	if id == "" {
@@ -53,7 +53,7 @@ func (l *sessions) open(server *mcp.ServerSession, c caller, promised lists) {
 	s := &session{server: server, keyID: c.identity.KeyID(), last: c}
 	s.changes = &listener{session: server, speaks: s.caller, wants: promised, send: l.send}
 	s.mu.Lock()
-	s.hold() // before anybody can see it
+	s.hold() // before other goroutines can see it
 	s.mu.Unlock()
 	l.mu.Lock()
 	_, known := l.byID[id]
@@ -92,8 +92,8 @@ func (l *sessions) get(id string) *session {
 	return l.byID[id]
 }
 
-// seen notes that c came with a session's id, which the SDK checks later and refuses to
-// other keys. The session stays open until c was answered, which done tells.
+// seen notes that c came with a session's id, which the SDK checks later and refuses to other
+// keys. The session stays open until done is called after the answer.
 func (l *sessions) seen(id string, c caller) (done func()) {
 	s := l.get(id)
 	if s == nil || s.keyID != c.identity.KeyID() {
@@ -121,14 +121,14 @@ func (s *session) served() {
 	}
 }
 
-// caller is who came last.
+// caller is the caller of the last request.
 func (s *session) caller() caller {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.last
 }
 
-// hold begins to watch. It is called with s.mu held.
+// hold begins to watch the key. It is called with s.mu held.
 func (s *session) hold() {
 	held, release := s.last.by.guard.HoldFor(s.last.admitted)
 	stop := context.AfterFunc(held, s.ended)
@@ -138,14 +138,14 @@ func (s *session) hold() {
 	}
 }
 
-// ask has the session asked for again in a while. It is called with s.mu held.
+// ask checks the session again later. It is called with s.mu held.
 func (s *session) ask() {
 	again := time.AfterFunc(askEvery, s.ended)
 	s.held, s.release = false, func() { again.Stop() }
 }
 
-// ended closes the session if its key is dead. One that nobody can check now may come
-// back: what was admitted last cannot be held any more then, but the key can still die.
+// ended closes the session if its key has ended. A key that cannot be checked now may be valid
+// again: the last request can then no longer be held, but the key can still end.
 func (s *session) ended() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +156,7 @@ func (s *session) ended() {
 	var ended *middleware.EndedError
 	_, err := s.last.by.guard.RecheckFor(s.last.admitted)
 	switch {
-	case err == nil: // the last request was made with another secret than what was held
+	case err == nil: // the last request was made with another secret than the held one
 		s.hold()
 	case errors.As(err, &ended) && ended.Code == keys.CodeUnavailable:
 		s.ask()
@@ -167,9 +167,8 @@ func (s *session) ended() {
 	}
 }
 
-// whenIdle calls f when no request is being answered: in a session that is closed the SDK
-// writes no more, and the calls in it are still to be told that they ended. It is called
-// with s.mu held.
+// whenIdle calls f when no request is running: in a closed session the SDK writes nothing more,
+// and the calls in it must still get their error. It is called with s.mu held.
 func (s *session) whenIdle(f func()) {
 	var once sync.Once
 	s.idle = func() { once.Do(f) }
@@ -179,8 +178,8 @@ func (s *session) whenIdle(f func()) {
 	}
 }
 
-// closeSession waits for what runs in the session. An EventStore is told, which may be anybody's
-// code, and nobody is around to recover what it panics with.
+// closeSession waits for what runs in the session. It calls the EventStore, which is foreign
+// code, and no outer code could recover its panic.
 func closeSession(server *mcp.ServerSession, last caller) {
 	defer func() { last.logPanic(recover()) }()
 	_ = server.Close()
@@ -194,8 +193,8 @@ func (s *session) close() {
 	s.release()
 }
 
-// tell makes the sending middleware: a call that ended says no more, and who subscribed
-// to a resource is not told of it when its key was granted it no more.
+// tell returns the sending middleware: a call that ended sends nothing more, and a subscriber
+// of a resource is not told of it if its key is no longer granted it.
 func (l *sessions) tell(next mcp.MethodHandler) mcp.MethodHandler {
 	l.send = next
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
@@ -221,8 +220,8 @@ func (l *sessions) tell(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-// subscribed begins to tell a subscription, which was just acknowledged as params say, of
-// changed lists. It ends with the call that holds it open.
+// subscribed begins to tell a subscription, which was just acknowledged with params, of changed
+// lists. It ends with the call that holds it open.
 func (l *sessions) subscribed(call *running, req mcp.Request, params *mcp.SubscriptionsAcknowledgedParams) {
 	server, ok := req.GetSession().(*mcp.ServerSession)
 	if !ok {
@@ -249,17 +248,17 @@ func (l *sessions) subscribed(call *running, req mcp.Request, params *mcp.Subscr
 	})
 }
 
-// mayHear reports whether the key that listens is good and granted the resource now.
+// mayHear reports whether the key of the listener is valid and granted the resource now.
 func (l *sessions) mayHear(req mcp.Request, uri string) bool {
 	c, ok := l.listening(req.GetSession())
 	if !ok {
-		return true // not ours
+		return true // not a session of this handler
 	}
 	now, err := c.by.guard.RecheckFor(c.admitted)
 	return err == nil && now.Allows(keys.ResourceScope(uri))
 }
 
-// listening is whose session it is.
+// listening returns the caller of the session.
 func (l *sessions) listening(session mcp.Session) (caller, bool) {
 	if s := l.get(session.ID()); s != nil {
 		return s.caller(), true

@@ -10,12 +10,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// maxSessions is how many sessions a key may have open through one handler: each of them
-// takes memory for as long as its client does not end it.
+// maxSessions is how many sessions a key may have open through one handler: each takes memory
+// until its client ends it.
 const maxSessions = 64
 
-// maxStreams is how many subscriptions a key may have open beside its sessions, in the era
-// without them: each takes a stream, and memory, for as long as its client does not end it.
+// maxStreams is how many subscriptions a key may have open without a session: each takes a
+// stream, and memory, until its client ends it.
 const maxStreams = 64
 
 // listenMethod is the message that opens one.
@@ -24,11 +24,11 @@ const listenMethod = "subscriptions/listen"
 var (
 	otherKeysSession = middleware.Problem{
 		Status: http.StatusForbidden, Code: "session_mismatch",
-		Detail: "This session belongs to another API key. Open one of your own.",
+		Detail: "This session belongs to another API key. Open a new one.",
 	}
 	unknownSession = middleware.Problem{
 		Status: http.StatusNotFound, Code: "unknown_session",
-		Detail: "There is no such session, or no more. Open another.",
+		Detail: "Session not found. Open a new one.",
 	}
 	tooManySessions = middleware.Problem{
 		Status: http.StatusTooManyRequests, Code: "too_many_sessions",
@@ -45,17 +45,17 @@ var errTooManyStreams = &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message
 
 var errTooManySessions = &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: tooManySessions.Detail}
 
-// slots are the sessions of each key. A key that opens one more than it may loses the one
-// that was idle longest; a session in which a POST runs or a stream is open is not idle.
-// The zero slots are ready for use.
+// slots are the sessions of each key. If a key opens one session too many, the one that was
+// idle longest is closed; a session with a running POST or an open stream is not idle. The zero
+// slots is valid.
 type slots struct {
 	mu    sync.Mutex
 	byKey map[string]*holding
 	byID  map[string]*slot
-	turns uint64 // counts the ends of visits, to tell which was first
+	turns uint64 // counts the ends of visits, to order them
 }
 
-// holding is what one key has, and what it is about to have.
+// holding is what one key has open, or is about to open.
 type holding struct {
 	reserved int
 	streams  int // subscriptions without a session
@@ -64,23 +64,23 @@ type holding struct {
 
 type slot struct {
 	id, keyID string
-	visits    int    // requests under way
+	visits    int    // running requests
 	since     uint64 // when the last of them ended
 	end       func() // closes the session
 }
 
-// visit is one request's part in it, from before its session is known until it ends.
+// visit is the part of one request, from before its session is known until it ends.
 type visit struct {
 	of       *slots
 	keyID    string
-	reserved bool // guarded by of.mu, as the following
+	reserved bool // guarded by of.mu, like the following fields
 	slot     *slot
 	listens  bool // it holds a subscription
 	over     bool
 }
 
-// visit lets a request in, to its session if it names one. It returns nil if it has
-// answered, which it does before anything of the body is read.
+// visit admits a request, to its session if it names one. It returns nil if it has answered,
+// before anything of the body is read.
 func (h *handler) visit(w http.ResponseWriter, r *http.Request) *visit {
 	caller, _ := keys.IdentityFrom(r.Context())
 	v := &visit{of: &h.slots, keyID: caller.KeyID()}
@@ -101,8 +101,8 @@ func (h *handler) visit(w http.ResponseWriter, r *http.Request) *visit {
 	return nil
 }
 
-// enter goes to a session of this key, which is not idle until leave. It fails when that is being
-// ended.
+// enter begins to use a session of this key, which is not idle until leave. It fails while the
+// session is being ended.
 func (v *visit) enter(id string) bool {
 	v.of.mu.Lock()
 	defer v.of.mu.Unlock()
@@ -146,7 +146,7 @@ func (v *visit) listen() bool {
 	return true
 }
 
-// holding is that of a key.
+// holding returns what a key has open.
 func (l *slots) holding(keyID string) *holding {
 	h := l.byKey[keyID]
 	if h == nil {
@@ -175,8 +175,8 @@ func (l *slots) endIdle(h *holding) bool {
 	return true
 }
 
-// opened notes the session that this visit has opened, in the room that was reserved. A
-// visit that was over sooner may find none any more.
+// opened notes the session that this visit has opened, in the reserved room. If the visit ended
+// before, the room may be gone.
 func (v *visit) opened(id string, end func()) bool {
 	if !v.reserve() {
 		return false
@@ -215,7 +215,7 @@ func (v *visit) leave() {
 	v.giveBack()
 }
 
-// settle is for what a visit left behind, and reserved room when it was over.
+// settle is for a session that a visit opened, and the room that it reserved, after it ended.
 func (v *visit) settle() {
 	v.of.mu.Lock()
 	defer v.of.mu.Unlock()
@@ -233,7 +233,7 @@ func (v *visit) giveBack() {
 	}
 }
 
-// closed forgets a session that has ended.
+// closed removes a session that has ended.
 func (l *slots) closed(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -248,7 +248,7 @@ func (l *slots) remove(s *slot) {
 	l.tidy(s.keyID)
 }
 
-// tidy forgets a key without sessions and subscriptions.
+// tidy removes a key without sessions and subscriptions.
 func (l *slots) tidy(keyID string) {
 	if h := l.byKey[keyID]; h != nil && h.reserved == 0 && h.streams == 0 && len(h.slots) == 0 {
 		delete(l.byKey, keyID)

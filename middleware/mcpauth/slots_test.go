@@ -21,7 +21,7 @@ func count[T any](all iter.Seq[T]) (n int) {
 	return n
 }
 
-// until waits for a condition that comes by itself.
+// until waits for a condition.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
@@ -31,14 +31,14 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// ping asks for something in a session.
+// ping sends a request in a session.
 func (s *site) ping(token, session string) int {
 	status, _ := s.post(request{token: token, session: session, version: legacy, body: `{"jsonrpc":"2.0","id":9,"method":"ping"}`})
 	return status
 }
 
-// Attack C4: one key opens sessions without end, each of which stays in memory for a day.
-// It has 64; each further one ends the session that was idle longest, and no other key's.
+// Attack C4: one key opens many sessions, each of which stays in memory for a day. It has 64;
+// each further one ends the session that was idle longest, and never one of another key.
 func TestC4SessionsOfAKeyAreBounded(t *testing.T) {
 	s := newSite(t, nil, "add")
 	token, other := s.Granted("tools:*"), s.Granted("tools:*")
@@ -86,8 +86,8 @@ func TestLongestIdleSessionGoesFirst(t *testing.T) {
 	}
 }
 
-// Who uses 64 sessions keeps them, and is told so with the 65th: at once, without the SDK
-// having made anything. When one of them is left, there is room again.
+// A client that uses 64 sessions keeps them, and gets an error for the 65th: at once, without
+// any work of the SDK. When one of them is no longer used, there is room again.
 func TestSessionsInUseStay(t *testing.T) {
 	s := newSite(t, nil, "add")
 	token := s.Granted("tools:*")
@@ -149,7 +149,7 @@ func TestEndedSessionsMakeRoom(t *testing.T) {
 	}
 }
 
-// Refusals of every kind are in the log, with the caller as far as he is known.
+// Refusals of all kinds are in the log, with what is known about the caller.
 func TestRefusalsOfEveryKindAreLogged(t *testing.T) {
 	s := newSite(t, nil, "add")
 	token, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:*"}})
@@ -179,9 +179,9 @@ func TestRefusalsOfEveryKindAreLogged(t *testing.T) {
 	}
 }
 
-// Attack: in the era without sessions one key subscribes to changes thousands of times, and
-// each subscription holds a stream, and memory, for as long as the client likes. A key has
-// 64; another key, and all else that the key asks, is not concerned.
+// Attack: in the version without sessions one key subscribes to changes thousands of times, and
+// each subscription holds a stream and memory as long as the client likes. A key has 64; other
+// keys, and other requests of the key, are not affected.
 func TestSubscriptionsOfAKeyAreBounded(t *testing.T) {
 	s := newSite(t, nil, "add")
 	listen := message(modern, "subscriptions/listen", "", `{"notifications":{"toolsListChanged":true}}`)

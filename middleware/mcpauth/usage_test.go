@@ -10,9 +10,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
-// What a call names is counted with its outcome, in both eras: a call once, also when
-// the server stands behind two handlers, and not what a list, a subscription or a
-// completion asks.
+// The name in a call is counted with its outcome, in both versions: each call once, also if the
+// server has two handlers, and not what a list, a subscription or a completion checks.
 func TestScopesOfCallsAreCounted(t *testing.T) {
 	for _, version := range eras {
 		s := furnished(t, "public", "payroll")
@@ -26,7 +25,7 @@ func TestScopesOfCallsAreCounted(t *testing.T) {
 		s.send(version, token, message(version, "tools/list", "", "{}"))
 
 		got := s.Counted()
-		delete(got, "valid") // requests: opening a session takes some of its own
+		delete(got, "valid") // requests: opening a session also takes some
 		want := map[string]int64{}
 		for code, name := range map[keys.Code]string{keys.CodeValid: "public", keys.CodeInsufficientScope: "payroll"} {
 			uri := "doc://" + name
@@ -40,8 +39,8 @@ func TestScopesOfCallsAreCounted(t *testing.T) {
 	}
 }
 
-// Attack: a caller names tools that do not exist, by names that are too long or hold a
-// key or the secret of one, to fill the memory and to have secrets stored. They are counted together.
+// Attack: a caller names tools that do not exist, with names that are too long or contain a key
+// or its secret, to fill the memory and to have secrets stored. They are counted together.
 func TestInventedNamesAreCountedTogether(t *testing.T) {
 	s := furnished(t, "public")
 	token := s.Granted(publicOnly...)

@@ -14,7 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// The main job over HTTP: issue, look, check, revoke, be refused.
+// The main steps over HTTP: issue, read, verify, revoke, be refused.
 func TestStory(t *testing.T) {
 	f := servertest.New(t)
 	admin, adminID := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin, Name: "me"})
@@ -33,7 +33,7 @@ func TestStory(t *testing.T) {
 		t.Errorf("POST /v1/keys: got %+v", issued.Key)
 	}
 
-	// The audit names who did it by which request.
+	// The audit log says who did it, and in which request.
 	events, err := f.Store.Events(t.Context(), 1, 10)
 	if err != nil || len(events) != 1 {
 		t.Fatalf("Events: got %v, %v, want one", events, err)
@@ -96,7 +96,7 @@ func TestList(t *testing.T) {
 		{"?scope=tools:get_*", 5},
 		{"?scope=tools:*", 0},
 		{"?audience=weather", 5},
-		{"?q=K-3", 1}, // with a hyphen: ids are searched too, and one in 25 lists of keys has k3 in an id by chance
+		{"?q=K-3", 1}, // with a hyphen: ids are searched too, and one in 25 lists of keys has "k3" in an id by chance
 		{"?q=%25", 0},
 		{"?q=_", 0},
 		{"?name=k-1", 1},
@@ -133,7 +133,7 @@ func TestList(t *testing.T) {
 	for _, query := range []string{
 		"?status=alive", "?kind=user", "?expiring_within=soon", "?expires_by=soon", "?limit=-1",
 		"?unused_for=long", "?unused_by=long", "?unused_for=1d&unused_by=2000-01-01T00:00:00Z",
-		"?unused_by=0001-01-01T00:00:00Z", // Go's zero time, which is no condition: it would list every key as unused
+		"?unused_by=0001-01-01T00:00:00Z", // Go's zero time, which means no condition: it would list all keys as unused
 		"?expiring_within=1d&expires_by=2000-01-01T00:00:00Z", "?unrevoked=perhaps", "?scope=a%20b", "?owner=" + strings.Repeat("x", 200),
 		"?status=", "?kind=", "?name=", "?q=", "?scope=", "?audience=", "?id_prefix=", "?expiring_within=", "?expires_by=", "?unrevoked=", "?limit=", "?owner=&name=", "?unused_for=", "?unused_by=",
 	} {
@@ -143,7 +143,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-// Bad values name their field; the domain's own words come through.
+// Invalid values name their field, with the message of package keys.
 func TestInvalidFields(t *testing.T) {
 	f := servertest.New(t)
 	adminKey := f.Admin()
@@ -189,7 +189,7 @@ func TestInvalidFields(t *testing.T) {
 	}
 }
 
-// An ordinary key learns about itself, whatever server it is for; a dead one nothing.
+// An ordinary key learns about itself, whatever server it is for; a revoked one learns nothing.
 func TestWhoami(t *testing.T) {
 	f := servertest.New(t)
 	token, id := f.Issue(admin.IssueRequest{Name: "ci", Audience: []string{"weather"}, Scopes: []string{"tools:*"}})
@@ -204,8 +204,8 @@ func TestWhoami(t *testing.T) {
 	}
 }
 
-// A key that was changed with a database shell is shown to nobody, verifies for
-// nothing, opens nothing, and can be revoked.
+// A key that was changed with a database shell is not shown, not valid and not accepted, but
+// can be revoked.
 func TestTamperedKey(t *testing.T) {
 	f := servertest.New(t)
 	adminKey := f.Admin()

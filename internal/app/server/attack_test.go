@@ -16,8 +16,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// A1. The attack: the caller has no right to make keys, or to make such keys, and
-// says in the body what he wants to be: owner, scopes, kind, who made it.
+// A1. The attack: the caller may not make such a key, and claims in the body what it wants:
+// owner, scopes, kind, who made it.
 func TestA1BodyGrantsNothing(t *testing.T) {
 	f := servertest.New(t)
 	ordinary, _ := f.Issue(admin.IssueRequest{Scopes: []string{"*", "keys:write"}})
@@ -25,12 +25,12 @@ func TestA1BodyGrantsNothing(t *testing.T) {
 		name, token, body string
 		status            int
 	}{
-		{"nobody", "", `{"name":"x","owner":"root","scopes":["*"]}`, 401},
-		{"nobody, as admin", "", `{"name":"x","kind":"admin"}`, 401},
+		{"no key", "", `{"name":"x","owner":"root","scopes":["*"]}`, 401},
+		{"no key, as admin", "", `{"name":"x","kind":"admin"}`, 401},
 		{"ordinary key with every scope", ordinary, `{"name":"x","scopes":["*"]}`, 401},
 		{"admin key that may only read", f.Admin("keys:read"), `{"name":"x","rate_limit":"1000/s"}`, 403},
 		{"admin key that may only verify", f.Admin("verify"), `{"name":"x","kind":"admin"}`, 403},
-		{"made by somebody else", f.Admin(), `{"name":"x","created_by":"key:root"}`, 422},
+		{"made by another", f.Admin(), `{"name":"x","created_by":"key:root"}`, 422},
 		{"a caller of his choice", f.Admin(), `{"name":"x","caller":"root","user_id":"root"}`, 422},
 		{"a secret of his choice", f.Admin(), `{"name":"x","secret":"mcpk_"}`, 422},
 		{"an id of his choice", f.Admin(), `{"name":"x","id":"abcdefghijkl"}`, 422},
@@ -44,8 +44,8 @@ func TestA1BodyGrantsNothing(t *testing.T) {
 	}
 }
 
-// A2. The attack: a second way to present a key is checked by other code, with
-// another result or a limit of its own.
+// A2. The attack: a second way to present a key is checked by other code, with another result
+// or its own limit.
 func TestA2OneKeyOneDecision(t *testing.T) {
 	f := servertest.New(t)
 	token, _ := f.Issue(admin.IssueRequest{RateLimit: keys.RateLimit{Count: 3, Window: time.Hour, Burst: 3}})
@@ -83,8 +83,8 @@ func TestA2OneKeyOneDecision(t *testing.T) {
 	}
 }
 
-// A12. The attack: headers that a proxy would set tell where a call comes from, what
-// it is, or that it is only a health check.
+// A12. The attack: headers that a proxy would set claim another client address, another
+// request, or a health check.
 func TestA12ForwardingHeadersAreNotBelieved(t *testing.T) {
 	f := servertest.New(t)
 	elsewhere, _ := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
@@ -117,8 +117,8 @@ func TestA12ForwardingHeadersAreNotBelieved(t *testing.T) {
 	}
 }
 
-// A15. The attack: a path, a method or an upgrade that the guard reads in one way
-// and the router in another.
+// A15. The attack: a path, a method or an upgrade that the guard and the router understand
+// differently.
 func TestA15NoPathSlipsPast(t *testing.T) {
 	f := servertest.New(t)
 	_, id := f.Issue(admin.IssueRequest{})
@@ -154,7 +154,7 @@ func TestA15NoPathSlipsPast(t *testing.T) {
 	}
 }
 
-// raw sends text as it is and returns the status of the answer.
+// raw sends text unchanged and returns the status of the answer.
 func raw(t *testing.T, host, text string) int {
 	t.Helper()
 	conn, err := net.Dial("tcp", host)
@@ -167,15 +167,15 @@ func raw(t *testing.T, host, text string) int {
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		return 400 // hung up: a refusal too
+		return 400 // the connection was closed: also a refusal
 	}
 	_ = resp.Body.Close()
 	return resp.StatusCode
 }
 
-// A16. The attack: a web page that somebody on this machine looks at calls the
-// server, under a name of its own that resolves to 127.0.0.1, or by a form. The
-// browser would send along whatever key it holds.
+// A16. The attack: a web page that a user of this machine opens calls the server, through the
+// page's own name that resolves to 127.0.0.1, or with a form. The browser would send a key that
+// it holds.
 func TestA16WebPagesAreRefused(t *testing.T) {
 	f := servertest.New(t)
 	admin := f.Admin()
@@ -237,7 +237,7 @@ func TestA16WebPagesAreRefused(t *testing.T) {
 	}
 }
 
-// A26. The attack: an admin key that is limited makes, or acts on, one that is not.
+// A26. The attack: a limited admin key makes, or acts on, one without its limits.
 func TestA26NoKeyExceedsItsMaker(t *testing.T) {
 	f := servertest.New(t)
 	limited := func(req admin.IssueRequest) string {
@@ -279,7 +279,7 @@ func TestA26NoKeyExceedsItsMaker(t *testing.T) {
 		t.Errorf("from %+v to %+v", before, after)
 	}
 
-	// What is left open is inherited.
+	// Fields that are left out are inherited.
 	for _, tc := range []struct {
 		name, token string
 		holds       func(api.Issued) bool

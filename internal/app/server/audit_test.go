@@ -16,7 +16,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// The log tells who did what to which key by which request, and filters find it.
+// The log says who did what to which key in which request, and filters find it.
 func TestAudit(t *testing.T) {
 	f := servertest.New(t)
 	adminKey, adminID := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin, Name: "me"}) // row 1
@@ -93,7 +93,8 @@ func TestAuditRefusesBadFilters(t *testing.T) {
 	}
 }
 
-// A row whose detail somebody made into no JSON at all is shown, and fails no page.
+// A row whose detail was damaged and is not JSON is shown with null, and the page does not
+// fail.
 func TestDamagedDetailIsShownAsNull(t *testing.T) {
 	f := servertest.New(t)
 	auditor := f.Admin(keys.ScopeAuditRead)

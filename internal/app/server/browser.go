@@ -7,13 +7,13 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
 )
 
-// sameOrigin refuses what a browser sends for a page of another origin. Programs
-// that are no browsers send no such headers and pass; they need a key all the same.
+// sameOrigin refuses requests that a browser sends for a page of another origin. Other programs
+// do not send these headers and pass; they still need a key.
 func sameOrigin(a *restapi.API, next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.Refuse(w, r, http.StatusForbidden, api.CodeCrossOrigin,
-			"Web pages may not call this API.")
+			"Web pages of other origins may not call this API.")
 	}))
 	return protection.Handler(next)
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// certificate is the pair that new connections are served with. It can be read again
-// while the server runs.
+// certificate is the certificate and key for new connections. They can be read again while the
+// server runs.
 type certificate struct {
 	cert, key string // PEM files
 	pair      atomic.Pointer[tls.Certificate]
 }
 
-// loadCertificate returns nil when no TLS is asked for.
+// loadCertificate returns nil without TLS.
 func loadCertificate(o *Options) (*certificate, error) {
 	if (o.TLSCert == "") != (o.TLSKey == "") {
-		return nil, &keys.InvalidError{Field: "tls", Reason: "takes both a certificate and its key: --tls-cert and --tls-key"}
+		return nil, &keys.InvalidError{Field: "tls", Reason: "needs both --tls-cert and --tls-key"}
 	}
 	if o.TLSCert == "" {
 		return nil, nil
@@ -29,7 +29,7 @@ func loadCertificate(o *Options) (*certificate, error) {
 	return c, c.load()
 }
 
-// load reads both files. When they are not a pair, the one before stays.
+// load reads both files. If they do not match, the certificate before stays in use.
 func (c *certificate) load() error {
 	cert, err := readPEM(c.cert)
 	if err != nil {
@@ -40,27 +40,27 @@ func (c *certificate) load() error {
 		return err
 	}
 	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil { // its text may quote the file
+	if err != nil { // the error may quote the file
 		return errNoPair
 	}
 	c.pair.Store(&pair)
 	return nil
 }
 
-var errNoPair = &keys.InvalidError{Field: "tls", Reason: "certificate and key cannot be used together; name two PEM files that belong to each other and that this user may read"}
+var errNoPair = &keys.InvalidError{Field: "tls", Reason: "cannot be used: --tls-cert and --tls-key must be PEM files that match and that this user may read"}
 
-// maxPEM is more than a certificate with all that signed it has, in bytes.
+// maxPEM, in bytes, is more than a certificate with its chain needs.
 const maxPEM = 1 << 20
 
 func readPEM(path string) ([]byte, error) {
 	f, err := infile.Regular(path)
 	if errors.Is(err, infile.ErrNotRegular) {
-		return nil, &keys.InvalidError{Field: "tls", Reason: "certificate or key is not a regular file; name two PEM files"}
+		return nil, &keys.InvalidError{Field: "tls", Reason: "--tls-cert and --tls-key must be regular files"}
 	}
 	if err != nil {
 		return nil, errNoPair
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // only read
 	text, err := io.ReadAll(io.LimitReader(f, maxPEM))
 	if err != nil {
 		return nil, errNoPair
@@ -68,7 +68,7 @@ func readPEM(path string) ([]byte, error) {
 	return text, nil
 }
 
-// config is nil for a nil certificate.
+// config returns nil for a nil certificate.
 func (c *certificate) config() *tls.Config {
 	if c == nil {
 		return nil

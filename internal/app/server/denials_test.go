@@ -16,7 +16,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// What guards refused is told as it was written down, over HTTP and by the client.
+// Refused requests are shown as they were recorded, over HTTP and by the client.
 func TestDenials(t *testing.T) {
 	f := servertest.New(t)
 	auditor := f.Admin(keys.ScopeAuditRead)
@@ -63,7 +63,7 @@ func TestDenials(t *testing.T) {
 	}
 }
 
-// A key that the API itself refuses is among them, once the server has written it down.
+// Requests that the API itself refused are included, once the server has recorded them.
 func TestAPIDenialsAreSampled(t *testing.T) {
 	f := servertest.New(t)
 	token, id := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin})

@@ -16,8 +16,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 )
 
-// The attack: a client without a key opens connections that fail in the TLS handshake, as
-// often as the network allows, and each writes a line until the disk is full.
+// The attack: a client without a key opens connections that fail in the TLS handshake, as fast
+// as the network allows, so that their log lines fill the disk.
 func TestFailedHandshakesCannotFillTheLog(t *testing.T) {
 	f := servertest.New(t)
 	f.Admin()
@@ -32,10 +32,10 @@ func TestFailedHandshakesCannotFillTheLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _ = fmt.Fprint(conn, "GET / HTTP/1.0\r\n\r\n")
-		_, _ = io.Copy(io.Discard, conn) // until the server hangs up
+		_, _ = io.Copy(io.Discard, conn) // until the server closes
 		_ = conn.Close()
 	}
-	if err := stop(); err != nil { // it waits for all connections, and so for their lines
+	if err := stop(); err != nil { // waits for all connections, and so for their log lines
 		t.Errorf("Run: %v", err)
 	}
 	if n := strings.Count(l.text(), "TLS handshake error"); n == 0 || n == failed {
@@ -43,7 +43,7 @@ func TestFailedHandshakesCannotFillTheLog(t *testing.T) {
 	}
 }
 
-// lockedBuffer is written by a timer's goroutine too.
+// lockedBuffer is also written by a timer's goroutine.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -61,8 +61,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// Ten lines a minute of each kind, then one with the number. A flood of handshakes hides
-// no other error, and a probe of the port is no event.
+// Ten lines a minute of each kind, then one with the number of the others. A flood of
+// handshakes does not hide other errors, and probes of the port are not logged as failures.
 func TestErrorLogIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b lockedBuffer

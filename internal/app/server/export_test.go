@@ -1,4 +1,4 @@
 package server
 
-// NewErrorLog is what tests look at without a network.
+// NewErrorLog lets tests use the log without a network.
 var NewErrorLog = newErrorLog

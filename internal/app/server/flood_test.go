@@ -8,7 +8,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 )
 
-// lines counts what was logged of requests, by route, status and level.
+// lines counts the log lines of requests with that route, status and level.
 func lines(f *servertest.Fixture, route string, status int, level string) (n int) {
 	for line := range strings.Lines(f.Log()) {
 		if strings.Contains(line, `"msg":"request"`) && strings.Contains(line, fmt.Sprintf(`"route":%q,"status":%d,`, route, status)) &&
@@ -19,8 +19,8 @@ func lines(f *servertest.Fixture, route string, status int, level string) (n int
 	return n
 }
 
-// The attack: who has no key asks as often as the network allows, and each request writes
-// a line until the disk is full.
+// The attack: a client without a key sends requests as fast as the network allows, so that
+// their log lines fill the disk.
 func TestStrangersCannotFillTheLog(t *testing.T) {
 	f := servertest.New(t)
 	admin := f.Admin()
@@ -53,7 +53,7 @@ func TestStrangersCannotFillTheLog(t *testing.T) {
 	}
 }
 
-// Enabling takes no word, so a body that says something is a mistake.
+// Enabling takes no body, so a body is a mistake.
 func TestEnableRefusesABody(t *testing.T) {
 	f := servertest.New(t)
 	admin := f.Admin()
@@ -64,7 +64,7 @@ func TestEnableRefusesABody(t *testing.T) {
 	}
 }
 
-// A filter by a word that does not exist finds nothing, for ever: it is a typing error.
+// A filter by a value that does not exist would never find anything: it is a typing error.
 func TestEnumsAreRefusedWithTheKnownValues(t *testing.T) {
 	f := servertest.New(t)
 	admin := f.Admin()
@@ -80,7 +80,7 @@ func TestEnumsAreRefusedWithTheKnownValues(t *testing.T) {
 	}
 }
 
-// 10.1.2.3/8 may be meant as one address or as sixteen million.
+// 10.1.2.3/8 may mean one address or sixteen million.
 func TestHostBitsAreRefused(t *testing.T) {
 	f := servertest.New(t)
 	a := f.Send("POST", "/v1/keys", f.Admin(), `{"name":"x","allowed_ips":["10.1.2.3/8"]}`)

@@ -25,18 +25,18 @@ type health struct {
 
 type healthOutput struct{ Body health }
 
-// mountHealth adds what a supervisor asks. Neither answer tells anything about keys.
+// mountHealth adds the routes for supervisors. Their answers say nothing about keys.
 func mountHealth(a *restapi.API, ready *readiness) {
 	ok := &healthOutput{health{Status: "ok"}}
 	restapi.Register(a, huma.Operation{
 		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz", Tags: []string{"health"},
-		Summary: "Is the process up?",
+		Summary: "Is the process running?",
 	}, func(context.Context, *struct{}) (*healthOutput, error) { return ok, nil })
 	restapi.Register(a, huma.Operation{
 		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Tags: []string{"health"},
-		Summary: "Should it be sent requests?",
-		Description: "200 while the key store can be read and changed and its pepper file is in place. " +
-			"503 when that is not so or takes longer than two seconds, and from the moment the server begins to stop.",
+		Summary: "Can it handle requests?",
+		Description: "200 if the key store can be read and changed and its pepper file is in place. " +
+			"503 otherwise, after two seconds without a result, and once the server begins to stop.",
 	}, func(ctx context.Context, _ *struct{}) (*healthOutput, error) {
 		if err := ready.check(ctx); err != nil {
 			return nil, err
@@ -48,14 +48,14 @@ func mountHealth(a *restapi.API, ready *readiness) {
 // lookTime is how long /readyz waits for the key store.
 const lookTime = 2 * time.Second
 
-// readiness decides whether the server should be sent requests.
+// readiness decides whether the server can handle requests.
 type readiness struct {
 	store   store.Store
-	pepper  string // the file; empty where no store file was named
+	pepper  string // the pepper file; empty without a store file
 	leaving atomic.Bool
 
 	mu  sync.Mutex
-	now *look // under way, or nil
+	now *look // running, or nil
 }
 
 func newReadiness(st store.Store, o *Options) *readiness {
@@ -66,8 +66,8 @@ func newReadiness(st store.Store, o *Options) *readiness {
 	return r
 }
 
-// look is one look at the key store. All who ask while it is under way share it:
-// questions cost no key, so they must not queue in front of those who change keys.
+// look is one check of the key store. All requests that arrive while it runs share it: they
+// need no key, so they must not queue before changes of keys.
 type look struct {
 	over chan struct{}
 	err  error
@@ -84,11 +84,11 @@ func (r *readiness) check(ctx context.Context) error {
 	case <-l.over:
 		return l.err
 	case <-ctx.Done():
-		return fmt.Errorf("%w: a look at it takes longer than %s; another process may hold its lock", keys.ErrUnavailable, lookTime)
+		return fmt.Errorf("%w: no answer after %s; another process may hold its lock", keys.ErrUnavailable, lookTime)
 	}
 }
 
-// begin joins the look that is under way or starts one, which may outlive ctx.
+// begin joins the running look or starts one, which may outlive ctx.
 func (r *readiness) begin(ctx context.Context) *look {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,8 +106,8 @@ func (r *readiness) begin(ctx context.Context) *look {
 	return r.now
 }
 
-// look reads, opens a transaction that writes, and reads the pepper file: what the next
-// request, the next change and the next start need.
+// look reads, begins a writing transaction, and reads the pepper file: the next request, the
+// next change and the next start need these.
 func (r *readiness) look(ctx context.Context) error {
 	if _, err := r.store.Changes(ctx, keys.Position{}); err != nil {
 		return err
@@ -120,7 +120,7 @@ func (r *readiness) look(ctx context.Context) error {
 	}
 	peppers, err := pepperfile.Load(r.pepper)
 	if err == nil && !peppers.Has(r.store.Peppers().Current()) {
-		err = fmt.Errorf("pepper file %s: is not the one of this key store; restore it from a backup", r.pepper)
+		err = fmt.Errorf("pepper file %s does not belong to this key store; restore the right one from a backup", r.pepper)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", keys.ErrUnavailable, err)

@@ -10,7 +10,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// hostNames reads the names that --allowed-host gave.
+// hostNames parses the names of --allowed-host.
 func hostNames(allowed []string) (hostcheck.Names, error) {
 	names, err := hostcheck.New(allowed)
 	if err != nil {
@@ -19,8 +19,8 @@ func hostNames(allowed []string) (hostcheck.Names, error) {
 	return names, nil
 }
 
-// onlyNamed refuses a Host that this server does not answer to, as [hostcheck.Names.Fit]
-// decides by the address that the connection arrived at.
+// onlyNamed refuses a request whose Host header this server does not accept;
+// [hostcheck.Names.Fit] decides, by the address at which the connection arrived.
 func onlyNamed(a *restapi.API, names hostcheck.Names, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
@@ -29,6 +29,6 @@ func onlyNamed(a *restapi.API, names hostcheck.Names, next http.Handler) http.Ha
 			return
 		}
 		a.Refuse(w, r, http.StatusMisdirectedRequest, api.CodeWrongHost,
-			"This server does not answer to the name in the Host header. Start it with --allowed-host NAME for each name that clients or a proxy use.")
+			"This server does not accept the name in the Host header. Start it with --allowed-host NAME for each name that clients or a proxy use.")
 	})
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Caddy, HAProxy and Envoy pass their clients' Host on, and nginx sends the name of its
-// upstream: the names that the operator allows are answered, and a page's name still not.
+// Caddy, HAProxy and Envoy forward their clients' Host, and nginx sends the name of its
+// upstream: names that the operator allows are accepted, and a web page's name is still
+// refused.
 func TestAllowedHosts(t *testing.T) {
 	f := servertest.New(t)
 	admin := f.Admin()

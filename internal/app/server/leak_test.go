@@ -13,9 +13,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// A23. The mistake: somebody puts a key into a wrong field, of a wrong type, into broken
-// JSON, the query, the path or a header. A framework that helps by showing what it
-// did not understand shows the key, to whoever reads answers and logs.
+// A23. The mistake: a key is put into a wrong field, of a wrong type, into broken JSON, the
+// query, the path or a header. A framework that quotes what it did not understand shows the key
+// in answers and logs.
 func TestSecretInAWrongPlaceIsNowhere(t *testing.T) {
 	f := servertest.New(t)
 	canary, id := f.Issue(admin.IssueRequest{Scopes: []string{"tools:*"}})
@@ -53,9 +53,9 @@ func TestSecretInAWrongPlaceIsNowhere(t *testing.T) {
 	}
 }
 
-// A23. The mistake: the key was cut before it was put into the wrong place, its prefix or its
-// id too, so that it is not plainly a key. It is echoed, logged, or kept: in the audit log
-// for ever.
+// A23. The mistake: the key was cut, without its prefix or id, before it was put into the wrong
+// place, so that it does not look like a key. It must not be echoed, logged, or kept in the
+// audit log, which is permanent.
 func TestBareSecretInAWrongPlaceIsNowhere(t *testing.T) {
 	f := servertest.New(t)
 	canary, _ := f.Issue(admin.IssueRequest{})
@@ -89,8 +89,8 @@ func TestBareSecretInAWrongPlaceIsNowhere(t *testing.T) {
 	}
 }
 
-// places are the ways to put the n-th cut where text is kept or searched for, and what comes
-// of it.
+// places are the ways to put the n-th cut where text is kept or searched for, and the expected
+// results.
 func places(n int, cut string) []sent {
 	out := []sent{
 		{"POST", "/v1/keys", fmt.Sprintf(`{"name":"only-its-request-id-%d"}`, n), 201},
@@ -117,7 +117,7 @@ type sent struct {
 	status             int
 }
 
-// pieceOf finds eight characters in a row of the key's secret.
+// pieceOf finds eight consecutive characters of the key's secret in text.
 func pieceOf(key, text string) string {
 	secret := key[strings.LastIndex(key, "_")+1:]
 	for i := 0; i+8 <= len(secret); i++ {

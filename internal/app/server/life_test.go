@@ -13,7 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// verdict has a token checked through the API.
+// verdict verifies a token through the API.
 func verdict(t *testing.T, f *servertest.Fixture, admin, token string) string {
 	t.Helper()
 	var v api.Verification
@@ -21,7 +21,7 @@ func verdict(t *testing.T, f *servertest.Fixture, admin, token string) string {
 	return v.Code
 }
 
-// A key's life over HTTP: rotated with an overlap, finished, stopped, started, edited.
+// A key's life over HTTP: rotated with a grace, finished, disabled, enabled, edited.
 func TestLife(t *testing.T) {
 	f := servertest.New(t)
 	adminKey := f.Admin()
@@ -78,14 +78,14 @@ func TestLife(t *testing.T) {
 		t.Errorf("edit: got %d %+v", a.Status, k)
 	}
 	a = f.Send("PATCH", at, adminKey, `{"owner":"","rate_limit":"","metadata":{},"audience":[],"allowed_ips":[],"expires_at":"2090-01-31T00:00:00Z"}`)
-	k = api.Key{} // a map that is read into keeps what it had
+	k = api.Key{} // decoding into a map keeps its old entries
 	if a.Read(t, &k); a.Status != 200 || k.Name != "web" || k.Owner != "" || k.RateLimit != "" || len(k.Metadata)+len(k.Audience)+len(k.AllowedIPs) != 0 || k.ExpiresAt.Year() != 2090 {
 		t.Errorf("edit to nothing: got %d %+v", a.Status, k)
 	}
 }
 
-// What an edit cannot mean is refused. A null is no way to say "none": whoever means
-// "never" by it must not be left with what was there.
+// Ambiguous edits are refused. A null does not mean "none": a caller who means "never" by it
+// must not keep the old value.
 func TestEditRefuses(t *testing.T) {
 	f := servertest.New(t)
 	adminKey := f.Admin()
@@ -125,9 +125,9 @@ func TestEditRefuses(t *testing.T) {
 	}
 }
 
-// TestIfMatch: each change of a key takes If-Match. One that fits lets it happen, also in a
-// list; one that does not is told so, and changes nothing; and what names no version of
-// ours is told as what it is.
+// TestIfMatch: each change of a key takes If-Match. A matching one allows the change, also in a
+// list; another one gets 412 and changes nothing; and one that is not an ETag of this API gets
+// an error that says so.
 func TestIfMatch(t *testing.T) {
 	for _, verb := range []struct{ method, path, body string }{
 		{"PATCH", "", `{"owner":"b"}`},
@@ -179,8 +179,8 @@ func TestIfMatch(t *testing.T) {
 	}
 }
 
-// TestEveryFaultIsTold: who sends several wrong members hears of all of them at once, each
-// under its name in the request.
+// TestEveryFaultIsTold: a request with several wrong members gets all their errors at once,
+// each under its name in the request.
 func TestEveryFaultIsTold(t *testing.T) {
 	f := servertest.New(t)
 	adminKey := f.Admin()
@@ -218,9 +218,9 @@ func send(f *servertest.Fixture, method, path, token, body string, words ...stri
 	return f.Do(r)
 }
 
-// TestB2RepeatedRequests: a client whose answer was lost asks again, and nothing happens
-// twice. A secret was in the first answer, and is in no other; any other answer is given
-// again as it was, whatever came since.
+// TestB2RepeatedRequests: a client whose answer was lost sends the request again, and nothing
+// happens twice. A secret is only in the first answer; any other answer is repeated unchanged,
+// whatever happened since.
 func TestB2RepeatedRequests(t *testing.T) {
 	f := servertest.New(t)
 	admin, other := f.Admin(), f.Admin(keys.ScopeKeysWrite)
@@ -246,7 +246,7 @@ func TestB2RepeatedRequests(t *testing.T) {
 	if after := f.State(); after != before || verdict(t, f, admin, first.Secret) != "valid" || verdict(t, f, admin, rotated.Secret) != "valid" {
 		t.Errorf("rotate again: changed %+v to %+v, or ended a secret", before, after)
 	}
-	// What the conflict says to do is done.
+	// Do what the conflict says.
 	var replaced api.Issued
 	if a := f.Send("POST", at+"/rotate", admin, `{"replace":2}`); a.Status != 200 {
 		t.Errorf("replace: got %d %s", a.Status, a.Body)
@@ -254,7 +254,7 @@ func TestB2RepeatedRequests(t *testing.T) {
 		t.Errorf("replace: got %+v", replaced.Key)
 	}
 
-	// What was done meanwhile is neither undone by a late repetition nor told by it.
+	// A late repetition neither undoes later changes nor shows them.
 	enabled := send(f, "POST", at+"/enable", admin, "", "start")
 	send(f, "POST", at+"/disable", admin, "", "stop")
 	send(f, "PATCH", at, admin, `{"metadata":{"note":"later"}}`)
@@ -266,8 +266,8 @@ func TestB2RepeatedRequests(t *testing.T) {
 		t.Errorf("enable again, after disable: the key is %s, want disabled", k.Status)
 	}
 
-	// An edit has no word and is made each time: what gave a scope back in between, such as a
-	// restore, does not stay behind an answer that says it is gone.
+	// An edit ignores the Idempotency-Key and is made each time: a scope that was given back in
+	// between, for example by a restore, is removed again, as the answer says.
 	for range 2 {
 		send(f, "PATCH", at, admin, `{"scopes":["tools:a","tools:b"]}`)
 		a := send(f, "PATCH", at, admin, `{"scopes":["tools:a"]}`, "narrow")
@@ -276,7 +276,8 @@ func TestB2RepeatedRequests(t *testing.T) {
 		}
 	}
 
-	// Another caller's word, another key's, and another operation's are other requests.
+	// The same Idempotency-Key of another caller, for another key or operation, is another
+	// request.
 	if a := send(f, "POST", "/v1/keys", other, `{"name":"cj"}`, "deploy-1"); a.Status != 201 || a.Header.Get("Idempotency-Replayed") != "" {
 		t.Errorf("the same word by another caller: got %d %s", a.Status, a.Body)
 	}
@@ -284,13 +285,13 @@ func TestB2RepeatedRequests(t *testing.T) {
 		t.Errorf("the same word for another body: got %d %s", a.Status, a.Body)
 	}
 
-	// What failed may be tried again.
+	// A failed request may be tried again.
 	if a := send(f, "POST", "/v1/keys", admin, `{"name":"ci"}`, "deploy-2"); a.Status != 409 {
 		t.Errorf("a taken name: got %d %s", a.Status, a.Body)
 	}
 	revoked := send(f, "POST", at+"/revoke", other, `{"reason":"leaked"}`, "deploy-1")
 	send(f, "POST", "/v1/keys", admin, `{"name":"ci"}`, "deploy-2")
-	// One who may not read keys sees again what he was shown, and no more.
+	// A caller that may not read keys gets only its own first answer again.
 	if a := send(f, "POST", at+"/revoke", other, `{"reason":"leaked"}`, "deploy-1"); a.Status != 200 || a.Body != revoked.Body || a.Header.Get("Idempotency-Replayed") != "true" {
 		t.Errorf("revoke again: got %d %s, want the first answer", a.Status, a.Body)
 	}
@@ -302,8 +303,8 @@ func TestB2RepeatedRequests(t *testing.T) {
 	}
 }
 
-// TestConcurrentDuplicates: the same request many times at once makes one key; the
-// others hear that it was done.
+// TestConcurrentDuplicates: the same request many times at once makes one key; the others get
+// the conflict.
 func TestConcurrentDuplicates(t *testing.T) {
 	f := servertest.New(t)
 	admin := f.Admin()
@@ -330,8 +331,8 @@ func TestConcurrentDuplicates(t *testing.T) {
 	}
 }
 
-// TestB4AdminKeyBoundsLives: what an admin key issues does not end with it, and lives no
-// longer than its max_key_life. Another admin key does end with it.
+// TestB4AdminKeyBoundsLives: a key that an admin key issues does not end with it, but is valid
+// no longer than its max_key_life. An issued admin key does end with it.
 func TestB4AdminKeyBoundsLives(t *testing.T) {
 	f := servertest.New(t)
 	admin, _ := f.Issue(admin.IssueRequest{Kind: keys.KindAdmin, Expires: keys.ExpiresAt(time.Now().Add(24 * time.Hour))})
@@ -366,8 +367,8 @@ func TestB4AdminKeyBoundsLives(t *testing.T) {
 	}
 }
 
-// TestB5GraceIsTold: in the grace whoami and verify tell when the secret ends, not only
-// when its key does, and after that what became of it.
+// TestB5GraceIsTold: during the grace, whoami and verify say when the secret ends, not only
+// when its key does; after the grace they say that it ended.
 func TestB5GraceIsTold(t *testing.T) {
 	f := servertest.New(t)
 	adminKey := f.Admin()
@@ -396,7 +397,7 @@ func TestB5GraceIsTold(t *testing.T) {
 	if a.Read(t, &v); v.Valid || v.Code != "superseded" || v.KeyID != id || v.Secret == nil || v.Secret.Number != 1 || !v.Secret.Superseded || v.Secret.EndsAt == nil || v.Name != "" {
 		t.Errorf("verify of the ended secret: got %s", a.Body)
 	}
-	// The client itself hears the common sentence.
+	// The client itself gets the common sentence.
 	known, unknown := f.Send("GET", "/v1/whoami", first, ""), f.Send("GET", "/v1/whoami", keys.NewToken(keys.KindKey).Secret().Reveal(), "")
 	if p, q := known.Problem(t), unknown.Problem(t); known.Status != 401 || p.Code != q.Code || p.Detail != q.Detail {
 		t.Errorf("a client with an ended secret: got %d %s, want what any unknown key gets: %s", known.Status, known.Body, unknown.Body)

@@ -9,8 +9,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// listen opens the listener, and looks at the address that was really bound: a name
-// may resolve to anything.
+// listen opens the listener, and checks the address that was actually bound: a name may resolve
+// to any address.
 func listen(ctx context.Context, o *Options) (net.Listener, error) {
 	if o.Listen == "" {
 		o.Listen = DefaultListen
@@ -30,9 +30,9 @@ func listen(ctx context.Context, o *Options) (net.Listener, error) {
 	case !o.InsecureHTTP:
 		return nil, errors.Join(&keys.InvalidError{
 			Field:  "listen",
-			Reason: "is not on this machine alone, and plain HTTP would show keys to the network: name --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that speaks TLS, or say --insecure-http",
+			Reason: "is reachable from other machines, and plain HTTP would show keys to the network: use --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy with TLS, or use --insecure-http",
 		}, listener.Close())
 	}
-	o.Logger.WarnContext(ctx, "plain HTTP beyond this machine: keys cross the network readable")
+	o.Logger.WarnContext(ctx, "plain HTTP beyond this machine: keys can be read on the network")
 	return listener, nil
 }

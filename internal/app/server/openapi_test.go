@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "rewrite docs/openapi.yaml")
 
 const document = "../../../docs/openapi.yaml"
 
-// The committed document is what people read and generate clients from.
+// The committed document is read by people and used to generate clients.
 func TestOpenAPIUpToDate(t *testing.T) {
 	f := servertest.New(t)
 	a := f.Send("GET", "/openapi.yaml", "", "")
@@ -37,8 +37,8 @@ func TestOpenAPIUpToDate(t *testing.T) {
 	}
 }
 
-// The document shows no error model but ours, loads nothing from anywhere, and says
-// of every route which key it takes.
+// The document has only our error model, loads nothing from other hosts, and says for each
+// route which key it takes.
 func TestOpenAPISaysWhatHolds(t *testing.T) {
 	f := servertest.New(t)
 	var doc struct {
@@ -86,8 +86,8 @@ func TestOpenAPISaysWhatHolds(t *testing.T) {
 			}
 		}
 	}
-	// A client that was made from the document must not choke on tomorrow's answers;
-	// a request with a member that nobody reads is refused.
+	// A client that was generated from the document must accept answers with new members; a
+	// request with an unknown member is refused.
 	for name, schema := range doc.Components.Schemas {
 		if open, request := schema.AdditionalProperties == nil, strings.HasSuffix(name, "Request"); open == request {
 			t.Errorf("schema %s: additionalProperties is %v", name, schema.AdditionalProperties)

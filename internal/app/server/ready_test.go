@@ -10,8 +10,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// wantReady asks until /readyz answers with status: what the server shares with others,
-// such as a look that is under way, may be a moment old.
+// wantReady asks until /readyz answers with status: a shared result, such as that of a running
+// look, may be a moment old.
 func wantReady(t *testing.T, f *servertest.Fixture, when string, status int) {
 	t.Helper()
 	var got servertest.Answer
@@ -23,7 +23,7 @@ func wantReady(t *testing.T, f *servertest.Fixture, when string, status int) {
 	t.Fatalf("GET /readyz %s: got %d %s, want %d", when, got.Status, got.Body, status)
 }
 
-// A server whose pepper file is gone goes on for now, and does not start again.
+// A server whose pepper file is missing keeps running, and does not start again.
 func TestNotReadyWithoutItsPepper(t *testing.T) {
 	f := servertest.New(t)
 	wantReady(t, f, "at first", 200)
@@ -45,8 +45,8 @@ func TestNotReadyWithoutItsPepper(t *testing.T) {
 	wantReady(t, f, "with its pepper again", 200)
 }
 
-// While another process holds the lock for seconds no key can be changed. The answer
-// does not wait for the end of that.
+// While another process holds the lock for seconds, no key can be changed. The answer does not
+// wait for that.
 func TestNotReadyUnderALongLock(t *testing.T) {
 	f := servertest.New(t)
 	db, err := sql.Open("sqlite3", f.Path+"?_txlock=immediate")
@@ -65,7 +65,7 @@ func TestNotReadyUnderALongLock(t *testing.T) {
 	wantReady(t, f, "after the lock", 200)
 }
 
-// A database that is away for a while is served again when it is back.
+// A database that is missing for a while is used again when it is back.
 func TestNotReadyWithoutItsDatabase(t *testing.T) {
 	f := servertest.New(t)
 	if err := os.Rename(f.Path, f.Path+".away"); err != nil {
@@ -78,9 +78,9 @@ func TestNotReadyWithoutItsDatabase(t *testing.T) {
 	wantReady(t, f, "with its own again", 200)
 }
 
-// Another database in the place of the one that was opened is not looked at. What uses it
-// writes to the log that the server has open, so the server is of no use until it is
-// started again, also when its own database is back.
+// Another database in the place of the opened one is not used. A program that uses it writes to
+// the log that the server has open, so the server must be restarted, also after its own
+// database is back.
 func TestNotReadyWithAnotherStore(t *testing.T) {
 	f := servertest.New(t)
 	wantReady(t, f, "at first", 200)

@@ -26,7 +26,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// logTo is a logger whose url line can be waited for.
+// logTo is a logger that can wait for the line with the url.
 type logTo struct {
 	mu    sync.Mutex
 	b     bytes.Buffer
@@ -46,7 +46,7 @@ func (l *logTo) text() string {
 	return l.b.String()
 }
 
-// start runs the server and returns its first lines and how to end it.
+// start runs the server and returns its first lines and a function that stops it.
 func start(t *testing.T, o server.Options, lines int) (log string, stop func() error) {
 	t.Helper()
 	return startWith(t, &logTo{lines: make(chan string, 1000)}, o, lines)
@@ -79,7 +79,7 @@ func addressIn(t *testing.T, log string) string {
 	return strings.TrimSpace(strings.SplitN(rest, "\n", 2)[0])
 }
 
-// A server that nobody can use says so and how to begin; it makes no key itself.
+// A server without an admin key says so and how to make one; it makes none itself.
 func TestServeSaysHowToBegin(t *testing.T) {
 	f := servertest.New(t)
 	log, stop := start(t, server.Options{DB: f.Path, Listen: "127.0.0.1:0", FirstKey: "keyctl issue me --admin"}, 2)
@@ -102,7 +102,7 @@ func TestServeSaysHowToBegin(t *testing.T) {
 	}
 }
 
-// Plain HTTP beyond this machine shows keys to whoever listens on the way.
+// Plain HTTP beyond this machine shows keys to anyone on the network path.
 func TestServeRefusesPlainHTTPBeyondLoopback(t *testing.T) {
 	f := servertest.New(t)
 	for _, o := range []server.Options{
@@ -111,7 +111,7 @@ func TestServeRefusesPlainHTTPBeyondLoopback(t *testing.T) {
 		{DB: f.Path, Listen: "127.0.0.1:0", TLSCert: "cert.pem"},
 		{DB: f.Path, Listen: "127.0.0.1:0", TLSCert: f.Path, TLSKey: f.Path},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // or what is wrongly served is served for ever
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // or a server that wrongly starts would never stop
 		err := server.Run(ctx, o)
 		cancel()
 		var invalid *keys.InvalidError
@@ -121,7 +121,7 @@ func TestServeRefusesPlainHTTPBeyondLoopback(t *testing.T) {
 	}
 	f.Admin()
 	log, stop := start(t, server.Options{DB: f.Path, Listen: "0.0.0.0:0", InsecureHTTP: true}, 2)
-	if !strings.Contains(log, "level=WARN") || !strings.Contains(log, "keys cross the network readable") {
+	if !strings.Contains(log, "level=WARN") || !strings.Contains(log, "keys can be read on the network") {
 		t.Errorf("log: got %q, want a warning", log)
 	}
 	if err := stop(); err != nil {
@@ -149,7 +149,7 @@ func TestServeSpeaksTLS(t *testing.T) {
 	}
 }
 
-// certificate makes one for localhost that signs itself.
+// certificate makes a self-signed certificate for localhost.
 func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -185,7 +185,7 @@ func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
 	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", pkcs8), pool
 }
 
-// A server that cannot read its keys is not ready, and says no more than that.
+// A server that cannot read its keys is not ready, and does not say more.
 func TestNotReadyWithoutItsStore(t *testing.T) {
 	f := servertest.New(t)
 	if err := f.Store.Close(); err != nil {

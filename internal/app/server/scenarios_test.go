@@ -15,9 +15,9 @@ import (
 
 // route is one operation and a request to it that succeeds.
 type route struct {
-	method, path string // {id} stands for a fresh key's
-	scope        string // empty: any live key
-	body         string // a good one; empty where none is read
+	method, path string // {id} stands for the id of a new key
+	scope        string // empty: any active key
+	body         string // a valid one; empty if none is read
 	field        string // a member of the body that is a string
 	optional     bool   // the body may be left out
 	status       int
@@ -39,7 +39,7 @@ var routes = []route{
 	{method: "POST", path: "/v1/verify", scope: keys.ScopeVerify, body: `{"key":"mcpk_"}`, field: "key", status: 200},
 }
 
-// caller is who asks, and what he gets before anything else is looked at.
+// caller is a caller, and the answer it gets before the request is read.
 type caller struct {
 	name   string
 	token  func(*servertest.Fixture, route) string
@@ -69,13 +69,13 @@ var callers = []caller{
 	}, 0, ""},
 }
 
-// input is what is wrong with a request, and what who is let in gets for it.
+// input is a fault of a request, and the answer of a caller that was let in.
 type input struct {
 	name   string
 	alter  func(*http.Request, route)
 	status int // for a route that reads a body
 	code   string
-	query  bool // it concerns every route
+	query  bool // applies to every route
 }
 
 func body(text func(route) string) func(*http.Request, route) {
@@ -90,7 +90,7 @@ type nopCloser struct{ *strings.Reader }
 
 func (nopCloser) Close() error { return nil }
 
-// spoilt is in every bad input, and must not come back.
+// spoilt is in every invalid input, and must not be in the answer.
 const spoilt = "SpoiltValue"
 
 var inputs = []input{
@@ -126,12 +126,12 @@ var inputs = []input{
 	{"parameter twice", func(r *http.Request, _ route) { r.URL.RawQuery = "limit=5&limit=6&q=" + spoilt }, 422, "invalid_argument", true},
 	{"query with a semicolon", func(r *http.Request, _ route) { r.URL.RawQuery = "limit=5;q=" + spoilt }, 422, "invalid_argument", true},
 	{"query that cannot be decoded", func(r *http.Request, _ route) { r.URL.RawQuery = "q=%zz" + spoilt }, 422, "invalid_argument", true},
-	{"limit that is no number", func(r *http.Request, _ route) { r.URL.RawQuery = "limit=" + spoilt }, 422, "invalid_argument", true},
+	{"limit that is not a number", func(r *http.Request, _ route) { r.URL.RawQuery = "limit=" + spoilt }, 422, "invalid_argument", true},
 	{"limit out of bounds", func(r *http.Request, _ route) { r.URL.RawQuery = "limit=5001" }, 422, "invalid_argument", true},
 	{"NUL in the query", func(r *http.Request, _ route) { r.URL.RawQuery = "q=%00" + spoilt }, 422, "invalid_argument", true},
 }
 
-// good is the route's good body, with its last brace replaced.
+// good is the route's valid body, with its last brace replaced.
 func good(r route, end string) string {
 	start := strings.TrimSuffix(fill(r.body, "twice"), "}")
 	if start == "{" {
@@ -142,7 +142,7 @@ func good(r route, end string) string {
 
 func fill(text, name string) string { return strings.ReplaceAll(text, "%s", name) }
 
-// want is the answer that input i to r gets from who is let in.
+// want is the answer to input i for a caller that was let in.
 func (i input) want(r route) (status int, code string) {
 	switch {
 	case i.status == 0, !i.query && r.body == "", r.optional && i.name == "empty body":
@@ -151,8 +151,8 @@ func (i input) want(r route) (status int, code string) {
 	return i.status, i.code
 }
 
-// Every route, every caller, every input: the right status and code, in one form,
-// without an echo, and nothing is changed by what is refused.
+// Every route, caller and input: the right status and code, in one form, without an echo, and a
+// refused request changes nothing.
 func TestScenarios(t *testing.T) {
 	for _, r := range routes {
 		f := servertest.New(t)
@@ -208,7 +208,7 @@ func wanted(c caller, r route, i input) (status int, code string) {
 	return i.want(r)
 }
 
-// A route that is added tomorrow must not be open because somebody forgot its guard.
+// A route that is added later must not be open because its guard was left out.
 func TestEveryRouteNeedsAKey(t *testing.T) {
 	f := servertest.New(t)
 	walked := map[string]bool{}
@@ -245,7 +245,7 @@ func TestEveryRouteNeedsAKey(t *testing.T) {
 	}
 }
 
-// What does not exist, and methods that do not, are refused in the same form.
+// Unknown paths and methods are refused in the same form.
 func TestUnknownAddressAndMethod(t *testing.T) {
 	f := servertest.New(t)
 	token := f.Admin()
@@ -280,8 +280,7 @@ func TestUnknownAddressAndMethod(t *testing.T) {
 	}
 }
 
-// HEAD is GET without the body, for who asks whether a key is there: the same status,
-// the same headers, refusals too.
+// HEAD is GET without the body: the same status and headers, also for refusals.
 func TestHeadIsGetWithoutItsBody(t *testing.T) {
 	f := servertest.New(t)
 	_, id := f.Issue(admin.IssueRequest{})

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// endTime is how long requests that are under way have when no connection is accepted
-// any more.
+// endTime is how long running requests may take after the last connection was accepted.
 const endTime = 10 * time.Second
 
 // running is a server from its first connection to its last.
@@ -20,13 +19,13 @@ type running struct {
 	ready    *readiness
 	o        *Options
 	http     *http.Server
-	ended    chan error // how Serve ended, once
+	ended    chan error // the error of Serve, once
 
 	mu   sync.Mutex
-	busy map[net.Conn]bool // connections with a request under way, or none yet
+	busy map[net.Conn]bool // connections with a running request, or without a first one
 }
 
-// serve ends some time after ctx.
+// serve returns some time after ctx ends.
 func (r *running) serve(ctx context.Context, handler http.Handler) error {
 	r.http = &http.Server{
 		Handler:           r.closing(handler),
@@ -61,35 +60,35 @@ func (r *running) serve(ctx context.Context, handler http.Handler) error {
 	}
 }
 
-// closing has each answer close its connection once the server is to end: the client then
-// sends its next request on a new one, and none is cut off when the server is gone.
+// closing makes each answer close its connection once the server is stopping: the client then
+// sends its next request on a new connection, and no request is cut off when the server ends.
 func (r *running) closing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if r.ready.leaving.Load() {
-			w.Header().Set("Connection", "close") // on HTTP/2 it has the same effect
+			w.Header().Set("Connection", "close") // has the same effect on HTTP/2
 		}
 		next.ServeHTTP(w, req)
 	})
 }
 
-// reload takes over a renewed certificate. Connections that are open keep theirs.
+// reload uses a renewed certificate. Open connections keep the old one.
 func (r *running) reload(ctx context.Context) {
 	if r.cert == nil {
-		r.o.Logger.InfoContext(ctx, "asked to read the certificate again, but this server has none; it goes on as before")
+		r.o.Logger.InfoContext(ctx, "no certificate to reload: this server runs without TLS")
 		return
 	}
 	if err := r.cert.load(); err != nil {
-		r.o.Logger.ErrorContext(ctx, "the new certificate cannot be used, so the one before stays in use", "error", err)
+		r.o.Logger.ErrorContext(ctx, "the new certificate cannot be used; the old one stays in use", "error", err)
 		return
 	}
-	r.o.Logger.InfoContext(ctx, "new connections get the certificate that was read now")
+	r.o.Logger.InfoContext(ctx, "certificate reloaded for new connections")
 }
 
-// leave lets clients and proxies notice that the server ends, then accepts no further
-// connection, then waits for what is under way.
+// leave lets clients and proxies notice that the server is stopping, then closes the listener,
+// then waits for running requests.
 func (r *running) leave(ctx context.Context) error {
 	r.ready.leaving.Store(true)
-	r.o.Logger.InfoContext(ctx, "stopping: not ready any more, and each answer closes its connection", "drain", r.o.Drain)
+	r.o.Logger.InfoContext(ctx, "stopping: no longer ready, and each answer closes its connection", "drain", r.o.Drain)
 	drained := time.NewTimer(r.o.Drain)
 	defer drained.Stop()
 	select {
@@ -101,12 +100,12 @@ func (r *running) leave(ctx context.Context) error {
 	}
 	settle(r.listener)
 	err := r.listener.Close()
-	<-r.ended //nolint:errcheck // that it was closed; from here on the server knows of every connection that was accepted
+	<-r.ended //nolint:errcheck // the listener is closed; from here on the server knows every accepted connection
 	return errors.Join(err, r.finish(ctx))
 }
 
-// finish waits until no connection has a request under way, or is still to bring its
-// first. Shutdown comes after that, because it drops requests that it finds half read.
+// finish waits until no connection has a running request or is still to send its first.
+// Shutdown comes after that, because it drops requests that are half read.
 func (r *running) finish(ctx context.Context) error {
 	end := time.NewTimer(endTime)
 	defer end.Stop()
@@ -118,7 +117,7 @@ func (r *running) finish(ctx context.Context) error {
 		case <-r.o.Abort:
 			return r.http.Close()
 		case <-end.C:
-			r.o.Logger.WarnContext(ctx, "requests that are still under way are cut off")
+			r.o.Logger.WarnContext(ctx, "requests that are still running are cut off")
 			return r.http.Close()
 		}
 	}
@@ -130,7 +129,7 @@ func (r *running) finish(ctx context.Context) error {
 	return nil
 }
 
-// note keeps count of busy connections.
+// note counts busy connections.
 func (r *running) note(conn net.Conn, state http.ConnState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,19 +1,17 @@
-// Package server is `keyctl serve`: the admin and verification APIs over one key
-// store, with the listener, the limits and the ending that a server on a network
-// needs.
+// Package server is `keyctl serve`: the admin and verification APIs over one key store, with a
+// listener, limits and an orderly stop.
 //
-// Call [Run]; it returns some time after its context ends. [Handler] is what it serves,
-// for tests that bring their own listener.
+// Call [Run]; it returns some time after its context ends. [Handler] is the same without a
+// listener, for tests that bring their own.
 //
-// A connection that arrives on loopback is answered under names of loopback only, and
-// under those of [Options].AllowedHosts, so that no web page can reach the server through
-// a name of its own (DNS rebinding). Requests that a browser sends for a page of another
-// origin are refused everywhere.
+// A connection that arrives on loopback is answered only if its Host is a loopback name or one
+// of [Options].AllowedHosts, so that web pages cannot reach the server through their own name
+// (DNS rebinding). Requests that a browser sends for a page of another origin are always
+// refused.
 //
-// The package refuses to listen beyond loopback without TLS unless it is told to, to
-// believe a forwarding header of anybody but the proxies that it is told of, and to
-// make an admin key: the first one is made by
-// whoever has the file.
+// The package refuses to listen beyond loopback without TLS, unless Options.InsecureHTTP is
+// set. It trusts forwarding headers only of the proxies in Options.TrustedProxies. It never
+// makes an admin key: make the first one with keyctl on the machine of the key store.
 package server
 
 import (
@@ -38,29 +36,28 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
-// DefaultListen is the address when nobody names one.
+// DefaultListen is the address if Options.Listen is empty.
 const DefaultListen = "127.0.0.1:8420"
 
-// Options configures [Run]; [API] takes the log, the proxies and the store's files from
-// it, [Handler] the names.
+// Options configures [Run]; [API] uses the log, the proxies and the store's files, [Handler]
+// the names.
 type Options struct {
 	DB, PepperFile  string         // the key store
 	Listen          string         // host:port; empty means DefaultListen
 	TLSCert, TLSKey string         // PEM files; both or none
 	InsecureHTTP    bool           // listen beyond loopback without TLS
-	TrustedProxies  []netip.Prefix // who may say where a call comes from; see [middleware.Options]
-	AllowedHosts    []string       // further names that the server answers to
+	TrustedProxies  []netip.Prefix // proxies whose client addresses are trusted; see [middleware.Options]
+	AllowedHosts    []string       // more names that the server accepts
 	Logger          *slog.Logger   // nil discards
 	FirstKey        string         // the command that makes a first admin key, for the log
 
-	Drain  time.Duration   // how long it goes on accepting connections once it is to stop
-	Reload <-chan struct{} // has the certificate and its key read again; nil: never
+	Drain  time.Duration   // how long it accepts connections after ctx ends
+	Reload <-chan struct{} // reads the certificate and its key again; nil: never
 	Abort  <-chan struct{} // ends the server at once; nil: never
 }
 
-// Run serves until ctx ends. Then /readyz answers 503, each answer closes its
-// connection, and new connections are accepted for o.Drain; requests that are under way
-// after that have [endTime].
+// Run serves until ctx ends. Then /readyz answers 503, each answer closes its connection, and
+// new connections are accepted for o.Drain; after that, running requests have [endTime].
 func Run(ctx context.Context, o Options) (err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -84,7 +81,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
 	if fault := st.CountingFault(ctx); fault != nil {
-		o.Logger.WarnContext(ctx, "keys are checked, and how often they are used cannot be written down until this is mended", slog.Any("error", fault))
+		o.Logger.WarnContext(ctx, "keys are checked, but their use is not recorded until this is fixed", slog.Any("error", fault))
 	}
 	ready := newReadiness(st, &o)
 	a := newAPI(st, v, ready, &o)
@@ -99,22 +96,21 @@ func Run(ctx context.Context, o Options) (err error) {
 	return r.serve(ctx, protected(a, names))
 }
 
-// NewVerifier makes what checks keys for [API], and belongs to the caller.
+// NewVerifier returns the verifier that checks keys for [API]. The caller must close it.
 func NewVerifier(st local.Store, o *Options) (*verifier.Verifier, error) {
 	logger := slog.New(slog.DiscardHandler)
 	if o != nil && o.Logger != nil {
 		logger = o.Logger
 	}
 	source := local.New(st, &local.Options{OnRehashError: func(err error) {
-		logger.Warn("secrets that are used could not be kept with the current pepper", slog.Any("error", err))
+		logger.Warn("used secrets could not be stored under the current pepper", slog.Any("error", err))
 	}})
 	return verifier.New(source, &verifier.Options{OnUseError: func(err error) {
-		logger.Error("use of keys could not be written down", slog.Any("error", err))
+		logger.Error("use of keys could not be recorded", slog.Any("error", err))
 	}})
 }
 
-// API is everything that is served over st, with keys checked by v. A nil o is ready
-// for use.
+// API returns all routes over st, with keys checked by v. o may be nil.
 func API(st store.Store, v *verifier.Verifier, o *Options) *restapi.API {
 	if o == nil {
 		o = &Options{}
@@ -123,7 +119,7 @@ func API(st store.Store, v *verifier.Verifier, o *Options) *restapi.API {
 }
 
 func newAPI(st store.Store, v *verifier.Verifier, ready *readiness, o *Options) *restapi.API {
-	gin.SetMode(gin.ReleaseMode) // or gin prints every route
+	gin.SetMode(gin.ReleaseMode) // otherwise gin prints every route
 	a := restapi.New(v, &restapi.Options{Logger: o.Logger, TrustedProxies: o.TrustedProxies})
 	keyroutes.Mount(a, st, nil)
 	verifyroutes.Mount(a, v, &verifyroutes.Options{Logger: o.Logger})
@@ -131,8 +127,8 @@ func newAPI(st store.Store, v *verifier.Verifier, ready *readiness, o *Options) 
 	return a
 }
 
-// Handler puts around a what protects a server from web pages. It fails when a name of
-// o cannot be one. A nil o is ready for use.
+// Handler adds to a the protection from web pages. It fails if a name in o is not valid. o may
+// be nil.
 func Handler(a *restapi.API, o *Options) (http.Handler, error) {
 	if o == nil {
 		o = &Options{}
@@ -148,7 +144,7 @@ func protected(a *restapi.API, names hostcheck.Names) http.Handler {
 	return onlyNamed(a, names, sameOrigin(a, a.Handler()))
 }
 
-// greet says where the server is, and how to begin when nobody can use it yet.
+// greet logs where the server listens, and how to begin if there is no admin key.
 func greet(ctx context.Context, st store.Store, listener net.Listener, o *Options) error {
 	page, err := st.List(ctx, keys.Query{Kind: keys.KindAdmin, Unrevoked: true, Limit: 1})
 	if err != nil {
@@ -160,7 +156,7 @@ func greet(ctx context.Context, st store.Store, listener net.Listener, o *Option
 	}
 	o.Logger.InfoContext(ctx, "listening", "url", scheme+"://"+listener.Addr().String())
 	if len(page.Keys) == 0 {
-		o.Logger.WarnContext(ctx, "there is no admin key yet, so nobody can use this API; make one on this machine", "command", o.FirstKey)
+		o.Logger.WarnContext(ctx, "there is no admin key yet; make one on this machine to use this API", "command", o.FirstKey)
 	}
 	return nil
 }

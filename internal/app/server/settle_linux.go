@@ -12,9 +12,9 @@ import (
 const settleTime = time.Second
 
 // settle lets l accept every connection that clients believe to have. The kernel makes
-// connections before the program accepts them, and closing the listener resets those:
-// so no further ones are let in, as by a firewall, until none is left. A client that
-// begins to connect then tries again and is told that nobody listens.
+// connections before the program accepts them, and closing the listener resets those: so settle
+// drops new ones, as a firewall does, until none is left. A client that is connecting then
+// tries again and gets "connection refused".
 func settle(l net.Listener) {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {
@@ -33,12 +33,12 @@ func settle(l net.Listener) {
 	if !attached {
 		return
 	}
-	for end := time.Now().Add(settleTime); waiting(raw) && time.Now().Before(end); { //nolint:forbidigo // a wait, no rule
+	for end := time.Now().Add(settleTime); waiting(raw) && time.Now().Before(end); { //nolint:forbidigo // only a wait
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// waiting reports whether a connection is there to be accepted.
+// waiting reports whether a connection can be accepted.
 func waiting(raw syscall.RawConn) (yes bool) {
 	_ = raw.Control(func(fd uintptr) {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) //nolint:gosec // a descriptor fits

@@ -4,5 +4,5 @@ package server
 
 import "net"
 
-// settle does nothing where the kernel offers no way to do it.
+// settle does nothing where the kernel has no way to do it.
 func settle(net.Listener) {}

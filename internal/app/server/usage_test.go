@@ -15,7 +15,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// What guards counted is told of the key, and of it in a list.
+// The counts of guards are shown for a key, and in a list.
 func TestUsage(t *testing.T) {
 	f := servertest.New(t)
 	adminKey := f.Admin(keys.ScopeKeysRead)
@@ -67,7 +67,7 @@ func TestUsage(t *testing.T) {
 		}
 	}
 
-	// Without the file, keys are shown and nothing is said of their use.
+	// Without the usage file, keys are shown without their use.
 	if err := os.Remove(f.Path + ".usage"); err != nil {
 		t.Fatal(err)
 	}

@@ -14,14 +14,14 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifyapi"
 )
 
-// A good answer says how long it may be kept, and never longer than the key lives.
+// An answer for a valid key says how long it may be kept, never longer than the key is valid.
 func TestVerifyTellsLease(t *testing.T) {
 	f := servertest.New(t)
 	adminKey := f.Admin("verify")
 	soon := time.Now().Add(20 * time.Second).UTC().Truncate(time.Microsecond)
 	for name, c := range map[string]struct {
 		expires keys.Expiry
-		until   time.Time // zero: the lease's own end
+		until   time.Time // zero: the usual end of the lease
 	}{
 		"never expires": {keys.NeverExpires(), time.Time{}},
 		"in a year":     {keys.ExpiresAt(time.Now().AddDate(1, 0, 0)), time.Time{}},
@@ -58,7 +58,7 @@ func TestVerifyTellsLease(t *testing.T) {
 	}
 }
 
-// The limit is told with what is left of it, when a call was counted against it.
+// The answer has the rate limit and what is left of it, if a call was counted.
 func TestVerifyTellsRateLimit(t *testing.T) {
 	f := servertest.New(t)
 	adminKey := f.Admin("verify")
@@ -86,10 +86,9 @@ func TestVerifyTellsRateLimit(t *testing.T) {
 // near allows for a minute that the test itself may take.
 func near(got, want int) bool { return got <= want && got >= want-60 }
 
-// Attack A22: guessing keys through a server that asks on behalf of its clients. Whoever
-// guesses is stopped with a 429 to the asking server, for that client alone: other
-// clients, other callers and known keys go on. A mapped twin of the address is the same
-// client.
+// Attack A22: guessing keys through a server that asks for its clients. The guesser is stopped
+// with a 429 to the asking server, for that client only: other clients, other callers and known
+// keys continue. The IPv4-mapped form of the address is the same client.
 func TestA22GuessingThroughVerify(t *testing.T) {
 	f := servertest.New(t)
 	adminKey, other := f.Admin("verify"), f.Admin("verify")
@@ -109,7 +108,8 @@ func TestA22GuessingThroughVerify(t *testing.T) {
 	if last.Status != http.StatusTooManyRequests || p.Code != "rate_limited" || err != nil || wait < 1 || last.Header.Get("RateLimit-Policy") != "" {
 		t.Fatalf("guessing: got %d %s, Retry-After %q, want 429 at last", last.Status, last.Body, last.Header.Get("Retry-After"))
 	}
-	// Refused requests charge nothing, but time gives allowance back: so ask until refused.
+	// Refused requests are not counted, but the allowance refills with time: so ask until
+	// refused.
 	refused := func(admin, ip string) bool {
 		for range 20 {
 			if verify(admin, unknown(), ip).Status == http.StatusTooManyRequests {

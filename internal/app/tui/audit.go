@@ -17,31 +17,30 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// maxAudit is how many rows of the audit log are shown; beyond that `keyctl audit` is the
-// tool.
+// maxAudit is how many rows of the audit log are shown; `keyctl audit` shows all.
 const maxAudit = 1000
 
-// auditScreen is the screen of who changed what: the newest rows of the log, which of them the
-// filter shows, and which one is selected. The selection stays with its row.
+// auditScreen shows the newest rows of the audit log: which rows pass the filter, and which one
+// is selected. The selection stays with its row.
 type auditScreen struct {
 	all   []auditRow // newest first
-	shown []int      // places in all
+	shown []int      // indexes in all
 	input textinput.Model
 	from  room // where the user came from
 
 	seq    int64 // of the selected row
-	cursor       // among those that are shown
+	cursor       // among the shown rows
 
 	reading bool
-	round   int // counts readings; what an older one brings is dropped
+	round   int // counts readings; results of an older one are dropped
 	whole   bool
 	done    time.Time // when it was last read; zero before the first
 	next    time.Time
 	err     error
-	scroll  int // of one row on the whole screen
+	scroll  int // on the screen of one row
 }
 
-// auditRow is a row with its cells, which the filter searches too.
+// auditRow is a row with its cells, which the filter also searches.
 type auditRow struct {
 	event                           audit.Event
 	action, key, id, actor, changed string
@@ -58,14 +57,14 @@ func newAudit(t theme) auditScreen {
 	return auditScreen{input: newFilterInput(t, "action, key, id, actor or what changed")}
 }
 
-// openAudit shows the log, and reads it anew.
+// openAudit shows the log and reads it again.
 func (m *Model) openAudit() tea.Cmd {
 	m.audit.from = m.room
 	m.room = roomAudit
 	return m.readAudit(true)
 }
 
-// readAudit begins a reading: of the newest rows, or of those that came since.
+// readAudit starts reading: the newest rows, or only the rows added since.
 func (m *Model) readAudit(whole bool) tea.Cmd {
 	a := &m.audit
 	a.round++
@@ -118,7 +117,7 @@ func (m *Model) onAudit(msg auditMsg) tea.Cmd {
 	return nil
 }
 
-// sift shows what fits the filter: all of its words must stand somewhere in the row.
+// sift shows the rows that pass the filter: a row must contain all of its words.
 func (a *auditScreen) sift() {
 	a.shown = nil
 	words := strings.Fields(strings.ToLower(a.input.Value()))
@@ -146,7 +145,7 @@ func (r *auditRow) fits(words []string) bool {
 	return true
 }
 
-// move selects a row, or the nearest there is.
+// move selects row at, or the nearest one.
 func (a *auditScreen) move(at int) {
 	a.at = at
 	a.settle(len(a.shown))
@@ -154,7 +153,7 @@ func (a *auditScreen) move(at int) {
 		a.seq = r.event.Seq
 	}
 	if a.at == 0 {
-		a.seq = 0 // at the top one stays at the top, whatever comes
+		a.seq = 0 // at the top, the selection stays at the top when rows are added
 	}
 }
 
@@ -220,7 +219,7 @@ func (m *Model) keyAuditFilter(msg tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// auditInput filters with every letter.
+// auditInput applies the filter after each letter.
 func (m *Model) auditInput(msg tea.Msg) tea.Cmd {
 	var cmd tea.Cmd
 	m.audit.input, cmd = m.audit.input.Update(msg)
@@ -248,15 +247,16 @@ func (m *Model) keyAuditRow(msg tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// refusal says why there is nothing to read, where that is for good.
+// refusal says why the log cannot be read, if trying again does not help; otherwise it is
+// empty.
 func (a *auditScreen) refusal() string {
 	if errors.Is(a.err, keys.ErrDenied) {
-		return "Your admin key may not read the audit log: it lacks audit:read"
+		return "Your admin key cannot read the audit log: it lacks the scope audit:read"
 	}
 	return ""
 }
 
-// auditScreen is the log's rows, under what they are.
+// auditScreen renders the title, the column heads and the rows.
 func (m *Model) auditScreen(width, height int) []string {
 	a := &m.audit
 	a.rows = max(1, height-2)
@@ -285,7 +285,7 @@ func (m *Model) auditTitle(width int) string {
 	var right string
 	switch {
 	case a.err != nil:
-		right = m.theme.warn.Render("not read: r tries again ")
+		right = m.theme.warn.Render("not read, r tries again ")
 	case a.done.IsZero():
 		right = m.theme.dim.Render("reading… ")
 	case len(a.all) >= maxAudit:
@@ -313,7 +313,7 @@ func cellsOf(columns []auditColumn, text func(auditColumn) string) string {
 	return b.String()
 }
 
-// auditColumns gives what changed at least a third of the width.
+// auditColumns lays out the columns; WHAT CHANGED gets at least a third of the width.
 func (m *Model) auditColumns(width int) []auditColumn {
 	columns := []auditColumn{
 		{"TIME", 16, func(r *auditRow) string { return wording.Date(r.event.At, m.opts.Zone) }},
@@ -344,15 +344,15 @@ func (m *Model) emptyAudit(width, height int) []string {
 	case a.done.IsZero():
 		text = "Reading the audit log…"
 	case a.input.Value() != "":
-		text, next = "No row fits the filter", "esc clears it"
+		text, next = "No matching rows", "esc clears it"
 	default:
-		text, next = "Nothing was changed yet", "esc goes back"
+		text, next = "No changes yet", "esc goes back"
 	}
 	return m.empty(text, next, width, height)
 }
 
-// auditRowScreen is one row with both states of its key, scrolled where it is longer than
-// the screen.
+// auditRowScreen shows one row with its key before and after, scrolled if it is longer than the
+// screen.
 func (m *Model) auditRowScreen(width, height int) []string {
 	a := &m.audit
 	at := slices.IndexFunc(a.all, func(r auditRow) bool { return r.event.Seq == a.seq })
@@ -401,7 +401,7 @@ func (m *Model) besides(one wording.Member, half int, style lipgloss.Style) []st
 		}
 		mark := " "
 		if one.Changed {
-			mark = "›" // what changed is told without colour too
+			mark = "›" // changes are marked without colour too
 		}
 		lines = append(lines, m.theme.dim.Render(fit(name, nameWidth))+style.Render(fit(at(before, i), half-2)+mark+" "+at(after, i)))
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// What is changed while one looks comes by itself, and the selection stays with its row;
-// at the top one stays at the top.
+// New rows appear without a key press, and the selection stays with its row; at the top it
+// stays at the top.
 func TestAuditComesByItself(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
@@ -63,7 +63,7 @@ func TestAuditFilterAndDetail(t *testing.T) {
 		s.wants("9 rows")
 		s.press("/", issued[0].Token.Reveal())
 		s.lacks(issued[0].Token.Reveal()[18:40])
-		s.wants("that looks like a key")
+		s.wants("looks like a secret")
 		s.press("enter")
 		s.wants("/" + issued[0].Key.ID)
 		s.press("esc", "?")
@@ -80,8 +80,8 @@ func TestAuditFilterAndDetail(t *testing.T) {
 	})
 }
 
-// An admin key without audit:read gets a sentence, and so does whoever asks a store that
-// cannot be read; both find the way back, and to try again.
+// An admin key without audit:read gets a sentence, and a store that cannot be read shows its
+// error; both say how to go back, and the second how to try again.
 func TestAuditThatCannotBeRead(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, store, _ := newStore(t)
@@ -89,7 +89,7 @@ func TestAuditThatCannotBeRead(t *testing.T) {
 		v := &valve{Manager: m, log: store, auditErr: keys.ErrDenied}
 		s := open(t, v, 80, 24, &tui.Options{})
 		s.press("a")
-		s.wants("Your admin key may not read the audit log: it lacks audit:read")
+		s.wants("Your admin key cannot read the audit log: it lacks the scope audit:read")
 		v.auditErr = errors.New("disk gone \x1b[2J")
 		s.press("r")
 		s.wants("disk gone", "r tries again")
@@ -101,7 +101,7 @@ func TestAuditThatCannotBeRead(t *testing.T) {
 	})
 }
 
-// A28. The attack: control sequences in the log, by way of a database shell.
+// A28. The attack: control sequences written into the log with a database shell.
 func TestA28AuditScreenIsClean(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, path := newStore(t)
@@ -118,7 +118,7 @@ func TestA28AuditScreenIsClean(t *testing.T) {
 		s := open(t, m, 120, 30, nil)
 		for _, names := range [][]string{{"a"}, {"enter"}} {
 			s.press(names...)
-			// The program's own sequences are colours; what is left without them is text.
+			// The program's own sequences are colours; without them only text is left.
 			if text := s.text(); strings.ContainsAny(text, "\x1b\u009b\u202e") || strings.Contains(s.model.View().Content, "[2J") && !strings.Contains(text, "[2J") {
 				t.Errorf("%v: the screen holds a control sequence:\n%q", names, text)
 			}
@@ -127,7 +127,7 @@ func TestA28AuditScreenIsClean(t *testing.T) {
 	})
 }
 
-// Only the newest rows are held, whatever the length of the log.
+// Only the newest rows are held, however long the log is.
 func TestAuditIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)

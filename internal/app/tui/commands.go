@@ -11,25 +11,25 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// Everything here waits for somebody: the store, the clock, the terminal. A command
-// runs beside the program and comes back as a message.
+// Every function here waits for the store, the clock or the terminal. A command runs beside the
+// program and returns a message.
 
-// patience is how long one question to the store may take.
+// patience is how long one request to the store may take.
 const patience = 10 * time.Second
 
 type (
 	// tickMsg: another second has passed.
 	tickMsg struct{}
 
-	// pageMsg is a page of the list that was begun as the given round.
+	// pageMsg is a page of the list, of the reading with that round.
 	pageMsg struct {
 		round int
 		page  keys.Page
 		err   error
 	}
 
-	// keyMsg is one key, read with its seal, and its use of the last day; nil when
-	// that is not known. The key may be there beside an error.
+	// keyMsg is one key, read with its seal, and its use of the last day; nil if that is not
+	// known. key may be set beside an error.
 	keyMsg struct {
 		id    string
 		key   *keys.Key
@@ -37,35 +37,35 @@ type (
 		err   error
 	}
 
-	// issuedMsg holds a new secret; it is the only message that does.
+	// issuedMsg holds a new secret. No other message holds one.
 	issuedMsg struct {
 		issued  admin.Issued
-		rotated bool // the key had one before
+		rotated bool // the key had a secret before
 		err     error
 	}
 
-	// changedMsg is a key as it stands after a dialog, and the verb for what was done.
+	// changedMsg is the key after a dialog's change, and the verb for the change.
 	changedMsg struct {
 		key  *keys.Key
 		said string
 		err  error
 	}
 
-	// auditMsg is a page of the audit log, of the reading of the given round.
+	// auditMsg is a page of the audit log, of the reading with that round.
 	auditMsg struct {
 		round int
-		first bool // the newest rows, and not those behind others
+		first bool // the page with the newest rows
 		page  audit.Page
 		err   error
 	}
 
-	// permissionMsg tells whether keys may be changed.
+	// permissionMsg says whether keys may be changed.
 	permissionMsg struct {
 		may bool
 		err error
 	}
 
-	// rereadMsg is a key that somebody else changed while it was in the form.
+	// rereadMsg is a key that another user changed while it was in the form.
 	rereadMsg struct {
 		key *keys.Key
 		err error
@@ -76,7 +76,7 @@ func tick() tea.Cmd {
 	return tea.Tick(time.Second, func(time.Time) tea.Msg { return tickMsg{} })
 }
 
-// asking runs do beside the program, for as long as a question may take.
+// asking runs do beside the program, for at most patience.
 func asking(do func(context.Context) tea.Msg) tea.Cmd {
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -168,6 +168,6 @@ func change(said string, do func(context.Context) (*keys.Key, error)) tea.Cmd {
 	})
 }
 
-// copyText hands text to the terminal's clipboard by OSC 52. Terminals that refuse do
+// copyText sends text to the terminal's clipboard by OSC 52. A terminal that ignores it does
 // not say so.
 func copyText(text string) tea.Cmd { return tea.SetClipboard(text) }

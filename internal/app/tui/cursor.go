@@ -11,14 +11,14 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// cursor is the selected one of some rows, and which of them are on the screen.
+// cursor is the selected row, and which rows are on the screen.
 type cursor struct {
 	at   int // the selected row
 	top  int // the first row on the screen
-	rows int // as many as there is room for
+	rows int // how many rows fit on the screen
 }
 
-// settle selects one of n rows, the nearest there is, and has it on the screen.
+// settle selects one of n rows, the nearest to at, and scrolls it into view.
 func (c *cursor) settle(n int) {
 	c.at = max(0, min(c.at, n-1))
 	rows := max(1, c.rows)
@@ -27,7 +27,8 @@ func (c *cursor) settle(n int) {
 	c.top = max(0, min(c.top, n-rows))
 }
 
-// moved is the row of n that a key leads to, if it is one that moves.
+// moved returns the row of n that the pressed key selects; ok is false if the key does not
+// move.
 func (c *cursor) moved(msg tea.KeyPressMsg, b *bindings, n int) (at int, ok bool) {
 	switch {
 	case msg.Code == tea.KeyUp, key.Matches(msg, b.Up):
@@ -46,13 +47,12 @@ func (c *cursor) moved(msg tea.KeyPressMsg, b *bindings, n int) (at int, ok bool
 	return c.at, false
 }
 
-// movesInFilter reports whether a key moves the cursor while a filter is typed, where
-// letters do not.
+// movesInFilter reports whether a key moves the cursor while a filter is typed. Letters do not.
 func movesInFilter(msg tea.KeyPressMsg) bool {
 	return msg.Code == tea.KeyUp || msg.Code == tea.KeyDown || msg.Code == tea.KeyPgUp || msg.Code == tea.KeyPgDown
 }
 
-// newFilterInput is the line in which a filter is typed.
+// newFilterInput returns the input line of a filter.
 func newFilterInput(t theme, placeholder string) textinput.Model {
 	input := textinput.New()
 	input.Prompt = "/"
@@ -62,8 +62,7 @@ func newFilterInput(t theme, placeholder string) textinput.Model {
 	return input
 }
 
-// empty says in the middle of the screen why there is nothing to see, and what to do
-// about it.
+// empty says in the middle of the screen why there are no rows, and what to do.
 func (m *Model) empty(text, next string, width, height int) []string {
 	lines := make([]string, max(0, height/2-1), height+2)
 	for _, line := range wrap(text, width-4) {

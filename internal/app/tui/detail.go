@@ -16,19 +16,19 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// detail is the selected key read by itself, because a list checks no seals. At most
-// one reading is under way, however fast the selection moves.
+// detail is the selected key read by itself, because a list does not check seals. At most one
+// read runs at a time, however fast the selection moves.
 type detail struct {
-	id      string // whose reading key and err are
+	id      string // of the key that was read
 	key     *keys.Key
-	usage   *keys.Usage // of the last day; nil when it is not known
+	usage   *keys.Usage // of the last day; nil if it is not known
 	err     error
 	reading bool
 	stale   bool // the list was read since
-	scroll  int  // on the whole screen
+	scroll  int  // of the whole-screen view
 }
 
-// readDetail reads the selected key unless that was done.
+// readDetail reads the selected key unless it was read already.
 func (m *Model) readDetail() tea.Cmd {
 	d, k := &m.detail, m.list.selected()
 	if k == nil || d.reading || (d.id == k.ID && !d.stale) {
@@ -41,7 +41,7 @@ func (m *Model) readDetail() tea.Cmd {
 func (m *Model) onKeyRead(msg keyMsg) tea.Cmd {
 	m.detail.reading, m.detail.stale = false, false
 	m.detail.id, m.detail.key, m.detail.usage, m.detail.err = msg.id, msg.key, msg.usage, msg.err
-	return m.readDetail() // the selection may have moved on
+	return m.readDetail() // another key may be selected by now
 }
 
 func (m *Model) openDetail() {
@@ -71,8 +71,7 @@ func (m *Model) keyDetail(msg tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// detailScreen is the whole of the selected key, scrolled where it is longer than the
-// screen.
+// detailScreen shows the selected key on the whole screen, scrolled if it is longer than that.
 func (m *Model) detailScreen(width, height int) []string {
 	k := m.list.selected()
 	if k == nil {
@@ -87,7 +86,7 @@ func (m *Model) detailScreen(width, height int) []string {
 	return indent(lines, 2)
 }
 
-// detailPane is as much of the selected key as has room, in one column or two.
+// detailPane shows as much of the selected key as fits, in one column or two.
 func (m *Model) detailPane(width, height, columns int) []string {
 	k := m.list.selected()
 	if k == nil {
@@ -118,7 +117,7 @@ func (m *Model) detailPane(width, height, columns int) []string {
 	return left
 }
 
-// withMore cuts lines to height, and says so.
+// withMore cuts lines to height and says that there are more.
 func (m *Model) withMore(lines []string, height int) []string {
 	if len(lines) <= height {
 		return lines
@@ -134,7 +133,7 @@ func indent(lines []string, by int) []string {
 	return out
 }
 
-// whole is k as it was last read by itself, or as the list has it.
+// whole returns k as it was last read by itself, or else as it is in the list.
 func (m *Model) whole(k *keys.Key) *keys.Key {
 	if m.detail.id == k.ID && m.detail.key != nil {
 		return m.detail.key
@@ -142,7 +141,7 @@ func (m *Model) whole(k *keys.Key) *keys.Key {
 	return k
 }
 
-// detailLines is all that is known of k.
+// detailLines are all lines about k.
 func (m *Model) detailLines(k *keys.Key, width int) []string {
 	return append(m.titleLines(k, width), m.fieldLines(m.fields(m.whole(k)), width)...)
 }
@@ -152,14 +151,14 @@ func (m *Model) titleLines(k *keys.Key, width int) []string {
 	return append(m.doubt(k, width), m.theme.bold.Render(title))
 }
 
-// doubt names a key that was changed behind our back, and one that could not be read.
+// doubt says that k was changed outside mcpkeys, or that it could not be read.
 func (m *Model) doubt(k *keys.Key, width int) []string {
 	if m.detail.id != k.ID || m.detail.err == nil {
 		return nil
 	}
-	text := "this key could not be read by itself: " + m.detail.err.Error()
+	text := "this key could not be read: " + m.detail.err.Error()
 	if errors.Is(m.detail.err, keys.ErrTampered) {
-		text = "CHANGED OUTSIDE MCPKEYS: guards refuse this key, and nothing below can be trusted. Revoke it, or restore the database from a backup."
+		text = "CHANGED OUTSIDE MCPKEYS: guards refuse this key, and do not trust what is below. Revoke it, or restore the database from a backup."
 	}
 	var lines []string
 	for _, line := range wrap("✗ "+wording.Clean(text), width) {
@@ -168,14 +167,14 @@ func (m *Model) doubt(k *keys.Key, width int) []string {
 	return append(lines, "")
 }
 
-// field is one line of a key: a name, and what it is.
+// field is one line of a key: a name and a value.
 type field struct {
 	name  string
 	text  string
 	style lipgloss.Style
 }
 
-// fields is all that is known of k.
+// fields are all fields of k.
 func (m *Model) fields(k *keys.Key) []field {
 	t := m.theme
 	status := k.Status(m.now)
@@ -188,7 +187,7 @@ func (m *Model) fields(k *keys.Key) []field {
 	}...)
 	out = append(out, m.useFields(k)...)
 	out = append(out, listed("scopes", k.Scopes, "none", t.plain)...)
-	everywhere := "every server, none is named"
+	everywhere := "every server"
 	if k.Kind == keys.KindAdmin {
 		everywhere = "every audience"
 	}
@@ -213,7 +212,7 @@ func (m *Model) fields(k *keys.Key) []field {
 	for i, s := range k.Secrets {
 		text := fmt.Sprintf("%d of %d, made %s", i+1, len(k.Secrets), wording.Date(s.CreatedAt, m.opts.Zone))
 		if !s.ExpiresAt.IsZero() {
-			text += ", good until " + m.when(s.ExpiresAt)
+			text += ", valid until " + m.when(s.ExpiresAt)
 		}
 		if imported := wording.Imported(&s); imported != "" {
 			text += ", " + imported
@@ -223,8 +222,8 @@ func (m *Model) fields(k *keys.Key) []field {
 	return append(out, field{"version", fmt.Sprint(k.Version), t.plain})
 }
 
-// useFields tells when, from where and by what the key was last used, and how often in
-// the last day, hour by hour.
+// useFields says when, from where and by which client the key was last used, and how often in
+// each hour of the last day.
 func (m *Model) useFields(k *keys.Key) []field {
 	t, u := m.theme, m.detail.usage
 	if m.detail.id != k.ID { // not read by itself yet
@@ -253,7 +252,7 @@ func (m *Model) useFields(k *keys.Key) []field {
 	return append([]field{{"used", text, t.plain}}, m.hourField(u)...)
 }
 
-// hourField draws the calls of the last day, the hour that is under way included.
+// hourField draws the calls of the last day by the hour, including the current hour.
 func (m *Model) hourField(u *keys.Usage) []field {
 	if u.Calls() == 0 {
 		return nil
@@ -273,7 +272,7 @@ func (m *Model) expiryField(k *keys.Key) field {
 	return field{"expires", m.when(k.ExpiresAt), style}
 }
 
-// ended tells when and why the key was taken out of use.
+// ended says when the key was disabled or revoked, and why.
 func (m *Model) ended(k *keys.Key) []field {
 	t := m.theme
 	var out []field
@@ -302,7 +301,7 @@ func listed(name string, texts []string, none string, style lipgloss.Style) []fi
 // nameWidth is the column of names before a key's fields.
 const nameWidth = 9
 
-// fieldLines lays fields out in two columns; what does not fit goes on below itself.
+// fieldLines lays fields out in two columns; a long value continues below itself.
 func (m *Model) fieldLines(fields []field, width int) []string {
 	var lines []string
 	for _, f := range fields {

@@ -14,8 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// dialog asks before a key is changed. No is what enter means until the user says
-// otherwise.
+// dialog asks before a key is changed. Enter means No until the user moves to Yes.
 type dialog struct {
 	deed  deed
 	key   *keys.Key
@@ -26,28 +25,28 @@ type dialog struct {
 	shown time.Time
 }
 
-// deed is what a dialog asks about: the words for it, and how it is done.
+// deed is the change that a dialog asks about: its words, and how it is made.
 type deed struct {
-	title string // the question
-	yes   string // the verb that answers it
+	title string // the dialog's question
+	yes   string // the verb of the Yes button
 	doing string
-	done  string // the participle for what may have been done
+	done  string // the participle, for "may have been ..."
 
 	secret bool // the answer carries a secret
 
-	back  room    // where no leads
-	shows []field // beside what every dialog shows of its key
+	back  room    // where No goes back to
+	shows []field // in addition to the fields of every dialog
 
-	asks  string             // the text that goes with it, such as reason; empty for none
-	text  string             // what stands there at first
-	hint  string             // what stands there while it is empty
-	check func(string) error // of the text; nil when there is none
+	asks  string             // the name of the text to type, such as reason; empty for none
+	text  string             // the text at first
+	hint  string             // shown while the text is empty
+	check func(string) error // checks the text; nil without one
 
-	mind func() string // what it means, in view of what was typed
+	mind func() string // what the change means, given the typed text
 	does func(id, text string) tea.Cmd
 }
 
-// choice is a place in the dialog.
+// choice is a place of the focus in the dialog.
 type choice int
 
 const (
@@ -66,7 +65,7 @@ func (m *Model) openDialog(k *keys.Key, about deed) {
 	input.SetValue(about.text)
 	m.dialog = dialog{deed: about, key: k, text: input, shown: m.now}
 	m.dialog.setTheme(m.theme)
-	m.room, m.toast = roomDialog, toast{} // what was said is over
+	m.room, m.toast = roomDialog, toast{} // the old message goes
 }
 
 func (m *Model) closeDialog() {
@@ -85,7 +84,7 @@ func (m *Model) keyDialog(msg tea.KeyPressMsg) tea.Cmd {
 	case d.focus == chooseText:
 		return m.keyText(msg)
 	case m.now.Sub(d.shown) < unhurried && (key.Matches(msg, m.bind.Yes) || key.Matches(msg, m.bind.Finish)):
-		return nil // typed before the question could be read
+		return nil // pressed before the question could be read
 	case key.Matches(msg, m.bind.Yes):
 		return m.confirm()
 	case key.Matches(msg, m.bind.No):
@@ -106,7 +105,7 @@ func (m *Model) keyDialog(msg tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// next is the place that tab goes to.
+// next is the place that tab moves to.
 func (d *dialog) next() choice {
 	if d.focus == chooseYes && d.deed.asks == "" || d.focus == chooseText {
 		return chooseNo
@@ -114,7 +113,7 @@ func (d *dialog) next() choice {
 	return d.focus + 1
 }
 
-// keyText types the text; enter and tab go back to the question.
+// keyText handles a key in the text; enter and tab go back to the buttons.
 func (m *Model) keyText(msg tea.KeyPressMsg) tea.Cmd {
 	if msg.Code == tea.KeyEnter || msg.Code == tea.KeyTab {
 		return m.focusDialog(chooseNo)
@@ -155,8 +154,7 @@ func (m *Model) confirm() tea.Cmd {
 	return d.deed.does(d.key.ID, d.text.Value())
 }
 
-// onChanged shows the key as it now stands. When it did not work the dialog stays, with
-// the reason.
+// onChanged shows the changed key. After an error the dialog stays open and shows it.
 func (m *Model) onChanged(msg changedMsg) tea.Cmd {
 	leave := m.answered()
 	switch {
@@ -177,14 +175,14 @@ func (m *Model) onChanged(msg changedMsg) tea.Cmd {
 	return m.reload()
 }
 
-// dialogFailed says why, and reads again what the dialog is about: somebody else may
-// have changed it.
+// dialogFailed shows the error and reads the keys again: another user may have changed this
+// one.
 func (m *Model) dialogFailed(err error) tea.Cmd {
 	m.dialog.busy, m.dialog.err = false, err
 	return m.reload()
 }
 
-// refreshDialog has an open dialog show its key as it was just read.
+// refreshDialog updates the key of an open dialog from the list.
 func (m *Model) refreshDialog() {
 	for _, k := range m.list.all {
 		if m.room == roomDialog && k.ID == m.dialog.key.ID {
@@ -193,11 +191,11 @@ func (m *Model) refreshDialog() {
 	}
 }
 
-// dialogFrame is what a dialog needs beside what it says, in rows: its border, the
-// title, the buttons, and the keys below it.
+// dialogFrame is the rows that a dialog needs beside its text: border, title, buttons, and the
+// help line below.
 const dialogFrame = 2 + 1 + 1 + 1
 
-// dialogBox is the dialog: whom it is about, then the question.
+// dialogBox renders the dialog: the key, then the question.
 func (m *Model) dialogBox() string {
 	const width = 54
 	d, t := &m.dialog, m.theme
@@ -217,8 +215,8 @@ func (m *Model) dialogBox() string {
 	return t.framed(d.deed.title, lines, width+4, m.height-1)
 }
 
-// shownLines are the lines of fields: as many as they need, or a line each when that is
-// more than room.
+// shownLines are the lines of fields, wrapped, or cut to one line each if they need more than
+// room.
 func (m *Model) shownLines(fields []field, room, width int) []string {
 	lines := m.fieldLines(fields, width)
 	if len(lines) <= room {
@@ -243,7 +241,7 @@ func (m *Model) dialogSays(width int) []string {
 	return paint(m.theme.warn, wrap(d.deed.mind(), width))
 }
 
-// button shows by brackets, and not only by its weight, that it has the focus.
+// button marks the focus with brackets, not only with its weight.
 func (m *Model) button(text string, focused bool) string {
 	if focused {
 		return m.theme.bold.Reverse(true).Render("[" + text + "]")
@@ -251,7 +249,7 @@ func (m *Model) button(text string, focused bool) string {
 	return m.theme.dim.Render(" " + text + " ")
 }
 
-// some is as much of a list as fits, and how many more there are.
+// some joins as many texts as fit, and says how many there are.
 func some(texts []string, width int) string {
 	if len(texts) == 0 {
 		return "none"
@@ -263,7 +261,7 @@ func some(texts []string, width int) string {
 	return strings.TrimRight(fit(all, width-5), " ") + " (" + count(len(texts), "scope") + ")"
 }
 
-// typing is the key that goes to the text: its first letter.
+// typing binds the first letter of the text's name, which moves to the text.
 func (d *dialog) typing() key.Binding {
 	if d.deed.asks == "" {
 		return key.NewBinding(key.WithDisabled())

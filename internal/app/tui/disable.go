@@ -8,8 +8,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// openToggle asks whether to disable the selected key, or to enable it when it is
-// disabled.
+// openToggle asks whether to disable the selected key, or to enable it if it is disabled.
 func (m *Model) openToggle() {
 	k := m.list.selected()
 	if k == nil {
@@ -19,7 +18,7 @@ func (m *Model) openToggle() {
 	case why != "":
 		m.toast.show(m.now, why)
 	case k.Status(m.now) == keys.StatusExpired:
-		m.toast.show(m.now, wording.Clean(k.Label())+" has expired: nobody accepts it any more")
+		m.toast.show(m.now, wording.Clean(k.Label())+" has expired: it is refused already")
 	case k.Status(m.now) == keys.StatusDisabled:
 		m.openDialog(k, m.enableDeed(k))
 	default:
@@ -30,7 +29,7 @@ func (m *Model) openToggle() {
 func (m *Model) disableDeed(k *keys.Key) deed {
 	about := m.withReason(deed{
 		title: "Disable this key?", yes: "disable", doing: "disabling…", done: "disabled",
-		mind: func() string { return "Every use of it is refused until it is enabled again." },
+		mind: func() string { return "It is refused until you enable it again." },
 		does: func(id, reason string) tea.Cmd { return disableKey(m.manager, id, reason) },
 	})
 	about.shows = m.standing(k)
@@ -43,15 +42,15 @@ func (m *Model) enableDeed(k *keys.Key) deed {
 		shows: append([]field{{"disabled", m.when(k.DisabledAt), m.theme.plain}, m.expiryField(k)}, m.standing(k)[1:]...),
 		mind: func() string {
 			if k.Expired(m.now) {
-				return "It has expired, and is refused all the same."
+				return "It has expired, so it is still refused."
 			}
-			return "It is accepted again at once, by whoever holds it."
+			return "It is accepted again at once."
 		},
 		does: func(id, _ string) tea.Cmd { return enableKey(m.manager, id) },
 	}
 }
 
-// toggleBinding is named after what it does to the selected key.
+// toggleBinding shows what d does to the selected key.
 func (m *Model) toggleBinding() key.Binding {
 	b := m.bind.Toggle
 	if k := m.list.selected(); k != nil && k.Status(m.now) == keys.StatusDisabled {

@@ -10,7 +10,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// draft is a key as it stands in the form: texts, until package keys has read them.
+// draft is a key in the form: texts, which package keys parses later.
 type draft struct {
 	name, owner            string
 	ordinary               bool // not an admin key
@@ -23,10 +23,10 @@ func newDraft() draft {
 	return draft{ordinary: true, expires: keys.FormatDuration(keys.DefaultLife)}
 }
 
-// presets are the lives that one key press offers.
+// presets are the expiries that space steps through.
 func presets() []string { return []string{"7d", "30d", "90d", "365d", "never"} }
 
-// nextPreset is the one behind text, or the first.
+// nextPreset returns the preset after text, or the first.
 func nextPreset(text string) string {
 	all := presets()
 	return all[(slices.Index(all, text)+1)%len(all)]
@@ -39,14 +39,14 @@ func (d *draft) kind() keys.Kind {
 	return keys.KindAdmin
 }
 
-// granted are the scopes that three fields of the form add up to.
+// granted returns the scopes of the three scope fields together.
 func (d *draft) granted() []string {
 	scopes := patterns(d.tools, keys.ToolPattern)
 	scopes = append(scopes, patterns(d.prompts, keys.PromptPattern)...)
 	return append(scopes, typedList(d.scopes)...)
 }
 
-// typedList reads a list as people type it: with spaces, commas or both between.
+// typedList splits a list at spaces and commas.
 func typedList(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 }
@@ -59,8 +59,8 @@ func patterns(globs string, pattern func(string) string) []string {
 	return scopes
 }
 
-// request is what the draft asks for. The error is a [*keys.InvalidError], as each
-// check below returns it.
+// request builds the request of the draft. Its error is a [*keys.InvalidError], as is that of
+// each check below.
 func (d *draft) request(now time.Time) (admin.IssueRequest, error) {
 	req := admin.IssueRequest{
 		Kind: d.kind(), Name: d.name, Owner: d.owner,
@@ -71,13 +71,13 @@ func (d *draft) request(now time.Time) (admin.IssueRequest, error) {
 	}
 	req.RateLimit, _ = d.limit() // checked above
 	_, err := d.ends(now)
-	if d.expires != newDraft().expires { // left as it was, the life is whatever the key's issuer has to give
-		req.Expires, _ = keys.ParseExpiry(d.expires) // as ends did
+	if d.expires != newDraft().expires { // left as it was: the issuer's default applies
+		req.Expires, _ = keys.ParseExpiry(d.expires) // checked above
 	}
 	return req, err
 }
 
-// check finds the first field but the expiry that cannot stay as it is.
+// check returns the error of the first invalid field, except the expiry.
 func (d *draft) check() error {
 	for _, check := range []func() error{d.checkName, d.checkOwner, d.checkScopes, d.checkAudience, d.checkRate} {
 		if err := check(); err != nil {
@@ -87,7 +87,7 @@ func (d *draft) check() error {
 	return nil
 }
 
-// check asks the domain about one field, in a key that is good otherwise.
+// check validates one field, in a key that is valid otherwise.
 func check(change func(*keys.Key)) error {
 	k := &keys.Key{Kind: keys.KindKey, Name: "a-name"}
 	change(k)
@@ -116,7 +116,7 @@ func (d *draft) limit() (keys.RateLimit, error) {
 	return keys.ParseRateLimit(d.rate)
 }
 
-// ends is when a key made now would end; zero for never.
+// ends returns when a key issued now would expire; zero for never.
 func (d *draft) ends(now time.Time) (time.Time, error) {
 	expiry, err := keys.ParseExpiry(d.expires)
 	if err != nil {
@@ -125,7 +125,7 @@ func (d *draft) ends(now time.Time) (time.Time, error) {
 	return expiry.At(now)
 }
 
-// warnings are what the domain tells whoever issues such a key.
+// warnings are what package keys warns about such a key.
 func (d *draft) warnings(now time.Time) []string {
 	ends, err := d.ends(now)
 	if err != nil {

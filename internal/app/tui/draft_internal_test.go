@@ -7,8 +7,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// A form whose life was left as it is asks for no life of its own: an admin key that
-// ends sooner than the usual ninety days could not issue anything otherwise.
+// An expiry that was not changed in the form is left out of the request: otherwise an admin key
+// that expires within the usual ninety days could not issue anything.
 func TestUntouchedLifeIsLeftOpen(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	d := newDraft()

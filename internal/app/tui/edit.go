@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	errNothingDiffers = errors.New("nothing differs from the key as it is: change a field, or leave with esc")
-	errMeanwhile      = errors.New("somebody else changed this key meanwhile: the form shows it as it is now, with your changes on top; look again, then save")
+	errNothingDiffers = errors.New("nothing to save: change a field, or leave with esc")
+	errMeanwhile      = errors.New("another user changed this key: the form now shows their version with your changes; check it, then save")
 )
 
 // openEdit puts the selected key into the form.
@@ -31,7 +31,7 @@ func (m *Model) openEdit() tea.Cmd {
 	return m.openForm(draftOf(k), k)
 }
 
-// askEdit shows what would change, and asks.
+// askEdit shows the changes and asks whether to save them.
 func (m *Model) askEdit() tea.Cmd {
 	f := m.form
 	req, err := f.draft.edit(f.of, m.now)
@@ -42,14 +42,14 @@ func (m *Model) askEdit() tea.Cmd {
 		title: "Save these changes?", yes: "save", doing: "saving…", done: "changed", back: roomForm,
 		shows: m.changes(f.of, req),
 		mind: func() string {
-			return "It holds from the next request on, for whoever uses it." + newWarnings(f.of.Warnings(m.now), f.draft.warnings(m.now))
+			return "The changes apply from the next request on." + newWarnings(f.of.Warnings(m.now), f.draft.warnings(m.now))
 		},
 		does: func(id, _ string) tea.Cmd { return editKey(m.manager, id, req) },
 	})
 	return nil
 }
 
-// changes are the fields that req makes different about k.
+// changes are the fields of k that req changes.
 func (m *Model) changes(k *keys.Key, req admin.EditRequest) []field {
 	var out []field
 	add := func(name, text string) { out = append(out, field{name, text, m.theme.accent}) }
@@ -88,7 +88,7 @@ func rateText(limit keys.RateLimit) string {
 	return limit.String()
 }
 
-// difference is what goes and what comes.
+// difference lists what is removed and what is added.
 func difference(was, will []string) string {
 	var out []string
 	for _, text := range was {
@@ -104,17 +104,16 @@ func difference(was, will []string) string {
 	return strings.Join(out, " ")
 }
 
-// newWarnings are those that the key did not deserve before.
+// newWarnings are the warnings that the key did not have before.
 func newWarnings(had, warnings []string) string {
 	warnings = slices.DeleteFunc(warnings, func(w string) bool { return slices.Contains(had, w) })
 	if len(warnings) == 0 {
 		return ""
 	}
-	return " Mind: " + strings.Join(warnings, "; ")
+	return " Warning: " + strings.Join(warnings, "; ")
 }
 
-// onReread puts the key as it is now under the changes of the user, who saw an older
-// one.
+// onReread puts the user's changes on top of the key as it is now.
 func (m *Model) onReread(msg rereadMsg) tea.Cmd {
 	m.closeDialog()
 	if msg.err != nil {
@@ -128,7 +127,7 @@ func (m *Model) onReread(msg rereadMsg) tea.Cmd {
 	return tea.Batch(cmd, m.reload())
 }
 
-// draftOf is a key that there is, as the form shows it.
+// draftOf fills a draft from an existing key.
 func draftOf(k *keys.Key) draft {
 	d := draft{
 		name: k.Name, owner: k.Owner, ordinary: k.Kind == keys.KindKey,
@@ -154,14 +153,13 @@ func draftOf(k *keys.Key) draft {
 	return d
 }
 
-// globOf is what pattern makes scope of, if it does.
+// globOf returns the text that pattern turns into scope, if there is one.
 func globOf(scope string, pattern func(string) string) (string, bool) {
 	glob := strings.TrimPrefix(scope, pattern(""))
 	return glob, glob != "" && pattern(glob) == scope
 }
 
-// edit asks for what differs between the draft and k, of which it is one, and for
-// nothing else.
+// edit returns a request with only the fields in which the draft differs from k.
 func (d *draft) edit(k *keys.Key, now time.Time) (admin.EditRequest, error) {
 	was := draftOf(k)
 	req := admin.EditRequest{IfVersion: k.Version}
@@ -181,7 +179,7 @@ func (d *draft) edit(k *keys.Key, now time.Time) (admin.EditRequest, error) {
 		req.Audience = &audience
 	}
 	if d.rate != was.rate {
-		limit, _ := d.limit() // checked above
+		limit, _ := d.limit() // checked in check
 		req.RateLimit = &limit
 	}
 	if d.expires != was.expires {
@@ -197,7 +195,7 @@ func (d *draft) edit(k *keys.Key, now time.Time) (admin.EditRequest, error) {
 	return req, req.Validate()
 }
 
-// newExpiry is the end that was typed for a key that has one.
+// newExpiry parses the new expiry of a key.
 func (d *draft) newExpiry(now time.Time) (keys.Expiry, error) {
 	expires, err := keys.ParseExpiry(d.expires)
 	if err != nil {
@@ -217,7 +215,7 @@ func sameSet(a, b []string) bool {
 	return subset(a, b) && subset(b, a)
 }
 
-// rebase takes over what fresh has, where the user left the field as it was.
+// rebase takes the fields of fresh where the user did not change them.
 func (d *draft) rebase(was, fresh draft) {
 	mine, old, theirs := d.texts(), was.texts(), fresh.texts()
 	for i := range mine {

@@ -12,10 +12,10 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// inForm are the labels of the edit form, in its order, to walk to.
+// inForm are the labels of the edit form, in its order.
 var inForm = []string{"name", "owner", "tools", "prompts", "scopes", "audience", "expires", "rate"}
 
-// fill types text into one field of the edit form, from the first one on.
+// fill types text into one field of the edit form; the cursor must be in the first.
 func (s *screen) fill(label, text string) {
 	for _, other := range inForm {
 		if other == label {
@@ -26,8 +26,7 @@ func (s *screen) fill(label, text string) {
 	s.press("ctrl+u", text)
 }
 
-// Each field alone: what is saved differs in that field and nothing else, and nothing
-// is saved before the yes.
+// Each field alone: the saved key differs in that field only, and nothing is saved before Yes.
 func TestEditSendsOnlyWhatChanged(t *testing.T) {
 	for _, tc := range []struct {
 		label, text, shows string
@@ -55,7 +54,7 @@ func TestEditSendsOnlyWhatChanged(t *testing.T) {
 				if v.changes != 0 {
 					t.Fatalf("%d changes before the yes", v.changes)
 				}
-				tc.want(want, time.Now().Add(time.Second)) // which is how long a person reads before Y
+				tc.want(want, time.Now().Add(time.Second)) // press waits that long before Y
 				s.press("Y")
 				s.wants("changed ")
 				got := mustKey(t, v, want.ID)
@@ -68,7 +67,7 @@ func TestEditSendsOnlyWhatChanged(t *testing.T) {
 	}
 }
 
-// No at the question leads back to the form, where all that was typed still stands.
+// No at the question returns to the form, which keeps the typed texts.
 func TestEditIsTakenBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, _ := team(t)
@@ -80,7 +79,7 @@ func TestEditIsTakenBack(t *testing.T) {
 		s.press("esc")
 		s.lacks("Edit the key", "builds")
 		s.press("e", "ctrl+s")
-		s.wants("nothing differs from the key as it is")
+		s.wants("nothing to save")
 		if v.changes != 0 {
 			t.Errorf("%d changes without a yes", v.changes)
 		}
@@ -110,7 +109,7 @@ func TestEditSpeaksTheDomainsWords(t *testing.T) {
 	}
 }
 
-// What the store refuses is told in the question, and the form keeps what was typed.
+// An error of the store is shown in the dialog, and the form keeps the typed texts.
 func TestEditToATakenName(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, _, _ := team(t)
@@ -123,9 +122,9 @@ func TestEditToATakenName(t *testing.T) {
 	})
 }
 
-// Somebody else changes the key while it is in the form: theirs is not overwritten
-// unseen. The form shows it, with what the user typed on top, and nothing is saved
-// until they say yes again.
+// Another user changes the key while it is in the form: their change is not overwritten unseen.
+// The form shows it with the user's own changes on top, and nothing is saved until the user
+// says yes again.
 func TestEditMeetsAnotherEdit(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, all := team(t)
@@ -137,9 +136,9 @@ func TestEditMeetsAnotherEdit(t *testing.T) {
 		}
 		s.press("ctrl+s", "Y")
 		s.lacks("Save these changes?")
-		s.wants("Edit the key infra/ci", "somebody else changed this key meanwhile", "builds", "infra", "mail")
+		s.wants("Edit the key infra/ci", "another user changed this key", "builds", "infra", "mail")
 		if k := mustKey(t, v, id); k.Name != "ci" || k.Version != 2 {
-			t.Fatalf("saved over somebody else: %q at version %d", k.Name, k.Version)
+			t.Fatalf("saved over another user's change: got %q at version %d", k.Name, k.Version)
 		}
 		s.press("ctrl+s")
 		s.wants("Save these changes?", "ci → builds")
@@ -152,8 +151,7 @@ func TestEditMeetsAnotherEdit(t *testing.T) {
 	})
 }
 
-// An expired key is edited, and its end does not stand in the way; a revoked one is
-// not.
+// An expired key can be edited, whatever its expiry; a revoked one cannot.
 func TestEditOfDeadKeys(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, _ := team(t)
@@ -172,7 +170,7 @@ func TestEditOfDeadKeys(t *testing.T) {
 	})
 }
 
-// However much is changed, and however small the screen: the buttons are in sight.
+// The buttons stay visible, however many changes there are and however small the screen is.
 func TestEditOfEverythingFits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
@@ -188,7 +186,7 @@ func TestEditOfEverythingFits(t *testing.T) {
 	})
 }
 
-// An admin key stays one: its form has no kind.
+// The form of an admin key has no kind, so it stays an admin key.
 func TestEditOfAnAdminKey(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, all := team(t)

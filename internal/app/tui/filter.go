@@ -11,7 +11,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// filter is what the user typed to see fewer keys.
+// filter is the text that reduces the list.
 type filter struct {
 	input textinput.Model
 	tests []test
@@ -25,15 +25,15 @@ func (f *filter) setTheme(t theme) { f.input.SetStyles(t.input()) }
 
 func (f *filter) active() bool { return len(f.tests) > 0 }
 
-// test is one word of the filter. A key is shown when it passes all of them.
+// test is one word of the filter. A key is shown if it passes all of them.
 type test struct {
-	field string // empty means any that people search by
+	field string // empty means name, owner, scopes and id
 	want  string // lower case
 	not   bool
 }
 
-// texts are what a field of k holds. Words before a colon that name no field belong to
-// a scope, most likely, and are searched for as they stand.
+// texts are the values of a field of k. A word with a colon whose first part is not a field is
+// probably a scope, and is searched for as it is.
 func texts(field string, k *keys.Key, now time.Time) (found []string, known bool) {
 	switch field {
 	case "":
@@ -56,8 +56,8 @@ func texts(field string, k *keys.Key, now time.Time) (found []string, known bool
 	return nil, false
 }
 
-// parseFilter reads words between spaces. It refuses nothing: a filter is typed letter
-// by letter, and every beginning of one is a filter too.
+// parseFilter splits text at spaces. It refuses nothing, because a filter is applied while it
+// is typed.
 func parseFilter(text string) []test {
 	var tests []test
 	for word := range strings.FieldsSeq(strings.ToLower(text)) {
@@ -113,8 +113,8 @@ func (m *Model) keyFilter(msg tea.KeyPressMsg) tea.Cmd {
 	return m.filterInput(msg)
 }
 
-// filterInput filters with every letter. Something like a key is masked, and filters
-// nothing.
+// filterInput applies the filter after each letter. A text that looks like a key is masked and
+// filters nothing.
 func (m *Model) filterInput(msg tea.Msg) tea.Cmd {
 	var cmd tea.Cmd
 	m.filter.input, cmd = m.filter.input.Update(msg)
@@ -131,7 +131,7 @@ func (m *Model) applyFilter() tea.Cmd {
 	return m.readDetail()
 }
 
-// closeFilter leaves the filter with text in it.
+// closeFilter leaves the filter, with text in it.
 func (m *Model) closeFilter(text string) tea.Cmd {
 	m.room = roomTable
 	m.filter.input.SetValue(text)
@@ -140,8 +140,8 @@ func (m *Model) closeFilter(text string) tea.Cmd {
 	return m.applyFilter()
 }
 
-// withoutSecret makes of a whole key its id, which is what to look for, and of a part
-// of one nothing.
+// withoutSecret returns the id of a complete key, which the filter then searches for, and
+// nothing for a part of one.
 func withoutSecret(text string) string {
 	if token, err := keys.ParseToken(strings.TrimSpace(text)); err == nil {
 		return token.ID()
@@ -152,7 +152,7 @@ func withoutSecret(text string) string {
 	return text
 }
 
-// mask hides what was typed while it looks like a key.
+// mask hides the text of input while it looks like a key.
 func mask(input *textinput.Model) {
 	input.EchoMode = textinput.EchoNormal
 	if keys.LooksLikeToken(input.Value()) {

@@ -14,8 +14,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// The whole story: a key is issued, its secret is good, it is filtered to, revoked,
-// and shown as revoked.
+// A key is issued, its secret is valid, it is found by the filter, revoked, and shown as
+// revoked.
 func TestIssueFilterRevoke(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, store, _ := newStore(t)
@@ -54,8 +54,8 @@ func TestIssueFilterRevoke(t *testing.T) {
 	})
 }
 
-// Type-ahead: over a slow line letters arrive right behind the enter before them. They
-// belong to the next field, and none may be lost to the one before.
+// Over a slow line, letters arrive right after the enter before them. They belong to the next
+// field, and none may go to the field before.
 func TestTypeAheadLandsInTheRightField(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
@@ -140,7 +140,7 @@ func TestPresetsAndEsc(t *testing.T) {
 		s.press("n", "ci", "tab", "tab", "tab", "tab", "tab", "tab", "tab", "space")
 		s.wants("365d", "(in 365d)")
 		s.press("space")
-		s.wants("never", "it never ends")
+		s.wants("never", "it never expires")
 		s.press("esc")
 		s.lacks("Issue a key")
 		s.wants("No keys yet: press n")
@@ -179,8 +179,8 @@ func TestRevokeByButtonAndAfterAFailure(t *testing.T) {
 	})
 }
 
-// Somebody else revokes the key while the dialog is open: to revoke it again changes
-// nothing, and their reason stands.
+// Another user revokes the key while the dialog is open: revoking it again changes nothing, and
+// the first reason stays.
 func TestRevokeIsIdempotent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
@@ -208,7 +208,7 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 		for _, name := range []string{"n", "e", "t", "d", "x"} {
 			s.wait(5 * time.Second)
 			s.press(name)
-			s.wants("read-only: nothing is changed from here")
+			s.wants("read-only: started with --read-only")
 			s.lacks("this key?", "Edit the key", "Issue a key")
 		}
 		s.press("enter", "x")
@@ -218,8 +218,8 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 	})
 }
 
-// An admin key that may only look is told so by one line, and not by a form that is
-// refused when it is filled in. While the server does not say, nothing is refused.
+// An admin key that may only read is told so at once, not after the form is filled in. Before
+// the server answers, nothing is refused.
 func TestKeyThatMayOnlyLook(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
@@ -240,7 +240,7 @@ func TestKeyThatMayOnlyLook(t *testing.T) {
 			s.wait(5 * time.Second)
 			s.lacks("keys:write")
 			s.press(name)
-			s.wants("your admin key may only look: it lacks keys:write")
+			s.wants("your admin key cannot change keys: it lacks the scope keys:write")
 			s.lacks("this key?", "Edit the key", "Issue a key")
 		}
 		if asked != 2 {

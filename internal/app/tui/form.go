@@ -14,42 +14,42 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// form makes a new key, or changes one. The texts are in draft, as package keys will
-// read them; huh moves the cursor through them.
+// form issues a key or edits one. The texts are in draft; huh moves the cursor through the
+// fields.
 type form struct {
 	draft  draft
-	of     *keys.Key // as it was when the form was filled in; nil for a new one
+	of     *keys.Key // the key as it was when the form was filled in; nil for a new key
 	huh    *huh.Form
 	inputs []*entry
 	theme  theme
-	err    error // of the whole, such as a name that is taken
+	err    error // of the whole form, such as a name that is taken
 	busy   bool  // the key is being issued
 }
 
 const (
 	formWidth = 76
-	gutter    = "  " // before a label, for the mark of a field that cannot stay
+	gutter    = "  " // before a label, for the mark of an invalid field
 )
 
 func (m *Model) newForm(of draft, k *keys.Key) *form {
 	f := &form{draft: of, of: k, theme: m.theme}
 	d := &f.draft
-	bare := "; an admin key without any gets all of its kind"
+	bare := "; an admin key without scopes gets all admin scopes"
 	if k != nil {
 		bare = ""
 	}
 	f.inputs = []*entry{
 		{label: "name", text: &d.name, check: d.checkName, hint: "what the key is for, such as ci or nightly-report"},
-		{label: "owner", text: &d.owner, check: d.checkOwner, hint: "who answers for it, a team or a person; may stay empty"},
-		{label: labelKind, check: func() error { return nil }, hint: "key: opens MCP servers; admin: opens the admin API and never a server"},
-		{label: "tools", text: &d.tools, check: d.checkScopes, hint: "the tools it may call, * for any run: get_* search"},
-		{label: "prompts", text: &d.prompts, check: d.checkScopes, hint: "the prompts it may get, likewise"},
-		{label: "scopes", text: &d.scopes, check: d.checkScopes, hint: "further scopes as they stand, such as reports:read" + bare},
+		{label: "owner", text: &d.owner, check: d.checkOwner, hint: "the team or person responsible for it; optional"},
+		{label: labelKind, check: func() error { return nil }, hint: "key: for MCP servers; admin: for the admin API only"},
+		{label: "tools", text: &d.tools, check: d.checkScopes, hint: "the tools it may call; * stands for any characters: get_* search"},
+		{label: "prompts", text: &d.prompts, check: d.checkScopes, hint: "the prompts it may get; * stands for any characters"},
+		{label: "scopes", text: &d.scopes, check: d.checkScopes, hint: "more scopes, such as reports:read" + bare},
 		{label: "audience", text: &d.audience, check: d.checkAudience, hint: "the servers it is for, such as weather; empty means every server of this deployment"},
 		{label: labelExpires, text: &d.expires, check: func() error { return f.checkExpires(m.now) }, hint: "a duration (90d, 12w, 1y), a date (2027-01-31) or never"},
 		{label: labelLast, text: &d.rate, check: d.checkRate, hint: "how often it may call: 60/m, 100/10s, 1000/h:50 with a burst; empty means unlimited"},
 	}
-	if k != nil { // a key stays of its kind
+	if k != nil { // the kind of a key cannot change
 		f.inputs = slices.DeleteFunc(f.inputs, func(e *entry) bool { return e.label == labelKind })
 	}
 	fields := make([]huh.Field, len(f.inputs))
@@ -63,9 +63,9 @@ func (m *Model) newForm(of draft, k *keys.Key) *form {
 	return f
 }
 
-// noHuhKeys leaves huh only what chooses the kind. huh would move its cursor by a
-// message that comes back later, and letters typed meanwhile would land in the field
-// before; the form moves it at once instead.
+// noHuhKeys leaves huh only the keys that choose the kind. huh moves its cursor by a message
+// that arrives later, so letters typed in between would land in the field before; the form
+// moves the cursor at once instead.
 func noHuhKeys() *huh.KeyMap {
 	off := key.NewBinding(key.WithDisabled())
 	return &huh.KeyMap{
@@ -75,7 +75,7 @@ func noHuhKeys() *huh.KeyMap {
 	}
 }
 
-// checkExpires leaves an end alone that is not to change, also one that has come.
+// checkExpires accepts an unchanged expiry, also one in the past.
 func (f *form) checkExpires(now time.Time) error {
 	if f.of == nil {
 		_, err := f.draft.ends(now)
@@ -94,7 +94,7 @@ func (f *form) setSize(width, height int) {
 	f.huh.WithWidth(width).WithHeight(height)
 }
 
-// formSize is the room for the fields alone.
+// formSize is the room for the fields.
 func (m *Model) formSize() (width, height int) {
 	return min(m.width-4, formWidth), max(1, min(9, m.bodyHeight()-4))
 }
@@ -133,7 +133,7 @@ func (m *Model) keyForm(msg tea.KeyPressMsg) tea.Cmd {
 	return m.formInput(msg)
 }
 
-// nextField goes on when what was typed will do, and says what is wrong when not.
+// nextField moves on if the field is valid, and shows its error otherwise.
 func (m *Model) nextField() tea.Cmd {
 	f := m.form
 	if f.err = f.focused().check(); f.err != nil || f.focused().label == labelLast {
@@ -142,7 +142,7 @@ func (m *Model) nextField() tea.Cmd {
 	return m.formInput(huh.NextField())
 }
 
-// prevField goes back, whatever was typed.
+// prevField moves back, even from an invalid field.
 func (m *Model) prevField() tea.Cmd {
 	f := m.form
 	f.err = nil
@@ -152,7 +152,7 @@ func (m *Model) prevField() tea.Cmd {
 	return m.formInput(huh.PrevField())
 }
 
-// formInput passes on what huh needs.
+// formInput passes msg to huh.
 func (m *Model) formInput(msg tea.Msg) tea.Cmd {
 	f := m.form
 	if f.busy {
@@ -178,7 +178,7 @@ func (f *form) focused() *entry {
 	return f.inputs[0]
 }
 
-// submit issues the key, or asks whether to change it, or says what is in the way.
+// submit issues the key, or asks whether to save the changes, or shows what is invalid.
 func (m *Model) submit() tea.Cmd {
 	f := m.form
 	if f.of != nil {
@@ -193,7 +193,7 @@ func (m *Model) submit() tea.Cmd {
 	return issue(m.manager, req)
 }
 
-// onIssued shows the secret, or the form or the dialog again with all that was typed.
+// onIssued shows the secret, or after an error the form or the dialog with its texts.
 func (m *Model) onIssued(msg issuedMsg) tea.Cmd {
 	leave := m.answered()
 	switch {
@@ -207,7 +207,7 @@ func (m *Model) onIssued(msg issuedMsg) tea.Cmd {
 	}
 	m.form, m.dialog = nil, dialog{}
 	m.openSecret(msg)
-	if leave { // the user asked for it before there was a secret to store
+	if leave { // the user pressed ctrl+c before there was a secret to store
 		m.secret.armed, m.secret.quit = m.now, true
 	}
 	return m.reload()
@@ -222,15 +222,14 @@ type entry struct {
 	field *huh.Input // nil for the kind, which is chosen and not typed
 }
 
-// The names of fields that the form treats in a way of their own.
+// Labels of the fields that the form handles specially.
 const (
 	labelKind    = "kind"
 	labelExpires = "expires"
 	labelLast    = "rate"
 )
 
-// make builds the huh field behind the entry. huh asks for the text's validity after
-// the text has reached the draft.
+// make builds the huh field of the entry. huh validates the text after it is in the draft.
 func (e *entry) make(d *draft) huh.Field {
 	if e.text == nil {
 		return huh.NewConfirm().Key(e.label).Title(gutter + e.label).Inline(true).
@@ -241,8 +240,7 @@ func (e *entry) make(d *draft) huh.Field {
 	return e.field
 }
 
-// dress masks a text that looks like a key, and marks one that was left as it cannot
-// stay.
+// dress masks a text that looks like a key, and marks a field that was left invalid.
 func (e *entry) dress() {
 	echo, title := huh.EchoModeNormal, gutter+e.label
 	if keys.LooksLikeToken(*e.text) {
@@ -254,7 +252,7 @@ func (e *entry) dress() {
 	e.field.EchoMode(echo).Title(title)
 }
 
-// grants reports whether the field is one of those that scopes are made of.
+// grants reports whether the field is one of the three scope fields.
 func (e *entry) grants() bool {
 	return e.label == "tools" || e.label == "prompts" || e.label == "scopes"
 }
@@ -277,7 +275,7 @@ func (m *Model) formView(width, height int) []string {
 	return indent(append(make([]string, max(0, min(3, (height-len(lines))/4))), lines...), left)
 }
 
-// formSays is what there is to say about the field with the cursor, below the fields.
+// formSays is the text below the fields: the hint or error of the field with the cursor.
 func (m *Model) formSays(width int) []string {
 	f, e := m.form, m.form.focused()
 	text, style := e.hint, m.theme.dim
@@ -290,8 +288,8 @@ func (m *Model) formSays(width int) []string {
 		text, style = "✗ "+e.field.Error().Error(), m.theme.bad
 	case e.label == labelExpires:
 		text += m.endsText()
-	case e.grants() && len(f.draft.granted()) > 0 && f.draft.checkScopes() == nil: // what will not do may be a secret
-		text = "it is granted: " + strings.Join(f.draft.granted(), " ")
+	case e.grants() && len(f.draft.granted()) > 0 && f.draft.checkScopes() == nil: // an invalid text may be a secret
+		text = "grants: " + strings.Join(f.draft.granted(), " ")
 	case e.label == labelLast:
 		text += m.warningText()
 	}
@@ -319,15 +317,15 @@ func (m *Model) endsText() string {
 	case err != nil:
 		return ""
 	case ends.IsZero():
-		return "; it never ends"
+		return "; it never expires"
 	}
-	return "; ends " + m.when(ends)
+	return "; expires " + m.when(ends)
 }
 
-// warningText comes at the last field: what is allowed and seldom meant.
+// warningText warns, at the last field, about settings that are allowed but rarely meant.
 func (m *Model) warningText() string {
 	if warnings := m.form.draft.warnings(m.now); len(warnings) > 0 {
-		return ". Mind: " + strings.Join(warnings, "; ")
+		return ". Warning: " + strings.Join(warnings, "; ")
 	}
 	return ""
 }

@@ -18,7 +18,7 @@ import (
 
 var sizes = []struct{ width, height int }{{60, 16}, {80, 24}, {120, 40}, {200, 50}}
 
-// views are the screens, each with the way to it from the start.
+// views are the screens, each with the key presses that lead to it.
 var views = []struct {
 	name  string
 	empty bool
@@ -62,7 +62,7 @@ var views = []struct {
 	}},
 }
 
-// Golden views; `go test ./internal/app/tui -run Golden -update` writes them anew.
+// Golden views; `go test ./internal/app/tui -run Golden -update` rewrites them.
 func TestGolden(t *testing.T) {
 	for _, view := range views {
 		for _, size := range sizes {
@@ -103,7 +103,7 @@ func reach(t *testing.T, empty bool, width, height int, way func(*screen, *valve
 	return s, issued
 }
 
-// cutID is an id that a dialog's frame covers but for its beginning.
+// cutID is an id that a dialog's frame covers except for its beginning.
 var cutID = regexp.MustCompile(`(?m)^ id +[0-9A-Za-z]+│`)
 
 // auditStory adds changes to the log.
@@ -126,7 +126,7 @@ func auditStory(s *screen, v *valve) {
 
 var requestID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
-// normal puts fixed texts in place of what is random.
+// normal replaces random texts by fixed ones.
 func normal(text string, issued []admin.Issued) string {
 	if secret := wholeToken.FindString(text); secret != "" {
 		text = strings.ReplaceAll(text, secret, secret[:5]+"Key000000000_"+strings.Repeat("x", 36))
@@ -148,8 +148,7 @@ func normal(text string, issued []admin.Issued) string {
 	return strings.Join(lines, "\n")
 }
 
-// The theme follows the terminal's background, and says nothing by colour alone: the
-// text is the same.
+// The theme follows the terminal's background. The text is the same with both.
 func TestThemeFollowsTheBackground(t *testing.T) {
 	for _, view := range views {
 		bubble(t, func(t *testing.T) {

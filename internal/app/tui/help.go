@@ -26,8 +26,7 @@ func (m *Model) keyHelp(msg tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// helpLine is the bottom row: the keys that do something here and now, the most
-// wanted first, as many as have room.
+// helpLine is the bottom row: the keys that work here, the most useful first, as many as fit.
 func (m *Model) helpLine() string {
 	h := help.New()
 	h.ShortSeparator = "  "
@@ -61,7 +60,7 @@ func (m *Model) roomBindings() []key.Binding {
 	return []key.Binding{b.New, b.Edit, b.Rotate, m.toggleBinding(), b.Revoke, b.Help, b.Filter, b.Quit, clearing, b.Open, b.Audit, b.CopyID, b.Pause, b.Refresh, b.Mouse}
 }
 
-// helpBox explains every key, every sign and the words that a filter knows.
+// helpBox explains all keys, signs and filter words.
 func (m *Model) helpBox() string {
 	b, t := m.bind, m.theme
 	pairs := func(bindings ...key.Binding) []string {
@@ -85,7 +84,7 @@ func (m *Model) helpBox() string {
 	}
 	lines = append(lines, "", strings.Join(signs, " "))
 	return t.framed("Keys", append(lines,
-		t.accent.Render("/ci status:active")+" all words must fit;",
+		t.accent.Render("/ci status:active")+" all words must match;",
 		"id name owner scope audience kind status, ! negates",
 	), minWidth, m.height-1)
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// bindings are all keys that do something, each with the help that is shown for it.
+// bindings are all keys of the dashboard, each with its help.
 type bindings struct {
 	Up, Down, PageUp, PageDown, First, Last key.Binding
 
@@ -19,7 +19,7 @@ type bindings struct {
 	NextField, PrevField, Preset, Submit key.Binding // in the form
 	CopySecret, Leave                    key.Binding // on the secret's screen
 	Yes, No, Finish, Other, Choose       key.Binding // in a dialog
-	Refused                              key.Binding // what leads to a change, where none is allowed
+	Refused                              key.Binding // keys that would change something, if that is not allowed
 	Interrupt                            key.Binding
 }
 
@@ -63,7 +63,7 @@ func newBindings() bindings {
 		CopySecret: bind("c/y", "copy", "c", "y"),
 		Leave:      bind("enter twice, or ok", "leave", "enter"),
 
-		Yes:    bind("Y", "yes", "Y"), // not y, which copies in the list
+		Yes:    bind("Y", "yes", "Y"), // not y, which copies an id in the list
 		No:     bind("n/esc", "no", "n", "esc"),
 		Finish: bind("f", "finish", "f"),
 		Other:  bind("tab", "next", "tab", "shift+tab", "left", "right", "up", "down"),
@@ -79,7 +79,7 @@ func (b *bindings) changes() []*key.Binding {
 	return []*key.Binding{&b.New, &b.Edit, &b.Rotate, &b.Toggle, &b.Revoke}
 }
 
-// onKey gives a key that was pressed to the room that is open.
+// onKey gives a pressed key to the open screen.
 func (m *Model) onKey(msg tea.KeyPressMsg) tea.Cmd {
 	switch {
 	case m.room == roomSecret:
@@ -87,7 +87,7 @@ func (m *Model) onKey(msg tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(msg, m.bind.Interrupt):
 		return m.interrupt()
 	case m.tooSmall():
-		return nil // what cannot be seen is not changed
+		return nil // nothing is changed while it cannot be seen
 	}
 	switch m.room {
 	case roomFilter:
@@ -130,7 +130,7 @@ func (m *Model) keyTable(msg tea.KeyPressMsg) tea.Cmd {
 	return m.keyMove(msg)
 }
 
-// keyAnywhere is what the list and the whole-screen detail have in common.
+// keyAnywhere handles the keys that work both in the list and in the whole-screen detail.
 func (m *Model) keyAnywhere(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	switch {
 	case key.Matches(msg, m.bind.Edit):

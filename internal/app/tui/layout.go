@@ -8,14 +8,14 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// Sizes that the layout turns on, in columns and rows.
+// Sizes at which the layout changes, in columns and rows.
 const (
 	minWidth, minHeight = 60, 16
 	besideFrom          = 110 // the detail stands right of the list
 	belowFrom           = 80  // the detail stands below the list
 )
 
-// fit makes text exactly width columns wide: cut with … or filled up with spaces.
+// fit makes text exactly width columns wide: it cuts with … or adds spaces.
 func fit(text string, width int) string {
 	if width <= 0 {
 		return ""
@@ -38,7 +38,7 @@ func block(lines []string, width, height int) []string {
 	return out
 }
 
-// shorten cuts lines to room of them, at least one, and marks the cut.
+// shorten cuts lines to room, at least one, and marks the cut.
 func shorten(lines []string, room int) []string {
 	room = max(1, room)
 	if len(lines) <= room {
@@ -47,7 +47,7 @@ func shorten(lines []string, room int) []string {
 	return append(lines[:room-1:room-1], "…")
 }
 
-// ends puts left and right at the ends of one line; left gives way.
+// ends puts left and right at the ends of one line, and cuts left if it is too long.
 func ends(left, right string, width int) string {
 	room := width - ansi.StringWidth(right)
 	if room < 10 {
@@ -56,8 +56,8 @@ func ends(left, right string, width int) string {
 	return fit(left, room-1) + " " + right
 }
 
-// wrap breaks text at spaces, and where a word is too long within it, into lines of
-// at most width columns.
+// wrap breaks text at spaces, or within a word that is too long, into lines of at most width
+// columns.
 func wrap(text string, width int) []string {
 	return strings.Split(ansi.Wrap(text, max(1, width), ""), "\n")
 }
@@ -72,8 +72,8 @@ func overlay(page, box string, width, height int) string {
 	).Render()
 }
 
-// framed draws a box with a title, as wide as its lines need but at most width. Where
-// it is higher than height, blank lines go.
+// framed draws a box with a title, as wide as its lines but at most width. If it is higher than
+// height, it drops blank lines.
 func (t theme) framed(title string, lines []string, width, height int) string {
 	body := append([]string{t.bold.Render(title), ""}, lines...)
 	for i := len(body) - 1; i > 0 && len(body)+t.frame.GetVerticalFrameSize() > height; i-- {

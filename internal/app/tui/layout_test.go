@@ -8,7 +8,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// fits fails when text is not exactly as large as the screen.
+// fits fails unless text has exactly the size of the screen.
 func fits(t testing.TB, text string, width, height int) {
 	t.Helper()
 	lines := strings.Split(text, "\n")
@@ -22,7 +22,7 @@ func fits(t testing.TB, text string, width, height int) {
 	}
 }
 
-// Every room is resized across each border of the layout, and never draws past an edge.
+// Every screen is resized across each border of the layout and never draws past an edge.
 func TestEveryRoomFitsEverySize(t *testing.T) {
 	for _, view := range views {
 		t.Run(view.name, func(t *testing.T) {
@@ -45,8 +45,8 @@ func TestTooSmallAsksForRoom(t *testing.T) {
 		m, _, _ := newStore(t)
 		believable(t, m)
 		s := open(t, m, 59, 16, nil)
-		s.wants("make me bigger", "59x16, needs 60x16")
-		for _, name := range []string{"x", "Y", "n", "/", "enter", "p", "q"} { // nothing that cannot be seen is done
+		s.wants("the window is too small", "59x16, needs 60x16")
+		for _, name := range []string{"x", "Y", "n", "/", "enter", "p", "q"} { // nothing happens while it cannot be seen
 			s.press(name)
 		}
 		if s.quit {

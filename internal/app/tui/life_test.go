@@ -10,7 +10,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// selectedID is that of the key whose row has the arrow.
+// selectedID is the id of the key whose row has the arrow.
 func selectedID(s *screen, v *valve) string {
 	s.t.Helper()
 	page, err := v.Manager.List(s.t.Context(), keys.Query{})
@@ -28,7 +28,7 @@ func selectedID(s *screen, v *valve) string {
 	return ""
 }
 
-// team is a dashboard over a believable store.
+// team is a dashboard on a realistic store.
 func team(t *testing.T) (*screen, *valve, []admin.Issued) {
 	m, store, _ := newStore(t)
 	all := believable(t, m)
@@ -45,8 +45,8 @@ func mustKey(t *testing.T, m admin.Manager, id string) *keys.Key {
 	return k
 }
 
-// A key is rotated, its new secret shown once as a new key's is, and the old one good
-// for a day.
+// A key is rotated, its new secret is shown once as for a new key, and the old one is valid for
+// a day.
 func TestRotate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, all := team(t)
@@ -56,7 +56,7 @@ func TestRotate(t *testing.T) {
 			t.Fatalf("asking changed something: %d", v.changes)
 		}
 		s.press("Y")
-		s.wants("Rotated the key platform/ci", "old one  good until 2000-01-02 06:01 UTC (in 24h)", "c copies it")
+		s.wants("Rotated the key platform/ci", "old one  valid until 2000-01-02 06:01 UTC (in 24h)", "c copies it")
 		secret := s.secret()
 		s.press("c")
 		if s.clipboard != secret {
@@ -83,9 +83,9 @@ func TestRotateWithAnotherGrace(t *testing.T) {
 		grace time.Duration
 		says  string
 	}{
-		{"7d", 7 * 24 * time.Hour, "good for the grace"},
-		{"0", 0, "whoever still uses it is refused"},
-		{"", admin.DefaultGrace, "good for the grace"},
+		{"7d", 7 * 24 * time.Hour, "valid for the grace"},
+		{"0", 0, "clients that still use it are refused"},
+		{"", admin.DefaultGrace, "valid for the grace"},
 	} {
 		t.Run(tc.text, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -123,8 +123,8 @@ func TestGraceSpeaksTheDomainsWords(t *testing.T) {
 	})
 }
 
-// A second rotation while two secrets are valid: the dialog says what each way on ends,
-// by number, and f alone ends nothing.
+// A second rotation while two secrets are valid: the dialog says by number what each choice
+// ends, and f alone ends nothing.
 func TestB1RotationUnderWayIsFinished(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, all := team(t)
@@ -139,7 +139,7 @@ func TestB1RotationUnderWayIsFinished(t *testing.T) {
 		s.wants("Replace the newest secret?", "secrets 1 and 2 are", "1 until 2000-01-02", "in place of 2", "f finish", "Y replace", "[No]")
 		s.wait(time.Second)
 		s.press("f")
-		s.wants("Finish the rotation?", "good until 2000-01-02", "[No]")
+		s.wants("Finish the rotation?", "valid until 2000-01-02", "[No]")
 		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 2 {
 			t.Fatalf("f alone finished it: %d secrets", len(k.Secrets))
 		}
@@ -158,15 +158,15 @@ func TestB1RotationUnderWayIsReplaced(t *testing.T) {
 		s.press("t", "Y")
 		s.wait(time.Second)
 		s.press("o", "k", "t", "Y")
-		s.wants("Rotated the key platform/ci", "old one  good until 2000-01-02")
+		s.wants("Rotated the key platform/ci", "old one  valid until 2000-01-02")
 		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 2 || k.Secrets[0].Number != 1 || k.Secrets[1].Number != 3 {
 			t.Errorf("after replacing: %+v", k.Secrets)
 		}
 	})
 }
 
-// Somebody else rotates the key while the dialog is open: the conflict is told, neither
-// secret ends, and the way out of it is there although the dialog did not know.
+// Another user rotates the key while the dialog is open: the conflict is shown, neither secret
+// ends, and f is offered although the dialog did not know of the rotation.
 func TestRotationBySomebodyElse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, all := team(t)
@@ -175,16 +175,16 @@ func TestRotationBySomebodyElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.press("Y")
-		s.wants("two secrets of this key are valid", "f finishes it", "f finish")
+		s.wants("this key has two valid secrets", "f finishes it", "f finish")
 		s.press("Y")
-		s.wants("two secrets of this key are valid")
+		s.wants("this key has two valid secrets")
 		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 2 || k.Secrets[1].Number != 2 {
 			t.Errorf("after the conflicts: %+v", k.Secrets)
 		}
 	})
 }
 
-// One key takes a key out of use and lets it in again, by its state.
+// d disables an active key and enables a disabled one.
 func TestDisableAndEnable(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, all := team(t)
@@ -235,7 +235,7 @@ func TestEveryDialogDefaultsToNo(t *testing.T) {
 	}
 }
 
-// A dead key gets one clear line, and no dialog.
+// A revoked or expired key gets one line, and no dialog.
 func TestDeadKeysAreNotAskedAbout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v, all := team(t)

@@ -9,28 +9,28 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// list is the keys as they were last read, which of them the filter shows, and which
-// one is selected. The selection is a key and not a row: it stays with its key when
-// others come and go, and returns to it when a filter that hid it is cleared.
+// list is the keys as they were last read: which ones pass the filter, and which one is
+// selected. The selection belongs to a key, not to a row: it stays with its key when others are
+// added or removed, and returns to it when a filter that hid it is cleared.
 type list struct {
 	all      []*keys.Key // newest first
 	shown    []*keys.Key
-	used     map[string]keys.LastUse // by id; nil when it is not known
-	tampered map[string]bool         // ids of rows that are not to be believed
+	used     map[string]keys.LastUse // by id; nil if it is not known
+	tampered map[string]bool         // ids of rows that were changed outside mcpkeys
 
-	id     string // of the key that the user chose, shown or not
-	cursor        // on that key, or where it was
+	id     string // of the chosen key, shown or not
+	cursor        // on that key, or where it was before
 
 	nameWidth, ownerWidth int // what the shown keys need
 }
 
-// set takes in what was read.
+// set replaces the keys by the ones just read.
 func (l *list) set(all []*keys.Key, tests []test, now time.Time) {
 	l.all = all
 	l.sift(tests, now)
 }
 
-// sift shows what fits the filter.
+// sift shows the keys that pass the filter.
 func (l *list) sift(tests []test, now time.Time) {
 	l.shown, l.nameWidth, l.ownerWidth = nil, len("NAME"), len("OWNER")
 	for _, k := range l.all {
@@ -46,7 +46,7 @@ func (l *list) sift(tests []test, now time.Time) {
 	}
 }
 
-// move selects a row, or the nearest there is.
+// move selects row at, or the nearest one.
 func (l *list) move(at int) {
 	l.at = at
 	l.settle(len(l.shown))
@@ -55,7 +55,7 @@ func (l *list) move(at int) {
 	}
 }
 
-// choose selects a key by its id, also one that is not there yet.
+// choose selects a key by its id, also if it is not loaded yet.
 func (l *list) choose(id string) {
 	l.id = id
 	if at := slices.IndexFunc(l.shown, func(k *keys.Key) bool { return k.ID == id }); at >= 0 {
@@ -64,9 +64,9 @@ func (l *list) choose(id string) {
 	l.settle(len(l.shown))
 }
 
-// replace puts in a key as it now stands, until the next reading.
+// replace puts in the changed key k until the list is read again.
 func (l *list) replace(k *keys.Key, tests []test, now time.Time) {
-	delete(l.tampered, k.ID) // it was sealed anew
+	delete(l.tampered, k.ID) // it was sealed again
 	all := slices.Clone(l.all)
 	for i := range all {
 		if all[i].ID == k.ID {
@@ -76,7 +76,7 @@ func (l *list) replace(k *keys.Key, tests []test, now time.Time) {
 	l.set(all, tests, now)
 }
 
-// selected is the key the user means, nil when there is none.
+// selected is the selected key; nil without one.
 func (l *list) selected() *keys.Key {
 	if l.at < len(l.shown) {
 		return l.shown[l.at]
@@ -84,7 +84,7 @@ func (l *list) selected() *keys.Key {
 	return nil
 }
 
-// show makes room for a number of rows.
+// show sets the number of rows that fit.
 func (l *list) show(rows int) {
 	l.rows = max(1, rows)
 	l.settle(len(l.shown))

@@ -18,7 +18,7 @@ import (
 func TestFilter(t *testing.T) {
 	for _, tc := range []struct{ typed, want string }{
 		{"", "ci laptop claude-desktop root nightly-report old-ci"},
-		{"deskt", "claude-desktop"}, // texts longer than an id holds by chance
+		{"deskt", "claude-desktop"}, // longer than a text that an id contains by chance
 		{"DESKT", "claude-desktop"},
 		{"platform", "ci root old-ci"},
 		{"platform name:ci", "ci old-ci"},
@@ -35,7 +35,7 @@ func TestFilter(t *testing.T) {
 		{"name:o", "laptop claude-desktop root nightly-report old-ci"},
 		{"!", "ci laptop claude-desktop root nightly-report old-ci"},
 		{"%", "claude-desktop"},
-		{"nobody", ""},
+		{"missing", ""},
 	} {
 		t.Run(tc.typed, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// names are those in the list, from above.
+// names are the names in the list, from the top.
 func names(s *screen) string {
 	var out []string
 	for line := range strings.Lines(s.text()) {
@@ -75,17 +75,17 @@ func TestFilterSaysThatNothingFits(t *testing.T) {
 		m, _, _ := newStore(t)
 		believable(t, m)
 		s := open(t, m, 80, 24, nil)
-		s.press("/", "nobody", "enter")
-		s.wants("No key fits the filter", "esc clears it", "0 of 6")
-		s.press("x", "Y", "enter", "pgdown", "end", "up") // there is no key to act on
+		s.press("/", "missing", "enter")
+		s.wants("No matching keys", "esc clears it", "0 of 6")
+		s.press("x", "Y", "enter", "pgdown", "end", "up") // no key is selected
 		s.lacks("Revoke this key?")
 		s.press("esc")
 		s.wants("▸ ● active    ci")
 	})
 }
 
-// The selection is a key, not a row: a key issued elsewhere pushes the rows down, and
-// the user who presses x must not get another one.
+// The selection is a key, not a row: a key issued elsewhere moves the rows down, and x must
+// still revoke the selected key.
 func TestSelectionStaysWithItsKey(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
@@ -144,8 +144,8 @@ func TestRefreshPauseAndAge(t *testing.T) {
 	})
 }
 
-// A store that fails is asked less and less often, its cause is shown all the while,
-// and the first answer takes the banner away.
+// A store that fails is asked less and less often, its error is shown, and the first answer
+// removes the banner.
 func TestFailuresBackOff(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
@@ -166,8 +166,8 @@ func TestFailuresBackOff(t *testing.T) {
 	})
 }
 
-// A reading that began before a key was revoked comes back after it: what it saw is old,
-// and must not show the key as active again.
+// A read that began before a key was revoked ends after it: its result is old and must not show
+// the key as active again.
 func TestOldReadingIsDropped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
@@ -193,7 +193,7 @@ func TestFirstReadingFails(t *testing.T) {
 		m, _, _ := newStore(t)
 		v := &valve{Manager: m, err: keys.ErrUnavailable}
 		s := open(t, v, 80, 24, nil)
-		s.wants("Nothing could be read yet", "the key store is unavailable")
+		s.wants("No keys could be read yet", "the key store is unavailable")
 		s.lacks("No keys yet")
 		v.err = nil
 		s.wait(3 * time.Second)
@@ -201,8 +201,8 @@ func TestFirstReadingFails(t *testing.T) {
 	})
 }
 
-// A scope widened with a database shell: the detail must name the key as tampered and
-// not present the forged scopes as granted.
+// A scope was added with a database shell: the detail must mark the key as tampered and not
+// present the forged scopes as granted.
 func TestTamperedKeyIsNamed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, path := newStore(t)
@@ -228,12 +228,12 @@ func TestTamperedKeyIsNamed(t *testing.T) {
 			}
 		}
 		s := open(t, m, 80, 24, nil)
-		for _, name := range []string{"t", "d", "e"} { // it is not built upon
+		for _, name := range []string{"t", "d", "e"} { // a tampered key cannot be changed
 			s.press(name)
 			s.wants("was changed outside mcpkeys: revoke it (x)")
 			s.lacks("this key?")
 		}
-		s.press("x", "Y") // it can be revoked all the same
+		s.press("x", "Y") // but it can be revoked
 		s.wants("✗ revoked   ci")
 		s.lacks("! changed")
 		if k, err := m.Key(t.Context(), all[5].Key.ID); err != nil || k.Status(time.Now()) != keys.StatusRevoked {
@@ -310,8 +310,7 @@ func TestDetailScrolls(t *testing.T) {
 	})
 }
 
-// What was counted cannot be read: no key is called unused, and everything else is
-// as ever.
+// The usage cannot be read: no key is called unused, and everything else works.
 func TestUnknownUseIsNotNever(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, store, path := newStore(t)
@@ -329,8 +328,8 @@ func TestUnknownUseIsNotNever(t *testing.T) {
 	})
 }
 
-// TestA28AgentReachesNoTerminal: a client's User-Agent, planted in the usage file by a
-// database shell, would colour the dashboard and write into its title.
+// TestA28AgentReachesNoTerminal: a client's User-Agent, written into the usage file with a
+// database shell, would colour the dashboard and set its title.
 func TestA28AgentReachesNoTerminal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, store, path := newStore(t)

@@ -10,25 +10,25 @@ import (
 )
 
 const (
-	refreshEvery = 2 * time.Second  // from the end of one reading to the next
+	refreshEvery = 2 * time.Second  // from the end of one read to the next
 	retryAtMost  = 30 * time.Second // between tries, however often they fail
-	share        = 10               // a reading that takes long is followed by a rest this many times as long
-	maxLoaded    = 10_000           // newest keys; beyond that `keyctl list` is the tool
+	share        = 10               // after a slow read, the pause is this many times as long as the read
+	maxLoaded    = 10_000           // newest keys; `keyctl list` shows all
 )
 
-// load is the reading of the list: what is under way, how the last one went, and when
-// the next one is due.
+// load is the reading of the list: whether one runs, how the last one ended, and when the next
+// one is due.
 type load struct {
 	reading bool
 	round   int // counts readings; a page of an older one is dropped
 	pages   []*keys.Key
-	broken  map[string]bool         // ids among pages whose rows were changed outside mcpkeys
-	used    map[string]keys.LastUse // of the pages; nil when one of them does not know
+	broken  map[string]bool         // ids of rows that were changed outside mcpkeys
+	used    map[string]keys.LastUse // of the pages; nil if it is unknown for one of them
 	began   time.Time
 
 	done     time.Time // when the list on the screen was complete; zero before the first
 	next     time.Time
-	err      error // of the last reading; nil when it went well
+	err      error // of the last reading; nil if it worked
 	failures int   // in a row
 	paused   bool
 	cut      bool // there are more keys than were loaded
@@ -39,8 +39,8 @@ func (l *load) due(now time.Time) bool {
 	return !l.reading && !l.paused && !now.Before(l.next)
 }
 
-// reload begins a reading. One that was under way is forgotten: what it saw may be
-// older than what the user just did.
+// reload starts a reading. The result of one that is running is dropped: it may be older than
+// what the user just did.
 func (m *Model) reload() tea.Cmd {
 	l := &m.load
 	l.round++
@@ -49,8 +49,8 @@ func (m *Model) reload() tea.Cmd {
 	return readPage(m.manager, l.round, "")
 }
 
-// onPage takes one page in and asks for the next. The first reading shows each page
-// as it comes; later ones replace the list when they are whole.
+// onPage adds one page and asks for the next. The first reading shows each page at once; later
+// ones replace the list when they are complete.
 func (m *Model) onPage(msg pageMsg) tea.Cmd {
 	l := &m.load
 	if !l.reading || msg.round != l.round {

@@ -9,16 +9,16 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 )
 
-// Options configures [New] and [Run]. Nil and the zero value are ready for use.
+// Options configures [New] and [Run]. Nil and the zero value are valid.
 type Options struct {
 	Now      func() time.Time // nil means time.Now
 	Zone     *time.Location   // of the times on the screen; nil means time.Local
-	ReadOnly bool             // look, but change nothing
+	ReadOnly bool             // show keys, but change none
 	Store    string           // where the keys are, for the top line; empty leaves it out
 	Verify   string           // the command that checks a key; empty means keyctl verify -
 
-	// MayChange tells whether the admin key behind the manager may change keys, so that
-	// nobody fills in a form that will be refused. Nil means that it may.
+	// MayChange reports whether the admin key of the manager may change keys, so that the
+	// dashboard can refuse before a form is filled in. Nil means that it may.
 	MayChange func(context.Context) (bool, error)
 }
 
@@ -27,13 +27,13 @@ type Options struct {
 type Model struct {
 	manager admin.Manager
 	opts    Options
-	now     time.Time // as of the message at hand
+	now     time.Time // as of the current message
 
 	width, height int
 	theme         theme
 	bind          bindings
 	room          room
-	noMouse       bool // the terminal selects text, as it does without us
+	noMouse       bool // the terminal handles the mouse, to select text
 
 	load   load
 	list   list
@@ -53,7 +53,7 @@ type Model struct {
 
 var _ tea.Model = (*Model)(nil)
 
-// room is what the screen shows, and who gets the keys that are pressed.
+// room is the open screen, which also gets the pressed keys.
 type room int
 
 const (
@@ -69,8 +69,7 @@ const (
 	roomAuditRow    // one row on the whole screen
 )
 
-// New returns a dashboard on manager. It asks manager for nothing before the program
-// starts.
+// New returns a dashboard on manager. It calls manager only after the program starts.
 func New(manager admin.Manager, o *Options) *Model {
 	m := &Model{manager: manager}
 	if o != nil {
@@ -91,7 +90,7 @@ func New(manager admin.Manager, o *Options) *Model {
 	if m.opts.ReadOnly {
 		m.forbid(refusedByFlag)
 	}
-	m.setTheme(newTheme(true)) // until the terminal says otherwise; not all of them answer
+	m.setTheme(newTheme(true)) // until the terminal reports its background; some never do
 	m.filter = newFilter(m.theme)
 	m.audit = newAudit(m.theme)
 	return m
@@ -144,8 +143,7 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 	return nil
 }
 
-// onInput is for what an input needs beside keys: what was pasted, and the blinking
-// of its cursor.
+// onInput handles what an input needs beside keys: pasted text, and the blinking of its cursor.
 func (m *Model) onInput(msg tea.Msg) tea.Cmd {
 	if _, pasted := msg.(tea.PasteMsg); pasted && m.tooSmall() {
 		return nil
@@ -180,7 +178,7 @@ func (m *Model) setTheme(t theme) {
 	}
 }
 
-// onTick lets what is due happen once a second: toasts go, the list is read again.
+// onTick runs what is due, once a second: old toasts go, the list is read again.
 func (m *Model) onTick() tea.Cmd {
 	m.toast.expire(m.now)
 	cmds := []tea.Cmd{tick()}

@@ -24,8 +24,8 @@ func (m *Model) onWheel(msg tea.MouseWheelMsg) tea.Cmd {
 	return nil
 }
 
-// onClick selects the row under the pointer. Dialogs are for the keyboard: a click
-// that slips revokes nothing.
+// onClick selects the row under the pointer. Dialogs ignore clicks, so that a wrong click does
+// not revoke a key.
 func (m *Model) onClick(msg tea.MouseClickMsg) tea.Cmd {
 	if msg.Button != tea.MouseLeft || (m.room != roomTable && m.room != roomFilter) || m.tooSmall() {
 		return nil
@@ -39,7 +39,7 @@ func (m *Model) onClick(msg tea.MouseClickMsg) tea.Cmd {
 	return m.readDetail()
 }
 
-// toggleMouse gives the mouse back to the terminal, which then selects text as usual.
+// toggleMouse turns the mouse off or on; while it is off, the terminal selects text as usual.
 func (m *Model) toggleMouse() {
 	m.noMouse = !m.noMouse
 	if m.noMouse {
@@ -49,8 +49,8 @@ func (m *Model) toggleMouse() {
 	m.toast.show(m.now, "mouse: clicks and the wheel move the selection")
 }
 
-// mouseMode leaves the mouse to the terminal where a person wants to select text with
-// it: most of all on the secret's screen.
+// mouseMode leaves the mouse to the terminal where users want to select text, above all on the
+// secret's screen.
 func (m *Model) mouseMode() tea.MouseMode {
 	switch m.room {
 	case roomTable, roomFilter, roomDetail, roomAudit, roomAuditFilter, roomAuditRow:

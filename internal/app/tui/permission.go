@@ -4,20 +4,20 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// permission is whether keys may be changed from here.
+// permission is whether the user may change keys.
 type permission struct {
 	asking  bool
 	known   bool
-	refusal string // why not; empty when they may, or when nobody said so yet
+	refusal string // why not; empty if allowed or not known yet
 }
 
 const (
-	refusedByFlag = "read-only: nothing is changed from here"
-	refusedByKey  = "your admin key may only look: it lacks keys:write"
+	refusedByFlag = "read-only: started with --read-only"
+	refusedByKey  = "your admin key cannot change keys: it lacks the scope keys:write"
 )
 
-// askPermission asks what the admin key may do, until that is known. Until then
-// nothing is refused here: whoever holds the keys decides anyway.
+// askPermission asks what the admin key may do, until that is known. Before that nothing is
+// refused here; the store decides anyway.
 func (m *Model) askPermission() tea.Cmd {
 	p := &m.may
 	if p.known || p.asking {
@@ -38,8 +38,7 @@ func (m *Model) onPermission(msg permissionMsg) {
 	}
 }
 
-// forbid takes the keys that lead to a change out of the hints, and has them answered
-// by why.
+// forbid removes the keys that lead to a change from the hints, and answers them with why.
 func (m *Model) forbid(why string) {
 	m.may.refusal = why
 	var typed []string

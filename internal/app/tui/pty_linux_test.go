@@ -21,14 +21,13 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// pty is a terminal of 80 by 24 that shows nothing, answers no query, and keeps what
-// was written to it.
+// pty is a terminal of 80 by 24 that shows nothing, answers no query, and records its input.
 type pty struct {
 	user, tty *os.File
 
 	mu      sync.Mutex
 	written bytes.Buffer
-	grown   chan struct{} // a write came
+	grown   chan struct{} // something was written
 }
 
 func newPTY(t testing.TB) *pty {
@@ -81,7 +80,7 @@ func (p *pty) output() string {
 	return p.written.String()
 }
 
-// await returns when text was written, or fails.
+// await returns when text was written, or fails the test.
 func (p *pty) await(t testing.TB, text string) {
 	t.Helper()
 	late := time.After(20 * time.Second)
@@ -94,7 +93,7 @@ func (p *pty) await(t testing.TB, text string) {
 	}
 }
 
-// state is how the terminal treats what is typed.
+// state is the terminal's mode.
 func (p *pty) state(t testing.TB) unix.Termios {
 	t.Helper()
 	s, err := unix.IoctlGetTermios(int(p.tty.Fd()), unix.TCGETS)
@@ -104,7 +103,7 @@ func (p *pty) state(t testing.TB) unix.Termios {
 	return *s
 }
 
-// start runs the dashboard on p; the channel has its end.
+// start runs the dashboard on p; the channel gets the result.
 func (p *pty) start(ctx context.Context, t testing.TB, m admin.Manager) <-chan error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -117,9 +116,9 @@ const (
 	leaveAlternate = "\x1b[?1049l"
 )
 
-// A terminal may answer no query at all (tmux detached, a serial line): the first
-// frame must not wait for it. The best of three counts, because a program that waits
-// does so each time, and a busy machine does not.
+// Some terminals answer no query (tmux detached, a serial line): the first frame must not wait
+// for an answer. The best of three counts, because a program that waits does so each time, and
+// a busy machine does not.
 func TestFirstFrameOnASilentTerminal(t *testing.T) {
 	m, _, _ := newStore(t)
 	mustIssue(t, m, admin.IssueRequest{Name: "ci"})
@@ -158,15 +157,15 @@ func (panicky) List(context.Context, keys.Query) (keys.Page, error) { panic("a b
 
 const childVariable = "MCPKEYS_TUI_TEST_PANICS"
 
-// It runs in a process of its own, TestPanickingDashboard, because a dashboard that
-// panics does not wait for its reader of keys, which the race detector minds.
+// The dashboard runs in another process, TestPanickingDashboard, because after a panic it does
+// not wait for its reader of keys, which the race detector reports.
 func TestPanicRestoresTheTerminal(t *testing.T) {
 	p := newPTY(t)
 	before := p.state(t)
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPanickingDashboard$")
 	child.Env = append(os.Environ(), childVariable+"=1")
 	child.Stdin, child.Stdout, child.Stderr = p.tty, p.tty, p.tty
-	_ = child.Run() // how it ends is on the terminal
+	_ = child.Run() // the terminal shows how it ended
 	p.await(t, "Run: draw the dashboard: ")
 	p.await(t, "Caught panic")
 	if p.state(t) != before {
@@ -177,7 +176,7 @@ func TestPanicRestoresTheTerminal(t *testing.T) {
 	}
 }
 
-// TestPanickingDashboard is the other process's half of the test above.
+// TestPanickingDashboard is the other process of the test above.
 func TestPanickingDashboard(t *testing.T) {
 	if os.Getenv(childVariable) == "" {
 		return
@@ -190,8 +189,8 @@ func TestPanickingDashboard(t *testing.T) {
 	}
 }
 
-// Somebody stops the program from outside while a secret shows: the terminal comes
-// back, and nothing of the secret is written after the alternate screen was left.
+// The program is stopped from outside while a secret is shown: the terminal is restored, and
+// nothing of the secret is written after the alternate screen was left.
 func TestEndOfContextWhileASecretShows(t *testing.T) {
 	m, _, _ := newStore(t)
 	p := newPTY(t)
@@ -218,8 +217,8 @@ func TestEndOfContextWhileASecretShows(t *testing.T) {
 	}
 }
 
-// A23. TEA_TRACE makes the library write every byte it draws to a file: who can set a
-// variable for an administrator's shell would read secrets there.
+// A23. TEA_TRACE makes the library write every byte it draws to a file: an attacker who can set
+// a variable of an administrator's shell would read secrets there.
 func TestNoTraceHoldsTheSecret(t *testing.T) {
 	trace := filepath.Join(t.TempDir(), "trace")
 	t.Setenv("TEA_TRACE", trace)

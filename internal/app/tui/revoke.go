@@ -7,7 +7,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// openRevoke asks about the selected key. One that is revoked already stays so.
+// openRevoke asks whether to revoke the selected key. It does not ask about a revoked one.
 func (m *Model) openRevoke() {
 	k := m.list.selected()
 	switch {
@@ -19,21 +19,21 @@ func (m *Model) openRevoke() {
 	}
 	about := m.withReason(deed{
 		title: "Revoke this key?", yes: "revoke", doing: "revoking…", done: "revoked",
-		mind: func() string { return "It ends at once and for good. This cannot be undone." },
+		mind: func() string { return "It is refused from now on. This cannot be undone." },
 		does: func(id, reason string) tea.Cmd { return revokeKey(m.manager, id, reason) },
 	})
 	about.shows = m.standing(k)
 	m.openDialog(k, about)
 }
 
-// withReason lets the user say why.
+// withReason adds an optional reason to the dialog.
 func (m *Model) withReason(about deed) deed {
-	about.asks, about.hint = "reason", "for the audit log; may stay empty"
+	about.asks, about.hint = "reason", "for the audit log; optional"
 	about.check = func(text string) error { return keys.ValidateText("reason", text) }
 	return about
 }
 
-// standing is what helps to tell whether this is the key that was meant.
+// standing are fields that help to recognize the key.
 func (m *Model) standing(k *keys.Key) []field {
 	const twoLines = 2 * 45
 	return []field{
@@ -42,8 +42,8 @@ func (m *Model) standing(k *keys.Key) []field {
 	}
 }
 
-// barred says why a key is past every change but its revocation, and is empty when it
-// is not.
+// barred says why a key can no longer be changed except by revoking it; it is empty if the key
+// can be changed.
 func (m *Model) barred(k *keys.Key) string {
 	switch {
 	case k.Status(m.now) == keys.StatusRevoked:

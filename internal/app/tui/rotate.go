@@ -11,8 +11,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// openRotate asks whether to give the selected key a new secret, and for how long the
-// old one stays good.
+// openRotate asks whether to give the selected key a new secret, and for how long the old one
+// stays valid.
 func (m *Model) openRotate() {
 	k := m.list.selected()
 	if k == nil {
@@ -47,7 +47,8 @@ func (m *Model) rotateDeed(k *keys.Key) deed {
 	}
 }
 
-// replaceDeed is for a key with two valid secrets. Yes means the secret that it named.
+// replaceDeed is for a key with two valid secrets. Yes replaces the secret that the dialog
+// names.
 func (m *Model) replaceDeed(k *keys.Key) deed {
 	old, newest := m.outgoing(k), k.Secrets[len(k.Secrets)-1].Number
 	says := fmt.Sprintf("A rotation is under way: secrets %d and %d are both valid, %[1]d until %[3]s. f ends secret %[1]d. "+
@@ -62,16 +63,15 @@ func (m *Model) replaceDeed(k *keys.Key) deed {
 	}
 }
 
-// rotateMeans tells what becomes of the old secret.
+// rotateMeans says what happens to the old secret.
 func (m *Model) rotateMeans() string {
 	if grace, err := admin.ParseGrace(m.dialog.text.Value()); err == nil && grace != nil && *grace == 0 {
-		return "It gets a new secret, shown once. The old one ends at once: whoever still uses it is refused."
+		return "It gets a new secret, shown once. The old one ends at once: clients that still use it are refused."
 	}
-	return "It gets a new secret, shown once. The old one stays good for the grace, never past the key's own end."
+	return "It gets a new secret, shown once. The old one stays valid for the grace, but not after the key expires."
 }
 
-// outgoing is the secret that a rotation of k left good for a while; nil when none is
-// under way.
+// outgoing is the old secret of k during a rotation; nil without a rotation.
 func (m *Model) outgoing(k *keys.Key) *keys.KeySecret {
 	if len(k.Secrets) < 2 || k.Secrets[0].Expired(m.now) {
 		return nil
@@ -79,7 +79,7 @@ func (m *Model) outgoing(k *keys.Key) *keys.KeySecret {
 	return &k.Secrets[0]
 }
 
-// finishing is the way out of a rotation that is under way.
+// finishing is the key that ends a rotation.
 func (m *Model) finishing() key.Binding {
 	b := m.bind.Finish
 	d := &m.dialog
@@ -87,7 +87,7 @@ func (m *Model) finishing() key.Binding {
 	return b
 }
 
-// wayOut is what to add to an error.
+// wayOut is a hint to add to an error.
 func (m *Model) wayOut() string {
 	if m.finishing().Enabled() {
 		return " (f finishes it)"
@@ -102,16 +102,16 @@ func (m *Model) finishDeed(k *keys.Key) deed {
 		title: "Finish the rotation?", yes: "finish", doing: "finishing…", done: "changed",
 		shows: []field{m.oldSecretField(k)},
 		mind: func() string {
-			return "The old secret ends at once: whoever still uses it is refused. The new one stays."
+			return "The old secret ends at once: clients that still use it are refused. The new one stays."
 		},
 		does: func(id, _ string) tea.Cmd { return finishRotation(m.manager, id, old) },
 	}
 }
 
-// oldSecretField tells, beside a new secret, how long the one before it stays good.
+// oldSecretField says how long the old secret stays valid.
 func (m *Model) oldSecretField(k *keys.Key) field {
 	if old := m.outgoing(k); old != nil {
-		return field{"old one", "good until " + m.when(old.ExpiresAt), m.theme.plain}
+		return field{"old one", "valid until " + m.when(old.ExpiresAt), m.theme.plain}
 	}
 	return field{"old one", "ended", m.theme.warn}
 }

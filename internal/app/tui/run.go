@@ -14,11 +14,11 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 )
 
-// ErrNoTerminal means that there is nothing to draw on.
+// ErrNoTerminal means that there is no terminal to draw on.
 var ErrNoTerminal = errors.New("needs a terminal; use `keyctl list`")
 
-// CheckTerminal returns [ErrNoTerminal] unless a person sits at both ends and the
-// terminal, by its name in TERM, can be drawn on.
+// CheckTerminal returns [ErrNoTerminal] unless in and out are terminals, and name, from TERM,
+// is a terminal that can be drawn on.
 func CheckTerminal(in, out any, name string) error {
 	for _, end := range []any{in, out} {
 		f, ok := end.(*os.File)
@@ -32,12 +32,13 @@ func CheckTerminal(in, out any, name string) error {
 	return nil
 }
 
-// Run shows the dashboard on a terminal until the user leaves or ctx ends, and returns
-// nil for both, or an [*UnansweredError] when a change was still under way. However it ends, a panic included, the terminal is as it was before.
+// Run shows the dashboard on a terminal until the user leaves or ctx ends, and returns nil for
+// both, or an [*UnansweredError] if a change was still running. It always restores the
+// terminal, also after a panic.
 func Run(ctx context.Context, manager admin.Manager, in, out *os.File, o *Options) error {
 	m := New(manager, o)
 	if width, height, err := term.GetSize(int(out.Fd())); err == nil {
-		m.resize(width, height) // the first frame is a whole one
+		m.resize(width, height) // so that the first frame fills the terminal
 	}
 	environ, err := withoutTraces()
 	if err != nil {
@@ -45,7 +46,7 @@ func Run(ctx context.Context, manager admin.Manager, in, out *os.File, o *Option
 	}
 	program := tea.NewProgram(m,
 		tea.WithInput(in), tea.WithOutput(out), tea.WithEnvironment(environ),
-		tea.WithoutSignalHandler(), // ctx is how the caller ends it
+		tea.WithoutSignalHandler(), // the caller ends it by ctx
 	)
 	stop := context.AfterFunc(ctx, program.Quit) // not WithContext, which does not wait for the reader of keys
 	defer stop()
@@ -55,8 +56,8 @@ func Run(ctx context.Context, manager admin.Manager, in, out *os.File, o *Option
 	return m.left()
 }
 
-// withoutTraces turns off what the libraries offer for debugging: files that hold
-// every byte that was drawn, and with it a secret.
+// withoutTraces turns off the debug files of the libraries: they hold every byte that was
+// drawn, and so a secret.
 func withoutTraces() ([]string, error) {
 	for _, name := range []string{"TEA_TRACE", "TEA_DEBUG", "UV_DEBUG"} {
 		if err := os.Unsetenv(name); err != nil {

@@ -23,8 +23,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// screen plays the part of the program and of the user's hands, in a synctest bubble:
-// commands run as goroutines, the clock stands still until a test moves it on.
+// screen stands for the program and the user, in a synctest bubble: commands run as goroutines,
+// and the clock stops until a test advances it.
 type screen struct {
 	t         testing.TB
 	model     *tui.Model
@@ -33,7 +33,7 @@ type screen struct {
 	quit      bool
 }
 
-// open shows a dashboard on m and lets it read what there is.
+// open shows a dashboard on m and lets it read the keys.
 func open(t testing.TB, m admin.Manager, width, height int, o *tui.Options) *screen {
 	t.Helper()
 	if o == nil {
@@ -53,8 +53,7 @@ func (s *screen) run(cmd tea.Cmd) {
 	}
 }
 
-// send delivers a message as the program would, with the messages it keeps to itself:
-// several commands in one, the clipboard, the end.
+// send delivers a message as the program would, including batches, the clipboard and quit.
 func (s *screen) send(msg tea.Msg) {
 	v := reflect.ValueOf(msg)
 	switch {
@@ -76,7 +75,7 @@ func (s *screen) send(msg tea.Msg) {
 	s.run(cmd)
 }
 
-// settle waits until nothing more happens without the clock moving on.
+// settle waits until nothing more happens without the clock.
 func (s *screen) settle() {
 	for {
 		synctest.Wait()
@@ -89,7 +88,7 @@ func (s *screen) settle() {
 	}
 }
 
-// wait moves the clock on, a second at a time, as the dashboard's own ticks come.
+// wait advances the clock by a second at a time, with the dashboard's ticks.
 func (s *screen) wait(d time.Duration) {
 	for d > 0 {
 		step := min(d, time.Second)
@@ -99,9 +98,9 @@ func (s *screen) wait(d time.Duration) {
 	}
 }
 
-// press hits keys by their names, one at once after the other, and then lets things
-// settle. What is no name is typed letter by letter. Before Y, which says yes, a person
-// has read the question.
+// press presses keys by their names, without a pause, and then settles. A text that is not a
+// key's name is typed letter by letter. Before Y, which says yes, it waits as long as a user
+// needs to read the question.
 func (s *screen) press(names ...string) {
 	for _, name := range names {
 		if name == "Y" {
@@ -138,7 +137,7 @@ func named(name string) (tea.KeyPressMsg, bool) {
 	return tea.KeyPressMsg{}, false
 }
 
-// text is what stands on the screen, without colour.
+// text is the screen without colours.
 func (s *screen) text() string { return ansi.Strip(s.model.View().Content) }
 
 func (s *screen) wants(parts ...string) {
@@ -161,7 +160,7 @@ func (s *screen) lacks(parts ...string) {
 
 var wholeToken = regexp.MustCompile(`mcp[ka]_[0-9A-Za-z]{12}_[0-9A-Za-z]{36}`)
 
-// secret is the one on the screen.
+// secret is the secret on the screen.
 func (s *screen) secret() string {
 	s.t.Helper()
 	found := wholeToken.FindString(s.text())
@@ -171,16 +170,16 @@ func (s *screen) secret() string {
 	return found
 }
 
-// bubble runs test with a clock of its own, which begins at midnight.
+// bubble runs test with its own clock, which begins at midnight.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		defer time.Sleep(time.Minute) // ticks under way come to their end
+		defer time.Sleep(time.Minute) // running ticks end
 		test(t)
 	})
 }
 
-// newStore makes an empty store and its manager, which shares the bubble's clock.
+// newStore returns an empty store and its manager, which uses the bubble's clock.
 func newStore(t testing.TB) (*admin.Local, *sqlite.Store, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys.db")
@@ -208,7 +207,7 @@ func mustIssue(t testing.TB, m admin.Manager, req admin.IssueRequest) admin.Issu
 	return issued
 }
 
-// believable fills a store with keys as a team has them, an hour apart.
+// believable fills a store with the keys of a typical team, an hour apart.
 func believable(t testing.TB, m admin.Manager) []admin.Issued {
 	t.Helper()
 	requests := []admin.IssueRequest{
@@ -235,7 +234,7 @@ func believable(t testing.TB, m admin.Manager) []admin.Issued {
 	return all
 }
 
-// inUse counts some calls of the newest keys, as a day of work leaves them.
+// inUse counts some calls of the newest keys, as after a day of work.
 func inUse(t testing.TB, log store.UseLog, issued []admin.Issued) {
 	t.Helper()
 	now := time.Now().UTC()
@@ -266,15 +265,15 @@ func days(t testing.TB, text string) keys.Expiry {
 	return e
 }
 
-// valve is a real manager that a test can shut, slow down and count at.
+// valve is a real manager that a test can stop, slow down, and count calls of.
 type valve struct {
 	admin.Manager
-	log *sqlite.Store // beside it, for what only a store can tell
-	err error         // of every call, when set
+	log *sqlite.Store // the store itself
+	err error         // returned by every call if set
 
-	auditErr error                 // of the audit log, when set
-	page     int                   // keys on a page, when set
-	hold     map[int]chan struct{} // lists that are read at once and answered later, by their number
+	auditErr error                 // returned by Audit if set
+	page     int                   // keys on a page if set
+	hold     map[int]chan struct{} // by number: lists that are read at once and answered later
 	lists    int
 	changes  int
 }

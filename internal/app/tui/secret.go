@@ -11,12 +11,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// secret is the screen that shows a new secret, once. Leaving takes two
-// presses of enter or the word ok, so that a key that is held down, or meant for the
-// form before, does not throw the secret away.
+// secret is the screen that shows a new secret once. Leaving takes two presses of enter, or the
+// word ok, so that a key that is held down, or was meant for the form before, does not lose the
+// secret.
 type secret struct {
 	key    *keys.Key
-	verb   string // what the user did to have it
+	verb   string // issued or rotated
 	token  keys.Secret
 	shown  time.Time
 	armed  time.Time // when the first press came; zero before it
@@ -25,7 +25,7 @@ type secret struct {
 	copied bool
 }
 
-// unhurried is how far apart presses are that a person means as two.
+// unhurried is the least time between two deliberate presses.
 const unhurried = 400 * time.Millisecond
 
 func (m *Model) openSecret(msg issuedMsg) {
@@ -36,8 +36,7 @@ func (m *Model) openSecret(msg issuedMsg) {
 	}
 }
 
-// keySecret handles the keys that copy and the ones that leave; any other key takes
-// the first press back.
+// keySecret handles the keys that copy and that leave; any other key cancels the first press.
 func (m *Model) keySecret(msg tea.KeyPressMsg) tea.Cmd {
 	s := &m.secret
 	switch {
@@ -58,7 +57,7 @@ func (m *Model) keySecret(msg tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// pressLeave takes the first press as a question and the second as the answer.
+// pressLeave asks after the first press and leaves after the second.
 func (m *Model) pressLeave(quit bool) tea.Cmd {
 	s := &m.secret
 	switch {
@@ -74,7 +73,7 @@ func (m *Model) pressLeave(quit bool) tea.Cmd {
 	return m.leaveSecret()
 }
 
-// leaveSecret forgets the secret and goes to the key it belongs to.
+// leaveSecret drops the secret and selects its key.
 func (m *Model) leaveSecret() tea.Cmd {
 	k, verb, quit := m.secret.key, m.secret.verb, m.secret.quit
 	m.secret = secret{}
@@ -92,7 +91,7 @@ func (m *Model) secretView(width, height int) []string {
 	inner := min(width-6, 72)
 	verb := strings.ToUpper(s.verb[:1]) + s.verb[1:]
 	lines := []string{t.bold.Render(fit(verb+" the "+kindText(s.key)+" "+wording.Clean(s.key.Label()), inner)), ""}
-	lines = append(lines, wrap("This is its secret. It is shown once; only a keyed hash is kept.", inner)...)
+	lines = append(lines, wrap("This is its secret. Store it now: it cannot be shown again.", inner)...)
 	lines = append(lines, "", t.accent.Bold(true).Render(s.token.Reveal()), "")
 	fields := []field{{"id", s.key.ID, t.plain}, m.expiryField(s.key)}
 	if s.verb == "rotated" {
@@ -102,27 +101,27 @@ func (m *Model) secretView(width, height int) []string {
 	lines = append(lines, m.fieldLines(fields, inner)...)
 	lines = append(append(lines, ""), m.secretSays(inner)...)
 	if len(lines) > height {
-		lines = append(lines[:1], lines[2:]...) // the blank line goes before an answer does
+		lines = append(lines[:1], lines[2:]...) // drop the blank line rather than an answer
 	}
 	for _, w := range s.key.Warnings(m.now) {
 		if len(lines) < height-1 {
-			lines = append(lines, paint(t.warn, wrap("mind: "+w, inner))...)
+			lines = append(lines, paint(t.warn, wrap("warning: "+w, inner))...)
 		}
 	}
 	top := max(0, min(3, (height-len(lines))/4))
 	return indent(append(make([]string, top), lines...), max(3, (width-inner)/2))
 }
 
-// secretSays is the line that answers what was pressed.
+// secretSays answers the last key press.
 func (m *Model) secretSays(width int) []string {
 	s := &m.secret
 	switch {
 	case !s.armed.IsZero() && s.quit:
-		return paint(m.theme.warn.Bold(true), wrap("Have you stored it? Press ctrl+c again to quit: nobody can show it a second time.", width))
+		return paint(m.theme.warn.Bold(true), wrap("Have you stored it? Press ctrl+c again to quit: it cannot be shown again.", width))
 	case !s.armed.IsZero():
-		return paint(m.theme.warn.Bold(true), wrap("Have you stored it? Press enter again to leave: nobody can show it a second time.", width))
+		return paint(m.theme.warn.Bold(true), wrap("Have you stored it? Press enter again to leave: it cannot be shown again.", width))
 	case s.copied:
-		return paint(m.theme.ok, wrap("Sent to the clipboard (OSC 52). Not every terminal takes it: paste it to see.", width))
+		return paint(m.theme.ok, wrap("Sent to the clipboard (OSC 52). Some terminals ignore that: paste it to check.", width))
 	}
-	return paint(m.theme.dim, wrap("c copies it, enter twice leaves.", width))
+	return paint(m.theme.dim, wrap("c copies it; press enter twice to leave.", width))
 }

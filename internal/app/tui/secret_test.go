@@ -13,7 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// withSecret issues a key and stands on its secret's screen.
+// withSecret issues a key and opens its secret's screen.
 func withSecret(t *testing.T) (*screen, string) {
 	m, _, _ := newStore(t)
 	s := open(t, m, 80, 24, nil)
@@ -34,8 +34,8 @@ func TestSecretIsCopied(t *testing.T) {
 	}
 }
 
-// The secret is shown once: what is left behind holds it nowhere, in no string, input
-// or wrapped Secret, and no key of the keyboard brings it back.
+// The secret is shown once: afterwards no string, input or wrapped Secret of the model holds
+// it, and no key brings it back.
 func TestSecretIsForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, secret := withSecret(t)
@@ -59,8 +59,8 @@ func TestSecretIsForgotten(t *testing.T) {
 	})
 }
 
-// A finger that rests on enter sends it thirty times a second: it must not issue the
-// key and throw its secret away in one go.
+// Holding enter down sends it thirty times a second: that must not issue the key and also leave
+// its secret's screen.
 func TestSecretIsNotLeftByAccident(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, secret := withSecret(t)
@@ -79,14 +79,14 @@ func TestSecretIsNotLeftByAccident(t *testing.T) {
 		}
 		s.press("enter")
 		s.wait(time.Second)
-		s.press("x") // takes the first press back
+		s.press("x") // cancels the first press
 		s.wait(time.Second)
 		s.press("enter")
 		s.wants(secret, "Have you stored it?")
 	})
 }
 
-// The enter that was meant for the form and came a moment late does not count.
+// An enter that was meant for the form and arrives late does not count.
 func TestSecretIgnoresTheFormsLastEnter(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, secret := withSecret(t)
@@ -126,8 +126,8 @@ func TestSecretIsLeftOnPurpose(t *testing.T) {
 	}
 }
 
-// A terminal that shrinks below what can be drawn neither loses the secret nor shows
-// half of it, and keys pressed blindly do not leave its screen.
+// A terminal that becomes too small neither loses the secret nor shows half of it, and keys
+// pressed then do not leave its screen.
 func TestSecretSurvivesASmallTerminal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, secret := withSecret(t)
@@ -146,8 +146,7 @@ func TestSecretSurvivesASmallTerminal(t *testing.T) {
 	})
 }
 
-// The terminal selects text on the secret's screen, and only there is no mouse to be
-// had.
+// Only on the secret's screen the terminal has the mouse, to select text.
 func TestMouseIsTheTerminalsWhileASecretShows(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, _ := withSecret(t)
@@ -177,8 +176,8 @@ func TestEveryScreenIsOnTheAlternateScreen(t *testing.T) {
 	}
 }
 
-// A23. A secret that is pasted or typed into a field of any kind is masked as soon as it
-// can be told from other text, is not kept, and never reaches the store.
+// A23. A secret that is pasted or typed into any field is masked as soon as it can be
+// recognized, is not kept, and never reaches the store.
 func TestSecretInTheWrongFieldIsMasked(t *testing.T) {
 	secret := keys.NewToken(keys.KindKey).Secret().Reveal()
 	for _, tc := range []struct {
@@ -228,7 +227,7 @@ func TestSecretInTheWrongFieldIsMasked(t *testing.T) {
 	}
 }
 
-// A whole key in the filter finds the key it belongs to, by its id.
+// A complete key in the filter finds its record by the id.
 func TestWholeKeyInTheFilterFindsItsKey(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
@@ -237,7 +236,7 @@ func TestWholeKeyInTheFilterFindsItsKey(t *testing.T) {
 		s.press("/")
 		s.send(tea.PasteMsg{Content: all[3].Token.Reveal()})
 		s.settle()
-		s.wants("that looks like a key")
+		s.wants("looks like a secret")
 		s.press("enter")
 		s.wants("/"+all[3].Key.ID, "1 of 6", "claude-desktop")
 		s.lacks("nightly")
@@ -249,8 +248,8 @@ func TestWholeKeyInTheFilterFindsItsKey(t *testing.T) {
 	})
 }
 
-// secretsIn walks everything that hangs on v but for the manager, and reports secrets
-// that are held.
+// secretsIn walks all values that v refers to, except the manager, and reports the secrets it
+// finds.
 func secretsIn(v reflect.Value, secret string, seen map[uintptr]bool) (found []string) {
 	if v.IsValid() && v.Type() == reflect.TypeFor[admin.Manager]() {
 		return nil

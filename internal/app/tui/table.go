@@ -20,8 +20,8 @@ type column struct {
 
 const columnGap = 2
 
-// tableAndDetail is the main screen: the list, and the selected key beside or below it
-// where there is room.
+// tableAndDetail is the main screen: the list, and the selected key beside or below it if there
+// is room.
 func (m *Model) tableAndDetail() []string {
 	width, height := m.tableSize()
 	table := block(m.tableView(width, height), width, height)
@@ -40,7 +40,7 @@ func (m *Model) tableAndDetail() []string {
 	return append(append(table, rule), m.detailPane(paneWidth, paneHeight, 2)...)
 }
 
-// tableSize is the room for the list, its heading included.
+// tableSize is the room for the list, including its heading.
 func (m *Model) tableSize() (width, height int) {
 	paneWidth, paneHeight := m.paneSize()
 	switch {
@@ -52,8 +52,7 @@ func (m *Model) tableSize() (width, height int) {
 	return m.width, m.bodyHeight() - paneHeight - 1
 }
 
-// paneSize is the room for the selected key; nothing on a narrow screen, and while
-// there is no key to show.
+// paneSize is the room for the selected key; zero on a narrow screen, and without a key.
 func (m *Model) paneSize() (width, height int) {
 	switch {
 	case m.width < belowFrom || len(m.list.all) == 0:
@@ -69,7 +68,7 @@ func (m *Model) tableRows() int {
 	return height - 1
 }
 
-// tableTop is the screen's row where the first key stands.
+// tableTop is the screen row of the first key.
 func (m *Model) tableTop() int { return len(m.topLines()) + 1 }
 
 func (m *Model) tableView(width, height int) []string {
@@ -93,7 +92,7 @@ func (m *Model) headLine(columns []column) string {
 	return m.theme.head.Render(strings.TrimRight(line, " "))
 }
 
-// rowLine marks the selected row with a sign as well as with a colour.
+// rowLine marks the selected row with a sign, not only with a colour.
 func (m *Model) rowLine(columns []column, k *keys.Key, selected bool, width int) string {
 	paint := func(text string, s lipgloss.Style) string {
 		if selected {
@@ -119,16 +118,16 @@ func (m *Model) rowLine(columns []column, k *keys.Key, selected bool, width int)
 	return line + paint(strings.Repeat(" ", max(0, left)), m.theme.plain)
 }
 
-// emptyTable says why there is nothing to see, and what to do about it.
+// emptyTable says why the list is empty, and what to do.
 func (m *Model) emptyTable(width, height int) []string {
 	var text, next string
 	switch {
 	case m.filter.active():
-		text, next = "No key fits the filter", "esc clears it"
+		text, next = "No matching keys", "esc clears it"
 	case m.load.done.IsZero() && m.load.err == nil:
 		text = "Reading keys…"
 	case m.load.done.IsZero():
-		text = "Nothing could be read yet"
+		text = "No keys could be read yet"
 	case m.may.refusal != "":
 		text = "No keys yet"
 	default:
@@ -144,14 +143,14 @@ func orDash(text string) string {
 	return text
 }
 
-// when renders a moment in the user's time zone.
+// when renders a time in the user's time zone.
 func (m *Model) when(t time.Time) string { return wording.When(t, m.now, m.opts.Zone) }
 
-// columns fits the list's columns to a width: names and scopes share what the fixed
-// ones leave, and on a narrow screen the last ones go.
+// columns fits the list's columns to a width: names and scopes share what the fixed columns
+// leave, and a narrow screen drops the last columns.
 func (m *Model) columns(width int) []column {
 	status := column{"STATUS", 10, func(k *keys.Key) (string, lipgloss.Style) {
-		if m.list.tampered[k.ID] { // what the row says of itself is not to be believed
+		if m.list.tampered[k.ID] { // the row cannot be trusted
 			return "! changed", m.theme.warn
 		}
 		s := k.Status(m.now)
@@ -183,8 +182,8 @@ func (m *Model) columns(width int) []column {
 	return columns
 }
 
-// share gives names what they need, up to a limit, and scopes what is left. Where that
-// is too little, names give way to each other.
+// share gives names the width that they need, up to a limit, and scopes the rest. If the rest
+// is too small, names and owners share the width.
 func (m *Model) share(columns []column, width int) {
 	left, scopes := width-2+columnGap, 0
 	for _, c := range columns {
@@ -211,7 +210,7 @@ func (m *Model) share(columns []column, width int) {
 	}
 }
 
-// textStyle is for what a person looks for; keys that are over step back.
+// textStyle dims keys that are no longer accepted.
 func (m *Model) textStyle(k *keys.Key) lipgloss.Style {
 	switch k.Status(m.now) {
 	case keys.StatusActive, keys.StatusExpiring:
@@ -224,7 +223,7 @@ func (m *Model) nameCell(k *keys.Key) (string, lipgloss.Style) {
 	return nameText(k), m.textStyle(k)
 }
 
-// nameText tells the other kind of key apart.
+// nameText marks admin keys.
 func nameText(k *keys.Key) string {
 	if k.Kind == keys.KindAdmin {
 		return k.Name + " (admin)"
@@ -232,7 +231,7 @@ func nameText(k *keys.Key) string {
 	return k.Name
 }
 
-// usedCell says never only of keys of which that is known.
+// usedCell says never only if that is known.
 func (m *Model) usedCell(k *keys.Key) (string, lipgloss.Style) {
 	l, used := m.list.used[k.ID]
 	switch {

@@ -11,9 +11,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// theme is how things look on a dark or on a light terminal. Colour helps the eye and
-// says nothing that glyphs, words and brackets do not say too: with NO_COLOR the
-// program takes the colours out and leaves the rest.
+// theme is the style for a dark or a light terminal. Everything that a colour shows is also
+// shown by glyphs, words or brackets: with NO_COLOR the program only removes the colours.
 type theme struct {
 	plain, bold, dim, accent lipgloss.Style
 	ok, warn, bad            lipgloss.Style

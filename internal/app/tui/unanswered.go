@@ -9,17 +9,17 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 )
 
-// unanswered is a change that was asked for and not answered yet. Who leaves meanwhile
-// may lose a secret that was just made, so ctrl+c waits for the answer, and leaves at
-// once only when it is pressed again.
+// unanswered is a change that was sent to the store and is not answered yet. To leave now could
+// lose a new secret, so ctrl+c waits for the answer, and leaves at once only if it is pressed
+// again.
 type unanswered struct {
-	change string    // what may come of it, such as "key ci may have been issued"; empty for none
+	change string    // what may have happened, such as "key ci may have been issued"; empty for none
 	secret bool      // the answer carries a secret
 	leave  time.Time // when ctrl+c was pressed; zero before it
 }
 
-// UnansweredError tells of a change that was under way when the dashboard ended: it may
-// have been made all the same.
+// UnansweredError is about a change that was not answered when the dashboard ended: it may
+// have been made.
 type UnansweredError struct {
 	change string
 	secret bool
@@ -30,7 +30,7 @@ func (e *UnansweredError) Error() string {
 	if e.secret {
 		text += ", and its new secret is lost"
 	}
-	return text + "; look at the key before you change it again"
+	return text + "; check the key before you change it again"
 }
 
 // ask notes a change that is sent to the store.
@@ -38,15 +38,15 @@ func (m *Model) ask(secret bool, change string, args ...any) {
 	m.unanswered = unanswered{change: fmt.Sprintf(change, args...), secret: secret}
 }
 
-// answered notes that the answer is there. It reports whether the user asked to leave
-// meanwhile.
+// answered notes that the answer arrived. It reports whether the user asked to leave before
+// that.
 func (m *Model) answered() (leave bool) {
 	leave = !m.unanswered.leave.IsZero()
 	m.unanswered = unanswered{}
 	return leave
 }
 
-// interrupt leaves, unless an answer is still to come: then the first press waits for it.
+// interrupt leaves, unless an answer is outstanding: then the first press waits for it.
 func (m *Model) interrupt() tea.Cmd {
 	u := &m.unanswered
 	switch {
@@ -68,12 +68,12 @@ func (m *Model) waitingText() string {
 	case u.change == "" || u.leave.IsZero():
 		return ""
 	case u.secret:
-		return "Waiting for the answer, which holds a new secret. ctrl+c again loses it."
+		return "Waiting for the new secret. If you press ctrl+c again, it is lost."
 	}
-	return "Waiting for the answer. ctrl+c again leaves without it."
+	return "Waiting for the answer. Press ctrl+c again to leave without it."
 }
 
-// left is what to tell after the dashboard has ended.
+// left is the error to return after the dashboard has ended.
 func (m *Model) left() error {
 	if m.unanswered.change == "" {
 		return nil

@@ -15,8 +15,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// slow is a real manager whose changes are carried out at once and answered when the
-// test says so.
+// slow is a real manager whose changes are made at once and answered when the test says so.
 type slow struct {
 	admin.Manager
 	answer chan struct{}
@@ -52,8 +51,8 @@ func slowly(t *testing.T) (*screen, *slow) {
 	return open(t, v, 80, 24, nil), v
 }
 
-// The loss: ctrl+c while a key is rotated or issued left at once, and the secret that
-// had just been made was shown to nobody. The first press waits for it.
+// The loss: ctrl+c while a key was rotated left at once, and the new secret was never shown.
+// The first press waits for it.
 func TestInterruptWaitsForTheSecret(t *testing.T) {
 	for name, keysPressed := range map[string][]string{"rotate": {"t", "Y"}, "replace": {"t", "Y"}, "issue": {"n", "new", "ctrl+s"}} {
 		bubble(t, func(t *testing.T) {
@@ -72,8 +71,8 @@ func TestInterruptWaitsForTheSecret(t *testing.T) {
 			if s.quit {
 				t.Fatalf("%s: ctrl+c left before the answer", name)
 			}
-			s.wants("Waiting for the answer, which holds a new secret. ctrl+c again loses it.")
-			s.press("ctrl+c") // a finger that rests on it is one press
+			s.wants("Waiting for the new secret. If you press ctrl+c again, it is lost.")
+			s.press("ctrl+c") // a key held down is one press
 			if s.quit {
 				t.Fatalf("%s: a second ctrl+c at once left", name)
 			}
@@ -90,7 +89,7 @@ func TestInterruptWaitsForTheSecret(t *testing.T) {
 	}
 }
 
-// Who leaves all the same is told which key may have changed.
+// A user who leaves anyway is told which key may have changed.
 func TestInterruptTwiceNamesTheKey(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, _ := slowly(t)
@@ -110,14 +109,14 @@ func TestInterruptTwiceNamesTheKey(t *testing.T) {
 	})
 }
 
-// A change without a secret: the first press leaves once the answer is there. An error
-// is shown first, and then ctrl+c leaves at once.
+// A change without a secret: the first press leaves once the answer arrives. An error is shown
+// first; then ctrl+c leaves at once.
 func TestInterruptWaitsForTheAnswer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v := slowly(t)
 		s.press("x", "Y")
 		s.press("ctrl+c")
-		s.wants("Waiting for the answer. ctrl+c again leaves without it.")
+		s.wants("Waiting for the answer. Press ctrl+c again to leave without it.")
 		v.answer <- struct{}{}
 		s.settle()
 		if !s.quit || s.model.Left() != nil {
@@ -141,9 +140,9 @@ func TestInterruptWaitsForTheAnswer(t *testing.T) {
 	})
 }
 
-// The loss: y copies an id in the list and said yes in a dialog, so that x and y in one
-// burst revoked a key for good. Yes is another key, and counts only after the question
-// could be read.
+// The loss: y copied an id in the list and said yes in a dialog, so that x and y in quick
+// succession revoked a key permanently. Yes is another key now, and counts only after the
+// question could be read.
 func TestABurstChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, _, _ := newStore(t)
@@ -176,8 +175,7 @@ func TestABurstChangesNothing(t *testing.T) {
 	})
 }
 
-// extreme fills a store with the longest texts that a key may have, wide characters
-// among them.
+// extreme fills a store with the longest texts that a key may have, including wide characters.
 func extreme(t *testing.T) *admin.Local {
 	m, _, _ := newStore(t)
 	wide, long := strings.Repeat("漢", keys.MaxText), strings.Repeat("m", keys.MaxText)
@@ -202,9 +200,9 @@ func extreme(t *testing.T) *admin.Local {
 	return m
 }
 
-// The crash: a legal key whose name and owner have 128 characters ended the dashboard
-// with a slice out of range, in a dialog on a small screen. Hands that press anything, on
-// such keys, at every size, draw no line past an edge and crash nothing.
+// The crash: a valid key whose name and owner have 128 characters ended the dashboard with a
+// slice out of range, in a dialog on a small screen. Random key presses on such keys, at every
+// size, draw no line past an edge and do not panic.
 func TestExtremeKeysFitEverySize(t *testing.T) {
 	pressed := []string{
 		"down", "up", "end", "enter", "esc", "x", "t", "d", "e", "n", "a", "?", "/", "tab", "right", "left", "space", "r", "f",
@@ -231,7 +229,7 @@ func TestExtremeKeysFitEverySize(t *testing.T) {
 	}
 }
 
-// On the smallest screen each dialog shows its buttons, whatever the key is called.
+// On the smallest screen each dialog shows its buttons, however long the key's name is.
 func TestDialogsOfExtremeKeysShowTheirButtons(t *testing.T) {
 	for _, open60 := range []string{"x", "t", "d"} {
 		for row := range 4 {

@@ -15,7 +15,7 @@ import (
 // View implements [tea.Model].
 func (m *Model) View() tea.View {
 	v := tea.NewView(m.screen())
-	v.AltScreen = true // nothing of it stays in the scrollback
+	v.AltScreen = true // nothing stays in the scrollback
 	v.WindowTitle = "mcpkeys"
 	v.MouseMode = m.mouseMode()
 	return v
@@ -49,7 +49,7 @@ func (m *Model) screen() string {
 	return m.page(m.tableAndDetail())
 }
 
-// behindDialog is where the user came from.
+// behindDialog is the screen that the dialog covers.
 func (m *Model) behindDialog() []string {
 	if m.dialog.deed.back == roomForm {
 		return m.formView(m.width, m.bodyHeight())
@@ -57,8 +57,8 @@ func (m *Model) behindDialog() []string {
 	return m.tableAndDetail()
 }
 
-// page is every screen's frame: what store it is above, a line of status and the keys
-// that do something below.
+// page is the frame of every screen: the store at the top, a status line and the key help at
+// the bottom.
 func (m *Model) page(body []string) string {
 	lines := m.topLines()
 	lines = append(lines, block(body, m.width, m.bodyHeight())...)
@@ -66,7 +66,7 @@ func (m *Model) page(body []string) string {
 	return strings.Join(lines, "\n")
 }
 
-// bodyHeight is what the frame leaves.
+// bodyHeight is the height between top and bottom lines.
 func (m *Model) bodyHeight() int { return max(0, m.height-len(m.topLines())-2) }
 
 func (m *Model) topLines() []string {
@@ -84,11 +84,10 @@ func (m *Model) topLines() []string {
 	return lines
 }
 
-// maxBanner is the height of an error, in rows, so that the list keeps some.
+// maxBanner is the most rows of an error, so that the list keeps some.
 const maxBanner = 4
 
-// banner says why the list is not fresh, and when that is tried again: on one line, or
-// on as many as it needs where one is too short.
+// banner says why the list is out of date and when the next try is, on one line if it fits.
 func (m *Model) banner() []string {
 	again := "r tries again"
 	if wait := m.load.next.Sub(m.now); !m.load.paused && wait > 0 {
@@ -102,7 +101,7 @@ func (m *Model) banner() []string {
 		return []string{fit(m.theme.banner.Render(why)+m.theme.dim.Render(" · "+again), m.width)}
 	}
 	var lines []string
-	for line := range strings.SplitSeq(ansi.Wrap(strings.TrimSpace(why), m.width-3, ""), "\n") { // the end says what to do about it
+	for line := range strings.SplitSeq(ansi.Wrap(strings.TrimSpace(why), m.width-3, ""), "\n") { // shown whole, because the end says what to do
 		if len(lines) > 0 {
 			line = "  " + line // below the first line's words
 		}
@@ -113,12 +112,12 @@ func (m *Model) banner() []string {
 	return append(lines, m.theme.dim.Render(fit("   "+again, m.width)))
 }
 
-// freshness is how many keys there are and how old the list is.
+// freshness says how many keys there are and how old the list is.
 func (m *Model) freshness() string {
 	l := &m.load
 	if l.done.IsZero() {
 		if l.err != nil {
-			return m.theme.warn.Render("nothing read yet")
+			return m.theme.warn.Render("not read yet")
 		}
 		return m.theme.dim.Render(fmt.Sprintf("reading keys… %d", len(m.list.all)))
 	}
@@ -129,7 +128,7 @@ func (m *Model) freshness() string {
 	if expiring := m.expiring(); expiring > 0 {
 		text += m.theme.plain.Render(" · ") + m.theme.warn.Render(fmt.Sprintf("%d expiring", expiring))
 	}
-	age := fit("updated "+ago(m.now.Sub(l.done)), len("updated 10s ago")) // so that it does not tremble
+	age := fit("updated "+ago(m.now.Sub(l.done)), len("updated 10s ago")) // a fixed width, so that the line does not jump
 	if l.paused {
 		return text + " · " + m.theme.warn.Render("paused") + m.theme.dim.Render(" · "+age)
 	}
@@ -160,7 +159,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// statusLine holds the filter while there is one, else what just happened.
+// statusLine shows the filter while there is one, otherwise the last message.
 func (m *Model) statusLine() string {
 	if waiting := m.waitingText(); waiting != "" {
 		return " " + m.theme.warn.Bold(true).Render(waiting)
@@ -184,27 +183,27 @@ func (m *Model) statusLine() string {
 
 func (m *Model) matches() string {
 	if keys.LooksLikeToken(m.filter.input.Value()) {
-		return "that looks like a key: enter finds it by its id, esc forgets it"
+		return "looks like a secret: enter searches for its id, esc clears it"
 	}
 	return fmt.Sprintf("%d of %d", len(m.list.shown), len(m.list.all))
 }
 
 func (m *Model) auditMatches() string {
 	if keys.LooksLikeToken(m.audit.input.Value()) {
-		return "that looks like a key: enter finds it by its id, esc forgets it"
+		return "looks like a secret: enter searches for its id, esc clears it"
 	}
 	return fmt.Sprintf("%d of %d", len(m.audit.shown), len(m.audit.all))
 }
 
-// smallCard asks for room. A secret that waits is not lost.
+// smallCard asks for a larger window. A secret on the screen is not lost.
 func (m *Model) smallCard() string {
 	lines := []string{
-		"make me bigger",
+		"the window is too small",
 		fmt.Sprintf("%dx%d, needs %dx%d", m.width, m.height, minWidth, minHeight),
 		"ctrl+c quits",
 	}
 	if m.room == roomSecret {
-		lines = []string{"make me bigger:", "a new key's secret", "waits here; c copies"}
+		lines = []string{"enlarge the window", "to see the new secret;", "c copies it"}
 	}
 	top := max(0, (m.height-len(lines))/2)
 	out := make([]string, top, top+len(lines))
@@ -214,7 +213,7 @@ func (m *Model) smallCard() string {
 	return strings.Join(block(out, m.width, m.height), "\n")
 }
 
-// toast is a line that goes away by itself.
+// toast is a message that disappears after toastTime.
 type toast struct {
 	text  string
 	until time.Time

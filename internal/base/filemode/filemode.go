@@ -1,11 +1,11 @@
-// Package filemode says whether users that should not may open a file of the key store.
+// Package filemode checks whether other users may open a file of the key store.
 //
-// A file is its owner's alone (0600). Where [Variable] is 1, the group may be let in too,
-// if the process is in it: platforms that give volumes to a group (fsGroup) set group bits
-// again at each start, and no chmod lasts there.
+// A file must be readable by its owner only (0600). If [Variable] is 1, the file's group may
+// have access too, if the process is a member of it: platforms that give volumes to a group
+// (fsGroup) set group bits again at each start, so a chmod does not last.
 //
-// Call [Open] for one file, and [Refuse] to refuse several in one sentence. [Other] says
-// what stands at a path that is no file. The package changes no mode.
+// Call [Open] for one file, or [Refuse] to refuse several in one sentence. [Other] says what is
+// at a path if it is not a file. The package does not change modes.
 package filemode
 
 import (
@@ -27,7 +27,7 @@ const (
 	otherBits = 0o007
 )
 
-// Open reports whether other users than should be may open the file.
+// Open reports whether users who should not may open the file.
 func Open(info fs.FileInfo) bool {
 	bits := info.Mode().Perm()
 	if bits&otherBits != 0 {
@@ -36,8 +36,8 @@ func Open(info fs.FileInfo) bool {
 	return bits&groupBits != 0 && (os.Getenv(Variable) != "1" || !ownGroup(info))
 }
 
-// Other says what stands at path if that is no regular file: a symbolic link, say, whatever
-// it leads to. It is empty for a file and where nothing is.
+// Other says what is at path if it is not a regular file: a symbolic link, for example,
+// whatever it leads to. It is empty for a file and for a path that does not exist.
 func Other(path string) string {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -58,7 +58,7 @@ func Other(path string) string {
 	return "a device"
 }
 
-// Loose are those of paths that are there and that other users may open.
+// Loose returns the paths that exist and that other users may open.
 func Loose(paths ...string) []string {
 	return slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
 		info, err := os.Stat(path)
@@ -66,8 +66,8 @@ func Loose(paths ...string) []string {
 	})
 }
 
-// Refuse returns an error that names those of paths that other users may open, all of
-// them; nil if there are none.
+// Refuse returns one error that names all paths that other users may open; nil if there are
+// none.
 func Refuse(paths ...string) error {
 	loose := Loose(paths...)
 	if len(loose) == 0 {
@@ -76,8 +76,8 @@ func Refuse(paths ...string) error {
 	return fmt.Errorf("other users may open %s: %s", Describe(loose), Fix(loose))
 }
 
-// Describe names files and their modes; of a symbolic link what it leads to, because that is
-// whose mode counts and is changed.
+// Describe names files and their modes. Of a symbolic link it names the target, because the
+// target's mode counts.
 func Describe(paths []string) string {
 	var list []string
 	for _, path := range paths {
@@ -92,7 +92,7 @@ func Describe(paths []string) string {
 	return strings.Join(list, ", ")
 }
 
-// Fix says what closes files to other users, as far as they must be.
+// Fix says how to close the files to other users.
 func Fix(paths []string) string {
 	quoted := make([]string, len(paths))
 	for i, path := range paths {
@@ -103,14 +103,14 @@ func Fix(paths []string) string {
 		mode = "o="
 		for _, path := range paths {
 			if info, err := os.Stat(path); err == nil && info.Mode().Perm()&otherBits == 0 {
-				mode = "600" // its group is none of this process
+				mode = "600" // this process is not in its group
 			}
 		}
 	}
 	return "run 'chmod " + mode + " " + strings.Join(quoted, " ") + "'" + orAllow(paths)
 }
 
-// orAllow names the other way, where it would do: only a group that is ours is let in.
+// orAllow names the alternative if it would work: only a group of this process is accepted.
 func orAllow(paths []string) string {
 	if os.Getenv(Variable) == "1" {
 		return ""
@@ -120,5 +120,5 @@ func orAllow(paths []string) string {
 			return ""
 		}
 	}
-	return ", or say --allow-group or " + Variable + "=1 where the platform sets group bits (fsGroup)"
+	return ", or use --allow-group or " + Variable + "=1 if the platform sets group bits (fsGroup)"
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/filemode"
 )
 
-// Modes as fsGroup sets them are taken only where that was said, and only of a group
-// that the process is in; other users are never let in. All files are in one message,
-// and the command in it mends them.
+// Modes as fsGroup sets them are accepted only if that was allowed, and only for a group of the
+// process; access of other users is never accepted. One message names all files, and its
+// command fixes them.
 func TestModes(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, mode os.FileMode, group int) string {

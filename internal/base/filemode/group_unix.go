@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// ownGroup reports whether the file's group is one of this process's.
+// ownGroup reports whether the process is in the file's group.
 func ownGroup(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

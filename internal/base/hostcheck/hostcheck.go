@@ -1,12 +1,12 @@
-// Package hostcheck decides which Host a server answers to. Web pages can reach a server
-// on this machine or in this network through a name of their own that they make resolve
-// to its address (DNS rebinding). Such a request carries the page's name as its Host.
+// Package hostcheck decides which Host header a server accepts. Web pages can reach a server on
+// this machine or in this network through their own name that they make resolve to its address
+// (DNS rebinding). Such a request carries the page's name as its Host.
 //
 // Call [New] with the names that the operator allows, then [Names.Fit] for each request.
-// [ThisMachine] and [OnLoopback] say where plain HTTP shows nothing to the network.
+// [ThisMachine] and [OnLoopback] report whether plain HTTP stays on this machine.
 //
-// The package reads no request and writes no answer, and knows no patterns: a name is
-// allowed as it stands or not at all.
+// The package does not read requests or write answers, and it has no patterns: a name is
+// allowed exactly as written.
 package hostcheck
 
 import (
@@ -20,7 +20,7 @@ import (
 // allows. The zero Names allows none.
 type Names map[string]bool
 
-// New reads allowed, and refuses what no request could carry.
+// New parses allowed, and refuses names that no request could carry.
 func New(allowed []string) (Names, error) {
 	names := make(Names, len(allowed))
 	for _, text := range allowed {
@@ -60,17 +60,17 @@ func (n Names) Fit(local net.Addr, host string) bool {
 	return len(n) == 0
 }
 
-// ThisMachine reports whether a host, without its port, is of this machine alone. It
-// trusts no resolver: a name is so only if it is localhost.
+// ThisMachine reports whether a host, without its port, is only reachable from this machine. It
+// does not ask a resolver: the only name that counts is localhost.
 func ThisMachine(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.Zone() == "" && ip.Unmap().IsLoopback()
 }
 
-// OnLoopback reports whether only this machine reaches what listens at local.
+// OnLoopback reports whether only this machine can reach a listener at local.
 func OnLoopback(local net.Addr) bool { return address(local).IsLoopback() }
 
-// bare is a Host without its port, brackets and final dot, in lower case.
+// bare returns a Host without its port, brackets and final dot, in lower case.
 func bare(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -80,7 +80,7 @@ func bare(host string) string {
 	return strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
-// key writes an address in one way, and leaves a name as it is.
+// key writes an address in its canonical form, and leaves a name unchanged.
 func key(name string) string {
 	if ip, err := netip.ParseAddr(name); err == nil {
 		return ip.Unmap().String()
@@ -100,7 +100,7 @@ func address(local net.Addr) netip.Addr {
 	return at.Addr().Unmap()
 }
 
-// plain holds what a name or an address is made of.
+// plain reports whether name has only characters of names and addresses.
 func plain(name string) bool {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return !strings.Contains(name, "%")

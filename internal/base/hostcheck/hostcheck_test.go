@@ -9,8 +9,8 @@ import (
 
 func tcp(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 8421} }
 
-// TestFit: without names a server on loopback answers to loopback, another to anything;
-// with names, each answers to those and to its own address.
+// TestFit: without names, a server on loopback accepts loopback names, and another server any
+// name; with names, each accepts those and its own address.
 func TestFit(t *testing.T) {
 	loopback, loopback6, inside := tcp("127.0.0.1"), tcp("::1"), tcp("10.0.0.5")
 	socket := &net.UnixAddr{Net: "unix", Name: "/run/mcp.sock"}
@@ -73,7 +73,7 @@ func TestFit(t *testing.T) {
 	}
 }
 
-// TestNewRefuses: what would never match, or match more than it says, is refused.
+// TestNewRefuses: names that would never match, or match more than they seem to, are refused.
 func TestNewRefuses(t *testing.T) {
 	for _, name := range []string{
 		"", ".", "*", "*.example.com", "https://mcp.example.com", "mcp.example.com:443", "mcp.example.com/", "a,b", " a", "a b",
@@ -88,7 +88,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// An admin key must not cross the network readable because an address looks like this
+// An admin key must not be sent unencrypted over the network because an address looks like this
 // machine's.
 func TestThisMachine(t *testing.T) {
 	for _, host := range []string{"localhost", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"} {

@@ -1,10 +1,10 @@
-// Package infile opens files that a user names to be read.
+// Package infile opens files that a user names.
 //
-// A name may lead to a named pipe that nobody writes to, or to a device that never ends: to
-// open the one, or to read the other, would hold the program, and a signal would not end
-// it. [Open] takes regular files and pipes, and ends its reading with a context; [Regular]
-// takes regular files alone, and [Under] ends the reading of what is open already. Devices,
-// folders and sockets are refused before they are opened.
+// A name may lead to a named pipe without a writer, or to a device that never ends: opening the
+// one or reading the other would block the program, and a signal would not end it. [Open] takes
+// regular files and pipes, and its reads end with a context; [Regular] takes regular files
+// only, and [Under] ends reads of an open reader. Devices, folders and sockets are refused
+// before they are opened.
 package infile
 
 import (
@@ -16,7 +16,7 @@ import (
 	"syscall"
 )
 
-// ErrKind is what a file is that is not read. Errors carry it in an [*fs.PathError].
+// The errors of files of another kind, inside an [*fs.PathError].
 var (
 	ErrNotRegular = errors.New("is not a regular file")
 	ErrKind       = errors.New("is neither a regular file nor a pipe")
@@ -27,8 +27,8 @@ func Regular(path string) (*os.File, error) {
 	return open(path, ErrNotRegular, func(m fs.FileMode) bool { return m.IsRegular() })
 }
 
-// Open opens a regular file or a pipe, as a shell makes it of <(command). A named pipe that
-// nobody writes to is empty. Reading ends with ctx.
+// Open opens a regular file or a pipe, such as a shell's <(command). A named pipe without a
+// writer is empty. Reads end with ctx.
 func Open(ctx context.Context, path string) (io.ReadCloser, error) {
 	f, err := open(path, ErrKind, func(m fs.FileMode) bool { return m.IsRegular() || m&fs.ModeNamedPipe != 0 })
 	if err != nil {
@@ -40,8 +40,8 @@ func Open(ctx context.Context, path string) (io.ReadCloser, error) {
 	}{Under(ctx, f), f}, nil
 }
 
-// open looks before it opens, because opening may do something to a device; it opens
-// without waiting, because there may be another file by now; and looks again.
+// open checks the file before it opens it, because opening a device may have an effect; it
+// opens without blocking, because the file may have been replaced; and checks again.
 func open(path string, kind error, fits func(fs.FileMode) bool) (*os.File, error) {
 	refused := &fs.PathError{Op: "open", Path: path, Err: kind}
 	info, err := os.Stat(path)
@@ -69,14 +69,14 @@ type reader func(p []byte) (int, error)
 
 func (r reader) Read(p []byte) (int, error) { return r(p) }
 
-// Under is r until ctx ends. A read that was given up on ends with the program, or when r
-// has something to give.
+// Under reads from r until ctx ends. A read that was abandoned ends with the program, or when r
+// returns.
 func Under(ctx context.Context, r io.Reader) io.Reader {
 	type result struct {
 		n   int
 		err error
 	}
-	var own []byte // not the caller's: a read that was given up on may still write to it
+	var own []byte // not the caller's: an abandoned read may still write to it
 	return reader(func(p []byte) (int, error) {
 		if err := ctx.Err(); err != nil {
 			return 0, err

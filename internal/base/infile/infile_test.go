@@ -21,7 +21,7 @@ func fifo(t *testing.T) string {
 	return path
 }
 
-// What never gives anything, or never ends, is refused or empty, and nothing waits for it.
+// Files that never deliver or never end are refused or empty, and nothing blocks.
 func TestWhatIsNoFileIsRefused(t *testing.T) {
 	for _, path := range []string{"/dev/zero", "/dev/null", t.TempDir()} {
 		if _, err := infile.Open(t.Context(), path); !errors.Is(err, infile.ErrKind) {
@@ -44,7 +44,7 @@ func TestWhatIsNoFileIsRefused(t *testing.T) {
 	}
 }
 
-// A pipe that delivers is read; when it delivers no more, reading ends with the context.
+// A pipe is read while it delivers; after that, reads end with the context.
 func TestReadingEndsWithTheContext(t *testing.T) {
 	path := fifo(t)
 	writer, err := os.OpenFile(path, os.O_RDWR, 0)

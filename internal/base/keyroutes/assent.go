@@ -6,9 +6,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// asSent has a refusal name the members as the request does: an expiry, which is one field
-// in the domain, is two members here, and an edit is a body. Of each member it tells the
-// first rule.
+// asSent makes a refusal name the members as in the request: an expiry, which is one field in
+// the domain, is two members here, and an edit is a body. For each member it keeps the first
+// error.
 func asSent(err error, expiresAt bool) error {
 	found := keys.Faults(err)
 	if len(found) == 0 {

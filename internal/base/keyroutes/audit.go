@@ -13,17 +13,17 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// auditInput is a [audit.Query]. A key that was pasted into a filter is refused and
-// not searched for.
+// auditInput is an [audit.Query]. A key that was pasted into a filter is refused and not
+// searched for.
 type auditInput struct {
-	KeyID  string `query:"key_id" doc:"Of exactly this key, also if it is not there any more"`
-	Actor  string `query:"actor" doc:"By exactly this actor: key:id, or local:user(uid)"`
+	KeyID  string `query:"key_id" doc:"Of exactly this key, also if it no longer exists"`
+	Actor  string `query:"actor" doc:"By exactly this actor: key:id or local:user(uid)"`
 	Action string `query:"action" doc:"Exactly this action, such as key.revoke; revoke means the same"`
 	Since  string `query:"since" doc:"At this time or later: a time before now, such as 24h or 7d, a date, or an RFC 3339 time"`
 	Until  string `query:"until" doc:"Before this RFC 3339 time"`
 	Order  string `query:"order" enum:"newest,oldest" default:"newest" doc:"Which row comes first"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Rows a page"`
-	Cursor string `query:"cursor" doc:"next_cursor of the page before; or the seq of the row behind which to go on, which is how to follow the log, oldest first"`
+	Cursor string `query:"cursor" doc:"next_cursor of the page before, or the seq of a row, to continue after it; use seq with order=oldest to follow the log"`
 
 	empty []string // parameters that were given without a value
 }
@@ -60,8 +60,8 @@ func (s *service) audit(ctx context.Context, in *auditInput) (*auditOutput, erro
 }
 
 func (in *auditInput) query(now time.Time) (q audit.Query, err error) {
-	if len(in.empty) > 0 { // an unset variable in somebody's script: he did not mean every row
-		return q, &keys.InvalidError{Field: in.empty[0], Reason: "is empty; give it a value, or leave it out to read rows of any"}
+	if len(in.empty) > 0 { // an unset variable in a script must not mean all rows
+		return q, &keys.InvalidError{Field: in.empty[0], Reason: "is empty; give it a value or leave it out"}
 	}
 	q = audit.Query{KeyID: in.KeyID, Actor: in.Actor, OldestFirst: in.Order == "oldest", Limit: in.Limit}
 	if in.KeyID != "" && !keys.ValidID(in.KeyID) {
@@ -86,7 +86,7 @@ func (in *auditInput) query(now time.Time) (q audit.Query, err error) {
 	if in.Cursor != "" {
 		q.After, err = strconv.ParseInt(in.Cursor, 10, 64)
 		if err != nil || q.After < 1 || strconv.FormatInt(q.After, 10) != in.Cursor {
-			return q, &keys.InvalidError{Field: "cursor", Reason: "is not one that this list returned; start again without it"}
+			return q, &keys.InvalidError{Field: "cursor", Reason: "is not a cursor of this list; start again without it"}
 		}
 	}
 	return q, nil

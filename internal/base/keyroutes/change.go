@@ -22,7 +22,7 @@ type issueInput struct {
 
 type issuedOutput struct {
 	ETag     string `header:"ETag" doc:"The key's version, for If-Match"`
-	Replayed string `header:"Idempotency-Replayed" doc:"true when nothing was done: this is the first answer"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true if the request was a repetition: nothing was done, and this is the first answer"`
 	Body     api.Issued
 }
 
@@ -37,7 +37,7 @@ func (s *service) issue(ctx context.Context, in *issueInput) (out *issuedOutput,
 	})
 }
 
-// issuing is change for what hands out a secret.
+// issuing is change for operations that return a secret.
 func (s *service) issuing(ctx context.Context, o *restapi.Once, at *IfMatch, asked restapi.Asked, do func(context.Context, admin.Manager) (admin.Issued, error)) (*issuedOutput, error) {
 	var secret keys.Secret
 	out, replayed, err := s.change(ctx, o, at, asked, func(ctx context.Context, m admin.Manager) (*keys.Key, error) {
@@ -51,7 +51,7 @@ func (s *service) issuing(ctx context.Context, o *restapi.Once, at *IfMatch, ask
 	return &issuedOutput{etag(out.Version), replayed, api.Issued{Key: *out, Secret: secret.Reveal()}}, nil
 }
 
-// changing is change for what does not.
+// changing is change for the other operations.
 func (s *service) changing(ctx context.Context, o *restapi.Once, at *IfMatch, asked restapi.Asked, do func(context.Context, admin.Manager) (*keys.Key, error)) (*keyOutput, error) {
 	out, replayed, err := s.change(ctx, o, at, asked, do)
 	if err != nil {
@@ -60,9 +60,9 @@ func (s *service) changing(ctx context.Context, o *restapi.Once, at *IfMatch, as
 	return &keyOutput{etag(out.Version), replayed, *out}, nil
 }
 
-// change does what is asked, unless this very request was made before. What is answered
-// then is what was answered first, and what the caller has seen already: so it takes no
-// right to read keys, and tells nothing that came since.
+// change does what is asked, unless this very request was made before. Then the caller gets the
+// first answer again, which it has seen already: so this needs no right to read keys, and shows
+// no later changes.
 func (s *service) change(ctx context.Context, o *restapi.Once, at *IfMatch, asked restapi.Asked, do func(context.Context, admin.Manager) (*keys.Key, error)) (out *api.Key, replayed string, err error) {
 	m, err := s.manager(ctx)
 	if err != nil {
@@ -110,8 +110,8 @@ func (s *service) firstAnswer(k *keys.Key) (string, error) {
 	return string(text), err
 }
 
-// request turns the body into what the domain reads; the rules are there. Its error tells
-// all that is wrong with the body.
+// request converts the body to the domain's request, which the domain validates. Its error
+// lists all faults of the body.
 func request(body *api.IssueRequest, now time.Time) (req admin.IssueRequest, err error) {
 	var kind, addresses, limit, life, ends error
 	req = admin.IssueRequest{
@@ -134,7 +134,7 @@ func request(body *api.IssueRequest, now time.Time) (req admin.IssueRequest, err
 
 func expiry(in, at string) (keys.Expiry, error) {
 	if in != "" && at != "" {
-		return keys.Expiry{}, &keys.InvalidError{Field: "expires_at", Reason: "does not go together with expires_in; name one of them"}
+		return keys.Expiry{}, &keys.InvalidError{Field: "expires_at", Reason: "cannot be combined with expires_in; use one of them"}
 	}
 	e, err := keys.ParseExpiry(in + at)
 	switch {
@@ -160,7 +160,7 @@ func (s *service) revoke(ctx context.Context, in *revokeInput) (*keyOutput, erro
 	})
 }
 
-// given makes an empty body of none.
+// given turns a missing body into an empty one.
 func given[T any](body *T) T {
 	if body == nil {
 		return *new(T)

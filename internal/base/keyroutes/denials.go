@@ -12,8 +12,8 @@ import (
 )
 
 type denialsInput struct {
-	KeyID string `query:"key_id" doc:"With exactly this id presented"`
-	Code  string `query:"code" doc:"Refused for exactly this, such as revoked"`
+	KeyID string `query:"key_id" doc:"Refused with exactly this key id"`
+	Code  string `query:"code" doc:"Refused with exactly this code, such as revoked"`
 	Since string `query:"since" doc:"In this minute or later: a time before now, such as 1h, a date, or an RFC 3339 time"`
 	Limit int    `query:"limit" minimum:"1" maximum:"5000" default:"50" doc:"Rows"`
 
@@ -50,7 +50,7 @@ func (s *service) denials(ctx context.Context, in *denialsInput) (*denialsOutput
 
 func (s *service) denialQuery(in *denialsInput) (q store.DenialQuery, err error) {
 	if len(in.empty) > 0 {
-		return q, &keys.InvalidError{Field: in.empty[0], Reason: "is empty; give it a value, or leave it out to read denials of any"}
+		return q, &keys.InvalidError{Field: in.empty[0], Reason: "is empty; give it a value or leave it out"}
 	}
 	q = store.DenialQuery{KeyID: in.KeyID, Limit: in.Limit}
 	if in.KeyID != "" && !keys.ValidID(in.KeyID) {

@@ -95,8 +95,8 @@ func (s *service) edit(ctx context.Context, in *editInput) (out *keyOutput, err 
 	return &keyOutput{ETag: etag(k.Version), Body: s.answered(k)}, nil
 }
 
-// editRequest turns the body into what the domain reads; the rules are there. Its error
-// tells all that is wrong with the body.
+// editRequest converts the body to the domain's request, which the domain validates. Its error
+// lists all faults of the body.
 func editRequest(body *api.EditRequest) (req admin.EditRequest, err error) {
 	req = admin.EditRequest{
 		Name: body.Name, Owner: body.Owner, Scopes: body.Scopes, Audience: body.Audience, Metadata: body.Metadata,
@@ -126,8 +126,8 @@ func editRequest(body *api.EditRequest) (req admin.EditRequest, err error) {
 	return req, nil
 }
 
-// parsed is what parse makes of a member, as the domain's requests take it; nil when it
-// makes nothing.
+// parsed returns what parse makes of a member, as the domain's requests take it; nil if that is
+// nothing.
 func parsed[T, V any](member T, parse func(T) (V, error)) (*V, error) {
 	v, err := parse(member)
 	if err != nil {

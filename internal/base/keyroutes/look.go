@@ -18,7 +18,7 @@ type keyInput struct {
 
 type keyOutput struct {
 	ETag     string `header:"ETag" doc:"The key's version, for If-Match"`
-	Replayed string `header:"Idempotency-Replayed" doc:"true when nothing was done: this is the first answer"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true if the request was a repetition: nothing was done, and this is the first answer"`
 	Body     api.Key
 }
 
@@ -40,8 +40,8 @@ func (s *service) get(ctx context.Context, in *keyInput) (*keyOutput, error) {
 	return out, nil
 }
 
-// listInput is a [keys.Query]. Every text is checked like free text, so that a key
-// that was pasted into a filter is refused and not searched for.
+// listInput is a [keys.Query]. Every text is checked like free text, so that a key that was
+// pasted into a filter is refused and not searched for.
 type listInput struct {
 	Status         string `query:"status" doc:"active, expiring, expired, disabled or revoked"`
 	Unrevoked      bool   `query:"unrevoked" doc:"true leaves revoked keys out"`
@@ -49,12 +49,12 @@ type listInput struct {
 	Name           string `query:"name" doc:"Exactly this name"`
 	Owner          string `query:"owner" doc:"Exactly this owner; empty: keys without one"`
 	IDPrefix       string `query:"id_prefix" doc:"The beginning of the id"`
-	Scope          string `query:"scope" doc:"Granted exactly this scope"`
-	Audience       string `query:"audience" doc:"Naming this server"`
-	Search         string `query:"q" doc:"A part of id, name or owner, in any ASCII case"`
-	ExpiringWithin string `query:"expiring_within" doc:"Unrevoked and ending within this time, such as 14d, or ended"`
-	ExpiresBy      string `query:"expires_by" doc:"Unrevoked and ending before this RFC 3339 time"`
-	UnusedFor      string `query:"unused_for" doc:"Neither used nor issued for this time, such as 30d. 503 when that is not known, 422 when it reaches back to before use was counted"`
+	Scope          string `query:"scope" doc:"Keys that were granted exactly this scope"`
+	Audience       string `query:"audience" doc:"Keys for this server, by name"`
+	Search         string `query:"q" doc:"A part of the id, name or owner, in any ASCII case"`
+	ExpiringWithin string `query:"expiring_within" doc:"Not revoked, and expired or expiring within this time, such as 14d"`
+	ExpiresBy      string `query:"expires_by" doc:"Not revoked, and expiring before this RFC 3339 time"`
+	UnusedFor      string `query:"unused_for" doc:"Neither used nor issued for this time, such as 30d. 503 if that is not known, 422 if it reaches back to before use was counted"`
 	UnusedBy       string `query:"unused_by" doc:"Neither used nor issued since this RFC 3339 time"`
 	Limit          int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Keys a page"`
 	Cursor         string `query:"cursor" doc:"next_cursor of the page before"`
@@ -63,8 +63,8 @@ type listInput struct {
 	empty      []string // parameters that were given without a value
 }
 
-// Resolve implements [huma.Resolver]: an empty owner is a condition too, and an empty
-// cursor asks for the first page.
+// Resolve implements [huma.Resolver]: an empty owner is a condition too, and an empty cursor
+// asks for the first page.
 func (in *listInput) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	in.ownerGiven = u.Query().Has("owner")
@@ -72,8 +72,8 @@ func (in *listInput) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-// emptyParameters are those of the query that were given without a value, in order, but
-// for those that may be. An unset variable in somebody's script must not mean every row.
+// emptyParameters are the names of query parameters without a value, in order, except those in
+// but. An unset variable in a script must not mean all rows.
 func emptyParameters(ctx huma.Context, but ...string) (names []string) {
 	u := ctx.URL()
 	for name, values := range u.Query() {
@@ -113,8 +113,8 @@ func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 }
 
 func (in *listInput) query(now time.Time) (q keys.Query, err error) {
-	if len(in.empty) > 0 { // an unset variable in somebody's script: he did not mean every key
-		return q, &keys.InvalidError{Field: in.empty[0], Reason: "is empty; give it a value, or leave it out to list keys of any"}
+	if len(in.empty) > 0 { // an unset variable in a script must not mean all keys
+		return q, &keys.InvalidError{Field: in.empty[0], Reason: "is empty; give it a value or leave it out"}
 	}
 	for _, text := range []struct{ field, value string }{
 		{"name", in.Name},
@@ -129,7 +129,7 @@ func (in *listInput) query(now time.Time) (q keys.Query, err error) {
 	}
 	if in.Scope != "" {
 		if _, err := keys.CompileScopes([]string{in.Scope}); err != nil { // a scope may be longer than other texts
-			return q, &keys.InvalidError{Field: "scope", Reason: "is none that a key could have been granted"}
+			return q, &keys.InvalidError{Field: "scope", Reason: "is not a scope that a key can have"}
 		}
 	}
 	q = keys.Query{
@@ -165,18 +165,17 @@ func (in *listInput) query(now time.Time) (q keys.Query, err error) {
 	return q, nil
 }
 
-// span reads a condition on time that may be given as one of two: how long, or a
-// moment.
+// span parses a condition on time that is given as a duration or as a time.
 func span(lengthField, length, momentField, moment string) (by time.Time, d time.Duration, err error) {
 	switch {
 	case length != "" && moment != "":
-		return by, 0, &keys.InvalidError{Field: momentField, Reason: "does not go together with " + lengthField + "; name one of them"}
+		return by, 0, &keys.InvalidError{Field: momentField, Reason: "cannot be combined with " + lengthField + "; use one of them"}
 	case length != "":
 		if d, err = keys.ParseDuration(length); err != nil {
 			return by, 0, &keys.InvalidError{Field: lengthField, Reason: "must be a whole number and a unit, such as 14d or 36h"}
 		}
 	case moment != "":
-		if by, err = time.Parse(time.RFC3339Nano, moment); err != nil || by.IsZero() { // which would be no condition at all
+		if by, err = time.Parse(time.RFC3339Nano, moment); err != nil || by.IsZero() { // a zero time would mean no condition
 			return by, 0, &keys.InvalidError{Field: momentField, Reason: "must be an RFC 3339 time, such as 2027-01-31T00:00:00Z"}
 		}
 	}

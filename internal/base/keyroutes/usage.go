@@ -33,8 +33,8 @@ func (s *service) usage(ctx context.Context, in *usageInput) (*usageOutput, erro
 	return &usageOutput{wire.Usage(in.ID, since, u)}, nil
 }
 
-// addLastUse completes a key that was asked for. What is not known is left out: the
-// key is there all the same.
+// addLastUse adds the last use to a key. If it is not known, it is left out and the key is
+// returned anyway.
 func addLastUse(ctx context.Context, m admin.Manager, k *api.Key, now time.Time) {
 	if u, err := m.Usage(ctx, k.ID, now); err == nil {
 		k.LastUsedAt = wire.Moment(u.LastUsed().At)

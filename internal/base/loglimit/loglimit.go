@@ -1,8 +1,8 @@
-// Package loglimit keeps a flood of requests from filling the disk with log lines: of each
-// kind ten a minute are logged, the others as a number when the minute is over.
+// Package loglimit keeps a flood of requests from filling the disk with log lines: ten lines a
+// minute of each kind are logged, and the number of the others when the minute is over.
 //
-// Ask [Limiter.Lets] before each line. The package refuses to write a line of its own but
-// that number, and to remember more than some hundred kinds: further ones count together.
+// Call [Limiter.Lets] before each line. The package itself writes only the line with the
+// number. It remembers at most some hundred kinds; further ones are counted together.
 package loglimit
 
 import (
@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// linesEach is how many of one kind are logged in a window, each on a line of its own;
-	// the others are one more line when the window is over.
+	// linesEach is how many lines of one kind are logged in a window; the others become one
+	// line when the window is over.
 	linesEach = 10
 	window    = time.Minute
-	maxKinds  = 256 // kinds that are told apart; further ones count together, by their code
+	maxKinds  = 256 // kinds that are counted separately; further ones are counted together, by their code
 )
 
 // Limiter is safe for concurrent use. The zero Limiter counts refusals.
@@ -27,20 +27,20 @@ type Limiter struct {
 	Message string // of the line with the number; empty means "more requests refused"
 
 	mu     sync.Mutex
-	kinds  map[Kind]int64 // lines in the window under way
+	kinds  map[Kind]int64 // lines in the current window
 	timer  *time.Timer
 	logger *slog.Logger
 }
 
-// Kind is what makes two lines one for the log.
+// Kind says which lines are counted together.
 type Kind struct {
 	Code   keys.Code
 	KeyID  string
 	Source netip.Prefix
 }
 
-// Lets reports whether one more line of a kind is logged, and counts it. Logger gets the
-// line with the number.
+// Lets counts a line and reports whether it may be logged. The line with the number goes to
+// logger.
 func (l *Limiter) Lets(k Kind, logger *slog.Logger) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,7 +55,7 @@ func (l *Limiter) Lets(k Kind, logger *slog.Logger) bool {
 	return l.kinds[k] <= linesEach
 }
 
-// end sums up what was not logged.
+// end logs the number of the lines that were not logged.
 func (l *Limiter) end() {
 	l.mu.Lock()
 	kinds, logger, message := l.kinds, l.logger, l.Message
@@ -73,7 +73,7 @@ func (l *Limiter) end() {
 	}
 }
 
-// sourceText is empty for many sources, and for one that is not known.
+// sourceText is empty for several sources, and for an unknown one.
 func sourceText(source netip.Prefix) string {
 	if !source.IsValid() {
 		return ""

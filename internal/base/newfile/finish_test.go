@@ -8,8 +8,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 )
 
-// A process that published by link and unlink was killed between the two. The file gets
-// back to its one name; a name that somebody else gave it stays.
+// A process that published with link and unlink was killed between the two. The file keeps only
+// its final name, and a name that another program gave it.
 func TestFinishPublication(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "keys.db")

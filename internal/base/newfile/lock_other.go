@@ -4,8 +4,8 @@ package newfile
 
 import "io/fs"
 
-// Lock cannot keep others waiting here. Who makes a file in the same moment as another
-// process may make it in vain.
+// Lock does nothing here. If two processes make the same file at the same time, one of them
+// fails.
 func Lock(string) (unlock func(), err error) { return func() {}, nil }
 
 func sameOwner(string, fs.FileInfo) error { return nil }

@@ -9,26 +9,25 @@ import (
 	"syscall"
 )
 
-// Lock keeps every other process that locks the same directory waiting until unlock is
-// called. It has nothing to do with the locks that SQLite holds on files, and ends with
-// the process.
+// Lock makes every other process that locks the same directory wait until unlock is called. It
+// is independent of SQLite's file locks, and ends with the process.
 func Lock(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
 	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
-		_ = d.Close() // nothing was written
+		_ = d.Close() // only opened
 		return nil, err
 	}
 	return func() { _ = d.Close() }, nil // which unlocks
 }
 
-var errNotOurs = errors.New("run as the user who owns the file that is replaced")
+var errNotOurs = errors.New("run this as the owner of the file to replace")
 
-// sameOwner gives the file to whom the other belongs: root may be at work for the user
-// of a server. Who may not give a file away would leave one that its owner cannot read.
-// What the group of the other may do, the group of the file may.
+// sameOwner gives the file to the owner of the other one, because root may work for the user of
+// a server. Without the right to do so, it fails rather than leave a file that its owner cannot
+// read. The file's group gets the rights that the other file's group has.
 func sameOwner(name string, other fs.FileInfo) error {
 	want, ok := other.Sys().(*syscall.Stat_t)
 	group := other.Mode().Perm() & 0o060

@@ -6,14 +6,14 @@ import (
 	"path/filepath"
 )
 
-// Replace makes temp durable, gives it the owner of the file at path, and its group's rights, and puts it in
-// that file's place, which must exist. Both must be in one directory. Readers find the
-// old file or the new one, whole, at any moment. The name temp is gone afterwards,
-// whatever the outcome; after an error path holds the one or the other.
+// Replace makes temp durable, gives it the owner and the group's rights of the file at path,
+// and replaces that file, which must exist. Both must be in one directory. A reader finds the
+// complete old file or the complete new one at any moment. The name temp is gone afterwards,
+// also after an error; then path is one of the two files.
 func Replace(temp, path string) error {
 	err := replace(temp, path)
 	if err != nil {
-		_ = os.Remove(temp) // after the rename it is gone already
+		_ = os.Remove(temp) // fails after the rename, which is fine
 	}
 	return err
 }

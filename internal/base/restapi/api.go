@@ -36,29 +36,29 @@ func AdminKey(scopes ...string) []map[string][]string {
 	return []map[string][]string{{schemeAdminKey: scopes}}
 }
 
-// AnyKey is the Security of an operation in which every live key learns about itself.
+// AnyKey is the Security of an operation in which every active key learns about itself.
 func AnyKey() []map[string][]string {
 	return []map[string][]string{{schemeAnyKey: {}}}
 }
 
-// API is an HTTP API under construction. Register everything before the first
-// request; from then on it is safe for concurrent use.
+// API is an HTTP API. Register everything before the first request; after that it is safe for
+// concurrent use.
 type API struct {
 	engine *gin.Engine
 	huma   huma.API
 	guards map[string]*middleware.Guard
-	closed map[string]bool // schemas of requests, which take no member that they do not name
+	closed map[string]bool // schemas of requests, which refuse unknown members
 	logger *slog.Logger
 	limit  loglimit.Limiter
 }
 
-// Options configures [New]. Nil and the zero value are ready for use.
+// Options configures [New]. Nil and the zero value are valid.
 type Options struct {
-	Logger         *slog.Logger   // a line a request, of those without a good key ten a minute of a kind; nil discards
+	Logger         *slog.Logger   // one line a request; for requests without a valid key, ten a minute of each kind; nil discards
 	TrustedProxies []netip.Prefix // see [middleware.Options]
 }
 
-// New returns an API without operations whose guards ask v.
+// New returns an API without operations, whose guards use v.
 func New(v *verifier.Verifier, o *Options) *API {
 	if o == nil {
 		o = &Options{}
@@ -86,12 +86,12 @@ func New(v *verifier.Verifier, o *Options) *API {
 	return a
 }
 
-// newEngine is gin without its defaults: no logger that prints queries, no recovery
-// that prints headers, no trusted proxies, no redirects to paths that look alike. A
-// slash that was sent as %2F stays inside its segment.
+// newEngine is gin without its defaults: no logger that prints queries, no recovery that prints
+// headers, no trusted proxies, no redirects to similar paths. A slash that was sent as %2F
+// stays inside its segment.
 func newEngine() *gin.Engine {
 	e := gin.New()
-	_ = e.SetTrustedProxies(nil) // fails on addresses only, and there are none
+	_ = e.SetTrustedProxies(nil) // fails only on addresses, and there are none
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.RedirectFixedPath = false
@@ -100,8 +100,8 @@ func newEngine() *gin.Engine {
 	return e
 }
 
-// Decision is how the guard judged the request whose context it is: by which of the
-// caller's secrets, say.
+// Decision is the guard's decision on the request with this context: for example, which of the
+// key's secrets was used.
 func Decision(ctx context.Context) keys.Decision {
 	d, _ := middleware.DecisionFrom(ctx)
 	return d
@@ -110,7 +110,7 @@ func Decision(ctx context.Context) keys.Decision {
 // Handler serves the API.
 func (a *API) Handler() http.Handler { return a.engine }
 
-// Routes lists what is registered, public paths too: method and path as gin has it.
+// Routes lists all routes, also public ones: method and path as gin has them.
 func (a *API) Routes() [][2]string {
 	var out [][2]string
 	for _, r := range a.engine.Routes() {
@@ -119,13 +119,13 @@ func (a *API) Routes() [][2]string {
 	return out
 }
 
-// Register adds an operation. The error that do returns becomes the problem that the
-// table in problem.go has for it.
+// Register adds an operation. An error that do returns becomes the problem that the table in
+// problem.go has for it.
 func Register[I, O any](a *API, op huma.Operation, do func(context.Context, *I) (*O, error)) {
 	if len(op.Security) == 0 && !slices.Contains(Public(), op.Path) {
 		panic(fmt.Sprintf("restapi: %s %s has no Security and is not on the list of public paths", op.Method, op.Path))
 	}
-	op.MaxBodyBytes = -1 // readBody has bounded it
+	op.MaxBodyBytes = -1 // readBody limits it
 	op.Responses, op.Errors = a.responses(op), nil
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := do(ctx, in)
@@ -154,7 +154,7 @@ func (a adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 	})
 	a.engine.Handle(op.Method, path, chain...)
 	if op.Method == http.MethodGet {
-		a.engine.HEAD(path, chain...) // net/http leaves the body out
+		a.engine.HEAD(path, chain...) // net/http omits the body
 	}
 }
 

@@ -15,9 +15,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/api"
 )
 
-// config is huma without its own pages: no schemas, no links to them, and no
-// documentation page, which would load its scripts from another host. Every answer
-// passes transform, which is where huma's errors lose the values that they hold.
+// config is huma without its own pages: no schemas, no links to them, and no documentation
+// page, which would load scripts from another host. Every answer passes transform, which
+// removes the values that huma's errors hold.
 func config(transform huma.Transformer) huma.Config {
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
@@ -25,10 +25,10 @@ func config(transform huma.Transformer) huma.Config {
 			Info: &huma.Info{
 				Title:   "mcpkeys",
 				Version: "1",
-				Description: "API keys for internal MCP servers: make, list and revoke them, and have one checked.\n\n" +
-					"Every error is application/problem+json with a code; only what is no HTTP at all is refused in plain text. " +
-					"No answer repeats any part of a request but for an X-Request-Id that is fit to be kept. " +
-					"HEAD is answered as GET is, without the body. Answers may gain members: read those that you know.",
+				Description: "API keys for internal MCP servers: issue, list, change, revoke and verify them.\n\n" +
+					"Every error is application/problem+json with a code; only requests that are not valid HTTP are refused in plain text.  " +
+					"No answer repeats any part of a request, except a valid X-Request-Id. " +
+					"HEAD is answered like GET, without the body. Later versions may add members to answers: ignore unknown ones.",
 			},
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
@@ -36,11 +36,11 @@ func config(transform huma.Transformer) huma.Config {
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					schemeAdminKey: {
 						Type: "http", Scheme: "bearer", BearerFormat: "mcpa_",
-						Description: "An admin key that was granted the scopes named, as Authorization: Bearer. X-API-Key will do as well; one of the two, once.",
+						Description: "An admin key that was granted the named scopes. Send it as Authorization: Bearer or as X-API-Key: one of the two, once.",
 					},
 					schemeAnyKey: {
 						Type: "http", Scheme: "bearer", BearerFormat: "mcpk_ or mcpa_",
-						Description: "Any live key.",
+						Description: "Any active key.",
 					},
 				},
 			},
@@ -48,15 +48,15 @@ func config(transform huma.Transformer) huma.Config {
 		Formats: map[string]huma.Format{
 			"application/json":         strictJSON,
 			"application/problem+json": strictJSON,
-			"json":                     strictJSON, // what huma looks for behind a plus sign
+			"json":                     strictJSON, // what huma looks for after a plus sign
 		},
 		DefaultFormat: "application/json",
 		Transformers:  []huma.Transformer{transform},
 	}
 }
 
-// responses documents the problems that op can answer with. That there is more than
-// one keeps huma from adding its own error model.
+// responses documents the problems that op can answer with. With more than one, huma does not
+// add its own error model.
 func (a *API) responses(op huma.Operation) map[string]*huma.Response {
 	statuses := []int{http.StatusMisdirectedRequest, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable}
 	if len(op.Security) > 0 {
@@ -85,10 +85,9 @@ func (a *API) OpenAPIYAML() ([]byte, error) {
 	return a.huma.OpenAPI().YAML()
 }
 
-// mendDocument puts right what huma made of one operation, then and there: once
-// requests come, the schemas are only read. It takes out huma's own error model, opens
-// the answers, which may gain a member tomorrow (bodies of requests stay closed), and
-// adds the headers.
+// mendDocument corrects what huma made of one operation, at once: later, when requests come,
+// the schemas are only read. It removes huma's error model, allows unknown members in answers,
+// which may gain some (bodies of requests stay closed), and adds the headers.
 func (a *API) mendDocument(op huma.Operation) {
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel")
@@ -112,13 +111,13 @@ func (a *API) mendDocument(op huma.Operation) {
 	}
 }
 
-// headers are those of answers, each under its name.
+// headers are the headers of answers, by name.
 func headers() map[string]*huma.Header {
 	out := map[string]*huma.Header{}
 	for name, description := range map[string]string{
-		"X-Request-Id":     "Finds the request in the server's log and audit",
+		"X-Request-Id":     "The request's id in the server's log and audit log",
 		"WWW-Authenticate": "How to present a key",
-		"Retry-After":      "Seconds until it is worth asking again",
+		"Retry-After":      "Seconds to wait before the next request",
 		"RateLimit":        "What is left of the key's rate limit",
 		"RateLimit-Policy": "The key's rate limit",
 	} {
@@ -127,7 +126,7 @@ func headers() map[string]*huma.Header {
 	return out
 }
 
-// headersOf lists those that an answer of that status has.
+// headersOf lists the headers of an answer with that status.
 func headersOf(status string) map[string]*huma.Header {
 	names := []string{"X-Request-Id"}
 	switch status {
@@ -145,7 +144,7 @@ func headersOf(status string) map[string]*huma.Header {
 	return out
 }
 
-// serveDocument renders the document once, when it is first asked for.
+// serveDocument renders the document once, on the first request for it.
 func (a *API) serveDocument() {
 	serve := func(path, contentType string, render func() ([]byte, error)) {
 		once := sync.OnceValues(render)

@@ -12,22 +12,22 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// What strict JSON refuses. The texts go to clients as they are.
+// The errors of strict JSON. Clients get these texts.
 var (
 	errNotJSON   = errors.New("must be one JSON object and nothing else")
-	errTwice     = errors.New("must not hold a member twice")
-	errUnknown   = errors.New("must not hold an unknown member; names are exact, also in case")
-	errText      = errors.New("must hold valid Unicode text without NUL")
-	errTooDeep   = errors.New("must not be nested deeper than this API ever needs")
-	errNull      = errors.New("must not hold null; leave a member out, or give the value that is meant, such as an empty one")
-	errWrongType = errors.New("must hold the types that the document says")
+	errTwice     = errors.New("must not have duplicate members")
+	errUnknown   = errors.New("must not have unknown members; names must match exactly, including case")
+	errText      = errors.New("must be valid Unicode text without NUL")
+	errTooDeep   = errors.New("is nested too deep")
+	errNull      = errors.New("must not contain null; leave the member out, or give it a value, such as an empty one")
+	errWrongType = errors.New("must have the types that the OpenAPI document gives")
 )
 
-// maxDepth is more than any body of ours has.
+// maxDepth is more than any body of this API needs.
 const maxDepth = 8
 
-// strictJSON is the only format. It writes like encoding/json, without escaping <, >
-// and &, and reads what [checkJSON] lets through, by exact names.
+// strictJSON is the only format. It writes like encoding/json, without escaping <, > and &, and
+// reads bodies that pass [checkJSON], by exact names.
 var strictJSON = huma.Format{
 	Marshal: func(w io.Writer, v any) error {
 		enc := json.NewEncoder(w)
@@ -48,7 +48,7 @@ func checkJSON(data []byte) error {
 		return errText
 	}
 	if start := bytes.TrimLeft(data, " \t\r\n"); len(start) == 0 || start[0] != '{' || !json.Valid(data) {
-		return errNotJSON // json.Valid allows nothing behind the value
+		return errNotJSON // json.Valid allows nothing after the value
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -72,7 +72,7 @@ func checkValue(dec *json.Decoder, depth int) error {
 	return nil
 }
 
-// checkMembers reads on to the end of an object or array.
+// checkMembers reads to the end of an object or array.
 func checkMembers(dec *json.Decoder, object bool, depth int) error {
 	seen := map[string]bool{}
 	for dec.More() {
@@ -100,7 +100,7 @@ func checkMembers(dec *json.Decoder, object bool, depth int) error {
 	return nil
 }
 
-// checkText: half of a surrogate pair comes out of the decoder as U+FFFD.
+// checkText: the decoder turns half of a surrogate pair into U+FFFD.
 func checkText(text string) error {
 	if strings.ContainsRune(text, 0) || strings.ContainsRune(text, utf8.RuneError) {
 		return errText
@@ -108,8 +108,8 @@ func checkText(text string) error {
 	return nil
 }
 
-// decode fills v, a struct of plain fields, by exact names. What is no struct is
-// left to encoding/json.
+// decode fills v, a struct of plain fields, by exact names. Other values are left to
+// encoding/json.
 func decode(data []byte, v reflect.Value) error {
 	if v.Kind() == reflect.Pointer {
 		v.Set(reflect.New(v.Type().Elem()))
@@ -130,7 +130,7 @@ func decode(data []byte, v reflect.Value) error {
 		}
 		field := v.Field(i)
 		if field.Kind() == reflect.Pointer && string(raw) == "null" {
-			return errNull // a pointer tells what is given from what is left out; null says neither
+			return errNull // a pointer distinguishes given from left out; null is neither
 		}
 		if err := json.Unmarshal(raw, field.Addr().Interface()); err != nil {
 			return errWrongType
@@ -143,7 +143,7 @@ func decode(data []byte, v reflect.Value) error {
 	return nil
 }
 
-// wrongType keeps encoding/json's own words, which quote the input, away.
+// wrongType hides the text of encoding/json, which quotes the input.
 func wrongType(err error) error {
 	if err != nil {
 		return errWrongType

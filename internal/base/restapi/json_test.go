@@ -8,9 +8,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/api"
 )
 
-// encoding/json takes the last of two members, whichever case they are in, and mends
-// what is no Unicode. Whoever reads the same body with another parser sees another
-// request.
+// encoding/json takes the last of two members, in any case, and repairs invalid Unicode.
+// Another parser of the same body would see another request.
 func TestStrictJSON(t *testing.T) {
 	for _, tc := range []struct {
 		name, text string
@@ -54,8 +53,8 @@ func TestStrictJSON(t *testing.T) {
 	}
 }
 
-// What a refusal says is on the closed list; a message that is not would reach the
-// client as the vague one.
+// Every message is on the closed list; one that is not would reach the client as the general
+// one.
 func TestEveryTextIsOnTheList(t *testing.T) {
 	for _, err := range []error{errUnknown, errWrongType} {
 		if got := messageOf(err.Error()); got != err.Error() {
@@ -70,8 +69,8 @@ func TestEveryTextIsOnTheList(t *testing.T) {
 	}
 }
 
-// decode reads members by the exact names of plain fields, which holds only as long
-// as no body has a struct inside.
+// decode reads members by the exact names of plain fields, which works only if no body has a
+// struct inside.
 func TestBodiesAreFlat(t *testing.T) {
 	for _, body := range []any{api.IssueRequest{}, api.RevokeRequest{}, api.VerifyRequest{}} {
 		typ := reflect.TypeOf(body)

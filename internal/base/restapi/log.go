@@ -19,12 +19,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// open gives a request its id and its answer the headers that all answers have, and
-// logs the request when it is over.
+// open gives a request its id and its answer the common headers, and logs the request at the
+// end.
 func (a *API) open(c *gin.Context) {
 	start := time.Now() //nolint:forbidigo // for the log only
 	c.Request = middleware.Identify(c.Request)
-	c.Request.Header.Del("Accept") // there is one format; huma would let the client name others
+	c.Request.Header.Del("Accept") // there is one format; huma would let the client choose others
 	h := c.Writer.Header()
 	h.Set("X-Request-Id", keys.RequestIDFrom(c.Request.Context()))
 	h.Set("Cache-Control", "no-store")
@@ -34,16 +34,15 @@ func (a *API) open(c *gin.Context) {
 	a.log(c, time.Since(start))
 }
 
-// routeVerify is asked by programs, as often as they are asked.
+// routeVerify is called by programs, for each of their requests.
 const routeVerify = "/v1/verify"
 
-// lets bounds the lines that callers without a good key bring about: anybody can ask for
-// as many as he likes.
+// lets limits the log lines of callers without a valid key, who can cause any number of them.
 func (a *API) lets(kind ...string) bool {
 	return a.limit.Lets(loglimit.Kind{Code: keys.Code(strings.Join(kind, " "))}, a.logger)
 }
 
-// log has the route in place of the path, and no method of the client's invention.
+// log writes the route instead of the path, and only known methods.
 func (a *API) log(c *gin.Context, took time.Duration) {
 	ctx := c.Request.Context()
 	caller, _ := keys.IdentityFrom(ctx)
@@ -57,7 +56,7 @@ func (a *API) log(c *gin.Context, took time.Duration) {
 	}
 	level := slog.LevelInfo
 	if caller != nil && route == routeVerify {
-		level = slog.LevelDebug // one for each request of each guarded server
+		level = slog.LevelDebug // one line for each request of each guarded server
 	}
 	a.logger.LogAttrs(ctx, level, "request",
 		slog.String("method", plainMethod(c.Request.Method)),
@@ -79,15 +78,15 @@ func plainMethod(method string) string {
 	return "other"
 }
 
-// recover turns a panic into 500. The log gets the stack, and of the value only what
-// the runtime says: a value of somebody's making may hold anything.
+// recover turns a panic into 500. The log gets the stack, and the panic's value only if it is
+// an error of the runtime: another value could contain anything.
 func (a *API) recover(c *gin.Context) {
 	defer func() {
 		v := recover()
 		if v == nil {
 			return
 		}
-		if v == http.ErrAbortHandler { //nolint:errorlint // panicked with as it is
+		if v == http.ErrAbortHandler { //nolint:errorlint // never wrapped
 			panic(v)
 		}
 		a.logger.LogAttrs(c.Request.Context(), slog.LevelError, "panic",
@@ -110,8 +109,8 @@ func panicText(v any) string {
 	return fmt.Sprintf("%T", v)
 }
 
-// withoutPath leaves out the path that a guard logs: whatever people put into it, the
-// line of the request, which has the same request_id, names the route.
+// withoutPath drops the path that a guard logs, because it may contain anything; the log line
+// of the request, with the same request_id, names the route.
 type withoutPath struct{ slog.Handler }
 
 // Handle implements [slog.Handler].

@@ -11,12 +11,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// Once is the part of an input that keeps a repeated request from being carried out
-// twice: embed it, and hand what [Once.Of] makes of it to the change.
+// Once is the part of an input that keeps a repeated request from being carried out twice:
+// embed it, and pass the result of [Once.Of] to the change.
 type Once struct {
-	IdempotencyKey string `header:"Idempotency-Key" doc:"A word of your own. The same request with the same word within 24 hours is not carried out again, also after the server was restarted: it gets the first answer, or, where that carried a secret, 409 secret_already_delivered" example:"deploy-4711"`
+	IdempotencyKey string `header:"Idempotency-Key" doc:"A text that you choose for this request. If the same request with the same text arrives again within 24 hours, also after a restart of the server, it is not carried out again: it gets the first answer, or 409 secret_already_delivered if that contained a secret" example:"deploy-4711"`
 
-	keys int // how many such headers there were
+	keys int // how many of these headers the request had
 }
 
 // Resolve implements [huma.Resolver].
@@ -31,20 +31,19 @@ func (o *Once) Resolve(ctx huma.Context) []error {
 
 func (o *Once) validate() error {
 	if o.keys > 1 || o.IdempotencyKey == "" {
-		return &keys.InvalidError{Field: "Idempotency-Key", Reason: "must be given once, and not be empty"}
+		return &keys.InvalidError{Field: "Idempotency-Key", Reason: "must be given once and must not be empty"}
 	}
 	return keys.ValidateText("Idempotency-Key", o.IdempotencyKey)
 }
 
-// Asked is what one request asks for: the operation, the key that it is about, and the
-// body.
+// Asked is what one request asks for: the operation, its key, and the body.
 type Asked struct {
 	Verb, ID string
 	Body     any
 }
 
-// Of is the word of a request, without the caller and the time; nil for a request without
-// a word. It fails with an [*keys.InvalidError].
+// Of returns the request with its Idempotency-Key, without the caller and the time; nil without
+// an Idempotency-Key. It fails with an [*keys.InvalidError].
 func (o *Once) Of(asked Asked) (*store.Once, error) {
 	if o.keys == 0 {
 		return nil, nil

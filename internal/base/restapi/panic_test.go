@@ -17,8 +17,8 @@ import (
 
 type nothing struct{ Body struct{} }
 
-// A panic, and an error that nobody foresaw, are 500 without a word about why. The
-// usual recovery prints the request with its headers, and so the key.
+// A panic, and an unexpected error, are 500 without a reason. gin's own recovery prints the
+// request with its headers, and so the key.
 func TestFaultsTellNothing(t *testing.T) {
 	const inside = "mcpk_AbCdEfGhIjKl_insideTheProgram"
 	f := servertest.New(t)
@@ -47,8 +47,8 @@ func TestFaultsTellNothing(t *testing.T) {
 	}
 }
 
-// What became of a change is told by code, with what to do, and never with the cause: that
-// names files of the server's machine.
+// The outcome of a change is told by a code with what to do, never with the cause, which names
+// files of the server's machine.
 func TestOutcomesAfterTheCommit(t *testing.T) {
 	f := servertest.New(t)
 	cause := errors.New("/srv/keys.db-wal was removed")
@@ -76,7 +76,7 @@ func TestOutcomesAfterTheCommit(t *testing.T) {
 	}
 }
 
-// The mistake: a route is added and its guard forgotten.
+// The mistake: a route is added without a guard.
 func TestUnguardedRouteIsRefused(t *testing.T) {
 	f := servertest.New(t)
 	defer func() {

@@ -18,26 +18,26 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// fieldBody names the body as a whole where a field is named.
+// fieldBody is the name of the body as a whole.
 const fieldBody = "body"
 
 const (
-	detailInvalid  = "The request is not valid: errors says which field, and why."
-	detailInternal = "Something went wrong in the server. Its log tells what, under the request_id."
+	detailInvalid  = "The request is not valid. See errors for the fields and reasons."
+	detailInternal = "Internal error. Look for the request_id in the server's log."
 )
 
-// problem is what goes to the client; the guards use the very same type.
+// problem is the answer to the client; the guards use the same type.
 type problem middleware.Problem
 
-// The problems that need no error of the domain.
+// The problems without an error of the domain.
 var (
 	problemNoRoute = problem{
 		Status: http.StatusNotFound, Code: api.CodeNoRoute,
-		Detail: "There is nothing at this address; /openapi.json lists what there is.",
+		Detail: "Path not found. /openapi.json lists all paths.",
 	}
 	problemNoMethod = problem{
 		Status: http.StatusMethodNotAllowed, Code: api.CodeMethodNotAllowed,
-		Detail: "This address takes other methods; the Allow header lists them.",
+		Detail: "Method not allowed. The Allow header lists the allowed methods.",
 	}
 	problemNotJSON = problem{
 		Status: http.StatusUnsupportedMediaType, Code: api.CodeUnsupportedMediaType,
@@ -45,48 +45,48 @@ var (
 	}
 	problemTooLarge = problem{
 		Status: http.StatusRequestEntityTooLarge, Code: api.CodeTooLarge,
-		Detail: "The body is larger than 64 KiB, which no call of this API needs.",
+		Detail: "The body is larger than 64 KiB, the limit of this API.",
 	}
 	problemTimeout = problem{
 		Status: http.StatusRequestTimeout, Code: api.CodeTimeout,
-		Detail: "The body did not arrive in time; send it again.",
+		Detail: "The body did not arrive in time. Send the request again.",
 	}
 	problemMayBeLost = problem{
 		Status: http.StatusInternalServerError, Code: api.CodeMayBeLost,
-		Detail: "The change may be lost: the files of the key store were replaced or removed while it was made. Start this server again, look whether the change is there, and repeat the request if it is not.",
+		Detail: "The change may be lost: the files of the key store were replaced or removed while it was made. Restart this server, check whether the change was made, and repeat the request if it was not.",
 	}
 	problemAltered = problem{
 		Status: http.StatusServiceUnavailable, Code: api.CodeAltered,
-		Detail: "The key store was changed outside mcpkeys, and this request was not carried out: run keyctl doctor on its machine.",
+		Detail: "The key store was changed outside mcpkeys. This request was not carried out. Run keyctl doctor on the machine of the key store.",
 	}
 	problemInternal = problem{
 		Status: http.StatusInternalServerError, Code: api.CodeInternal, Detail: detailInternal,
 	}
 )
 
-// statuses is the one table from the domain's errors to answers; the first row that
-// fits holds. What fits none is 500 internal. An empty detail means the error's own
-// words, which the domain keeps free of values.
+// statuses maps the domain's errors to answers; the first matching row counts. An error without
+// a row is 500 internal. An empty detail means the error's own text, in which the domain quotes
+// no values.
 var statuses = []struct {
 	err    error
 	status int
 	code   string
 	detail string
 }{
-	{keys.ErrNotFound, http.StatusNotFound, api.CodeNotFound, "There is no such key."},
-	{keys.ErrVersion, http.StatusPreconditionFailed, api.CodePreconditionFailed, "The key was changed since it was read: read it again, and decide again."},
+	{keys.ErrNotFound, http.StatusNotFound, api.CodeNotFound, "Key not found."},
+	{keys.ErrVersion, http.StatusPreconditionFailed, api.CodePreconditionFailed, "The key was changed after you read it. Read it again, then repeat the change if it still fits."},
 	{keys.ErrConflict, http.StatusConflict, api.CodeConflict, ""},
 	{keys.ErrDenied, http.StatusForbidden, api.CodeForbidden, ""},
 	{keys.ErrTampered, http.StatusConflict, api.CodeTampered, "The key was changed outside mcpkeys and cannot be trusted: revoke it, or restore the database from a backup."},
-	{ErrStopping, http.StatusServiceUnavailable, api.CodeUnavailable, "This server is stopping. Send requests to another one, or come back when Retry-After says."},
-	{keys.ErrUnavailable, http.StatusServiceUnavailable, api.CodeUnavailable, "The key store cannot be used right now. Retry-After says when to come back."},
+	{ErrStopping, http.StatusServiceUnavailable, api.CodeUnavailable, "This server is stopping. Send the request to another server, or again after Retry-After."},
+	{keys.ErrUnavailable, http.StatusServiceUnavailable, api.CodeUnavailable, "The key store cannot be used right now. Try again after Retry-After."},
 }
 
-// ErrStopping means that the server is about to end. It is an answer and no fault, so it is not
-// logged as one.
+// ErrStopping means that the server is about to stop. It is a normal answer and is not logged
+// as a fault.
 var ErrStopping = errors.New("the server is stopping")
 
-// WaitError is the error of a caller who must wait: 429.
+// WaitError is the error of a caller that must wait: 429.
 type WaitError struct {
 	For    time.Duration
 	Detail string // one sentence for the client; the seconds to wait are added
@@ -111,7 +111,7 @@ func problemOf(err error) problem {
 	if errors.As(err, &written) {
 		return problem{
 			Status: http.StatusInternalServerError, Code: api.CodeNotAnnounced,
-			Detail: "The change is written and durable, but " + written.What + ". Look at the key before you repeat the request.",
+			Detail: "The change is written and durable, but " + written.What + ". Check the key before you repeat the request.",
 		}
 	}
 	var lost *store.MayBeLostError
@@ -141,7 +141,7 @@ func problemOf(err error) problem {
 	return problemInternal
 }
 
-// failure logs what the operator must see and returns what the client may. It is a
+// failure logs what the operator needs and returns what the client may see. The result is a
 // [huma.StatusError]; [API.transform] turns it into the body.
 func (a *API) failure(ctx context.Context, err error) error {
 	f := &failure{problem: problemOf(err)}
@@ -165,8 +165,8 @@ func (a *API) failure(ctx context.Context, err error) error {
 
 type failure struct {
 	problem  problem
-	wait     time.Duration // until it is worth coming back
-	rotation *api.Rotation // the ways on, of a rotation that was refused
+	wait     time.Duration // for Retry-After
+	rotation *api.Rotation // the numbers for finish and replace, of a refused rotation
 }
 
 func (f *failure) Error() string               { return f.problem.Code }
@@ -197,14 +197,14 @@ func (p problem) body(requestID string) api.Problem {
 // abort ends a request with p.
 func (p problem) abort(c *gin.Context) {
 	middleware.Problem(p).Write(c.Writer, c.Request)
-	c.Writer.WriteHeaderNow() // or gin takes an answer to HEAD, which has no body, for none, and gives its own
+	c.Writer.WriteHeaderNow() // otherwise gin takes an answer to HEAD, which has no body, for a missing one, and writes its own
 	c.Abort()
 }
 
 func refuseWith(p problem) gin.HandlerFunc { return p.abort }
 
-// Refuse is for what stands around the API: it answers r with a problem of this form,
-// and logs it as the guards log theirs.
+// Refuse is for handlers around the API: it answers r with a problem of this form and logs it
+// as the guards do.
 func (a *API) Refuse(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
 	a.guards[schemeAnyKey].Refuse(w, middleware.Identify(r), middleware.Problem{Status: status, Code: code, Detail: detail})
 }

@@ -19,8 +19,8 @@ import (
 // MaxBody is the size of the largest body that is read, in bytes.
 const MaxBody = 64 << 10
 
-// checkQuery lets through what op declares, each at most once. A parameter that
-// nobody knows is a typing error, or a secret on its way into somebody's log.
+// checkQuery accepts the parameters that op declares, each at most once. An unknown parameter
+// is a typing error, or a secret that would end in a log.
 func checkQuery(op *huma.Operation) gin.HandlerFunc {
 	known := map[string]bool{}
 	for _, p := range op.Parameters {
@@ -35,7 +35,7 @@ func checkQuery(op *huma.Operation) gin.HandlerFunc {
 		for name, values := range query {
 			switch {
 			case !known[name]:
-				invalid("query", "holds a parameter that this call does not have; a key never belongs here, and if one was real, revoke it").abort(c)
+				invalid("query", "has an unknown parameter; never send a key here, and revoke one that was sent").abort(c)
 				return
 			case len(values) > 1:
 				invalid(name, "must not be given twice").abort(c)
@@ -45,8 +45,8 @@ func checkQuery(op *huma.Operation) gin.HandlerFunc {
 	}
 }
 
-// readBody reads and checks the body of an operation that has one, and leaves it to
-// be read again. A body where none belongs is not looked at.
+// readBody reads and checks the body of an operation that has one, and keeps it to be read
+// again. It does not read a body of other operations.
 func (a *API) readBody(op *huma.Operation) gin.HandlerFunc {
 	if op.RequestBody == nil {
 		return func(c *gin.Context) { c.Request.Body = http.NoBody }
@@ -86,7 +86,7 @@ func readJSON(w http.ResponseWriter, r *http.Request, required bool) ([]byte, *p
 	return body, nil
 }
 
-// isJSON: one Content-Type, JSON, in the only encoding that JSON has.
+// isJSON reports whether there is one Content-Type, JSON in UTF-8.
 func isJSON(kind []string) bool {
 	media, params, err := mime.ParseMediaType(kind[0])
 	if err != nil || len(kind) > 1 || media != "application/json" {
@@ -106,7 +106,7 @@ func unread(err error) *problem {
 	case errors.As(err, &network) && network.Timeout():
 		return &problemTimeout
 	}
-	return invalid(fieldBody, "did not arrive whole")
+	return invalid(fieldBody, "did not arrive completely")
 }
 
 // invalid is the problem of one field.

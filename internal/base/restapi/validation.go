@@ -12,9 +12,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// transform is where every error answer passes on its way out. What huma made of a
-// request holds the offending value, or the whole body, and the names that the
-// client chose; nothing of that gets through.
+// transform handles every error answer on its way out. huma's errors hold the invalid value, or
+// the whole body, and names that the client chose; none of these reach the answer.
 func (a *API) transform(ctx huma.Context, _ string, v any) (any, error) {
 	id := keys.RequestIDFrom(ctx.Context())
 	switch t := v.(type) {
@@ -33,7 +32,7 @@ func (a *API) transform(ctx huma.Context, _ string, v any) (any, error) {
 	return v, nil
 }
 
-// invalidFields says in our words what huma found, each field once.
+// invalidFields translates huma's errors into our texts, one for each field.
 func (a *API) invalidFields(found []*huma.ErrorDetail, op *huma.Operation) problem {
 	p := *invalid(fieldBody, errWrongType.Error())
 	seen := map[string]bool{}
@@ -51,8 +50,8 @@ func (a *API) invalidFields(found []*huma.ErrorDetail, op *huma.Operation) probl
 	return p
 }
 
-// fieldOf names the field if it is one of op's own. Any other name is the client's,
-// and then the place is named: body, query, path or header.
+// fieldOf returns the field's name if op has it. Any other name is the client's, so the place
+// is named instead: body, query, path or header.
 func (a *API) fieldOf(d *huma.ErrorDetail, op *huma.Operation) string {
 	if name, ok := missing(d.Message); ok && a.isField(name, op) {
 		return name
@@ -67,7 +66,7 @@ func (a *API) fieldOf(d *huma.ErrorDetail, op *huma.Operation) string {
 	return name
 }
 
-// isField reports whether op has a parameter or a member of its body of that name.
+// isField reports whether op has a parameter, or its body a member, of that name.
 func (a *API) isField(name string, op *huma.Operation) bool {
 	if slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.Name == name }) {
 		return true
@@ -88,8 +87,7 @@ func missing(message string) (string, bool) {
 	return name, begins && ends
 }
 
-// messages is the closed list of what a client hears about a type. huma's own texts
-// are keys only.
+// messages is the closed list of messages about types. huma's own texts are keys only.
 var messages = map[string]string{
 	errUnknown.Error():               errUnknown.Error(),
 	errNull.Error():                  errNull.Error(),
@@ -105,7 +103,7 @@ var messages = map[string]string{
 	"invalid boolean":                "must be true or false",
 }
 
-// bounds are messages that end in what the document says, never in what came.
+// bounds are messages that end with a value of the OpenAPI document, never of the request.
 var bounds = map[string]string{
 	validation.MsgExpectedMinimumNumber: "must be at least ",
 	validation.MsgExpectedMaximumNumber: "must be at most ",
@@ -125,5 +123,5 @@ func messageOf(found string) string {
 			return ours + strings.TrimSuffix(bound, after[1:])
 		}
 	}
-	return "must be as the document says"
+	return "must match the OpenAPI document"
 }

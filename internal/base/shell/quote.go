@@ -1,11 +1,9 @@
-// Package shell writes words so that a POSIX shell reads them back as they are: for
-// commands that are printed to be pasted. Call [Quote] on every word that is not
-// fixed.
+// Package shell quotes words for a POSIX shell, for commands that are printed to be pasted.
+// Call [Quote] on every word that is not fixed.
 //
-// [Same] tells whether what a shell finds is the program that is meant.
+// [Same] reports whether the program that a shell finds is the one that is meant.
 //
-// It refuses nothing and runs nothing. What a terminal is to be kept from, control
-// characters say, is not its business: see to that before.
+// It refuses nothing and runs nothing. It does not remove control characters: do that before.
 package shell
 
 import (
@@ -13,7 +11,7 @@ import (
 	"strings"
 )
 
-// Quote quotes word when it needs it.
+// Quote quotes word if it needs quotes.
 func Quote(word string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,"
 	if word != "" && strings.Trim(word, plain) == "" {

@@ -1,8 +1,7 @@
-// Package verifyroutes is what the API of package verifyapi does. [Mount] adds its route to
-// an API; `keyctl serve` mounts it beside those of package keyroutes.
+// Package verifyroutes has the route of package verifyapi. [Mount] adds it to an API; `keyctl
+// serve` mounts it beside the routes of package keyroutes.
 //
-// The decision is that of package verifier, and counts against the key's rate limit like a
-// guard's.
+// Package verifier decides, and counts the call against the key's rate limit, as for a guard.
 package verifyroutes
 
 import (
@@ -22,12 +21,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// Lease is how long a good answer may be kept.
+// Lease is how long the answer for a valid key may be kept.
 const Lease = time.Minute
 
-// Options configures [Mount]. Nil and the zero value are ready for use.
+// Options configures [Mount]. Nil and the zero value are valid.
 type Options struct {
-	Logger *slog.Logger     // hears of checks that could not be made; nil discards
+	Logger *slog.Logger     // gets the checks that failed; nil discards
 	Now    func() time.Time // nil means time.Now
 }
 
@@ -42,9 +41,9 @@ func Mount(a *restapi.API, v *verifier.Verifier, o *Options) {
 	}
 	restapi.Register(a, huma.Operation{
 		OperationID: "verifyKey", Method: http.MethodPost, Path: "/v1/verify", Tags: []string{"verification"},
-		Summary: "Is this key good, here and now, for this?",
-		Description: "Always 200, whatever the key: look at valid. A caller whose own key has an audience checks keys for that audience only; " +
-			"where it is a single one, it need not be named. 429 is about asking, not about the key: " +
+		Summary: "Verify a key",
+		Description: "The answer is 200 for any key: look at valid. A caller whose own key has an audience can verify keys for that audience only; " +
+			"if that is a single server, audience may be left out. 429 is about the caller, not the key: " +
 			"too many unknown keys from this client_ip, or too many calls of this caller.",
 		Security: restapi.AdminKey(keys.ScopeVerify),
 		Errors: []int{
@@ -80,7 +79,7 @@ func (s *service) verify(ctx context.Context, in *input) (*output, error) {
 	return &output{s.verification(d)}, nil
 }
 
-// call is what is asked of the key, within what the caller may ask.
+// call returns what is asked about the key, within the caller's own rights.
 func call(ctx context.Context, body *api.VerifyRequest) (verifier.Call, error) {
 	for _, scope := range body.Scopes {
 		if err := keys.ValidateRequired(scope); err != nil {
@@ -115,7 +114,7 @@ func (s *service) verification(d keys.Decision) api.Verification {
 	return out
 }
 
-// lease ends with the key, or with the grace of its secret.
+// lease ends when the key expires, or the grace of its secret.
 func (s *service) lease(expires time.Time) *time.Time {
 	until := s.now().UTC().Add(Lease).Truncate(time.Microsecond)
 	if !expires.IsZero() && expires.Before(until) {

@@ -1,10 +1,9 @@
-// Package wire shows what the domain holds as the types of admin/api: the HTTP API
-// answers with them, and keyctl prints them with -o json. One thing has one shape.
+// Package wire converts values of the domain to the types of admin/api: the HTTP API answers
+// with them, and keyctl prints them with -o json, so both have the same form.
 //
-// Begin at [Key]; [Event], [Denial], [LastUse], [Count] and [Verification] are its
-// siblings.
+// Begin at [Key]; [Event], [Denial], [LastUse], [Count] and [Verification] are similar.
 //
-// The package decides nothing and shows no secret: whoever hands one out adds it.
+// The package makes no decisions and shows no secret: a caller that hands one out adds it.
 package wire
 
 import (
@@ -20,7 +19,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// Key shows k as it is at the moment now.
+// Key converts k, with its status at now.
 func Key(k *keys.Key, now time.Time) api.Key {
 	out := api.Key{
 		ID: k.ID, Name: k.Name, Owner: k.Owner, Kind: string(k.Kind),
@@ -44,7 +43,7 @@ func Key(k *keys.Key, now time.Time) api.Key {
 	return out
 }
 
-// Event shows a row of the audit log. A detail that is not JSON any more is null.
+// Event converts a row of the audit log. A detail that is not valid JSON becomes null.
 func Event(e *audit.Event) api.AuditEvent {
 	out := api.AuditEvent{
 		Seq: e.Seq, ID: e.ID.String(), At: e.At, Actor: e.Actor, Action: string(e.Action),
@@ -57,7 +56,7 @@ func Event(e *audit.Event) api.AuditEvent {
 	return out
 }
 
-// Denial shows what was refused in one minute.
+// Denial converts the denials of one minute.
 func Denial(d keys.Denial) api.Denial {
 	out := api.Denial{
 		Minute: d.Minute, Code: string(d.Code), KeyID: d.KeyID, Proved: d.Proved,
@@ -69,7 +68,7 @@ func Denial(d keys.Denial) api.Denial {
 	return out
 }
 
-// Usage shows how the key with this id was used since a moment. Times have microseconds.
+// Usage converts the use of the key with this id since a time. Times have microseconds.
 func Usage(id string, since time.Time, u keys.Usage) api.Usage {
 	out := api.Usage{ID: id, Since: since.UTC().Truncate(time.Microsecond), Began: u.Since, LastUsed: []api.LastUse{}, Counts: []api.UseCount{}}
 	for _, l := range u.Last {
@@ -81,17 +80,17 @@ func Usage(id string, since time.Time, u keys.Usage) api.Usage {
 	return out
 }
 
-// LastUse shows when a secret was last accepted.
+// LastUse converts the last use of a secret.
 func LastUse(l keys.LastUse) api.LastUse {
 	return api.LastUse{Secret: l.Secret, At: l.At, ClientIP: address(l.ClientIP), Agent: l.Agent}
 }
 
-// Count shows how often a key was presented in one hour with one outcome.
+// Count converts the uses of a key in one hour with one outcome.
 func Count(c keys.UseCount) api.UseCount {
 	return api.UseCount{Hour: c.Hour, Code: string(c.Code), Scope: c.Scope, Calls: c.Calls}
 }
 
-// Verification shows a decision, without a lease: only a server gives one.
+// Verification converts a decision, without a lease, which only a server gives.
 func Verification(d keys.Decision) api.Verification {
 	out := api.Verification{
 		Valid: d.Valid(), Code: string(d.Code), KeyID: d.KeyID, Secret: secretUsed(d),
@@ -126,10 +125,10 @@ func rateState(d keys.Decision) *api.RateState {
 // seconds rounds up: a client must not come back too early.
 func seconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }
 
-// List makes an empty list of none.
+// List turns nil into an empty list.
 func List(texts []string) []string { return append([]string{}, texts...) }
 
-// Moment makes null of a time that is not set.
+// Moment turns a zero time into null.
 func Moment(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -137,7 +136,7 @@ func Moment(t time.Time) *time.Time {
 	return &t
 }
 
-// address is empty for one that is not known.
+// address is empty for an unknown address.
 func address(ip netip.Addr) string {
 	if !ip.IsValid() {
 		return ""

@@ -15,10 +15,10 @@ import (
 	"testing"
 )
 
-// attacks are the abuse cases that must each have a test of their own, which names the
-// number: in its function's name (TestA13…), in the comment above it, in the name of a case
-// of storetest, or in a comment of a script. docs/security-cases.md is made of them:
-// go test ./internal/dev/archtest -run Attack -update.
+// attacks are the abuse cases. Each needs a test that names its number: in its function's name
+// (TestA13…), in the comment above it, in the name of a case of storetest, or in a comment of a
+// script. docs/security-cases.md is generated from them: go test ./internal/dev/archtest -run
+// Attack -update.
 var attacks = []struct{ number, attack, holds string }{
 	{
 		"A1", "A request body gives its sender scopes, an owner or a rate that the sender may not give.",

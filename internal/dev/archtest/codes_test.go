@@ -15,9 +15,9 @@ import (
 	"testing"
 )
 
-// docs/errors.md tells of every code that a client or an operator can get. A code is
-// found where it is written: as a constant, as the Code of an answer, or in the table of
-// exit codes. A new one needs a row, and a row needs a code.
+// docs/errors.md lists every code that a client or an operator can get. A code is found where
+// it is written: as a constant, as the Code of an answer, or in the table of exit codes. Every
+// code needs a row, and every row a code.
 func TestErrorsPageHasEveryCode(t *testing.T) {
 	page := pageTables(t, "docs/errors.md")
 	decisions := map[string]string{}
@@ -32,8 +32,8 @@ func TestErrorsPageHasEveryCode(t *testing.T) {
 	compareRows(t, "keyctl", page["keyctl"], exitCodes(t))
 }
 
-// compareRows reports what is in one of the two only, and rows whose second column is
-// another. An empty second column of the code is not compared.
+// compareRows reports rows that only one of the two has, and rows with another second column.
+// An empty second column of the code is not compared.
 func compareRows(t *testing.T, section string, page, code map[string]string) {
 	t.Helper()
 	if len(code) < 4 {
@@ -115,8 +115,8 @@ func httpCodes(t *testing.T) map[string]string {
 	return out
 }
 
-// codeOf reads a code: a constant of another package, or, where it is named as one, a
-// literal or a constant of its own.
+// codeOf reads a code: a constant of another package or, if named says so, a literal or a
+// constant of its own package.
 func codeOf(e ast.Expr, named bool, own map[string]string, elsewhere map[string]map[string]string) string {
 	switch e := e.(type) {
 	case *ast.SelectorExpr:
@@ -186,7 +186,7 @@ func rpcCodes(t *testing.T) map[string]string {
 	return out
 }
 
-// exitCodes are the numbers that keyctl ends with, and the words with their numbers.
+// exitCodes are the exit codes of keyctl, and the words with their numbers.
 func exitCodes(t *testing.T) map[string]string {
 	out, numbers := map[string]string{}, map[string]string{}
 	for _, file := range sources(t, "cmd/keyctl") {
@@ -280,7 +280,7 @@ func sources(t *testing.T, dir string) []*ast.File {
 	return out
 }
 
-// withoutFix are the rows that need none.
+// withoutFix are the rows that need no fix.
 var withoutFix = []string{"valid", "0", "130"}
 
 var (

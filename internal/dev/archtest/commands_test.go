@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A newcomer's machine often has no C compiler, and then the build fails in words
-// that do not name it, or the binary fails at its first query.
+// Many machines have no C compiler: then the build fails without naming it, or the binary fails
+// at its first query.
 func TestMakeNamesWhatIsMissing(t *testing.T) {
 	for _, tc := range []struct{ name, env, want string }{
 		{"no compiler", "CC=no-such-compiler", "install gcc (Debian: apt-get install gcc), then run make again"},
@@ -30,8 +30,8 @@ func TestMakeNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-// The sentence comes before anything is built, also in the targets that this test
-// cannot run, because they would run it.
+// The sentence comes before anything is built, also in the targets that this test cannot run,
+// because they would run it.
 func TestMakeLooksBeforeItBuilds(t *testing.T) {
 	for _, target := range []string{"demo", "demo-up", "test", "race", "build", "vet"} {
 		out, err := runIn(t, root, "", "make", "--dry-run", "--no-print-directory", target)
@@ -56,8 +56,8 @@ func TestMakeAloneHelps(t *testing.T) {
 	}
 }
 
-// The strict run must fail for a skipped test and for a failed one, and for nothing
-// else, in a module made for the purpose.
+// The strict run must fail for a skipped test and for a failed one, and for nothing else, in a
+// module made for this test.
 func TestStrictRunRefusesSkips(t *testing.T) {
 	script, err := filepath.Abs(filepath.Join(root, ".ci", "strict-test"))
 	if err != nil {

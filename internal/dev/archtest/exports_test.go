@@ -14,15 +14,15 @@ import (
 
 var update = flag.Bool("update", false, "write what the code says, to exports.txt and docs/security-cases.md, instead of comparing with it")
 
-// How many names a package may offer. A group of constants or variables counts as one: it
-// is one thing to learn. Wire types are named once for each thing that goes over the wire.
+// How many names a package may export. A group of constants or variables counts as one, because
+// it is one thing to learn. Wire types have one name for each thing that is sent.
 const (
 	namesOfKeys  = 100
 	namesOfOther = 40
 )
 
-// What a package offers is a promise to those who use it, so a name that comes or goes is
-// seen in exports.txt: go test ./internal/dev/archtest -run Exports -update.
+// Exported names are a promise to users, so a new or removed name shows in exports.txt: go test
+// ./internal/dev/archtest -run Exports -update.
 func TestExportsAreWanted(t *testing.T) {
 	got := exports(t)
 	if *update {

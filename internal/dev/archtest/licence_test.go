@@ -16,8 +16,8 @@ func TestOurLicence(t *testing.T) {
 	}
 }
 
-// permissive are telling phrases of the licences that ask for no more than their
-// text and notices to be kept.
+// permissive are phrases that identify licences which only require their text and notices to be
+// kept.
 var permissive = []string{
 	"Permission is hereby granted, free of charge", // MIT
 	"Redistribution and use in source and binary",  // BSD
@@ -25,7 +25,7 @@ var permissive = []string{
 	"Permission to use, copy, modify, and",         // ISC
 }
 
-// Every module that is linked in goes together with the Apache licence.
+// Every linked module must be compatible with the Apache licence.
 func TestLicencesOfWhatWeLink(t *testing.T) {
 	out, err := output("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}\t{{.Dir}}{{end}}", "./...")
 	if err != nil {

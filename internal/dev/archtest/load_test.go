@@ -32,7 +32,7 @@ func (p *pkg) path() string { return inside(p.ImportPath) }
 
 func (p *pkg) testFiles() []string { return append(p.TestGoFiles, p.XTestGoFiles...) }
 
-// inside shortens an import path of ours and leaves every other as it is.
+// inside shortens an import path of this module and leaves others unchanged.
 func inside(importPath string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/")
 }
@@ -54,8 +54,8 @@ var loadOnce = sync.OnceValues(func() ([]*pkg, error) {
 	}
 })
 
-// load returns every package of the module. It insists on keys: were the list
-// empty, every rule would hold.
+// load returns every package of the module. It checks that keys is among them: with an empty
+// list every rule would hold.
 func load(t testing.TB) []*pkg {
 	t.Helper()
 	list, err := loadOnce()

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// outside is a program of another module: it mounts both HTTP APIs, puts a guard before an
-// authenticator of its own, and implements what is to be implemented. What it cannot name
-// because it stands in an internal package would not compile.
+// outside is a program of another module: it mounts both HTTP APIs, puts a guard before its own
+// authenticator, and implements the interfaces. A name that is only in an internal package
+// would not compile.
 const outside = `package main
 
 import (

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Lines that a package's comment has at least. A guarded server's author reads the
-// comments of keys and middleware first, and perhaps nothing else.
+// The least lines of a package's comment. The author of a guarded server reads the comments of
+// keys and middleware first, and maybe nothing else.
 const (
 	teachingLines = 3
 	chapterLines  = 15
@@ -64,8 +64,7 @@ func parse(t *testing.T, p *pkg, name string, mode parser.Mode) *ast.File {
 	return f
 }
 
-// Names that say nothing, and names that clash in every user's file with the
-// package that they wrap.
+// Names without meaning, and names that clash with the package that they wrap.
 var (
 	emptyNames   = []string{"util", "utils", "helper", "helpers", "common", "misc", "types", "models"}
 	clashingName = []string{"http", "gin", "mcp"}

@@ -31,7 +31,7 @@ var oddWords = []struct {
 	{regexp.MustCompile(`(?i)(^|[^e] |[^r]e )\b(is|are|was|were) no [a-z]+`), `"is not a"`},
 }
 
-// What people read is written plainly: comments, texts of programs, pages.
+// Comments, texts of programs and pages are in plain words.
 func TestProseIsPlain(t *testing.T) {
 	for _, p := range load(t) {
 		for _, file := range slices.Concat(p.GoFiles, p.CgoFiles, p.testFiles()) {
@@ -88,7 +88,7 @@ func TestOddWordsAreFound(t *testing.T) {
 	}
 }
 
-// oddInGo looks at the comments of a file and, if it is not a test, at its texts.
+// oddInGo checks the comments of a file and, if it is not a test, its texts.
 func oddInGo(t *testing.T, name string) (faults []string) {
 	t.Helper()
 	set := token.NewFileSet()
@@ -120,7 +120,7 @@ func oddInGo(t *testing.T, name string) (faults []string) {
 
 var code = regexp.MustCompile("`[^`\n]*`")
 
-// oddInPage looks at a page, without its code.
+// oddInPage checks the text of a page outside of code.
 func oddInPage(text string) (faults []string) {
 	fenced := false
 	for i, line := range strings.Split(text, "\n") {

@@ -16,13 +16,13 @@ const (
 	charm  = "charm.land"
 )
 
-// A layer says what the packages under a path may import. Paths are those inside
-// this module, or whole import paths of others; x/... means x and all below it. The
-// standard library is always allowed. Tests may import what they like.
+// A layer says what the packages under a path may import. Paths are those inside this module,
+// or import paths of others; x/... means x and everything below it. The standard library is
+// always allowed. Tests may import anything.
 type layer struct {
 	path  string
-	may   []string // nothing else directly; nil means anything
-	never []string // not linked in, by any way
+	may   []string // the allowed direct imports; nil means any
+	never []string // not linked in, directly or not
 	why   string
 }
 
@@ -42,7 +42,7 @@ var layers = []layer{
 		path:  "keys/audit",
 		may:   []string{"keys", "keys/internal/...", "github.com/google/uuid"},
 		never: []string{"keys/pepper", "store/..."},
-		why:   "whoever has the rows can verify them, without a pepper",
+		why:   "the rows can be verified without a pepper",
 	},
 	{
 		path:  "keys/pepper",
@@ -181,7 +181,7 @@ var layers = []layer{
 	},
 }
 
-// A border says who alone may import a package.
+// A border lists the only packages that may import a package.
 type border struct {
 	path string
 	only []string
@@ -320,7 +320,7 @@ func ours(importPath string) bool {
 	return importPath == module || strings.HasPrefix(importPath, module+"/")
 }
 
-// The rules are worth what they refuse, so each is shown a package that breaks it.
+// Each rule is tested with a package that breaks it.
 func TestWrongArrowsAreRefused(t *testing.T) {
 	for _, tc := range []struct {
 		path    string

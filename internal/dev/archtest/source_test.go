@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A verifier asks its source. A store and its peppers are behind that, in verifier/local or
-// on another machine, so the verifier names neither.
+// A verifier reads from its source. A store and its peppers are behind that, in verifier/local
+// or on another machine, so the verifier names neither.
 func TestVerifierKnowsNoStoreAndNoPepper(t *testing.T) {
 	for _, p := range load(t) {
 		if p.path() != "verifier" && !strings.HasPrefix(p.path(), "verifier/internal/") {

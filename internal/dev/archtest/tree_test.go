@@ -13,11 +13,10 @@ import (
 	"unicode/utf8"
 )
 
-// homePath finds what only one person's machine has.
+// homePath finds paths of one user's machine.
 var homePath = regexp.MustCompile(`(^|[^A-Za-z0-9_.])(/home/[a-z]|/Users/[A-Za-z]|[A-Z]:\\Users\\)`)
 
-// A path of the author's machine in a file means that something works there and
-// nowhere else.
+// A path of the author's machine in a file means that something works only there.
 func TestNoPathOfOneMachine(t *testing.T) {
 	here, err := filepath.Abs(root)
 	if err != nil {
@@ -55,8 +54,8 @@ const pathChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 func first(s string) string { return s[:min(1, len(s))] }
 func last(s string) string  { return s[len(s)-min(1, len(s)):] }
 
-// textFiles reads every text file of the tree, by its path from the root. What is
-// hidden, built or ignored stays out, but .ci belongs to it.
+// textFiles reads every text file of the tree, by its path from the root. Hidden, built and
+// ignored files are left out, except .ci.
 func textFiles(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -83,7 +82,7 @@ func textFiles(t *testing.T) map[string]string {
 	return out
 }
 
-// A test that may skip itself is a promise that nobody checks.
+// A test that can skip itself may never run.
 func TestNoTestSkips(t *testing.T) {
 	for _, p := range load(t) {
 		for _, name := range p.testFiles() {

@@ -6,8 +6,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/dev/bench"
 )
 
-// BenchmarkCases runs the rows of the table one by one, without their floors in turn:
-// for a profile, as in go test -run '^$' -bench /VerifyHit$ -cpuprofile cpu.out.
+// BenchmarkCases runs the rows of the table one by one, without their floors: for a profile, as
+// in go test -run '^$' -bench /VerifyHit$ -cpuprofile cpu.out.
 func BenchmarkCases(b *testing.B) {
 	for _, c := range cases(b, 10_000) {
 		b.Run(c.Name, func(b *testing.B) {

@@ -11,8 +11,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// unknowns is how many tokens that no key has are asked for in turn: more than a
-// verifier remembers.
+// unknowns is how many tokens without a key are presented in turn: more than a verifier
+// remembers.
 const unknowns = 200_000
 
 // writers is how many goroutines issue keys at once.
@@ -61,8 +61,8 @@ func (s *Stage) verifyHit(ctx context.Context, keys int) func(int) error {
 	return func(n int) error { return s.hits(ctx, s.tokens[:keys], n) }
 }
 
-// hits checks tokens in turn and insists that no key was read for it. Open has seen to
-// it that all of them are remembered.
+// hits checks tokens in turn and fails if a key was read for it. Open has made the verifier
+// remember all of them.
 func (s *Stage) hits(ctx context.Context, tokens []string, n int) error {
 	before := s.calls.keys.Load()
 	for i := range n {
@@ -103,8 +103,8 @@ func parallel(workers, n int, do func(worker, n int) error) error {
 	return nil
 }
 
-// verifyMiss checks keys that the verifier does not remember, and insists that the
-// store was asked for nearly all of them: a cache that is full still keeps some.
+// verifyMiss checks keys that the verifier does not remember, and fails unless the store was
+// read for nearly all of them: a full cache still holds some.
 func (s *Stage) verifyMiss(ctx context.Context) func(int) error {
 	next := 0
 	return func(n int) error {
@@ -123,8 +123,8 @@ func (s *Stage) verifyMiss(ctx context.Context) func(int) error {
 	}
 }
 
-// verifyJunk checks text that has the shape of a token and wrong check digits. It
-// must not reach the store in any way.
+// verifyJunk checks text that looks like a token but has wrong check digits. It must not reach
+// the store.
 func (s *Stage) verifyJunk(ctx context.Context) func(int) error {
 	var junk []string
 	for range few {
@@ -146,8 +146,8 @@ func (s *Stage) verifyJunk(ctx context.Context) func(int) error {
 	}
 }
 
-// verifyUnknown checks well-formed tokens that no key has, so many in turn. More of
-// them than are remembered go to the store each time.
+// verifyUnknown checks well-formed tokens without a key, distinct ones in turn. Beyond those
+// that are remembered, each goes to the store.
 func (s *Stage) verifyUnknown(ctx context.Context, distinct int) func(int) error {
 	var tokens []string
 	for range distinct {
@@ -176,8 +176,7 @@ func (s *Stage) revokedDenied(ctx context.Context) func(int) error {
 	}
 }
 
-// issueBy issues keys from so many goroutines. Each key is on the disk when Issue
-// returns.
+// issueBy issues keys from several goroutines. Each key is on the disk when Issue returns.
 func (s *Stage) issueBy(ctx context.Context, goroutines int) func(int) error {
 	return func(n int) error {
 		return parallel(goroutines, n, func(_, n int) error {

@@ -13,17 +13,17 @@ const (
 	checkSlice  = 10 * time.Millisecond
 )
 
-// tries is how often a case may be measured before the check believes that it is slow.
+// tries is how often a case is measured before the check reports it as slow.
 const tries = 3
 
 // ErrBroken means that a promise was not kept.
 var ErrBroken = errors.New("slower than promised, also with the slack that other machines get")
 
-// Check measures every wanted case that promises something, writes a line about each to w,
-// and returns [ErrBroken] if one did not keep its promise in any of three tries.
+// Check measures every wanted case with a promise, writes a line about each to w, and returns
+// [ErrBroken] if one did not keep its promise in any of three tries.
 //
-// It judges by processor time, not by the clock as the table does: a machine that
-// checks changes does other things meanwhile, and what they take is not ours.
+// It compares processor time, not the clock as the table does: a machine that checks changes
+// also does other work, whose time must not count.
 func Check(w io.Writer, cases []Case, want func(name string) bool) error {
 	var all []error
 	for _, c := range cases {

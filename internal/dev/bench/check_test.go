@@ -10,8 +10,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/dev/bench"
 )
 
-// Every case asserts what it claims to measure, so to run each once keeps make bench
-// from rotting.
+// Every case checks that it does what it measures, so running each once keeps make bench
+// working.
 func TestCasesDoWhatTheyClaim(t *testing.T) {
 	list := cases(t, 5000)
 	names := map[string]bool{}
@@ -60,8 +60,8 @@ func TestBrokenPromisesAreFound(t *testing.T) {
 	}
 }
 
-// Work that is really done twice must come out as twice the floor's, whatever else
-// the machine does.
+// Work that is really done twice must be measured as twice the floor's, whatever else the
+// machine does.
 func TestMeasureFindsTheFactor(t *testing.T) {
 	work := func(times int) func(int) error {
 		return func(n int) error {
@@ -84,7 +84,7 @@ func TestMeasureFindsTheFactor(t *testing.T) {
 
 var sink float64
 
-// A load that is refused would measure how fast a guard refuses, which is no figure.
+// A refused load would measure how fast a guard refuses, so it must be an error.
 func TestLoopback(t *testing.T) {
 	s, err := bench.Open(t.Context(), t.TempDir(), 0)
 	if err != nil {

@@ -25,8 +25,8 @@ const (
 
 var errWrong = errors.New("a wrong answer")
 
-// hashAndLook is the least that a check of a key in memory can be: the digest of the
-// token and a look into a map of all few keys; so many of them are asked for in turn.
+// hashAndLook is the least work of checking a key in memory: the digest of the token and a
+// lookup in a map of all few keys; asked of them are looked up in turn.
 func (s *Stage) hashAndLook(asked int) func(int) error {
 	m := map[string]*[sha256.Size]byte{}
 	for _, t := range s.tokens {
@@ -60,8 +60,8 @@ func openPoint(path string) (*sql.DB, error) {
 	return db, nil
 }
 
-// readPoint reads six columns of one key's row with a prepared statement: what anybody
-// pays who asks SQLite from Go about a key.
+// readPoint reads six columns of one key's row with a prepared statement: the least cost of
+// reading a key with SQLite from Go.
 func (s *Stage) readPoint(ctx context.Context) (func(int) error, error) {
 	statement, err := s.point.PrepareContext(ctx, `SELECT kind, name, scopes, created_at, version, seal FROM keys WHERE id = ?`)
 	if err != nil {
@@ -115,8 +115,7 @@ func dsn(path string, params url.Values) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: params.Encode()}).String()
 }
 
-// bcrypt10 and argon2id are what checking costs, each time, where keys are hashed like
-// passwords.
+// bcrypt10 and argon2id are the cost of each check if keys are hashed like passwords.
 func bcrypt10(token string) (func(int) error, error) {
 	hash, err := bcrypt.GenerateFromPassword([]byte(token), 10)
 	if err != nil {

@@ -37,8 +37,8 @@ func ginServer(before ...gin.HandlerFunc) http.Handler {
 	return e
 }
 
-// serve calls h with what a client of net/http sends. The headers are made anew each
-// time, because a guard takes the key out of them.
+// serve calls h with what a client of net/http sends. The headers are made again each time,
+// because a guard removes the key from them.
 func (s *Stage) serve(h http.Handler) func(int) error {
 	return func(n int) error {
 		r, err := http.NewRequest(http.MethodGet, "/", nil) //nolint:noctx // it goes nowhere
@@ -61,7 +61,7 @@ func (s *Stage) serve(h http.Handler) func(int) error {
 	}
 }
 
-// blank is an answer that nobody reads.
+// blank is an answer that is not read.
 type blank struct {
 	header http.Header
 	status int

@@ -22,10 +22,9 @@ type Load struct {
 // PerSecond is the throughput.
 func (l Load) PerSecond() float64 { return float64(l.Requests) / l.Took.Seconds() }
 
-// Loader sends one request over and over, on connections that stay open, and reads
-// answers without understanding them: it knows how they begin and end. It presents the
-// token to a guarded server and to an unguarded one alike, so that both read the same
-// bytes.
+// Loader sends one request repeatedly, on connections that stay open, and reads answers only to
+// find their end. It sends the token to guarded and unguarded servers, so that both read the
+// same bytes.
 type Loader struct {
 	Addr, Token string
 	Conns       int

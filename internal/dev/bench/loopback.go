@@ -37,13 +37,13 @@ func (p Pair) Ratio() float64 { return p.Guarded.PerSecond() / p.Plain.PerSecond
 // PerWork is the same, of what each answers in a second of processor time.
 func (p Pair) PerWork() float64 { return float64(p.Plain.CPU) / float64(p.Guarded.CPU) }
 
-// Loopback serves the plain handler with a guard and without, on ports of their own,
-// and has another process, made by load, put each of them under load in turn.
+// Loopback serves the plain handler with a guard and without, on two ports, and loads each of
+// them in turn from another process, made by load.
 //
-// The server gets one processor and the client another. The client is the faster of
-// the two, since it builds and parses nothing ([Loader]): what limits the throughput
-// is the server, so what the guard costs shows in full. The key is as keys are when
-// nobody asks for more, with no rate limit and so no fields that tell of one.
+// The server gets one processor and the client another. The client is faster, since it builds
+// and parses nothing ([Loader]): so the server limits the throughput, and the cost of the guard
+// shows in full. The key has the defaults: without a rate limit, and so without its header
+// fields.
 func (s *Stage) Loopback(ctx context.Context, load func(addr, token string) *exec.Cmd, runs int) ([]Pair, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	issued, err := s.manager.Issue(ctx, admin.IssueRequest{Name: "loopback", Scopes: []string{needed}, Audience: []string{audience}})

@@ -8,11 +8,11 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// shown is how many of the many keys are asked for, in turn.
+// shown is how many of the many keys are presented, in turn.
 const shown = 200_000
 
 // makeMany makes a key store of size sealed keys at path, and returns the tokens of
-// some of them, spread over all. All are valid, and like those that a [Stage] issues.
+// some of them, spread over all. All are valid, and like the keys of a [Stage].
 func makeMany(ctx context.Context, path string, size int) ([]string, error) {
 	err := scale.FillWith(ctx, path, size, time.Now(), func(_ int, k *keys.Key) {
 		k.Scopes, k.Audience = []string{"tools:get_*", "tools:search", "prompts:*"}, []string{audience}

@@ -32,12 +32,11 @@ type Result struct {
 	Allocs      uint64  // per operation, rounded down like testing.Benchmark's
 	Ratio       float64 // to the floor, the median of the rounds; 0 without a floor
 
-	// Work is the ratio of the processor time that the two took: the lower quartile of
-	// the rounds, because what disturbs the longer of the two adds to it. It is about
-	// Ratio where nothing else runs and nobody waits for a disk, and stays so where
-	// other things run too. Who waits for a lock uses no processor, though, so of a case
-	// that keeps several busy it is the ratio by the clock of the fastest slices: some
-	// slice has all processors to itself.
+	// Work is the ratio of the processor time that the two took: the lower quartile of the
+	// rounds, because disturbances add to it. It is close to Ratio on an idle machine without
+	// waits for a disk, and stays so on a busy one. Waiting for a lock uses no processor time,
+	// though, so for a case with several processors it is the ratio by the clock of the fastest
+	// slices: some slice has all processors for itself.
 	Work float64
 }
 
@@ -50,9 +49,9 @@ type Effort struct {
 // slice is one run of a case without a break, per operation.
 type slice struct{ nanoseconds, work, allocs float64 }
 
-// Measure runs the case and its floor in turn. Noise that lasts longer than a slice
-// meets both alike and leaves their ratio as it is; noise that does not meets some
-// rounds only, and the median looks past it. floor may be nil.
+// Measure runs the case and its floor in turn. Noise that lasts longer than a slice affects
+// both alike and leaves their ratio unchanged; shorter noise affects only some rounds, and the
+// median ignores it. floor may be nil.
 func Measure(c Case, floor *Case, e Effort) (Result, error) {
 	r := Result{Case: c}
 	n, err := calibrate(c, e.Slice)

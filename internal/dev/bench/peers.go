@@ -27,8 +27,8 @@ type PeerRun struct {
 	P50     float64 // microseconds
 }
 
-// Peers has the program that node runs check keys in turn with ours. The program
-// answers as peers/verify.js does. All of them are called in process; nobody listens.
+// Peers lets the program of node check keys in turn with mcpkeys. The program answers as
+// peers/verify.js does. All of them are called in process, without a network.
 func (s *Stage) Peers(ctx context.Context, node *exec.Cmd, turns int, turn time.Duration) ([]Peer, error) {
 	cases, err := s.Cases(ctx)
 	if err != nil {

@@ -25,9 +25,9 @@ const (
 // few is how many keys the cases use that are answered from memory.
 const few = 1000
 
-// Stage is what the cases run on: a store that is written to, with a few keys that
-// the verifier remembers, and a store of many keys of which it remembers next to none.
-// It is for one goroutine.
+// Stage is what the cases run on: a store that is written to, with a few keys that the verifier
+// remembers, and a store of many keys of which it remembers nearly none. It is for one
+// goroutine.
 type Stage struct {
 	store   *sqlite.Store
 	manager *admin.Local
@@ -98,8 +98,8 @@ func (s *Stage) remember(ctx context.Context) error {
 	return nil
 }
 
-// issue makes a key with all that a check has to look at: scopes, an audience, an
-// expiry and a rate limit that is counted and never reached.
+// issue makes a key with everything that a check looks at: scopes, an audience, an expiry and a
+// rate limit that is counted and never reached.
 func (s *Stage) issue(ctx context.Context) (admin.Issued, error) {
 	return s.manager.Issue(ctx, admin.IssueRequest{
 		Name: fmt.Sprintf("issued-%d", s.issued.Add(1)), Owner: "bench",
@@ -148,8 +148,8 @@ func (s *Stage) Close() error {
 	return errors.Join(all...)
 }
 
-// counted counts the calls that reach a store. It embeds the store itself, not an
-// interface, so that the verifier finds in it all that a store can do.
+// counted counts the calls of a store. It embeds the store itself, not an interface, so that
+// the verifier finds all of its methods.
 type counted struct {
 	*sqlite.Reader
 	keys, feed atomic.Int64

@@ -1,9 +1,9 @@
-// Package guardtest holds what the tests of the three guards share: a real key store
-// with keys in every state ([NewKeyring]), and one table of requests and the answers
-// they must get, to the byte, which runs on each adapter ([Run]).
+// Package guardtest is shared by the tests of the three guards: a real key store with keys in
+// every state ([NewKeyring]), and one table of requests and exact answers, which runs on each
+// adapter ([Run]).
 //
-// It is for tests only and refuses to fake: the store is SQLite in a temporary
-// directory, and requests go over a real connection.
+// It is for tests only and uses no fakes: the store is SQLite in a temporary directory, and
+// requests use a real connection.
 package guardtest
 
 import (
@@ -101,8 +101,8 @@ func (r *countingReader) Changes(ctx context.Context, since keys.Position) (keys
 	return r.Store.Changes(ctx, since)
 }
 
-// Pull takes the store from the verifier, or gives it back. While it is out no key can be
-// looked up and no change is seen; changes are still made.
+// Pull takes the store from the verifier, or gives it back. In between no key can be looked up
+// and no change is seen; changes are still made.
 func (k *Keyring) Pull(out bool) { k.pulled.Store(out) }
 
 // Path is the database's, for another process.
@@ -152,7 +152,7 @@ func (k *Keyring) Granted(scopes ...string) string {
 	return token
 }
 
-// Expired issues a key an hour that has been over for an hour.
+// Expired issues a key that expired an hour ago.
 func (k *Keyring) Expired(scopes ...string) string {
 	k.t.Helper()
 	past := time.Now().Add(-2 * time.Hour)
@@ -189,8 +189,7 @@ func (k *Keyring) Change(id string, change func(*keys.Key)) {
 	}
 }
 
-// Rotate gives the key a second secret and returns its token; the first is good for
-// grace.
+// Rotate gives the key a second secret and returns its token; the first stays valid for grace.
 func (k *Keyring) Rotate(id string, grace time.Duration) (token string) {
 	k.t.Helper()
 	body := keys.NewToken(keys.KindKey).Secret().Reveal()

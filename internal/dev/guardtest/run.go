@@ -40,8 +40,8 @@ func (k *Keyring) Spend(token string) {
 	}
 }
 
-// Run holds an adapter to the table: each request's status, headers and body to the
-// byte, what is logged, and what the guarded place gets to see.
+// Run checks an adapter against the table: each request's exact status, headers and body, what
+// is logged, and what the guarded handler sees.
 func Run(t *testing.T, a Adapter) {
 	for _, s := range scenarios() {
 		if s.inBand && a.InBand {
@@ -143,7 +143,7 @@ func checkRefused(t *testing.T, s scenario, resp *http.Response, body string) {
 	}
 }
 
-// checkLog wants one line with the true reason.
+// checkLog expects one line with the true reason.
 func checkLog(t *testing.T, code keys.Code, log string) {
 	t.Helper()
 	var line struct {
@@ -215,8 +215,8 @@ func Answer(t testing.TB, h http.Handler, method, path string) (resp *http.Respo
 // Logger writes JSON lines to w.
 func Logger(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
 
-// Raw writes text to a fresh connection and returns the status of the first answer, or
-// nothing when the connection is closed without one.
+// Raw writes text to a new connection and returns the status of the first answer, or "" if the
+// connection is closed without one.
 func Raw(t testing.TB, addr, text string) string {
 	t.Helper()
 	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)

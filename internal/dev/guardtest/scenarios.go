@@ -9,10 +9,10 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// RequestID is what every scenario calls itself, so that bodies are constant.
+// RequestID is the request id of every scenario, so that bodies are constant.
 const RequestID = "scenario-1"
 
-// Needed is the scope that the guarded place asks for.
+// Needed is the scope that the guarded handler needs.
 const Needed = "tools:probe"
 
 // the answers, to the byte
@@ -103,7 +103,7 @@ func loopback() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 }
 
-// withoutKey: nothing that could be verified, or too much of it.
+// withoutKey: no credential, or too many.
 func withoutKey() []scenario {
 	var all []scenario
 	none := func(name string, headers func(*Keyring) []string) {

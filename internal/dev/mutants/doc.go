@@ -5,7 +5,7 @@
 // break in a copy of the tree and runs those tests. A break that no test notices is a
 // survivor, and survivors fail the run.
 //
-// Call it by the Makefile: make mutants runs all, make mutants-sample five of them, other
-// ones with each commit. The list itself is checked by this package's test, so that a
-// change of a listed line is noticed at once.
+// Run it with make: make mutants runs all, make mutants-sample five of them, other ones with
+// each commit. This package's test checks the list itself, so that a change of a listed line is
+// noticed at once.
 package mutants

@@ -91,8 +91,8 @@ func (m *Mutant) apply(source string) (string, error) {
 	return "", errors.New("the text to replace occurs more than once in " + m.File)
 }
 
-// Sample returns n of list, other ones for each turn, so that as many turns in a row as
-// it takes cover the list.
+// Sample returns n of list, other ones for each turn, so that enough turns in a row cover the
+// list.
 func Sample(list []Mutant, n, turn int) []Mutant {
 	n = min(n, len(list))
 	out := make([]Mutant, 0, n)

@@ -10,7 +10,7 @@ import (
 
 const root = "../../.."
 
-// Each listed line stands in its file, once, and each package is there.
+// Each listed line occurs in its file, once, and each package exists.
 func TestListFitsTheTree(t *testing.T) {
 	list, err := List()
 	if err != nil {
@@ -43,7 +43,7 @@ func TestListFitsTheTree(t *testing.T) {
 	}
 }
 
-// Only a test that failed kills.
+// Only a failed test kills a mutant.
 func TestJudge(t *testing.T) {
 	for name, c := range map[string]struct {
 		out    string

@@ -81,11 +81,11 @@ func copyFile(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
 		return err
 	}
-	return os.WriteFile(to, data, info.Mode().Perm()) //nolint:gosec // the names are those that git lists
+	return os.WriteFile(to, data, info.Mode().Perm()) //nolint:gosec // git lists the names
 }
 
-// compile builds the tests of the unbroken copy, so that what does not compile later is
-// the mutant's doing.
+// compile builds the tests of the unbroken copy, so that a later compile error comes from the
+// mutant.
 func compile(ctx context.Context, tree string, list []Mutant) error {
 	args := []string{"vet"}
 	for _, m := range list {
@@ -122,8 +122,8 @@ func try(ctx context.Context, tree string, m *Mutant) (killer string, err error)
 
 var failedTest = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
-// judge takes nothing for a kill but a test that failed: a mutant that does not compile,
-// or that only makes the tests run out of time, shows nothing about them.
+// judge counts only a failed test as a kill: a mutant that does not compile, or that only makes
+// the tests run out of time, shows nothing about them.
 func judge(out []byte, failed error) (killer string, err error) {
 	switch m := failedTest.FindSubmatch(out); {
 	case failed == nil:

@@ -10,9 +10,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/dev/readmetest"
 )
 
-// standAlone are the pages of docs/ that need no copy of the tree. Each begins in an empty folder,
-// with keyctl on the PATH and nothing else; what a page needs before its first command
-// stands in a block inside an HTML comment, which a reader does not see.
+// standAlone are the pages of docs/ that need no copy of the tree. Each begins in an empty
+// folder, with keyctl on the PATH; what a page needs before its first command is in a block
+// inside an HTML comment, which a reader does not see.
 var standAlone = []string{
 	"docs/deploy.md",
 	"docs/errors.md",
@@ -46,7 +46,7 @@ func TestDocsRun(t *testing.T) {
 	}
 }
 
-// A page whose commands are run by no test goes wrong without notice.
+// Every page with commands must be run by a test.
 func TestEveryPageIsRun(t *testing.T) {
 	for _, name := range pages(t) {
 		if strings.HasPrefix(name, "docs/") && !slices.Contains(standAlone, name) && !slices.Contains(inTree, name) && len(commands(t, read(t, name))) > 0 {
@@ -65,8 +65,7 @@ func TestLinksAndAnchors(t *testing.T) {
 	}
 }
 
-// A link that leads nowhere is found here and not by a reader. Links to other sites are
-// not looked at.
+// Links within the repository must lead to a file. Links to other sites are not checked.
 func TestLinksOfDocsLead(t *testing.T) {
 	for _, name := range pages(t) {
 		for _, target := range readmetest.Links(read(t, name)) {

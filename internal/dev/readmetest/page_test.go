@@ -24,7 +24,7 @@ func TestPageHolds(t *testing.T) {
 	}
 }
 
-// The check is worth what it refuses: each of these pages lies in one way.
+// Each of these pages is wrong in one way, and must be refused.
 func TestPageThatLies(t *testing.T) {
 	for _, tc := range []struct{ name, block string }{
 		{"another output", "```console\n$ echo one\ntwo\n```"},

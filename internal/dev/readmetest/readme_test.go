@@ -33,8 +33,7 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
-// Go that a reader copies from a page compiles, because it is quoted from an
-// Example.
+// Go code in pages compiles, because it is quoted from an Example.
 func TestGoInPagesIsQuoted(t *testing.T) {
 	snippets, err := readmetest.Snippets(root)
 	if err != nil {
@@ -50,7 +49,7 @@ func TestGoInPagesIsQuoted(t *testing.T) {
 	}
 }
 
-// What README names, the CI run calls.
+// The CI run calls the make targets that README names.
 func TestMakeTargetsOfReadmeAreRun(t *testing.T) {
 	page, ok := readme(t)
 	if !ok {
@@ -74,7 +73,7 @@ func TestMakeTargetsOfReadmeAreRun(t *testing.T) {
 // inTree are the pages whose commands run in a copy of the tree.
 var inTree = []string{"README.md", "docs/quickstart.md", "docs/mcp.md", "docs/clients.md"}
 
-// A reader types a page from top to bottom and sees what it shows.
+// The commands of a page work from top to bottom and print what it shows.
 func TestPagesRun(t *testing.T) {
 	bin := filepath.Join(t.TempDir(), "bin")
 	install(t, bin)
@@ -110,8 +109,8 @@ func playPage(t *testing.T, dir, bin string, commands []readmetest.Command) {
 	}
 }
 
-// serveElsewhere has the servers of pages listen at free ports, in the commands and in the
-// copy of the program: a port that pages name may be taken on this machine.
+// serveElsewhere makes the servers of pages listen at free ports, in the commands and in the
+// copy of the program: a port of a page may be in use on this machine.
 func serveElsewhere(t *testing.T, clone string, commands []readmetest.Command) {
 	t.Helper()
 	program := filepath.Join(clone, "examples/quickstart/main.go")
@@ -141,7 +140,7 @@ func freeAddr(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// A config that a reader copies is JSON, and names a variable or a file, not a secret.
+// A config on a page is valid JSON, and names a variable or a file, not a secret.
 func TestConfigsOfClientsParse(t *testing.T) {
 	for _, b := range readmetest.Blocks(read(t, "docs/clients.md")) {
 		text := strings.Join(b.Lines, "\n")
@@ -166,7 +165,7 @@ func readme(t *testing.T) (page string, ok bool) {
 	return read(t, "README.md"), true
 }
 
-// pages are the papers that a reader copies Go from.
+// pages are the pages with Go code for readers.
 func pages(t *testing.T) []string {
 	t.Helper()
 	var out []string

@@ -1,20 +1,17 @@
-// Package scale makes key stores as large as one machine's may grow, to find out what
-// becomes slow. It serves benchmarks and two small programs of ours, and is no part
-// of what users get:
+// Package scale makes very large key stores, to find out what becomes slow. It is for
+// benchmarks and two small programs, and is not part of the product:
 //
 //	go run ./internal/dev/scale/fill big.db 1000000
 //	go run ./internal/dev/scale/measure big.db
 //
-// [Fill] makes the store, [FillWith] one with keys of another shape, and [Tokens] returns
-// tokens that are good in it. Every key is a
-// whole one: issued through the store's own code, sealed, with its audit row and its
-// events. The keys are as unlike as in life: a thousand owners, ages of up to a year
-// in an order that has nothing to do with that of the ids, some revoked, disabled and
-// expired, one scope and one owner that hardly anybody has.
+// [Fill] makes the store, [FillWith] one with changed keys, and [Tokens] returns tokens that
+// are valid in it. Every key is complete: issued through the store's own code, sealed, with its
+// audit row and its events. The keys vary as in real use: a thousand owners, ages of up to a
+// year in an order independent of the ids, some revoked, disabled and expired, and one scope
+// and one owner that few keys have.
 //
-// It refuses nothing and protects nothing: the tokens stand in a file beside the
-// database. Never fill a store that is in use, and never guard anything with one
-// that was filled.
+// It protects nothing: the tokens are in a file beside the database. Never fill a store that is
+// in use, and never guard anything with a filled one.
 package scale
 
 import (
@@ -40,14 +37,14 @@ import (
 // batch is how many keys share a transaction.
 const batch = 20_000
 
-// Fill makes a key store of n keys at path, where there must be none, and a file with
-// all of their tokens at path + ".tokens". The youngest key is made just before now.
+// Fill makes a key store of n keys at path, which must not exist, and a file with all of their
+// tokens at path + ".tokens". The youngest key is made just before now.
 func Fill(ctx context.Context, path string, n int, now time.Time) error {
 	return FillWith(ctx, path, n, now, nil)
 }
 
-// FillWith is Fill for keys that shape changes before they are sealed: the i-th is handed
-// to it as Fill makes it. Nil changes none.
+// FillWith is Fill for keys that shape changes before they are sealed: it gets the i-th key as
+// Fill makes it. Nil changes none.
 func FillWith(ctx context.Context, path string, n int, now time.Time, shape func(i int, k *keys.Key)) error {
 	if err := sqlite.Create(path, nil); err != nil {
 		return err
@@ -66,8 +63,8 @@ func FillWith(ctx context.Context, path string, n int, now time.Time, shape func
 	return s.Close()
 }
 
-// fill writes the keys in the order of their ids, or each of them would touch a page
-// of its own.
+// fill writes the keys in the order of their ids; otherwise each would change another page of
+// the database.
 func fill(ctx context.Context, s *sqlite.Store, tokens []keys.Token, now time.Time, shape func(i int, k *keys.Key)) error {
 	sorted := slices.SortedFunc(slices.Values(tokens), func(a, b keys.Token) int { return strings.Compare(a.ID(), b.ID()) })
 	m := maker{peppers: s.Peppers(), now: now.UTC().Truncate(time.Microsecond), shape: shape}
@@ -140,7 +137,7 @@ func (m *maker) keys(first int, tokens []keys.Token) iter.Seq2[*keys.Key, audit.
 // age scatters the keys over a year, in no order.
 func age(i int) time.Duration {
 	const year = 365 * 24 * time.Hour / time.Microsecond
-	return time.Duration(uint64(i)*0x9E3779B97F4A7C15%uint64(year)) * time.Microsecond //nolint:gosec // i is no negative number
+	return time.Duration(uint64(i)*0x9E3779B97F4A7C15%uint64(year)) * time.Microsecond //nolint:gosec // i is not negative
 }
 
 // key makes the i-th key, always the same but for its token.
@@ -179,7 +176,7 @@ const (
 	RareAudience = "server-rare"
 )
 
-// Owner is the owner of the i-th key: one of a thousand, a few of whom have little.
+// Owner is the owner of the i-th key: one of a thousand, a few of them with few keys.
 func Owner(i int) string {
 	if i%RareEvery == RareEvery/2 {
 		return "rare-owner"

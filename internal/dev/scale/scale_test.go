@@ -13,7 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
-// Every key is whole: its seal fits, its token is good, its audit row is in the chain.
+// Every key is complete: its seal is valid, its token is valid, its audit row is in the chain.
 func TestFill(t *testing.T) {
 	const n = 300
 	path := filepath.Join(t.TempDir(), "keys.db")

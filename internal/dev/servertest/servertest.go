@@ -1,8 +1,7 @@
-// Package servertest runs the HTTP API for tests: a real key store in a temporary
-// directory, the handler that `keyctl serve` serves, and a real connection. Call
-// [New].
+// Package servertest runs the HTTP API for tests: a real key store in a temporary directory,
+// the handler of `keyctl serve`, and a real connection. Call [New].
 //
-// It refuses to fake anything, and is for tests only.
+// It uses no fakes, and is for tests only.
 package servertest
 
 import (
@@ -27,13 +26,13 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// Fixture is an API in service. It is safe for concurrent use.
+// Fixture is a running API. It is safe for concurrent use.
 type Fixture struct {
 	URL   string
 	Path  string // of the database
 	API   *restapi.API
 	Store *sqlite.Store
-	Close func() // ends the checking of keys, and writes down what was counted
+	Close func() // stops the verifier, and records the use of keys
 
 	t       testing.TB
 	manager *admin.Local
@@ -170,8 +169,8 @@ type Answer struct {
 	Body   string
 }
 
-// Problem reads the answer as one, and fails the test if it has not the one form
-// that all problems have.
+// Problem decodes the answer as a problem, and fails the test unless it has the form that all
+// problems have.
 func (a Answer) Problem(t testing.TB) api.Problem {
 	t.Helper()
 	var p api.Problem

@@ -1,6 +1,6 @@
-// Command cmd runs the benchmarks of package bench, and is no part of the product. Call
-// it by the Makefile: make bench, bench-http, bench-peers, bench-check. It works in a
-// temporary directory and touches no key store of yours.
+// Command cmd runs the benchmarks of package bench; it is not part of the product. Run it with
+// make: make bench, bench-http, bench-peers, bench-check. It works in a temporary directory and
+// uses no other key store.
 package main
 
 import (

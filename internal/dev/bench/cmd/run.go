@@ -16,8 +16,8 @@ import (
 
 var errUsage = errors.New("say what to run: table, check, http or peers (see the Makefile)")
 
-// checkKeys is how many keys the check makes for VerifyMiss: enough that SQLite's tree
-// has as many levels as with a million.
+// checkKeys is how many keys the check makes for VerifyMiss: enough that SQLite's tree has as
+// many levels as with a million.
 const checkKeys = 50_000
 
 type settings struct {
@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string) error {
 	return errUsage
 }
 
-// on sets the stage in a directory that is removed in the end.
+// on prepares the stage in a temporary directory.
 func on(ctx context.Context, size int, do func(*bench.Stage) error) error {
 	dir, err := os.MkdirTemp("", "mcpkeys-bench-")
 	if err != nil {
@@ -123,8 +123,8 @@ func loopback(ctx context.Context, set settings) error {
 	})
 }
 
-// peersKeys is how many keys VerifyMiss goes through beside a peer: more than it
-// remembers, and few enough that both databases are in memory.
+// peersKeys is how many keys VerifyMiss uses beside a peer: more than the verifier remembers,
+// and few enough that both databases are in memory.
 const peersKeys = 10_000
 
 func peers(ctx context.Context, args []string) error {
@@ -148,7 +148,7 @@ func peers(ctx context.Context, args []string) error {
 	})
 }
 
-// loader runs this program once more, as the client, on one processor.
+// loader runs this program again, as the client, on one processor.
 func loader(ctx context.Context, d time.Duration) func(addr, token string) *exec.Cmd {
 	return func(addr, token string) *exec.Cmd {
 		self, err := os.Executable()

@@ -1,6 +1,6 @@
-// Command cmd runs the mutants of package mutants, and is no part of the product. It
-// exits with 1 where a break survives, and refuses a list that does not fit the tree.
-// Call it by the Makefile: make mutants, make mutants-sample.
+// Command cmd runs the mutants of package mutants; it is not part of the product. It exits with
+// 1 if a break survives, and refuses a list that does not match the tree. Run it with make:
+// make mutants, make mutants-sample.
 package main
 
 import (

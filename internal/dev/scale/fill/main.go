@@ -1,5 +1,5 @@
-// Fill makes a key store of as many keys as one likes, with a file of their tokens
-// beside it, as package scale says. It refuses a path where there is something.
+// Fill makes a key store with any number of keys, with a file of their tokens beside it, see
+// package scale. It refuses a path that exists.
 //
 //	go run ./internal/dev/scale/fill big.db 1000000
 package main

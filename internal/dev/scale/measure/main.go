@@ -1,6 +1,6 @@
-// Measure prints, as rows of a Markdown table, what a key store that fill made costs
-// to open, to check against and to list, as package scale says. It changes nothing,
-// and refuses a store too small to have a page 5,000. The memory is told on Linux only.
+// Measure prints, as rows of a Markdown table, the cost of opening, verifying with and listing
+// a key store that fill made, see package scale. It changes nothing, and refuses a store that
+// has no page 5,000. Memory is printed on Linux only.
 //
 //	go run ./internal/dev/scale/measure big.db
 package main

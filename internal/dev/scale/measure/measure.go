@@ -69,7 +69,7 @@ func opening(path string) error {
 	})
 }
 
-// checking checks each token once, so that as many keys are remembered as ever are.
+// checking checks each token once, so that as many keys as possible are remembered.
 func checking(ctx context.Context, r *sqlite.Reader, tokens []string) error {
 	v, err := verifier.New(local.New(r, nil), nil)
 	if err != nil {
@@ -101,13 +101,13 @@ func reading(ctx context.Context, r *sqlite.Reader, tokens []string) error {
 	return nil
 }
 
-// listing asks for pages of what is common, of what few keys have and of what none has.
+// listing asks for pages that match many keys, few keys and none.
 func listing(ctx context.Context, r *sqlite.Reader) error {
 	deep, err := cursor(ctx, r, (deepPage-1)*perPage)
 	if err != nil {
 		return err
 	}
-	owner, rare, nobody := scale.Owner(7), scale.Owner(scale.RareEvery/2), "nobody"
+	owner, rare, nobody := scale.Owner(7), scale.Owner(scale.RareEvery/2), "none"
 	now := time.Now()
 	for _, l := range []struct {
 		what string
@@ -123,15 +123,15 @@ func listing(ctx context.Context, r *sqlite.Reader) error {
 		{"search in owners, 20 keys have it", keys.Query{Search: "rare-o"}},
 		{"search for nothing that is there", keys.Query{Search: "not there"}},
 		{"exact name", keys.Query{Name: "service-0654321", Unrevoked: true}},
-		{"exact name nobody has", keys.Query{Name: "not there", Unrevoked: true}},
+		{"exact name of no key", keys.Query{Name: "not there", Unrevoked: true}},
 		{"exact name and owner", keys.Query{Name: "service-0654320", Owner: ptr(scale.Owner(654320)), Unrevoked: true}},
 		{"prefix of an id", keys.Query{IDPrefix: "abcdef"}},
 		{"scope, common", keys.Query{Scope: "tools:search"}},
 		{"scope that 20 keys have", keys.Query{Scope: scale.RareScope}},
-		{"scope nobody has", keys.Query{Scope: "tools:none"}},
+		{"scope of no key", keys.Query{Scope: "tools:none"}},
 		{"audience of 50,000 keys", keys.Query{Audience: "server-07"}},
 		{"audience of 20 keys", keys.Query{Audience: scale.RareAudience}},
-		{"audience nobody has", keys.Query{Audience: "none"}},
+		{"audience of no key", keys.Query{Audience: "none"}},
 		{"status active", keys.Query{Status: keys.StatusActive, Now: now}},
 		{"status expiring", keys.Query{Status: keys.StatusExpiring, Now: now}},
 		{"status expired", keys.Query{Status: keys.StatusExpired, Now: now}},

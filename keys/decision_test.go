@@ -164,7 +164,7 @@ func TestNobodyMayNothing(t *testing.T) {
 	for _, i := range []*keys.Identity{nil, {}} {
 		if i.Allows("a") || i.Allows("") || i.AllowsAll("a") || i.KeyID() != "" || i.Name() != "" || i.Owner() != "" ||
 			i.Kind() != "" || len(i.Scopes()) != 0 || len(i.Audience()) != 0 || len(i.Metadata()) != 0 || !i.ExpiresAt().IsZero() {
-			t.Errorf("identity %v: NewContext of nil sets a caller", i)
+			t.Errorf("identity %v: allows something or names a key", i)
 		}
 	}
 	var nobody *keys.Identity

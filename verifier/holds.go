@@ -154,7 +154,7 @@ func (v *Verifier) lookAgain(id string) (*entry, error) {
 	}
 	e, err := v.cache.current(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("look again at what is held open: %w", err)
+		return nil, fmt.Errorf("check the keys of open connections: %w", err)
 	}
 	return e, nil
 }

@@ -85,6 +85,6 @@ func logUseErrors(clock func() time.Time) func(error) {
 			return
 		}
 		last = now
-		slog.Error("counts of use could not be written, so keys in use may look unused", slog.Any("error", err))
+		slog.Error("usage counts could not be written, so keys in use may look unused", slog.Any("error", err))
 	}
 }

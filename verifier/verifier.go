@@ -65,7 +65,7 @@ type Verifier struct {
 // without [Verifier.Close] loses what was counted in the last seconds, and nothing else.
 func New(source Source, o *Options) (*Verifier, error) {
 	if source == nil || isNilPointer(source) {
-		return nil, errors.New("verifier: no source of keys; verifier/local has one over a key store")
+		return nil, errors.New("verifier: no source of keys; make one with verifier/local")
 	}
 	if o == nil {
 		o = &Options{}

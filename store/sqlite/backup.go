@@ -57,7 +57,7 @@ func (r *Reader) target(path string) (string, error) {
 		files = append(files, name+"-wal", name+"-shm", name+"-journal")
 	}
 	if slices.Contains(files, path) {
-		return "", fmt.Errorf("%s: %w: that name belongs to the key store itself; choose another for the backup", path, fs.ErrExist)
+		return "", fmt.Errorf("%s: %w: it is a file of the key store itself; choose another name for the backup", path, fs.ErrExist)
 	}
 	if _, err := os.Lstat(path); err == nil {
 		return "", backedUp(path)
@@ -66,7 +66,7 @@ func (r *Reader) target(path string) (string, error) {
 }
 
 func backedUp(path string) error {
-	return fmt.Errorf("%s: %w: it stays as it is; choose another name for the backup, such as one with the date in it", path, fs.ErrExist)
+	return fmt.Errorf("%s: %w: choose another name for the backup, such as one with the date", path, fs.ErrExist)
 }
 
 // backup copies the database at from to the new file at path.
@@ -94,7 +94,7 @@ func name(temp, path string) error {
 	case errors.Is(err, fs.ErrExist):
 		return backedUp(path)
 	case errors.Is(err, syscall.EPERM), errors.Is(err, errors.ErrUnsupported):
-		return fmt.Errorf("this file system has no way to give a copy its name without replacing another file: make it on a local disk, and copy it from there: %w", err)
+		return fmt.Errorf("this file system cannot name a copy without the risk of replacing another file; make the backup on a local disk, and copy it from there: %w", err)
 	}
 	return err
 }

@@ -40,7 +40,7 @@ func makeBallast(path string) error {
 	if err := errors.Join(reserve(f), f.Close()); err != nil {
 		_ = os.Remove(f.Name()) // it is no use as it is
 		if errors.Is(err, syscall.ENOSPC) {
-			return fmt.Errorf("the disk is full: %d MiB are kept in reserve there, so that keys can be revoked on a full disk too; clear something away: %w", ballastSize>>20, err)
+			return fmt.Errorf("the disk is full; free space on it (mcpkeys reserves %d MiB, so that keys can be revoked even then): %w", ballastSize>>20, err)
 		}
 		return fmt.Errorf("reserve %d MiB on the disk: %w", ballastSize>>20, err)
 	}
@@ -82,7 +82,7 @@ func (s *Store) urgently(revokes *bool, write func() error) error {
 	}
 	s.dropBallast()
 	if err = write(); full(err) {
-		return fmt.Errorf("%w: the disk is full, and giving up the reserve did not help: the revocation is not durable, the key is still good; clear something away and revoke it again", keys.ErrUnavailable)
+		return fmt.Errorf("%w: the disk is full, and freeing the reserve was not enough: the key is not revoked; free space on the disk, and revoke it again", keys.ErrUnavailable)
 	}
 	return err
 }

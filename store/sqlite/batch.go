@@ -146,7 +146,7 @@ func (s *Store) lockImports() (unlock func(), err error) {
 	case f == nil && canShare:
 		// Writers of single changes go on without their lock. Here an import that runs
 		// would be taken for one that was killed.
-		return nil, fmt.Errorf("%w: %s cannot be opened by this user, so it cannot be told whether an import runs; run as the user who owns the file, or remove it when none runs", keys.ErrUnavailable, path)
+		return nil, fmt.Errorf("%w: this user may not open %s, so it is unknown whether an import is running; run as the user that owns the file, or remove it if no import is running", keys.ErrUnavailable, path)
 	case f == nil:
 		return func() {}, nil // there are no locks on this system
 	}
@@ -310,8 +310,8 @@ func (w *batchWriter) begin(ctx context.Context, tx *work) error {
 
 // What keeps a batch from becoming valid whose keys were written.
 var (
-	errReplaced = fmt.Errorf("%w: another state took the key store's place during the import (by 'keyctl restore' or 'keyctl doctor --fix'), so nothing was imported; import again", keys.ErrConflict)
-	errRemoved  = fmt.Errorf("%w: another program changed what the import had written, so nothing was imported; import again", keys.ErrConflict)
+	errReplaced = fmt.Errorf("%w: 'keyctl restore' or 'keyctl doctor --fix' replaced the key store during the import, so nothing was imported; import again", keys.ErrConflict)
+	errRemoved  = fmt.Errorf("%w: another program changed the imported keys during the import, so nothing was imported; import again", keys.ErrConflict)
 )
 
 // stillThere refuses to go on in another key store than that in which the batch began. A
@@ -390,7 +390,7 @@ func (s *Store) removeUnfinished(ctx context.Context) error {
 		}
 		err = s.writePart(ctx, s.removePart)
 		if err != nil {
-			return fmt.Errorf("remove what an unfinished import left: %w", err)
+			return fmt.Errorf("remove keys of an unfinished import: %w", err)
 		}
 	}
 }

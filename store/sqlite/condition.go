@@ -117,7 +117,7 @@ func CheckBallast(path string) error {
 	case err != nil:
 		return err
 	case info.Size() < ballastSize || occupied(info) < ballastSize:
-		return fmt.Errorf("%s does not take up the %d MiB that it is to keep free; remove it, and the next change makes it anew", path, ballastSize>>20)
+		return fmt.Errorf("%s does not occupy the %d MiB that it reserves; remove it, and the next change creates it again", path, ballastSize>>20)
 	}
 	return nil
 }

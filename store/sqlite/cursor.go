@@ -45,7 +45,7 @@ func parseCursor(text string) (cursor, error) {
 }
 
 func errCursor() error {
-	return &keys.InvalidError{Field: "cursor", Reason: "is not one that this list returned; start again without it"}
+	return &keys.InvalidError{Field: "cursor", Reason: "does not belong to this list; start again without a cursor"}
 }
 
 func (f *filter) addCursor(text string) error {

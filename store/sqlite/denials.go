@@ -30,7 +30,7 @@ func (r *Reader) AddDenials(ctx context.Context, denials []keys.Denial) error {
 	}
 	defer r.usage.gate.leave()
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("note denials: %w", err)
+		return fmt.Errorf("write denials: %w", err)
 	}
 	if len(denials) == 0 {
 		return nil

@@ -130,7 +130,7 @@ func (e *epoch) open(writable bool) *counter {
 	case errors.Is(err, fs.ErrNotExist):
 		e.why = errors.New("is missing: run 'keyctl doctor --fix'")
 	case errors.Is(err, fs.ErrPermission):
-		e.why = fmt.Errorf("cannot be used by this user (%w): run as the user who owns it, or run 'chmod u+rw %s'", fs.ErrPermission, shell.Quote(e.path))
+		e.why = fmt.Errorf("cannot be used by this user (%w): run as the user that owns it, or run 'chmod u+rw %s'", fs.ErrPermission, shell.Quote(e.path))
 	default:
 		e.why = fixable(err)
 	}
@@ -276,7 +276,7 @@ func takeOver(path string, s standing, settled bool) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return makeEpoch(path, s, settled)
 	case err != nil:
-		return fmt.Errorf("%s is not an epoch file (%w): move it away", path, err)
+		return fmt.Errorf("%s is not an epoch file (%w); move it away", path, err)
 	}
 	return p.become(s)
 }

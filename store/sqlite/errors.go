@@ -40,7 +40,7 @@ func unavailable(doing string, err error) error {
 	basic, _ := codes(err)
 	switch basic {
 	case codeConstraint:
-		return fmt.Errorf("%s: the database refuses it; run 'keyctl doctor'%w", doing, quiet{err})
+		return fmt.Errorf("%s: the database refuses the change; run 'keyctl doctor'%w", doing, quiet{err})
 	case codeBusy:
 		return fmt.Errorf("%s: %w: another process is writing: %w", doing, keys.ErrUnavailable, err)
 	case codeFull:

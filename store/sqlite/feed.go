@@ -203,7 +203,7 @@ func (r *Reader) reopen(ctx context.Context) error {
 		}
 		h, err := r.start(ctx)
 		if err != nil {
-			return misplaced(fmt.Errorf("%w: another file has taken the key store's place: %w", keys.ErrUnavailable, err))
+			return misplaced(fmt.Errorf("%w: another file replaced the key store: %w", keys.ErrUnavailable, err))
 		}
 		abandon(r.db)
 		r.handle = h

@@ -173,7 +173,7 @@ func disableAgain(ctx context.Context, m admin.Manager, k *keys.Key) error {
 }
 
 // errChanged is why a restore begins anew.
-var errChanged = errors.New("keys were changed meanwhile")
+var errChanged = errors.New("keys were changed during the restore")
 
 // install writes the draft over the key store in one transaction. When it has the lock
 // under which nobody else can write it makes sure that nothing was changed since the
@@ -261,7 +261,7 @@ func (r *Restoration) put(ctx context.Context, draft string) error {
 	}
 	err = putInPlace(r.path, draft, next, false)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s: %w: somebody made it meanwhile; look at it, and try again", r.path, fs.ErrExist)
+		return fmt.Errorf("%s: %w: another program made it during the restore; look at it, and try again", r.path, fs.ErrExist)
 	}
 	if err != nil {
 		return err

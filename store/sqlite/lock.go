@@ -80,7 +80,7 @@ func (l *fairLock) gaveUp(err error) error {
 	if errors.Is(err, errImpatient) {
 		return &BusyError{Waited: l.patience, Holder: l.holder()}
 	}
-	return fmt.Errorf("nothing was changed: gave up waiting for others who write: %w", err)
+	return fmt.Errorf("nothing was changed: gave up waiting for another writer: %w", err)
 }
 
 // takeTurn waits for its turn in this process.
@@ -226,9 +226,9 @@ type BusyError struct {
 
 func (e *BusyError) Error() string {
 	if e.OutOfTurn {
-		return fmt.Sprintf("nothing was changed: this change waited for %v, and %s has locked the database without taking its turn, as a database shell does; end what it does there, and try again", e.Waited, e.Holder)
+		return fmt.Sprintf("nothing was changed after waiting %v: %s has locked the database outside mcpkeys, as a database shell does; end its transaction, and try again", e.Waited, e.Holder)
 	}
-	return fmt.Sprintf("nothing was changed: this change waited for %v, and %s is writing to the key store now; try again when it is done", e.Waited, e.Holder)
+	return fmt.Sprintf("nothing was changed after waiting %v: %s is writing to the key store; try again when it has finished", e.Waited, e.Holder)
 }
 
 // Is makes it a [keys.ErrUnavailable].

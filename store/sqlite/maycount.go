@@ -25,7 +25,7 @@ func isUnknown(usage string) bool {
 // known is inspect for those who ask for what was counted.
 func (u *usageFile) known() error {
 	if isUnknown(u.path) {
-		return unknown(nil, "use is not known in this key store, because of %s: a server that cannot write its counts reads it", usageUnknown(u.path))
+		return unknown(nil, "use is not known in this key store, because %s exists: a server that cannot write usage counts reads this store", usageUnknown(u.path))
 	}
 	return u.inspect()
 }
@@ -44,8 +44,8 @@ func (r *Reader) MayCount() error {
 	if !errors.Is(err, syscall.EROFS) && !errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
-	return fmt.Errorf("use cannot be counted in %s, so keys that are used here would look unused elsewhere: "+
-		"let this process write there, or say that use is not known in this key store: touch %s", path, shell.Quote(usageUnknown(path)))
+	return fmt.Errorf("usage counts cannot be written to %s, so keys that are used here would look unused elsewhere: "+
+		"let this process write there, or mark use as unknown in this key store: touch %s", path, shell.Quote(usageUnknown(path)))
 }
 
 // CountingFault reports why what is counted cannot be written down as the usage file is

@@ -76,7 +76,7 @@ func instate(path string, s standing) error {
 func remakeEpoch(path string, s standing) error {
 	info, err := os.Lstat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file, so not an epoch file: move it away", path)
+		return fmt.Errorf("%s is not an epoch file, because it is not a regular file; move it away", path)
 	}
 	if err == nil {
 		if err := os.Remove(path); err != nil {
@@ -98,7 +98,7 @@ func renewID(ctx context.Context, tx *sql.Tx, path string) error {
 		term = max(term, left)
 	}
 	if term++; term > maxTerm {
-		return fmt.Errorf("%w: the database is of generation %d, a number that mcpkeys never wrote: restore a backup", keys.ErrUnavailable, term-1)
+		return fmt.Errorf("%w: the database is at generation %d, which mcpkeys did not write; restore a backup", keys.ErrUnavailable, term-1)
 	}
 	id := newEpochID()
 	for name, value := range map[string]any{metaGeneration: uuid.NewString(), metaTerm: term, metaEpochID: id[:]} {

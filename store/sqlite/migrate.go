@@ -40,7 +40,7 @@ func migrate(ctx context.Context, path string) error {
 		free()
 	}
 	if err := errors.Join(err, db.Close()); err != nil {
-		return fmt.Errorf("migrate from schema %d, of which there is a copy beside it: %w", from, err)
+		return fmt.Errorf("migrate from schema %d (a copy of the old database is beside it): %w", from, err)
 	}
 	return tellAll(path)
 }

@@ -47,9 +47,9 @@ func (r *Restoration) stillMissing(ctx context.Context) (Missing, error) {
 	case told.Unknown != nil:
 		return now, nil //nolint:nilerr // who agreed was told that it cannot be told
 	case now.Unknown != nil:
-		return now, fmt.Errorf("%w: it cannot be told any more what the present key store lacks, so nothing was restored; look at it again", keys.ErrConflict)
+		return now, fmt.Errorf("%w: it is no longer known which changes the present key store lacks, so nothing was restored; try again", keys.ErrConflict)
 	case now.Changes > told.Changes:
-		return now, fmt.Errorf("%w: the present key store lost changes since it was looked at, so nothing was restored; look at it again", keys.ErrConflict)
+		return now, fmt.Errorf("%w: the present key store lost more changes during this restore, so nothing was restored; try again", keys.ErrConflict)
 	}
 	return now, nil
 }

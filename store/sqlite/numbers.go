@@ -66,15 +66,15 @@ func (n *numbers) odd(store pepper.StoreID, most int64) string {
 	id, isBlob := n.store.([]byte)
 	switch {
 	case !isNumber || seq < 0 || seq > most:
-		return "its change number (change_seq) is missing, or is no number that mcpkeys wrote"
+		return "its change number (change_seq) is missing, or mcpkeys did not write it"
 	case n.event.Valid && n.event.Int64 > seq:
-		return "its feed (events) runs ahead of its change number"
+		return "its feed (events) is ahead of its change number"
 	case n.audit.Valid && (n.audit.Int64 < 1 || n.audit.Int64 > most || len(n.hash) != hashLen):
 		return "its audit rows have numbers that mcpkeys did not write"
 	case !isText || generation == "":
-		return "its generation is missing, or is no text that mcpkeys wrote"
+		return "its generation is missing, or mcpkeys did not write it"
 	case !isCount || term < 1 || term > maxTerm:
-		return "its generation number is missing, or is no number that mcpkeys wrote"
+		return "its generation number is missing, or mcpkeys did not write it"
 	case !isBlob || !bytes.Equal(id, store[:]):
 		return "its store id is not the one of the pepper file"
 	}
@@ -120,5 +120,5 @@ func storeOf(ctx context.Context, db querier) (id pepper.StoreID, err error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return id, unavailable("read store id", err)
 	}
-	return id, &keys.AlteredError{What: "its store id is missing, or is none that mcpkeys wrote", Fix: adviceRestore}
+	return id, &keys.AlteredError{What: "its store id is missing, or mcpkeys did not write it", Fix: adviceRestore}
 }

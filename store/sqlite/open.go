@@ -115,7 +115,7 @@ func locate(path string) (given, target string, err error) {
 		return "", "", err
 	}
 	if path == "" {
-		return "", "", errors.New("no path given for the key store; name one, such as mcpkeys.db")
+		return "", "", errors.New("the path of the key store is empty; name one, such as mcpkeys.db")
 	}
 	if given, err = filepath.Abs(path); err != nil {
 		return "", "", fmt.Errorf("find %s: %w", path, err)
@@ -139,7 +139,7 @@ func inspect(path string) error {
 	case err != nil:
 		return fmt.Errorf("open key store: %w", err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file, so not a key store; name the one that is meant with --db or KEYCTL_DB", path)
+		return fmt.Errorf("%s is not a key store, because it is not a regular file; name the key store with --db or KEYCTL_DB", path)
 	}
 	return refuseNetwork(path)
 }
@@ -249,11 +249,11 @@ func schemaOf(ctx context.Context, tx *sql.Tx, path string) (int, error) {
 	}
 	switch {
 	case application != applicationID:
-		return 0, fmt.Errorf("%s is not a key store but another file; name the key store that is meant with --db or KEYCTL_DB", path)
+		return 0, fmt.Errorf("%s is not a key store; name the key store with --db or KEYCTL_DB", path)
 	case version > schemaVersion:
-		return 0, fmt.Errorf("%s was made by a newer mcpkeys (schema %d, this one knows %d): update this program", path, version, schemaVersion)
+		return 0, fmt.Errorf("%s was made by a newer mcpkeys (schema %d; this one knows %d); update this program", path, version, schemaVersion)
 	case version < 1:
-		return 0, fmt.Errorf("%s has schema %d, which no mcpkeys ever wrote: restore a backup", path, version)
+		return 0, fmt.Errorf("%s has schema %d, which mcpkeys did not write; restore a backup", path, version)
 	}
 	return version, nil
 }
@@ -272,7 +272,7 @@ func refuseOthers(path, pepper string) error {
 func unopened(path string, err error) error {
 	switch basic, _ := codes(err); basic {
 	case codeNotADB:
-		return fmt.Errorf("%s is not a database; name the key store that is meant with --db or KEYCTL_DB: %w", path, err)
+		return fmt.Errorf("%s is not a database; name the key store with --db or KEYCTL_DB: %w", path, err)
 	case codeCorrupt:
 		return fmt.Errorf("%s is damaged; restore a backup: %w", path, err)
 	case codeCantOpen, codeReadOnly:
@@ -282,7 +282,7 @@ func unopened(path string, err error) error {
 }
 
 func notWritable(path string, err error) error {
-	return fmt.Errorf("%s cannot be opened: the file and its directory %s must be writable for this user, also for reading, because SQLite keeps its -wal and -shm files there: %w", path, filepath.Dir(path), err)
+	return fmt.Errorf("cannot open %s: this user must be able to write to it and its directory %s, even to read it, because SQLite keeps its -wal and -shm files there: %w", path, filepath.Dir(path), err)
 }
 
 // ready makes sure that writing is possible, rather than let the first change find
@@ -293,7 +293,7 @@ func (s *Store) ready(ctx context.Context) error {
 		return unopened(s.path, err)
 	}
 	if mode != "wal" {
-		return fmt.Errorf("%s cannot be shared: its file system does not support SQLite's write-ahead log; move it to a local disk", s.path)
+		return fmt.Errorf("%s is on a file system without support for SQLite's write-ahead log; move it to a local disk", s.path)
 	}
 	if mayWrite(s.path) != nil || mayWrite(filepath.Dir(s.path)) != nil {
 		return notWritable(s.path, fs.ErrPermission)

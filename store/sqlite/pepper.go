@@ -43,13 +43,13 @@ func checkPeppers(ctx context.Context, db *sql.DB, peppers *pepper.Set, file str
 		check, ok := have[id]
 		switch {
 		case !ok:
-			return fmt.Errorf("pepper file %s does not hold pepper %s, with which keys of this database were made: restore the file from your backup, one that was made after 'keyctl pepper add' added that pepper", file, id)
+			return fmt.Errorf("pepper file %s lacks pepper %s, with which keys of this database were made; restore the file from a backup that was made after 'keyctl pepper add' added it", file, id)
 		case !check.Equal(stored):
-			return fmt.Errorf("pepper %s in %s is not the one that this database was made with: restore the file from your backup", id, file)
+			return fmt.Errorf("pepper %s in %s is not the one that this database was made with; restore the file from your backup", id, file)
 		}
 	}
 	if len(noted) == 0 {
-		return errors.New("the database names no pepper, so somebody edited it: restore a backup")
+		return errors.New("the database names no pepper, so it was changed outside mcpkeys; restore a backup")
 	}
 	return checkStore(ctx, db, peppers, file)
 }
@@ -62,9 +62,9 @@ func checkStore(ctx context.Context, db querier, peppers *pepper.Set, file strin
 	case err != nil:
 		return err
 	case peppers.Store().IsZero():
-		return fmt.Errorf("pepper file %s does not say which key store it is for: if it is the one of this database, add this line to it: store %s", file, id)
+		return fmt.Errorf("pepper file %s does not say which key store it is for; if it is for this database, add this line to it: store %s", file, id)
 	case peppers.Store() != id:
-		return fmt.Errorf("pepper file %s is for another key store (%s) than this database (%s): name the pepper file of this one, or restore a backup of it", file, peppers.Store(), id)
+		return fmt.Errorf("pepper file %s is for key store %s, but this database is key store %s; name the right pepper file, or restore it from a backup", file, peppers.Store(), id)
 	}
 	return nil
 }

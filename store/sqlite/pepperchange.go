@@ -176,7 +176,7 @@ func (s *Store) stillForgotten(ctx context.Context, id string) error {
 		return err
 	}
 	if _, again := noted[id]; again {
-		return fmt.Errorf("%w: the key store was restored meanwhile", keys.ErrConflict)
+		return fmt.Errorf("%w: the key store was restored during this change; try again", keys.ErrConflict)
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func (s *Store) removable(id string) error {
 
 func (s *Store) forgetPepper(ctx context.Context, w *work, id string, now time.Time, e audit.Event) error {
 	if s.Peppers().Current() == id { // the file has another one, which could not be read
-		return fmt.Errorf("%w: the pepper file %s does not fit the database; see what opening it says", keys.ErrUnavailable, s.pepperFile)
+		return fmt.Errorf("%w: the pepper file %s does not belong to the database; run 'keyctl doctor'", keys.ErrUnavailable, s.pepperFile)
 	}
 	first, count, err := needPepper(ctx, w.Tx, id, now, store.FirstNeeding)
 	if err != nil {

@@ -70,12 +70,12 @@ func newSpot(given, path string) (*spot, error) {
 // removed: processes that still use that memory look for changes in a log that is gone.
 func refuseLeftOvers(path string) error {
 	if isJournal(path + "-journal") {
-		return fmt.Errorf("%w: %s-journal is not of this key store, and SQLite would write it into the database: move it away", keys.ErrUnavailable, path)
+		return fmt.Errorf("%w: %s-journal does not belong to this key store, and SQLite would write it into the database; move it away", keys.ErrUnavailable, path)
 	}
 	_, log := os.Lstat(path + "-wal")
 	memory, err := os.Lstat(path + "-shm")
 	if errors.Is(log, fs.ErrNotExist) && err == nil && memory.Size() > 0 {
-		return fmt.Errorf("%w: %s-wal was removed: stop every program that uses this key store, remove %s-shm, and run 'keyctl doctor', which says whether changes are missing", keys.ErrUnavailable, path, path)
+		return fmt.Errorf("%w: %s-wal was removed; stop every program that uses this key store, remove %s-shm, and run 'keyctl doctor' to see whether changes are missing", keys.ErrUnavailable, path, path)
 	}
 	return nil
 }
@@ -147,11 +147,11 @@ func (s *spot) checkFile(i int, name string) error {
 }
 
 func gone(name string) error {
-	return fmt.Errorf("%w: the key store is gone from %s", keys.ErrUnavailable, name)
+	return fmt.Errorf("%w: the key store %s was removed or renamed", keys.ErrUnavailable, name)
 }
 
 func elsewhere(name, what string) error {
-	return fmt.Errorf("%w: %s %s, so this program no longer has open what others use; start it again", keys.ErrUnavailable, name, what)
+	return fmt.Errorf("%w: %s %s, so this program uses other files than other programs; start it again", keys.ErrUnavailable, name, what)
 }
 
 // misplaced marks an error that says that others may use other files than this process.
@@ -180,11 +180,11 @@ func refuseShared(name string) error {
 func (f sight) unshared(name string) error {
 	switch {
 	case !f.regular:
-		return fmt.Errorf("%w: %s is not a regular file but %s: move it away", keys.ErrUnavailable, name, cmp.Or(filemode.Other(name), "was one a moment ago"))
+		return fmt.Errorf("%w: %s is not a regular file (%s); move it away", keys.ErrUnavailable, name, cmp.Or(filemode.Other(name), "it was one a moment ago"))
 	case f.mounted:
-		return fmt.Errorf("%w: %s is mounted as a single file, so others have other files beside it: mount its directory %s instead", keys.ErrUnavailable, name, filepath.Dir(name))
+		return fmt.Errorf("%w: %s is mounted as a single file, without the files beside it; mount its directory %s instead", keys.ErrUnavailable, name, filepath.Dir(name))
 	case f.links > 1:
-		return fmt.Errorf("%w: %s has %d names (hard links), and who uses another one has other files beside it: remove the other names ('find %s -xdev -samefile %s' lists them)",
+		return fmt.Errorf("%w: %s has %d names (hard links), and each name has other files beside it; remove the other names ('find %s -xdev -samefile %s' lists them)",
 			keys.ErrUnavailable, name, f.links, shell.Quote(topOf(filepath.Dir(name))), shell.Quote(name))
 	}
 	return nil

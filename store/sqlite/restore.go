@@ -105,7 +105,7 @@ func (r *Restoration) look(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("look at %s: %w", r.path, err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s: %w: it is not a regular file, so not a key store; choose another path", r.path, fs.ErrExist)
+		return fmt.Errorf("%s: %w: it is not a regular file; choose another path", r.path, fs.ErrExist)
 	}
 	r.exists = true
 	if _, err := newSpot(r.path, r.path); err != nil {
@@ -121,7 +121,7 @@ func (r *Restoration) look(ctx context.Context) error {
 	switch basic, _ := codes(err); {
 	case err == nil:
 	case basic == codeNotADB, basic == codeCorrupt:
-		return fmt.Errorf("%s cannot be restored into, because it is no database, or its first pages are gone: if it was the key store, stop every program that has it open, move it and its -wal and -shm away, and restore again: %w", r.path, err)
+		return fmt.Errorf("cannot restore into %s, because it is not a database or its first pages are damaged; if it was the key store, stop every program that has it open, move it and its -wal and -shm files away, and restore again: %w", r.path, err)
 	default:
 		return err
 	}
@@ -136,16 +136,16 @@ func (r *Restoration) take(ctx context.Context, backup string) error {
 	case err != nil:
 		return err
 	case from == r.path:
-		return &keys.InvalidError{Field: "backup", Reason: "is the key store itself; name the file that 'keyctl backup' made"}
+		return &keys.InvalidError{Field: "backup", Reason: "is the key store itself; name a file that 'keyctl backup' made"}
 	}
 	info, err := os.Stat(from)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("no backup at %s; name the file that 'keyctl backup' made: %w", backup, fs.ErrNotExist)
+		return fmt.Errorf("backup %s not found; name a file that 'keyctl backup' made: %w", backup, fs.ErrNotExist)
 	case err != nil:
 		return fmt.Errorf("open backup: %w", err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file, so not a backup", backup)
+		return fmt.Errorf("%s is not a backup, because it is not a regular file; name a file that 'keyctl backup' made", backup)
 	}
 	if err := refuseBeside(from); err != nil {
 		return err
@@ -174,7 +174,7 @@ func refuseBeside(backup string) error {
 		}
 	}
 	if isJournal(backup + "-journal") {
-		return fmt.Errorf("read backup: %s-journal lies beside the backup, and no backup comes with one: it is of another database, or another program was cut off while it changed the backup; move it away in the first case, and use another backup in the second", backup)
+		return fmt.Errorf("read backup: there is a file %s-journal, which no backup has: if it belongs to another database, move it away; if another program was changing the backup, use another backup", backup)
 	}
 	return nil
 }
@@ -188,7 +188,7 @@ func ours(ctx context.Context, copied, backup string) error {
 		return unusable(backup, err)
 	}
 	if application != applicationID {
-		return fmt.Errorf("%s is not a key store, so not a backup of one; name the file that 'keyctl backup' made", backup)
+		return fmt.Errorf("%s is not a backup of a key store; name a file that 'keyctl backup' made", backup)
 	}
 	return nil
 }
@@ -197,7 +197,7 @@ func ours(ctx context.Context, copied, backup string) error {
 func unusable(backup string, err error) error {
 	switch basic, _ := codes(err); basic {
 	case codeNotADB:
-		return fmt.Errorf("%s is not a database, so not a backup; name the file that 'keyctl backup' made: %w", backup, err)
+		return fmt.Errorf("%s is not a database; name a file that 'keyctl backup' made: %w", backup, err)
 	case codeCorrupt:
 		return fmt.Errorf("%s is damaged; use another backup: %w", backup, err)
 	}
@@ -275,7 +275,7 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 	}
 	switch {
 	case errors.Is(err, errChanged):
-		return Restored{}, fmt.Errorf("restore: %w: a program that is not mcpkeys changes the database all the time; stop it, and try again", keys.ErrUnavailable)
+		return Restored{}, fmt.Errorf("restore: %w: another program changed the database again and again during the restore; stop it, and try again", keys.ErrUnavailable)
 	case isWritten(err):
 		return done, err
 	case err != nil:
@@ -314,7 +314,7 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions, locked bool
 		}()
 		present, undone, err = r.compare(ctx, done.Kept)
 		if present == nil && r.Present != nil { // else Doubt has told
-			return Restored{}, fmt.Errorf("find out what must stay revoked: %w", err)
+			return Restored{}, fmt.Errorf("find keys that must stay revoked: %w", err)
 		}
 	}
 	missing, err := r.stillMissing(ctx) // after the copy was made: see unchanged
@@ -363,11 +363,11 @@ func (r *Restoration) renewPeppers(ctx context.Context) error {
 func (r *Restoration) keep(ctx context.Context, now time.Time) (path string, err error) {
 	temp, err := copyOf(ctx, r.path, filepath.Dir(r.path), nil)
 	if err != nil {
-		return "", fmt.Errorf("keep what is there: %w", err)
+		return "", fmt.Errorf("save the present key store: %w", err)
 	}
 	path = r.path + ".before-restore-" + now.UTC().Format("20060102T150405.000Z")
 	if err := name(temp, path); err != nil {
-		return "", fmt.Errorf("keep what is there: %w", err)
+		return "", fmt.Errorf("save the present key store: %w", err)
 	}
 	return path, nil
 }

@@ -150,7 +150,7 @@ func shapeOf(ctx context.Context, version int, text string) (*shape, error) {
 func (s *shape) altered() error {
 	switch {
 	case s.newer:
-		return &keys.AlteredError{What: "its schema is of another version than this program knows", Fix: "update this program, and start it again"}
+		return &keys.AlteredError{What: "this program does not know its schema version", Fix: "update this program, and start it again"}
 	case s.missing > 0 && len(s.strange) == 0:
 		return &keys.AlteredError{What: fmt.Sprintf("it lacks %d of its tables, indexes and triggers", s.missing), Fix: adviceRestore}
 	case len(s.strange) > 0:
@@ -172,9 +172,9 @@ func (s *shape) lacks() int {
 }
 
 func (s *shape) naming() string {
-	text := fmt.Sprintf("it holds the %s, which mcpkeys did not make", s.strange[0].label())
+	text := fmt.Sprintf("it contains the %s, which mcpkeys did not make", s.strange[0].label())
 	if n := len(s.strange) - 1; n > 0 {
-		text = fmt.Sprintf("it holds the %s and %d more, which mcpkeys did not make", s.strange[0].label(), n)
+		text = fmt.Sprintf("it contains the %s and %d more, which mcpkeys did not make", s.strange[0].label(), n)
 	}
 	if s.missing > 0 {
 		text += fmt.Sprintf(", and lacks %d of its own tables, indexes and triggers", s.missing)

@@ -147,7 +147,7 @@ func (r *Restoration) cut(ctx context.Context, db *sql.DB, u *Undone) error {
 	}
 	logged := map[string]*keys.Key{}
 	for _, k := range byLog {
-		k.RevokedReason = "revoked before a restore, says the audit log"
+		k.RevokedReason = "revoked before a restore, according to the audit log"
 		logged[k.ID] = k
 	}
 	byRow, err := differing(ctx, db, revived)
@@ -214,7 +214,7 @@ func (r *Restoration) named(ctx context.Context, found map[string]time.Time) ([]
 		k := &keys.Key{ID: id}
 		err := db.QueryRowContext(ctx, `SELECT name, owner FROM keys WHERE id = ?`, []byte(id)).Scan(&k.Name, &k.Owner)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return nil, fmt.Errorf("find who was used: %w", unavailable("read key", err))
+			return nil, fmt.Errorf("find used keys: %w", unavailable("read key", err))
 		}
 		list = append(list, UsedKey{k, at})
 	}

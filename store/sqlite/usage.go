@@ -37,7 +37,7 @@ func (r *Reader) AddUse(ctx context.Context, uses []keys.Use) error {
 	}
 	defer r.usage.gate.leave()
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("count use: %w", err)
+		return fmt.Errorf("write usage counts: %w", err)
 	}
 	if len(uses) == 0 {
 		return nil

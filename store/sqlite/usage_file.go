@@ -113,7 +113,7 @@ func (u *usageFile) inspect() error {
 	case err != nil && link != nil && link.Mode()&fs.ModeSymlink != 0:
 		return unknown(err, "%s is a symbolic link that leads to no file; remove it", u.path)
 	case errors.Is(err, fs.ErrNotExist):
-		return unknown(nil, "there is no usage file at %s; the next server that counts makes it anew", u.path)
+		return unknown(nil, "no usage file at %s; the next server that counts use creates it", u.path)
 	case err != nil:
 		return unknown(err, "open usage file: %v", err)
 	case !info.Mode().IsRegular():
@@ -144,18 +144,18 @@ func (u *usageFile) recognise(ctx context.Context, db *sql.DB, name string) erro
 	case err != nil:
 		return u.explain(unavailable("open", err))
 	case application != usageApplicationID:
-		return unknown(nil, "%s is not a usage file but another one; move it away", u.path)
+		return unknown(nil, "%s is not a usage file; move it away", u.path)
 	case version != usageVersion:
-		return unknown(nil, "%s has schema %d, this mcpkeys knows %d: use the version that made it, or remove it", u.path, version, usageVersion)
+		return unknown(nil, "%s has schema %d, and this mcpkeys knows %d; use the version that made it, or remove it", u.path, version, usageVersion)
 	}
 	strange, missing, err := compareSchema(ctx, db, name, usageSchema)
 	switch {
 	case err != nil:
 		return u.explain(unavailable("open", err))
 	case strange != "":
-		return unknown(nil, "%s holds the %s, which mcpkeys did not make: find out who did, and remove the file", u.path, strange)
+		return unknown(nil, "%s contains the %s, which mcpkeys did not make; find out what made it, and remove the file", u.path, strange)
 	case missing > 0:
-		return unknown(nil, "%s lacks %d of its tables and indexes: remove it", u.path, missing)
+		return unknown(nil, "%s lacks %d of its tables and indexes; remove it", u.path, missing)
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func (u *usageFile) explain(err error) error {
 	}
 	switch basic, _ := codes(err); basic {
 	case codeCorrupt, codeNotADB:
-		return unknown(err, "usage file %s is damaged: remove it, and it is made anew; it holds statistics and no keys", u.path)
+		return unknown(err, "usage file %s is damaged; remove it, and it is created again; it holds statistics, not keys", u.path)
 	}
 	return fmt.Errorf("usage file %s: %w", u.path, err)
 }

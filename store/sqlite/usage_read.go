@@ -187,7 +187,7 @@ func (r *Reader) known(ctx context.Context, db *sql.DB, unusedBy time.Time) erro
 	case !since.Valid:
 		return unknown(nil, "%s does not say since when it counts: remove it", r.usage.path)
 	case older && since.Int64 > micros(unusedBy):
-		return &keys.InvalidError{Field: "unused_for", Reason: "reaches back to before use was counted, which began at " +
+		return &keys.InvalidError{Field: "unused_for", Reason: "must not be before use was counted, since " +
 			instant(since.Int64).Format(time.RFC3339) + "; ask for less"}
 	}
 	return nil

@@ -171,7 +171,7 @@ func (w *work) check(ctx context.Context) error {
 
 // undone is what somebody hears whose change did not survive being written.
 func (w *work) undone() error {
-	e := &keys.AlteredError{What: "what was written does not stand in it as it was written, so nothing was changed", Fix: "run 'keyctl doctor', and restore a backup"}
+	e := &keys.AlteredError{What: "it did not keep a change as it was written, so nothing was changed", Fix: "run 'keyctl doctor', and restore a backup"}
 	if known := w.store.writerWatch.known.Load(); len(known.strange) > 0 {
 		e.What, e.Fix = known.naming()+", and the change did not survive it, so nothing was changed", known.advice()
 	}
@@ -329,7 +329,7 @@ func (s *Store) sealed(k *keys.Key) error {
 		return keys.ErrPepperRetired
 	}
 	if peppers.CheckSeal(k) != nil {
-		return errors.New("write key: it is not sealed as it would be stored; seal it after the last change")
+		return errors.New("write key: its seal does not match; seal it after the last change")
 	}
 	return nil
 }

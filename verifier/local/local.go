@@ -68,7 +68,7 @@ var _ verifier.Source = (*Source)(nil)
 // verifier. [verifier.New] says what is wrong with it.
 func New(store Store, o *Options) *Source {
 	if store == nil || isNilPointer(store) {
-		return &Source{fault: errors.New("verifier: no store; was the error of opening it dropped?")}
+		return &Source{fault: errors.New("verifier: no store; check the error of opening it")}
 	}
 	if o == nil {
 		o = &Options{}

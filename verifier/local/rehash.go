@@ -79,7 +79,7 @@ func (q *rehashes) write() (err error) {
 	q.wrote = false
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: writing broke off: %v", keys.ErrUnavailable, p)
+			err = fmt.Errorf("%w: writing failed: %v", keys.ErrUnavailable, p)
 		}
 		if err != nil {
 			q.drop()
@@ -125,7 +125,7 @@ func (q *rehashes) report(err error) {
 		q.failed = err != nil
 	}
 	if news && q.onError != nil {
-		q.onError(fmt.Errorf("keep secrets with the current pepper: %w", err))
+		q.onError(fmt.Errorf("move secrets to the current pepper: %w", err))
 	}
 }
 

@@ -28,7 +28,7 @@ const (
 )
 
 // errSlowBusy is for logs; a client is told to come back.
-var errSlowBusy = fmt.Errorf("%w: too many keys are being checked under slow hashes, which imported keys have until they are used", keys.ErrUnavailable)
+var errSlowBusy = fmt.Errorf("%w: too many imported keys with slow hashes are being checked at once", keys.ErrUnavailable)
 
 // slowHashes are computed a few at a time, for imported keys alone: one takes a core for
 // up to half a second. What came out well is remembered, so that a key is not computed

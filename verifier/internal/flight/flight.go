@@ -23,7 +23,7 @@ import (
 )
 
 // ErrBrokeOff is the error of a flight that panicked.
-var ErrBrokeOff = fmt.Errorf("%w: reading broke off", keys.ErrUnavailable)
+var ErrBrokeOff = fmt.Errorf("%w: reading failed", keys.ErrUnavailable)
 
 // Group holds the flights under way, by what they are for. The zero Group is ready for use.
 type Group[K comparable, R any] struct {

@@ -111,7 +111,7 @@ func (f *Flusher) flush() error {
 func Safely(write func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: writing broke off: %v", keys.ErrUnavailable, p)
+			err = fmt.Errorf("%w: writing failed: %v", keys.ErrUnavailable, p)
 		}
 	}()
 	return write()

@@ -10,14 +10,14 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// fairLock makes writers take turns, in one process and between processes. SQLite lets
-// one write at a time, and the others sleep and try again: of many writers some then try
-// in vain for seconds, and fail. So each change first takes this lock, for which the
-// kernel keeps a queue.
+// fairLock makes writers take turns, in one process and between processes. SQLite lets one
+// write at a time, and the others sleep and try again: with many writers some fail after
+// seconds of trying. So each change first takes this lock, for which the kernel keeps a
+// queue.
 //
-// The lock is an flock on a file beside the database, which holds nothing. The kernel
-// frees it when its holder dies. It is about fairness and never about safety: where the
-// file is missing, was replaced, or cannot be opened, writers compete as SQLite has them.
+// The lock is an flock on an empty file beside the database. The kernel frees it when its
+// holder ends. It is for fairness, not for safety: if the file is missing, was replaced, or
+// cannot be opened, writers compete as in plain SQLite.
 type fairLock struct {
 	path     string
 	beside   string // the database, whose group and mode the file gets

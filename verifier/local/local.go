@@ -35,7 +35,7 @@ type Store interface {
 type Options struct {
 	Now func() time.Time // nil means time.Now
 
-	// ReadOnly is for a look at keys that is no use of them: nothing is counted, and no
+	// ReadOnly is for checks that are not a use of the key: nothing is counted, and no
 	// digest is renewed.
 	ReadOnly bool
 

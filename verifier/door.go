@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxSources is how many addresses are told apart. When more come, those that were
-	// quiet longest start with a full allowance: a full table refuses no caller.
+	// maxSources is how many addresses are told apart. When more come, the longest unused
+	// ones start with a full allowance: a full table refuses no caller.
 	maxSources = 65_536
 	// maxUnknown is how many unknown tokens are remembered.
 	maxUnknown = 65_536

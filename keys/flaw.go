@@ -42,7 +42,7 @@ var flaws = []struct {
 	{isUTF16, "is UTF-16; save it as UTF-8 or ASCII"},
 	{func(s string) bool { return strings.Contains(s, "\ufeff") }, "contains a byte order mark; save it without one"},
 	{func(s string) bool { return strings.ContainsAny(s, "\r\n") }, "contains a line break; a key is one line"},
-	{isPlaceholder.MatchString, "is a variable's name, not its value"},
+	{isPlaceholder.MatchString, "is the name of a variable that was not replaced by its value"},
 	{func(s string) bool { return strings.ContainsAny(s, "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb") }, "contains quotes; give the key without them"},
 	{func(s string) bool { return hasWord(s, "bearer") }, "begins with Bearer; give the key without it"},
 	{func(s string) bool { return strings.ContainsAny(s, " \t\u00a0\u200b") }, "contains a space; remove it"},

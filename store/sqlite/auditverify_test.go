@@ -134,7 +134,7 @@ func TestA27CutTailNeedsACheckpoint(t *testing.T) {
 	for i := range 12 {
 		issue(t, s, admin.IssueRequest{Name: "new " + strconv.Itoa(i)})
 	}
-	wantFault(t, "a log that grew again", verifyAudit(t, s, c), 19, "", "computed anew")
+	wantFault(t, "a log that grew again", verifyAudit(t, s, c), 19, "", "computed again")
 
 	forge(t, db, s, 2, func(e *audit.Event) { e.Actor = "local:scapegoat(1)" })
 	if report := verifyAudit(t, s, nil); len(report.Faults) != 0 {
@@ -188,11 +188,11 @@ func TestA27KeysAreHeldAgainstTheLog(t *testing.T) {
 	s, db, ids = auditHistory(t)
 	mustExec(t, db, `DELETE FROM secrets WHERE key_id = ?`, []byte(ids[2]))
 	mustExec(t, db, `DELETE FROM keys WHERE id = ?`, []byte(ids[2]))
-	wantFault(t, "a deleted row", verifyAudit(t, s, nil), 0, ids[2], "its row is gone")
+	wantFault(t, "a deleted row", verifyAudit(t, s, nil), 0, ids[2], "its row is missing")
 
 	s, db, ids = auditHistory(t)
 	mustExec(t, db, `DELETE FROM audit WHERE seq > 6`)
-	wantFault(t, "a key without a row in the log", verifyAudit(t, s, nil), 0, ids[2], "no audit row tells of it")
+	wantFault(t, "a key without a row in the log", verifyAudit(t, s, nil), 0, ids[2], "it has no audit row")
 
 	s, db, ids = auditHistory(t)
 	mustExec(t, db, `DELETE FROM audit WHERE seq = 9`)

@@ -136,7 +136,7 @@ func (d fullDisk) storyWithoutReserve(last admin.Issued) error {
 			return err
 		}
 		_, err := m.Revoke(context.Background(), last.Key.ID, "leaked")
-		if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "not durable") {
+		if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "not revoked") {
 			return fmt.Errorf("Revoke without room or reserve: got %w, want ErrUnavailable and that it is not durable", err)
 		}
 		return nil

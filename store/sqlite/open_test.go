@@ -37,7 +37,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a database without peppers", func(t *testing.T, path string) {
 			mustExec(t, shell(t, path), `DELETE FROM meta WHERE name GLOB 'pepper/*'`)
 		}, []string{"no pepper", "backup"}, nil},
-		{"no pepper file", func(t *testing.T, path string) { remove(t, path+".pepper") }, []string{"no pepper file at", ".pepper", "restore"}, fs.ErrNotExist},
+		{"no pepper file", func(t *testing.T, path string) { remove(t, path+".pepper") }, []string{"not found", ".pepper", "restore"}, fs.ErrNotExist},
 		{"another pepper", func(t *testing.T, path string) {
 			remove(t, path+".pepper")
 			if _, err := pepperfile.Create(path + ".pepper"); err != nil {

@@ -64,7 +64,7 @@ func checkStore(ctx context.Context, db querier, peppers *pepper.Set, file strin
 	case peppers.Store().IsZero():
 		return fmt.Errorf("pepper file %s does not say which key store it is for; if it is for this database, add this line to it: store %s", file, id)
 	case peppers.Store() != id:
-		return fmt.Errorf("pepper file %s is for key store %s, but this database is key store %s; name the right pepper file, or restore it from a backup", file, peppers.Store(), id)
+		return fmt.Errorf("pepper file %s is for another key store (%s) than this database (%s); name the right pepper file, or restore it from a backup", file, peppers.Store(), id)
 	}
 	return nil
 }

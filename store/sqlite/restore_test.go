@@ -306,10 +306,10 @@ func TestRestoreRefuses(t *testing.T) {
 		spoil func(t *testing.T, h *history)
 		want  string
 	}{
-		{"no backup", func(t *testing.T, h *history) { remove(t, h.backup) }, "no backup at"},
+		{"no backup", func(t *testing.T, h *history) { remove(t, h.backup) }, "not found"},
 		{"a directory", func(t *testing.T, h *history) { remove(t, h.backup); mkdir(t, h.backup) }, "not a regular file"},
-		{"an empty file", func(t *testing.T, h *history) { write(t, h.backup, "") }, "not a key store, so not a backup"},
-		{"a text", func(t *testing.T, h *history) { write(t, h.backup, strings.Repeat("hello ", 1000)) }, "not a database, so not a backup"},
+		{"an empty file", func(t *testing.T, h *history) { write(t, h.backup, "") }, "not a backup of a key store"},
+		{"a text", func(t *testing.T, h *history) { write(t, h.backup, strings.Repeat("hello ", 1000)) }, "not a database; name a file"},
 		{"a backup that was cut off", func(t *testing.T, h *history) { truncate(t, h.backup, 40960) }, "damaged"},
 		{"a newer backup", func(t *testing.T, h *history) { mustExec(t, shell(t, h.backup), `PRAGMA user_version = 99`) }, "newer mcpkeys"},
 		{"a planted trigger", func(t *testing.T, h *history) {
@@ -320,7 +320,7 @@ func TestRestoreRefuses(t *testing.T) {
 		}, "audit row 1 was changed"},
 		{"an emptied audit log", func(t *testing.T, h *history) {
 			mustExec(t, shell(t, h.backup), `DELETE FROM audit`)
-		}, "no audit row tells of it"},
+		}, "it has no audit row"},
 		{"a key that the log tells of no more", func(t *testing.T, h *history) {
 			mustExec(t, shell(t, h.backup), `DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)`)
 		}, "use another backup"},
@@ -328,7 +328,7 @@ func TestRestoreRefuses(t *testing.T) {
 			db := shell(t, h.backup)
 			mustExec(t, db, `DELETE FROM secrets`)
 			mustExec(t, db, `DELETE FROM keys`)
-		}, "its row is gone"},
+		}, "its row is missing"},
 		{"a journal beside it", func(t *testing.T, h *history) { write(t, h.backup+"-journal", "junk") }, "backup.db-journal lies beside the backup"},
 		{"a directory beside it", func(t *testing.T, h *history) { mkdir(t, h.backup+"-wal") }, "backup.db-wal is a directory; move it away"},
 		{"a directory as its journal", func(t *testing.T, h *history) { mkdir(t, h.backup+"-journal") }, "backup.db-journal is a directory; move it away"},
@@ -337,12 +337,12 @@ func TestRestoreRefuses(t *testing.T) {
 			if _, err := pepperfile.Create(h.path + ".pepper"); err != nil {
 				t.Fatal(err)
 			}
-		}, "does not hold pepper"},
+		}, "lacks pepper"},
 		{"itself", func(_ *testing.T, h *history) { h.backup = h.path }, "is the key store itself"},
 		{"over another program's database", func(t *testing.T, h *history) {
 			remove(t, h.path)
 			mustExec(t, shell(t, h.path), `CREATE TABLE theirs (x)`)
-		}, "not a key store but another file"},
+		}, "is not a key store; name"},
 		{"over a text", func(t *testing.T, h *history) { write(t, h.path, strings.Repeat("hello ", 1000)) }, "move it"},
 		{"over what cannot be written to", func(t *testing.T, h *history) {
 			text := read(t, h.path)
@@ -427,7 +427,7 @@ func TestA27RestoreOfEditedRows(t *testing.T) {
 	if err == nil {
 		_ = r.Close()
 	}
-	if err == nil || !strings.Contains(err.Error(), "its row is gone") {
+	if err == nil || !strings.Contains(err.Error(), "its row is missing") {
 		t.Errorf("PrepareRestore: got %v, want the removed row told among those that were edited", err)
 	}
 }

@@ -60,9 +60,9 @@ var spoilt = map[string]struct {
 }{
 	"a directory":    {func(t *testing.T, path string) { remove(t, path); mkdir(t, path) }, "not a regular file"},
 	"a journal":      {func(t *testing.T, path string) { write(t, path+"-journal", "junk") }, "-journal is not of the usage file"},
-	"a text file":    {func(t *testing.T, path string) { write(t, path, strings.Repeat("hello ", 1000)) }, "damaged: remove it"},
+	"a text file":    {func(t *testing.T, path string) { write(t, path, strings.Repeat("hello ", 1000)) }, "damaged; remove it"},
 	"an empty file":  {func(t *testing.T, path string) { write(t, path, "") }, "not a usage file"},
-	"a cut-off file": {func(t *testing.T, path string) { truncate(t, path, 5000) }, "damaged: remove it"},
+	"a cut-off file": {func(t *testing.T, path string) { truncate(t, path, 5000) }, "damaged; remove it"},
 	"another database": {func(t *testing.T, path string) {
 		remove(t, path)
 		mustExec(t, shell(t, path), `CREATE TABLE theirs (x)`)

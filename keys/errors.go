@@ -23,7 +23,7 @@ var (
 	ErrIDTaken = fmt.Errorf("%w: the id is taken", ErrConflict)
 	// ErrTokenTaken: another key, in whatever state, has the token to import. It is an
 	// ErrConflict.
-	ErrTokenTaken = fmt.Errorf("%w: another key already has this token; if that key was revoked, issue a new key", ErrConflict)
+	ErrTokenTaken = fmt.Errorf("%w: a key has this token already; if that key was revoked, its token does not come back: issue a new key", ErrConflict)
 	// ErrHandleTaken: MaxPerHandle keys share the handle already. It is an ErrConflict.
 	ErrHandleTaken = fmt.Errorf("%w: already %d keys with a slow hash share this id, the most that may; issue a new key", ErrConflict, MaxPerHandle)
 	// ErrVersion: the key does not have the version that the change expects. It is an

@@ -34,7 +34,7 @@ func (e *WrittenError) Error() string {
 // NotAnnounced is the [*WrittenError] of a change that could not be announced to other
 // processes. They find it by themselves within [keys.Bounds.Look].
 func NotAnnounced(cause error) error {
-	return &WrittenError{What: "servers on this machine were not told; they find it within 250 ms", Unannounced: true, Cause: cause}
+	return &WrittenError{What: "it is not announced yet: servers on this machine find it within 250 ms", Unannounced: true, Cause: cause}
 }
 
 // MayBeLostError says that a change was committed, but perhaps to other files than other

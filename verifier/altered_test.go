@@ -11,9 +11,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// alterations are what somebody with a database shell, and without the pepper, does to a
-// store that guards have open, and how it is taken back. A trigger with a reserved name is
-// planted in the schema itself, which moves no number of SQLite's.
+// alterations are changes with a database shell, without the pepper, to a store that guards
+// have open, and how to undo them. A trigger with a reserved name is written directly into
+// the schema, which does not change SQLite's schema version.
 var alterations = []struct {
 	name, do, undo string
 	revocable      bool // a revoke is effective all the same; else it is refused
@@ -39,8 +39,8 @@ var alterations = []struct {
 }
 
 // TestA27GuardsRefuseAnAlteredStore: guards answer 503 from their next look on, whatever
-// they remember, and no lease holds. A revoke is refused, or it is effective: also when
-// what was planted is gone again. What a guard remembers is forgotten then.
+// they remember, without waiting for a lease. A revoke is refused or effective, also after
+// the planted object was removed. The guard then drops what it remembers.
 func TestA27GuardsRefuseAnAlteredStore(t *testing.T) {
 	for _, c := range alterations {
 		t.Run(c.name, func(t *testing.T) {

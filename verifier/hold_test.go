@@ -110,7 +110,7 @@ func TestHoldMissesNothing(t *testing.T) {
 	wantEnd(t, ended, keys.CodeUnavailable)
 }
 
-// TestHoldWithoutStore: when nobody can vouch for the key any more, the stream ends.
+// TestHoldWithoutStore: when the store cannot be read for a lease, the stream ends.
 func TestHoldWithoutStore(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)

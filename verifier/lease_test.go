@@ -51,7 +51,7 @@ func TestNoLeaseAfterAChange(t *testing.T) {
 	b.want(t, other, verifier.Call{}, keys.CodeValid)
 }
 
-// TestNoLeaseFromAClosedStore: whoever closes the store ends what was remembered.
+// TestNoLeaseFromAClosedStore: after the store is closed, remembered keys are not used.
 func TestNoLeaseFromAClosedStore(t *testing.T) {
 	b := newBench(t)
 	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})

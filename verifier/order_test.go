@@ -112,7 +112,7 @@ func TestA17MarkedBeforeDropped(t *testing.T) {
 	b.want(t, token, verifier.Call{}, keys.CodeRevoked)
 }
 
-// TestA17DroppedBeforeTold: while a look drops what changed, nobody may believe that
+// TestA17DroppedBeforeTold: while a look drops what changed, no check may assume that
 // it is over.
 func TestA17DroppedBeforeTold(t *testing.T) {
 	b := newBench(t)

@@ -80,7 +80,7 @@ func (s *Store) urgently(revokes *bool, write func() error) error {
 	}
 	s.dropBallast()
 	if err = write(); full(err) {
-		return fmt.Errorf("%w: the disk is full, and freeing the reserve was not enough: the key is not revoked; free space on the disk, and revoke it again", keys.ErrUnavailable)
+		return fmt.Errorf("%w: the disk is full, and freeing the reserve was not enough: the revocation is not durable and the key is still valid; free space on the disk, and revoke it again", keys.ErrUnavailable)
 	}
 	return err
 }

@@ -261,7 +261,7 @@ func TestDatabaseRenamedOver(t *testing.T) {
 	}
 }
 
-// Whoever opens the database through a link shares the epoch of those who do not.
+// A process that opens the database through a link shares the epoch with the others.
 func TestEpochThroughALink(t *testing.T) {
 	path := create(t)
 	r := openVerifier(t, path)
@@ -279,7 +279,7 @@ func TestEpochThroughALink(t *testing.T) {
 	}
 }
 
-// A closed store tells whoever asks to look, and the look fails.
+// A closed store makes every check look, and the look fails.
 func TestEpochAfterClose(t *testing.T) {
 	s := open(t, create(t))
 	before := s.Epoch()

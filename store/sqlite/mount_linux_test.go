@@ -11,8 +11,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// A disk is mounted over the directory of a store in use. The guard does not go on with
-// what nobody else finds any more.
+// A disk is mounted over the directory of a store in use. The guard does not continue with
+// files that no other process finds any more.
 func TestMountedOverWhileInUse(t *testing.T) {
 	w := newWorld(t)
 	guard := start(t, "mountedguard", w.path, "unshare", "--user", "--map-root-user", "--mount")
@@ -76,7 +76,7 @@ func TestA17LowerLayer(t *testing.T) {
 }
 
 // layeredRole is a guard beside a program that revokes, which sees the same mounts: the
-// guard has opened the store before anybody wrote to it.
+// guard has opened the store before the first write.
 func layeredRole(path string) error {
 	guard, err := newGuard(path)
 	return answering(err, func(verb, rest string) string {

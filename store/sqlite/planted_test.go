@@ -16,9 +16,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// planted are objects by which somebody with a database shell, and without the
-// pepper, makes a revocation undo itself: an older row is put back with the good seal
-// that it had.
+// planted are objects with which an attacker with a database shell, without the pepper, makes
+// a revocation undo itself: they put an older row back with its valid seal.
 var planted = map[string][]string{
 	"a trigger on keys": {
 		`CREATE TABLE old AS SELECT * FROM keys`,
@@ -150,9 +149,9 @@ func TestForeignObjectLeavesRevokeAndDisable(t *testing.T) {
 	issue(t, s, admin.IssueRequest{Name: "new"})
 }
 
-// The attack: what is planted in the schema itself, without SQLite's number of the schema
-// being moved, is parsed by a program that starts then, and is taken out again before
-// anybody compares. A connection works by what it has parsed.
+// The attack: an object is written directly into the schema, which does not change SQLite's
+// schema version; a program that starts then parses it, and it is removed before the schema is
+// compared. A connection uses what it has parsed.
 func TestA27PlantedForAMoment(t *testing.T) {
 	path := create(t)
 	id := issue(t, open(t, path), admin.IssueRequest{Name: "victim"}).Key.ID

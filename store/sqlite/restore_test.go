@@ -119,8 +119,8 @@ func wholeChain(t testing.TB, r *sqlite.Reader) []audit.Event {
 	return events
 }
 
-// A restore brings back what the backup has, in the file that everybody has open, and
-// leaves dead what was cut off since.
+// A restore brings back the backup's keys, in the file that all processes have open, and
+// leaves revoked and disabled what was revoked and disabled since.
 func TestRestore(t *testing.T) {
 	h := newHistory(t, "stays", "leaked", "paused", "rotated", "edited")
 	r := openVerifier(t, h.path)
@@ -186,7 +186,7 @@ func TestRestore(t *testing.T) {
 		t.Errorf("Changes since before the restore: got %+v, want Lost, another generation, a number above %d, and a moved epoch", c, before.Seq)
 	}
 
-	// Whoever had it open goes on, in the restored one.
+	// A process that had it open continues with the restored one.
 	h.issue(t, "after")
 	if c := mustChanges(t, r, c.Next); c.Lost || len(c.IDs) != 1 {
 		t.Errorf("Changes after the restore: got %+v, want the one key that was issued", c)
@@ -224,8 +224,8 @@ func TestRestoreUndoesRevocations(t *testing.T) {
 	}
 }
 
-// TestA19RevokedWhileRestoring: somebody revokes a key after the restore has looked at
-// the present key store. What was acknowledged is not lost: the restore begins anew.
+// TestA19RevokedWhileRestoring: a key is revoked after the restore has read the present key
+// store. The acknowledged change is not lost: the restore starts again.
 func TestA19RevokedWhileRestoring(t *testing.T) {
 	h := newHistory(t, "early", "late")
 	p := h.prepare(t)
@@ -455,9 +455,9 @@ func TestRestoreOfABusyLife(t *testing.T) {
 	}
 }
 
-// TestA27RestoreAfterTampering: somebody with a database shell made revocations undo
-// themselves, planted others, and removed rows. The restore is rid of what was planted,
-// and leaves dead what the seals or the audit log say was revoked.
+// TestA27RestoreAfterTampering: an attacker with a database shell made revocations undo
+// themselves, planted others, and removed rows. The restore drops what was planted, and
+// keeps every revocation that a seal or the audit log confirms.
 func TestA27RestoreAfterTampering(t *testing.T) {
 	h := newHistory(t, "planted", "removed", "revived", "sealed")
 	for _, name := range []string{"removed", "revived", "sealed"} {
@@ -560,7 +560,7 @@ func TestRestoreUnrelated(t *testing.T) {
 	}
 }
 
-// A restore that is given up, or that nobody answers for, changes nothing.
+// A restore that is cancelled, or has no actor, changes nothing.
 func TestRestoreGivenUp(t *testing.T) {
 	h := newHistory(t, "ci")
 	h.revoke(t, "ci", "")
@@ -571,7 +571,7 @@ func TestRestoreGivenUp(t *testing.T) {
 		t.Errorf("Run, cancelled: got %v", err)
 	}
 	if _, err := p.Run(t.Context(), sqlite.RestoreOptions{}); err == nil {
-		t.Error("Run in nobody's name: got no error")
+		t.Error("Run without an actor: got no error")
 	}
 	_ = p.Close()
 	if _, err := p.Run(t.Context(), sqlite.RestoreOptions{Actor: "restorer"}); err == nil {
@@ -585,8 +585,8 @@ func TestRestoreGivenUp(t *testing.T) {
 	}
 }
 
-// Between the question and the answer a pepper may be replaced, by whoever has the time.
-// What is restored must open with the pepper file as it is then, not as it was.
+// A pepper may be replaced between the question and the answer. The restored key store must
+// open with the pepper file as it is then.
 func TestRestoreAfterAPepperWasReplaced(t *testing.T) {
 	h := newHistory(t)
 	r, old := h.prepare(t), h.store.Peppers().Current()

@@ -34,9 +34,9 @@ func tamperable(t *testing.T) (*sqlite.Store, string, map[string][]byte) {
 	return s, path, ids
 }
 
-// A27. The attack: somebody can write the database, by an SQL injection in another
+// A27. The attack: an attacker can write the database, by an SQL injection in another
 // program or by a shell, but has not read the pepper. They give their own key more
-// scopes or a longer life, take back its revocation, make it somebody else's, or
+// scopes or a longer life, undo its revocation, give it another owner, or
 // put the digest of a secret that they know into a mightier key's row. Each such
 // key, and no other, is known as tampered, and the feed tells every cache of it.
 func TestA27EditedRowsAreTampered(t *testing.T) {
@@ -130,8 +130,8 @@ func named(ids map[string][]byte) []any {
 	return out
 }
 
-// A27. The attack: a row is renamed or deleted, so that a cache that is told of the
-// new id only goes on to accept the old one.
+// A27. The attack: a row is renamed or deleted, so that a cache that is told only the new id
+// continues to accept the old one.
 func TestA27RenamedAndDeletedRowsAreTold(t *testing.T) {
 	s, path, ids := tamperable(t)
 	db := shell(t, path)
@@ -197,7 +197,7 @@ func TestA27UnreadableColumns(t *testing.T) {
 	}
 }
 
-// The schema itself refuses what no program of ours writes.
+// The schema itself refuses what mcpkeys never writes.
 func TestSchemaRefuses(t *testing.T) {
 	_, path, ids := tamperable(t)
 	db := shell(t, path)
@@ -281,8 +281,8 @@ func TestRevokeIsOneChange(t *testing.T) {
 	}
 }
 
-// The feed must not skip what somebody cut out of it: a reader then forgets all it
-// knows, and without a number it knows nothing.
+// The feed must not skip deleted rows: a reader then drops all it remembers, and without a
+// number it knows nothing.
 func TestCutFeedIsLost(t *testing.T) {
 	s, path, _ := tamperable(t)
 	db := shell(t, path)

@@ -103,7 +103,7 @@ func idle() world {
 	return w
 }
 
-// replaced is a server that nobody has asked since another process made a new epoch
+// replaced is a server without a check since another process made a new epoch
 // file, waited, and went. One more change, and the new count is what the old one was.
 func replaced() world {
 	w := hot

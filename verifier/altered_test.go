@@ -34,7 +34,7 @@ var alterations = []struct {
 	{"a trigger that fails every change", `CREATE TRIGGER no BEFORE UPDATE ON keys BEGIN SELECT RAISE(ABORT, 'no'); END`, `DROP TRIGGER no`, false},
 	{"a trigger that leaves every change out", `CREATE TRIGGER no BEFORE UPDATE ON keys BEGIN SELECT RAISE(IGNORE); END`, `DROP TRIGGER no`, false},
 	{"a trigger that rolls every change back", `CREATE TRIGGER no BEFORE UPDATE ON keys BEGIN SELECT RAISE(ROLLBACK, 'no'); END`, `DROP TRIGGER no`, false},
-	{"a table of somebody's", `CREATE TABLE notes (text)`, `DROP TABLE notes`, true},
+	{"a foreign table", `CREATE TABLE notes (text)`, `DROP TABLE notes`, true},
 	{"a trigger that does nothing", `CREATE TRIGGER idle AFTER UPDATE ON keys BEGIN SELECT 1; END`, `DROP TRIGGER idle`, true},
 }
 

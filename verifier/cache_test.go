@@ -269,7 +269,7 @@ func (a absent) Key(ctx context.Context, id string) (*keys.Key, error) {
 }
 
 // TestA22MemoryIsBounded: a million distinct tokens, well-formed and not, from 250,000
-// addresses that each send until they are held back, leave no more behind than the
+// addresses that each send until they are limited, leave behind only the
 // unknown tokens and the addresses that are remembered at most. They lock no key out: a
 // remembered key stays remembered, and another one is found.
 func TestA22MemoryIsBounded(t *testing.T) {

@@ -63,7 +63,7 @@ func TestNoLeaseFromAClosedStore(t *testing.T) {
 }
 
 // stepped returns t as a machine reads it whose wall clock was set by whole seconds
-// meanwhile: its monotonic reading goes on. Package time has no way to say that.
+// meanwhile: its monotonic reading continues. Package time has no way to say that.
 func stepped(t time.Time, by time.Duration) time.Time {
 	raw := (*struct {
 		wall uint64

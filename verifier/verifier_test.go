@@ -249,8 +249,8 @@ func TestMalformedNeverReachesTheStore(t *testing.T) {
 }
 
 // TestA5KeysThatLookAlike: a key whose id is known and whose secret is another key's,
-// or off by one character with the check made good again, is not found; and it says
-// no more than an unknown id does.
+// or off by one character with a corrected check, is not found; the answer is the same as
+// for an unknown id.
 func TestA5KeysThatLookAlike(t *testing.T) {
 	b := newBench(t)
 	id, token := b.issue(t, admin.IssueRequest{Name: "one"})

@@ -138,7 +138,7 @@ func TestA27CutTailNeedsACheckpoint(t *testing.T) {
 
 	forge(t, db, s, 2, func(e *audit.Event) { e.Actor = "local:scapegoat(1)" })
 	if report := verifyAudit(t, s, nil); len(report.Faults) != 0 {
-		t.Errorf("VerifyAudit of a log that was computed anew, without a checkpoint: got %v", report.Faults)
+		t.Errorf("VerifyAudit of a log that was computed again, without a checkpoint: got %v", report.Faults)
 	}
 }
 

@@ -250,8 +250,8 @@ func TestConnectionGivenUp(t *testing.T) {
 	}
 }
 
-// The files are replaced while SQLite opens them, so that it may have others open than
-// those that stand there. Such a connection is not used, and not closed.
+// The files are replaced while SQLite opens them, so that it may have the old ones open. Such
+// a connection is not used, and not closed.
 func TestConnectedToFilesThatWereReplaced(t *testing.T) {
 	for _, suffix := range []string{"-shm", "-wal", ""} {
 		t.Run("keys.db"+suffix, func(t *testing.T) {

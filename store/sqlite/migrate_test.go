@@ -132,7 +132,7 @@ func TestMigrate(t *testing.T) {
 	// The open reader continues, and misses nothing.
 	issue(t, s, admin.IssueRequest{Name: "new"})
 	if c := mustChanges(t, r, before); !c.Lost {
-		t.Errorf("Changes of a reader that was open: got %+v, want all forgotten, as the tables are others", c)
+		t.Errorf("Changes of a reader that was open: got %+v, want Lost, because the tables differ", c)
 	}
 	_ = s.Close()
 	open(t, path)

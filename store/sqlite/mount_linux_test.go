@@ -32,9 +32,9 @@ func TestMountedOverWhileInUse(t *testing.T) {
 
 const overlaid = `mount -t overlay overlay -o userxattr,lowerdir="$1",upperdir="$2/upper",workdir="$2/work" "$2/merged"`
 
-// A container was stopped and started: the overlay is mounted again, in which the files of
-// the store were brought up from a lower layer. They have other inode numbers then, as a
-// copy has, and are no copy.
+// A container was stopped and started, so the overlay is mounted again in which the store's
+// files were copied up from a lower layer. They now have other inode numbers, like a copy, but
+// are not copies.
 func TestBroughtUpAndMountedAgain(t *testing.T) {
 	w := newWorld(t)
 	w.admin.end()

@@ -23,7 +23,7 @@ func isAltered(t *testing.T, what string, err error, want string) {
 	case !strings.Contains(err.Error(), want):
 		t.Errorf("%s: got %q, want %q in it", what, err, want)
 	case strings.Contains(err.Error(), "SQL") || strings.Contains(err.Error(), "convert") || strings.Contains(err.Error(), "\n"):
-		t.Errorf("%s: got %q, want one sentence of ours", what, err)
+		t.Errorf("%s: got %q, want one sentence of mcpkeys", what, err)
 	}
 }
 

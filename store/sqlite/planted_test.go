@@ -144,7 +144,7 @@ func TestForeignObjectLeavesRevokeAndDisable(t *testing.T) {
 	mustExec(t, db, `DROP TABLE notes`)
 	got := mustChanges(t, s, since)
 	if !got.Lost {
-		t.Errorf("Changes after it is gone: got %+v, want all forgotten", got)
+		t.Errorf("Changes after it is gone: got %+v, want Lost", got)
 	}
 	issue(t, s, admin.IssueRequest{Name: "new"})
 }
@@ -182,7 +182,7 @@ func TestA27TablesThatChangePlaces(t *testing.T) {
 	mustExec(t, db, `UPDATE sqlite_schema SET rootpage = CASE name WHEN 'superseded' THEN (SELECT rootpage FROM sqlite_schema WHERE name = 'batches')
 		ELSE (SELECT rootpage FROM sqlite_schema WHERE name = 'superseded') END WHERE name IN ('superseded', 'batches')`)
 	if got := mustChanges(t, r, since); !got.Lost {
-		t.Errorf("Changes: got %+v, want all forgotten, and parsed anew", got)
+		t.Errorf("Changes: got %+v, want Lost, and the schema parsed again", got)
 	}
 	mustRevoke(t, s, id)
 }
@@ -211,7 +211,7 @@ func TestMissingObjectsAreNoticed(t *testing.T) {
 			}
 		}
 	}
-	path := create(t) // what SQLite makes for itself is nobody's doing
+	path := create(t) // SQLite's own objects are accepted
 	mustExec(t, shell(t, path), `ANALYZE`)
 	for what, err := range openBoth(path) {
 		if err != nil {

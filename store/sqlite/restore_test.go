@@ -321,7 +321,7 @@ func TestRestoreRefuses(t *testing.T) {
 		{"an emptied audit log", func(t *testing.T, h *history) {
 			mustExec(t, shell(t, h.backup), `DELETE FROM audit`)
 		}, "it has no audit row"},
-		{"a key that the log tells of no more", func(t *testing.T, h *history) {
+		{"a key without an audit row", func(t *testing.T, h *history) {
 			mustExec(t, shell(t, h.backup), `DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)`)
 		}, "use another backup"},
 		{"a key that was removed", func(t *testing.T, h *history) {

@@ -123,7 +123,7 @@ func describe(ctx context.Context, db *sql.DB, path string) (Snapshot, error) {
 	return s, nil
 }
 
-// readNumbers takes them as they are, also those that mcpkeys did not write.
+// readNumbers reads them as they are, also if mcpkeys did not write them.
 func (s *Snapshot) readNumbers(ctx context.Context, db querier) error {
 	n, err := numbersOf(ctx, db)
 	if err != nil {

@@ -61,7 +61,7 @@ func TestA27EditedRowsAreTampered(t *testing.T) {
 		{"disabled without us", `UPDATE keys SET disabled_at = 1 WHERE id = :a`, []string{"a"}},
 		{"another version", `UPDATE keys SET version = version + 1 WHERE id = :a`, []string{"a"}},
 		{"another seal", `UPDATE keys SET seal = randomblob(32) WHERE id = :a`, []string{"a"}},
-		{"a pepper nobody has", `UPDATE keys SET seal_pepper = 'x' WHERE id = :a`, []string{"a"}},
+		{"an unknown pepper", `UPDATE keys SET seal_pepper = 'x' WHERE id = :a`, []string{"a"}},
 		{"the seal of another key", `UPDATE keys SET seal = (SELECT seal FROM keys WHERE id = :b) WHERE id = :a`, []string{"a"}},
 		{"swapped digests", `UPDATE secrets SET digest = o.digest FROM secrets o
 			WHERE (secrets.key_id = :a AND o.key_id = :b) OR (secrets.key_id = :b AND o.key_id = :a)`, []string{"a", "b"}},
@@ -341,7 +341,7 @@ func TestBusyDatabaseIsUnavailable(t *testing.T) {
 		t.Errorf("Revoke: got %v, want ErrUnavailable", err)
 	}
 	if _, err := s.Key(t.Context(), string(ids["a"])); err != nil {
-		t.Errorf("Key while somebody writes: got %v, want the key", err)
+		t.Errorf("Key during a write: got %v, want the key", err)
 	}
 	mustExec(t, db, `ROLLBACK`)
 	if _, err := manager(t, s).Revoke(t.Context(), string(ids["a"]), "afterwards"); err != nil {

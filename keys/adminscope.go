@@ -2,8 +2,8 @@ package keys
 
 import "slices"
 
-// The scopes of admin keys. They name what an admin key may ask of the admin and
-// verification APIs, and mean nothing at a guarded server.
+// The scopes of admin keys. They say what an admin key may do in the admin and
+// verification APIs. Guarded servers do not use them.
 const (
 	ScopeKeysRead  = "keys:read"
 	ScopeKeysWrite = "keys:write"
@@ -11,7 +11,7 @@ const (
 	ScopeVerify    = "verify"
 )
 
-// AdminScopes lists all of them: what an admin key gets when none is named.
+// AdminScopes lists all of them. An admin key gets them if no scopes are given.
 func AdminScopes() []string {
 	return []string{ScopeKeysRead, ScopeKeysWrite, ScopeAuditRead, ScopeVerify}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// TestDecisionOrder combines every fault with every other: the one that comes first
-// in the documented order is the one that is told.
+// TestDecisionOrder combines every fault with every other: the code is that of the fault
+// that comes first in the documented order.
 func TestDecisionOrder(t *testing.T) {
 	faults := []struct {
 		code  keys.Code
@@ -86,7 +86,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%q key, demand %+v: got %v, want %v", row.key, row.demand, got, row.want)
 		}
 	}
-	// An admin key's audience limits what it administers; it is no address.
+	// An admin key's audience limits what it administers, not where it is used.
 	admin := &keys.Key{Kind: keys.KindAdmin, Audience: []string{"weather"}}
 	if got := admin.Admit(&keys.KeySecret{}, noon, keys.Demand{Kind: keys.KindAdmin}); got != keys.CodeValid {
 		t.Errorf("admin key with an audience: got %v, want valid", got)
@@ -150,8 +150,8 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
-// TestNobodyMayNothing: a handler behind no guard, and a guard that forgot, leave a
-// nil identity. It allows nothing and does not panic.
+// TestNobodyMayNothing: without a guard the identity is nil. It allows nothing and does
+// not panic.
 func TestNobodyMayNothing(t *testing.T) {
 	i, ok := keys.IdentityFrom(t.Context())
 	if ok || i != nil {
@@ -164,17 +164,17 @@ func TestNobodyMayNothing(t *testing.T) {
 	for _, i := range []*keys.Identity{nil, {}} {
 		if i.Allows("a") || i.Allows("") || i.AllowsAll("a") || i.KeyID() != "" || i.Name() != "" || i.Owner() != "" ||
 			i.Kind() != "" || len(i.Scopes()) != 0 || len(i.Audience()) != 0 || len(i.Metadata()) != 0 || !i.ExpiresAt().IsZero() {
-			t.Errorf("identity %v is somebody", i)
+			t.Errorf("identity %v: allows something or names a key", i)
 		}
 	}
 	var nobody *keys.Identity
 	if nobody.AllowsAll() {
-		t.Error("nobody was allowed what requires nothing")
+		t.Error("the nil identity was allowed an empty list")
 	}
 }
 
-// TestIdentityIsImmutable: what a handler does to the lists that it is given never
-// reaches the next request of the same key.
+// TestIdentityIsImmutable: changes by a handler to the lists of an identity never affect
+// the next request of the same key.
 func TestIdentityIsImmutable(t *testing.T) {
 	k := &keys.Key{Scopes: []string{"a:b"}, Audience: []string{"w"}, Metadata: map[string]string{"k": "v"}, ExpiresAt: time.Unix(1, 0)}
 	i, err := keys.NewIdentity(k)
@@ -188,7 +188,7 @@ func TestIdentityIsImmutable(t *testing.T) {
 	}
 }
 
-// A filter of the log of refusals takes each code that a refusal can have.
+// ParseCode reads each code that a refusal can have.
 func TestEveryRefusalIsACode(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "decision.go", nil, 0)
 	if err != nil {

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// Denial is how often one minute saw one kind of refusal: the same code, key, source,
-// server and scope. Denials are a sample for people to look at, written beside the counts of use and
-// as easily lost; they are no part of the audit log, or a flood of bad keys would fill it.
+// Denial counts the refusals of one minute with the same code, key, source, server and
+// scope. Denials are a sample for operators, stored with the usage counts and as easily
+// lost. They are not in the audit log, which a flood of invalid keys would fill.
 type Denial struct {
-	Minute   time.Time    // its beginning, UTC
+	Minute   time.Time    // its start, UTC
 	Code     Code         // never [CodeValid]
-	KeyID    string       // the id that was presented; empty where there was none, and of the rest
-	Proved   bool         // the key was proved, so this is a caller with a key; else anybody's doing
-	Source   netip.Prefix // the address, of IPv6 its network of 64 bits; zero when unknown
+	KeyID    string       // the id in the token; empty if there was none, and for denials added up beyond the limit
+	Proved   bool         // the key was proved; otherwise the caller may not have a key
+	Source   netip.Prefix // the client address, for IPv6 its /64; zero if unknown
 	Audience string       // the server that refused; empty for one without a name
-	Scope    string       // with insufficient_scope: what was asked for, joined by spaces, or [OtherScopes]
+	Scope    string       // with insufficient_scope: the required scopes, joined by spaces, or [OtherScopes]
 	Offered  string       // with wrong_audience: the servers that the key is for, joined by spaces
-	Agent    string       // the first word of a User-Agent among them; empty when unknown
+	Agent    string       // the first word of one of their User-Agents; empty if unknown
 	Calls    int64
 }
 
@@ -41,8 +41,8 @@ func ParseCode(text string) (Code, error) {
 }
 
 // SourceOf is what counts as one source of calls: an IPv4 address, however it is written,
-// and of an IPv6 address the network of 64 bits that whoever has it has all of. The zero
-// Prefix stands for an address that is not known.
+// or the /64 of an IPv6 address, because one client usually has all of it. The zero Prefix
+// is an unknown address.
 func SourceOf(ip netip.Addr) netip.Prefix {
 	ip = ip.Unmap().WithZone("")
 	bits := ip.BitLen()

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Errors of administration and storage. Compare with [errors.Is]. The outcome of a
-// request's check is not an error but a [Decision] with a [Code].
+// Errors of administration and storage. Compare with [errors.Is]. Checking a request
+// returns a [Decision] with a [Code], not an error.
 var (
-	// ErrMalformed: the text is no token.
+	// ErrMalformed: the text is not a token.
 	ErrMalformed = errors.New("not a well-formed mcpkeys token")
 	// ErrNotFound: there is no such key.
 	ErrNotFound = errors.New("no such key")
@@ -18,33 +18,32 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrNameTaken: another unrevoked key of the owner has the name. It is an
 	// ErrConflict.
-	ErrNameTaken = fmt.Errorf("%w: this owner already has an unrevoked key of that name; choose another name, or revoke that key first", ErrConflict)
-	// ErrIDTaken: the freshly drawn id is in use; draw again. It is an ErrConflict.
+	ErrNameTaken = fmt.Errorf("%w: this owner already has an unrevoked key with that name; choose another name, or revoke that key first", ErrConflict)
+	// ErrIDTaken: the new random id is in use; draw another. It is an ErrConflict.
 	ErrIDTaken = fmt.Errorf("%w: the id is taken", ErrConflict)
-	// ErrTokenTaken: another key, living or dead, has the token that is to be imported.
-	// It is an ErrConflict.
+	// ErrTokenTaken: another key, in whatever state, has the token to import. It is an
+	// ErrConflict.
 	ErrTokenTaken = fmt.Errorf("%w: a key has this token already; if that key was revoked, its token does not come back: issue a new key", ErrConflict)
-	// ErrHandleTaken: the handle is shared by as many as may share one. It is an
+	// ErrHandleTaken: MaxPerHandle keys share the handle already. It is an ErrConflict.
+	ErrHandleTaken = fmt.Errorf("%w: already %d keys with a slow hash share this id, the most that may; issue a new key", ErrConflict, MaxPerHandle)
+	// ErrVersion: the key does not have the version that the change expects. It is an
 	// ErrConflict.
-	ErrHandleTaken = fmt.Errorf("%w: %d keys with a slow hash share this id already, and all of them would have to be tried; issue a new key", ErrConflict, MaxPerHandle)
-	// ErrVersion: the key is not at the version that a change was made for. It is an
+	ErrVersion = fmt.Errorf("%w: another change to this key came first; look at the key, and try again", ErrConflict)
+	// ErrImporting: an import is running, and its keys are not valid yet. It is an
 	// ErrConflict.
-	ErrVersion = fmt.Errorf("%w: the key was changed meanwhile; look at it again, and decide again", ErrConflict)
-	// ErrImporting: an import runs, and what it writes is not valid yet. It is an
+	ErrImporting = fmt.Errorf("%w: an import is running; wait until it ends, and try again", ErrConflict)
+	// ErrPepperRetired: the change used a pepper that was retired at that moment. It is an
 	// ErrConflict.
-	ErrImporting = fmt.Errorf("%w: an import is running, and has not finished; wait until it has, and try again", ErrConflict)
-	// ErrPepperRetired: what was to be written was made with a pepper that was retired
-	// at that moment. It is an ErrConflict.
-	ErrPepperRetired = fmt.Errorf("%w: its pepper was retired at this moment; try again", ErrConflict)
+	ErrPepperRetired = fmt.Errorf("%w: the pepper was retired during this change; try again", ErrConflict)
 	// ErrDenied: the acting admin key may not do that.
 	ErrDenied = errors.New("this admin key may not do that")
-	// ErrTampered: the row's seal does not match its fields, so somebody changed
-	// it without the pepper.
+	// ErrTampered: the row's seal does not match its fields, so the row was changed
+	// without the pepper.
 	ErrTampered = errors.New("the key was changed outside mcpkeys: its row does not match its seal")
 	// ErrUnavailable: the store cannot be read or written now.
 	ErrUnavailable = errors.New("the key store is unavailable")
-	// ErrNoChange is what a change function given to [store.Store.Update] returns when
-	// there is nothing to write.
+	// ErrNoChange is for change functions of [store.Store.Update]: there is nothing to
+	// write.
 	ErrNoChange = errors.New("nothing to change")
 )
 
@@ -73,7 +72,7 @@ func Faults(err error) (list []*InvalidError) {
 	return list
 }
 
-// faults are several rules that one request breaks, so that they can be mended at once.
+// faults are several rules that one request breaks, so that all can be fixed at once.
 type faults []error
 
 func (f faults) Error() string {
@@ -98,22 +97,21 @@ func AllOf(errs ...error) error {
 	return faults(errs)
 }
 
-// Invalid returns an [*InvalidError]. Its reason is a clause that says the rule and the fix,
-// with args put into it as [fmt.Sprintf] does, and never holds the value.
+// Invalid returns an [*InvalidError]. Its reason is a clause with the rule and the fix,
+// formatted with args like [fmt.Sprintf]. It never contains the value.
 func Invalid(field, reason string, args ...any) error {
 	return &InvalidError{Field: field, Reason: fmt.Sprintf(reason, args...)}
 }
 
-// Conflict returns an [ErrConflict] whose reason says what stands in the way, and the fix.
+// Conflict returns an [ErrConflict] whose reason says what is in the way, and the fix.
 func Conflict(reason string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrConflict, fmt.Sprintf(reason, args...))
 }
 
-// AlteredError says that the store itself is not as mcpkeys left it: it holds a trigger
+// AlteredError says that the store was changed outside mcpkeys: it contains, say, a trigger
 // that mcpkeys did not make, or a number that mcpkeys did not write. It is an
-// [ErrUnavailable], and more: nothing that was remembered of such a store is good, so
-// checks do not wait for a [Lease] to end. What still works are the look at it, and the
-// changes that take something away: revoke and disable.
+// [ErrUnavailable]. Nothing remembered of such a store is valid, so checks fail at once and
+// not when the [Bounds.Lease] ends. Reading it, revoke and disable still work.
 type AlteredError struct {
 	What string // a clause: "it holds the trigger \"x\", which mcpkeys did not make"
 	Fix  string // what to do, as a clause
@@ -126,10 +124,10 @@ func (e *AlteredError) Error() string {
 // Is makes errors.Is(err, ErrUnavailable) hold.
 func (e *AlteredError) Is(target error) bool { return target == ErrUnavailable }
 
-// MisplacedError says that what this process has open of a store is not what other
-// processes use, or that it lacks changes that were acknowledged: its files were replaced,
-// or its path leads elsewhere. It is an [ErrUnavailable], and more: a change that others
-// make does not reach this process, so checks do not wait for a [Lease] to end.
+// MisplacedError says that this process has other files of a store open than other
+// processes, or that they lack acknowledged changes: the files were replaced, or the path
+// leads elsewhere. It is an [ErrUnavailable]. Changes of other processes do not reach this
+// one, so checks fail at once and not when the [Bounds.Lease] ends.
 type MisplacedError struct{ Cause error }
 
 func (e *MisplacedError) Error() string { return e.Cause.Error() }

@@ -29,12 +29,12 @@ func ExampleParseToken() {
 	// not a well-formed mcpkeys token
 }
 
-// A handler asks who is calling, and may ask for more than its guard did.
+// A handler reads which key is calling, and may check more scopes than its guard did.
 func ExampleIdentityFrom() {
 	handle := func(ctx context.Context) string {
 		id, ok := keys.IdentityFrom(ctx)
 		if !ok {
-			return "nobody"
+			return "no key"
 		}
 		if !id.Allows("reports:export") {
 			return id.Name() + " may look only"
@@ -48,6 +48,6 @@ func ExampleIdentityFrom() {
 	fmt.Println(handle(context.Background()))
 	fmt.Println(handle(keys.NewContext(context.Background(), id)))
 	// Output:
-	// nobody
+	// no key
 	// ci may look only
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Expiry says when a key shall end: after a duration, at an instant, or never. The
-// zero value means [DefaultLife].
+// Expiry says when a key ends: after a duration, at an instant, or never. The zero
+// value means [DefaultLife].
 type Expiry struct {
 	mode expiryMode
 	in   time.Duration
@@ -24,10 +24,10 @@ const (
 	expiryNever
 )
 
-// NeverExpires has to be asked for.
+// NeverExpires is for keys without an end. It is never the default.
 func NeverExpires() Expiry { return Expiry{mode: expiryNever} }
 
-// ExpiresAt ends at t.
+// ExpiresAt is for keys that end at t.
 func ExpiresAt(t time.Time) Expiry { return Expiry{mode: expiryAt, at: t} }
 
 // IsDefault reports whether e leaves the expiry open.
@@ -46,13 +46,13 @@ func (e Expiry) String() string {
 	return ""
 }
 
-// IsFixed reports whether e means the same end whenever it is asked: an instant, or never.
+// IsFixed reports whether e does not depend on the present time: an instant, or never.
 func (e Expiry) IsFixed() bool { return e.mode == expiryAt || e.mode == expiryNever }
 
 // IsInstant reports whether e names a time, and not a duration, never or nothing.
 func (e Expiry) IsInstant() bool { return e.mode == expiryAt }
 
-// ParseExpiry reads what people write: a duration (90d, 12w, 36h, 1y), a date
+// ParseExpiry reads a duration (90d, 12w, 36h, 1y), a date
 // (2027-01-31, its first instant in UTC), an RFC 3339 time, or never. Empty means
 // [DefaultLife].
 func ParseExpiry(text string) (Expiry, error) {
@@ -64,7 +64,7 @@ func ParseExpiry(text string) (Expiry, error) {
 	}
 	if in, err := ParseDuration(text); err == nil {
 		if in <= 0 {
-			return Expiry{}, Invalid("expires", "must be longer than nothing, such as 90d")
+			return Expiry{}, Invalid("expires", "must be longer than 0, such as 90d")
 		}
 		return Expiry{mode: expiryIn, in: in}, nil
 	}
@@ -76,11 +76,11 @@ func ParseExpiry(text string) (Expiry, error) {
 	return Expiry{}, Invalid("expires", "must be a duration (90d, 12w, 36h, 1y), a date (2027-01-31), an RFC 3339 time, or never")
 }
 
-// lastExpiry bounds instants so that every one can be stored and printed.
+// lastExpiry limits instants to those that can be stored and printed.
 var lastExpiry = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
-// At resolves the expiry for a key made at now; zero means never. It refuses what
-// is past, and what lies beyond the year 9999.
+// At resolves the expiry for a key made at now; zero means never. It refuses times
+// in the past and after the year 9999.
 func (e Expiry) At(now time.Time) (time.Time, error) {
 	at := now.Add(DefaultLife)
 	switch e.mode {
@@ -93,9 +93,9 @@ func (e Expiry) At(now time.Time) (time.Time, error) {
 	}
 	at = StoredTime(at)
 	if at.After(lastExpiry) {
-		return time.Time{}, Invalid("expires", "lies too far ahead; use never if that is meant")
+		return time.Time{}, Invalid("expires", "must be before the year 10000; use never for a key that does not expire")
 	}
-	if !at.After(now) { // not expired(): the year 1 is Go's zero time, and no key may live for ever by asking for it
+	if !at.After(now) { // not expired(): the year 1 is Go's zero time, which would mean never
 		return time.Time{}, Invalid("expires", "is in the past; use a later date, or a duration such as 90d")
 	}
 	return at, nil
@@ -115,7 +115,7 @@ var units = []struct {
 }
 
 // ParseDuration reads a whole number and one of s m h d w y: 45s, 24h, 90d. It
-// refuses signs, fractions and what does not fit 292 years.
+// refuses signs, fractions and more than 292 years.
 func ParseDuration(text string) (time.Duration, error) {
 	bad := Invalid("duration", "must be a whole number and a unit: s, m, h, d, w or y, such as 24h or 90d")
 	if len(text) < 2 {
@@ -139,7 +139,7 @@ func ParseDuration(text string) (time.Duration, error) {
 }
 
 // FormatDuration renders d in the largest unit that divides it: 90d becomes 90d,
-// 24h becomes 1d. Weeks and years are left to days, which read plainer.
+// 24h becomes 1d. Weeks and years become days, which are easier to read.
 func FormatDuration(d time.Duration) string {
 	for _, u := range units {
 		if strings.IndexByte("dhms", u.suffix) >= 0 && d >= u.length && d%u.length == 0 {

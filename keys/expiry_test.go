@@ -40,7 +40,7 @@ func TestParseExpiry(t *testing.T) {
 }
 
 // TestA24ExpiryInputs: a key made to end in the past, at the end of time or at an
-// overflow must be refused, not wrap round to a key that lives for ever.
+// overflow must be refused, not wrap round to a key that never expires.
 func TestA24ExpiryInputs(t *testing.T) {
 	for _, text := range []string{
 		"2020-01-01", "2026-11-22", "2026-11-22T12:00:00.123456Z", "0001-01-01", "0001-01-01T00:00:00Z", "2026-11-22T12:00:00Z", "9999-12-31T23:59:59Z",
@@ -161,7 +161,7 @@ func FuzzParseDuration(f *testing.F) {
 	})
 }
 
-// What an expiry says of itself is read back as the same: so it travels to a server.
+// ParseExpiry reads back what String writes, because that is sent to servers.
 func TestExpiryString(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	for _, text := range []string{"", "never", "90d", "36h", "12w", "1y", "45s", "90m", "2027-01-31", "2027-01-31T01:02:03.456789+02:00"} {

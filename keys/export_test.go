@@ -1,6 +1,6 @@
 package keys
 
-// Bounds that tests go up to and one beyond.
+// Limits that tests reach and exceed by one.
 const (
 	MaxScope     = maxScope
 	MaxRequestID = maxRequestID

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Unfit is why text can be no token, whatever a key store holds; empty for what a store
-// must be asked about. What is unfit is shown to no store and to no server: it may be a
-// secret of another kind.
+// Unfit says why text cannot be a token, whatever the key store contains; empty if the
+// store must be asked. Unfit text is not sent to a store or server, because it may be
+// another kind of secret.
 func Unfit(text string) Code {
 	if text == "" {
 		return CodeNoCredential
@@ -19,10 +19,9 @@ func Unfit(text string) Code {
 	return ""
 }
 
-// Flaw says what was added to a token or done with it, where a text is none but nearly
-// one: the rest of a sentence that begins with "the text". It is empty where nothing is
-// plain. It never repeats text. It is for operators and for people who hold the key; a
-// client hears the common refusal.
+// Flaw says what is wrong with a text that is nearly a token: the rest of a sentence that
+// begins with "the text". It is empty if the fault is not known. It never repeats text. It
+// is for operators and holders of the key; a client gets the common refusal.
 func Flaw(text string) string {
 	if _, _, err := parseToken(text); text == "" || err == nil {
 		return ""
@@ -35,25 +34,25 @@ func Flaw(text string) string {
 	return ""
 }
 
-// flaws are tried in this order. Each would hide those behind it.
+// flaws are tried in this order. Each would hide the ones after it.
 var flaws = []struct {
 	fits func(string) bool
 	says string
 }{
 	{isUTF16, "is UTF-16; save it as UTF-8 or ASCII"},
-	{func(s string) bool { return strings.Contains(s, "\ufeff") }, "has a byte order mark in it; save it without one"},
-	{func(s string) bool { return strings.ContainsAny(s, "\r\n") }, "has a line break in it; a key is one line"},
+	{func(s string) bool { return strings.Contains(s, "\ufeff") }, "contains a byte order mark; save it without one"},
+	{func(s string) bool { return strings.ContainsAny(s, "\r\n") }, "contains a line break; a key is one line"},
 	{isPlaceholder.MatchString, "is the name of a variable that was not replaced by its value"},
-	{func(s string) bool { return strings.ContainsAny(s, "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb") }, "has quotes in it; give the key without them"},
-	{func(s string) bool { return hasWord(s, "bearer") }, "begins with Bearer; give the key alone, because Bearer stands before it already or does not belong here"},
-	{func(s string) bool { return strings.ContainsAny(s, " \t\u00a0\u200b") }, "has a space in it; a key has none"},
+	{func(s string) bool { return strings.ContainsAny(s, "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb") }, "contains quotes; give the key without them"},
+	{func(s string) bool { return hasWord(s, "bearer") }, "begins with Bearer; give the key without it"},
+	{func(s string) bool { return strings.ContainsAny(s, " \t\u00a0\u200b") }, "contains a space; remove it"},
 	{isEncoded, "is base64 of a key; decode it"},
-	{func(s string) bool { return HasOwnPrefix(s) && len(s) < TokenLen }, "is cut off; a key is longer"},
-	{func(s string) bool { return HasOwnPrefix(s) && len(s) > TokenLen }, "is longer than a key; something was added"},
-	{HasOwnPrefix, "has a wrong character; its check digits do not fit"},
+	{func(s string) bool { return HasOwnPrefix(s) && len(s) < TokenLen }, "is cut off; copy the whole key"},
+	{func(s string) bool { return HasOwnPrefix(s) && len(s) > TokenLen }, "is longer than a key; remove what was added"},
+	{HasOwnPrefix, "has a wrong character; copy the key again"},
 }
 
-// isUTF16 finds the mark that such text begins with, or the zeros that it is full of.
+// isUTF16 finds the byte order mark of UTF-16, or zero bytes.
 func isUTF16(s string) bool {
 	return strings.HasPrefix(s, "\xff\xfe") || strings.HasPrefix(s, "\xfe\xff") || strings.Contains(s, "\x00")
 }
@@ -67,7 +66,7 @@ func hasWord(s, word string) bool {
 	return len(s) > len(word) && strings.EqualFold(s[:len(word)], word) && strings.ContainsAny(s[len(word):len(word)+1], " :=\t")
 }
 
-// isEncoded: the text, read as base64 of any make, is a token of ours.
+// isEncoded: the text, decoded as standard or URL base64, contains an mcpkeys token.
 func isEncoded(s string) bool {
 	if !strings.HasPrefix(s, "bWNw") { // mcp
 		return false

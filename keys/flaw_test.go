@@ -9,7 +9,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// A text that nearly is a key is none, and the person who gave it hears why.
+// A text that is nearly a key is refused, and Flaw says why.
 func TestFlaw(t *testing.T) {
 	key := keys.NewToken(keys.KindKey).Secret().Reveal()
 	wide := "\xff\xfe"

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Identity is who is calling: the key that a request was authenticated with, as it
-// was at that moment. It is immutable, safe for concurrent use, and holds no
-// secret. A nil Identity is nobody and may do nothing.
+// Identity is the caller: the key that a request was authenticated with, as it was at
+// that moment. It is immutable, safe for concurrent use, and contains no secret. A nil
+// Identity allows nothing.
 type Identity struct {
 	keyID     string
 	kind      Kind
@@ -25,8 +25,8 @@ type Identity struct {
 	rate      RateLimit
 }
 
-// NewIdentity makes the identity that k's holder acts under. It fails when k's
-// scopes do not compile, which a key that passed [Key.Validate] never does.
+// NewIdentity makes the identity of a caller with k. It fails if k's scopes do not
+// compile, which cannot happen after [Key.Validate].
 func NewIdentity(k *Key) (*Identity, error) {
 	scopes, err := CompileScopes(k.Scopes)
 	if err != nil {
@@ -55,7 +55,7 @@ func (i *Identity) Kind() Kind {
 	return i.kind
 }
 
-// Name is what the key was called when it was issued.
+// Name is the key's name.
 func (i *Identity) Name() string {
 	if i == nil {
 		return ""
@@ -63,7 +63,7 @@ func (i *Identity) Name() string {
 	return i.name
 }
 
-// Owner is who answers for the key; empty if nobody was named.
+// Owner is the key's owner; empty if it has none.
 func (i *Identity) Owner() string {
 	if i == nil {
 		return ""
@@ -71,8 +71,8 @@ func (i *Identity) Owner() string {
 	return i.owner
 }
 
-// Scopes returns a copy of the granted scopes. To decide, use [Identity.Allows]:
-// a granted scope may hold wildcards.
+// Scopes returns a copy of the granted scopes, which may contain wildcards. To decide,
+// use [Identity.Allows].
 func (i *Identity) Scopes() []string {
 	if i == nil {
 		return nil
@@ -89,8 +89,7 @@ func (i *Identity) Audience() []string {
 	return slices.Clone(i.audience)
 }
 
-// AllowedIPs returns a copy of the ranges that the key may be used from; empty means
-// anywhere.
+// AllowedIPs returns a copy of the allowed client addresses; empty means all.
 func (i *Identity) AllowedIPs() []netip.Prefix {
 	if i == nil {
 		return nil
@@ -114,8 +113,8 @@ func (i *Identity) ExpiresAt() time.Time {
 	return i.expiresAt
 }
 
-// MaxKeyLife is how long the ordinary keys may live that an admin key issues:
-// [LifeForEver] for no bound, zero for a key that issues none.
+// MaxKeyLife limits the life of ordinary keys that an admin key issues: [LifeForEver]
+// means no limit, zero is for keys that issue none.
 func (i *Identity) MaxKeyLife() time.Duration {
 	if i == nil {
 		return 0
@@ -132,13 +131,12 @@ func (i *Identity) RateLimit() RateLimit {
 }
 
 // Allows reports whether the caller was granted the literal scope required. It is
-// pure, counts nothing and may be asked as often as needed; a list asks it once an
-// entry, and a call asks the very same question.
+// pure and counts nothing: call it as often as needed, for lists as for calls.
 func (i *Identity) Allows(required string) bool {
 	return i != nil && i.scopes.Allows(required)
 }
 
-// AllowsAll reports whether every one of required is granted; none asks nothing.
+// AllowsAll reports whether every scope of required is granted; true if there are none.
 func (i *Identity) AllowsAll(required ...string) bool {
 	if i == nil {
 		return false
@@ -151,8 +149,8 @@ func (i *Identity) AllowsAll(required ...string) bool {
 	return true
 }
 
-// Covers reports whether i was granted at least each scope that other was. Of a scope
-// with a wildcard only the very same one, or *, is sure to cover it.
+// Covers reports whether i was granted every scope that other was. A scope with a wildcard
+// is covered only by the same scope or by *.
 func (i *Identity) Covers(other *Identity) bool {
 	if i == nil || other == nil {
 		return other == nil
@@ -171,8 +169,8 @@ func NewContext(ctx context.Context, i *Identity) context.Context {
 	return context.WithValue(ctx, identityKey{}, i)
 }
 
-// IdentityFrom tells a handler who is calling. Without a guard on the way it
-// returns nil and false; the nil Identity allows nothing.
+// IdentityFrom tells a handler which key is calling. Without a guard before the handler
+// it returns nil and false; the nil Identity allows nothing.
 func IdentityFrom(ctx context.Context) (*Identity, bool) {
 	i, _ := ctx.Value(identityKey{}).(*Identity)
 	return i, i != nil

@@ -5,22 +5,22 @@ import (
 	"strings"
 )
 
-// Of tokens that another system made.
+// Limits for tokens that another system made.
 const (
 	MinImportedToken = 8   // bytes
 	MaxImportedToken = 256 // bytes
 
-	// MaxPerHandle is how many secrets under a slow hash may share a handle: so many hashes
-	// one token may cost, at the most.
+	// MaxPerHandle is how many secrets with a slow hash may share a handle. Checking one
+	// token computes at most this many slow hashes.
 	MaxPerHandle = 4
 
-	// MetaImportedID is the metadata that notes what a key was called where it came from.
+	// MetaImportedID is the metadata entry with the key's id in the system it came from.
 	MetaImportedID = "imported_id"
 )
 
-// HasImportedForm reports whether text could be a token that another system made and
-// that was imported: printable ASCII of the right length, without what a header would
-// not carry, and plainly none of ours.
+// HasImportedForm reports whether text could be an imported token of another system:
+// printable ASCII of the right length without spaces and commas, and without the prefix of
+// mcpkeys tokens.
 func HasImportedForm(text string) bool {
 	if len(text) < MinImportedToken || len(text) > MaxImportedToken || HasOwnPrefix(text) {
 		return false
@@ -33,17 +33,17 @@ func HasImportedForm(text string) bool {
 	return true
 }
 
-// HasOwnPrefix reports whether text begins as the tokens of mcpkeys do: it is one, or a
-// broken one, and never an imported one.
+// HasOwnPrefix reports whether text begins like an mcpkeys token: it is one or a damaged
+// one, and never an imported one.
 func HasOwnPrefix(text string) bool {
 	return strings.HasPrefix(text, KindKey.prefix()) || strings.HasPrefix(text, KindAdmin.prefix())
 }
 
-// Imported reports whether the secret is that of an imported token, which keeps the
-// form that another system gave it.
+// Imported reports whether the secret is of an imported token, which keeps the form that
+// another system gave it.
 func (s *KeySecret) Imported() bool { return s.Lookup != nil }
 
-// ImportedUnder is the scheme of an imported secret; empty for one of our own.
+// ImportedUnder is the scheme of an imported secret; empty for an mcpkeys secret.
 func (s *KeySecret) ImportedUnder() Scheme {
 	if !s.Imported() {
 		return ""
@@ -52,8 +52,8 @@ func (s *KeySecret) ImportedUnder() Scheme {
 }
 
 // Hash renders what verifies the secret, for an export; [pepper.ParseHash] reads it. A slow
-// hash is as it came; the rest is under a pepper and of use beside that alone. It tells
-// nothing that the database does not hold.
+// hash is as it was imported; every other hash is only usable with its pepper. It contains
+// nothing that is not in the database.
 func (s *KeySecret) Hash() string {
 	if s.Scheme.Slow() {
 		return string(s.Digest)
@@ -68,5 +68,5 @@ func (s *KeySecret) Hash() string {
 	return text
 }
 
-// ImportedID is what an imported key was called where it came from, if that is known.
+// ImportedID is the id of an imported key in the system it came from, if known.
 func (k *Key) ImportedID() string { return k.Metadata[MetaImportedID] }

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Key is one API key as it is stored: who it is for, what it may do, how long it
-// lives. It never holds the secret. Times are UTC in whole microseconds; a zero
-// time means "not set".
+// Key is one API key as it is stored: its owner, what it may do, and when it ends. It
+// never contains the secret. Times are UTC in whole microseconds; a zero time means
+// "not set".
 //
 // A Key read from a store is the reader's own copy.
 type Key struct {
 	ID    string // public, 12 letters and digits
 	Kind  Kind
 	Name  string // unique among the owner's unrevoked keys
-	Owner string // who answers for it; may be empty
+	Owner string // the person or team responsible for it; may be empty
 
 	// OwnerID will name the owner in the audit log once an owner's name can be erased.
 	// It is stored and sealed; nothing sets it yet.
@@ -24,15 +24,15 @@ type Key struct {
 
 	Scopes     []string          // granted scopes, wildcards allowed; see [CompileScopes]
 	Audience   []string          // the servers it is for; empty means every server of this deployment
-	AllowedIPs []netip.Prefix    // where calls may come from; empty means anywhere
+	AllowedIPs []netip.Prefix    // allowed client addresses; empty means all
 	RateLimit  RateLimit         // zero means unlimited
-	Metadata   map[string]string // free, for the operator
+	Metadata   map[string]string // notes of the operator
 
 	// MaxConcurrent and FinishWhenQuiet are stored and sealed; nothing sets them yet.
 	MaxConcurrent   int           // running calls at once; zero means no limit
-	FinishWhenQuiet time.Duration // an old secret ends after so long without use; zero means never early
+	FinishWhenQuiet time.Duration // an old secret ends after this time without use; zero means never early
 
-	MaxKeyLife time.Duration // of an admin key: how long from now the ordinary keys may live that it issues; see [LifeForEver]
+	MaxKeyLife time.Duration // of an admin key: the longest life of ordinary keys that it issues; see [LifeForEver]
 	Batch      []byte        // the import that the key came with; nil otherwise
 
 	CreatedAt     time.Time
@@ -44,7 +44,7 @@ type Key struct {
 
 	Version int64       // 1 when issued, one more with each change
 	Secrets []KeySecret // one, or two from a rotation until the old one is removed
-	Seal    Seal        // binds all of the above to a pepper
+	Seal    Seal        // over all of the above, with a pepper
 }
 
 // KeySecret is what is stored in place of one secret.
@@ -68,17 +68,17 @@ func (k *Key) Secret(number int64) *KeySecret {
 	return nil
 }
 
-// Ends is when a secret of k ceases to be good by itself: with the key, or with its own
-// grace before that. Zero means never.
+// Ends is when a secret of k expires: with the key, or earlier with its own grace. Zero
+// means never.
 func (k *Key) Ends(s *KeySecret) time.Time { return Earliest(k.ExpiresAt, s.ExpiresAt) }
 
-// Status is what a key amounts to at one moment. It is derived, never stored.
+// Status is a key's state at one moment. It is derived, never stored.
 type Status string
 
 // The statuses, from good to final.
 const (
 	StatusActive   Status = "active"
-	StatusExpiring Status = "expiring" // valid, with less than [ExpiringWithin] to live
+	StatusExpiring Status = "expiring" // valid, and expires in less than [ExpiringWithin]
 	StatusExpired  Status = "expired"
 	StatusDisabled Status = "disabled"
 	StatusRevoked  Status = "revoked"
@@ -93,10 +93,10 @@ func ParseStatus(text string) (Status, error) {
 	return "", Invalid("status", "must be one of active, expiring, expired, disabled, revoked")
 }
 
-// Expired reports whether the key has ended by itself, whatever else became of it.
+// Expired reports whether the key's expiry has passed, also if it is revoked or disabled.
 func (k *Key) Expired(now time.Time) bool { return expired(k.ExpiresAt, now) }
 
-// Expired reports whether the grace of the secret is over; without one it never is.
+// Expired reports whether the grace of the secret is over; never without a grace.
 func (s *KeySecret) Expired(now time.Time) bool { return expired(s.ExpiresAt, now) }
 
 // Status derives the key's status at now.
@@ -114,8 +114,8 @@ func (k *Key) Status(now time.Time) Status {
 	return StatusActive
 }
 
-// expired is the one rule of expiry: a deadline is the first instant that is too
-// late. It follows the wall clock as it is.
+// expired is the rule of expiry: a deadline is the first instant that is too late. It
+// uses the wall clock as it is.
 func expired(deadline, now time.Time) bool {
 	return !deadline.IsZero() && !now.Before(deadline)
 }
@@ -124,7 +124,7 @@ func expired(deadline, now time.Time) bool {
 // reading, so that what is written equals what is read back.
 func StoredTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// Label is how to name k to a person without doubt: owner/name, or the name alone.
+// Label names k for people: owner/name, or the name alone.
 func (k *Key) Label() string { return strings.TrimPrefix(k.Owner+"/"+k.Name, "/") }
 
 // Earliest returns the earlier of two deadlines, of which zero means none.
@@ -139,8 +139,8 @@ func Earliest(a, b time.Time) time.Time {
 // the id of the store, every field and every secret's digest. It is written with each change and
 // checked where a row enters memory, not per request.
 //
-// It shows edits by somebody without the pepper. It does not show that a whole
-// older row, with its older seal, was put back: the audit chain does.
+// It shows edits made without the pepper. It does not show that a whole older row, with
+// its older seal, was put back: the audit chain does.
 type Seal struct {
 	Format   int64 // how the sealed text is rendered; 1 so far
 	PepperID string

@@ -7,13 +7,13 @@ import (
 
 // How long keys live.
 const (
-	// DefaultLife is the life of a key whose issuer names no end.
+	// DefaultLife is the life of a key without a given expiry.
 	DefaultLife = 90 * 24 * time.Hour
 	// ExpiringWithin is how long before its end a key counts as expiring.
 	ExpiringWithin = 14 * 24 * time.Hour
 
-	// An admin key bounds how long the ordinary keys live that it issues. LifeForEver must
-	// be granted; an admin key for which no bound is named gets DefaultMaxKeyLife.
+	// An admin key limits the life of ordinary keys that it issues. Without a given limit
+	// it is DefaultMaxKeyLife; LifeForEver must be granted.
 	DefaultMaxKeyLife = 366 * 24 * time.Hour
 	LifeForEver       = time.Duration(math.MaxInt64)
 )
@@ -29,7 +29,7 @@ func ParseKeyLife(text string) (time.Duration, error) {
 	}
 	d, err := ParseDuration(text)
 	if err != nil || d <= 0 {
-		return 0, Invalid("max_key_life", "must be a duration (366d, 12w), or never to let keys live for ever")
+		return 0, Invalid("max_key_life", "must be a duration (366d, 12w), or never for no limit")
 	}
 	return d, nil
 }
@@ -45,7 +45,7 @@ func FormatKeyLife(d time.Duration) string {
 	return FormatDuration(d)
 }
 
-// KeyLife is the bound of an admin key. One that has none set is not without a bound.
+// KeyLife is the limit of an admin key: [DefaultMaxKeyLife] if none is set.
 func (k *Key) KeyLife() time.Duration {
 	if k.Kind == KindAdmin && k.MaxKeyLife == 0 {
 		return DefaultMaxKeyLife
@@ -56,9 +56,9 @@ func (k *Key) KeyLife() time.Duration {
 func (k *Key) validateKeyLife() error {
 	switch {
 	case k.MaxKeyLife < 0:
-		return Invalid("max_key_life", "must be a duration (366d, 12w), or never to let keys live for ever")
+		return Invalid("max_key_life", "must be a duration (366d, 12w), or never for no limit")
 	case k.MaxKeyLife != 0 && k.Kind != KindAdmin:
-		return Invalid("max_key_life", "belongs to admin keys: it bounds the keys that they issue; leave it out")
+		return Invalid("max_key_life", "is only for admin keys; leave it out")
 	}
 	return nil
 }

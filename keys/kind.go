@@ -1,6 +1,6 @@
 package keys
 
-// Kind tells the two sorts of keys apart. They never stand in for each other.
+// Kind is one of the two sorts of keys. Neither is accepted in place of the other.
 type Kind string
 
 const (

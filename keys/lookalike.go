@@ -9,21 +9,21 @@ import (
 )
 
 // reasonToken ends the sentence about a field that holds what may be a key.
-const reasonToken = "must not hold a key, nor 24 letters and digits in a row that could be part of one; if that was a real one, revoke it now"
+const reasonToken = "must not contain a key, or 24 letters and digits in a row that could be part of one; if it was a real key, revoke it now"
 
-// tokenLike finds what could be a key of ours inside other text, also with the wrong
-// case, a typing error or its end cut off; and a whole one whose prefix was cut off.
+// tokenLike finds what could be an mcpkeys token inside other text, also with the wrong
+// case, a typing error or its end cut off; and a whole one without its prefix.
 var tokenLike = regexp.MustCompile(`(?i)mcp[ka]_[0-9a-z]{12}_[0-9a-z]{4}|(^|[^0-9a-z])[0-9a-z]{12}_[0-9a-z]{36}($|[^0-9a-z])`)
 
-// HoldsToken reports whether text holds something that is plainly a token of ours, with
-// its id before its secret. Use it for text that has a right to long words: paths,
-// addresses, headers of other programs.
+// HoldsToken reports whether text contains an mcpkeys token, with its id before its
+// secret. Use it for text that may contain long words: paths, addresses, headers of other
+// programs.
 func HoldsToken(text string) bool { return tokenLike.MatchString(text) }
 
-// LooksLikeToken reports whether text holds something of a token's shape, or of a
-// secret's without the rest. Use it where a person may have put a secret into the wrong
-// place. Words, UUIDs and digests in hex are none; a long random text of another make
-// is one, because nothing tells the two apart.
+// LooksLikeToken reports whether text contains something in the form of a token, or of a
+// secret alone. Use it where a person may have put a secret into the wrong place. Words,
+// UUIDs and hex digests do not match; other long random text does, because it cannot be
+// told from a secret.
 func LooksLikeToken(text string) bool {
 	if HoldsToken(text) {
 		return true
@@ -36,12 +36,12 @@ func LooksLikeToken(text string) bool {
 	return false
 }
 
-// nearSecret is how long a row of letters and digits is taken for a piece of a secret: one
-// that lost a few characters is as bad as the whole, because the rest can be tried out.
+// nearSecret is the length from which a run of letters and digits counts as part of a
+// secret: if only a few characters are missing, they can be guessed.
 const nearSecret = secretLen - 6
 
-// looksLikeSecret: a long row of letters and digits in both cases, which hex is not, with a
-// digit or as many changes of case as words never have.
+// looksLikeSecret: a long run of letters and digits in both cases, which hex is not, with a
+// digit or with more changes of case than words have.
 func looksLikeSecret(run string) bool {
 	if len(run) < nearSecret || isKSUID(run) || !strings.ContainsAny(run, base62.Alphabet[10:36]) || !strings.ContainsAny(run, base62.Alphabet[36:]) {
 		return false

@@ -7,9 +7,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// The mistake: a key is cut before it is pasted into a name, a reason, a header: its
-// prefix stays behind, or its id too. What is left is as good as the whole to a reader
-// of the audit log, and no longer begins with mcpk_.
+// The mistake: a key is pasted into a name, a reason or a header without its prefix, or
+// without its id too. A reader of the audit log can use the rest like the whole key, and it
+// does not begin with mcpk_.
 func TestNearShapesOfAToken(t *testing.T) {
 	for range 2000 {
 		token := keys.NewToken(keys.KindKey).Secret().Reveal()
@@ -65,8 +65,7 @@ func TestOrdinaryTextIsNoToken(t *testing.T) {
 	}
 }
 
-// A scope names tools and documents by the ids that others gave them, and some of
-// those are as long as a secret.
+// A scope contains ids of tools and documents, and some of them are as long as a secret.
 func TestScopesMayHoldLongIDs(t *testing.T) {
 	const document = "1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgVE2upms"
 	for scope, fine := range map[string]bool{
@@ -81,9 +80,9 @@ func TestScopesMayHoldLongIDs(t *testing.T) {
 	}
 }
 
-// The attack: a secret that lost a few characters is put where text is kept and shown, as
-// a name or a request id, and somebody who sees it tries out the rest. Those without a
-// digit that read like words, two in a thousand, are all that may pass.
+// The attack: a secret without a few characters is put into text that is shown, such as a
+// name or a request id, and a reader guesses the rest. Only secrets without a digit that
+// look like words, two in a thousand, may pass.
 func TestSecretsThatLostAFewCharacters(t *testing.T) {
 	passed := 0
 	for range 2000 {

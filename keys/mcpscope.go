@@ -8,7 +8,7 @@ import (
 
 // The scopes of MCP are made from names that servers choose. ToolScope, PromptScope
 // and ResourceScope percent-encode every byte outside [A-Za-z0-9_.-], so that no
-// name can add a segment, a second scope or a wildcard of its own.
+// name can add a segment, a second scope or a wildcard.
 
 const (
 	toolPrefix     = "tools:"
@@ -33,14 +33,14 @@ func ResourceScope(uri string) string {
 	return resourcePrefix + encodeName(uri, false)
 }
 
-// ToolPattern is the granted scope for a tool's name that may hold wildcards. A comma in
-// the name of a pattern stays one, and no key takes it: it was meant as a list.
+// ToolPattern is the granted scope for a tool's name with wildcards. A comma in a pattern
+// is not encoded, so that validation refuses it: it was meant as a list.
 func ToolPattern(glob string) string { return toolPrefix + encodeName(glob, true) }
 
-// PromptPattern is the granted scope for a prompt's name that may hold wildcards.
+// PromptPattern is the granted scope for a prompt's name with wildcards.
 func PromptPattern(glob string) string { return promptPrefix + encodeName(glob, true) }
 
-// ResourcePattern is the granted scope for a URI that may hold wildcards, such as
+// ResourcePattern is the granted scope for a URI with wildcards, such as
 // file:///x/*. A * matches slashes too.
 func ResourcePattern(glob string) string { return resourcePrefix + encodeName(glob, true) }
 

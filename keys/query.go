@@ -15,7 +15,7 @@ type Query struct {
 	Audience  string    // among the key's, exactly
 	Search    string    // part of id, name or owner, without regard to ASCII case
 	ExpiresBy time.Time // unrevoked keys that end before this
-	UnusedBy  time.Time // keys that were neither used nor issued since this; ErrUnavailable when that is not known
+	UnusedBy  time.Time // keys neither used nor issued since this; ErrUnavailable if that is not known
 
 	Now    time.Time // for Status; the Manager sets it
 	Limit  int       // of one page; 0 means [DefaultLimit], above [MaxLimit] is cut
@@ -28,17 +28,17 @@ const (
 	MaxLimit     = 200
 )
 
-// Page is a part of a list. Paging through all of it shows every key that was there
-// from beginning to end exactly once, however many are issued meanwhile.
+// Page is a part of a list. Paging through all of it shows every key that existed the
+// whole time exactly once, also if more are issued.
 type Page struct {
 	Keys []*Key
 	Next string // opaque; empty on the last page
 
-	// LastUsed tells of each of Keys that was ever used when that was last, by its id.
-	// It is nil when that is not known, because what was counted cannot be read.
+	// LastUsed is the last use of each of Keys that was ever used, by id. It is nil if
+	// the usage counts cannot be read.
 	LastUsed map[string]LastUse
 
-	// Tampered holds the ids of those Keys whose seal is broken: what they say is not
-	// to be believed. The Manager fills it; a store leaves it empty.
+	// Tampered has the ids of Keys with a broken seal: do not trust their fields. The
+	// Manager fills it; a store leaves it empty.
 	Tampered []string
 }

@@ -8,19 +8,18 @@ import (
 )
 
 // RateLimit allows Count calls per Window, at most Burst at once. The zero value
-// is no limit. It is counted per verifier, which is to say per process: n servers allow
-// n times the rate.
+// means no limit. Each verifier, so each process, counts for itself: n servers allow n
+// times the rate.
 //
-// Behind MCP a call is one tools/call, prompts/get or resources/read message, however it
-// is framed and whether or not it is granted. Where only requests are seen (net/http, gin,
-// the verification API) one request is one call.
+// In MCP a call is one tools/call, prompts/get or resources/read message, granted or not.
+// In net/http, gin and the verification API one request is one call.
 type RateLimit struct {
 	Count  int
 	Window time.Duration
 	Burst  int
 }
 
-// Bounds of a rate limit. The longest window keeps arithmetic far from overflow.
+// Limits of a rate limit. The longest window avoids overflow.
 const (
 	maxRateCount  = 100_000_000
 	maxRateWindow = 24 * time.Hour
@@ -29,13 +28,13 @@ const (
 // IsZero reports whether there is no limit.
 func (l RateLimit) IsZero() bool { return l == RateLimit{} }
 
-// leastRequests is what the handshakes of some clients that start at once take.
+// leastRequests is enough for the handshakes of several clients that start at once.
 var leastRequests = RateLimit{Count: 60, Window: time.Minute, Burst: 60}
 
-// Requests is the second limit of a key with the limit l: on requests that carry calls,
-// each of which counts against l. A client sends some that carry none, to open a session,
-// to list, to listen, so it is ten times as much, and never less than 60 a minute, all of
-// which may come at once. No limit has no second one.
+// Requests is the second limit of a key with the limit l, on requests; their calls count
+// against l. Clients also send requests without calls, to open a session, to list or to
+// listen, so it is ten times l, and at least 60 a minute, with a burst of 60. It is zero
+// if l is.
 func (l RateLimit) Requests() RateLimit {
 	if l.IsZero() {
 		return l
@@ -44,7 +43,7 @@ func (l RateLimit) Requests() RateLimit {
 	if l.slower(leastRequests) {
 		return leastRequests
 	}
-	if more := (l.Burst + l.Count - 1) / l.Count; more > 1 { // the same rate, over a time that the burst fits into
+	if more := (l.Burst + l.Count - 1) / l.Count; more > 1 { // the same rate, over a window that the burst fits into
 		l.Count, l.Window = l.Count*more, l.Window*time.Duration(more)
 	}
 	return l
@@ -95,8 +94,8 @@ func (l RateLimit) Validate() error {
 	return nil
 }
 
-// Within reports whether l lets through no more than limit: neither in the long run nor
-// at once. Without a limit there is nothing to exceed.
+// Within reports whether l stays within limit, in the long run and at once. It is true if
+// limit is zero.
 func (l RateLimit) Within(limit RateLimit) bool {
 	if limit.IsZero() || l.IsZero() {
 		return limit.IsZero()
@@ -104,8 +103,8 @@ func (l RateLimit) Within(limit RateLimit) bool {
 	return l.Burst <= limit.Burst && !limit.slower(l)
 }
 
-// slower reports whether l lets through less than other in the long run: Count/Window of
-// both, multiplied out to products that do not fit 64 bits.
+// slower reports whether l allows less than other in the long run. It compares
+// Count/Window of both, multiplied out to 128 bits.
 func (l RateLimit) slower(other RateLimit) bool {
 	ownHigh, own := bits.Mul64(uint64(l.Count), uint64(other.Window))       //nolint:gosec // valid limits are positive
 	othersHigh, others := bits.Mul64(uint64(other.Count), uint64(l.Window)) //nolint:gosec // so are these

@@ -5,16 +5,15 @@ import (
 	"sync/atomic"
 )
 
-// RequestContext is the context of one request that a guard let pass: what
-// [NewContext] and [WithRequestID] would put around Context, in one piece, and with an
-// id that is made when somebody first asks. Guards make one a request, so it is built
-// to be embedded in what else they note; everybody else calls [IdentityFrom] and
-// [RequestIDFrom]. It is safe for concurrent use and must not be copied after first
+// RequestContext is the context of one request that a guard accepted. It does in one
+// piece what [NewContext] and [WithRequestID] do, and makes the request id when it is
+// first asked for. Guards embed it in their own context; all others call [IdentityFrom]
+// and [RequestIDFrom]. It is safe for concurrent use and must not be copied after first
 // use.
 type RequestContext struct {
 	context.Context
 	Identity *Identity
-	Given    string // what the request calls itself, see [RequestIDOr]
+	Given    string // the request's own id, see [RequestIDOr]
 
 	id atomic.Pointer[string]
 }
@@ -30,7 +29,7 @@ func (c *RequestContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// requestID gives everybody the id of whoever asked first.
+// requestID makes the id at the first call, and returns it at every call.
 func (c *RequestContext) requestID() string {
 	if id := c.id.Load(); id != nil {
 		return *id
@@ -42,8 +41,8 @@ func (c *RequestContext) requestID() string {
 	return *c.id.Load()
 }
 
-// RequestIDOr is the id of a request that calls itself given: that, if it is fit to be
-// shown and logged, else a fresh one.
+// RequestIDOr returns given, the request's own id, if it is valid, and a fresh id
+// otherwise.
 func RequestIDOr(given string) string {
 	if ValidateRequestID(given) == nil {
 		return given

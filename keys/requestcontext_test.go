@@ -10,8 +10,8 @@ import (
 
 type otherKey struct{}
 
-// What a guard notes in one piece is found like what is noted piece by piece, also in
-// contexts that are derived from it, and hides nothing of what it is put around.
+// A RequestContext has the same values as separate contexts, also in derived contexts, and
+// hides no value of the context that it wraps.
 func TestRequestContext(t *testing.T) {
 	id, err := keys.NewIdentity(&keys.Key{ID: "8Jd0sLmQ2xYz", Kind: keys.KindKey})
 	if err != nil {
@@ -41,7 +41,7 @@ func TestRequestContext(t *testing.T) {
 	}
 }
 
-// The id is made when somebody asks, and then stays, whoever asks.
+// The id is made at the first call, and every call returns the same one.
 func TestRequestContextHasOneID(t *testing.T) {
 	for given, kept := range map[string]bool{"ticket-4711": true, "": false, "two\nlines": false, keys.NewToken(keys.KindKey).Secret().Reveal(): false} {
 		ctx := &keys.RequestContext{Context: t.Context(), Given: given}

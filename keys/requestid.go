@@ -12,14 +12,14 @@ import (
 // maxRequestID is the length of a request's id, in characters.
 const maxRequestID = 64
 
-// newRequestID makes an id for a request that brought none: a UUID version 7.
+// newRequestID makes an id for a request without one: a UUID version 7.
 func newRequestID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // ValidateRequestID holds the rule for the id of a request: 1 to [maxRequestID] ASCII
 // letters, digits, dots, hyphens and underscores, and nothing that could be a key or a
-// part of one. UUIDs and W3C trace ids pass. Ids come from anywhere, are echoed, logged
-// and kept in the audit log for ever, so the rule would rather refuse too many: no 30
-// letters and digits in a row, but for 32 that are lower-case hex, and no 24 of both cases.
+// part of one. UUIDs and W3C trace ids are valid. Ids come from clients, and are echoed,
+// logged and kept in the audit log permanently, so the rule is strict: it refuses 30
+// letters and digits in a row (but allows 32 in lower-case hex), and 24 in both cases.
 //
 // The error is an [*InvalidError] that never repeats the id.
 func ValidateRequestID(id string) error {
@@ -41,16 +41,15 @@ func notInRequestID(r rune) bool {
 	return base62.IsOther(r) && r != '.' && r != '-' && r != '_'
 }
 
-// isTraceID: 16 bytes in lower-case hex, as W3C Trace Context has it, or a UUID whose
-// hyphens were left out.
+// isTraceID: 16 bytes in lower-case hex, as in W3C Trace Context, or a UUID without
+// hyphens.
 func isTraceID(run string) bool {
 	return len(run) == 32 && strings.Trim(run, "0123456789abcdef") == ""
 }
 
 type requestIDKey struct{}
 
-// WithRequestID notes the id of the request that ctx belongs to; audit rows written
-// under ctx carry it.
+// WithRequestID puts the id of a request into ctx; audit rows written with ctx have it.
 func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestIDKey{}, id)
 }

@@ -22,8 +22,8 @@ func TestRequestIDs(t *testing.T) {
 	}
 }
 
-// The mistake: a client is configured to send its key, or what is left of it, as the
-// id of its requests. An id is echoed, logged and kept in the audit log for ever.
+// The mistake: a client sends its key, or a part of it, as its request id. An id is echoed,
+// logged and kept in the audit log permanently.
 func TestValidateRequestID(t *testing.T) {
 	token := keys.NewToken(keys.KindAdmin).Secret().Reveal()
 	for id, fine := range map[string]bool{

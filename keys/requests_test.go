@@ -7,8 +7,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// The second limit is ten times the first, never below 60 a minute, and lets 60 come at
-// once, whatever the first one's burst: a client's handshake is some requests in a row.
+// The second limit is ten times the first, at least 60 a minute, with a burst of at least
+// 60, because a client's handshake is several requests in a row.
 func TestRequestsAreLimitedTenTimesAsWide(t *testing.T) {
 	for rate, want := range map[string]keys.RateLimit{
 		"5/m":         {Count: 60, Window: time.Minute, Burst: 60},

@@ -1,7 +1,7 @@
 package keys
 
-// Scheme says how a stored secret is verified: [SchemeHMAC], or what an imported key
-// came with.
+// Scheme says how a stored secret is verified: [SchemeHMAC], or the hash that an imported
+// key came with.
 type Scheme string
 
 // The schemes. Those of imported keys follow the first: the fast ones are kept under a
@@ -17,11 +17,11 @@ const (
 	SchemeBcrypt   Scheme = "bcrypt"
 	SchemeArgon2id Scheme = "argon2id"
 
-	// SchemeAfterBar is SHA-256 of what follows the token's first |, as Laravel Sanctum
-	// keeps it. What stands before is the key's id there, and part of the token here.
+	// SchemeAfterBar is SHA-256 of the token after its first |, as in Laravel Sanctum. The
+	// part before it is the key's id there, and part of the token here.
 	SchemeAfterBar Scheme = "sha256-after-bar"
 )
 
-// Slow reports whether a single check under s keeps a core busy for milliseconds. What
-// runs it must bound how many run at once.
+// Slow reports whether one check with s takes milliseconds of a core. Callers must limit
+// how many run at once.
 func (s Scheme) Slow() bool { return s == SchemeBcrypt || s == SchemeArgon2id }

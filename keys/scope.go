@@ -17,14 +17,14 @@ type Scopes struct {
 	patterns []pattern
 }
 
-// fewScopes is how many texts are compared sooner than one is hashed.
+// fewScopes is how many texts can be compared in the time that hashing one takes.
 const fewScopes = 8
 
-// pattern is one granted scope that holds a wildcard.
+// pattern is one granted scope with a wildcard.
 type pattern struct {
 	segments []string // each may hold '*'
 	tail     bool     // a last segment of '*' alone, taken off segments: one or more of any
-	prefix   string   // all but the star of a pattern whose only star stands last, as most do; else empty
+	prefix   string   // the pattern without its star, if its only star is the last character; else empty
 }
 
 // CompileScopes checks and compiles granted scopes.
@@ -81,20 +81,20 @@ func validateScope(s string) error {
 	case len(s) > maxScope:
 		return Invalid("scopes", "must be at most %d characters each", maxScope)
 	case !scopeChars(s):
-		return Invalid("scopes", `may hold printable ASCII only, without spaces, quotes and backslashes; other characters of a tool's name are percent-encoded`)
+		return Invalid("scopes", `must be printable ASCII without spaces, quotes and backslashes; percent-encode other characters of a tool's name`)
 	case strings.Contains(s, ","):
-		return Invalid("scopes", "must not hold a comma: give each scope on its own; a comma in the name of a tool or a resource is written %%2C")
+		return Invalid("scopes", "must not contain a comma: give each scope separately; write a comma in the name of a tool or a resource as %%2C")
 	case emptySegment(s):
-		return Invalid("scopes", "must not have an empty part: no colon at either end, and no two in a row")
+		return Invalid("scopes", "must not begin or end with a colon, or have two colons in a row")
 	case HoldsToken(s) || !strings.Contains(s, ":") && LooksLikeToken(s):
-		return Invalid("scopes", reasonToken) // after a colon stand names of tools and ids of documents, and some are that long
+		return Invalid("scopes", reasonToken) // after a colon are names of tools and ids of documents, and some are that long
 	}
 	return nil
 }
 
 // ValidateRequired holds the rule for a scope that a server requires: a literal
-// one, without wildcards. Guards call it where they are built, so that a typing
-// error stops the program and not its users.
+// one, without wildcards. Guards call it when they are built, so that a typing error
+// stops the program at its start.
 func ValidateRequired(required string) error {
 	if strings.Contains(required, "*") {
 		return Invalid("scopes", "that a server requires are literal: no *")
@@ -123,8 +123,8 @@ func (s *Scopes) Granted() []string {
 	return slices.Clone(s.granted)
 }
 
-// Allows reports whether the set grants required, which is literal. What is no
-// well-formed scope is granted by nothing, not even by *.
+// Allows reports whether the set grants required, which is literal. Nothing grants a
+// malformed scope, not even *.
 func (s *Scopes) Allows(required string) bool {
 	if s == nil {
 		return false
@@ -140,8 +140,8 @@ func (s *Scopes) Allows(required string) bool {
 	return false
 }
 
-// isLiteral is ValidateRequired but for the length, in one pass, because every call
-// of a tool comes by here.
+// isLiteral is ValidateRequired without the length, in one pass, because every tool call
+// needs it.
 func isLiteral(s string) bool {
 	last := byte(':')
 	for i := range len(s) {
@@ -154,11 +154,11 @@ func isLiteral(s string) bool {
 	return last != ':'
 }
 
-// unfit: no required scope has that in it.
+// unfit: a required scope cannot contain this character.
 func unfit(c byte) bool { return c < 0x21 || c > 0x7e || c == '"' || c == '\\' || c == '*' }
 
-// grants walks the segments of both sides together. Of what equals a pattern's prefix
-// nothing more need be checked, because the pattern was.
+// grants compares segment by segment. A scope that begins with a pattern's prefix needs no
+// further check, because the pattern was checked.
 func (p *pattern) grants(required string) bool {
 	if p.prefix == "" {
 		return isLiteral(required) && p.matchesSegments(required)

@@ -159,8 +159,8 @@ func TestMCPScopes(t *testing.T) {
 	}
 }
 
-// TestNamesCannotForge: whatever a server calls its tools, a name stands for itself
-// alone. It never reaches a grant of another name, and never acts as a pattern.
+// TestNamesCannotForge: whatever a server calls its tools, the scope of a name never
+// matches a grant for another name, and never acts as a pattern.
 func TestNamesCannotForge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		names := rapid.OneOf(rapid.StringMatching(`[ab:*%3A ]{0,4}`), rapid.String())
@@ -194,8 +194,8 @@ func TestEmptyNamesAreDenied(t *testing.T) {
 }
 
 // TestResourceDotSegments: a key that may read file:///x/* asks for
-// file:///x/../secret, and a server that resolves paths hands it out. No grant
-// reaches such a URI, in any spelling.
+// file:///x/../secret, and a server that resolves paths would return it. No grant
+// matches such a URI, in any spelling.
 func TestResourceDotSegments(t *testing.T) {
 	s := mustCompile(t, "*", keys.ResourcePattern("file:///x/*"))
 	for _, uri := range []string{

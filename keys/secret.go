@@ -7,11 +7,11 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret holds text that must not be shown by accident: a token as it was issued
-// or presented. No fmt verb, slog handler, JSON encoder or printer built on
-// reflection shows it; only [Secret.Reveal] does. The zero value is empty.
+// Secret contains text that must not be shown by accident: a token as issued or sent.
+// No fmt verb, slog handler, JSON encoder or printer built on reflection shows it; only
+// [Secret.Reveal] does. The zero value is empty.
 //
-// The text sits in a closure. A string field, even an unexported one behind a
+// The text is in a closure. A string field, even an unexported one behind a
 // String method, is printed by %d, by %v of an enclosing struct and by every
 // debugger-like printer; a function shows as an address. It also makes Secret
 // incomparable: == on secrets, which leaks timing, does not compile.
@@ -24,8 +24,7 @@ func NewSecret(text string) Secret {
 	return Secret{reveal: func() string { return text }}
 }
 
-// Reveal returns the text. Call it where the secret is handed to its owner, and
-// nowhere else.
+// Reveal returns the text. Call it only where the secret is shown to its owner.
 func (s Secret) Reveal() string {
 	if s.reveal == nil {
 		return ""

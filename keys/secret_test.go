@@ -17,7 +17,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// holder keeps its secrets where methods of theirs are not called by fmt.
+// holder keeps its secrets where fmt does not call their methods.
 type holder struct {
 	Public  keys.Secret
 	private keys.Secret
@@ -26,8 +26,8 @@ type holder struct {
 	byName  map[string]keys.Secret
 }
 
-// TestSecretIsUnprintable, A23, tries every way in which a value ends up in a log by
-// accident, on the secret itself, on what holds it, and on peppers.
+// TestSecretIsUnprintable, A23, tries every way in which a value gets into a log by
+// accident: the secret itself, a struct that contains it, and peppers.
 func TestSecretIsUnprintable(t *testing.T) {
 	token := keys.NewToken(keys.KindKey)
 	secret := token.Secret()
@@ -94,7 +94,7 @@ func reflectPrint(v reflect.Value, depth int) string {
 		}
 	case reflect.Slice, reflect.Array:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return "" // a digest in bytes: public to whoever walks memory
+			return "" // a digest in bytes, which is not secret
 		}
 		for i := range v.Len() {
 			b.WriteString(reflectPrint(v.Index(i), depth+1) + " ")

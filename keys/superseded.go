@@ -4,10 +4,10 @@ import (
 	"time"
 )
 
-// Superseded is what is kept of a secret that a rotation ended, so that a log can say of
-// a client that it still presents that secret. It authorises nothing: no decision about
-// a request reads it before all secrets of the key have failed. It is not sealed, because
-// a row that somebody adds can only change the word in a log.
+// Superseded is what is kept of a secret that a rotation ended, so that a log can say that
+// a client still sends it. It authorises nothing: it is read only after all secrets of the
+// key have failed. It is not sealed, because an added row could only change the word in a
+// log.
 type Superseded struct {
 	Number   int64
 	Scheme   Scheme

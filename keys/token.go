@@ -24,8 +24,8 @@ const (
 	checkAt   = textStart + secretLen
 )
 
-// Token is a well-formed token whose check digits are right. That makes it no
-// credential: only a store and a pepper can tell whether it is one.
+// Token is a well-formed token with correct check digits. Only a store with its pepper
+// can tell whether it is a key.
 //
 // The zero Token is not valid.
 type Token struct {
@@ -46,8 +46,8 @@ func NewTokenFor(kind Kind, id string) Token {
 	return Token{id: id, kind: kind, text: NewSecret(body + checkDigits(body))}
 }
 
-// ParseToken reads a token exactly as it was issued. Anything else, were it one
-// space away, is [ErrMalformed]; the error never repeats the text.
+// ParseToken reads a token exactly as it was issued. Anything else, even one space more,
+// is [ErrMalformed]; the error never repeats the text.
 func ParseToken(text string) (Token, error) {
 	id, kind, err := parseToken(text)
 	if err != nil {
@@ -56,8 +56,8 @@ func ParseToken(text string) (Token, error) {
 	return Token{id: id, kind: kind, text: NewSecret(text)}, nil
 }
 
-// parseToken holds the strict form: prefix, two underscores, base62, check. The
-// length comes first, so that no longer input is ever read.
+// parseToken is strict: prefix, two underscores, base62, check. It checks the length
+// first, so longer input is not read.
 func parseToken(text string) (id string, kind Kind, err error) {
 	if len(text) != TokenLen || text[idEnd] != '_' {
 		return "", "", ErrMalformed
@@ -68,7 +68,7 @@ func parseToken(text string) (id string, kind Kind, err error) {
 	}
 	var want [checkLen]byte
 	writeCheck(&want, text[:checkAt])
-	if text[checkAt:] != string(want[:]) { // no secret: plain arithmetic on what the caller sent
+	if text[checkAt:] != string(want[:]) { // not secret: computed from what the caller sent
 		return "", "", ErrMalformed
 	}
 	return text[idStart:idEnd], kind, nil
@@ -81,17 +81,17 @@ func checkDigits(body string) string {
 	return string(d[:])
 }
 
-// writeCheck reads body's bytes where they are. A conversion would copy them to the
-// heap for every request, because crc32 calls its fastest form through a variable;
-// it only reads, so the string stays what it was.
+// writeCheck reads body's bytes in place. A conversion would copy them to the heap for
+// every request, because crc32 calls its fastest form through a variable. It only reads,
+// so the string does not change.
 func writeCheck(dst *[checkLen]byte, body string) {
 	bytes := unsafe.Slice(unsafe.StringData(body), len(body))
 	base62.Digits(dst[:], crc32.ChecksumIEEE(bytes))
 }
 
-// TokenID returns the id in a text that has the outer shape of a token, so that what
-// is remembered of the key can be found. Nothing else is looked at: the text may be
-// junk that [ParseToken] refuses. It does not allocate; the id shares text's memory.
+// TokenID returns the id in a text with the outer form of a token, to find the key in a
+// cache. It checks nothing else: [ParseToken] may refuse the text. It does not allocate;
+// the id shares text's memory.
 func TokenID(text string) (id string, ok bool) {
 	if len(text) != TokenLen || text[idEnd] != '_' {
 		return "", false
@@ -102,7 +102,7 @@ func TokenID(text string) (id string, ok bool) {
 // ID is the public part that identifies the key: safe in logs, URLs and tables.
 func (t Token) ID() string { return t.id }
 
-// Kind tells by the prefix which sort of key the token is of.
+// Kind is the sort of key, by the prefix.
 func (t Token) Kind() Kind { return t.kind }
 
 // Secret is the whole token.
@@ -111,5 +111,5 @@ func (t Token) Secret() Secret { return t.text }
 // NewID draws the id of a key, evenly from crypto/rand.
 func NewID() string { return base62.Random(IDLen) }
 
-// ValidID reports whether s has the shape of a key id.
+// ValidID reports whether s has the form of a key id.
 func ValidID(s string) bool { return len(s) == IDLen && base62.Is(s) }

@@ -103,7 +103,7 @@ func TestNewTokenParses(t *testing.T) {
 }
 
 // TestTypingErrorsAreMalformed: any one wrong character and any two neighbours
-// swapped are caught by the check, so that no store is asked.
+// swapped are caught by the check, before the store is read.
 func TestTypingErrorsAreMalformed(t *testing.T) {
 	text := keys.NewToken(keys.KindKey).Secret().Reveal()
 	const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
@@ -122,9 +122,9 @@ func TestTypingErrorsAreMalformed(t *testing.T) {
 	}
 }
 
-// TestA8ExampleTokensAreDead: whoever pastes the token of a document, a ticket or
-// this project's own README into a server must not get in anywhere. Documented
-// examples carry a wrong check and die before any store is asked.
+// TestA8ExampleTokensAreDead: the token of a document, a ticket or this project's README
+// must not be valid anywhere. Documented examples have a wrong check, so they are refused
+// before the store is read.
 func TestA8ExampleTokensAreDead(t *testing.T) {
 	for _, example := range []string{
 		"mcpk_EXAMPLEonly0_ThisKeyIsDeadByConstruction0000000000",
@@ -137,8 +137,7 @@ func TestA8ExampleTokensAreDead(t *testing.T) {
 	}
 }
 
-// FuzzParseToken: what parses renders back byte for byte, and nothing but a token
-// in the strict form parses.
+// FuzzParseToken: only tokens in the strict form parse, and they render back byte for byte.
 func FuzzParseToken(f *testing.F) {
 	for _, line := range vectorLines(f) {
 		word, rest, _ := strings.Cut(line, " ")
@@ -161,7 +160,7 @@ func FuzzParseToken(f *testing.F) {
 			t.Fatalf("ParseToken(%q): renders as %q", text, token.Secret().Reveal())
 		}
 		if !keys.LooksLikeToken(text) || text[5:17] != token.ID() || text[:5] != map[keys.Kind]string{"key": "mcpk_", "admin": "mcpa_"}[token.Kind()] {
-			t.Fatalf("ParseToken(%q): parsed what is no token", text)
+			t.Fatalf("ParseToken(%q): parsed, but it is not a token", text)
 		}
 	})
 }

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// Use is what one process counted of one key since it last wrote counts down. Counts
-// are statistics: they decide nothing, and a crash may lose those of some seconds.
+// Use is what one process counted of one key since it last wrote counts. Counts are
+// statistics: they decide nothing, and a crash may lose some seconds of them.
 type Use struct {
 	KeyID  string
-	Last   []LastUse  // one a secret that was accepted meanwhile
-	Counts []UseCount // none is zero
+	Last   []LastUse  // one for each secret that was accepted
+	Counts []UseCount // without zero counts
 }
 
-// LastUse tells when one of a key's secrets was last accepted, and from where.
+// LastUse is when and from where one of a key's secrets was last accepted.
 type LastUse struct {
 	Secret   int64      // its number
 	At       time.Time  // UTC, microseconds
@@ -23,14 +23,14 @@ type LastUse struct {
 	Agent    string     // the first word of the client's User-Agent; empty when unknown
 }
 
-// UseCount is how often a key was presented in one hour with one outcome.
+// UseCount is how often a key was used in one hour with one outcome.
 //
-// With an empty Scope it counts requests: each is counted once, under the outcome of
-// its authentication. A call of a request that carries many, as of MCP, is counted too
-// when it is over the key's rate limit, under [CodeRateLimited]. With a Scope it counts what was asked beyond that, under
-// [CodeValid] or [CodeInsufficientScope]; one request may ask for several scopes.
+// With an empty Scope it counts requests, each once, under the outcome of its
+// authentication. An MCP call that exceeds the key's rate limit is also counted, under
+// [CodeRateLimited]. With a Scope it counts checks of that scope, under [CodeValid] or
+// [CodeInsufficientScope]; one request may require several scopes.
 type UseCount struct {
-	Hour  time.Time // its beginning, UTC
+	Hour  time.Time // its start, UTC
 	Code  Code
 	Scope string // a required scope, [OtherScopes], or empty
 	Calls int64
@@ -38,8 +38,8 @@ type UseCount struct {
 
 // Usage is what is known of the use of one key.
 type Usage struct {
-	Since  time.Time  // when counting began; what was used before is not known, which is not the same as unused
-	Last   []LastUse  // newest first; a secret that was never accepted is not in it
+	Since  time.Time  // when counting began; earlier use is unknown, which is not the same as unused
+	Last   []LastUse  // newest first; without secrets that were never accepted
 	Counts []UseCount // oldest hour first
 }
 
@@ -51,35 +51,35 @@ func (u Usage) LastUsed() LastUse {
 	return slices.MaxFunc(u.Last, func(a, b LastUse) int { return a.At.Compare(b.At) })
 }
 
-// How much is kept of what decides nothing: use, refusals, and secrets that ended.
+// How long statistics are kept: use, refusals, and secrets that ended.
 const (
-	// UsageKept is how long counts are kept. Last uses are kept for ever.
+	// UsageKept is how long counts are kept. Last uses are kept permanently.
 	UsageKept = 90 * 24 * time.Hour
-	// UsageSince is how far back one looks who does not say: the default of [ParseSince].
+	// UsageSince is the default of [ParseSince].
 	UsageSince = 24 * time.Hour
-	// DenialsKept is how many rows are kept of denials with a proved key, and how many of all
-	// others; the oldest go. So nobody without a key can wash away what those with one did.
+	// DenialsKept is how many rows are kept of denials with a proved key, and how many
+	// without; the oldest are deleted first. So callers without a key cannot push out the
+	// denials of callers with one.
 	DenialsKept = 2500
 	// SupersededKept is how long a secret that a rotation ended is recognised, and
-	// MaxSuperseded how many of one key are. Imported ones are kept for as long as their
-	// pepper is: an import must find that their tokens have ended.
+	// MaxSuperseded how many of one key are. Imported ones are kept as long as their pepper,
+	// because an import must find that their tokens have ended.
 	SupersededKept = 30 * 24 * time.Hour
 	MaxSuperseded  = 8
-	// OtherScopes stands for those required scopes of a key and an hour that were too
-	// many to be counted each on its own, that are too long, or that look like a secret. No
-	// required scope can be this.
+	// OtherScopes counts all required scopes of a key and an hour that are too many to
+	// count separately, too long, or look like a secret. It cannot be a required scope.
 	OtherScopes = "*"
 )
 
 // maxAgent is the length of [LastUse.Agent], in bytes.
 const maxAgent = 64
 
-// AgentOf returns what is noted of a User-Agent: its first word, if that can be shown
-// anywhere. People paste keys into anything, so what looks like one is left out.
+// AgentOf returns what is kept of a User-Agent: its first word, if it is safe to show. A
+// word that looks like a key is left out.
 func AgentOf(userAgent string) string {
 	word, _, _ := strings.Cut(strings.TrimSpace(userAgent), " ")
 	if LooksLikeToken(word) {
-		return "" // before it is cut, or a piece would be left that looks like nothing
+		return "" // before the cut, which could leave a piece of a key that is not recognised
 	}
 	if len(word) > maxAgent {
 		word = word[:maxAgent]

@@ -69,8 +69,8 @@ func TestUsageSums(t *testing.T) {
 	}
 }
 
-// What is noted of a User-Agent is its first word, never a piece of a key in it: not
-// even one that begins where the word is cut.
+// AgentOf keeps the first word of a User-Agent, and never a piece of a key in it, not even
+// one that begins where the word is cut.
 func TestAgentOf(t *testing.T) {
 	secret := keys.NewToken(keys.KindKey).Secret().Reveal()[18:]
 	for agent, want := range map[string]string{

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// ParseSince reads from when on something is asked for: a duration before now such as
-// 24h or 7d, a date (its first instant in UTC), or an RFC 3339 time. Empty means [UsageSince] ago. The error is an
-// [*InvalidError] of since.
+// ParseSince reads a start time: a duration before now such as 24h or 7d, a date (its
+// first instant in UTC), or an RFC 3339 time. Empty means [UsageSince] ago. The error is
+// an [*InvalidError] of since.
 func ParseSince(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return now.Add(-UsageSince), nil
@@ -22,22 +22,22 @@ func ParseSince(text string, now time.Time) (time.Time, error) {
 			return at, nil
 		}
 	}
-	return time.Time{}, Invalid("since", "must be a whole number and a unit, such as 24h or 7d, a date, such as 2027-01-31, or an RFC 3339 time")
+	return time.Time{}, Invalid("since", "must be a duration (24h, 7d), a date (2027-01-31) or an RFC 3339 time")
 }
 
-// OutcomeUse is how often a key was presented with one outcome.
+// OutcomeUse is how often a key was used with one outcome.
 type OutcomeUse struct {
 	Code  Code
 	Calls int64
 }
 
-// ScopeUse is how often one scope was asked of a key.
+// ScopeUse is how often one scope was required of a key.
 type ScopeUse struct {
 	Scope           string
 	Allowed, Denied int64
 }
 
-// Calls is how often the key was presented, whatever came of it.
+// Calls is how often the key was used, whatever the outcome.
 func (u Usage) Calls() int64 {
 	var n int64
 	for _, c := range u.Counts {
@@ -66,8 +66,8 @@ func (u Usage) Outcomes() []OutcomeUse {
 	return list
 }
 
-// Scopes sums up what was asked for by scope, the most frequent first. What is not
-// [CodeValid] was denied.
+// Scopes sums up checks by scope, the most frequent first. Codes other than [CodeValid]
+// are denials.
 func (u Usage) Scopes() []ScopeUse {
 	sums := map[string]ScopeUse{}
 	for _, c := range u.Counts {
@@ -115,7 +115,7 @@ func (u Usage) Hourly(since, now time.Time) []int64 {
 	return hours
 }
 
-// add stops at the largest number: counts come from a file that anybody may have
+// add stops at the largest number, because counts come from a file that may have been
 // edited.
 func add(a, b int64) int64 {
 	if b > math.MaxInt64-a {

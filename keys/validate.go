@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// Bounds of a key's lists.
+// Limits of a key's lists.
 const (
 	maxScopes     = 256
 	maxAudience   = 32
@@ -15,12 +15,12 @@ const (
 )
 
 // Validate reports the rules that k breaks, the first one of each field: an
-// [*InvalidError], or several, which [Faults] lists. It looks at k alone; whether its name
-// is taken only the store can tell.
+// [*InvalidError], or several, which [Faults] lists. Only the store can tell whether the
+// name is taken.
 func (k *Key) Validate() error {
 	kind := validateKind(k.Kind)
 	scopes := error(nil)
-	if kind == nil { // it says which scopes there may be
+	if kind == nil { // scopes depend on the kind
 		scopes = ValidateScopes(k.Kind, k.Scopes)
 	}
 	return AllOf(
@@ -74,7 +74,7 @@ func ValidateAudience(a string) error {
 		return Invalid("audience", "must be a server's name or URL without spaces, such as weather")
 	}
 	if strings.Contains(a, ",") {
-		return Invalid("audience", "must not hold a comma: give each server on its own")
+		return Invalid("audience", "must not contain a comma: give each server separately")
 	}
 	return ValidateText("audience", a)
 }
@@ -107,12 +107,12 @@ func ParseAllowedIP(text string) (netip.Prefix, error) {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
 	if p != p.Masked() {
-		return netip.Prefix{}, Invalid("allowed_ips", "holds a range with host bits set: write %s for all of the range, or %s for one address", p.Masked(), p.Addr())
+		return netip.Prefix{}, Invalid("allowed_ips", "contains a range with host bits set: use %s for the whole range, or %s for one address", p.Masked(), p.Addr())
 	}
 	return p, nil
 }
 
-// ParseAllowedIPs reads a list of them, and gives nil for none.
+// ParseAllowedIPs reads a list of them; nil if it is empty.
 func ParseAllowedIPs(texts []string) (list []netip.Prefix, err error) {
 	for _, text := range texts {
 		p, err := ParseAllowedIP(text)

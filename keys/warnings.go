@@ -2,8 +2,8 @@ package keys
 
 import "time"
 
-// Warnings tells at now what about k is allowed and seldom meant, a sentence each. Every
-// answer to an issue, an edit and a rotation carries them.
+// Warnings lists, at now, settings of k that are allowed but seldom meant, a sentence
+// each. Every answer to an issue, an edit and a rotation includes them.
 func (k *Key) Warnings(now time.Time) []string {
 	var out []string
 	if k.Kind == KindKey && len(k.Audience) == 0 {
@@ -14,7 +14,7 @@ func (k *Key) Warnings(now time.Time) []string {
 	}
 	switch {
 	case k.ExpiresAt.IsZero():
-		out = append(out, "it never expires, so it is good until somebody revokes it")
+		out = append(out, "it never expires, so it is valid until it is revoked")
 	case k.Expired(now):
 		out = append(out, "it has expired, so it is refused; issue a new key")
 	case k.Version > 1 && k.ExpiresAt.Sub(now) < ExpiringWithin: // the issuer of a new key has just said when it ends

@@ -32,7 +32,7 @@ func TestFlawIsForTheLogAlone(t *testing.T) {
 	}
 	common := answer("X-API-Key", keys.NewToken(keys.KindKey).Secret().Reveal())
 	for _, c := range []struct{ header, value, want string }{
-		{"Authorization", `Bearer "` + token + `"`, "has quotes in it"},
+		{"Authorization", `Bearer "` + token + `"`, "contains quotes"},
 		{"Authorization", "Bearer Bearer " + token, "begins with Bearer"},
 		{"X-API-Key", "Bearer " + token, "begins with Bearer"},
 		{"X-API-Key", "\ufeff" + token, "byte order mark"},

@@ -7,9 +7,9 @@ import (
 )
 
 // DenialQuery says which denials to return, newest first. The zero DenialQuery returns
-// those of [keys.DefaultLimit] rows. Conditions add up.
+// the newest [keys.DefaultLimit]. Conditions add up.
 type DenialQuery struct {
-	KeyID string    // exact, as it was presented
+	KeyID string    // exact, as in the request
 	Code  keys.Code // exact
 	Since time.Time // of this minute or later
 	Limit int       // 0 means [keys.DefaultLimit]; there are never more than twice [keys.DenialsKept]

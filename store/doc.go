@@ -1,11 +1,10 @@
-// Package store is the contract between mcpkeys and what keeps its keys: [Reader] for what
-// guards and screens need, [Store] for what changes keys. store/sqlite implements it, and
-// store/storetest is the suite that every implementation passes.
+// Package store is the interface between mcpkeys and a key store: [Reader] for programs that
+// read keys, [Store] for programs that change them. store/sqlite implements it; start with
+// its Open or OpenVerifier. Every implementation must pass the tests of store/storetest.
 //
-// A change is written together with its audit row or not at all. Errors say how far a change
-// came: a [*RefusedError] wrote nothing, a [*WrittenError] wrote all of it, and after a
-// [*MayBeLostError] that must be looked up.
+// A change is written together with its audit row or not at all. Errors say what was written:
+// nothing after a [*RefusedError], all after a [*WrittenError]; after a [*MayBeLostError] the
+// caller must check.
 //
-// The contract refuses to report a key whose import is unfinished, and to lose a change that
-// was acknowledged.
+// A store never returns a key of an unfinished import, and never loses an acknowledged change.
 package store

@@ -13,27 +13,25 @@ import (
 // OnceKept is how long a repeated request is recognised.
 const OnceKept = 24 * time.Hour
 
-// Once is the word by which a caller marks a change that must not be made twice, however
-// often it is asked for. Put into the context of one change by [WithOnce], it goes with
-// that change into the store: [Store.Create] and [Store.Update] look for it first and
-// write it last, all in the transaction of the change. The same word of the same caller
-// on the same route within [OnceKept] is a [*ReplayedError], and nothing is done; except
-// that a revocation, a disabling and the end of a secret are made again where they do not
-// stand any more. An edit is not, also one that took something away: repeat it without a
-// word, which is harmless.
+// Once marks a change that must be made only once, however often it is requested. [WithOnce]
+// puts it into the context of one change: [Store.Create] and [Store.Update] look for its Word
+// first and write it last, in the transaction of the change. If the same caller repeats the
+// Word on the same route within [OnceKept], the store does nothing and returns a
+// [*ReplayedError]; but if a revocation, a disabling or the end of a secret has been undone
+// since, the store makes it again. It does not make an edit again: repeat an edit without a
+// Word, which is harmless.
 type Once struct {
-	Caller string // who asks, such as an [audit.Actor]
-	Route  string // what is asked, and of which key
-	Word   string // the caller's own
+	Caller string // such as an [audit.Actor]
+	Route  string // the operation, and its key
+	Word   string // chosen by the caller: the Idempotency-Key
 	Body   []byte // the request; only a keyed hash of it is kept
 	At     time.Time
 
-	// Answer renders the key as the caller is told of it, without a secret. It is kept and
-	// given again to whoever repeats the request, unless the answer carried a secret. Nil
-	// keeps nothing.
+	// Answer renders the key for the caller, without a secret. It is kept and returned when
+	// the request is repeated, unless the first answer had a secret. Nil keeps nothing.
 	Answer func(*keys.Key) (string, error)
 
-	stands func(*keys.Key) bool // of a change that takes something away: see [Taking]
+	stands func(*keys.Key) bool // for a change that takes something away: see [Taking]
 }
 
 type onceKey struct{}
@@ -49,9 +47,9 @@ func OnceFrom(ctx context.Context) *Once {
 	return o
 }
 
-// Taking returns ctx for a change that takes something away, and tells how to see on its key
-// that it stands. The Manager calls it: who repeats such a request must not hear that it was
-// carried out while a restore, or somebody else, gave back what it took.
+// Taking returns ctx for a change that takes something away; stands reports from the key
+// whether the change is still in effect. The Manager calls it: a repeated request must not
+// report success if a restore or another caller has undone the change.
 func Taking(ctx context.Context, stands func(*keys.Key) bool) context.Context {
 	o := OnceFrom(ctx)
 	if o == nil {
@@ -62,8 +60,8 @@ func Taking(ctx context.Context, stands func(*keys.Key) bool) context.Context {
 	return WithOnce(ctx, &with)
 }
 
-// Repeat says what becomes of a request that was carried out before, by its key as that is
-// now, nil if it is gone: an error, or nil where the store carries it out again.
+// Repeat decides about a request that was carried out before, from its key as it is now, nil
+// if it is missing. It returns an error, or nil if the store must carry it out again.
 func (o *Once) Repeat(before *ReplayedError, k *keys.Key) error {
 	switch {
 	case k == nil && before.Secret == 0:
@@ -78,35 +76,35 @@ func (o *Once) Repeat(before *ReplayedError, k *keys.Key) error {
 	return before
 }
 
-// Done is what a store keeps of a change that carried a word.
+// Done is what a store keeps of a change with a [Once].
 type Done struct {
 	Caller, Route, Word string
 	At                  time.Time
 	PepperID            string // that Body was made with
 	Body                []byte
 	KeyID               string
-	Secret              int64  // the number of the secret that the answer carried; 0 for none
-	Answer              string // JSON; empty where the answer carried a secret
+	Secret              int64  // the number of the secret in the answer; 0 for none
+	Answer              string // JSON; empty if the answer had a secret
 }
 
 // ReplayedError says that a change was made before under the same word, and was not made
 // again.
 type ReplayedError struct {
 	KeyID  string
-	Secret int64  // the number of the secret that the first answer carried; 0 for none
-	Gone   bool   // the key, or that secret of it, is not good any more
+	Secret int64  // the number of the secret in the first answer; 0 for none
+	Gone   bool   // the key or that secret is no longer valid
 	Answer string // the first answer, as [Once].Answer rendered it; empty with a Secret
 }
 
 func (e *ReplayedError) Error() string {
 	if e.Secret == 0 {
-		return "this request was carried out before, and was not carried out again"
+		return "this request was carried out before; it was not repeated"
 	}
 	if e.Gone {
-		return fmt.Sprintf("this request was carried out before: it made secret %d of key %s, which is not good any more; choose another word for another request", e.Secret, e.KeyID)
+		return fmt.Sprintf("this request was carried out before: it made secret %d of key %s, which is no longer valid; use a new Idempotency-Key for another request", e.Secret, e.KeyID)
 	}
-	return fmt.Sprintf("this request was carried out before: it made secret %d of key %s, which was in the first answer and is in no other; "+
-		"if that answer was lost, rotate the key and replace %[1]d", e.Secret, e.KeyID)
+	return fmt.Sprintf("this request was carried out before: it made secret %d of key %s, which was shown only in the first answer; "+
+		"if you lost that answer, rotate the key and replace %[1]d", e.Secret, e.KeyID)
 }
 
 // Is makes errors.Is(err, ErrConflict) hold for a secret that is not shown again.
@@ -114,14 +112,14 @@ func (e *ReplayedError) Is(target error) bool { return e.Secret != 0 && target =
 
 // errOtherBody and errLostBody are about the word, not about a field of the request.
 func errOtherBody() error {
-	return keys.Invalid("Idempotency-Key", "was used for another request; choose another word for this one")
+	return keys.Invalid("Idempotency-Key", "was used for another request; use a new value for this one")
 }
 
 func errLostBody() error {
-	return keys.Invalid("Idempotency-Key", "was used before, for a request that cannot be compared any more because a pepper was retired; look whether it was carried out, and choose another word")
+	return keys.Invalid("Idempotency-Key", "was used before, and a pepper was retired since, so the requests cannot be compared; check whether the first one took effect, and use a new value")
 }
 
-// forgets reports whether what was done is too old to be recognised.
+// forgets reports whether d is too old to be recognised.
 func (o *Once) forgets(d *Done) bool { return o.At.Sub(d.At) >= OnceKept }
 
 // Check compares o with what a store has kept under the same caller, route and word. It

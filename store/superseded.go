@@ -9,9 +9,10 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Supersede returns what a change at now makes of a key's superseded secrets: those that
-// were, without the ones that are too old, and the secrets of before that are not among
-// after. Imported ones neither grow too old nor count. The newest come first. A secret whose grace was over had ended then.
+// Supersede returns a key's superseded secrets after a change at now, the newest first: the
+// known ones without those that are too old, and the secrets in before but not in after.
+// Imported ones never become too old, and do not count. A secret whose grace had passed ended
+// with its grace.
 func Supersede(known []keys.Superseded, before, after []keys.KeySecret, now time.Time) []keys.Superseded {
 	has := func(secrets []keys.KeySecret, number int64) bool {
 		return slices.ContainsFunc(secrets, func(s keys.KeySecret) bool { return s.Number == number })

@@ -11,9 +11,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// alterations are what somebody with a database shell, and without the pepper, does to a
-// store that guards have open, and how it is taken back. A trigger with a reserved name is
-// planted in the schema itself, which moves no number of SQLite's.
+// alterations are changes with a database shell, without the pepper, to a store that guards
+// have open, and how to undo them. A trigger with a reserved name is written directly into
+// the schema, which does not change SQLite's schema version.
 var alterations = []struct {
 	name, do, undo string
 	revocable      bool // a revoke is effective all the same; else it is refused
@@ -34,13 +34,13 @@ var alterations = []struct {
 	{"a trigger that fails every change", `CREATE TRIGGER no BEFORE UPDATE ON keys BEGIN SELECT RAISE(ABORT, 'no'); END`, `DROP TRIGGER no`, false},
 	{"a trigger that leaves every change out", `CREATE TRIGGER no BEFORE UPDATE ON keys BEGIN SELECT RAISE(IGNORE); END`, `DROP TRIGGER no`, false},
 	{"a trigger that rolls every change back", `CREATE TRIGGER no BEFORE UPDATE ON keys BEGIN SELECT RAISE(ROLLBACK, 'no'); END`, `DROP TRIGGER no`, false},
-	{"a table of somebody's", `CREATE TABLE notes (text)`, `DROP TABLE notes`, true},
+	{"a foreign table", `CREATE TABLE notes (text)`, `DROP TABLE notes`, true},
 	{"a trigger that does nothing", `CREATE TRIGGER idle AFTER UPDATE ON keys BEGIN SELECT 1; END`, `DROP TRIGGER idle`, true},
 }
 
 // TestA27GuardsRefuseAnAlteredStore: guards answer 503 from their next look on, whatever
-// they remember, and no lease holds. A revoke is refused, or it is effective: also when
-// what was planted is gone again. What a guard remembers is forgotten then.
+// they remember, without waiting for a lease. A revoke is refused or effective, also after
+// the planted object was removed. The guard then drops what it remembers.
 func TestA27GuardsRefuseAnAlteredStore(t *testing.T) {
 	for _, c := range alterations {
 		t.Run(c.name, func(t *testing.T) {

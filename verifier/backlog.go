@@ -6,8 +6,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// backlog is what could not be written, each count under its own hour. It takes the
-// room of what it holds and not of how often writing failed.
+// backlog is the counts that could not be written, each under its own hour. Its size depends
+// on the counts, not on how often writing failed.
 type backlog struct {
 	counts map[backlogCount]int64
 	last   map[backlogSecret]keys.LastUse

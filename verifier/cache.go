@@ -14,13 +14,13 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/internal/flight"
 )
 
-// cache is what the verifier remembers of keys, none of it older than the last look.
+// cache is the keys that the verifier remembers, none older than the last look.
 type cache struct {
 	source Source
 	watch  watch
 	cells  *otter.Cache[string, *cell]
 
-	// forgotten counts times of forgetting: the generation of what is remembered.
+	// forgotten counts how often keys were dropped: the generation of the cache.
 	forgotten atomic.Uint64
 
 	// fills are the reads of keys, by id. What one reads is remembered only if the key did
@@ -35,11 +35,11 @@ type cache struct {
 	imported atomic.Bool
 	owners   *otter.Cache[[sha256.Size]byte, owner]
 
-	changed func(keys.Changes) // hears of changes after they were forgotten
+	changed func(keys.Changes) // is called with changes after the keys were dropped
 }
 
-// owner is whose an imported token was, in which generation. Any change since may have
-// revoked another key that has the same token, so its proof is of no use then.
+// owner is the key of an imported token in one generation. After a change it is useless:
+// another key with the same token may have been revoked.
 type owner struct {
 	id         string
 	generation uint64
@@ -56,9 +56,9 @@ func (h *cache) open(source Source, size int, clock func() time.Duration, change
 	return err
 }
 
-// seek finds the cell of the key whose id stands where tokens of ours have it. It reports
-// whether there is one. This comes before anything costly: most tokens are good, and most
-// others are no tokens.
+// seek finds the cell of the key whose id is in the id's place of an mcpkeys token, and
+// reports whether there is one. It comes first because it is cheap: most tokens are valid,
+// and most other texts are not tokens.
 func (h *cache) seek(c *check) bool {
 	id, ok := keys.TokenID(c.token)
 	if !ok {
@@ -69,8 +69,7 @@ func (h *cache) seek(c *check) bool {
 	return c.guessed
 }
 
-// remembers reports whether c's token is proved by what is remembered. It comes after
-// fresh.
+// remembers reports whether a remembered proof matches c's token. Call it after fresh.
 func (h *cache) remembers(c *check) bool {
 	switch generation := h.forgotten.Load(); {
 	case c.imported:
@@ -134,8 +133,8 @@ func (h *cache) key(ctx context.Context, id string) (*keys.Key, error) {
 	return e.key, nil
 }
 
-// current returns the key's entry as it stands now or later, nil for an unknown id. It
-// comes after fresh.
+// current returns the key's present entry or a later one, nil for an unknown id. Call it
+// after fresh.
 func (h *cache) current(ctx context.Context, id string) (*entry, error) {
 	if c, ok := h.cells.GetIfPresent(id); ok {
 		if e := c.entry.Load(); e != nil {
@@ -155,7 +154,7 @@ func (h *cache) current(ctx context.Context, id string) (*entry, error) {
 			h.cell(id).entry.Store(e)
 		}
 	})
-	one.Result, one.Err = h.read(context.WithoutCancel(ctx), id) // a caller that hangs up must not fail those who wait
+	one.Result, one.Err = h.read(context.WithoutCancel(ctx), id) // a caller that disconnects must not fail the waiting ones
 	return one.Result, one.Err
 }
 
@@ -171,8 +170,8 @@ func (h *cache) read(ctx context.Context, id string) (*entry, error) {
 	return newEntry(k), nil
 }
 
-// forget drops what changed. What is being read is marked first, so that nothing old can
-// be put in place behind the dropping.
+// forget drops changed keys. It first marks reads that are running, so that they cannot put
+// an old key into the cache afterwards.
 func (h *cache) forget(c keys.Changes) {
 	h.imported.Store(c.Imported)
 	if len(c.IDs) == 0 && !c.Lost {
@@ -193,6 +192,6 @@ func (h *cache) forget(c keys.Changes) {
 	h.changed(c)
 }
 
-// atOnce is how the caches do their upkeep: in the call that gave rise to it. Left to
-// themselves they start a goroutine with each write, which took a third of a miss.
+// atOnce makes the caches do their upkeep in the call that causes it. By default they start
+// a goroutine for each write, which took a third of the time of a miss.
 func atOnce(upkeep func()) { upkeep() }

@@ -127,10 +127,9 @@ func TestA17RevokeUnderLoad(t *testing.T) {
 	}
 }
 
-// TestA19DiedBetweenCommitAndEpoch: a revoker commits and dies before it moves the
-// epoch; nothing was promised. Somebody revokes again, which changes nothing, and
-// from then on the key is refused. What the epoch page was before the commit is put
-// back into it.
+// TestA19DiedBetweenCommitAndEpoch: a process commits a revoke and is killed before it moves
+// the epoch, so it acknowledged nothing. A second revoke changes nothing, and from then on
+// the key is refused. The test writes the epoch page's old content back into it.
 func TestA19DiedBetweenCommitAndEpoch(t *testing.T) {
 	b := newBench(t)
 	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
@@ -163,8 +162,8 @@ func rename(t testing.TB, from, to string) {
 	}
 }
 
-// TestDatabaseShellIsNoticed: who edits a row moves no epoch. The next poll finds it,
-// and the row's seal does not fit.
+// TestDatabaseShellIsNoticed: editing a row does not move the epoch. The next poll finds it,
+// and the row's seal does not match.
 func TestDatabaseShellIsNoticed(t *testing.T) {
 	b := newBench(t)
 	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
@@ -234,8 +233,8 @@ func TestRateOutlivesTheEntry(t *testing.T) {
 	b.wantReads(t, 2)
 }
 
-// TestUnknownIsForgottenWithAnIssue: a token that nobody has is asked for once. When
-// a key with it appears, it is good at once.
+// TestUnknownIsForgottenWithAnIssue: a token that no key has is looked up once. When a key
+// with it is made, it is valid at once.
 func TestUnknownIsForgottenWithAnIssue(t *testing.T) {
 	b := newBench(t)
 	token := keys.NewToken(keys.KindKey)
@@ -270,9 +269,9 @@ func (a absent) Key(ctx context.Context, id string) (*keys.Key, error) {
 }
 
 // TestA22MemoryIsBounded: a million distinct tokens, well-formed and not, from 250,000
-// addresses that each send until they are held back, leave no more behind than the
-// unknown tokens and the addresses that are remembered at the most. They lock nobody
-// out: a key that was remembered before is so still, and one that was not is found.
+// addresses that each send until they are limited, leave behind only the
+// unknown tokens and the addresses that are remembered at most. They lock no key out: a
+// remembered key stays remembered, and another one is found.
 func TestA22MemoryIsBounded(t *testing.T) {
 	b := newBench(t)
 	warm, warmToken := b.issue(t, admin.IssueRequest{Name: "warm"})
@@ -340,13 +339,13 @@ func TestFewCells(t *testing.T) {
 	}
 }
 
-// TestHangingUpHurtsNobodyElse: the one whose request reads the key goes away; those
-// who wait for the same read get their answer.
+// TestHangingUpHurtsNobodyElse: the client whose request reads the key disconnects; other
+// callers that wait for the same read get their answer.
 func TestHangingUpHurtsNobodyElse(t *testing.T) {
 	b := newBench(t)
 	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
 	_, other := b.issue(t, admin.IssueRequest{Name: "other"})
-	b.want(t, other, verifier.Call{}, keys.CodeValid) // so that nobody need look at the feed
+	b.want(t, other, verifier.Call{}, keys.CodeValid) // so that the feed need not be read
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if d := b.v.Authenticate(ctx, token, verifier.Call{}); d.Code != keys.CodeValid {

@@ -53,11 +53,10 @@ func (c *Call) demand() keys.Demand {
 	return keys.Demand{Kind: c.Kind, Any: c.Any, Audience: c.Audience, ClientIP: c.ClientIP}
 }
 
-// Charge counts one call within a request that d was decided for, with the same call and
-// [Call.Messages], against the key's rate limit as it stands now. What it returns is d,
-// with what is left of that limit, or a refusal that says of the caller all that d does.
-// The token is not asked for again: whether the key is still good is for
-// [Verifier.Hold] and [Verifier.Recheck].
+// Charge counts one call of a request that d was decided for, with the same call and
+// [Call.Messages], against the key's present rate limit. It returns d with the rest of that
+// limit, or a refusal with d's facts about the caller. It does not check the token again:
+// use [Verifier.Hold] or [Verifier.Recheck] for that.
 func (v *Verifier) Charge(d keys.Decision, call Call) keys.Decision {
 	if !d.Valid() {
 		return d
@@ -87,9 +86,9 @@ func (v *Verifier) Charge(d keys.Decision, call Call) keys.Decision {
 	return v.ledger.denied(d, &call)
 }
 
-// Authorize narrows d, which was decided with the same call, to what takes all of scopes:
-// [keys.Decision.Authorize], with the question counted in the key's usage and a refusal
-// sampled. Every surface that counts refuses for scopes through here.
+// Authorize is [keys.Decision.Authorize] for d, which was decided with the same call. It also
+// counts the scopes in the key's usage, and samples a refusal. Every guard that counts checks
+// scopes with it.
 func (v *Verifier) Authorize(d keys.Decision, call Call, scopes ...string) keys.Decision {
 	if !d.Valid() {
 		return d

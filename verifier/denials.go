@@ -12,24 +12,24 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// How many kinds of refusal of one minute are told apart: those of callers who proved a
-// key, and those that anybody can bring about, with keys that he makes up. Further ones
-// are counted together by their code, without key and source.
+// How many kinds of refusal of one minute are counted separately: with a proved key, and
+// without, which every client can cause with invented keys. Further ones are counted together
+// by their code, without key and source.
 const (
 	maxProved   = 256
 	maxUnproved = 64
 	maxWaiting  = 4 * (maxProved + maxUnproved) // rows that could not be written yet
 )
 
-// denials samples refusals: how often in each minute which one was given to whom, for
-// people to look at. It holds some hundred numbers, however many are refused.
+// denials samples refusals for operators: how often in each minute each kind occurred. It
+// keeps some hundred numbers, however many requests are refused.
 type denials struct {
 	source writer
 	clock  func() time.Time
 	within func(after time.Duration) // has what is counted written in time
 
 	last atomic.Pointer[denied] // that was counted, so that a flood of one kind takes no lock
-	junk atomic.Pointer[junk]   // the last text that was no token, which must cost next to nothing
+	junk atomic.Pointer[junk]   // the last malformed text, which must cost almost nothing
 
 	mu       sync.Mutex // guards what follows
 	minute   time.Time
@@ -57,8 +57,8 @@ type denied struct {
 	calls atomic.Int64
 }
 
-// NoteDenial samples a refusal. [Verifier.Authenticate] does so for its own; guards call
-// it for what they refuse themselves. It never fails and decides nothing.
+// NoteDenial samples a refusal of a guard. [Verifier.Authenticate] does so for its own. It
+// never fails and decides nothing.
 func (v *Verifier) NoteDenial(d keys.Decision, call Call) { v.ledger.denied(d, &call) }
 
 // denied samples d, and returns it.
@@ -93,7 +93,7 @@ type junk struct {
 	counted  *denied
 }
 
-// malformed is denied for what is no token.
+// malformed is denied for malformed text.
 func (l *ledger) malformed(call *Call) (d keys.Decision) {
 	d.Code = keys.CodeMalformed
 	if j := l.denials.junk.Load(); j != nil && j.ip == call.ClientIP && j.audience == call.Audience {
@@ -138,7 +138,7 @@ func (n *denials) turn(minute time.Time) {
 	n.minute, n.kinds, n.unproved = minute, map[kind]*denied{}, 0
 }
 
-// kind finds the one of k, or makes room for it, or for all that there is no room for.
+// kind returns k's counter, creating it, or the overflow counter if full.
 func (n *denials) kind(k kind, agent string) *denied {
 	if one := n.kinds[k]; one != nil {
 		return one
@@ -164,8 +164,8 @@ func (n *denials) kind(k kind, agent string) *denied {
 	return one
 }
 
-// scopesOf counts the scopes of a key that are told apart: one who may call nothing can
-// still name everything.
+// scopesOf counts the scopes of a key that are counted separately: a caller without any
+// scope can still name every tool.
 func (n *denials) scopesOf(keyID string) (count int) {
 	for k := range n.kinds {
 		if k.keyID == keyID && k.scope != "" {
@@ -218,7 +218,7 @@ func (n *denials) write() error {
 	return err
 }
 
-// close has no more sampled than what waits.
+// close stops the sampling; what waits can still be written.
 func (n *denials) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

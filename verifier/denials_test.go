@@ -30,8 +30,8 @@ func denials(t testing.TB, log store.DenialLog) []keys.Denial {
 	return list
 }
 
-// Each kind of refusal is a row a minute, with a count, by whom and from where; what was
-// accepted is none.
+// Each kind of refusal is a row a minute, with a count, the key and the source; accepted
+// calls have no row.
 func TestDenialsAreSampled(t *testing.T) {
 	b := newBench(t)
 	b.now = b.now.Truncate(time.Minute).Add(time.Minute)
@@ -73,9 +73,9 @@ func TestDenialsAreSampled(t *testing.T) {
 	}
 }
 
-// A22. The attack: a flood of made-up keys from ever new addresses, to fill the memory, to
-// fill the file, or to wash away the trace of a revoked key that somebody tries. It ends
-// in a few rows, every refusal counted, and the revoked key is still there.
+// A22. The attack: a flood of invented keys from ever new addresses, to fill the memory or
+// the file, or to hide attempts with a revoked key. It makes only a few rows, every refusal
+// is counted, and the revoked key's row is kept.
 func TestA22FloodOfDenialsIsBounded(t *testing.T) {
 	b := newBench(t)
 	b.now = b.now.Truncate(time.Minute).Add(time.Minute)
@@ -125,8 +125,8 @@ func TestDenialsHoldNoToken(t *testing.T) {
 	}
 }
 
-// Denials are written after five seconds without anybody asking for it, also when one kind
-// goes on and on; what cannot be written is told and kept for the next time.
+// Denials are written after five seconds by themselves, also if one kind continues; a failed
+// write is reported, and its denials are kept for the next one.
 func TestDenialsAreWrittenInTime(t *testing.T) {
 	b := newBench(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxSources is how many addresses are told apart. When more come, those that were
-	// quiet longest start with a full allowance: a full table refuses nobody.
+	// maxSources is how many addresses are told apart. When more come, the longest unused
+	// ones start with a full allowance: a full table refuses no caller.
 	maxSources = 65_536
 	// maxUnknown is how many unknown tokens are remembered.
 	maxUnknown = 65_536
@@ -22,19 +22,19 @@ const (
 // defaultStrangers is how often one address may ask for unknown keys: 12,000 a minute,
 // 1,000 at once. That keeps a store busy for a hundredth of the time. To allow less
 // would protect it no better, and shut out the good keys that are not remembered yet
-// and come from the same address, as all do behind a proxy that nobody named.
+// and come from the same address, as all do behind a proxy that is not trusted.
 func defaultStrangers() keys.RateLimit {
 	return keys.RateLimit{Count: 12_000, Window: time.Minute, Burst: 1_000}
 }
 
-// slowGuesses is how often one address may have a slow hash computed that then does not
-// fit: one such costs a hundred thousand times what an unknown key costs.
+// slowGuesses is how often one address may cause a slow hash that does not match: it costs
+// a hundred thousand times as much as an unknown key.
 func slowGuesses() keys.RateLimit {
 	return keys.RateLimit{Count: 30, Window: time.Minute, Burst: 10}
 }
 
-// door stands before the source and nowhere else: what is remembered, be it a key or that
-// there is none, is answered without it.
+// door limits only questions to the source: remembered keys, and tokens known to be unknown,
+// are answered without it.
 type door struct {
 	unknown unknown
 	asked   accounts // limits questions for keys that there are not
@@ -54,8 +54,8 @@ func newDoor(strangers keys.RateLimit) (d door, err error) {
 	return d, err
 }
 
-// refuses returns the zero Decision if the source may be asked for c's token. A caller
-// that asks for keys that there are pays nothing, however many ask at once.
+// refuses returns the zero Decision if the source may be asked for c's token. Existing keys
+// do not count against the limit, however many callers ask at once.
 func (o *door) refuses(c *check, from address) keys.Decision {
 	if o.unknown.has(c.token, c.generation) {
 		return notFound(c.named())
@@ -66,7 +66,7 @@ func (o *door) refuses(c *check, from address) keys.Decision {
 	return keys.Decision{}
 }
 
-// accounts limit what calls from one address may bring about.
+// accounts limit what calls from one address may cost.
 type accounts struct {
 	limit   keys.RateLimit
 	buckets *otter.Cache[address, *bucket]
@@ -104,12 +104,12 @@ func (a *accounts) wait(from address, at time.Duration) time.Duration {
 
 func (a *accounts) charge(from address, at time.Duration) { a.of(from).spend(a.limit, 1, at) }
 
-// unknown remembers whole tokens that no key has, so that a client which keeps coming
-// with a wrong one costs no look at the source. It remembers tokens, never ids: junk with
-// a known id must not shut its owner out. Any change of any key forgets all of it, because
-// the key that was missing may be the one issued.
+// unknown remembers whole tokens that no key has, so that a client that repeats a wrong one
+// does not cause reads of the source. It remembers tokens, never ids: junk with a known id
+// must not lock out the key's owner. A change to any key drops all of them, because the
+// missing key may have been issued.
 type unknown struct {
-	key    [sha256.Size]byte // of this process, so that nobody can aim at a fingerprint
+	key    [sha256.Size]byte // of this process, so that fingerprints cannot be predicted
 	tokens *otter.Cache[[sha256.Size]byte, uint64]
 }
 

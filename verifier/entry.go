@@ -36,7 +36,7 @@ type entry struct {
 }
 
 // proof notes that a token with this SHA-256 is one of the key's secrets. Comparing
-// it costs half of the HMAC that found it out. It is no weaker: nobody can make a
+// it costs half of the HMAC that found it out. It is as strong: nothing can make a
 // proof but by presenting the token itself, and it never leaves this process.
 type proof struct {
 	sum    [sha256.Size]byte

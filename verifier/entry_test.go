@@ -8,7 +8,7 @@ import (
 )
 
 // TestA5SumsAreComparedWhole: two sums that differ in one bit, wherever it is, are two.
-// Nobody can make tokens with such sums, so no test of tokens would show it.
+// Tokens with such sums cannot be made, so no test with tokens would show it.
 func TestA5SumsAreComparedWhole(t *testing.T) {
 	sum := sumOf("a token")
 	var e entry

@@ -29,7 +29,7 @@ type found struct {
 
 func (f *found) RecordHits(int) { f.do() }
 
-// WhileReadsAreCounted calls do while nobody can begin or end to read a key.
+// WhileReadsAreCounted calls do while no read of a key can begin or end.
 func (v *Verifier) WhileReadsAreCounted(do func()) {
 	v.cache.fills.Freeze(do)
 }

@@ -30,7 +30,7 @@ func TestHold(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		alter func(*keys.Key)
-		want  keys.Code // empty: it goes on
+		want  keys.Code // empty: it continues
 	}{
 		{"revoked", func(k *keys.Key) { k.RevokedAt = time.Now().UTC().Truncate(time.Microsecond) }, keys.CodeRevoked},
 		{"disabled", func(k *keys.Key) { k.DisabledAt = time.Now().UTC().Truncate(time.Microsecond) }, keys.CodeDisabled},
@@ -73,8 +73,8 @@ func covers(d keys.Decision) func(*keys.Identity) bool {
 	return func(now *keys.Identity) bool { return now.Covers(d.Identity) }
 }
 
-// TestHoldAsksOnlyForWhatIsNeeded: what takes one scope goes on when another is taken
-// away, and what takes none goes on while its key is good.
+// TestHoldAsksOnlyForWhatIsNeeded: a hold that needs one scope continues when another is
+// removed, and one that needs none continues while its key is valid.
 func TestHoldAsksOnlyForWhatIsNeeded(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)
@@ -95,8 +95,8 @@ func TestHoldAsksOnlyForWhatIsNeeded(t *testing.T) {
 	wantEnd(t, none, keys.CodeRevoked)
 }
 
-// TestHoldMissesNothing: what came between the decision and Hold ends it too, and what
-// is no good decision holds nothing.
+// TestHoldMissesNothing: a change between the decision and Hold ends it too, and a refusal
+// holds nothing.
 func TestHoldMissesNothing(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)
@@ -110,7 +110,7 @@ func TestHoldMissesNothing(t *testing.T) {
 	wantEnd(t, ended, keys.CodeUnavailable)
 }
 
-// TestHoldWithoutStore: when nobody can vouch for the key any more, the stream ends.
+// TestHoldWithoutStore: when the store cannot be read for a lease, the stream ends.
 func TestHoldWithoutStore(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)

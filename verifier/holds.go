@@ -21,19 +21,17 @@ const holdAfter = 5 * time.Millisecond
 // followPause is how long a hold waits at the least between two looks that fail.
 const followPause = 5 * time.Millisecond
 
-// Hold watches over something that was opened on the strength of the decision d and
-// stays open: a stream, a long call. It calls ended once, with the reason, as soon as
-// the same request would be refused: the key was revoked or disabled, it expired, the
-// grace of its secret ended, or nothing can be vouched for any more. What the request
-// would be granted now is asked of enough, which must be pure; if that says no, the
-// reason is insufficient_scope. A nil enough asks for nothing.
+// Hold watches something that stays open after the decision d: a stream, a long call. It
+// calls ended once, with the reason, as soon as the same request would be refused: the key
+// was revoked or disabled, it expired, the grace of its secret ended, or the source could not
+// be read for too long. It also calls enough, which must be pure, with the present identity;
+// if that returns false, the reason is insufficient_scope. A nil enough allows all.
 //
-// Call it after [Verifier.Authenticate], with the same call; what happened in between
-// is not missed. The rate limit plays no part and nothing is counted. Ended is called
-// from a goroutine of its own, some milliseconds after the change; who must know at
-// once asks [Verifier.Recheck]. After release returns it is not called any more,
-// unless it is being called; release may be called from it, and must be called in the
-// end.
+// Call it after [Verifier.Authenticate], with the same call; changes in between are not
+// missed. The rate limit does not matter, and nothing is counted. Ended is called from its
+// own goroutine, some milliseconds after the change; to know at once, call
+// [Verifier.Recheck]. After release returns, no call of ended begins. You must call release;
+// ended may call it.
 func (v *Verifier) Hold(d keys.Decision, call Call, enough func(now *keys.Identity) bool, ended func(keys.Code)) (release func()) {
 	h := &hold{verifier: v, granted: d, call: call, enough: enough, ended: ended}
 	h.mu.Lock()
@@ -42,10 +40,10 @@ func (v *Verifier) Hold(d keys.Decision, call Call, enough func(now *keys.Identi
 	return h.release
 }
 
-// Recheck decides again about the request that d was decided for, as [Verifier.Hold]
-// does when the key was changed. Valid means that it would pass now, as the identity
-// now; else that is nil. It goes by the store's state at the moment of the call, counts
-// nothing, and is about as cheap as Authenticate.
+// Recheck decides again about the request that d was decided for, as [Verifier.Hold] does
+// after a change to the key. Valid means that it would be accepted now, with the returned
+// identity, which is nil otherwise. It uses the store's state at the moment of the call,
+// counts nothing, and is about as cheap as Authenticate.
 func (v *Verifier) Recheck(d keys.Decision, call Call) (now *keys.Identity, code keys.Code) {
 	now, code, _ = v.stillGood(d, &call)
 	return now, code
@@ -77,8 +75,8 @@ func (h *hold) begin() {
 	}
 }
 
-// check asks again. It never runs out of questions by itself: what it finds good it
-// looks at once more when that may end.
+// check decides again. If the result is valid, it plans the next check for when that may
+// end.
 func (h *hold) check() {
 	now, code, until := h.verifier.stillGood(h.granted, &h.call)
 	if code == keys.CodeValid && h.enough != nil && !h.enough(now) {
@@ -154,7 +152,7 @@ func (v *Verifier) lookAgain(id string) (*entry, error) {
 	}
 	e, err := v.cache.current(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("look again at what is held open: %w", err)
+		return nil, fmt.Errorf("check the keys of open connections: %w", err)
 	}
 	return e, nil
 }
@@ -177,13 +175,13 @@ type subscriber struct {
 	gone bool // guarded by holds.mu
 }
 
-// OnChange calls f whenever the key was changed, by whatever process, within some
-// milliseconds, and also when it may have been: the store was restored or replaced,
-// or could not be read for as long as its lease. Programs use it to end what they hold
-// open for a key: f says that it is time to ask again, not that the key was revoked.
+// OnChange calls f within some milliseconds after any process changed the key, and also
+// when it may have been changed: the store was restored or replaced, or could not be read
+// for its lease. Programs use it to end open connections of a key: f means that the key must
+// be checked again, not that it was revoked.
 //
-// A change that came before OnChange is not told. Call it first, and Authenticate
-// after it: then the one tells what the other missed. An expiry is no change.
+// Changes before OnChange are not reported. Call it first, and then Authenticate, so that no
+// change is missed. An expiry is not a change.
 //
 // Calls come one after another, to all subscribers from one goroutine, so f must not
 // block. After cancel returns no call begins; cancel may be called from f,
@@ -197,7 +195,7 @@ func (v *Verifier) OnChange(keyID string, f func()) (cancel func()) {
 }
 
 // followFrom makes sure that there is a position to follow from: what comes before
-// the first look of all is no change to it.
+// the first look is not a change.
 func (v *Verifier) followFrom() {
 	w := &v.cache.watch
 	if w.last.Load() == nil && w.fresh(context.Background(), v.sinceStart()) != nil {
@@ -238,7 +236,7 @@ func (l *holds) cancel(keyID string, s *subscriber) {
 	}
 }
 
-// rest lets the goroutine go. Another takes its place with the next subscriber.
+// rest ends the goroutine. The next subscriber starts another.
 func (l *holds) rest() {
 	if l.stop != nil {
 		l.stop()
@@ -315,8 +313,8 @@ func (l *holds) wait(ctx context.Context, w *watch) {
 	}
 }
 
-// followOnce compares the epoch. That nothing could be vouched for any more is told once,
-// when it begins.
+// followOnce compares the epoch. It reports once, at the start, that the source cannot be
+// read for too long.
 func (v *Verifier) followOnce(lost bool) bool {
 	err := v.cache.watch.fresh(context.Background(), v.sinceStart())
 	if err != nil && !lost {

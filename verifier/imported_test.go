@@ -95,7 +95,7 @@ func TestImported(t *testing.T) {
 
 // Junk that is not of our shape ends without a read of the store while nothing is
 // imported. The first import, by whatever process, is noticed by the next check, and
-// then a text that nobody has costs one read and no more.
+// then a text that no key has costs only one read.
 func TestImportedJunk(t *testing.T) {
 	b := newBench(t)
 	b.issue(t, admin.IssueRequest{Name: "native"})
@@ -152,8 +152,8 @@ func TestImportedThatLooksLikeOurs(t *testing.T) {
 	b.want(t, "mcpk_"+twin[5:], verifier.Call{}, keys.CodeMalformed)
 }
 
-// Nobody finds out by guessing: unknown tokens of another shape are on the account of
-// the address that sends them, like unknown ids.
+// Guessing is limited: unknown tokens in another form count against the address that sends
+// them, like unknown ids.
 func TestImportedStrangers(t *testing.T) {
 	b := newBench(t)
 	v := b.limited(t, 5)
@@ -246,7 +246,7 @@ func TestA6QueueFlood(t *testing.T) {
 	b.want(t, "target.s3cret", from("192.0.2.1"), keys.CodeValid)
 }
 
-// A client opens many connections with a key that nobody has seen yet: its slow hash is
+// A client opens many connections with a new key: its slow hash is
 // computed once, and all of them pass.
 func TestSlowHashIsShared(t *testing.T) {
 	b := newBench(t)

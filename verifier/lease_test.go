@@ -51,7 +51,7 @@ func TestNoLeaseAfterAChange(t *testing.T) {
 	b.want(t, other, verifier.Call{}, keys.CodeValid)
 }
 
-// TestNoLeaseFromAClosedStore: whoever closes the store ends what was remembered.
+// TestNoLeaseFromAClosedStore: after the store is closed, remembered keys are not used.
 func TestNoLeaseFromAClosedStore(t *testing.T) {
 	b := newBench(t)
 	_, token := b.issue(t, admin.IssueRequest{Name: "ci"})
@@ -63,7 +63,7 @@ func TestNoLeaseFromAClosedStore(t *testing.T) {
 }
 
 // stepped returns t as a machine reads it whose wall clock was set by whole seconds
-// meanwhile: its monotonic reading goes on. Package time has no way to say that.
+// meanwhile: its monotonic reading continues. Package time has no way to say that.
 func stepped(t time.Time, by time.Duration) time.Time {
 	raw := (*struct {
 		wall uint64

@@ -19,8 +19,8 @@ const (
 	flushWithin = 10 * time.Second
 )
 
-// ledger is what was counted and is not written yet: uses of keys, and denials. Both are
-// written by one flusher, and one that fails keeps the other from nothing.
+// ledger is the uses of keys and the denials that are not written yet. One flusher writes
+// both, and a failure of one does not stop the other.
 type ledger struct {
 	uses    uses
 	denials denials
@@ -47,7 +47,7 @@ func (l *ledger) open(source writer, clock func() time.Time, elapsed func() time
 	}
 }
 
-// close writes what waits and counts no more. What cannot be written then is lost.
+// close writes what waits, and stops counting. Counts that cannot be written are lost.
 func (l *ledger) close() error {
 	l.uses.close()
 	l.denials.close()
@@ -73,7 +73,7 @@ func (l *ledger) used(c *cell, code keys.Code) {
 // useErrorsEach is how often it is logged that counts cannot be written.
 const useErrorsEach = time.Minute
 
-// logUseErrors is what hears of counts that could not be written where nothing else does.
+// logUseErrors logs that counts could not be written, if there is no OnUseError.
 func logUseErrors(clock func() time.Time) func(error) {
 	var mu sync.Mutex
 	var last time.Time
@@ -85,6 +85,6 @@ func logUseErrors(clock func() time.Time) func(error) {
 			return
 		}
 		last = now
-		slog.Error("counts of use could not be written, so keys in use may look unused", slog.Any("error", err))
+		slog.Error("usage counts could not be written, so keys in use may look unused", slog.Any("error", err))
 	}
 }

@@ -10,7 +10,7 @@ import (
 // bucket enforces the rate limit of one key by GCRA, the leaky bucket that needs one
 // number: the theoretical arrival time, in nanoseconds on the verifier's monotonic
 // clock, at which the bucket would be empty again. A stepped wall clock neither
-// locks nor frees anybody. The zero bucket is full of room.
+// locks out nor frees a caller. The zero bucket allows the whole burst.
 type bucket struct{ arrival atomic.Int64 }
 
 // spend counts cost calls at the moment at. Wait is zero when they fit, else how long
@@ -46,7 +46,7 @@ func (b *bucket) wait(limit keys.RateLimit, at time.Duration) time.Duration {
 	return max(0, time.Duration(next-int64(at)-interval*int64(limit.Burst)))
 }
 
-// room is what a bucket holds for the next call.
+// room is what a bucket still allows.
 type room struct {
 	left int           // calls of cost one that fit now
 	full time.Duration // until all of the burst fits

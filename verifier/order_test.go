@@ -15,9 +15,9 @@ import (
 // soon as one rule of cache.go, watch.go or internal/flight is broken. Each was seen to fail with
 // its rule broken.
 
-// TestA17RowReadBeforeARevoke: a row is read, its key is revoked, the look that tells
-// of it is over, and then the row arrives. It must not be remembered, because nobody
-// tells of the revocation a second time.
+// TestA17RowReadBeforeARevoke: a row is read, its key is revoked, the look that finds the
+// change ends, and then the row arrives. It must not be remembered, because the revocation
+// is not reported a second time.
 func TestA17RowReadBeforeARevoke(t *testing.T) {
 	b := newBench(t)
 	s := b.staged(t, 0)
@@ -112,7 +112,7 @@ func TestA17MarkedBeforeDropped(t *testing.T) {
 	b.want(t, token, verifier.Call{}, keys.CodeRevoked)
 }
 
-// TestA17DroppedBeforeTold: while a look drops what changed, nobody may believe that
+// TestA17DroppedBeforeTold: while a look drops what changed, no check may assume that
 // it is over.
 func TestA17DroppedBeforeTold(t *testing.T) {
 	b := newBench(t)
@@ -238,7 +238,7 @@ func TestRememberedKeysWaitForNoRead(t *testing.T) {
 			select {
 			case <-answered:
 			case <-time.After(10 * time.Second): // for ever, in truth
-				t.Error("a remembered key waits for those that are being read")
+				t.Error("a remembered key waits for reads of other keys")
 			}
 		})
 	})

@@ -118,7 +118,7 @@ func TestUseRenewsDigest(t *testing.T) {
 		t.Errorf("the key afterwards: got %+v, want but for digest and seal %+v", after, before)
 	}
 	if got := b.keptWith(t, idle); got == pepper {
-		t.Error("a key that nobody used has another digest")
+		t.Error("an unused key has another digest")
 	}
 	events := b.audit(t, audit.ActionRehash)
 	if len(events) != 1 || events[0].KeyID != id || events[0].Actor != "mcpkeys:rehash" || !strings.Contains(events[0].Detail, `"pepper":"`+pepper+`"`) {
@@ -137,8 +137,8 @@ func TestUseRenewsDigest(t *testing.T) {
 	}
 }
 
-// Where nothing can be written no digest is renewed. Nobody is refused for it, it is
-// told once, and it is made up for when writing works again.
+// If nothing can be written, no digest is renewed. No key is refused for it, it is reported
+// once, and digests are renewed when writing works again.
 func TestRehashThatFailsHarmsNobody(t *testing.T) {
 	b := newBench(t)
 	told := b.renewing(t)
@@ -177,8 +177,7 @@ func TestRehashThatFailsHarmsNobody(t *testing.T) {
 	}
 }
 
-// The attack: somebody who has a revoked key presents it again and again, so that the
-// server writes.
+// The attack: a client sends a revoked key again and again, to make the server write.
 func TestA22RevokedKeyIsNotRehashed(t *testing.T) {
 	b := newBench(t)
 	b.renewing(t)

@@ -92,8 +92,8 @@ func TestA17ThreeProcesses(t *testing.T) {
 }
 
 // TestA18StoppedServer: one of the servers is stopped in the midst of its checks, as a
-// busy machine does to a process, a key is revoked, and the server goes on; once it
-// was stopped for longer than a lease.
+// busy machine does to a process, a key is revoked, and the server continues; once it was
+// stopped for longer than a lease.
 func TestA18StoppedServer(t *testing.T) {
 	f := newFleet(t, rounds(300, 5000))
 	servers, reports := f.servers(t, 2)
@@ -116,7 +116,7 @@ func TestA18StoppedServer(t *testing.T) {
 }
 
 // TestA19KilledRevokers: the revoker is killed at random moments, after it has revoked
-// some keys. Another goes on with the key that the dead one had not acknowledged.
+// some keys. Another continues with the key that the killed one had not acknowledged.
 func TestA19KilledRevokers(t *testing.T) {
 	f := newFleet(t, rounds(200, 5000))
 	_, reports := f.servers(t, 2)
@@ -214,7 +214,7 @@ func TestDatabaseRestoredUnderLoad(t *testing.T) {
 	}
 	_, reports := f.servers(t, 2)
 	for _, suffix := range []string{"-wal", "-shm"} {
-		_ = os.Remove(f.path() + suffix) // there only while somebody writes
+		_ = os.Remove(f.path() + suffix) // there only during a write
 	}
 	for _, suffix := range []string{"", "-epoch"} {
 		rename(t, f.path()+"-backup"+suffix, f.path()+suffix)
@@ -228,8 +228,8 @@ func TestDatabaseRestoredUnderLoad(t *testing.T) {
 
 // TestRestoreUnderLoad: a backup from before the keys were made is restored while servers
 // have the key store open and check the keys, one of them stopped meanwhile. Once the
-// restore has returned no server accepts what is gone, and each goes on with what is
-// there.
+// restore has returned no server accepts a removed key, and each continues with the restored
+// ones.
 func TestRestoreUnderLoad(t *testing.T) {
 	f := newFleet(t, rounds(100, 2000))
 	backup := f.dir + "/before.db"

@@ -7,22 +7,21 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Source is where a verifier reads keys: a key store in this process (verifier/local), or,
-// one day, a server that has one. It is what a verifier needs and nothing more. All
-// methods are safe for concurrent use.
+// Source is where a verifier reads keys, such as a key store in this process
+// (verifier/local). All methods are safe for concurrent use.
 //
 // # What an answer must be
 //
-// The promise of a revoke rests on one sentence: what Prove, Key and Changes return was
-// read after they were called. A source that asks over a network keeps it by positions. An
-// answer carries a position that the other side had reached when it began to read, and a
-// source of which Changes returned a later one asks again instead of passing such an answer
-// on: what a look dropped must not come back by a slow answer.
+// A revocation takes effect only if this rule holds: Prove, Key and Changes return what was
+// read after they were called. A source over a network can keep it with positions: each
+// answer has the position that the other side had reached when it began to read. If Changes
+// has returned a later position, the source asks again and drops that answer, so that a slow
+// answer cannot bring back a dropped key.
 //
-// Nothing here is assumed to be near. An answer may take milliseconds or fail: the
-// verifier asks once for all who wait for the same key, and keeps what it remembers for
-// [keys.Bounds] of the source alone. Counts come in batches, each until it was taken, so
-// that a source may number them and have each counted once.
+// A source may be slow: an answer may take milliseconds or fail. The verifier asks once for
+// all callers that wait for the same key, and remembers keys only within the source's
+// [keys.Bounds]. It sends counts in batches, and repeats a batch until it is accepted, so
+// that a source can number batches and count each once.
 type Source interface {
 	// Feed is how a verifier learns of changes. Epoch is asked once a check and must not
 	// wait for anything: where changes are told over a network it is a number in this
@@ -35,7 +34,7 @@ type Source interface {
 	Wait(ctx context.Context, epoch uint64)
 
 	// Applied is told how far the verifier has come: everything up to that position that
-	// it remembered is forgotten, and nothing older will be remembered. A source that has
+	// it remembered is dropped, and nothing older will be remembered. A source that has
 	// to tell others when a change is effective passes it on. It is called after each
 	// look that came through, often with the same position, and must not block.
 	Applied(at keys.Position)
@@ -64,7 +63,7 @@ type Source interface {
 // Question is a token to prove, with what the verifier lends for it.
 type Question struct {
 	Token string
-	ID    string    // the id that a token of ours names; empty for one that another system made
+	ID    string    // the id in an mcpkeys token; empty for a token of another system
 	Now   time.Time // by the verifier's clock
 
 	// Current returns the key with the id as it stands now: what the verifier remembers,

@@ -58,8 +58,8 @@ func (b *bench) over(t *testing.T) *elsewhere {
 	return e
 }
 
-// A7. Whatever a source answers that is no proof, or says nothing whole, is a refusal and
-// no identity.
+// A7. Every answer of a source that is not a complete proof is a refusal without an
+// identity.
 func TestA7AnswersThatProveNothing(t *testing.T) {
 	b := newBench(t)
 	e := b.over(t)
@@ -106,8 +106,8 @@ func TestA7AnswersThatProveNothing(t *testing.T) {
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 }
 
-// A6. A source that goes on with slow hashes although the caller has had its share proves
-// nothing to it.
+// A6. A source that continues with slow hashes after the caller's share was used up proves
+// nothing.
 func TestA6SlowTurnsAreTheVerifiers(t *testing.T) {
 	b := newBench(t)
 	e := b.over(t)
@@ -173,7 +173,7 @@ func TestSourceIsOpenedAndClosed(t *testing.T) {
 	}
 }
 
-// A look at keys that is no use of them leaves no count and renews no digest.
+// With ReadOnly a check is not counted and renews no digest.
 func TestReadOnlySourceWritesNothing(t *testing.T) {
 	b := newBench(t)
 	v, err := verifier.New(local.New(b.store, &local.Options{ReadOnly: true}), nil)

@@ -20,7 +20,7 @@ type stage struct {
 	afterChanges scene // so were the changes
 }
 
-// scene is played once, by whoever comes first after it was put on, in their goroutine.
+// scene is played once, by the first caller after it was put on, in its goroutine.
 type scene struct{ next atomic.Pointer[func()] }
 
 func (s *scene) put(play func()) { s.next.Store(&play) }
@@ -81,7 +81,7 @@ func (b *bench) revoked(t *testing.T, id string) {
 // another is a check that runs beside the one on stage.
 type another struct {
 	context.Context
-	waits  chan struct{} // closed when it waits for somebody else, or may
+	waits  chan struct{} // closed when it waits for another check, or may
 	closed atomic.Bool
 	answer chan keys.Code
 }

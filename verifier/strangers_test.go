@@ -107,7 +107,7 @@ func TestStrangersShutNobodyOut(t *testing.T) {
 	wantCode(t, v, token, verifier.Call{}, keys.CodeValid, "after an edit")
 }
 
-// TestA22SourcesOfStrangers, the attack: whoever has one IPv6 address has 2^64, and an
+// TestA22SourcesOfStrangers, the attack: a client with one IPv6 address has 2^64, and an
 // IPv4 address can be written as an IPv6 one. Neither makes another source.
 func TestA22SourcesOfStrangers(t *testing.T) {
 	for _, tc := range []struct {

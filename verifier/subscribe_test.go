@@ -37,8 +37,8 @@ func subscribe(v *verifier.Verifier, id string) (told chan struct{}, cancel func
 	return told, v.OnChange(id, func() { told <- struct{}{} })
 }
 
-// TestOnChange: whoever holds something open for a key hears of its change, and of no
-// other's, though nobody checks a key meanwhile.
+// TestOnChange: a subscriber of a key is called after a change to it, and not after changes
+// to other keys, also without any check.
 func TestOnChange(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)
@@ -62,8 +62,8 @@ func TestOnChange(t *testing.T) {
 	}
 }
 
-// TestOnChangeWithoutStore: when nothing can be vouched for any more, all are told,
-// once.
+// TestOnChangeWithoutStore: when the store cannot be read for a lease, all subscribers are
+// called, once.
 func TestOnChangeWithoutStore(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)
@@ -106,8 +106,8 @@ func TestOnChangeFromWithin(t *testing.T) {
 	}
 }
 
-// countOnce makes the store open what it writes counts to. That stays open with the
-// store, and is no goroutine of a verifier's.
+// countOnce makes the store open its usage file, which stays open with the store. Its
+// goroutine does not belong to a verifier.
 func (b *bench) countOnce(t *testing.T, token string) {
 	t.Helper()
 	v := b.following(t)
@@ -115,7 +115,7 @@ func (b *bench) countOnce(t *testing.T, token string) {
 	_ = v.Close()
 }
 
-// TestNoGoroutineIsLeft: one runs while somebody subscribes, and Close waits for it.
+// TestNoGoroutineIsLeft: one runs while there are subscribers, and Close waits for it.
 func TestNoGoroutineIsLeft(t *testing.T) {
 	b := newBench(t)
 	v := b.following(t)
@@ -125,7 +125,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	_, cancel := subscribe(v, id)
 	if err := goleak.Find(before); err == nil {
-		t.Error("nobody follows the epoch for a subscriber")
+		t.Error("no goroutine follows the epoch for a subscriber")
 	}
 	cancel()
 	goleak.VerifyNone(t, before) // retries for a while

@@ -29,7 +29,7 @@ var counted = [...]keys.Code{
 }
 
 // tally is what was counted of one key and not written yet. It lies in the key's
-// cell, and goes on to be written when the cell is evicted.
+// cell, and is still written when the cell is evicted.
 type tally struct {
 	keyID   string
 	pending atomic.Bool // it is in the list of those to be written
@@ -103,9 +103,8 @@ func (t *tally) count(code keys.Code) {
 	}
 }
 
-// CountScopes counts what was asked of a key beyond its being good: scopes, each
-// under d's code, which is valid or insufficient_scope. Guards call it once for what
-// a request needs. It never fails and decides nothing.
+// CountScopes counts the required scopes of a request, each under d's code, which is valid
+// or insufficient_scope. Guards call it once a request. It never fails and decides nothing.
 func (v *Verifier) CountScopes(d keys.Decision, scopes ...string) {
 	if len(scopes) == 0 || d.Code != keys.CodeValid && d.Code != keys.CodeInsufficientScope {
 		return
@@ -130,8 +129,8 @@ func (t *tally) countScope(s scopeCount, clock func() time.Time) {
 	*n++
 }
 
-// newScope makes room for a scope that was not asked for this hour, or finds the room
-// that all share for whom there is none.
+// newScope returns a counter for a scope that is new in this hour, or the shared counter if
+// there are too many.
 func (t *tally) newScope(s scopeCount, hour time.Time) *int64 {
 	if !t.hour.Equal(hour) {
 		t.hour = hour
@@ -143,8 +142,8 @@ func (t *tally) newScope(s scopeCount, hour time.Time) *int64 {
 	return t.scope(s)
 }
 
-// unfitToKeep: a caller may name tools by texts that are too long, or that are no scopes,
-// or that hold a key or the secret of one. The log leaves out the same.
+// unfitToKeep: a tool name sent by a caller may be too long, not a scope, or contain a key
+// or a secret. The log leaves out the same names.
 func unfitToKeep(scope string) bool {
 	return len(scope) > maxScopeText || keys.ValidateRequired(scope) != nil || keys.LooksLikeToken(scope)
 }
@@ -279,7 +278,7 @@ func (u *uses) collect() []keys.Use {
 	return list
 }
 
-// close has no more counted than what waits.
+// close stops the counting; what waits can still be written.
 func (u *uses) close() {
 	u.mu.Lock()
 	defer u.mu.Unlock()

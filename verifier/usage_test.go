@@ -207,7 +207,7 @@ func TestUnwrittenUseIsTold(t *testing.T) {
 	}
 }
 
-// TestUseIsWrittenInTime: nobody has to close anything.
+// TestUseIsWrittenInTime: counts are written without a Close.
 func TestUseIsWrittenInTime(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -221,8 +221,7 @@ func TestUseIsWrittenInTime(t *testing.T) {
 	}
 }
 
-// TestKilledServerLosesSeconds: a server that dies loses what it counted in the last
-// interval, and no key.
+// TestKilledServerLosesSeconds: a killed server loses only the counts of the last interval.
 func TestKilledServerLosesSeconds(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 1)

@@ -31,16 +31,16 @@ type Options struct {
 	OnUseError func(error)
 }
 
-// Call says what is asked of the presented key. The zero Call asks for an ordinary
-// key that is good at every server.
+// Call is what a request requires of its key. The zero Call requires an ordinary key
+// without an audience.
 type Call struct {
-	Kind     keys.Kind  // which kind of key belongs here; empty means keys.KindKey
-	Any      bool       // every live key belongs here, whatever its kind and audience
+	Kind     keys.Kind  // the kind of key to accept; empty means keys.KindKey
+	Any      bool       // accept every valid key, whatever its kind and audience
 	Audience string     // the name of the server that is called
 	ClientIP netip.Addr // zero when unknown; a key bound to addresses is then refused
 	Cost     int        // what the call counts against the rate limit; below 1 means 1
 	Agent    string     // the client's User-Agent as it was sent; its first word is noted
-	Caller   string     // who asks on a client's behalf; their strangers are counted apart
+	Caller   string     // the caller that asks for a client; unknown keys are counted separately for it
 
 	// Messages says that the request carries calls, each of which [Verifier.Charge] counts
 	// against the key's rate limit. The request itself then counts one against a limit of
@@ -62,10 +62,10 @@ type Verifier struct {
 }
 
 // New returns a Verifier over source, which it closes. A program that drops a Verifier
-// without [Verifier.Close] loses what was counted in the last seconds, and nothing else.
+// without [Verifier.Close] loses only the counts of the last seconds.
 func New(source Source, o *Options) (*Verifier, error) {
 	if source == nil || isNilPointer(source) {
-		return nil, errors.New("verifier: no source of keys; verifier/local has one over a key store")
+		return nil, errors.New("verifier: no source of keys; make one with verifier/local")
 	}
 	if o == nil {
 		o = &Options{}
@@ -105,21 +105,20 @@ func isNilPointer(source Source) bool {
 
 func (v *Verifier) sinceStart() time.Duration { return v.clock().Sub(v.start) }
 
-// Close writes what was counted of keys' use, ends what [Verifier.OnChange] began, closes
-// the source, and waits for all of it; the error says that counts could not be written. It
-// must not be called by a subscriber. A store below the source stays open; it is the
-// caller's, and closed after this.
+// Close writes the usage counts, ends all subscriptions of [Verifier.OnChange], closes the
+// source, and waits for all of it; the error says that counts could not be written. A
+// subscriber must not call it. A store below the source stays open; the caller closes it
+// afterwards.
 func (v *Verifier) Close() error {
 	v.holds.close() // its goroutine waits in the source
 	return errors.Join(v.ledger.close(), v.source.Close())
 }
 
-// check is one call of Authenticate on its way: what was presented, and whose it was
-// found to be.
+// check is one running call of Authenticate: the token, and the key found for it.
 type check struct {
 	token    string
-	id       string // that a token of ours names; of an imported one whose it was, if that is known
-	imported bool   // the token has the form of those that other systems made
+	id       string // the id in an mcpkeys token; for an imported token the id of its key, if known
+	imported bool   // the token has the form of an imported one
 	guessed  bool   // a key has the id that stands in the token, and nothing more was looked at
 	now      time.Time
 	at       time.Duration
@@ -131,7 +130,7 @@ type check struct {
 	proof      *proof
 }
 
-// form reports whether the token has the form of one: ours, or that of an imported token.
+// form reports whether the token has the form of an mcpkeys or an imported token.
 func (c *check) form() bool {
 	c.guessed = false
 	if _, err := keys.ParseToken(c.token); err == nil {
@@ -151,14 +150,13 @@ func (c *check) named() string {
 	return c.id
 }
 
-// exists reports whether the token belongs to a key that there is, or was a moment ago.
+// exists reports whether the token belongs to a key that exists, or existed a moment ago.
 func (c *check) exists() bool { return c.cell != nil || c.imported && c.id != "" }
 
 // Authenticate decides on one request that presents token. Call it once per
 // request: it counts the call against the key's rate limit, or, with [Call.Messages],
-// the request against the limit on requests. The decision's Code
-// tells the reason of a refusal, for logs; what a client may hear of it is the
-// guard's business.
+// the request against the limit on requests. The decision's Code is the reason of a
+// refusal, for logs; the guard decides what to tell the client.
 func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d keys.Decision) {
 	if token == "" {
 		return keys.Decision{Code: keys.CodeNoCredential}
@@ -186,8 +184,8 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	return d
 }
 
-// prove finds out whose the token is. It returns the zero Decision if it is a key's, with
-// what is then remembered in c, else the refusal.
+// prove finds the key of the token. It returns the zero Decision and the key in c, or the
+// refusal.
 func (v *Verifier) prove(ctx context.Context, c *check, call *Call) keys.Decision {
 	if c.guessed {
 		if !c.form() || c.imported && !v.cache.imported.Load() {
@@ -229,8 +227,8 @@ func (v *Verifier) prove(ctx context.Context, c *check, call *Call) keys.Decisio
 // errNoSuchSecret is the fault of a source, and is refused like any other.
 var errNoSuchSecret = fmt.Errorf("%w: the source proved a secret that the key does not have", keys.ErrUnavailable)
 
-// slowTurn gives a caller its turn at slow hashes, unless too many came from its address
-// that did not fit. The tokens of keys that there are do not wait.
+// slowTurn allows a slow hash, unless too many from this address did not match. Tokens of
+// existing keys are not limited.
 type slowTurn struct {
 	guessed *accounts
 	from    address
@@ -252,8 +250,7 @@ func (s *slowTurn) next() error {
 
 var errGuessedTooOften = fmt.Errorf("%w: too many wrong secrets came from this address", keys.ErrUnavailable)
 
-// unproved refuses a token that is none of a key's secrets, and notes what came of asking
-// for it.
+// unproved refuses a token that no key has, and remembers that.
 func (v *Verifier) unproved(c *check, p *Proof, from address, tried bool) keys.Decision {
 	d := notFound(c.named())
 	if p.Ended != nil {

@@ -169,7 +169,7 @@ func (b *bench) sqlShell(t *testing.T, statement string, args ...any) {
 	}
 }
 
-// lockWrites begins a change as a database shell does, so that nobody else can write until
+// lockWrites begins a change as a database shell does, so that no one else can write until
 // unlock is called.
 func (b *bench) lockWrites(t *testing.T) (unlock func()) {
 	t.Helper()
@@ -219,7 +219,7 @@ func TestLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.want(t, token, good, keys.CodeRevoked)
-	b.now = b.now.Add(-time.Hour) // a clock set back revives nobody
+	b.now = b.now.Add(-time.Hour) // a clock set back makes no revoked key valid
 	b.want(t, token, good, keys.CodeRevoked)
 }
 
@@ -249,8 +249,8 @@ func TestMalformedNeverReachesTheStore(t *testing.T) {
 }
 
 // TestA5KeysThatLookAlike: a key whose id is known and whose secret is another key's,
-// or off by one character with the check made good again, is not found; and it says
-// no more than an unknown id does.
+// or off by one character with a corrected check, is not found; the answer is the same as
+// for an unknown id.
 func TestA5KeysThatLookAlike(t *testing.T) {
 	b := newBench(t)
 	id, token := b.issue(t, admin.IssueRequest{Name: "one"})
@@ -301,7 +301,7 @@ func crc32IEEE(s string) uint32 {
 }
 
 // TestA7NoStoreDenies: a program that drops the error of opening its store gets no
-// verifier, and one whose store goes away refuses; neither lets anybody in.
+// verifier, and one whose store fails refuses; neither accepts a key.
 func TestA7NoStoreDenies(t *testing.T) {
 	var missing *sqlite.Reader
 	for name, reader := range map[string]local.Store{"nil": nil, "typed nil": missing} {
@@ -320,9 +320,9 @@ func TestA7NoStoreDenies(t *testing.T) {
 	}
 }
 
-// TestA27EditedRows: somebody with a database shell, but without the pepper, makes a
-// key stronger, longer-lived, alive again or his own. It becomes unusable, the cause
-// names it, and every other key works on.
+// TestA27EditedRows: an attacker with a database shell, but without the pepper, makes a key
+// stronger, longer-lived, valid again or their own. It becomes unusable, the cause names it,
+// and every other key still works.
 func TestA27EditedRows(t *testing.T) {
 	for name, edit := range map[string]string{
 		"scopes":     `UPDATE keys SET scopes = '["*"]' WHERE name = 'victim'`,

@@ -11,8 +11,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/internal/flight"
 )
 
-// watch follows the source's feed. It answers one question, at the start of each
-// check: is what is remembered still good?
+// watch follows the source's feed. At the start of each check it decides whether remembered
+// keys may still be used.
 //
 // A look is one reading of the feed. It notes the epoch before it reads, so whatever
 // moves the epoch later is not covered by it. A check that found the epoch at n may
@@ -31,7 +31,7 @@ type watch struct {
 
 	last   atomic.Pointer[look] // that came through
 	looks  flight.Group[struct{}, time.Duration]
-	next   keys.Position // where the next look goes on; only a look touches it
+	next   keys.Position // where the next look continues; only a look uses it
 	adrift bool          // a look ended the lease, and none came through since; as next
 }
 
@@ -44,8 +44,8 @@ func (w *watch) covers(l *look, epoch uint64, at time.Duration) bool {
 	return l.Covers(epoch) && at-l.Result < w.bounds.Lease
 }
 
-// fresh returns when everything that was acknowledged before the moment at is
-// forgotten. If it cannot make sure of that it returns why.
+// fresh returns when every change that was acknowledged before the moment at has been
+// dropped from the cache. On failure it returns why.
 func (w *watch) fresh(ctx context.Context, at time.Duration) error {
 	epoch := w.source.Epoch()
 	last := w.last.Load()
@@ -77,8 +77,8 @@ func (w *watch) untilLook() time.Duration {
 	return 0
 }
 
-// glance looks unless another check does. That the store cannot be read is no reason yet
-// to refuse a request; a look that ends the lease is.
+// glance looks unless another check does. A store that cannot be read is not yet a reason to
+// refuse a request; a look that ends the lease is.
 func (w *watch) glance(ctx context.Context) error {
 	l, mine := w.looks.Join(struct{}{})
 	if !mine {
@@ -91,9 +91,9 @@ func (w *watch) glance(ctx context.Context) error {
 	return nil
 }
 
-// endsLease reports whether a look found that the store is not as mcpkeys left it, or that
-// others use another one. A revocation may never reach this process then, so what was read
-// before is not used any more.
+// endsLease reports whether a look found that the store was changed outside mcpkeys, or that
+// other processes use another one. A revocation may then never reach this process, so it
+// stops using remembered keys.
 func endsLease(err error) bool {
 	var altered *keys.AlteredError
 	var misplaced *keys.MisplacedError

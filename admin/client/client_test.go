@@ -446,7 +446,7 @@ func TestOutcomesAfterTheCommit(t *testing.T) {
 	}
 	var lost *store.MayBeLostError
 	err := revoke("may_be_lost")
-	if !errors.As(err, &lost) || errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "repeat it if it is not") || !strings.Contains(err.Error(), "r1") {
+	if !errors.As(err, &lost) || errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "repeat it if not") || !strings.Contains(err.Error(), "r1") {
 		t.Errorf("may_be_lost: got %v, want a MayBeLostError that names the request", err)
 	}
 }

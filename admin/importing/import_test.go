@@ -165,10 +165,10 @@ func TestImportRefuses(t *testing.T) {
 		{withKey("good", "good"+strongToken), ""},
 		{flawed, "cut off"},
 		{withKey("", "nameless"+strongToken), "name: is required"},
-		{row("neither"), "key: or hash must be given"},
-		{both, "and not both"},
+		{row("neither"), "key: set exactly one of key and hash"},
+		{both, "set exactly one"},
 		{adminKey, "admin keys are issued"},
-		{withKey("own", native), "is a token of mcpkeys"},
+		{withKey("own", native), "is an mcpkeys key"},
 		{withKey("short", "1234567"), "8 to 256"},
 		{withKey("space", "a b"+strongToken), "8 to 256"},
 		{withKey("guessable", "hunter2-hunter2"), "short enough to guess"},
@@ -179,8 +179,8 @@ func TestImportRefuses(t *testing.T) {
 		{withKey("good", "twice"+strongToken), "line 1 has the same name"},
 		{withKey("again", "good"+strongToken), "line 1 has the same token"},
 		{withHash(t, "again hashed", "", sumOf("good"+strongToken)), "line 1 has the same token"},
-		{withKey("native", "name"+strongToken), "unrevoked key of that name"},
-		{withKey("stored", "there"+strongToken), "already has this token"},
+		{withKey("native", "name"+strongToken), "unrevoked key with that name"},
+		{withKey("stored", "there"+strongToken), "has this token already"},
 	}
 	var rows []importing.Row
 	for _, tc := range cases {

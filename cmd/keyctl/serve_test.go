@@ -177,11 +177,11 @@ func TestServeWithAUsageFileThatCannotBeUsed(t *testing.T) {
 			must(os.Mkdir(usage, 0o700))
 			must(os.WriteFile(usage+".unknown", nil, 0o600))
 		}, ""},
-		{"a text", func(usage string) { must(os.WriteFile(usage, []byte(strings.Repeat("text ", 1000)), 0o600)) }, "is damaged: remove it"},
+		{"a text", func(usage string) { must(os.WriteFile(usage, []byte(strings.Repeat("text ", 1000)), 0o600)) }, "is damaged; remove it"},
 		{"another database", func(usage string) {
 			must(os.Remove(usage))
 			must(sqlite.Create(usage, &sqlite.Options{PepperFile: usage + ".p"}))
-		}, "is not a usage file but another one; move it away"},
+		}, "is not a usage file; move it away"},
 		{"a directory", func(usage string) { must(os.Remove(usage)); must(os.Mkdir(usage, 0o700)) }, "is not a regular file, so not a usage file; move it away"},
 		{"a link to nothing", func(usage string) { must(os.Remove(usage)); must(os.Symlink("nowhere", usage)) }, "is a symbolic link that leads to no file; remove it"},
 		{"a link to itself", func(usage string) {

@@ -13,9 +13,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Checkpoint is how far the audit log had come at one moment: the number and the hash of
-// its newest row. Kept where nobody who can write the log can write, it shows later that
-// the log was cut off, or computed anew: neither can a chain show by itself.
+// Checkpoint is the state of the audit log at one moment: the number and the hash of its
+// newest row. Keep it where writers of the log cannot change it: later it shows whether
+// the log was cut off or computed again, which the chain alone cannot show.
 type Checkpoint struct {
 	Generation string    // of the store; a restored one has another
 	Seq        int64     // of the newest row; 0 for an empty log
@@ -40,7 +40,7 @@ func NewCheckpoint(ctx context.Context, r Source, now time.Time) (Checkpoint, er
 	return c, nil
 }
 
-// generationOf leaves out what a handle may have put behind a slash: a count of its own.
+// generationOf drops the count that a handle may add after a slash.
 func generationOf(p keys.Position) string {
 	generation, _, _ := strings.Cut(p.Generation, "/")
 	return generation
@@ -56,7 +56,7 @@ func (c Checkpoint) String() string {
 
 // ParseCheckpoint reads exactly what [Checkpoint.String] writes.
 func ParseCheckpoint(text string) (Checkpoint, error) {
-	bad := keys.Invalid("checkpoint", "is none of mcpkeys: it must be as `keyctl audit checkpoint` printed it")
+	bad := keys.Invalid("checkpoint", "is not valid; give it exactly as `keyctl audit checkpoint` printed it")
 	lines := strings.Split(text, "\n")
 	var c Checkpoint
 	if len(lines) != 6 || lines[0] != checkpointTitle {
@@ -78,9 +78,9 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 	return c, nil
 }
 
-// against says what is wrong with a log that ends at head, in which the row numbered
-// c.Seq has the hash found; nil if it is not there. Empty means that the log is that of
-// the checkpoint, or goes on from it.
+// against says what is wrong with a log that ends at head, and whose row c.Seq has the
+// hash found, nil if there is no such row. Empty means that the log continues from the
+// checkpoint.
 func (c *Checkpoint) against(head *Event, found []byte) string {
 	last := int64(0)
 	if head != nil {
@@ -91,10 +91,10 @@ func (c *Checkpoint) against(head *Event, found []byte) string {
 		if c.Seq-last == 1 {
 			rows = "the last row is"
 		}
-		return fmt.Sprintf("%s missing: the log ends with row %d, and had %d at the checkpoint of %s", rows, last, c.Seq, c.At.Format(time.RFC3339))
+		return fmt.Sprintf("%s missing: the log ends with row %d, but had %d at the checkpoint of %s", rows, last, c.Seq, c.At.Format(time.RFC3339))
 	}
 	if c.Seq > 0 && !bytes.Equal(found, c.Hash) {
-		return "is not the row that the checkpoint saw: the log was computed anew, from this row or an earlier one on"
+		return "is not the row of the checkpoint: the log was computed again, from this row or an earlier one"
 	}
 	return ""
 }

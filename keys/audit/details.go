@@ -1,15 +1,14 @@
 package audit
 
-// What audit rows tell of peppers: their ids and how many keys, never anything of the
-// peppers themselves.
+// Details of audit rows about peppers: their ids and numbers of keys, never the peppers.
 
 // PepperDetail is the detail of [ActionPepperAdd] and [ActionPepperRetire].
 type PepperDetail struct {
 	Pepper string `json:"pepper"`
 }
 
-// Resealed is the detail of [ActionPepperReseal]: so many keys, in the order of their
-// ids, got another seal. Nothing else of them changed.
+// Resealed is the detail of [ActionPepperReseal]: how many keys, in the order of their
+// ids, were sealed again. Nothing else in them changed.
 type Resealed struct {
 	From  string `json:"from"`
 	To    string `json:"to"`

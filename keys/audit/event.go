@@ -16,10 +16,10 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/internal/canon"
 )
 
-// Event is one audit row: who changed what, when, by which request. It is written
+// Event is one audit row: the actor, the change, its time and its request. It is written
 // in the transaction of the change and linked to the row before it, so that no row
-// can be changed, removed or put in between without [VerifyChain] noticing. A cut
-// tail is invisible to any chain; only a checkpoint kept elsewhere shows that.
+// can be changed, removed or inserted without [VerifyChain] noticing. A chain cannot
+// show that its end was cut off; only a checkpoint kept elsewhere can.
 type Event struct {
 	Seq       int64     // 1 for the first, without gaps
 	ID        uuid.UUID // version 7
@@ -56,7 +56,7 @@ const (
 	ActionImportDone Action = "store.import"      // all keys of an import became valid
 	ActionImportUndo Action = "store.import_undo" // keys of an import that was never finished were removed
 
-	ActionRestore Action = "store.restore" // a backup took the store's place; names no key
+	ActionRestore Action = "store.restore" // a backup replaced the store; without a key
 	ActionMend    Action = "store.mend"    // the store was made usable as it is, perhaps without its newest changes
 )
 
@@ -68,10 +68,10 @@ func Actions() []Action {
 	}
 }
 
-// NewEvent makes the audit row of something that actor did to the store itself, for
-// [store.Store.Record]. Detail is rendered as JSON and holds no secrets; nil renders as an
-// empty object. The error is an [*keys.InvalidError] when actor, or the request id that
-// ctx carries, is not one.
+// NewEvent makes the audit row of a change by actor to the store itself, for
+// [store.Store.Record]. Detail is rendered as JSON and must not contain secrets; nil is an
+// empty object. The error is an [*keys.InvalidError] if actor, or the request id in ctx, is
+// invalid.
 func NewEvent(ctx context.Context, actor Actor, action Action, at time.Time, detail any) (Event, error) {
 	if detail == nil {
 		detail = struct{}{}
@@ -99,8 +99,8 @@ func newEvent(ctx context.Context, actor Actor, action Action, keyID string, at 
 
 const labelAudit = "mcpkeys/audit/v1"
 
-// Link places e behind prev, the newest row of the chain, or at its start when
-// prev is nil. A store calls it inside the transaction that writes the row.
+// Link puts e after prev, the newest row of the chain, or at its start if prev is nil. A
+// store calls it inside the transaction that writes the row.
 func (e *Event) Link(prev *Event) {
 	e.Seq, e.Prev = 1, make([]byte, sha256.Size)
 	if prev != nil {
@@ -109,7 +109,7 @@ func (e *Event) Link(prev *Event) {
 	e.Hash = e.sum()
 }
 
-// sum is SHA-256 without a key, so that anybody who has the rows can check them.
+// sum is SHA-256 without a key, so that every reader of the rows can check them.
 func (e *Event) sum() []byte {
 	b := make(canon.Text, 0, 512)
 	b.Text(labelAudit)
@@ -124,7 +124,7 @@ func (e *Event) sum() []byte {
 	return h[:]
 }
 
-// ChainError names the first audit row at which the chain does not hold.
+// ChainError names the first audit row at which the chain is broken.
 type ChainError struct {
 	Seq    int64
 	Reason string
@@ -140,8 +140,8 @@ func VerifyChain(events iter.Seq2[Event, error]) (*Event, error) {
 	return verifyChainFrom(nil, events)
 }
 
-// verifyChainFrom goes on behind prev, a row that was verified before; nil is the
-// beginning. It returns prev when there is nothing behind it.
+// verifyChainFrom continues after prev, a row that was verified before; nil is the start.
+// It returns prev if there are no rows after it.
 func verifyChainFrom(prev *Event, events iter.Seq2[Event, error]) (*Event, error) {
 	for e, err := range events {
 		if err != nil {
@@ -162,8 +162,8 @@ func verifyChainFrom(prev *Event, events iter.Seq2[Event, error]) (*Event, error
 	return prev, nil
 }
 
-// KeyState is what an audit row tells of a key: all that can be decided by it, and
-// nothing that proves it.
+// KeyState is a key in an audit row: all fields that decide, and nothing that verifies
+// its secrets.
 type KeyState struct {
 	Kind       keys.Kind         `json:"kind"`
 	Name       string            `json:"name"`
@@ -183,7 +183,7 @@ type KeyState struct {
 	Tampered   bool              `json:"tampered,omitempty"`
 }
 
-// SecretState tells which secrets a key had, by their numbers.
+// SecretState is one secret of a key in an audit row, by its number.
 type SecretState struct {
 	Number    int64       `json:"number"`
 	ExpiresAt *time.Time  `json:"expires_at,omitempty"`
@@ -191,7 +191,7 @@ type SecretState struct {
 	Pepper    string      `json:"pepper,omitempty"` // of a re-hash alone
 }
 
-// StateOf is what an audit row tells of k at now.
+// StateOf is k, at now, for an audit row.
 func StateOf(k *keys.Key, now time.Time) *KeyState {
 	d := &KeyState{
 		Kind: k.Kind, Name: k.Name, Owner: k.Owner, Scopes: k.Scopes, Audience: k.Audience,
@@ -242,20 +242,20 @@ func detail(before, after *KeyState) (string, error) {
 	return string(text), nil
 }
 
-// ChangeDetail is what the audit row of a change from before to after tells of the two.
+// ChangeDetail is the detail of the audit row of a change from before to after.
 func ChangeDetail(before, after *keys.Key, now time.Time) string {
 	text, _ := detail(StateOf(before, now), StateOf(after, now)) // texts, numbers and times of this century: cannot fail
 	return text
 }
 
-// Actor is who acts, as audit rows name it: "local:alice(1000)" or "key:<id>". It
-// is free text; an actor without a name may not change anything.
+// Actor is the person or key that makes a change: "local:alice(1000)" or "key:<id>". It
+// is free text, and required for every change.
 type Actor string
 
 // Validate reports the rule that the actor breaks, as an [*keys.InvalidError].
 func (actor Actor) Validate() error {
 	if actor == "" {
-		return keys.Invalid("actor", "is required: nobody changes keys namelessly")
+		return keys.Invalid("actor", "is required; say who makes the change")
 	}
 	return keys.ValidateText("actor", string(actor))
 }

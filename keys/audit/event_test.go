@@ -90,7 +90,7 @@ func TestChainPassesErrorsOn(t *testing.T) {
 	}
 }
 
-// What is done to the store itself is done by somebody, too.
+// A change to the store itself needs an actor, too.
 func TestNewEvent(t *testing.T) {
 	at := time.Date(2027, 1, 31, 9, 0, 0, 123456789, time.UTC)
 	e, err := audit.NewEvent(t.Context(), "local:ann(1000)", "store.test", at, nil)

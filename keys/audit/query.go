@@ -13,28 +13,26 @@ import (
 // Query says which rows of the audit log to return. The zero Query returns
 // all, newest first. Conditions add up; texts are compared as they are.
 type Query struct {
-	KeyID  string    // exact, also of a key that is not there any more
+	KeyID  string    // exact, also of a key that no longer exists
 	Actor  string    // exact, as audit rows name it
 	Action Action    // exact
 	Since  time.Time // at this moment or later
 	Until  time.Time // before this moment
 
 	OldestFirst bool  // else newest first
-	After       int64 // the Seq behind which to go on, in that order; 0 begins
+	After       int64 // the Seq after which to continue, in that order; 0 starts
 	Limit       int   // of one page; 0 means [keys.DefaultLimit], above [keys.MaxLimit] is cut
 }
 
-// Page is a part of the audit log. Rows are never removed, so paging shows each
-// row once, whatever is written meanwhile. Whether the rows are still what was written
-// is for [store.VerifyAudit] to say.
+// Page is a part of the audit log. Rows are never removed, so paging shows each row
+// once, also while rows are written. [store.VerifyAudit] checks whether rows were changed.
 type Page struct {
 	Events []Event
 	Next   int64 // After of the next page; 0 on the last one
 }
 
-// Chain yields the audit rows behind the one numbered after, oldest first, to the end
-// of the log: what [VerifyChain] takes. Pages are read one after the other, so rows that
-// are written meanwhile come too.
+// Chain yields the audit rows after the number after, oldest first, to the end of the log,
+// for [VerifyChain]. It reads page by page, so it includes rows written during the read.
 func Chain(ctx context.Context, r Source, after int64) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		q := Query{OldestFirst: true, After: after, Limit: keys.MaxLimit}
@@ -71,5 +69,5 @@ func ParseAction(text string) (Action, error) {
 	for _, a := range Actions() {
 		words = append(words, string(a))
 	}
-	return "", keys.Invalid("action", "must be one of %s; of those on keys, the word after the dot is enough", strings.Join(words, ", "))
+	return "", keys.Invalid("action", "must be one of %s; for a key's actions, the word after the dot is enough", strings.Join(words, ", "))
 }

@@ -14,19 +14,19 @@ import (
 
 // VerifyOptions configures [Verify]. Nil and the zero value are ready for use.
 type VerifyOptions struct {
-	// Checkpoint is how far the log had come once; nil if nobody kept that. Without one a
-	// log whose tail was cut off holds.
+	// Checkpoint is an earlier state of the log; nil if there is none. Without one Verify
+	// does not notice that the end of the log was cut off.
 	Checkpoint *Checkpoint
-	// Progress is told now and then how many rows were read; nil tells nobody.
+	// Progress is called now and then with the number of rows read; nil is allowed.
 	Progress func(rows int64)
 }
 
 // Report is what [Verify] found.
 type Report struct {
-	Rows     int64   // that were read and hold
-	Keys     int64   // that were compared with the log
-	Head     *Event  // the newest row that holds; nil if there is none
-	Faults   []Fault // what does not hold, [MaxFaults] at most; none means that all does
+	Rows     int64   // valid rows
+	Keys     int64   // keys compared with the log
+	Head     *Event  // the newest valid row; nil if there is none
+	Faults   []Fault // at most [MaxFaults]; none means that all is valid
 	Omitted  int     // faults beyond those
 	Restored bool    // the store was restored or replaced since the checkpoint was made
 }
@@ -34,10 +34,10 @@ type Report struct {
 // MaxFaults is how many faults a report lists.
 const MaxFaults = 100
 
-// Fault is one thing that does not hold.
+// Fault is one thing that is wrong.
 type Fault struct {
-	Seq    int64  // the audit row; 0 where it is about none
-	KeyID  string // the key; empty where it is about none
+	Seq    int64  // the audit row; 0 if it is not about a row
+	KeyID  string // the key; empty if it is not about a key
 	Reason string // a clause that follows the name of the row or key
 
 	Tampered bool // the key's row does not match its seal
@@ -53,8 +53,9 @@ func (f Fault) String() string {
 	return f.Reason
 }
 
-// Untold is the first fault by which a key may be valid that must not be; nil if there is
-// none. That is any fault but a row that does not match its seal: no server accepts that.
+// Untold is the first fault that may make a key valid that must not be; nil if there is
+// none. That is every fault except a row that does not match its seal, which no server
+// accepts.
 func (r *Report) Untold() *Fault {
 	i := slices.IndexFunc(r.Faults, func(f Fault) bool { return !f.Tampered })
 	if i < 0 {
@@ -63,13 +64,13 @@ func (r *Report) Untold() *Fault {
 	return &r.Faults[i]
 }
 
-// What is the fault without what follows it: what to do about it in a key store in use.
+// What is the fault without the advice after it, which is for a key store in use.
 func (f Fault) What() string {
 	what, _, _ := strings.Cut(f.String(), "; ")
 	return what
 }
 
-// Source is what reading and verifying the audit log needs of a store.
+// Source is the part of a store that reading and verifying the audit log needs.
 type Source interface {
 	Changes(ctx context.Context, since keys.Position) (keys.Changes, error)
 	Audit(ctx context.Context, q Query) (Page, error)
@@ -78,19 +79,19 @@ type Source interface {
 	Key(ctx context.Context, id string) (*keys.Key, error)
 }
 
-// Verify reads the whole audit log of r and holds against it
+// Verify reads the whole audit log of r and checks
 //
-//   - the chain: no row was changed, removed or put in between;
-//   - every key: its seal fits its row, and the newest audit row of it tells of just this
-//     version. A row that was put back whole, with the seal that it had then, is found by
-//     that, and so is a row that was deleted;
-//   - the checkpoint, if there is one: the log goes on from where it was then;
-//   - the store itself: it holds nothing that mcpkeys did not make, and its numbers are
-//     such as mcpkeys writes (an [keys.AlteredError] of [keys.Feed]).
+//   - the chain: no row was changed, removed or inserted;
+//   - every key: its seal matches its row, and its newest audit row has the same version.
+//     This finds an old row that was put back with its old seal, and a deleted row;
+//   - the checkpoint, if there is one: the log continues from it;
+//   - the store itself: it contains nothing that mcpkeys did not make or write (an
+//     [keys.AlteredError] of [keys.Feed]).
 //
-// Sealed tells whether the seal of a key holds: nil, or why not. Keys are compared only where the chain holds. What is written meanwhile is read too. The
-// error says that the store could not be read; what is wrong with it is in the report.
-// It holds some 50 bytes of memory a key.
+// Sealed checks the seal of a key: nil, or why it is broken. Keys are compared only if the
+// chain is intact. Rows written during the check are read too. The error says that the store
+// could not be read; faults are in the report. It needs about 50 bytes of memory for each
+// key.
 func Verify(ctx context.Context, r Source, sealed func(*keys.Key) error, o *VerifyOptions) (Report, error) {
 	if o == nil {
 		o = &VerifyOptions{}
@@ -117,18 +118,18 @@ type auditCheck struct {
 	altered *keys.AlteredError // what is wrong with the store itself
 }
 
-// told is what the log tells last of a key.
+// told is the log's newest state of a key.
 type told struct {
 	seq     int64
-	version int64 // 0 if no row told one
+	version int64 // 0 if no row has one
 	listed  bool  // its row is there
 	revoked bool
 	batch   int32 // the import that it came with, in batchLog; 0 for none
 }
 
-// batchLog is what the log tells of imports: until one is done its keys are not valid, and
-// they are removed if it never is, or if its row was changed outside mcpkeys. Keys that were
-// revoked are never removed.
+// batchLog is the log's state of imports: until one is done its keys are not valid. They are
+// removed if the import never ends, or if its row was changed outside mcpkeys. Revoked keys
+// are never removed.
 type batchLog struct {
 	number map[string]int32
 	done   map[int32]bool
@@ -174,7 +175,7 @@ func (v *auditCheck) look(ctx context.Context) (err error) {
 	return err
 }
 
-// readOn verifies what stands behind the rows that were read.
+// readOn verifies the rows after those already read.
 func (v *auditCheck) readOn(ctx context.Context) error {
 	after := int64(0)
 	if v.report.Head != nil {
@@ -194,7 +195,7 @@ func (v *auditCheck) readOn(ctx context.Context) error {
 	return err
 }
 
-// noting passes rows on to be verified, and notes of each what it tells.
+// noting passes rows on to be verified, and keeps what each says about its key.
 func (v *auditCheck) noting(events iter.Seq2[Event, error]) iter.Seq2[Event, error] {
 	const each = 10_000
 	return func(yield func(Event, error) bool) {
@@ -251,7 +252,7 @@ func (v *auditCheck) checkpoint() {
 	}
 	v.report.Restored = v.altered == nil && generationOf(v.changes.Next) != c.Generation
 	switch reason := c.against(v.report.Head, v.saw); {
-	case reason == "", v.broken && v.saw == nil: // how far the log goes is then not known
+	case reason == "", v.broken && v.saw == nil: // the end of the log is then unknown
 	case v.saw != nil:
 		v.fault(Fault{Seq: c.Seq, Reason: reason})
 	default:
@@ -259,8 +260,8 @@ func (v *auditCheck) checkpoint() {
 	}
 }
 
-// listKeys compares all keys, and returns the ids of those that do not agree with the
-// log. That may be because they were changed since it was read.
+// listKeys compares all keys, and returns the ids of keys that do not agree with the log,
+// perhaps because they were changed since it was read.
 func (v *auditCheck) listKeys(ctx context.Context) (doubtful []string, err error) {
 	q := keys.Query{Limit: keys.MaxLimit}
 	for {
@@ -292,7 +293,7 @@ func (v *auditCheck) listed(k *keys.Key) {
 	}
 }
 
-// unlisted are keys that the log tells of and that are not there.
+// unlisted are keys in the log that have no row.
 func (v *auditCheck) unlisted() (ids []string) {
 	for id, t := range v.newest {
 		if !t.listed && !v.neverValid(t) {
@@ -303,15 +304,15 @@ func (v *auditCheck) unlisted() (ids []string) {
 	return ids
 }
 
-// neverValid reports whether a key came with an import that the log does not say was done,
-// or says was removed.
+// neverValid reports whether a key came with an import that, by the log, was not done or
+// was removed.
 func (v *auditCheck) neverValid(t told) bool {
 	return t.batch != 0 && !v.batches.done[t.batch] && !t.revoked
 }
 
 const reasonTampered = "its row was changed outside mcpkeys and does not match its seal; revoke it, or restore a backup"
 
-// judge says what is wrong with a key's row, as far as the log was read.
+// judge says what is wrong with a key's row, compared with the log as read so far.
 func (v *auditCheck) judge(k *keys.Key) string {
 	if v.sealed(k) != nil {
 		return reasonTampered
@@ -323,20 +324,20 @@ func (v *auditCheck) judge(k *keys.Key) string {
 	}
 	switch {
 	case !known:
-		return "no audit row tells of it: the log lost it, or somebody made the key past mcpkeys; look at the key, and revoke it if nobody knows it"
+		return "it has no audit row: the row was removed, or the key was made outside mcpkeys; look at the key, and revoke it if you do not know it"
 	case v.neverValid(t):
-		return "it came with an import that the log does not say was done, so it must not be valid; revoke it"
+		return "it came with an import that did not finish, so it must not be valid; revoke it"
 	case t.version == 0 || t.version == k.Version:
 		return ""
 	case k.Version < t.version:
-		return fmt.Sprintf("its row is at version %d, and audit row %d tells of version %d: an older row was put back; look at what that changed, and do it again", k.Version, t.seq, t.version)
+		return fmt.Sprintf("its row is at version %d, but audit row %d is about version %d: an older row was put back; look at what that changed, and do it again", k.Version, t.seq, t.version)
 	}
-	return fmt.Sprintf("its row is at version %d, and the newest audit row about it, %d, tells of version %d: a change has no audit row", k.Version, t.seq, t.version)
+	return fmt.Sprintf("its row is at version %d, but its newest audit row, %d, is about version %d: a change has no audit row", k.Version, t.seq, t.version)
 }
 
-// settle looks again at keys that did not agree with the log: first at the key, then at
-// what was written to the log since. A key is at fault that disagrees in the same way
-// twice: it was not changed in between.
+// settle checks again the keys that did not agree with the log: it reads the key, then the
+// new rows of the log. A key that disagrees in the same way twice was not changed in
+// between, so it is a fault.
 func (v *auditCheck) settle(ctx context.Context, doubtful []string) error {
 	reasons := map[string]string{}
 	for len(doubtful) > 0 {
@@ -375,19 +376,19 @@ func (v *auditCheck) rows(ctx context.Context, ids []string) (map[string]*keys.K
 	return rows, nil
 }
 
-// reason is judge, also for a key that is not there.
+// reason is judge, also for a missing key.
 func (v *auditCheck) reason(id string, k *keys.Key) string {
 	if k == nil {
-		if v.neverValid(v.newest[[keys.IDLen]byte([]byte(id))]) { // it was listed a moment ago: the log went on
+		if v.neverValid(v.newest[[keys.IDLen]byte([]byte(id))]) { // it was listed a moment ago, and the log has new rows
 			return ""
 		}
-		return "its row is gone, and mcpkeys never removes one; restore a backup"
+		return "its row is missing, and mcpkeys never removes one; restore a backup"
 	}
 	return v.judge(k)
 }
 
-// fault notes f. In a full list it takes the place of a row that does not match its seal,
-// unless it is such a row too: see [Report.Untold].
+// fault adds f. In a full list it replaces a row that does not match its seal, unless it is
+// one itself: see [Report.Untold].
 func (v *auditCheck) fault(f Fault) {
 	if len(v.report.Faults) == MaxFaults {
 		v.report.Omitted++

@@ -9,8 +9,8 @@ import (
 )
 
 // Batch is an import as a store keeps it. Its keys are written in parts, and no query finds
-// them until the batch is valid: all of them become so at once, or none does. The seal
-// keeps a database shell from making an unfinished import valid.
+// them until the batch is valid: all of them become valid at once, or none. Because of the
+// seal a database shell cannot make an unfinished import valid.
 type Batch struct {
 	ID        []byte // 16 random bytes; see [NewBatchID]
 	StartedAt time.Time
@@ -44,8 +44,8 @@ func (p *Set) CheckBatch(b *Batch) error {
 	return nil
 }
 
-// sealedBatch renders b, as an import into the peppers' store. It begins with a text where
-// that of a key begins with a small number: the seal of one never fits the other.
+// sealedBatch renders b, as an import into the peppers' store. It begins with a text, and
+// that of a key with a small number, so the seal of one never matches the other.
 func (p *Set) sealedBatch(b *Batch) string {
 	c := make(canon.Text, 0, 128)
 	c.Text("mcpkeys/batch")

@@ -36,8 +36,8 @@ func calls(n ast.Node, name string) (found bool) {
 	return found
 }
 
-// The attack: how long a comparison takes tells how many bytes of a digest were right,
-// or which of two secrets was. No test can time that surely, so this one reads the code:
+// The attack: the time of a comparison shows how many bytes of a digest were right, or
+// which of two secrets was. Timing tests are not reliable, so this one reads the code:
 // a digest is compared by crypto/subtle and nothing else, all secrets of a key are
 // compared whatever the first one said, and an unknown id is digested and compared too.
 func TestDigestsAreComparedInConstantTime(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Digest is what stands in for a secret: a keyed hash. It is no secret itself, but
-// prints nothing, so that lists and logs stay clean.
+// Digest is the keyed hash that is stored in place of a secret. It is not secret, but
+// prints nothing, to keep lists and logs clean.
 type Digest [sha256.Size]byte
 
 // Equal compares in constant time with a digest as it was stored.
@@ -26,13 +26,12 @@ func (p *Set) Digest(token keys.Secret) (d Digest, pepperID string) {
 	return p.current.digest(token.Reveal()), p.current.id
 }
 
-// Verify finds the one of k's secrets that token proves, or nil. It looks at the
-// digests alone, whatever their state: what a dead secret opens is for
-// [keys.Key.Admit] to say. Secrets under a slow hash are passed over: [ProvenBy]
-// is for them, where somebody watches over what it costs.
+// Verify finds the one of k's secrets that token proves, or nil. It looks only at the
+// digests; [keys.Key.Admit] judges the state of the secret. It skips secrets with a slow
+// hash: use [ProvenBy] for them, and limit its cost.
 //
-// A nil k, an unknown id, costs what a known one costs: the token is digested and
-// compared with nothing.
+// A nil k, for an unknown id, takes as long as a known one: the token is digested and
+// compared with a dummy.
 func (p *Set) Verify(k *keys.Key, token keys.Secret) *keys.KeySecret {
 	text := token.Reveal()
 	if k == nil {
@@ -54,14 +53,14 @@ func (p *Set) Verify(k *keys.Key, token keys.Secret) *keys.KeySecret {
 	return found
 }
 
-// BodyHash is what is kept of the body of a request that must not be carried out twice, and
-// names the pepper that it was made with.
+// BodyHash is the hash that is kept of the body of a request that must not be carried out
+// twice, and the id of its pepper.
 func (p *Set) BodyHash(body []byte) (hash Digest, pepperID string) {
 	return p.current.once(string(body)), p.current.id
 }
 
 // IsBody reports whether hash was made of body by [Set.BodyHash] under the pepper with
-// that id. Without that pepper it is not known.
+// that id. Known is false without that pepper.
 func (p *Set) IsBody(body []byte, pepperID string, hash []byte) (same, known bool) {
 	one, known := p.byID[pepperID]
 	return known && one.once(string(body)).Equal(hash), known

@@ -19,8 +19,8 @@ import (
 // barAt divides a token of [keys.SchemeAfterBar].
 const barAt = "|"
 
-// Bounds of what one check may cost: a hash says itself how much work it wants, and
-// whoever wrote the file may want to stop the server.
+// Limits of what one check may cost: a hash says how much work it needs, so an import file
+// could stop the server.
 const (
 	maxBcryptCost    = 12        // a third of a second
 	maxBcryptInput   = 72        // bytes; bcrypt ignores what comes after
@@ -30,19 +30,18 @@ const (
 	maxOldHash       = 512 // bytes of text
 )
 
-// Hash is what another system kept in place of a token. It is no secret of ours, but
-// guesses can be tried against it: it prints nothing. The zero value is none.
+// Hash is what another system kept in place of a token. Guesses can be tried against it,
+// so it prints nothing. The zero value is not a hash.
 type Hash struct {
 	scheme keys.Scheme
 	stored string // the sum itself, or the slow hash as it is written
 
-	// Of a hash that another key store exported: it means something beside that pepper
-	// alone, where it is taken as it is.
+	// For a hash that another key store exported: only that pepper can verify it.
 	under  string // the pepper's id; empty for all others
-	lookup []byte // nil for a token of our own
+	lookup []byte // nil for an mcpkeys token
 }
 
-// IsZero reports whether h is no hash.
+// IsZero reports whether h is empty.
 func (h Hash) IsZero() bool { return h.scheme == "" }
 
 // Scheme is how h was made.
@@ -51,7 +50,7 @@ func (h Hash) Scheme() keys.Scheme { return h.scheme }
 // Format implements [fmt.Formatter] for every verb.
 func (h Hash) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[hash]") }
 
-// springPrefixes are what Spring Security writes before what others write without.
+// springPrefixes are the prefixes that Spring Security puts before a hash.
 var springPrefixes = []string{"{bcrypt}", "{argon2}", "{argon2@SpringSecurity_v5_8}"}
 
 // ParseHash reads
@@ -89,7 +88,7 @@ func ParseHash(text string) (Hash, error) {
 		_, err := parseArgon2id(text)
 		return Hash{scheme: keys.SchemeArgon2id, stored: text}, err
 	}
-	return Hash{}, keys.Invalid("hash", "must begin with sha256:, sha512:, sha256-after-bar:, $2a$ (bcrypt) or $argon2id$; others are not read: issue those keys again")
+	return Hash{}, keys.Invalid("hash", "must begin with sha256:, sha512:, sha256-after-bar:, $2a$ (bcrypt) or $argon2id$; for other hashes, issue new keys")
 }
 
 func parseSum(scheme keys.Scheme, text string, size int) (Hash, error) {
@@ -106,7 +105,7 @@ func parseSum(scheme keys.Scheme, text string, size int) (Hash, error) {
 
 // parseExported reads what [keys.KeySecret.Hash] writes of a secret that is not slow.
 func parseExported(text string) (Hash, error) {
-	broken := keys.Invalid("hash", "is not as an export of mcpkeys has it; export the keys again")
+	broken := keys.Invalid("hash", "is not in the form that mcpkeys exports; export the keys again")
 	h := Hash{scheme: keys.SchemeHMAC}
 	if scheme, rest, sum := strings.Cut(text, "+"); sum {
 		h.scheme, text = keys.Scheme(scheme), rest
@@ -138,9 +137,9 @@ func parseBcrypt(text string) (Hash, error) {
 	cost, err := bcrypt.Cost([]byte(text))
 	switch {
 	case !ok || err != nil:
-		return Hash{}, keys.Invalid("hash", "is no whole bcrypt hash: it must be $2a$, $2b$ or $2y$ and %d characters long", length)
+		return Hash{}, keys.Invalid("hash", "is not a complete bcrypt hash: it must begin with $2a$, $2b$ or $2y$ and be %d characters long", length)
 	case cost > maxBcryptCost:
-		return Hash{}, keys.Invalid("hash", "has a bcrypt cost of %d, and each check would keep a core busy for seconds: at most %d; issue that key anew", cost, maxBcryptCost)
+		return Hash{}, keys.Invalid("hash", "has a bcrypt cost of %d, which is too slow to check: the most is %d; issue a new key", cost, maxBcryptCost)
 	}
 	return Hash{scheme: keys.SchemeBcrypt, stored: text}, nil
 }
@@ -156,7 +155,7 @@ func parseArgon2id(text string) (argon2id, error) {
 	var a argon2id
 	var version int
 	parts := strings.Split(text, "$") // "", argon2id, v=19, m=…,t=…,p=…, salt, sum
-	broken := keys.Invalid("hash", "is no whole argon2id hash, such as $argon2id$v=19$m=19456,t=2,p=1$salt$sum")
+	broken := keys.Invalid("hash", "is not a complete argon2id hash, such as $argon2id$v=19$m=19456,t=2,p=1$salt$sum")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" {
 		return a, broken
 	}
@@ -175,7 +174,7 @@ func parseArgon2id(text string) (argon2id, error) {
 		return a, broken
 	}
 	if a.memory > maxArgon2Memory || a.time > maxArgon2Time || threads > maxArgon2Threads {
-		return a, keys.Invalid("hash", "wants more of each check than is allowed: at most m=%d, t=%d, p=%d; issue that key anew", maxArgon2Memory, maxArgon2Time, maxArgon2Threads)
+		return a, keys.Invalid("hash", "costs too much to check: the most is m=%d, t=%d, p=%d; issue a new key", maxArgon2Memory, maxArgon2Time, maxArgon2Threads)
 	}
 	if threads == 0 || a.time == 0 || a.memory < 8*threads {
 		return a, broken
@@ -193,10 +192,9 @@ func (a *argon2id) String() string {
 		base64.RawStdEncoding.EncodeToString(a.salt), base64.RawStdEncoding.EncodeToString(a.sum))
 }
 
-// ProvenBy reports whether a secret under a slow hash is that of token. It takes up to
-// half a second of a core and 64 MiB, so its caller bounds how many run at once. What
-// the seal covers was within bounds when it was imported; it is held against them once
-// more all the same.
+// ProvenBy reports whether token proves a secret with a slow hash. It takes up to half a
+// second of a core and 64 MiB, so the caller limits how many run at once. The limits were
+// checked at the import; they are checked again.
 func ProvenBy(s *keys.KeySecret, token keys.Secret) bool {
 	_, rest, ok := splitHandle(token.Reveal())
 	if !ok {
@@ -206,7 +204,7 @@ func ProvenBy(s *keys.KeySecret, token keys.Secret) bool {
 	switch {
 	case err != nil || h.scheme != s.Scheme:
 		return false
-	case h.scheme == keys.SchemeBcrypt: // it would look at the first 72 bytes alone
+	case h.scheme == keys.SchemeBcrypt: // bcrypt looks only at the first 72 bytes
 		return len(rest) <= maxBcryptInput && bcrypt.CompareHashAndPassword([]byte(h.stored), []byte(rest)) == nil
 	case h.scheme == keys.SchemeArgon2id:
 		a, err := parseArgon2id(h.stored)
@@ -215,19 +213,19 @@ func ProvenBy(s *keys.KeySecret, token keys.Secret) bool {
 	return false
 }
 
-// Bind completes a hash of [keys.SchemeAfterBar], of whose token the id is the beginning. Other
+// Bind completes a hash of [keys.SchemeAfterBar], whose token begins with the id. Other
 // hashes stay as they are.
 func (h Hash) Bind(id string) (Hash, error) {
 	if h.scheme != keys.SchemeAfterBar || h.under != "" {
 		return h, nil
 	}
 	if id == "" || strings.Contains(id, barAt) || keys.ValidateText("id", id) != nil {
-		return Hash{}, keys.Invalid("id", "is required with a %s hash: what the token has before its first |", keys.SchemeAfterBar)
+		return Hash{}, keys.Invalid("id", "is required with a %s hash: the part of the token before its first |", keys.SchemeAfterBar)
 	}
 	h.stored = afterBar(id, h.stored)
 	return h, nil
 }
 
-// Carried reports whether another key store of mcpkeys exported h: it verifies something
-// beside the same pepper alone.
+// Carried reports whether another mcpkeys key store exported h: only the same pepper can
+// verify it.
 func (h Hash) Carried() bool { return h.under != "" }

@@ -14,8 +14,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
-// Hashes that others made: Spring Security's documentation, libxcrypt, and the test
-// vectors of the Argon2 reference.
+// Hashes of other implementations: Spring Security's documentation, libxcrypt, and the
+// test vectors of the Argon2 reference.
 const (
 	springPassword = "{bcrypt}$2a$10$dXJ3SW6G7P50lGmMkkmwe.20cQQubK3.HZWzG3YB1tlRy.fqvM/BG"
 	argonPassword  = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
@@ -44,8 +44,8 @@ func TestParseHash(t *testing.T) {
 	}
 }
 
-// TestA6HashBombs: a hash says itself how much work it wants. Whoever slips one into a
-// file that is imported could stop every server with a few requests.
+// TestA6HashBombs: a hash says how much work it needs, so one in an imported file could
+// stop every server with a few requests.
 func TestA6HashBombs(t *testing.T) {
 	bcrypt := springPassword[len("{bcrypt}"):]
 	for name, text := range map[string]string{
@@ -107,7 +107,7 @@ func TestProvenBy(t *testing.T) {
 		{"libxcrypt", "$2y$04$abcdefghijklmnopqrstuuHgdk9YU/qFlnfJAvlX8GFcAqLwKP8n2", "k.s3cret-part", true},
 		{"libxcrypt", "$2b$04$7/b598fCKO/9DYGrOPERR.YfztiaQAIQR7w160lQXK3qTUt8Qs1tu", "k.s3cret-part", true},
 		{"72 bytes", of72, "k." + strings.Repeat("x", 72), true},
-		{"A6: its twin of 73", of72, "k." + strings.Repeat("x", 73), false}, // bcrypt itself looks no further
+		{"A6: its twin of 73", of72, "k." + strings.Repeat("x", 73), false}, // bcrypt ignores the rest
 		{"nothing stored", "", "k.password", false},
 		{"a bomb stored", "$2a$31" + springPassword[len("{bcrypt}")+6:], "k.password", false},
 	} {

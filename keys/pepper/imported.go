@@ -10,8 +10,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// handleAt divides a token that is verified slowly: what stands before the first one is
-// its public handle, by which the key is found, and what comes after is hashed.
+// handleAt divides a token with a slow hash: the part before the first one is its public
+// handle, by which the key is found, and the part after it is hashed.
 const handleAt = "."
 
 // splitHandle divides a token at its first dot.
@@ -26,9 +26,9 @@ func Handle(token string) string {
 	return handle
 }
 
-// Lookups are the values under which an imported token may be found, see
-// [keys.KeySecret].Lookup: a few for each pepper. They say nothing about the token without
-// the pepper.
+// Lookups are the values by which an imported token may be found, see
+// [keys.KeySecret].Lookup: a few for each pepper. Without the pepper they reveal nothing
+// about the token.
 func (p *Set) Lookups(token keys.Secret) [][]byte {
 	text := token.Reveal()
 	handle, _, slow := splitHandle(text)
@@ -45,8 +45,8 @@ func (p *Set) Lookups(token keys.Secret) [][]byte {
 	return list
 }
 
-// lookup is a keyed hash of what finds a secret: of the sum of the whole token, or of
-// the handle. What scheme is meant is part of it.
+// lookup is a keyed hash of the scheme and of what finds a secret: the sum of the whole
+// token, or the handle.
 func (one *pepper) lookup(scheme keys.Scheme, of string) []byte {
 	kind := string(scheme)
 	if scheme.Slow() {
@@ -56,8 +56,8 @@ func (one *pepper) lookup(scheme keys.Scheme, of string) []byte {
 	return d[:]
 }
 
-// sumOf is what finds a token under a scheme that is not slow; empty where the token is
-// not of the scheme's form.
+// sumOf is what finds a token of a scheme that is not slow; empty if the token does not
+// have the scheme's form.
 func sumOf(scheme keys.Scheme, token string) string {
 	if scheme == keys.SchemeAfterBar {
 		id, rest, ok := strings.Cut(token, barAt)
@@ -75,12 +75,12 @@ func sumOf(scheme keys.Scheme, token string) string {
 	return string(sum[:])
 }
 
-// afterBar binds the sum of a token's second part to its first: with another id before
-// the bar it is another token.
+// afterBar binds the sum of a token's second part to its first, because with another id
+// before the bar it is another token.
 func afterBar(id, sum string) string { return id + barAt + sum }
 
-// fast is the digest of token under a scheme that is not slow. For the sums of other
-// systems it is a keyed hash of the sum, which is all that was imported.
+// fast is the digest of token for a scheme that is not slow. For sums of other systems it
+// is a keyed hash of the sum, because only the sum was imported.
 func (one *pepper) fast(scheme keys.Scheme, token string) Digest {
 	switch scheme {
 	case keys.SchemeHMAC:
@@ -88,7 +88,7 @@ func (one *pepper) fast(scheme keys.Scheme, token string) Digest {
 	case keys.SchemeSHA256, keys.SchemeSHA512, keys.SchemeAfterBar:
 		return one.digest(string(scheme) + ":" + sumOf(scheme, token))
 	}
-	return Digest{} // no scheme that we know; nothing verifies
+	return Digest{} // unknown scheme: nothing verifies
 }
 
 // importSum makes the secret of a token of which a sum is known.
@@ -102,8 +102,8 @@ func (p *Set) importSlow(h Hash, handle string, at time.Time) keys.KeySecret {
 	return p.imported(h.scheme, []byte(h.stored), handle, at)
 }
 
-// importToken makes the secret of a token that is known itself. A weak one gets a slow
-// hash: it could be guessed from a fast one by whoever has the pepper.
+// importToken makes the secret of a known token. A weak one gets a slow hash: from a fast
+// one it could be guessed with the pepper.
 func (p *Set) importToken(token keys.Secret, at time.Time) keys.KeySecret {
 	text := token.Reveal()
 	if isStrong(text) {
@@ -116,7 +116,7 @@ func (p *Set) importToken(token keys.Secret, at time.Time) keys.KeySecret {
 	return p.importSlow(slowHash(rest), handle, at)
 }
 
-// carried makes the secret of a key that an export wrote down under a pepper of ours.
+// carried makes the secret of a key that was exported with a pepper of this store.
 func (p *Set) carried(h Hash, at time.Time) keys.KeySecret {
 	return keys.KeySecret{Number: 1, Scheme: h.scheme, PepperID: h.under, Digest: []byte(h.stored), Lookup: h.lookup, CreatedAt: at}
 }
@@ -136,9 +136,8 @@ func slowHash(text string) Hash {
 	return Hash{scheme: keys.SchemeArgon2id, stored: a.String()}
 }
 
-// renewedImport returns the secret s of an imported token, just proved, as it shall be
-// from now on: a strong token under HMAC like our own, a weak one under the hash that
-// it has, and both under the current pepper.
+// renewedImport returns the new form of secret s of an imported token, just proved: HMAC
+// for a strong token, the same hash for a weak one, both with the current pepper.
 func (p *Set) renewedImport(s *keys.KeySecret, token keys.Secret) keys.KeySecret {
 	text, fresh := token.Reveal(), *s
 	fresh.PepperID = p.current.id
@@ -163,17 +162,17 @@ func (p *Set) renewedImport(s *keys.KeySecret, token keys.Secret) keys.KeySecret
 type Imported struct {
 	Token keys.Secret
 	Hash  Hash
-	ID    string // the public id that it had; of a slow hash the handle, which finds it
-	KeyID string // the id of a key of ours that another store exported
+	ID    string // the public id that it had; for a slow hash the handle, which finds it
+	KeyID string // the id of a key that another mcpkeys store exported
 }
 
-// ImportedSecret makes the first secret of an imported key. It refuses what could not be
-// found, would be guessed, or would verify nothing here, with an [*keys.InvalidError] that
-// repeats nothing of the token and the hash.
+// ImportedSecret makes the first secret of an imported key. It refuses one that cannot be
+// found, can be guessed, or would verify nothing here, with an [*keys.InvalidError] that
+// does not repeat the token or the hash.
 func (p *Set) ImportedSecret(c Imported, at time.Time) (keys.KeySecret, error) {
 	switch {
 	case c.Token.IsZero() == c.Hash.IsZero():
-		return keys.KeySecret{}, keys.Invalid("key", "or hash must be given, and not both")
+		return keys.KeySecret{}, keys.Invalid("key", "set exactly one of key and hash")
 	case !c.Token.IsZero():
 		return p.secretOfToken(c.Token, at)
 	case c.Hash.under != "":
@@ -181,9 +180,9 @@ func (p *Set) ImportedSecret(c Imported, at time.Time) (keys.KeySecret, error) {
 	case !c.Hash.scheme.Slow():
 		return p.importSum(c.Hash, at), nil
 	case c.ID == "":
-		return keys.KeySecret{}, keys.Invalid("id", "is required with a %s hash: what the token has before its first dot, by which the key is found", c.Hash.scheme)
+		return keys.KeySecret{}, keys.Invalid("id", "is required with a %s hash: the part of the token before its first dot", c.Hash.scheme)
 	case !isHandle(c.ID):
-		return keys.KeySecret{}, keys.Invalid("id", "must be what the token has before its first dot: printable ASCII without spaces, commas and dots, at most %d characters", keys.MaxText)
+		return keys.KeySecret{}, keys.Invalid("id", "must be the part of the token before its first dot: printable ASCII without spaces, commas and dots, at most %d characters", keys.MaxText)
 	}
 	return p.importSlow(c.Hash, c.ID, at), nil
 }
@@ -193,23 +192,23 @@ func (p *Set) secretOfToken(token keys.Secret, at time.Time) (keys.KeySecret, er
 	_, _, divided := splitHandle(text)
 	switch {
 	case keys.HasOwnPrefix(text):
-		return keys.KeySecret{}, keys.Invalid("key", "is a token of mcpkeys, and good only in the key store that issued it; move that one by backup and restore")
+		return keys.KeySecret{}, keys.Invalid("key", "is an mcpkeys key, which only works in the key store that issued it; move that store with backup and restore")
 	case !keys.HasImportedForm(text):
-		return keys.KeySecret{}, keys.Invalid("key", "must be %d to %d characters of printable ASCII without spaces and commas, as a header can carry it", keys.MinImportedToken, keys.MaxImportedToken)
+		return keys.KeySecret{}, keys.Invalid("key", "must be %d to %d characters of printable ASCII without spaces and commas", keys.MinImportedToken, keys.MaxImportedToken)
 	case !isStrong(text) && !divided:
-		return keys.KeySecret{}, keys.Invalid("key", "is short enough to be guessed, and has no public id before a dot by which a slow hash of it could be found; issue a new key instead")
+		return keys.KeySecret{}, keys.Invalid("key", "is short enough to be guessed, and has no public id before a dot; issue a new key")
 	}
 	return p.importToken(token, at), nil
 }
 
-// carriedSecret takes over what verifies a key of another key store, which it does beside
-// the same pepper alone.
+// carriedSecret takes over the digest of a key of another key store, which only the same
+// pepper can verify.
 func (p *Set) secretOfExport(c *Imported, at time.Time) (keys.KeySecret, error) {
 	switch {
 	case p.byID[c.Hash.under] == nil:
-		return keys.KeySecret{}, keys.Invalid("hash", "is under the pepper %s, which this key store's pepper file does not hold, so it verifies nothing here; move the key store by backup and restore, or issue a new key", c.Hash.under)
+		return keys.KeySecret{}, keys.Invalid("hash", "needs pepper %s, which this key store's pepper file does not contain; move the key store with backup and restore, or issue a new key", c.Hash.under)
 	case c.Hash.lookup == nil && !keys.ValidID(c.KeyID):
-		return keys.KeySecret{}, keys.Invalid("key_id", "is required with this hash: the id that the key had where it was exported")
+		return keys.KeySecret{}, keys.Invalid("key_id", "is required with this hash: the key's id in the store that exported it")
 	}
 	return p.carried(c.Hash, at), nil
 }
@@ -226,8 +225,8 @@ func isHandle(id string) bool {
 	return !keys.HasOwnPrefix(id)
 }
 
-// LookupsOfHash are the values under which a secret with that hash may be found, one for
-// each pepper; id is the handle of a slow one.
+// LookupsOfHash are the values by which a secret with that hash may be found, one for each
+// pepper; id is the handle of a slow one.
 func (p *Set) LookupsOfHash(h Hash, id string) (list [][]byte) {
 	of := h.stored
 	if h.scheme.Slow() {

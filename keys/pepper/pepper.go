@@ -29,15 +29,15 @@ const (
 // pepperLen is the size of a pepper in bytes.
 const pepperLen = 32
 
-// Set holds the peppers, the secrets outside the database without which nothing in it can be
-// verified or forged: one current, under which new digests are made, and any
-// number of retired ones that still verify. A program that holds them and can
-// write the database has all power over the keys; with one of the two it has none.
+// Set contains the peppers, the secrets outside the database without which nothing in it
+// can be verified or forged: one current, for new digests, and any number of retired ones
+// that still verify. A program with the peppers and write access to the database can make
+// valid keys; with one of the two it cannot.
 //
 // A Set is safe for concurrent use and prints nothing. There is no useful zero
 // value: use [Generate] or [Parse].
 type Set struct {
-	store   StoreID // whose peppers they are; every seal covers it
+	store   StoreID // the store of the peppers; every seal covers it
 	current *pepper
 	byID    map[string]*pepper
 	order   []*pepper
@@ -53,8 +53,8 @@ type pepper struct {
 	check  Digest
 }
 
-// mac computes one labelled HMAC-SHA-256. A closure, so that no printer that
-// follows pointers comes upon key material.
+// mac computes one labelled HMAC-SHA-256. It is a closure, so that printers that
+// follow pointers do not find key material.
 type mac func(message string) Digest
 
 // Generate draws one fresh current pepper.
@@ -139,7 +139,7 @@ func Parse(text []byte) (*Set, error) {
 		}
 	}
 	if read.current == nil {
-		return nil, fmt.Errorf("no current pepper in it")
+		return nil, fmt.Errorf("it has no current pepper")
 	}
 	return newPeppers(read.current, read.all).ForStore(read.store), nil
 }
@@ -155,7 +155,7 @@ type pepperText struct {
 func (t *pepperText) line(line string) (err error) {
 	if fields := strings.Fields(line); len(fields) == 2 && fields[0] == storeWord {
 		if !t.store.IsZero() {
-			return errors.New("a second store is named")
+			return errors.New("it names a second store")
 		}
 		t.store, err = ParseStoreID(fields[1])
 		return err
@@ -165,7 +165,7 @@ func (t *pepperText) line(line string) (err error) {
 		return err
 	}
 	if t.seen[p.id] || (isCurrent && t.current != nil) {
-		return errors.New("the id stands twice, or a second pepper is current")
+		return errors.New("its id is in the file twice, or a second pepper is current")
 	}
 	if isCurrent {
 		t.current = p
@@ -178,11 +178,11 @@ func (t *pepperText) line(line string) (err error) {
 func parsePepperLine(line string) (p *pepper, isCurrent bool, err error) {
 	fields := strings.Fields(line)
 	if len(fields) != 3 || (fields[1] != "current" && fields[1] != "retired") {
-		return nil, false, fmt.Errorf("want: id, current or retired, %d hex digits", 2*pepperLen)
+		return nil, false, fmt.Errorf("must be: id, current or retired, %d hex digits", 2*pepperLen)
 	}
 	root, err := hex.DecodeString(fields[2])
 	if err != nil || len(root) != pepperLen || !base62.Is(fields[0]) {
-		return nil, false, fmt.Errorf("want an id of letters and digits and %d hex digits", 2*pepperLen)
+		return nil, false, fmt.Errorf("must have an id of letters and digits, and %d hex digits", 2*pepperLen)
 	}
 	p, err = newPepper(fields[0], root)
 	return p, fields[1] == "current", err
@@ -205,8 +205,8 @@ func (p *Set) Encode() []byte {
 	return []byte(b.String())
 }
 
-// Checks returns, by pepper id, the value that a store keeps to notice a wrong
-// pepper before anybody is refused for it. It reveals nothing about the pepper.
+// Checks returns, by pepper id, the value by which a store notices a wrong pepper when
+// it is opened. It reveals nothing about the pepper.
 func (p *Set) Checks() map[string]Digest {
 	out := make(map[string]Digest, len(p.order))
 	for _, one := range p.order {
@@ -220,8 +220,8 @@ func (p *Set) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "[%d peppers]", len(p.order))
 }
 
-// Store is the id of the key store that the peppers are for. It is zero for peppers that
-// were made beforehand and belong to no store yet.
+// Store is the id of the key store that the peppers are for; zero if they do not belong to
+// a store yet.
 func (p *Set) Store() StoreID { return p.store }
 
 // ForStore returns the same peppers for the store with that id. The receiver stays as it

@@ -144,8 +144,7 @@ func TestPepperErrorsEchoNothing(t *testing.T) {
 	}
 }
 
-// TestPeppersKeepTheirStore: whatever becomes of the peppers, they stay those of one
-// store.
+// TestPeppersKeepTheirStore: added and removed peppers keep the id of their store.
 func TestPeppersKeepTheirStore(t *testing.T) {
 	id := pepper.NewStoreID()
 	p := mustGenerate(t)

@@ -10,33 +10,31 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// rehashActor is who renews digests in the background.
+// rehashActor is the actor that renews digests in the background.
 const rehashActor audit.Actor = "mcpkeys:rehash"
 
-// Rehash is one secret on its way to be kept as secrets are kept now: with the current
-// pepper. [Set.Rehash] makes it when a token was proved, the only moment at which a
-// digest can be made, and a [Rehasher] writes it afterwards. It holds the new digest and
-// never the token.
+// Rehash is the new digest of one secret, made with the current pepper. [Set.Rehash] makes
+// it when a token was proved, the only moment when a digest can be made, and a [Rehasher]
+// writes it later. It never contains the token.
 type Rehash struct {
 	keyID    string
 	was, now keys.KeySecret
 }
 
-// Updater is what [Rehash.Do] needs of a store.
+// Updater is the part of a store that [Rehash.Do] needs.
 type Updater interface {
 	Update(ctx context.Context, id string, change func(*keys.Key) (audit.Event, error)) (*keys.Key, error)
 	Peppers() *Set
 }
 
-// Rehasher is a [store.Reader] that can renew the digest of a proved secret, whatever else it
-// may write.
+// Rehasher is a [store.Reader] that can renew the digest of a proved secret.
 type Rehasher interface {
-	// Rehash is r.Do on the store. It fails when nothing can be written.
+	// Rehash is r.Do on the store. It fails if the store cannot be written.
 	Rehash(ctx context.Context, r *Rehash, now time.Time) error
 }
 
-// Rehash returns how s is to be kept from now on, or nil if it may stay as it is. S is
-// the secret of k that token was just proved to be.
+// Rehash returns the new digest of s, or nil if it may stay as it is. S is the secret of k
+// that token has just proved.
 func (p *Set) Rehash(k *keys.Key, s *keys.KeySecret, token keys.Secret) *Rehash {
 	if !k.RevokedAt.IsZero() {
 		return nil
@@ -48,8 +46,7 @@ func (p *Set) Rehash(k *keys.Key, s *keys.KeySecret, token keys.Secret) *Rehash 
 	return &Rehash{k.ID, *s, now}
 }
 
-// renewed is s as it would be written today. What is found by its digest is all that
-// differs.
+// renewed is s with a digest and lookup as they would be written today.
 func (p *Set) renewed(s *keys.KeySecret, token keys.Secret) (keys.KeySecret, bool) {
 	if s.Imported() {
 		now := p.renewedImport(s, token)
@@ -70,12 +67,12 @@ func (r *Rehash) KeyID() string { return r.keyID }
 // Secret is the number of the secret.
 func (r *Rehash) Secret() int64 { return r.was.Number }
 
-// Do writes the new digest if the secret is still kept exactly as it was proved, and a
-// new seal. The key stays what it is: its version, its state, its dates, the number of
-// the secret and its grace. The audit tells of it, as [audit.ActionRehash].
+// Do writes the new digest and a new seal, if the secret did not change since it was
+// proved. The key's version, state and dates, and the secret's number and grace, do not
+// change. The audit row is [audit.ActionRehash].
 //
-// Where the secret was renewed or removed meanwhile, or the key is revoked, gone or
-// changed outside mcpkeys, nothing is done, and that is no error.
+// If the secret was renewed or removed, or the key is revoked, missing or changed outside
+// mcpkeys, Do does nothing and returns no error.
 func (r *Rehash) Do(ctx context.Context, store Updater, now time.Time) error {
 	_, err := store.Update(ctx, r.keyID, func(k *keys.Key) (audit.Event, error) {
 		s := k.Secret(r.was.Number)
@@ -94,13 +91,13 @@ func (r *Rehash) Do(ctx context.Context, store Updater, now time.Time) error {
 	return err
 }
 
-// keptAlike reports whether the two are verified alike.
+// keptAlike reports whether both are verified in the same way.
 func keptAlike(s, other *keys.KeySecret) bool {
 	return s.Scheme == other.Scheme && s.PepperID == other.PepperID &&
 		bytes.Equal(s.Digest, other.Digest) && bytes.Equal(s.Lookup, other.Lookup)
 }
 
-// rehashDetail also tells how each secret is kept, which nothing else changes.
+// rehashDetail also has the scheme and pepper of each secret, which only a re-hash changes.
 func rehashDetail(k *keys.Key, now time.Time) *audit.KeyState {
 	d := audit.StateOf(k, now)
 	for i, s := range k.Secrets {

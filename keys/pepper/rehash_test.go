@@ -8,7 +8,7 @@ import (
 )
 
 // A secret is re-hashed when it was made with a pepper that is not the current one, and
-// never for a key that is dead for good.
+// never for a revoked key.
 func TestWhatIsRehashed(t *testing.T) {
 	old := mustGenerate(t)
 	k, token := keyOf(old)

@@ -9,7 +9,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/internal/canon"
 )
 
-// sealFormat changes with what sealedText renders, and stands at its beginning.
+// sealFormat changes with what sealedText renders, and is its first number.
 const sealFormat = 1
 
 // Seal binds k, as it is now, to the current pepper.
@@ -27,8 +27,8 @@ func (p *Set) CheckSeal(k *keys.Key) error {
 	return nil
 }
 
-// sealedText renders k, as a key of the peppers' store, in one unambiguous way: every field in a fixed order, every
-// text with its length before it, every list with its count. Two different keys
+// sealedText renders k, as a key of the peppers' store, unambiguously: every field in a
+// fixed order, every text with its length, every list with its count. Two different keys
 // never render alike.
 func (p *Set) sealedText(k *keys.Key) string {
 	b := make(canon.Text, 0, 512)
@@ -78,9 +78,9 @@ func sealSecret(b *canon.Text, s *keys.KeySecret) {
 	b.Time(s.ExpiresAt)
 }
 
-// Reseal seals k with the current pepper if its seal is another one's and holds. It
-// reports whether it did. A broken seal is left: to renew it would make true what
-// somebody wrote who had no pepper.
+// Reseal seals k with the current pepper if its seal is of another pepper and intact. It
+// reports whether it did. It leaves a broken seal: a new one would accept what was written
+// without the pepper.
 func (p *Set) Reseal(k *keys.Key) bool {
 	if k.Seal.PepperID == p.current.id || p.CheckSeal(k) != nil {
 		return false

@@ -125,8 +125,8 @@ func TestSealIsUnambiguous(t *testing.T) {
 }
 
 // TestSealTellsWhereATextEnds: the attack moves text from a field to the one before it, with
-// what stands between fields put into the text. Nothing that a key may hold has such
-// characters; what a database shell writes may.
+// the separator of fields inside the text. A valid key never has such characters, but a
+// database shell can write them.
 func TestSealTellsWhereATextEnds(t *testing.T) {
 	p := vectorPepper(t)
 	between := strings.Repeat("\x00", 8)
@@ -140,8 +140,8 @@ func TestSealTellsWhereATextEnds(t *testing.T) {
 }
 
 // TestA27SwappedDigests: an attacker who can write the database, but has no pepper,
-// copies the digest of his own key into the row of a stronger one. Neither the seal
-// nor the digest, which covers the id, lets his secret pass.
+// copies the digest of their own key into the row of a stronger one. The seal and the
+// digest, which covers the id, both refuse that secret.
 func TestA27SwappedDigests(t *testing.T) {
 	p := vectorPepper(t)
 	strong := sealedKey(t, p)

@@ -15,7 +15,7 @@ func (p *Set) Add() (with *Set, id string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if p.Has(fresh.current.id) { // of 57 thousand million
+	if p.Has(fresh.current.id) { // one in 57 thousand million
 		return nil, "", fmt.Errorf("make pepper: its id is taken; try again")
 	}
 	all := append(slices.Clone(p.order), fresh.current)
@@ -33,14 +33,14 @@ func (p *Set) Remove(id string) (*Set, error) {
 	return newPeppers(p.current, left).ForStore(p.store), nil
 }
 
-// MayRemove says why [Set.Remove] would fail. What still needs the pepper is for the
-// store to say.
+// MayRemove says why [Set.Remove] would fail. The store knows which keys still need the
+// pepper.
 func (p *Set) MayRemove(id string) error {
 	switch {
 	case !p.Has(id):
 		return fmt.Errorf("%w: no pepper has that id", keys.ErrNotFound)
 	case id == p.current.id:
-		return keys.Conflict("that pepper is the current one, with which keys are made; add another one first")
+		return keys.Conflict("that is the current pepper; add another one first")
 	}
 	return nil
 }

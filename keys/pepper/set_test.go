@@ -40,8 +40,8 @@ func keyOf(p *pepper.Set) (*keys.Key, keys.Secret) {
 	return k, token.Secret()
 }
 
-// Nobody is locked out by a new pepper: what the old one made is still good, in memory
-// and after the file was read again.
+// A new pepper locks no key out: digests of the old one still verify, in memory and after
+// the file was read again.
 func TestAddKeepsWhatWasMade(t *testing.T) {
 	one := mustGenerate(t)
 	before := one.Encode()

@@ -6,10 +6,10 @@ import (
 	"errors"
 )
 
-// StoreID tells one key store from another. It is drawn when the store is made and kept
-// for life: by backups, restores and copies. The pepper file carries it too, and seals
-// cover it, so a row that was copied from another store is refused, also where both
-// stores share a pepper. It is no secret. The zero value means that there is none.
+// StoreID identifies a key store. It is drawn when the store is made, and backups, restores
+// and copies keep it. The pepper file contains it and seals cover it, so a row copied from
+// another store is refused, even if both stores share a pepper. It is not secret. The zero
+// value means that there is none.
 type StoreID [storeIDLen]byte
 
 const storeIDLen = 16
@@ -25,7 +25,7 @@ func NewStoreID() StoreID {
 func ParseStoreID(text string) (StoreID, error) {
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) != storeIDLen || StoreID(raw).IsZero() {
-		return StoreID{}, errors.New("want the id of a key store: 32 hex digits, not all zero")
+		return StoreID{}, errors.New("must be the id of a key store: 32 hex digits, not all zero")
 	}
 	return StoreID(raw), nil
 }

@@ -6,17 +6,16 @@ import (
 	"unicode"
 )
 
-// strongBits is what a token must hold so that nobody guesses it at any speed, and a
-// fast hash is enough (NIST SP 800-63B, OWASP ASVS 6.5.2).
+// strongBits is how many random bits make a token impossible to guess, so that a fast
+// hash is enough (NIST SP 800-63B, OWASP ASVS 6.5.2).
 const strongBits = 112
 
-// fewestDistinct is how many characters a random token has that are not alike.
+// fewestDistinct is how many different characters a random token has at least.
 const fewestDistinct = 10
 
-// isStrong judges a token that somebody else made by all there is to go by: its length
-// and the characters in it. It is an estimate, and takes a long sentence for random;
-// what it takes for weak stays under its old hash. An id before the first dot counts
-// for nothing, and neither do words in front such as sk_live_.
+// isStrong judges a token of another system by its length and characters. It is an
+// estimate, and takes a long sentence for random; a weak token keeps its old hash. An id
+// before the first dot does not count, and prefixes such as sk_live_ do not either.
 func isStrong(token string) bool {
 	if _, rest, ok := splitHandle(token); ok {
 		token = rest
@@ -51,13 +50,12 @@ func isWord(s string) bool {
 		strings.IndexFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }) < 0
 }
 
-// isUUID looks at the outer form. Its dashes are no choice of anybody's.
+// isUUID looks at the outer form. The hyphens are fixed, so they do not count as random.
 func isUUID(s string) bool {
 	return len(s) == 36 && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-'
 }
 
-// alphabet is how many characters there were to choose from, as far as those that were
-// chosen tell.
+// alphabet estimates from the characters of a token how many there were to choose from.
 func alphabet(of map[rune]bool) float64 {
 	var lower, upper, digit, mark, beyondHex bool
 	for r := range of {

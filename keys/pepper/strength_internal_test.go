@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What stays under a slow hash for ever, and what goes over to ours at its first use.
+// Which tokens keep their slow hash, and which move to HMAC at their first use.
 func TestIsStrong(t *testing.T) {
 	for token, want := range map[string]bool{
 		"3ZJ9vYkQ0hW2mRbT7xLsN4":                               true,  // unkey: 16 bytes in base58

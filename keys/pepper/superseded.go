@@ -6,9 +6,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Superseded finds the one of list that token proves, or nil. It costs what a comparison
-// with one secret costs, also when list is empty: so a key that was rotated does not
-// differ by that from one that never was. Secrets under a slow hash are passed over.
+// Superseded finds the one of list that token proves, or nil. It takes as long as a
+// comparison with one secret, even if list is empty, so that timing does not show whether
+// a key was rotated. It skips secrets with a slow hash.
 func (p *Set) Superseded(list []keys.Superseded, token keys.Secret, now time.Time) *keys.Superseded {
 	text := token.Reveal()
 	digests := map[string]Digest{p.current.id + string(keys.SchemeHMAC): p.current.digest(text)}

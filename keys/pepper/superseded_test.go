@@ -8,8 +8,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
-// A secret that ended is named for 30 days, and not a moment longer, also where its row is
-// kept for longer.
+// An ended secret is recognised for exactly 30 days, also if its row is kept longer.
 func TestSupersededIsNamedForItsTime(t *testing.T) {
 	peppers, err := pepper.Generate()
 	if err != nil {

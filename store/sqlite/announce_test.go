@@ -90,10 +90,9 @@ func isWritten(err error) bool {
 		!errors.Is(err, keys.ErrConflict) && !errors.Is(err, keys.ErrUnavailable) && !errors.Is(err, keys.ErrNotFound)
 }
 
-// TestA19ChangeThatCannotBeAnnounced: whoever hears that a key is revoked relies on it
-// that every other process knows. Where these could not be told, nobody may hear of a
-// success, not even who had nothing to change: that is how a revoke is repeated whose
-// process died. A refusal stays what it is.
+// TestA19ChangeThatCannotBeAnnounced: a successful revoke means that every other process knows
+// it. If they could not be told, no call may report success, not even one with nothing to
+// change: it may repeat a revoke whose process was killed. A refusal stays the same.
 func TestA19ChangeThatCannotBeAnnounced(t *testing.T) {
 	revokeUnheard(t, untelling, isWritten)
 }

@@ -151,7 +151,7 @@ func newestEvent(ctx context.Context, tx *sql.Tx) (*audit.Event, error) {
 	case err != nil:
 		return nil, unavailable("read audit", err)
 	case e.Seq < 1:
-		return nil, fmt.Errorf("read audit: %w: its numbers were edited", keys.ErrUnavailable)
+		return nil, fmt.Errorf("read audit: %w: its row numbers were changed outside mcpkeys", keys.ErrUnavailable)
 	}
 	return &e, nil
 }

@@ -90,8 +90,8 @@ func TestVerifyAuditHolds(t *testing.T) {
 	}
 }
 
-// A27. The attack: somebody with a database shell changes one byte of the log, in
-// whichever column, to put a deed at another's door or out of sight. The row is named.
+// A27. The attack: a database shell changes one byte of the log, in any column, to blame
+// another actor or hide a change. The row is named.
 func TestA27EveryColumnOfAnAuditRowIsCovered(t *testing.T) {
 	for _, set := range []string{
 		`seq = 99`, `at = at + 1`, `at = -at`, `actor = 'T' || substr(actor, 2)`, `actor = actor || char(0) || 'x'`, `action = 'key.enablf'`,
@@ -111,9 +111,9 @@ func TestA27EveryColumnOfAnAuditRowIsCovered(t *testing.T) {
 	}
 }
 
-// A27. The attack: the tail of the log is cut off, so that nobody learns of the last
-// deeds. A chain alone holds, and that is said in its documentation; a checkpoint shows
-// it, also when the log has grown beyond it again, or was computed anew.
+// A27. The attack: the end of the log is cut off, to hide the last changes. The chain stays
+// valid, as its documentation says; a checkpoint shows it, also when the log has grown beyond
+// it again, or was computed again.
 func TestA27CutTailNeedsACheckpoint(t *testing.T) {
 	s, db, _ := auditHistory(t)
 	for i := range 10 {
@@ -134,15 +134,15 @@ func TestA27CutTailNeedsACheckpoint(t *testing.T) {
 	for i := range 12 {
 		issue(t, s, admin.IssueRequest{Name: "new " + strconv.Itoa(i)})
 	}
-	wantFault(t, "a log that grew again", verifyAudit(t, s, c), 19, "", "computed anew")
+	wantFault(t, "a log that grew again", verifyAudit(t, s, c), 19, "", "computed again")
 
 	forge(t, db, s, 2, func(e *audit.Event) { e.Actor = "local:scapegoat(1)" })
 	if report := verifyAudit(t, s, nil); len(report.Faults) != 0 {
-		t.Errorf("VerifyAudit of a log that was computed anew, without a checkpoint: got %v", report.Faults)
+		t.Errorf("VerifyAudit of a log that was computed again, without a checkpoint: got %v", report.Faults)
 	}
 }
 
-// forge changes a row and computes the chain anew from there, which takes no secret.
+// forge changes a row and computes the chain again from there, which needs no secret.
 func forge(t *testing.T, db *sql.DB, r store.Reader, seq int64, edit func(*audit.Event)) {
 	t.Helper()
 	var prev *audit.Event
@@ -188,11 +188,11 @@ func TestA27KeysAreHeldAgainstTheLog(t *testing.T) {
 	s, db, ids = auditHistory(t)
 	mustExec(t, db, `DELETE FROM secrets WHERE key_id = ?`, []byte(ids[2]))
 	mustExec(t, db, `DELETE FROM keys WHERE id = ?`, []byte(ids[2]))
-	wantFault(t, "a deleted row", verifyAudit(t, s, nil), 0, ids[2], "its row is gone")
+	wantFault(t, "a deleted row", verifyAudit(t, s, nil), 0, ids[2], "its row is missing")
 
 	s, db, ids = auditHistory(t)
 	mustExec(t, db, `DELETE FROM audit WHERE seq > 6`)
-	wantFault(t, "a key without a row in the log", verifyAudit(t, s, nil), 0, ids[2], "no audit row tells of it")
+	wantFault(t, "a key without a row in the log", verifyAudit(t, s, nil), 0, ids[2], "it has no audit row")
 
 	s, db, ids = auditHistory(t)
 	mustExec(t, db, `DELETE FROM audit WHERE seq = 9`)
@@ -307,8 +307,8 @@ func (b *busy) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	return b.Reader.List(ctx, q)
 }
 
-// A change between the look at a key and the look at the log is no fault, however often
-// that happens; a fault beside it is found all the same.
+// A change between reading a key and reading the log is not a fault, however often that
+// happens; a real fault beside it is still found.
 func TestVerifyAuditWithABusyKey(t *testing.T) {
 	s, db, ids := auditHistory(t)
 	m := manager(t, s)

@@ -14,24 +14,24 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 )
 
-// Progress is called now and then while pages of a database are copied, with how many
-// are over and how many there are.
+// Progress is called now and then while pages of a database are copied, with the number
+// copied and the total.
 type Progress func(done, total int)
 
 // copyPages is how many pages are copied between two looks at the context: 4 MiB.
 const copyPages = 1024
 
 // Backup copies the key store, as it is when Backup begins, into a new file at path,
-// 0600, and checks the copy before it gets its name. It keeps no writer waiting; what is
-// written meanwhile is not in the copy, and until the end the log grows by it. A nil
-// progress is fine.
+// 0600, and checks the copy before it gets its name. Writers do not wait for it; changes
+// made during the backup are not in the copy, and the log grows until the end. A nil
+// progress is allowed.
 //
-// The copy is one file, which [PrepareRestore] takes. The pepper is not in it, and must
-// be kept apart; nor is what was counted of the use of keys.
+// The copy is one file, for [PrepareRestore]. It contains neither the pepper, which must be
+// kept separately, nor the usage counts.
 //
-// A file that exists at path is left as it is, and the error is [fs.ErrExist]. The backup
-// appears whole or not at all. What is half made when the process is killed is a hidden
-// file beside it, named .mcpkeys-copy-*.tmp.
+// If path exists, nothing is changed and the error is [fs.ErrExist]. The backup appears
+// whole or not at all. A killed process leaves a hidden file beside it, named
+// .mcpkeys-copy-*.tmp.
 //
 // Close does not wait for Backup; cancel ctx to end it.
 func (r *Reader) Backup(ctx context.Context, path string, progress Progress) (Snapshot, error) {
@@ -45,8 +45,8 @@ func (r *Reader) Backup(ctx context.Context, path string, progress Progress) (Sn
 	return backup(ctx, r.path, path, progress)
 }
 
-// target makes path absolute, and refuses one that is taken, by a file or by what SQLite
-// or mcpkeys would look for under that name.
+// target makes path absolute, and refuses the name of an existing file, or of a file that
+// SQLite or mcpkeys uses.
 func (r *Reader) target(path string) (string, error) {
 	path, err := place(path)
 	if err != nil {
@@ -57,7 +57,7 @@ func (r *Reader) target(path string) (string, error) {
 		files = append(files, name+"-wal", name+"-shm", name+"-journal")
 	}
 	if slices.Contains(files, path) {
-		return "", fmt.Errorf("%s: %w: that name belongs to the key store itself; choose another for the backup", path, fs.ErrExist)
+		return "", fmt.Errorf("%s: %w: it is a file of the key store itself; choose another name for the backup", path, fs.ErrExist)
 	}
 	if _, err := os.Lstat(path); err == nil {
 		return "", backedUp(path)
@@ -66,7 +66,7 @@ func (r *Reader) target(path string) (string, error) {
 }
 
 func backedUp(path string) error {
-	return fmt.Errorf("%s: %w: it stays as it is; choose another name for the backup, such as one with the date in it", path, fs.ErrExist)
+	return fmt.Errorf("%s: %w: choose another name for the backup, such as one with the date", path, fs.ErrExist)
 }
 
 // backup copies the database at from to the new file at path.
@@ -94,13 +94,13 @@ func name(temp, path string) error {
 	case errors.Is(err, fs.ErrExist):
 		return backedUp(path)
 	case errors.Is(err, syscall.EPERM), errors.Is(err, errors.ErrUnsupported):
-		return fmt.Errorf("this file system has no way to give a copy its name without replacing another file: make it on a local disk, and copy it from there: %w", err)
+		return fmt.Errorf("this file system cannot name a copy without the risk of replacing another file; make the backup on a local disk, and copy it from there: %w", err)
 	}
 	return err
 }
 
 // copyOf copies the database at from, whatever it is, into a hidden file in dir, 0600,
-// which stands alone, without a log.
+// without a log.
 func copyOf(ctx context.Context, from, dir string, progress Progress) (temp string, err error) {
 	return build(dir, "mcpkeys-copy-*.tmp", func(temp string) error {
 		if err := copyPagesTo(ctx, temp, from, progress); err != nil {
@@ -116,8 +116,8 @@ func discard(temp string) {
 	}
 }
 
-// copyPagesTo copies one state of the source. A transaction that only reads holds it,
-// while others go on to write: without it the copy would begin anew with each change.
+// copyPagesTo copies one state of the source. A read transaction keeps that state while
+// others write; without it the copy would start again with each change.
 func copyPagesTo(ctx context.Context, temp, from string, progress Progress) (err error) {
 	source, closeSource, err := only(ctx, readerDSN(from))
 	if err != nil {
@@ -163,8 +163,8 @@ func (t transfer) all(ctx context.Context, progress Progress) error {
 	}
 }
 
-// standAlone takes the mark out of the copy that it has a log beside it, so that it can
-// be read where nothing can be written.
+// standAlone switches the copy out of WAL mode, so that it can be read on a read-only file
+// system.
 func standAlone(ctx context.Context, path string) error {
 	c, closeAll, err := only(ctx, copyDSN(path))
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 )
 
 // swell makes the database some eight megabytes bigger, so that copying takes several
-// steps: with old rows of the feed, which nobody reads.
+// steps: with old rows of the feed, which are never read.
 func swell(t testing.TB, path string) {
 	t.Helper()
 	mustExec(t, shell(t, path), `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
@@ -33,8 +33,8 @@ func backUp(t testing.TB, r *sqlite.Reader, path string) sqlite.Snapshot {
 	return s
 }
 
-// A backup is the key store of one moment, whatever is written meanwhile, and nobody who
-// writes has to wait for it.
+// A backup is the key store of one moment, whatever is written during it, and no writer waits
+// for it.
 func TestBackupIsOneMoment(t *testing.T) {
 	path := create(t)
 	swell(t, path)

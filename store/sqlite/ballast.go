@@ -14,17 +14,15 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// ballastSize is what a revocation may need at the worst many times over, in bytes.
+// ballastSize is many times what a revocation needs at most, in bytes.
 const ballastSize = 8 << 20
 
-// restockAt is how much must be free before a ballast that was given up is made anew, in
-// bytes: on a disk that is nearly full it would take the place of what people clear
-// away files for.
+// restockAt is how much must be free before a released ballast is created again, in bytes:
+// on a nearly full disk it would take the space that people just freed.
 const restockAt = 8 * ballastSize
 
-// ballastPath is the file that holds nothing but its place on the disk. A revocation
-// that finds the disk full gives it up and tries again: the one change that must not
-// have to wait until somebody has cleared up.
+// ballastPath is a file that only reserves disk space. A revocation that finds the disk full
+// deletes it and tries again, because a revocation must not wait until space is freed.
 func ballastPath(path string) string { return path + ".ballast" }
 
 // makeBallast reserves the place. A file that is there stays, and the error is
@@ -38,9 +36,9 @@ func makeBallast(path string) error {
 		return err
 	}
 	if err := errors.Join(reserve(f), f.Close()); err != nil {
-		_ = os.Remove(f.Name()) // it is no use as it is
+		_ = os.Remove(f.Name()) // incomplete, so useless
 		if errors.Is(err, syscall.ENOSPC) {
-			return fmt.Errorf("the disk is full: %d MiB are kept in reserve there, so that keys can be revoked on a full disk too; clear something away: %w", ballastSize>>20, err)
+			return fmt.Errorf("the disk is full; free space on it (mcpkeys reserves %d MiB, so that keys can be revoked even then): %w", ballastSize>>20, err)
 		}
 		return fmt.Errorf("reserve %d MiB on the disk: %w", ballastSize>>20, err)
 	}
@@ -57,12 +55,12 @@ func reserve(f *os.File) error {
 	return err
 }
 
-// dropBallast gives the place free. That there is none any more is no reason not to
-// try again: another process may have given it up this moment.
+// dropBallast frees the space. If the file is missing, trying again is still right: another
+// process may have just deleted it.
 func (s *Store) dropBallast() { _ = os.Remove(ballastPath(s.path)) }
 
-// restock makes the ballast anew once there is room for it. That there is none stops
-// nothing; doctor tells.
+// restock creates the ballast again when there is room for it. Without room nothing fails;
+// doctor reports it.
 func (s *Store) restock() {
 	path := ballastPath(s.path)
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -73,8 +71,8 @@ func (s *Store) restock() {
 	}
 }
 
-// urgently runs write and, when the disk is full and it was a revocation, once more
-// without the ballast. Only then is it said that nothing could be kept.
+// urgently runs write and, if the disk is full and it was a revocation, again without the
+// ballast. Only a second failure is returned.
 func (s *Store) urgently(revokes *bool, write func() error) error {
 	err := write()
 	if !full(err) || !*revokes {
@@ -82,7 +80,7 @@ func (s *Store) urgently(revokes *bool, write func() error) error {
 	}
 	s.dropBallast()
 	if err = write(); full(err) {
-		return fmt.Errorf("%w: the disk is full, and giving up the reserve did not help: the revocation is not durable, the key is still good; clear something away and revoke it again", keys.ErrUnavailable)
+		return fmt.Errorf("%w: the disk is full, and freeing the reserve was not enough: the revocation is not durable and the key is still valid; free space on the disk, and revoke it again", keys.ErrUnavailable)
 	}
 	return err
 }

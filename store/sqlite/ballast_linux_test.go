@@ -19,9 +19,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
-// A20. The disk is full, by accident or because somebody filled it: keys are checked as
-// before, a change fails and leaves nothing half done, and a leaked key can be revoked
-// for good. The disk is a small one of the test's own, in a child that sees it alone.
+// A20. The disk is full, by accident or by an attack: keys are checked as before, a change
+// fails without a partial effect, and a leaked key can be revoked permanently. The disk is a
+// small one that only a child process of the test sees.
 func TestA20FullDisk(t *testing.T) {
 	dir := t.TempDir()
 	script := `mount -t tmpfs -o size=24m none "$1" && exec "$2" "$1"`
@@ -126,7 +126,7 @@ func (d fullDisk) story(issued []admin.Issued) error {
 	return d.storyWithoutReserve(issued[2])
 }
 
-// storyWithoutReserve goes on where the disk is full once more.
+// storyWithoutReserve continues when the disk is full again.
 func (d fullDisk) storyWithoutReserve(last admin.Issued) error {
 	if err := d.fill(); err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 
 func allocate(*os.File, int64) error { return errors.ErrUnsupported }
 
-// freeSpace is not known here, so it is not what stops anybody.
+// freeSpace is unknown here, so it never prevents anything.
 func freeSpace(string) (int64, error) { return math.MaxInt64, nil }
 
 func occupied(info os.FileInfo) int64 { return info.Size() }

@@ -24,8 +24,8 @@ import (
 // What a killed import leaves behind is removed by the next import, and by a change that
 // wants the name or token of such a key. Only one import runs at a time: the holder of
 // its lock knows that every other unfinished batch was left behind. So is a batch whose
-// seal does not fit: its keys cannot be found either, and would keep their names and tokens
-// for good. Keys that were revoked, or whose token a rotation ended, are not removed, or
+// seal does not match: its keys cannot be found, and would keep their names and tokens
+// permanently. Keys that were revoked, or whose token a rotation ended, are not removed, or
 // another import could bring those tokens back.
 
 const (
@@ -144,9 +144,9 @@ func (s *Store) lockImports() (unlock func(), err error) {
 	f := openLock(path)
 	switch {
 	case f == nil && canShare:
-		// Writers of single changes go on without their lock. Here an import that runs
-		// would be taken for one that was killed.
-		return nil, fmt.Errorf("%w: %s cannot be opened by this user, so it cannot be told whether an import runs; run as the user who owns the file, or remove it when none runs", keys.ErrUnavailable, path)
+		// Writers of single changes continue without their lock. Here a running import
+		// would look like a killed one.
+		return nil, fmt.Errorf("%w: this user may not open %s, so it is unknown whether an import is running; run as the user that owns the file, or remove it if no import is running", keys.ErrUnavailable, path)
 	case f == nil:
 		return func() {}, nil // there are no locks on this system
 	}
@@ -206,7 +206,7 @@ func (w *batchWriter) part(ctx context.Context, part []newKey) error {
 	return nil
 }
 
-// errTried takes back what was only tried.
+// errTried rolls back a transaction that was only a trial.
 var errTried = errors.New("it was only tried")
 
 // slice writes the first of part, until its time is over, and returns how many it took.
@@ -242,8 +242,8 @@ func (w *batchWriter) slice(ctx context.Context, part []newKey) (n int, err erro
 	return n, nil
 }
 
-// writePart is write for what nobody can find, before and after. That other processes
-// could not be told of it does not make the whole of which it is a part written.
+// writePart is write for rows that no query finds yet. It ignores a failed announcement,
+// because the import as a whole is not written yet.
 func (s *Store) writePart(ctx context.Context, part func(context.Context, *work) error) error {
 	err := s.write(ctx, part)
 	var written *store.WrittenError
@@ -310,12 +310,12 @@ func (w *batchWriter) begin(ctx context.Context, tx *work) error {
 
 // What keeps a batch from becoming valid whose keys were written.
 var (
-	errReplaced = fmt.Errorf("%w: another state took the key store's place during the import (by 'keyctl restore' or 'keyctl doctor --fix'), so nothing was imported; import again", keys.ErrConflict)
-	errRemoved  = fmt.Errorf("%w: another program changed what the import had written, so nothing was imported; import again", keys.ErrConflict)
+	errReplaced = fmt.Errorf("%w: 'keyctl restore' or 'keyctl doctor --fix' replaced the key store during the import, so nothing was imported; import again", keys.ErrConflict)
+	errRemoved  = fmt.Errorf("%w: another program changed the imported keys during the import, so nothing was imported; import again", keys.ErrConflict)
 )
 
-// stillThere refuses to go on in another key store than that in which the batch began. A
-// backup that was made in the meantime holds the batch too, and not all of its keys.
+// stillThere refuses to continue in another key store than the one in which the batch began.
+// A backup made during the import has the batch, but not all of its keys.
 func (w *batchWriter) stillThere(ctx context.Context, tx *work) error {
 	if tx.before.generation != w.generation {
 		return errReplaced
@@ -377,8 +377,8 @@ func (w *batchWriter) finish(ctx context.Context) error {
 	})
 }
 
-// removeUnfinished removes what imports left behind that did not come to their end. The
-// caller has the lock of imports.
+// removeUnfinished removes the keys of unfinished imports. The caller has the lock of
+// imports.
 func (s *Store) removeUnfinished(ctx context.Context) error {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -390,7 +390,7 @@ func (s *Store) removeUnfinished(ctx context.Context) error {
 		}
 		err = s.writePart(ctx, s.removePart)
 		if err != nil {
-			return fmt.Errorf("remove what an unfinished import left: %w", err)
+			return fmt.Errorf("remove keys of an unfinished import: %w", err)
 		}
 	}
 }
@@ -513,8 +513,8 @@ func idsOf(rows *sql.Rows, err error) (ids [][]byte, _ error) {
 	return ids, errors.Join(rows.Err(), rows.Close())
 }
 
-// besideImports does do, whose key is *k by then. If the key is refused for the sake of
-// one that an unfinished import wrote, that is removed first; while the import runs the
+// besideImports calls do, which sets *k to its key. If the key is refused because of one
+// that an unfinished import wrote, that one is removed first; while the import runs the
 // error is [keys.ErrImporting], because the refusal would name a key that cannot be found.
 func (s *Store) besideImports(ctx context.Context, k **keys.Key, do func() error) error {
 	err := do()
@@ -579,15 +579,15 @@ func (s *Store) resealBatches(ctx context.Context, tx *work, pepperID string) er
 	return nil
 }
 
-// Unfinished is what is left of imports that are not valid.
+// Unfinished counts what unfinished imports left.
 type Unfinished struct {
 	Batches, Keys int
 	Forged        int  // of the batches: their row says that they are valid, and the seal does not
 	Running       bool // one may be under way
 }
 
-// UnfinishedImports tells what is left of imports that did not come to their end, or have
-// not yet. Doctor lists them.
+// UnfinishedImports counts what unfinished imports left, including a running one. Doctor
+// lists them.
 func (r *Reader) UnfinishedImports(ctx context.Context) (u Unfinished, err error) {
 	if err := r.gate.enter(); err != nil {
 		return u, err

@@ -231,8 +231,8 @@ func TestUnfinishedImportIsNotMadeValidBySQL(t *testing.T) {
 
 // The attack: the row of a finished import is changed with a database shell, so that its
 // seal no longer fits. Its keys cannot be found any more, nor be revoked; their names and
-// tokens must not stay taken for good. What was revoked, or ended by a rotation, stays dead:
-// such a token does not come back by another import.
+// tokens must not stay taken permanently. A token that was revoked, or ended by a rotation,
+// does not become valid again by another import.
 func TestForgedImportBlocksNothing(t *testing.T) {
 	for what, statement := range map[string]string{
 		"valid_at":       `UPDATE batches SET valid_at = valid_at + 1`,
@@ -480,7 +480,7 @@ func TestImportWhoseLockFileCannotBeOpened(t *testing.T) {
 	path := create(t)
 	killedImport(t, path, 600, "old")
 	remove(t, path+"-import")
-	mkdir(t, path+"-import") // nobody can open that for writing, root included
+	mkdir(t, path+"-import") // it cannot be opened for writing, also not by root
 	s := open(t, path)
 	_, err := importing.Import(t.Context(), manager(t, s), manyRows(2, "new", func(int) {}), importing.Options{})
 	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), path+"-import") {

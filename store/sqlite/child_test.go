@@ -150,7 +150,7 @@ func TestSecondProcessWrites(t *testing.T) {
 	}
 }
 
-// refusedRole opens as a user who is not root, for whom permissions count.
+// refusedRole opens the store as a user other than root, so that permissions apply.
 func refusedRole(path string) error {
 	if os.Geteuid() == 0 {
 		if err := syscall.Setgid(65534); err != nil {

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// What follows lets a doctor look at the parts of a key store one by one, also of one
-// that cannot be opened. Nothing here changes anything.
+// These functions check the parts of a key store one by one, for doctor, also if the store
+// cannot be opened. They change nothing.
 
 // Places are the files of a key store. Not all of them need be there.
 type Places struct {
@@ -40,9 +40,9 @@ func PlacesOf(path string, o *Options) (Places, error) {
 	}, nil
 }
 
-// Examine reads the whole database, page by page, and says what is in it. It refuses one
-// that is not ours, not sound, or not as its schema says, and leaves one unopened that
-// [CheckPlace] refuses. No pepper is needed.
+// Examine reads the whole database, page by page, and returns its snapshot. It refuses one
+// that is damaged or that mcpkeys did not make, and does not open one that [CheckPlace]
+// refuses. It needs no pepper.
 func Examine(ctx context.Context, path string) (Snapshot, error) {
 	if err := inspect(path); err != nil {
 		return Snapshot{}, err
@@ -74,10 +74,10 @@ var settings = []struct{ name, want, otherwise string }{
 	{"cell_size_check", "1", "a damaged page would be noticed late"},
 }
 
-// CheckSettings opens the database as a writer does, and refuses any setting that is not
-// as it must be. A database that is not in WAL mode is refused unopened: to open it
-// would change that. One that lacks changes is opened for reading only: to close it as a
-// writer does would move a log into it that may be of another database.
+// CheckSettings opens the database as a writer does, and refuses a wrong setting. A database
+// that is not in WAL mode is not opened, because that would change it. One that lacks changes
+// is opened read-only, because closing it as a writer would move a log into it that may
+// belong to another database.
 func CheckSettings(ctx context.Context, path string) error {
 	if err := CheckPlace(path); err != nil {
 		return err
@@ -109,7 +109,7 @@ func checkSettings(ctx context.Context, dsn string) error {
 	return nil
 }
 
-// CheckBallast makes sure that the place on the disk is really taken. A missing one is
+// CheckBallast makes sure that the ballast occupies disk space. A missing one is
 // [fs.ErrNotExist].
 func CheckBallast(path string) error {
 	info, err := os.Stat(path)
@@ -117,13 +117,13 @@ func CheckBallast(path string) error {
 	case err != nil:
 		return err
 	case info.Size() < ballastSize || occupied(info) < ballastSize:
-		return fmt.Errorf("%s does not take up the %d MiB that it is to keep free; remove it, and the next change makes it anew", path, ballastSize>>20)
+		return fmt.Errorf("%s does not occupy the %d MiB that it reserves; remove it, and the next change creates it again", path, ballastSize>>20)
 	}
 	return nil
 }
 
 // FreeSpace is how many bytes this user may still write in dir, and how many are enough
-// for the ballast to be made anew.
+// for the ballast to be created again.
 func FreeSpace(dir string) (free, enough int64, err error) {
 	free, err = freeSpace(dir)
 	return free, restockAt, err

@@ -23,7 +23,7 @@ func copyStore(t *testing.T, path string) string {
 	return filepath.Join(dir, filepath.Base(path))
 }
 
-// closedStore is a key store with one key that nobody has open.
+// closedStore is a key store with one key that no process has open.
 func closedStore(t *testing.T) (path, id string) {
 	t.Helper()
 	path = create(t)
@@ -101,7 +101,7 @@ func TestCopyWithoutItsLog(t *testing.T) {
 	}
 }
 
-// A key store is moved with its directory, on one disk: it is no copy, and nothing waits.
+// A key store is moved with its directory, on one disk: it is not a copy, and nothing waits.
 func TestMovedWithItsDirectory(t *testing.T) {
 	path, id := closedStore(t)
 	moved := filepath.Dir(path) + "-moved"

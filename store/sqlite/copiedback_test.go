@@ -94,10 +94,10 @@ func (w *world) issue(t testing.TB, names ...string) {
 	}
 }
 
-// TestFilesAreCopiedBackUnderAGuard: somebody copies the files of a key store back into their
-// places while a guard runs. The copies are the originals to every look: same inodes, a page
-// that fits. A key is revoked, and other changes take the numbers that the guard has read.
-// The guard must not take them for what it knows, whether it was asked in between or not.
+// TestFilesAreCopiedBackUnderAGuard: the files of a key store are copied back into their
+// places while a guard runs. The copies look like the originals: same inodes, a page that
+// matches. A key is revoked, and other changes get the numbers that the guard has read. The
+// guard must not confuse them with those it knows, with or without a check in between.
 func TestFilesAreCopiedBackUnderAGuard(t *testing.T) {
 	for name, asks := range map[string]bool{"quiet": false, "asked in between": true} {
 		t.Run(name, func(t *testing.T) {
@@ -127,8 +127,8 @@ func TestFilesAreCopiedBackUnderAGuard(t *testing.T) {
 	}
 }
 
-// What a guard says helps whose store was put back: a program that is started again uses the
-// store as it is, and after a restore the guard itself goes on.
+// The guard's advice works after a store was put back: a program that is started again uses
+// the store as it is, and after a restore the guard itself continues.
 func TestGuardSaysWhatHelpsWhereFilesWereCopiedBack(t *testing.T) {
 	w := copiedBack(t)
 	code := w.check()

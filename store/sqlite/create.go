@@ -81,9 +81,9 @@ func refuseEpoch(path string) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errors.ErrUnsupported):
 		return nil
 	case err != nil:
-		return fmt.Errorf("%s is not an epoch file (%w): move it away", path, err)
+		return fmt.Errorf("%s is not an epoch file (%w); move it away", path, err)
 	case leftTerm(path) >= maxTerm:
-		return fmt.Errorf("%s is not an epoch file: move it away", path)
+		return fmt.Errorf("%s is not an epoch file; move it away", path)
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func putInPlace(path, temp string, s standing, alone bool) error {
 }
 
 func existing(path string) error {
-	return fmt.Errorf("%s: %w: it stays as it is; choose another path, or use the key store that is there", path, fs.ErrExist)
+	return fmt.Errorf("%s: %w: it was not changed; choose another path, or use that key store", path, fs.ErrExist)
 }
 
 // makePeppers returns the peppers for a new key store, with its id, and whether the file
@@ -132,7 +132,7 @@ func makePeppers(path string, o *Options) (peppers *pepper.Set, claimed bool, er
 }
 
 func ofAnother(path string) error {
-	return fmt.Errorf("pepper file %s: %w: it belongs to another key store. Name another pepper file. If that store's database is lost and no backup is left, say --same-store: the new one takes its place", path, fs.ErrExist)
+	return fmt.Errorf("pepper file %s: %w: it belongs to another key store. Name another pepper file. If the database of that store is lost and has no backup, use --same-store to replace that store", path, fs.ErrExist)
 }
 
 // claim writes the store's id into the pepper file, when all else is made: from then on
@@ -212,7 +212,7 @@ func fillWith(path string, do func(*sql.DB) error) error {
 		return err
 	}
 	if _, err := os.Lstat(path + "-wal"); err == nil {
-		return errors.New("SQLite left its log behind")
+		return errors.New("SQLite did not remove its log")
 	}
 	return nil
 }

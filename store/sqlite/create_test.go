@@ -51,8 +51,8 @@ func TestCreateRefuses(t *testing.T) {
 }
 
 // A pepper may be there before its database, from an attempt that failed half-way, or
-// because somebody made it beforehand: it is used, not replaced, and is the store's from
-// then on.
+// because it was made beforehand: it is used, not replaced, and belongs to the store from then
+// on.
 func TestCreateUsesThePepperThatIsThere(t *testing.T) {
 	dir := t.TempDir()
 	o := &sqlite.Options{PepperFile: filepath.Join(dir, "elsewhere")}

@@ -7,8 +7,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// cursor is a place in the list: behind the key that was made at createdAt and has
-// the id. Keys made later stand before it, so they never shift what follows.
+// cursor is a place in the list: after the key with that id and createdAt. Keys made later
+// come before it, so they never shift what follows.
 type cursor struct {
 	createdAt int64
 	id        string
@@ -45,7 +45,7 @@ func parseCursor(text string) (cursor, error) {
 }
 
 func errCursor() error {
-	return &keys.InvalidError{Field: "cursor", Reason: "is not one that this list returned; start again without it"}
+	return &keys.InvalidError{Field: "cursor", Reason: "does not belong to this list; start again without a cursor"}
 }
 
 func (f *filter) addCursor(text string) error {

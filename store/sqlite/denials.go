@@ -30,7 +30,7 @@ func (r *Reader) AddDenials(ctx context.Context, denials []keys.Denial) error {
 	}
 	defer r.usage.gate.leave()
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("note denials: %w", err)
+		return fmt.Errorf("write denials: %w", err)
 	}
 	if len(denials) == 0 {
 		return nil
@@ -108,7 +108,7 @@ func selectDenials(ctx context.Context, db *sql.DB, q *store.DenialQuery) ([]key
 		if err := rows.Scan(&minute, &d.Code, &d.KeyID, &d.Proved, &source, &d.Audience, &d.Scope, &d.Offered, &d.Agent, &d.Calls); err != nil {
 			return err
 		}
-		// What somebody wrote here with a database shell is shown to people: a network and
+		// A database shell may have written anything here, and it is shown to people: a network and
 		// an agent are that, or nothing.
 		d.Minute, d.Agent = instant(minute), keys.AgentOf(d.Agent)
 		if p, err := netip.ParsePrefix(source); err == nil {

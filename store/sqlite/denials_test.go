@@ -14,8 +14,8 @@ func someDenial() keys.Denial {
 	return keys.Denial{Minute: time.Now().UTC().Truncate(time.Minute), Code: keys.CodeRevoked, KeyID: "aaaaaaaaaaaa", Proved: true, Calls: 1}
 }
 
-// A28. The attack: with a database shell somebody writes what a terminal obeys into the
-// file of statistics. A network and an agent are that or nothing.
+// A28. The attack: a database shell writes terminal control sequences into the usage file. A
+// network or agent that is not valid is shown as empty.
 func TestA28PlantedDenials(t *testing.T) {
 	path := create(t)
 	s := open(t, path)

@@ -12,10 +12,9 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// hardening runs on every new connection, besides what the DSN sets. A schema that
-// somebody planted must not call functions with side effects; damaged pages are
-// noticed when read; an I/O error is an error and not a SIGBUS; a log that once
-// grew gives its space back.
+// hardening runs on every new connection, besides the settings of the DSN. A planted schema
+// must not call functions with side effects; damaged pages are noticed when read; an I/O
+// error is an error and not a SIGBUS; a log that has grown gives its space back.
 const hardening = `
 PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
@@ -27,7 +26,7 @@ PRAGMA journal_size_limit = 67108864;`
 type connector struct {
 	dsn    string
 	driver *sqlite3.SQLiteDriver
-	at     *spot // nil: nobody else knows the file
+	at     *spot // nil: no other process knows the file
 }
 
 // Connect opens the file, and makes sure that it is the one that the others of its pool

@@ -16,8 +16,8 @@ import (
 // anything ends it before, never.
 type transfer struct{ backup *sqlite3.SQLiteBackup }
 
-// transferring runs do with a transfer between two connections, which nobody else uses
-// meanwhile, and ends it.
+// transferring runs do with a transfer between two connections, which nothing else uses at
+// that time, and ends it.
 func transferring(target, source *sql.Conn, do func(transfer) error) error {
 	return raw(target, func(to *sqlite3.SQLiteConn) error {
 		return raw(source, func(from *sqlite3.SQLiteConn) error {

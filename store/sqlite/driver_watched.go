@@ -20,7 +20,7 @@ type watchedConn struct {
 	parsed string
 }
 
-// Close leaves a connection open whose files others do not have open any more: see spot.
+// Close does not close a connection whose files were replaced: see spot.
 func (c *watchedConn) Close() error {
 	if c.at.check() == nil {
 		return c.SQLiteConn.Close()
@@ -71,7 +71,7 @@ func openWatched(at *spot, dsn string, conns int, watch *schemaWatch) *sql.DB {
 	return pool(watchedConnector{newConnector(at, dsn, true), watch}, conns)
 }
 
-// parseAndRead has a connection parse the schema anew, in the state in which its shape is
+// parseAndRead makes a connection parse the schema again, in the state in which its shape is
 // read.
 func parseAndRead(ctx context.Context, c *sqlite3.SQLiteConn) (s *shape, err error) {
 	if _, err := c.Exec(`BEGIN`, nil); err != nil {

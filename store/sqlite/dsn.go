@@ -28,8 +28,8 @@ const cachedStatements = "32"
 
 // writerDSN opens for reading and writing and never makes a file: a mistyped path
 // must not become a database. Transactions take the write lock when they begin;
-// one that reads first and locks later fails at once when somebody else wrote
-// in between, whatever the timeout.
+// one that reads first and locks later fails at once if there was another write in
+// between, whatever the timeout.
 func writerDSN(path string) string {
 	return dsn(path, url.Values{
 		"mode":             {"rw"},
@@ -62,9 +62,9 @@ func raisingDSN(path string) string {
 	return strings.Replace(readerDSN(path), "mode=ro", "mode=rw", 1)
 }
 
-// copyDSN opens a file that nobody else knows yet, to be filled with a copy. It needs
-// no journal, because a copy that fails is thrown away, and is flushed to the disk as a
-// whole before it gets its name.
+// copyDSN opens a new file that no other process knows, to be filled with a copy. It needs
+// no journal, because a failed copy is deleted, and the whole file is flushed to the disk
+// before it gets its name.
 func copyDSN(path string) string {
 	return dsn(path, url.Values{
 		"mode":          {"rw"},

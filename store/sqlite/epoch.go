@@ -97,8 +97,8 @@ func (e *epoch) load() uint64 {
 	return c.turn<<turnShift | c.untold.Add(1)&(1<<turnShift-1)
 }
 
-// lose gives up a page that cannot be touched any more, because somebody cut the
-// file short. From then on every check looks, and the look finds out why.
+// lose gives up a page that cannot be read any more, because the file was cut short. From
+// then on every check looks, and the look finds out why.
 func (e *epoch) lose(c *counter) *counter {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -130,7 +130,7 @@ func (e *epoch) open(writable bool) *counter {
 	case errors.Is(err, fs.ErrNotExist):
 		e.why = errors.New("is missing: run 'keyctl doctor --fix'")
 	case errors.Is(err, fs.ErrPermission):
-		e.why = fmt.Errorf("cannot be used by this user (%w): run as the user who owns it, or run 'chmod u+rw %s'", fs.ErrPermission, shell.Quote(e.path))
+		e.why = fmt.Errorf("cannot be used by this user (%w): run as the user that owns it, or run 'chmod u+rw %s'", fs.ErrPermission, shell.Quote(e.path))
 	default:
 		e.why = fixable(err)
 	}
@@ -162,8 +162,8 @@ func fixable(err error) error {
 	return fmt.Errorf("cannot be used (%w): run 'keyctl doctor --fix'", err)
 }
 
-// distrust makes every check look from now on, because what is open is not what others
-// have open: no commit of theirs moves the counter that is mapped.
+// distrust makes every check look from now on, because other processes have other files
+// open: their commits do not move the mapped counter.
 func (e *epoch) distrust(why error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -173,8 +173,7 @@ func (e *epoch) distrust(why error) {
 	}
 }
 
-// close lets go of the file. Who still asks is told to look, and finds the store
-// closed.
+// close releases the file. Later callers are told to look, and find the store closed.
 func (e *epoch) close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -195,9 +194,9 @@ func (e *epoch) current() bool {
 	return err == nil && file == p.file && p.marked()
 }
 
-// tell tells every process how far the database has come. They all know when settle
-// returns: at once, or, with a file that took the place of another, when the last process
-// that may still be mapping the other one has had to look.
+// tell announces the position of the database to every process. All know it when settle
+// returns: at once or, if the file replaced another one, when every process that may still
+// map the old one must have looked.
 func (e *epoch) tell(now standing) (settle func(), err error) {
 	c := e.now.Load()
 	if !e.current() {
@@ -234,11 +233,10 @@ const (
 // Bounds implements [keys.Feed].
 func (r *Reader) Bounds() keys.Bounds { return keys.Bounds{Lease: lease, Look: lookEvery} }
 
-// settle waits until whoever still maps the file that stood here before must have
-// looked, and so found this one: nobody trusts what he remembers for longer than a
-// lease without looking. The page says whether that time is over. If it does
-// not, the file may be as young as our mapping of it, and no younger. Only monotonic
-// clocks take part, so a stepped wall clock makes it neither short nor long.
+// settle waits until every process that still maps the previous file must have looked, and
+// so found this one: none uses what it remembers for longer than a lease without looking.
+// The page says whether that time is over. If not, the wait begins when this process mapped
+// the file. It uses the monotonic clock, so stepping the wall clock does not change it.
 func (c *counter) settle() {
 	if c.page.settled() {
 		return
@@ -276,7 +274,7 @@ func takeOver(path string, s standing, settled bool) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return makeEpoch(path, s, settled)
 	case err != nil:
-		return fmt.Errorf("%s is not an epoch file (%w): move it away", path, err)
+		return fmt.Errorf("%s is not an epoch file (%w); move it away", path, err)
 	}
 	return p.become(s)
 }

@@ -22,7 +22,7 @@ func TestCloseUnmapsTheEpoch(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const patience = 100 // of rounds; a mapping goes after the collection that found nobody using it
+	const patience = 100 // of rounds; a mapping is released after the collection that found it unused
 	left := 0
 	for range patience {
 		runtime.GC()

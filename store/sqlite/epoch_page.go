@@ -11,7 +11,7 @@ import (
 const (
 	epochSize    = 4096
 	wordCounter  = 0
-	wordSettled  = 8  // not 0: nobody can be mapping a file that stood here before
+	wordSettled  = 8  // not 0: no process can be mapping an earlier file of this name
 	wordInode    = 16 // of the file that this was written as
 	wordPosition = 24 // see position.go
 	markAt       = 32
@@ -22,9 +22,9 @@ const (
 
 var errCutShort = errors.New("it is cut short")
 
-// newPage is the content of the file that info is of, and that was born then. A copy of it
-// has another inode, or has it after the original is gone; so it gives itself away. It is refused, because the original may be in use: two databases
-// with one id would go their own ways, and each could be put in the place of the other.
+// newPage is the content of the file of info, made at born. A copy is recognised, because it
+// has another inode or another time. It is refused, because the original may be in use: two
+// databases with one id would diverge, and each could replace the other unnoticed.
 func newPage(info fs.FileInfo, born uint64, s standing, settled bool) []byte {
 	text := make([]byte, epochSize)
 	binary.NativeEndian.PutUint64(text[wordPosition:], s.word)

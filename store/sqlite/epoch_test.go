@@ -108,10 +108,10 @@ func TestEpochFileMissing(t *testing.T) {
 		}
 	}
 	if page, err := s.List(t.Context(), keys.Query{Unrevoked: true}); err != nil || len(page.Keys) != 1 {
-		t.Errorf("List: got %v, %v, want the key, which nobody revoked", page, err)
+		t.Errorf("List: got %v, %v, want the key, not revoked", page, err)
 	}
 	if _, err := os.Stat(path + "-epoch"); err == nil {
-		t.Error("somebody made the file")
+		t.Error("the file was made")
 	}
 	mustMend(t, path)
 	if c := mustChanges(t, r, before); !c.Lost {
@@ -247,7 +247,7 @@ func TestDatabaseRenamedOver(t *testing.T) {
 	if c := mustChanges(t, r, seq); !c.Lost {
 		t.Errorf("Changes: got %+v, want Lost", c)
 	}
-	mustChanges(t, s, seq) // its reader goes on, its writer does not
+	mustChanges(t, s, seq) // its reader continues, its writer does not
 	if _, err := r.Key(t.Context(), old.ID); !errors.Is(err, keys.ErrNotFound) {
 		t.Errorf("Key of the old database: got %v, want not found", err)
 	}
@@ -261,7 +261,7 @@ func TestDatabaseRenamedOver(t *testing.T) {
 	}
 }
 
-// Whoever opens the database through a link shares the epoch of those who do not.
+// A process that opens the database through a link shares the epoch with the others.
 func TestEpochThroughALink(t *testing.T) {
 	path := create(t)
 	r := openVerifier(t, path)
@@ -279,7 +279,7 @@ func TestEpochThroughALink(t *testing.T) {
 	}
 }
 
-// A closed store tells whoever asks to look, and the look fails.
+// A closed store makes every check look, and the look fails.
 func TestEpochAfterClose(t *testing.T) {
 	s := open(t, create(t))
 	before := s.Epoch()

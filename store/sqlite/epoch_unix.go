@@ -18,8 +18,8 @@ import (
 
 const canShare = true
 
-// page is the page of one epoch file in this process's memory. It is unmapped when
-// nobody refers to it any more, never while a check may be reading it.
+// page is the page of one epoch file in this process's memory. It is unmapped when it is
+// no longer referenced, never while a check may be reading it.
 type page struct {
 	memory   []byte
 	file     fileID
@@ -59,8 +59,8 @@ func seeBy(info fs.FileInfo, err error) (sight, error) {
 // share maps the file. A mapping keeps the file, so the descriptor is not needed
 // afterwards.
 //
-// The file is opened for writing also by who only reads. On an overlay file system that
-// brings it up from a lower layer; who maps it from below would never see it change.
+// Readers open the file for writing too. On an overlay file system that copies it up from
+// a lower layer; a process that maps the lower file would never see a change.
 func share(path string, writable bool) (*page, error) {
 	protection := syscall.PROT_READ
 	if writable {
@@ -118,9 +118,9 @@ func (p *page) copied() (yes bool) {
 	return yes
 }
 
-// own makes a copy of an epoch file a file of its own, with the rule for new ones: first
-// it is not settled, then it is no copy any more, so that a process that dies in between
-// leaves it a copy.
+// own makes a copy of an epoch file an original. Like a new file it is first marked as not
+// settled, and then as an original, so that it is still a copy if the process stops in
+// between.
 func (p *page) own() bool {
 	return p.touch(func() {
 		if !p.original() {
@@ -150,8 +150,8 @@ func (p *page) load() (n uint64, ok bool) {
 	return n, true
 }
 
-// add is for what no revocation depends on: it may come to a number that was there before an
-// older state of the file was copied over it.
+// add must not be used for revocations: it may return to a number from before an older state
+// of the file was copied over it.
 func (p *page) add() bool { return p.move(0) }
 
 // move makes the counter at least n, and more than it was.
@@ -219,9 +219,9 @@ func (p *page) word(at int) *atomic.Uint64 {
 	return (*atomic.Uint64)(unsafe.Pointer(&p.memory[at])) // a page is aligned for any word
 }
 
-// touch reports whether do came through. A page of a file that was cut short under
-// it is a fault, which would end the process: a careless copy over the directory
-// must not take every guarded server down.
+// touch reports whether do succeeded. Reading a page of a file that was cut short is a
+// fault, which would end the process: a careless copy over the directory must not stop
+// every guarded server.
 func (p *page) touch(do func()) (ok bool) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() { _ = recover() }() // the fault, and nothing else happens in do

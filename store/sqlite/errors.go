@@ -26,10 +26,8 @@ const (
 // errClosed is what every method returns after Close.
 var errClosed = fmt.Errorf("%w: it was closed", keys.ErrUnavailable)
 
-// unavailable is where the driver's errors end: whatever it reports while doing
-// something means that the store cannot be used now. What the caller cancelled is
-// the caller's, and a broken constraint is a wrong input rather than a sick store.
-// It passes nil on.
+// unavailable turns an error of the driver into [keys.ErrUnavailable]. It returns errors of
+// a cancelled context, and nil, as they are, and a violated constraint as a refused change.
 func unavailable(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -40,7 +38,7 @@ func unavailable(doing string, err error) error {
 	basic, _ := codes(err)
 	switch basic {
 	case codeConstraint:
-		return fmt.Errorf("%s: the database refuses it; run 'keyctl doctor'%w", doing, quiet{err})
+		return fmt.Errorf("%s: the database refuses the change; run 'keyctl doctor'%w", doing, quiet{err})
 	case codeBusy:
 		return fmt.Errorf("%s: %w: another process is writing: %w", doing, keys.ErrUnavailable, err)
 	case codeFull:
@@ -51,8 +49,8 @@ func unavailable(doing string, err error) error {
 	return fmt.Errorf("%s: %w: %w", doing, keys.ErrUnavailable, err)
 }
 
-// quiet keeps an error for those who ask for its kind, and its text to itself: of a broken
-// constraint that is a piece of the schema, which helps no one.
+// quiet wraps an error and hides its text, which for a violated constraint is a piece of the
+// schema.
 type quiet struct{ error }
 
 func (quiet) Error() string   { return "" }

@@ -72,7 +72,7 @@ func (r *Reader) Plan(q keys.Query) ([]string, error) {
 // Misfit reports whether a pepper file was read that could not be taken over.
 func (r *Reader) Misfit() bool { return !r.misfit.at.IsZero() }
 
-// Busy reports whether somebody is at work in a transaction, or waits for its lock.
+// Busy reports whether a transaction is running, or waits for its lock.
 func (s *Store) Busy() bool {
 	return len(s.lock.turn) > 0
 }

@@ -15,7 +15,7 @@ const (
 	anyImported = `(EXISTS (SELECT 1 FROM secrets WHERE lookup IS NOT NULL) OR EXISTS (SELECT 1 FROM superseded WHERE lookup IS NOT NULL))`
 
 	// One statement, so one state of the database: the number and the events
-	// belong together whoever is writing.
+	// belong together, whatever is being written.
 	// The first row is of the change at which the reader stands, if that is there.
 	selectChanges = `SELECT m.value, e.seq, e.id, e.key_id, e.kind, ` + anyImported + ` FROM meta m
 		LEFT JOIN events e ON e.seq >= ?1 AND e.seq <= m.value
@@ -168,9 +168,9 @@ func (t *telling) gap() bool {
 	return t.batch || t.stood != t.since.Event || t.found != t.Next.Seq-t.since.Seq
 }
 
-// follow makes sure that what is open is what stands at the path, and opens that
-// otherwise: a database restored by renaming, an epoch file that was removed, a pepper
-// file that was replaced.
+// follow makes sure that the open files are those at the path, and opens the new ones
+// otherwise: a database restored by renaming, an epoch file that was removed, a pepper file
+// that was replaced.
 func (r *Reader) follow(ctx context.Context) error {
 	if err := r.gate.enter(); err != nil {
 		return err
@@ -192,9 +192,9 @@ func (r *Reader) follow(ctx context.Context) error {
 
 func (r *Reader) same() bool { return r.spot.check() == nil && r.epoch.current() }
 
-// reopen opens what stands at the path, if that is another database or another epoch
-// file. What was open is abandoned. Files that SQLite keeps to itself in this process
-// cannot be opened again.
+// reopen opens the database and epoch file at the path, if they are other files than the
+// open ones, which it abandons. A replaced -wal or -shm cannot be opened again in this
+// process.
 func (r *Reader) reopen(ctx context.Context) error {
 	if err := r.spot.check(); err != nil {
 		r.epoch.distrust(err)
@@ -203,7 +203,7 @@ func (r *Reader) reopen(ctx context.Context) error {
 		}
 		h, err := r.start(ctx)
 		if err != nil {
-			return misplaced(fmt.Errorf("%w: another file has taken the key store's place: %w", keys.ErrUnavailable, err))
+			return misplaced(fmt.Errorf("%w: another file replaced the key store: %w", keys.ErrUnavailable, err))
 		}
 		abandon(r.db)
 		r.handle = h

@@ -16,8 +16,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// Whoever can read the files has the digests and the names; whoever can read the
-// pepper can forge. SQLite itself would make them 0644.
+// A user who can read the files has the digests and the names; one who can read the pepper can
+// forge keys. SQLite by itself would make them 0644.
 func TestFilesAreForTheOwnerAlone(t *testing.T) {
 	path := create(t)
 	s := open(t, path)

@@ -31,8 +31,7 @@ func (r *Reader) findByLookup(ctx context.Context, table string, lookups [][]byt
 	return ids, err
 }
 
-// ownersOf returns the ids of keys with rows in table, one of ours, that have one of the
-// lookups.
+// ownersOf returns the ids of keys with rows in table that have one of the lookups.
 func (r *Reader) ownersOf(ctx context.Context, table string, lookups [][]byte) (ids []string, err error) {
 	if len(lookups) == 0 {
 		return nil, nil

@@ -14,12 +14,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// A restore prepares the new key store in a file that nobody has open, to the last row,
-// and then writes it over the old one. So all that can fail fails before anything is
-// changed, and what is written in the end is one transaction.
+// A restore prepares the new key store completely, in a file that no other process has open,
+// and then writes it over the old one. So errors occur before anything is changed, and the
+// last step is one transaction.
 
-// finish makes the draft, a copy of the backup, what shall stand in the end, and returns
-// how many keys it revoked and disabled in it.
+// finish turns the draft, a copy of the backup, into the new key store, and returns how many
+// keys it revoked and disabled in it.
 func (r *Restoration) finish(ctx context.Context, draft string, present *Snapshot, undone Undone, missing Missing, o RestoreOptions) (int, error) {
 	e, err := r.event(ctx, present, undone, missing, o)
 	if err != nil {
@@ -67,10 +67,10 @@ func (r *Restoration) event(ctx context.Context, present *Snapshot, undone Undon
 	return audit.NewEvent(ctx, o.Actor, audit.ActionRestore, o.Now(), detail)
 }
 
-// renew makes sure that nobody who remembers the old key store takes the new one for the
-// same: it is of another generation, and its changes go on above those of both. From a
-// present number of which half is used up they do not: no store comes that far by itself,
-// and what counts on from there would soon be refused.
+// renew makes sure that no process confuses the new key store with the old one: it gets
+// another generation, and its change numbers continue above those of both. A present number
+// above half of the range is ignored: no store gets that far, and continuing from it would
+// soon be refused.
 func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, e audit.Event) error {
 	seq := r.Backup.changeSeq
 	if present != nil && present.changeSeq < mostSeq/2 {
@@ -82,7 +82,7 @@ func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, 
 	if err := renewID(ctx, tx, r.path); err != nil {
 		return err
 	}
-	for id, check := range r.peppers.Checks() { // also those that were added since, and are in use
+	for id, check := range r.peppers.Checks() { // also the ones added since, which are in use
 		if err := notePepper(ctx, tx, id, check, e.At); err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func (r *Restoration) renew(ctx context.Context, tx *sql.Tx, present *Snapshot, 
 }
 
 // cutAgain revokes and disables in the draft what is revoked and disabled in the present
-// key store, as anybody would who opened it.
+// key store, through a normal [Store].
 func (r *Restoration) cutAgain(ctx context.Context, draft string, undone Undone, o RestoreOptions) (int, error) {
 	if len(undone.Revoked)+len(undone.Disabled) == 0 {
 		return 0, nil
@@ -129,7 +129,7 @@ func (r *Restoration) cutAgain(ctx context.Context, draft string, undone Undone,
 }
 
 // inOne is a store whose updates are all made in one transaction, which is not committed
-// here. Nobody else knows the store yet.
+// here. No other process knows the store yet.
 type inOne struct {
 	*Store
 	work *work
@@ -163,7 +163,7 @@ func revokeAgain(ctx context.Context, m admin.Manager, k *keys.Key) error {
 	return nil
 }
 
-// disableAgain leaves a row alone that somebody changed: nobody accepts that key.
+// disableAgain skips a row that was changed outside mcpkeys: no server accepts that key.
 func disableAgain(ctx context.Context, m admin.Manager, k *keys.Key) error {
 	_, err := m.Disable(ctx, k.ID, "disabled before a restore")
 	if err != nil && !errors.Is(err, keys.ErrTampered) && !errors.Is(err, keys.ErrNotFound) {
@@ -172,13 +172,12 @@ func disableAgain(ctx context.Context, m admin.Manager, k *keys.Key) error {
 	return nil
 }
 
-// errChanged is why a restore begins anew.
-var errChanged = errors.New("keys were changed meanwhile")
+// errChanged makes a restore start again.
+var errChanged = errors.New("keys were changed during the restore")
 
-// install writes the draft over the key store in one transaction. When it has the lock
-// under which nobody else can write it makes sure that nothing was changed since the
-// present state was looked at: a revocation that was acknowledged in between must not be
-// lost.
+// install writes the draft over the key store in one transaction. Under the write lock it
+// first makes sure that nothing was changed since the present state was read: a revocation
+// that was acknowledged in between must not be lost.
 func (r *Restoration) install(ctx context.Context, draft string, present *Snapshot, progress Progress) error {
 	next, err := standingOf(ctx, draft)
 	if err != nil {
@@ -261,7 +260,7 @@ func (r *Restoration) put(ctx context.Context, draft string) error {
 	}
 	err = putInPlace(r.path, draft, next, false)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s: %w: somebody made it meanwhile; look at it, and try again", r.path, fs.ErrExist)
+		return fmt.Errorf("%s: %w: another program made it during the restore; look at it, and try again", r.path, fs.ErrExist)
 	}
 	if err != nil {
 		return err
@@ -272,7 +271,7 @@ func (r *Restoration) put(ctx context.Context, draft string) error {
 	return nil
 }
 
-// unfinished says that a restore was committed, and that no process accepts it yet.
+// unfinished says that a restore was committed, but that no process accepts it yet.
 func unfinished(cause error) error {
 	return &store.WrittenError{What: "the restored key store is refused until 'keyctl doctor --fix' is run", Cause: cause}
 }

@@ -18,9 +18,9 @@ const selectKey = `SELECT ` + keyColumns + `, NULL, NULL, NULL, NULL, NULL, NULL
 	SELECT x'', '', '', '', NULL, '', '', '', '', 0, 0, 0, 0, 0, 0, 0, '', NULL, NULL, NULL, NULL, '', 0, 0, '', x'', ` + secretColumns + `
 	FROM secrets s WHERE s.key_id = ?1`
 
-// Key implements [store.Reader]. A row with a column that cannot be understood is
-// [keys.ErrTampered]. The read goes on when ctx is cancelled: it takes
-// microseconds, and to watch ctx would cost half as much again.
+// Key implements [store.Reader]. A row with an unreadable column is [keys.ErrTampered].
+// The read ignores a cancelled ctx: it takes microseconds, and watching ctx would take
+// half as long again.
 func (r *Reader) Key(ctx context.Context, id string) (*keys.Key, error) {
 	var k *keys.Key
 	err := r.withPeppers(ctx, func() (err error) {
@@ -48,7 +48,7 @@ func (r *Reader) keyOf(ctx context.Context, id string) (*keys.Key, error) {
 	return rec.key() // what can be understood of it, also with ErrTampered
 }
 
-// one takes the answer of selectKey. Secrets without a key are no key.
+// one reads the answer of selectKey. Secrets without a key do not count as one.
 func one(rows *sql.Rows, err error) (*record, error) {
 	if err != nil {
 		return nil, unavailable("read key", err)

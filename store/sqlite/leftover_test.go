@@ -34,8 +34,8 @@ func refusesAll(t *testing.T, path, id, reason string) {
 	}
 }
 
-// twoClosedStores are one key store that was made twice, with one id. Nobody has the files
-// open, and each has a key and changes that are only in its log.
+// twoClosedStores are one key store that was made twice, with one id. No process has the
+// files open, and each has a key and changes that are only in its log.
 func twoClosedStores(t *testing.T) (one, two string, id string) {
 	t.Helper()
 	one = create(t)
@@ -93,7 +93,7 @@ func TestFilesOfAnotherStore(t *testing.T) {
 }
 
 // An older database was copied over the one in use, or its log was removed. What was
-// acknowledged is missing, so nothing is accepted until somebody restores or mends.
+// acknowledged is missing, so nothing is accepted until a restore or Mend.
 func TestOlderDatabase(t *testing.T) {
 	for how, spoil := range map[string]func(t *testing.T, path, backup string){
 		"copied over": func(t *testing.T, path, backup string) {
@@ -250,8 +250,8 @@ func TestConnectionGivenUp(t *testing.T) {
 	}
 }
 
-// The files are replaced while SQLite opens them, so that it may have others open than
-// those that stand there. Such a connection is not used, and not closed.
+// The files are replaced while SQLite opens them, so that it may have the old ones open. Such
+// a connection is not used, and not closed.
 func TestConnectedToFilesThatWereReplaced(t *testing.T) {
 	for _, suffix := range []string{"-shm", "-wal", ""} {
 		t.Run("keys.db"+suffix, func(t *testing.T) {

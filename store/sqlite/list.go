@@ -82,8 +82,8 @@ func pageSize(limit int) int {
 }
 
 // filter gathers conditions, which must all hold. Values are always bound, never
-// written into the statement. What they ask about stands in the index keys_newest, so
-// that they are decided without a look at the row.
+// written into the statement. The index keys_newest has all their columns, so that they
+// are decided without reading the row.
 type filter struct {
 	where []string
 	args  []any
@@ -142,8 +142,8 @@ func (f *filter) add(q *keys.Query) error {
 
 // addMember asks whether a column's list holds a text. The list is parsed only where
 // the text stands in it as it is, or where it may be hidden: JSON has other ways to
-// write a letter, all with a backslash, and somebody may have used them. CASE keeps
-// one row that somebody damaged from failing the whole list.
+// write a letter, all with a backslash, and an edited row may use them. CASE keeps
+// one damaged row from failing the whole list.
 func (f *filter) addMember(column, text string) {
 	if quoted, _ := json.Marshal(text); string(quoted) == `"`+text+`"` { // a string never fails
 		f.and(`(instr(`+column+`, ?) OR instr(`+column+`, '\'))`, string(quoted))

@@ -68,8 +68,8 @@ func TestListsAreDecidedInAnIndex(t *testing.T) {
 	}
 }
 
-// A27: whoever writes the letters of a scope in another way, which leaves the seal as it
-// is, does not hide the key from those who look for that scope.
+// A27: writing the letters of a scope in another way, which does not change the seal, does
+// not hide the key from a search for that scope.
 func TestScopesSpelledOtherwiseAreFound(t *testing.T) {
 	path := create(t)
 	s := open(t, path)

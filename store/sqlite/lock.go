@@ -10,14 +10,14 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// fairLock makes writers take turns, in one process and between processes. SQLite lets
-// one write at a time, and the others sleep and try again: of many writers some then try
-// in vain for seconds, and fail. So each change first takes this lock, for which the
-// kernel keeps a queue.
+// fairLock makes writers take turns, in one process and between processes. SQLite lets one
+// write at a time, and the others sleep and try again: with many writers some fail after
+// seconds of trying. So each change first takes this lock, for which the kernel keeps a
+// queue.
 //
-// The lock is an flock on a file beside the database, which holds nothing. The kernel
-// frees it when its holder dies. It is about fairness and never about safety: where the
-// file is missing, was replaced, or cannot be opened, writers compete as SQLite has them.
+// The lock is an flock on an empty file beside the database. The kernel frees it when its
+// holder ends. It is for fairness, not for safety: if the file is missing, was replaced, or
+// cannot be opened, writers compete as in plain SQLite.
 type fairLock struct {
 	path     string
 	beside   string // the database, whose group and mode the file gets
@@ -80,7 +80,7 @@ func (l *fairLock) gaveUp(err error) error {
 	if errors.Is(err, errImpatient) {
 		return &BusyError{Waited: l.patience, Holder: l.holder()}
 	}
-	return fmt.Errorf("nothing was changed: gave up waiting for others who write: %w", err)
+	return fmt.Errorf("nothing was changed: gave up waiting for another writer: %w", err)
 }
 
 // takeTurn waits for its turn in this process.
@@ -226,9 +226,9 @@ type BusyError struct {
 
 func (e *BusyError) Error() string {
 	if e.OutOfTurn {
-		return fmt.Sprintf("nothing was changed: this change waited for %v, and %s has locked the database without taking its turn, as a database shell does; end what it does there, and try again", e.Waited, e.Holder)
+		return fmt.Sprintf("nothing was changed after waiting %v: %s has locked the database outside mcpkeys, as a database shell does; end its transaction, and try again", e.Waited, e.Holder)
 	}
-	return fmt.Sprintf("nothing was changed: this change waited for %v, and %s is writing to the key store now; try again when it is done", e.Waited, e.Holder)
+	return fmt.Sprintf("nothing was changed after waiting %v: %s is writing to the key store; try again when it has finished", e.Waited, e.Holder)
 }
 
 // Is makes it a [keys.ErrUnavailable].

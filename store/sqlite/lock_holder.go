@@ -85,7 +85,7 @@ func holderIn(locks []byte, id fileID, kind, first string) (pid int) {
 
 // commandOf is what the process calls itself, in plain letters.
 func commandOf(pid int) string {
-	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm") //nolint:gosec // a number is no path
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm") //nolint:gosec // a number, not a path
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return -1

@@ -59,7 +59,7 @@ func TestChangeNamesADatabaseShell(t *testing.T) {
 	mustExec(t, db, `BEGIN IMMEDIATE`)
 	_, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "ci"})
 	var busy *sqlite.BusyError
-	if !errors.As(err, &busy) || !busy.OutOfTurn || !strings.Contains(err.Error(), "without taking its turn") {
+	if !errors.As(err, &busy) || !busy.OutOfTurn || !strings.Contains(err.Error(), "outside mcpkeys") {
 		t.Fatalf("Issue: got %v, want a BusyError about another program", err)
 	}
 	if busy.Holder.PID != os.Getpid() { // a lock of one's own process is shown like any

@@ -37,8 +37,9 @@ func openLock(path string) *lockFile {
 // like is makeLike for the file.
 func (l *lockFile) like(database string) { makeLike(l.f, database) }
 
-// makeLike gives a file the group of the database, and its group's rights: whoever of that
-// group may change keys must be able to use the file too. A file of another user stays.
+// makeLike gives a file the group of the database and its group's rights, because users of
+// that group who may change keys must be able to use the file too. It does not change a file
+// of another user.
 func makeLike(f *os.File, database string) {
 	info, err := os.Stat(database)
 	if err != nil || info.Mode().Perm()&0o060 == 0 {

@@ -12,9 +12,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/shell"
 )
 
-// usageUnknown is the file beside the usage file that says, by being there, that use is
-// not known in this key store: servers that cannot write their counts may then read it,
-// and nothing is decided by its use.
+// usageUnknown is a file beside the usage file. If it exists, use is unknown in this key
+// store: servers that cannot write their counts may then read the store, and nothing may
+// depend on use.
 func usageUnknown(usage string) string { return usage + ".unknown" }
 
 func isUnknown(usage string) bool {
@@ -22,16 +22,16 @@ func isUnknown(usage string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// known is inspect for those who ask for what was counted.
+// known is inspect for callers that need the counts.
 func (u *usageFile) known() error {
 	if isUnknown(u.path) {
-		return unknown(nil, "use is not known in this key store, because of %s: a server that cannot write its counts reads it", usageUnknown(u.path))
+		return unknown(nil, "use is not known in this key store, because %s exists: a server that cannot write usage counts reads this store", usageUnknown(u.path))
 	}
 	return u.inspect()
 }
 
-// MayCount reports why this process could not write down what it counts, as on a
-// read-only mount. A key store of which it is said that use is not known does not mind.
+// MayCount reports why this process could not write its counts, as on a read-only mount. It
+// returns nil if use is marked as unknown in this key store.
 func (r *Reader) MayCount() error {
 	path := r.usage.path
 	if isUnknown(path) {
@@ -44,15 +44,15 @@ func (r *Reader) MayCount() error {
 	if !errors.Is(err, syscall.EROFS) && !errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
-	return fmt.Errorf("use cannot be counted in %s, so keys that are used here would look unused elsewhere: "+
-		"let this process write there, or say that use is not known in this key store: touch %s", path, shell.Quote(usageUnknown(path)))
+	return fmt.Errorf("usage counts cannot be written to %s, so keys that are used here would look unused elsewhere: "+
+		"let this process write there, or mark use as unknown in this key store: touch %s", path, shell.Quote(usageUnknown(path)))
 }
 
-// CountingFault reports why what is counted cannot be written down as the usage file is
-// now: it is another file, or damaged, or other users may open it. What to do about it is
-// in the error. That is no reason to refuse keys, unlike what [Reader.MayCount] reports:
-// such a file is read by nobody, so no key looks unused by it, and counting begins as soon
-// as it is mended. A missing file is no fault: it is made when something is to be written.
+// CountingFault reports why counts cannot be written to the usage file: it is another file,
+// or damaged, or other users may open it. The error says what to do. Unlike the error of
+// [Reader.MayCount] this is not a reason to refuse keys: such a file cannot be read, so no
+// key looks unused because of it, and counting starts when it is repaired. A missing file
+// is not a fault: it is made with the first count.
 func (r *Reader) CountingFault(ctx context.Context) error {
 	if isUnknown(r.usage.path) {
 		return nil

@@ -20,14 +20,13 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 )
 
-// A database gets another id when a restore or [Mend] puts another state in the place of
-// the one that processes know. The order makes sure that none of them accepts anything
-// meanwhile, whenever the machine stops: the id in the page goes, the database is
-// committed, the position is raised, the id comes back. What a crash leaves in between is
-// refused, and [Mend] ends it.
+// A database gets another id when a restore or [Mend] replaces the state that processes know.
+// The order makes sure that none of them accepts anything in between, whenever the machine
+// stops: remove the id from the page, commit the database, raise the position, write the new
+// id. A state that a crash leaves in between is refused, and [Mend] completes it.
 
-// withdraw takes the id out of the page, so that every process refuses. Back puts it back
-// when nothing was changed after all.
+// withdraw removes the id from the page, so that every process refuses. Back restores it
+// if nothing was changed.
 func withdraw(path string) (back func(), err error) {
 	p, err := share(epochPath(path), true)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
@@ -46,8 +45,8 @@ func withdraw(path string) (back func(), err error) {
 	}, p.flush()
 }
 
-// instate gives the page the id and the position of the database that was committed, and
-// returns when every process has had to look.
+// instate writes the id and the position of the committed database into the page, and
+// returns when every process must have looked.
 func instate(path string, s standing) error {
 	e := epoch{path: epochPath(path), sharing: share}
 	defer e.close()
@@ -71,12 +70,12 @@ func instate(path string, s standing) error {
 	return nil
 }
 
-// remakeEpoch makes the file where there is none that can be used. What is there was no
-// page that a process maps, or one that was cut short.
+// remakeEpoch makes the file if there is none, or one that is cut short or not an epoch
+// file.
 func remakeEpoch(path string, s standing) error {
 	info, err := os.Lstat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file, so not an epoch file: move it away", path)
+		return fmt.Errorf("%s is not an epoch file, because it is not a regular file; move it away", path)
 	}
 	if err == nil {
 		if err := os.Remove(path); err != nil {
@@ -87,8 +86,8 @@ func remakeEpoch(path string, s standing) error {
 }
 
 // renewID gives the database a new id, and a generation above those of the database and
-// of the page at path. A word of the page that was torn does not count: it could be the
-// largest, and leave no generation above it.
+// of the page at path. It ignores a damaged word in the page, which could be the largest
+// generation.
 func renewID(ctx context.Context, tx *sql.Tx, path string) error {
 	var term int64
 	if err := tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = ?`, metaTerm).Scan(&term); err != nil {
@@ -98,7 +97,7 @@ func renewID(ctx context.Context, tx *sql.Tx, path string) error {
 		term = max(term, left)
 	}
 	if term++; term > maxTerm {
-		return fmt.Errorf("%w: the database is of generation %d, a number that mcpkeys never wrote: restore a backup", keys.ErrUnavailable, term-1)
+		return fmt.Errorf("%w: the database is at generation %d, which mcpkeys did not write; restore a backup", keys.ErrUnavailable, term-1)
 	}
 	id := newEpochID()
 	for name, value := range map[string]any{metaGeneration: uuid.NewString(), metaTerm: term, metaEpochID: id[:]} {
@@ -134,10 +133,10 @@ func CheckPlace(path string) error {
 	return err
 }
 
-// CheckPosition holds the database at path against its epoch page, without a pepper. With
-// an error it tells how many acknowledged changes the database lacks, as far as known. A
-// [*keys.MisplacedError] is what [Mend] can end. Files that [CheckPlace] refuses stay
-// unopened: SQLite would make a log for a database that lost its own.
+// CheckPosition compares the database at path with its epoch page, without a pepper. With
+// an error it returns how many acknowledged changes the database lacks, as far as known.
+// [Mend] can repair a [*keys.MisplacedError]. Files that [CheckPlace] refuses are not opened,
+// because SQLite would make a log for a database that lost its own.
 func CheckPosition(ctx context.Context, path string) (missing uint64, err error) {
 	given, path, err := locate(path)
 	if err != nil {
@@ -164,11 +163,11 @@ func CheckPosition(ctx context.Context, path string) (missing uint64, err error)
 	return missing, err
 }
 
-// Mend makes the database as it is the key store again, where its epoch file is missing,
-// or of another database, or knows changes that the database does not hold. Those changes
-// stay lost, revocations among them: the caller asks first. The database must be sound, its
-// audit chain must hold and its peppers must be at hand. It reports false when there was
-// nothing to mend.
+// Mend makes the database usable as it is, if its epoch file is missing, belongs to another
+// database, or knows changes that the database lacks. Those changes are lost, perhaps
+// revocations among them: ask the operator first. The database and its audit chain must be
+// intact, and its peppers must be in the pepper file. It returns false if there was nothing
+// to repair.
 func Mend(ctx context.Context, path string, o *Options, actor audit.Actor, now time.Time) (bool, error) {
 	given, path, err := locate(path)
 	if err != nil {
@@ -258,15 +257,15 @@ func mend(ctx context.Context, db *sql.DB, at *spot, store pepper.StoreID, missi
 	return instate(at.path, next)
 }
 
-// countOn gives the database the number of a change above its own, and above those that it
-// is missing: see counterAt.
+// countOn gives the database a change number above its own and above those it lacks: see
+// counterAt.
 func countOn(ctx context.Context, tx *sql.Tx, missing uint64) error {
 	return unavailable("write meta", exactlyOne(tx.ExecContext(ctx,
 		`UPDATE meta SET value = value + ? WHERE name = ?`, int64(missing)+1, metaChangeSeq))) //nolint:gosec // at most maxMissing
 }
 
-// mended reads back, as the last thing before the commit, that the database is still as
-// mcpkeys makes them, and where it stands.
+// mended checks just before the commit that the database is as mcpkeys makes it, and returns
+// its position.
 func mended(ctx context.Context, tx *sql.Tx, store pepper.StoreID) (standing, error) {
 	s, err := readShape(ctx, tx)
 	if err == nil {

@@ -13,13 +13,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 )
 
-// migrate brings a key store of an older schema to the present one, for all who use it.
-// It is copied first, and then changed in one transaction: whenever the machine stops it
-// is of the one schema or of the other. Of two programs that begin at once one migrates,
-// and the other waits and finds it done.
+// migrate brings a key store of an older schema to the present one, for all processes. It is
+// copied first, and then changed in one transaction, so a crash leaves the old schema or the
+// new one. If two programs start at once, one migrates, and the other waits.
 //
-// Programs that only read take a key store of any schema up to theirs. One of an older
-// mcpkeys that has it open goes on, and does not open it again.
+// Programs that only read accept a key store of any schema up to theirs. A program of an
+// older mcpkeys that has it open continues, but cannot open it again.
 func migrate(ctx context.Context, path string) error {
 	unlock, err := newfile.Lock(filepath.Dir(path))
 	if err != nil {
@@ -40,7 +39,7 @@ func migrate(ctx context.Context, path string) error {
 		free()
 	}
 	if err := errors.Join(err, db.Close()); err != nil {
-		return fmt.Errorf("migrate from schema %d, of which there is a copy beside it: %w", from, err)
+		return fmt.Errorf("migrate from schema %d (a copy of the old database is beside it): %w", from, err)
 	}
 	return tellAll(path)
 }

@@ -104,7 +104,7 @@ func TestOldSchemaIsRead(t *testing.T) {
 	}
 }
 
-// Whoever opens the key store to change keys has it migrated, after a copy was made.
+// Opening the key store for changes migrates it, after a copy was made.
 func TestMigrate(t *testing.T) {
 	o := older(t)
 	path := o.path
@@ -129,10 +129,10 @@ func TestMigrate(t *testing.T) {
 	defer func() { _ = copied.Close() }()
 	o.wantAll(t, copied)
 
-	// The reader that was open goes on, and nothing is lost to it.
+	// The open reader continues, and misses nothing.
 	issue(t, s, admin.IssueRequest{Name: "new"})
 	if c := mustChanges(t, r, before); !c.Lost {
-		t.Errorf("Changes of a reader that was open: got %+v, want all forgotten, as the tables are others", c)
+		t.Errorf("Changes of a reader that was open: got %+v, want Lost, because the tables differ", c)
 	}
 	_ = s.Close()
 	open(t, path)

@@ -8,12 +8,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Missing is how many acknowledged changes the present key store lacks, as far as its epoch
-// file tells: its log was removed, or an older file was copied over it. What is missing
-// cannot be compared with a backup, so a key that such a change revoked is good again.
+// Missing is how many acknowledged changes the present key store lacks, according to its
+// epoch file: its log was removed, or an older file was copied over it. Missing changes
+// cannot be compared with a backup, so a key that one of them revoked becomes valid again.
 type Missing struct {
 	Changes uint64
-	Unknown error // why it cannot be told; nil when it is known; [fs.ErrNotExist] when there is no present key store
+	Unknown error // why it is unknown; nil if it is known; [fs.ErrNotExist] if there is no present key store
 }
 
 // None reports whether it is known that nothing is missing.
@@ -39,17 +39,17 @@ func (r *Restoration) lacking(ctx context.Context) Missing {
 	return Missing{Unknown: err}
 }
 
-// stillMissing refuses to restore when more is missing than was told: whoever agreed was
-// asked another question. It returns what is missing now.
+// stillMissing refuses to restore if more is missing than the operator was shown and agreed
+// to. It returns what is missing now.
 func (r *Restoration) stillMissing(ctx context.Context) (Missing, error) {
 	now := r.lacking(ctx)
 	switch told := r.Missing; {
 	case told.Unknown != nil:
 		return now, nil //nolint:nilerr // who agreed was told that it cannot be told
 	case now.Unknown != nil:
-		return now, fmt.Errorf("%w: it cannot be told any more what the present key store lacks, so nothing was restored; look at it again", keys.ErrConflict)
+		return now, fmt.Errorf("%w: it is no longer known which changes the present key store lacks, so nothing was restored; try again", keys.ErrConflict)
 	case now.Changes > told.Changes:
-		return now, fmt.Errorf("%w: the present key store lost changes since it was looked at, so nothing was restored; look at it again", keys.ErrConflict)
+		return now, fmt.Errorf("%w: the present key store lost more changes during this restore, so nothing was restored; try again", keys.ErrConflict)
 	}
 	return now, nil
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// A disk is mounted over the directory of a store in use. The guard does not go on with
-// what nobody else finds any more.
+// A disk is mounted over the directory of a store in use. The guard does not continue with
+// files that no other process finds any more.
 func TestMountedOverWhileInUse(t *testing.T) {
 	w := newWorld(t)
 	guard := start(t, "mountedguard", w.path, "unshare", "--user", "--map-root-user", "--mount")
@@ -32,9 +32,9 @@ func TestMountedOverWhileInUse(t *testing.T) {
 
 const overlaid = `mount -t overlay overlay -o userxattr,lowerdir="$1",upperdir="$2/upper",workdir="$2/work" "$2/merged"`
 
-// A container was stopped and started: the overlay is mounted again, in which the files of
-// the store were brought up from a lower layer. They have other inode numbers then, as a
-// copy has, and are no copy.
+// A container was stopped and started, so the overlay is mounted again in which the store's
+// files were copied up from a lower layer. They now have other inode numbers, like a copy, but
+// are not copies.
 func TestBroughtUpAndMountedAgain(t *testing.T) {
 	w := newWorld(t)
 	w.admin.end()
@@ -76,7 +76,7 @@ func TestA17LowerLayer(t *testing.T) {
 }
 
 // layeredRole is a guard beside a program that revokes, which sees the same mounts: the
-// guard has opened the store before anybody wrote to it.
+// guard has opened the store before the first write.
 func layeredRole(path string) error {
 	guard, err := newGuard(path)
 	return answering(err, func(verb, rest string) string {

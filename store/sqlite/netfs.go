@@ -25,7 +25,7 @@ var networkFS = map[uint32]string{
 // judgeFS refuses path on a file system of that number.
 func judgeFS(path string, magic uint32) error {
 	if name, ok := networkFS[magic]; ok {
-		return fmt.Errorf("%s is on a network file system (%s), where SQLite's locks do not hold: move it to a local disk", path, name)
+		return fmt.Errorf("%s is on a network file system (%s), where SQLite's locks do not work; move it to a local disk", path, name)
 	}
 	return nil
 }

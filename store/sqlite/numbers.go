@@ -10,9 +10,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
-// What counts on has room in 48 bits: change numbers, and with them those of events, the
-// numbers of audit rows, and the versions of keys. A store that changes a thousand times a
-// second has enough for 8,900 years.
+// Counters have 48 bits: change and event numbers, numbers of audit rows, and versions of
+// keys. With a thousand changes a second that is enough for 8,900 years.
 const (
 	maxSeq = 1<<seqBits - 1 // the schema refuses what is larger
 
@@ -23,8 +22,8 @@ const (
 	mostSeq = maxSeq - 1<<40
 )
 
-// selectNumbers yields by what numbers a store stands, together with its shape: one
-// statement, so one state.
+// selectNumbers yields the numbers of a store together with its shape: one statement, so
+// one state.
 const selectNumbers = `SELECT (SELECT value FROM meta WHERE name = 'change_seq'),
 	(SELECT value FROM meta WHERE name = 'generation'), (SELECT value FROM meta WHERE name = 'generation_number'),
 	(SELECT value FROM meta WHERE name = 'epoch_id'), (SELECT value FROM meta WHERE name = 'store_id'),
@@ -32,8 +31,8 @@ const selectNumbers = `SELECT (SELECT value FROM meta WHERE name = 'change_seq')
 	(SELECT max(seq) FROM audit),
 	(SELECT hash FROM audit ORDER BY seq DESC LIMIT 1), ` + anyImported + `, ` + shapeText
 
-// numbers are what a store counts its changes by. Whoever writes SQL can write anything
-// there, so they are read as they are and judged by altered.
+// numbers are the counters of a store. A database shell can write anything there, so they
+// are read as they are and judged by altered.
 type numbers struct {
 	seq, generation, term, epoch, store any
 	event, audit                        sql.NullInt64 // of the newest row
@@ -49,8 +48,8 @@ func readNumbers(row *sql.Row) (n numbers, err error) {
 	return n, unavailable("read change number", err)
 }
 
-// altered says which of the numbers mcpkeys did not write. The store is the one that the
-// pepper file names.
+// altered says which of the numbers mcpkeys did not write. Store is the id in the pepper
+// file.
 func (n *numbers) altered(store pepper.StoreID) error {
 	if what := n.odd(store, mostSeq); what != "" {
 		return &keys.AlteredError{What: what, Fix: adviceRestore}
@@ -58,7 +57,7 @@ func (n *numbers) altered(store pepper.StoreID) error {
 	return nil
 }
 
-// odd takes no number above most for one of ours.
+// odd says which number mcpkeys did not write; numbers above most count as such.
 func (n *numbers) odd(store pepper.StoreID, most int64) string {
 	seq, isNumber := n.seq.(int64)
 	generation, isText := n.generation.(string)
@@ -66,23 +65,23 @@ func (n *numbers) odd(store pepper.StoreID, most int64) string {
 	id, isBlob := n.store.([]byte)
 	switch {
 	case !isNumber || seq < 0 || seq > most:
-		return "its change number (change_seq) is missing, or is no number that mcpkeys wrote"
+		return "its change number (change_seq) is missing, or mcpkeys did not write it"
 	case n.event.Valid && n.event.Int64 > seq:
-		return "its feed (events) runs ahead of its change number"
+		return "its feed (events) is ahead of its change number"
 	case n.audit.Valid && (n.audit.Int64 < 1 || n.audit.Int64 > most || len(n.hash) != hashLen):
 		return "its audit rows have numbers that mcpkeys did not write"
 	case !isText || generation == "":
-		return "its generation is missing, or is no text that mcpkeys wrote"
+		return "its generation is missing, or mcpkeys did not write it"
 	case !isCount || term < 1 || term > maxTerm:
-		return "its generation number is missing, or is no number that mcpkeys wrote"
+		return "its generation number is missing, or mcpkeys did not write it"
 	case !isBlob || !bytes.Equal(id, store[:]):
 		return "its store id is not the one of the pepper file"
 	}
 	return ""
 }
 
-// standing is what the database says of its place, to be held against its epoch page. An
-// epoch id that mcpkeys did not write is that of no page.
+// standing is the position in the database, for the comparison with its epoch page. An epoch
+// id that mcpkeys did not write matches no page.
 func (n *numbers) standing() (s standing, err error) {
 	if id, ok := n.epoch.([]byte); ok && len(id) == len(s.id) {
 		s.id = epochID(id)
@@ -120,5 +119,5 @@ func storeOf(ctx context.Context, db querier) (id pepper.StoreID, err error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return id, unavailable("read store id", err)
 	}
-	return id, &keys.AlteredError{What: "its store id is missing, or is none that mcpkeys wrote", Fix: adviceRestore}
+	return id, &keys.AlteredError{What: "its store id is missing, or mcpkeys did not write it", Fix: adviceRestore}
 }

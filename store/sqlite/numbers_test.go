@@ -23,7 +23,7 @@ func isAltered(t *testing.T, what string, err error, want string) {
 	case !strings.Contains(err.Error(), want):
 		t.Errorf("%s: got %q, want %q in it", what, err, want)
 	case strings.Contains(err.Error(), "SQL") || strings.Contains(err.Error(), "convert") || strings.Contains(err.Error(), "\n"):
-		t.Errorf("%s: got %q, want one sentence of ours", what, err)
+		t.Errorf("%s: got %q, want one sentence of mcpkeys", what, err)
 	}
 }
 
@@ -37,8 +37,8 @@ func force(t *testing.T, path string, statements ...string) {
 	}
 }
 
-// numbersOutOfRange are numbers of the store that somebody with a database shell pushed out
-// of range, and what is said of each.
+// numbersOutOfRange are numbers of the store that a database shell set out of range, and the
+// error for each.
 var numbersOutOfRange = []struct{ name, statement, want string }{
 	{"the largest number", `UPDATE meta SET value = 9223372036854775807 WHERE name = 'change_seq'`, "change_seq"},
 	{"one too many", `UPDATE meta SET value = 281474976710656 WHERE name = 'change_seq'`, "change_seq"},
@@ -67,9 +67,9 @@ var numbersOutOfRange = []struct{ name, statement, want string }{
 	{"no store id", `DELETE FROM meta WHERE name = 'store_id'`, "store id"},
 }
 
-// The attack: somebody with a database shell pushes a number of the store out of range, so
-// that no change can be made any more, or is made and told to nobody. Running processes
-// say so in one sentence; guards refuse; nothing is written.
+// The attack: a database shell sets a number of the store out of range, so that no change can
+// be made any more, or is made and not announced. Running processes report it in one sentence;
+// guards refuse; nothing is written.
 func TestA27NumbersOutOfRangeAreRefused(t *testing.T) {
 	for _, c := range numbersOutOfRange {
 		t.Run(c.name, func(t *testing.T) {
@@ -261,7 +261,7 @@ func TestNumbersThatRunOut(t *testing.T) {
 }
 
 // A backup of a store whose number another program set far up, and left there, can be
-// restored: its feed goes on from that number.
+// restored: its feed continues from that number.
 func TestRestoreOfABackupWithAFarNumber(t *testing.T) {
 	path := create(t)
 	s := open(t, path)

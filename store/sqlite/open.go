@@ -22,7 +22,7 @@ type Options struct {
 	UsageFile  string // where use is counted; empty means the database's path with ".usage" behind it
 
 	// SameStore lets [Create] take a pepper file that belongs to a key store already, and
-	// make that store anew, empty and with the same id: its database was lost.
+	// make that store again, empty and with the same id, because its database was lost.
 	SameStore bool
 
 	Now func() time.Time // by which counts of use are let go; nil means time.Now
@@ -42,11 +42,11 @@ func (o *Options) pepperFile(path string) string {
 	return o.PepperFile
 }
 
-// Open opens the key store at path for reading and writing. Any number of
-// processes may have it open. When there is none the error is [fs.ErrNotExist].
+// Open opens the key store at path for reading and writing. Any number of processes may
+// have it open. If there is none, the error is [fs.ErrNotExist].
 //
-// A key store of an older schema is brought to the present one, after it was copied to
-// a file beside it, named like keys.db.schema1.
+// A key store of an older schema is first copied to a file beside it, named like
+// keys.db.schema1, and then migrated.
 func Open(path string, o *Options) (*Store, error) {
 	given, path, err := locate(path)
 	if err != nil {
@@ -73,9 +73,8 @@ func Open(path string, o *Options) (*Store, error) {
 	return s, nil
 }
 
-// OpenVerifier opens the key store at path for queries only: what a guarded server
-// needs. Its pepper is needed all the same. When there is no key store the error is
-// [fs.ErrNotExist].
+// OpenVerifier opens the key store at path for queries only, for a guarded server. It needs
+// the pepper file, too. If there is no key store, the error is [fs.ErrNotExist].
 func OpenVerifier(path string, o *Options) (*Reader, error) {
 	given, path, err := locate(path)
 	if err != nil {
@@ -107,15 +106,14 @@ func openReader(given, path string, o *Options, writable bool) (*Reader, error) 
 	return r, nil
 }
 
-// locate makes path absolute, because the directory of the process may change and the
-// key store does not; and follows links, because all who share the database must
-// find one epoch beside it, by whatever name they call it.
+// locate makes path absolute, because the process may change its directory, and follows
+// links, because all processes must find the same epoch file beside the database.
 func locate(path string) (given, target string, err error) {
 	if err := checkDriver(); err != nil {
 		return "", "", err
 	}
 	if path == "" {
-		return "", "", errors.New("no path given for the key store; name one, such as mcpkeys.db")
+		return "", "", errors.New("the path of the key store is empty; name one, such as mcpkeys.db")
 	}
 	if given, err = filepath.Abs(path); err != nil {
 		return "", "", fmt.Errorf("find %s: %w", path, err)
@@ -139,15 +137,15 @@ func inspect(path string) error {
 	case err != nil:
 		return fmt.Errorf("open key store: %w", err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file, so not a key store; name the one that is meant with --db or KEYCTL_DB", path)
+		return fmt.Errorf("%s is not a key store, because it is not a regular file; name the key store with --db or KEYCTL_DB", path)
 	}
 	return refuseNetwork(path)
 }
 
-// start opens the database, recognises it and prepares the statements. It comes
-// before anything is opened for writing, so that a file that is not ours stays as
-// it is. The files are looked at before SQLite opens them and afterwards. They may be
-// others then because an overlay file system brought them up from a lower layer.
+// start opens the database, recognises it and prepares the statements. It comes before
+// anything is opened for writing, so that another program's file is not changed. The files
+// are checked before and after SQLite opens them: an overlay file system may have copied
+// them up from a lower layer.
 func (r *Reader) start(ctx context.Context) (handle, error) {
 	for try := 1; ; try++ {
 		h, err := r.tryStart(ctx)
@@ -199,9 +197,8 @@ func recognise(ctx context.Context, db *sql.DB, path string) (version int, err e
 	return knownAnd(ctx, db, path, (*shape).altered)
 }
 
-// known is recognise for a database that may hold objects beside ours: it can be looked
-// at, and keys can be revoked in it. Whoever checks keys hears of the objects from
-// [Reader.Changes].
+// known is recognise for a database that may contain other objects: it can be read, and keys
+// can be revoked in it. [Reader.Changes] reports the objects to programs that check keys.
 func known(ctx context.Context, db *sql.DB, path string) (version int, err error) {
 	return knownAnd(ctx, db, path, func(s *shape) error {
 		if s.whole() {
@@ -249,17 +246,17 @@ func schemaOf(ctx context.Context, tx *sql.Tx, path string) (int, error) {
 	}
 	switch {
 	case application != applicationID:
-		return 0, fmt.Errorf("%s is not a key store but another file; name the key store that is meant with --db or KEYCTL_DB", path)
+		return 0, fmt.Errorf("%s is not a key store; name the key store with --db or KEYCTL_DB", path)
 	case version > schemaVersion:
-		return 0, fmt.Errorf("%s was made by a newer mcpkeys (schema %d, this one knows %d): update this program", path, version, schemaVersion)
+		return 0, fmt.Errorf("%s was made by a newer mcpkeys (schema %d; this one knows %d); update this program", path, version, schemaVersion)
 	case version < 1:
-		return 0, fmt.Errorf("%s has schema %d, which no mcpkeys ever wrote: restore a backup", path, version)
+		return 0, fmt.Errorf("%s has schema %d, which mcpkeys did not write; restore a backup", path, version)
 	}
 	return version, nil
 }
 
-// refuseOthers comes last, so that nobody is told to change the mode of a file that
-// is none of ours.
+// refuseOthers comes last, so that the advice to change a mode is never about another
+// program's file.
 func refuseOthers(path, pepper string) error {
 	files := []string{path, epochPath(path)} // SQLite gives -wal and -shm the mode of the database
 	if pepperfile.IsOne(pepper) {
@@ -268,11 +265,11 @@ func refuseOthers(path, pepper string) error {
 	return filemode.Refuse(files...)
 }
 
-// unopened says what the commonest failures of a first query mean.
+// unopened explains the most common failures of a first query.
 func unopened(path string, err error) error {
 	switch basic, _ := codes(err); basic {
 	case codeNotADB:
-		return fmt.Errorf("%s is not a database; name the key store that is meant with --db or KEYCTL_DB: %w", path, err)
+		return fmt.Errorf("%s is not a database; name the key store with --db or KEYCTL_DB: %w", path, err)
 	case codeCorrupt:
 		return fmt.Errorf("%s is damaged; restore a backup: %w", path, err)
 	case codeCantOpen, codeReadOnly:
@@ -282,18 +279,18 @@ func unopened(path string, err error) error {
 }
 
 func notWritable(path string, err error) error {
-	return fmt.Errorf("%s cannot be opened: the file and its directory %s must be writable for this user, also for reading, because SQLite keeps its -wal and -shm files there: %w", path, filepath.Dir(path), err)
+	return fmt.Errorf("cannot open %s: this user must be able to write to it and its directory %s, even to read it, because SQLite keeps its -wal and -shm files there: %w", path, filepath.Dir(path), err)
 }
 
-// ready makes sure that writing is possible, rather than let the first change find
-// out. It does not take the write lock: who only lists waits for no writer.
+// ready makes sure that writing is possible, before the first change. It does not take the
+// write lock, so that commands that only list do not wait for a writer.
 func (s *Store) ready(ctx context.Context) error {
 	var mode string
 	if err := s.writer.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
 		return unopened(s.path, err)
 	}
 	if mode != "wal" {
-		return fmt.Errorf("%s cannot be shared: its file system does not support SQLite's write-ahead log; move it to a local disk", s.path)
+		return fmt.Errorf("%s is on a file system without support for SQLite's write-ahead log; move it to a local disk", s.path)
 	}
 	if mayWrite(s.path) != nil || mayWrite(filepath.Dir(s.path)) != nil {
 		return notWritable(s.path, fs.ErrPermission)

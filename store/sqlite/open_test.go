@@ -37,7 +37,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a database without peppers", func(t *testing.T, path string) {
 			mustExec(t, shell(t, path), `DELETE FROM meta WHERE name GLOB 'pepper/*'`)
 		}, []string{"no pepper", "backup"}, nil},
-		{"no pepper file", func(t *testing.T, path string) { remove(t, path+".pepper") }, []string{"no pepper file at", ".pepper", "restore"}, fs.ErrNotExist},
+		{"no pepper file", func(t *testing.T, path string) { remove(t, path+".pepper") }, []string{"not found", ".pepper", "restore"}, fs.ErrNotExist},
 		{"another pepper", func(t *testing.T, path string) {
 			remove(t, path+".pepper")
 			if _, err := pepperfile.Create(path + ".pepper"); err != nil {
@@ -78,7 +78,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// For root no permission counts, so a second process tries it as nobody.
+// Permissions do not apply to root, so a second process tries it as the user "nobody".
 func TestReadOnlyPlacesAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		name          string
@@ -88,7 +88,7 @@ func TestReadOnlyPlacesAreRefused(t *testing.T) {
 		{"all is well", 0o777, 0o600, "opened"},
 		{"a directory to read only", 0o555, 0o600, "must be writable"},
 		{"a file to read only", 0o777, 0o400, "must be writable"},
-		{"a file of somebody else's", 0o777, 0o000, "must be writable"},
+		{"a file of another user", 0o777, 0o000, "must be writable"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := create(t)

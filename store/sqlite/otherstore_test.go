@@ -79,7 +79,7 @@ func TestA27RowOfAnotherStoreIsRefused(t *testing.T) {
 }
 
 // A pepper file that names another store, or none, is refused with what to do; a running
-// process goes on with what it has.
+// process continues with the peppers that it has.
 func TestPepperFileOfAnotherStore(t *testing.T) {
 	from, to := twoStores(t)
 	s := open(t, to)

@@ -14,8 +14,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 )
 
-// noter is the actor of a pepper that was in the file when somebody wrote with it
-// first: the file was edited by hand, or whoever added it died before saying so.
+// noter is the actor of a pepper that was in the file before the database knew it: the file
+// was edited by hand, or adding it was interrupted.
 const noter audit.Actor = "mcpkeys:store"
 
 // notePepper writes the check value of a pepper that the database may not know yet,
@@ -29,10 +29,10 @@ func notePepper(ctx context.Context, tx *sql.Tx, id string, check pepper.Digest,
 	return nil
 }
 
-// checkPeppers makes sure that every pepper the database was used with is at hand.
-// With a wrong one every caller would be refused, and every new key would be lost
-// with the next restart. Peppers of the file that the database does not know are none
-// of its business: nothing was made with them.
+// checkPeppers makes sure that the file has every pepper that the database was used with.
+// With a wrong one every caller would be refused, and every new key would be lost with the
+// next restart. Peppers of the file that the database does not know are ignored: nothing was
+// made with them.
 func checkPeppers(ctx context.Context, db *sql.DB, peppers *pepper.Set, file string) error {
 	noted, err := notedPeppers(ctx, db)
 	if err != nil {
@@ -43,13 +43,13 @@ func checkPeppers(ctx context.Context, db *sql.DB, peppers *pepper.Set, file str
 		check, ok := have[id]
 		switch {
 		case !ok:
-			return fmt.Errorf("pepper file %s does not hold pepper %s, with which keys of this database were made: restore the file from your backup, one that was made after 'keyctl pepper add' added that pepper", file, id)
+			return fmt.Errorf("pepper file %s lacks pepper %s, with which keys of this database were made; restore the file from a backup that was made after 'keyctl pepper add' added it", file, id)
 		case !check.Equal(stored):
-			return fmt.Errorf("pepper %s in %s is not the one that this database was made with: restore the file from your backup", id, file)
+			return fmt.Errorf("pepper %s in %s is not the one that this database was made with; restore the file from your backup", id, file)
 		}
 	}
 	if len(noted) == 0 {
-		return errors.New("the database names no pepper, so somebody edited it: restore a backup")
+		return errors.New("the database names no pepper, so it was changed outside mcpkeys; restore a backup")
 	}
 	return checkStore(ctx, db, peppers, file)
 }
@@ -62,9 +62,9 @@ func checkStore(ctx context.Context, db querier, peppers *pepper.Set, file strin
 	case err != nil:
 		return err
 	case peppers.Store().IsZero():
-		return fmt.Errorf("pepper file %s does not say which key store it is for: if it is the one of this database, add this line to it: store %s", file, id)
+		return fmt.Errorf("pepper file %s does not say which key store it is for; if it is for this database, add this line to it: store %s", file, id)
 	case peppers.Store() != id:
-		return fmt.Errorf("pepper file %s is for another key store (%s) than this database (%s): name the pepper file of this one, or restore a backup of it", file, peppers.Store(), id)
+		return fmt.Errorf("pepper file %s is for another key store (%s) than this database (%s); name the right pepper file, or restore it from a backup", file, peppers.Store(), id)
 	}
 	return nil
 }
@@ -84,11 +84,10 @@ func notedPeppers(ctx context.Context, db querier) (map[string][]byte, error) {
 	return noted, err
 }
 
-// mayUse refuses to write what was made with a pepper that the database does not know,
-// because that was retired a moment ago: once the file is without it the key is dead.
-// The one pepper that is used before it is noted is the file's current one, and using
-// it notes it. The file is read inside the transaction, which the retiring of a pepper
-// waits for.
+// mayUse refuses to write with a pepper that the database does not know, because it was just
+// retired: without it in the file the key could not be verified. Only the file's current
+// pepper may be used before it is noted, and using it notes it. The file is read inside the
+// transaction, for which the retiring of a pepper waits.
 func (s *Store) mayUse(ctx context.Context, w *work, id string) error {
 	var noted bool
 	if err := w.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM meta WHERE name = ?)`, metaPepper+id).Scan(&noted); err != nil {

@@ -69,7 +69,7 @@ func pepperRows(t *testing.T, r store.Reader) []string {
 }
 
 // A pepper is added while three handles are open: one that writes, one that only
-// checks, and the one that adds. None is opened anew, and none locks a key out.
+// checks, and the one that adds. None is opened again, and none refuses a valid key.
 func TestAddedPepperIsFollowed(t *testing.T) {
 	path := create(t)
 	adds, writes, checks := open(t, path), open(t, path), forChecks(t, path)
@@ -85,7 +85,7 @@ func TestAddedPepperIsFollowed(t *testing.T) {
 		wantGood(t, r, name, before)
 		wantGood(t, r, name, after)
 	}
-	// All that a verifier remembers is proved anew, and so comes to be digested anew.
+	// All that a verifier remembers is proved again, and so gets a new digest.
 	if c := mustChanges(t, checks, position); !c.Lost {
 		t.Errorf("Changes after AddPepper: got %+v, want Lost", c)
 	}
@@ -100,8 +100,7 @@ func TestAddedPepperIsFollowed(t *testing.T) {
 }
 
 // A handle that has not looked since the pepper was added changes a key that was sealed
-// with it. It must not take it for one that somebody tampered with, nor say so in the
-// audit log.
+// with it. It must not report the key as tampered with, also not in the audit log.
 func TestChangeUnderAnotherPepper(t *testing.T) {
 	path := create(t)
 	stale, other := open(t, path), open(t, path)
@@ -168,8 +167,8 @@ func retire(t testing.TB, s store.Store, id string) {
 	}
 }
 
-// What is left of dead keys stays readable when their pepper is gone: they are revoked,
-// not tampered with.
+// Revoked keys stay readable when their pepper was removed: they are revoked, not tampered
+// with.
 func TestRetiredPepperIsGone(t *testing.T) {
 	path := create(t)
 	s, other := open(t, path), forChecks(t, path)
@@ -280,8 +279,8 @@ func pepperEvent(t testing.TB) audit.Event {
 	return e
 }
 
-// The attack: before a pepper is retired somebody with SQL gives a key more scopes. Its
-// seal is broken, and renewing the seals of all keys must not mend it.
+// The attack: before a pepper is retired, a database shell gives a key more scopes. Its seal
+// is broken, and renewing the seals of all keys must not repair it.
 func TestA27ResealMendsNoBrokenSeal(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
@@ -299,7 +298,7 @@ func TestA27ResealMendsNoBrokenSeal(t *testing.T) {
 	}
 }
 
-// Many batches, and keys that are not to be sealed anew among them.
+// Many batches, with keys among them that must not be sealed again.
 func TestResealGoesThroughAll(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
@@ -328,7 +327,7 @@ func TestResealGoesThroughAll(t *testing.T) {
 }
 
 // A writer made its key with a pepper that is retired before the key is written. Were
-// it written, it would be dead as soon as the pepper is out of the file.
+// it written, it could not be verified after the pepper is removed from the file.
 func TestNothingIsWrittenUnderARetiredPepper(t *testing.T) {
 	path := create(t)
 	s, other := open(t, path), open(t, path)
@@ -355,14 +354,14 @@ func TestNothingIsWrittenUnderARetiredPepper(t *testing.T) {
 	issue(t, s, admin.IssueRequest{Name: "late"})
 }
 
-// A22. The attack: somebody plants the id of a pepper that nobody has in a row, so that
-// each request for that key reads the pepper file.
+// A22. The attack: the id of a pepper that does not exist is written into a row, so that each
+// request for that key reads the pepper file.
 func TestA22PlantedPepperIDReadsNoFile(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
 	k := issue(t, s, admin.IssueRequest{Name: "planted"}).Key
 	mustExec(t, shell(t, path), `UPDATE keys SET seal_pepper = 'nobody'`)
-	// Whoever reads the file now finds out that it does not fit.
+	// A process that reads the file now finds that it does not match.
 	info, err := os.Stat(path + ".pepper")
 	if err != nil {
 		t.Fatal(err)
@@ -387,8 +386,8 @@ func TestA22PlantedPepperIDReadsNoFile(t *testing.T) {
 	}
 }
 
-// Somebody puts an old or a foreign pepper file in the place of the one in use. Who has
-// the store open goes on; who opens it is told what is wrong, and how to mend it.
+// An old or foreign pepper file replaces the one in use. A process that has the store open
+// continues; opening it fails with the reason and the fix.
 func TestWrongPepperFileWhileOpen(t *testing.T) {
 	path := create(t)
 	s := open(t, path)

@@ -12,10 +12,10 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// A pepper is added to the file first, and then noted in the database; it is forgotten
-// by the database first, and then removed from the file. So whenever the machine stops
-// in between, the file holds every pepper that the database names, and the store
-// opens. What is left to do is done by who asks for the same again.
+// A pepper is added to the file first, and then noted in the database; it is removed from
+// the database first, and then from the file. So if the machine stops in between, the file
+// has every pepper that the database names, and the store opens. Repeating the command
+// completes the change.
 
 var _ store.PepperKeeper = (*Store)(nil)
 
@@ -47,8 +47,8 @@ func (s *Store) AddPepper(ctx context.Context, tells func(id string) (audit.Even
 	})
 }
 
-// unnoted reports whether the current pepper of the file is one that the database does
-// not know yet. A file that does not fit the database is not built upon.
+// unnoted reports whether the database does not know the file's current pepper yet. It
+// refuses a file that does not belong to the database.
 func (s *Store) unnoted(ctx context.Context, file *pepper.Set) (bool, error) {
 	if err := s.gate.enter(); err != nil {
 		return false, err
@@ -61,8 +61,8 @@ func (s *Store) unnoted(ctx context.Context, file *pepper.Set) (bool, error) {
 	return noted[file.Current()] == nil, err
 }
 
-// resealMost is how many keys are sealed anew in one transaction, for which others who
-// write wait.
+// resealMost is how many keys are sealed again in one transaction, for which other writers
+// wait.
 const resealMost = 200
 
 // Reseal implements [store.PepperKeeper]. 100,000 keys took 12 s on two busy cores.
@@ -139,8 +139,8 @@ func (s *Store) reseal(ctx context.Context, w *work, pepperID string, after []by
 	return batch, w.append(ctx, "", e)
 }
 
-// RemovePepper implements [store.PepperKeeper]. From its commit on nobody can write what
-// was made with the pepper: see mayUse.
+// RemovePepper implements [store.PepperKeeper]. From its commit on nothing made with the
+// pepper can be written: see mayUse.
 func (s *Store) RemovePepper(ctx context.Context, id string, now time.Time, e audit.Event) error {
 	if err := s.removable(id); err != nil {
 		return err
@@ -150,7 +150,7 @@ func (s *Store) RemovePepper(ctx context.Context, id string, now time.Time, e au
 		return err
 	}
 	_, err = pepperfile.Replace(s.pepperFile, func(old *pepper.Set) (*pepper.Set, error) {
-		if !old.Has(id) { // somebody else retires it too
+		if !old.Has(id) { // another process has retired it too
 			return old, nil
 		}
 		if err := s.stillForgotten(ctx, id); err != nil {
@@ -164,8 +164,8 @@ func (s *Store) RemovePepper(ctx context.Context, id string, now time.Time, e au
 	return s.followPeppers(ctx)
 }
 
-// stillForgotten looks once more before the file loses a pepper: a restore may have put
-// a database in the place of this one that needs it.
+// stillForgotten checks again before the file loses a pepper: a restore may have replaced
+// this database with one that needs it.
 func (s *Store) stillForgotten(ctx context.Context, id string) error {
 	if err := s.gate.enter(); err != nil {
 		return err
@@ -176,7 +176,7 @@ func (s *Store) stillForgotten(ctx context.Context, id string) error {
 		return err
 	}
 	if _, again := noted[id]; again {
-		return fmt.Errorf("%w: the key store was restored meanwhile", keys.ErrConflict)
+		return fmt.Errorf("%w: the key store was restored during this change; try again", keys.ErrConflict)
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func (s *Store) removable(id string) error {
 
 func (s *Store) forgetPepper(ctx context.Context, w *work, id string, now time.Time, e audit.Event) error {
 	if s.Peppers().Current() == id { // the file has another one, which could not be read
-		return fmt.Errorf("%w: the pepper file %s does not fit the database; see what opening it says", keys.ErrUnavailable, s.pepperFile)
+		return fmt.Errorf("%w: the pepper file %s does not belong to the database; run 'keyctl doctor'", keys.ErrUnavailable, s.pepperFile)
 	}
 	first, count, err := needPepper(ctx, w.Tx, id, now, store.FirstNeeding)
 	if err != nil {

@@ -11,15 +11,15 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 )
 
-// The pepper file is replaced while others have the key store open: a pepper is added,
-// an old one retired. Each handle looks at the file's name and date with every look at
-// the feed, before each change, and when it meets a pepper that it does not know, and
-// reads the file anew when it is another one. A row that names a pepper which nobody
-// has costs one look at the name, and never a reading.
+// The pepper file is replaced while other processes have the key store open: a pepper is
+// added, an old one retired. Each handle compares the file's identity and date with every
+// look at the feed, before each change, and when it finds an unknown pepper; it reads the
+// file again if it changed. So a row with a pepper that does not exist costs one stat, not
+// a read.
 //
-// What was read is taken over only if it fits the database as the file did that the
-// handle was opened with. Otherwise what is in memory stays: it is good, and whoever
-// opens the store next is told what is wrong.
+// New peppers are used only if they match the database, like those with which the handle was
+// opened. Otherwise the peppers in memory are kept: they are valid, and the next process
+// that opens the store reports the fault.
 
 // pepperStamp tells one pepper file from the next. The zero value stands for none.
 type pepperStamp struct {
@@ -87,8 +87,8 @@ func (r *Reader) followPeppers(ctx context.Context) error {
 	})
 }
 
-// renewPeppers is called behind the shut gate. Other peppers are another incarnation:
-// all that is remembered is proved anew, and so found to be in need of a new digest.
+// renewPeppers is called while the gate is shut. New peppers are a new incarnation: all
+// remembered secrets are proved again, and so get a new digest.
 func (r *Reader) renewPeppers(ctx context.Context) {
 	if r.samePeppers() {
 		return
@@ -106,8 +106,8 @@ func (r *Reader) renewPeppers(ctx context.Context) {
 	}
 }
 
-// meet follows the file when one of the keys that were read was made with a pepper that
-// this handle does not know. It is called outside the gate.
+// meet follows the file if a key that was read has a pepper that this handle does not know.
+// It is called outside the gate.
 func (r *Reader) meet(ctx context.Context, found ...*keys.Key) error {
 	for _, k := range found {
 		if k != nil && !r.knows(k) {

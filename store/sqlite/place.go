@@ -15,15 +15,15 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// What a process has open must be what every other process opens, or a revocation by one
-// does not reach the others. SQLite cannot tell: it keeps the files that it opened, and
-// finds the -wal and -shm by the name of the database. So they are compared with what
-// stands at their names before each look, each write and each close. They are compared
-// by stat: to open a database file and close it drops SQLite's locks in this process.
+// All processes must have the same files open, or a revocation by one does not reach the
+// others. SQLite does not notice a difference: it keeps the files that it opened, and finds
+// the -wal and -shm by the name of the database. So the open files are compared with those
+// at their names before each look, each write and each close. They are compared by stat,
+// because opening and closing a database file drops SQLite's locks in this process.
 //
-// SQLite must not even close a database whose files were replaced. The last connection
-// to close moves the log into the database by its own index, and so takes back what
-// other processes wrote under another index. Such connections are abandoned.
+// SQLite must not even close a database whose files were replaced. The last connection to
+// close moves the log into the database by its own index, and would undo what other
+// processes wrote under another index. Such connections are abandoned.
 
 // spot is a place where a key store was opened, and the files that were found there.
 type spot struct {
@@ -32,7 +32,7 @@ type spot struct {
 
 	mu    sync.Mutex
 	files [3]fileID // of the database, its log and its shared memory; zero until SQLite made it
-	lost  error     // the log or the memory was replaced; SQLite's state in this process is of no use any more
+	lost  error     // the log or the memory was replaced, so SQLite's state in this process is useless
 }
 
 // suffixes of the files of a spot.
@@ -46,8 +46,8 @@ type sight struct {
 	regular bool
 }
 
-// newSpot looks at the files before anything is opened, and refuses those that other
-// processes may reach by another way. Path is given with its links followed.
+// newSpot checks the files before anything is opened, and refuses files that other processes
+// may reach by another path. Path has its links resolved.
 func newSpot(given, path string) (*spot, error) {
 	s := &spot{given: given, path: path}
 	if err := refuseLeftOvers(path); err != nil {
@@ -70,12 +70,12 @@ func newSpot(given, path string) (*spot, error) {
 // removed: processes that still use that memory look for changes in a log that is gone.
 func refuseLeftOvers(path string) error {
 	if isJournal(path + "-journal") {
-		return fmt.Errorf("%w: %s-journal is not of this key store, and SQLite would write it into the database: move it away", keys.ErrUnavailable, path)
+		return fmt.Errorf("%w: %s-journal does not belong to this key store, and SQLite would write it into the database; move it away", keys.ErrUnavailable, path)
 	}
 	_, log := os.Lstat(path + "-wal")
 	memory, err := os.Lstat(path + "-shm")
 	if errors.Is(log, fs.ErrNotExist) && err == nil && memory.Size() > 0 {
-		return fmt.Errorf("%w: %s-wal was removed: stop every program that uses this key store, remove %s-shm, and run 'keyctl doctor', which says whether changes are missing", keys.ErrUnavailable, path, path)
+		return fmt.Errorf("%w: %s-wal was removed; stop every program that uses this key store, remove %s-shm, and run 'keyctl doctor' to see whether changes are missing", keys.ErrUnavailable, path, path)
 	}
 	return nil
 }
@@ -87,8 +87,8 @@ func isJournal(path string) bool {
 	return err == nil && info.Size() > 0
 }
 
-// check makes sure that the files are those that were found at first, and that others find
-// the same epoch file.
+// check makes sure that the files are still the same, and that other processes find the same
+// epoch file.
 func (s *spot) check() error {
 	if err := s.checkFiles(); err != nil {
 		return err
@@ -147,18 +147,18 @@ func (s *spot) checkFile(i int, name string) error {
 }
 
 func gone(name string) error {
-	return fmt.Errorf("%w: the key store is gone from %s", keys.ErrUnavailable, name)
+	return fmt.Errorf("%w: the key store %s was removed or renamed", keys.ErrUnavailable, name)
 }
 
 func elsewhere(name, what string) error {
-	return fmt.Errorf("%w: %s %s, so this program no longer has open what others use; start it again", keys.ErrUnavailable, name, what)
+	return fmt.Errorf("%w: %s %s, so this program uses other files than other programs; start it again", keys.ErrUnavailable, name, what)
 }
 
-// misplaced marks an error that says that others may use other files than this process.
+// misplaced marks the error that other processes may use other files than this one.
 func misplaced(err error) error { return &keys.MisplacedError{Cause: err} }
 
-// replaced reports whether another database stands at the path, which can be opened as
-// if the program had just been started.
+// replaced reports whether another database is at the path, which can be opened as at the
+// start of the program.
 func (s *spot) replaced() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,21 +170,21 @@ func (s *spot) replaced() bool {
 func refuseShared(name string) error {
 	seen, err := see(name)
 	if err != nil {
-		return nil //nolint:nilerr // whoever needs the file says what is wrong with it
+		return nil //nolint:nilerr // the user of the file reports the error
 	}
 	return seen.unshared(name)
 }
 
-// unshared refuses a file that can be reached by two names, of which others may see one:
-// they have another -wal, -shm or -epoch beside theirs.
+// unshared refuses a file that can be reached by two names: each name has its own -wal, -shm
+// and -epoch beside it.
 func (f sight) unshared(name string) error {
 	switch {
 	case !f.regular:
-		return fmt.Errorf("%w: %s is not a regular file but %s: move it away", keys.ErrUnavailable, name, cmp.Or(filemode.Other(name), "was one a moment ago"))
+		return fmt.Errorf("%w: %s is not a regular file (%s); move it away", keys.ErrUnavailable, name, cmp.Or(filemode.Other(name), "it was one a moment ago"))
 	case f.mounted:
-		return fmt.Errorf("%w: %s is mounted as a single file, so others have other files beside it: mount its directory %s instead", keys.ErrUnavailable, name, filepath.Dir(name))
+		return fmt.Errorf("%w: %s is mounted as a single file, without the files beside it; mount its directory %s instead", keys.ErrUnavailable, name, filepath.Dir(name))
 	case f.links > 1:
-		return fmt.Errorf("%w: %s has %d names (hard links), and who uses another one has other files beside it: remove the other names ('find %s -xdev -samefile %s' lists them)",
+		return fmt.Errorf("%w: %s has %d names (hard links), and each name has other files beside it; remove the other names ('find %s -xdev -samefile %s' lists them)",
 			keys.ErrUnavailable, name, f.links, shell.Quote(topOf(filepath.Dir(name))), shell.Quote(name))
 	}
 	return nil
@@ -216,8 +216,8 @@ func resolve(abs string) string {
 	return abs
 }
 
-// abandoned keeps connections that must never be closed: the driver closes those that
-// nobody refers to any more. They are few, and cost what they have open.
+// abandoned keeps connections that must never be closed: the driver closes unreferenced
+// ones. They are few, and cost only their open files.
 var abandoned struct {
 	mu  sync.Mutex
 	all []any

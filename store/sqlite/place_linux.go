@@ -44,7 +44,7 @@ const (
 )
 
 // layered reports whether path is on an overlay file system, where a file that was opened
-// for reading stays the one below when somebody else opens it for writing.
+// for reading stays the lower one when another process opens it for writing.
 func layered(path string) bool { return fileSystemOf(path) == overlayFS }
 
 // renumbers reports whether path is on a file system that gives a file another inode

@@ -16,9 +16,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
-// planted are objects by which somebody with a database shell, and without the
-// pepper, makes a revocation undo itself: an older row is put back with the good seal
-// that it had.
+// planted are objects with which an attacker with a database shell, without the pepper, makes
+// a revocation undo itself: they put an older row back with its valid seal.
 var planted = map[string][]string{
 	"a trigger on keys": {
 		`CREATE TABLE old AS SELECT * FROM keys`,
@@ -145,14 +144,14 @@ func TestForeignObjectLeavesRevokeAndDisable(t *testing.T) {
 	mustExec(t, db, `DROP TABLE notes`)
 	got := mustChanges(t, s, since)
 	if !got.Lost {
-		t.Errorf("Changes after it is gone: got %+v, want all forgotten", got)
+		t.Errorf("Changes after it is gone: got %+v, want Lost", got)
 	}
 	issue(t, s, admin.IssueRequest{Name: "new"})
 }
 
-// The attack: what is planted in the schema itself, without SQLite's number of the schema
-// being moved, is parsed by a program that starts then, and is taken out again before
-// anybody compares. A connection works by what it has parsed.
+// The attack: an object is written directly into the schema, which does not change SQLite's
+// schema version; a program that starts then parses it, and it is removed before the schema is
+// compared. A connection uses what it has parsed.
 func TestA27PlantedForAMoment(t *testing.T) {
 	path := create(t)
 	id := issue(t, open(t, path), admin.IssueRequest{Name: "victim"}).Key.ID
@@ -183,7 +182,7 @@ func TestA27TablesThatChangePlaces(t *testing.T) {
 	mustExec(t, db, `UPDATE sqlite_schema SET rootpage = CASE name WHEN 'superseded' THEN (SELECT rootpage FROM sqlite_schema WHERE name = 'batches')
 		ELSE (SELECT rootpage FROM sqlite_schema WHERE name = 'superseded') END WHERE name IN ('superseded', 'batches')`)
 	if got := mustChanges(t, r, since); !got.Lost {
-		t.Errorf("Changes: got %+v, want all forgotten, and parsed anew", got)
+		t.Errorf("Changes: got %+v, want Lost, and the schema parsed again", got)
 	}
 	mustRevoke(t, s, id)
 }
@@ -212,7 +211,7 @@ func TestMissingObjectsAreNoticed(t *testing.T) {
 			}
 		}
 	}
-	path := create(t) // what SQLite makes for itself is nobody's doing
+	path := create(t) // SQLite's own objects are accepted
 	mustExec(t, shell(t, path), `ANALYZE`)
 	for what, err := range openBoth(path) {
 		if err != nil {

@@ -49,25 +49,25 @@ func (s standing) term() uint64 { return s.word >> seqBits }
 // wordOf puts a position into one word.
 func wordOf(term, seq int64) (uint64, error) {
 	if term < 1 || term > maxTerm || seq < 0 || seq > maxSeq {
-		return 0, fmt.Errorf("%w: the database has change %d of generation %d, numbers that mcpkeys never wrote: restore a backup", keys.ErrUnavailable, seq, term)
+		return 0, fmt.Errorf("%w: the database is at change %d of generation %d, which mcpkeys did not write; restore a backup", keys.ErrUnavailable, seq, term)
 	}
 	return uint64(term)<<seqBits | uint64(seq), nil
 }
 
 // Why a database and its page do not belong together.
 var (
-	errReplacing = errors.New("is being given another id; if no restore is running, one was interrupted: run 'keyctl doctor --fix'")
+	errReplacing = errors.New("is being replaced by a restore; if none is running, one was interrupted: run 'keyctl doctor --fix'")
 	errOtherPage = errors.New("belongs to another key store: run 'keyctl doctor --fix'")
-	errCopied    = errors.New("is a copy, so the key store that it was copied from may be in use as well: run 'keyctl doctor --fix' to make this one a key store of its own, or 'keyctl restore' with a backup")
-	errTornWord  = errors.New("holds a position that mcpkeys did not write, so it cannot be told whether changes are missing: run 'keyctl doctor --fix' to use the database as it is, or 'keyctl restore' with a backup")
-	errOtherTerm = errors.New("is of another generation of this key store, so the database was copied here: run 'keyctl restore' with the backup that you want, or 'keyctl doctor --fix' to use the database as it is")
+	errCopied    = errors.New("is a copy, and the key store that it was copied from may be in use as well: run 'keyctl doctor --fix' to make this a key store of its own, or 'keyctl restore' with a backup")
+	errTornWord  = errors.New("contains a position that mcpkeys did not write, so changes may be missing: run 'keyctl doctor --fix' to use the database as it is, or 'keyctl restore' with a backup")
+	errOtherTerm = errors.New("belongs to another generation of this key store, so the database was copied here: run 'keyctl restore' with the backup that you want, or 'keyctl doctor --fix' to use the database as it is")
 )
 
 // behindError: the database lacks changes that were acknowledged.
 type behindError struct{ missing uint64 }
 
 func (e *behindError) Error() string {
-	return fmt.Sprintf("knows %s that the database does not hold: its log was removed or an older file was copied over it; run 'keyctl restore' with a backup, or 'keyctl doctor --fix' to use the database as it is", changes(e.missing))
+	return fmt.Sprintf("knows %s that the database lacks: its log was removed, or an older file was copied over it; run 'keyctl restore' with a backup, or 'keyctl doctor --fix' to use the database as it is", changes(e.missing))
 }
 
 // fellBackError: database and page agree, and this program has read more. Every other one
@@ -75,7 +75,7 @@ func (e *behindError) Error() string {
 type fellBackError struct{ missing uint64 }
 
 func (e *fellBackError) Error() string {
-	return fmt.Sprintf("lost %s that this program has read: it and the database were put back to an older state; run 'keyctl restore' with a backup, or start this program again to use the database as it is", changes(e.missing))
+	return fmt.Sprintf("lost %s that this program has read: it and the database were replaced by an older state; run 'keyctl restore' with a backup, or start this program again to use the database as it is", changes(e.missing))
 }
 
 func changes(n uint64) string {

@@ -24,7 +24,7 @@ type Reader struct {
 	renewer    renewer
 	writable   bool // the epoch is mapped for writing
 
-	gate gate // whoever is inside may use what follows; it changes only behind the shut gate
+	gate gate // callers inside may use the fields below; they change only while it is shut
 	handle
 	incarnation int // counts what was opened in place of something else
 	misfit      misfit
@@ -93,7 +93,7 @@ func (g *gate) refuseShut() error {
 	return nil
 }
 
-// alone runs do when nobody is inside, and lets nobody in meanwhile.
+// alone runs do when no caller is inside, and lets none in until it returns.
 func (g *gate) alone(do func() error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -9,9 +9,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
-// renewer is how a handle that cannot write renews digests all the same: with a store
-// of its own, opened when there is the first to renew and used for nothing else. Where
-// the files may not be written no digest is renewed, and nothing else is different.
+// renewer renews digests for a handle that cannot write. It has its own store, opened for
+// the first renewal and used for nothing else. If the files may not be written, no digest is
+// renewed, and nothing else differs.
 type renewer struct {
 	mu     sync.Mutex // one at a time, and guards what follows
 	store  *Store     // nil until it is needed

@@ -18,14 +18,14 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// Restoration is a backup that was found good, about to take the place of a key store.
-// [PrepareRestore] makes one, Run restores, Close forgets it.
+// Restoration is a verified backup that can replace a key store. [PrepareRestore] makes one,
+// Run restores, Close removes its temporary files.
 type Restoration struct {
 	Backup  Snapshot
-	Present *Snapshot // what would be replaced; nil when there is no key store, or it cannot be read
-	Doubt   error     // why the present key store cannot be read, or is not to be believed in all; nil when there is none
-	Undone  Undone    // what was done since the backup, as far as the present key store tells
-	Missing Missing   // what the present key store lacks, so that Undone does not tell it
+	Present *Snapshot // what would be replaced; nil if there is no key store, or it cannot be read
+	Doubt   error     // why the present key store cannot be read or fully trusted; nil if it can
+	Undone  Undone    // changes since the backup, as far as the present key store shows
+	Missing Missing   // changes that the present key store lacks, so they are not in Undone
 
 	Tampered []string // ids of keys, [audit.MaxFaults] at most, whose rows in the backup do not match their seals
 
@@ -37,25 +37,25 @@ type Restoration struct {
 
 // RestoreOptions configures [Restoration.Run].
 type RestoreOptions struct {
-	Actor           audit.Actor      // who restores, for the audit log; required
-	UndoRevocations bool             // let keys that were revoked or disabled since the backup be good again
+	Actor           audit.Actor      // for the audit log; required
+	UndoRevocations bool             // make keys valid again that were revoked or disabled since the backup
 	Now             func() time.Time // nil means time.Now
 	Progress        Progress         // of the last step, the writing; may be nil
 }
 
-// Restored is what came of a restore.
+// Restored is the result of a restore.
 type Restored struct {
-	Kept     string // the file with what was replaced; empty when there was nothing
+	Kept     string // the copy of the replaced key store; empty if there was none
 	CutAgain int    // keys that were revoked or disabled again
 }
 
-// PrepareRestore looks at the backup, and changes nothing: that it is a key store, whole
-// with an audit chain that holds, and keys as that tells; that the pepper file at hand has all that it needs;
-// and what restoring it at path would undo. A backup of an older mcpkeys is fine.
+// PrepareRestore checks the backup and changes nothing: the backup must be an undamaged key
+// store whose keys match its audit log, and the pepper file must have all its peppers. It
+// also finds what restoring it at path would undo. A backup of an older mcpkeys is accepted.
 //
-// There may be a key store at path or none. What is there and is no key store, or is one
-// of a newer mcpkeys, is refused. A key store that is damaged can be restored over, and
-// Doubt then says that it cannot be told what is undone.
+// There may be a key store at path or none. Another file there, or a key store of a newer
+// mcpkeys, is refused. A damaged key store can be replaced; Doubt then says that it is not
+// known what is undone.
 func PrepareRestore(ctx context.Context, path, backup string, o *Options) (*Restoration, error) {
 	path, err := place(path)
 	if err != nil {
@@ -83,7 +83,7 @@ func PrepareRestore(ctx context.Context, path, backup string, o *Options) (*Rest
 	return r, nil
 }
 
-// Close removes what was prepared. Nothing can be restored afterwards.
+// Close removes what was prepared. Run fails after it.
 func (r *Restoration) Close() error {
 	if r.temp != "" {
 		discard(r.temp)
@@ -92,8 +92,8 @@ func (r *Restoration) Close() error {
 	return nil
 }
 
-// look refuses to restore over what is not ours, or so damaged that SQLite cannot write
-// to it. It reads no more than the beginning.
+// look refuses to restore over a file that is not a key store, or is too damaged for SQLite
+// to write to. It reads only the start of the file.
 func (r *Restoration) look(ctx context.Context) error {
 	if err := refuseNetwork(filepath.Dir(r.path)); err != nil {
 		return err
@@ -105,7 +105,7 @@ func (r *Restoration) look(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("look at %s: %w", r.path, err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s: %w: it is not a regular file, so not a key store; choose another path", r.path, fs.ErrExist)
+		return fmt.Errorf("%s: %w: it is not a regular file; choose another path", r.path, fs.ErrExist)
 	}
 	r.exists = true
 	if _, err := newSpot(r.path, r.path); err != nil {
@@ -121,31 +121,30 @@ func (r *Restoration) look(ctx context.Context) error {
 	switch basic, _ := codes(err); {
 	case err == nil:
 	case basic == codeNotADB, basic == codeCorrupt:
-		return fmt.Errorf("%s cannot be restored into, because it is no database, or its first pages are gone: if it was the key store, stop every program that has it open, move it and its -wal and -shm away, and restore again: %w", r.path, err)
+		return fmt.Errorf("cannot restore into %s, because it is not a database or its first pages are damaged; if it was the key store, stop every program that has it open, move it and its -wal and -shm files away, and restore again: %w", r.path, err)
 	default:
 		return err
 	}
 	return nil
 }
 
-// take copies the backup, so that nobody can change it under us, and makes sure that the
-// copy is good.
+// take copies the backup, so that it cannot change during the restore, and checks the copy.
 func (r *Restoration) take(ctx context.Context, backup string) error {
 	from, err := place(backup)
 	switch {
 	case err != nil:
 		return err
 	case from == r.path:
-		return &keys.InvalidError{Field: "backup", Reason: "is the key store itself; name the file that 'keyctl backup' made"}
+		return &keys.InvalidError{Field: "backup", Reason: "is the key store itself; name a file that 'keyctl backup' made"}
 	}
 	info, err := os.Stat(from)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("no backup at %s; name the file that 'keyctl backup' made: %w", backup, fs.ErrNotExist)
+		return fmt.Errorf("backup %s not found; name a file that 'keyctl backup' made: %w", backup, fs.ErrNotExist)
 	case err != nil:
 		return fmt.Errorf("open backup: %w", err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file, so not a backup", backup)
+		return fmt.Errorf("%s is not a backup, because it is not a regular file; name a file that 'keyctl backup' made", backup)
 	}
 	if err := refuseBeside(from); err != nil {
 		return err
@@ -163,9 +162,9 @@ func (r *Restoration) take(ctx context.Context, backup string) error {
 	return r.prove(ctx, backup)
 }
 
-// refuseBeside refuses what SQLite would read together with the backup and cannot. A
-// rollback journal comes with no backup of ours, and SQLite does not read a file that has
-// one without writing to it.
+// refuseBeside refuses files that SQLite would have to read together with the backup. A
+// backup of mcpkeys never has a rollback journal, and SQLite does not read a file with one
+// without writing to it.
 func refuseBeside(backup string) error {
 	for _, suffix := range []string{"-journal", "-wal", "-shm"} {
 		name := backup + suffix
@@ -174,7 +173,7 @@ func refuseBeside(backup string) error {
 		}
 	}
 	if isJournal(backup + "-journal") {
-		return fmt.Errorf("read backup: %s-journal lies beside the backup, and no backup comes with one: it is of another database, or another program was cut off while it changed the backup; move it away in the first case, and use another backup in the second", backup)
+		return fmt.Errorf("read backup: there is a file %s-journal, which no backup has: if it belongs to another database, move it away; if another program was changing the backup, use another backup", backup)
 	}
 	return nil
 }
@@ -188,25 +187,25 @@ func ours(ctx context.Context, copied, backup string) error {
 		return unusable(backup, err)
 	}
 	if application != applicationID {
-		return fmt.Errorf("%s is not a key store, so not a backup of one; name the file that 'keyctl backup' made", backup)
+		return fmt.Errorf("%s is not a backup of a key store; name a file that 'keyctl backup' made", backup)
 	}
 	return nil
 }
 
-// unusable says what to do about a backup that cannot be read.
+// unusable explains an error of reading the backup.
 func unusable(backup string, err error) error {
 	switch basic, _ := codes(err); basic {
 	case codeNotADB:
-		return fmt.Errorf("%s is not a database, so not a backup; name the file that 'keyctl backup' made: %w", backup, err)
+		return fmt.Errorf("%s is not a database; name a file that 'keyctl backup' made: %w", backup, err)
 	case codeCorrupt:
 		return fmt.Errorf("%s is damaged; use another backup: %w", backup, err)
 	}
 	return fmt.Errorf("read backup: %w", err)
 }
 
-// prove holds the copy of the backup against the peppers, and its keys against its audit
-// log, as 'keyctl audit verify' does. A row that does not match its seal is told and no
-// reason to refuse the backup: no server accepts that key, and all others may need it.
+// prove checks the copy of the backup with the peppers, and its keys with its audit log, as
+// 'keyctl audit verify' does. A row that does not match its seal is reported, but the backup
+// is accepted: no server accepts that key, and the other keys are needed.
 func (r *Restoration) prove(ctx context.Context, backup string) error {
 	db := openDB(readerDSN(r.temp), 1)
 	defer func() { _ = db.Close() }() // nothing was written
@@ -241,8 +240,7 @@ func verifyAlone(ctx context.Context, db *sql.DB, peppers *pepper.Set) (audit.Re
 
 type alone struct{ *Reader }
 
-// Changes implements [keys.Feed]. Whoever made the copy has looked whether it is as mcpkeys
-// left it: see examine.
+// Changes implements [keys.Feed]. The copy was checked when it was made: see examine.
 func (alone) Changes(context.Context, keys.Position) (keys.Changes, error) {
 	return keys.Changes{}, nil
 }
@@ -250,18 +248,18 @@ func (alone) Changes(context.Context, keys.Position) (keys.Changes, error) {
 // List implements [store.Reader], without last uses: they are in another file.
 func (a alone) List(ctx context.Context, q keys.Query) (keys.Page, error) { return a.list(ctx, q) }
 
-// attempts is how often a restore prepares under the lock that keeps other writers
-// waiting. Only what does not take turns, such as a database shell, can undo the first.
+// attempts is how often a restore prepares under the lock that makes other writers wait.
+// Only a program without that lock, such as a database shell, can make one fail.
 const attempts = 3
 
-// Run restores. What is at path now is copied first, to a new file beside it whose name
-// Restored tells; then everything is prepared in a copy of the backup: a new generation,
-// an audit row of the restore, and, unless o says otherwise, once more each revocation
-// and each disabling that the present key store has and the backup has not. The copy is
-// written over the key store in one transaction: whenever the machine stops, there is the
-// old key store or the new one. When Run returns every process has forgotten the old one.
+// Run restores. It first copies the present key store to a new file beside it, named in
+// Restored. Then it prepares a copy of the backup: a new generation, an audit row of the
+// restore, and, unless o says otherwise, every revocation and disabling that the present
+// key store has and the backup lacks. It writes that copy over the key store in one
+// transaction: whenever the machine stops, there is the old key store or the new one. When
+// Run returns, no process uses remembered keys of the old one.
 //
-// Processes that have the key store open keep it open, and go on with the restored one.
+// Processes that have the key store open keep it open, and continue with the restored one.
 func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, error) {
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the default clock
@@ -275,7 +273,7 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 	}
 	switch {
 	case errors.Is(err, errChanged):
-		return Restored{}, fmt.Errorf("restore: %w: a program that is not mcpkeys changes the database all the time; stop it, and try again", keys.ErrUnavailable)
+		return Restored{}, fmt.Errorf("restore: %w: another program changed the database again and again during the restore; stop it, and try again", keys.ErrUnavailable)
 	case isWritten(err):
 		return done, err
 	case err != nil:
@@ -284,8 +282,8 @@ func (r *Restoration) Run(ctx context.Context, o RestoreOptions) (Restored, erro
 	return done, nil
 }
 
-// insist is attempt while other writers wait. It comes when keys were changed during the
-// first attempt: where they are changed all the time none would ever end.
+// insist is attempt while other writers wait. It is for the case that keys were changed
+// during the first attempt; with constant changes no attempt would succeed.
 func (r *Restoration) insist(ctx context.Context, o RestoreOptions) (Restored, error) {
 	free, err := takeTurn(ctx, r.path)
 	if err != nil {
@@ -314,7 +312,7 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions, locked bool
 		}()
 		present, undone, err = r.compare(ctx, done.Kept)
 		if present == nil && r.Present != nil { // else Doubt has told
-			return Restored{}, fmt.Errorf("find out what must stay revoked: %w", err)
+			return Restored{}, fmt.Errorf("find keys that must stay revoked: %w", err)
 		}
 	}
 	missing, err := r.stillMissing(ctx) // after the copy was made: see unchanged
@@ -342,8 +340,8 @@ func (r *Restoration) attempt(ctx context.Context, o RestoreOptions, locked bool
 	return done, r.install(ctx, draft, present, o.Progress)
 }
 
-// renewPeppers reads the pepper file once more: a pepper may have been retired since the
-// backup was looked at, and without it the restored key store would not open.
+// renewPeppers reads the pepper file again: a pepper may have been retired since the backup
+// was checked, and without it the restored key store would not open.
 func (r *Restoration) renewPeppers(ctx context.Context) error {
 	file := r.options.pepperFile(r.path)
 	peppers, err := pepperfile.Load(file)
@@ -359,15 +357,15 @@ func (r *Restoration) renewPeppers(ctx context.Context) error {
 	return nil
 }
 
-// keep copies what is about to be replaced, in whatever state it is.
+// keep copies the key store before it is replaced, whatever its state.
 func (r *Restoration) keep(ctx context.Context, now time.Time) (path string, err error) {
 	temp, err := copyOf(ctx, r.path, filepath.Dir(r.path), nil)
 	if err != nil {
-		return "", fmt.Errorf("keep what is there: %w", err)
+		return "", fmt.Errorf("save the present key store: %w", err)
 	}
 	path = r.path + ".before-restore-" + now.UTC().Format("20060102T150405.000Z")
 	if err := name(temp, path); err != nil {
-		return "", fmt.Errorf("keep what is there: %w", err)
+		return "", fmt.Errorf("save the present key store: %w", err)
 	}
 	return path, nil
 }

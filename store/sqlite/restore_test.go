@@ -119,8 +119,8 @@ func wholeChain(t testing.TB, r *sqlite.Reader) []audit.Event {
 	return events
 }
 
-// A restore brings back what the backup has, in the file that everybody has open, and
-// leaves dead what was cut off since.
+// A restore brings back the backup's keys, in the file that all processes have open, and
+// leaves revoked and disabled what was revoked and disabled since.
 func TestRestore(t *testing.T) {
 	h := newHistory(t, "stays", "leaked", "paused", "rotated", "edited")
 	r := openVerifier(t, h.path)
@@ -186,7 +186,7 @@ func TestRestore(t *testing.T) {
 		t.Errorf("Changes since before the restore: got %+v, want Lost, another generation, a number above %d, and a moved epoch", c, before.Seq)
 	}
 
-	// Whoever had it open goes on, in the restored one.
+	// A process that had it open continues with the restored one.
 	h.issue(t, "after")
 	if c := mustChanges(t, r, c.Next); c.Lost || len(c.IDs) != 1 {
 		t.Errorf("Changes after the restore: got %+v, want the one key that was issued", c)
@@ -224,8 +224,8 @@ func TestRestoreUndoesRevocations(t *testing.T) {
 	}
 }
 
-// TestA19RevokedWhileRestoring: somebody revokes a key after the restore has looked at
-// the present key store. What was acknowledged is not lost: the restore begins anew.
+// TestA19RevokedWhileRestoring: a key is revoked after the restore has read the present key
+// store. The acknowledged change is not lost: the restore starts again.
 func TestA19RevokedWhileRestoring(t *testing.T) {
 	h := newHistory(t, "early", "late")
 	p := h.prepare(t)
@@ -306,10 +306,10 @@ func TestRestoreRefuses(t *testing.T) {
 		spoil func(t *testing.T, h *history)
 		want  string
 	}{
-		{"no backup", func(t *testing.T, h *history) { remove(t, h.backup) }, "no backup at"},
+		{"no backup", func(t *testing.T, h *history) { remove(t, h.backup) }, "not found"},
 		{"a directory", func(t *testing.T, h *history) { remove(t, h.backup); mkdir(t, h.backup) }, "not a regular file"},
-		{"an empty file", func(t *testing.T, h *history) { write(t, h.backup, "") }, "not a key store, so not a backup"},
-		{"a text", func(t *testing.T, h *history) { write(t, h.backup, strings.Repeat("hello ", 1000)) }, "not a database, so not a backup"},
+		{"an empty file", func(t *testing.T, h *history) { write(t, h.backup, "") }, "not a backup of a key store"},
+		{"a text", func(t *testing.T, h *history) { write(t, h.backup, strings.Repeat("hello ", 1000)) }, "not a database; name a file"},
 		{"a backup that was cut off", func(t *testing.T, h *history) { truncate(t, h.backup, 40960) }, "damaged"},
 		{"a newer backup", func(t *testing.T, h *history) { mustExec(t, shell(t, h.backup), `PRAGMA user_version = 99`) }, "newer mcpkeys"},
 		{"a planted trigger", func(t *testing.T, h *history) {
@@ -320,15 +320,15 @@ func TestRestoreRefuses(t *testing.T) {
 		}, "audit row 1 was changed"},
 		{"an emptied audit log", func(t *testing.T, h *history) {
 			mustExec(t, shell(t, h.backup), `DELETE FROM audit`)
-		}, "no audit row tells of it"},
-		{"a key that the log tells of no more", func(t *testing.T, h *history) {
+		}, "it has no audit row"},
+		{"a key without an audit row", func(t *testing.T, h *history) {
 			mustExec(t, shell(t, h.backup), `DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)`)
 		}, "use another backup"},
 		{"a key that was removed", func(t *testing.T, h *history) {
 			db := shell(t, h.backup)
 			mustExec(t, db, `DELETE FROM secrets`)
 			mustExec(t, db, `DELETE FROM keys`)
-		}, "its row is gone"},
+		}, "its row is missing"},
 		{"a journal beside it", func(t *testing.T, h *history) { write(t, h.backup+"-journal", "junk") }, "backup.db-journal lies beside the backup"},
 		{"a directory beside it", func(t *testing.T, h *history) { mkdir(t, h.backup+"-wal") }, "backup.db-wal is a directory; move it away"},
 		{"a directory as its journal", func(t *testing.T, h *history) { mkdir(t, h.backup+"-journal") }, "backup.db-journal is a directory; move it away"},
@@ -337,12 +337,12 @@ func TestRestoreRefuses(t *testing.T) {
 			if _, err := pepperfile.Create(h.path + ".pepper"); err != nil {
 				t.Fatal(err)
 			}
-		}, "does not hold pepper"},
+		}, "lacks pepper"},
 		{"itself", func(_ *testing.T, h *history) { h.backup = h.path }, "is the key store itself"},
 		{"over another program's database", func(t *testing.T, h *history) {
 			remove(t, h.path)
 			mustExec(t, shell(t, h.path), `CREATE TABLE theirs (x)`)
-		}, "not a key store but another file"},
+		}, "is not a key store; name"},
 		{"over a text", func(t *testing.T, h *history) { write(t, h.path, strings.Repeat("hello ", 1000)) }, "move it"},
 		{"over what cannot be written to", func(t *testing.T, h *history) {
 			text := read(t, h.path)
@@ -427,7 +427,7 @@ func TestA27RestoreOfEditedRows(t *testing.T) {
 	if err == nil {
 		_ = r.Close()
 	}
-	if err == nil || !strings.Contains(err.Error(), "its row is gone") {
+	if err == nil || !strings.Contains(err.Error(), "its row is missing") {
 		t.Errorf("PrepareRestore: got %v, want the removed row told among those that were edited", err)
 	}
 }
@@ -455,9 +455,9 @@ func TestRestoreOfABusyLife(t *testing.T) {
 	}
 }
 
-// TestA27RestoreAfterTampering: somebody with a database shell made revocations undo
-// themselves, planted others, and removed rows. The restore is rid of what was planted,
-// and leaves dead what the seals or the audit log say was revoked.
+// TestA27RestoreAfterTampering: an attacker with a database shell made revocations undo
+// themselves, planted others, and removed rows. The restore drops what was planted, and
+// keeps every revocation that a seal or the audit log confirms.
 func TestA27RestoreAfterTampering(t *testing.T) {
 	h := newHistory(t, "planted", "removed", "revived", "sealed")
 	for _, name := range []string{"removed", "revived", "sealed"} {
@@ -560,7 +560,7 @@ func TestRestoreUnrelated(t *testing.T) {
 	}
 }
 
-// A restore that is given up, or that nobody answers for, changes nothing.
+// A restore that is cancelled, or has no actor, changes nothing.
 func TestRestoreGivenUp(t *testing.T) {
 	h := newHistory(t, "ci")
 	h.revoke(t, "ci", "")
@@ -571,7 +571,7 @@ func TestRestoreGivenUp(t *testing.T) {
 		t.Errorf("Run, cancelled: got %v", err)
 	}
 	if _, err := p.Run(t.Context(), sqlite.RestoreOptions{}); err == nil {
-		t.Error("Run in nobody's name: got no error")
+		t.Error("Run without an actor: got no error")
 	}
 	_ = p.Close()
 	if _, err := p.Run(t.Context(), sqlite.RestoreOptions{Actor: "restorer"}); err == nil {
@@ -585,8 +585,8 @@ func TestRestoreGivenUp(t *testing.T) {
 	}
 }
 
-// Between the question and the answer a pepper may be replaced, by whoever has the time.
-// What is restored must open with the pepper file as it is then, not as it was.
+// A pepper may be replaced between the question and the answer. The restored key store must
+// open with the pepper file as it is then.
 func TestRestoreAfterAPepperWasReplaced(t *testing.T) {
 	h := newHistory(t)
 	r, old := h.prepare(t), h.store.Peppers().Current()

@@ -98,10 +98,9 @@ func scanRow(rows *sql.Rows) (*record, secretRecord, error) {
 	return &r, s, err
 }
 
-// key makes the key, a fresh copy with each call. Where a column cannot be
-// understood somebody edited it: the error is then [keys.ErrTampered], and the key
-// holds the rest of the row and no seal, so that it can be looked at and revoked
-// but never passes for sound.
+// key makes the key, a new copy with each call. If a column is unreadable, the row was
+// edited: the error is then [keys.ErrTampered], and the key has the rest of the row but no
+// seal, so that it can be shown and revoked but is never accepted.
 func (r *record) key() (*keys.Key, error) {
 	var odd error // what mcpkeys never writes reads as what the schema takes: the key can be revoked
 	within := func(column string, n, least, most int64) int64 {
@@ -186,7 +185,7 @@ func (s *secretRecord) readable() bool {
 // ownerIDLen is the length of an owner's id.
 const ownerIDLen = 16
 
-// unreadable names the column and never what is in it.
+// unreadable names the column and never its content.
 func unreadable(column string) error {
 	return fmt.Errorf("%w: %s cannot be read", keys.ErrTampered, column)
 }
@@ -248,13 +247,13 @@ func maybeMicros(t time.Time) any {
 	return micros(t)
 }
 
-// Times are of the years 1 to 9999, which is also what JSON can tell.
+// Times are of the years 1 to 9999, which JSON can express.
 const (
 	minMicros = -62_135_596_800_000_000
 	maxMicros = 253_402_300_799_999_999
 )
 
-// instant is not set for what is no time of ours.
+// instant is not set for a time that mcpkeys does not write.
 func instant(us int64) time.Time {
 	if us < minMicros || us > maxMicros {
 		return time.Time{}

@@ -12,20 +12,19 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// The shape of a database is all that stands in its table sqlite_schema: the text of each
-// table, index, view and trigger, and where it begins in the file. A trigger needs no
-// pepper to undo a revocation as it is written, and a view none to hide it, so the shape
-// is compared with ours with each look at the feed, inside each write transaction, and
-// when a connection is opened. The number that SQLite counts changes of the schema with
-// is not enough: whoever writes into sqlite_schema itself does not move it.
+// The shape of a database is the content of its table sqlite_schema: the text of each
+// table, index, view and trigger, and where it begins in the file. A trigger could undo a
+// revocation and a view could hide it, without a pepper. So the shape is compared with that
+// of mcpkeys with each look at the feed, inside each write transaction, and when a
+// connection is opened. SQLite's schema version is not enough: writing into sqlite_schema
+// directly does not change it.
 //
-// SQLite works by the schema that a connection has parsed, which may be another one than
-// what stands in the file now. So each connection that is watched parses the schema in
-// the same state of the database in which its shape is read, and is given up when the
-// shape has become another one since.
+// SQLite uses the schema that a connection has parsed, which may differ from the file. So
+// each watched connection parses the schema in the same state of the database in which its
+// shape is read, and is closed when the shape changes.
 
-// shapeText yields the shape as one text, which two different shapes never share: every
-// value stands behind its length. It takes about 20 µs, a third of what the rows take.
+// shapeText yields the shape as one text, different for different shapes, because every
+// value follows its length. It takes about 20 µs, a third of what the rows take.
 const shapeText = shapeHead + `main` + shapeTail
 
 const shapeHead = `(SELECT group_concat(concat_ws(',', octet_length(type), type, octet_length(name), name,
@@ -42,7 +41,7 @@ type object struct{ kind, name, table, sql string }
 type shape struct {
 	text    string
 	strange []object // that mcpkeys did not make
-	missing int      // of ours
+	missing int      // objects of mcpkeys
 	newer   bool     // the schema is of a version that this program does not know
 }
 
@@ -55,7 +54,7 @@ var allowed = []object{
 	{"table", "_litestream_lock", "_litestream_lock", "CREATE TABLE _litestream_lock (id INTEGER)"},
 }
 
-// judgeShape holds a shape against the objects that the schema's version has.
+// judgeShape compares a shape with the objects of the schema's version.
 func judgeShape(text string, ours []object) (*shape, error) {
 	found, err := parseShape(text)
 	if err != nil {
@@ -121,7 +120,7 @@ func objectsOf(ctx context.Context, schema string) ([]object, error) {
 	return parseShape(text)
 }
 
-// readShape reads and judges the shape of a database of ours. It is called in a
+// readShape reads and judges the shape of an mcpkeys database. It is called in a
 // transaction, so that version and shape are of one state.
 func readShape(ctx context.Context, tx querier) (*shape, error) {
 	var version int
@@ -146,11 +145,11 @@ func shapeOf(ctx context.Context, version int, text string) (*shape, error) {
 	return judgeShape(text, ours)
 }
 
-// altered says what is wrong with a shape, and nil when nothing is.
+// altered says what is wrong with a shape; nil if nothing is.
 func (s *shape) altered() error {
 	switch {
 	case s.newer:
-		return &keys.AlteredError{What: "its schema is of another version than this program knows", Fix: "update this program, and start it again"}
+		return &keys.AlteredError{What: "this program does not know its schema version", Fix: "update this program, and start it again"}
 	case s.missing > 0 && len(s.strange) == 0:
 		return &keys.AlteredError{What: fmt.Sprintf("it lacks %d of its tables, indexes and triggers", s.missing), Fix: adviceRestore}
 	case len(s.strange) > 0:
@@ -159,11 +158,11 @@ func (s *shape) altered() error {
 	return nil
 }
 
-// whole reports whether all of ours is there: what is beside it may then fire, but
-// nothing can stand in the place of a table.
+// whole reports whether no object of mcpkeys is missing: other triggers may then fire, but
+// no view can replace a table.
 func (s *shape) whole() bool { return s.missing == 0 && !s.newer }
 
-// lacks is how many of ours are missing.
+// lacks is how many objects of mcpkeys are missing.
 func (s *shape) lacks() int {
 	if s == nil {
 		return 0
@@ -172,9 +171,9 @@ func (s *shape) lacks() int {
 }
 
 func (s *shape) naming() string {
-	text := fmt.Sprintf("it holds the %s, which mcpkeys did not make", s.strange[0].label())
+	text := fmt.Sprintf("it contains the %s, which mcpkeys did not make", s.strange[0].label())
 	if n := len(s.strange) - 1; n > 0 {
-		text = fmt.Sprintf("it holds the %s and %d more, which mcpkeys did not make", s.strange[0].label(), n)
+		text = fmt.Sprintf("it contains the %s and %d more, which mcpkeys did not make", s.strange[0].label(), n)
 	}
 	if s.missing > 0 {
 		text += fmt.Sprintf(", and lacks %d of its own tables, indexes and triggers", s.missing)

@@ -15,18 +15,18 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 )
 
-// Snapshot tells what is in a key store, as it was at one moment.
+// Snapshot is the content of a key store at one moment, in numbers.
 type Snapshot struct {
 	Path       string
 	Size       int64 // of the file, in bytes
 	Schema     int
-	Keys       int64       // the dead ones too
+	Keys       int64       // also revoked and expired ones
 	Events     int64       // audit rows
 	Newest     audit.Event // the newest of them, its Seq, At and Hash; zero when there is none
-	Peppers    []string    // ids of those without which it is of no use, in order
+	Peppers    []string    // ids of the peppers that it needs, in order
 	Generation string
 
-	changeSeq int64 // as it stands there, which may be no number of ours
+	changeSeq int64 // as stored, perhaps not written by mcpkeys
 }
 
 // same reports whether nothing was changed between the two.
@@ -35,8 +35,8 @@ func (s *Snapshot) same(other *Snapshot) bool {
 		bytes.Equal(s.Newest.Hash, other.Newest.Hash)
 }
 
-// examine reads a whole database, page by page, and says what is in it. It refuses one
-// that is not ours or not sound, and calls it name.
+// examine reads a whole database, page by page, and returns its snapshot. It refuses a
+// damaged database or one that mcpkeys did not make; errors call it name.
 func examine(ctx context.Context, path, name string) (Snapshot, error) {
 	db := openDB(readerDSN(path), 1)
 	defer func() { _ = db.Close() }() // nothing was written
@@ -80,8 +80,8 @@ func sound(ctx context.Context, db querier, path string) error {
 	return nil
 }
 
-// soundNumbers refuses a database with numbers that mcpkeys did not write. Whether the store
-// id is the right one only the pepper file tells.
+// soundNumbers refuses a database with numbers that mcpkeys did not write. It does not check
+// the store id, which only the pepper file can confirm.
 func soundNumbers(ctx context.Context, db querier) error {
 	id, err := storeOf(ctx, db)
 	if err != nil {
@@ -94,7 +94,7 @@ func soundNumbers(ctx context.Context, db querier) error {
 	return n.altered(id)
 }
 
-// describe tells what is in a database of ours, in one state of it.
+// describe lists the content of an mcpkeys database, in one state of it.
 func describe(ctx context.Context, db *sql.DB, path string) (Snapshot, error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -123,7 +123,7 @@ func describe(ctx context.Context, db *sql.DB, path string) (Snapshot, error) {
 	return s, nil
 }
 
-// readNumbers takes them as they are, also those that mcpkeys did not write.
+// readNumbers reads them as they are, also if mcpkeys did not write them.
 func (s *Snapshot) readNumbers(ctx context.Context, db querier) error {
 	n, err := numbersOf(ctx, db)
 	if err != nil {

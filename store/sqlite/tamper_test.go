@@ -34,9 +34,9 @@ func tamperable(t *testing.T) (*sqlite.Store, string, map[string][]byte) {
 	return s, path, ids
 }
 
-// A27. The attack: somebody can write the database, by an SQL injection in another
+// A27. The attack: an attacker can write the database, by an SQL injection in another
 // program or by a shell, but has not read the pepper. They give their own key more
-// scopes or a longer life, take back its revocation, make it somebody else's, or
+// scopes or a longer life, undo its revocation, give it another owner, or
 // put the digest of a secret that they know into a mightier key's row. Each such
 // key, and no other, is known as tampered, and the feed tells every cache of it.
 func TestA27EditedRowsAreTampered(t *testing.T) {
@@ -61,7 +61,7 @@ func TestA27EditedRowsAreTampered(t *testing.T) {
 		{"disabled without us", `UPDATE keys SET disabled_at = 1 WHERE id = :a`, []string{"a"}},
 		{"another version", `UPDATE keys SET version = version + 1 WHERE id = :a`, []string{"a"}},
 		{"another seal", `UPDATE keys SET seal = randomblob(32) WHERE id = :a`, []string{"a"}},
-		{"a pepper nobody has", `UPDATE keys SET seal_pepper = 'x' WHERE id = :a`, []string{"a"}},
+		{"an unknown pepper", `UPDATE keys SET seal_pepper = 'x' WHERE id = :a`, []string{"a"}},
 		{"the seal of another key", `UPDATE keys SET seal = (SELECT seal FROM keys WHERE id = :b) WHERE id = :a`, []string{"a"}},
 		{"swapped digests", `UPDATE secrets SET digest = o.digest FROM secrets o
 			WHERE (secrets.key_id = :a AND o.key_id = :b) OR (secrets.key_id = :b AND o.key_id = :a)`, []string{"a", "b"}},
@@ -130,8 +130,8 @@ func named(ids map[string][]byte) []any {
 	return out
 }
 
-// A27. The attack: a row is renamed or deleted, so that a cache that is told of the
-// new id only goes on to accept the old one.
+// A27. The attack: a row is renamed or deleted, so that a cache that is told only the new id
+// continues to accept the old one.
 func TestA27RenamedAndDeletedRowsAreTold(t *testing.T) {
 	s, path, ids := tamperable(t)
 	db := shell(t, path)
@@ -197,7 +197,7 @@ func TestA27UnreadableColumns(t *testing.T) {
 	}
 }
 
-// The schema itself refuses what no program of ours writes.
+// The schema itself refuses what mcpkeys never writes.
 func TestSchemaRefuses(t *testing.T) {
 	_, path, ids := tamperable(t)
 	db := shell(t, path)
@@ -281,8 +281,8 @@ func TestRevokeIsOneChange(t *testing.T) {
 	}
 }
 
-// The feed must not skip what somebody cut out of it: a reader then forgets all it
-// knows, and without a number it knows nothing.
+// The feed must not skip deleted rows: a reader then drops all it remembers, and without a
+// number it knows nothing.
 func TestCutFeedIsLost(t *testing.T) {
 	s, path, _ := tamperable(t)
 	db := shell(t, path)
@@ -341,7 +341,7 @@ func TestBusyDatabaseIsUnavailable(t *testing.T) {
 		t.Errorf("Revoke: got %v, want ErrUnavailable", err)
 	}
 	if _, err := s.Key(t.Context(), string(ids["a"])); err != nil {
-		t.Errorf("Key while somebody writes: got %v, want the key", err)
+		t.Errorf("Key during a write: got %v, want the key", err)
 	}
 	mustExec(t, db, `ROLLBACK`)
 	if _, err := manager(t, s).Revoke(t.Context(), string(ids["a"]), "afterwards"); err != nil {

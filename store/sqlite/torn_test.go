@@ -61,7 +61,7 @@ func TestTornPosition(t *testing.T) {
 				r := openVerifier(t, path)
 				mustChanges(t, r, keys.Position{})
 				tear(t, path, word)
-				refusesAll(t, path, id, "holds a position that mcpkeys did not write")
+				refusesAll(t, path, id, "contains a position that mcpkeys did not write")
 				if missing, err := sqlite.CheckPosition(t.Context(), path); missing != 0 || err == nil {
 					t.Errorf("CheckPosition: got %d, %v, want that it cannot be told", missing, err)
 				}

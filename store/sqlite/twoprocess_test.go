@@ -57,7 +57,7 @@ func (o *other) end() {
 	_ = o.cmd.Wait()
 }
 
-// answering runs a role's answers until there are no more questions. An error of opening
+// answering runs a role's answers until the questions end. An error of opening
 // is the answer to every question.
 func answering(opened error, answer func(verb, rest string) string) error {
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {

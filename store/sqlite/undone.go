@@ -13,20 +13,20 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Undone is what a restore takes back: the difference between the present key store and
-// the backup. Of each key it tells id, name and owner, and what the field is about.
+// Undone is what a restore undoes: the difference between the present key store and the
+// backup. Each key has its id, name and owner, and what the field is about.
 type Undone struct {
 	// Related: the backup is an earlier state of the present key store. Otherwise it is
 	// of another one, or of what was replaced by a restore before.
 	Related bool
 	Events  int64 // audit rows since then; 0 when not Related
 
-	Revoked  []*keys.Key // good in the backup, revoked now; with RevokedReason
+	Revoked  []*keys.Key // valid in the backup, revoked now; with RevokedReason
 	Disabled []*keys.Key // enabled in the backup, disabled now
-	Issued   []*keys.Key // not in the backup: they vanish
-	Rotated  []*keys.Key // a secret that was replaced would be good again, and the new one not
+	Issued   []*keys.Key // not in the backup: the restore removes them
+	Rotated  []*keys.Key // a replaced secret would be valid again, and the new one not
 	Edited   []*keys.Key // changed otherwise
-	Doubtful []*keys.Key // said to be revoked or disabled, by a row with a broken seal and by no audit row: not believed
+	Doubtful []*keys.Key // revoked or disabled only by a row with a broken seal, without an audit row: ignored
 
 	Used      []UsedKey // used since the newest audit row of the backup
 	UsedDoubt error     // why that is not known
@@ -38,9 +38,9 @@ type UsedKey struct {
 	At  time.Time
 }
 
-// compare holds the key store at path, which is the present one or a copy of it, against
-// the backup. Objects in it that are not ours make it doubtful and are no reason not to
-// look: a backup is restored to be rid of them.
+// compare compares the key store at path, which is the present one or a copy of it, with
+// the backup. It accepts objects that mcpkeys did not make, and reports them as doubt:
+// a restore may be meant to remove them.
 func (r *Restoration) compare(ctx context.Context, path string) (*Snapshot, Undone, error) {
 	db := openDB(readerDSN(path), 1)
 	defer func() { _ = db.Close() }() // nothing was written
@@ -136,10 +136,10 @@ func (r *Restoration) relate(ctx context.Context, db *sql.DB, u *Undone) error {
 	return unavailable("read audit", err)
 }
 
-// cut finds the keys that are good in the backup and must not be any more. A row is
-// believed when its seal fits: whoever can write SQL can plant a revocation in every
-// row, and would otherwise have it made true by the restore that is to repair it. What
-// the audit log says is believed as it is, because to believe it can only cut off.
+// cut finds the keys that are valid in the backup and must not be any longer. It trusts a
+// row only if its seal matches: otherwise a database shell could plant a revocation in
+// every row, and the restore would apply it. It trusts the audit log as it is, because
+// that can only revoke or disable keys.
 func (r *Restoration) cut(ctx context.Context, db *sql.DB, u *Undone) error {
 	byLog, err := scanKeys(db.QueryContext(ctx, revokedByLog))
 	if err != nil {
@@ -147,7 +147,7 @@ func (r *Restoration) cut(ctx context.Context, db *sql.DB, u *Undone) error {
 	}
 	logged := map[string]*keys.Key{}
 	for _, k := range byLog {
-		k.RevokedReason = "revoked before a restore, says the audit log"
+		k.RevokedReason = "revoked before a restore, according to the audit log"
 		logged[k.ID] = k
 	}
 	byRow, err := differing(ctx, db, revived)
@@ -182,8 +182,8 @@ func (r *Restoration) sealed(ctx context.Context, db *sql.DB, id string) bool {
 	return err == nil && r.peppers.CheckSeal(k) == nil
 }
 
-// used finds who was used since the backup. The names are those of the present key
-// store, or else of the backup.
+// used finds the keys that were used since the backup, with names from the present key
+// store, or else from the backup.
 func (u *Undone) used(ctx context.Context, r *Restoration) {
 	file := usageFile{path: r.options.usageFile(r.path)}
 	found := map[string]time.Time{}
@@ -214,7 +214,7 @@ func (r *Restoration) named(ctx context.Context, found map[string]time.Time) ([]
 		k := &keys.Key{ID: id}
 		err := db.QueryRowContext(ctx, `SELECT name, owner FROM keys WHERE id = ?`, []byte(id)).Scan(&k.Name, &k.Owner)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return nil, fmt.Errorf("find who was used: %w", unavailable("read key", err))
+			return nil, fmt.Errorf("find used keys: %w", unavailable("read key", err))
 		}
 		list = append(list, UsedKey{k, at})
 	}

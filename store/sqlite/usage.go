@@ -12,16 +12,15 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// usageFile is where use is counted: a database of its own beside the key store, so
-// that a flush of counts never waits for a change of a key, holds none up, and is
-// allowed to a program that may not write keys (docs/adr/0005). Whatever becomes of
-// it, keys are checked and revoked as ever.
+// usageFile is a separate database with usage counts, beside the key store. So writing
+// counts and changing keys never wait for each other, and a program that may not write keys
+// can count (docs/adr/0005). If it fails, keys are still checked and revoked.
 type usageFile struct {
 	path     string
 	database string // beside which it counts
 	now      func() time.Time
 	lock     *fairLock
-	gate     gate // who is inside may read, or write under mu
+	gate     gate // callers inside may read, or write under mu
 
 	mu   sync.Mutex // one flush at a time, and guards what follows
 	db   *sql.DB    // writes; nil until something is to be written
@@ -29,15 +28,15 @@ type usageFile struct {
 }
 
 // AddUse implements [store.UseLog], also for a handle that cannot write keys. It makes
-// the file when it is missing. Once begun it goes on to its end, so that whoever gives
-// up waiting need not guess whether to add again.
+// the file if it is missing. Once begun it ignores a cancelled ctx, so that the caller knows
+// whether the counts were added.
 func (r *Reader) AddUse(ctx context.Context, uses []keys.Use) error {
 	if err := r.usage.gate.enter(); err != nil {
 		return err
 	}
 	defer r.usage.gate.leave()
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("count use: %w", err)
+		return fmt.Errorf("write usage counts: %w", err)
 	}
 	if len(uses) == 0 {
 		return nil
@@ -55,8 +54,8 @@ func (u *usageFile) write(ctx context.Context, do func(context.Context, *sql.Tx)
 	return u.explain(u.lock.inTurn(ctx, u.db, func(tx *sql.Tx) error { return do(ctx, tx) }))
 }
 
-// ready makes sure that what is open for writing is what stands at the path: a file
-// that was removed is made anew, one that was put in its place is opened.
+// ready makes sure that the file at the path is open for writing: it creates a removed file
+// again, and opens a file that replaced it.
 func (u *usageFile) ready(ctx context.Context) error {
 	file, err := identify(u.path)
 	if err == nil && u.db != nil && file == u.file {
@@ -74,7 +73,7 @@ func (u *usageFile) ready(ctx context.Context) error {
 	if err != nil {
 		return unknown(err, "open usage file: %v", err)
 	}
-	if err := u.check(ctx); err != nil { // before it is opened for writing: it may be somebody else's
+	if err := u.check(ctx); err != nil { // before it is opened for writing: it may be another program's file
 		return err
 	}
 	u.file, u.db = file, openConns(usageWriterDSN(u.path), 1, false)
@@ -90,7 +89,7 @@ func (u *usageFile) letGo() error {
 	return db.Close()
 }
 
-// close waits for whoever is inside.
+// close waits for running calls.
 func (u *usageFile) close() error {
 	if !u.gate.shut() {
 		return nil
@@ -112,9 +111,9 @@ const (
 	deleteCounts = `DELETE FROM usage WHERE hour < ?`
 )
 
-// addUses adds what was used up to now. A use that says it was later, because the clock of
-// whoever counted it is wrong, counts as one of this moment: one of the year 2099 would
-// otherwise stay the last use for ever, and, as the newest, let all other counts go.
+// addUses adds uses up to now. A use in the future, from a process with a wrong clock,
+// counts as now: a use in 2099 would otherwise remain the last use permanently and, as the
+// newest, cause all other counts to be deleted.
 func addUses(ctx context.Context, tx *sql.Tx, uses []keys.Use, now time.Time) error {
 	counts, err1 := tx.PrepareContext(ctx, upsertCount)
 	last, err2 := tx.PrepareContext(ctx, upsertLast)

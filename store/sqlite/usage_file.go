@@ -33,10 +33,10 @@ func (o *Options) usageFile(path string) string {
 	return o.UsageFile
 }
 
-// usageWriterDSN differs from that of keys in one thing: a power cut may take the
-// counts of the last seconds back, as a crash takes those that were not written yet.
-// They decide nothing, and to flush the disk every five seconds for them would slow
-// down the changes of keys, for which it is flushed. The file stays whole either way.
+// usageWriterDSN differs from that of keys in one thing: a power cut may lose the counts of
+// the last seconds, as a crash loses counts that were not written yet. Counts decide
+// nothing, and flushing the disk for them every five seconds would slow down changes of
+// keys. The file stays intact either way.
 func usageWriterDSN(path string) string {
 	return dsn(path, url.Values{
 		"mode":          {"rw"},
@@ -51,9 +51,8 @@ func usageWriterDSN(path string) string {
 // makeUsage makes an empty usage file for the database, whole or not at all. One that is there stays,
 // and the error is [fs.ErrExist].
 //
-// What a file that was removed left behind, its log and the memory of its users, is
-// removed first, or SQLite would take it for the new one's. Those who still have the
-// old file open keep what they opened, and go on to this one.
+// The -wal and -shm of a removed file are removed first, or SQLite would use them for the
+// new one. Processes that still have the old file open keep it, and then open this one.
 func makeUsage(path, database string) error {
 	dir := filepath.Dir(path)
 	if err := refuseNetwork(dir); err != nil {
@@ -87,7 +86,7 @@ func makeUsage(path, database string) error {
 }
 
 func fillUsage(path string) error {
-	ctx, now := context.Background(), time.Now() //nolint:forbidigo // when counting began, which is now for whoever counts
+	ctx, now := context.Background(), time.Now() //nolint:forbidigo // when counting began: now
 	return fillWith(path, func(db *sql.DB) error {
 		return inTx(ctx, db, func(tx *sql.Tx) error {
 			numbers := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", usageApplicationID, usageVersion)
@@ -113,7 +112,7 @@ func (u *usageFile) inspect() error {
 	case err != nil && link != nil && link.Mode()&fs.ModeSymlink != 0:
 		return unknown(err, "%s is a symbolic link that leads to no file; remove it", u.path)
 	case errors.Is(err, fs.ErrNotExist):
-		return unknown(nil, "there is no usage file at %s; the next server that counts makes it anew", u.path)
+		return unknown(nil, "no usage file at %s; the next server that counts use creates it", u.path)
 	case err != nil:
 		return unknown(err, "open usage file: %v", err)
 	case !info.Mode().IsRegular():
@@ -132,8 +131,8 @@ func (u *usageFile) inspect() error {
 }
 
 // recognise makes sure that the database that db calls name is a usage file, with the
-// tables and indexes that are ours and nothing beside them: a view in the place of a
-// table, or a trigger, would run in our name.
+// tables and indexes of mcpkeys and nothing else: a view in place of a table, or a trigger,
+// would run in this process.
 func (u *usageFile) recognise(ctx context.Context, db *sql.DB, name string) error {
 	var application, version int
 	err := db.QueryRowContext(ctx, `PRAGMA `+name+`.application_id`).Scan(&application)
@@ -144,18 +143,18 @@ func (u *usageFile) recognise(ctx context.Context, db *sql.DB, name string) erro
 	case err != nil:
 		return u.explain(unavailable("open", err))
 	case application != usageApplicationID:
-		return unknown(nil, "%s is not a usage file but another one; move it away", u.path)
+		return unknown(nil, "%s is not a usage file; move it away", u.path)
 	case version != usageVersion:
-		return unknown(nil, "%s has schema %d, this mcpkeys knows %d: use the version that made it, or remove it", u.path, version, usageVersion)
+		return unknown(nil, "%s has schema %d, and this mcpkeys knows %d; use the version that made it, or remove it", u.path, version, usageVersion)
 	}
 	strange, missing, err := compareSchema(ctx, db, name, usageSchema)
 	switch {
 	case err != nil:
 		return u.explain(unavailable("open", err))
 	case strange != "":
-		return unknown(nil, "%s holds the %s, which mcpkeys did not make: find out who did, and remove the file", u.path, strange)
+		return unknown(nil, "%s contains the %s, which mcpkeys did not make; find out what made it, and remove the file", u.path, strange)
 	case missing > 0:
-		return unknown(nil, "%s lacks %d of its tables and indexes: remove it", u.path, missing)
+		return unknown(nil, "%s lacks %d of its tables and indexes; remove it", u.path, missing)
 	}
 	return nil
 }
@@ -167,13 +166,13 @@ func (u *usageFile) explain(err error) error {
 	}
 	switch basic, _ := codes(err); basic {
 	case codeCorrupt, codeNotADB:
-		return unknown(err, "usage file %s is damaged: remove it, and it is made anew; it holds statistics and no keys", u.path)
+		return unknown(err, "usage file %s is damaged; remove it, and it is created again; it holds statistics, not keys", u.path)
 	}
 	return fmt.Errorf("usage file %s: %w", u.path, err)
 }
 
-// unknownError is a [keys.ErrUnavailable] in other words: it is not the key store that
-// fails, and nobody should go and look there.
+// unknownError is a [keys.ErrUnavailable] with its own text, because the usage file fails
+// and not the key store.
 type unknownError struct {
 	text  string
 	cause error

@@ -11,9 +11,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// read opens the file for queries, does do, and closes it: whether it was removed,
-// replaced or made anew since the last time need not be found out, and no connection
-// that checks keys ever waits for it. It takes some 0.3 ms.
+// read opens the file for queries, calls do, and closes it. So it works after the file was
+// removed, replaced or created again, and no connection that checks keys waits for it. It
+// takes some 0.3 ms.
 func (u *usageFile) read(ctx context.Context, do func(*sql.DB) error) error {
 	if err := u.known(); err != nil {
 		return err
@@ -121,7 +121,7 @@ func eachLast(rows *sql.Rows, err error, do func(id string, l keys.LastUse)) err
 		if err := rows.Scan(&id, &l.Secret, &at, &ip, &agent); err != nil {
 			return err
 		}
-		// What somebody wrote here with a database shell is shown to people: an address
+		// A database shell may have written anything here, and it is shown to people: an address
 		// and an agent are that, or nothing.
 		l.At, l.Agent = instant(at), keys.AgentOf(agent)
 		addr, _ := netip.ParseAddr(ip)
@@ -174,9 +174,8 @@ func (r *Reader) listUnused(ctx context.Context, q keys.Query) (keys.Page, error
 	return r.listIn(ctx, db, q)
 }
 
-// known refuses a question that reaches back to before the file was made, unless
-// there was no key then: not to know of any use would call every key unused, and
-// unused keys get revoked.
+// known refuses a time before the file was made, unless there were no keys then: otherwise
+// every key would look unused, and unused keys get revoked.
 func (r *Reader) known(ctx context.Context, db *sql.DB, unusedBy time.Time) error {
 	var since sql.NullInt64
 	var older bool
@@ -187,7 +186,7 @@ func (r *Reader) known(ctx context.Context, db *sql.DB, unusedBy time.Time) erro
 	case !since.Valid:
 		return unknown(nil, "%s does not say since when it counts: remove it", r.usage.path)
 	case older && since.Int64 > micros(unusedBy):
-		return &keys.InvalidError{Field: "unused_for", Reason: "reaches back to before use was counted, which began at " +
+		return &keys.InvalidError{Field: "unused_for", Reason: "must not be before use was counted, since " +
 			instant(since.Int64).Format(time.RFC3339) + "; ask for less"}
 	}
 	return nil

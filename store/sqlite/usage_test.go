@@ -60,9 +60,9 @@ var spoilt = map[string]struct {
 }{
 	"a directory":    {func(t *testing.T, path string) { remove(t, path); mkdir(t, path) }, "not a regular file"},
 	"a journal":      {func(t *testing.T, path string) { write(t, path+"-journal", "junk") }, "-journal is not of the usage file"},
-	"a text file":    {func(t *testing.T, path string) { write(t, path, strings.Repeat("hello ", 1000)) }, "damaged: remove it"},
+	"a text file":    {func(t *testing.T, path string) { write(t, path, strings.Repeat("hello ", 1000)) }, "damaged; remove it"},
 	"an empty file":  {func(t *testing.T, path string) { write(t, path, "") }, "not a usage file"},
-	"a cut-off file": {func(t *testing.T, path string) { truncate(t, path, 5000) }, "damaged: remove it"},
+	"a cut-off file": {func(t *testing.T, path string) { truncate(t, path, 5000) }, "damaged; remove it"},
 	"another database": {func(t *testing.T, path string) {
 		remove(t, path)
 		mustExec(t, shell(t, path), `CREATE TABLE theirs (x)`)
@@ -80,10 +80,9 @@ var spoilt = map[string]struct {
 	}, `trigger "more"`},
 }
 
-// TestA27SpoiltUsageStopsNothing: whoever breaks the statistics, or plants a view or a
-// trigger in their file, must neither get a statement of his run, nor keep keys from
-// being checked, listed, issued and revoked. What needs the statistics says what is
-// wrong, and the file is left as it is.
+// TestA27SpoiltUsageStopsNothing: a damaged usage file, or a view or trigger planted in it,
+// must not run a statement, or prevent that keys are checked, listed, issued and revoked.
+// Commands that need the counts say what is wrong, and the file is not changed.
 func TestA27SpoiltUsageStopsNothing(t *testing.T) {
 	for name, c := range spoilt {
 		t.Run(name, func(t *testing.T) {
@@ -155,8 +154,8 @@ func TestRemovedUsageIsMadeAnew(t *testing.T) {
 	}
 }
 
-// A file that was made anew knows nothing of what was used before. To call all those
-// keys unused would have them revoked by the next clean-up.
+// A new usage file has no earlier use. If all keys then counted as unused, the next clean-up
+// would revoke them.
 func TestNewUsageFileCallsNoKeyUnused(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
@@ -223,7 +222,7 @@ func TestUsageSettings(t *testing.T) {
 }
 
 // TestA28PlantedUsageIsHarmless: rows are written with a database shell, to send a
-// control sequence to whoever looks, to break every answer that holds a date, or to
+// control sequence to a terminal, to break every answer with a date, or to
 // make every later flush fail.
 func TestA28PlantedUsageIsHarmless(t *testing.T) {
 	path := create(t)

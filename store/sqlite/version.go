@@ -9,8 +9,8 @@ import (
 // cannot corrupt a database in WAL mode.
 const LeastVersion = "3.51.3"
 
-// TooOld reports whether version, such as 3.40.1, is older than [LeastVersion]. What cannot
-// be read is.
+// TooOld reports whether version, such as 3.40.1, is older than [LeastVersion], or cannot be
+// read.
 func TooOld(version string) bool {
 	have, least := strings.Split(version, "."), strings.Split(LeastVersion, ".")
 	for i := range least {
@@ -18,7 +18,7 @@ func TooOld(version string) bool {
 			return true
 		}
 		h, err := strconv.Atoi(have[i])
-		l, _ := strconv.Atoi(least[i]) // a constant of ours
+		l, _ := strconv.Atoi(least[i]) // a constant
 		if err != nil || h != l {
 			return err != nil || h < l
 		}

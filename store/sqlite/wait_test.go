@@ -110,8 +110,8 @@ func TestInterruptedRestoreKeepsNobodyWaiting(t *testing.T) {
 	})
 }
 
-// TestChecksPassAChangeThatSettles: the epoch's file took the place of another one a
-// moment ago, so that the change waits for a lease until others have looked. It keeps nobody out meanwhile.
+// TestChecksPassAChangeThatSettles: the epoch file has just replaced another one, so that the
+// change waits for a lease until other processes have looked. Checks do not wait for it.
 func TestChecksPassAChangeThatSettles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := create(t)

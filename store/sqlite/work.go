@@ -12,15 +12,15 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
-// work is a write transaction, and what must stand in the database when it is over. The
-// shape and the numbers are read when it begins. What was written is read back once,
-// after the last statement, by check; between that and the commit nothing runs, so that
-// no trigger that somebody planted can undo a change which was found good.
+// work is a write transaction, and what the database must contain at its end. The shape and
+// the numbers are read when it begins. After the last statement check reads back what was
+// written; nothing runs between that and the commit, so that a planted trigger cannot undo a
+// checked change.
 type work struct {
 	*sql.Tx
 	store  *Store
 	before numbers
-	beside error // an [keys.AlteredError]: of objects that are not ours, beside all of ours
+	beside error // a [keys.AlteredError]: objects that mcpkeys did not make, though none of its own is missing
 
 	// What the transaction is to come to.
 	moves   int64           // rows of keys, secrets and batches that were written: each is an event
@@ -40,7 +40,7 @@ type auditRow struct {
 type written struct {
 	id   string
 	seal []byte
-	keep bool      // somebody wants to see it
+	keep bool      // the caller wants it
 	key  *keys.Key // as it was read back, if it is to be kept
 }
 
@@ -73,7 +73,7 @@ func (s *Store) newWork(ctx context.Context, tx *sql.Tx) (*work, error) {
 	return &work{Tx: tx, store: s, before: n, beside: s.writerWatch.altered(), told: map[string]bool{}}, nil
 }
 
-// changeable reads the numbers of a store in which all of ours is as mcpkeys left it.
+// changeable reads the numbers of a store, and refuses one whose own objects were changed.
 func (s *Store) changeable(ctx context.Context, tx *sql.Tx) (numbers, error) {
 	n, err := numbersOf(ctx, tx)
 	if err != nil {
@@ -103,8 +103,8 @@ func (s *Store) parseAnew(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// may refuses a change of a store that holds what mcpkeys did not make, unless it takes
-// something away: that works as long as it holds.
+// may refuses a change to a store with objects that mcpkeys did not make, unless it revokes
+// or disables; check then makes sure that the change is kept.
 func (w *work) may(action audit.Action) error {
 	if action == audit.ActionRevoke || action == audit.ActionDisable {
 		return nil
@@ -169,17 +169,16 @@ func (w *work) check(ctx context.Context) error {
 	return nil
 }
 
-// undone is what somebody hears whose change did not survive being written.
+// undone is the error of a change that the database did not keep as written.
 func (w *work) undone() error {
-	e := &keys.AlteredError{What: "what was written does not stand in it as it was written, so nothing was changed", Fix: "run 'keyctl doctor', and restore a backup"}
+	e := &keys.AlteredError{What: "it did not keep a change as it was written, so nothing was changed", Fix: "run 'keyctl doctor', and restore a backup"}
 	if known := w.store.writerWatch.known.Load(); len(known.strange) > 0 {
 		e.What, e.Fix = known.naming()+", and the change did not survive it, so nothing was changed", known.advice()
 	}
 	return e
 }
 
-// because says of a change that failed, where something foreign may have made it fail,
-// what that is.
+// because adds to the error of a failed change the foreign objects that may be the cause.
 func (w *work) because(err error) error {
 	if err == nil || w.beside == nil || errors.Is(err, keys.ErrConflict) {
 		return err
@@ -321,15 +320,15 @@ func (w *work) readBack(ctx context.Context, of *written) (*record, error) {
 	return rec, nil
 }
 
-// sealed refuses a key that is not sealed as it is, before it is written: it would be
-// refused at every check.
+// sealed refuses to write a key whose seal does not match, because every check would refuse
+// it.
 func (s *Store) sealed(k *keys.Key) error {
 	peppers := s.Peppers()
 	if k.Seal.PepperID != "" && !peppers.Has(k.Seal.PepperID) {
 		return keys.ErrPepperRetired
 	}
 	if peppers.CheckSeal(k) != nil {
-		return errors.New("write key: it is not sealed as it would be stored; seal it after the last change")
+		return errors.New("write key: its seal does not match; seal it after the last change")
 	}
 	return nil
 }

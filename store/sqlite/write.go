@@ -96,7 +96,7 @@ func checkSecrets(before, list []keys.KeySecret) error {
 		return fmt.Errorf("write key: it has %d secrets; one or two are possible", len(list))
 	}
 	if len(list) == 2 && list[0].Number >= list[1].Number {
-		return errors.New("write key: its secrets must stand in the order of their numbers")
+		return errors.New("write key: its secrets must be in the order of their numbers")
 	}
 	return nil
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// A store may write the changes of callers who come at once together. Nobody must
-// notice, but by the clock.
+// A store may write the changes of concurrent callers together. Callers must not see a
+// difference, except in time.
 
-// Every third name is wanted twice. Of two who want one name, one gets it, and the
-// other hears that it is taken, and that it is for good: nobody is refused for the
-// sake of a key that then fails to be made.
+// Every third name is wanted twice. One of the two callers gets it, and the other fails
+// because it is taken, and the key that took it exists: no caller is refused because of a
+// key that then is not made.
 func changesAtOnceHoldOrFailSingly(t *testing.T, f *fixture) {
 	const writers, rounds = 8, 6
 	stores := []store.Store{f.store, f.store, f.store, f.another()}
@@ -69,7 +69,7 @@ func changesAtOnceHoldOrFailSingly(t *testing.T, f *fixture) {
 	f.wantRecorded(len(held))
 }
 
-// Every way of failing stands beside changes that are sound.
+// Every kind of failure occurs beside successful changes.
 func failingChangeHarmsNoNeighbour(t *testing.T, f *fixture) {
 	refused := errors.New("refused")
 	taken := f.create("taken", nil)

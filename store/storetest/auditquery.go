@@ -99,8 +99,8 @@ func auditConditionsSelect(t *testing.T, f *fixture) {
 	f.wantAudit("nothing in between", audit.Query{Since: at.Add(2 * time.Second), Until: at})
 }
 
-// Changes are made while somebody turns pages: what was there from the start is shown
-// exactly once, and whoever reads from the oldest on is shown the new ones too.
+// Changes are made between pages: every row from before is listed exactly once, and reading
+// from the oldest on lists the new ones too.
 func auditPagingUnderWrites(t *testing.T, f *fixture) {
 	for i := range 10 {
 		f.create("old "+strconv.Itoa(i), nil)

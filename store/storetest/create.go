@@ -23,7 +23,7 @@ func takenIDIsRefused(t *testing.T, f *fixture) {
 func takenNameIsRefused(t *testing.T, f *fixture) {
 	f.create("ci", func(k *keys.Key) { k.Owner = "ann" })
 	f.create("ci", func(k *keys.Key) { k.Owner = "bob" }) // another owner's names are its own
-	f.create("ci", nil)                                   // nobody's too
+	f.create("ci", nil)                                   // keys without an owner too
 	f.create("CI", nil)                                   // case counts
 	other := f.create("other", func(k *keys.Key) { k.Owner = "ann" })
 	before := f.state()
@@ -50,8 +50,8 @@ func nameIsFreeAfterRevoke(t *testing.T, f *fixture) {
 	}
 }
 
-// A key that somebody forgot to seal would be refused at every check, and no
-// change of it could be trusted: it must not get in at all.
+// A key without a seal would be refused at every check, and no change to it could be
+// trusted, so it must not be stored.
 func unsealedIsNotWritten(t *testing.T, f *fixture) {
 	stored := f.create("stored", nil)
 	before := f.state()
@@ -60,7 +60,7 @@ func unsealedIsNotWritten(t *testing.T, f *fixture) {
 		"changed after sealing":     func(k *keys.Key) { k.Scopes = []string{"*"} },
 		"text that is not UTF-8":    func(k *keys.Key) { k.Metadata = map[string]string{"a": "\xff"}; f.store.Peppers().Seal(k) },
 		"another key's seal":        func(k *keys.Key) { k.Seal = stored.Seal },
-		"a pepper nobody has":       func(k *keys.Key) { k.Seal.PepperID = "nobody" },
+		"an unknown pepper":         func(k *keys.Key) { k.Seal.PepperID = "nobody" },
 		"another pepper's secret":   func(k *keys.Key) { k.Secrets[0].PepperID = "nobody"; f.store.Peppers().Seal(k) },
 		"a secret in wrong order":   func(k *keys.Key) { k.Secrets = append(k.Secrets, k.Secrets[0]); f.store.Peppers().Seal(k) },
 		"a version that went wrong": func(k *keys.Key) { k.Version++ },

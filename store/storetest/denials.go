@@ -63,7 +63,7 @@ func denialsAddUp(t *testing.T, f *fixture) {
 		t.Errorf("Denials: got %+v, %v, want 8, the first with 4 calls", got, err)
 	}
 	if page, err := f.store.Audit(t.Context(), audit.Query{}); err != nil || len(page.Events) != 0 {
-		t.Errorf("Audit: got %d rows, %v; denials are no part of it", len(page.Events), err)
+		t.Errorf("Audit: got %d rows, %v; denials must not be in it", len(page.Events), err)
 	}
 }
 

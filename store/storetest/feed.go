@@ -86,8 +86,8 @@ func feedIsSilent(t *testing.T, f *fixture) {
 	}
 }
 
-// A position ahead of the store is from a time that was undone, by a restored
-// backup: whoever holds it knows things that are no longer so.
+// A position ahead of the store is from a time that a restored backup undid: what its reader
+// remembers may be wrong.
 func futurePositionIsLost(t *testing.T, f *fixture) {
 	f.create("a", nil)
 	seq := f.changes(f.store, keys.Position{}).Next
@@ -141,10 +141,9 @@ func commitIsSeenAtOnce(t *testing.T, f *fixture) {
 	}
 }
 
-// The epoch of each handle is another one as soon as a change has been acknowledged
-// to whichever handle, and then the change is there to be read. That holds for a
-// change that had nothing to do as well: it may be a second attempt, after a first
-// one that was committed and never told.
+// The epoch of each handle differs as soon as a change was acknowledged to any handle, and
+// then the change can be read. This also holds for a change with nothing to write: it may be
+// a second attempt after one that was committed and never announced.
 func epochMoves(t *testing.T, f *fixture) {
 	handles := []store.Store{f.store, f.another(), f.another()}
 	var k *keys.Key
@@ -189,7 +188,7 @@ func epochMoves(t *testing.T, f *fixture) {
 	}
 }
 
-// Whoever sees a number can rely on all that he was told of smaller ones.
+// A reader that sees a number also sees all changes with smaller ones.
 func epochNeverFalls(t *testing.T, f *fixture) {
 	other := f.another()
 	var last uint64
@@ -204,9 +203,9 @@ func epochNeverFalls(t *testing.T, f *fixture) {
 	}
 }
 
-// A reader has to know for how long it may go without looking, and how often it looks
-// although nothing was announced. All who read the same data keep the same bounds, and a
-// change moves none.
+// A reader must know for how long it may work without reading, and how often it reads although
+// nothing was announced. All readers of the same data have the same bounds, and a change
+// does not alter them.
 func feedStatesBounds(t *testing.T, f *fixture) {
 	bounds := f.store.Bounds()
 	if bounds.Look <= 0 || bounds.Lease < bounds.Look {

@@ -16,7 +16,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// start is when every test begins; the fixture's clock goes on by a second a key.
+// start is when every test begins; each key moves the fixture's clock by a second.
 var start = time.Date(2026, 11, 22, 10, 0, 0, 123456000, time.UTC)
 
 // fixture is one store under test, and what a test needs to talk to it briefly.

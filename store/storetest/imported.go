@@ -231,9 +231,9 @@ func createAllIsOneAct(t *testing.T, f *fixture) {
 	}
 }
 
-// While keys are created, and when the creation breaks off, nobody finds one of them, by
-// no method and no handle. Others issue and change keys meanwhile. A name and a token of
-// theirs are refused with a sentence that says what stands in the way.
+// While keys are created, and after a failed creation, no method of any handle finds one of
+// them. Other callers can issue and change keys; a name or token of the unfinished keys is
+// refused with an error that names the reason.
 func unfinishedIsNotFound(t *testing.T, f *fixture) {
 	n := f.newKeys()
 	list := f.members(n, "a", "b")
@@ -299,7 +299,7 @@ func unfinishedIsNotFound(t *testing.T, f *fixture) {
 	f.mustUpdate(list[0].ID, func(k *keys.Key) { k.RevokedAt = f.now })
 }
 
-// A reader that has missed very much is told to forget all, and not of each key.
+// A reader that missed very many changes is told to drop all, instead of each key.
 func feedIsBounded(t *testing.T, f *fixture) {
 	since := f.changes(f.store, keys.Position{}).Next
 	n := f.newKeys()
@@ -318,9 +318,8 @@ func feedIsBounded(t *testing.T, f *fixture) {
 	}
 }
 
-// What is left out of an import must not be in the store: a key of which a part was
-// written already when it was found that it cannot be, because its pepper was retired at
-// that moment, takes all the others with it.
+// A key that is left out of an import must not be in the store. So if its pepper is retired
+// when a part of the key is already written, the whole import fails.
 func createAllLeavesOutWhole(t *testing.T, f *fixture) {
 	f.create("taken", nil)
 	good, taken, late := f.newKey("good", nil), f.newKey("taken", nil), f.newKey("late", nil)
@@ -371,7 +370,7 @@ func createAllLeavesOutWhole(t *testing.T, f *fixture) {
 	f.wantList("created", keys.Query{}, "taken", "good")
 }
 
-// A change that was refused says so by its type: it is of no other tree.
+// The error of a refused change has the type for it, and no other.
 func refusalsAreTyped(t *testing.T, f *fixture) {
 	first := f.create("first", nil)
 	sameName := f.newKey("first", nil)

@@ -29,8 +29,8 @@ func listsRunNewestFirst(t *testing.T, f *fixture) {
 	}
 }
 
-// Keys are issued while somebody turns pages, some of them in the same microsecond
-// as one on the page's edge. What was there from the start is shown exactly once.
+// Keys are issued between pages, some of them in the same microsecond as one on the page's
+// edge. Every key that existed from the start is listed exactly once.
 func pagingUnderInserts(t *testing.T, f *fixture) {
 	same := f.now
 	for i := range 20 {

@@ -93,8 +93,8 @@ func wordOfNoChange(t *testing.T, f *fixture) {
 	}
 }
 
-// A request that takes something away is carried out again when it does not stand any more:
-// its caller was told that it does.
+// A request that takes something away is carried out again if its effect was undone, because
+// the answer says that it is in effect.
 func wordTakesAwayAgain(t *testing.T, f *fixture) {
 	m := f.manager(f.store)
 	k := f.create("ci", nil)
@@ -113,7 +113,7 @@ func wordTakesAwayAgain(t *testing.T, f *fixture) {
 	}
 }
 
-// Advice about a secret that is not good any more would lead nowhere.
+// Advice about a secret that is no longer valid would be useless.
 func wordOfWhatIsGone(t *testing.T, f *fixture) {
 	m := f.manager(f.store)
 	issued, err := m.Issue(f.once("a", ""), admin.IssueRequest{Name: "ci"})

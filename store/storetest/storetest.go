@@ -1,15 +1,15 @@
-// Package storetest is the contract of [store.Store] as a test suite: what every
-// backend promises, one function a promise. A backend runs it from its own tests,
+// Package storetest is the test suite for implementations of [store.Store]: one function
+// for each promise. A backend calls [Run] from its own tests,
 //
 //	func TestContract(t *testing.T) {
 //		storetest.Run(t, func(t testing.TB) storetest.Open { … })
 //	}
 //
-// and adds there what is true of it alone. New behaviour of stores enters here
-// first, and so does every storage bug.
+// and adds tests for its own behaviour. Add new behaviour of stores, and every storage bug,
+// here first.
 //
-// The suite uses nothing but the interfaces of package store. What needs a look
-// behind them, such as a row edited by hand, is the backend's to test.
+// The suite uses only the interfaces of package store. It does not test what needs direct
+// access to the data, such as a row edited by hand: the backend must test that.
 package storetest
 
 import (
@@ -19,13 +19,11 @@ import (
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-// Open opens the same data once more, each time as a handle of its own: what
-// another process would hold. It fails the test when it cannot. The suite closes
-// what it opens. The store's clock is now.
+// Open opens the same data again, each time as a new handle, like another process. It fails
+// the test if it cannot. The suite closes the handles. The store uses the clock now.
 type Open func(t testing.TB, now func() time.Time) store.Store
 
-// Run holds the backend against every promise. Fresh makes one empty store, gone
-// with the test.
+// Run tests every promise. Fresh makes an empty store, which is removed after the test.
 func Run(t *testing.T, fresh func(t testing.TB) Open) {
 	for _, p := range promises {
 		t.Run(p.name, func(t *testing.T) { p.test(t, newFixture(t, fresh(t))) })
@@ -54,15 +52,15 @@ var promises = []struct {
 	{"a secret that was taken away is kept as superseded", takenAwayIsSuperseded},
 	{"superseded secrets are few and of late", supersededAreBounded},
 	{"a superseded token of another system is found, and stays taken", supersededTokenIsFound},
-	{"a superseded token of another system stays taken for good", endedTokenStaysTaken},
+	{"a superseded token of another system stays taken permanently", endedTokenStaysTaken},
 
 	{"a word is a change made once", wordIsOneChange},
 	{"a word is kept of a change that had nothing to do", wordOfNoChange},
 	{"a word of a change that failed is free", wordOfFailureIsFree},
 	{"a word takes away again what was given back", wordTakesAwayAgain},
 	{"a word of a secret that ended gives no advice about it", wordOfWhatIsGone},
-	{"a word of one caller and route is no other's", wordsAreApart},
-	{"a word is forgotten after a day", wordIsForgotten},
+	{"a word of one caller and route is not another's", wordsAreApart},
+	{"a word is dropped after a day", wordIsForgotten},
 	{"of many that ask at once with one word one is served", wordServesOne},
 	{"a word survives a restart", wordSurvivesRestart},
 
@@ -130,7 +128,7 @@ var promises = []struct {
 	{"old counts are let go", oldCountsAreLetGo},
 	{"D7 a use in the future is one of now", futureUseIsNow},
 	{"several writers lose no use", writersLoseNoUse},
-	{"a use is no change", useIsNoChange},
+	{"a use is not a change", useIsNoChange},
 	{"usage survives a restart", usageSurvivesRestart},
 	{"a list tells the last use", listTellsLastUse},
 	{"a list finds what is unused", unusedSelects},

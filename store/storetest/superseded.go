@@ -19,8 +19,8 @@ func (f *fixture) supersededOf(s store.Store, id string) []keys.Superseded {
 	return list
 }
 
-// B5: rotated, finished, replaced or at the end of its grace, a secret is recognised as one
-// that was, by every handle, and no key has it.
+// B5: after a rotation, finish or replace, or after its grace, every handle recognises a
+// secret as superseded, and no key has it.
 func takenAwayIsSuperseded(t *testing.T, f *fixture) {
 	m := f.manager(f.store)
 	first, err := m.Issue(t.Context(), admin.IssueRequest{Name: "ci"})

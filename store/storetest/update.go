@@ -116,7 +116,7 @@ func identityStays(t *testing.T, f *fixture) {
 	f.wantSame("altered identity", before)
 }
 
-// Revoked is final, whatever verb comes by later and forgets it.
+// Revoked is final, also for a later change that ignores it.
 func revocationStays(t *testing.T, f *fixture) {
 	k := f.create("dead", nil)
 	f.mustUpdate(k.ID, func(k *keys.Key) { k.RevokedAt = f.now })
@@ -183,8 +183,8 @@ func racingRevokesAreOne(t *testing.T, f *fixture) {
 	}
 }
 
-// A caller who hangs up while a key is being revoked must not leave it half
-// revoked, nor undo what was begun.
+// A caller that disconnects during a revocation must not leave the key half revoked, or undo
+// the revocation.
 func cancelHalvesNothing(t *testing.T, f *fixture) {
 	k := f.create("cancelled", nil)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -12,9 +12,9 @@ import (
 // maxEndings is of how many keys it is remembered which of their secrets ended.
 const maxEndings = 100_000
 
-// endings remembers the superseded secrets of keys to which wrong secrets were presented,
-// so that a flood of those does not become one of reads. A list belongs to the key as it
-// was read: each rotation makes another.
+// endings remembers the superseded secrets of keys that got wrong secrets, so that a flood
+// of wrong secrets does not become a flood of reads. A list belongs to the key as it was
+// read: each rotation makes a new one.
 type endings struct {
 	byID *otter.Cache[string, *ending]
 }

@@ -33,7 +33,7 @@ func (s imported) prove(ctx context.Context, q *verifier.Question) (verifier.Pro
 	return s.superseded(ctx, q), nil
 }
 
-// candidates are the keys whose the token may be, as they stand now.
+// candidates are the keys that the token may belong to, as they are now.
 func (s imported) candidates(ctx context.Context, q *verifier.Question) ([]*keys.Key, error) {
 	ids, err := s.store.FindImported(ctx, s.store.Peppers().Lookups(keys.NewSecret(q.Token)))
 	if err != nil {
@@ -53,8 +53,8 @@ func (s imported) candidates(ctx context.Context, q *verifier.Question) ([]*keys
 	return list, nil
 }
 
-// fast looks for the secret among those under fast hashes. Should two keys have one token,
-// one of which is revoked, it is the revoked one's.
+// fast looks for the secret among those with fast hashes. If two keys have the same token
+// and one is revoked, it returns the revoked one.
 func (s imported) fast(q *verifier.Question, candidates []*keys.Key) (owner *keys.Key, secret *keys.KeySecret) {
 	for _, k := range candidates {
 		one := s.store.Peppers().Verify(k, keys.NewSecret(q.Token))
@@ -65,9 +65,9 @@ func (s imported) fast(q *verifier.Question, candidates []*keys.Key) (owner *key
 	return owner, secret
 }
 
-// slowly computes slow hashes, [keys.MaxPerHandle] at the most, as long as the caller has
-// turns left. Revoked keys come first: should two keys have one token, it is the revoked
-// one's. With an error it returns the key whose hash was not computed, if it began with one.
+// slowly computes at most [keys.MaxPerHandle] slow hashes, while the caller may cause more.
+// Revoked keys come first: if two keys have the same token, it returns the revoked one. With
+// an error it returns the key whose hash was not computed, if there is one.
 func (s imported) slowly(ctx context.Context, q *verifier.Question, candidates []*keys.Key) (*keys.Key, *keys.KeySecret, error) {
 	slices.SortStableFunc(candidates, func(a, b *keys.Key) int { return a.RevokedAt.Compare(b.RevokedAt) })
 	slices.Reverse(candidates)
@@ -92,8 +92,8 @@ func (s imported) slowly(ctx context.Context, q *verifier.Question, candidates [
 	return nil, nil, nil
 }
 
-// superseded finds out whether the token was an imported key's until a rotation ended it.
-// If the store cannot say, the token is refused all the same.
+// superseded finds out whether a rotation ended the token of an imported key. If the store
+// cannot be read, the token is refused anyway.
 func (s imported) superseded(ctx context.Context, q *verifier.Question) verifier.Proof {
 	token := keys.NewSecret(q.Token)
 	ids, err := s.store.FindSuperseded(ctx, s.store.Peppers().Lookups(token))

@@ -35,7 +35,7 @@ type Store interface {
 type Options struct {
 	Now func() time.Time // nil means time.Now
 
-	// ReadOnly is for a look at keys that is no use of them: nothing is counted, and no
+	// ReadOnly is for checks that are not a use of the key: nothing is counted, and no
 	// digest is renewed.
 	ReadOnly bool
 
@@ -68,7 +68,7 @@ var _ verifier.Source = (*Source)(nil)
 // verifier. [verifier.New] says what is wrong with it.
 func New(store Store, o *Options) *Source {
 	if store == nil || isNilPointer(store) {
-		return &Source{fault: errors.New("verifier: no store; was the error of opening it dropped?")}
+		return &Source{fault: errors.New("verifier: no store; check the error of opening it")}
 	}
 	if o == nil {
 		o = &Options{}

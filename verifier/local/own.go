@@ -8,7 +8,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// own proves tokens of ours, which name their key.
+// own proves mcpkeys tokens, which name their key.
 type own struct{ *Source }
 
 func (s own) prove(ctx context.Context, q *verifier.Question) (verifier.Proof, error) {
@@ -25,13 +25,13 @@ func (s own) prove(ctx context.Context, q *verifier.Question) (verifier.Proof, e
 		return s.proved(q, k, secret), nil
 	}
 	p := verifier.Proof{Key: k, KeyID: k.ID}
-	if list, err := s.ended.of(ctx, s.store, k); err == nil { // else a word is missing in the log
+	if list, err := s.ended.of(ctx, s.store, k); err == nil { // otherwise the log only lacks a detail
 		p.Ended = endedOf(s.store.Peppers().Superseded(list, token, q.Now))
 	}
 	return p, nil
 }
 
-// pretend costs for an unknown id what a known one costs, so that the time does not tell
+// pretend takes as long for an unknown id as for a known one, so that timing does not show
 // which ids exist.
 func (s own) pretend(ctx context.Context, q *verifier.Question, token keys.Secret) {
 	s.store.Peppers().Verify(nil, token)

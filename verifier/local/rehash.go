@@ -13,7 +13,7 @@ import (
 
 const (
 	// maxRehashes is how many digests may wait to be renewed. Beyond that they are
-	// dropped: the key's next proof, after it was forgotten, offers its own again.
+	// dropped: the key's next proof, after it left the cache, offers its own again.
 	maxRehashes = 1024
 	// restAfterFailure is for how long nothing is tried after a failure. A store that is
 	// not writable for this process will not be in a second.
@@ -79,7 +79,7 @@ func (q *rehashes) write() (err error) {
 	q.wrote = false
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: writing broke off: %v", keys.ErrUnavailable, p)
+			err = fmt.Errorf("%w: writing failed: %v", keys.ErrUnavailable, p)
 		}
 		if err != nil {
 			q.drop()
@@ -118,14 +118,15 @@ func (q *rehashes) drop() {
 	q.waiting, q.queued = nil, nil
 }
 
-// report reports the first failure in a row. A writing that had nothing to do ends no row.
+// report reports the first failure in a row. A run without anything to write does not end
+// the row.
 func (q *rehashes) report(err error) {
 	news := err != nil && !q.failed
 	if err != nil || q.wrote {
 		q.failed = err != nil
 	}
 	if news && q.onError != nil {
-		q.onError(fmt.Errorf("keep secrets with the current pepper: %w", err))
+		q.onError(fmt.Errorf("move secrets to the current pepper: %w", err))
 	}
 }
 

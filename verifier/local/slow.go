@@ -28,28 +28,28 @@ const (
 )
 
 // errSlowBusy is for logs; a client is told to come back.
-var errSlowBusy = fmt.Errorf("%w: too many keys are being checked under slow hashes, which imported keys have until they are used", keys.ErrUnavailable)
+var errSlowBusy = fmt.Errorf("%w: too many imported keys with slow hashes are being checked at once", keys.ErrUnavailable)
 
-// slowHashes are computed a few at a time, for imported keys alone: one takes a core for
-// up to half a second. What came out well is remembered, so that a key is not computed
-// again because its name was changed; what came out badly is remembered with the
-// token, by the verifier. Many at once with one token cost one hash.
+// slowHashes are computed a few at a time, only for imported keys: one takes a core for up to
+// half a second. A match is remembered, so that it is not computed again after a change to
+// the key; the verifier remembers a token that did not match. Many callers with one token
+// cost one hash.
 type slowHashes struct {
 	key    [sha256.Size]byte // of this process
 	slots  chan struct{}     // one for each that runs
 	proven *otter.Cache[[sha256.Size]byte, struct{}]
 
 	mu      sync.Mutex
-	waiting map[string]int // by handle, with those that run
+	waiting map[string]int // by handle, including running ones
 	total   int
 
 	flights flight.Group[[sha256.Size]byte, slowHash]
 }
 
-// slowHash is what came of one.
+// slowHash is the result of one.
 type slowHash struct {
 	proven bool
-	left   bool // the caller that began it hung up before its turn: it is no answer for others
+	left   bool // its caller disconnected before its turn, so there is no result for others
 }
 
 // newSlowHashes leaves half of the cores to everything else, unless slots are given.

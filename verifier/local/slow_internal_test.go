@@ -12,8 +12,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// TestA6QueueIsBounded: who knows many ids fills no memory with requests that wait. While
-// no slow hash is computed, as many wait as may, and all are sent away in the end.
+// TestA6QueueIsBounded: a client that knows many ids cannot fill the memory with waiting
+// requests. While no slow hash is computed, the allowed number waits, and all are refused in
+// the end.
 func TestA6QueueIsBounded(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("s3cret"), bcrypt.MinCost)
 	if err != nil {

@@ -132,7 +132,7 @@ func TestTroubles(t *testing.T) {
 			must(t, os.Remove(p.db+".ballast"))
 			must(t, os.WriteFile(p.db+".ballast", nil, 0o600))
 			must(t, os.Truncate(p.db+".ballast", 8<<20))
-		}, "ballast", doctor.Warning, "does not take up"},
+		}, "ballast", doctor.Warning, "does not occupy"},
 		{"no epoch", func(t *testing.T, p patient) { must(t, os.Remove(p.db+"-epoch")) }, "epoch", doctor.Problem, "is missing"},
 		{"a cut epoch", func(t *testing.T, p patient) { must(t, os.Truncate(p.db+"-epoch", 100)) }, "epoch", doctor.Problem, "cut short"},
 		{"a second name", func(t *testing.T, p patient) { must(t, os.Link(p.db, p.db+"2")) }, "identity", doctor.Problem, "hard links"},

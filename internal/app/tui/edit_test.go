@@ -89,7 +89,7 @@ func TestEditIsTakenBack(t *testing.T) {
 func TestEditSpeaksTheDomainsWords(t *testing.T) {
 	for _, tc := range []struct{ label, text, want string }{
 		{"name", "", "name: is required"},
-		{"scopes", "a::b", "must not have an empty part"},
+		{"scopes", "a::b", "two colons in a row"},
 		{"expires", "", "expires: is empty"},
 		{"expires", "1999-01-01", "is in the past"},
 		{"rate", "fast", "rate_limit: must be a count per time"},

@@ -83,12 +83,12 @@ func TestFormSpeaksTheDomainsWords(t *testing.T) {
 		{"no name", []string{"enter"}, "name: is required"},
 		{"a name like an id", []string{"abcdefghijkl", "enter"}, "has the shape of a key id"},
 		{"owner", []string{"ci", "enter", "x ", "enter"}, "owner: must not begin or end with a space"},
-		{"scope", []string{"ci", "enter", "enter", "enter", "enter", "enter", "a::b", "enter"}, "must not have an empty part"},
+		{"scope", []string{"ci", "enter", "enter", "enter", "enter", "enter", "a::b", "enter"}, "two colons in a row"},
 		{"audience", []string{"ci", "enter", "enter", "enter", "enter", "enter", "enter", "enter", "x", "enter"}, "must be a duration"},
 		{"expired", []string{"ci", "enter", "enter", "enter", "enter", "enter", "enter", "enter", "ctrl+u", "1999-01-01", "enter"}, "is in the past"},
 		{"rate", []string{"ci", "enter", "enter", "enter", "enter", "enter", "enter", "enter", "enter", "fast", "enter"}, "rate_limit: must be a count per time"},
 		{"admin with tools", []string{"ci", "enter", "enter", "right", "enter", "get_*", "enter"}, "of an admin key must be among"},
-		{"taken", []string{"ci", "enter", "platform", "ctrl+s"}, "already has an unrevoked key of that name"},
+		{"taken", []string{"ci", "enter", "platform", "ctrl+s"}, "already has an unrevoked key with that name"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -1,6 +1,6 @@
 // Package base62 is the alphabet of tokens and ids: digits, capitals, small letters.
-// [Random] draws text from it without a bias, and [Is] recognises it. No sign of it needs
-// an escape anywhere, and a double click selects all of it.
+// [Random] draws text from it without a bias, and [Is] recognises it. Its characters never
+// need an escape, and a double click selects all of it.
 package base62
 
 import "crypto/rand"
@@ -33,9 +33,9 @@ func Digits(dst []byte, v uint32) {
 	}
 }
 
-// Is reports whether s holds nothing but digits. It looks each byte up and never stops early. A comparison of ranges branches
-// where nobody can foresee it, in text that is random: that made refusing junk take
-// half as long again.
+// Is reports whether s has only digits. It looks each byte up and never stops early.
+// Comparing ranges would take half as long again for random text, because its branches
+// are unpredictable.
 func Is(s string) bool {
 	var strange byte
 	for i := range len(s) {
@@ -44,7 +44,7 @@ func Is(s string) bool {
 	return strange == 0
 }
 
-// IsOther reports whether r is no digit.
+// IsOther reports whether r is not a digit.
 func IsOther(r rune) bool { return r > 'z' || !Is(string(r)) }
 
 // outside is 0 for the bytes of base62, and 1 for all others.

@@ -28,7 +28,7 @@ func (b *Text) Texts(list []string) {
 	}
 }
 
-// Time appends a flag first, because "not set" is no instant, and then microseconds.
+// Time appends a flag, because "not set" is not an instant, and then microseconds.
 func (b *Text) Time(t time.Time) {
 	if t.IsZero() {
 		*b = append(*b, 0)

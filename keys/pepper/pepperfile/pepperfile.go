@@ -1,11 +1,10 @@
-// Package pepperfile keeps [pepper.Set] in a file of their own, apart from the
-// database that they protect: a copy of the database alone verifies nothing and
-// forges nothing.
+// Package pepperfile keeps a [pepper.Set] in a file, apart from the database that it
+// protects: a copy of the database alone verifies nothing and forges nothing.
 //
-// It refuses to make a pepper file where one is, because every key made under that
-// would be dead at once, and to read one that others than its owner may read or write.
-// No error repeats anything of the content. [Create] makes a file once, [Load]
-// reads it at every start, and [Replace] adds a pepper to it or takes one away.
+// Call [Create] once to make a file, [Load] at every start, and [Replace] to add or remove a
+// pepper. It refuses to replace a pepper file with a new one, because the keys made with it
+// could no longer be verified, and to read a file that other users may read or write. Errors
+// never repeat the content.
 package pepperfile
 
 import (
@@ -21,12 +20,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
-// maxSize bounds what Load reads: some five hundred peppers.
+// maxSize limits what Load reads, to some five hundred peppers.
 const maxSize = 64 << 10
 
 // Create draws a fresh pepper and writes it to a new file, 0600 and flushed to
-// the disk before Create returns. When path exists nothing is touched and the
-// error is [fs.ErrExist].
+// the disk before Create returns. If path exists, nothing is changed and the error is
+// [fs.ErrExist].
 func Create(path string) (*pepper.Set, error) {
 	if _, err := os.Lstat(path); err == nil {
 		return nil, existing(path)
@@ -49,7 +48,7 @@ func Create(path string) (*pepper.Set, error) {
 }
 
 func existing(path string) error {
-	return fmt.Errorf("pepper file %s: %w: it is never replaced, because every key made with it would be dead", path, fs.ErrExist)
+	return fmt.Errorf("pepper file %s: %w: it is not replaced, because the keys made with it could no longer be verified", path, fs.ErrExist)
 }
 
 func writeTemp(dir, pattern string, content []byte) (name string, err error) {
@@ -65,8 +64,8 @@ func writeTemp(dir, pattern string, content []byte) (name string, err error) {
 }
 
 // Load reads the peppers at path. It refuses a file that is missing (the error is
-// then [fs.ErrNotExist]), is not a regular one, may be read or written by anybody
-// but its owner, or cannot be parsed. A symbolic link to a file is followed.
+// then [fs.ErrNotExist]), is not a regular one, may be read or written by other users
+// than its owner, or cannot be parsed. A symbolic link to a file is followed.
 func Load(path string) (*pepper.Set, error) {
 	if err := check(path); err != nil {
 		return nil, err
@@ -77,16 +76,16 @@ func Load(path string) (*pepper.Set, error) {
 	}
 	peppers, err := pepper.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("pepper file %s: %w; name the one that is meant with --pepper or KEYCTL_PEPPER_FILE, or restore it from a backup", path, err)
+		return nil, fmt.Errorf("pepper file %s: %w; name the right file with --pepper or KEYCTL_PEPPER_FILE, or restore it from a backup", path, err)
 	}
-	// That comes last: nobody is told to change the mode of a file that is none of ours.
+	// Checked last, so that the advice to change a mode is never about another file.
 	if err := filemode.Refuse(path); err != nil {
 		return nil, fmt.Errorf("pepper file: %w", err)
 	}
 	return peppers, nil
 }
 
-// IsOne reports whether a pepper file stands at path, whatever its mode and owner are.
+// IsOne reports whether path is a pepper file, whatever its mode and owner.
 func IsOne(path string) bool {
 	if check(path) != nil {
 		return false
@@ -99,7 +98,7 @@ func IsOne(path string) bool {
 	return err == nil
 }
 
-// check looks before the file is opened: to open a named pipe would wait.
+// check looks before the file is opened, because opening a named pipe would block.
 func check(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -108,7 +107,7 @@ func check(path string) error {
 	return judge(path, info)
 }
 
-// read judges once more what it really opened.
+// read checks again the file that it opened.
 func read(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -132,19 +131,19 @@ func read(path string) ([]byte, error) {
 func unreadable(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("no pepper file at %s: restore it from your backup; without it every key in the database is dead: %w", path, fs.ErrNotExist)
+		return fmt.Errorf("pepper file %s not found; restore it from your backup, because no key can be verified without it: %w", path, fs.ErrNotExist)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("pepper file %s: this user may not read it; run as the user who owns it: %w", path, fs.ErrPermission)
+		return fmt.Errorf("this user may not read pepper file %s; run as the user that owns it: %w", path, fs.ErrPermission)
 	}
 	return fmt.Errorf("read pepper file: %w", err)
 }
 
 func judge(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("pepper file %s: is not a regular file; name the one that is meant with --pepper or KEYCTL_PEPPER_FILE", path)
+		return fmt.Errorf("pepper file %s is not a regular file; name the right file with --pepper or KEYCTL_PEPPER_FILE", path)
 	}
 	if info.Size() >= maxSize {
-		return fmt.Errorf("pepper file %s: is too big to be one; restore it from a backup", path)
+		return fmt.Errorf("pepper file %s is too big; restore it from a backup", path)
 	}
 	return nil
 }

@@ -37,8 +37,8 @@ func TestCreateAndLoad(t *testing.T) {
 	}
 }
 
-// The attack, or the accident: init is run again over a pepper that is in use, and
-// every key is dead.
+// The attack, or the accident: init is run again over a pepper in use, and no key can be
+// verified any longer.
 func TestCreateNeverReplaces(t *testing.T) {
 	for name, put := range map[string]func(path string) error{
 		"a file":           func(path string) error { return os.WriteFile(path, []byte("precious"), 0o600) },

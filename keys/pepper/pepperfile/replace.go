@@ -11,22 +11,20 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
-// The names of files on their way to replace one. They hold peppers, so what a crash
-// left of them is removed by the next Replace.
+// The prefix of temporary files. They contain peppers, so the next Replace removes those
+// that a crash left.
 const nextPrefix = "mcpkeys-pepper-next-"
 
-// Replace lets change make other peppers of those in the file at path and puts them in
-// the file's place, 0600, with its owner, flushed to the disk. It returns what the file
-// then holds.
+// Replace calls change with the peppers in the file at path and replaces the file with the
+// result, 0600, with the same owner, flushed to the disk. It returns the new peppers.
 //
-// At any moment the file holds the old peppers or the new ones, all of them. Of several
-// processes that replace at once each waits for the one before it and changes what that
-// one left, so no pepper is lost. When change returns the peppers that it was given
-// nothing is written, nor when it fails: then Replace returns its error. Change may not
-// call Replace.
+// At any moment the file contains all of the old peppers or all of the new ones. Several
+// processes that replace at once wait for each other, so no pepper is lost. If change
+// returns the peppers that it was given, nothing is written; if it fails, nothing is
+// written and Replace returns its error. Change may not call Replace.
 //
-// Where path is a symbolic link the file that it leads to is replaced. A file that is
-// mounted by itself, as containers have it, cannot be replaced from within.
+// If path is a symbolic link, its target is replaced. A file that is mounted by itself, as
+// in some containers, cannot be replaced from within.
 func Replace(path string, change func(*pepper.Set) (*pepper.Set, error)) (*pepper.Set, error) {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -56,7 +54,7 @@ func Replace(path string, change func(*pepper.Set) (*pepper.Set, error)) (*peppe
 func put(target string, next *pepper.Set) error {
 	content := next.Encode()
 	if len(content) >= maxSize {
-		return errors.New("it would be too big; retire peppers that no key needs")
+		return errors.New("it would be too big; retire peppers that are not needed")
 	}
 	dir := filepath.Dir(target)
 	removeLeft(dir)
@@ -67,8 +65,8 @@ func put(target string, next *pepper.Set) error {
 	return newfile.Replace(temp, target)
 }
 
-// removeLeft removes what a crash left. What cannot be removed is not ours, and so was
-// not left by us.
+// removeLeft removes temporary files that a crash left. If one cannot be removed, another
+// user made it.
 func removeLeft(dir string) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {

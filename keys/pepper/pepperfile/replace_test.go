@@ -71,8 +71,8 @@ func load(t *testing.T, path string) *pepper.Set {
 	return p
 }
 
-// The accident: two administrators add a pepper in the same moment, one file takes the
-// place of the other, and the keys made under the lost pepper are dead.
+// The accident: two administrators add a pepper at the same moment, one file replaces the
+// other, and the keys made with the lost pepper can no longer be verified.
 func TestReplacesAtOnceLoseNoPepper(t *testing.T) {
 	path := create(t)
 	const processes, each = 3, 5
@@ -102,9 +102,9 @@ func onlyFile(t *testing.T, path string) {
 	}
 }
 
-// A19. The attack, or the accident: the process dies at any moment of writing the
-// file. It can be read afterwards, and holds every pepper that was told of; what was
-// left beside it goes with the next writing.
+// A19. The attack, or the accident: the process is killed at any moment while it writes the
+// file. The file stays readable and has every announced pepper; the next Replace removes
+// temporary files.
 func TestA19KilledWhileReplacing(t *testing.T) {
 	path := create(t)
 	told := load(t, path).IDs()
@@ -183,7 +183,7 @@ func TestReplaceWritesNothing(t *testing.T) {
 	}
 }
 
-// Where a group may read the pepper file, it may read the next one: guards of the group
+// If a group may read the pepper file, it may read the next one, or guards of the group
 // would not start again.
 func TestReplaceKeepsGroup(t *testing.T) {
 	t.Setenv("MCPKEYS_ALLOW_GROUP", "1")

@@ -1,17 +1,17 @@
-// Package flight lets one run serve all callers that ask for the same thing at the same
-// time. The verifier's looks at the store, its reads of keys and the slow hashes of
-// imported secrets are flights.
+// Package flight shares one run among all callers that ask for the same thing at the same
+// time. The verifier's looks at the store, its reads of keys and the slow hashes of imported
+// secrets are flights. Call [Group.Join], and Land if it began a flight, Wait otherwise.
 //
-// Two rules keep a revoked key from passing:
+// Two rules make sure that a revoked key is not accepted:
 //
 //   - A caller takes the result of a flight that it did not begin only if the flight
 //     noted at least the epoch that the caller loaded ([Flight.Covers]): what moved the
 //     epoch later may have been committed after the flight's reading.
-//   - What a flight read is remembered only if no change marked the flight
-//     ([Group.Mark]) between its beginning and its landing. A marked flight is joined by
-//     no further caller either: the next one begins another.
+//   - The result of a flight is remembered only if no change marked the flight
+//     ([Group.Mark]) before it landed. No further caller joins a marked flight either: the
+//     next one begins another.
 //
-// verifier/internal/model switches each of them off in turn, and shows what comes of it.
+// verifier/internal/model switches each rule off in turn, and shows what goes wrong.
 package flight
 
 import (
@@ -23,7 +23,7 @@ import (
 )
 
 // ErrBrokeOff is the error of a flight that panicked.
-var ErrBrokeOff = fmt.Errorf("%w: reading broke off", keys.ErrUnavailable)
+var ErrBrokeOff = fmt.Errorf("%w: reading failed", keys.ErrUnavailable)
 
 // Group holds the flights under way, by what they are for. The zero Group is ready for use.
 type Group[K comparable, R any] struct {
@@ -31,8 +31,8 @@ type Group[K comparable, R any] struct {
 	flying map[K]*Flight[R]
 }
 
-// Flight is one run. Who began it sets Noted, Result and Err before it lands; everybody
-// else reads them after [Flight.Wait].
+// Flight is one run. The caller that began it sets Noted, Result and Err before it lands;
+// all others read them after [Flight.Wait].
 type Flight[R any] struct {
 	Noted  uint64 // the epoch, loaded before anything was read
 	Result R

@@ -36,8 +36,8 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// A17. A flight that a change marked is not remembered, and nobody joins it any more. The
-// flight that takes its place is remembered, whichever of the two lands first.
+// A17. A flight that a change marked is not remembered, and no caller joins it any more. The
+// flight that replaces it is remembered, whichever of the two lands first.
 func TestA17MarkedFlight(t *testing.T) {
 	for _, all := range []bool{false, true} {
 		for _, oldFirst := range []bool{false, true} {

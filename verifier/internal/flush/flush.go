@@ -1,10 +1,10 @@
-// Package flush writes in the background what may be written later: counts of use,
-// denials, renewed digests. It decides when; what is written, and what becomes of it when
-// that fails, is its caller's.
+// Package flush writes in the background what may be written later: usage counts, denials,
+// renewed digests. Set the fields of a [Flusher], call Within when there is something to
+// write, and Close at the end. Its caller decides what is written, and keeps what could not
+// be written.
 //
-// A goroutine runs while something is written, and none while nothing is. Nothing is
-// written twice at once. After a failure nothing is tried for [Flusher.Rest]. A writing
-// that panics is a writing that failed.
+// A goroutine runs only while something is written, and only one write runs at a time. After
+// a failure it does not write for [Flusher.Rest]. A panic counts as a failure.
 package flush
 
 import (
@@ -21,7 +21,7 @@ type Flusher struct {
 	Rest    time.Duration        // for how long nothing is tried after a failure
 	Retry   bool                 // then it is tried again, without being asked for
 	Elapsed func() time.Duration // monotonic
-	After   func(error)          // hears what came of each writing; may be nil
+	After   func(error)          // is called with the result of each write; may be nil
 
 	writing sync.Mutex // held while Write runs
 
@@ -76,8 +76,8 @@ func (f *Flusher) run() {
 	}
 }
 
-// begin reports whether to write now. The timer stands until then, so that one goroutine at
-// the most waits behind a writing; and if that one failed, its rest holds.
+// begin reports whether to write now. The timer stays set until then, so that at most one
+// goroutine waits for a running write; if that one fails, its rest applies.
 func (f *Flusher) begin() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -91,7 +91,7 @@ func (f *Flusher) begin() bool {
 	return false
 }
 
-// Flush writes now, and returns what came of it.
+// Flush writes now, and returns the error.
 func (f *Flusher) Flush() error {
 	f.writing.Lock()
 	defer f.writing.Unlock()
@@ -111,13 +111,13 @@ func (f *Flusher) flush() error {
 func Safely(write func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: writing broke off: %v", keys.ErrUnavailable, p)
+			err = fmt.Errorf("%w: writing failed: %v", keys.ErrUnavailable, p)
 		}
 	}()
 	return write()
 }
 
-// rest notes what came of a writing, and plans the next try.
+// rest notes the result of a write, and plans the next try.
 func (f *Flusher) rest(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,8 +130,7 @@ func (f *Flusher) rest(err error) {
 	}
 }
 
-// Close writes once more, also during a rest, and then no more. It waits for a writing
-// that is under way.
+// Close writes a last time, also during a rest. It waits for a running write.
 func (f *Flusher) Close() error {
 	f.mu.Lock()
 	f.closed = true

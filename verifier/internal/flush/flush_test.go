@@ -75,8 +75,8 @@ func TestWithin(t *testing.T) {
 	})
 }
 
-// After a failure nothing is tried for a while, whoever asks, and then it is without being
-// asked for.
+// After a failure nothing is written for a while, also on request, and then it is tried
+// again without a request.
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()

@@ -98,7 +98,7 @@ func (s scenario) events(w world, r rules) []event {
 	return out
 }
 
-// accidents are what nobody does on purpose, each at most once but for the clock.
+// accidents are unintended events, each at most once except for the clock.
 func accidents(s scenario, r rules, try func(string, func(*world) (string, bool))) {
 	try("the clock", func(w *world) (string, bool) {
 		w.now++

@@ -1,16 +1,14 @@
-// Package model is the protocol between those who change keys and those who check
-// them, small enough to be explored whole: one key that is revoked, a few
-// checks of it at once in one process, a clock of a few ticks. Every order in which
-// their steps can happen is tried. It is a test, and it is the explanation of package
-// verifier's rules: read [rules] first.
+// Package model is a model of the protocol between processes that change keys and
+// processes that check them. It is small enough to try every order of steps: one key that
+// is revoked, a few concurrent checks of it in one process, a clock of a few ticks. It is
+// a test, and it explains the rules of package verifier: read [rules] first.
 //
-// The one property is the promise: no check that starts after a revoke returned is
-// accepted. [TestEveryOrderKeepsThePromise] shows that it holds;
-// [TestEveryRuleIsNeeded] leaves out one rule at a time and shows the order of
-// events that breaks it then.
+// The only property is the promise: no check that starts after a revoke returned accepts
+// the key. [TestEveryOrderKeepsThePromise] shows that it holds; [TestEveryRuleIsNeeded]
+// leaves out one rule at a time and shows an order of events that then breaks it.
 //
-// What is here has the names it has in verifier and store/sqlite, and each step is
-// one thing that another process can see, or that a crash can fall behind.
+// Names are those of verifier and store/sqlite. Each step is something that another
+// process can see, or after which a process can crash.
 package model
 
 import (

@@ -13,7 +13,7 @@ const none = -1
 type scenario struct {
 	name    string
 	checks  int  // at most maxChecks
-	crash   bool // the revoker may die once, and then somebody revokes again
+	crash   bool // the revoker may be killed once, and then another revokes again
 	remove  bool // the epoch file may be removed once
 	outage  bool // the store may become unreadable for the server, for ever
 	evict   bool // the cell may be evicted once
@@ -103,7 +103,7 @@ func idle() world {
 	return w
 }
 
-// replaced is a server that nobody has asked since another process made a new epoch
+// replaced is a server without a check since another process made a new epoch
 // file, waited, and went. One more change, and the new count is what the old one was.
 func replaced() world {
 	w := hot

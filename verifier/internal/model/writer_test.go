@@ -70,8 +70,8 @@ func (p *writer) move(w *world, r rules) (what string, ok bool) {
 	return what, true
 }
 
-// mayDie reports whether the writer may die here to some effect: it committed, and has
-// told nobody.
+// mayDie reports whether a crash of the writer matters here: it committed, and announced
+// nothing.
 func (p *writer) mayDie(r rules) bool {
 	return r.commitFirst && !p.retry && (p.step == 1 || p.step == 2)
 }

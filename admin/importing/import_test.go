@@ -171,7 +171,7 @@ func TestImportRefuses(t *testing.T) {
 		{withKey("own", native), "is an mcpkeys key"},
 		{withKey("short", "1234567"), "8 to 256"},
 		{withKey("space", "a b"+strongToken), "8 to 256"},
-		{withKey("guessable", "hunter2-hunter2"), "short enough to guess"},
+		{withKey("guessable", "hunter2-hunter2"), "short enough to be guessed"},
 		{never, "must not be never"},
 		{badScope, "scope"},
 		{withHash(t, "no handle", "", springPassword), "id: is required"},

@@ -57,7 +57,7 @@ func TestOutcomesAfterTheCommit(t *testing.T) {
 		code, want string
 	}{
 		"/v1/unannounced": {store.NotAnnounced(cause), "not_announced", "written and durable"},
-		"/v1/lost":        {fmt.Errorf("revoke: %w", &store.MayBeLostError{Cause: cause}), "may_be_lost", "look whether the change is there, and repeat the request if it is not"},
+		"/v1/lost":        {fmt.Errorf("revoke: %w", &store.MayBeLostError{Cause: cause}), "may_be_lost", "check whether the change was made, and repeat the request if it was not"},
 	} {
 		restapi.Register(f.API, huma.Operation{
 			OperationID: path, Method: http.MethodPost, Path: path, Security: restapi.AnyKey(),

@@ -76,7 +76,7 @@ func ParseExpiry(text string) (Expiry, error) {
 	return Expiry{}, Invalid("expires", "must be a duration (90d, 12w, 36h, 1y), a date (2027-01-31), an RFC 3339 time, or never")
 }
 
-// lastExpiry limits instants to those that can be stored and printed.
+// lastExpiry limits instants to the ones that can be stored and printed.
 var lastExpiry = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
 // At resolves the expiry for a key made at now; zero means never. It refuses times

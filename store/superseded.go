@@ -10,7 +10,7 @@ import (
 )
 
 // Supersede returns a key's superseded secrets after a change at now, the newest first: the
-// known ones without those that are too old, and the secrets in before but not in after.
+// known ones without the ones that are too old, and the secrets in before but not in after.
 // Imported ones never become too old, and do not count. A secret whose grace had passed ended
 // with its grace.
 func Supersede(known []keys.Superseded, before, after []keys.KeySecret, now time.Time) []keys.Superseded {

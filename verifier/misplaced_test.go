@@ -57,7 +57,7 @@ func must(t *testing.T, err error) {
 
 // TestLeaseEndsWhereOthersUseAnotherStore: a guard whose store is not the one that others
 // find makes a look within its lease. The request that made the look is refused, as are
-// those that follow: a revocation was acknowledged that does not reach this guard.
+// later ones: a revocation was acknowledged that does not reach this guard.
 func TestLeaseEndsWhereOthersUseAnotherStore(t *testing.T) {
 	for _, c := range misplacements {
 		t.Run(c.name, func(t *testing.T) {

@@ -124,7 +124,7 @@ type report struct {
 }
 
 // serverRole checks the keys without a pause until its input ends: one goroutine all
-// of them in turn, another always the first that is not dead yet.
+// of them in turn, another always the first that has not ended yet.
 func serverRole(dir string) error {
 	f, err := joinFleet(dir)
 	if err != nil {

@@ -396,7 +396,7 @@ func TestRateLimit(t *testing.T) {
 	b.now = b.now.Add(time.Hour)
 	b.want(t, token, verifier.Call{Cost: 21}, keys.CodeRateLimited)
 	b.want(t, token, verifier.Call{Cost: 20}, keys.CodeValid)
-	b.want(t, token, verifier.Call{}, keys.CodeRateLimited) // an idle hour saves up no more than the burst
+	b.want(t, token, verifier.Call{}, keys.CodeRateLimited) // an idle hour saves up the burst at most
 }
 
 // TestRefusedCallsCountNothing: calls that are refused for another reason do not eat

@@ -78,7 +78,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// Permissions do not apply to root, so a second process tries it as the user "nobody".
+// Permissions do not apply to root, so a second process tries it as the user `nobody`.
 func TestReadOnlyPlacesAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		name          string

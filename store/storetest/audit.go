@@ -25,7 +25,7 @@ func unwritable(f *fixture, id string) map[string]audit.Event {
 	stranger.KeyID = "000000000000"
 	nameless.ID = [16]byte{}
 	return map[string]audit.Event{
-		"an id that is in the log": twice, "a detail that is no JSON": noJSON, "no actor": noActor,
+		"an id that is in the log": twice, "a detail that is not JSON": noJSON, "no actor": noActor,
 		"no action": noAction, "another key": stranger, "no id": nameless,
 	}
 }

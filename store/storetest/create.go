@@ -60,8 +60,8 @@ func unsealedIsNotWritten(t *testing.T, f *fixture) {
 		"changed after sealing":     func(k *keys.Key) { k.Scopes = []string{"*"} },
 		"text that is not UTF-8":    func(k *keys.Key) { k.Metadata = map[string]string{"a": "\xff"}; f.store.Peppers().Seal(k) },
 		"another key's seal":        func(k *keys.Key) { k.Seal = stored.Seal },
-		"an unknown pepper":         func(k *keys.Key) { k.Seal.PepperID = "nobody" },
-		"another pepper's secret":   func(k *keys.Key) { k.Secrets[0].PepperID = "nobody"; f.store.Peppers().Seal(k) },
+		"an unknown pepper":         func(k *keys.Key) { k.Seal.PepperID = "unknown" },
+		"another pepper's secret":   func(k *keys.Key) { k.Secrets[0].PepperID = "unknown"; f.store.Peppers().Seal(k) },
 		"a secret in wrong order":   func(k *keys.Key) { k.Secrets = append(k.Secrets, k.Secrets[0]); f.store.Peppers().Seal(k) },
 		"a version that went wrong": func(k *keys.Key) { k.Version++ },
 	} {

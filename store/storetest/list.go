@@ -168,7 +168,7 @@ func listedStatusAgrees(t *testing.T, f *fixture) {
 		}
 	}
 	var invalid *keys.InvalidError
-	if _, err := f.store.List(t.Context(), keys.Query{Status: "dead"}); !errors.As(err, &invalid) || invalid.Field != "status" {
-		t.Errorf("List(status dead): got %v, want an InvalidError of status", err)
+	if _, err := f.store.List(t.Context(), keys.Query{Status: "gone"}); !errors.As(err, &invalid) || invalid.Field != "status" {
+		t.Errorf("List(status gone): got %v, want an InvalidError of status", err)
 	}
 }

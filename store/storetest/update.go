@@ -107,7 +107,7 @@ func identityStays(t *testing.T, f *fixture) {
 		"id":         func(k *keys.Key) { k.ID = "000000000000" },
 		"kind":       func(k *keys.Key) { k.Kind = keys.KindAdmin },
 		"created_at": func(k *keys.Key) { k.CreatedAt = k.CreatedAt.Add(1000) },
-		"created_by": func(k *keys.Key) { k.CreatedBy = "somebody else" },
+		"created_by": func(k *keys.Key) { k.CreatedBy = "another actor" },
 	} {
 		if _, err := f.update(f.store, k.ID, edit); err == nil {
 			t.Errorf("Update of %s: got no error", name)
@@ -118,7 +118,7 @@ func identityStays(t *testing.T, f *fixture) {
 
 // Revoked is final, also for a later change that ignores it.
 func revocationStays(t *testing.T, f *fixture) {
-	k := f.create("dead", nil)
+	k := f.create("ended", nil)
 	f.mustUpdate(k.ID, func(k *keys.Key) { k.RevokedAt = f.now })
 	before := f.state()
 	if _, err := f.update(f.store, k.ID, func(k *keys.Key) { k.RevokedAt = time.Time{} }); err == nil {

@@ -40,7 +40,7 @@ type Options struct {
 	ReadOnly bool
 
 	// OnRehashError hears, from another goroutine, that the digest of a secret could not
-	// be renewed, as is done with those that were made with an old pepper when they are
+	// be renewed, as is done with digests that were made with an old pepper when they are
 	// used. It is called once, until it works again. No request is refused for it; it
 	// means that the old pepper cannot be retired yet.
 	OnRehashError func(error)

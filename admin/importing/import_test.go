@@ -180,7 +180,7 @@ func TestImportRefuses(t *testing.T) {
 		{withKey("again", "good"+strongToken), "line 1 has the same token"},
 		{withHash(t, "again hashed", "", sumOf("good"+strongToken)), "line 1 has the same token"},
 		{withKey("native", "name"+strongToken), "unrevoked key with that name"},
-		{withKey("stored", "there"+strongToken), "has this token already"},
+		{withKey("stored", "there"+strongToken), "already has this token"},
 	}
 	var rows []importing.Row
 	for _, tc := range cases {

@@ -122,11 +122,11 @@ func TestHintsLeadOn(t *testing.T) {
 		},
 		{
 			name: "a file that is not a pepper file", run: "cp /etc/passwd p; chmod 644 p; keyctl --pepper p list",
-			hint: "(name the one that is meant with --pepper)", never: "chmod", then: "keyctl list",
+			hint: "(name the right file with --pepper)", never: "chmod", then: "keyctl list",
 		},
 		{
 			name: "a file that is not a key store", run: "cp /etc/passwd p; chmod 644 p; keyctl --db p list",
-			hint: "(name the key store that is meant with --db)", never: "chmod|init", then: "keyctl --db mcpkeys.db list",
+			hint: "(name the key store with --db)", never: "chmod|init", then: "keyctl --db mcpkeys.db list",
 		},
 		{
 			name: "other users may open files", state: "chmod 644 mcpkeys.db mcpkeys.db-epoch mcpkeys.db.pepper",
@@ -142,7 +142,7 @@ func TestHintsLeadOn(t *testing.T) {
 		},
 		{
 			name: "a platform sets group bits", state: "chmod 660 mcpkeys.db*",
-			run: "keyctl list", hint: "or say (--allow-group) or MCPKEYS_ALLOW_GROUP=1", then: "keyctl --allow-group list && MCPKEYS_ALLOW_GROUP=1 keyctl list && MCPKEYS_ALLOW_GROUP=1 keyctl doctor",
+			run: "keyctl list", hint: "or use (--allow-group) or MCPKEYS_ALLOW_GROUP=1", then: "keyctl --allow-group list && MCPKEYS_ALLOW_GROUP=1 keyctl list && MCPKEYS_ALLOW_GROUP=1 keyctl doctor",
 		},
 		{
 			name: "root looks at the key store of a service", state: "give",

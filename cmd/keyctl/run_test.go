@@ -108,7 +108,7 @@ func TestRevokeThatMayBeLost(t *testing.T) {
 	if got := a.report(err, false); got != exitMayBeLost {
 		t.Errorf("revoke: got exit code %d, want %d", got, exitMayBeLost)
 	}
-	if want := "look whether it is there, and repeat it if it is not"; stdout.Len() > 0 || !strings.Contains(stderr.String(), want) || strings.Contains(stderr.String(), "durable") {
+	if want := "check whether it took effect, and repeat it if not"; stdout.Len() > 0 || !strings.Contains(stderr.String(), want) || strings.Contains(stderr.String(), "durable") {
 		t.Errorf("revoke: got %q and %q, want nothing and %q", stdout, stderr, want)
 	}
 	err = a.reportImport(importing.Report{Rows: 3, Imported: 3}, &importFlags{}, err)

@@ -322,7 +322,7 @@ func TestHUPReloadsTheCertificate(t *testing.T) {
 func TestHUPWithoutTLSEndsNothing(t *testing.T) {
 	s := startServing(t, "--drain", "0")
 	s.signal(syscall.SIGHUP)
-	s.until("a word about it", func() bool { return strings.Contains(s.text(), "this server has none") })
+	s.until("a word about it", func() bool { return strings.Contains(s.text(), "this server runs without TLS") })
 	if status, _, err := s.get(http.DefaultClient, "/v1/whoami"); err != nil || status != http.StatusOK {
 		t.Errorf("GET /v1/whoami: got %d, %v, want 200", status, err)
 	}

@@ -20,7 +20,7 @@ issue_in_tui() {
 	type_text team-x
 	press Enter Enter
 	type_text 'get_* search'
-	shows 'it is granted: tools:get_* tools:search'
+	shows 'grants: tools:get_* tools:search'
 	press C-s
 	shows 'This is its secret'
 	secret=$(screen | grep -oE 'mcpk_[0-9A-Za-z]{12}_[0-9A-Za-z]{36}') || fail 'no secret on the screen'
@@ -105,7 +105,7 @@ shows 'read-only'
 for size in '60 16' '59 16' '80 24' '110 30' '200 50' '30 5' '120 40'; do
 	set -- $size
 	tm resize-window -t e2e -x "$1" -y "$2"
-	if [ "$1" -lt 60 ]; then shows 'make me bigger'; else shows 'mobile'; fi
+	if [ "$1" -lt 60 ]; then shows 'too small'; else shows 'mobile'; fi
 done
 press q
 shows 'left with 0'

@@ -78,7 +78,7 @@ func unannounced() map[string]func(t testing.TB, path string) {
 // isMayBeLost reports whether err says that a change may be lost, and nothing else.
 func isMayBeLost(err error) bool {
 	var lost *store.MayBeLostError
-	return errors.As(err, &lost) && strings.Contains(err.Error(), "repeat it if it is not") &&
+	return errors.As(err, &lost) && strings.Contains(err.Error(), "repeat it if not") &&
 		!strings.Contains(err.Error(), "durable") &&
 		!errors.Is(err, keys.ErrConflict) && !errors.Is(err, keys.ErrUnavailable) && !errors.Is(err, keys.ErrNotFound)
 }

@@ -129,7 +129,7 @@ func TestA27CutTailNeedsACheckpoint(t *testing.T) {
 	if report := verifyAudit(t, s, nil); len(report.Faults) != 0 {
 		t.Errorf("VerifyAudit without a checkpoint: got %v; if a chain can show a cut tail now, say so in SECURITY.md", report.Faults)
 	}
-	wantFault(t, "a cut tail", verifyAudit(t, s, c), 0, "", "the last 10 rows are missing: the log ends with row 9, and had 19")
+	wantFault(t, "a cut tail", verifyAudit(t, s, c), 0, "", "the last 10 rows are missing: the log ends with row 9, but had 19")
 
 	for i := range 12 {
 		issue(t, s, admin.IssueRequest{Name: "new " + strconv.Itoa(i)})
@@ -176,7 +176,7 @@ func TestA27RowPutBackIsFound(t *testing.T) {
 	if k, err := manager(t, s).Key(t.Context(), ids[1]); err != nil || k.Status(time.Now()) != keys.StatusActive {
 		t.Fatalf("the attack fails before it begins: %v", err)
 	}
-	wantFault(t, "a row put back", verifyAudit(t, s, nil), 0, ids[1], "is at version 3, and audit row 10 tells of version 4: an older row was put back")
+	wantFault(t, "a row put back", verifyAudit(t, s, nil), 0, ids[1], "is at version 3, but audit row 10 is about version 4: an older row was put back")
 }
 
 // A27. What else may be wrong with a key's row is named beside.

@@ -151,7 +151,7 @@ var replacements = []struct {
 	{"the directory renamed", func(t *testing.T, w *world) (string, []string) {
 		mustRename(t, w.dir, w.dir+"2")
 		return filepath.Join(w.dir+"2", "keys.db"), nil
-	}, "", "is gone from"},
+	}, "", "was removed or renamed"},
 	{"the database mounted elsewhere", func(t *testing.T, w *world) (string, []string) {
 		there := filepath.Join(t.TempDir(), "keys.db")
 		write(t, there, "")

@@ -120,7 +120,7 @@ func TestOlderDatabase(t *testing.T) {
 			_ = o.cmd.Process.Kill()
 			o.end()
 			spoil(t, path, backup)
-			refusesAll(t, path, id, "knows 1 change that the database does not hold")
+			refusesAll(t, path, id, "knows 1 change that the database lacks")
 			if missing, err := sqlite.CheckPosition(t.Context(), path); missing != 1 || err == nil {
 				t.Errorf("CheckPosition: got %d, %v, want one missing", missing, err)
 			}

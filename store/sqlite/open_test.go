@@ -43,7 +43,7 @@ func TestOpenRefuses(t *testing.T) {
 			if _, err := pepperfile.Create(path + ".pepper"); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{"does not hold pepper p", ".pepper", "restore"}, nil},
+		}, []string{"lacks pepper p", ".pepper", "restore"}, nil},
 		{"a pepper with one wrong digit", func(t *testing.T, path string) { alterPepper(t, path+".pepper") }, []string{"pepper p", "not the one", "restore"}, nil},
 		{"a pepper that all may read", func(t *testing.T, path string) { chmod(t, path+".pepper", 0o644) }, []string{"chmod 600", ".pepper"}, nil},
 	} {
@@ -86,9 +86,9 @@ func TestReadOnlyPlacesAreRefused(t *testing.T) {
 		want          string
 	}{
 		{"all is well", 0o777, 0o600, "opened"},
-		{"a directory to read only", 0o555, 0o600, "must be writable"},
-		{"a file to read only", 0o777, 0o400, "must be writable"},
-		{"a file of another user", 0o777, 0o000, "must be writable"},
+		{"a directory to read only", 0o555, 0o600, "must be able to write"},
+		{"a file to read only", 0o777, 0o400, "must be able to write"},
+		{"a file of another user", 0o777, 0o000, "must be able to write"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := create(t)

@@ -317,7 +317,7 @@ func TestRemovedKeyThatComesBackIsNoticed(t *testing.T) {
 			OLD.expires_at, OLD.disabled_at, OLD.revoked_at, OLD.revoked_reason, OLD.version, OLD.seal_format, OLD.seal_pepper, OLD.seal;
 		`+tellNothing+` END`)
 	_, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "old-0000001"})
-	isAltered(t, "Issue", err, "does not stand")
+	isAltered(t, "Issue", err, "did not keep")
 	mustExec(t, s.Writer(), `DROP TRIGGER interfering`)
 	issue(t, s, admin.IssueRequest{Name: "old-0000001"})
 }
@@ -331,7 +331,7 @@ func TestImportThatIsChangedAsItBecomesValidIsNoticed(t *testing.T) {
 		UPDATE main.batches SET valid_at = NEW.valid_at + 1 WHERE id = NEW.id;
 		`+tellNothing+` END`)
 	_, err := importing.Import(t.Context(), manager(t, s), manyRows(2, "import", func(int) {}), importing.Options{})
-	isAltered(t, "Import", err, "does not stand")
+	isAltered(t, "Import", err, "did not keep")
 	mustExec(t, s.Writer(), `DROP TRIGGER interfering`)
 	report, err := importing.Import(t.Context(), manager(t, s), manyRows(2, "import", func(int) {}), importing.Options{})
 	if err != nil || report.Imported != 2 {

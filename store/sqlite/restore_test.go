@@ -261,7 +261,7 @@ func TestRestoreWhereNothingIs(t *testing.T) {
 	if _, err := pepperfile.Create(path + ".pepper"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sqlite.PrepareRestore(t.Context(), path, h.backup, nil); err == nil || !strings.Contains(err.Error(), "does not hold pepper p") {
+	if _, err := sqlite.PrepareRestore(t.Context(), path, h.backup, nil); err == nil || !strings.Contains(err.Error(), "lacks pepper p") {
 		t.Errorf("PrepareRestore with another pepper: got %v, want the missing one named", err)
 	}
 	write(t, path+".pepper", string(read(t, h.path+".pepper")))
@@ -329,7 +329,7 @@ func TestRestoreRefuses(t *testing.T) {
 			mustExec(t, db, `DELETE FROM secrets`)
 			mustExec(t, db, `DELETE FROM keys`)
 		}, "its row is missing"},
-		{"a journal beside it", func(t *testing.T, h *history) { write(t, h.backup+"-journal", "junk") }, "backup.db-journal lies beside the backup"},
+		{"a journal beside it", func(t *testing.T, h *history) { write(t, h.backup+"-journal", "junk") }, "backup.db-journal, which no backup has"},
 		{"a directory beside it", func(t *testing.T, h *history) { mkdir(t, h.backup+"-wal") }, "backup.db-wal is a directory; move it away"},
 		{"a directory as its journal", func(t *testing.T, h *history) { mkdir(t, h.backup+"-journal") }, "backup.db-journal is a directory; move it away"},
 		{"a backup of other peppers", func(t *testing.T, h *history) {

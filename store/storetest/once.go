@@ -125,7 +125,7 @@ func wordOfWhatIsGone(t *testing.T, f *fixture) {
 	}
 	_, err = m.Issue(f.once("a", ""), admin.IssueRequest{Name: "ci"})
 	wantReplayed(t, "Issue again, after a rotation", err, issued.Key.ID, 1, "")
-	if err == nil || !strings.Contains(err.Error(), "not good any more") {
+	if err == nil || !strings.Contains(err.Error(), "no longer valid") {
 		t.Errorf("Issue again, after a rotation: got %v, want what became of the secret", err)
 	}
 }

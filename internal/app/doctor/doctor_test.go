@@ -157,7 +157,7 @@ func TestTroubles(t *testing.T) {
 			text, err := os.ReadFile(other.pepper)
 			must(t, err)
 			must(t, os.WriteFile(p.pepper, text, 0o600))
-		}, "pepper", doctor.Problem, "restore the file from your backup"},
+		}, "pepper", doctor.Problem, "restore the file from a backup"},
 		{"a scope that was edited", func(t *testing.T, p patient) { p.sql(t, `UPDATE keys SET scopes = '["*"]' WHERE name = 'ci'`) }, "keys", doctor.Problem, "1 key was changed outside mcpkeys"},
 		{"a revocation that was undone", func(t *testing.T, p patient) { p.sql(t, `UPDATE keys SET revoked_at = NULL WHERE name = 'ended'`) }, "keys", doctor.Problem, "1 key was changed outside mcpkeys"},
 		{"an audit row that was edited", func(t *testing.T, p patient) { p.sql(t, `UPDATE audit SET actor = 'mallory' WHERE seq = 2`) }, "audit", doctor.Problem, "audit row 2"},

@@ -269,7 +269,7 @@ func refuseOthers(path, pepper string) error {
 func unopened(path string, err error) error {
 	switch basic, _ := codes(err); basic {
 	case codeNotADB:
-		return fmt.Errorf("%s is not a database; name the key store with --db or KEYCTL_DB: %w", path, err)
+		return fmt.Errorf("%s is not a database; name the key store with --db or KEYCTL_DB%w", path, quiet{err})
 	case codeCorrupt:
 		return fmt.Errorf("%s is damaged; restore a backup: %w", path, err)
 	case codeCantOpen, codeReadOnly:

@@ -196,7 +196,7 @@ func ours(ctx context.Context, copied, backup string) error {
 func unusable(backup string, err error) error {
 	switch basic, _ := codes(err); basic {
 	case codeNotADB:
-		return fmt.Errorf("%s is not a database; name a file that 'keyctl backup' made: %w", backup, err)
+		return fmt.Errorf("%s is not a database; name a file that 'keyctl backup' made%w", backup, quiet{err})
 	case codeCorrupt:
 		return fmt.Errorf("%s is damaged; use another backup: %w", backup, err)
 	}

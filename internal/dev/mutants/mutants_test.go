@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,6 +44,52 @@ func TestListFitsTheTree(t *testing.T) {
 		}
 	}
 }
+
+// A test that was renamed would leave its mutant without one: each word of a -run names a
+// test of the packages.
+func TestPatternsNameTests(t *testing.T) {
+	list, err := List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list {
+		at := slices.Index(m.Tests, "-run")
+		if at < 0 {
+			continue
+		}
+		names := testsOf(t, m.Tests[:at])
+		for word := range strings.SplitSeq(m.Tests[at+1], "|") {
+			top, _, _ := strings.Cut(word, "/")
+			if !regexp.MustCompile(top).MatchString(names) {
+				t.Errorf("%s: -run %s names no test", m.Name, word)
+			}
+		}
+	}
+}
+
+// testsOf returns the names of the test functions of packages, a line each.
+func testsOf(t *testing.T, packages []string) string {
+	t.Helper()
+	var names strings.Builder
+	for _, dir := range packages {
+		files, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(dir), "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, found := range testFunc.FindAllStringSubmatch(string(text), -1) {
+				names.WriteString(found[1] + "\n")
+			}
+		}
+	}
+	return names.String()
+}
+
+var testFunc = regexp.MustCompile(`(?m)^func (Test\w+|Fuzz\w+)\(`)
 
 // Only a failed test kills a mutant.
 func TestJudge(t *testing.T) {

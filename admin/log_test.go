@@ -28,7 +28,7 @@ func TestParseAction(t *testing.T) {
 	}
 }
 
-// Chain reads every page of the log, and no more pages when its caller breaks off.
+// Chain reads every page of the log, and stops reading when its caller breaks off.
 func TestChainReadsPages(t *testing.T) {
 	m, store := newManager(t)
 	const n = 2*keys.MaxLimit + 1

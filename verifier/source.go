@@ -72,7 +72,7 @@ type Question struct {
 	Current func(ctx context.Context, id string) (*keys.Key, error)
 
 	// Prove calls Slow before each computation that keeps a core busy for milliseconds. An
-	// error means that this caller may cause no more of them now; Prove then returns that
+	// error means that this caller must wait before it causes another; Prove then returns that
 	// error.
 	Slow func() error
 }

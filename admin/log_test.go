@@ -28,7 +28,7 @@ func TestParseAction(t *testing.T) {
 	}
 }
 
-// Chain reads a log of several pages, and stops where it is told to.
+// Chain reads every page of the log, and stops reading when its caller breaks off.
 func TestChainReadsPages(t *testing.T) {
 	m, store := newManager(t)
 	const n = 2*keys.MaxLimit + 1

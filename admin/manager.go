@@ -116,8 +116,8 @@ func (m *Local) Key(ctx context.Context, id string) (*keys.Key, error) {
 	return k, m.store.Peppers().CheckSeal(k)
 }
 
-// List implements [Manager]. Conditions are compared with the rows as they are, also with
-// tampered ones.
+// List implements [Manager]. It also searches keys whose seal is broken, by the fields as
+// they are stored.
 func (m *Local) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 	q.Now = m.Now()
 	switch {

@@ -16,9 +16,9 @@ const minPrefix = 6
 // Resolve finds the one key that a user means by ref. It tries in this order: an exact id; an
 // exact name among the keys that are not revoked ("owner/name" if two owners share it); the
 // beginning of an id, [minPrefix] characters or more; the name of a revoked key, so that
-// revoking by name twice succeeds twice, and all commands understand the same names. Of several
-// revoked keys with one owner's name it returns the newest. It fails with ErrNotFound, or with
-// an [*AmbiguousError] that lists the matching keys.
+// revoking by name twice succeeds twice, and all commands understand the same names. If several
+// revoked keys have the same owner and name, it returns the newest. It fails with ErrNotFound,
+// or with an [*AmbiguousError] that lists the matching keys.
 func Resolve(ctx context.Context, m Manager, ref string) (*keys.Key, error) {
 	if keys.LooksLikeToken(ref) {
 		return nil, keys.Invalid("key", "must be an id or a name, never the secret; if this was a real secret, revoke the key now")
@@ -110,7 +110,7 @@ func collect(ctx context.Context, m Manager, queries []keys.Query) ([]*keys.Key,
 	return found, nil
 }
 
-// AmbiguousError is a reference that matches several keys. It is an [keys.ErrConflict].
+// AmbiguousError is a reference that matches several keys. It is a [keys.ErrConflict].
 type AmbiguousError struct {
 	Candidates []*keys.Key
 }

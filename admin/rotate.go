@@ -14,7 +14,7 @@ import (
 const DefaultGrace = 24 * time.Hour
 
 // RotateRequest says how a key gets a new secret. With the zero value the old one stays valid
-// for [DefaultGrace]; while two secrets are valid, it is a [*RotationError].
+// for [DefaultGrace]; while two secrets are valid, it fails with a [*RotationError].
 type RotateRequest struct {
 	// Grace is how long the old secret stays valid; nil means [DefaultGrace], 0 ends it at
 	// once.
@@ -46,7 +46,7 @@ func ParseGrace(text string) (*time.Duration, error) {
 	return &d, nil
 }
 
-// Validate reports the first rule that the request breaks by itself, as an
+// Validate reports the first rule that the request breaks by itself, as a
 // [*keys.InvalidError].
 func (req *RotateRequest) Validate() error {
 	switch {
@@ -73,8 +73,8 @@ func (req *RotateRequest) grace() time.Duration {
 	return *req.Grace
 }
 
-// RotationError is an [keys.ErrConflict]: the key has two valid secrets, or not the one that
-// was named. It has the numbers that [RotateRequest] takes.
+// RotationError is a [keys.ErrConflict]: the key has two valid secrets, or Finish or Replace
+// does not name the right one. It has the numbers that [RotateRequest] takes.
 type RotationError struct {
 	Old    int64     // the old secret that is still valid; 0 if there is none
 	Until  time.Time // when Old ends

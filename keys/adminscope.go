@@ -11,7 +11,7 @@ const (
 	ScopeVerify    = "verify"
 )
 
-// AdminScopes lists all of them. An admin key gets them if no scopes are given.
+// AdminScopes lists all scopes of admin keys. An admin key gets them if no scopes are given.
 func AdminScopes() []string {
 	return []string{ScopeKeysRead, ScopeKeysWrite, ScopeAuditRead, ScopeVerify}
 }

@@ -43,8 +43,8 @@ type Decision struct {
 
 	// The limit that this was counted against: with valid and rate_limited. It is the key's
 	// rate limit, or, for a request that carries calls, [RateLimit.Requests] of it.
-	// Rate_limited with a zero Limit is the limit on unknown keys from one address, not that
-	// of a key.
+	// If it is zero with rate_limited, the limit on unknown keys from one address was
+	// exceeded.
 	Limit     RateLimit
 	Remaining int           // how many calls fit now, at a cost of one each
 	Reset     time.Duration // until the whole burst fits again
@@ -91,8 +91,8 @@ type Demand struct {
 	ClientIP netip.Addr // the client address; the zero Addr is not in any range
 }
 
-// Admit judges the state of a key whose secret s was just proved. It follows
-// format, id and digest, in this order:
+// Admit judges the state of a key whose secret s was just proved. Format, id and digest are
+// checked before. Admit then checks, in this order:
 //
 //	revoked, disabled, expired (the key, then the secret), kind, audience, client IP
 //

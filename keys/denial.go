@@ -19,12 +19,12 @@ type Denial struct {
 	Audience string       // the server that refused; empty for one without a name
 	Scope    string       // with insufficient_scope: the required scopes, joined by spaces, or [OtherScopes]
 	Offered  string       // with wrong_audience: the servers that the key is for, joined by spaces
-	Agent    string       // the first word of one of their User-Agents; empty if unknown
+	Agent    string       // the first word of the User-Agent of one of the callers; empty if unknown
 	Calls    int64
 }
 
-// ParseCode reads the reason of a refusal, such as revoked. The error is an
-// [*InvalidError] of code that lists them.
+// ParseCode reads the reason of a refusal, such as revoked. The error is an [*InvalidError]
+// of the field code, and lists the reasons.
 func ParseCode(text string) (Code, error) {
 	all := []Code{
 		CodeNoCredential, CodeTwoCredentials, CodeMalformed, CodeNotFound, CodeSuperseded, CodeRevoked, CodeDisabled, CodeExpired, CodeWrongKind,

@@ -22,11 +22,11 @@
 // # What is stored
 //
 // No part of the secret. The store keeps HMAC-SHA-256 of the whole token under a
-// key derived from a pepper (package keys/pepper) that lives outside the database. A copy
-// of the database confirms no guess, and a digest copied to another row never
-// verifies, because the digest covers the id. Every row also carries a seal, a
-// MAC over all of its fields: a key whose scope or expiry was edited in a database
-// shell becomes unusable ([ErrTampered]), not stronger.
+// key derived from a pepper (package keys/pepper) that lives outside the database. Guesses
+// cannot be tried against a copy of the database, and a digest copied to another row never
+// verifies, because the digest covers the id. Every row also carries a seal, a MAC over all
+// of its fields: a key whose scope or expiry was edited in a database shell becomes unusable
+// ([ErrTampered]), not stronger.
 //
 // # The decision
 //

@@ -124,10 +124,10 @@ func (e *AlteredError) Error() string {
 // Is makes errors.Is(err, ErrUnavailable) hold.
 func (e *AlteredError) Is(target error) bool { return target == ErrUnavailable }
 
-// MisplacedError says that this process has other files of a store open than other
-// processes, or that they lack acknowledged changes: the files were replaced, or the path
-// leads elsewhere. It is an [ErrUnavailable]. Changes of other processes do not reach this
-// one, so checks fail at once and not when the [Bounds.Lease] ends.
+// MisplacedError says that this process has other files of a store open than other processes,
+// or that these files lack acknowledged changes: they were replaced, or the path leads
+// elsewhere. It is an [ErrUnavailable]. Changes of other processes do not reach this one, so
+// checks fail at once and not when the [Bounds.Lease] ends.
 type MisplacedError struct{ Cause error }
 
 func (e *MisplacedError) Error() string { return e.Cause.Error() }

@@ -30,7 +30,7 @@ func NeverExpires() Expiry { return Expiry{mode: expiryNever} }
 // ExpiresAt is for keys that end at t.
 func ExpiresAt(t time.Time) Expiry { return Expiry{mode: expiryAt, at: t} }
 
-// IsDefault reports whether e leaves the expiry open.
+// IsDefault reports whether e is the zero value.
 func (e Expiry) IsDefault() bool { return e.mode == expiryDefault }
 
 // String renders what [ParseExpiry] reads; empty for the default.

@@ -34,7 +34,8 @@ func Flaw(text string) string {
 	return ""
 }
 
-// flaws are tried in this order. Each would hide the ones after it.
+// flaws are tried in this order. The first that fits is reported, because a later one may fit
+// as its result.
 var flaws = []struct {
 	fits func(string) bool
 	says string

@@ -58,7 +58,7 @@ type KeySecret struct {
 	ExpiresAt time.Time // the end of a rotation's grace; zero means the key's own expiry
 }
 
-// Secret returns the one with the given number, or nil.
+// Secret returns k's secret with the given number, or nil.
 func (k *Key) Secret(number int64) *KeySecret {
 	for i := range k.Secrets {
 		if k.Secrets[i].Number == number {
@@ -84,7 +84,7 @@ const (
 	StatusRevoked  Status = "revoked"
 )
 
-// ParseStatus reads one of the five words.
+// ParseStatus reads a status, such as active.
 func ParseStatus(text string) (Status, error) {
 	all := []Status{StatusActive, StatusExpiring, StatusExpired, StatusDisabled, StatusRevoked}
 	if s := Status(text); slices.Contains(all, s) {

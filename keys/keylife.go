@@ -12,14 +12,14 @@ const (
 	// ExpiringWithin is how long before its end a key counts as expiring.
 	ExpiringWithin = 14 * 24 * time.Hour
 
-	// An admin key limits the life of ordinary keys that it issues. Without a given limit
-	// it is DefaultMaxKeyLife; LifeForEver must be granted.
+	// An admin key limits the life of ordinary keys that it issues. The limit is
+	// DefaultMaxKeyLife unless another is given; LifeForEver must be granted.
 	DefaultMaxKeyLife = 366 * 24 * time.Hour
 	LifeForEver       = time.Duration(math.MaxInt64)
 )
 
-// ParseKeyLife reads a bound: a duration (366d, 12w) or never. Empty means
-// [DefaultMaxKeyLife], and is 0.
+// ParseKeyLife reads a bound: a duration (366d, 12w) or never. For an empty text it returns
+// 0, which means [DefaultMaxKeyLife].
 func ParseKeyLife(text string) (time.Duration, error) {
 	switch text {
 	case "":

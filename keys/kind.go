@@ -34,7 +34,7 @@ func kindOfPrefix(p string) (Kind, bool) {
 	return "", false
 }
 
-// ParseKind reads one of the two words.
+// ParseKind reads "key" or "admin".
 func ParseKind(text string) (Kind, error) {
 	if k := Kind(text); k == KindKey || k == KindAdmin {
 		return k, nil

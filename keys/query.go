@@ -2,8 +2,8 @@ package keys
 
 import "time"
 
-// Query says which keys to list. The zero Query lists all. Conditions add up.
-// Texts are compared as they are: % and _ and * mean themselves.
+// Query says which keys to list. The zero Query lists all. A key is listed if it meets every
+// condition. Texts are compared literally: %, _ and * have no special meaning.
 type Query struct {
 	Status    Status // at Now; empty means any
 	Unrevoked bool
@@ -28,8 +28,8 @@ const (
 	MaxLimit     = 200
 )
 
-// Page is a part of a list. Paging through all of it shows every key that existed the
-// whole time exactly once, also if more are issued.
+// Page is a part of a list. All pages together contain every key that existed from the first
+// page to the last, each once, even if keys are issued in between.
 type Page struct {
 	Keys []*Key
 	Next string // opaque; empty on the last page

@@ -31,9 +31,9 @@ func (l RateLimit) IsZero() bool { return l == RateLimit{} }
 // leastRequests is enough for the handshakes of several clients that start at once.
 var leastRequests = RateLimit{Count: 60, Window: time.Minute, Burst: 60}
 
-// Requests is the second limit of a key with the limit l, on requests; their calls count
-// against l. Clients also send requests without calls, to open a session, to list or to
-// listen, so it is ten times l, and at least 60 a minute, with a burst of 60. It is zero
+// Requests is the second limit of a key with the limit l: it counts requests, while l counts
+// the calls in them. Clients also send requests without calls, to open a session, to list or
+// to listen, so it is ten times l, and at least 60 a minute, with a burst of 60. It is zero
 // if l is.
 func (l RateLimit) Requests() RateLimit {
 	if l.IsZero() {

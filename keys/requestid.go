@@ -19,7 +19,8 @@ func newRequestID() string { return uuid.Must(uuid.NewV7()).String() }
 // letters, digits, dots, hyphens and underscores, and nothing that could be a key or a
 // part of one. UUIDs and W3C trace ids are valid. Ids come from clients, and are echoed,
 // logged and kept in the audit log permanently, so the rule is strict: it refuses 30
-// letters and digits in a row (but allows 32 in lower-case hex), and 24 in both cases.
+// letters and digits in a row (but allows 32 in lower-case hex), and 24 if capitals and small
+// letters are mixed as in a secret.
 //
 // The error is an [*InvalidError] that never repeats the id.
 func ValidateRequestID(id string) error {

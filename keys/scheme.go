@@ -5,7 +5,8 @@ package keys
 type Scheme string
 
 // The schemes. Those of imported keys follow the first: the fast ones are kept under a
-// pepper, so that a copy of the database confirms no guess; the slow ones as they are.
+// pepper, so that guesses cannot be tried against a copy of the database; the slow ones as
+// they are.
 const (
 	// SchemeHMAC is HMAC-SHA-256 under a pepper: what every issued key uses. A slow
 	// hash would add nothing, because it only slows guessing, and 178 random bits are

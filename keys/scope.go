@@ -22,18 +22,18 @@ const fewScopes = 8
 
 // pattern is one granted scope with a wildcard.
 type pattern struct {
-	segments []string // each may hold '*'
-	tail     bool     // a last segment of '*' alone, taken off segments: one or more of any
+	segments []string // each may contain '*'
+	tail     bool     // the last segment was '*' alone and is not in segments: it matches one or more segments
 	prefix   string   // the pattern without its star, if its only star is the last character; else empty
 }
 
 // CompileScopes checks and compiles granted scopes.
 //
-// A scope is one RFC 6749 scope-token without commas: printable ASCII but for space, ",
-// \ and the comma, which stands between scopes where people write lists. It is cut into
-// segments by colons; none is empty. In a granted scope * inside a segment matches any
-// run without a colon, and * as the whole last segment matches one or more segments.
-// There is no other hierarchy: tools:get grants tools:get.
+// A scope is one RFC 6749 scope-token without commas: printable ASCII except space, ", \ and
+// the comma, which separates scopes in a list. Colons divide a scope into segments; none is
+// empty. In a granted scope * inside a segment matches any run without a colon, and * as the
+// whole last segment matches one or more segments. There is no other hierarchy: tools:get
+// grants only tools:get.
 //
 //	tools:get_forecast   tools:get_forecast
 //	tools:get_*          tools:get_forecast, not tools:set_x
@@ -87,7 +87,7 @@ func validateScope(s string) error {
 	case emptySegment(s):
 		return Invalid("scopes", "must not begin or end with a colon, or have two colons in a row")
 	case HoldsToken(s) || !strings.Contains(s, ":") && LooksLikeToken(s):
-		return Invalid("scopes", reasonToken) // after a colon are names of tools and ids of documents, and some are that long
+		return Invalid("scopes", reasonToken) // with a colon it may name a tool or a document whose name is as long as a secret
 	}
 	return nil
 }

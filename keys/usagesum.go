@@ -8,8 +8,8 @@ import (
 )
 
 // ParseSince reads a start time: a duration before now such as 24h or 7d, a date (its
-// first instant in UTC), or an RFC 3339 time. Empty means [UsageSince] ago. The error is
-// an [*InvalidError] of since.
+// first instant in UTC), or an RFC 3339 time. Empty means [UsageSince] ago. The error is an
+// [*InvalidError] of the field since.
 func ParseSince(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return now.Add(-UsageSince), nil
@@ -93,8 +93,8 @@ func (u Usage) Scopes() []ScopeUse {
 	return list
 }
 
-// Hourly is the requests of each hour from the one of since to the one of now, the
-// oldest first; at most as many hours as are kept.
+// Hourly is the number of requests in each hour, from the hour of since to the hour of now,
+// the oldest first. It goes back no further than [UsageKept].
 func (u Usage) Hourly(since, now time.Time) []int64 {
 	last := now.Truncate(time.Hour)
 	first := since.Truncate(time.Hour)

@@ -67,8 +67,8 @@ func validateAudience(audience []string) error {
 	return nil
 }
 
-// ValidateAudience holds the rule for a server's name: printable without spaces,
-// and commas, such as weather or https://mcp.example/mcp.
+// ValidateAudience holds the rule for a server's name: printable characters except spaces and
+// commas, such as weather or https://mcp.example/mcp.
 func ValidateAudience(a string) error {
 	if a == "" || strings.IndexFunc(a, unicode.IsSpace) >= 0 {
 		return Invalid("audience", "must be a server's name or URL without spaces, such as weather")
@@ -112,7 +112,7 @@ func ParseAllowedIP(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// ParseAllowedIPs reads a list of them; nil if it is empty.
+// ParseAllowedIPs reads each text with [ParseAllowedIP]. It returns nil for no texts.
 func ParseAllowedIPs(texts []string) (list []netip.Prefix, err error) {
 	for _, text := range texts {
 		p, err := ParseAllowedIP(text)

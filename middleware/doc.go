@@ -8,7 +8,7 @@
 //
 // The handler calls [keys.IdentityFrom] to learn who is calling. The defaults are secure. For
 // gin use ginauth, for the MCP go-sdk mcpauth. Both leave all decisions to [Guard.Admit].
-// docs/mcp.md explains the rest of this page.
+// docs/mcp.md explains this page with examples.
 //
 // # Credentials
 //
@@ -18,16 +18,17 @@
 // from the query, a cookie or the body. Whatever the decision, these headers are deleted, and
 // every header whose value looks like a key: later handlers, proxies and loggers see none.
 //
-// One guard may wrap a server, and again, with scopes, a route. It verifies the key once. A
-// request with another credential is judged by that one. Another guard requires its own key.
+// One guard may wrap a server, and again, with scopes, a route. It verifies the key once. If
+// something between the two adds a credential to the request, that credential is checked
+// instead. Another guard requires its own key.
 //
 // # Answers
 //
 // A refusal is an RFC 9457 problem with a code, a request id and, where RFC 6750 defines one, a
 // challenge. Every reason why a key is not valid here (unknown, revoked, expired, made for
 // another server) is the same 401; [Options].Logger gets the true reason, with the request id.
-// A decision without an answer in the table is 503. The rest of the body must arrive within a
-// second: see [HurryBody].
+// A decision with an unknown code is answered with 503. The rest of the body must arrive within
+// a second: see [HurryBody].
 //
 // # Addresses
 //

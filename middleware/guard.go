@@ -47,8 +47,8 @@ type Options struct {
 }
 
 // Verifier decides for a guard: [*verifier.Verifier] is one, and any other implementation may
-// be used. The methods do what those of [verifier.Verifier] do; a decision that they did not
-// return is not passed to them again.
+// be used. The methods do what those of [verifier.Verifier] do; only decisions that they
+// returned are passed to them.
 type Verifier interface {
 	// Authenticate decides on a request with token; Authorize narrows the decision to a request
 	// that needs all of scopes; Charge counts one call within the request against the key's

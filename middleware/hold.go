@@ -61,7 +61,8 @@ func (g *Guard) hold(ctx context.Context, takes takes) (held context.Context, re
 	}
 }
 
-// takes reports whether what is granted now is enough for what began with before.
+// takes reports whether the present scopes still suffice for a request that began with the
+// scopes before.
 type takes func(before, now *keys.Identity) bool
 
 func whole(before, now *keys.Identity) bool { return now == before || now.Covers(before) }
@@ -79,7 +80,7 @@ func (g *Guard) Recheck(ctx context.Context) error {
 	return err
 }
 
-// RecheckFor is to [Guard.HoldFor] what Recheck is to Hold. It also returns the caller's
+// RecheckFor checks at once what [Guard.HoldFor] watches. It also returns the caller's
 // identity with the scopes that its key has now.
 func (g *Guard) RecheckFor(ctx context.Context, scopes ...string) (now *keys.Identity, err error) {
 	return g.recheck(ctx, these(scopes))

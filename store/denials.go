@@ -7,7 +7,7 @@ import (
 )
 
 // DenialQuery says which denials to return, newest first. The zero DenialQuery returns
-// the newest [keys.DefaultLimit]. Conditions add up.
+// the newest [keys.DefaultLimit]. A denial is returned if it meets every condition.
 type DenialQuery struct {
 	KeyID string    // exact, as in the request
 	Code  keys.Code // exact

@@ -47,9 +47,9 @@ func OnceFrom(ctx context.Context) *Once {
 	return o
 }
 
-// Taking returns ctx for a change that takes something away; stands reports from the key
-// whether the change is still in effect. The Manager calls it: a repeated request must not
-// report success if a restore or another caller has undone the change.
+// Taking returns ctx for a change that ends something, such as a revocation; stands reports
+// from the key whether the change is still in effect. The Manager calls it: a repeated
+// request must not report success if a restore or another caller has undone the change.
 func Taking(ctx context.Context, stands func(*keys.Key) bool) context.Context {
 	o := OnceFrom(ctx)
 	if o == nil {
@@ -124,7 +124,7 @@ func (o *Once) forgets(d *Done) bool { return o.At.Sub(d.At) >= OnceKept }
 
 // Check compares o with what a store has kept under the same caller, route and word. It
 // returns nil if that is too old to count, a [*ReplayedError] for the same request, and
-// an [*keys.InvalidError] for another one.
+// a [*keys.InvalidError] for another one.
 func (o *Once) Check(p *pepper.Set, d *Done) error {
 	if o.forgets(d) {
 		return nil
@@ -139,8 +139,8 @@ func (o *Once) Check(p *pepper.Set, d *Done) error {
 	return &ReplayedError{KeyID: d.KeyID, Secret: d.Secret, Answer: d.Answer}
 }
 
-// Done is what a store keeps of the change that e tells of, or that changed nothing when
-// e is nil, and that left k behind.
+// Done is what a store keeps of a change, for later repetitions: k is the key after the
+// change, and e its audit row, nil if nothing changed.
 func (o *Once) Done(p *pepper.Set, k *keys.Key, e *audit.Event) (*Done, error) {
 	body, pepperID := p.BodyHash(o.Body)
 	d := &Done{

@@ -38,8 +38,9 @@ func NotAnnounced(cause error) error {
 }
 
 // MayBeLostError says that a change was committed, but perhaps to other files than other
-// processes use: its log was removed before it was announced, say. Servers on this machine
-// may never see it. Check whether it took effect, and repeat it if not.
+// processes use: for example, the database's log was removed before the change was announced.
+// Servers on this machine may never see it. Check whether it took effect, and repeat it if
+// not.
 //
 // Like a [WrittenError] it does not unwrap. Open the store again after it.
 type MayBeLostError struct {

@@ -55,10 +55,10 @@ type PepperKeeper interface {
 	Reseal(ctx context.Context, id string, tells func(audit.Resealed) (audit.Event, error)) (int, error)
 
 	// RemovePepper removes a pepper from the store, together with its event, and then from
-	// the pepper file. It fails and does nothing, with ErrConflict for the current pepper,
-	// with a [*PepperNeededError] if a key needs it at now, and with ErrNotFound. It reseals
-	// keys that were sealed with it after [PepperKeeper.Reseal]. If an earlier call was
-	// interrupted before the file was written, it completes that one.
+	// the pepper file. It does nothing and fails with ErrConflict for the current pepper,
+	// with a [*PepperNeededError] if a key needs the pepper at now, and with ErrNotFound. It
+	// reseals keys that were sealed with it after [PepperKeeper.Reseal]. If an earlier call
+	// was interrupted before the file was written, it completes that one.
 	RemovePepper(ctx context.Context, id string, now time.Time, e audit.Event) error
 }
 

@@ -85,8 +85,8 @@ type Store interface {
 	// After an error that is neither a [*WrittenError] nor a [*MayBeLostError] none of the
 	// keys ever becomes valid, and this call or a later one removes their rows. Only one call
 	// runs at a time, in all processes; another one fails with ErrImporting, and so does the
-	// creation of a key with a name or secret of the unfinished keys. All is ranged over
-	// once, and may read from the store.
+	// creation of a key with a name or secret of the unfinished keys. CreateAll ranges over
+	// all once; the iterator may read from the store.
 	CreateAll(ctx context.Context, n NewKeys, all iter.Seq2[*keys.Key, audit.Event]) error
 
 	// Update reads the key, calls change to alter and seal it, and writes it with the

@@ -11,8 +11,8 @@ import (
 
 // Supersede returns a key's superseded secrets after a change at now, the newest first: the
 // known ones without the ones that are too old, and the secrets in before but not in after.
-// Imported ones never become too old, and do not count. A secret whose grace had passed ended
-// with its grace.
+// Imported ones never become too old, and do not count. If the grace of a secret had passed
+// before now, the end of the grace is its end.
 func Supersede(known []keys.Superseded, before, after []keys.KeySecret, now time.Time) []keys.Superseded {
 	has := func(secrets []keys.KeySecret, number int64) bool {
 		return slices.ContainsFunc(secrets, func(s keys.KeySecret) bool { return s.Number == number })

@@ -24,8 +24,8 @@ type backlogSecret struct {
 	secret int64
 }
 
-// newBacklog sums up list. Of counts and of last uses it keeps max; beyond that, counts
-// are lost.
+// newBacklog sums up list. It keeps as many counts, and as many last uses, as most says; the
+// rest is lost.
 func newBacklog(list []keys.Use, most int) backlog {
 	b := backlog{map[backlogCount]int64{}, map[backlogSecret]keys.LastUse{}}
 	for _, use := range list {

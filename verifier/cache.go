@@ -14,7 +14,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/internal/flight"
 )
 
-// cache is the keys that the verifier remembers, none older than the last look.
+// cache holds the keys that the verifier remembers. None is older than what the last look
+// found.
 type cache struct {
 	source Source
 	watch  watch
@@ -23,15 +24,15 @@ type cache struct {
 	// forgotten counts how often keys were dropped: the generation of the cache.
 	forgotten atomic.Uint64
 
-	// fills are the reads of keys, by id. What one reads is remembered only if the key did
-	// not change meanwhile: a row that was read before a change and put in place after the
-	// change was announced would stay for ever, because no change is announced twice. A
-	// fill that is not marked is good enough for a check that came past fresh: had its row
-	// been read before a change, the look that found the change would have marked it.
+	// fills are the reads of keys, by id. The row that a fill read is remembered only if the
+	// key did not change since: no change is announced twice, so a row from before a change,
+	// if stored after its announcement, would stay permanently. A check for which fresh has
+	// returned may use a fill that is not marked: if its row were from before a change, the
+	// look that found the change would have marked it.
 	fills flight.Group[string, *entry]
 
-	// Imported tokens name no key. Owners tells by a token's SHA-256 whose it was; as long
-	// as the feed says that nothing is imported such tokens are refused unread.
+	// Imported tokens name no key. Owners has the key of a token by the token's SHA-256.
+	// While the feed says that nothing is imported, such tokens are refused without a read.
 	imported atomic.Bool
 	owners   *otter.Cache[[sha256.Size]byte, owner]
 
@@ -56,9 +57,9 @@ func (h *cache) open(source Source, size int, clock func() time.Duration, change
 	return err
 }
 
-// seek finds the cell of the key whose id is in the id's place of an mcpkeys token, and
-// reports whether there is one. It comes first because it is cheap: most tokens are valid,
-// and most other texts are not tokens.
+// seek takes the id from the place where an mcpkeys token has it, and reports whether there
+// is a cell of that key. It comes first because it is cheap: most tokens are valid, and most
+// other texts are not tokens.
 func (h *cache) seek(c *check) bool {
 	id, ok := keys.TokenID(c.token)
 	if !ok {
@@ -105,13 +106,13 @@ func (h *cache) learn(c *check, k *keys.Key, secret *keys.KeySecret) {
 		h.owners.Set(c.sum, owner{k.ID, c.generation})
 	}
 	c.cell = h.cell(k.ID)
-	if c.entry = c.cell.entry.Load(); c.entry == nil || c.entry.key != k { // it changed meanwhile
+	if c.entry = c.cell.entry.Load(); c.entry == nil || c.entry.key != k { // the key changed since
 		c.entry = newEntry(k)
 	}
 	c.proof = c.entry.note(secret, &c.sum, &c.cell.tally)
 }
 
-// cell returns what is remembered of a key that exists, in the cache or new in it.
+// cell returns the cell of an existing key. If the cache has none, it adds an empty one.
 func (h *cache) cell(id string) *cell {
 	if c, ok := h.cells.GetIfPresent(id); ok {
 		return c

@@ -8,7 +8,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// unavailableRetry is when a client may come back after the source failed.
+// unavailableRetry is how long a client should wait after the source failed.
 const unavailableRetry = time.Second
 
 func notFound(id string) keys.Decision { return keys.Decision{Code: keys.CodeNotFound, KeyID: id} }

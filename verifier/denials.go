@@ -12,9 +12,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// How many kinds of refusal of one minute are counted separately: with a proved key, and
-// without, which every client can cause with invented keys. Further ones are counted together
-// by their code, without key and source.
+// How many kinds of refusal are counted separately in one minute: maxProved with a proved
+// key, and maxUnproved without one, which every client can cause with invented keys. Further
+// kinds are counted together by their code, without key and source.
 const (
 	maxProved   = 256
 	maxUnproved = 64
@@ -26,9 +26,9 @@ const (
 type denials struct {
 	source writer
 	clock  func() time.Time
-	within func(after time.Duration) // has what is counted written in time
+	within func(after time.Duration) // plans a write of the counts
 
-	last atomic.Pointer[denied] // that was counted, so that a flood of one kind takes no lock
+	last atomic.Pointer[denied] // the last one counted, so that a flood of one kind takes no lock
 	junk atomic.Pointer[junk]   // the last malformed text, which must cost almost nothing
 
 	mu       sync.Mutex // guards what follows
@@ -36,11 +36,11 @@ type denials struct {
 	kinds    map[kind]*denied
 	unproved int
 	waiting  []keys.Denial // of minutes that are over
-	planned  bool          // a writing is
+	planned  bool          // a write is planned
 	closed   bool
 }
 
-// kind is what makes two refusals one.
+// kind has the fields in which two refusals must agree to be counted together.
 type kind struct {
 	code     keys.Code
 	keyID    string
@@ -74,8 +74,8 @@ func (l *ledger) denied(d keys.Decision, call *Call) keys.Decision {
 	return d
 }
 
-// scopeNoted is what is kept of the scopes that were asked for, all of which must be fit to
-// be kept.
+// scopeNoted is what is stored of the required scopes: [keys.OtherScopes] if one of them is
+// unfit or all are too long.
 func scopeNoted(required []string) string {
 	if slices.ContainsFunc(required, unfitToKeep) {
 		return keys.OtherScopes
@@ -86,14 +86,14 @@ func scopeNoted(required []string) string {
 	return keys.OtherScopes
 }
 
-// junk is malformed text from one address, as it was found before it was counted.
+// junk is where malformed text from one address is counted.
 type junk struct {
 	ip       netip.Addr
 	audience string
 	counted  *denied
 }
 
-// malformed is denied for malformed text.
+// malformed samples a refusal of malformed text, as denied does for others.
 func (l *ledger) malformed(call *Call) (d keys.Decision) {
 	d.Code = keys.CodeMalformed
 	if j := l.denials.junk.Load(); j != nil && j.ip == call.ClientIP && j.audience == call.Audience {
@@ -107,7 +107,7 @@ func (l *ledger) malformed(call *Call) (d keys.Decision) {
 	return d
 }
 
-// note counts a refusal, and returns where; nil when nothing is counted any more.
+// note counts a refusal and returns its counter, or nil after close.
 func (n *denials) note(k kind, agent string) *denied {
 	if last := n.last.Load(); last != nil && last.kind == k {
 		last.calls.Add(1)
@@ -175,8 +175,8 @@ func (n *denials) scopesOf(keyID string) (count int) {
 	return count
 }
 
-// collect moves what was counted to what waits. What is counted by way of last meanwhile
-// may be lost: one of many.
+// collect moves the counts to waiting. A refusal that another goroutine counts through last
+// at that moment may be lost: one of many.
 func (n *denials) collect() {
 	n.last.Store(nil)
 	n.junk.Store(nil)
@@ -192,7 +192,7 @@ func (n *denials) collect() {
 	}
 }
 
-// write writes all that waits. What fails is written with the next.
+// write writes all that waits. After a failure it is kept for the next write.
 func (n *denials) write() error {
 	n.mu.Lock()
 	n.collect()
@@ -204,7 +204,7 @@ func (n *denials) write() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
 	defer cancel()
-	kept := list // also should the store panic
+	kept := list // even if the store panics
 	defer func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()

@@ -9,7 +9,7 @@
 //
 // # A check
 //
-//	token -> door     the limit of the client address; tokens known to be unknown
+//	token -> door     limits unknown tokens by address; remembers unknown tokens
 //	      -> cache    the present key: compares the epoch, shares one read among callers
 //	      -> prover   finds the key and secret of the token: behind Source
 //	      -> decide   Key.Admit, rate limit

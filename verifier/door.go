@@ -33,11 +33,11 @@ func slowGuesses() keys.RateLimit {
 	return keys.RateLimit{Count: 30, Window: time.Minute, Burst: 10}
 }
 
-// door limits only questions to the source: remembered keys, and tokens known to be unknown,
-// are answered without it.
+// door limits only questions to the source: remembered keys and remembered unknown tokens are
+// answered without one.
 type door struct {
 	unknown unknown
-	asked   accounts // limits questions for keys that there are not
+	asked   accounts // limits questions about unknown keys
 	guessed accounts // limits slow hashes that did not fit
 }
 
@@ -72,7 +72,7 @@ type accounts struct {
 	buckets *otter.Cache[address, *bucket]
 }
 
-// address is where a call comes from. All whose address is unknown are one.
+// address is where a call comes from. Calls without a known address share one.
 type address struct {
 	caller string // of the verification API; empty at a guard
 	net    netip.Prefix
@@ -97,7 +97,7 @@ func (a *accounts) of(from address) *bucket {
 	return one
 }
 
-// wait is how long a call from there has to wait; it charges nothing.
+// wait is how long a call from that address has to wait; it charges nothing.
 func (a *accounts) wait(from address, at time.Duration) time.Duration {
 	return a.of(from).wait(a.limit, at)
 }

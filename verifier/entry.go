@@ -9,16 +9,15 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// cell is what this process remembers of one key. It outlives the entry in it: when
-// the key changes the entry goes; the rate that was used up stays used up, and what
-// was counted is written.
+// cell is what this process remembers of one key. It outlives its entry: when the key
+// changes, the entry is removed, but the used part of the rate limit and the counts stay.
 type cell struct {
 	entry    atomic.Pointer[entry] // nil: ask the source
 	bucket   bucket
-	requests bucket // that carry calls
+	requests bucket // for requests that carry calls
 	tally    tally
 
-	// Or cores that check different keys would wait for each other's words.
+	// Fills a cache line, so that cores that check different keys do not wait for each other.
 	_ [cacheLine - (24+unsafe.Sizeof(tally{}))%cacheLine]byte
 }
 
@@ -31,13 +30,13 @@ const cacheLine = 64
 type entry struct {
 	key      *keys.Key
 	identity *keys.Identity // nil if none can be made of it
-	flaw     error          // and why; a revoked key is told to be revoked all the same
+	flaw     error          // why identity is nil; a revoked key is still refused as revoked
 	proofs   atomic.Pointer[[]proof]
 }
 
 // proof notes that a token with this SHA-256 is one of the key's secrets. Comparing
-// it costs half of the HMAC that found it out. It is as strong: nothing can make a
-// proof but by presenting the token itself, and it never leaves this process.
+// it costs half of the HMAC that found it out. It is as strong: only the token itself makes a
+// proof match, and the proof never leaves this process.
 type proof struct {
 	sum    [sha256.Size]byte
 	secret *keys.KeySecret
@@ -71,8 +70,8 @@ func (e *entry) proved(sum *[sha256.Size]byte) *proof {
 	return nil
 }
 
-// equal takes the same time wherever the two differ, like crypto/subtle, which goes
-// byte by byte and takes a tenth of the whole check.
+// equal takes the same time wherever the two differ, as crypto/subtle does. That compares
+// byte by byte, which would take a tenth of the whole check.
 func equal(a, b *[sha256.Size]byte) bool {
 	var differ uint64
 	for i := 0; i < sha256.Size; i += 8 {

@@ -14,8 +14,8 @@ import (
 // which may be set, and a timer does not.
 const recheckEvery = 30 * time.Second
 
-// holdAfter is how old a hold gets before it looks for the first time. Most of what is
-// held is over by then and has cost a timer; subscribing costs more.
+// holdAfter is how old a hold gets before it looks for the first time. Most requests end
+// before that, and their hold costs only a timer; subscribing costs more.
 const holdAfter = 5 * time.Millisecond
 
 // followPause is how long a hold waits at the least between two looks that fail.
@@ -113,8 +113,8 @@ func (h *hold) release() {
 	}
 }
 
-// stillGood decides again what was decided with d, without its token. Until is when to
-// ask again, changes apart.
+// stillGood decides again what was decided with d, without its token. Until is how long the
+// result is valid if the key does not change.
 func (v *Verifier) stillGood(d keys.Decision, call *Call) (now *keys.Identity, code keys.Code, until time.Duration) {
 	if !d.Valid() {
 		return nil, keys.CodeUnavailable, 0
@@ -304,7 +304,7 @@ func (l *holds) wait(ctx context.Context, w *watch) {
 	defer cancel()
 	l.mu.Lock()
 	waits := len(l.due) == 0 && ctx.Err() == nil
-	if ctx.Err() == nil { // or the wake of the goroutine that took this one's place would be lost
+	if ctx.Err() == nil { // otherwise a later goroutine has set its own wake, which must stay
 		l.wake = cancel
 	}
 	l.mu.Unlock()

@@ -13,7 +13,8 @@ import (
 
 const (
 	// flushEvery is how long counts stay in memory at the most, so it is also what a
-	// crash can lose. Where an hour ends they are written at once: they belong to it.
+	// crash can lose. At the end of an hour they are written at once, because they belong to
+	// that hour.
 	flushEvery = 5 * time.Second
 	// flushWithin bounds one writing. What could not be written is kept.
 	flushWithin = 10 * time.Second

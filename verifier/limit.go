@@ -21,7 +21,7 @@ func (b *bucket) spend(limit keys.RateLimit, cost int, at time.Duration) (wait t
 	all := interval * int64(limit.Burst)
 	for {
 		arrival := b.arrival.Load()
-		if most := int64(at) + all; arrival > most { // the limit was raised since: it counts from here on
+		if most := int64(at) + all; arrival > most { // the limit was raised since: at most a full burst of the new limit counts as used
 			b.arrival.CompareAndSwap(arrival, most)
 			continue
 		}

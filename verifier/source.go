@@ -23,33 +23,34 @@ import (
 // [keys.Bounds]. It sends counts in batches, and repeats a batch until it is accepted, so
 // that a source can number batches and count each once.
 type Source interface {
-	// Feed is how a verifier learns of changes. Epoch is asked once a check and must not
-	// wait for anything: where changes are told over a network it is a number in this
-	// process, which moves when something was heard.
+	// Feed is how a verifier learns of changes. Epoch is called once for each check and must
+	// not wait for anything: if changes arrive over a network, it is a number in this
+	// process, which moves when a change arrives.
 	keys.Feed
 
-	// Wait returns when the epoch is another than the given one, or ctx is over. It may
-	// return early, and is called again then; but it does not return at once, again and
-	// again, while the source cannot be asked.
+	// Wait returns when the epoch differs from the given one, or when ctx ends. It may return
+	// early, and is then called again; but while the source cannot be read, it must not
+	// return at once each time.
 	Wait(ctx context.Context, epoch uint64)
 
-	// Applied is told how far the verifier has come: everything up to that position that
-	// it remembered is dropped, and nothing older will be remembered. A source that has
-	// to tell others when a change is effective passes it on. It is called after each
-	// look that came through, often with the same position, and must not block.
+	// Applied is called with the position up to which the verifier has applied changes: it
+	// has dropped every key that changed before, and will not remember an older state. If
+	// others have to know when a change is effective, the source tells them this position.
+	// Applied is called after each successful call of Changes, often with the same position,
+	// and must not block.
 	Applied(at keys.Position)
 
-	// Prove finds out whose secret a token is. An error says that it could not find out, and
-	// is never the answer to a bad token: that is a Proof without a secret.
+	// Prove finds out whose secret a token is. An error says that it could not find out. For
+	// a wrong token it returns a Proof without a secret, and no error.
 	Prove(ctx context.Context, q *Question) (Proof, error)
 
 	// Key returns the key with the exact id, whatever its status, if its row is as it was
-	// sealed, or [keys.ErrNotFound]. It is asked of keys that a token named, and of those
-	// that something is held open for.
+	// sealed, or [keys.ErrNotFound]. It is called for keys that a token names, and for keys
+	// with open requests.
 	Key(ctx context.Context, id string) (*keys.Key, error)
 
-	// AddUse and AddDenials write down what was counted, all of it or nothing. What fails
-	// comes again, together with what was counted since.
+	// AddUse and AddDenials store counts, all of them or none. After an error the verifier
+	// calls them again later, with the counts since then added.
 	AddUse(ctx context.Context, uses []keys.Use) error
 	AddDenials(ctx context.Context, denials []keys.Denial) error
 
@@ -60,7 +61,7 @@ type Source interface {
 	Close() error
 }
 
-// Question is a token to prove, with what the verifier lends for it.
+// Question is a token to prove, with functions of the verifier that a source uses for it.
 type Question struct {
 	Token string
 	ID    string    // the id in an mcpkeys token; empty for a token of another system
@@ -70,14 +71,15 @@ type Question struct {
 	// or what [Source.Key] says, asked once for all who wait for it.
 	Current func(ctx context.Context, id string) (*keys.Key, error)
 
-	// Slow is asked before each computation that keeps a core busy for milliseconds. An
-	// error means that this caller has had its share; Prove then returns that error.
+	// Prove calls Slow before each computation that keeps a core busy for milliseconds. An
+	// error means that this caller must wait before it causes another; Prove then returns that
+	// error.
 	Slow func() error
 }
 
-// Proof is whose secret a token is.
+// Proof says to which key and secret a token belongs.
 type Proof struct {
-	Key    *keys.Key // as [Question].Current returned it; nil if the token is of no key that there is
+	Key    *keys.Key // the key that the token names or proves, as [Question].Current returned it; nil if there is none
 	Secret int64     // the number of the secret of Key that the token was proved to be; zero for none
 	Ended  *Ended    // with a zero Secret: the token was a secret until a rotation ended it; it opens nothing
 	KeyID  string    // with Ended, and with an error: the key that it is about, for logs

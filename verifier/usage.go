@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// maxScopes is how many scopes of one key are counted each on its own in one hour,
-	// and maxDenied how many that it was not granted: a key for every tool may
-	// also be used for tools that do not exist, and a key for none can still name them.
+	// maxScopes is how many granted scopes of one key are counted separately in one hour, and
+	// maxDenied how many that were not granted. A key for every tool can also name tools that
+	// do not exist, and so can a key for none.
 	maxScopes = 64
 	maxDenied = 16
 	// maxScopeText is the longest scope, in bytes, that is counted on its own.
 	maxScopeText = 128
 )
 
-// counted are the outcomes that are counted of a key. The first is the one that has
-// to be quick.
+// counted are the outcomes that are counted of a key. The most frequent one is first, because
+// they are searched in this order.
 var counted = [...]keys.Code{
 	keys.CodeValid, keys.CodeNotFound, keys.CodeRevoked, keys.CodeDisabled, keys.CodeExpired, keys.CodeSuperseded,
 	keys.CodeWrongKind, keys.CodeWrongAudience, keys.CodeIPNotAllowed, keys.CodeRateLimited,
@@ -58,7 +58,7 @@ type slot struct {
 	agent string
 }
 
-// slot returns the one of a secret, the same for ever.
+// slot returns the slot of a secret, always the same one.
 func (t *tally) slot(secret int64) *slot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -70,8 +70,8 @@ func (t *tally) slot(secret int64) *slot {
 	return t.slots[i]
 }
 
-// use notes where the call comes from before it notes the time: a time is never
-// written with a place that is older than the writing before.
+// use notes the address before the time: so a time is never written with an address from
+// before the last write.
 func (s *slot) use(now time.Time, call *Call) {
 	if !s.placed.Load() {
 		s.place(call)
@@ -181,8 +181,8 @@ func (t *tally) forgetWritten() {
 	}
 }
 
-// empty empties the tally into a Use. Whatever is counted meanwhile is either in it or
-// still there.
+// empty empties the tally into a Use. A count that is added at that moment is either in the
+// Use or stays in the tally.
 func (t *tally) empty(hour time.Time) keys.Use {
 	use := keys.Use{KeyID: t.keyID}
 	for i := range t.counts {
@@ -219,9 +219,9 @@ type uses struct {
 	source writer
 	clock  func() time.Time
 	max    int                       // tallies that may wait; further ones are not counted
-	within func(after time.Duration) // has them written in time
+	within func(after time.Duration) // plans a write of them
 
-	unwritten backlog // only a writing touches it
+	unwritten backlog // only write uses it
 
 	mu      sync.Mutex // guards what follows
 	waiting []*tally
@@ -247,7 +247,7 @@ func (u *uses) note(t *tally) {
 	}
 }
 
-// write writes all that waits. What fails is written with the next.
+// write writes all that waits. After a failure it is kept for the next write.
 func (u *uses) write() error {
 	list := append(u.unwritten.uses(), u.collect()...)
 	if len(list) == 0 {
@@ -255,7 +255,7 @@ func (u *uses) write() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
 	defer cancel()
-	kept := list // also should the source panic
+	kept := list // even if the source panics
 	defer func() { u.unwritten = newBacklog(kept, u.max) }()
 	err := u.source.AddUse(ctx, list)
 	if err == nil {

@@ -22,7 +22,7 @@ type Options struct {
 
 	// Strangers limits how often one address (an IPv6 network of 64 bits counts as one)
 	// may make the verifier look for keys that it does not know: the zero value means
-	// 12,000 a minute and 1,000 at once. A remembered key is not concerned.
+	// 12,000 a minute and 1,000 at once. The limit does not apply to remembered keys.
 	Strangers keys.RateLimit
 
 	// OnUseError hears, from another goroutine, that counts of use could not be written.
@@ -40,7 +40,7 @@ type Call struct {
 	ClientIP netip.Addr // zero when unknown; a key bound to addresses is then refused
 	Cost     int        // what the call counts against the rate limit; below 1 means 1
 	Agent    string     // the client's User-Agent as it was sent; its first word is noted
-	Caller   string     // the caller that asks for a client; unknown keys are counted separately for it
+	Caller   string     // at the verification API, the caller that asks about its client; unknown keys are limited separately for it
 
 	// Messages says that the request carries calls, each of which [Verifier.Charge] counts
 	// against the key's rate limit. The request itself then counts one against a limit of
@@ -61,8 +61,8 @@ type Verifier struct {
 	holds  holds
 }
 
-// New returns a Verifier over source, which it closes. A program that drops a Verifier
-// without [Verifier.Close] loses only the counts of the last seconds.
+// New returns a Verifier that reads keys from source. [Verifier.Close] closes the source too;
+// a program that does not call it loses only the counts of the last seconds.
 func New(source Source, o *Options) (*Verifier, error) {
 	if source == nil || isNilPointer(source) {
 		return nil, errors.New("verifier: no source of keys; make one with verifier/local")
@@ -119,7 +119,7 @@ type check struct {
 	token    string
 	id       string // the id in an mcpkeys token; for an imported token the id of its key, if known
 	imported bool   // the token has the form of an imported one
-	guessed  bool   // a key has the id that stands in the token, and nothing more was looked at
+	guessed  bool   // a key has the id in the token; nothing else was checked yet
 	now      time.Time
 	at       time.Duration
 	sum      [sha256.Size]byte
@@ -189,7 +189,7 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 func (v *Verifier) prove(ctx context.Context, c *check, call *Call) keys.Decision {
 	if c.guessed {
 		if !c.form() || c.imported && !v.cache.imported.Load() {
-			return keys.Decision{Code: keys.CodeMalformed} // its middle happened to be a known id
+			return keys.Decision{Code: keys.CodeMalformed} // not a token, although a known id is in the place of an id
 		}
 		if c.imported && v.cache.remembers(c) {
 			return keys.Decision{}
@@ -224,7 +224,7 @@ func (v *Verifier) prove(ctx context.Context, c *check, call *Call) keys.Decisio
 	return unavailable(c.named(), errNoSuchSecret)
 }
 
-// errNoSuchSecret is the fault of a source, and is refused like any other.
+// errNoSuchSecret says that a source is faulty. The request is refused as unavailable.
 var errNoSuchSecret = fmt.Errorf("%w: the source proved a secret that the key does not have", keys.ErrUnavailable)
 
 // slowTurn allows a slow hash, unless too many from this address did not match. Tokens of

@@ -18,7 +18,7 @@ import (
 // moves the epoch later is not covered by it. A check that found the epoch at n may
 // wait for a look under way only if that look noted at least n; otherwise the change
 // that moved the epoch to n may have been committed after the look's reading, and
-// the check waits for the next look. Nor is a look of use that began a lease ago:
+// the check waits for the next look. A look that began a lease ago does not count either:
 // while it hung, the epoch itself may have been replaced.
 //
 // Package internal/model tries every order of events, and shows what each of these
@@ -29,17 +29,17 @@ type watch struct {
 	clock  func() time.Duration // monotonic
 	forget func(keys.Changes)   // drops what changed, before holds hear of it
 
-	last   atomic.Pointer[look] // that came through
+	last   atomic.Pointer[look] // the last successful one
 	looks  flight.Group[struct{}, time.Duration]
 	next   keys.Position // where the next look continues; only a look uses it
-	adrift bool          // a look ended the lease, and none came through since; as next
+	adrift bool          // a look ended the lease, and none has succeeded since; only a look uses it
 }
 
 // look is one reading of the feed; its result is when it began.
 type look = flight.Flight[time.Duration]
 
-// covers reports whether a look is of use to a check that began at the moment at and
-// found the epoch.
+// covers reports whether a check that began at the moment at, and read that epoch, may rely
+// on the look.
 func (w *watch) covers(l *look, epoch uint64, at time.Duration) bool {
 	return l.Covers(epoch) && at-l.Result < w.bounds.Lease
 }
@@ -117,8 +117,8 @@ func (w *watch) look(ctx context.Context, epoch uint64, at time.Duration) error 
 }
 
 // run is one look. It owns next while it is under way. It has a goroutine of its own,
-// because others may wait for it longer than the caller that began it; a source that panics
-// there must not take the program with it.
+// because others may wait for it longer than the caller that began it; if the source panics
+// there, the program must not end.
 func (w *watch) run(l *look) {
 	defer w.looks.Land(struct{}{}, l, nil)
 	defer func() {
@@ -132,10 +132,10 @@ func (w *watch) run(l *look) {
 	if l.Err = err; err != nil {
 		if endsLease(err) {
 			w.last.Store(nil)
-			// The store that comes back may be another one, or the same in an older state: what
-			// happened since cannot be told by numbers. Nothing is dropped yet: no check uses
-			// what is remembered before a look came through, and one that is past its own look
-			// still needs to find a revocation remembered, and not the older state.
+			// The store that comes back may be another one, or the same in an older state: its
+			// numbers do not show which changes happened since. Nothing is dropped yet: no
+			// check uses remembered keys before a look has succeeded, and a check that has
+			// already looked must find a remembered revocation, not read the older state.
 			w.adrift, w.next = true, keys.Position{}
 		}
 		return

@@ -1,5 +1,5 @@
-// Package verifyapi is for programs that do not link Go, or cannot read the key store: they
-// send the secret that a client presented, and learn whether it is valid.
+// Package verifyapi is for programs that are not written in Go, or cannot read the key store:
+// they send the secret that a client presented, and learn whether it is valid.
 //
 // [Handler] serves POST /v1/verify in your own program; `keyctl serve` runs it, together with
 // the API of package admin/server. Package verifier decides, as for a guard, and the call
@@ -12,10 +12,10 @@
 // An answer for a valid key may be kept for [Lease] at most: a program that keeps it longer
 // does not notice a revocation. Unknown keys are limited by caller and client_ip, so that one
 // client's guesses neither cost this server much nor stop the caller's other clients: over the
-// limit the answer is 429, since nothing was found out.
+// limit the answer is 429, because the key was not checked.
 //
-// The package reads a secret only from the body, and answers 200 about every key: another
-// status is about the caller.
+// The package reads a secret only from the body, and answers 200 whether or not that secret
+// is valid; the other statuses refuse the request itself.
 package verifyapi
 
 import (
@@ -28,7 +28,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// Lease is how long a good answer may be kept.
+// Lease is how long the answer for a valid key may be kept.
 const Lease = verifyroutes.Lease
 
 // Options configures [Handler]. Nil and the zero value are valid.

@@ -40,7 +40,7 @@ type Problem struct {
 
 // Rotation lists the secrets of a key whose rotation was refused.
 type Rotation struct {
-	Finish  int64      `json:"finish,omitempty" doc:"The old secret, which is still valid; left out if there is none" example:"1"`
+	Finish  int64      `json:"finish,omitempty" doc:"The number of the old secret; missing if no old secret is valid" example:"1"`
 	Until   *time.Time `json:"until,omitempty" doc:"When the old secret ends by itself"`
 	Replace int64      `json:"replace" doc:"The newest secret" example:"2"`
 }

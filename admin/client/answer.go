@@ -81,7 +81,7 @@ func field(member string) string {
 	return member
 }
 
-// tamperedKey is the key that Key returns with an [keys.ErrTampered] of the server.
+// tamperedKey is the key that Key returns with a [keys.ErrTampered] of the server.
 func tamperedKey(id string, err error) *keys.Key {
 	if errors.Is(err, keys.ErrTampered) {
 		return &keys.Key{ID: id}

@@ -99,7 +99,7 @@ func (c *Client) render(ctx context.Context, req *request) (*http.Request, error
 	return r, nil
 }
 
-// unreachedError is an [keys.ErrUnavailable] without an answer of the server.
+// unreachedError is a [keys.ErrUnavailable] without an answer of the server.
 type unreachedError struct {
 	host string
 	err  error

@@ -50,13 +50,13 @@ const (
 	ActionRehash Action = "key.rehash" // a secret is kept in a newer way, and nothing else changed
 
 	ActionPepperAdd    Action = "pepper.add"
-	ActionPepperReseal Action = "pepper.reseal" // seals of keys were renewed, and nothing else of them
+	ActionPepperReseal Action = "pepper.reseal" // seals of keys were renewed, and no other field of the keys
 	ActionPepperRetire Action = "pepper.retire"
 
 	ActionImportDone Action = "store.import"      // all keys of an import became valid
 	ActionImportUndo Action = "store.import_undo" // keys of an import that was never finished were removed
 
-	ActionRestore Action = "store.restore" // a backup replaced the store; without a key
+	ActionRestore Action = "store.restore" // a backup replaced the store; the row names no key
 	ActionMend    Action = "store.mend"    // the store was made usable as it is, perhaps without its newest changes
 )
 
@@ -70,7 +70,7 @@ func Actions() []Action {
 
 // NewEvent makes the audit row of a change by actor to the store itself, for
 // [store.Store.Record]. Detail is rendered as JSON and must not contain secrets; nil is an
-// empty object. The error is an [*keys.InvalidError] if actor, or the request id in ctx, is
+// empty object. The error is a [*keys.InvalidError] if actor, or the request id in ctx, is
 // invalid.
 func NewEvent(ctx context.Context, actor Actor, action Action, at time.Time, detail any) (Event, error) {
 	if detail == nil {
@@ -188,7 +188,7 @@ type SecretState struct {
 	Number    int64       `json:"number"`
 	ExpiresAt *time.Time  `json:"expires_at,omitempty"`
 	Scheme    keys.Scheme `json:"scheme,omitempty"` // of a re-hash, and of what was imported under another than HMAC
-	Pepper    string      `json:"pepper,omitempty"` // of a re-hash alone
+	Pepper    string      `json:"pepper,omitempty"` // only of a re-hash
 }
 
 // StateOf is k, at now, for an audit row.
@@ -252,7 +252,7 @@ func ChangeDetail(before, after *keys.Key, now time.Time) string {
 // is free text, and required for every change.
 type Actor string
 
-// Validate reports the rule that the actor breaks, as an [*keys.InvalidError].
+// Validate reports the rule that the actor breaks, as a [*keys.InvalidError].
 func (actor Actor) Validate() error {
 	if actor == "" {
 		return keys.Invalid("actor", "is required; say who makes the change")

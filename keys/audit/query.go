@@ -11,7 +11,8 @@ import (
 )
 
 // Query says which rows of the audit log to return. The zero Query returns
-// all, newest first. Conditions add up; texts are compared as they are.
+// all, newest first. A row is returned if it meets every condition; texts are compared
+// literally.
 type Query struct {
 	KeyID  string    // exact, also of a key that no longer exists
 	Actor  string    // exact, as audit rows name it
@@ -55,8 +56,8 @@ func Chain(ctx context.Context, r Source, after int64) iter.Seq2[Event, error] {
 	}
 }
 
-// ParseAction reads an action as audit rows name it, such as key.revoke; revoke alone is
-// an action on a key. The error is an [*keys.InvalidError] of action that lists them.
+// ParseAction reads an action as audit rows name it, such as key.revoke; "key." may be left
+// out. The error is a [*keys.InvalidError] of the field action, and lists the actions.
 func ParseAction(text string) (Action, error) {
 	action := Action(text)
 	if !strings.Contains(text, ".") {

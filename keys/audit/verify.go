@@ -53,9 +53,9 @@ func (f Fault) String() string {
 	return f.Reason
 }
 
-// Untold is the first fault that may make a key valid that must not be; nil if there is
-// none. That is every fault except a row that does not match its seal, which no server
-// accepts.
+// Untold is the first fault because of which a server may accept a key that it must refuse;
+// nil if there is none. That is every fault except a row that does not match its seal, which
+// no server accepts.
 func (r *Report) Untold() *Fault {
 	i := slices.IndexFunc(r.Faults, func(f Fault) bool { return !f.Tampered })
 	if i < 0 {
@@ -64,7 +64,8 @@ func (r *Report) Untold() *Fault {
 	return &r.Faults[i]
 }
 
-// What is the fault without the advice after it, which is for a key store in use.
+// What describes the fault, without the advice that follows it: that applies only to a key
+// store in use.
 func (f Fault) What() string {
 	what, _, _ := strings.Cut(f.String(), "; ")
 	return what
@@ -118,7 +119,7 @@ type auditCheck struct {
 	altered *keys.AlteredError // what is wrong with the store itself
 }
 
-// told is the log's newest state of a key.
+// told is the newest state of a key according to the log.
 type told struct {
 	seq     int64
 	version int64 // 0 if no row has one
@@ -376,7 +377,7 @@ func (v *auditCheck) rows(ctx context.Context, ids []string) (map[string]*keys.K
 	return rows, nil
 }
 
-// reason is judge, also for a missing key.
+// reason is judge for the key with the id; k is nil if the key is missing.
 func (v *auditCheck) reason(id string, k *keys.Key) string {
 	if k == nil {
 		if v.neverValid(v.newest[[keys.IDLen]byte([]byte(id))]) { // it was listed a moment ago, and the log has new rows

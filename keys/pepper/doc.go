@@ -6,8 +6,8 @@
 // [Set.CheckSeal]), and the secrets of imported keys ([Set.ImportedSecret]). Package
 // pepper/pepperfile keeps it in a file.
 //
-// With the pepper and the database one can make rows that verify: protect the file like all
-// keys together. The pepper alone is useless.
+// Anyone with the pepper and the database can make keys that verify: protect the pepper file
+// as well as you would protect all keys. The pepper alone is useless.
 //
 // The package prints nothing of a pepper, compares in constant time, and refuses hashes that
 // would cost a server too much to check.

@@ -60,9 +60,9 @@ var springPrefixes = []string{"{bcrypt}", "{argon2}", "{argon2@SpringSecurity_v5
 //	$2a$…, $2b$…, $2y$…   bcrypt of what follows the token's first dot
 //	$argon2id$…           argon2id of the same
 //
-// the slow ones also with the {bcrypt} and {argon2} of Spring Security before them. A
-// hash that would cost more than a bcrypt of cost 12 or 64 MiB of argon2id is refused.
-// The error is an [*keys.InvalidError] and repeats nothing of text.
+// The slow ones may have the prefixes {bcrypt} and {argon2} of Spring Security. A hash that
+// would cost more than a bcrypt of cost 12 or 64 MiB of argon2id is refused. The error is a
+// [*keys.InvalidError] and repeats nothing of text.
 func ParseHash(text string) (Hash, error) {
 	if len(text) > maxOldHash {
 		return Hash{}, keys.Invalid("hash", "must be at most %d bytes", maxOldHash)

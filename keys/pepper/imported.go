@@ -167,7 +167,7 @@ type Imported struct {
 }
 
 // ImportedSecret makes the first secret of an imported key. It refuses one that cannot be
-// found, can be guessed, or would verify nothing here, with an [*keys.InvalidError] that
+// found, can be guessed, or would verify nothing here, with a [*keys.InvalidError] that
 // does not repeat the token or the hash.
 func (p *Set) ImportedSecret(c Imported, at time.Time) (keys.KeySecret, error) {
 	switch {

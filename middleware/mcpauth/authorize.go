@@ -122,7 +122,7 @@ type countedKey struct{}
 // CodeRateLimited is the code of the JSON-RPC error that answers a call over the key's rate
 // limit. Its data is {"code": "rate_limited", "retry_after": seconds}, and its text also has
 // the seconds, because a model sees only the text. Like the codes of calls that ended, it is
-// -31000 less the HTTP status, outside of the codes that JSON-RPC and MCP reserve.
+// -31000 minus the HTTP status, outside of the codes that JSON-RPC and MCP reserve.
 const CodeRateLimited = -31429
 
 // refusal is the error for a message that d refused. A name that was not granted is unknown.

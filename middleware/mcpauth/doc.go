@@ -11,7 +11,7 @@
 //
 // Tools call [keys.IdentityFrom] with their context to learn who is calling: the caller of the
 // current message. Do not use auth.TokenInfoFromContext, which names the opener of the session.
-// docs/mcp.md explains the rest of this page.
+// docs/mcp.md explains this page with examples.
 //
 // # Scopes
 //

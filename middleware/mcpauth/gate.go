@@ -150,8 +150,8 @@ func (g *gate) FlushError() error {
 	return http.NewResponseController(g.ResponseWriter).Flush()
 }
 
-// finish answers a caller that got no answer because the key ended. A stream that began just
-// ends.
+// finish answers a caller that got no answer because the key ended. A stream that has already
+// begun gets no further answer; it ends.
 func (g *gate) finish() {
 	g.mu.Lock()
 	if g.timer != nil {

@@ -29,9 +29,9 @@ type Options struct {
 	// AllowedHosts are the names, besides the server's own address, that a request's Host may
 	// have: "mcp.example.com", without a port, for a proxy that forwards its clients' Host.
 	// Without any, a connection to loopback accepts only loopback names, so that no web page
-	// reaches it through its own name, and other connections accept every name. With some,
-	// every connection accepts these and the address at which it arrived, and loopback also
-	// loopback names. Other names are answered 421.
+	// reaches it through its own name, and other connections accept every name. With some, a
+	// connection accepts them and the address at which it arrived; a connection to loopback
+	// also accepts loopback names. Other names are answered 421.
 	AllowedHosts []string
 
 	// HTTP is passed to the SDK: SessionTimeout (DefaultSessionTimeout if zero), JSONResponse,
@@ -149,8 +149,7 @@ func identified(next http.Handler) http.Handler {
 }
 
 // eras passes each request to the half of the SDK that speaks its protocol version. Both use
-// the same server and the same middleware, so a request that gives a wrong version is only
-// misunderstood.
+// the same server and the same middleware, so a wrong version cannot avoid a check.
 type eras struct {
 	server, hidden        *mcp.Server
 	sessions, sessionless *mcp.StreamableHTTPHandler

@@ -38,9 +38,9 @@ var errNoAnswer = &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "the 
 
 // run answers one message for as long as its caller's key grants what it needs. It has its own
 // hold, because in a session ctx is that of the session's opener, and a call outlasts the
-// request that brought it. When that ends, the client gets the error. A handler that ignores
-// its context is left running, so that neither the caller's stream nor the closing of a session
-// waits for it.
+// request that brought it. When the hold ends, the client gets the error. A handler that
+// ignores its context is left running, so that neither the caller's stream nor the closing of a
+// session waits for it.
 //
 // A panic continues in the goroutine of the caller, with its value, where outer middleware can
 // recover it. A panic of a handler that was left running is logged and ends there: no code

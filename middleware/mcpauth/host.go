@@ -10,8 +10,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// hosts decides which Host is accepted, instead of the SDK, whose refusal is plain text, has
-// status 403, which clients take for a missing permission, and is not logged.
+// hosts decides which Host is accepted. The SDK's own check is off: its refusal is not
+// logged, is plain text, and has status 403, which clients take for a missing permission.
 type hosts struct {
 	any   bool // the check is off
 	names hostcheck.Names

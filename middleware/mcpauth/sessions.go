@@ -22,9 +22,9 @@ type sessions struct {
 	without map[*mcp.ServerSession]*listener // subscriptions without a session
 }
 
-// session belongs to one key, whose last request decides: a session that was opened with a
-// rotated secret continues with the new one, and is told only what the key was granted at its
-// last request.
+// session belongs to one key. The key's last request decides what the client is told: a
+// session that was opened with a rotated secret continues with the new one, and is told only
+// what the key was granted at its last request.
 type session struct {
 	server  *mcp.ServerSession
 	keyID   string
@@ -39,11 +39,11 @@ type session struct {
 	over    bool
 }
 
-// askEvery is how long a session may outlive its key after it could no longer be held: the key
-// could not be checked, and has not been used since.
+// askEvery is how often a session's key is checked while the key cannot be held. The session
+// may outlive its key by this time.
 const askEvery = time.Second
 
-// open notes a session that c has just initialized, whose client was promised to be told of
+// open notes a session that c has just initialized. Its client was promised notifications of
 // changed lists. One without an id ends with its request.
 func (l *sessions) open(server *mcp.ServerSession, c caller, promised lists) {
 	id := server.ID()
@@ -193,8 +193,8 @@ func (s *session) close() {
 	s.release()
 }
 
-// tell returns the sending middleware: a call that ended sends nothing more, and a subscriber
-// of a resource is not told of it if its key is no longer granted it.
+// tell returns the sending middleware: a call that ended sends nothing more, and changes of a
+// resource are not sent to a subscriber whose key no longer grants that resource.
 func (l *sessions) tell(next mcp.MethodHandler) mcp.MethodHandler {
 	l.send = next
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {

@@ -69,7 +69,7 @@ type slot struct {
 	end       func() // closes the session
 }
 
-// visit is the part of one request, from before its session is known until it ends.
+// visit is what one request uses, from before its session is known until the request ends.
 type visit struct {
 	of       *slots
 	keyID    string
@@ -215,7 +215,7 @@ func (v *visit) leave() {
 	v.giveBack()
 }
 
-// settle is for a session that a visit opened, and the room that it reserved, after it ended.
+// settle gives back the reserved room if the visit has already ended.
 func (v *visit) settle() {
 	v.of.mu.Lock()
 	defer v.of.mu.Unlock()

@@ -10,10 +10,10 @@
 //
 // An acknowledged change survives a crash and a power cut: the log is flushed at every
 // commit (WAL, synchronous=FULL; the driver's default is weaker). A change and its audit
-// row are one transaction. Concurrent callers may share a transaction, and each succeeds
-// or fails separately. Every process on the machine sees a commit at once. Changes made
-// in a database shell are noticed too, because triggers record them, and are refused,
-// because the row's seal no longer matches ([keys.ErrTampered]).
+// row are one transaction. Writers take turns, and each change succeeds or fails separately.
+// Every process on the machine sees a commit at once. Changes made in a database shell are
+// noticed too, because triggers record them, and are refused, because the row's seal no
+// longer matches ([keys.ErrTampered]).
 //
 // # What it refuses
 //

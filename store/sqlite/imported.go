@@ -12,13 +12,13 @@ import (
 // each of a few peppers.
 const maxFound = 4 * keys.MaxPerHandle
 
-// FindImported implements [store.Reader]. It goes by the index on what is not NULL, so
-// it costs nothing where nothing was imported.
+// FindImported implements [store.Reader]. It uses an index on lookups that are not NULL, so
+// it costs almost nothing if no key was imported.
 func (r *Reader) FindImported(ctx context.Context, lookups [][]byte) ([]string, error) {
 	return r.findByLookup(ctx, "secrets", lookups)
 }
 
-// FindSuperseded implements [store.Reader], by the like index.
+// FindSuperseded implements [store.Reader], with such an index of its own.
 func (r *Reader) FindSuperseded(ctx context.Context, lookups [][]byte) ([]string, error) {
 	return r.findByLookup(ctx, "superseded", lookups)
 }

@@ -217,7 +217,7 @@ func (l *fairLock) orHolder(err error) error {
 	return err
 }
 
-// BusyError is that a change had to wait for too long. Nothing was changed.
+// BusyError says that a change waited too long for other writers. Nothing was changed.
 type BusyError struct {
 	Waited    time.Duration // by this change: others may have had the lock in turn
 	Holder    Holder        // of the lock at the end of that, as far as the system tells

@@ -31,7 +31,7 @@ func (u *usageFile) known() error {
 }
 
 // MayCount reports why this process could not write its counts, as on a read-only mount. It
-// returns nil if use is marked as unknown in this key store.
+// returns nil if the key store already records that use is unknown.
 func (r *Reader) MayCount() error {
 	path := r.usage.path
 	if isUnknown(path) {

@@ -25,7 +25,7 @@ type Options struct {
 	// make that store again, empty and with the same id, because its database was lost.
 	SameStore bool
 
-	Now func() time.Time // by which counts of use are let go; nil means time.Now
+	Now func() time.Time // the clock by which old usage counts are deleted; nil means time.Now
 }
 
 func (o *Options) now() func() time.Time {

@@ -24,8 +24,8 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Close implements [store.Reader]. The writer goes last, so that it can move the log
-// into the database.
+// Close implements [store.Reader]. It closes the writer last, so that the writer can move the
+// log into the database.
 func (s *Store) Close() error {
 	if !s.gate.shut() {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// maxEndings is of how many keys it is remembered which of their secrets ended.
+// maxEndings is how many keys endings remembers.
 const maxEndings = 100_000
 
 // endings remembers the superseded secrets of keys that got wrong secrets, so that a flood

@@ -9,8 +9,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// imported proves tokens that other systems made. They name no key: their keys are found by
-// lookups, one, or the few that share a handle.
+// imported proves tokens that other systems made. They name no key. Lookups find the key, or
+// the few keys that share a handle.
 type imported struct{ *Source }
 
 func (s imported) prove(ctx context.Context, q *verifier.Question) (verifier.Proof, error) {
@@ -65,9 +65,10 @@ func (s imported) fast(q *verifier.Question, candidates []*keys.Key) (owner *key
 	return owner, secret
 }
 
-// slowly computes at most [keys.MaxPerHandle] slow hashes, while the caller may cause more.
-// Revoked keys come first: if two keys have the same token, it returns the revoked one. With
-// an error it returns the key whose hash was not computed, if there is one.
+// slowly computes at most [keys.MaxPerHandle] slow hashes, as long as
+// [verifier.Question].Slow allows them. Revoked keys come first: if two keys have the same
+// token, it returns the revoked one. With an error it returns the key whose hash was not
+// computed, if there is one.
 func (s imported) slowly(ctx context.Context, q *verifier.Question, candidates []*keys.Key) (*keys.Key, *keys.KeySecret, error) {
 	slices.SortStableFunc(candidates, func(a, b *keys.Key) int { return a.RevokedAt.Compare(b.RevokedAt) })
 	slices.Reverse(candidates)

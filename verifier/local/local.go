@@ -22,8 +22,8 @@ type Store interface {
 	FindSuperseded(ctx context.Context, lookups [][]byte) ([]string, error)
 	Peppers() *pepper.Set
 
-	// MayCount reports why what is counted could not be written down: keys that are in
-	// use here would look unused elsewhere.
+	// MayCount reports why this process could not write counts, or nil. Without them, keys
+	// that are in use here would look unused elsewhere.
 	MayCount() error
 	AddUse(ctx context.Context, uses []keys.Use) error
 	AddDenials(ctx context.Context, denials []keys.Denial) error
@@ -39,15 +39,14 @@ type Options struct {
 	// digest is renewed.
 	ReadOnly bool
 
-	// OnRehashError hears, from another goroutine, that the digest of a secret could not
-	// be renewed, as is done with digests that were made with an old pepper when they are
-	// used. It is called once, until it works again. No request is refused for it; it
-	// means that the old pepper cannot be retired yet.
+	// OnRehashError is called from another goroutine if a digest could not be renewed. A
+	// digest that was made with an old pepper is renewed when its secret is used. After a
+	// failure the function is not called again before a renewal has succeeded. No request is
+	// refused because of it, but the old pepper cannot be retired yet.
 	OnRehashError func(error)
 
-	// SlowHashes bounds by its capacity how many slow hashes run at once, which imported
-	// keys have until they are used. Sources of one process may share it. Nil means half
-	// of the processors.
+	// SlowHashes bounds by its capacity how many slow hashes of imported keys run at once.
+	// Sources of one process may share it. Nil means half of the processors.
 	SlowHashes chan struct{}
 }
 
@@ -65,7 +64,7 @@ type Source struct {
 var _ verifier.Source = (*Source)(nil)
 
 // New returns a Source over store, which the caller still owns and closes after the
-// verifier. [verifier.New] says what is wrong with it.
+// verifier. If store cannot be used, [verifier.New] returns the error.
 func New(store Store, o *Options) *Source {
 	if store == nil || isNilPointer(store) {
 		return &Source{fault: errors.New("verifier: no store; check the error of opening it")}

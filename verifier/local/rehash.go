@@ -15,8 +15,8 @@ const (
 	// maxRehashes is how many digests may wait to be renewed. Beyond that they are
 	// dropped: the key's next proof, after it left the cache, offers its own again.
 	maxRehashes = 1024
-	// restAfterFailure is for how long nothing is tried after a failure. A store that is
-	// not writable for this process will not be in a second.
+	// restAfterFailure is for how long nothing is tried after a failure. A store that this
+	// process cannot write now will seldom be writable in a second.
 	restAfterFailure = time.Minute
 )
 
@@ -27,8 +27,8 @@ type rehashes struct {
 	clock   func() time.Time
 	onError func(error) // may be nil
 	flusher flush.Flusher
-	failed  bool // the last one; only a writing touches it, and wrote
-	wrote   bool // something
+	failed  bool // the last write failed; only write and report use it and wrote
+	wrote   bool // the last write renewed a digest
 
 	mu      sync.Mutex // guards what follows
 	waiting []*pepper.Rehash
@@ -61,7 +61,7 @@ func (q *rehashes) offer(job *pepper.Rehash) {
 	if q.closed || len(q.waiting) >= maxRehashes {
 		return
 	}
-	if q.queued[idOf(job)] { // perhaps since a rest that is over now
+	if q.queued[idOf(job)] { // it may have waited during a rest that has ended
 		q.flusher.Within(0)
 		return
 	}
@@ -118,8 +118,8 @@ func (q *rehashes) drop() {
 	q.waiting, q.queued = nil, nil
 }
 
-// report reports the first failure in a row. A run without anything to write does not end
-// the row.
+// report reports a failure unless the write before failed too. Writes with nothing to write
+// do not count.
 func (q *rehashes) report(err error) {
 	news := err != nil && !q.failed
 	if err != nil || q.wrote {

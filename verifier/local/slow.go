@@ -17,13 +17,14 @@ import (
 )
 
 const (
-	// maxSlowQueue is how many wait for their turn at a slow hash, and maxSlowHandle how
-	// many of them may be at one handle: a flood of one does not shut out the rest.
+	// maxSlowQueue is how many slow hashes may wait for their turn. maxSlowHandle is how many
+	// of one handle may wait or run, so that a flood with one handle does not shut out the
+	// others.
 	maxSlowQueue  = 16
 	maxSlowHandle = 4
-	// maxProven is how many that came out well are remembered.
+	// maxProven is how many matches are remembered.
 	maxProven = 100_000
-	// slowPatience is how long one waits.
+	// slowPatience is how long a slow hash waits for its turn.
 	slowPatience = time.Second
 )
 
@@ -46,7 +47,7 @@ type slowHashes struct {
 	flights flight.Group[[sha256.Size]byte, slowHash]
 }
 
-// slowHash is the result of one.
+// slowHash is the result of a slow hash.
 type slowHash struct {
 	proven bool
 	left   bool // its caller disconnected before its turn, so there is no result for others
@@ -64,8 +65,8 @@ func newSlowHashes(slots chan struct{}) (*slowHashes, error) {
 	return s, err
 }
 
-// proves reports whether token is that of the secret. An error means that it was not
-// found out: there were too many, or ctx ended.
+// proves reports whether token matches secret. An error means that this is not known: too
+// many slow hashes waited, or ctx ended.
 func (s *slowHashes) proves(ctx context.Context, secret *keys.KeySecret, token string) (bool, error) {
 	fp := s.fingerprint(secret, token)
 	if _, ok := s.proven.GetIfPresent(fp); ok {

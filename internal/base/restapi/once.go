@@ -43,7 +43,7 @@ type Asked struct {
 }
 
 // Of returns the request with its Idempotency-Key, without the caller and the time; nil without
-// an Idempotency-Key. It fails with an [*keys.InvalidError].
+// an Idempotency-Key. It fails with a [*keys.InvalidError].
 func (o *Once) Of(asked Asked) (*store.Once, error) {
 	if o.keys == 0 {
 		return nil, nil

@@ -1,5 +1,5 @@
 // Package pepperfile keeps a [pepper.Set] in a file, apart from the database that it
-// protects: a copy of the database alone verifies nothing and forges nothing.
+// protects: a copy of the database alone does not suffice to verify or forge a key.
 //
 // Call [Create] once to make a file, [Load] at every start, and [Replace] to add or remove a
 // pepper. It refuses to replace a pepper file with a new one, because the keys made with it

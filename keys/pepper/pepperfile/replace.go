@@ -21,7 +21,7 @@ const nextPrefix = "mcpkeys-pepper-next-"
 // At any moment the file contains all of the old peppers or all of the new ones. Several
 // processes that replace at once wait for each other, so no pepper is lost. If change
 // returns the peppers that it was given, nothing is written; if it fails, nothing is
-// written and Replace returns its error. Change may not call Replace.
+// written and Replace returns its error. Change must not call Replace.
 //
 // If path is a symbolic link, its target is replaced. A file that is mounted by itself, as
 // in some containers, cannot be replaced from within.
@@ -50,7 +50,7 @@ func Replace(path string, change func(*pepper.Set) (*pepper.Set, error)) (*peppe
 	return next, nil
 }
 
-// put is called by one at a time.
+// put is called by one process at a time.
 func put(target string, next *pepper.Set) error {
 	content := next.Encode()
 	if len(content) >= maxSize {

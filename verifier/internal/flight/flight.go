@@ -25,7 +25,8 @@ import (
 // ErrBrokeOff is the error of a flight that panicked.
 var ErrBrokeOff = fmt.Errorf("%w: reading failed", keys.ErrUnavailable)
 
-// Group holds the flights under way, by what they are for. The zero Group is ready for use.
+// Group holds the flights under way, by the key that was given to Join. The zero Group is
+// ready for use.
 type Group[K comparable, R any] struct {
 	mu     sync.Mutex
 	flying map[K]*Flight[R]

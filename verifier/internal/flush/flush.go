@@ -47,7 +47,7 @@ func (f *Flusher) schedule(after time.Duration) {
 		return
 	}
 	if f.timer != nil {
-		f.timer.Stop() // if it is too late for that, Write runs once more than it had to
+		f.timer.Stop() // if the timer has fired already, Write runs one more time, which does no harm
 	}
 	f.due = due
 	f.timer = time.AfterFunc(due-now, f.run)

@@ -123,7 +123,8 @@ func (c *Client) unreached(err error) error {
 		err = inner.Err
 	}
 	var network *net.OpError
-	return &unreachedError{c.base.Host, err, !errors.As(err, &network) || network.Op != "dial"}
+	notSent := errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &network) && network.Op == "dial"
+	return &unreachedError{c.base.Host, err, !notSent}
 }
 
 // unknownServer is the error for an answer that the mcpkeys API does not give.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -107,6 +108,9 @@ type unreachedError struct {
 }
 
 func (e *unreachedError) Error() string {
+	if errors.Is(e.err, http.ErrSchemeMismatch) {
+		return fmt.Sprintf("%v: %s speaks plain HTTP, not HTTPS; give it a certificate, or on this machine use http://", keys.ErrUnavailable, e.host)
+	}
 	return fmt.Sprintf("%v: %s cannot be reached (%v); check the address, and that keyctl serve is running there", keys.ErrUnavailable, e.host, e.err)
 }
 
@@ -119,10 +123,15 @@ func (c *Client) unreached(err error) error {
 		err = inner.Err
 	}
 	var network *net.OpError
-	return &unreachedError{c.base.Host, err, !errors.As(err, &network) || network.Op != "dial"}
+	notSent := errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &network) && network.Op == "dial"
+	return &unreachedError{c.base.Host, err, !notSent}
 }
 
 // unknownServer is the error for an answer that the mcpkeys API does not give.
 func (c *Client) unknownServer(status int) error {
-	return fmt.Errorf("%w: %s answered %d, but not as the mcpkeys API does; check the address", keys.ErrUnavailable, c.base.Host, status)
+	fix := ""
+	if strings.HasPrefix(c.base.Path, "/v1") { // the client adds it
+		fix = ", and leave /v1 out"
+	}
+	return fmt.Errorf("%w: %s answered %d, but not as the mcpkeys API does; check the address%s", keys.ErrUnavailable, c.base.Host, status, fix)
 }

@@ -42,6 +42,9 @@ batches too; elsewhere each request. Each server process counts for itself.`,
   KEY=$(keyctl issue nightly-report --tool get_forecast --owner data-team)`,
 		Args: oneArg("a NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd); err != nil {
+				return err
+			}
 			req, err := f.request(args[0])
 			if err != nil {
 				return err
@@ -74,6 +77,17 @@ func (f *issueFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "with --admin: longest `TIME` that the keys it issues are valid, or never (default 366d)")
 }
 
+// check refuses an empty value: it may come from an unset variable of a script, and the key
+// would get a default instead.
+func (f *issueFlags) check(cmd *cobra.Command) error {
+	for _, flag := range []string{"owner", "rate", "expires", "max-key-life"} {
+		if given := cmd.Flags().Lookup(flag); given.Changed && given.Value.String() == "" {
+			return usagef("--%s is empty; give it a value, or leave the flag out", flag)
+		}
+	}
+	return nil
+}
+
 // request turns the flags into a request.
 func (f *issueFlags) request(name string) (admin.IssueRequest, error) {
 	req := admin.IssueRequest{Kind: keys.KindKey, Name: name, Owner: f.owner, Scopes: grants(f.scopes, f.tools, f.prompts, f.resources), Audience: f.audience}
@@ -82,14 +96,14 @@ func (f *issueFlags) request(name string) (admin.IssueRequest, error) {
 	}
 	var err error
 	if req.AllowedIPs, err = keys.ParseAllowedIPs(f.allowIPs); err != nil {
-		return req, err
+		return req, ofFlag("allow-ip", err)
 	}
 	if req.Metadata, err = metadata(f.meta); err != nil {
 		return req, err
 	}
 	if f.rate != "" {
 		if req.RateLimit, err = keys.ParseRateLimit(f.rate); err != nil {
-			return req, err
+			return req, ofFlag("rate", err)
 		}
 	}
 	if f.maxKeyLife != "" && !f.admin {
@@ -100,6 +114,15 @@ func (f *issueFlags) request(name string) (admin.IssueRequest, error) {
 	}
 	req.Expires, err = keys.ParseExpiry(f.expires)
 	return req, err
+}
+
+// ofFlag names the flag in place of the field, because that is what was typed.
+func ofFlag(flag string, err error) error {
+	var invalid *keys.InvalidError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	return &keys.InvalidError{Field: "--" + flag, Reason: invalid.Reason}
 }
 
 // grants returns the scopes that the four flags grant together.

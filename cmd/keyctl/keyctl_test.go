@@ -20,7 +20,6 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script. The scripts in local/ are about files and this machine;
 // those in server/ start a server themselves.
 func TestScripts(t *testing.T) {
-	heedHangup(t)
 	for _, dir := range []string{"testdata/script", "testdata/script/local", "testdata/script/server"} {
 		t.Run(filepath.Base(dir), func(t *testing.T) { runScripts(t, dir) })
 	}
@@ -35,6 +34,7 @@ func heedHangup(t *testing.T) {
 }
 
 func runScripts(t *testing.T, dir string) {
+	heedHangup(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,

@@ -102,7 +102,7 @@ var familiar = map[string]string{
 	"get": "show", "describe": "show", "info": "show", "inspect": "show",
 	"update": "edit", "set": "edit", "modify": "edit", "rename": "edit", "renew": "rotate", "regenerate": "rotate", "roll": "rotate",
 	"delete": "revoke", "rm": "revoke", "remove": "revoke", "invalidate": "revoke", "unblock": "enable", "block": "disable", "suspend": "disable",
-	"log": "audit", "logs": "audit", "history": "audit", "stats": "usage", "check": "verify", "validate": "verify", "server": "serve", "dashboard": "tui", "ui": "tui",
+	"log": "audit", "logs": "audit", "history": "audit", "stats": "usage", "status": "doctor", "keys": "list", "list-keys": "list", "check": "verify", "validate": "verify", "server": "serve", "dashboard": "tui", "ui": "tui",
 }
 
 // unknownCommand is the error of a command that has subcommands, for a word that is not
@@ -154,6 +154,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
 		return unknownFlag(cmd, unknown.GetSpecifiedName())
 	}
+	if unknown != nil && len(unknown.GetSpecifiedShortnames()) == 1 { // more letters may be a piece of a secret
+		return unknownLetter(cmd, unknown.GetSpecifiedShortnames())
+	}
 	return usagef("unknown flag; `%s --help` lists them all", cmd.CommandPath())
 }
 
@@ -169,6 +172,15 @@ func unknownFlag(cmd *cobra.Command, name string) error {
 			return cmd.Args(cmd, rest)
 		}
 	}
+	if guess := familiarFlag(cmd, name); guess != "" {
+		return usagef(`unknown flag "--%s"; did you mean --%s?`, name, guess)
+	}
+	if slices.Contains([]string{"json", "jsonl", "csv"}, name) {
+		return usagef(`unknown flag "--%s"; use -o %s`, name, name)
+	}
+	if command, argument, takes := strings.Cut(cmd.Use, " "); takes && slices.Contains([]string{"name", "key", "id"}, name) {
+		return usagef(`unknown flag "--%s"; write the value without a flag: keyctl %s %s`, name, command, argument)
+	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	if guess := nearest(strings.ToLower(name), names); guess != "" && plainWord(name) {
@@ -178,6 +190,36 @@ func unknownFlag(cmd *cobra.Command, name string) error {
 		return usagef("unknown flag \"--%s\"; `%s --help` lists them all", name, cmd.CommandPath())
 	}
 	return usagef("unknown flag; `%s --help` lists them all", cmd.CommandPath())
+}
+
+// unknownLetter is the error for one unknown letter after a dash.
+func unknownLetter(cmd *cobra.Command, letter string) error {
+	if guess := familiarFlag(cmd, letter); guess != "" {
+		return usagef(`unknown flag "-%s"; did you mean --%s?`, letter, guess)
+	}
+	if !plainWord(letter) {
+		return usagef("unknown flag; `%s --help` lists them all", cmd.CommandPath())
+	}
+	return usagef("unknown flag \"-%s\"; `%s --help` lists them all", letter, cmd.CommandPath())
+}
+
+// familiarFlags maps the flags of other programs to our flags.
+var familiarFlags = map[string]string{
+	"ttl": "expires", "expires-in": "expires", "expires-at": "expires", "expiration": "expires", "lifetime": "expires", "valid-for": "expires",
+	"role": "scope", "roles": "scope", "permission": "scope", "permissions": "scope",
+	"user": "owner", "team": "owner", "aud": "audience", "ip": "allow-ip", "ips": "allow-ip", "rate-limit": "rate", "limit": "rate",
+	"description": "meta", "desc": "meta", "comment": "meta", "label": "meta", "note": "meta",
+	"force": "yes", "f": "yes", "y": "yes", "a": "all", "format": "output",
+	"port": "listen", "addr": "listen", "host": "listen", "bind": "listen",
+}
+
+// familiarFlag is the flag of cmd for the flag of another program, or "".
+func familiarFlag(cmd *cobra.Command, typed string) string {
+	guess := familiarFlags[typed]
+	if cmd.Flags().Lookup(guess) == nil {
+		return ""
+	}
+	return guess
 }
 
 // checkGiven refuses a FILE or URL flag with an empty value: an unset variable of a script

@@ -33,12 +33,18 @@ func (p *Set) Remove(id string) (*Set, error) {
 	return newPeppers(p.current, left).ForStore(p.store), nil
 }
 
+// unknownError is [keys.ErrNotFound] for a pepper, not for a key.
+type unknownError struct{}
+
+func (unknownError) Error() string { return "no such pepper; 'keyctl pepper list' shows the ids" }
+func (unknownError) Unwrap() error { return keys.ErrNotFound }
+
 // MayRemove says why [Set.Remove] would fail. The store knows which keys still need the
 // pepper.
 func (p *Set) MayRemove(id string) error {
 	switch {
 	case !p.Has(id):
-		return fmt.Errorf("%w: no pepper has that id", keys.ErrNotFound)
+		return unknownError{}
 	case id == p.current.id:
 		return keys.Conflict("that is the current pepper; add another one first")
 	}

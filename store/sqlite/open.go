@@ -127,13 +127,22 @@ func place(path string) (string, error) {
 	return path, err
 }
 
+// absentError is [fs.ErrNotExist] for the database at path, in words.
+type absentError struct{ path string }
+
+func (e *absentError) Error() string {
+	return fmt.Sprintf("no key store at %s; make one with 'keyctl init'", e.path)
+}
+
+func (e *absentError) Unwrap() error { return fs.ErrNotExist }
+
 // inspect looks at the file without opening it. To open and close it would drop
 // the locks of any other connection that this process has on it.
 func inspect(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("no key store at %s; make one with 'keyctl init': %w", path, fs.ErrNotExist)
+		return &absentError{path}
 	case err != nil:
 		return fmt.Errorf("open key store: %w", err)
 	case !info.Mode().IsRegular():

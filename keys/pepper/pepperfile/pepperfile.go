@@ -131,7 +131,7 @@ func read(path string) ([]byte, error) {
 func unreadable(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("pepper file %s not found; restore it from your backup, because no key can be verified without it: %w", path, fs.ErrNotExist)
+		return &absentError{path}
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("this user may not read pepper file %s; run as the user that owns it: %w", path, fs.ErrPermission)
 	}
@@ -147,3 +147,12 @@ func judge(path string, info fs.FileInfo) error {
 	}
 	return nil
 }
+
+// absentError is [fs.ErrNotExist] for the pepper file at path, in words.
+type absentError struct{ path string }
+
+func (e *absentError) Error() string {
+	return fmt.Sprintf("pepper file %s not found; restore it from your backup, because no key can be verified without it", e.path)
+}
+
+func (e *absentError) Unwrap() error { return fs.ErrNotExist }

@@ -38,12 +38,19 @@ func (p *Set) Remove(id string) (*Set, error) {
 func (p *Set) MayRemove(id string) error {
 	switch {
 	case !p.Has(id):
-		return fmt.Errorf("%w: no pepper has that id", keys.ErrNotFound)
+		return errNoPepper{}
 	case id == p.current.id:
 		return keys.Conflict("that is the current pepper; add another one first")
 	}
 	return nil
 }
+
+// errNoPepper is a [keys.ErrNotFound].
+type errNoPepper struct{}
+
+func (errNoPepper) Error() string { return "no pepper has that id; `keyctl pepper list` shows the ids" }
+
+func (errNoPepper) Is(target error) bool { return target == keys.ErrNotFound }
 
 // Current is the id of the pepper with which digests and seals are made.
 func (p *Set) Current() string { return p.current.id }

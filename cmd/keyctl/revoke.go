@@ -38,7 +38,7 @@ Revoking a revoked key changes nothing.
 A key that was changed outside mcpkeys can be revoked too. With - the secret is
 read from standard input: use it for a leaked secret of an unknown key.
 
-Instead of KEYs, --owner, --audience and --all-expired select unrevoked keys: those
+Instead of KEYs, --owner, --audience and --all-expired select the unrevoked keys
 that match every flag you give. --audience does not select keys without an
 audience, which every server accepts.`,
 		Example: `  keyctl revoke ci --reason 'laptop lost'

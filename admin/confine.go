@@ -46,9 +46,9 @@ func (d *Restricted) encloses(k *keys.Key, now time.Time) error {
 	admin := k.Kind == keys.KindAdmin
 	switch {
 	case len(audience) > 0 && !among(k.Audience, audience):
-		return denied("the key's audience must be within its own")
+		return denied("the key's audience must be within the admin key's own")
 	case len(ips) > 0 && !inside(k.AllowedIPs, ips):
-		return denied("the key's addresses must be within its own")
+		return denied("the key's addresses must be within the admin key's own")
 	case !admin && livesBeyond(k.ExpiresAt, life, now):
 		return denied("its max_key_life allows keys that expire within " + keys.FormatKeyLife(life) + "; choose an earlier expiry")
 	case admin && !end.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(end)):

@@ -259,7 +259,7 @@ func (d *Restricted) Audience(named string) (string, error) {
 	case named == "" && len(own) == 1:
 		return own[0], nil
 	}
-	return "", denied("it may verify keys only for its own audience; name a server of it")
+	return "", denied("it may verify keys only for the servers in its own audience; name one of them")
 }
 
 func denied(reason string) error { return fmt.Errorf("%w: %s", keys.ErrDenied, reason) }

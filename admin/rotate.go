@@ -83,10 +83,10 @@ type RotationError struct {
 
 func (e *RotationError) Error() string {
 	if e.Old == 0 {
-		return fmt.Sprintf("%v: secret %d is the key's only valid secret; rotate the key, or use replace %[2]d to end that secret at once", keys.ErrConflict, e.Newest)
+		return fmt.Sprintf("secret %d is the key's only valid secret; rotate the key, or use replace %[1]d to end that secret at once", e.Newest)
 	}
-	return fmt.Sprintf("%v: this key has two valid secrets, %d until %s, and %d; finish %[2]d ends the old one, replace %[4]d makes a new secret in place of the newest",
-		keys.ErrConflict, e.Old, e.Until.UTC().Format(time.RFC3339), e.Newest)
+	return fmt.Sprintf("this key has two valid secrets: %d, which ends at %s, and %d; finish %[1]d ends secret %[1]d now, replace %[3]d ends secret %[3]d now and makes another",
+		e.Old, e.Until.UTC().Format(time.RFC3339), e.Newest)
 }
 
 // Unwrap returns [keys.ErrConflict].

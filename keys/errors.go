@@ -18,23 +18,23 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrNameTaken: another unrevoked key of the owner has the name. It is an
 	// ErrConflict.
-	ErrNameTaken = fmt.Errorf("%w: this owner already has an unrevoked key with that name; choose another name, or revoke that key first", ErrConflict)
+	ErrNameTaken = Conflict("this owner already has an unrevoked key with that name; choose another name, or revoke that key first")
 	// ErrIDTaken: the new random id is in use; draw another. It is an ErrConflict.
-	ErrIDTaken = fmt.Errorf("%w: the id is taken", ErrConflict)
+	ErrIDTaken = Conflict("the id is taken")
 	// ErrTokenTaken: another key, in whatever state, has the token to import. It is an
 	// ErrConflict.
-	ErrTokenTaken = fmt.Errorf("%w: a key has this token already; if that key was revoked, its token does not come back: issue a new key", ErrConflict)
+	ErrTokenTaken = Conflict("another key already has this token; if that key is revoked, its token stays refused: issue a new key")
 	// ErrHandleTaken: MaxPerHandle keys share the handle already. It is an ErrConflict.
-	ErrHandleTaken = fmt.Errorf("%w: already %d keys with a slow hash share this id, the most that may; issue a new key", ErrConflict, MaxPerHandle)
+	ErrHandleTaken = Conflict("%d keys with a slow hash already have this id, which is the limit; issue a new key", MaxPerHandle)
 	// ErrVersion: the key does not have the version that the change expects. It is an
 	// ErrConflict.
-	ErrVersion = fmt.Errorf("%w: another change to this key came first; look at the key, and try again", ErrConflict)
+	ErrVersion = Conflict("the key has another version than the change expects; look at the key, and try again")
 	// ErrImporting: an import is running, and its keys are not valid yet. It is an
 	// ErrConflict.
-	ErrImporting = fmt.Errorf("%w: an import is running; wait until it ends, and try again", ErrConflict)
+	ErrImporting = Conflict("an import is running; wait until it ends, and try again")
 	// ErrPepperRetired: the change used a pepper that was retired at that moment. It is an
 	// ErrConflict.
-	ErrPepperRetired = fmt.Errorf("%w: the pepper was retired during this change; try again", ErrConflict)
+	ErrPepperRetired = Conflict("the pepper was retired during this change; try again")
 	// ErrDenied: the acting admin key may not do that.
 	ErrDenied = errors.New("this admin key may not do that")
 	// ErrTampered: the row's seal does not match its fields, so the row was changed
@@ -105,8 +105,14 @@ func Invalid(field, reason string, args ...any) error {
 
 // Conflict returns an [ErrConflict] whose reason says what is in the way, and the fix.
 func Conflict(reason string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrConflict, fmt.Sprintf(reason, args...))
+	return &conflictError{fmt.Sprintf(reason, args...)}
 }
+
+type conflictError struct{ reason string }
+
+func (e *conflictError) Error() string { return e.reason }
+
+func (e *conflictError) Is(target error) bool { return target == ErrConflict }
 
 // AlteredError says that the store was changed outside mcpkeys: it contains, say, a trigger
 // that mcpkeys did not make, or a number that mcpkeys did not write. It is an

@@ -97,7 +97,7 @@ func validateScope(s string) error {
 // stops the program at its start.
 func ValidateRequired(required string) error {
 	if strings.Contains(required, "*") {
-		return Invalid("scopes", "that a server requires are literal: no *")
+		return Invalid("scopes", "must not contain *: a server requires exact scopes")
 	}
 	return validateScope(required)
 }

@@ -104,7 +104,7 @@ func (e *ReplayedError) Error() string {
 		return fmt.Sprintf("this request was carried out before: it made secret %d of key %s, which is no longer valid; use a new Idempotency-Key for another request", e.Secret, e.KeyID)
 	}
 	return fmt.Sprintf("this request was carried out before: it made secret %d of key %s, which was shown only in the first answer; "+
-		"if you lost that answer, rotate the key and replace %[1]d", e.Secret, e.KeyID)
+		"if you lost that answer, rotate the key with replace %[1]d", e.Secret, e.KeyID)
 }
 
 // Is makes errors.Is(err, ErrConflict) hold for a secret that is not shown again.

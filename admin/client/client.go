@@ -93,7 +93,7 @@ func parseAddress(address string, insecure bool) (*url.URL, error) {
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, &keys.InvalidError{Field: "server", Reason: "must be an address without user, query and fragment"}
 	case u.Scheme == "http" && !insecure && !hostcheck.ThisMachine(u.Hostname()):
-		return nil, &keys.InvalidError{Field: "server", Reason: "is another machine, and plain HTTP would show the admin key to the network: use https, or --insecure-http"}
+		return nil, &keys.InvalidError{Field: "server", Reason: "names another machine, and plain HTTP would show the admin key to the network; use https, or --insecure-http"}
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	return u, nil

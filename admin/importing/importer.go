@@ -135,7 +135,7 @@ func (im *importer) key(row *Row) (*keys.Key, error) {
 		return nil, err
 	}
 	if secret.Scheme.Slow() && !row.Key.IsZero() && k.ExpiresAt.IsZero() {
-		return nil, keys.Invalid("expires", "must not be never for a token that is short enough to guess; give a time, and issue a new key before it")
+		return nil, keys.Invalid("expires", "must not be never for a token that is short enough to guess; give a time, and replace the key before that time")
 	}
 	k.Secrets = []keys.KeySecret{secret}
 	if row.Hash.Carried() && !secret.Imported() {

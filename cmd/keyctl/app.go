@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/mcpkeys/mcpkeys/internal/app/connect"
 	"github.com/mcpkeys/mcpkeys/internal/base/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -23,7 +25,8 @@ type app struct {
 	insecureHTTP bool
 	allowGroup   bool
 	output       format
-	unhelpful    error // why help could not be shown
+	unhelpful    error          // why help could not be shown
+	ran          *cobra.Command // the command whose error is reported; nil before one was found
 }
 
 // settings returns which store to use: flags first, then the environment.

@@ -41,15 +41,16 @@ func newAudit(a *app) *cobra.Command {
 		GroupID: groupKeys,
 		Long: `Show the audit log, newest first: who changed which key, when, and what changed.
 Every change of a key has a row, which is written together with the change. A
-row is shown if it meets all conditions.
+row is shown if it matches every flag that you give.
 
 The table shows the latest 50 rows, cut to fit a terminal or COLUMNS; -o json,
 jsonl and csv show all rows. -f prints the latest rows, oldest first, and then
 each new row until Ctrl-C.
 
-KEY is an id, also of a key that no longer exists, or a name or the beginning of
-an id. ACTOR is key:ID or local:USER(UID), as in the rows. ACTION is issue,
-edit, rotate, finish, disable, enable, revoke, or another action of the rows.
+KEY is a name, an id or the beginning of an id; the whole id of a key that no
+longer exists works too. ACTOR is key:ID or local:USER(UID), as in the rows.
+ACTION is issue, edit, rotate, finish, disable, enable, revoke, or another
+action that a row has.
 
 --denied shows what guarded servers refused lately, by the minute, instead of
 the log. It is a sample. KEY is then the id that was presented; a question mark

@@ -254,15 +254,15 @@ func newAuditCheckpoint(a *app) *cobra.Command {
 		Short:   "Sign the state of the audit log, to keep elsewhere",
 		GroupID: groupAudit,
 		Long: `Print a signed note with the number and the hash of the newest audit row. Keep
-it on a machine where those who can write the database cannot write. Later,
-audit verify --checkpoint NOTE shows whether rows were cut off since.
+it on a machine where users of this database cannot write. Later, audit verify
+--checkpoint NOTE shows whether rows were cut off since.
 
 The first run makes a signing key, DB.checkpoint-key (0600), and prints the line
 that verifies its notes. The line is not secret. Keep it with the notes: if it
 is only here, an intruder can sign other notes in their place.
 
 This command does not check the log. Run audit verify for that, best with the
-note before.`,
+previous note.`,
 		Example: `  keyctl audit checkpoint | ssh backup.example 'cat >audit-$(date +%F).note'
   keyctl audit verify --checkpoint old && keyctl audit checkpoint >new`,
 		Args: noArgs,

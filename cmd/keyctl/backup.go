@@ -227,10 +227,10 @@ func (a *app) undone(r *sqlite.Restoration, f *restoreFlags) []string {
 	}
 	tellKeys(say, u.Revoked, "revoked since, and "+revoked)
 	tellKeys(say, u.Disabled, "disabled since, and "+disabled)
-	tellKeys(say, u.Doubtful, "marked as revoked outside mcpkeys, and valid again")
+	tellKeys(say, u.Doubtful, "revoked or disabled only by a change outside mcpkeys, and valid again")
 	tellKeys(say, u.Rotated, "rotated since: the old secret is valid again, and the new one is not")
 	tellKeys(say, u.Issued, "issued since, and removed")
-	tellKeys(say, u.Edited, "edited since, and as before")
+	tellKeys(say, u.Edited, "edited since, and put back to its earlier state")
 	if u.UsedDoubt != nil {
 		say("It is not known which keys were used since: %s", sentence(u.UsedDoubt))
 	}

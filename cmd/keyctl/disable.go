@@ -34,7 +34,7 @@ run ` + "`keyctl enable`" + `. Disabling a disabled key changes nothing.
 			})
 		},
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "the reason, a `TEXT` for the audit log")
+	cmd.Flags().StringVar(&reason, "reason", "", "write `TEXT` into the audit log as the reason")
 	formats(cmd, formatTable, formatJSON)
 	return cmd
 }

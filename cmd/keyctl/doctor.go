@@ -27,8 +27,8 @@ exits 2 if anything is wrong. Reading a large key store takes a while.
 
 --fix makes the database usable as it is, if servers refuse it because its epoch
 file is missing, is a copy, belongs to another database, or knows changes that
-the database lacks. Missing changes stay lost, perhaps revocations; to get them
-back, restore a backup instead.`,
+the database lacks. The missing changes, which may be revocations, stay lost; to
+get them back, restore a backup instead.`,
 		Example: `  keyctl doctor
   keyctl doctor -o json | jq '.[] | select(.state != "ok")'`,
 		Args: noArgs,

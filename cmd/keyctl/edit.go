@@ -97,12 +97,12 @@ func (f *editFlags) register(cmd *cobra.Command) {
 	listVar(flags, &f.audience, "audience", "only for this `SERVER`")
 	flags.StringVar(&f.expires, "expires", "", "expires at `TIME`: 90d (from now), 2027-01-31, never")
 	flags.StringVar(&f.rate, "rate", "", "may call at this `RATE`: 60/m, 100/10s, or 1000/h:50")
-	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "of an admin key: longest `TIME` that the keys it issues are valid, or never")
+	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "of an admin key: the keys that it issues expire within this `TIME`; never means no limit")
 	listVar(flags, &f.allowIPs, "allow-ip", "may call only from this `CIDR` or address")
 	flags.StringArrayVar(&f.meta, "meta", nil, "add or replace a note, `NAME=VALUE`; repeat it for more")
 	flags.StringArrayVar(&f.removeMeta, "remove-meta", nil, "remove the note with this `NAME`; repeat it for more")
 	listVar(flags, &f.clear, "clear", "make this `FIELD` empty: "+strings.Join(clearable, ", "))
-	flags.Int64Var(&f.ifVersion, "if-version", 0, "change it only at this version, a `NUMBER` that show prints")
+	flags.Int64Var(&f.ifVersion, "if-version", 0, "change the key only if its version is this `NUMBER`; show prints it")
 }
 
 // clearable are the fields that may be empty. An empty value in another flag does not clear

@@ -128,7 +128,7 @@ func (a *app) report(err error, asJSON bool) int {
 	case asJSON:
 		a.reportJSON(err, o)
 	default:
-		a.say("%s", a.folded(a.name()+": "+scan.Masked(a.hinted(sentence(err)))))
+		a.say("%s", a.folded(a.name()+": "+scan.Masked(a.hinted(a.typed(err)))))
 		a.reportDetail(err)
 	}
 	return o.exit
@@ -149,10 +149,53 @@ func sentence(err error) string {
 		return "interrupted"
 	}
 	text := err.Error()
-	for _, tail := range []error{fs.ErrNotExist, fs.ErrPermission} { // the sentence already says it in words
+	for _, tail := range []error{fs.ErrExist, fs.ErrNotExist, fs.ErrPermission} { // the sentence already says it in words
 		text = strings.TrimSuffix(text, ": "+tail.Error())
 	}
 	return scan.Masked(wording.Clean(strings.ReplaceAll(text, "\n", "; ")))
+}
+
+// typed is the sentence of err with each field by the name that the user typed: --rate, not
+// rate_limit.
+func (a *app) typed(err error) string {
+	text := sentence(err)
+	for _, fault := range keys.Faults(err) {
+		if name := a.flagOf(fault.Field); name != "" {
+			text = strings.ReplaceAll(text, fault.Error(), name+" "+fault.Reason)
+		}
+	}
+	return text
+}
+
+// flagNames are the flags for a field whose name is not that of its flag.
+var flagNames = map[string][]string{
+	"scopes":      {"scope", "tool", "prompt", "resource", "add-scope", "remove-scope"},
+	"rate_limit":  {"rate"},
+	"allowed_ips": {"allow-ip"},
+	"metadata":    {"meta"},
+
+	"trusted_proxies": {"trusted-proxy"},
+}
+
+// flagOf returns what the user typed for a field, or "" if no flag of the command fits.
+func (a *app) flagOf(field string) string {
+	switch {
+	case strings.HasPrefix(field, "--"), strings.HasPrefix(field, "KEYCTL_"), field == "FILE", field == "edit":
+		return field // named already
+	case a.ran == nil:
+		return ""
+	case field == "name" && a.ran.Name() == "issue":
+		return "NAME"
+	case field == "server" && !a.ran.Flags().Changed("server"):
+		return "KEYCTL_SERVER"
+	}
+	var given []string
+	for _, name := range append(flagNames[field], strings.NewReplacer("_", "-", " ", "-").Replace(field)) {
+		if f := a.ran.Flags().Lookup(name); f != nil && (f.Changed || f.Name == "listen") {
+			given = append(given, "--"+name)
+		}
+	}
+	return strings.Join(given, " or ")
 }
 
 // reportDetail lists what does not fit the sentence: the keys that match a reference, and
@@ -208,7 +251,7 @@ type candidate struct {
 }
 
 func (a *app) reportJSON(err error, o outcome) {
-	e := errorJSON{Code: o.code, Message: scan.Masked(a.hinted(sentence(err)))}
+	e := errorJSON{Code: o.code, Message: scan.Masked(a.hinted(a.typed(err)))}
 	var ambiguous *admin.AmbiguousError
 	if errors.As(err, &ambiguous) {
 		for _, k := range ambiguous.Candidates {

@@ -138,8 +138,8 @@ func newEnvironment() *cobra.Command {
 
   KEYCTL_DB              file of the key store, if --db is not given
   KEYCTL_PEPPER_FILE     file of its pepper, if --pepper is not given
-  KEYCTL_SERVER          URL of a keyctl serve, if --server is not given; not
-                         together with a file
+  KEYCTL_SERVER          URL of a keyctl serve, if --server is not given; do
+                         not combine it with KEYCTL_DB
   KEYCTL_ADMIN_KEY_FILE  file with the admin key for that server
   KEYCTL_ADMIN_KEY       the admin key itself, if there is no file
   MCPKEYS_ALLOW_GROUP    1 allows one of your groups to open the files of the

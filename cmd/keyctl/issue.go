@@ -74,7 +74,7 @@ func (f *issueFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.meta, "meta", nil, "a note of your own, `NAME=VALUE`; repeat it for more")
 	flags.StringVar(&f.outFile, "out-file", "", "write the secret to this new `FILE` instead of printing it")
 	flags.BoolVar(&f.admin, "admin", false, "make an admin key: for the admin API, not for servers")
-	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "with --admin: longest `TIME` that the keys it issues are valid, or never (default 366d)")
+	flags.StringVar(&f.maxKeyLife, "max-key-life", "", "with --admin: the keys that it issues expire within this `TIME`; never means no limit (default 366d)")
 }
 
 // check refuses an empty value: it may come from an unset variable of a script, and the key

@@ -35,7 +35,7 @@ func newList(a *app) *cobra.Command {
 		Short:   "List keys",
 		GroupID: groupKeys,
 		Long: `List keys, newest first. Revoked keys are shown only with --all or --status
-revoked. A key is listed if it meets all conditions.
+revoked. A key is listed if it matches every flag that you give.
 
 On a terminal, or if COLUMNS is set, the table is cut to fit; in a file or a
 pipe it is not. -o json, jsonl and csv show all fields. -o name prints only ids,

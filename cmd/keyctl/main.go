@@ -39,7 +39,8 @@ func run(ctx context.Context, args []string, e *env) int {
 	if err == nil {
 		root := newRoot(a)
 		root.SetArgs(args)
-		err = errors.Join(root.ExecuteContext(ctx), a.unhelpful)
+		a.ran, err = root.ExecuteContextC(ctx)
+		err = errors.Join(err, a.unhelpful)
 	}
 	return a.report(err, wantsJSON(args))
 }

@@ -63,8 +63,8 @@ NEEDED BY counts the keys with a valid secret that was made with the pepper;
 disabled keys count too. Without the pepper they cannot be verified. ENDED KEYS
 counts the keys whose secrets of this pepper are all revoked or expired. SECRETS
 counts all secrets that were made with it, SEALS all rows that were sealed with
-it. A pepper that was retired is missing, and listed as long as ended keys name
-it.`,
+it. A pepper that pepper retire removed is listed as missing while ended keys
+name it.`,
 		Example: "  keyctl pepper list -o json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

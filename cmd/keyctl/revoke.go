@@ -38,9 +38,9 @@ Revoking a revoked key changes nothing.
 A key that was changed outside mcpkeys can be revoked too. With - the secret is
 read from standard input: use it for a leaked secret of an unknown key.
 
-Instead of KEYs, --owner, --audience and --all-expired select unrevoked keys; a
-key must meet all of them. --audience does not select keys without an audience,
-which every server accepts.`,
+Instead of KEYs, --owner, --audience and --all-expired select the unrevoked keys
+that match every flag you give. --audience does not select keys without an
+audience, which every server accepts.`,
 		Example: `  keyctl revoke ci --reason 'laptop lost'
   keyctl revoke ci nightly-report --yes
   keyctl revoke --owner data-team --dry-run
@@ -65,7 +65,7 @@ which every server accepts.`,
 	flags.StringVar(&f.audience, "audience", "", "all keys that name this `SERVER`")
 	flags.BoolVar(&f.allExpired, "all-expired", false, "all keys that have expired")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only print which keys would be revoked")
-	flags.StringVar(&f.reason, "reason", "", "the reason, a `TEXT` for the audit log")
+	flags.StringVar(&f.reason, "reason", "", "write `TEXT` into the audit log as the reason")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	formats(cmd, formatTable, formatJSON)
 	return cmd

@@ -63,7 +63,7 @@ show prints the numbers. A disabled, revoked or expired key cannot be rotated.
 	flags.StringVar(&f.grace, "grace", "", "the old secret stays valid for this `TIME`: 24h, 7d, or 0 (default 24h)")
 	flags.StringVar(&f.expires, "expires", "", "renew the key until `TIME`: 90d (from now), 2027-01-31, never")
 	flags.Int64Var(&f.finish, "finish", 0, "end the old secret with this `NUMBER` now; make no new one")
-	flags.Int64Var(&f.replace, "replace", 0, "end the newest secret, with this `NUMBER`, now and make another")
+	flags.Int64Var(&f.replace, "replace", 0, "end the newest secret, which has this `NUMBER`, and make another")
 	flags.StringVar(&f.outFile, "out-file", "", "write the secret to this new `FILE` instead of printing it")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	formats(cmd, formatTable, formatJSON)
@@ -143,10 +143,10 @@ func (e *rotationError) Unwrap() error { return e.RotationError }
 
 func (e *rotationError) Error() string {
 	if e.Old == 0 {
-		return fmt.Sprintf("%v: secret %d is the only valid secret of this key; `%s` ends it and makes another", keys.ErrConflict, e.Newest, e.replace)
+		return fmt.Sprintf("secret %d is the only valid secret of this key; `%s` ends it and makes another", e.Newest, e.replace)
 	}
-	return fmt.Sprintf("%v: this key has two valid secrets, %d until %s, and %d; `%s` ends the old one, `%s` makes a new secret in place of the newest",
-		keys.ErrConflict, e.Old, e.Until.UTC().Format(time.RFC3339), e.Newest, e.finish, e.replace)
+	return fmt.Sprintf("this key has two valid secrets: %d, which ends at %s, and %d; `%s` ends secret %[1]d now, `%[5]s` ends secret %[3]d now and makes another",
+		e.Old, e.Until.UTC().Format(time.RFC3339), e.Newest, e.finish, e.replace)
 }
 
 // waysOn adds to a conflict of rotations the commands that solve it.

@@ -64,7 +64,7 @@ It exits 5 if it finds a key, so that a hook or a job fails.`,
 	flags.SortFlags = false
 	flags.BoolVar(&f.git, "git", false, "scan the history of the git repository at PATH instead")
 	flags.BoolVar(&f.revoke, "revoke", false, "revoke the found keys that this key store issued")
-	flags.StringVar(&f.reason, "reason", "leaked: found by keyctl scan", "the reason, a `TEXT` for the audit log")
+	flags.StringVar(&f.reason, "reason", "leaked: found by keyctl scan", "write `TEXT` into the audit log as the reason")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask before revoking")
 	formats(cmd, formatTable, formatJSON, formatJSONL, formatCSV, formatName)
 	return cmd

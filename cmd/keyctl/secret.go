@@ -116,7 +116,7 @@ func newSecretFile(path, done string) (*secretFile, error) {
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("--out-file: %w; nothing was %s; name a new file", fs.ErrExist, done)
+		return nil, fmt.Errorf("the file of --out-file already exists; nothing was %s; name a new file: %w", done, fs.ErrExist)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, usagef("the directory of --out-file does not exist; nothing was %s; make it, or name another file", done)

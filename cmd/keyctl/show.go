@@ -22,8 +22,8 @@ import (
 
 // keyReference explains KEY in the help of every command that takes one.
 const keyReference = `KEY is a name, an id, or the first 6 or more characters of an id. If two owners
-have a key of that name, use owner/name. A name means the unrevoked key that has
-it; if there is none, the revoked key that had it last.`
+have a key of that name, use owner/name. If every key with that name is revoked,
+the name means the newest of them.`
 
 func newShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -72,10 +72,17 @@ func (a *app) resolve(ctx context.Context, m admin.Manager, ref string) (*keys.K
 		if plainWord(ref) {
 			name = `the id or name "` + ref + `"`
 		}
-		return nil, fmt.Errorf("%w: no key has %s; `%s` shows all keys", keys.ErrNotFound, name, a.command("list", "--all"))
+		return nil, &noKeyError{fmt.Sprintf("no key has %s; `%s` shows all keys", name, a.command("list", "--all"))}
 	}
 	return k, err
 }
+
+// noKeyError is a [keys.ErrNotFound].
+type noKeyError struct{ text string }
+
+func (e *noKeyError) Error() string { return e.text }
+
+func (e *noKeyError) Is(target error) bool { return target == keys.ErrNotFound }
 
 func (a *app) tampered(k *keys.Key, err error) error {
 	if k == nil {

@@ -57,7 +57,7 @@ func (r *Reader) target(path string) (string, error) {
 		files = append(files, name+"-wal", name+"-shm", name+"-journal")
 	}
 	if slices.Contains(files, path) {
-		return "", fmt.Errorf("%s: %w: it is a file of the key store itself; choose another name for the backup", path, fs.ErrExist)
+		return "", fmt.Errorf("%s is a file of the key store itself; choose another name for the backup: %w", path, fs.ErrExist)
 	}
 	if _, err := os.Lstat(path); err == nil {
 		return "", backedUp(path)
@@ -66,7 +66,7 @@ func (r *Reader) target(path string) (string, error) {
 }
 
 func backedUp(path string) error {
-	return fmt.Errorf("%s: %w: choose another name for the backup, such as one with the date", path, fs.ErrExist)
+	return fmt.Errorf("%s already exists; choose another name for the backup, such as one with the date: %w", path, fs.ErrExist)
 }
 
 // backup copies the database at from to the new file at path.

@@ -310,8 +310,8 @@ func (w *batchWriter) begin(ctx context.Context, tx *work) error {
 
 // What keeps a batch from becoming valid whose keys were written.
 var (
-	errReplaced = fmt.Errorf("%w: 'keyctl restore' or 'keyctl doctor --fix' replaced the key store during the import, so nothing was imported; import again", keys.ErrConflict)
-	errRemoved  = fmt.Errorf("%w: another program changed the imported keys during the import, so nothing was imported; import again", keys.ErrConflict)
+	errReplaced = keys.Conflict("'keyctl restore' or 'keyctl doctor --fix' replaced the key store during the import, so nothing was imported; import again")
+	errRemoved  = keys.Conflict("another program changed the imported keys during the import, so nothing was imported; import again")
 )
 
 // stillThere refuses to continue in another key store than the one in which the batch began.

@@ -110,7 +110,7 @@ func putInPlace(path, temp string, s standing, alone bool) error {
 }
 
 func existing(path string) error {
-	return fmt.Errorf("%s: %w: it was not changed; choose another path, or use that key store", path, fs.ErrExist)
+	return fmt.Errorf("%s already exists and was not changed; choose another path, or use that key store: %w", path, fs.ErrExist)
 }
 
 // makePeppers returns the peppers for a new key store, with its id, and whether the file
@@ -132,7 +132,7 @@ func makePeppers(path string, o *Options) (peppers *pepper.Set, claimed bool, er
 }
 
 func ofAnother(path string) error {
-	return fmt.Errorf("pepper file %s: %w: it belongs to another key store. Name another pepper file. If the database of that store is lost and has no backup, use --same-store to replace that store", path, fs.ErrExist)
+	return fmt.Errorf("pepper file %s belongs to another key store; name another pepper file, or, if the database of that store is lost and has no backup, use --same-store to make that store again: %w", path, fs.ErrExist)
 }
 
 // claim writes the store's id into the pepper file, when all else is made: from then on

@@ -260,7 +260,7 @@ func (r *Restoration) put(ctx context.Context, draft string) error {
 	}
 	err = putInPlace(r.path, draft, next, false)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s: %w: another program made it during the restore; look at it, and try again", r.path, fs.ErrExist)
+		return fmt.Errorf("another program made %s during the restore; look at that file, and try again: %w", r.path, fs.ErrExist)
 	}
 	if err != nil {
 		return err

@@ -47,9 +47,9 @@ func (r *Restoration) stillMissing(ctx context.Context) (Missing, error) {
 	case told.Unknown != nil:
 		return now, nil //nolint:nilerr // who agreed was told that it cannot be told
 	case now.Unknown != nil:
-		return now, fmt.Errorf("%w: it is no longer known which changes the present key store lacks, so nothing was restored; try again", keys.ErrConflict)
+		return now, keys.Conflict("it is no longer known which changes the present key store lacks, so nothing was restored; try again")
 	case now.Changes > told.Changes:
-		return now, fmt.Errorf("%w: the present key store lost more changes during this restore, so nothing was restored; try again", keys.ErrConflict)
+		return now, keys.Conflict("the present key store lost more changes during this restore, so nothing was restored; try again")
 	}
 	return now, nil
 }

@@ -176,7 +176,7 @@ func (s *Store) stillForgotten(ctx context.Context, id string) error {
 		return err
 	}
 	if _, again := noted[id]; again {
-		return fmt.Errorf("%w: the key store was restored during this change; try again", keys.ErrConflict)
+		return keys.Conflict("the key store was restored during this change; try again")
 	}
 	return nil
 }

@@ -105,7 +105,7 @@ func (r *Restoration) look(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("look at %s: %w", r.path, err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s: %w: it is not a regular file; choose another path", r.path, fs.ErrExist)
+		return fmt.Errorf("%s exists and is not a regular file; choose another path: %w", r.path, fs.ErrExist)
 	}
 	r.exists = true
 	if _, err := newSpot(r.path, r.path); err != nil {
@@ -135,7 +135,7 @@ func (r *Restoration) take(ctx context.Context, backup string) error {
 	case err != nil:
 		return err
 	case from == r.path:
-		return &keys.InvalidError{Field: "backup", Reason: "is the key store itself; name a file that 'keyctl backup' made"}
+		return &keys.InvalidError{Field: "FILE", Reason: "is the key store itself; name a file that 'keyctl backup' made"}
 	}
 	info, err := os.Stat(from)
 	switch {

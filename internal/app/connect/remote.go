@@ -23,7 +23,15 @@ func (s Settings) client(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(s.Server, key, &client.Options{InsecureHTTP: s.InsecureHTTP})
+	c, err := client.New(s.Server, key, &client.Options{InsecureHTTP: s.InsecureHTTP})
+	if bad := (*keys.InvalidError)(nil); errors.As(err, &bad) && bad.Field == "admin key" {
+		setting := "KEYCTL_ADMIN_KEY"
+		if s.AdminKeyFile != "" {
+			setting = "KEYCTL_ADMIN_KEY_FILE"
+		}
+		return nil, &keys.InvalidError{Field: setting, Reason: "must hold an admin key, which begins with mcpa_; check for missing or extra characters"}
+	}
+	return c, err
 }
 
 // adminKey reads the admin key. The file is preferred: every program that the user starts can

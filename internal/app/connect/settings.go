@@ -42,14 +42,16 @@ func (s Settings) WithEnv(getenv func(string) string) Settings {
 	return s
 }
 
+const serverSetting = "--server or KEYCTL_SERVER"
+
 // Validate refuses settings that contradict each other or lack the admin key. The error is a
 // [*keys.InvalidError].
 func (s Settings) Validate() error {
 	switch {
 	case s.Server != "" && s.DB != "":
 		return &keys.InvalidError{
-			Field:  "server",
-			Reason: "is named together with a database, by flags or by KEYCTL_SERVER and KEYCTL_DB; name only one of them",
+			Field:  serverSetting,
+			Reason: "cannot be combined with --db or KEYCTL_DB; use one of the two",
 		}
 	case s.Server != "" && s.AdminKeyFile == "" && s.AdminKey.IsZero():
 		return &keys.InvalidError{
@@ -64,8 +66,8 @@ func (s Settings) Validate() error {
 func (s Settings) Local() error {
 	if s.Server != "" {
 		return &keys.InvalidError{
-			Field:  "server",
-			Reason: "is named (--server or KEYCTL_SERVER), but this command works on the key store of this machine only; name it with --db",
+			Field:  serverSetting,
+			Reason: "cannot be used: this command works on the key store of this machine only; name it with --db",
 		}
 	}
 	return s.Validate()

@@ -25,6 +25,9 @@ func History(ctx context.Context, dir string, report func(Finding)) error {
 	}
 	g := repository(dir)
 	names, err := g.run(ctx, nil, "rev-list", "--objects", "--all", "--reflog")
+	if err != nil && strings.Contains(err.Error(), "not a git repository") {
+		return errors.New("there is no git repository here; name one, or scan the files without --git")
+	}
 	if err != nil {
 		return fmt.Errorf("the history cannot be read: %w", err)
 	}

@@ -108,7 +108,7 @@ func TestHistoryRunsNothing(t *testing.T) {
 
 func TestHistoryOfNoRepository(t *testing.T) {
 	err := scan.History(t.Context(), t.TempDir(), func(scan.Finding) {})
-	if err == nil || !strings.Contains(err.Error(), "not a git repository") {
+	if err == nil || !strings.Contains(err.Error(), "there is no git repository") {
 		t.Errorf("History: got %v, want git's own words", err)
 	}
 }

@@ -42,7 +42,7 @@ func TestLife(t *testing.T) {
 	for _, body := range []string{"", `{"grace":"0"}`, `{"expires_in":"90d"}`, `{"finish":2}`, `{"finish":3}`, `{"replace":1}`, `{"replace":7}`} {
 		a = f.Send("POST", at+"/rotate", adminKey, body)
 		p := a.Problem(t)
-		if a.Status != 409 || p.Code != "conflict" || !strings.Contains(p.Detail, "finish 1 ends") || !strings.Contains(p.Detail, "replace 2 makes") ||
+		if a.Status != 409 || p.Code != "conflict" || !strings.Contains(p.Detail, "finish 1 ends") || !strings.Contains(p.Detail, "replace 2 ends secret 2") ||
 			p.Rotation == nil || p.Rotation.Finish != 1 || p.Rotation.Replace != 2 || p.Rotation.Until == nil {
 			t.Errorf("rotate again, %s: got %d %+v, want 409 and both ways on", body, a.Status, p)
 		}

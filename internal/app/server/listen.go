@@ -30,7 +30,7 @@ func listen(ctx context.Context, o *Options) (net.Listener, error) {
 	case !o.InsecureHTTP:
 		return nil, errors.Join(&keys.InvalidError{
 			Field:  "listen",
-			Reason: "is reachable from other machines, and plain HTTP would show keys to the network: use --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy with TLS, or use --insecure-http",
+			Reason: "is an address that other machines can reach, and plain HTTP would show keys to the network; use --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy with TLS, or use --insecure-http",
 		}, listener.Close())
 	}
 	o.Logger.WarnContext(ctx, "plain HTTP beyond this machine: keys can be read on the network")

@@ -42,7 +42,7 @@ func (m *Model) newForm(of draft, k *keys.Key) *form {
 		{label: "name", text: &d.name, check: d.checkName, hint: "what the key is for, such as ci or nightly-report"},
 		{label: "owner", text: &d.owner, check: d.checkOwner, hint: "the team or person responsible for it; optional"},
 		{label: labelKind, check: func() error { return nil }, hint: "key: for MCP servers; admin: for the admin API only"},
-		{label: "tools", text: &d.tools, check: d.checkScopes, hint: "the tools it may call; * stands for any characters: get_* search"},
+		{label: "tools", text: &d.tools, check: d.checkScopes, hint: "the tools it may call, such as: get_* search; * stands for any characters"},
 		{label: "prompts", text: &d.prompts, check: d.checkScopes, hint: "the prompts it may get; * stands for any characters"},
 		{label: "scopes", text: &d.scopes, check: d.checkScopes, hint: "more scopes, such as reports:read" + bare},
 		{label: "audience", text: &d.audience, check: d.checkAudience, hint: "the servers it is for, such as weather; empty means every server of this deployment"},

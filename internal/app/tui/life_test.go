@@ -136,7 +136,7 @@ func TestB1RotationUnderWayIsFinished(t *testing.T) {
 		s.wait(time.Second)
 		s.press("o", "k")
 		s.press("t")
-		s.wants("Replace the newest secret?", "secrets 1 and 2 are", "1 until 2000-01-02", "in place of 2", "f finish", "Y replace", "[No]")
+		s.wants("Replace the newest secret?", "secrets 1 and 2 are", "Secret 1 ends", "ends secret 2 now", "f finish", "Y replace", "[No]")
 		s.wait(time.Second)
 		s.press("f")
 		s.wants("Finish the rotation?", "valid until 2000-01-02", "[No]")
@@ -175,7 +175,7 @@ func TestRotationBySomebodyElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.press("Y")
-		s.wants("this key has two valid secrets", "f finishes it", "f finish")
+		s.wants("this key has two valid secrets", "finishes it)", "f finish")
 		s.press("Y")
 		s.wants("this key has two valid secrets")
 		if k := mustKey(t, v, all[5].Key.ID); len(k.Secrets) != 2 || k.Secrets[1].Number != 2 {

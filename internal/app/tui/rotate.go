@@ -51,8 +51,8 @@ func (m *Model) rotateDeed(k *keys.Key) deed {
 // names.
 func (m *Model) replaceDeed(k *keys.Key) deed {
 	old, newest := m.outgoing(k), k.Secrets[len(k.Secrets)-1].Number
-	says := fmt.Sprintf("A rotation is under way: secrets %d and %d are both valid, %[1]d until %[3]s. f ends secret %[1]d. "+
-		"Yes makes a new secret in place of %[2]d, which ends at once.", old.Number, newest, m.when(old.ExpiresAt))
+	says := fmt.Sprintf("A rotation is under way: secrets %d and %d are both valid. Secret %[1]d ends %[3]s; f ends it now. "+
+		"Yes ends secret %[2]d now and makes another.", old.Number, newest, m.when(old.ExpiresAt))
 	return deed{
 		title: "Replace the newest secret?", yes: "replace", doing: "replacing…", done: "rotated", secret: true,
 		shows: []field{m.expiryField(k)},

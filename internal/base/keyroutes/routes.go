@@ -34,7 +34,7 @@ func mountLooks(a *restapi.API, s *service) {
 	restapi.Register(a, huma.Operation{
 		OperationID: "listKeys", Method: http.MethodGet, Path: "/v1/keys", Tags: []string{"keys"},
 		Summary:     "List keys, newest first",
-		Description: "A key must meet all conditions. Texts are compared exactly: %, _ and * have no special meaning.",
+		Description: "A key is listed if it matches every filter. Texts are compared exactly: %, _ and * have no special meaning.",
 		Security:    restapi.AdminKey(keys.ScopeKeysRead),
 		Errors:      []int{http.StatusUnprocessableEntity},
 	}, s.list)
@@ -47,7 +47,7 @@ func mountLooks(a *restapi.API, s *service) {
 	restapi.Register(a, huma.Operation{
 		OperationID: "keyUsage", Method: http.MethodGet, Path: "/v1/keys/{id}/usage", Tags: []string{"keys"},
 		Summary: "Show when and how often a key was used",
-		Description: "Guards record counts every five seconds, so a crash may lose the last five. Counts are kept for 90 days, last uses without limit. " +
+		Description: "Guards record counts every five seconds, so a crash may lose the last five seconds. Counts are kept for 90 days, last uses without limit. " +
 			"For each key about a hundred scopes an hour are counted separately.",
 		Security: restapi.AdminKey(keys.ScopeKeysRead),
 		Errors:   []int{http.StatusNotFound, http.StatusUnprocessableEntity},
@@ -55,7 +55,7 @@ func mountLooks(a *restapi.API, s *service) {
 	restapi.Register(a, huma.Operation{
 		OperationID: "listAudit", Method: http.MethodGet, Path: "/v1/audit", Tags: []string{"audit"},
 		Summary: "Read the audit log, newest first",
-		Description: "A row must meet all conditions. Rows are shown as they are stored: to check that they were not changed, run `keyctl audit verify` " +
+		Description: "A row is shown if it matches every filter. Rows are shown as they are stored: to check that they were not changed, run `keyctl audit verify` " +
 			"on the machine of the key store. A caller who may read the log sees all of it, whatever its own audience.",
 		Security: restapi.AdminKey(keys.ScopeAuditRead),
 		Errors:   []int{http.StatusUnprocessableEntity},

@@ -48,7 +48,7 @@ func Create(path string) (*pepper.Set, error) {
 }
 
 func existing(path string) error {
-	return fmt.Errorf("pepper file %s: %w: it is not replaced, because the keys made with it could no longer be verified", path, fs.ErrExist)
+	return fmt.Errorf("pepper file %s already exists and is not replaced, because the keys made with it could no longer be verified: %w", path, fs.ErrExist)
 }
 
 func writeTemp(dir, pattern string, content []byte) (name string, err error) {

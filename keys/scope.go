@@ -3,6 +3,8 @@ package keys
 import (
 	"slices"
 	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys/internal/shape"
 )
 
 // maxScope is the length of one granted scope, in bytes.
@@ -87,7 +89,7 @@ func validateScope(s string) error {
 	case emptySegment(s):
 		return Invalid("scopes", "must not begin or end with a colon, or have two colons in a row")
 	case HoldsToken(s) || !strings.Contains(s, ":") && LooksLikeToken(s):
-		return Invalid("scopes", reasonToken) // after a colon are names of tools and ids of documents, and some are that long
+		return Invalid("scopes", shape.Reason) // after a colon are names of tools and ids of documents, and some are that long
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // Source is where a verifier reads keys, such as a key store in this process
@@ -20,13 +22,13 @@ import (
 //
 // A source may be slow: an answer may take milliseconds or fail. The verifier asks once for
 // all callers that wait for the same key, and remembers keys only within the source's
-// [keys.Bounds]. It sends counts in batches, and repeats a batch until it is accepted, so
+// [feed.Bounds]. It sends counts in batches, and repeats a batch until it is accepted, so
 // that a source can number batches and count each once.
 type Source interface {
 	// Feed is how a verifier learns of changes. Epoch is asked once a check and must not
 	// wait for anything: where changes are told over a network it is a number in this
 	// process, which moves when something was heard.
-	keys.Feed
+	feed.Feed
 
 	// Wait returns when the epoch is another than the given one, or ctx is over. It may
 	// return early, and is called again then; but it does not return at once, again and
@@ -37,7 +39,7 @@ type Source interface {
 	// it remembered is dropped, and nothing older will be remembered. A source that has
 	// to tell others when a change is effective passes it on. It is called after each
 	// look that came through, often with the same position, and must not block.
-	Applied(at keys.Position)
+	Applied(at feed.Position)
 
 	// Prove finds out whose secret a token is. An error says that it could not find out, and
 	// is never the answer to a bad token: that is a Proof without a secret.
@@ -50,8 +52,8 @@ type Source interface {
 
 	// AddUse and AddDenials write down what was counted, all of it or nothing. What fails
 	// comes again, together with what was counted since.
-	AddUse(ctx context.Context, uses []keys.Use) error
-	AddDenials(ctx context.Context, denials []keys.Denial) error
+	AddUse(ctx context.Context, uses []usage.Use) error
+	AddDenials(ctx context.Context, denials []usage.Denial) error
 
 	// Open is called by New, before anything else: the error says why this source is of
 	// no use to a verifier. Close ends what the source does in the background, and waits

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -34,7 +34,7 @@ func ExampleNewLocal() {
 	}
 
 	ctx := context.Background()
-	issued, err := manager.Issue(ctx, admin.IssueRequest{Name: "ci", Owner: "team-a", Scopes: []string{keys.ToolPattern("get_*")}})
+	issued, err := manager.Issue(ctx, admin.IssueRequest{Name: "ci", Owner: "team-a", Scopes: []string{mcpscope.ToolPattern("get_*")}})
 	if err != nil {
 		log.Fatal(err)
 	}

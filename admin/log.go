@@ -5,6 +5,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -23,12 +24,12 @@ func (d *Restricted) Audit(ctx context.Context, q audit.Query) (audit.Page, erro
 }
 
 // Denials implements [Manager].
-func (m *Local) Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denial, error) {
+func (m *Local) Denials(ctx context.Context, q store.DenialQuery) ([]usage.Denial, error) {
 	return m.store.Denials(ctx, q)
 }
 
 // Denials implements [Manager]. It needs [keys.ScopeAuditRead], like Audit.
-func (d *Restricted) Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denial, error) {
+func (d *Restricted) Denials(ctx context.Context, q store.DenialQuery) ([]usage.Denial, error) {
 	if err := d.may(keys.ScopeAuditRead); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -24,13 +25,13 @@ type Manager interface {
 	// Usage returns the recorded use of the key with exactly this id, with counts from the hour
 	// of since. It fails with ErrNotFound if there is no such key, and with ErrUnavailable if
 	// the use cannot be read.
-	Usage(ctx context.Context, id string, since time.Time) (keys.Usage, error)
+	Usage(ctx context.Context, id string, since time.Time) (usage.Usage, error)
 	// Audit returns a page of the audit log, newest first unless the query says
 	// otherwise.
 	Audit(ctx context.Context, q audit.Query) (audit.Page, error)
 	// Denials returns recently refused requests, newest first: a sample, not part of the audit
 	// log. It fails with ErrUnavailable if they cannot be read.
-	Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denial, error)
+	Denials(ctx context.Context, q store.DenialQuery) ([]usage.Denial, error)
 	// Revoke ends a key permanently. Revoking a revoked key changes nothing and succeeds; the
 	// first reason stays.
 	Revoke(ctx context.Context, id, reason string) (*keys.Key, error)
@@ -138,9 +139,9 @@ func (m *Local) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 
 // Usage implements [Manager], also for a key whose seal is broken: its use is then of special
 // interest.
-func (m *Local) Usage(ctx context.Context, id string, since time.Time) (keys.Usage, error) {
+func (m *Local) Usage(ctx context.Context, id string, since time.Time) (usage.Usage, error) {
 	if _, err := m.store.Key(ctx, id); err != nil && !errors.Is(err, keys.ErrTampered) {
-		return keys.Usage{}, err
+		return usage.Usage{}, err
 	}
 	return m.store.Usage(ctx, id, since)
 }

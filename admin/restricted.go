@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // Restricted is a [Manager] limited to what an admin key was granted, so that an admin key
@@ -87,9 +88,9 @@ func (d *Restricted) List(ctx context.Context, q keys.Query) (keys.Page, error) 
 }
 
 // Usage implements [Manager].
-func (d *Restricted) Usage(ctx context.Context, id string, since time.Time) (keys.Usage, error) {
+func (d *Restricted) Usage(ctx context.Context, id string, since time.Time) (usage.Usage, error) {
 	if err := d.may(keys.ScopeKeysRead); err != nil {
-		return keys.Usage{}, err
+		return usage.Usage{}, err
 	}
 	return d.manager.Usage(ctx, id, since)
 }

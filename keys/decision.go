@@ -29,6 +29,11 @@ const (
 )
 
 // Decision is the outcome of authenticating one request. The zero value denies.
+//
+// A request is decided in two steps. Authentication runs once per request, in the order that
+// [Key.Admit] documents, and returns a Decision. Authorization is [Identity.Allows], which is
+// pure and cheap: call it as often as needed. Granted scopes may contain wildcards; scopes
+// that a server requires are literal.
 type Decision struct {
 	Code       Code
 	Identity   *Identity     // nil unless Valid

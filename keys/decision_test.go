@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // TestDecisionOrder combines every fault with every other: the code is that of the fault
@@ -208,7 +209,7 @@ func TestEveryRefusalIsACode(t *testing.T) {
 			t.Fatal(err)
 		}
 		found++
-		code, err := keys.ParseCode(text)
+		code, err := usage.ParseCode(text)
 		if refusal := text != string(keys.CodeValid); refusal != (err == nil) || refusal && string(code) != text {
 			t.Errorf("ParseCode(%q): got %q, %v", text, code, err)
 		}

@@ -113,33 +113,3 @@ type conflictError struct{ reason string }
 func (e *conflictError) Error() string { return e.reason }
 
 func (e *conflictError) Is(target error) bool { return target == ErrConflict }
-
-// AlteredError says that the store was changed outside mcpkeys: it contains, say, a trigger
-// that mcpkeys did not make, or a number that mcpkeys did not write. It is an
-// [ErrUnavailable]. Nothing remembered of such a store is valid, so checks fail at once and
-// not when the [Bounds.Lease] ends. Reading it, revoke and disable still work.
-type AlteredError struct {
-	What string // a clause: "it holds the trigger \"x\", which mcpkeys did not make"
-	Fix  string // what to do, as a clause
-}
-
-func (e *AlteredError) Error() string {
-	return fmt.Sprintf("the key store was changed outside mcpkeys: %s; %s", e.What, e.Fix)
-}
-
-// Is makes errors.Is(err, ErrUnavailable) hold.
-func (e *AlteredError) Is(target error) bool { return target == ErrUnavailable }
-
-// MisplacedError says that this process has other files of a store open than other processes,
-// or that these files lack acknowledged changes: they were replaced, or the path leads
-// elsewhere. It is an [ErrUnavailable]. Changes of other processes do not reach this one, so
-// checks fail at once and not when the [Bounds.Lease] ends.
-type MisplacedError struct{ Cause error }
-
-func (e *MisplacedError) Error() string { return e.Cause.Error() }
-
-// Unwrap returns the cause.
-func (e *MisplacedError) Unwrap() error { return e.Cause }
-
-// Is makes errors.Is(err, ErrUnavailable) hold.
-func (e *MisplacedError) Is(target error) bool { return target == ErrUnavailable }

@@ -6,6 +6,7 @@ import (
 	"log"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 )
 
 func ExampleCompileScopes() {
@@ -13,7 +14,7 @@ func ExampleCompileScopes() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, required := range []string{keys.ToolScope("get_forecast"), keys.ToolScope("set_reading"), keys.PromptScope("daily briefing")} {
+	for _, required := range []string{mcpscope.Tool("get_forecast"), mcpscope.Tool("set_reading"), mcpscope.Prompt("daily briefing")} {
 		fmt.Println(required, granted.Allows(required))
 	}
 	// Output:

@@ -1,7 +1,4 @@
 package keys
 
-// Limits that tests reach and exceed by one.
-const (
-	MaxScope     = maxScope
-	MaxRequestID = maxRequestID
-)
+// MaxScope is a limit that tests reach and exceed by one.
+const MaxScope = maxScope

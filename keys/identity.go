@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys/internal/ctxkey"
 )
 
 // Identity is the caller: the key that a request was authenticated with, as it was at
@@ -162,16 +164,14 @@ func (i *Identity) Covers(other *Identity) bool {
 	})
 }
 
-type identityKey struct{}
-
 // NewContext returns ctx with the caller's identity in it. Guards call it.
 func NewContext(ctx context.Context, i *Identity) context.Context {
-	return context.WithValue(ctx, identityKey{}, i)
+	return context.WithValue(ctx, ctxkey.Identity{}, i)
 }
 
 // IdentityFrom tells a handler which key is calling. Without a guard before the handler
 // it returns nil and false; the nil Identity allows nothing.
 func IdentityFrom(ctx context.Context) (*Identity, bool) {
-	i, _ := ctx.Value(identityKey{}).(*Identity)
+	i, _ := ctx.Value(ctxkey.Identity{}).(*Identity)
 	return i, i != nil
 }

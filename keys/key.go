@@ -47,7 +47,11 @@ type Key struct {
 	Seal    Seal        // over all of the above, with a pepper
 }
 
-// KeySecret is what is stored in place of one secret.
+// KeySecret is what is stored in place of one secret: no part of the secret. The store keeps
+// HMAC-SHA-256 of the whole token under a key derived from a pepper (package keys/pepper)
+// that lives outside the database; for imported secrets see [Scheme]. A copy of the database
+// confirms no guess, and a digest copied to another row never verifies, because the digest
+// covers the id.
 type KeySecret struct {
 	Number    int64  // 1 for the first, one more with each rotation
 	Scheme    Scheme // how Digest was made
@@ -56,6 +60,14 @@ type KeySecret struct {
 	Lookup    []byte    // finds an imported secret whose token names no id; nil otherwise
 	CreatedAt time.Time // UTC, microseconds
 	ExpiresAt time.Time // the end of a rotation's grace; zero means the key's own expiry
+}
+
+// LastUse is when and from where one of a key's secrets was last accepted.
+type LastUse struct {
+	Secret   int64      // its number
+	At       time.Time  // UTC, microseconds
+	ClientIP netip.Addr // zero when unknown
+	Agent    string     // the first word of the client's User-Agent; empty when unknown
 }
 
 // Secret returns k's secret with the given number, or nil.
@@ -135,7 +147,8 @@ func Earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// Seal is the row_mac of a key: HMAC-SHA-256, under a pepper's row label, over
+// Seal makes a key whose scope or expiry was edited in a database shell unusable
+// ([ErrTampered]), not stronger. It is the row_mac of a key: HMAC-SHA-256, under a pepper's row label, over
 // the id of the store, every field and every secret's digest. It is written with each change and
 // checked where a row enters memory, not per request.
 //

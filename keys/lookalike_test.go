@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 )
 
 // The mistake: a key is pasted into a name, a reason or a header without its prefix, or
@@ -40,7 +41,7 @@ func TestNearShapesOfAToken(t *testing.T) {
 				t.Errorf("LooksLikeToken of a key, %s, %q: got %v, want %v", name, tc.text, got, tc.like)
 			}
 		}
-		if err := keys.ValidateRequestID(secret); err == nil {
+		if err := requestid.Validate(secret); err == nil {
 			t.Errorf("ValidateRequestID(%q): got nil, want a refusal", secret)
 		}
 	}
@@ -89,7 +90,7 @@ func TestSecretsThatLostAFewCharacters(t *testing.T) {
 		token := keys.NewToken(keys.KindKey).Secret().Reveal()
 		secret := token[len("mcpk_")+keys.IDLen+1:]
 		for _, piece := range []string{secret[:29], secret[1:30], secret[4:30], secret[6:36], secret[:24] + "-" + secret[24:30]} {
-			if !keys.LooksLikeToken(piece) || keys.ValidateText("name", piece) == nil || keys.ValidateRequestID(piece) == nil {
+			if !keys.LooksLikeToken(piece) || keys.ValidateText("name", piece) == nil || requestid.Validate(piece) == nil {
 				passed++
 			}
 		}

@@ -3,6 +3,8 @@ package keys
 import (
 	"slices"
 	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys/internal/shape"
 )
 
 // maxScope is the length of one granted scope, in bytes.
@@ -87,7 +89,7 @@ func validateScope(s string) error {
 	case emptySegment(s):
 		return Invalid("scopes", "must not begin or end with a colon, or have two colons in a row")
 	case HoldsToken(s) || !strings.Contains(s, ":") && LooksLikeToken(s):
-		return Invalid("scopes", reasonToken) // with a colon it may name a tool or a document whose name is as long as a secret
+		return Invalid("scopes", shape.Reason) // with a colon it may name a tool or a document whose name is as long as a secret
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 )
 
 func mustCompile(tb testing.TB, granted ...string) *keys.Scopes {
@@ -140,18 +141,18 @@ func TestScopesMatchReference(t *testing.T) {
 
 func TestMCPScopes(t *testing.T) {
 	for _, row := range []struct{ got, want string }{
-		{keys.ToolScope("get_forecast"), "tools:get_forecast"},
-		{keys.ToolScope("a:b"), "tools:a%3Ab"},
-		{keys.ToolScope("a b"), "tools:a%20b"},
-		{keys.ToolScope("*"), "tools:%2A"},
-		{keys.ToolScope("%2A"), "tools:%252A"},
-		{keys.ToolScope("ä\x00"), "tools:%C3%A4%00"},
-		{keys.ToolScope(""), "tools:"},
-		{keys.PromptScope("daily/brief"), "prompts:daily%2Fbrief"},
-		{keys.ResourceScope("file:///x/a.txt"), "resources:file%3A%2F%2F%2Fx%2Fa.txt"},
-		{keys.ToolPattern("get_*"), "tools:get_*"},
-		{keys.PromptPattern("*"), "prompts:*"},
-		{keys.ResourcePattern("file:///x/*"), "resources:file%3A%2F%2F%2Fx%2F*"},
+		{mcpscope.Tool("get_forecast"), "tools:get_forecast"},
+		{mcpscope.Tool("a:b"), "tools:a%3Ab"},
+		{mcpscope.Tool("a b"), "tools:a%20b"},
+		{mcpscope.Tool("*"), "tools:%2A"},
+		{mcpscope.Tool("%2A"), "tools:%252A"},
+		{mcpscope.Tool("ä\x00"), "tools:%C3%A4%00"},
+		{mcpscope.Tool(""), "tools:"},
+		{mcpscope.Prompt("daily/brief"), "prompts:daily%2Fbrief"},
+		{mcpscope.Resource("file:///x/a.txt"), "resources:file%3A%2F%2F%2Fx%2Fa.txt"},
+		{mcpscope.ToolPattern("get_*"), "tools:get_*"},
+		{mcpscope.PromptPattern("*"), "prompts:*"},
+		{mcpscope.ResourcePattern("file:///x/*"), "resources:file%3A%2F%2F%2Fx%2F*"},
 	} {
 		if row.got != row.want {
 			t.Errorf("got %q, want %q", row.got, row.want)
@@ -165,7 +166,7 @@ func TestNamesCannotForge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		names := rapid.OneOf(rapid.StringMatching(`[ab:*%3A ]{0,4}`), rapid.String())
 		a, b := names.Draw(t, "a"), names.Draw(t, "b")
-		s, err := keys.CompileScopes([]string{keys.ToolScope(a)})
+		s, err := keys.CompileScopes([]string{mcpscope.Tool(a)})
 		if a == "" {
 			if err == nil {
 				t.Fatal("a tool without a name was granted")
@@ -173,12 +174,12 @@ func TestNamesCannotForge(t *testing.T) {
 			return
 		}
 		if err != nil {
-			if len(keys.ToolScope(a)) > keys.MaxScope || keys.LooksLikeToken(a) {
+			if len(mcpscope.Tool(a)) > keys.MaxScope || keys.LooksLikeToken(a) {
 				return
 			}
-			t.Fatalf("CompileScopes(%q): %v", keys.ToolScope(a), err)
+			t.Fatalf("CompileScopes(%q): %v", mcpscope.Tool(a), err)
 		}
-		if got, want := s.Allows(keys.ToolScope(b)), a == b; got != want {
+		if got, want := s.Allows(mcpscope.Tool(b)), a == b; got != want {
 			t.Fatalf("granted tool %q: call of %q: got %v, want %v", a, b, got, want)
 		}
 	})
@@ -186,7 +187,7 @@ func TestNamesCannotForge(t *testing.T) {
 
 func TestEmptyNamesAreDenied(t *testing.T) {
 	s := mustCompile(t, "*", "tools:*", "prompts:*", "resources:*")
-	for _, required := range []string{keys.ToolScope(""), keys.PromptScope(""), keys.ResourceScope("")} {
+	for _, required := range []string{mcpscope.Tool(""), mcpscope.Prompt(""), mcpscope.Resource("")} {
 		if s.Allows(required) {
 			t.Errorf("Allows(%q): got true, want false", required)
 		}
@@ -197,17 +198,17 @@ func TestEmptyNamesAreDenied(t *testing.T) {
 // file:///x/../secret, and a server that resolves paths would return it. No grant
 // matches such a URI, in any spelling.
 func TestResourceDotSegments(t *testing.T) {
-	s := mustCompile(t, "*", keys.ResourcePattern("file:///x/*"))
+	s := mustCompile(t, "*", mcpscope.ResourcePattern("file:///x/*"))
 	for _, uri := range []string{
 		"file:///x/../secret", "file:///x/..", "file:///x/./a", "file:///x/%2e%2e/secret", "file:///x/.%2E/secret",
 		"file:///x/%2E%2e%2fsecret", `file:///x\..\secret`, "file:///x/%5c..%5Csecret", "../secret", "..", "file:///x/..?q", "file:///x/..#f",
 	} {
-		if s.Allows(keys.ResourceScope(uri)) {
+		if s.Allows(mcpscope.Resource(uri)) {
 			t.Errorf("ResourceScope(%q) is granted", uri)
 		}
 	}
 	for _, uri := range []string{"file:///x/a..b", "file:///x/.hidden", "file:///x/a.", "file:///x/...", "https://h.example/x?v=1.0"} {
-		if !s.Allows(keys.ResourceScope(uri)) {
+		if !s.Allows(mcpscope.Resource(uri)) {
 			t.Errorf("ResourceScope(%q) is denied", uri)
 		}
 	}

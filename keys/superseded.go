@@ -1,7 +1,13 @@
 package keys
 
-import (
-	"time"
+import "time"
+
+const (
+	// SupersededKept is how long a secret that a rotation ended is recognised, and
+	// MaxSuperseded how many of one key are. Imported ones are kept as long as their pepper,
+	// because an import must find that their tokens have ended.
+	SupersededKept = 30 * 24 * time.Hour
+	MaxSuperseded  = 8
 )
 
 // Superseded is what is kept of a secret that a rotation ended, so that a log can say that

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/mcpkeys/mcpkeys/keys/internal/shape"
 )
 
 // MaxText is the length of free text, in characters.
@@ -24,7 +26,7 @@ func ValidateText(field, text string) error {
 	case text != strings.TrimSpace(text):
 		return Invalid(field, "must not begin or end with a space")
 	case LooksLikeToken(text):
-		return Invalid(field, reasonToken)
+		return Invalid(field, shape.Reason)
 	}
 	return nil
 }

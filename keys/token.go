@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/mcpkeys/mcpkeys/keys/internal/base62"
+	"github.com/mcpkeys/mcpkeys/keys/internal/shape"
 )
 
 // Sizes of a token, in bytes. The whole fits one SHA-256 block.
@@ -14,9 +15,9 @@ const (
 	// TokenLen is the length of a whole token.
 	TokenLen = prefixLen + IDLen + 1 + secretLen + checkLen
 
-	prefixLen = 5  // "mcpk_" or "mcpa_"
-	secretLen = 30 // 178 bits
-	checkLen  = 6  // a CRC-32 in base62
+	prefixLen = 5 // "mcpk_" or "mcpa_"
+	secretLen = shape.SecretLen
+	checkLen  = 6 // a CRC-32 in base62
 
 	idStart   = prefixLen
 	idEnd     = idStart + IDLen
@@ -25,7 +26,14 @@ const (
 )
 
 // Token is a well-formed token with correct check digits. Only a store with its pepper
-// can tell whether it is a key.
+// can tell whether it is a key. A key is shown once, as a token of 54 characters:
+//
+//	mcpk_<id:12>_<secret:30><check:6>
+//
+// Letters and digits only (base62), so that a double click selects all of it. Admin keys
+// begin with mcpa_. The id is public: it appears in logs, lists and URLs. The secret has 178
+// random bits. The check is a CRC-32 that catches typing errors before the store is read; it
+// proves nothing.
 //
 // The zero Token is not valid.
 type Token struct {
@@ -47,7 +55,8 @@ func NewTokenFor(kind Kind, id string) Token {
 }
 
 // ParseToken reads a token exactly as it was issued. Anything else, even one space more,
-// is [ErrMalformed]; the error never repeats the text.
+// is [ErrMalformed]; the error never repeats the text. It does not trim, fold case or
+// normalise Unicode.
 func ParseToken(text string) (Token, error) {
 	id, kind, err := parseToken(text)
 	if err != nil {

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -130,10 +132,10 @@ func (s source) Epoch() uint64 {
 }
 
 // Changes implements [verifier.Source].
-func (s source) Changes(_ context.Context, since keys.Position) (keys.Changes, error) {
+func (s source) Changes(_ context.Context, since feed.Position) (feed.Changes, error) {
 	s.k.mu.Lock()
 	defer s.k.mu.Unlock()
-	c := keys.Changes{Next: keys.Position{Generation: "test", Seq: int64(len(s.k.changed))}}
+	c := feed.Changes{Next: feed.Position{Generation: "test", Seq: int64(len(s.k.changed))}}
 	if since.Generation != "" {
 		c.IDs = slices.Compact(slices.Sorted(slices.Values(s.k.changed[since.Seq:])))
 	}
@@ -141,7 +143,7 @@ func (s source) Changes(_ context.Context, since keys.Position) (keys.Changes, e
 }
 
 // Bounds implements [verifier.Source].
-func (s source) Bounds() keys.Bounds { return keys.Bounds{Lease: time.Minute, Look: time.Minute} }
+func (s source) Bounds() feed.Bounds { return feed.Bounds{Lease: time.Minute, Look: time.Minute} }
 
 // Wait implements [verifier.Source].
 func (s source) Wait(ctx context.Context, epoch uint64) {
@@ -158,7 +160,7 @@ func (s source) Wait(ctx context.Context, epoch uint64) {
 }
 
 // Applied implements [verifier.Source]. No change waits for it.
-func (s source) Applied(keys.Position) {}
+func (s source) Applied(feed.Position) {}
 
 // Prove implements [verifier.Source].
 func (s source) Prove(ctx context.Context, q *verifier.Question) (verifier.Proof, error) {
@@ -188,10 +190,10 @@ func (s source) Key(_ context.Context, id string) (*keys.Key, error) {
 }
 
 // AddUse implements [verifier.Source]. Use is not kept.
-func (s source) AddUse(context.Context, []keys.Use) error { return nil }
+func (s source) AddUse(context.Context, []usage.Use) error { return nil }
 
 // AddDenials implements [verifier.Source]. Denials are not kept.
-func (s source) AddDenials(context.Context, []keys.Denial) error { return nil }
+func (s source) AddDenials(context.Context, []usage.Denial) error { return nil }
 
 // Open implements [verifier.Source].
 func (s source) Open() error { return nil }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/base/loglimit"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
@@ -215,7 +217,7 @@ func (g *Guard) logRefusal(ctx context.Context, d keys.Decision, attrs ...slog.A
 		slog.String("code", string(d.Code)),
 		slog.String("key_id", d.KeyID),
 		slog.Bool("proved", d.Proved()),
-		slog.String("request_id", keys.RequestIDFrom(ctx)),
+		slog.String("request_id", requestid.From(ctx)),
 	}
 	for _, a := range append(attrs, lackIn(d)...) {
 		line = append(line, slog.String(a.Key, loggable(a.Value.String())))
@@ -252,7 +254,7 @@ func sourceIn(attrs []slog.Attr) netip.Prefix {
 	for _, a := range attrs {
 		if a.Key == attrIP {
 			ip, _ := netip.ParseAddr(a.Value.String()) // zero if it is not known
-			return keys.SourceOf(ip)
+			return usage.SourceOf(ip)
 		}
 	}
 	return netip.Prefix{}
@@ -289,7 +291,7 @@ type FieldError struct {
 // body must arrive soon, see [HurryBody].
 func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 	HurryBody(w, r)
-	id := keys.RequestIDFrom(r.Context())
+	id := requestid.From(r.Context())
 	body, _ := json.Marshal(struct { // strings and a number: nothing that could fail
 		Type      string       `json:"type"`
 		Title     string       `json:"title"`
@@ -320,14 +322,14 @@ const headerRequestID = "X-Request-Id"
 // outside of its guards.
 func Identify(r *http.Request) *http.Request {
 	r = identified(r)
-	r.Header[headerRequestID] = []string{keys.RequestIDFrom(r.Context())}
+	r.Header[headerRequestID] = []string{requestid.From(r.Context())}
 	return r
 }
 
 // identified notes the id that the request has, if it has exactly one that may be logged;
 // otherwise a new one.
 func identified(r *http.Request) *http.Request {
-	return r.WithContext(keys.WithRequestID(r.Context(), keys.RequestIDOr(givenID(r))))
+	return r.WithContext(requestid.With(r.Context(), requestid.Or(givenID(r))))
 }
 
 // givenID is the id that the request has, if it has exactly one.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/base/loglimit"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
@@ -166,7 +167,7 @@ func (g *Guard) Require(scopes ...string) func(http.Handler) http.Handler {
 // caller's.
 //
 // If the key is valid and grants all of scopes, Admit returns the request to pass on, with the
-// caller's identity ([keys.IdentityFrom]) and the request's id ([keys.RequestIDFrom]) in its
+// caller's identity ([keys.IdentityFrom]) and the request's id ([requestid.From]) in its
 // context. Otherwise it has written the complete answer and returns false. In both cases the
 // credentials are removed from r.Header. The request's trailer does not reach the handler.
 //
@@ -204,7 +205,7 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, messages bool, sco
 
 // admission is the context of a request that a guard admitted, and the guard's note about it.
 type admission struct {
-	keys.RequestContext
+	requestid.RequestContext
 	guard    *Guard
 	ip       netip.Addr
 	agent    string

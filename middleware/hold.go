@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 )
 
 // EndedError says why a context from [Guard.Hold] ended, as its [context.Cause]: the key may no
@@ -130,7 +131,7 @@ func (g *Guard) logEnd(ctx context.Context, a *admission, code keys.Code) {
 			slog.String("code", string(code)),
 			slog.String("key_id", a.decision.KeyID),
 			slog.String(attrIP, a.ip.String()),
-			slog.String("request_id", keys.RequestIDFrom(ctx)))
+			slog.String("request_id", requestid.From(ctx)))
 	})
 }
 

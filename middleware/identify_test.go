@@ -8,6 +8,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
@@ -21,7 +22,7 @@ func TestIdentifyGivesOneID(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header.Set("X-Request-Id", given)
 		r = middleware.Identify(r)
-		id := keys.RequestIDFrom(r.Context())
+		id := requestid.From(r.Context())
 		if (id == given) != kept || keys.LooksLikeToken(id) || id == "" {
 			t.Errorf("Identify(%q): got %q, want it kept: %v", given, id, kept)
 		}

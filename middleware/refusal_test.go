@@ -8,6 +8,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
@@ -42,7 +43,7 @@ func TestE4RefusalSaysWhatIsMissing(t *testing.T) {
 			}
 		}
 	}
-	rows := map[keys.Code]keys.Denial{}
+	rows := map[keys.Code]usage.Denial{}
 	for _, d := range k.Denials() {
 		rows[d.Code] = d
 	}

@@ -12,5 +12,5 @@ type DenialQuery struct {
 	KeyID string    // exact, as in the request
 	Code  keys.Code // exact
 	Since time.Time // of this minute or later
-	Limit int       // 0 means [keys.DefaultLimit]; there are never more than twice [keys.DenialsKept]
+	Limit int       // 0 means [keys.DefaultLimit]; there are never more than twice [usage.DenialsKept]
 }

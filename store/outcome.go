@@ -32,7 +32,7 @@ func (e *WrittenError) Error() string {
 }
 
 // NotAnnounced is the [*WrittenError] of a change that could not be announced to other
-// processes. They find it by themselves within [keys.Bounds.Look].
+// processes. They find it by themselves within [feed.Bounds.Look].
 func NotAnnounced(cause error) error {
 	return &WrittenError{What: "it is not announced yet: servers on this machine find it within 250 ms", Unannounced: true, Cause: cause}
 }

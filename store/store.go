@@ -7,14 +7,16 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // Reader checks and lists keys. All methods are safe for concurrent use, return copies, and
 // fail with [keys.ErrUnavailable] if the store cannot be read. Test an implementation with
 // store/storetest.
 type Reader interface {
-	keys.Feed
+	feed.Feed
 	UseLog
 	DenialLog
 	pepper.Rehasher
@@ -113,24 +115,24 @@ type UseLog interface {
 
 	// AddUse adds all of uses in one transaction, or fails and adds none. A last use older
 	// than the known one changes nothing. A time in the future, by the store's clock, counts
-	// as now. AddUse also deletes counts older than [keys.UsageKept], by that clock.
-	AddUse(ctx context.Context, uses []keys.Use) error
+	// as now. AddUse also deletes counts older than [usage.Kept], by that clock.
+	AddUse(ctx context.Context, uses []usage.Use) error
 
 	// Usage returns the use of the key with the exact id, with counts from the hour of
 	// since on. For a key that was never used, or does not exist, only Since is set.
-	Usage(ctx context.Context, keyID string, since time.Time) (keys.Usage, error)
+	Usage(ctx context.Context, keyID string, since time.Time) (usage.Usage, error)
 }
 
 // DenialLog stores denials. A [Reader] has it beside its [UseLog].
 type DenialLog interface {
 	// AddDenials adds all in one transaction, or fails and adds none. It also deletes rows
-	// beyond [keys.DenialsKept] or older than [keys.UsageKept]. A time in the future counts as
+	// beyond [usage.DenialsKept] or older than [usage.Kept]. A time in the future counts as
 	// now. Times are compared with the store's clock.
-	AddDenials(ctx context.Context, denials []keys.Denial) error
+	AddDenials(ctx context.Context, denials []usage.Denial) error
 
 	// Denials returns the denials that fit q, newest first. It fails with ErrUnavailable if
 	// they cannot be read.
-	Denials(ctx context.Context, q DenialQuery) ([]keys.Denial, error)
+	Denials(ctx context.Context, q DenialQuery) ([]usage.Denial, error)
 }
 
 // VerifyAudit is [audit.Verify] of the log and the keys of r.

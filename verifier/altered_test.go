@@ -7,6 +7,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -52,7 +53,7 @@ func TestA27GuardsRefuseAnAlteredStore(t *testing.T) {
 
 			b.sqlShell(t, c.do)
 			b.now = b.now.Add(250 * time.Millisecond)
-			var altered *keys.AlteredError
+			var altered *feed.AlteredError
 			if d := b.want(t, token, verifier.Call{}, keys.CodeUnavailable); !errors.As(d.Cause, &altered) {
 				t.Errorf("Authenticate: got cause %v, want an AlteredError", d.Cause)
 			}

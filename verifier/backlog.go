@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // backlog is the counts that could not be written, each under its own hour. Its size depends
@@ -26,7 +27,7 @@ type backlogSecret struct {
 
 // newBacklog sums up list. It keeps as many counts, and as many last uses, as most says; the
 // rest is lost.
-func newBacklog(list []keys.Use, most int) backlog {
+func newBacklog(list []usage.Use, most int) backlog {
 	b := backlog{map[backlogCount]int64{}, map[backlogSecret]keys.LastUse{}}
 	for _, use := range list {
 		for _, c := range use.Counts {
@@ -46,13 +47,13 @@ func newBacklog(list []keys.Use, most int) backlog {
 	return b
 }
 
-func (b *backlog) uses() []keys.Use {
-	list := make([]keys.Use, 0, len(b.counts)+len(b.last))
+func (b *backlog) uses() []usage.Use {
+	list := make([]usage.Use, 0, len(b.counts)+len(b.last))
 	for at, n := range b.counts {
-		list = append(list, keys.Use{KeyID: at.keyID, Counts: []keys.UseCount{{Hour: at.hour, Code: at.code, Scope: at.scope, Calls: n}}})
+		list = append(list, usage.Use{KeyID: at.keyID, Counts: []usage.Count{{Hour: at.hour, Code: at.code, Scope: at.scope, Calls: n}}})
 	}
 	for at, l := range b.last {
-		list = append(list, keys.Use{KeyID: at.keyID, Last: []keys.LastUse{l}})
+		list = append(list, usage.Use{KeyID: at.keyID, Last: []keys.LastUse{l}})
 	}
 	return list
 }

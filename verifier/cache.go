@@ -11,6 +11,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/verifier/internal/flight"
 )
 
@@ -36,7 +37,7 @@ type cache struct {
 	imported atomic.Bool
 	owners   *otter.Cache[[sha256.Size]byte, owner]
 
-	changed func(keys.Changes) // is called with changes after the keys were dropped
+	changed func(feed.Changes) // is called with changes after the keys were dropped
 }
 
 // owner is the key of an imported token in one generation. After a change it is useless:
@@ -47,7 +48,7 @@ type owner struct {
 }
 
 // open opens h in place.
-func (h *cache) open(source Source, size int, clock func() time.Duration, changed func(keys.Changes)) (err error) {
+func (h *cache) open(source Source, size int, clock func() time.Duration, changed func(feed.Changes)) (err error) {
 	h.source, h.changed = source, changed
 	h.watch.source, h.watch.bounds, h.watch.clock, h.watch.forget = source, source.Bounds(), clock, h.forget
 	if h.cells, err = otter.New(&otter.Options[string, *cell]{MaximumSize: size, Executor: atOnce}); err != nil {
@@ -173,7 +174,7 @@ func (h *cache) read(ctx context.Context, id string) (*entry, error) {
 
 // forget drops changed keys. It first marks reads that are running, so that they cannot put
 // an old key into the cache afterwards.
-func (h *cache) forget(c keys.Changes) {
+func (h *cache) forget(c feed.Changes) {
 	h.imported.Store(c.Imported)
 	if len(c.IDs) == 0 && !c.Lost {
 		return

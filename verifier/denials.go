@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // How many kinds of refusal are counted separately in one minute: maxProved with a proved
@@ -35,8 +36,8 @@ type denials struct {
 	minute   time.Time
 	kinds    map[kind]*denied
 	unproved int
-	waiting  []keys.Denial // of minutes that are over
-	planned  bool          // a write is planned
+	waiting  []usage.Denial // of minutes that are over
+	planned  bool           // a write is planned
 	closed   bool
 }
 
@@ -65,7 +66,7 @@ func (v *Verifier) NoteDenial(d keys.Decision, call Call) { v.ledger.denied(d, &
 func (l *ledger) denied(d keys.Decision, call *Call) keys.Decision {
 	k := kind{
 		code: d.Code, keyID: d.KeyID, proved: d.Proved(),
-		source: keys.SourceOf(call.ClientIP), audience: call.Audience,
+		source: usage.SourceOf(call.ClientIP), audience: call.Audience,
 	}
 	if d.Lacks != nil {
 		k.scope, k.offered = scopeNoted(d.Lacks.Required), strings.Join(d.Lacks.Offered, " ")
@@ -78,12 +79,12 @@ func (l *ledger) denied(d keys.Decision, call *Call) keys.Decision {
 // unfit or all are too long.
 func scopeNoted(required []string) string {
 	if slices.ContainsFunc(required, unfitToKeep) {
-		return keys.OtherScopes
+		return usage.OtherScopes
 	}
 	if text := strings.Join(required, " "); len(text) <= maxScopeText {
 		return text
 	}
-	return keys.OtherScopes
+	return usage.OtherScopes
 }
 
 // junk is where malformed text from one address is counted.
@@ -100,7 +101,7 @@ func (l *ledger) malformed(call *Call) (d keys.Decision) {
 		j.counted.calls.Add(1)
 		return d
 	}
-	one := l.denials.note(kind{code: d.Code, source: keys.SourceOf(call.ClientIP), audience: call.Audience}, call.Agent)
+	one := l.denials.note(kind{code: d.Code, source: usage.SourceOf(call.ClientIP), audience: call.Audience}, call.Agent)
 	if one != nil {
 		l.denials.junk.Store(&junk{call.ClientIP, strings.Clone(call.Audience), one})
 	}
@@ -143,8 +144,8 @@ func (n *denials) kind(k kind, agent string) *denied {
 	if one := n.kinds[k]; one != nil {
 		return one
 	}
-	if k.scope != "" && k.scope != keys.OtherScopes && n.scopesOf(k.keyID) >= maxDenied {
-		k.scope = keys.OtherScopes
+	if k.scope != "" && k.scope != usage.OtherScopes && n.scopesOf(k.keyID) >= maxDenied {
+		k.scope = usage.OtherScopes
 		return n.kind(k, agent)
 	}
 	full := !k.proved && n.unproved >= maxUnproved || k.proved && len(n.kinds)-n.unproved >= maxProved
@@ -156,7 +157,7 @@ func (n *denials) kind(k kind, agent string) *denied {
 		}
 	}
 	k.keyID, k.audience, k.scope = strings.Clone(k.keyID), strings.Clone(k.audience), strings.Clone(k.scope) // or the token, or a message, would stay in memory with it
-	one := &denied{kind: k, agent: keys.AgentOf(agent)}
+	one := &denied{kind: k, agent: usage.AgentOf(agent)}
 	n.kinds[k] = one
 	if !k.proved && !full {
 		n.unproved++
@@ -185,7 +186,7 @@ func (n *denials) collect() {
 		if calls == 0 || len(n.waiting) >= maxWaiting {
 			continue
 		}
-		n.waiting = append(n.waiting, keys.Denial{
+		n.waiting = append(n.waiting, usage.Denial{
 			Minute: n.minute, Code: one.code, KeyID: one.keyID, Proved: one.proved,
 			Source: one.source, Audience: one.audience, Scope: one.scope, Offered: one.offered, Agent: one.agent, Calls: calls,
 		})

@@ -16,12 +16,13 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
-func denials(t testing.TB, log store.DenialLog) []keys.Denial {
+func denials(t testing.TB, log store.DenialLog) []usage.Denial {
 	t.Helper()
 	list, err := log.Denials(t.Context(), store.DenialQuery{Limit: 10_000})
 	if err != nil {
@@ -54,12 +55,12 @@ func TestDenialsAreSampled(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, net := b.now.Add(-time.Minute), netip.MustParsePrefix("2001:db8::/64")
-	row := func(minute time.Time, code keys.Code, audience string, calls int64) keys.Denial {
-		return keys.Denial{Minute: minute, Code: code, KeyID: id, Proved: true, Source: net, Audience: audience, Agent: "curl/8.5", Calls: calls}
+	row := func(minute time.Time, code keys.Code, audience string, calls int64) usage.Denial {
+		return usage.Denial{Minute: minute, Code: code, KeyID: id, Proved: true, Source: net, Audience: audience, Agent: "curl/8.5", Calls: calls}
 	}
 	elsewhere, scope := row(first, keys.CodeWrongAudience, "maps", 3), row(first, keys.CodeInsufficientScope, "weather", 1)
 	elsewhere.Offered, scope.Scope = "weather", "tools:x"
-	want := []keys.Denial{
+	want := []usage.Denial{
 		{Minute: b.now, Code: keys.CodeMalformed, Calls: 1},
 		row(b.now, keys.CodeRevoked, "weather", 1),
 		elsewhere,
@@ -175,7 +176,7 @@ type failing struct {
 	sum  atomic.Int64
 }
 
-func (f *failing) AddDenials(_ context.Context, list []keys.Denial) error {
+func (f *failing) AddDenials(_ context.Context, list []usage.Denial) error {
 	if f.down.Load() {
 		return errors.New("disk gone")
 	}

@@ -27,7 +27,7 @@
 // A key is read once and remembered. Each check compares the source's epoch before it uses
 // what is remembered. So after a revoke has returned, in whichever process on the machine, no
 // check that starts later accepts the key. If the source cannot be read, remembered keys are
-// used until the lease ([keys.Bounds]) of the last successful read ends, provided that no
+// used until the lease ([feed.Bounds]) of the last successful read ends, provided that no
 // change was announced.
 //
 // verifier/internal/model explains this: it tries every order of events on a model of the

@@ -9,6 +9,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 const (
@@ -79,7 +80,7 @@ type address struct {
 }
 
 // addressOf tells callers of the verification API apart too.
-func addressOf(call *Call) address { return address{call.Caller, keys.SourceOf(call.ClientIP)} }
+func addressOf(call *Call) address { return address{call.Caller, usage.SourceOf(call.ClientIP)} }
 
 func newAccounts(limit keys.RateLimit) (accounts, error) {
 	if err := limit.Validate(); err != nil {

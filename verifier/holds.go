@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 // recheckEvery is how long a hold sleeps at the most. Expiry follows the wall clock,
@@ -199,7 +200,7 @@ func (v *Verifier) OnChange(keyID string, f func()) (cancel func()) {
 func (v *Verifier) followFrom() {
 	w := &v.cache.watch
 	if w.last.Load() == nil && w.fresh(context.Background(), v.sinceStart()) != nil {
-		v.holds.changed(keys.Changes{Lost: true})
+		v.holds.changed(feed.Changes{Lost: true})
 	}
 }
 
@@ -254,7 +255,7 @@ func (l *holds) close() {
 }
 
 // changed notes which subscribers are to be called, and wakes the goroutine that does.
-func (l *holds) changed(c keys.Changes) {
+func (l *holds) changed(c feed.Changes) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c.Lost {
@@ -318,7 +319,7 @@ func (l *holds) wait(ctx context.Context, w *watch) {
 func (v *Verifier) followOnce(lost bool) bool {
 	err := v.cache.watch.fresh(context.Background(), v.sinceStart())
 	if err != nil && !lost {
-		v.holds.changed(keys.Changes{Lost: true})
+		v.holds.changed(feed.Changes{Lost: true})
 	}
 	return err != nil
 }

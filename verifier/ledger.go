@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/verifier/internal/flush"
 )
 
@@ -30,8 +31,8 @@ type ledger struct {
 
 // writer is what the ledger needs of a [Source].
 type writer interface {
-	AddUse(ctx context.Context, uses []keys.Use) error
-	AddDenials(ctx context.Context, denials []keys.Denial) error
+	AddUse(ctx context.Context, uses []usage.Use) error
+	AddDenials(ctx context.Context, denials []usage.Denial) error
 }
 
 // open opens l in place: its parts point at each other. OnError, which may be nil,

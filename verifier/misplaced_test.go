@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -80,7 +81,7 @@ func TestLeaseEndsWhereOthersUseAnotherStore(t *testing.T) {
 				must(t, err)
 			}
 			b.now = b.now.Add(1670 * time.Millisecond)
-			var misplaced *keys.MisplacedError
+			var misplaced *feed.MisplacedError
 			if d := b.want(t, token, verifier.Call{}, keys.CodeUnavailable); !errors.As(d.Cause, &misplaced) {
 				t.Errorf("Authenticate: got cause %v, want a MisplacedError", d.Cause)
 			}

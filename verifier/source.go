@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // Source is where a verifier reads keys, such as a key store in this process
@@ -20,13 +22,13 @@ import (
 //
 // A source may be slow: an answer may take milliseconds or fail. The verifier asks once for
 // all callers that wait for the same key, and remembers keys only within the source's
-// [keys.Bounds]. It sends counts in batches, and repeats a batch until it is accepted, so
+// [feed.Bounds]. It sends counts in batches, and repeats a batch until it is accepted, so
 // that a source can number batches and count each once.
 type Source interface {
 	// Feed is how a verifier learns of changes. Epoch is called once for each check and must
 	// not wait for anything: if changes arrive over a network, it is a number in this
 	// process, which moves when a change arrives.
-	keys.Feed
+	feed.Feed
 
 	// Wait returns when the epoch differs from the given one, or when ctx ends. It may return
 	// early, and is then called again; but while the source cannot be read, it must not
@@ -38,7 +40,7 @@ type Source interface {
 	// others have to know when a change is effective, the source tells them this position.
 	// Applied is called after each successful call of Changes, often with the same position,
 	// and must not block.
-	Applied(at keys.Position)
+	Applied(at feed.Position)
 
 	// Prove finds out whose secret a token is. An error says that it could not find out. For
 	// a wrong token it returns a Proof without a secret, and no error.
@@ -51,8 +53,8 @@ type Source interface {
 
 	// AddUse and AddDenials store counts, all of them or none. After an error the verifier
 	// calls them again later, with the counts since then added.
-	AddUse(ctx context.Context, uses []keys.Use) error
-	AddDenials(ctx context.Context, denials []keys.Denial) error
+	AddUse(ctx context.Context, uses []usage.Use) error
+	AddDenials(ctx context.Context, denials []usage.Denial) error
 
 	// Open is called by New, before anything else: the error says why this source is of
 	// no use to a verifier. Close ends what the source does in the background, and waits

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
@@ -21,7 +22,7 @@ type elsewhere struct {
 	open    error
 	prove   func(ctx context.Context, q *verifier.Question) (verifier.Proof, error)
 	mu      sync.Mutex
-	applied []keys.Position
+	applied []feed.Position
 	closed  int
 }
 
@@ -39,7 +40,7 @@ func (e *elsewhere) Prove(ctx context.Context, q *verifier.Question) (verifier.P
 	return e.Source.Prove(ctx, q)
 }
 
-func (e *elsewhere) Applied(at keys.Position) {
+func (e *elsewhere) Applied(at feed.Position) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.applied = append(e.applied, at)
@@ -139,7 +140,7 @@ func TestAppliedFollowsTheFeed(t *testing.T) {
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	b.revoke(t, id)
 	b.want(t, token, verifier.Call{}, keys.CodeRevoked)
-	now, err := b.store.Changes(t.Context(), keys.Position{})
+	now, err := b.store.Changes(t.Context(), feed.Position{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
@@ -50,7 +51,7 @@ func (s *stage) Key(ctx context.Context, id string) (*keys.Key, error) {
 	return k, err
 }
 
-func (s *stage) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
+func (s *stage) Changes(ctx context.Context, since feed.Position) (feed.Changes, error) {
 	c, err := s.Store.Changes(ctx, since)
 	s.afterChanges.play()
 	return c, err

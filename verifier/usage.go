@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 const (
@@ -89,7 +90,7 @@ const lastUseStep = 1000
 func (s *slot) place(call *Call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ip, s.agent = call.ClientIP.Unmap().WithZone(""), keys.AgentOf(call.Agent)
+	s.ip, s.agent = call.ClientIP.Unmap().WithZone(""), usage.AgentOf(call.Agent)
 	s.placed.Store(true)
 }
 
@@ -137,7 +138,7 @@ func (t *tally) newScope(s scopeCount, hour time.Time) *int64 {
 		t.forgetWritten()
 	}
 	if !t.roomFor(s.code) || unfitToKeep(s.scope) {
-		s.scope = keys.OtherScopes
+		s.scope = usage.OtherScopes
 	}
 	return t.scope(s)
 }
@@ -183,18 +184,18 @@ func (t *tally) forgetWritten() {
 
 // empty empties the tally into a Use. A count that is added at that moment is either in the
 // Use or stays in the tally.
-func (t *tally) empty(hour time.Time) keys.Use {
-	use := keys.Use{KeyID: t.keyID}
+func (t *tally) empty(hour time.Time) usage.Use {
+	use := usage.Use{KeyID: t.keyID}
 	for i := range t.counts {
 		if n := t.counts[i].Swap(0); n > 0 {
-			use.Counts = append(use.Counts, keys.UseCount{Hour: hour, Code: counted[i], Calls: int64(n)})
+			use.Counts = append(use.Counts, usage.Count{Hour: hour, Code: counted[i], Calls: int64(n)})
 		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for s, n := range t.scopes {
 		if *n > 0 {
-			use.Counts = append(use.Counts, keys.UseCount{Hour: hour, Code: s.code, Scope: s.scope, Calls: *n})
+			use.Counts = append(use.Counts, usage.Count{Hour: hour, Code: s.code, Scope: s.scope, Calls: *n})
 			*n = 0
 		}
 	}
@@ -265,12 +266,12 @@ func (u *uses) write() error {
 }
 
 // collect empties the tallies that wait.
-func (u *uses) collect() []keys.Use {
+func (u *uses) collect() []usage.Use {
 	u.mu.Lock()
 	batch, hour := u.waiting, u.hour
 	u.waiting = nil
 	u.mu.Unlock()
-	list := make([]keys.Use, 0, len(batch))
+	list := make([]usage.Use, 0, len(batch))
 	for _, t := range batch {
 		t.pending.Store(false) // first: what is counted from here on waits again
 		list = append(list, t.empty(hour))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // book takes down what is written, unless it is shut.
@@ -21,7 +22,7 @@ type book struct {
 	last keys.LastUse
 }
 
-func (b *book) AddUse(_ context.Context, uses []keys.Use) error {
+func (b *book) AddUse(_ context.Context, uses []usage.Use) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.shut {
@@ -41,7 +42,7 @@ func (b *book) AddUse(_ context.Context, uses []keys.Use) error {
 	return nil
 }
 
-func (b *book) AddDenials(context.Context, []keys.Denial) error { return nil }
+func (b *book) AddDenials(context.Context, []usage.Denial) error { return nil }
 
 func newLedger(b *book) *ledger {
 	l, began := &ledger{}, time.Now()

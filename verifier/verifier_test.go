@@ -15,6 +15,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -58,12 +59,12 @@ func (c *counting) FindImported(ctx context.Context, lookups [][]byte) ([]string
 // Rehash renews nothing, so that keys change when a test says so.
 func (c *counting) Rehash(context.Context, *pepper.Rehash, time.Time) error { return nil }
 
-func (c *counting) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
+func (c *counting) Changes(ctx context.Context, since feed.Position) (feed.Changes, error) {
 	if c.pulled.Load() {
-		return keys.Changes{}, keys.ErrUnavailable
+		return feed.Changes{}, keys.ErrUnavailable
 	}
 	if c.moved.Load() {
-		return keys.Changes{}, &keys.MisplacedError{Cause: keys.ErrUnavailable}
+		return feed.Changes{}, &feed.MisplacedError{Cause: keys.ErrUnavailable}
 	}
 	return c.Reader.Changes(ctx, since)
 }

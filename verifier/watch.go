@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/verifier/internal/flight"
 )
 
@@ -25,13 +25,13 @@ import (
 // rules is for.
 type watch struct {
 	source Source
-	bounds keys.Bounds
+	bounds feed.Bounds
 	clock  func() time.Duration // monotonic
-	forget func(keys.Changes)   // drops what changed, before holds hear of it
+	forget func(feed.Changes)   // drops what changed, before holds hear of it
 
 	last   atomic.Pointer[look] // the last successful one
 	looks  flight.Group[struct{}, time.Duration]
-	next   keys.Position // where the next look continues; only a look uses it
+	next   feed.Position // where the next look continues; only a look uses it
 	adrift bool          // a look ended the lease, and none has succeeded since; only a look uses it
 }
 
@@ -95,8 +95,8 @@ func (w *watch) glance(ctx context.Context) error {
 // other processes use another one. A revocation may then never reach this process, so it
 // stops using remembered keys.
 func endsLease(err error) bool {
-	var altered *keys.AlteredError
-	var misplaced *keys.MisplacedError
+	var altered *feed.AlteredError
+	var misplaced *feed.MisplacedError
 	return errors.As(err, &altered) || errors.As(err, &misplaced)
 }
 
@@ -136,7 +136,7 @@ func (w *watch) run(l *look) {
 			// numbers do not show which changes happened since. Nothing is dropped yet: no
 			// check uses remembered keys before a look has succeeded, and a check that has
 			// already looked must find a remembered revocation, not read the older state.
-			w.adrift, w.next = true, keys.Position{}
+			w.adrift, w.next = true, feed.Position{}
 		}
 		return
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -54,7 +56,7 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	case p.Code == api.CodeMayBeLost:
 		return &store.MayBeLostError{Cause: fmt.Errorf("the files of the key store were replaced or removed while %s made it, and that server must be started again (request %s)", c.base.Host, p.RequestID)}
 	case p.Code == api.CodeAltered:
-		return &keys.AlteredError{What: "the request was not carried out", Fix: "run 'keyctl doctor' on the machine of " + c.base.Host}
+		return &feed.AlteredError{What: "the request was not carried out", Fix: "run 'keyctl doctor' on the machine of " + c.base.Host}
 	case p.Code == api.CodeInvalidArgument && len(p.Errors) > 0:
 		return &keys.InvalidError{Field: field(p.Errors[0].Field), Reason: p.Errors[0].Message}
 	case p.Code == api.CodeTooLarge:
@@ -123,15 +125,15 @@ func key(in *api.Key) (*keys.Key, error) {
 	return out, nil
 }
 
-// usage converts the use from the server's answer. An invalid address becomes unknown.
-func usage(in *api.Usage) keys.Usage {
-	out := keys.Usage{Since: in.Began}
+// usageOf converts the use from the server's answer. An invalid address becomes unknown.
+func usageOf(in *api.Usage) usage.Usage {
+	out := usage.Usage{Since: in.Began}
 	for _, l := range in.LastUsed {
 		ip, _ := netip.ParseAddr(l.ClientIP)
-		out.Last = append(out.Last, keys.LastUse{Secret: l.Secret, At: l.At, ClientIP: ip.WithZone(""), Agent: keys.AgentOf(l.Agent)})
+		out.Last = append(out.Last, keys.LastUse{Secret: l.Secret, At: l.At, ClientIP: ip.WithZone(""), Agent: usage.AgentOf(l.Agent)})
 	}
 	for _, c := range in.Counts {
-		out.Counts = append(out.Counts, keys.UseCount{Hour: c.Hour, Code: keys.Code(c.Code), Scope: c.Scope, Calls: c.Calls})
+		out.Counts = append(out.Counts, usage.Count{Hour: c.Hour, Code: keys.Code(c.Code), Scope: c.Scope, Calls: c.Calls})
 	}
 	return out
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 // maxAnswer, in bytes, is more than the largest page of keys needs.
@@ -28,7 +29,7 @@ var pauses = [...]time.Duration{100 * time.Millisecond, 400 * time.Millisecond}
 func (c *Client) retry(ctx context.Context, attempt func() error) error {
 	err := attempt()
 	for _, pause := range pauses {
-		var altered *keys.AlteredError
+		var altered *feed.AlteredError
 		if err == nil || !errors.Is(err, keys.ErrUnavailable) || errors.As(err, &altered) {
 			return err
 		}

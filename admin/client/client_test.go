@@ -23,6 +23,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/client"
 	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 	"github.com/mcpkeys/mcpkeys/store"
 )
@@ -255,9 +257,9 @@ func TestSameUsageAsBesideTheStore(t *testing.T) {
 	_, id := f.Issue(admin.IssueRequest{Name: "used"})
 	_, idle := f.Issue(admin.IssueRequest{Name: "idle"})
 	at := time.Now().UTC().Truncate(time.Microsecond)
-	if err := f.Store.AddUse(t.Context(), []keys.Use{{
+	if err := f.Store.AddUse(t.Context(), []usage.Use{{
 		KeyID: id, Last: []keys.LastUse{{Secret: 1, At: at.Add(-time.Hour)}, {Secret: 2, At: at, ClientIP: netip.MustParseAddr("2001:db8::1"), Agent: "node"}},
-		Counts: []keys.UseCount{{Hour: at.Truncate(time.Hour), Code: keys.CodeValid, Calls: 3}, {Hour: at.Truncate(time.Hour), Code: keys.CodeInsufficientScope, Scope: "*", Calls: 1}},
+		Counts: []usage.Count{{Hour: at.Truncate(time.Hour), Code: keys.CodeValid, Calls: 3}, {Hour: at.Truncate(time.Hour), Code: keys.CodeInsufficientScope, Scope: "*", Calls: 1}},
 	}}); err != nil {
 		t.Fatal(err)
 	}
@@ -440,7 +442,7 @@ func TestOutcomesAfterTheCommit(t *testing.T) {
 	if err := revoke("not_announced"); !errors.As(err, &written) || !written.Unannounced {
 		t.Errorf("not_announced: got %v, want a WrittenError", err)
 	}
-	var altered *keys.AlteredError
+	var altered *feed.AlteredError
 	if err := revoke("store_altered"); !errors.As(err, &altered) || strings.Contains(err.Error(), "change was not made") {
 		t.Errorf("store_altered: got %v, want an AlteredError that fits a question too", err)
 	}

@@ -9,11 +9,12 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Denials implements [admin.Manager]. An invalid source becomes unknown.
-func (c *Client) Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denial, error) {
+func (c *Client) Denials(ctx context.Context, q store.DenialQuery) ([]usage.Denial, error) {
 	if q.KeyID != "" && !keys.ValidID(q.KeyID) {
 		return nil, nil
 	}
@@ -27,21 +28,21 @@ func (c *Client) Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denia
 		query.Set("since", q.Since.UTC().Format(time.RFC3339Nano))
 	}
 	if q.Limit > 0 {
-		query.Set("limit", strconv.Itoa(min(q.Limit, 2*keys.DenialsKept)))
+		query.Set("limit", strconv.Itoa(min(q.Limit, 2*usage.DenialsKept)))
 	}
 	var answer api.Denials
 	if err := c.get(ctx, "/v1/denials", query, &answer); err != nil {
 		return nil, err
 	}
-	var list []keys.Denial
+	var list []usage.Denial
 	for _, d := range answer.Data {
 		source, err := netip.ParsePrefix(d.Source)
 		if err != nil {
 			source = netip.Prefix{}
 		}
-		list = append(list, keys.Denial{
+		list = append(list, usage.Denial{
 			Minute: d.Minute, Code: keys.Code(d.Code), KeyID: d.KeyID, Proved: d.Proved,
-			Source: source, Audience: d.Audience, Scope: d.Scope, Offered: d.Offered, Agent: keys.AgentOf(d.Agent), Calls: d.Calls,
+			Source: source, Audience: d.Audience, Scope: d.Scope, Offered: d.Offered, Agent: usage.AgentOf(d.Agent), Calls: d.Calls,
 		})
 	}
 	return list, nil

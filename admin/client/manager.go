@@ -12,6 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // Issue implements [admin.Manager]. It validates the request first: JSON would repair invalid
@@ -71,16 +72,16 @@ func (c *Client) List(ctx context.Context, q keys.Query) (keys.Page, error) {
 }
 
 // Usage implements [admin.Manager].
-func (c *Client) Usage(ctx context.Context, id string, since time.Time) (keys.Usage, error) {
+func (c *Client) Usage(ctx context.Context, id string, since time.Time) (usage.Usage, error) {
 	if !keys.ValidID(id) {
-		return keys.Usage{}, keys.ErrNotFound
+		return usage.Usage{}, keys.ErrNotFound
 	}
 	var answer api.Usage
 	query := url.Values{"since": {since.UTC().Format(time.RFC3339Nano)}}
 	if err := c.get(ctx, "/v1/keys/"+id+"/usage", query, &answer); err != nil {
-		return keys.Usage{}, err
+		return usage.Usage{}, err
 	}
-	return usage(&answer), nil
+	return usageOf(&answer), nil
 }
 
 // Whoami describes the admin key of this client.

@@ -19,6 +19,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 type auditFlags struct {
@@ -115,7 +116,7 @@ func (f *auditFlags) query(cmd *cobra.Command, now time.Time) (q audit.Query, er
 		}
 	}
 	if f.since != "" {
-		if q.Since, err = keys.ParseSince(f.since, now); err != nil {
+		if q.Since, err = usage.ParseSince(f.since, now); err != nil {
 			return q, usagef("--since takes a whole number and a unit, such as 24h or 7d, a date, such as 2027-01-31, or a time, such as 2027-01-31T00:00:00Z")
 		}
 	}

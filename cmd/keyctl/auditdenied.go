@@ -13,6 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -30,7 +31,7 @@ func (f *auditFlags) checkDenied(cmd *cobra.Command) error {
 func (a *app) denied(ctx context.Context, m admin.Manager, q audit.Query, f *auditFlags) error {
 	limit := f.most(a.output)
 	if limit == 0 {
-		limit = 2 * keys.DenialsKept // more than are kept
+		limit = 2 * usage.DenialsKept // more than are kept
 	}
 	list, err := m.Denials(ctx, store.DenialQuery{KeyID: q.KeyID, Since: q.Since, Limit: limit})
 	if err != nil {
@@ -60,7 +61,7 @@ func (a *app) denied(ctx context.Context, m admin.Manager, q audit.Query, f *aud
 	return a.print(deniedTable(list).text(a.width(a.stdout)))
 }
 
-func source(d keys.Denial) string {
+func source(d usage.Denial) string {
 	switch {
 	case !d.Source.IsValid():
 		return ""
@@ -71,7 +72,7 @@ func source(d keys.Denial) string {
 }
 
 // lacks says what the key lacked.
-func lacks(d keys.Denial) string {
+func lacks(d usage.Denial) string {
 	if d.Code == keys.CodeWrongAudience && d.Offered != "" {
 		return "is for " + d.Offered
 	}
@@ -79,7 +80,7 @@ func lacks(d keys.Denial) string {
 }
 
 // deniedTable leaves out the columns at the right that do not fit the screen.
-func deniedTable(list []keys.Denial) *table {
+func deniedTable(list []usage.Denial) *table {
 	t := &table{cut: true, columns: []column{
 		{heading: "TIME"}, {heading: "CALLS"}, {heading: "CODE"}, {heading: "KEY"}, {heading: "FROM"}, {heading: "SERVER"}, {heading: "LACKS"}, {heading: "AGENT"},
 	}}

@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -81,7 +82,7 @@ func cmdUse(ts *testscript.TestScript, neg bool, args []string) {
 	ago, err := keys.ParseDuration(args[1])
 	ts.Check(err)
 	at := time.Now().Add(-ago).UTC()
-	use := keys.Use{KeyID: page.Keys[0].ID, Counts: []keys.UseCount{{Hour: at.Truncate(time.Hour), Code: keys.Code(args[2]), Scope: args[3], Calls: 1}}}
+	use := usage.Use{KeyID: page.Keys[0].ID, Counts: []usage.Count{{Hour: at.Truncate(time.Hour), Code: keys.Code(args[2]), Scope: args[3], Calls: 1}}}
 	if keys.Code(args[2]) == keys.CodeValid {
 		last := keys.LastUse{Secret: 1, At: at.Truncate(time.Microsecond), Agent: args[5]}
 		last.ClientIP, _ = netip.ParseAddr(args[4])
@@ -91,7 +92,7 @@ func cmdUse(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		use.Last = []keys.LastUse{last}
 	}
-	ts.Check(s.AddUse(context.Background(), []keys.Use{use}))
+	ts.Check(s.AddUse(context.Background(), []usage.Use{use}))
 }
 
 // cmdMistype copies a key with one character of its secret changed.

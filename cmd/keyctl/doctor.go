@@ -9,7 +9,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/app/doctor"
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 func newDoctor(a *app) *cobra.Command {
@@ -59,7 +59,7 @@ func (a *app) mend(ctx context.Context, yes bool) error {
 		a.say("nothing to fix: the database and its epoch file match")
 		return nil
 	}
-	if fixable := (*keys.MisplacedError)(nil); !errors.As(why, &fixable) {
+	if fixable := (*feed.MisplacedError)(nil); !errors.As(why, &fixable) {
 		return why
 	}
 	a.say("%s", wording.Clean(why.Error()))

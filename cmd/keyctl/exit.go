@@ -12,6 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/app/scan"
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -85,7 +86,7 @@ var outcomes = []struct {
 	{isUnannounced, outcome{exitStore, "not_announced"}},
 	{isA[*store.WrittenError], outcome{exitStore, "unfinished"}},
 	{isA[*store.MayBeLostError], outcome{exitMayBeLost, "may_be_lost"}},
-	{isA[*keys.AlteredError], outcome{exitStore, "store_altered"}},
+	{isA[*feed.AlteredError], outcome{exitStore, "store_altered"}},
 	{is(context.Canceled), outcome{exitInterrupted, "interrupted"}},
 	{is(keys.ErrDenied), outcome{exitDenied, "denied"}},
 	{is(keys.ErrNotFound), outcome{exitNotFound, "not_found"}},

@@ -13,6 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/app/connect"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 )
 
 type issueFlags struct {
@@ -132,7 +133,7 @@ func grants(scopes, tools, prompts, resources []string) []string {
 		typed   []string
 		pattern func(string) string
 	}{
-		{tools, keys.ToolPattern}, {prompts, keys.PromptPattern}, {resources, keys.ResourcePattern},
+		{tools, mcpscope.ToolPattern}, {prompts, mcpscope.PromptPattern}, {resources, mcpscope.ResourcePattern},
 	} {
 		for _, glob := range one.typed {
 			scopes = append(scopes, one.pattern(glob))

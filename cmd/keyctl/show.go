@@ -18,6 +18,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // keyReference explains KEY in the help of every command that takes one.
@@ -50,7 +51,7 @@ func (a *app) show(ctx context.Context, m admin.Manager, ref string) error {
 	if err != nil {
 		return err
 	}
-	var used *keys.Usage
+	var used *usage.Usage
 	if u, err := m.Usage(ctx, k.ID, a.now()); err == nil { // without it, the key is shown all the same
 		used = &u
 	}
@@ -91,7 +92,7 @@ func (a *app) tampered(k *keys.Key, err error) error {
 	return fmt.Errorf("key %s: %w; revoke it with `%s`, or restore the database from a backup", wording.Clean(k.ID), err, a.command("revoke", k.ID))
 }
 
-func (a *app) allAbout(k *keys.Key, used *keys.Usage) []row {
+func (a *app) allAbout(k *keys.Key, used *usage.Usage) []row {
 	rows := []row{
 		{"name", k.Name},
 		{"id", k.ID},
@@ -155,7 +156,7 @@ func (a *app) aboutSecret(s *keys.KeySecret) string {
 }
 
 // lastUsed renders the last use for the page of a key; nil means not known.
-func (a *app) lastUsed(u *keys.Usage) string {
+func (a *app) lastUsed(u *usage.Usage) string {
 	if u == nil {
 		return "not known: the usage file cannot be read"
 	}
@@ -196,7 +197,7 @@ type secretJSON struct {
 }
 
 // newShownJSON leaves out the last uses when u is nil.
-func newShownJSON(k *keys.Key, u *keys.Usage, now time.Time) shownJSON {
+func newShownJSON(k *keys.Key, u *usage.Usage, now time.Time) shownJSON {
 	out := shownJSON{Key: wire.Key(k, now)}
 	for _, s := range out.Key.Secrets {
 		one := secretJSON{KeySecret: s}
@@ -223,7 +224,7 @@ func changedJSON(k *keys.Key, now time.Time) api.Key {
 }
 
 // useOf is the last use of one secret; the zero LastUse if there was none.
-func useOf(u *keys.Usage, number int64) keys.LastUse {
+func useOf(u *usage.Usage, number int64) keys.LastUse {
 	for _, l := range u.Last {
 		if l.Secret == number {
 			return l

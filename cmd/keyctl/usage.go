@@ -13,6 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 func newUsage(a *app) *cobra.Command {
@@ -34,7 +35,7 @@ five seconds. Counts are kept by the hour for 90 days, last uses permanently.
 
 		ValidArgsFunction: a.completeKeys,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			from, err := keys.ParseSince(since, a.now())
+			from, err := usage.ParseSince(since, a.now())
 			if err != nil {
 				return usagef("--since takes a whole number and a unit, such as 24h or 7d, a date, such as 2027-01-31, or a time, such as 2027-01-31T00:00:00Z")
 			}
@@ -43,7 +44,7 @@ five seconds. Counts are kept by the hour for 90 days, last uses permanently.
 			})
 		},
 	}
-	cmd.Flags().StringVar(&since, "since", keys.FormatDuration(keys.UsageSince), "count since `TIME`: 24h or 7d ago, or a date and time")
+	cmd.Flags().StringVar(&since, "since", keys.FormatDuration(usage.DefaultSince), "count since `TIME`: 24h or 7d ago, or a date and time")
 	formats(cmd, formatTable, formatJSON, formatJSONL, formatCSV)
 	return cmd
 }
@@ -73,7 +74,7 @@ func (a *app) usage(ctx context.Context, m admin.Manager, ref string, since time
 }
 
 // usagePage is the page for people: last uses, then outcomes, then scopes.
-func (a *app) usagePage(k *keys.Key, since time.Time, u keys.Usage) string {
+func (a *app) usagePage(k *keys.Key, since time.Time, u usage.Usage) string {
 	rows := []row{{"key", k.Label() + " " + k.ID}}
 	for i, l := range u.Last {
 		name := ""
@@ -102,7 +103,7 @@ func (a *app) usagePage(k *keys.Key, since time.Time, u keys.Usage) string {
 	scopes := numbers("SCOPE", "ALLOWED", "DENIED")
 	for _, s := range u.Scopes() {
 		name := s.Scope
-		if name == keys.OtherScopes {
+		if name == usage.OtherScopes {
 			name = "others"
 		}
 		scopes.add(name, calls(s.Allowed), calls(s.Denied))
@@ -171,7 +172,7 @@ type usageRowJSON struct {
 	api.UseCount
 }
 
-func newUsageJSON(k *keys.Key, since time.Time, u keys.Usage) usageJSON {
+func newUsageJSON(k *keys.Key, since time.Time, u usage.Usage) usageJSON {
 	out := usageJSON{
 		Usage: wire.Usage(k.ID, since, u), Name: k.Name, Owner: k.Owner, Calls: u.Calls(),
 		Outcomes: []outcomeJSON{}, Scopes: []scopeJSON{},
@@ -185,7 +186,7 @@ func newUsageJSON(k *keys.Key, since time.Time, u keys.Usage) usageJSON {
 	return out
 }
 
-func usageCSV(k *keys.Key, u keys.Usage) string {
+func usageCSV(k *keys.Key, u usage.Usage) string {
 	rows := [][]string{{"id", "name", "owner", "hour", "code", "scope", "calls"}}
 	for _, c := range u.Counts {
 		rows = append(rows, []string{k.ID, k.Name, k.Owner, c.Hour.Format(time.RFC3339), string(c.Code), c.Scope, calls(c.Calls)})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 // Checkpoint is the state of the audit log at one moment: the number and the hash of its
@@ -27,7 +28,7 @@ type Checkpoint struct {
 // [store.VerifyAudit] does.
 func NewCheckpoint(ctx context.Context, r Source, now time.Time) (Checkpoint, error) {
 	c := Checkpoint{Hash: make([]byte, sha256.Size), At: now.UTC().Truncate(time.Second)}
-	changes, err := r.Changes(ctx, keys.Position{})
+	changes, err := r.Changes(ctx, feed.Position{})
 	if err != nil {
 		return c, err
 	}
@@ -41,7 +42,7 @@ func NewCheckpoint(ctx context.Context, r Source, now time.Time) (Checkpoint, er
 }
 
 // generationOf drops the count that a handle may add after a slash.
-func generationOf(p keys.Position) string {
+func generationOf(p feed.Position) string {
 	generation, _, _ := strings.Cut(p.Generation, "/")
 	return generation
 }

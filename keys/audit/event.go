@@ -14,6 +14,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/internal/canon"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 )
 
 // Event is one audit row: the actor, the change, its time and its request. It is written
@@ -87,8 +88,8 @@ func newEvent(ctx context.Context, actor Actor, action Action, keyID string, at 
 	if err := actor.Validate(); err != nil {
 		return Event{}, err
 	}
-	requestID := keys.RequestIDFrom(ctx)
-	if err := keys.ValidateRequestID(requestID); err != nil {
+	requestID := requestid.From(ctx)
+	if err := requestid.Validate(requestID); err != nil {
 		return Event{}, err
 	}
 	return Event{

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 // VerifyOptions configures [Verify]. Nil and the zero value are ready for use.
@@ -73,7 +74,7 @@ func (f Fault) What() string {
 
 // Source is the part of a store that reading and verifying the audit log needs.
 type Source interface {
-	Changes(ctx context.Context, since keys.Position) (keys.Changes, error)
+	Changes(ctx context.Context, since feed.Position) (feed.Changes, error)
 	Audit(ctx context.Context, q Query) (Page, error)
 	Events(ctx context.Context, after int64, limit int) ([]Event, error)
 	List(ctx context.Context, q keys.Query) (keys.Page, error)
@@ -87,7 +88,7 @@ type Source interface {
 //     This finds an old row that was put back with its old seal, and a deleted row;
 //   - the checkpoint, if there is one: the log continues from it;
 //   - the store itself: it contains nothing that mcpkeys did not make or write (an
-//     [keys.AlteredError] of [keys.Feed]).
+//     [feed.AlteredError] of [feed.Feed]).
 //
 // Sealed checks the seal of a key: nil, or why it is broken. Keys are compared only if the
 // chain is intact. Rows written during the check are read too. The error says that the store
@@ -115,8 +116,8 @@ type auditCheck struct {
 	batches batchLog
 	saw     []byte // the hash of the checkpoint's row, if it was there
 	broken  bool   // the chain does not hold
-	changes keys.Changes
-	altered *keys.AlteredError // what is wrong with the store itself
+	changes feed.Changes
+	altered *feed.AlteredError // what is wrong with the store itself
 }
 
 // told is the newest state of a key according to the log.
@@ -169,7 +170,7 @@ func (v *auditCheck) run(ctx context.Context) error {
 
 // look asks the feed whether the store is as mcpkeys left it.
 func (v *auditCheck) look(ctx context.Context) (err error) {
-	v.changes, err = v.reader.Changes(ctx, keys.Position{})
+	v.changes, err = v.reader.Changes(ctx, feed.Position{})
 	if errors.As(err, &v.altered) {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
@@ -82,7 +83,7 @@ func authorize(guard *middleware.Guard) mcp.Middleware {
 func need(method string, req mcp.Request) (scope string, unknown error) {
 	switch r := req.(type) {
 	case *mcp.CallToolRequest:
-		return keys.ToolScope(r.Params.Name), invalidParams("unknown tool %q", r.Params.Name)
+		return mcpscope.Tool(r.Params.Name), invalidParams("unknown tool %q", r.Params.Name)
 	case *mcp.GetPromptRequest:
 		return prompt(r.Params.Name)
 	case *mcp.ReadResourceRequest:
@@ -146,11 +147,11 @@ func refusal(d keys.Decision, unknown error) error {
 }
 
 func prompt(name string) (scope string, unknown error) {
-	return keys.PromptScope(name), invalidParams("unknown prompt %q", name)
+	return mcpscope.Prompt(name), invalidParams("unknown prompt %q", name)
 }
 
 func resource(uri string) (scope string, unknown error) {
-	return keys.ResourceScope(uri), mcp.ResourceNotFoundError(uri)
+	return mcpscope.Resource(uri), mcp.ResourceNotFoundError(uri)
 }
 
 // completion suggests values for the arguments of a prompt or template, which says something
@@ -194,7 +195,7 @@ func (c caller) narrow(r *mcp.SubscriptionsListenRequest) *mcp.SubscriptionsList
 	request, params, wanted := *r, *r.Params, *r.Params.Notifications
 	wanted.ResourceSubscriptions = nil
 	for _, uri := range r.Params.Notifications.ResourceSubscriptions {
-		if c.identity.Allows(keys.ResourceScope(uri)) {
+		if c.identity.Allows(mcpscope.Resource(uri)) {
 			wanted.ResourceSubscriptions = append(wanted.ResourceSubscriptions, uri)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
@@ -42,7 +43,7 @@ func furnished(t *testing.T, names ...string) *site {
 }
 
 // publicOnly grants only what is named public.
-var publicOnly = []string{"tools:public", "prompts:public", keys.ResourcePattern("doc://public*")}
+var publicOnly = []string{"tools:public", "prompts:public", mcpscope.ResourcePattern("doc://public*")}
 
 // uses are all the ways to name a thing.
 func uses(version, name string) map[string]request {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
@@ -129,7 +130,7 @@ func TestNarrowedSessionHearsOfNoMore(t *testing.T) {
 	get := request{token: token, session: session, version: legacy}
 	stream := s.begin(get)
 	stream.event(": ok")
-	s.Elsewhere().Change(id, func(k *keys.Key) { k.Scopes = []string{keys.ResourceScope("res://b")} })
+	s.Elsewhere().Change(id, func(k *keys.Key) { k.Scopes = []string{mcpscope.Resource("res://b")} })
 	s.updated("res://a")
 	s.updated("res://b")
 	stream.eventOf("notifications/resources/updated", "res://b")

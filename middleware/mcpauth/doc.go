@@ -15,8 +15,8 @@
 //
 // # Scopes
 //
-// Calling a tool needs [keys.ToolScope] of its name, getting a prompt [keys.PromptScope],
-// reading or subscribing to a resource [keys.ResourceScope] of its URI. Lists show only what is
+// Calling a tool needs [mcpscope.Tool] of its name, getting a prompt [mcpscope.Prompt],
+// reading or subscribing to a resource [mcpscope.Resource] of its URI. Lists show only what is
 // granted. A name that was not granted is answered like one that does not exist. Methods that
 // name nothing are open to every valid key; every other method, also one that the server added,
 // is refused as unknown. Instructions and capabilities are shown to every key.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
@@ -243,7 +244,7 @@ func TestStreamsGoOnWhenTheirKeyIsNarrowed(t *testing.T) {
 			if o.session != "" {
 				s.subscribe(token, o.session, "res://a")
 			}
-			s.Elsewhere().Change(id, func(k *keys.Key) { k.Scopes = []string{"tools:quick", keys.ResourceScope("res://a")} })
+			s.Elsewhere().Change(id, func(k *keys.Key) { k.Scopes = []string{"tools:quick", mcpscope.Resource("res://a")} })
 			s.updated("res://a")
 			o.eventOf("notifications/resources/updated", "res://a")
 			s.Elsewhere().Change(id, func(k *keys.Key) { k.Scopes = []string{"tools:quick"} })

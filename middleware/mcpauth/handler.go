@@ -9,6 +9,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
@@ -189,7 +190,7 @@ func (e *eras) serverFor(r *http.Request) *mcp.Server {
 	if r.Header.Get("Mcp-Method") != "tools/call" {
 		return e.server
 	}
-	if id, _ := keys.IdentityFrom(r.Context()); !id.Allows(keys.ToolScope(r.Header.Get("Mcp-Name"))) {
+	if id, _ := keys.IdentityFrom(r.Context()); !id.Allows(mcpscope.Tool(r.Header.Get("Mcp-Name"))) {
 		return e.hidden
 	}
 	return e.server

@@ -12,6 +12,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 )
 
 // serve answers an admitted request for as long as its key allows. The SDK releases a stream
@@ -21,7 +22,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 	ctx, let := context.WithCancelCause(r.Context())
 	defer let(nil)
 	id, _ := keys.IdentityFrom(ctx)
-	c := caller{identity: id, requestID: keys.RequestIDFrom(ctx), admitted: context.WithoutCancel(r.Context()), by: h, visit: v}
+	c := caller{identity: id, requestID: requestid.From(ctx), admitted: context.WithoutCancel(r.Context()), by: h, visit: v}
 	c.out = newGate(w, r, h.guard, c, let)
 	held, release := h.guard.HoldFor(c.admitted)
 	defer release()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
@@ -248,7 +249,7 @@ func newSlowSite(t *testing.T) *site {
 	return s
 }
 
-var slowScopes = []string{"tools:*", keys.ResourceScope("res://a"), keys.ResourceScope("res://b")}
+var slowScopes = []string{"tools:*", mcpscope.Resource("res://a"), mcpscope.Resource("res://b")}
 
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 )
 
 // extraCaller is where our TokenInfo holds its caller.
@@ -46,5 +47,5 @@ func callerOf(req mcp.Request) (caller, bool) {
 
 // context returns ctx with c as the caller.
 func (c caller) context(ctx context.Context) context.Context {
-	return keys.NewContext(keys.WithRequestID(ctx, c.requestID), c.identity)
+	return keys.NewContext(requestid.With(ctx, c.requestID), c.identity)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
@@ -50,7 +51,7 @@ func writeNoRegistration(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if id := keys.RequestIDFrom(r.Context()); id != "" {
+	if id := requestid.From(r.Context()); id != "" {
 		h.Set("X-Request-Id", id)
 	}
 	middleware.HurryBody(w, r)

@@ -9,6 +9,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
@@ -255,7 +256,7 @@ func (l *sessions) mayHear(req mcp.Request, uri string) bool {
 		return true // not a session of this handler
 	}
 	now, err := c.by.guard.RecheckFor(c.admitted)
-	return err == nil && now.Allows(keys.ResourceScope(uri))
+	return err == nil && now.Allows(mcpscope.Resource(uri))
 }
 
 // listening returns the caller of the session.

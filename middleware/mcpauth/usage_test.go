@@ -7,6 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
 )
 
@@ -29,7 +31,7 @@ func TestScopesOfCallsAreCounted(t *testing.T) {
 		want := map[string]int64{}
 		for code, name := range map[keys.Code]string{keys.CodeValid: "public", keys.CodeInsufficientScope: "payroll"} {
 			uri := "doc://" + name
-			for _, scope := range []string{keys.ToolScope(name), keys.PromptScope(name), keys.ResourceScope(uri), keys.ResourceScope(uri + "/1")} {
+			for _, scope := range []string{mcpscope.Tool(name), mcpscope.Prompt(name), mcpscope.Resource(uri), mcpscope.Resource(uri + "/1")} {
 				want[string(code)+" "+scope] = 1
 			}
 		}
@@ -49,7 +51,7 @@ func TestInventedNamesAreCountedTogether(t *testing.T) {
 	}
 	got := s.Counted()
 	delete(got, "valid")
-	if diff := cmp.Diff(map[string]int64{"insufficient_scope " + keys.OtherScopes: 4}, got); diff != "" {
+	if diff := cmp.Diff(map[string]int64{"insufficient_scope " + usage.OtherScopes: 4}, got); diff != "" {
 		t.Errorf("counted (-want +got):\n%s", diff)
 	}
 }

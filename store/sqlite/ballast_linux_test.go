@@ -14,6 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -162,7 +163,7 @@ func (d fullDisk) storyWithoutReserve(last admin.Issued) error {
 // issueUntilFull uses up what is free inside the files that SQLite has.
 func (d fullDisk) issueUntilFull(m *admin.Local) error {
 	for range 20_000 {
-		if _, err := m.Issue(context.Background(), admin.IssueRequest{Name: "n-" + keys.RequestIDOr("")[24:]}); err != nil {
+		if _, err := m.Issue(context.Background(), admin.IssueRequest{Name: "n-" + requestid.Or("")[24:]}); err != nil {
 			if errors.Is(err, keys.ErrUnavailable) && strings.Contains(err.Error(), "the disk is full") {
 				return nil
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -257,7 +258,7 @@ func TestForgedImportBlocksNothing(t *testing.T) {
 			}
 			mustRevoke(t, s, page.Keys[0].ID)
 			mustExec(t, shell(t, path), statement)
-			mustChanges(t, s, keys.Position{}) // as a guard does
+			mustChanges(t, s, feed.Position{}) // as a guard does
 			issue(t, s, admin.IssueRequest{Name: "old-0000001"})
 			report, err := importing.Import(t.Context(), m, manyRows(5, "old", func(int) {}), importing.Options{Partial: true})
 			if err != nil || report.Imported != 2 || report.Refused != 3 {

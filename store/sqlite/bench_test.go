@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -78,7 +78,7 @@ func BenchmarkKey(b *testing.B) {
 		}
 	})
 	b.Run("feed", func(b *testing.B) {
-		c := mustChanges(b, r, keys.Position{})
+		c := mustChanges(b, r, feed.Position{})
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := r.Changes(b.Context(), c.Next); err != nil {

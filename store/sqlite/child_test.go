@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -118,7 +118,7 @@ func TestSecondProcessWrites(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = r.Close() })
 	m := manager(t, s)
-	seq := mustChanges(t, r, keys.Position{}).Next
+	seq := mustChanges(t, r, feed.Position{}).Next
 
 	cmd := child(t, "write", path)
 	out := begin(t, cmd)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -108,7 +109,7 @@ func TestMovedWithItsDirectory(t *testing.T) {
 	mustRename(t, filepath.Dir(path), moved)
 	t.Cleanup(func() { _ = os.RemoveAll(moved) })
 	path = filepath.Join(moved, "keys.db")
-	mustChanges(t, openVerifier(t, path), keys.Position{})
+	mustChanges(t, openVerifier(t, path), feed.Position{})
 	mustRevoke(t, open(t, path), id)
 }
 
@@ -140,10 +141,10 @@ func TestRestoreOverACopy(t *testing.T) {
 func TestCopiedPageIsMisplaced(t *testing.T) {
 	path, _ := closedStore(t)
 	r := openVerifier(t, path)
-	next := mustChanges(t, r, keys.Position{}).Next
+	next := mustChanges(t, r, feed.Position{}).Next
 	replaceByCopy(t, path+"-epoch")
 	_, err := r.Changes(t.Context(), next)
-	var misplaced *keys.MisplacedError
+	var misplaced *feed.MisplacedError
 	if !errors.As(err, &misplaced) || !strings.Contains(err.Error(), "doctor --fix") {
 		t.Errorf("Changes: got %v, want a MisplacedError that says what to do", err)
 	}

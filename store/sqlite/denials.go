@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -24,7 +25,7 @@ const (
 
 // AddDenials implements [store.DenialLog], also for a handle that cannot write keys, as
 // AddUse does.
-func (r *Reader) AddDenials(ctx context.Context, denials []keys.Denial) error {
+func (r *Reader) AddDenials(ctx context.Context, denials []usage.Denial) error {
 	if err := r.usage.gate.enter(); err != nil {
 		return err
 	}
@@ -39,7 +40,7 @@ func (r *Reader) AddDenials(ctx context.Context, denials []keys.Denial) error {
 }
 
 // addDenials takes no later time than now from anyone, as addUses does.
-func addDenials(ctx context.Context, tx *sql.Tx, denials []keys.Denial, now time.Time) error {
+func addDenials(ctx context.Context, tx *sql.Tx, denials []usage.Denial, now time.Time) error {
 	for _, d := range denials {
 		source := ""
 		if d.Source.IsValid() {
@@ -51,11 +52,11 @@ func addDenials(ctx context.Context, tx *sql.Tx, denials []keys.Denial, now time
 			return unavailable("note denials", err)
 		}
 	}
-	if _, err := tx.ExecContext(ctx, deleteDenied, minuteOf(now.Add(-keys.UsageKept))); err != nil {
+	if _, err := tx.ExecContext(ctx, deleteDenied, minuteOf(now.Add(-usage.Kept))); err != nil {
 		return unavailable("let old denials go", err)
 	}
 	for _, proved := range []bool{false, true} {
-		if _, err := tx.ExecContext(ctx, trimDenied, proved, keys.DenialsKept); err != nil {
+		if _, err := tx.ExecContext(ctx, trimDenied, proved, usage.DenialsKept); err != nil {
 			return unavailable("let old denials go", err)
 		}
 	}
@@ -65,7 +66,7 @@ func addDenials(ctx context.Context, tx *sql.Tx, denials []keys.Denial, now time
 func minuteOf(t time.Time) int64 { return micros(t.Truncate(time.Minute)) }
 
 // Denials implements [store.DenialLog].
-func (r *Reader) Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denial, error) {
+func (r *Reader) Denials(ctx context.Context, q store.DenialQuery) ([]usage.Denial, error) {
 	if err := r.usage.gate.enter(); err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func (r *Reader) Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denia
 	if q.Limit <= 0 {
 		q.Limit = keys.DefaultLimit
 	}
-	var denials []keys.Denial
+	var denials []usage.Denial
 	err := r.usage.read(ctx, func(db *sql.DB) (err error) {
 		denials, err = selectDenials(ctx, db, &q)
 		return err
@@ -84,7 +85,7 @@ func (r *Reader) Denials(ctx context.Context, q store.DenialQuery) ([]keys.Denia
 	return denials, nil
 }
 
-func selectDenials(ctx context.Context, db *sql.DB, q *store.DenialQuery) ([]keys.Denial, error) {
+func selectDenials(ctx context.Context, db *sql.DB, q *store.DenialQuery) ([]usage.Denial, error) {
 	var f filter
 	if q.KeyID != "" {
 		f.and(`key_id = ?`, q.KeyID)
@@ -99,10 +100,10 @@ func selectDenials(ctx context.Context, db *sql.DB, q *store.DenialQuery) ([]key
 	if len(f.where) > 0 {
 		where = ` WHERE ` + strings.Join(f.where, ` AND `)
 	}
-	var denials []keys.Denial
+	var denials []usage.Denial
 	err := answer(db.QueryContext(ctx, `SELECT minute, code, key_id, proved, source, audience, scope, offered, agent, calls FROM denied`+where+`
 		ORDER BY minute DESC, calls DESC, code, key_id, source, audience, scope, proved LIMIT ?`, append(f.args, q.Limit)...)).each("read denials", func(rows *sql.Rows) error {
-		var d keys.Denial
+		var d usage.Denial
 		var minute int64
 		var source string
 		if err := rows.Scan(&minute, &d.Code, &d.KeyID, &d.Proved, &source, &d.Audience, &d.Scope, &d.Offered, &d.Agent, &d.Calls); err != nil {
@@ -110,7 +111,7 @@ func selectDenials(ctx context.Context, db *sql.DB, q *store.DenialQuery) ([]key
 		}
 		// A database shell may have written anything here, and it is shown to people: a network and
 		// an agent are that, or nothing.
-		d.Minute, d.Agent = instant(minute), keys.AgentOf(d.Agent)
+		d.Minute, d.Agent = instant(minute), usage.AgentOf(d.Agent)
 		if p, err := netip.ParsePrefix(source); err == nil {
 			d.Source = p
 		}

@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
-func someDenial() keys.Denial {
-	return keys.Denial{Minute: time.Now().UTC().Truncate(time.Minute), Code: keys.CodeRevoked, KeyID: "aaaaaaaaaaaa", Proved: true, Calls: 1}
+func someDenial() usage.Denial {
+	return usage.Denial{Minute: time.Now().UTC().Truncate(time.Minute), Code: keys.CodeRevoked, KeyID: "aaaaaaaaaaaa", Proved: true, Calls: 1}
 }
 
 // A28. The attack: a database shell writes terminal control sequences into the usage file. A
@@ -19,7 +20,7 @@ func someDenial() keys.Denial {
 func TestA28PlantedDenials(t *testing.T) {
 	path := create(t)
 	s := open(t, path)
-	if err := s.AddDenials(t.Context(), []keys.Denial{someDenial()}); err != nil {
+	if err := s.AddDenials(t.Context(), []usage.Denial{someDenial()}); err != nil {
 		t.Fatal(err)
 	}
 	mustExec(t, shell(t, path+".usage"), `UPDATE denied SET source = char(27) || '[2J', agent = char(27) || '[2J'`)

@@ -16,7 +16,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 	"github.com/mcpkeys/mcpkeys/internal/base/shell"
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 // The epoch is a counter in a file beside the database, mapped into the memory of
@@ -230,8 +230,8 @@ const (
 	grace = lease + lease/20
 )
 
-// Bounds implements [keys.Feed].
-func (r *Reader) Bounds() keys.Bounds { return keys.Bounds{Lease: lease, Look: lookEvery} }
+// Bounds implements [feed.Feed].
+func (r *Reader) Bounds() feed.Bounds { return feed.Bounds{Lease: lease, Look: lookEvery} }
 
 // settle waits until every process that still maps the previous file must have looked, and
 // so found this one: none uses what it remembers for longer than a lease without looking.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -59,7 +60,7 @@ func TestEpochOfAnotherProcess(t *testing.T) {
 		if sqlite.ChangeOf(now) < int64(lines+1) {
 			t.Errorf("%s: the epoch tells of change %d, want %d at least", scan.Text(), sqlite.ChangeOf(now), lines+1)
 		}
-		if c := mustChanges(t, r, keys.Position{}); c.Next.Seq < sqlite.ChangeOf(now) {
+		if c := mustChanges(t, r, feed.Position{}); c.Next.Seq < sqlite.ChangeOf(now) {
 			t.Errorf("%s: the epoch tells of change %d, and %d can be read", scan.Text(), sqlite.ChangeOf(now), c.Next.Seq)
 		}
 	}
@@ -92,10 +93,10 @@ func TestEpochFileMissing(t *testing.T) {
 	path := create(t)
 	s, r := open(t, path), openVerifier(t, path)
 	key := issue(t, s, admin.IssueRequest{Name: "ci"}).Key
-	before := mustChanges(t, r, keys.Position{}).Next
+	before := mustChanges(t, r, feed.Position{}).Next
 	remove(t, path+"-epoch")
-	for what, f := range map[string]keys.Feed{"open before": r, "open afterwards": openVerifier(t, path), "a store": s} {
-		if _, err := f.Changes(t.Context(), keys.Position{}); !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "doctor --fix") {
+	for what, f := range map[string]feed.Feed{"open before": r, "open afterwards": openVerifier(t, path), "a store": s} {
+		if _, err := f.Changes(t.Context(), feed.Position{}); !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "doctor --fix") {
 			t.Errorf("Changes, %s: got %v, want unavailable and what to do", what, err)
 		}
 	}
@@ -138,7 +139,7 @@ func TestEpochFileCopied(t *testing.T) {
 	path := create(t)
 	s, r := open(t, path), openVerifier(t, path)
 	key, second := issue(t, s, admin.IssueRequest{Name: "ci"}).Key, issue(t, s, admin.IssueRequest{Name: "two"}).Key
-	seq, before := mustChanges(t, r, keys.Position{}).Next, r.Epoch()
+	seq, before := mustChanges(t, r, feed.Position{}).Next, r.Epoch()
 	replaceByCopy(t, path+"-epoch")
 	if _, err := r.Changes(t.Context(), seq); !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "is a copy") {
 		t.Errorf("Changes: got %v, want unavailable and why", err)
@@ -179,7 +180,7 @@ func TestEpochFileForeign(t *testing.T) {
 			epoch := path + "-epoch"
 			spoil(t, epoch)
 			r.Epoch() // a page that was cut short is a fault, and not the end of the process
-			if _, err := r.Changes(t.Context(), keys.Position{}); !errors.Is(err, keys.ErrUnavailable) {
+			if _, err := r.Changes(t.Context(), feed.Position{}); !errors.Is(err, keys.ErrUnavailable) {
 				t.Errorf("Changes of who had it open: got %v, want unavailable", err)
 			}
 			_, err := sqlite.Mend(t.Context(), path, nil, "test", time.Now())
@@ -192,7 +193,7 @@ func TestEpochFileForeign(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			mustChanges(t, r, keys.Position{})
+			mustChanges(t, r, feed.Position{})
 		})
 	}
 }
@@ -226,7 +227,7 @@ func TestDatabaseRenamedOver(t *testing.T) {
 	s := open(t, path)
 	old := issue(t, s, admin.IssueRequest{Name: "old"}).Key
 	r := openVerifier(t, path)
-	seq := mustChanges(t, r, keys.Position{}).Next
+	seq := mustChanges(t, r, feed.Position{}).Next
 
 	replacement := filepath.Join(filepath.Dir(path), "new.db")
 	if err := sqlite.Create(replacement, &sqlite.Options{PepperFile: path + ".pepper", SameStore: true}); err != nil {
@@ -289,7 +290,7 @@ func TestEpochAfterClose(t *testing.T) {
 	if s.Epoch() == before {
 		t.Error("Epoch: stands still after Close")
 	}
-	if _, err := s.Changes(t.Context(), keys.Position{}); !errors.Is(err, keys.ErrUnavailable) {
+	if _, err := s.Changes(t.Context(), feed.Position{}); !errors.Is(err, keys.ErrUnavailable) {
 		t.Errorf("Changes after Close: got %v, want unavailable", err)
 	}
 }

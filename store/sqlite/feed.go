@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 const (
@@ -26,27 +27,27 @@ const (
 	maxChanges = 10_000
 )
 
-// Epoch implements [keys.Feed]. See the type epoch.
+// Epoch implements [feed.Feed]. See the type epoch.
 func (r *Reader) Epoch() uint64 { return r.epoch.load() }
 
-// Changes implements [keys.Feed]. A position is the number of an event in one
+// Changes implements [feed.Feed]. A position is the number of an event in one
 // incarnation of the database, with the id of that event. Lost means that events since then
 // are missing, that the database is an older one than the position is from or has another
 // event there, or that another file has taken the place of the database or of its epoch.
-func (r *Reader) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
+func (r *Reader) Changes(ctx context.Context, since feed.Position) (feed.Changes, error) {
 	ctx = context.WithoutCancel(ctx)
 	if err := r.follow(ctx); err != nil {
-		return keys.Changes{}, err
+		return feed.Changes{}, err
 	}
 	if err := r.gate.enter(); err != nil {
-		return keys.Changes{}, err
+		return feed.Changes{}, err
 	}
 	defer r.gate.leave()
 	now, err := r.position(ctx)
 	switch {
 	case err != nil:
-		return keys.Changes{}, err
-	case since == keys.Position{}:
+		return feed.Changes{}, err
+	case since == feed.Position{}:
 		r.batches.forget()
 		return now, nil
 	case since == now.Next:
@@ -63,16 +64,16 @@ func (r *Reader) Changes(ctx context.Context, since keys.Position) (keys.Changes
 }
 
 // position is what Changes says where nothing changed. It looks whether the store is as
-// mcpkeys left it, and what comes of that is a [keys.AlteredError]; and whether the
+// mcpkeys left it, and what comes of that is a [feed.AlteredError]; and whether the
 // database is the one of its epoch page, and not behind it.
-func (r *Reader) position(ctx context.Context) (keys.Changes, error) {
+func (r *Reader) position(ctx context.Context) (feed.Changes, error) {
 	n, err := r.seeStand(func() (numbers, error) { return r.unaltered(ctx) })
 	if err != nil {
-		return keys.Changes{}, err
+		return feed.Changes{}, err
 	}
 	generation, _ := n.generation.(string)
-	return keys.Changes{
-		Next: keys.Position{
+	return feed.Changes{
+		Next: feed.Position{
 			Generation: fmt.Sprintf("%s/%d.%d", generation, r.incarnation, r.watch.turns.Load()),
 			Seq:        n.changeSeq(),
 			Event:      hex.EncodeToString(n.eventID),
@@ -106,31 +107,31 @@ func (r *Reader) compare(ctx context.Context, text string) error {
 	return r.watch.altered()
 }
 
-func (r *Reader) changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
+func (r *Reader) changes(ctx context.Context, since feed.Position) (feed.Changes, error) {
 	rows, err := r.db.QueryContext(ctx, selectChanges, since.Seq, maxChanges+2)
 	if err != nil {
-		return keys.Changes{}, unavailable("read changes", err)
+		return feed.Changes{}, unavailable("read changes", err)
 	}
 	defer func() { _ = rows.Close() }() // rows.Err reports it
-	t := telling{since: since, seen: map[string]bool{}, Changes: keys.Changes{Next: keys.Position{Generation: since.Generation}}}
+	t := telling{since: since, seen: map[string]bool{}, Changes: feed.Changes{Next: feed.Position{Generation: since.Generation}}}
 	for rows.Next() {
 		if err := t.hear(rows); err != nil {
-			return keys.Changes{}, unavailable("read changes", err)
+			return feed.Changes{}, unavailable("read changes", err)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return keys.Changes{}, unavailable("read changes", err)
+		return feed.Changes{}, unavailable("read changes", err)
 	}
 	if t.gap() {
-		return keys.Changes{Next: t.Next, Lost: true, Imported: t.Imported}, nil
+		return feed.Changes{Next: t.Next, Lost: true, Imported: t.Imported}, nil
 	}
 	return t.Changes, nil
 }
 
 // telling is what comes of the rows of selectChanges.
 type telling struct {
-	keys.Changes
-	since keys.Position
+	feed.Changes
+	since feed.Position
 	stood string          // the id of the event at since
 	found int64           // events after it
 	batch bool            // became valid, or not: its keys are not told one by one

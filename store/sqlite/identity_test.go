@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -201,7 +201,7 @@ func TestRevokedWhereFilesWereReplaced(t *testing.T) {
 			if err != nil || k.RevokedAt.IsZero() {
 				t.Errorf("the key afterwards: got %v, %v, want it revoked", k, err)
 			}
-			mustChanges(t, s, keys.Position{})
+			mustChanges(t, s, feed.Position{})
 			wholeChain(t, s.Reader)
 		})
 	}

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -62,7 +62,7 @@ func TestA19KilledWhileRestoring(t *testing.T) {
 		leaked := issue(t, s, admin.IssueRequest{Name: "round " + strconv.Itoa(round)})
 		mustRevoke(t, s, leaked.Key.ID)
 		before := len(wholeChain(t, s.Reader))
-		generation := mustChanges(t, r, keys.Position{}).Next.Generation
+		generation := mustChanges(t, r, feed.Position{}).Next.Generation
 
 		cmd := child(t, "restore", path)
 		began := time.Now()
@@ -92,7 +92,7 @@ func TestA19KilledWhileRestoring(t *testing.T) {
 			outcomes["mended"]++
 			events = events[:len(events)-1]
 		}
-		now := mustChanges(t, r, keys.Position{}).Next.Generation
+		now := mustChanges(t, r, feed.Position{}).Next.Generation
 		newest := events[len(events)-1]
 		switch {
 		case (now == generation || mended) && len(events) == before && said != "restored":

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -18,7 +19,7 @@ func refusesAll(t *testing.T, path, id, reason string) {
 	t.Helper()
 	r, err := sqlite.OpenVerifier(path, nil)
 	if err == nil {
-		_, err = r.Changes(t.Context(), keys.Position{})
+		_, err = r.Changes(t.Context(), feed.Position{})
 		_ = r.Close()
 	}
 	if !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), reason) {
@@ -139,7 +140,7 @@ func TestLookedOverWithoutItsLog(t *testing.T) {
 	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 	mustExec(t, shell(t, path), `PRAGMA wal_checkpoint(TRUNCATE)`) // so that none is missing
 	r := openVerifier(t, path)
-	next := mustChanges(t, r, keys.Position{}).Next
+	next := mustChanges(t, r, feed.Position{}).Next
 	remove(t, path+"-wal")
 	const reason = "-wal was removed"
 	_, examined := sqlite.Examine(t.Context(), path)
@@ -178,7 +179,7 @@ func TestPublicationBrokenOff(t *testing.T) {
 				t.Errorf("CheckPlace: %v", err)
 			}
 			mustRevoke(t, open(t, path), id)
-			mustChanges(t, openVerifier(t, path), keys.Position{})
+			mustChanges(t, openVerifier(t, path), feed.Position{})
 			if _, err := os.Lstat(left); err == nil {
 				t.Error("the temporary name is still there")
 			}
@@ -276,7 +277,7 @@ func TestPutBackTogetherWithItsPage(t *testing.T) {
 	mustExec(t, db, `CREATE TEMP TABLE was AS SELECT * FROM keys`)
 	page := read(t, path+"-epoch")
 	mustRevoke(t, s, id)
-	next := mustChanges(t, r, keys.Position{}).Next
+	next := mustChanges(t, r, feed.Position{}).Next
 	mustExec(t, db, `DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)`)
 	mustExec(t, db, `UPDATE keys SET revoked_at = NULL, revoked_reason = '', version = (SELECT version FROM was), seal = (SELECT seal FROM was)`)
 	mustExec(t, db, `DELETE FROM events WHERE seq > (SELECT value - 2 FROM meta WHERE name = 'change_seq')`)
@@ -288,7 +289,7 @@ func TestPutBackTogetherWithItsPage(t *testing.T) {
 	if _, err := manager(t, s).Issue(t.Context(), admin.IssueRequest{Name: "new"}); !errors.Is(err, keys.ErrUnavailable) {
 		t.Errorf("Issue: got %v, want it refused", err)
 	}
-	mustChanges(t, openVerifier(t, path), keys.Position{}) // who opens it now cannot know
+	mustChanges(t, openVerifier(t, path), feed.Position{}) // who opens it now cannot know
 }
 
 // Another key store under the same pepper was copied over this one. To mend it would make

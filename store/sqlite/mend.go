@@ -16,6 +16,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 )
@@ -135,7 +136,7 @@ func CheckPlace(path string) error {
 
 // CheckPosition compares the database at path with its epoch page, without a pepper. With
 // an error it returns how many acknowledged changes the database lacks, as far as known.
-// [Mend] can repair a [*keys.MisplacedError]. Files that [CheckPlace] refuses are not opened,
+// [Mend] can repair a [*feed.MisplacedError]. Files that [CheckPlace] refuses are not opened,
 // because SQLite would make a log for a database that lost its own.
 func CheckPosition(ctx context.Context, path string) (missing uint64, err error) {
 	given, path, err := locate(path)
@@ -182,7 +183,7 @@ func Mend(ctx context.Context, path string, o *Options, actor audit.Actor, now t
 	if why == nil || !canShare {
 		return false, nil
 	}
-	if fixable := (*keys.MisplacedError)(nil); !errors.As(why, &fixable) {
+	if fixable := (*feed.MisplacedError)(nil); !errors.As(why, &fixable) {
 		return false, why
 	}
 	store, err := mendable(ctx, path, o)

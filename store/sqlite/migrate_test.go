@@ -12,6 +12,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -109,7 +110,7 @@ func TestMigrate(t *testing.T) {
 	o := older(t)
 	path := o.path
 	r := openVerifier(t, path)
-	before := mustChanges(t, r, keys.Position{}).Next
+	before := mustChanges(t, r, feed.Position{}).Next
 	epoch := r.Epoch()
 	s := open(t, path)
 	if got := schemaOf(t, path); got != 2 || r.Epoch() == epoch {

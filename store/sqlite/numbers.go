@@ -6,7 +6,7 @@ import (
 	"database/sql"
 	"errors"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
@@ -52,7 +52,7 @@ func readNumbers(row *sql.Row) (n numbers, err error) {
 // file.
 func (n *numbers) altered(store pepper.StoreID) error {
 	if what := n.odd(store, mostSeq); what != "" {
-		return &keys.AlteredError{What: what, Fix: adviceRestore}
+		return &feed.AlteredError{What: what, Fix: adviceRestore}
 	}
 	return nil
 }
@@ -119,5 +119,5 @@ func storeOf(ctx context.Context, db querier) (id pepper.StoreID, err error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return id, unavailable("read store id", err)
 	}
-	return id, &keys.AlteredError{What: "its store id is missing, or mcpkeys did not write it", Fix: adviceRestore}
+	return id, &feed.AlteredError{What: "its store id is missing, or mcpkeys did not write it", Fix: adviceRestore}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -16,7 +17,7 @@ import (
 // sentence with want in it, and is an ErrUnavailable.
 func isAltered(t *testing.T, what string, err error, want string) {
 	t.Helper()
-	var altered *keys.AlteredError
+	var altered *feed.AlteredError
 	switch {
 	case !errors.As(err, &altered) || !errors.Is(err, keys.ErrUnavailable):
 		t.Errorf("%s: got %v, want an AlteredError", what, err)
@@ -76,7 +77,7 @@ func TestA27NumbersOutOfRangeAreRefused(t *testing.T) {
 			path := create(t)
 			s, r := open(t, path), forChecks(t, path)
 			id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
-			since := mustChanges(t, r, keys.Position{}).Next
+			since := mustChanges(t, r, feed.Position{}).Next
 			force(t, path, c.statement)
 			for what, reader := range map[string]store.Reader{"of the writer": s, "of a guard": r} {
 				_, err := reader.Changes(t.Context(), since)
@@ -212,7 +213,7 @@ func TestRestoreMendsNumbers(t *testing.T) {
 		if _, err := r.Run(t.Context(), sqlite.RestoreOptions{Actor: "test"}); err != nil {
 			t.Fatalf("Run after %s: %v", statement, err)
 		}
-		if _, err := s.Changes(t.Context(), keys.Position{}); err != nil {
+		if _, err := s.Changes(t.Context(), feed.Position{}); err != nil {
 			t.Errorf("Changes after the restore: %v", err)
 		}
 		if k, err := s.Key(t.Context(), id); err != nil || k.RevokedAt.IsZero() {
@@ -249,7 +250,7 @@ func TestNumbersThatRunOut(t *testing.T) {
 				}
 			}
 			restore(t, path, file)
-			if c := mustChanges(t, s, keys.Position{}); c.Next.Seq > 1<<47+10 {
+			if c := mustChanges(t, s, feed.Position{}); c.Next.Seq > 1<<47+10 {
 				t.Errorf("Changes after the restore: got number %d, want it far from the end", c.Next.Seq)
 			}
 			issue(t, s, admin.IssueRequest{Name: "next"})
@@ -272,7 +273,7 @@ func TestRestoreOfABackupWithAFarNumber(t *testing.T) {
 	mustExec(t, shell(t, path), `UPDATE meta SET value = ? WHERE name = 'change_seq'`, int64(1)<<48-1)
 	restore(t, path, file)
 	issue(t, s, admin.IssueRequest{Name: "next"})
-	mustChanges(t, s, keys.Position{})
+	mustChanges(t, s, feed.Position{})
 }
 
 // restore puts a backup in the place of the key store at path.

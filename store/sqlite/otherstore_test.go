@@ -8,6 +8,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -67,7 +68,7 @@ func TestA27RowOfAnotherStoreIsRefused(t *testing.T) {
 	theirID := theirs.Peppers().Store()
 	mustExec(t, shell(t, to), `UPDATE meta SET value = ? WHERE name = 'store_id'`, theirID[:])
 	refused("with another id in meta")
-	_, err := s.Changes(t.Context(), keys.Position{})
+	_, err := s.Changes(t.Context(), feed.Position{})
 	isAltered(t, "Changes", err, "store id")
 	_, err = manager(t, s).Revoke(t.Context(), own.Key.ID, "")
 	isAltered(t, "Revoke", err, "store id")
@@ -139,5 +140,5 @@ func TestStoreIDIsKept(t *testing.T) {
 	if got := open(t, to).Peppers().Store(); got != id {
 		t.Errorf("after the restore: got store %s, want %s", got, id)
 	}
-	mustChanges(t, s, keys.Position{})
+	mustChanges(t, s, feed.Position{})
 }

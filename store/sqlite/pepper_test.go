@@ -12,6 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store"
@@ -74,7 +75,7 @@ func TestAddedPepperIsFollowed(t *testing.T) {
 	path := create(t)
 	adds, writes, checks := open(t, path), open(t, path), forChecks(t, path)
 	before := issue(t, adds, admin.IssueRequest{Name: "before"})
-	position := mustChanges(t, checks, keys.Position{}).Next
+	position := mustChanges(t, checks, feed.Position{}).Next
 
 	id := addPepper(t, adds)
 	after := issue(t, adds, admin.IssueRequest{Name: "after"})

@@ -14,6 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store"
@@ -126,7 +127,7 @@ func TestA19KilledWhileChangingPeppers(t *testing.T) {
 		_ = cmd.Wait() // it was killed
 		s := open(t, path)
 		for _, r := range []store.Reader{s, stays} {
-			if _, err := r.Changes(t.Context(), keys.Position{}); err != nil {
+			if _, err := r.Changes(t.Context(), feed.Position{}); err != nil {
 				t.Fatalf("Changes: %v", err)
 			}
 			wantToldKeys(t, r, told)

@@ -13,6 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
 	"github.com/mcpkeys/mcpkeys/internal/base/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 // All processes must have the same files open, or a revocation by one does not reach the
@@ -155,7 +156,7 @@ func elsewhere(name, what string) error {
 }
 
 // misplaced marks the error that other processes may use other files than this one.
-func misplaced(err error) error { return &keys.MisplacedError{Cause: err} }
+func misplaced(err error) error { return &feed.MisplacedError{Cause: err} }
 
 // replaced reports whether another database is at the path, which can be opened as at the
 // start of the program.

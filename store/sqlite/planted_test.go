@@ -10,6 +10,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store"
@@ -51,7 +52,7 @@ func TestA27PlantedTriggersUndoNothing(t *testing.T) {
 				if k != nil {
 					t.Errorf("Revoke, %s: got %v, want none acknowledged", when, k)
 				}
-				_, err = s.Changes(t.Context(), keys.Position{})
+				_, err = s.Changes(t.Context(), feed.Position{})
 				isAltered(t, "Changes, "+when, err, `"undo"`)
 				_, err = s.List(t.Context(), keys.Query{})
 				if err != nil {
@@ -64,7 +65,7 @@ func TestA27PlantedTriggersUndoNothing(t *testing.T) {
 				mustExec(t, db, statement)
 			}
 			for _, s := range []*sqlite.Store{before, after} {
-				mustChanges(t, s, keys.Position{})
+				mustChanges(t, s, feed.Position{})
 				mustRevoke(t, s, id)
 			}
 			if k, err := before.Key(t.Context(), id); err != nil || k.RevokedAt.IsZero() {
@@ -117,7 +118,7 @@ func TestForeignObjectLeavesRevokeAndDisable(t *testing.T) {
 	s := open(t, path)
 	a, b := issue(t, s, admin.IssueRequest{Name: "a"}).Key.ID, issue(t, s, admin.IssueRequest{Name: "b"}).Key.ID
 	c := issue(t, s, admin.IssueRequest{Name: "c"}).Key.ID
-	since := mustChanges(t, s, keys.Position{}).Next
+	since := mustChanges(t, s, feed.Position{}).Next
 	db := shell(t, path)
 	mustExec(t, db, `CREATE TABLE notes (text)`)
 	for when, s := range map[string]*sqlite.Store{"opened before": s, "opened after": open(t, path)} {
@@ -160,10 +161,10 @@ func TestA27PlantedForAMoment(t *testing.T) {
 	mustExec(t, db, `INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) VALUES ('trigger', 'sqlite_zz', 'keys', 0,
 		'CREATE TRIGGER sqlite_zz AFTER UPDATE ON keys BEGIN DELETE FROM events WHERE seq > 0; END')`)
 	s, r := open(t, path), forChecks(t, path)
-	_, err := r.Changes(t.Context(), keys.Position{})
+	_, err := r.Changes(t.Context(), feed.Position{})
 	isAltered(t, "Changes", err, `DROP TRIGGER "sqlite_zz"`)
 	mustExec(t, db, `DELETE FROM sqlite_schema WHERE name = 'sqlite_zz'`)
-	since := mustChanges(t, r, keys.Position{}).Next
+	since := mustChanges(t, r, feed.Position{}).Next
 	mustRevoke(t, s, id)
 	if got := mustChanges(t, r, since); len(got.IDs) != 1 || got.IDs[0] != id {
 		t.Errorf("Changes: got %+v, want the revoked key told", got)
@@ -176,7 +177,7 @@ func TestA27TablesThatChangePlaces(t *testing.T) {
 	path := create(t)
 	s, r := open(t, path), forChecks(t, path)
 	id := issue(t, s, admin.IssueRequest{Name: "victim"}).Key.ID
-	since := mustChanges(t, r, keys.Position{}).Next
+	since := mustChanges(t, r, feed.Position{}).Next
 	db := shell(t, path)
 	mustExec(t, db, `PRAGMA writable_schema = ON`)
 	mustExec(t, db, `UPDATE sqlite_schema SET rootpage = CASE name WHEN 'superseded' THEN (SELECT rootpage FROM sqlite_schema WHERE name = 'batches')
@@ -200,7 +201,7 @@ func TestMissingObjectsAreNoticed(t *testing.T) {
 		s := open(t, path)
 		id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
 		mustExec(t, shell(t, path), statement)
-		_, err := s.Changes(t.Context(), keys.Position{})
+		_, err := s.Changes(t.Context(), feed.Position{})
 		isAltered(t, "Changes after "+statement, err, "lacks 1")
 		if _, err := manager(t, s).Revoke(t.Context(), id, ""); !errors.Is(err, keys.ErrUnavailable) {
 			t.Errorf("Revoke after %q: got %v, want ErrUnavailable", statement, err)
@@ -221,7 +222,7 @@ func TestMissingObjectsAreNoticed(t *testing.T) {
 	s := open(t, path)
 	issue(t, s, admin.IssueRequest{Name: "ci"})
 	mustExec(t, shell(t, path), `VACUUM`)
-	mustChanges(t, s, keys.Position{})
+	mustChanges(t, s, feed.Position{})
 	issue(t, s, admin.IssueRequest{Name: "after"})
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/filemode"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store"
@@ -240,9 +241,9 @@ func verifyAlone(ctx context.Context, db *sql.DB, peppers *pepper.Set) (audit.Re
 
 type alone struct{ *Reader }
 
-// Changes implements [keys.Feed]. The copy was checked when it was made: see examine.
-func (alone) Changes(context.Context, keys.Position) (keys.Changes, error) {
-	return keys.Changes{}, nil
+// Changes implements [feed.Feed]. The copy was checked when it was made: see examine.
+func (alone) Changes(context.Context, feed.Position) (feed.Changes, error) {
+	return feed.Changes{}, nil
 }
 
 // List implements [store.Reader], without last uses: they are in another file.

@@ -15,6 +15,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -140,7 +141,7 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	countUse(t, h.store, h.id("edited"))
-	before := mustChanges(t, r, keys.Position{}).Next
+	before := mustChanges(t, r, feed.Position{}).Next
 	epoch := r.Epoch()
 
 	p := h.prepare(t)

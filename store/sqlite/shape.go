@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 // The shape of a database is the content of its table sqlite_schema: the text of each
@@ -101,7 +102,7 @@ func parseShape(text string) ([]object, error) {
 }
 
 // errShape: there are rows in sqlite_schema that SQLite never writes.
-var errShape = &keys.AlteredError{What: "its list of tables cannot be read", Fix: adviceRestore}
+var errShape = &feed.AlteredError{What: "its list of tables cannot be read", Fix: adviceRestore}
 
 const adviceRestore = "restore a backup with 'keyctl restore', and read the audit log"
 
@@ -149,11 +150,11 @@ func shapeOf(ctx context.Context, version int, text string) (*shape, error) {
 func (s *shape) altered() error {
 	switch {
 	case s.newer:
-		return &keys.AlteredError{What: "this program does not know its schema version", Fix: "update this program, and start it again"}
+		return &feed.AlteredError{What: "this program does not know its schema version", Fix: "update this program, and start it again"}
 	case s.missing > 0 && len(s.strange) == 0:
-		return &keys.AlteredError{What: fmt.Sprintf("it lacks %d of its tables, indexes and triggers", s.missing), Fix: adviceRestore}
+		return &feed.AlteredError{What: fmt.Sprintf("it lacks %d of its tables, indexes and triggers", s.missing), Fix: adviceRestore}
 	case len(s.strange) > 0:
-		return &keys.AlteredError{What: s.naming(), Fix: s.advice()}
+		return &feed.AlteredError{What: s.naming(), Fix: s.advice()}
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -79,7 +80,7 @@ func TestA27EditedRowsAreTampered(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, path, ids := tamperable(t)
 			ids["copy"] = []byte("copycopycopy")
-			seq := mustChanges(t, s, keys.Position{}).Next
+			seq := mustChanges(t, s, feed.Position{}).Next
 			result, err := shell(t, path).Exec(c.statement, named(ids)...)
 			if err != nil {
 				t.Fatalf("shell: %v", err)
@@ -146,7 +147,7 @@ func TestA27RenamedAndDeletedRowsAreTold(t *testing.T) {
 		{`DELETE FROM keys WHERE id = ?`, ids["b"], []string{string(ids["b"])}},
 		{`INSERT OR REPLACE INTO keys SELECT * FROM keys WHERE id = ?`, ids["c"], []string{string(ids["c"])}},
 	} {
-		seq := mustChanges(t, s, keys.Position{}).Next
+		seq := mustChanges(t, s, feed.Position{}).Next
 		mustExec(t, db, c.statement, c.id)
 		got := mustChanges(t, s, seq).IDs
 		slices.Sort(got)
@@ -272,7 +273,7 @@ func chain(t *testing.T, s store.Reader) iter.Seq2[audit.Event, error] {
 // once.
 func TestRevokeIsOneChange(t *testing.T) {
 	s, _, ids := tamperable(t)
-	seq := mustChanges(t, s, keys.Position{}).Next
+	seq := mustChanges(t, s, feed.Position{}).Next
 	if _, err := manager(t, s).Revoke(t.Context(), string(ids["a"]), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +287,7 @@ func TestRevokeIsOneChange(t *testing.T) {
 func TestCutFeedIsLost(t *testing.T) {
 	s, path, _ := tamperable(t)
 	db := shell(t, path)
-	newest := mustChanges(t, s, keys.Position{}).Next
+	newest := mustChanges(t, s, feed.Position{}).Next
 	ids := map[int64]string{}
 	for _, seq := range []int64{2, 3, 4} {
 		var id string
@@ -298,13 +299,13 @@ func TestCutFeedIsLost(t *testing.T) {
 	ids[newest.Seq] = newest.Event
 	mustExec(t, db, `DELETE FROM events WHERE seq = 3`)
 	for seq, lost := range map[int64]bool{0: true, 2: true, 3: true, 4: false, newest.Seq: false} {
-		since := keys.Position{Generation: newest.Generation, Seq: seq, Event: ids[seq]}
+		since := feed.Position{Generation: newest.Generation, Seq: seq, Event: ids[seq]}
 		if c := mustChanges(t, s, since); c.Lost != lost || c.Next != newest {
 			t.Errorf("Changes(%v): got %+v, want lost %v and position %v", since, c, lost, newest)
 		}
 	}
 	mustExec(t, db, `DELETE FROM meta WHERE name = 'change_seq'`)
-	for _, since := range []keys.Position{{}, {Generation: newest.Generation}, newest} {
+	for _, since := range []feed.Position{{}, {Generation: newest.Generation}, newest} {
 		if _, err := s.Changes(t.Context(), since); !errors.Is(err, keys.ErrUnavailable) {
 			t.Errorf("Changes(%v) without a number: got %v, want ErrUnavailable", since, err)
 		}

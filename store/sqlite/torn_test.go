@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -59,7 +59,7 @@ func TestTornPosition(t *testing.T) {
 					t.Fatal(err)
 				}
 				r := openVerifier(t, path)
-				mustChanges(t, r, keys.Position{})
+				mustChanges(t, r, feed.Position{})
 				tear(t, path, word)
 				refusesAll(t, path, id, "contains a position that mcpkeys did not write")
 				if missing, err := sqlite.CheckPosition(t.Context(), path); missing != 0 || err == nil {
@@ -68,7 +68,7 @@ func TestTornPosition(t *testing.T) {
 				if err := mend(t, path, backup); err != nil {
 					t.Fatal(err)
 				}
-				next := mustChanges(t, r, keys.Position{}).Next
+				next := mustChanges(t, r, feed.Position{}).Next
 				mustRevoke(t, s, id)
 				if c := mustChanges(t, r, next); len(c.IDs) != 1 {
 					t.Errorf("Changes: got %+v, want the revocation", c)

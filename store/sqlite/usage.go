@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // usageFile is a separate database with usage counts, beside the key store. So writing
@@ -30,7 +30,7 @@ type usageFile struct {
 // AddUse implements [store.UseLog], also for a handle that cannot write keys. It makes
 // the file if it is missing. Once begun it ignores a cancelled ctx, so that the caller knows
 // whether the counts were added.
-func (r *Reader) AddUse(ctx context.Context, uses []keys.Use) error {
+func (r *Reader) AddUse(ctx context.Context, uses []usage.Use) error {
 	if err := r.usage.gate.enter(); err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ const (
 // addUses adds uses up to now. A use in the future, from a process with a wrong clock,
 // counts as now: a use in 2099 would otherwise remain the last use permanently and, as the
 // newest, cause all other counts to be deleted.
-func addUses(ctx context.Context, tx *sql.Tx, uses []keys.Use, now time.Time) error {
+func addUses(ctx context.Context, tx *sql.Tx, uses []usage.Use, now time.Time) error {
 	counts, err1 := tx.PrepareContext(ctx, upsertCount)
 	last, err2 := tx.PrepareContext(ctx, upsertLast)
 	if err := errors.Join(err1, err2); err != nil {
@@ -133,7 +133,7 @@ func addUses(ctx context.Context, tx *sql.Tx, uses []keys.Use, now time.Time) er
 			}
 		}
 	}
-	_, err := tx.ExecContext(ctx, deleteCounts, hourOf(now.Add(-keys.UsageKept)))
+	_, err := tx.ExecContext(ctx, deleteCounts, hourOf(now.Add(-usage.Kept)))
 	return unavailable("let old counts go", err)
 }
 

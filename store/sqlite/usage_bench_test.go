@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // BenchmarkAddUse is one flush of 10,000 keys that were all used since the last one:
@@ -14,7 +15,7 @@ import (
 func BenchmarkAddUse(b *testing.B) {
 	s := open(b, create(b))
 	start := time.Now().UTC().Truncate(time.Hour)
-	uses := make([]keys.Use, 10_000)
+	uses := make([]usage.Use, 10_000)
 	ids := make([]string, len(uses))
 	for i := range ids {
 		ids[i] = rand.Text()[:keys.IDLen]
@@ -22,9 +23,9 @@ func BenchmarkAddUse(b *testing.B) {
 	flush := func(at time.Time) {
 		hour := at.Truncate(time.Hour)
 		for i := range uses {
-			uses[i] = keys.Use{
+			uses[i] = usage.Use{
 				KeyID: ids[i], Last: []keys.LastUse{{Secret: 1, At: at, Agent: "curl/8.5.0"}},
-				Counts: []keys.UseCount{{Hour: hour, Code: keys.CodeValid, Calls: 3}, {Hour: hour, Code: keys.CodeValid, Scope: "tools:get_forecast", Calls: 3}},
+				Counts: []usage.Count{{Hour: hour, Code: keys.CodeValid, Calls: 3}, {Hour: hour, Code: keys.CodeValid, Scope: "tools:get_forecast", Calls: 3}},
 			}
 		}
 		if err := s.AddUse(b.Context(), uses); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // read opens the file for queries, calls do, and closes it. So it works after the file was
@@ -27,26 +28,26 @@ func (u *usageFile) read(ctx context.Context, do func(*sql.DB) error) error {
 }
 
 // Usage implements [store.UseLog].
-func (r *Reader) Usage(ctx context.Context, keyID string, since time.Time) (keys.Usage, error) {
-	var usage keys.Usage
+func (r *Reader) Usage(ctx context.Context, keyID string, since time.Time) (usage.Usage, error) {
+	var found usage.Usage
 	if err := r.usage.gate.enter(); err != nil {
-		return usage, err
+		return found, err
 	}
 	defer r.usage.gate.leave()
 	err := r.usage.read(ctx, func(db *sql.DB) (err error) {
-		if usage.Since, err = r.usage.since(ctx, db); err != nil {
+		if found.Since, err = r.usage.since(ctx, db); err != nil {
 			return err
 		}
-		if usage.Last, err = lastUses(ctx, db, keyID); err != nil {
+		if found.Last, err = lastUses(ctx, db, keyID); err != nil {
 			return err
 		}
-		usage.Counts, err = counts(ctx, db, keyID, since)
+		found.Counts, err = counts(ctx, db, keyID, since)
 		return err
 	})
 	if err != nil {
-		return keys.Usage{}, err
+		return usage.Usage{}, err
 	}
-	return usage, nil
+	return found, nil
 }
 
 // since is when this file began to count.
@@ -68,11 +69,11 @@ func lastUses(ctx context.Context, db *sql.DB, keyID string) ([]keys.LastUse, er
 	return uses, err
 }
 
-func counts(ctx context.Context, db *sql.DB, keyID string, since time.Time) ([]keys.UseCount, error) {
-	var counts []keys.UseCount
+func counts(ctx context.Context, db *sql.DB, keyID string, since time.Time) ([]usage.Count, error) {
+	var counts []usage.Count
 	err := answer(db.QueryContext(ctx, `SELECT hour, code, scope, calls FROM usage WHERE key_id = ? AND hour >= ? ORDER BY hour, code, scope`, []byte(keyID), hourOf(since))).each("read usage", func(rows *sql.Rows) error {
 		var hour int64
-		var c keys.UseCount
+		var c usage.Count
 		if err := rows.Scan(&hour, &c.Code, &c.Scope, &c.Calls); err != nil {
 			return err
 		}
@@ -123,7 +124,7 @@ func eachLast(rows *sql.Rows, err error, do func(id string, l keys.LastUse)) err
 		}
 		// A database shell may have written anything here, and it is shown to people: an address
 		// and an agent are that, or nothing.
-		l.At, l.Agent = instant(at), keys.AgentOf(agent)
+		l.At, l.Agent = instant(at), usage.AgentOf(agent)
 		addr, _ := netip.ParseAddr(ip)
 		l.ClientIP = addr.WithZone("") // which could be any text
 		if plausible(l.At) {

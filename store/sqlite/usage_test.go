@@ -15,16 +15,17 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
 // used is one call, now.
-func used(id string) []keys.Use {
+func used(id string) []usage.Use {
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	return []keys.Use{{
+	return []usage.Use{{
 		KeyID: id, Last: []keys.LastUse{{Secret: 1, At: now, ClientIP: netip.MustParseAddr("192.0.2.1"), Agent: "curl/8.5.0"}},
-		Counts: []keys.UseCount{{Hour: now.Truncate(time.Hour), Code: keys.CodeValid, Calls: 1}},
+		Counts: []usage.Count{{Hour: now.Truncate(time.Hour), Code: keys.CodeValid, Calls: 1}},
 	}}
 }
 
@@ -236,7 +237,7 @@ func TestA28PlantedUsageIsHarmless(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Hour)
 	mustExec(t, db, `INSERT INTO usage VALUES (?, ?, 'valid', '', 9223372036854775807)`, []byte(id), now.UnixMicro())
 	mustExec(t, db, `INSERT INTO usage VALUES (?, 9223372036854775807, 'valid', '', 1)`, []byte(id))
-	if err := s.AddUse(t.Context(), []keys.Use{{KeyID: id, Counts: []keys.UseCount{{Hour: now, Code: keys.CodeValid, Calls: 9}}}}); err != nil {
+	if err := s.AddUse(t.Context(), []usage.Use{{KeyID: id, Counts: []usage.Count{{Hour: now, Code: keys.CodeValid, Calls: 9}}}}); err != nil {
 		t.Fatalf("AddUse onto the highest number: %v", err)
 	}
 	u, err := s.Usage(t.Context(), id, time.Time{})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -43,7 +44,7 @@ func TestChecksPassAChangeThatWaits(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			replaceByCopy(t, path+".pepper")
-			mustChanges(t, s, keys.Position{})
+			mustChanges(t, s, feed.Position{})
 			if _, err := s.Key(t.Context(), id); err != nil {
 				t.Errorf("Key: %v", err)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 )
 
@@ -20,7 +21,7 @@ type work struct {
 	*sql.Tx
 	store  *Store
 	before numbers
-	beside error // a [keys.AlteredError]: objects that mcpkeys did not make, though none of its own is missing
+	beside error // a [feed.AlteredError]: objects that mcpkeys did not make, though none of its own is missing
 
 	// What the transaction is to come to.
 	moves   int64           // rows of keys, secrets and batches that were written: each is an event
@@ -171,7 +172,7 @@ func (w *work) check(ctx context.Context) error {
 
 // undone is the error of a change that the database did not keep as written.
 func (w *work) undone() error {
-	e := &keys.AlteredError{What: "it did not keep a change as it was written, so nothing was changed", Fix: "run 'keyctl doctor', and restore a backup"}
+	e := &feed.AlteredError{What: "it did not keep a change as it was written, so nothing was changed", Fix: "run 'keyctl doctor', and restore a backup"}
 	if known := w.store.writerWatch.known.Load(); len(known.strange) > 0 {
 		e.What, e.Fix = known.naming()+", and the change did not survive it, so nothing was changed", known.advice()
 	}

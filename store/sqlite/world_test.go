@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -59,7 +59,7 @@ func issue(t testing.TB, s store.Store, req admin.IssueRequest) admin.Issued {
 	return issued
 }
 
-func mustChanges(t testing.TB, f keys.Feed, since keys.Position) keys.Changes {
+func mustChanges(t testing.TB, f feed.Feed, since feed.Position) feed.Changes {
 	t.Helper()
 	c, err := f.Changes(t.Context(), since)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -188,9 +189,9 @@ func storeIsRecorded(t *testing.T, f *fixture) {
 }
 
 // position is where the feed stands now.
-func (f *fixture) position() keys.Position {
+func (f *fixture) position() feed.Position {
 	f.t.Helper()
-	c, err := f.store.Changes(f.t.Context(), keys.Position{})
+	c, err := f.store.Changes(f.t.Context(), feed.Position{})
 	if err != nil {
 		f.t.Fatalf("Changes: %v", err)
 	}

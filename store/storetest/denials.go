@@ -11,24 +11,25 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // minute is the one that holds start.
 var minute = start.Truncate(time.Minute)
 
-func denial(ago time.Duration, code keys.Code, calls int64) keys.Denial {
-	return keys.Denial{Minute: minute.Add(-ago), Code: code, KeyID: "aaaaaaaaaaaa", Proved: true, Calls: calls}
+func denial(ago time.Duration, code keys.Code, calls int64) usage.Denial {
+	return usage.Denial{Minute: minute.Add(-ago), Code: code, KeyID: "aaaaaaaaaaaa", Proved: true, Calls: calls}
 }
 
-func (f *fixture) addDenials(list ...keys.Denial) {
+func (f *fixture) addDenials(list ...usage.Denial) {
 	f.t.Helper()
 	if err := f.store.AddDenials(f.t.Context(), list); err != nil {
 		f.t.Fatalf("AddDenials: %v", err)
 	}
 }
 
-func (f *fixture) wantDenials(what string, q store.DenialQuery, want ...keys.Denial) {
+func (f *fixture) wantDenials(what string, q store.DenialQuery, want ...usage.Denial) {
 	f.t.Helper()
 	got, err := f.store.Denials(f.t.Context(), q)
 	if err != nil {
@@ -41,13 +42,13 @@ func (f *fixture) wantDenials(what string, q store.DenialQuery, want ...keys.Den
 
 func denialsAddUp(t *testing.T, f *fixture) {
 	f.addDenials()
-	full := keys.Denial{
+	full := usage.Denial{
 		Minute: minute, Code: keys.CodeRevoked, KeyID: "bbbbbbbbbbbb", Proved: true, Source: netip.MustParsePrefix("2001:db8::/64"),
 		Audience: "https://mcp.example/mcp", Scope: "tools:a tools:b", Offered: "maps weather", Agent: "curl/8", Calls: 2,
 	}
 	f.addDenials(full, denial(time.Minute, keys.CodeExpired, 3))
 	f.wantDenials("all", store.DenialQuery{}, full, denial(time.Minute, keys.CodeExpired, 3))
-	others := []keys.Denial{full, full, full, full, full, full}
+	others := []usage.Denial{full, full, full, full, full, full}
 	others[0].Source = netip.MustParsePrefix("192.0.2.1/32")
 	others[1].Audience = ""
 	others[2].KeyID = "cccccccccccc"
@@ -82,21 +83,21 @@ func denialsSelect(_ *testing.T, f *fixture) {
 func denialsAreBounded(t *testing.T, f *fixture) {
 	proved := denial(time.Hour, keys.CodeRevoked, 1)
 	f.addDenials(proved)
-	var flood []keys.Denial
-	for i := range keys.DenialsKept + 10 {
+	var flood []usage.Denial
+	for i := range usage.DenialsKept + 10 {
 		d := denial(time.Duration(i)*time.Second, keys.CodeNotFound, 1)
 		d.Minute = d.Minute.Truncate(time.Minute)
 		d.KeyID, d.Proved = strconv.Itoa(i), false
 		flood = append(flood, d)
 	}
 	f.addDenials(flood...)
-	got, err := f.store.Denials(t.Context(), store.DenialQuery{Limit: 3 * keys.DenialsKept})
-	if err != nil || len(got) != keys.DenialsKept+1 {
-		t.Errorf("Denials after a flood: got %d, %v, want %d", len(got), err, keys.DenialsKept+1)
+	got, err := f.store.Denials(t.Context(), store.DenialQuery{Limit: 3 * usage.DenialsKept})
+	if err != nil || len(got) != usage.DenialsKept+1 {
+		t.Errorf("Denials after a flood: got %d, %v, want %d", len(got), err, usage.DenialsKept+1)
 	}
 	f.wantDenials("of a caller with a key", store.DenialQuery{Code: keys.CodeRevoked}, proved)
-	f.setClock(start.Add(2 * keys.UsageKept))
-	newest := denial(-2*keys.UsageKept, keys.CodeDisabled, 1)
+	f.setClock(start.Add(2 * usage.Kept))
+	newest := denial(-2*usage.Kept, keys.CodeDisabled, 1)
 	f.addDenials(newest)
 	f.wantDenials("long after", store.DenialQuery{}, newest)
 }
@@ -111,10 +112,10 @@ func futureDenialIsNow(_ *testing.T, f *fixture) {
 
 func denialsAreOneTransaction(t *testing.T, f *fixture) {
 	bad := denial(0, "", 1)
-	if err := f.store.AddDenials(t.Context(), []keys.Denial{denial(0, keys.CodeRevoked, 1), bad}); err == nil {
+	if err := f.store.AddDenials(t.Context(), []usage.Denial{denial(0, keys.CodeRevoked, 1), bad}); err == nil {
 		t.Error("AddDenials without a code: got no error")
 	}
-	if err := f.store.AddDenials(cancelled(t), []keys.Denial{denial(0, keys.CodeRevoked, 1)}); err == nil {
+	if err := f.store.AddDenials(cancelled(t), []usage.Denial{denial(0, keys.CodeRevoked, 1)}); err == nil {
 		t.Error("AddDenials with a cancelled context: got no error")
 	}
 	f.addDenials(denial(0, keys.CodeExpired, 1))
@@ -123,7 +124,7 @@ func denialsAreOneTransaction(t *testing.T, f *fixture) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.AddDenials(t.Context(), []keys.Denial{denial(0, keys.CodeRevoked, 1)}); !errors.Is(err, keys.ErrUnavailable) {
+	if err := s.AddDenials(t.Context(), []usage.Denial{denial(0, keys.CodeRevoked, 1)}); !errors.Is(err, keys.ErrUnavailable) {
 		t.Errorf("AddDenials after Close: got %v, want ErrUnavailable", err)
 	}
 	if _, err := s.Denials(t.Context(), store.DenialQuery{}); !errors.Is(err, keys.ErrUnavailable) {

@@ -8,12 +8,13 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
 func feedTellsOnce(t *testing.T, f *fixture) {
 	before := f.create("before", nil)
-	c := f.changes(f.store, keys.Position{})
+	c := f.changes(f.store, feed.Position{})
 	if len(c.IDs) != 0 || c.Lost {
 		t.Fatalf("Changes from the start: got %+v, want a position and no ids", c)
 	}
@@ -35,7 +36,7 @@ func feedTellsOnce(t *testing.T, f *fixture) {
 	if end := f.changes(f.store, second.Next); len(end.IDs) != 0 || end.Next != second.Next || end.Lost {
 		t.Errorf("Changes at the end: got %+v, want nothing and the same position", end)
 	}
-	if all := f.changes(f.store, keys.Position{Generation: c.Next.Generation}); len(all.IDs) != 3 || all.Lost {
+	if all := f.changes(f.store, feed.Position{Generation: c.Next.Generation}); len(all.IDs) != 3 || all.Lost {
 		t.Errorf("Changes from the first event: got %+v, want three ids", all)
 	}
 }
@@ -45,7 +46,7 @@ func feedTellsOnce(t *testing.T, f *fixture) {
 func feedTellsOfOthers(t *testing.T, f *fixture) {
 	writers := []*admin.Local{f.manager(f.another()), f.manager(f.another())}
 	reader := f.another()
-	seq := f.changes(reader, keys.Position{}).Next
+	seq := f.changes(reader, feed.Position{}).Next
 	want, got := map[string]bool{}, map[string]bool{}
 	for i := range 12 {
 		issued, err := writers[i%2].Issue(t.Context(), admin.IssueRequest{Name: "key " + strconv.Itoa(i)})
@@ -76,7 +77,7 @@ func feedTellsOfOthers(t *testing.T, f *fixture) {
 
 func feedIsSilent(t *testing.T, f *fixture) {
 	k := f.create("ci", nil)
-	seq := f.changes(f.store, keys.Position{}).Next
+	seq := f.changes(f.store, feed.Position{}).Next
 	taken := f.newKey("ci", nil)
 	_ = f.store.Create(t.Context(), taken, f.event(taken.ID)) // refused: the name is taken
 	_, _ = f.store.Update(t.Context(), k.ID, func(*keys.Key) (audit.Event, error) { return audit.Event{}, keys.ErrNoChange })
@@ -90,10 +91,10 @@ func feedIsSilent(t *testing.T, f *fixture) {
 // remembers may be wrong.
 func futurePositionIsLost(t *testing.T, f *fixture) {
 	f.create("a", nil)
-	seq := f.changes(f.store, keys.Position{}).Next
-	ahead := keys.Position{Generation: seq.Generation, Seq: seq.Seq + 1}
-	elsewhere := keys.Position{Generation: "another", Seq: seq.Seq}
-	for _, since := range []keys.Position{ahead, elsewhere} {
+	seq := f.changes(f.store, feed.Position{}).Next
+	ahead := feed.Position{Generation: seq.Generation, Seq: seq.Seq + 1}
+	elsewhere := feed.Position{Generation: "another", Seq: seq.Seq}
+	for _, since := range []feed.Position{ahead, elsewhere} {
 		if c := f.changes(f.store, since); !c.Lost || c.Next != seq {
 			t.Errorf("Changes(%v): got %+v, want lost and position %v", since, c, seq)
 		}
@@ -104,14 +105,14 @@ func futurePositionIsLost(t *testing.T, f *fixture) {
 // number that a reader knows. Numbers cannot tell that; the change's id does.
 func otherChangeIsLost(t *testing.T, f *fixture) {
 	f.create("a", nil)
-	first := f.changes(f.store, keys.Position{}).Next
+	first := f.changes(f.store, feed.Position{}).Next
 	f.create("b", nil)
 	second := f.changes(f.store, first).Next
 	if first.Event == "" || second.Event == "" || first.Event == second.Event {
 		t.Errorf("ids of two changes: got %q and %q, want two", first.Event, second.Event)
 	}
 	other := f.another()
-	for _, at := range []keys.Position{first, second} {
+	for _, at := range []feed.Position{first, second} {
 		for _, event := range []string{"", "another", first.Event + second.Event} {
 			since := at
 			since.Event = event
@@ -129,7 +130,7 @@ func commitIsSeenAtOnce(t *testing.T, f *fixture) {
 	other := f.another()
 	for i := range 20 {
 		k := f.create("key "+strconv.Itoa(i), nil)
-		seq := f.changes(other, keys.Position{}).Next
+		seq := f.changes(other, feed.Position{}).Next
 		f.key(other, k.ID)
 		f.mustUpdate(k.ID, func(k *keys.Key) { k.RevokedAt = f.now })
 		if f.key(other, k.ID).RevokedAt.IsZero() {
@@ -169,10 +170,10 @@ func epochMoves(t *testing.T, f *fixture) {
 		}},
 	} {
 		var before []uint64
-		var since []keys.Position
+		var since []feed.Position
 		for _, h := range handles {
 			before = append(before, h.Epoch())
-			since = append(since, f.changes(h, keys.Position{}).Next)
+			since = append(since, f.changes(h, feed.Position{}).Next)
 		}
 		if err := step.do(); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
@@ -194,7 +195,7 @@ func epochNeverFalls(t *testing.T, f *fixture) {
 	var last uint64
 	for i := range 20 {
 		f.create("key "+strconv.Itoa(i), nil)
-		f.changes(other, keys.Position{})
+		f.changes(other, feed.Position{})
 		now := other.Epoch()
 		if now <= last {
 			t.Fatalf("Epoch after %d changes: got %d, want more than %d", i+1, now, last)

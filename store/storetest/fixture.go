@@ -13,6 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -177,7 +178,7 @@ func (f *fixture) events() []audit.Event {
 	return events
 }
 
-func (f *fixture) changes(s store.Store, since keys.Position) keys.Changes {
+func (f *fixture) changes(s store.Store, since feed.Position) feed.Changes {
 	f.t.Helper()
 	c, err := s.Changes(f.t.Context(), since)
 	if err != nil {
@@ -190,12 +191,12 @@ func (f *fixture) changes(s store.Store, since keys.Position) keys.Changes {
 type state struct {
 	Keys   []*keys.Key
 	Events []audit.Event
-	Next   keys.Position
+	Next   feed.Position
 }
 
 func (f *fixture) state() state {
 	f.t.Helper()
-	return state{f.all(keys.Query{}), f.events(), f.changes(f.store, keys.Position{}).Next}
+	return state{f.all(keys.Query{}), f.events(), f.changes(f.store, feed.Position{}).Next}
 }
 
 // wantSame fails unless nothing at all was written since before.

@@ -11,6 +11,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/store"
 )
@@ -105,7 +106,7 @@ func supersededTokenIsFound(t *testing.T, f *fixture) {
 				t.Errorf("FindSuperseded(%q): got %v, %v, want %v", lookup, got, err, want)
 			}
 		}
-		if c := f.changes(s, keys.Position{}); !c.Imported {
+		if c := f.changes(s, feed.Position{}); !c.Imported {
 			t.Error("Changes: not Imported, so that no token of another form is looked for")
 		}
 	}
@@ -134,15 +135,15 @@ func handleIsSharedByFew(t *testing.T, f *fixture) {
 func feedTellsOfImports(t *testing.T, f *fixture) {
 	reader := f.another()
 	f.create("native", nil)
-	start := f.changes(reader, keys.Position{})
+	start := f.changes(reader, feed.Position{})
 	if start.Imported {
 		t.Error("Changes from the start: Imported, and nothing is")
 	}
 	k := f.create("imported", lookupOf(keys.SchemeSHA256, "x", "at"))
-	for name, c := range map[string]keys.Changes{
+	for name, c := range map[string]feed.Changes{
 		"from before":    f.changes(reader, start.Next),
-		"from the start": f.changes(reader, keys.Position{}),
-		"lost":           f.changes(reader, keys.Position{Generation: "another", Seq: 1}),
+		"from the start": f.changes(reader, feed.Position{}),
+		"lost":           f.changes(reader, feed.Position{Generation: "another", Seq: 1}),
 	} {
 		if !c.Imported {
 			t.Errorf("Changes %s: got %+v, want Imported", name, c)
@@ -278,7 +279,7 @@ func unfinishedIsNotFound(t *testing.T, f *fixture) {
 		t.Errorf("CreateAll: got %v", err)
 	}
 	wantNone("after it broke off")
-	since := f.changes(other, keys.Position{}).Next
+	since := f.changes(other, feed.Position{}).Next
 	n.Judge = nil
 	if err := f.store.CreateAll(t.Context(), n, f.each(list)); err != nil {
 		t.Errorf("CreateAll once more: %v", err)
@@ -301,7 +302,7 @@ func unfinishedIsNotFound(t *testing.T, f *fixture) {
 
 // A reader that missed very many changes is told to drop all, instead of each key.
 func feedIsBounded(t *testing.T, f *fixture) {
-	since := f.changes(f.store, keys.Position{}).Next
+	since := f.changes(f.store, feed.Position{}).Next
 	n := f.newKeys()
 	names := make([]string, 6000)
 	for i := range names {

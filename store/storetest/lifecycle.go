@@ -9,6 +9,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 func everythingSurvivesRestart(t *testing.T, f *fixture) {
@@ -47,7 +48,7 @@ func closedIsUnavailable(t *testing.T, f *fixture) {
 		"List":    func(ctx context.Context) error { _, err := s.List(ctx, keys.Query{}); return err },
 		"Events":  func(ctx context.Context) error { _, err := s.Events(ctx, 0, 1); return err },
 		"Audit":   func(ctx context.Context) error { _, err := s.Audit(ctx, audit.Query{}); return err },
-		"Changes": func(ctx context.Context) error { _, err := s.Changes(ctx, keys.Position{}); return err },
+		"Changes": func(ctx context.Context) error { _, err := s.Changes(ctx, feed.Position{}); return err },
 		"Create":  func(ctx context.Context) error { return s.Create(ctx, next, f.event(next.ID)) },
 		"CreateAll": func(ctx context.Context) error {
 			return s.CreateAll(ctx, f.newKeys(), func(yield func(*keys.Key, audit.Event) bool) { yield(next, f.event(next.ID)) })

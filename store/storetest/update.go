@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -30,7 +31,7 @@ func changeTouchesOneKey(t *testing.T, f *fixture) {
 		"rotate":  func(k *keys.Key) { k.Secrets = k.Secrets[1:] },
 	}
 	for name, edit := range edits {
-		before, seq, audit := f.others(target.ID), f.changes(f.store, keys.Position{}).Next, len(f.events())
+		before, seq, audit := f.others(target.ID), f.changes(f.store, feed.Position{}).Next, len(f.events())
 		f.mustUpdate(target.ID, edit)
 		if d := diff(before, f.others(target.ID)); d != "" {
 			t.Errorf("%s: another key changed (-before +after):\n%s", name, d)

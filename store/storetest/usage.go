@@ -11,20 +11,21 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // hour is the one that holds start.
 var hour = start.Truncate(time.Hour)
 
-func (f *fixture) addUse(s store.UseLog, uses ...keys.Use) {
+func (f *fixture) addUse(s store.UseLog, uses ...usage.Use) {
 	f.t.Helper()
 	if err := s.AddUse(f.t.Context(), uses); err != nil {
 		f.t.Fatalf("AddUse: %v", err)
 	}
 }
 
-func (f *fixture) wantUsage(what string, s store.UseLog, id string, since time.Time, want keys.Usage) {
+func (f *fixture) wantUsage(what string, s store.UseLog, id string, since time.Time, want usage.Usage) {
 	f.t.Helper()
 	got, err := s.Usage(f.t.Context(), id, since)
 	if err != nil {
@@ -39,8 +40,8 @@ func (f *fixture) wantUsage(what string, s store.UseLog, id string, since time.T
 	}
 }
 
-func calls(at time.Time, code keys.Code, scope string, n int64) keys.UseCount {
-	return keys.UseCount{Hour: at, Code: code, Scope: scope, Calls: n}
+func calls(at time.Time, code keys.Code, scope string, n int64) usage.Count {
+	return usage.Count{Hour: at, Code: code, Scope: scope, Calls: n}
 }
 
 func lastUse(secret int64, at time.Time, ip, agent string) keys.LastUse {
@@ -55,17 +56,17 @@ func countsAddUp(t *testing.T, f *fixture) {
 	id, other := f.create("a", nil).ID, f.create("b", nil).ID
 	later := hour.Add(time.Hour)
 	f.addUse(f.store,
-		keys.Use{KeyID: id, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 3), calls(hour, keys.CodeValid, "tools:a", 2)}},
-		keys.Use{KeyID: other, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 100)}})
-	f.addUse(f.store, keys.Use{KeyID: id, Counts: []keys.UseCount{
+		usage.Use{KeyID: id, Counts: []usage.Count{calls(hour, keys.CodeValid, "", 3), calls(hour, keys.CodeValid, "tools:a", 2)}},
+		usage.Use{KeyID: other, Counts: []usage.Count{calls(hour, keys.CodeValid, "", 100)}})
+	f.addUse(f.store, usage.Use{KeyID: id, Counts: []usage.Count{
 		calls(hour, keys.CodeValid, "", 4), calls(hour, keys.CodeInsufficientScope, "tools:a", 1), calls(later, keys.CodeRevoked, "", 5),
 	}})
 	f.addUse(f.store) // nothing to add
-	f.addUse(f.store, keys.Use{KeyID: id}, keys.Use{KeyID: id, Counts: []keys.UseCount{calls(later, keys.CodeValid, keys.OtherScopes, 1)}},
-		keys.Use{KeyID: id, Counts: []keys.UseCount{calls(later, keys.CodeValid, keys.OtherScopes, 1)}}) // one key twice in a batch
-	want := keys.Usage{Counts: []keys.UseCount{
+	f.addUse(f.store, usage.Use{KeyID: id}, usage.Use{KeyID: id, Counts: []usage.Count{calls(later, keys.CodeValid, usage.OtherScopes, 1)}},
+		usage.Use{KeyID: id, Counts: []usage.Count{calls(later, keys.CodeValid, usage.OtherScopes, 1)}}) // one key twice in a batch
+	want := usage.Usage{Counts: []usage.Count{
 		calls(hour, keys.CodeInsufficientScope, "tools:a", 1), calls(hour, keys.CodeValid, "", 7), calls(hour, keys.CodeValid, "tools:a", 2),
-		calls(later, keys.CodeRevoked, "", 5), calls(later, keys.CodeValid, keys.OtherScopes, 2),
+		calls(later, keys.CodeRevoked, "", 5), calls(later, keys.CodeValid, usage.OtherScopes, 2),
 	}}
 	f.wantUsage("all", f.store, id, time.Time{}, want)
 	f.wantUsage("from the first hour", f.store, id, hour, want)
@@ -73,15 +74,15 @@ func countsAddUp(t *testing.T, f *fixture) {
 	want.Counts = want.Counts[3:]
 	f.wantUsage("from the second hour", f.store, id, later, want)
 	f.wantUsage("since within the second hour", f.store, id, later.Add(59*time.Minute), want)
-	f.wantUsage("since later", f.store, id, later.Add(time.Hour), keys.Usage{})
-	f.wantUsage("the other", f.store, other, time.Time{}, keys.Usage{Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 100)}})
+	f.wantUsage("since later", f.store, id, later.Add(time.Hour), usage.Usage{})
+	f.wantUsage("the other", f.store, other, time.Time{}, usage.Usage{Counts: []usage.Count{calls(hour, keys.CodeValid, "", 100)}})
 }
 
 func unknownHasNoUsage(t *testing.T, f *fixture) {
 	k := f.create("a", nil)
-	f.addUse(f.store, keys.Use{KeyID: k.ID, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)}})
+	f.addUse(f.store, usage.Use{KeyID: k.ID, Counts: []usage.Count{calls(hour, keys.CodeValid, "", 1)}})
 	for _, id := range []string{f.create("never used", nil).ID, "zzzzzzzzzzzz", strings.ToLower(k.ID) + "x", "", "%", "' OR 1=1 --", "\x00"} {
-		f.wantUsage("unknown", f.store, id, time.Time{}, keys.Usage{})
+		f.wantUsage("unknown", f.store, id, time.Time{}, usage.Usage{})
 	}
 }
 
@@ -91,43 +92,43 @@ func lastUseMovesForward(t *testing.T, f *fixture) {
 	older, newer := start, start.Add(time.Microsecond)
 	first := lastUse(1, newer, "2001:db8::1", "curl/8.5.0")
 	second := lastUse(2, older, "192.0.2.7", "node")
-	f.addUse(f.store, keys.Use{KeyID: id, Last: []keys.LastUse{first, second}})
-	f.addUse(f.store, keys.Use{KeyID: id, Last: []keys.LastUse{lastUse(1, older, "192.0.2.9", "late")}})
-	f.addUse(f.store, keys.Use{KeyID: id, Last: []keys.LastUse{lastUse(1, newer, "192.0.2.9", "again")}})
-	f.wantUsage("older and same", f.store, id, start.Add(1000*time.Hour), keys.Usage{Last: []keys.LastUse{first, second}})
+	f.addUse(f.store, usage.Use{KeyID: id, Last: []keys.LastUse{first, second}})
+	f.addUse(f.store, usage.Use{KeyID: id, Last: []keys.LastUse{lastUse(1, older, "192.0.2.9", "late")}})
+	f.addUse(f.store, usage.Use{KeyID: id, Last: []keys.LastUse{lastUse(1, newer, "192.0.2.9", "again")}})
+	f.wantUsage("older and same", f.store, id, start.Add(1000*time.Hour), usage.Usage{Last: []keys.LastUse{first, second}})
 	second = lastUse(2, newer.Add(time.Hour), "", "")
-	f.addUse(f.store, keys.Use{KeyID: id, Last: []keys.LastUse{second}})
-	f.wantUsage("newer", f.store, id, time.Time{}, keys.Usage{Last: []keys.LastUse{second, first}})
+	f.addUse(f.store, usage.Use{KeyID: id, Last: []keys.LastUse{second}})
+	f.wantUsage("newer", f.store, id, time.Time{}, usage.Usage{Last: []keys.LastUse{second, first}})
 }
 
 // The second of two uses cannot be written: there is nothing of the first either.
 func addUseIsOneTransaction(t *testing.T, f *fixture) {
-	good := keys.Use{KeyID: f.create("a", nil).ID, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)}, Last: []keys.LastUse{lastUse(1, start, "", "")}}
-	bad := keys.Use{KeyID: f.create("b", nil).ID, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", -1)}}
-	if err := f.store.AddUse(t.Context(), []keys.Use{good, bad}); err == nil {
+	good := usage.Use{KeyID: f.create("a", nil).ID, Counts: []usage.Count{calls(hour, keys.CodeValid, "", 1)}, Last: []keys.LastUse{lastUse(1, start, "", "")}}
+	bad := usage.Use{KeyID: f.create("b", nil).ID, Counts: []usage.Count{calls(hour, keys.CodeValid, "", -1)}}
+	if err := f.store.AddUse(t.Context(), []usage.Use{good, bad}); err == nil {
 		t.Errorf("AddUse of less than nothing: got no error")
 	}
-	if err := f.store.AddUse(cancelled(t), []keys.Use{good}); err == nil {
+	if err := f.store.AddUse(cancelled(t), []usage.Use{good}); err == nil {
 		t.Errorf("AddUse with a cancelled context: got no error")
 	}
-	f.wantUsage("after a failure", f.store, good.KeyID, time.Time{}, keys.Usage{})
+	f.wantUsage("after a failure", f.store, good.KeyID, time.Time{}, usage.Usage{})
 }
 
 func oldCountsAreLetGo(t *testing.T, f *fixture) {
 	a, b := f.create("a", nil).ID, f.create("b", nil).ID
 	last := lastUse(1, start, "192.0.2.1", "curl")
-	f.addUse(f.store, keys.Use{KeyID: a, Last: []keys.LastUse{last}, Counts: []keys.UseCount{
+	f.addUse(f.store, usage.Use{KeyID: a, Last: []keys.LastUse{last}, Counts: []usage.Count{
 		calls(hour, keys.CodeValid, "", 1), calls(hour.Add(time.Hour), keys.CodeValid, "", 2),
 	}})
-	at := hour.Add(keys.UsageKept)
+	at := hour.Add(usage.Kept)
 	f.setClock(at)
-	f.addUse(f.store, keys.Use{KeyID: b, Counts: []keys.UseCount{calls(at, keys.CodeValid, "", 4)}})
-	f.wantUsage("at the limit", f.store, a, time.Time{}, keys.Usage{Last: []keys.LastUse{last}, Counts: []keys.UseCount{
+	f.addUse(f.store, usage.Use{KeyID: b, Counts: []usage.Count{calls(at, keys.CodeValid, "", 4)}})
+	f.wantUsage("at the limit", f.store, a, time.Time{}, usage.Usage{Last: []keys.LastUse{last}, Counts: []usage.Count{
 		calls(hour, keys.CodeValid, "", 1), calls(hour.Add(time.Hour), keys.CodeValid, "", 2),
 	}})
 	f.setClock(at.Add(time.Hour))
-	f.addUse(f.store, keys.Use{KeyID: b, Counts: []keys.UseCount{calls(at.Add(time.Hour), keys.CodeValid, "", 8)}})
-	f.wantUsage("an hour later", f.store, a, time.Time{}, keys.Usage{Last: []keys.LastUse{last}, Counts: []keys.UseCount{
+	f.addUse(f.store, usage.Use{KeyID: b, Counts: []usage.Count{calls(at.Add(time.Hour), keys.CodeValid, "", 8)}})
+	f.wantUsage("an hour later", f.store, a, time.Time{}, usage.Usage{Last: []keys.LastUse{last}, Counts: []usage.Count{
 		calls(hour.Add(time.Hour), keys.CodeValid, "", 2),
 	}})
 }
@@ -138,22 +139,22 @@ func futureUseIsNow(t *testing.T, f *fixture) {
 	a, b := f.create("a", nil).ID, f.create("b", nil).ID
 	now := start.Add(time.Hour)
 	f.setClock(now)
-	f.addUse(f.store, keys.Use{KeyID: a, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)}, Last: []keys.LastUse{lastUse(1, start, "", "")}})
+	f.addUse(f.store, usage.Use{KeyID: a, Counts: []usage.Count{calls(hour, keys.CodeValid, "", 1)}, Last: []keys.LastUse{lastUse(1, start, "", "")}})
 	far := time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
-	wrong := []keys.Use{
-		{KeyID: a, Counts: []keys.UseCount{calls(far, keys.CodeValid, "", 2)}, Last: []keys.LastUse{lastUse(1, far, "192.0.2.1", "wrong")}},
-		{KeyID: b, Counts: []keys.UseCount{calls(far, keys.CodeValid, "", 4)}, Last: []keys.LastUse{lastUse(1, far, "192.0.2.1", "wrong")}},
+	wrong := []usage.Use{
+		{KeyID: a, Counts: []usage.Count{calls(far, keys.CodeValid, "", 2)}, Last: []keys.LastUse{lastUse(1, far, "192.0.2.1", "wrong")}},
+		{KeyID: b, Counts: []usage.Count{calls(far, keys.CodeValid, "", 4)}, Last: []keys.LastUse{lastUse(1, far, "192.0.2.1", "wrong")}},
 	}
 	f.addUse(f.store, wrong...)
-	f.wantUsage("of a", f.store, a, time.Time{}, keys.Usage{
+	f.wantUsage("of a", f.store, a, time.Time{}, usage.Usage{
 		Last:   []keys.LastUse{lastUse(1, now, "192.0.2.1", "wrong")},
-		Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1), calls(hour.Add(time.Hour), keys.CodeValid, "", 2)},
+		Counts: []usage.Count{calls(hour, keys.CodeValid, "", 1), calls(hour.Add(time.Hour), keys.CodeValid, "", 2)},
 	})
 	f.setClock(now.Add(time.Minute))
 	next := lastUse(1, now.Add(time.Second), "192.0.2.2", "right")
-	f.addUse(f.store, keys.Use{KeyID: b, Last: []keys.LastUse{next}})
-	f.wantUsage("of b", f.store, b, time.Time{}, keys.Usage{
-		Last: []keys.LastUse{next}, Counts: []keys.UseCount{calls(hour.Add(time.Hour), keys.CodeValid, "", 4)},
+	f.addUse(f.store, usage.Use{KeyID: b, Last: []keys.LastUse{next}})
+	f.wantUsage("of b", f.store, b, time.Time{}, usage.Usage{
+		Last: []keys.LastUse{next}, Counts: []usage.Count{calls(hour.Add(time.Hour), keys.CodeValid, "", 4)},
 	})
 }
 
@@ -165,8 +166,8 @@ func writersLoseNoUse(t *testing.T, f *fixture) {
 		s := f.another()
 		wg.Go(func() {
 			for i := range rounds {
-				err := s.AddUse(t.Context(), []keys.Use{{
-					KeyID: id, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)},
+				err := s.AddUse(t.Context(), []usage.Use{{
+					KeyID: id, Counts: []usage.Count{calls(hour, keys.CodeValid, "", 1)},
 					Last: []keys.LastUse{lastUse(int64(w+1), start.Add(time.Duration(i)*time.Second), "", strconv.Itoa(i))},
 				}})
 				if err != nil {
@@ -176,7 +177,7 @@ func writersLoseNoUse(t *testing.T, f *fixture) {
 		})
 	}
 	wg.Wait()
-	want := keys.Usage{Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", writers*rounds)}}
+	want := usage.Usage{Counts: []usage.Count{calls(hour, keys.CodeValid, "", writers*rounds)}}
 	for w := range writers {
 		want.Last = append(want.Last, lastUse(int64(w+1), start.Add((rounds-1)*time.Second), "", strconv.Itoa(rounds-1)))
 	}
@@ -189,7 +190,7 @@ func useIsNoChange(t *testing.T, f *fixture) {
 	k := f.create("a", nil)
 	before, epoch := f.state(), f.store.Epoch()
 	for range 3 {
-		f.addUse(f.another(), keys.Use{KeyID: k.ID, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)}, Last: []keys.LastUse{lastUse(1, start, "", "")}})
+		f.addUse(f.another(), usage.Use{KeyID: k.ID, Counts: []usage.Count{calls(hour, keys.CodeValid, "", 1)}, Last: []keys.LastUse{lastUse(1, start, "", "")}})
 	}
 	f.wantSame("AddUse", before)
 	if got := f.store.Epoch(); got != epoch {
@@ -202,8 +203,8 @@ func useIsNoChange(t *testing.T, f *fixture) {
 
 func usageSurvivesRestart(t *testing.T, f *fixture) {
 	id := f.create("a", nil).ID
-	want := keys.Usage{Last: []keys.LastUse{lastUse(1, start, "192.0.2.1", "curl")}, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "tools:ключ", 1)}}
-	f.addUse(f.store, keys.Use{KeyID: id, Last: want.Last, Counts: want.Counts})
+	want := usage.Usage{Last: []keys.LastUse{lastUse(1, start, "192.0.2.1", "curl")}, Counts: []usage.Count{calls(hour, keys.CodeValid, "tools:ключ", 1)}}
+	f.addUse(f.store, usage.Use{KeyID: id, Last: want.Last, Counts: want.Counts})
 	if err := f.store.Close(); err != nil {
 		t.Fatalf("Close: %v", err)
 	}
@@ -217,9 +218,9 @@ func listTellsLastUse(t *testing.T, f *fixture) {
 		ids = append(ids, f.create("key "+strconv.Itoa(i), nil).ID)
 	}
 	early, late := lastUse(1, start, "192.0.2.1", "curl"), lastUse(2, start.Add(time.Minute), "", "node")
-	f.addUse(f.store, keys.Use{KeyID: ids[1], Last: []keys.LastUse{early, late}}, keys.Use{KeyID: ids[4], Last: []keys.LastUse{early}},
-		keys.Use{KeyID: "zzzzzzzzzzzz", Last: []keys.LastUse{late}},
-		keys.Use{KeyID: ids[2], Counts: []keys.UseCount{calls(hour, keys.CodeRevoked, "", 1)}}) // presented, never accepted
+	f.addUse(f.store, usage.Use{KeyID: ids[1], Last: []keys.LastUse{early, late}}, usage.Use{KeyID: ids[4], Last: []keys.LastUse{early}},
+		usage.Use{KeyID: "zzzzzzzzzzzz", Last: []keys.LastUse{late}},
+		usage.Use{KeyID: ids[2], Counts: []usage.Count{calls(hour, keys.CodeRevoked, "", 1)}}) // presented, never accepted
 	page, err := f.store.List(t.Context(), keys.Query{})
 	if err != nil {
 		t.Fatalf("List: %v", err)
@@ -240,7 +241,7 @@ func unusedSelects(t *testing.T, f *fixture) {
 	f.setClock(since.Add(2 * time.Hour))
 	issue := func(name string, created time.Time, uses ...time.Time) {
 		id := f.create(name, func(k *keys.Key) { k.CreatedAt = created }).ID
-		u := keys.Use{KeyID: id, Counts: []keys.UseCount{calls(since.Add(time.Hour).Truncate(time.Hour), keys.CodeExpired, "", 1)}}
+		u := usage.Use{KeyID: id, Counts: []usage.Count{calls(since.Add(time.Hour).Truncate(time.Hour), keys.CodeExpired, "", 1)}}
 		for i, at := range uses {
 			u.Last = append(u.Last, lastUse(int64(i+1), at, "", ""))
 		}
@@ -275,17 +276,17 @@ func closedKeepsNoUsage(t *testing.T, f *fixture) {
 	for what, use := range map[string]bool{"used before": true, "never used": false} {
 		s := f.another()
 		if use {
-			f.addUse(s, keys.Use{KeyID: id, Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)}})
+			f.addUse(s, usage.Use{KeyID: id, Counts: []usage.Count{calls(hour, keys.CodeValid, "", 1)}})
 		}
 		if err := s.Close(); err != nil {
 			t.Fatalf("Close: %v", err)
 		}
-		if err := s.AddUse(t.Context(), []keys.Use{{KeyID: id}}); !errors.Is(err, keys.ErrUnavailable) {
+		if err := s.AddUse(t.Context(), []usage.Use{{KeyID: id}}); !errors.Is(err, keys.ErrUnavailable) {
 			t.Errorf("AddUse after Close (%s): got %v, want ErrUnavailable", what, err)
 		}
 		if _, err := s.Usage(t.Context(), id, start); !errors.Is(err, keys.ErrUnavailable) {
 			t.Errorf("Usage after Close (%s): got %v, want ErrUnavailable", what, err)
 		}
 	}
-	f.wantUsage("another handle", f.store, id, start, keys.Usage{Counts: []keys.UseCount{calls(hour, keys.CodeValid, "", 1)}})
+	f.wantUsage("another handle", f.store, id, start, usage.Usage{Counts: []usage.Count{calls(hour, keys.CodeValid, "", 1)}})
 }

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
 // Store is what a Source needs of a key store, a part of [store.Reader].
 type Store interface {
-	keys.Feed
+	feed.Feed
 
 	Key(ctx context.Context, id string) (*keys.Key, error)
 	Superseded(ctx context.Context, id string) ([]keys.Superseded, error)
@@ -25,8 +27,8 @@ type Store interface {
 	// MayCount reports why this process could not write counts, or nil. Without them, keys
 	// that are in use here would look unused elsewhere.
 	MayCount() error
-	AddUse(ctx context.Context, uses []keys.Use) error
-	AddDenials(ctx context.Context, denials []keys.Denial) error
+	AddUse(ctx context.Context, uses []usage.Use) error
+	AddDenials(ctx context.Context, denials []usage.Denial) error
 
 	pepper.Rehasher
 }
@@ -52,7 +54,7 @@ type Options struct {
 
 // Source reads keys from a store in this process. Make one with [New], for one verifier.
 type Source struct {
-	keys.Feed
+	feed.Feed
 	store    Store
 	fault    error
 	readOnly bool
@@ -130,7 +132,7 @@ func (s *Source) Wait(ctx context.Context, epoch uint64) {
 // processes of the machine compare one mapped epoch before each check. Once a change has
 // moved that epoch nothing from before is used any more, whether or not this verifier has
 // looked since.
-func (s *Source) Applied(keys.Position) {}
+func (s *Source) Applied(feed.Position) {}
 
 // Key implements [verifier.Source]. A row with a broken seal is an error.
 func (s *Source) Key(ctx context.Context, id string) (*keys.Key, error) {
@@ -145,7 +147,7 @@ func (s *Source) Key(ctx context.Context, id string) (*keys.Key, error) {
 }
 
 // AddUse implements [verifier.Source].
-func (s *Source) AddUse(ctx context.Context, uses []keys.Use) error {
+func (s *Source) AddUse(ctx context.Context, uses []usage.Use) error {
 	if s.readOnly {
 		return nil
 	}
@@ -153,7 +155,7 @@ func (s *Source) AddUse(ctx context.Context, uses []keys.Use) error {
 }
 
 // AddDenials implements [verifier.Source].
-func (s *Source) AddDenials(ctx context.Context, denials []keys.Denial) error {
+func (s *Source) AddDenials(ctx context.Context, denials []usage.Denial) error {
 	if s.readOnly {
 		return nil
 	}

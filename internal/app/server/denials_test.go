@@ -13,6 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/client"
 	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -24,7 +25,7 @@ func TestDenials(t *testing.T) {
 		t.Errorf("GET /v1/denials of none: got %d %s", a.Status, a.Body)
 	}
 	minute := time.Now().UTC().Truncate(time.Minute)
-	list := []keys.Denial{
+	list := []usage.Denial{
 		{Minute: minute, Code: keys.CodeRevoked, KeyID: "aaaaaaaaaaaa", Proved: true, Source: netip.MustParsePrefix("2001:db8::/64"), Audience: "weather", Agent: "curl/8", Calls: 3},
 		{Minute: minute.Add(-time.Hour), Code: keys.CodeMalformed, Calls: 1},
 	}

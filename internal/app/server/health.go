@@ -14,6 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -109,7 +110,7 @@ func (r *readiness) begin(ctx context.Context) *look {
 // look reads, begins a writing transaction, and reads the pepper file: the next request, the
 // next change and the next start need these.
 func (r *readiness) look(ctx context.Context) error {
-	if _, err := r.store.Changes(ctx, keys.Position{}); err != nil {
+	if _, err := r.store.Changes(ctx, feed.Position{}); err != nil {
 		return err
 	}
 	if err := r.writable(ctx); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // The counts of guards are shown for a key, and in a list.
@@ -23,9 +24,9 @@ func TestUsage(t *testing.T) {
 	_, idle := f.Issue(admin.IssueRequest{Name: "idle", Owner: "ops"})
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	early, hour := now.Add(-48*time.Hour).Truncate(time.Hour), now.Truncate(time.Hour)
-	if err := f.Store.AddUse(t.Context(), []keys.Use{{
+	if err := f.Store.AddUse(t.Context(), []usage.Use{{
 		KeyID: id, Last: []keys.LastUse{{Secret: 1, At: now, ClientIP: netip.MustParseAddr("192.0.2.1"), Agent: "curl/8.5.0"}},
-		Counts: []keys.UseCount{{Hour: early, Code: keys.CodeRevoked, Calls: 2}, {Hour: hour, Code: keys.CodeValid, Calls: 3}, {Hour: hour, Code: keys.CodeValid, Scope: "tools:a", Calls: 1}},
+		Counts: []usage.Count{{Hour: early, Code: keys.CodeRevoked, Calls: 2}, {Hour: hour, Code: keys.CodeValid, Calls: 3}, {Hour: hour, Code: keys.CodeValid, Scope: "tools:a", Calls: 1}},
 	}}); err != nil {
 		t.Fatalf("AddUse: %v", err)
 	}

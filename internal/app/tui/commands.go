@@ -9,6 +9,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // Every function here waits for the store, the clock or the terminal. A command runs beside the
@@ -33,7 +34,7 @@ type (
 	keyMsg struct {
 		id    string
 		key   *keys.Key
-		usage *keys.Usage
+		usage *usage.Usage
 		err   error
 	}
 

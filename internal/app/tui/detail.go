@@ -14,6 +14,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // detail is the selected key read by itself, because a list does not check seals. At most one
@@ -21,7 +22,7 @@ import (
 type detail struct {
 	id      string // of the key that was read
 	key     *keys.Key
-	usage   *keys.Usage // of the last day; nil if it is not known
+	usage   *usage.Usage // of the last day; nil if it is not known
 	err     error
 	reading bool
 	stale   bool // the list was read since
@@ -35,7 +36,7 @@ func (m *Model) readDetail() tea.Cmd {
 		return nil
 	}
 	d.reading = true
-	return readKey(m.manager, k.ID, m.now.Add(-keys.UsageSince))
+	return readKey(m.manager, k.ID, m.now.Add(-usage.DefaultSince))
 }
 
 func (m *Model) onKeyRead(msg keyMsg) tea.Cmd {
@@ -253,11 +254,11 @@ func (m *Model) useFields(k *keys.Key) []field {
 }
 
 // hourField draws the calls of the last day by the hour, including the current hour.
-func (m *Model) hourField(u *keys.Usage) []field {
+func (m *Model) hourField(u *usage.Usage) []field {
 	if u.Calls() == 0 {
 		return nil
 	}
-	hours := u.Hourly(m.now.Add(-keys.UsageSince), m.now)
+	hours := u.Hourly(m.now.Add(-usage.DefaultSince), m.now)
 	return []field{{"24 hours", fmt.Sprintf("%s %d", wording.Sparkline(hours, len(hours)), u.Calls()), m.theme.plain}}
 }
 

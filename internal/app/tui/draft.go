@@ -8,6 +8,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 )
 
 // draft is a key in the form: texts, which package keys parses later.
@@ -41,8 +42,8 @@ func (d *draft) kind() keys.Kind {
 
 // granted returns the scopes of the three scope fields together.
 func (d *draft) granted() []string {
-	scopes := patterns(d.tools, keys.ToolPattern)
-	scopes = append(scopes, patterns(d.prompts, keys.PromptPattern)...)
+	scopes := patterns(d.tools, mcpscope.ToolPattern)
+	scopes = append(scopes, patterns(d.prompts, mcpscope.PromptPattern)...)
 	return append(scopes, typedList(d.scopes)...)
 }
 

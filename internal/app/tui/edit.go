@@ -11,6 +11,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 )
 
 var (
@@ -135,9 +136,9 @@ func draftOf(k *keys.Key) draft {
 	}
 	var tools, prompts, others []string
 	for _, scope := range k.Scopes {
-		if glob, ok := globOf(scope, keys.ToolPattern); ok {
+		if glob, ok := globOf(scope, mcpscope.ToolPattern); ok {
 			tools = append(tools, glob)
-		} else if glob, ok := globOf(scope, keys.PromptPattern); ok {
+		} else if glob, ok := globOf(scope, mcpscope.PromptPattern); ok {
 			prompts = append(prompts, glob)
 		} else {
 			others = append(others, scope)

@@ -19,6 +19,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/app/tui"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -238,15 +239,15 @@ func believable(t testing.TB, m admin.Manager) []admin.Issued {
 func inUse(t testing.TB, log store.UseLog, issued []admin.Issued) {
 	t.Helper()
 	now := time.Now().UTC()
-	use := func(i int, ago time.Duration, ip, agent string, calls ...int64) keys.Use {
+	use := func(i int, ago time.Duration, ip, agent string, calls ...int64) usage.Use {
 		at := now.Add(-ago)
-		u := keys.Use{KeyID: issued[i].Key.ID, Last: []keys.LastUse{{Secret: 1, At: at, ClientIP: netip.MustParseAddr(ip), Agent: agent}}}
+		u := usage.Use{KeyID: issued[i].Key.ID, Last: []keys.LastUse{{Secret: 1, At: at, ClientIP: netip.MustParseAddr(ip), Agent: agent}}}
 		for hours, n := range calls {
-			u.Counts = append(u.Counts, keys.UseCount{Hour: at.Truncate(time.Hour).Add(-time.Duration(hours) * time.Hour), Code: keys.CodeValid, Calls: n})
+			u.Counts = append(u.Counts, usage.Count{Hour: at.Truncate(time.Hour).Add(-time.Duration(hours) * time.Hour), Code: keys.CodeValid, Calls: n})
 		}
 		return u
 	}
-	err := log.AddUse(t.Context(), []keys.Use{
+	err := log.AddUse(t.Context(), []usage.Use{
 		use(5, 40*time.Second, "10.0.3.17", "python-httpx/0.28", 40, 37),
 		use(3, 2*time.Minute, "2001:db8::7", "claude-code/2.1.4", 12, 31, 4, 18),
 		use(0, 26*time.Hour, "192.0.2.1", "curl/8.5.0", 3),

@@ -11,6 +11,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // auditInput is an [audit.Query]. A key that was pasted into a filter is refused and not
@@ -76,7 +77,7 @@ func (in *auditInput) query(now time.Time) (q audit.Query, err error) {
 		}
 	}
 	if in.Since != "" {
-		if q.Since, err = keys.ParseSince(in.Since, now); err != nil {
+		if q.Since, err = usage.ParseSince(in.Since, now); err != nil {
 			return q, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -57,12 +58,12 @@ func (s *service) denialQuery(in *denialsInput) (q store.DenialQuery, err error)
 		return q, &keys.InvalidError{Field: "key_id", Reason: "must be the id of a key, 12 letters and digits"}
 	}
 	if in.Code != "" {
-		if q.Code, err = keys.ParseCode(in.Code); err != nil {
+		if q.Code, err = usage.ParseCode(in.Code); err != nil {
 			return q, err
 		}
 	}
 	if in.Since != "" {
-		q.Since, err = keys.ParseSince(in.Since, s.now())
+		q.Since, err = usage.ParseSince(in.Since, s.now())
 	}
 	return q, err
 }

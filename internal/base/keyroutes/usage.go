@@ -7,7 +7,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 type usageInput struct {
@@ -18,7 +18,7 @@ type usageInput struct {
 type usageOutput struct{ Body api.Usage }
 
 func (s *service) usage(ctx context.Context, in *usageInput) (*usageOutput, error) {
-	since, err := keys.ParseSince(in.Since, s.now())
+	since, err := usage.ParseSince(in.Since, s.now())
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/base/loglimit"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
@@ -26,7 +27,7 @@ func (a *API) open(c *gin.Context) {
 	c.Request = middleware.Identify(c.Request)
 	c.Request.Header.Del("Accept") // there is one format; huma would let the client choose others
 	h := c.Writer.Header()
-	h.Set("X-Request-Id", keys.RequestIDFrom(c.Request.Context()))
+	h.Set("X-Request-Id", requestid.From(c.Request.Context()))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -64,7 +65,7 @@ func (a *API) log(c *gin.Context, took time.Duration) {
 		slog.Int("status", status),
 		slog.Duration("took", took),
 		slog.String("key_id", caller.KeyID()),
-		slog.String("request_id", keys.RequestIDFrom(ctx)))
+		slog.String("request_id", requestid.From(ctx)))
 }
 
 func plainMethod(method string) string {
@@ -91,7 +92,7 @@ func (a *API) recover(c *gin.Context) {
 		}
 		a.logger.LogAttrs(c.Request.Context(), slog.LevelError, "panic",
 			slog.String("value", panicText(v)),
-			slog.String("request_id", keys.RequestIDFrom(c.Request.Context())),
+			slog.String("request_id", requestid.From(c.Request.Context())),
 			slog.String("stack", string(debug.Stack())))
 		if c.Writer.Written() {
 			c.Abort()

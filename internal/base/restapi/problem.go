@@ -14,6 +14,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/store"
 )
@@ -118,7 +120,7 @@ func problemOf(err error) problem {
 	if errors.As(err, &lost) {
 		return problemMayBeLost
 	}
-	var altered *keys.AlteredError
+	var altered *feed.AlteredError
 	if errors.As(err, &altered) {
 		return problemAltered
 	}
@@ -158,7 +160,7 @@ func (a *API) failure(ctx context.Context, err error) error {
 	if f.problem.Status >= http.StatusInternalServerError && !errors.Is(err, ErrStopping) &&
 		(caller != nil || a.lets("failed", f.problem.Code)) {
 		a.logger.LogAttrs(ctx, slog.LevelError, "request failed",
-			slog.String("request_id", keys.RequestIDFrom(ctx)), slog.Any("error", err))
+			slog.String("request_id", requestid.From(ctx)), slog.Any("error", err))
 	}
 	return f
 }

@@ -8,14 +8,14 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/validation"
 
-	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
 // transform handles every error answer on its way out. huma's errors hold the invalid value, or
 // the whole body, and names that the client chose; none of these reach the answer.
 func (a *API) transform(ctx huma.Context, _ string, v any) (any, error) {
-	id := keys.RequestIDFrom(ctx.Context())
+	id := requestid.From(ctx.Context())
 	switch t := v.(type) {
 	case *failure:
 		out := t.problem.body(id)

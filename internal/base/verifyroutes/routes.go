@@ -18,6 +18,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
@@ -74,7 +75,7 @@ func (s *service) verify(ctx context.Context, in *input) (*output, error) {
 	}
 	if d.Code == keys.CodeUnavailable {
 		s.logger.LogAttrs(ctx, slog.LevelError, "key could not be checked",
-			slog.String("key_id", d.KeyID), slog.String("request_id", keys.RequestIDFrom(ctx)), slog.Any("error", d.Cause))
+			slog.String("key_id", d.KeyID), slog.String("request_id", requestid.From(ctx)), slog.Any("error", d.Cause))
 	}
 	return &output{s.verification(d)}, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 // Key converts k, with its status at now.
@@ -57,7 +58,7 @@ func Event(e *audit.Event) api.AuditEvent {
 }
 
 // Denial converts the denials of one minute.
-func Denial(d keys.Denial) api.Denial {
+func Denial(d usage.Denial) api.Denial {
 	out := api.Denial{
 		Minute: d.Minute, Code: string(d.Code), KeyID: d.KeyID, Proved: d.Proved,
 		Audience: d.Audience, Scope: d.Scope, Offered: d.Offered, Agent: d.Agent, Calls: d.Calls,
@@ -69,7 +70,7 @@ func Denial(d keys.Denial) api.Denial {
 }
 
 // Usage converts the use of the key with this id since a time. Times have microseconds.
-func Usage(id string, since time.Time, u keys.Usage) api.Usage {
+func Usage(id string, since time.Time, u usage.Usage) api.Usage {
 	out := api.Usage{ID: id, Since: since.UTC().Truncate(time.Microsecond), Began: u.Since, LastUsed: []api.LastUse{}, Counts: []api.UseCount{}}
 	for _, l := range u.Last {
 		out.LastUsed = append(out.LastUsed, LastUse(l))
@@ -86,7 +87,7 @@ func LastUse(l keys.LastUse) api.LastUse {
 }
 
 // Count converts the uses of a key in one hour with one outcome.
-func Count(c keys.UseCount) api.UseCount {
+func Count(c usage.Count) api.UseCount {
 	return api.UseCount{Hour: c.Hour, Code: string(c.Code), Scope: c.Scope, Calls: c.Calls}
 }
 

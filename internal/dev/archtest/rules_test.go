@@ -29,18 +29,41 @@ type layer struct {
 var layers = []layer{
 	{
 		path:  "keys",
-		may:   []string{"keys/internal/...", "github.com/google/uuid"},
+		may:   []string{"keys/internal/..."},
 		never: []string{sqlite, gin + "/...", gosdk + "/...", "keys/pepper", "keys/audit", "store/..."},
 		why:   "the domain stands alone, so that every surface can build on it",
 	},
 	{
 		path: "keys/internal/...",
-		may:  []string{},
-		why:  "what tokens, seals and audit rows are rendered with depends on nothing",
+		may:  []string{"keys/internal/..."},
+		why:  "what tokens, seals and audit rows are rendered with depends on nothing else",
+	},
+	{
+		path:  "keys/usage",
+		may:   []string{"keys"},
+		never: []string{"keys/pepper", "store/..."},
+		why:   "what is noted of requests knows no store",
+	},
+	{
+		path:  "keys/feed",
+		may:   []string{"keys"},
+		never: []string{"keys/pepper", "store/..."},
+		why:   "what readers follow knows no store",
+	},
+	{
+		path:  "keys/requestid",
+		may:   []string{"keys", "keys/internal/...", "github.com/google/uuid"},
+		never: []string{"keys/pepper", "store/..."},
+		why:   "the id of a request knows no store",
+	},
+	{
+		path: "keys/mcpscope",
+		may:  []string{"keys/internal/..."},
+		why:  "how a name becomes a scope depends on nothing",
 	},
 	{
 		path:  "keys/audit",
-		may:   []string{"keys", "keys/internal/...", "github.com/google/uuid"},
+		may:   []string{"keys", "keys/feed", "keys/requestid", "keys/internal/...", "github.com/google/uuid"},
 		never: []string{"keys/pepper", "store/..."},
 		why:   "the rows can be verified without a pepper",
 	},
@@ -52,12 +75,12 @@ var layers = []layer{
 	},
 	{
 		path: "store",
-		may:  []string{"keys", "keys/audit", "keys/pepper"},
+		may:  []string{"keys", "keys/feed", "keys/usage", "keys/audit", "keys/pepper"},
 		why:  "the contract names the domain and nothing else",
 	},
 	{
 		path:  "admin",
-		may:   []string{"keys", "keys/audit", "store"},
+		may:   []string{"keys", "keys/usage", "keys/audit", "store"},
 		never: []string{sqlite, gin + "/...", huma + "/...", "middleware/...", "verifier/...", "admin/server"},
 		why:   "administration knows the contract of a store, and no surface",
 	},
@@ -69,13 +92,13 @@ var layers = []layer{
 	},
 	{
 		path:  "verifier",
-		may:   []string{"keys", "verifier/internal/...", otter},
+		may:   []string{"keys", "keys/feed", "keys/usage", "verifier/internal/...", otter},
 		never: []string{sqlite, gin + "/...", "admin/...", "store/...", "keys/pepper", "verifier/local"},
 		why:   "the hot path asks a Source, and knows no store, no pepper and no framework",
 	},
 	{
 		path:  "verifier/local",
-		may:   []string{"keys", "keys/pepper", "verifier", "verifier/internal/...", otter},
+		may:   []string{"keys", "keys/feed", "keys/usage", "keys/pepper", "verifier", "verifier/internal/...", otter},
 		never: []string{sqlite, gin + "/...", "admin/...", "store/sqlite/..."},
 		why:   "it joins a store that it is given with its peppers",
 	},
@@ -86,7 +109,7 @@ var layers = []layer{
 	},
 	{
 		path:  "middleware",
-		may:   []string{"keys", "verifier", "internal/base/loglimit"},
+		may:   []string{"keys", "keys/requestid", "keys/usage", "verifier", "internal/base/loglimit"},
 		never: []string{sqlite, gin + "/...", "admin/...", "store/...", "keys/pepper"},
 		why:   "a guarded server chooses its own store",
 	},
@@ -98,13 +121,13 @@ var layers = []layer{
 	},
 	{
 		path:  "middleware/mcpauth",
-		may:   []string{"keys", "verifier", "middleware", "internal/base/hostcheck", gosdk + "/..."},
+		may:   []string{"keys", "keys/mcpscope", "keys/requestid", "verifier", "middleware", "internal/base/hostcheck", gosdk + "/..."},
 		never: []string{sqlite, gin + "/..."},
 		why:   "an MCP server that is guarded links no web framework and no database through us",
 	},
 	{
 		path:  "mcpkeystest",
-		may:   []string{"keys", "verifier", "middleware"},
+		may:   []string{"keys", "keys/feed", "keys/usage", "verifier", "middleware"},
 		never: []string{sqlite, "store/...", "keys/pepper"},
 		why:   "a test of scopes needs no store",
 	},
@@ -130,7 +153,7 @@ var layers = []layer{
 	},
 	{
 		path:  "admin/client",
-		may:   []string{"keys", "keys/audit", "store", "admin", "admin/api", "internal/base/hostcheck"},
+		may:   []string{"keys", "keys/feed", "keys/usage", "keys/audit", "store", "admin", "admin/api", "internal/base/hostcheck"},
 		never: []string{sqlite, gin + "/...", huma + "/...", "store/sqlite/...", "middleware/...", "verifier", "admin/server", "internal/base/restapi", "internal/app/server"},
 		why:   "the client links no server code",
 	},
@@ -148,19 +171,19 @@ var layers = []layer{
 	},
 	{
 		path:  "internal/base/keyroutes",
-		may:   []string{"keys", "keys/audit", "store", "admin", "admin/api", "internal/base/restapi", "internal/base/wire", huma + "/..."},
+		may:   []string{"keys", "keys/usage", "keys/audit", "store", "admin", "admin/api", "internal/base/restapi", "internal/base/wire", huma + "/..."},
 		never: []string{sqlite, "store/sqlite/..."},
 		why:   "the API acts through admin.Manager, and another decides who may call it",
 	},
 	{
 		path:  "internal/base/verifyroutes",
-		may:   []string{"keys", "verifier", "admin", "admin/api", "internal/base/restapi", "internal/base/wire", huma + "/..."},
+		may:   []string{"keys", "keys/requestid", "verifier", "admin", "admin/api", "internal/base/restapi", "internal/base/wire", huma + "/..."},
 		never: []string{sqlite, "store/sqlite/..."},
 		why:   "the decision is the verifier's",
 	},
 	{
 		path:  "internal/base/restapi",
-		may:   []string{"keys", "store", "admin", "verifier", "middleware", "middleware/ginauth", "internal/base/loglimit", "admin/api", gin + "/...", huma + "/..."},
+		may:   []string{"keys", "keys/feed", "keys/requestid", "store", "admin", "verifier", "middleware", "middleware/ginauth", "internal/base/loglimit", "admin/api", gin + "/...", huma + "/..."},
 		never: []string{sqlite, "store/sqlite/..."},
 		why:   "what the APIs share knows no database",
 	},
@@ -380,7 +403,7 @@ func TestWrongArrowsAreRefused(t *testing.T) {
 
 func TestRightArrowsPass(t *testing.T) {
 	for _, tc := range []struct{ path, imports string }{
-		{"keys", "crypto/rand github.com/google/uuid"},
+		{"keys/requestid", "crypto/rand github.com/google/uuid"},
 		{"keys/pepper", "crypto/hkdf " + module + "/keys golang.org/x/crypto/argon2"},
 		{"middleware/mcpauth", module + "/keys " + module + "/middleware " + gosdk + "/mcp"},
 		{"middleware/ginauth", module + "/middleware " + gin},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -160,7 +161,7 @@ func (c *counted) Key(ctx context.Context, id string) (*keys.Key, error) {
 	return c.Reader.Key(ctx, id)
 }
 
-func (c *counted) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
+func (c *counted) Changes(ctx context.Context, since feed.Position) (feed.Changes, error) {
 	c.feed.Add(1)
 	return c.Reader.Changes(ctx, since)
 }

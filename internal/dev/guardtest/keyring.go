@@ -20,6 +20,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -94,9 +95,9 @@ func (r *countingReader) Key(ctx context.Context, id string) (*keys.Key, error) 
 // Rehash renews nothing, so that keys change when a test says so.
 func (r *countingReader) Rehash(context.Context, *pepper.Rehash, time.Time) error { return nil }
 
-func (r *countingReader) Changes(ctx context.Context, since keys.Position) (keys.Changes, error) {
+func (r *countingReader) Changes(ctx context.Context, since feed.Position) (feed.Changes, error) {
 	if r.pulled.Load() {
-		return keys.Changes{}, keys.ErrUnavailable
+		return feed.Changes{}, keys.ErrUnavailable
 	}
 	return r.Store.Changes(ctx, since)
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -115,7 +116,7 @@ func checkAdmitted(t *testing.T, resp *http.Response, body string, p *place, lin
 	if id, ok := keys.IdentityFrom(p.ctx); !ok || !strings.Contains(strings.Join(lines, ""), id.KeyID()) {
 		t.Errorf("identity: got %v, want that of the key", id.KeyID())
 	}
-	if got := keys.RequestIDFrom(p.ctx); got != RequestID {
+	if got := requestid.From(p.ctx); got != RequestID {
 		t.Errorf("request id: got %q, want %q", got, RequestID)
 	}
 	for name, values := range p.header {

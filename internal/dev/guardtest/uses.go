@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -23,7 +24,7 @@ func (k *Keyring) Counted() map[string]int64 {
 }
 
 // Denials ends the verifier and returns what it sampled of refusals.
-func (k *Keyring) Denials() []keys.Denial {
+func (k *Keyring) Denials() []usage.Denial {
 	k.t.Helper()
 	if err := k.verifier.Close(); err != nil {
 		k.t.Fatalf("Close: %v", err)
@@ -39,7 +40,7 @@ func (k *Keyring) Denials() []keys.Denial {
 func (k *Keyring) LastUse() keys.LastUse { return k.usage().LastUsed() }
 
 // usage is that of all keys together.
-func (k *Keyring) usage() (all keys.Usage) {
+func (k *Keyring) usage() (all usage.Usage) {
 	k.t.Helper()
 	page, err := k.store.List(k.t.Context(), keys.Query{Limit: keys.MaxLimit})
 	if err != nil {

@@ -1,4 +1,7 @@
-package keys
+// Package feed tells readers of a store which keys changed, so that they know what to read
+// again, and says how outdated they may be. A store implements [Feed]; a reader begins at
+// the zero [Position]. After an error of this package a reader uses nothing it remembers.
+package feed
 
 import (
 	"context"
@@ -41,7 +44,7 @@ type Feed interface {
 	// changed again, so the change at since is missing or another one. The reader then
 	// drops all it remembers.
 	//
-	// Changes reads the database: it fails with ErrUnavailable if the store cannot be
+	// Changes reads the database: it fails with [keys.ErrUnavailable] if the store cannot be
 	// read, with a [*MisplacedError] if other processes use other files, and with an
 	// [*AlteredError] if the store was changed outside mcpkeys. After one of the last two
 	// a reader does not use what it remembers.

@@ -1,18 +1,20 @@
-package keys
+package usage
 
 import (
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // Denial counts the refusals of one minute with the same code, key, source, server and
-// scope. Denials are a sample for operators, stored with the usage counts and as easily
+// scope. Denials are a sample for operators, stored with use and as easily
 // lost. They are not in the audit log, which a flood of invalid keys would fill.
 type Denial struct {
 	Minute   time.Time    // its start, UTC
-	Code     Code         // never [CodeValid]
+	Code     keys.Code    // never [keys.CodeValid]
 	KeyID    string       // the id in the token; empty if there was none, and for denials added up beyond the limit
 	Proved   bool         // the key was proved; otherwise the caller may not have a key
 	Source   netip.Prefix // the client address, for IPv6 its /64; zero if unknown
@@ -23,21 +25,21 @@ type Denial struct {
 	Calls    int64
 }
 
-// ParseCode reads the reason of a refusal, such as revoked. The error is an [*InvalidError]
-// of the field code, and lists the reasons.
-func ParseCode(text string) (Code, error) {
-	all := []Code{
-		CodeNoCredential, CodeTwoCredentials, CodeMalformed, CodeNotFound, CodeSuperseded, CodeRevoked, CodeDisabled, CodeExpired, CodeWrongKind,
-		CodeWrongAudience, CodeIPNotAllowed, CodeRateLimited, CodeInsufficientScope, CodeUnavailable,
+// ParseCode reads the reason of a refusal, such as revoked. The error is a
+// [*keys.InvalidError] of the field code, and lists the reasons.
+func ParseCode(text string) (keys.Code, error) {
+	all := []keys.Code{
+		keys.CodeNoCredential, keys.CodeTwoCredentials, keys.CodeMalformed, keys.CodeNotFound, keys.CodeSuperseded, keys.CodeRevoked, keys.CodeDisabled, keys.CodeExpired, keys.CodeWrongKind,
+		keys.CodeWrongAudience, keys.CodeIPNotAllowed, keys.CodeRateLimited, keys.CodeInsufficientScope, keys.CodeUnavailable,
 	}
-	if slices.Contains(all, Code(text)) {
-		return Code(text), nil
+	if slices.Contains(all, keys.Code(text)) {
+		return keys.Code(text), nil
 	}
 	words := make([]string, 0, len(all))
 	for _, code := range all {
 		words = append(words, string(code))
 	}
-	return "", Invalid("code", "must be one of %s", strings.Join(words, ", "))
+	return "", keys.Invalid("code", "must be one of %s", strings.Join(words, ", "))
 }
 
 // SourceOf is what counts as one source of calls: an IPv4 address, however it is written,

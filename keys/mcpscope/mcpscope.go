@@ -1,4 +1,7 @@
-package keys
+// Package mcpscope makes the scopes of MCP from the names that servers choose. Tool, Prompt
+// and Resource percent-encode every byte outside [A-Za-z0-9_.-], so that no name can add a
+// segment, a second scope or a wildcard. Package keys says what a scope grants.
+package mcpscope
 
 import (
 	"strings"
@@ -6,27 +9,23 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/internal/base62"
 )
 
-// The scopes of MCP are made from names that servers choose. ToolScope, PromptScope
-// and ResourceScope percent-encode every byte outside [A-Za-z0-9_.-], so that no
-// name can add a segment, a second scope or a wildcard.
-
 const (
 	toolPrefix     = "tools:"
 	promptPrefix   = "prompts:"
 	resourcePrefix = "resources:"
 )
 
-// ToolScope is the scope that calling the named tool requires. An empty name makes
+// Tool is the scope that calling the named tool requires. An empty name makes
 // a scope that nothing grants.
-func ToolScope(name string) string { return toolPrefix + encodeName(name, false) }
+func Tool(name string) string { return toolPrefix + encodeName(name, false) }
 
-// PromptScope is the scope that getting the named prompt requires.
-func PromptScope(name string) string { return promptPrefix + encodeName(name, false) }
+// Prompt is the scope that getting the named prompt requires.
+func Prompt(name string) string { return promptPrefix + encodeName(name, false) }
 
-// ResourceScope is the scope that reading the resource requires. A URI with a dot
+// Resource is the scope that reading the resource requires. A URI with a dot
 // segment (/../ and its encoded forms) makes a scope that nothing grants: a grant
 // of file:///x/* must not reach file:///x/../y on a server that resolves it.
-func ResourceScope(uri string) string {
+func Resource(uri string) string {
 	if hasDotSegment(uri) {
 		return resourcePrefix
 	}

@@ -1,4 +1,4 @@
-package keys_test
+package usage_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
 func TestParseSince(t *testing.T) {
@@ -22,12 +23,12 @@ func TestParseSince(t *testing.T) {
 		"2026-11-01T00:00:00Z":        time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC),
 		"2026-11-01T02:00:00.5+02:00": time.Date(2026, 11, 1, 0, 0, 0, 5e8, time.UTC),
 	} {
-		if got, err := keys.ParseSince(text, now); err != nil || !got.Equal(want) {
+		if got, err := usage.ParseSince(text, now); err != nil || !got.Equal(want) {
 			t.Errorf("ParseSince(%q): got %v, %v, want %v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"yesterday", "-1h", "1.5h", "24", " 24h", "2026-11", "2026-13-01"} {
-		_, err := keys.ParseSince(text, now)
+		_, err := usage.ParseSince(text, now)
 		var invalid *keys.InvalidError
 		if !errors.As(err, &invalid) || invalid.Field != "since" {
 			t.Errorf("ParseSince(%q): got %v, want an InvalidError of since", text, err)
@@ -37,10 +38,10 @@ func TestParseSince(t *testing.T) {
 
 func TestUsageSums(t *testing.T) {
 	hour := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	count := func(hours int, code keys.Code, scope string, calls int64) keys.UseCount {
-		return keys.UseCount{Hour: hour.Add(time.Duration(hours) * time.Hour), Code: code, Scope: scope, Calls: calls}
+	count := func(hours int, code keys.Code, scope string, calls int64) usage.Count {
+		return usage.Count{Hour: hour.Add(time.Duration(hours) * time.Hour), Code: code, Scope: scope, Calls: calls}
 	}
-	u := keys.Usage{Counts: []keys.UseCount{
+	u := usage.Usage{Counts: []usage.Count{
 		count(-30, keys.CodeValid, "", 100), count(-2, keys.CodeRevoked, "", 2), count(-2, keys.CodeValid, "", 3),
 		count(-2, keys.CodeValid, "tools:a", 2), count(-2, keys.CodeInsufficientScope, "tools:b", 9),
 		count(0, keys.CodeValid, "", 4), count(0, keys.CodeInsufficientScope, "tools:a", 1), count(1, keys.CodeValid, "", 50),
@@ -48,10 +49,10 @@ func TestUsageSums(t *testing.T) {
 	if got, want := u.Calls(), int64(159); got != want {
 		t.Errorf("Calls: got %d, want %d", got, want)
 	}
-	if d := cmp.Diff([]keys.OutcomeUse{{Code: keys.CodeValid, Calls: 157}, {Code: keys.CodeRevoked, Calls: 2}}, u.Outcomes()); d != "" {
+	if d := cmp.Diff([]usage.Outcome{{Code: keys.CodeValid, Calls: 157}, {Code: keys.CodeRevoked, Calls: 2}}, u.Outcomes()); d != "" {
 		t.Errorf("Outcomes (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff([]keys.ScopeUse{{Scope: "tools:b", Denied: 9}, {Scope: "tools:a", Allowed: 2, Denied: 1}}, u.Scopes()); d != "" {
+	if d := cmp.Diff([]usage.Scope{{Scope: "tools:b", Denied: 9}, {Scope: "tools:a", Allowed: 2, Denied: 1}}, u.Scopes()); d != "" {
 		t.Errorf("Scopes (-want +got):\n%s", d)
 	}
 	if d := cmp.Diff([]int64{5, 0, 4}, u.Hourly(hour.Add(-90*time.Minute), hour.Add(59*time.Minute))); d != "" {
@@ -63,7 +64,7 @@ func TestUsageSums(t *testing.T) {
 	if got, want := len(u.Hourly(time.Time{}, hour)), 90*24+1; got != want {
 		t.Errorf("Hourly of all times: got %d hours, want %d", got, want)
 	}
-	u = keys.Usage{Counts: []keys.UseCount{count(0, keys.CodeValid, "", math.MaxInt64), count(0, keys.CodeRevoked, "", math.MaxInt64)}}
+	u = usage.Usage{Counts: []usage.Count{count(0, keys.CodeValid, "", math.MaxInt64), count(0, keys.CodeRevoked, "", math.MaxInt64)}}
 	if got := u.Calls(); got != math.MaxInt64 {
 		t.Errorf("Calls of planted numbers: got %d, want the largest", got)
 	}
@@ -83,7 +84,7 @@ func TestAgentOf(t *testing.T) {
 		"agent:" + secret:           "",
 		"internal.batch.jobs.example.org/v1.2.3:" + secret: "",
 	} {
-		if got := keys.AgentOf(agent); got != want {
+		if got := usage.AgentOf(agent); got != want {
 			t.Errorf("AgentOf(%q): got %q, want %q", agent, got, want)
 		}
 	}

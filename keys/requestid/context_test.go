@@ -1,4 +1,4 @@
-package keys_test
+package requestid_test
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 )
 
 type otherKey struct{}
@@ -17,22 +18,22 @@ func TestRequestContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	outer, cancel := context.WithCancel(context.WithValue(keys.WithRequestID(t.Context(), "outer"), otherKey{}, 1))
-	ctx := &keys.RequestContext{Context: outer, Identity: id, Given: "given"}
+	outer, cancel := context.WithCancel(context.WithValue(requestid.With(t.Context(), "outer"), otherKey{}, 1))
+	ctx := &requestid.RequestContext{Context: outer, Identity: id, Given: "given"}
 	derived, stop := context.WithCancel(context.WithValue(ctx, otherKey{}, 2))
 	defer stop()
 	for name, c := range map[string]context.Context{"itself": ctx, "derived": derived} {
 		if got, ok := keys.IdentityFrom(c); got != id || !ok {
 			t.Errorf("IdentityFrom(%s): got %v, %v, want the identity", name, got, ok)
 		}
-		if got := keys.RequestIDFrom(c); got != "given" {
+		if got := requestid.From(c); got != "given" {
 			t.Errorf("RequestIDFrom(%s): got %q, want given", name, got)
 		}
 	}
 	if ctx.Value(otherKey{}) != 1 || derived.Value(otherKey{}) != 2 {
 		t.Errorf("other values: got %v and %v, want 1 and 2", ctx.Value(otherKey{}), derived.Value(otherKey{}))
 	}
-	if got := keys.RequestIDFrom(keys.WithRequestID(ctx, "inner")); got != "inner" {
+	if got := requestid.From(requestid.With(ctx, "inner")); got != "inner" {
 		t.Errorf("RequestIDFrom within: got %q, want inner", got)
 	}
 	cancel()
@@ -44,14 +45,14 @@ func TestRequestContext(t *testing.T) {
 // The id is made at the first call, and every call returns the same one.
 func TestRequestContextHasOneID(t *testing.T) {
 	for given, kept := range map[string]bool{"ticket-4711": true, "": false, "two\nlines": false, keys.NewToken(keys.KindKey).Secret().Reveal(): false} {
-		ctx := &keys.RequestContext{Context: t.Context(), Given: given}
+		ctx := &requestid.RequestContext{Context: t.Context(), Given: given}
 		if _, ok := keys.IdentityFrom(ctx); ok {
 			t.Error("IdentityFrom without an identity: got one, want none")
 		}
 		ids := make([]string, 8)
 		var wg sync.WaitGroup
 		for i := range ids {
-			wg.Go(func() { ids[i] = keys.RequestIDFrom(ctx) })
+			wg.Go(func() { ids[i] = requestid.From(ctx) })
 		}
 		wg.Wait()
 		for _, id := range ids {

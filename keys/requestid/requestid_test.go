@@ -1,4 +1,4 @@
-package keys_test
+package requestid_test
 
 import (
 	"errors"
@@ -8,16 +8,17 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 )
 
 func TestRequestIDs(t *testing.T) {
-	if a, b := keys.RequestIDOr(""), keys.RequestIDOr(""); a == b || uuid.MustParse(a).Version() != 7 {
+	if a, b := requestid.Or(""), requestid.Or(""); a == b || uuid.MustParse(a).Version() != 7 {
 		t.Errorf("NewRequestID: got %q and %q", a, b)
 	}
-	if got := keys.RequestIDFrom(keys.WithRequestID(t.Context(), "abc")); got != "abc" {
+	if got := requestid.From(requestid.With(t.Context(), "abc")); got != "abc" {
 		t.Errorf("RequestIDFrom: got %q, want abc", got)
 	}
-	if got := keys.RequestIDFrom(t.Context()); uuid.Validate(got) != nil {
+	if got := requestid.From(t.Context()); uuid.Validate(got) != nil {
 		t.Errorf("RequestIDFrom an empty context: got %q, want a fresh UUID", got)
 	}
 }
@@ -27,7 +28,7 @@ func TestRequestIDs(t *testing.T) {
 func TestValidateRequestID(t *testing.T) {
 	token := keys.NewToken(keys.KindAdmin).Secret().Reveal()
 	for id, fine := range map[string]bool{
-		keys.RequestIDOr(""):                                      true,
+		requestid.Or(""):                                          true,
 		"0198A1B2-C3D4-7EF6-8718-293A4B5C6D7E":                    true,
 		"0198a1b2c3d47ef68718293a4b5c6d7e":                        true, // a trace id
 		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01": true, // a traceparent
@@ -35,11 +36,11 @@ func TestValidateRequestID(t *testing.T) {
 		"1srOrx2ZWZBpBUvZwXKQmoEYga2":                             true, // a KSUID
 		"ticket-4711":                                             true,
 		"a.b_c":                                                   true,
-		strings.Repeat("0123456789-", 6)[:keys.MaxRequestID]:      true,
+		strings.Repeat("0123456789-", 6)[:64]:                     true,
 
-		"": false,
-		strings.Repeat("0123456789-", 6)[:keys.MaxRequestID+1]: false,
-		"two words": false, "a/b": false, "a=b": false, "a\n": false, "é": false, "\xff": false,
+		"":                                      false,
+		strings.Repeat("0123456789-", 6)[:64+1]: false,
+		"two words":                             false, "a/b": false, "a=b": false, "a\n": false, "é": false, "\xff": false,
 		token:                              false,
 		token[:25]:                         false,
 		token[len("mcpa_"):]:               false,
@@ -50,7 +51,7 @@ func TestValidateRequestID(t *testing.T) {
 		strings.Repeat("a", 31):            false,
 		strings.Repeat("a", 33):            false,
 	} {
-		err := keys.ValidateRequestID(id)
+		err := requestid.Validate(id)
 		if (err == nil) != fine {
 			t.Errorf("ValidateRequestID(%q): got %v, want fine %v", id, err, fine)
 		}

@@ -1,20 +1,22 @@
-package keys
+package usage
 
 import (
 	"cmp"
 	"math"
 	"slices"
 	"time"
+
+	"github.com/mcpkeys/mcpkeys/keys"
 )
 
 // ParseSince reads a start time: a duration before now such as 24h or 7d, a date (its
-// first instant in UTC), or an RFC 3339 time. Empty means [UsageSince] ago. The error is an
-// [*InvalidError] of the field since.
+// first instant in UTC), or an RFC 3339 time. Empty means [DefaultSince] ago. The error is an
+// [*keys.InvalidError] of the field since.
 func ParseSince(text string, now time.Time) (time.Time, error) {
 	if text == "" {
-		return now.Add(-UsageSince), nil
+		return now.Add(-DefaultSince), nil
 	}
-	if d, err := ParseDuration(text); err == nil {
+	if d, err := keys.ParseDuration(text); err == nil {
 		return now.Add(-d), nil
 	}
 	for _, layout := range []string{time.DateOnly, time.RFC3339Nano} {
@@ -22,17 +24,17 @@ func ParseSince(text string, now time.Time) (time.Time, error) {
 			return at, nil
 		}
 	}
-	return time.Time{}, Invalid("since", "must be a duration (24h, 7d), a date (2027-01-31) or an RFC 3339 time")
+	return time.Time{}, keys.Invalid("since", "must be a duration (24h, 7d), a date (2027-01-31) or an RFC 3339 time")
 }
 
-// OutcomeUse is how often a key was used with one outcome.
-type OutcomeUse struct {
-	Code  Code
+// Outcome is how often a key was used with one outcome.
+type Outcome struct {
+	Code  keys.Code
 	Calls int64
 }
 
-// ScopeUse is how often one scope was required of a key.
-type ScopeUse struct {
+// Scope is how often one scope was required of a key.
+type Scope struct {
 	Scope           string
 	Allowed, Denied int64
 }
@@ -49,45 +51,45 @@ func (u Usage) Calls() int64 {
 }
 
 // Outcomes sums up requests by outcome, the most frequent first.
-func (u Usage) Outcomes() []OutcomeUse {
-	sums := map[Code]int64{}
+func (u Usage) Outcomes() []Outcome {
+	sums := map[keys.Code]int64{}
 	for _, c := range u.Counts {
 		if c.Scope == "" {
 			sums[c.Code] = add(sums[c.Code], c.Calls)
 		}
 	}
-	list := make([]OutcomeUse, 0, len(sums))
+	list := make([]Outcome, 0, len(sums))
 	for code, calls := range sums {
-		list = append(list, OutcomeUse{code, calls})
+		list = append(list, Outcome{code, calls})
 	}
-	slices.SortFunc(list, func(a, b OutcomeUse) int {
+	slices.SortFunc(list, func(a, b Outcome) int {
 		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Code, b.Code))
 	})
 	return list
 }
 
-// Scopes sums up checks by scope, the most frequent first. Codes other than [CodeValid]
+// Scopes sums up checks by scope, the most frequent first. Codes other than [keys.CodeValid]
 // are denials.
-func (u Usage) Scopes() []ScopeUse {
-	sums := map[string]ScopeUse{}
+func (u Usage) Scopes() []Scope {
+	sums := map[string]Scope{}
 	for _, c := range u.Counts {
 		if c.Scope == "" {
 			continue
 		}
 		s := sums[c.Scope]
 		s.Scope = c.Scope
-		if c.Code == CodeValid {
+		if c.Code == keys.CodeValid {
 			s.Allowed = add(s.Allowed, c.Calls)
 		} else {
 			s.Denied = add(s.Denied, c.Calls)
 		}
 		sums[c.Scope] = s
 	}
-	list := make([]ScopeUse, 0, len(sums))
+	list := make([]Scope, 0, len(sums))
 	for _, s := range sums {
 		list = append(list, s)
 	}
-	slices.SortFunc(list, func(a, b ScopeUse) int {
+	slices.SortFunc(list, func(a, b Scope) int {
 		return cmp.Or(cmp.Compare(add(b.Allowed, b.Denied), add(a.Allowed, a.Denied)), cmp.Compare(a.Scope, b.Scope))
 	})
 	return list
@@ -98,7 +100,7 @@ func (u Usage) Scopes() []ScopeUse {
 func (u Usage) Hourly(since, now time.Time) []int64 {
 	last := now.Truncate(time.Hour)
 	first := since.Truncate(time.Hour)
-	if oldest := last.Add(-UsageKept); first.Before(oldest) {
+	if oldest := last.Add(-Kept); first.Before(oldest) {
 		first = oldest
 	}
 	if last.Before(first) {

@@ -1,0 +1,10 @@
+// Package ctxkey has the keys of a request's values in its context: [Identity] for package
+// keys, [RequestID] for keys/requestid, whose context answers to both. Packages
+// outside keys use keys.NewContext and requestid.With.
+package ctxkey
+
+// The keys.
+type (
+	Identity  struct{}
+	RequestID struct{}
+)

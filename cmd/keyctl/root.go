@@ -43,6 +43,9 @@ MCP servers. It works on a key store on this machine, or through a server.`,
 		if a.allowGroup {
 			_ = os.Setenv(filemode.Variable, "1") // package filemode reads it; a name without = cannot fail
 		}
+		if v := os.Getenv(filemode.Variable); v != "" && v != "1" && v != "0" {
+			return usagef("%s must be 1, or 0 or unset for your files alone", filemode.Variable)
+		}
 		return errors.Join(checkGiven(cmd), a.checkFormat(cmd))
 	}
 	root.SetIn(a.stdin)

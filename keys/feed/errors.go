@@ -7,7 +7,7 @@ import (
 )
 
 // AlteredError says that the store was changed outside mcpkeys: it contains, say, a trigger
-// that mcpkeys did not make, or a number that mcpkeys did not write. It is an
+// that mcpkeys did not make, or a number that mcpkeys did not write. It is a
 // [keys.ErrUnavailable]. Nothing remembered of such a store is valid, so checks fail at once and
 // not when the [Bounds.Lease] ends. Reading it, revoke and disable still work.
 type AlteredError struct {
@@ -24,7 +24,7 @@ func (e *AlteredError) Is(target error) bool { return target == keys.ErrUnavaila
 
 // MisplacedError says that this process has other files of a store open than other
 // processes, or that they lack acknowledged changes: the files were replaced, or the path
-// leads elsewhere. It is an [keys.ErrUnavailable]. Changes of other processes do not reach this
+// leads elsewhere. It is a [keys.ErrUnavailable]. Changes of other processes do not reach this
 // one, so checks fail at once and not when the [Bounds.Lease] ends.
 type MisplacedError struct{ Cause error }
 

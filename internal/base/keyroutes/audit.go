@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -38,15 +39,7 @@ func (in *auditInput) Resolve(ctx huma.Context) []error {
 type auditOutput struct{ Body api.AuditPage }
 
 func (s *service) audit(ctx context.Context, in *auditInput) (*auditOutput, error) {
-	q, err := in.query(s.now())
-	if err != nil {
-		return nil, err
-	}
-	m, err := s.manager(ctx)
-	if err != nil {
-		return nil, err
-	}
-	page, err := m.Audit(ctx, q)
+	page, err := ask(ctx, s, in.query, admin.Manager.Audit)
 	if err != nil {
 		return nil, err
 	}

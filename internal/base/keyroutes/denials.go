@@ -2,9 +2,11 @@ package keyroutes
 
 import (
 	"context"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -30,15 +32,7 @@ func (in *denialsInput) Resolve(ctx huma.Context) []error {
 type denialsOutput struct{ Body api.Denials }
 
 func (s *service) denials(ctx context.Context, in *denialsInput) (*denialsOutput, error) {
-	q, err := s.denialQuery(in)
-	if err != nil {
-		return nil, err
-	}
-	m, err := s.manager(ctx)
-	if err != nil {
-		return nil, err
-	}
-	list, err := m.Denials(ctx, q)
+	list, err := ask(ctx, s, in.query, admin.Manager.Denials)
 	if err != nil {
 		return nil, err
 	}
@@ -49,9 +43,9 @@ func (s *service) denials(ctx context.Context, in *denialsInput) (*denialsOutput
 	return out, nil
 }
 
-func (s *service) denialQuery(in *denialsInput) (q store.DenialQuery, err error) {
-	if len(in.empty) > 0 {
-		return q, &keys.InvalidError{Field: in.empty[0], Reason: "is empty; give it a value or leave it out"}
+func (in *denialsInput) query(now time.Time) (q store.DenialQuery, err error) {
+	if err := refuseEmpty(in.empty); err != nil {
+		return q, err
 	}
 	q = store.DenialQuery{KeyID: in.KeyID, Limit: in.Limit}
 	if in.KeyID != "" && !keys.ValidID(in.KeyID) {
@@ -63,7 +57,7 @@ func (s *service) denialQuery(in *denialsInput) (q store.DenialQuery, err error)
 		}
 	}
 	if in.Since != "" {
-		q.Since, err = usage.ParseSince(in.Since, s.now())
+		q.Since, err = usage.ParseSince(in.Since, now)
 	}
 	return q, err
 }

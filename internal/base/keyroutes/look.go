@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -85,18 +86,31 @@ func emptyParameters(ctx huma.Context, but ...string) (names []string) {
 	return names
 }
 
-type listOutput struct{ Body api.KeyPage }
+// refuseEmpty refuses a condition without a value.
+func refuseEmpty(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	return &keys.InvalidError{Field: names[0], Reason: "is empty; give it a value or leave it out"}
+}
 
-func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	q, err := in.query(s.now())
+// ask reads a query from a request, and asks the caller's manager.
+func ask[Q, A any](ctx context.Context, s *service, query func(time.Time) (Q, error), method func(admin.Manager, context.Context, Q) (A, error)) (answer A, err error) {
+	q, err := query(s.now())
 	if err != nil {
-		return nil, err
+		return answer, err
 	}
 	m, err := s.manager(ctx)
 	if err != nil {
-		return nil, err
+		return answer, err
 	}
-	page, err := m.List(ctx, q)
+	return method(m, ctx, q)
+}
+
+type listOutput struct{ Body api.KeyPage }
+
+func (s *service) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	page, err := ask(ctx, s, in.query, admin.Manager.List)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ slow: _toolchain ## the tests that make test leaves out
 # memory, and the model, which is one thread; and tests that take long without showing
 # the detector more than others do. All of them run in make test or make slow. With -short
 # the processes of the others revoke fewer keys.
-ALONE := cmd/keyctl|examples|verifier/internal/model(/leases)?|internal/app/demo|internal/dev/(archtest|bench|mutants|readmetest|scale)
+ALONE := cmd/keyctl|examples|verifier/internal/model|internal/app/demo|internal/dev/(archtest|bench|mutants|readmetest|scale)
 LONG  := TestA19KilledAtRandom|TestA19KilledWhileMigrating|TestA19KilledWhileRestoring|TestA22MemoryIsBounded|TestA6QueueFlood|TestCloseUnmapsTheEpoch|TestEpochFileForeign|TestEveryRoomFitsEverySize|TestExtremeKeysFitEverySize|TestGolden|TestImportKilled|TestInventedNamesAreCountedTogether|TestRevokedWhereFilesWereReplaced|TestSecretInAWrongPlaceIsNowhere|TestSecretInTheWrongFieldIsMasked
 race: _toolchain ## what runs at the same time as other things, with the race detector
 	.ci/strict-test -race -short -shuffle=on -skip '^($(LONG))$$' $$(go list ./... | grep -vE '/($(ALONE))(/|$$)')

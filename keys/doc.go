@@ -1,13 +1,13 @@
 // Package keys is the domain of mcpkeys: API keys for internal MCP servers, and what they
 // may do. Package admin changes keys, keys/audit logs changes, and keys/pepper protects
-// secrets. Stores and verifiers exchange what keys/feed and keys/usage define, and
-// keys/mcpscope makes scopes of names.
+// secrets. Stores and verifiers exchange what keys/feed and keys/usage define, keys/mcpscope
+// makes scopes of names, and keys/requestid names a request in logs.
 //
 // A program that guards a server needs two functions: [IdentityFrom] tells a handler which
-// key is calling, [Identity.Allows] whether it has another scope; [CompileScopes] has the
-// rules of scopes. A program that administers
-// keys starts at admin.NewLocal. A program that stores keys implements store.Store and tests
-// it with store/storetest.
+// key is calling, [Identity.Allows] whether it has another scope. [CompileScopes] has the rules
+// of scopes, [Token] the form of a secret, [KeySecret] and [Seal] what is stored. A program
+// that administers keys starts at admin.NewLocal. A program that stores keys implements
+// store.Store and tests it with store/storetest.
 //
 // # Failure
 //

@@ -49,9 +49,9 @@ type Key struct {
 
 // KeySecret is what is stored in place of one secret: no part of the secret. The store keeps
 // HMAC-SHA-256 of the whole token under a key derived from a pepper (package keys/pepper)
-// that lives outside the database; for imported secrets see [Scheme]. A copy of the database
-// confirms no guess, and a digest copied to another row never verifies, because the digest
-// covers the id.
+// that lives outside the database; for imported secrets see [Scheme]. Guesses cannot be
+// tried against a copy of the database, and a digest copied to another row never verifies,
+// because the digest covers the id.
 type KeySecret struct {
 	Number    int64  // 1 for the first, one more with each rotation
 	Scheme    Scheme // how Digest was made
@@ -147,10 +147,10 @@ func Earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// Seal makes a key whose scope or expiry was edited in a database shell unusable
-// ([ErrTampered]), not stronger. It is the row_mac of a key: HMAC-SHA-256, under a pepper's row label, over
-// the id of the store, every field and every secret's digest. It is written with each change and
-// checked where a row enters memory, not per request.
+// Seal is the row_mac of a key: HMAC-SHA-256, under a key derived from a pepper, over the id of
+// the store, every field and every secret's digest. With it, a key whose scope or expiry was
+// edited in a database shell becomes unusable ([ErrTampered]), not stronger. It is written with
+// each change, and checked where a row enters memory, not per request.
 //
 // It shows edits made without the pepper. It does not show that a whole older row, with
 // its older seal, was put back: the audit chain does.

@@ -205,7 +205,7 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, messages bool, sco
 
 // admission is the context of a request that a guard admitted, and the guard's note about it.
 type admission struct {
-	requestid.RequestContext
+	requestid.Context
 	guard    *Guard
 	ip       netip.Addr
 	agent    string
@@ -229,7 +229,7 @@ func (a *admission) Value(key any) any {
 	if _, ok := key.(admissionKey); ok {
 		return a
 	}
-	return a.RequestContext.Value(key)
+	return a.Context.Value(key)
 }
 
 // DecisionFrom returns the decision of the guard that admitted the handler's request: for

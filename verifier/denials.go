@@ -75,7 +75,7 @@ func (l *ledger) denied(d keys.Decision, call *Call) keys.Decision {
 	return d
 }
 
-// scopeNoted is what is stored of the required scopes: [keys.OtherScopes] if one of them is
+// scopeNoted is what is stored of the required scopes: [usage.OtherScopes] if one of them is
 // unfit or all are too long.
 func scopeNoted(required []string) string {
 	if slices.ContainsFunc(required, unfitToKeep) {

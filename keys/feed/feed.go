@@ -1,6 +1,8 @@
-// Package feed tells readers of a store which keys changed, so that they know what to read
-// again, and says how outdated they may be. A store implements [Feed]; a reader begins at
-// the zero [Position]. After an error of this package a reader uses nothing it remembers.
+// Package feed tells readers of a store which keys changed, so that they drop what they
+// remember of them. A store implements [Feed]. A reader begins at the zero [Position]. Before
+// each use of what it remembers it compares [Feed.Epoch]; if that moved, or [Bounds].Look has
+// passed, it calls [Feed.Changes] and drops the keys that this names, or all if Lost is true.
+// After an [*AlteredError] or a [*MisplacedError] it uses nothing that it remembers.
 package feed
 
 import (

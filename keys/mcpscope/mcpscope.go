@@ -1,6 +1,8 @@
 // Package mcpscope makes the scopes of MCP from the names that servers choose. Tool, Prompt
 // and Resource percent-encode every byte outside [A-Za-z0-9_.-], so that no name can add a
-// segment, a second scope or a wildcard. Package keys says what a scope grants.
+// segment, a second scope or a wildcard: these are scopes that a server requires. ToolPattern,
+// PromptPattern and ResourcePattern make scopes that a key is granted, with wildcards.
+// Package keys says what a scope grants.
 package mcpscope
 
 import (

@@ -8,12 +8,12 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/internal/ctxkey"
 )
 
-// RequestContext is the context of one request that a guard accepted. It does in one
+// Context is the context of one request that a guard accepted. It does in one
 // piece what [keys.NewContext] and [With] do, and makes the request id when it is
 // first asked for. Guards embed it in their own context; all others call [keys.IdentityFrom]
 // and [From]. It is safe for concurrent use and must not be copied after first
 // use.
-type RequestContext struct {
+type Context struct {
 	context.Context
 	Identity *keys.Identity
 	Given    string // the request's own id, see [Or]
@@ -22,7 +22,7 @@ type RequestContext struct {
 }
 
 // Value implements [context.Context].
-func (c *RequestContext) Value(key any) any {
+func (c *Context) Value(key any) any {
 	switch key.(type) {
 	case ctxkey.Identity:
 		return c.Identity
@@ -33,7 +33,7 @@ func (c *RequestContext) Value(key any) any {
 }
 
 // requestID makes the id at the first call, and returns it at every call.
-func (c *RequestContext) requestID() string {
+func (c *Context) requestID() string {
 	if id := c.id.Load(); id != nil {
 		return *id
 	}

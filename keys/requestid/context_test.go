@@ -11,15 +11,15 @@ import (
 
 type otherKey struct{}
 
-// A RequestContext has the same values as separate contexts, also in derived contexts, and
+// A Context has the same values as separate contexts, also in derived contexts, and
 // hides no value of the context that it wraps.
-func TestRequestContext(t *testing.T) {
+func TestContext(t *testing.T) {
 	id, err := keys.NewIdentity(&keys.Key{ID: "8Jd0sLmQ2xYz", Kind: keys.KindKey})
 	if err != nil {
 		t.Fatal(err)
 	}
 	outer, cancel := context.WithCancel(context.WithValue(requestid.With(t.Context(), "outer"), otherKey{}, 1))
-	ctx := &requestid.RequestContext{Context: outer, Identity: id, Given: "given"}
+	ctx := &requestid.Context{Context: outer, Identity: id, Given: "given"}
 	derived, stop := context.WithCancel(context.WithValue(ctx, otherKey{}, 2))
 	defer stop()
 	for name, c := range map[string]context.Context{"itself": ctx, "derived": derived} {
@@ -43,9 +43,9 @@ func TestRequestContext(t *testing.T) {
 }
 
 // The id is made at the first call, and every call returns the same one.
-func TestRequestContextHasOneID(t *testing.T) {
+func TestContextHasOneID(t *testing.T) {
 	for given, kept := range map[string]bool{"ticket-4711": true, "": false, "two\nlines": false, keys.NewToken(keys.KindKey).Secret().Reveal(): false} {
-		ctx := &requestid.RequestContext{Context: t.Context(), Given: given}
+		ctx := &requestid.Context{Context: t.Context(), Given: given}
 		if _, ok := keys.IdentityFrom(ctx); ok {
 			t.Error("IdentityFrom without an identity: got one, want none")
 		}

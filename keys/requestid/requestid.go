@@ -21,12 +21,11 @@ const maxLen = 64
 // fresh makes an id for a request without one: a UUID version 7.
 func fresh() string { return uuid.Must(uuid.NewV7()).String() }
 
-// Validate holds the rule for the id of a request: 1 to [maxLen] ASCII
-// letters, digits, dots, hyphens and underscores, and nothing that could be a key or a
-// part of one. UUIDs and W3C trace ids are valid. Ids come from clients, and are echoed,
+// Validate holds the rule for the id of a request: 1 to 64 ASCII letters,
+// digits, dots, hyphens and underscores, and nothing that could be a key or a part of one. UUIDs and W3C trace ids are valid. Ids come from clients, and are echoed,
 // logged and kept in the audit log permanently, so the rule is strict: it refuses 30
-// letters and digits in a row (but allows 32 in lower-case hex), and 24 if
-// capitals and small letters are mixed as in a secret.
+// letters and digits in a row (but allows 32 in lower-case hex), and 24 if capitals and small
+// letters are mixed as in a secret.
 //
 // The error is an [*keys.InvalidError] that never repeats the id.
 func Validate(id string) error {

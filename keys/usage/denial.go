@@ -10,8 +10,8 @@ import (
 )
 
 // Denial counts the refusals of one minute with the same code, key, source, server and
-// scope. Denials are a sample for operators, stored with use and as easily
-// lost. They are not in the audit log, which a flood of invalid keys would fill.
+// scope. Denials are a sample for operators, stored with the counts of use and as
+// easily lost. They are not in the audit log, which a flood of invalid keys would fill.
 type Denial struct {
 	Minute   time.Time    // its start, UTC
 	Code     keys.Code    // never [keys.CodeValid]

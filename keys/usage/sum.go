@@ -96,7 +96,7 @@ func (u Usage) Scopes() []Scope {
 }
 
 // Hourly is the number of requests in each hour, from the hour of since to the hour of now,
-// the oldest first. It goes back no further than [UsageKept].
+// the oldest first. It goes back no further than [Kept].
 func (u Usage) Hourly(since, now time.Time) []int64 {
 	last := now.Truncate(time.Hour)
 	first := since.Truncate(time.Hour)

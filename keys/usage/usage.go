@@ -1,6 +1,7 @@
-// Package usage is what verifiers note of requests and stores keep for some time: how often
-// keys were used, and what was refused. All of it is statistics: it decides nothing, and a
-// crash may lose some seconds of it.
+// Package usage has the counts of requests. A verifier counts the uses of a key ([Use]) and the
+// refusals ([Denial]) and gives them to a store, which keeps them for some time; [Usage] is what
+// a reader gets back of one key. All of it is statistics: it decides nothing, and a crash may
+// lose some seconds of it.
 package usage
 
 import (

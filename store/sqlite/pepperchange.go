@@ -20,7 +20,7 @@ import (
 var _ store.PepperKeeper = (*Store)(nil)
 
 // AddPepper implements [store.PepperKeeper]. Other processes use the new pepper from the next
-// request that they check, or, if they check none, from their second change.
+// request that they check, or, if they check none, at the latest from their second change.
 func (s *Store) AddPepper(ctx context.Context, tells func(id string) (audit.Event, error)) (string, error) {
 	peppers, err := pepperfile.Replace(s.pepperFile, func(old *pepper.Set) (*pepper.Set, error) {
 		unnoted, err := s.unnoted(ctx, old)

@@ -1,5 +1,5 @@
 // Package ctxkey has the keys of a request's values in its context: [Identity] for package
-// keys, [RequestID] for keys/requestid, whose context answers to both. Packages
+// keys, [RequestID] for keys/requestid, whose Context has both values. Packages
 // outside keys use keys.NewContext and requestid.With.
 package ctxkey
 

@@ -92,7 +92,7 @@ func (p *committer) read(w *world, i int, r rules) (what string, ok bool) {
 		need = w.position() + 1
 	}
 	switch {
-	case s.nonce == 0 || (!s.closed && s.floor >= need):
+	case s.nonce == 0 || (!s.closed && s.floor >= need && (s.by == s.nonce || !r.ownFloor)):
 		p.ready[i] = true
 	case s == before:
 		return "", false

@@ -48,7 +48,7 @@ type event struct {
 	then      world
 }
 
-var checkNames = [maxChecks]string{"check 1", "check 2"}
+var checkNames = [maxChecks]string{"check 1", "check 2", "check 3"}
 var serverNames = [2]string{"server 1", "server 2"}
 
 // events returns all that can happen next.

@@ -18,6 +18,7 @@ type slot struct {
 	closed bool // the nonce is taken out
 	since  int8 // when
 	floor  int8
+	by     int8 // the nonce of the server that wrote the floor, in one word with it
 }
 
 // counted is how long others count a lease.
@@ -46,7 +47,7 @@ func (w *world) floor(s *server, r rules) int8 {
 // floor, make sure that the slot is its own, look at the store, answer.
 func (w *world) serve(r rules) (what string, ok bool) {
 	m := &w.renewal
-	s, held := &w.servers[m.server], &w.slots[m.server]
+	s, held := &w.servers[m.server], &w.slots[w.at[m.server]]
 	if !s.up && m.stage != idle && m.stage != answered {
 		*m = renewal{}
 		return "is not there, and the renewal is lost", true
@@ -81,17 +82,17 @@ func (w *world) serve(r rules) (what string, ok bool) {
 
 func (w *world) note(m *renewal, s *server, held *slot, r rules) {
 	s.leases[0] = noted{until: w.now + counted(r), applied: m.applied}
-	held.floor = w.floor(s, r)
+	held.floor, held.by = w.floor(s, r), s.nonce
 }
 
 // publish is the server's own clock: leases that ran out leave the floor.
 func (w *world) publish(i int8, r rules) (what string, ok bool) {
-	s, held := &w.servers[i], &w.slots[i]
+	s, held := &w.servers[i], &w.slots[w.at[i]]
 	f := w.floor(s, r)
 	if !s.up || held.floor == f || held.nonce != s.nonce {
 		return "", false
 	}
-	held.floor = f
+	held.floor, held.by = f, s.nonce
 	return "publishes its floor again", true
 }
 
@@ -107,7 +108,7 @@ func (w *world) grantTwin(r rules) (what string, ok bool) {
 		return "", false
 	}
 	s.leases[i] = l
-	w.slots[0].floor = w.floor(s, r)
+	w.slots[0].floor, w.slots[0].by = w.floor(s, r), s.nonce
 	return "grants a lease to another process with this key", true
 }
 
@@ -117,7 +118,7 @@ func (w *world) kill(i int8) (what string, ok bool) {
 	}
 	w.happened.kill = true
 	w.servers[i] = server{}
-	w.slots[i].locked = false
+	w.slots[w.at[i]].locked = false
 	return "is killed", true
 }
 
@@ -129,6 +130,6 @@ func (w *world) restart(i int8, r rules) (what string, ok bool) {
 	}
 	w.happened.restart = true
 	w.servers[i] = server{up: true, nonce: 2, started: w.now}
-	w.slots[i] = slot{nonce: 2, locked: true, floor: w.floor(&w.servers[i], r)}
+	w.slots[w.at[i]] = slot{nonce: 2, by: 2, locked: true, floor: w.floor(&w.servers[i], r)}
 	return "starts again", true
 }

@@ -17,7 +17,6 @@ type check struct {
 	late    bool // it began after the revoke had returned
 	leased  bool
 	waits   int8
-	server  int8
 	marked  bool
 	good    bool // the answer
 	over    bool // it has come
@@ -150,7 +149,8 @@ func (w *world) move(i int8, r rules) (what string, ok bool) {
 	case useCell:
 		return w.useCell(i, c, r), true
 	case asked:
-		if !w.servers[c.server].up {
+		if !w.servers[0].up && !w.servers[1].up {
+			w.unjoin(i)
 			c.end(refused)
 			return "cannot ask", true
 		}
@@ -158,8 +158,8 @@ func (w *world) move(i int8, r rules) (what string, ok bool) {
 		return "is looked up by the server", true
 	case looked:
 		if c.behind < w.v.heard && r.notBehind {
-			c.over = true
-			c.end(refused) // it asks again in the code; the model has no need of it
+			w.unjoin(i)
+			c.end(refused) // the client asks again
 			return "finds that the answer is behind", true
 		}
 		c.stage = compared
@@ -200,18 +200,22 @@ func (w *world) useCell(i int8, c *check, r rules) string {
 
 // land remembers the answer, if it was asked under a lease and nothing marked it.
 func (w *world) land(i int8, c *check) {
-	if w.v.flying == i {
-		w.v.flying = none
-		if !c.marked && c.good {
-			w.v.remembers = true
-		}
+	if w.v.flying == i && !c.marked && c.good {
+		w.v.remembers = true
 	}
-	c.over = true
+	w.unjoin(i)
 	verdict := refused
 	if c.good {
 		verdict = accepted
 	}
 	c.end(verdict)
+}
+
+// unjoin ends that others can join the question of check i.
+func (w *world) unjoin(i int8) {
+	if w.v.flying == i {
+		w.v.flying = none
+	}
 }
 
 // end keeps what others may wait for.

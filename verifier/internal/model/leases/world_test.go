@@ -13,7 +13,7 @@ const (
 	unlimited = 9  // the floor of a server without leases
 )
 
-const maxChecks = 2
+const maxChecks = 3
 
 // scenario is where an exploration starts and what may happen in it.
 type scenario struct {
@@ -46,8 +46,8 @@ type world struct {
 	checks   [maxChecks]check
 	servers  [2]server
 	slots    [2]slot
+	at       [2]int8 // the slot that a server writes to
 	revoker  committer
-	cleaned  int8 // how often another change looked at the slots
 	sent     int8 // renewals
 	happened accidents
 }
@@ -80,7 +80,8 @@ var hot = func() world {
 	w := world{v: verifier{leased: true, remembers: true, flying: none}}
 	w.servers[0] = server{up: true, nonce: 1, started: -longest}
 	w.servers[0].leases[0] = noted{until: longest}
-	w.slots[0] = slot{nonce: 1, locked: true}
+	w.slots[0] = slot{nonce: 1, by: 1, locked: true}
+	w.at = [2]int8{0, 1}
 	return w
 }()
 
@@ -102,6 +103,18 @@ var pair = func() world {
 	return w
 }()
 
+// taken is a server that lost its slot and does not know it. The second one has the slot, and
+// grants the verifier's lease.
+var taken = func() world {
+	w := hot
+	w.servers[1] = w.servers[0]
+	w.servers[1].nonce = 2
+	w.servers[0].leases[0] = noted{}
+	w.slots[0] = slot{nonce: 2, by: 2, locked: true}
+	w.at[1] = 0
+	return w
+}()
+
 var scenarios = []scenario{
 	{name: "verifier that was away", checks: 1, servers: 1, renewals: 2, ticks: 3, started: away},
 	{name: "two checks", checks: 2, servers: 1, renewals: 1, ticks: 3, evict: true, started: hot},
@@ -112,6 +125,7 @@ var scenarios = []scenario{
 	{name: "server is killed", checks: 1, servers: 1, renewals: 2, ticks: 4, kill: true, started: hot},
 	{name: "server loses its lock", checks: 1, servers: 1, renewals: 1, ticks: 5, unlock: true, started: hot},
 	{name: "two servers", checks: 1, servers: 2, renewals: 1, ticks: 3, started: pair},
+	{name: "slot was taken over", checks: 1, servers: 2, renewals: 1, ticks: 2, twin: true, started: taken},
 	{name: "committer is killed", checks: 1, servers: 1, renewals: 1, ticks: 4, crash: true, started: hot},
-	{name: "server that answers from before", checks: 2, servers: 1, renewals: 2, evict: true, lagging: true, started: hot},
+	{name: "server that answers from before", checks: 3, servers: 1, renewals: 2, evict: true, lagging: true, started: hot},
 }

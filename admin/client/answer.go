@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
@@ -69,10 +72,23 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 		return fmt.Errorf("%w: %s does not accept it; it may be revoked or expired, or belong to another key store", keys.ErrDenied, c.base.Host)
 	case p.Code == api.CodeNotFound, p.Code == api.CodeTampered, p.Code == api.CodePreconditionFailed:
 		return domain[p.Code]
+	case p.Code == api.CodeConflict, p.Code == api.CodeSecretDelivered, p.Code == api.CodeForbidden:
+		return &remoteError{clause(p.Detail), domain[p.Code]}
 	case domain[p.Code] != nil:
 		return &remoteError{p.Detail, domain[p.Code]}
 	}
 	return fmt.Errorf("%s answered %d %s (request %s): %s", c.base.Host, resp.StatusCode, p.Code, p.RequestID, p.Detail)
+}
+
+// clause returns the text of an error from the sentence that the server made of it. Several
+// sentences stay as they are.
+func clause(detail string) string {
+	text, one := strings.CutSuffix(detail, ".")
+	if !one || strings.Contains(text, ". ") {
+		return detail
+	}
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToLower(first)) + text[size:]
 }
 
 // field returns the domain's name of a member of the request.

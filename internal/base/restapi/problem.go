@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -67,8 +68,8 @@ var (
 )
 
 // statuses maps the domain's errors to answers; the first matching row counts. An error without
-// a row is 500 internal. An empty detail means the error's own text, in which the domain quotes
-// no values.
+// a row is 500 internal. An empty detail means the error's own text as a sentence; the domain
+// quotes no values in it.
 var statuses = []struct {
 	err    error
 	status int
@@ -125,7 +126,7 @@ func problemOf(err error) problem {
 		return problemAltered
 	}
 	if before := (*store.ReplayedError)(nil); errors.As(err, &before) {
-		return problem{Status: http.StatusConflict, Code: api.CodeSecretDelivered, Detail: before.Error()}
+		return problem{Status: http.StatusConflict, Code: api.CodeSecretDelivered, Detail: sentence(before.Error())}
 	}
 	for _, row := range statuses {
 		if !errors.Is(err, row.err) {
@@ -133,7 +134,7 @@ func problemOf(err error) problem {
 		}
 		p := problem{Status: row.status, Code: row.code, Detail: row.detail}
 		if p.Detail == "" {
-			p.Detail = err.Error()
+			p.Detail = sentence(err.Error())
 		}
 		if errors.Is(err, keys.ErrNameTaken) {
 			p.Errors = []middleware.FieldError{{Field: "name", Message: "is taken"}}
@@ -141,6 +142,11 @@ func problemOf(err error) problem {
 		return p
 	}
 	return problemInternal
+}
+
+// sentence makes a sentence of an error's text.
+func sentence(text string) string {
+	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
 // failure logs what the operator needs and returns what the client may see. The result is a

@@ -161,14 +161,14 @@ func (f *editFlags) request(cmd *cobra.Command, k *keys.Key) (req admin.EditRequ
 	if changed("allow-ip") {
 		list, err := keys.ParseAllowedIPs(f.allowIPs)
 		if err != nil {
-			return req, ofFlag("allow-ip", err)
+			return req, err
 		}
 		req.AllowedIPs = &list
 	}
 	if changed("rate") {
 		limit, err := keys.ParseRateLimit(f.rate)
 		if err != nil {
-			return req, ofFlag("rate", err)
+			return req, err
 		}
 		req.RateLimit = &limit
 	}

@@ -168,6 +168,13 @@ func (a *app) typed(err error) string {
 	return text
 }
 
+// otherNames are the names of fields that no single flag sets.
+var otherNames = map[string]string{
+	"backup":      "FILE", // of restore
+	"certificate": "--tls-cert and --tls-key",
+	"edit":        "edit", // the command itself
+}
+
 // flagNames are the flags for a field whose name is not that of its flag.
 var flagNames = map[string][]string{
 	"scopes":      {"scope", "tool", "prompt", "resource", "add-scope", "remove-scope"},
@@ -181,8 +188,10 @@ var flagNames = map[string][]string{
 // flagOf returns what the user typed for a field, or "" if no flag of the command fits.
 func (a *app) flagOf(field string) string {
 	switch {
-	case strings.HasPrefix(field, "--"), strings.HasPrefix(field, "KEYCTL_"), field == "FILE", field == "edit":
-		return field // named already
+	case otherNames[field] != "":
+		return otherNames[field]
+	case strings.HasPrefix(field, "KEYCTL_"): // a variable has no other name
+		return field
 	case a.ran == nil:
 		return ""
 	case field == "name" && a.ran.Name() == "issue":

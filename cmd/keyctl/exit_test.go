@@ -59,3 +59,48 @@ func TestOutcomes(t *testing.T) {
 		}
 	}
 }
+
+// An error names each field as the user typed it.
+func TestTyped(t *testing.T) {
+	for _, tc := range []struct {
+		args string
+		err  error
+		want string
+	}{
+		{"issue ci --rate x", keys.Invalid("rate_limit", "is bad"), "--rate is bad"},
+		{"issue ci --expires x", keys.Invalid("expires", "is bad"), "--expires is bad"},
+		{"issue ci --max-key-life x", keys.Invalid("max_key_life", "is bad"), "--max-key-life is bad"},
+		{"issue ci --tool x --scope y", keys.Invalid("scopes", "are bad"), "--scope or --tool are bad"},
+		{"issue ci", keys.Invalid("name", "is bad"), "NAME is bad"},
+		{"edit ci --name x", keys.Invalid("name", "is bad"), "--name is bad"},
+		{"edit ci", keys.Invalid("edit", "changes nothing"), "edit changes nothing"},
+		{"list", keys.Invalid("server", "is bad"), "KEYCTL_SERVER is bad"},
+		{"list --server x", keys.Invalid("server", "is bad"), "--server is bad"},
+		{"list", keys.Invalid("KEYCTL_ADMIN_KEY_FILE", "is not set"), "KEYCTL_ADMIN_KEY_FILE is not set"},
+		{"restore x", keys.Invalid("backup", "is bad"), "FILE is bad"},
+		{"serve", keys.Invalid("certificate", "is bad"), "--tls-cert and --tls-key is bad"},
+		{"serve", keys.Invalid("listen", "is bad"), "--listen is bad"},
+		{"issue ci", keys.Invalid("rate_limit", "is bad"), "rate_limit: is bad"},
+		{"issue ci --rate x --allow-ip y", keys.AllOf(keys.Invalid("rate_limit", "is bad"), keys.Invalid("allowed_ips", "are bad"), keys.Invalid("other", "is bad")),
+			"--rate is bad; --allow-ip are bad; other: is bad"},
+		{"issue ci --rate x", fmt.Errorf("line 3: %w", keys.Invalid("rate_limit", "is bad")), "line 3: --rate is bad"},
+		{"", keys.Invalid("rate_limit", "is bad"), "rate_limit: is bad"},
+		{"issue ci --rate x", errors.New("rate_limit: is bad"), "rate_limit: is bad"},
+	} {
+		e, _, _ := testEnv(t)
+		a := &app{env: e, output: formatTable}
+		if tc.args != "" {
+			cmd, rest, err := newRoot(a).Find(strings.Fields(tc.args))
+			if err != nil {
+				t.Fatalf("%s: %v", tc.args, err)
+			}
+			if err := cmd.ParseFlags(rest); err != nil {
+				t.Fatalf("%s: %v", tc.args, err)
+			}
+			a.ran = cmd
+		}
+		if got := a.typed(tc.err); got != tc.want {
+			t.Errorf("%q, %v: got %q, want %q", tc.args, tc.err, got, tc.want)
+		}
+	}
+}

@@ -194,9 +194,9 @@ func (a *app) reportImport(r importing.Report, f *importFlags, err error) error 
 	}
 	if r.Refused > 0 {
 		e := &importError{partial: f.partial, rest: r.Refused - len(r.Reasons)}
-		e.error = fmt.Errorf("nothing was imported: %d of %d rows are invalid; fix them, or use --partial to import the rest", r.Refused, r.Rows)
+		e.error = fmt.Errorf("nothing was imported; invalid rows: %d of %d; fix them, or use --partial to import the rest", r.Refused, r.Rows)
 		if f.partial {
-			e.error = fmt.Errorf("%d of %d rows were refused; %d %s", r.Refused, r.Rows, r.Imported, f.done())
+			e.error = fmt.Errorf("refused rows: %d of %d; %s: %d", r.Refused, r.Rows, strings.TrimPrefix(f.done(), "were "), r.Imported)
 		}
 		for _, one := range r.Reasons {
 			e.refused = append(e.refused, failure{fmt.Sprintf("line %d", one.Line), outcomeOf(one.Reason).code, sentence(one.Reason)})

@@ -97,14 +97,14 @@ func (f *issueFlags) request(name string) (admin.IssueRequest, error) {
 	}
 	var err error
 	if req.AllowedIPs, err = keys.ParseAllowedIPs(f.allowIPs); err != nil {
-		return req, ofFlag("allow-ip", err)
+		return req, err
 	}
 	if req.Metadata, err = metadata(f.meta); err != nil {
 		return req, err
 	}
 	if f.rate != "" {
 		if req.RateLimit, err = keys.ParseRateLimit(f.rate); err != nil {
-			return req, ofFlag("rate", err)
+			return req, err
 		}
 	}
 	if f.maxKeyLife != "" && !f.admin {
@@ -115,15 +115,6 @@ func (f *issueFlags) request(name string) (admin.IssueRequest, error) {
 	}
 	req.Expires, err = keys.ParseExpiry(f.expires)
 	return req, err
-}
-
-// ofFlag names the flag in place of the field, because that is what was typed.
-func ofFlag(flag string, err error) error {
-	var invalid *keys.InvalidError
-	if !errors.As(err, &invalid) {
-		return err
-	}
-	return &keys.InvalidError{Field: "--" + flag, Reason: invalid.Reason}
 }
 
 // grants returns the scopes that the four flags grant together.

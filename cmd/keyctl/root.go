@@ -181,8 +181,9 @@ func unknownFlag(cmd *cobra.Command, name string) error {
 	if slices.Contains([]string{"json", "jsonl", "csv"}, name) {
 		return usagef(`unknown flag "--%s"; use -o %s`, name, name)
 	}
-	if command, argument, takes := strings.Cut(cmd.Use, " "); takes && slices.Contains([]string{"name", "key", "id"}, name) {
-		return usagef(`unknown flag "--%s"; write the value without a flag: keyctl %s %s`, name, command, argument)
+	if _, argument, takes := strings.Cut(cmd.Use, " "); takes && slices.Contains([]string{"name", "key", "id"}, name) {
+		argument, _, _ = strings.Cut(argument, "...") // one of several is enough
+		return usagef(`unknown flag "--%s"; write the value without a flag: %s %s`, name, cmd.CommandPath(), argument)
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })

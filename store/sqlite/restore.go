@@ -136,7 +136,7 @@ func (r *Restoration) take(ctx context.Context, backup string) error {
 	case err != nil:
 		return err
 	case from == r.path:
-		return &keys.InvalidError{Field: "FILE", Reason: "is the key store itself; name a file that 'keyctl backup' made"}
+		return &keys.InvalidError{Field: "backup", Reason: "is the key store itself; name a file that 'keyctl backup' made"}
 	}
 	info, err := os.Stat(from)
 	switch {

@@ -14,7 +14,7 @@ import (
 func (a *Admin) Import(ctx context.Context, rows iter.Seq2[importing.Row, error], o importing.Options) (importing.Report, error) {
 	m, local := a.Manager.(*admin.Local)
 	if !local {
-		return importing.Report{}, &keys.InvalidError{Field: serverSetting, Reason: "cannot import keys; run the import on the key store's own machine"}
+		return importing.Report{}, &keys.InvalidError{Field: fieldServer, Reason: "cannot import keys; run the import on the key store's own machine"}
 	}
 	return importing.Import(ctx, m, rows, o)
 }

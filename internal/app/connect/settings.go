@@ -42,7 +42,7 @@ func (s Settings) WithEnv(getenv func(string) string) Settings {
 	return s
 }
 
-const serverSetting = "--server or KEYCTL_SERVER"
+const fieldServer = "server"
 
 // Validate refuses settings that contradict each other or lack the admin key. The error is a
 // [*keys.InvalidError].
@@ -50,7 +50,7 @@ func (s Settings) Validate() error {
 	switch {
 	case s.Server != "" && s.DB != "":
 		return &keys.InvalidError{
-			Field:  serverSetting,
+			Field:  fieldServer,
 			Reason: "cannot be combined with --db or KEYCTL_DB; use one of the two",
 		}
 	case s.Server != "" && s.AdminKeyFile == "" && s.AdminKey.IsZero():
@@ -66,7 +66,7 @@ func (s Settings) Validate() error {
 func (s Settings) Local() error {
 	if s.Server != "" {
 		return &keys.InvalidError{
-			Field:  serverSetting,
+			Field:  fieldServer,
 			Reason: "cannot be used: this command works on the key store of this machine only; name it with --db",
 		}
 	}

@@ -20,7 +20,7 @@ type certificate struct {
 // loadCertificate returns nil without TLS.
 func loadCertificate(o *Options) (*certificate, error) {
 	if (o.TLSCert == "") != (o.TLSKey == "") {
-		return nil, &keys.InvalidError{Field: certAndKey, Reason: "must be given together"}
+		return nil, &keys.InvalidError{Field: fieldCertificate, Reason: "must be given together"}
 	}
 	if o.TLSCert == "" {
 		return nil, nil
@@ -47,9 +47,10 @@ func (c *certificate) load() error {
 	return nil
 }
 
-const certAndKey = "--tls-cert and --tls-key"
+// fieldCertificate is the name of both files together.
+const fieldCertificate = "certificate"
 
-var errNoPair = &keys.InvalidError{Field: certAndKey, Reason: "must be PEM files that match and that this user may read"}
+var errNoPair = &keys.InvalidError{Field: fieldCertificate, Reason: "must be PEM files that match and that this user may read"}
 
 // maxPEM, in bytes, is more than a certificate with its chain needs.
 const maxPEM = 1 << 20
@@ -57,7 +58,7 @@ const maxPEM = 1 << 20
 func readPEM(path string) ([]byte, error) {
 	f, err := infile.Regular(path)
 	if errors.Is(err, infile.ErrNotRegular) {
-		return nil, &keys.InvalidError{Field: certAndKey, Reason: "must be regular files"}
+		return nil, &keys.InvalidError{Field: fieldCertificate, Reason: "must be regular files"}
 	}
 	if err != nil {
 		return nil, errNoPair

@@ -3,11 +3,13 @@ package keys
 import "time"
 
 const (
-	// SupersededKept is how long a secret that a rotation ended is recognised, and
-	// MaxSuperseded how many of one key are. Imported ones are kept as long as their pepper,
-	// because an import must find that their tokens have ended.
+	// SupersededKept is how long a secret that a rotation ended is recognised. Imported ones
+	// are kept as long as their pepper, because an import must find that their tokens have
+	// ended.
 	SupersededKept = 30 * 24 * time.Hour
-	MaxSuperseded  = 8
+
+	// MaxSuperseded is how many ended secrets of one key are recognised.
+	MaxSuperseded = 8
 )
 
 // Superseded is what is kept of a secret that a rotation ended, so that a log can say that

@@ -195,9 +195,11 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, messages bool, sco
 		g.refuse(w, identified(r), granted, call)
 		return nil, false
 	}
-	a := &admission{guard: g, ip: call.ClientIP, agent: call.Agent, cost: call.Cost, decision: d}
+	a := &admission{
+		Context: requestid.Context{Context: r.Context(), Identity: d.Identity, Given: givenID(r)},
+		guard:   g, ip: call.ClientIP, agent: call.Agent, cost: call.Cost, decision: d,
+	}
 	a.paid.Store(!messages)
-	a.Context.Context, a.Identity, a.Given = r.Context(), d.Identity, givenID(r)
 	r = r.WithContext(a)
 	r.Trailer = nil // it is filled after the body is read: a key in it would reach the handler
 	return r, true

@@ -81,8 +81,11 @@ func TestTyped(t *testing.T) {
 		{"serve", keys.Invalid("certificate", "is bad"), "--tls-cert and --tls-key is bad"},
 		{"serve", keys.Invalid("listen", "is bad"), "--listen is bad"},
 		{"issue ci", keys.Invalid("rate_limit", "is bad"), "rate_limit: is bad"},
-		{"issue ci --rate x --allow-ip y", keys.AllOf(keys.Invalid("rate_limit", "is bad"), keys.Invalid("allowed_ips", "are bad"), keys.Invalid("other", "is bad")),
-			"--rate is bad; --allow-ip are bad; other: is bad"},
+		{
+			"issue ci --rate x --allow-ip y",
+			keys.AllOf(keys.Invalid("rate_limit", "is bad"), keys.Invalid("allowed_ips", "are bad"), keys.Invalid("other", "is bad")),
+			"--rate is bad; --allow-ip are bad; other: is bad",
+		},
 		{"issue ci --rate x", fmt.Errorf("line 3: %w", keys.Invalid("rate_limit", "is bad")), "line 3: --rate is bad"},
 		{"", keys.Invalid("rate_limit", "is bad"), "rate_limit: is bad"},
 		{"issue ci --rate x", errors.New("rate_limit: is bad"), "rate_limit: is bad"},

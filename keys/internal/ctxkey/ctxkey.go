@@ -3,8 +3,8 @@
 // outside keys use keys.NewContext and requestid.With.
 package ctxkey
 
-// The keys.
-type (
-	Identity  struct{}
-	RequestID struct{}
-)
+// Identity is the key of a request's identity.
+type Identity struct{}
+
+// RequestID is the key of a request's id.
+type RequestID struct{}

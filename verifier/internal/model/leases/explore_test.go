@@ -48,8 +48,10 @@ type event struct {
 	then      world
 }
 
-var checkNames = [maxChecks]string{"check 1", "check 2", "check 3"}
-var serverNames = [2]string{"server 1", "server 2"}
+var (
+	checkNames  = [maxChecks]string{"check 1", "check 2", "check 3"}
+	serverNames = [2]string{"server 1", "server 2"}
+)
 
 // events returns all that can happen next.
 func (s scenario) events(w world, r rules) []event {

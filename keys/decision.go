@@ -56,7 +56,7 @@ type Decision struct {
 }
 
 // Lack is what a valid key lacks. It is for logs and for operators of the key store; a
-// caller is told only the scopes that its call requires.
+// caller learns only the scopes that its call requires.
 type Lack struct {
 	Required []string // with insufficient_scope: the required scopes
 	Missing  []string // the required scopes that were not granted

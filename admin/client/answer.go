@@ -80,8 +80,8 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	return fmt.Errorf("%s answered %d %s (request %s): %s", c.base.Host, resp.StatusCode, p.Code, p.RequestID, p.Detail)
 }
 
-// clause returns the text of an error from the sentence that the server made of it. Several
-// sentences stay as they are.
+// clause returns the text of an error from the sentence that the server made of it. It
+// does not change a text of several sentences.
 func clause(detail string) string {
 	text, one := strings.CutSuffix(detail, ".")
 	if !one || strings.Contains(text, ". ") {

@@ -15,7 +15,7 @@ import (
 
 // VerifyOptions configures [Verify]. Nil and the zero value are ready for use.
 type VerifyOptions struct {
-	// Checkpoint is an earlier state of the log; nil if there is none. Without one Verify
+	// Checkpoint is an earlier state of the log, or nil. Without one Verify
 	// does not notice that the end of the log was cut off.
 	Checkpoint *Checkpoint
 	// Progress is called now and then with the number of rows read; nil is allowed.
@@ -26,7 +26,7 @@ type VerifyOptions struct {
 type Report struct {
 	Rows     int64   // valid rows
 	Keys     int64   // keys compared with the log
-	Head     *Event  // the newest valid row; nil if there is none
+	Head     *Event  // the newest valid row, or nil
 	Faults   []Fault // at most [MaxFaults]; none means that all is valid
 	Omitted  int     // faults beyond those
 	Restored bool    // the store was restored or replaced since the checkpoint was made

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -144,9 +146,17 @@ func problemOf(err error) problem {
 	return problemInternal
 }
 
-// sentence makes a sentence of an error's text.
+// sentence makes a sentence of an error's text: a capital and a full stop.
 func sentence(text string) string {
-	return strings.ToUpper(text[:1]) + text[1:] + "."
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 || first == utf8.RuneError {
+		return text
+	}
+	text = string(unicode.ToUpper(first)) + text[size:]
+	if strings.ContainsRune(".?!", rune(text[len(text)-1])) {
+		return text
+	}
+	return text + "."
 }
 
 // failure logs what the operator needs and returns what the client may see. The result is a

@@ -15,6 +15,11 @@ type Position struct {
 	Generation string // a restored store has another one
 	Seq        int64  // of the newest change
 	Event      string // random id of that change; empty if no change has the number
+
+	// Word is the position as one number that all processes and hosts share: the number of the
+	// generation in the highest 16 bits, and Seq. It only grows. Zero means that the feed has
+	// none.
+	Word uint64
 }
 
 // Changes is one answer of a [Feed].
@@ -26,6 +31,10 @@ type Changes struct {
 	// Imported is true while the store has a secret with a lookup. If false, a token that
 	// is not in the mcpkeys form cannot be valid.
 	Imported bool
+
+	// Time is the time by the feed's clock, if that is on another host: when the answer was
+	// made. Zero: the reader's own clock counts.
+	Time time.Time
 }
 
 // Feed tells which keys changed, in the order of commits, including changes of other
@@ -66,4 +75,10 @@ type Bounds struct {
 	// Look is how often a reader reads although the epoch did not change. A change made
 	// outside the store, as by a database shell, is noticed within this time.
 	Look time.Duration
+
+	// Remote says that the feed is on another host. Its writers wait until readers have
+	// dropped what changed, so a reader follows it all the time, not only while it is asked.
+	// A Lease then also ends by the wall clock, because the monotonic one stops while a
+	// computer sleeps, and without a lease a reader asks for each request.
+	Remote bool
 }

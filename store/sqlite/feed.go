@@ -55,7 +55,9 @@ func (r *Reader) Changes(ctx context.Context, since feed.Position) (feed.Changes
 	case since.Generation != now.Next.Generation, since.Seq > now.Next.Seq, now.Next.Seq-since.Seq > maxChanges:
 		now.Lost = true
 	default:
+		term := now.Next.Word >> seqBits
 		now, err = r.changes(ctx, since)
+		now.Next.Word = term<<seqBits | uint64(now.Next.Seq) //nolint:gosec // a number of the database is not negative
 	}
 	if now.Lost {
 		r.batches.forget()
@@ -72,11 +74,16 @@ func (r *Reader) position(ctx context.Context) (feed.Changes, error) {
 		return feed.Changes{}, err
 	}
 	generation, _ := n.generation.(string)
+	now, err := n.standing()
+	if err != nil {
+		return feed.Changes{}, err
+	}
 	return feed.Changes{
 		Next: feed.Position{
 			Generation: fmt.Sprintf("%s/%d.%d", generation, r.incarnation, r.watch.turns.Load()),
 			Seq:        n.changeSeq(),
 			Event:      hex.EncodeToString(n.eventID),
+			Word:       now.word,
 		},
 		Imported: n.imported,
 	}, nil

@@ -145,6 +145,9 @@ func (s source) Changes(_ context.Context, since feed.Position) (feed.Changes, e
 // Bounds implements [verifier.Source].
 func (s source) Bounds() feed.Bounds { return feed.Bounds{Lease: time.Minute, Look: time.Minute} }
 
+// Now implements [verifier.Source].
+func (s source) Now(t time.Time) time.Time { return t }
+
 // Wait implements [verifier.Source].
 func (s source) Wait(ctx context.Context, epoch uint64) {
 	s.k.mu.Lock()

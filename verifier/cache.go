@@ -6,7 +6,6 @@ import (
 	"errors"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/maypok86/otter/v2"
 
@@ -19,6 +18,7 @@ import (
 // found.
 type cache struct {
 	source Source
+	remote bool
 	watch  watch
 	cells  *otter.Cache[string, *cell]
 
@@ -48,8 +48,9 @@ type owner struct {
 }
 
 // open opens h in place.
-func (h *cache) open(source Source, size int, clock func() time.Duration, changed func(feed.Changes)) (err error) {
+func (h *cache) open(source Source, size int, clock func() moment, changed func(feed.Changes)) (err error) {
 	h.source, h.changed = source, changed
+	h.remote = source.Bounds().Remote
 	h.watch.source, h.watch.bounds, h.watch.clock, h.watch.forget = source, source.Bounds(), clock, h.forget
 	if h.cells, err = otter.New(&otter.Options[string, *cell]{MaximumSize: size, Executor: atOnce}); err != nil {
 		return err
@@ -100,17 +101,44 @@ func (h *cache) seekOwner(c *check, generation uint64) {
 	}
 }
 
-// learn remembers that c's token is the secret of k, which current returned.
+// learn remembers that c's token is the secret of k. A remote source returns a key with each
+// proof, and a local one what current returned.
 func (h *cache) learn(c *check, k *keys.Key, secret *keys.KeySecret) {
 	if c.imported {
 		c.id = k.ID
-		h.owners.Set(c.sum, owner{k.ID, c.generation})
 	}
 	c.cell = h.cell(k.ID)
-	if c.entry = c.cell.entry.Load(); c.entry == nil || c.entry.key != k { // the key changed since
+	switch {
+	case c.alone:
 		c.entry = newEntry(k)
+	case h.remote:
+		c.entry = h.keep(c, k)
+	default:
+		if c.entry = c.cell.entry.Load(); c.entry == nil || c.entry.key != k { // the key changed since
+			c.entry = newEntry(k)
+		}
+	}
+	if c.imported && !c.alone {
+		h.owners.Set(c.sum, owner{k.ID, c.generation})
 	}
 	c.proof = c.entry.note(secret, &c.sum, &c.cell.tally)
+}
+
+// keep remembers a key that came with a proof, unless anything changed since before the source
+// was asked: forget counts its generations while no key can be kept.
+func (h *cache) keep(c *check, k *keys.Key) *entry {
+	e := newEntry(k)
+	h.fills.Hold(func() {
+		if h.forgotten.Load() != c.generation {
+			return
+		}
+		if was := c.cell.entry.Load(); was != nil && was.key.Version == k.Version {
+			e = was // with the proof of the key's other secret
+			return
+		}
+		c.cell.entry.Store(e)
+	})
+	return e
 }
 
 // cell returns the cell of an existing key. If the cache has none, it adds an empty one.
@@ -180,6 +208,7 @@ func (h *cache) forget(c feed.Changes) {
 		return
 	}
 	h.fills.Mark(c.Lost, c.IDs...)
+	h.fills.Hold(func() { h.forgotten.Add(1) }) // see keep
 	if c.Lost {
 		for _, one := range h.cells.All() {
 			one.entry.Store(nil)
@@ -190,7 +219,6 @@ func (h *cache) forget(c feed.Changes) {
 			one.entry.Store(nil)
 		}
 	}
-	h.forgotten.Add(1)
 	h.changed(c)
 }
 

@@ -58,7 +58,7 @@ func newDoor(strangers keys.RateLimit) (d door, err error) {
 // refuses returns the zero Decision if the source may be asked for c's token. Existing keys
 // do not count against the limit, however many callers ask at once.
 func (o *door) refuses(c *check, from address) keys.Decision {
-	if o.unknown.has(c.token, c.generation) {
+	if !c.alone && o.unknown.has(c.token, c.generation) {
 		return notFound(c.named())
 	}
 	if wait := o.asked.wait(from, c.at); wait > 0 && !c.exists() {

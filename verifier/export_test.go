@@ -31,7 +31,7 @@ func (f *found) RecordHits(int) { f.do() }
 
 // WhileReadsAreCounted calls do while no read of a key can begin or end.
 func (v *Verifier) WhileReadsAreCounted(do func()) {
-	v.cache.fills.Freeze(do)
+	v.cache.fills.Hold(do)
 }
 
 // Strangers counts the unknown tokens and the addresses that are remembered, and how many

@@ -19,6 +19,13 @@ const recheckEvery = 30 * time.Second
 // before that, and their hold costs only a timer; subscribing costs more.
 const holdAfter = 5 * time.Millisecond
 
+// askEvery is how often a hold looks again if the source is remote, and for how long it may find
+// no answer: without a lease, each look is a question.
+const (
+	askEvery = 2 * time.Second
+	askAgain = askEvery / 8
+)
+
 // followPause is how long a hold waits at the least between two looks that fail.
 const followPause = 5 * time.Millisecond
 
@@ -61,6 +68,8 @@ type hold struct {
 	mu    sync.Mutex
 	over  bool
 	timer *time.Timer
+
+	unanswered time.Time // since when a remote source cannot be asked; zero: it answered. Only check uses it
 }
 
 // begin subscribes before it looks, so no change falls between the two.
@@ -87,6 +96,9 @@ func (h *hold) check() {
 	defer h.mu.Unlock()
 	switch {
 	case h.over:
+	case h.waits(code):
+		h.stop()
+		h.timer = time.AfterFunc(askAgain, h.check)
 	case code != keys.CodeValid:
 		h.over = true
 		h.stop()
@@ -95,6 +107,20 @@ func (h *hold) check() {
 		h.stop()
 		h.timer = time.AfterFunc(until, h.check)
 	}
+}
+
+// waits reports whether to ask again before the connection is ended: a remote source did not
+// answer, but not for long.
+func (h *hold) waits(code keys.Code) bool {
+	if code != keys.CodeUnavailable || !h.verifier.remote {
+		h.unanswered = time.Time{}
+		return false
+	}
+	now := h.verifier.clock()
+	if h.unanswered.IsZero() {
+		h.unanswered = now
+	}
+	return now.Sub(h.unanswered) < askEvery
 }
 
 func (h *hold) stop() {
@@ -131,7 +157,7 @@ func (v *Verifier) stillGood(d keys.Decision, call *Call) (now *keys.Identity, c
 	if secret == nil {
 		return nil, keys.CodeExpired, 0 // it was replaced
 	}
-	clock := v.clock()
+	clock := v.time(v.moment())
 	if code := e.key.Admit(secret, clock, call.demand()); code != keys.CodeValid {
 		return nil, code, 0
 	}
@@ -139,6 +165,9 @@ func (v *Verifier) stillGood(d keys.Decision, call *Call) (now *keys.Identity, c
 		return nil, keys.CodeUnavailable, 0
 	}
 	until = recheckEvery
+	if v.remote {
+		until = askEvery
+	}
 	if ends := e.key.Ends(secret); !ends.IsZero() {
 		until = min(until, ends.Sub(clock))
 	}
@@ -148,10 +177,14 @@ func (v *Verifier) stillGood(d keys.Decision, call *Call) (now *keys.Identity, c
 // lookAgain returns the key's entry as it stands now, nil if there is no such key.
 func (v *Verifier) lookAgain(id string) (*entry, error) {
 	ctx := context.Background()
-	if err := v.cache.watch.fresh(ctx, v.sinceStart()); err != nil {
-		return nil, err
+	look := v.cache.current
+	if err := v.cache.watch.fresh(ctx, v.moment()); err != nil {
+		if !v.remote {
+			return nil, err
+		}
+		look = v.cache.read // for this caller alone
 	}
-	e, err := v.cache.current(ctx, id)
+	e, err := look(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("check the keys of open connections: %w", err)
 	}
@@ -168,6 +201,7 @@ type holds struct {
 	stop    context.CancelFunc // ends the goroutine; nil: there is none
 	wake    context.CancelFunc // ends its waiting
 	closed  bool
+	stays   bool // the goroutine runs also without subscribers
 	running sync.WaitGroup
 }
 
@@ -199,7 +233,7 @@ func (v *Verifier) OnChange(keyID string, f func()) (cancel func()) {
 // the first look is not a change.
 func (v *Verifier) followFrom() {
 	w := &v.cache.watch
-	if w.last.Load() == nil && w.fresh(context.Background(), v.sinceStart()) != nil {
+	if w.last.Load() == nil && w.fresh(context.Background(), v.moment()) != nil {
 		v.holds.changed(feed.Changes{Lost: true})
 	}
 }
@@ -217,11 +251,24 @@ func (l *holds) add(keyID string, s *subscriber, follow func(context.Context)) {
 		l.byID[keyID] = map[*subscriber]struct{}{}
 	}
 	l.byID[keyID][s] = struct{}{}
+	l.start(follow)
+}
+
+// start starts the goroutine, unless it runs.
+func (l *holds) start(follow func(context.Context)) {
 	if l.stop == nil {
 		ctx, stop := context.WithCancel(context.Background())
 		l.stop = stop
 		l.running.Go(func() { follow(ctx) })
 	}
+}
+
+// always starts the goroutine for as long as the verifier is open.
+func (l *holds) always(follow func(context.Context)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stays = true
+	l.start(follow)
 }
 
 func (l *holds) cancel(keyID string, s *subscriber) {
@@ -232,7 +279,7 @@ func (l *holds) cancel(keyID string, s *subscriber) {
 	if len(l.byID[keyID]) == 0 {
 		delete(l.byID, keyID)
 	}
-	if len(l.byID) == 0 {
+	if len(l.byID) == 0 && !l.stays {
 		l.rest()
 	}
 }
@@ -301,7 +348,11 @@ func pause(ctx context.Context, d time.Duration) {
 
 // wait returns when there may be something to do.
 func (l *holds) wait(ctx context.Context, w *watch) {
-	ctx, cancel := context.WithTimeout(ctx, max(w.untilLook(), followPause))
+	most := max(w.untilLook(), followPause)
+	if w.bounds.Remote { // Wait returns when a lease has to be renewed
+		most = recheckEvery
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	l.mu.Lock()
 	waits := len(l.due) == 0 && ctx.Err() == nil
@@ -317,7 +368,11 @@ func (l *holds) wait(ctx context.Context, w *watch) {
 // followOnce compares the epoch. It reports once, at the start, that the source cannot be
 // read for too long.
 func (v *Verifier) followOnce(lost bool) bool {
-	err := v.cache.watch.fresh(context.Background(), v.sinceStart())
+	look := func() error { return v.cache.watch.fresh(context.Background(), v.moment()) }
+	if v.remote { // also if nothing changed: it renews the lease
+		look = func() error { return v.cache.watch.renew(context.Background()) }
+	}
+	err := look()
 	if err != nil && !lost {
 		v.holds.changed(feed.Changes{Lost: true})
 	}

@@ -32,18 +32,25 @@ type Source interface {
 
 	// Wait returns when the epoch differs from the given one, or when ctx ends. It may return
 	// early, and is then called again; but while the source cannot be read, it must not
-	// return at once each time.
+	// return at once each time. That of a remote source also returns when it is time to call
+	// Changes, which renews the lease.
 	Wait(ctx context.Context, epoch uint64)
 
+	// Now returns the time t by the source's clock, by which keys expire. That of a remote
+	// source is what the other side last told, and how much the monotonic clock advanced
+	// since; a local one returns t.
+	Now(t time.Time) time.Time
+
 	// Applied is called with the position up to which the verifier has applied changes: it
-	// has dropped every key that changed before, and will not remember an older state. If
-	// others have to know when a change is effective, the source tells them this position.
-	// Applied is called after each successful call of Changes, often with the same position,
+	// has dropped every key that changed before, and will not remember an older state. A
+	// remote source tells the other side at once, because writers wait for that. Applied is
+	// called after each successful call of Changes, often with the same position,
 	// and must not block.
 	Applied(at feed.Position)
 
 	// Prove finds out whose secret a token is. An error says that it could not find out. For
-	// a wrong token it returns a Proof without a secret, and no error.
+	// a wrong token it returns a Proof without a secret, and no error. The verifier remembers
+	// the key of a Proof only if no change was applied since before the call.
 	Prove(ctx context.Context, q *Question) (Proof, error)
 
 	// Key returns the key with the exact id, whatever its status, if its row is as it was
@@ -67,7 +74,11 @@ type Source interface {
 type Question struct {
 	Token string
 	ID    string    // the id in an mcpkeys token; empty for a token of another system
-	Now   time.Time // by the verifier's clock
+	Now   time.Time // by the source's clock
+
+	// Alone is set if the source is remote and there is no lease: the answer must not be that
+	// of a question which was asked before this one.
+	Alone bool
 
 	// Current returns the key with the id as it stands now: what the verifier remembers,
 	// or what [Source.Key] says, asked once for all who wait for it.
@@ -81,7 +92,7 @@ type Question struct {
 
 // Proof says to which key and secret a token belongs.
 type Proof struct {
-	Key    *keys.Key // the key that the token names or proves, as [Question].Current returned it; nil if there is none
+	Key    *keys.Key // the key that the token names or proves; nil if there is none. A source that is not remote returns what [Question].Current returned
 	Secret int64     // the number of the secret of Key that the token was proved to be; zero for none
 	Ended  *Ended    // with a zero Secret: the token was a secret until a rotation ended it; it opens nothing
 	KeyID  string    // with Ended, and with an error: the key that it is about, for logs

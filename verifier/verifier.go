@@ -55,6 +55,8 @@ type Verifier struct {
 	clock  func() time.Time
 	start  time.Time
 
+	remote bool // the source is on another host
+
 	door   door
 	cache  cache
 	ledger ledger
@@ -84,7 +86,7 @@ func New(source Source, o *Options) (*Verifier, error) {
 	}
 	var err error
 	if v.door, err = newDoor(o.Strangers); err == nil {
-		err = v.cache.open(source, size, v.sinceStart, v.holds.changed)
+		err = v.cache.open(source, size, v.moment, v.holds.changed)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("verifier: %w", err), source.Close())
@@ -94,6 +96,9 @@ func New(source Source, o *Options) (*Verifier, error) {
 		onUseError = logUseErrors(v.clock)
 	}
 	v.ledger.open(source, v.clock, v.sinceStart, 2*size, onUseError)
+	if v.remote = v.cache.watch.bounds.Remote; v.remote && !v.cache.watch.strict() {
+		v.holds.always(v.follow)
+	}
 	return v, nil
 }
 
@@ -104,6 +109,20 @@ func isNilPointer(source Source) bool {
 }
 
 func (v *Verifier) sinceStart() time.Duration { return v.clock().Sub(v.start) }
+
+// moment is now, by both clocks.
+func (v *Verifier) moment() moment {
+	now := v.clock()
+	return moment{now.Sub(v.start), now}
+}
+
+// time is m by the clock of the source, which judges expiry.
+func (v *Verifier) time(m moment) time.Time {
+	if v.remote {
+		return v.source.Now(m.now)
+	}
+	return m.now
+}
 
 // Close writes the usage counts, ends all subscriptions of [Verifier.OnChange], closes the
 // source, and waits for all of it; the error says that counts could not be written. A
@@ -117,10 +136,11 @@ func (v *Verifier) Close() error {
 // check is one running call of Authenticate: the token, and the key found for it.
 type check struct {
 	token    string
-	id       string // the id in an mcpkeys token; for an imported token the id of its key, if known
-	imported bool   // the token has the form of an imported one
-	guessed  bool   // a key has the id in the token; nothing else was checked yet
-	now      time.Time
+	id       string    // the id in an mcpkeys token; for an imported token the id of its key, if known
+	imported bool      // the token has the form of an imported one
+	guessed  bool      // a key has the id in the token; nothing else was checked yet
+	alone    bool      // the source is asked for this check alone, and nothing is remembered
+	now      time.Time // by the source's clock
 	at       time.Duration
 	sum      [sha256.Size]byte
 
@@ -165,16 +185,18 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	if !v.cache.seek(&c) && !c.form() { // junk ends here, before the source is asked for anything
 		return v.ledger.malformed(&call)
 	}
-	c.now = v.clock()
-	c.at = c.now.Sub(v.start)
-	if err := v.cache.watch.fresh(ctx, c.at); err != nil {
-		return v.ledger.denied(unavailable(c.named(), err), &call)
+	m := v.moment()
+	c.at, c.now = m.at, v.time(m)
+	if err := v.cache.watch.fresh(ctx, m); err != nil {
+		if c.alone = v.remote; !c.alone {
+			return v.ledger.denied(unavailable(c.named(), err), &call)
+		}
 	}
-	if c.imported && !v.cache.imported.Load() { // nothing is imported, so it is junk
+	if c.imported && !v.mayBeImported(&c) {
 		return v.ledger.malformed(&call)
 	}
 	c.sum = sumOf(token)
-	if !v.cache.remembers(&c) {
+	if c.alone || !v.cache.remembers(&c) {
 		if d := v.prove(ctx, &c, &call); d.Code != "" {
 			return v.ledger.denied(d, &call)
 		}
@@ -184,16 +206,22 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	return d
 }
 
+// mayBeImported is false if no imported key exists: the token is then junk.
+func (v *Verifier) mayBeImported(c *check) bool { return c.alone || v.cache.imported.Load() }
+
 // prove finds the key of the token. It returns the zero Decision and the key in c, or the
 // refusal.
 func (v *Verifier) prove(ctx context.Context, c *check, call *Call) keys.Decision {
 	if c.guessed {
-		if !c.form() || c.imported && !v.cache.imported.Load() {
+		if !c.form() || c.imported && !v.mayBeImported(c) {
 			return keys.Decision{Code: keys.CodeMalformed} // not a token, although a known id is in the place of an id
 		}
-		if c.imported && v.cache.remembers(c) {
+		if c.imported && !c.alone && v.cache.remembers(c) {
 			return keys.Decision{}
 		}
+	}
+	if c.alone {
+		c.entry = nil
 	}
 	c.generation = v.cache.forgotten.Load()
 	from := addressOf(call)
@@ -203,8 +231,11 @@ func (v *Verifier) prove(ctx context.Context, c *check, call *Call) keys.Decisio
 		}
 	}
 	slow := slowTurn{guessed: &v.door.guessed, from: from, at: c.at, free: c.exists()}
-	q := &Question{Token: c.token, ID: c.named(), Now: c.now, Current: v.cache.key, Slow: slow.next}
+	q := &Question{Token: c.token, ID: c.named(), Now: c.now, Alone: c.alone, Current: v.cache.key, Slow: slow.next}
 	p, err := v.source.Prove(ctx, q)
+	if v.remote { // the answer took a while, and told the source's time
+		c.now = v.time(v.moment())
+	}
 	switch {
 	case slow.wait > 0:
 		return keys.Decision{Code: keys.CodeRateLimited, KeyID: c.named(), RetryAfter: slow.wait}
@@ -264,7 +295,7 @@ func (v *Verifier) unproved(c *check, p *Proof, from address, tried bool) keys.D
 		return d
 	}
 	v.door.asked.charge(from, c.at)
-	if p.Ended == nil {
+	if p.Ended == nil && !c.alone {
 		v.door.unknown.add(c.token, c.generation)
 	}
 	return d

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/verifier/internal/flight"
 )
@@ -26,39 +27,80 @@ import (
 type watch struct {
 	source Source
 	bounds feed.Bounds
-	clock  func() time.Duration // monotonic
-	forget func(feed.Changes)   // drops what changed, before holds hear of it
+	clock  func() moment
+	forget func(feed.Changes) // drops what changed, before holds hear of it
 
 	last   atomic.Pointer[look] // the last successful one
-	looks  flight.Group[struct{}, time.Duration]
+	looks  flight.Group[struct{}, moment]
 	next   feed.Position // where the next look continues; only a look uses it
 	adrift bool          // a look ended the lease, and none has succeeded since; only a look uses it
 }
 
 // look is one reading of the feed; its result is when it began.
-type look = flight.Flight[time.Duration]
+type look = flight.Flight[moment]
 
-// covers reports whether a check that began at the moment at, and read that epoch, may rely
-// on the look.
-func (w *watch) covers(l *look, epoch uint64, at time.Duration) bool {
-	return l.Covers(epoch) && at-l.Result < w.bounds.Lease
+// moment is a time by both clocks.
+type moment struct {
+	at  time.Duration // monotonic, since the verifier started
+	now time.Time
 }
 
-// fresh returns when every change that was acknowledged before the moment at has been
+// covers reports whether a check that began at that moment, and read that epoch, may rely on
+// the look.
+func (w *watch) covers(l *look, epoch uint64, now moment) bool {
+	return l.Covers(epoch) && now.at-l.Result.at < w.bounds.Lease && !w.slept(l, now)
+}
+
+// slept reports whether the lease of a remote source ended by the wall clock: the monotonic
+// clock stands still while a computer sleeps. A wall clock that was set back tells nothing, so
+// it ends the lease too. A check that began before the look is covered by it.
+func (w *watch) slept(l *look, now moment) bool {
+	if !w.bounds.Remote || now.at < l.Result.at {
+		return false
+	}
+	advance := now.now.UnixNano() - l.Result.now.UnixNano()
+	return advance < 0 || advance >= int64(w.bounds.Lease)
+}
+
+// fresh returns when every change that was acknowledged before that moment has been
 // dropped from the cache. On failure it returns why.
-func (w *watch) fresh(ctx context.Context, at time.Duration) error {
+func (w *watch) fresh(ctx context.Context, now moment) error {
+	if w.strict() {
+		return errStrict
+	}
 	epoch := w.source.Epoch()
 	last := w.last.Load()
-	if last == nil || last.Noted != epoch {
-		return w.look(ctx, epoch, at)
+	if last == nil || last.Noted != epoch || w.slept(last, now) {
+		return w.look(ctx, epoch, now)
 	}
-	switch age := at - last.Result; {
+	switch age := now.at - last.Result.at; {
 	case age < w.bounds.Look:
 		return nil
 	case age < w.bounds.Lease: // nothing was announced: the lease holds, unless a look ends it
 		return w.glance(ctx)
 	}
-	return w.look(ctx, epoch, at)
+	return w.look(ctx, epoch, now)
+}
+
+// strict reports whether the source is remote and grants no leases: each check asks it.
+func (w *watch) strict() bool { return w.bounds.Remote && w.bounds.Lease == 0 }
+
+var errStrict = fmt.Errorf("%w: the source grants no leases", keys.ErrUnavailable)
+
+// renew looks, whatever is known. The error of a look matters only when the lease has ended.
+func (w *watch) renew(ctx context.Context) error {
+	now := w.clock()
+	l, mine := w.looks.Join(struct{}{})
+	if mine {
+		go w.run(l)
+	}
+	if err := l.Wait(ctx); err != nil {
+		return err
+	}
+	if last := w.last.Load(); last != nil && w.covers(last, last.Noted, now) {
+		return nil
+	}
+	return l.Err
 }
 
 // noted is the epoch that the last look noted; zero when there was none.
@@ -72,7 +114,7 @@ func (w *watch) noted() uint64 {
 // untilLook is when to look although the epoch stands still.
 func (w *watch) untilLook() time.Duration {
 	if last := w.last.Load(); last != nil {
-		return w.bounds.Look - (w.clock() - last.Result)
+		return w.bounds.Look - (w.clock().at - last.Result.at)
 	}
 	return 0
 }
@@ -100,8 +142,8 @@ func endsLease(err error) bool {
 	return errors.As(err, &altered) || errors.As(err, &misplaced)
 }
 
-// look waits for a look that covers epoch and at, or makes one.
-func (w *watch) look(ctx context.Context, epoch uint64, at time.Duration) error {
+// look waits for a look that covers epoch and now, or makes one.
+func (w *watch) look(ctx context.Context, epoch uint64, now moment) error {
 	for {
 		l, mine := w.looks.Join(struct{}{})
 		if mine {
@@ -110,7 +152,7 @@ func (w *watch) look(ctx context.Context, epoch uint64, at time.Duration) error 
 		if err := l.Wait(ctx); err != nil {
 			return err
 		}
-		if mine || w.covers(l, epoch, at) { // what began after the call covers it
+		if mine || w.covers(l, epoch, now) { // what began after the call covers it
 			return l.Err
 		}
 	}

@@ -128,6 +128,9 @@ func (s *Source) Wait(ctx context.Context, epoch uint64) {
 	}
 }
 
+// Now implements [verifier.Source].
+func (s *Source) Now(t time.Time) time.Time { return t }
+
 // Applied implements [verifier.Source]. It does nothing, because no writer has to wait for it: all
 // processes of the machine compare one mapped epoch before each check. Once a change has
 // moved that epoch nothing from before is used any more, whether or not this verifier has

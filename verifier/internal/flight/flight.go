@@ -105,8 +105,8 @@ func (f *Flight[R]) Wait(ctx context.Context) error {
 // Landed is closed when the flight has landed.
 func (f *Flight[R]) Landed() <-chan struct{} { return f.done }
 
-// Freeze calls do while no flight can begin or end. It is for tests.
-func (g *Group[K, R]) Freeze(do func()) {
+// Hold calls do while no flight can begin, be marked or land.
+func (g *Group[K, R]) Hold(do func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	do()

@@ -1,0 +1,145 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
+)
+
+// counts delivers uses and denials in numbered messages. Whether a message arrived is not known
+// if its answer is lost: it is then sent again, with the same number, before any other, and the
+// server counts it once. What was taken from the verifier waits here, so there is at most one
+// call's worth of it.
+type counts struct {
+	source *Source
+
+	mu      sync.Mutex // guards what follows, and keeps messages in order
+	n       int64      // of the last message
+	waiting []*protocol.Counts
+}
+
+// usesAtOnce is how many keys are in one message. Each has a hundred counts at the most, so the
+// message is not longer than [protocol.MaxMessage].
+const usesAtOnce = protocol.MaxUses / 10
+
+// AddUse implements [verifier.Source]. Uses of keys that were not proved to this process are
+// left out: the server would not count them.
+func (s *Source) AddUse(ctx context.Context, uses []usage.Use) error {
+	list := make([]protocol.Use, 0, len(uses))
+	for _, u := range uses {
+		if pass, ok := s.known.pass(u.KeyID); ok {
+			list = append(list, useOf(u, pass))
+		}
+	}
+	var messages []*protocol.Counts
+	for part := range slices.Chunk(list, usesAtOnce) {
+		messages = append(messages, &protocol.Counts{Uses: part})
+	}
+	return s.counts.deliver(ctx, messages)
+}
+
+// AddDenials implements [verifier.Source].
+func (s *Source) AddDenials(ctx context.Context, denials []usage.Denial) error {
+	list := make([]protocol.Denial, 0, len(denials))
+	for _, d := range denials {
+		list = append(list, s.denialOf(d))
+	}
+	var messages []*protocol.Counts
+	for part := range slices.Chunk(list, protocol.MaxDenials) {
+		messages = append(messages, &protocol.Counts{Denials: part})
+	}
+	return s.counts.deliver(ctx, messages)
+}
+
+// deliver sends what waits and then the messages. An error means that none of the messages was
+// taken; those that could not be sent wait for the next call.
+func (c *counts) deliver(ctx context.Context, messages []*protocol.Counts) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.send(ctx); err != nil {
+		return err
+	}
+	for _, m := range messages {
+		c.n++
+		m.N, m.From = c.n, c.source.from()
+	}
+	c.waiting = messages
+	_ = c.send(ctx) // the next call reports it, if it fails again
+	return nil
+}
+
+// send sends what waits, until one message fails.
+func (c *counts) send(ctx context.Context) error {
+	for len(c.waiting) > 0 {
+		ctx, cancel := c.source.within(ctx, answerWithin)
+		err := c.source.server.post(ctx, protocol.PathCounts, c.waiting[0], nil)
+		cancel()
+		if err != nil && !isFinal(err) {
+			return err
+		}
+		if err != nil {
+			c.source.o.Logger.Error("the server refused counts of use, which are lost", slog.Any("error", err))
+		}
+		c.waiting = c.waiting[1:]
+	}
+	return nil
+}
+
+// isFinal reports whether to send the same message again would be of no use.
+func isFinal(err error) bool {
+	var refused *StatusError
+	return errors.As(err, &refused) && slices.Contains([]int{
+		http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+	}, refused.Status)
+}
+
+// drain sends what waits for the last time.
+func (c *counts) drain() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.send(context.Background())
+}
+
+func useOf(u usage.Use, pass protocol.Pass) protocol.Use {
+	out := protocol.Use{KeyID: u.KeyID, Pass: pass}
+	for _, c := range u.Counts {
+		out.Counts = append(out.Counts, protocol.Count{Hour: c.Hour, Code: string(c.Code), Scope: c.Scope, Calls: c.Calls})
+	}
+	for _, l := range u.Last {
+		out.Last = append(out.Last, lastOf(l))
+	}
+	return out
+}
+
+func lastOf(l keys.LastUse) protocol.LastUse {
+	return protocol.LastUse{Secret: l.Secret, At: l.At, ClientIP: addressText(l.ClientIP), Agent: l.Agent}
+}
+
+func addressText(ip netip.Addr) string {
+	if !ip.IsValid() {
+		return ""
+	}
+	return ip.String()
+}
+
+func (s *Source) denialOf(d usage.Denial) protocol.Denial {
+	out := protocol.Denial{
+		Minute: d.Minute, Code: string(d.Code), KeyID: d.KeyID, Audience: d.Audience,
+		Scope: d.Scope, Offered: d.Offered, Agent: d.Agent, Calls: d.Calls,
+	}
+	if d.Source.IsValid() {
+		out.Source = d.Source.String()
+	}
+	if pass, ok := s.known.pass(d.KeyID); ok && d.Proved {
+		out.Pass = &pass
+	}
+	return out
+}

@@ -1,0 +1,109 @@
+package remote
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/internal/base/infile"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// credential is the verify key. A key file is read again when it changes, so that the key can be
+// rotated while the program runs; if that fails, the key of before stays in use.
+type credential struct {
+	path string
+
+	mu    sync.Mutex // guards what follows
+	key   keys.Secret
+	stamp stamp
+}
+
+// stamp tells states of a file apart.
+type stamp struct {
+	size    int64
+	changed time.Time
+}
+
+// maxKeyFile, in bytes, is more than a key and a line end need.
+const maxKeyFile = 1024
+
+func newCredential(o *Options) *credential { return &credential{path: o.KeyFile, key: o.Key} }
+
+// check refuses options without a key, or with two.
+func (c *credential) check() error {
+	switch {
+	case c.path == "" && c.key.IsZero():
+		return &keys.InvalidError{Field: "key_file", Reason: "must name a file with the verify key"}
+	case c.path != "" && !c.key.IsZero():
+		return &keys.InvalidError{Field: "key_file", Reason: "cannot be combined with a verify key that is given itself"}
+	case c.path == "":
+		return isVerifyKey(c.key)
+	}
+	return nil
+}
+
+// read returns the key as the file has it now.
+func (c *credential) read() (keys.Secret, error) {
+	if c.path == "" {
+		return c.key, nil
+	}
+	info, err := os.Stat(c.path)
+	c.mu.Lock()
+	key, same := c.key, err == nil && c.stamp == stamp{info.Size(), info.ModTime()}
+	c.mu.Unlock()
+	if same {
+		return key, nil
+	}
+	return c.reread()
+}
+
+// reread reads the file, whatever its time says.
+func (c *credential) reread() (keys.Secret, error) {
+	if c.path == "" {
+		return c.key, nil
+	}
+	key, seen, err := readKey(c.path)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err == nil:
+		c.key, c.stamp = key, seen
+	case c.key.IsZero():
+		return keys.Secret{}, err
+	}
+	return c.key, nil
+}
+
+func readKey(path string) (keys.Secret, stamp, error) {
+	bad := &keys.InvalidError{Field: "key_file", Reason: "must name a file that this user may read and that holds only the verify key"}
+	f, err := infile.Regular(path)
+	if err != nil {
+		return keys.Secret{}, stamp{}, fmt.Errorf("%w (%w)", bad, err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	info, err := f.Stat()
+	if err != nil {
+		return keys.Secret{}, stamp{}, bad
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return keys.Secret{}, stamp{}, bad
+	}
+	key := keys.NewSecret(strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"))
+	return key, stamp{info.Size(), info.ModTime()}, isVerifyKey(key)
+}
+
+func isVerifyKey(key keys.Secret) error {
+	token, err := keys.ParseToken(key.Reveal())
+	switch {
+	case err != nil:
+		return &keys.InvalidError{Field: "verify key", Reason: "is not a valid key: check for missing or extra characters; it begins with mcpa_"}
+	case token.Kind() != keys.KindAdmin:
+		return &keys.InvalidError{Field: "verify key", Reason: "must be an admin key with the scope verify, which begins with mcpa_: 'keyctl issue NAME --admin --scope verify --audience AUDIENCE' makes one"}
+	}
+	return nil
+}

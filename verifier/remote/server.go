@@ -1,0 +1,221 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/internal/base/hostcheck"
+	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// server is the other side: where it is, and how it is asked.
+type server struct {
+	name       string // for people
+	base       string // of the URLs
+	credential *credential
+	dial       func(ctx context.Context, network, address string) (net.Conn, error)
+	given      *http.Transport // of the options, or nil
+
+	mu     sync.Mutex
+	client *http.Client
+}
+
+const dialWithin = protocol.Lease / 2
+
+func newServer(address string, o *Options) (*server, error) {
+	s := &server{name: address, credential: newCredential(o), given: o.Transport}
+	if path, isSocket := strings.CutPrefix(address, "unix:"); isSocket {
+		if path == "" || keys.HoldsToken(path) {
+			return nil, badAddress("must be unix: and the path of the server's socket, such as unix:/run/mcpkeys/socket")
+		}
+		peer, err := newPeer(path, o.ServerUser)
+		if err != nil {
+			return nil, err
+		}
+		s.base, s.dial = "http://mcpkeys", peer.dial
+		return s, s.credential.check()
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || keys.HoldsToken(address):
+		return nil, badAddress("must be an address such as https://keys.internal:8420 or unix:/run/mcpkeys/socket")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return nil, badAddress("must be an address without user, query and fragment")
+	case u.Scheme == "http" && !hostcheck.ThisMachine(u.Hostname()):
+		return nil, badAddress("names another machine, and plain HTTP would show every client's secret to the network; use https")
+	case u.Scheme == "http" && !o.InsecureHTTP:
+		return nil, badAddress("is plain HTTP, so another program at that port would be sent every client's secret; use https or a unix socket, or --insecure-http for a trial")
+	}
+	s.name, s.base = u.Scheme+"://"+u.Host, strings.TrimRight(u.String(), "/")
+	s.dial = (&net.Dialer{Timeout: dialWithin}).DialContext
+	return s, s.credential.check()
+}
+
+func badAddress(reason string) error { return &keys.InvalidError{Field: "server", Reason: reason} }
+
+// transport makes new connections. They do not go through a proxy of the environment, which
+// would see the secrets.
+func (s *server) transport() *http.Transport {
+	if s.given != nil {
+		return s.given.Clone()
+	}
+	return &http.Transport{
+		DialContext: s.dial, TLSHandshakeTimeout: dialWithin, ForceAttemptHTTP2: true,
+		MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
+		HTTP2: &http.HTTP2Config{SendPingTimeout: protocol.Lease, PingTimeout: protocol.Lease},
+	}
+}
+
+// connections returns the client for the next request.
+func (s *server) connections() *http.Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client == nil {
+		s.client = &http.Client{
+			Transport:     s.transport(),
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+	return s.client
+}
+
+// reconnect makes later requests use new connections: those of before may hang for minutes,
+// although the network works again.
+func (s *server) reconnect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client != nil {
+		s.client.CloseIdleConnections()
+		s.client = nil
+	}
+}
+
+func (s *server) close() { s.reconnect() }
+
+// post sends one message and reads the answer.
+func (s *server) post(ctx context.Context, path string, message, answer any) error {
+	resp, err := s.send(ctx, path, message)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }() // it was read, or is not needed
+	text, err := io.ReadAll(io.LimitReader(resp.Body, protocol.MaxMessage+1))
+	switch {
+	case err != nil:
+		return s.unreached(err)
+	case len(text) > protocol.MaxMessage:
+		return s.unknown("its answer is too long")
+	case answer == nil:
+		return nil
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return s.unknown("its answer is not that of an mcpkeys server")
+	}
+	return nil
+}
+
+// open sends a message that is answered with a stream.
+func (s *server) open(ctx context.Context, path string, message any) (io.ReadCloser, error) {
+	resp, err := s.send(ctx, path, message)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// send sends a message, once more if the verify key was replaced meanwhile.
+func (s *server) send(ctx context.Context, path string, message any) (*http.Response, error) {
+	text, err := json.Marshal(message)
+	if err != nil {
+		return nil, fmt.Errorf("render the message: %w", err)
+	}
+	key, err := s.credential.read()
+	if err != nil {
+		return nil, err
+	}
+	resp, err := s.once(ctx, path, text, key)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return s.accepted(resp, err)
+	}
+	if other, err := s.credential.reread(); err == nil && other.Reveal() != key.Reveal() {
+		_ = resp.Body.Close() // it is not needed
+		resp, err = s.once(ctx, path, text, other)
+		return s.accepted(resp, err)
+	}
+	return s.accepted(resp, nil)
+}
+
+func (s *server) once(ctx context.Context, path string, text []byte, key keys.Secret) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base+path, bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("make the request: %w", err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+key.Reveal())
+	r.Header.Set("User-Agent", "mcpkeys-verifier")
+	resp, err := s.connections().Do(r)
+	if err != nil {
+		return nil, s.unreached(err)
+	}
+	return resp, nil
+}
+
+// StatusError is an answer of the server that refuses a message. It is a
+// [keys.ErrUnavailable].
+type StatusError struct {
+	Server string
+	Status int
+}
+
+func (e *StatusError) Error() string {
+	switch e.Status {
+	case http.StatusUnauthorized:
+		return e.Server + " refuses the verify key: issue another one with 'keyctl issue NAME --admin --scope verify --audience AUDIENCE', and put it into the key file"
+	case http.StatusForbidden:
+		return e.Server + " does not allow this verify key to ask for this audience: the key needs the scope verify, and the audience of the guarded server"
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		return e.Server + " is not an mcpkeys server, or is too old to serve guards on other hosts"
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return e.Server + " cannot answer at the moment; look at the log of keyctl serve"
+	}
+	return fmt.Sprintf("%s answered with the status %d, as an mcpkeys server does not; check the address", e.Server, e.Status)
+}
+
+// Is makes errors.Is(err, keys.ErrUnavailable) hold.
+func (e *StatusError) Is(target error) bool { return target == keys.ErrUnavailable }
+
+// accepted turns an answer other than 200 into an error.
+func (s *server) accepted(resp *http.Response, err error) (*http.Response, error) {
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		_ = resp.Body.Close() // it is not needed
+		return nil, &StatusError{s.name, resp.StatusCode}
+	}
+	return resp, nil
+}
+
+// unreached removes the URL from net/http's errors.
+func (s *server) unreached(err error) error {
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		err = inner.Err
+	}
+	return fmt.Errorf("%w: %s cannot be reached: %w", keys.ErrUnavailable, s.name, err)
+}
+
+func (s *server) unknown(what string) error {
+	return fmt.Errorf("%w: %s: %s; check the address", keys.ErrUnavailable, s.name, what)
+}

@@ -18,12 +18,10 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/mcpkeys/mcpkeys/examples/keysource"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/middleware/ginauth"
-	"github.com/mcpkeys/mcpkeys/store/sqlite"
-	"github.com/mcpkeys/mcpkeys/verifier"
-	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 func main() {
@@ -35,20 +33,16 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	db := flag.String("db", "mcpkeys.db", "the key store")
+	source := keysource.Flags()
+	audience := flag.String("audience", "", "this server's name; if empty, only keys without an audience are accepted")
 	flag.Parse()
 
-	st, err := sqlite.OpenVerifier(*db, nil)
+	v, closeSource, err := source.Open(*audience)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = st.Close() }()
-	v, err := verifier.New(local.New(st, nil), nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = v.Close() }() // writes the usage counts of the last seconds
-	guard := middleware.New(v, &middleware.Options{Logger: slog.Default()})
+	defer func() { _ = closeSource() }() // writes the usage counts of the last seconds
+	guard := middleware.New(v, &middleware.Options{Audience: *audience, Logger: slog.Default()})
 	srv := &http.Server{
 		Addr:              "127.0.0.1:8423",
 		Handler:           handler(guard),

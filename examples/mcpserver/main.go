@@ -1,8 +1,8 @@
 // Command mcpserver is a small guarded MCP server to copy: package weather over streamable
-// HTTP, for callers with a key of a local key store. Make the store and a key with keyctl,
-// then:
+// HTTP, for callers with a key of a key store on this machine, or of a server:
 //
 //	go run ./examples/mcpserver --db mcpkeys.db
+//	go run ./examples/mcpserver --server https://keys.internal:8420 --key-file verify.key --audience weather
 //
 // It serves plain HTTP, so it refuses to listen on addresses other than loopback, unless
 // --insecure-http is set because a proxy before it uses TLS.
@@ -21,12 +21,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/examples/keysource"
 	"github.com/mcpkeys/mcpkeys/examples/mcpserver/weather"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
-	"github.com/mcpkeys/mcpkeys/store/sqlite"
-	"github.com/mcpkeys/mcpkeys/verifier"
-	"github.com/mcpkeys/mcpkeys/verifier/local"
 )
 
 func main() {
@@ -40,7 +38,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	db := flag.String("db", "mcpkeys.db", "the key store")
+	source := keysource.Flags()
 	addr := flag.String("addr", "127.0.0.1:8421", "where to listen")
 	audience := flag.String("audience", "", "this server's name; if empty, only keys without an audience are accepted")
 	insecure := flag.Bool("insecure-http", false, "allow to listen on other addresses than loopback without TLS: the network can then read keys")
@@ -51,16 +49,11 @@ func run(ctx context.Context) error {
 	})
 	flag.Parse()
 
-	st, err := sqlite.OpenVerifier(*db, nil)
+	v, closeSource, err := source.Open(*audience)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = st.Close() }()
-	v, err := verifier.New(local.New(st, nil), nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = v.Close() }() // writes the usage counts of the last seconds
+	defer func() { _ = closeSource() }() // writes the usage counts of the last seconds
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	guard := middleware.New(v, &middleware.Options{Audience: *audience, Logger: logger})
 

@@ -24,7 +24,10 @@ type Key struct {
 	LastUsedAt    *time.Time        `json:"last_used_at,omitempty" doc:"When it was last accepted; left out if it never was, if that is not known, and in answers to a change"`
 	Version       int64             `json:"version" doc:"1 when issued, then 1 more with each change"`
 	Secrets       []KeySecret       `json:"secrets" nullable:"false" doc:"One, or two after a rotation until the old one is removed"`
-	Warnings      []string          `json:"warnings,omitempty" nullable:"false" doc:"In answers to issue, edit and rotate: settings that are allowed but rarely meant, one sentence each" example:"[\"the key has no scopes, so it can call nothing that needs one\"]"`
+	// EffectiveEverywhereAt is set in answers to a change that took something away.
+	EffectiveEverywhereAt *time.Time `json:"effective_everywhere_at,omitempty" doc:"In answers to a change that took something away: from then on no guard on any host, and no program that keeps an answer of the verification API, accepts what it took"`
+
+	Warnings []string `json:"warnings,omitempty" nullable:"false" doc:"In answers to issue, edit and rotate: settings that are allowed but rarely meant, one sentence each" example:"[\"the key has no scopes, so it can call nothing that needs one\"]"`
 }
 
 // KeySecret describes a secret, without anything that proves it.

@@ -3,11 +3,13 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Rotate implements [admin.Manager]. A grace is sent in whole seconds.
@@ -23,9 +25,10 @@ func (c *Client) Rotate(ctx context.Context, id string, req admin.RotateRequest)
 		body.Grace = keys.FormatDuration(req.Grace.Truncate(time.Second))
 	}
 	var answer api.Issued
-	if err := c.about(ctx, id, "/rotate", request{body: body}, &answer); err != nil {
+	if err := c.about(ctx, id, "/rotate", request{body: body, query: waiting(ctx)}, &answer); err != nil {
 		return admin.Issued{}, err
 	}
+	effective(ctx, &answer.Key)
 	k, err := key(&answer.Key)
 	if err != nil || answer.Secret == "" {
 		return admin.Issued{Key: k}, err
@@ -38,7 +41,7 @@ func (c *Client) Disable(ctx context.Context, id, reason string) (*keys.Key, err
 	if err := keys.ValidateText("reason", reason); err != nil {
 		return nil, err
 	}
-	return c.changed(ctx, id, "/disable", request{body: api.DisableRequest{Reason: reason}})
+	return c.changed(ctx, id, "/disable", request{query: waiting(ctx), body: api.DisableRequest{Reason: reason}})
 }
 
 // Enable implements [admin.Manager].
@@ -51,7 +54,7 @@ func (c *Client) Revoke(ctx context.Context, id, reason string) (*keys.Key, erro
 	if err := keys.ValidateText("reason", reason); err != nil {
 		return nil, err
 	}
-	return c.changed(ctx, id, "/revoke", request{body: api.RevokeRequest{Reason: reason}})
+	return c.changed(ctx, id, "/revoke", request{query: waiting(ctx), body: api.RevokeRequest{Reason: reason}})
 }
 
 // Edit implements [admin.Manager]. It validates the request first, as Issue does.
@@ -59,7 +62,22 @@ func (c *Client) Edit(ctx context.Context, id string, req admin.EditRequest) (*k
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
-	return c.changed(ctx, id, "", request{method: http.MethodPatch, version: req.IfVersion, body: wireEdit(req)})
+	return c.changed(ctx, id, "", request{method: http.MethodPatch, version: req.IfVersion, query: waiting(ctx), body: wireEdit(req)})
+}
+
+// waiting is the query of a change that does not wait for guards on other hosts.
+func waiting(ctx context.Context) url.Values {
+	if store.WaitFrom(ctx).No {
+		return url.Values{"wait": {"false"}}
+	}
+	return nil
+}
+
+// effective hands the time from the answer to the caller.
+func effective(ctx context.Context, answer *api.Key) {
+	if at := answer.EffectiveEverywhereAt; at != nil {
+		store.WaitFrom(ctx).Everywhere = *at
+	}
 }
 
 func wireEdit(req admin.EditRequest) api.EditRequest {
@@ -104,6 +122,7 @@ func (c *Client) changed(ctx context.Context, id, verb string, req request) (*ke
 	if err := c.about(ctx, id, verb, req, &answer); err != nil {
 		return nil, err
 	}
+	effective(ctx, &answer)
 	return key(&answer)
 }
 

@@ -13,12 +13,13 @@ import (
 
 func newDisable(a *app) *cobra.Command {
 	var reason string
+	var e effect
 	cmd := &cobra.Command{
 		Use:     "disable KEY",
 		Short:   "Refuse a key until it is enabled again",
 		GroupID: groupKeys,
-		Long: `Refuse a key: once this returns, no guard on this machine accepts it until you
-run ` + "`keyctl enable`" + `. Disabling a disabled key changes nothing.
+		Long: `Refuse a key: once this returns, no guard accepts it, on any host, until you run
+` + "`keyctl enable`" + `. Disabling a disabled key changes nothing.
 
 ` + keyReference,
 		Example:           "  keyctl disable ci --reason 'odd calls at night'",
@@ -26,15 +27,20 @@ run ` + "`keyctl enable`" + `. Disabling a disabled key changes nothing.
 		ValidArgsFunction: a.completeKeys,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withKey(cmd.Context(), args[0], func(m admin.Manager, k *keys.Key) error {
-				after, err := m.Disable(cmd.Context(), k.ID, reason)
+				after, err := m.Disable(e.of(cmd.Context()), k.ID, reason)
 				if err != nil {
 					return err
 				}
-				return a.reportChange(k, after, " disabled: no guard on "+a.where()+" accepts it until it is enabled", "already disabled")
+				said := " disabled: no guard accepts it until it is enabled"
+				if e.noWait {
+					said = " disabled: " + a.refusal(&e)
+				}
+				return a.reportChange(k, after, &e, said, "already disabled")
 			})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "write `TEXT` into the audit log as the reason")
+	e.register(cmd)
 	formats(cmd, formatTable, formatJSON)
 	return cmd
 }
@@ -60,7 +66,7 @@ func newEnable(a *app) *cobra.Command {
 				if after.Status(a.now()) == keys.StatusExpired {
 					said = " enabled, but it has expired: issue a new key"
 				}
-				return a.reportChange(k, after, said, "already enabled")
+				return a.reportChange(k, after, &effect{}, said, "already enabled")
 			})
 		},
 	}
@@ -81,9 +87,9 @@ func (a *app) withKey(ctx context.Context, ref string, do func(admin.Manager, *k
 
 // reportChange prints the key after a change. If nothing changed it says so: already is how
 // the key was before.
-func (a *app) reportChange(before, after *keys.Key, said, already string) error {
+func (a *app) reportChange(before, after *keys.Key, e *effect, said, already string) error {
 	if a.output == formatJSON {
-		return a.printJSON(wire.Key(after, a.now()))
+		return a.printJSON(e.json(wire.Key(after, a.now())))
 	}
 	if err := a.print(label(after) + said + "\n"); err != nil {
 		return err
@@ -91,5 +97,6 @@ func (a *app) reportChange(before, after *keys.Key, said, already string) error 
 	if after.Version == before.Version {
 		a.say("note: %s; nothing changed", already)
 	}
+	a.noteEffect(e)
 	return nil
 }

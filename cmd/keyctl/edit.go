@@ -22,6 +22,7 @@ type editFlags struct {
 	audience, allowIPs, meta, removeMeta []string
 	clear                                []string
 	ifVersion                            int64
+	effect                               effect
 }
 
 func newEdit(a *app) *cobra.Command {
@@ -30,8 +31,9 @@ func newEdit(a *app) *cobra.Command {
 		Use:     "edit KEY",
 		Short:   "Change a key's name, grants, limits or expiry",
 		GroupID: groupKeys,
-		Long: `Change the named fields of a key, and print what changed. Guards on this machine
-use the new values from the next request on.
+		Long: `Change the named fields of a key, and print what changed. Guards use the new
+values from the next request on; guards on other hosts may need up to 2.1 s for
+more rights, and for fewer rights this command waits for them.
 
 --scope, --tool, --prompt and --resource together replace all that the key may
 do; --add-scope and --remove-scope change single scopes. --audience and
@@ -54,11 +56,11 @@ To change the secret, use rotate. An expired key cannot get a new expiry.
 				if err != nil {
 					return err
 				}
-				after, err := m.Edit(cmd.Context(), k.ID, req)
+				after, err := m.Edit(f.effect.of(cmd.Context()), k.ID, req)
 				if err != nil {
 					return err
 				}
-				return a.reportEdit(k, after)
+				return a.reportEdit(k, after, &f.effect)
 			})
 		},
 	}
@@ -68,15 +70,15 @@ To change the secret, use rotate. An expired key cannot get a new expiry.
 }
 
 // reportEdit prints the key's new version, what changed, and warnings.
-func (a *app) reportEdit(before, after *keys.Key) error {
+func (a *app) reportEdit(before, after *keys.Key, e *effect) error {
 	if a.output == formatJSON {
-		return a.printJSON(changedJSON(after, a.now()))
+		return a.printJSON(e.json(changedJSON(after, a.now())))
 	}
 	said := fmt.Sprintf(" is at version %d", after.Version)
 	for _, part := range wording.Difference(before, after, a.now()) {
 		said += "\n  " + wording.Clean(part)
 	}
-	if err := a.reportChange(before, after, said, "these values are already set"); err != nil {
+	if err := a.reportChange(before, after, e, said, "these values are already set"); err != nil {
 		return err
 	}
 	a.warnings(after)
@@ -103,6 +105,7 @@ func (f *editFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.removeMeta, "remove-meta", nil, "remove the note with this `NAME`; repeat it for more")
 	listVar(flags, &f.clear, "clear", "make this `FIELD` empty: "+strings.Join(clearable, ", "))
 	flags.Int64Var(&f.ifVersion, "if-version", 0, "change the key only if its version is this `NUMBER`; show prints it")
+	f.effect.register(cmd)
 }
 
 // clearable are the fields that may be empty. An empty value in another flag does not clear

@@ -13,8 +13,10 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/app/connect"
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
+	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
@@ -22,6 +24,7 @@ type revokeFlags struct {
 	reason, owner, audience string
 	allExpired              bool
 	dryRun, yes             bool
+	effect                  effect
 }
 
 func newRevoke(a *app) *cobra.Command {
@@ -30,9 +33,11 @@ func newRevoke(a *app) *cobra.Command {
 		Use:     "revoke KEY...|-",
 		Short:   "End keys permanently, at once",
 		GroupID: groupKeys,
-		Long: `End keys permanently: once this returns, no guard on this machine accepts them,
-or with --server, no guard on the server's machine. It cannot be undone.
-Revoking a revoked key changes nothing.
+		Long: `End keys permanently: once this returns, no guard accepts them, on any host. It
+cannot be undone. Revoking a revoked key changes nothing.
+
+It waits until each guard on another host has dropped the keys: some
+milliseconds, or 2.1 s if one does not answer. --no-wait returns at once.
 
 ` + keyReference + `
 A key that was changed outside mcpkeys can be revoked too. With - the secret is
@@ -67,6 +72,7 @@ audience, which every server accepts.`,
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only print which keys would be revoked")
 	flags.StringVar(&f.reason, "reason", "", "write `TEXT` into the audit log as the reason")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
+	f.effect.register(cmd)
 	formats(cmd, formatTable, formatJSON)
 	return cmd
 }
@@ -90,7 +96,7 @@ func (a *app) revoke(ctx context.Context, m admin.Manager, refs []string, f *rev
 		return a.reportTargets(targets)
 	case f.selects() && len(targets) == 0:
 		a.say("no unrevoked key matches; nothing was revoked")
-		return a.reportRevoked(targets)
+		return a.reportRevoked(targets, &f.effect)
 	case f.yes:
 	case f.selects():
 		err = a.confirmNumber(ctx, keysOf(targets))
@@ -100,10 +106,30 @@ func (a *app) revoke(ctx context.Context, m admin.Manager, refs []string, f *rev
 	if err != nil {
 		return err
 	}
-	for _, t := range targets {
-		t.revoke(ctx, m, f.reason)
+	f.effect.revokeAll(ctx, m, targets, f.reason)
+	return a.reportRevoked(targets, &f.effect)
+}
+
+// revokeAll revokes the keys, and waits once for all of them: to revoke the last one again
+// changes nothing, and waits for everything before it.
+func (e *effect) revokeAll(ctx context.Context, m admin.Manager, targets []*target, reason string) {
+	if len(targets) == 1 {
+		targets[0].revoke(e.of(ctx), m, reason)
+		return
 	}
-	return a.reportRevoked(targets)
+	var last *target
+	for _, t := range targets {
+		t.revoke(store.WithWait(ctx, &store.Wait{No: true}), m, reason)
+		if t.err == nil {
+			last = t
+		}
+	}
+	if last == nil || e.noWait {
+		return
+	}
+	if _, err := m.Revoke(e.of(ctx), last.key.ID, reason); err != nil {
+		last.err = fmt.Errorf("the keys are revoked, but guards on other hosts may accept them for %s more: %w", protocol.Longest, err)
+	}
 }
 
 func (a *app) targets(ctx context.Context, m admin.Manager, refs []string, f *revokeFlags) ([]*target, error) {
@@ -297,17 +323,20 @@ func (a *app) confirm(ctx context.Context, targets []*target) error {
 	return nil
 }
 
-func (a *app) reportRevoked(targets []*target) error {
-	where := a.where()
-	_, err := a.tell(targets, "could not be revoked; the others were", func(t *target) string {
-		return label(t.key) + " revoked: no guard on " + where + " accepts it from now on\n"
+func (a *app) reportRevoked(targets []*target, e *effect) error {
+	refusal := a.refusal(e)
+	_, err := a.tell(targets, e, "could not be revoked; the others were", func(t *target) string {
+		return label(t.key) + " revoked: " + refusal + "\n"
 	})
+	if err == nil && a.output != formatJSON {
+		a.noteEffect(e)
+	}
 	return err
 }
 
 // reportTargets is the dry run: it lists the keys that would be revoked, and the failures.
 func (a *app) reportTargets(targets []*target) error {
-	n, err := a.tell(targets, "cannot be revoked; nothing was changed", func(t *target) string {
+	n, err := a.tell(targets, &effect{}, "cannot be revoked; nothing was changed", func(t *target) string {
 		return fmt.Sprintf("%s would be revoked: it is %s\n", label(t.key), t.key.Status(a.now()))
 	})
 	if err == nil && a.output != formatJSON {
@@ -318,7 +347,7 @@ func (a *app) reportTargets(targets []*target) error {
 
 // tell prints line for each target, and collects the failures in an error. It returns the
 // number of targets that did not fail.
-func (a *app) tell(targets []*target, failing string, line func(*target) string) (int, error) {
+func (a *app) tell(targets []*target, e *effect, failing string, line func(*target) string) (int, error) {
 	var failed []failure
 	done := []api.Key{}
 	for _, t := range targets {
@@ -326,7 +355,7 @@ func (a *app) tell(targets []*target, failing string, line func(*target) string)
 			failed = append(failed, failure{t.mention(), outcomeOf(t.err).code, sentence(t.err)})
 			continue
 		}
-		done = append(done, wire.Key(t.key, a.now()))
+		done = append(done, e.json(wire.Key(t.key, a.now())))
 		if a.output == formatJSON {
 			continue
 		}

@@ -21,6 +21,7 @@ type rotateFlags struct {
 	grace, expires, outFile string
 	finish, replace         int64
 	yes                     bool
+	effect                  effect
 }
 
 func newRotate(a *app) *cobra.Command {
@@ -66,6 +67,7 @@ show prints the numbers. A disabled, revoked or expired key cannot be rotated.
 	flags.Int64Var(&f.replace, "replace", 0, "end the newest secret, which has this `NUMBER`, and make another")
 	flags.StringVar(&f.outFile, "out-file", "", "write the secret to this new `FILE` instead of printing it")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
+	f.effect.register(cmd)
 	formats(cmd, formatTable, formatJSON)
 	return cmd
 }
@@ -107,7 +109,7 @@ func (a *app) rotate(ctx context.Context, m admin.Manager, ref string, req admin
 		return err
 	}
 	if req.Finish != 0 {
-		return a.finish(ctx, m, k, req)
+		return a.finish(ctx, m, k, req, &f.effect)
 	}
 	if f.cutsOver(req) && !f.yes {
 		yes, err := ask(ctx, "Rotate "+label(k)+" and end its old secret at once?")
@@ -122,11 +124,11 @@ func (a *app) rotate(ctx context.Context, m admin.Manager, ref string, req admin
 	if err != nil {
 		return err
 	}
-	issued, err := m.Rotate(ctx, k.ID, req)
+	issued, err := m.Rotate(f.effect.of(ctx), k.ID, req)
 	if err != nil {
 		return errors.Join(a.waysOn(k, err), file.remove())
 	}
-	if err := a.handOver(issued.Token, file, a.rotatedCard(issued.Key)); err != nil {
+	if err := a.handOver(issued.Token, file, a.rotatedCard(issued.Key, &f.effect)); err != nil {
 		newest := issued.Key.Secrets[len(issued.Key.Secrets)-1].Number
 		return fmt.Errorf("key %s was rotated, but its new secret could not be handed over; replace it with `%s --replace %d`: %w", k.ID, a.command("rotate", k.ID), newest, err)
 	}
@@ -161,7 +163,7 @@ func (a *app) waysOn(k *keys.Key, err error) error {
 	}
 }
 
-func (a *app) rotatedCard(k *keys.Key) card {
+func (a *app) rotatedCard(k *keys.Key, e *effect) card {
 	return card{
 		top: func() {
 			a.say("rotated %s\n", a.bold(a.stderr, wording.Clean(k.Label())))
@@ -175,31 +177,33 @@ func (a *app) rotatedCard(k *keys.Key) card {
 		bottom: func() {
 			a.warnings(k)
 			if len(k.Secrets) < 2 {
-				a.say("\nThe old secret has ended: no guard on %s accepts it from now on.", a.where())
+				a.say("\nThe old secret has ended: %s.", a.refusal(e))
+				a.noteEffect(e)
 				return
 			}
 			a.say("\nto end the old secret sooner: %s --finish %d", a.about("rotate", k), k.Secrets[0].Number)
 		},
 		json: func(secret string) any {
-			return api.Issued{Key: changedJSON(k, a.now()), Secret: secret}
+			return api.Issued{Key: e.json(changedJSON(k, a.now())), Secret: secret}
 		},
 	}
 }
 
 // finish ends the old secret of a rotation. It is not an error if that had ended before.
-func (a *app) finish(ctx context.Context, m admin.Manager, k *keys.Key, req admin.RotateRequest) error {
-	done, err := m.Rotate(ctx, k.ID, req)
+func (a *app) finish(ctx context.Context, m admin.Manager, k *keys.Key, req admin.RotateRequest, e *effect) error {
+	done, err := m.Rotate(e.of(ctx), k.ID, req)
 	if err != nil {
 		return a.waysOn(k, err)
 	}
 	k, before := done.Key, k.Version
 	if a.output == formatJSON {
-		return a.printJSON(changedJSON(k, a.now()))
+		return a.printJSON(e.json(changedJSON(k, a.now())))
 	}
+	defer a.noteEffect(e)
 	if k.Version == before {
 		return a.print(fmt.Sprintf("%s: secret %d had already ended\n", label(k), req.Finish))
 	}
-	return a.print(fmt.Sprintf("%s: secret %d has ended: no guard on %s accepts it from now on\n", label(k), req.Finish, a.where()))
+	return a.print(fmt.Sprintf("%s: secret %d has ended: %s\n", label(k), req.Finish, a.refusal(e)))
 }
 
 // label is the name and id of a key, for a line of a result.

@@ -263,10 +263,9 @@ func (a *app) revokeFound(ctx context.Context, targets []*target, f *scanFlags) 
 			return err
 		}
 	}
+	e := &effect{}
 	err := a.withAdmin(ctx, func(m *connect.Admin) error {
-		for _, t := range targets {
-			t.revoke(ctx, m, f.reason)
-		}
+		e.revokeAll(ctx, m, targets, f.reason)
 		return nil
 	})
 	if err != nil {
@@ -275,7 +274,7 @@ func (a *app) revokeFound(ctx context.Context, targets []*target, f *scanFlags) 
 	if a.output != formatTable {
 		return failuresOf(targets)
 	}
-	return a.reportRevoked(targets)
+	return a.reportRevoked(targets, e)
 }
 
 // failuresOf returns the keys that could not be revoked as an error.

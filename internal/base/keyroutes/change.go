@@ -32,15 +32,15 @@ func (s *service) issue(ctx context.Context, in *issueInput) (out *issuedOutput,
 	if err != nil {
 		return nil, err
 	}
-	return s.issuing(ctx, &in.Once, nil, restapi.Asked{Verb: "issue", Body: in.Body}, func(ctx context.Context, m admin.Manager) (admin.Issued, error) {
+	return s.issuing(ctx, &in.Once, nil, nil, restapi.Asked{Verb: "issue", Body: in.Body}, func(ctx context.Context, m admin.Manager) (admin.Issued, error) {
 		return m.Issue(ctx, req)
 	})
 }
 
 // issuing is change for operations that return a secret.
-func (s *service) issuing(ctx context.Context, o *restapi.Once, at *IfMatch, asked restapi.Asked, do func(context.Context, admin.Manager) (admin.Issued, error)) (*issuedOutput, error) {
+func (s *service) issuing(ctx context.Context, o *restapi.Once, at *IfMatch, w *Waits, asked restapi.Asked, do func(context.Context, admin.Manager) (admin.Issued, error)) (*issuedOutput, error) {
 	var secret keys.Secret
-	out, replayed, err := s.change(ctx, o, at, asked, func(ctx context.Context, m admin.Manager) (*keys.Key, error) {
+	out, replayed, err := s.change(ctx, o, at, w, asked, func(ctx context.Context, m admin.Manager) (*keys.Key, error) {
 		issued, err := do(ctx, m)
 		secret = issued.Token
 		return issued.Key, err
@@ -52,8 +52,8 @@ func (s *service) issuing(ctx context.Context, o *restapi.Once, at *IfMatch, ask
 }
 
 // changing is change for the other operations.
-func (s *service) changing(ctx context.Context, o *restapi.Once, at *IfMatch, asked restapi.Asked, do func(context.Context, admin.Manager) (*keys.Key, error)) (*keyOutput, error) {
-	out, replayed, err := s.change(ctx, o, at, asked, do)
+func (s *service) changing(ctx context.Context, o *restapi.Once, at *IfMatch, w *Waits, asked restapi.Asked, do func(context.Context, admin.Manager) (*keys.Key, error)) (*keyOutput, error) {
+	out, replayed, err := s.change(ctx, o, at, w, asked, do)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (s *service) changing(ctx context.Context, o *restapi.Once, at *IfMatch, as
 // change does what is asked, unless this very request was made before. Then the caller gets the
 // first answer again, which it has seen already: so this needs no right to read keys, and shows
 // no later changes.
-func (s *service) change(ctx context.Context, o *restapi.Once, at *IfMatch, asked restapi.Asked, do func(context.Context, admin.Manager) (*keys.Key, error)) (out *api.Key, replayed string, err error) {
+func (s *service) change(ctx context.Context, o *restapi.Once, at *IfMatch, w *Waits, asked restapi.Asked, do func(context.Context, admin.Manager) (*keys.Key, error)) (out *api.Key, replayed string, err error) {
 	m, err := s.manager(ctx)
 	if err != nil {
 		return nil, "", err
@@ -82,6 +82,7 @@ func (s *service) change(ctx context.Context, o *restapi.Once, at *IfMatch, aske
 		once.Caller, once.At, once.Answer = "key:"+caller.KeyID(), s.now(), s.firstAnswer
 		ctx = store.WithOnce(ctx, once)
 	}
+	ctx, effect := w.begin(ctx)
 	k, err := do(ctx, m)
 	var before *store.ReplayedError
 	if errors.As(err, &before) && before.Secret == 0 {
@@ -89,13 +90,26 @@ func (s *service) change(ctx context.Context, o *restapi.Once, at *IfMatch, aske
 		if err := json.Unmarshal([]byte(before.Answer), out); err != nil {
 			return nil, "", fmt.Errorf("read the first answer: %w", err)
 		}
+		out.EffectiveEverywhereAt = wire.Moment(effect.Everywhere)
 		return out, "true", nil
 	}
 	if err != nil {
 		return nil, "", err
 	}
 	answered := s.answered(k)
+	answered.EffectiveEverywhereAt = wire.Moment(effect.Everywhere)
 	return &answered, "", nil
+}
+
+// Waits is the query of changes that may take something away.
+type Waits struct {
+	Wait bool `query:"wait" default:"true" doc:"Wait until guards on other hosts refuse what the change takes away: some milliseconds, or 2.1 s if one does not answer"`
+}
+
+// begin returns the context of the change, and what comes of the waiting.
+func (w *Waits) begin(ctx context.Context) (context.Context, *store.Wait) {
+	effect := &store.Wait{No: w != nil && !w.Wait}
+	return store.WithWait(ctx, effect), effect
 }
 
 // answered is the answer to a change.
@@ -150,12 +164,13 @@ type revokeInput struct {
 	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
 	restapi.Once
 	IfMatch
+	Waits
 	Body *api.RevokeRequest
 }
 
 func (s *service) revoke(ctx context.Context, in *revokeInput) (*keyOutput, error) {
 	body := given(in.Body)
-	return s.changing(ctx, &in.Once, &in.IfMatch, restapi.Asked{Verb: "revoke", ID: in.ID, Body: body}, func(ctx context.Context, m admin.Manager) (*keys.Key, error) {
+	return s.changing(ctx, &in.Once, &in.IfMatch, &in.Waits, restapi.Asked{Verb: "revoke", ID: in.ID, Body: body}, func(ctx context.Context, m admin.Manager) (*keys.Key, error) {
 		return m.Revoke(ctx, in.ID, body.Reason)
 	})
 }

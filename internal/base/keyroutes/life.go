@@ -8,6 +8,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
+	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -15,6 +16,7 @@ type rotateInput struct {
 	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
 	restapi.Once
 	IfMatch
+	Waits
 	Body *api.RotateRequest
 }
 
@@ -24,7 +26,7 @@ func (s *service) rotate(ctx context.Context, in *rotateInput) (*issuedOutput, e
 	if err != nil {
 		return nil, err
 	}
-	return s.issuing(ctx, &in.Once, &in.IfMatch, restapi.Asked{Verb: "rotate", ID: in.ID, Body: body}, func(ctx context.Context, m admin.Manager) (admin.Issued, error) {
+	return s.issuing(ctx, &in.Once, &in.IfMatch, &in.Waits, restapi.Asked{Verb: "rotate", ID: in.ID, Body: body}, func(ctx context.Context, m admin.Manager) (admin.Issued, error) {
 		return m.Rotate(ctx, in.ID, req)
 	})
 }
@@ -46,12 +48,13 @@ type disableInput struct {
 	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
 	restapi.Once
 	IfMatch
+	Waits
 	Body *api.DisableRequest
 }
 
 func (s *service) disable(ctx context.Context, in *disableInput) (*keyOutput, error) {
 	body := given(in.Body)
-	return s.changing(ctx, &in.Once, &in.IfMatch, restapi.Asked{Verb: "disable", ID: in.ID, Body: body}, func(ctx context.Context, m admin.Manager) (*keys.Key, error) {
+	return s.changing(ctx, &in.Once, &in.IfMatch, &in.Waits, restapi.Asked{Verb: "disable", ID: in.ID, Body: body}, func(ctx context.Context, m admin.Manager) (*keys.Key, error) {
 		return m.Disable(ctx, in.ID, body.Reason)
 	})
 }
@@ -64,7 +67,7 @@ type enableInput struct {
 }
 
 func (s *service) enable(ctx context.Context, in *enableInput) (*keyOutput, error) {
-	return s.changing(ctx, &in.Once, &in.IfMatch, restapi.Asked{Verb: "enable", ID: in.ID}, func(ctx context.Context, m admin.Manager) (*keys.Key, error) {
+	return s.changing(ctx, &in.Once, &in.IfMatch, nil, restapi.Asked{Verb: "enable", ID: in.ID}, func(ctx context.Context, m admin.Manager) (*keys.Key, error) {
 		return m.Enable(ctx, in.ID)
 	})
 }
@@ -72,6 +75,7 @@ func (s *service) enable(ctx context.Context, in *enableInput) (*keyOutput, erro
 type editInput struct {
 	ID string `path:"id" doc:"The key's id" example:"8Jd0sLmQ2xYz"`
 	IfMatch
+	Waits
 	Body api.EditRequest
 }
 
@@ -88,11 +92,14 @@ func (s *service) edit(ctx context.Context, in *editInput) (out *keyOutput, err 
 	if err != nil {
 		return nil, err
 	}
+	ctx, effect := in.begin(ctx)
 	k, err := m.Edit(ctx, in.ID, req)
 	if err != nil {
 		return nil, err
 	}
-	return &keyOutput{ETag: etag(k.Version), Body: s.answered(k)}, nil
+	body := s.answered(k)
+	body.EffectiveEverywhereAt = wire.Moment(effect.Everywhere)
+	return &keyOutput{ETag: etag(k.Version), Body: body}, nil
 }
 
 // editRequest converts the body to the domain's request, which the domain validates. Its error

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
+	"github.com/mcpkeys/mcpkeys/internal/base/wire"
+	"github.com/mcpkeys/mcpkeys/store"
+)
+
+// effect is when a change takes effect on other hosts, and the flag that does not wait for that.
+type effect struct {
+	noWait bool
+	wait   store.Wait
+}
+
+func (e *effect) register(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&e.noWait, "no-wait", false, "do not wait for guards on other hosts")
+}
+
+// of is the context of one change. The change before it is forgotten.
+func (e *effect) of(ctx context.Context) context.Context {
+	e.wait = store.Wait{No: e.noWait}
+	return store.WithWait(ctx, &e.wait)
+}
+
+// refusal says which guards refuse what the change took away.
+func (a *app) refusal(e *effect) string {
+	if e.noWait {
+		return "guards on " + a.where() + " refuse it now, and all others within " + protocol.Longest.String()
+	}
+	return "no guard accepts it from now on"
+}
+
+// noteEffect adds what a person may want to know of the waiting.
+func (a *app) noteEffect(e *effect) {
+	if e.wait.Unheard > 0 {
+		a.say("note: waited %s, because a guard or a server did not confirm the change; `%s` lists the guards",
+			e.wait.Waited.Round(100*time.Millisecond), a.command("verifiers"))
+	}
+	if left := e.wait.Everywhere.Sub(a.now()); left > 0 && !e.noWait {
+		a.say("note: a program that asked the verification API may keep its last answer until %s", a.when(e.wait.Everywhere))
+	}
+}
+
+// json adds the time to the answer.
+func (e *effect) json(k api.Key) api.Key {
+	k.EffectiveEverywhereAt = wire.Moment(e.wait.Everywhere)
+	return k
+}

@@ -124,13 +124,6 @@ func mustNotWait(t *testing.T, s store.Store, id string) {
 	}
 }
 
-func mustDisable(t *testing.T, s store.Store, id string) {
-	t.Helper()
-	if _, err := manager(t, s).Disable(store.WithWait(t.Context(), &store.Wait{No: true}), id, ""); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestChangeWaitsForTheFloor(t *testing.T) {
 	t.Parallel()
 	r := newRemote(t, "a")

@@ -109,7 +109,7 @@ func (s slotWords) until() time.Time {
 	if s.handed == 0 || s.handed > mostHanded {
 		return time.Time{}
 	}
-	return time.UnixMicro(int64(s.handed)).UTC() //nolint:gosec // it is at most mostHanded
+	return time.UnixMicro(int64(s.handed)).UTC()
 }
 
 // newNonce makes the nonce of a server that finds the floor word. The tag is another one, so

@@ -1,6 +1,7 @@
 package audit
 
-// Details of audit rows about peppers: their ids and numbers of keys, never the peppers.
+// Details of audit rows that are not about one key's state. Of peppers they have the ids, never
+// the peppers.
 
 // PepperDetail is the detail of [ActionPepperAdd] and [ActionPepperRetire].
 type PepperDetail struct {
@@ -22,4 +23,15 @@ type Resealed struct {
 type BatchDetail struct {
 	Batch string `json:"batch"` // in hex
 	Keys  int    `json:"keys"`
+}
+
+// Effective is the detail of [ActionEffective], whose row follows the row of a change that
+// waited for guards on other hosts. A change that waited for no server has no such row.
+type Effective struct {
+	Row      int64  `json:"row"`             // of the change
+	Key      string `json:"key,omitempty"`   // the id of its key
+	Position uint64 `json:"position,string"` // see [feed.Position].Word
+	WaitedMS int64  `json:"waited_ms"`
+	Servers  int    `json:"servers"` // slots that were in use
+	Unheard  int    `json:"unheard"` // servers that did not report in time: the leases of their guards have ended
 }

@@ -48,7 +48,8 @@ const (
 	ActionEnable  Action = "key.enable"
 	ActionRevoke  Action = "key.revoke"
 
-	ActionRehash Action = "key.rehash" // a secret is kept in a newer way, and nothing else changed
+	ActionRehash    Action = "key.rehash"    // a secret is kept in a newer way, and nothing else changed
+	ActionEffective Action = "key.effective" // a change waited for guards on other hosts; see [Effective]
 
 	ActionPepperAdd    Action = "pepper.add"
 	ActionPepperReseal Action = "pepper.reseal" // seals of keys were renewed, and no other field of the keys
@@ -64,7 +65,7 @@ const (
 // Actions lists all of them.
 func Actions() []Action {
 	return []Action{
-		ActionIssue, ActionImport, ActionRotate, ActionFinish, ActionEdit, ActionDisable, ActionEnable, ActionRevoke, ActionRehash,
+		ActionIssue, ActionImport, ActionRotate, ActionFinish, ActionEdit, ActionDisable, ActionEnable, ActionRevoke, ActionRehash, ActionEffective,
 		ActionPepperAdd, ActionPepperReseal, ActionPepperRetire, ActionImportDone, ActionImportUndo, ActionRestore, ActionMend,
 	}
 }

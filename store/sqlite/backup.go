@@ -52,7 +52,7 @@ func (r *Reader) target(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	files := []string{r.path, r.pepperFile, r.usage.path, epochPath(r.path), ballastPath(r.path), lockPath(r.path), importPath(r.path), lockPath(r.usage.path)}
+	files := []string{r.path, r.pepperFile, r.usage.path, epochPath(r.path), ballastPath(r.path), lockPath(r.path), importPath(r.path), slotsPath(r.path), lockPath(r.usage.path)}
 	for _, name := range slices.Clone(files) {
 		files = append(files, name+"-wal", name+"-shm", name+"-journal")
 	}
@@ -111,7 +111,7 @@ func copyOf(ctx context.Context, from, dir string, progress Progress) (temp stri
 }
 
 func discard(temp string) {
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal", "-epoch", ".ballast", "-lock", ".usage", ".usage-lock"} {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal", "-epoch", ".ballast", "-lock", "-slots", ".usage", ".usage-lock"} {
 		_ = os.Remove(temp + suffix) // most of them do not exist
 	}
 }

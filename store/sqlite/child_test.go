@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	roles := map[string]func(path string) error{
 		"write": writeRole, "count": countRole, "refused": refusedRole, "restore": restoreRole, "open": openRole,
 		"live": liveRole, "crowd": crowdRole, "import": importRole, "fulldisk": fullDiskRole, "pepper": pepperRole,
-		"guard": guardRole, "admin": adminRole, "layered": layeredRole, "mountedguard": mountedGuardRole, "linked": linkedRole,
+		"guard": guardRole, "admin": adminRole, "layered": layeredRole, "mountedguard": mountedGuardRole, "linked": linkedRole, "hold": holdRole, "revoke": revokeRole,
 	}
 	role, ok := roles[os.Getenv(roleVar)]
 	if !ok {

@@ -20,7 +20,7 @@ type Places struct {
 	Usage                 string
 	Epoch                 string
 	Ballast               string
-	Locks                 []string // of writers, of imports, and of those who count use
+	Locks                 []string // of writers, of imports, of slots, and of those who count use
 }
 
 // PlacesOf names the files of the key store at path, absolute and without links.
@@ -36,7 +36,7 @@ func PlacesOf(path string, o *Options) (Places, error) {
 	}
 	return Places{
 		Database: path, Log: path + "-wal", Shared: path + "-shm",
-		Pepper: pepper, Usage: usage, Epoch: epochPath(path), Ballast: ballastPath(path), Locks: []string{lockPath(path), importPath(path), lockPath(usage)},
+		Pepper: pepper, Usage: usage, Epoch: epochPath(path), Ballast: ballastPath(path), Locks: []string{lockPath(path), importPath(path), slotsPath(path), lockPath(usage)},
 	}, nil
 }
 

@@ -195,9 +195,9 @@ func (e *epoch) current() bool {
 }
 
 // tell announces the position of the database to every process. All know it when settle
-// returns: at once or, if the file replaced another one, when every process that may still
-// map the old one must have looked.
-func (e *epoch) tell(now standing) (settle func(), err error) {
+// of the counter returns: at once or, if the file replaced another one, when every process
+// that may still map the old one must have looked.
+func (e *epoch) tell(now standing) (*counter, error) {
 	c := e.now.Load()
 	if !e.current() {
 		c = e.open(true)
@@ -215,7 +215,7 @@ func (e *epoch) tell(now standing) (settle func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", e.path, err)
 	}
-	return c.settle, nil
+	return c, nil
 }
 
 func (c *counter) bump(word uint64) bool { return c.page.move(counterAt(word)) }

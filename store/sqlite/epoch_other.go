@@ -5,6 +5,7 @@ package sqlite
 import (
 	"errors"
 	"io/fs"
+	"sync/atomic"
 )
 
 // Without shared mappings there is no counter: every check asks the database.
@@ -35,8 +36,9 @@ func (*page) setSettled()          {}
 func (*page) copied() bool         { return false }
 func (*page) own() bool            { return false }
 
-func (*page) standing() (standing, bool) { return standing{}, false }
-func (*page) raise(uint64) bool          { return false }
-func (*page) setWord(uint64) bool        { return false }
-func (*page) setID(epochID) bool         { return false }
-func (*page) flush() error               { return nil }
+func (*page) standing() (standing, bool)                         { return standing{}, false }
+func (*page) raise(uint64) bool                                  { return false }
+func (*page) setWord(uint64) bool                                { return false }
+func (*page) setID(epochID) bool                                 { return false }
+func (*page) flush() error                                       { return nil }
+func (*page) within(func(word func(at int) *atomic.Uint64)) bool { return false }

@@ -18,6 +18,7 @@ const (
 	wordID       = 64 // two words: the database's epoch id, zero while it is being replaced
 	wordBorn     = 80 // when the file that this was written as was made, 0 where the system does not tell
 	epochMark    = "mcpkeys epoch 1\n"
+	// from slotsAt on: the slots, see slotword.go
 )
 
 var errCutShort = errors.New("it is cut short")

@@ -120,11 +120,15 @@ func (p *page) copied() (yes bool) {
 
 // own makes a copy of an epoch file an original. Like a new file it is first marked as not
 // settled, and then as an original, so that it is still a copy if the process stops in
-// between.
+// between. Slots in a copy are of servers that have the original open. A file that got another
+// inode number without being copied keeps its slots.
 func (p *page) own() bool {
 	return p.touch(func() {
 		if !p.original() {
 			p.word(wordSettled).Store(0)
+			for at := slotsAt; at < slotsAt+slotCount*slotSize && !p.renumber; at += 8 {
+				p.word(at).Store(0)
+			}
 			p.word(wordInode).Store(p.file.inode)
 			p.word(wordBorn).Store(p.born)
 		}
@@ -213,6 +217,11 @@ func (p *page) setID(id epochID) bool {
 func (p *page) flush() error {
 	defer runtime.KeepAlive(p)
 	return unix.Msync(p.memory, unix.MS_SYNC)
+}
+
+// within is touch for code that runs on every system.
+func (p *page) within(do func(word func(at int) *atomic.Uint64)) bool {
+	return p.touch(func() { do(p.word) })
 }
 
 func (p *page) word(at int) *atomic.Uint64 {

@@ -111,3 +111,23 @@ func (r *Reader) Renewing() bool {
 	defer r.renewer.mu.Unlock()
 	return r.renewer.store != nil
 }
+
+// SlotNonce returns the nonce of a slot: 0 if it is free, 1 if it is closed.
+func SlotNonce(t testing.TB, path string, i int) uint64 {
+	t.Helper()
+	p, err := share(epochPath(path), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := p.slot(i)
+	return s.nonce
+}
+
+// Grace is how long a change waits at most for guards on other hosts.
+const Grace = grace
+
+// FirstLook reads all slots once, as a change does.
+func FirstLook(s *Store) {
+	c := &committer{database: s.path, page: s.epoch.now.Load().page}
+	c.first()
+}

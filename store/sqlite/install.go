@@ -227,7 +227,7 @@ func (r *Restoration) install(ctx context.Context, draft string, present *Snapsh
 	if err := at.check(); err != nil {
 		return &store.MayBeLostError{Cause: err}
 	}
-	if err := instate(r.path, next); err != nil {
+	if err := instate(ctx, r.path, next); err != nil {
 		return unfinished(err)
 	}
 	_, _ = target.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`) // or the next change will
@@ -265,14 +265,18 @@ func (r *Restoration) put(ctx context.Context, draft string) error {
 	if err != nil {
 		return err
 	}
-	if err := instate(r.path, next); err != nil {
+	if err := instate(ctx, r.path, next); err != nil {
 		return unfinished(err)
 	}
 	return nil
 }
 
-// unfinished says that a restore was committed, but that no process accepts it yet.
+// unfinished says that a restore was committed, but that no process accepts it yet, or that
+// guards on other hosts may not know yet.
 func unfinished(cause error) error {
+	if isWritten(cause) {
+		return cause
+	}
 	return &store.WrittenError{What: "the restored key store is refused until 'keyctl doctor --fix' is run", Cause: cause}
 }
 

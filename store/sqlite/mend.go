@@ -19,6 +19,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/pepper/pepperfile"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // A database gets another id when a restore or [Mend] replaces the state that processes know.
@@ -47,8 +48,10 @@ func withdraw(path string) (back func(), err error) {
 }
 
 // instate writes the id and the position of the committed database into the page, and
-// returns when every process must have looked.
-func instate(path string, s standing) error {
+// returns when every process must have looked, and no verifier on another host uses the state
+// before. No lease is granted between [withdraw] and the new id, because no server can look.
+// From the id on each floor is of another generation, so it is behind.
+func instate(ctx context.Context, path string, s standing) error {
 	e := epoch{path: epochPath(path), sharing: share}
 	defer e.close()
 	c := e.open(true)
@@ -67,8 +70,11 @@ func instate(path string, s standing) error {
 	if err := c.page.become(s); err != nil {
 		return fmt.Errorf("%w: %s: %w", keys.ErrUnavailable, e.path, err)
 	}
+	since := clock()
 	c.settle()
-	return nil
+	all := &committer{database: path, page: c.page, position: s.word, since: since}
+	_, err := all.everywhere(ctx, store.WaitFrom(ctx))
+	return err
 }
 
 // remakeEpoch makes the file if there is none, or one that is cut short or not an epoch
@@ -186,7 +192,7 @@ func Mend(ctx context.Context, path string, o *Options, actor audit.Actor, now t
 	if fixable := (*feed.MisplacedError)(nil); !errors.As(why, &fixable) {
 		return false, why
 	}
-	store, err := mendable(ctx, path, o)
+	id, err := mendable(ctx, path, o)
 	if err != nil {
 		return false, fmt.Errorf("%w; restore a backup with 'keyctl restore'", err)
 	}
@@ -200,7 +206,7 @@ func Mend(ctx context.Context, path string, o *Options, actor audit.Actor, now t
 	}
 	defer free()
 	db := openAt(at, writerDSN(path), 1)
-	err = mend(ctx, db, at, store, missing, actor, now)
+	err = mend(ctx, db, at, id, missing, actor, now)
 	if at.check() != nil {
 		abandon(db)
 		return err == nil, err
@@ -227,7 +233,7 @@ func mendable(ctx context.Context, path string, o *Options) (pepper.StoreID, err
 	return peppers.Store(), err
 }
 
-func mend(ctx context.Context, db *sql.DB, at *spot, store pepper.StoreID, missing uint64, actor audit.Actor, now time.Time) error {
+func mend(ctx context.Context, db *sql.DB, at *spot, id pepper.StoreID, missing uint64, actor audit.Actor, now time.Time) error {
 	e, err := audit.NewEvent(ctx, actor, audit.ActionMend, now, map[string]any{"missing_changes": missing})
 	if err != nil {
 		return err
@@ -249,13 +255,13 @@ func mend(ctx context.Context, db *sql.DB, at *spot, store pepper.StoreID, missi
 		if _, err := appendEvent(ctx, tx, "", e); err != nil {
 			return err
 		}
-		next, err = mended(ctx, tx, store)
+		next, err = mended(ctx, tx, id)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return instate(at.path, next)
+	return instate(ctx, at.path, next)
 }
 
 // countOn gives the database a change number above its own and above those it lacks: see
@@ -267,7 +273,7 @@ func countOn(ctx context.Context, tx *sql.Tx, missing uint64) error {
 
 // mended checks just before the commit that the database is as mcpkeys makes it, and returns
 // its position.
-func mended(ctx context.Context, tx *sql.Tx, store pepper.StoreID) (standing, error) {
+func mended(ctx context.Context, tx *sql.Tx, id pepper.StoreID) (standing, error) {
 	s, err := readShape(ctx, tx)
 	if err == nil {
 		err = s.altered()
@@ -277,7 +283,7 @@ func mended(ctx context.Context, tx *sql.Tx, store pepper.StoreID) (standing, er
 	}
 	n, err := numbersOf(ctx, tx)
 	if err == nil {
-		err = n.altered(store)
+		err = n.altered(id)
 	}
 	if err != nil {
 		return standing{}, err

@@ -145,7 +145,10 @@ func (s *Store) RemovePepper(ctx context.Context, id string, now time.Time, e au
 	if err := s.removable(id); err != nil {
 		return err
 	}
-	err := s.write(ctx, func(ctx context.Context, w *work) error { return s.forgetPepper(ctx, w, id, now, e) })
+	err := s.write(ctx, func(ctx context.Context, w *work) error {
+		w.takesAway = true
+		return s.forgetPepper(ctx, w, id, now, e)
+	})
 	if err != nil {
 		return err
 	}

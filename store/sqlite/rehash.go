@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // renewer renews digests for a handle that cannot write. It has its own store, opened for
@@ -23,9 +24,10 @@ var (
 	_ pepper.Rehasher = (*Store)(nil)
 )
 
-// Rehash implements [pepper.Rehasher].
+// Rehash implements [pepper.Rehasher]. It waits for no guard, because the token that was
+// proved stays good.
 func (s *Store) Rehash(ctx context.Context, job *pepper.Rehash, now time.Time) error {
-	return job.Do(ctx, s, now)
+	return job.Do(store.WithWait(ctx, &store.Wait{No: true}), s, now)
 }
 
 // Rehash implements [pepper.Rehasher].
@@ -40,7 +42,7 @@ func (r *Reader) Rehash(ctx context.Context, job *pepper.Rehash, now time.Time) 
 			return err
 		}
 	}
-	err = job.Do(ctx, r.renewer.store, now)
+	err = r.renewer.store.Rehash(ctx, job, now)
 	if err != nil { // another file may stand there now: the next one begins afresh
 		err = errors.Join(err, r.renewer.letGo())
 	}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
@@ -158,6 +159,7 @@ func (s *Store) tryUpdate(ctx context.Context, id string, change func(*keys.Key)
 // update returns the key as it stands with ErrNoChange, and otherwise what was written.
 func (s *Store) update(ctx context.Context, w *work, id string, change func(*keys.Key) (audit.Event, error)) (unchanged *keys.Key, done *written, err error) {
 	why := s.replayed(ctx, w.Tx)
+	w.takesAway = w.takesAway || why != nil // the process that made the change may have ended before it waited
 	rec, err := one(w.QueryContext(ctx, selectKey, []byte(id)))
 	if why != nil && (err == nil || errors.Is(err, keys.ErrNotFound)) {
 		err = repeated(ctx, why, rec)
@@ -169,7 +171,7 @@ func (s *Store) update(ctx context.Context, w *work, id string, change func(*key
 		return nil, nil, cmp.Or(err, keys.ErrNotFound)
 	}
 	// A row that cannot be understood comes without a seal and can still be revoked.
-	before, _ := rec.key()
+	before, unreadable := rec.key()
 	after, _ := rec.key()
 	if rec.version >= mostSeq { // another program wrote it, and the next would be one too many
 		after.Version = 0
@@ -178,6 +180,7 @@ func (s *Store) update(ctx context.Context, w *work, id string, change func(*key
 		return nil, nil, errOtherPeppers
 	}
 	e, err := change(after)
+	w.takesAway = w.takesAway || err != nil || unreadable != nil || s.Peppers().CheckSeal(before) != nil || keys.TakesAway(before, after)
 	if errors.Is(err, keys.ErrNoChange) && store.OnceFrom(ctx) != nil {
 		return before, nil, s.done(ctx, w.Tx, before, nil)
 	}
@@ -221,7 +224,8 @@ func (s *Store) Record(ctx context.Context, e audit.Event) error {
 // written is read back before it is committed.
 //
 // It waits outside the gate: what waits inside keeps out who shuts it, to take over another
-// pepper file say, and that one keeps out every check.
+// pepper file say, and that one keeps out every check. A ctx that ends shortens only the wait
+// for guards on other hosts.
 func (s *Store) write(ctx context.Context, change func(context.Context, *work) error) error {
 	if err := s.followPeppers(ctx); err != nil {
 		return err
@@ -229,17 +233,33 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *work) e
 	if err := s.inPlace(); err != nil {
 		return err
 	}
-	settle, err := s.inTurn(ctx, change)
-	if settle != nil { // others may write meanwhile
-		settle()
+	told, err := s.inTurn(ctx, change)
+	if told == nil {
+		return err
+	}
+	if told.counter != nil { // others may write now
+		told.counter.settle()
+	}
+	if told.takesAway {
+		if err := s.spread(ctx, told); err != nil {
+			return err
+		}
 	}
 	return err
 }
 
+// told is a change that was announced.
+type told struct {
+	*work
+	counter  *counter // nil where there are no shared pages
+	position uint64   // of the database after the commit
+	since    time.Time
+}
+
 // inTurn runs one change and announces it, when it is this one's turn. Nothing else of
 // mcpkeys writes between the look at the place of the files and the announcement: see
-// position.go. When settle is not nil the change is over only after that.
-func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) error) (settle func(), err error) {
+// position.go. When done is not nil the change is over only after what write does then.
+func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) error) (done *told, err error) {
 	free, err := s.lock.take(ctx)
 	if err != nil {
 		return nil, err
@@ -254,15 +274,19 @@ func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) 
 		return nil, errors.Join(err, tx.Rollback())
 	}
 	defer s.gate.leave()
-	err = s.lock.orHolder(s.inWork(ctx, tx, func(w *work) error { return change(ctx, w) }))
+	done = &told{}
+	err = s.lock.orHolder(s.inWork(ctx, tx, func(w *work) error {
+		done.work = w
+		return change(ctx, w)
+	}))
+	done.since = clock()
 	if err != nil && !succeeded(err) {
 		return nil, err
 	}
-	settle, unannounced := s.announce(ctx)
-	if unannounced != nil {
+	if unannounced := s.announce(ctx, done); unannounced != nil {
 		return nil, unannounced
 	}
-	return settle, err
+	return done, err
 }
 
 // succeeded reports whether the caller will hear of a success, or that there was one
@@ -276,24 +300,25 @@ func succeeded(err error) bool {
 // nothing to change: the process that made the change may have died between its
 // commit and this. Its error is a [store.WrittenError] only where the change is in what
 // all others have open, and else a [store.MayBeLostError].
-func (s *Store) announce(ctx context.Context) (settle func(), err error) {
+func (s *Store) announce(ctx context.Context, done *told) error {
 	if err := s.written.checkFiles(); err != nil {
-		return nil, &store.MayBeLostError{Cause: err}
+		return &store.MayBeLostError{Cause: err}
 	}
 	now, err := s.committed(ctx)
 	if err != nil {
-		return nil, &store.MayBeLostError{Cause: err}
+		return &store.MayBeLostError{Cause: err}
 	}
 	if err = refuseShared(s.epoch.path); err == nil {
-		settle, err = s.epoch.tell(now)
+		done.counter, err = s.epoch.tell(now)
 	}
 	switch {
 	case errors.Is(err, errOtherPage): // the page was given to another database meanwhile
-		return nil, &store.MayBeLostError{Cause: err}
+		return &store.MayBeLostError{Cause: err}
 	case err != nil:
-		return nil, store.NotAnnounced(err)
+		return store.NotAnnounced(err)
 	}
-	return settle, nil
+	done.position = now.word
+	return nil
 }
 
 // begin begins a transaction. It waits for a program that writes and takes no turns.

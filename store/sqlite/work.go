@@ -23,6 +23,9 @@ type work struct {
 	before numbers
 	beside error // a [feed.AlteredError]: objects that mcpkeys did not make, though none of its own is missing
 
+	takesAway bool        // a guard may accept what the change refuses, until it knows
+	newest    audit.Event // that was appended
+
 	// What the transaction is to come to.
 	moves   int64           // rows of keys, secrets and batches that were written: each is an event
 	told    map[string]bool // whose ids the events name
@@ -151,7 +154,7 @@ func (w *work) append(ctx context.Context, id string, e audit.Event) error {
 func (w *work) appendAny(ctx context.Context, id string, e audit.Event) error {
 	linked, err := appendEvent(ctx, w.Tx, id, e)
 	if err == nil {
-		w.rows = append(w.rows, auditRow{linked.Seq, linked.Hash})
+		w.rows, w.newest = append(w.rows, auditRow{linked.Seq, linked.Hash}), linked
 	}
 	return err
 }

@@ -90,6 +90,10 @@ var promises = []struct {
 	{"changes made at once hold or fail singly", changesAtOnceHoldOrFailSingly},
 	{"a failing change harms no neighbour", failingChangeHarmsNoNeighbour},
 
+	{"a change that takes something away tells since when it is in effect", takingAwayTellsSince},
+	{"a repeated change tells since when it is in effect", replayTellsSince},
+	{"a longer life and another secret take nothing away", widenedSecretTellsNothing},
+
 	{"no key is written without its audit row", noKeyWithoutAudit},
 	{"no audit row is written without its key", noAuditWithoutKey},
 	{"the store links the audit chain", storeLinksChain},

@@ -195,7 +195,7 @@ func hinted(t *testing.T, fix string) {
 // If something else than a file has the name of a file of the store, Examine says what it is.
 // No fix changes a mode then: for a link that would change the mode of another file.
 func TestWhatIsNoFile(t *testing.T) {
-	for _, name := range []string{"-wal", "-shm", "-epoch", ".usage", ".usage-wal", ".usage-shm", ".ballast", "-lock", "-import", ".usage-lock"} {
+	for _, name := range []string{"-wal", "-shm", "-epoch", ".usage", ".usage-wal", ".usage-shm", ".ballast", "-lock", "-import", "-slots", ".usage-lock"} {
 		for kind, put := range map[string]func(path, outside string) error{
 			"a symbolic link": func(path, outside string) error { return os.Symlink(outside, path) },
 			"a directory":     func(path, _ string) error { return os.Mkdir(path, 0o755) },

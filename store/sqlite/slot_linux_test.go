@@ -271,6 +271,30 @@ func TestReplayWaits(t *testing.T) {
 	}
 }
 
+// A database shell marks a key as revoked, so that a revocation seems to take nothing away. Guards
+// may remember the key as it was before.
+func TestRevokeOfATamperedKeyWaits(t *testing.T) {
+	t.Parallel()
+	r := newRemote(t, "a")
+	mustExec(t, shell(t, r.path), `UPDATE keys SET revoked_at = created_at`)
+	mustWait(t, r.s, r.ids[0])
+}
+
+// A renewed digest takes nothing away, so it does not wait.
+func TestRehashDoesNotWait(t *testing.T) {
+	r := newRemote(t)
+	issued := issue(t, r.s, admin.IssueRequest{Name: "a"})
+	addPepper(t, r.s)
+	k, err := r.s.Key(t.Context(), issued.Key.ID)
+	must(t, err)
+	peppers := r.s.Peppers()
+	must(t, r.s.Rehash(t.Context(), peppers.Rehash(k, peppers.Verify(k, issued.Token), issued.Token), time.Now()))
+	page, err := r.s.Audit(t.Context(), audit.Query{})
+	if err != nil || page.Events[0].Action != audit.ActionRehash {
+		t.Errorf("Audit: got %v, %v, want no row of a wait after the new digest", page.Events, err)
+	}
+}
+
 func TestRetiredPepperWaits(t *testing.T) {
 	t.Parallel()
 	r := newRemote(t)
@@ -422,8 +446,11 @@ func TestPausedServerDoesNotWrite(t *testing.T) {
 	publish(t, next, position(t, r.s))
 	mustRename(t, r.path+"-slots", r.path+"-other")
 	mustRename(t, r.path+"-moved", r.path+"-slots")
-	if r.slot.Publish(sqlite.FloorNone) {
-		t.Error("Publish: the slot is still held, want it lost")
+	if r.slot.Publish(sqlite.FloorNone) || r.slot.HandedOut(time.Now()) {
+		t.Error("Publish or HandedOut: the slot is still held, want it lost")
+	}
+	if list, err := sqlite.Servers(t.Context(), r.path); err != nil || len(list) != 1 || list[0].Floor != position(t, r.s) {
+		t.Errorf("Servers: got %+v, %v, want the floor of the next server", list, err)
 	}
 	mustRename(t, r.path+"-other", r.path+"-slots")
 	publish(t, next, position(t, r.s))

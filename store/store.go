@@ -62,6 +62,10 @@ type Reader interface {
 // disconnects cannot undo a revocation. A change that still waits for other writers has not
 // begun, and is given up.
 //
+// A change that takes something away ([keys.TakesAway]), and one that finds nothing to do or
+// was made before, also waits for guards on other hosts: see [Wait]. If ctx ends during that,
+// the error is a [*WrittenError].
+//
 // An error means that nothing was written, with two exceptions: after a [*WrittenError] all
 // of it was written, and a later step failed; after a [*MayBeLostError] it was written, but
 // may be lost.

@@ -27,6 +27,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/base/hostcheck"
 	"github.com/mcpkeys/mcpkeys/internal/base/keyroutes"
+	"github.com/mcpkeys/mcpkeys/internal/base/leases"
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
 	"github.com/mcpkeys/mcpkeys/internal/base/verifyroutes"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -39,8 +40,8 @@ import (
 // DefaultListen is the address if Options.Listen is empty.
 const DefaultListen = "127.0.0.1:8420"
 
-// Options configures [Run]; [API] uses the log, the proxies and the store's files, [Handler]
-// the names.
+// Options configures [Run]; [API] uses the log, the proxies, the leases and the store's files,
+// [Handler] the names.
 type Options struct {
 	DB, PepperFile  string         // the key store
 	Listen          string         // host:port; empty means DefaultListen
@@ -50,6 +51,8 @@ type Options struct {
 	AllowedHosts    []string       // more names that the server accepts
 	Logger          *slog.Logger   // nil discards
 	FirstKey        string         // the command that makes a first admin key, for the log
+
+	Leases *leases.Registry // of verifiers on other hosts; [Run] makes its own; nil in [API]: there are none
 
 	Drain  time.Duration   // how long it accepts connections after ctx ends
 	Reload <-chan struct{} // reads the certificate and its key again; nil: never
@@ -75,16 +78,19 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	v, err := NewVerifier(st, &o)
+	source := newSource(st, &o)
+	v, err := verifierOf(source, &o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
+	o.Leases = leases.New(st, takeSlot(ctx, st, o.Logger), &leases.Options{Logger: o.Logger})
+	defer func() { err = errors.Join(err, o.Leases.Close()) }()
 	if fault := st.CountingFault(ctx); fault != nil {
 		o.Logger.WarnContext(ctx, "keys are checked, but their use is not recorded until this is fixed", slog.Any("error", fault))
 	}
 	ready := newReadiness(st, &o)
-	a := newAPI(st, v, ready, &o)
+	a := newAPI(st, source, v, ready, &o)
 	listener, err := listen(ctx, &o)
 	if err != nil {
 		return err
@@ -96,18 +102,38 @@ func Run(ctx context.Context, o Options) (err error) {
 	return r.serve(ctx, protected(a, names))
 }
 
+// takeSlot takes the server's slot in the key store. Without one no lease is granted.
+func takeSlot(ctx context.Context, _ *sqlite.Store, logger *slog.Logger) leases.Slot {
+	// SLOT: the key store has no slots yet. When sqlite.Store.TakeSlot is there, return its
+	// slot here, and NoSlot with this warning only after its error.
+	logger.DebugContext(ctx, "no slot in the key store: verifiers on other hosts get no lease and ask for each request")
+	return leases.NoSlot{}
+}
+
 // NewVerifier returns the verifier that checks keys for [API]. The caller must close it.
 func NewVerifier(st local.Store, o *Options) (*verifier.Verifier, error) {
-	logger := slog.New(slog.DiscardHandler)
-	if o != nil && o.Logger != nil {
-		logger = o.Logger
-	}
-	source := local.New(st, &local.Options{OnRehashError: func(err error) {
+	return verifierOf(newSource(st, o), o)
+}
+
+func newSource(st local.Store, o *Options) *local.Source {
+	logger := o.logger()
+	return local.New(st, &local.Options{OnRehashError: func(err error) {
 		logger.Warn("used secrets could not be stored under the current pepper", slog.Any("error", err))
 	}})
+}
+
+func verifierOf(source *local.Source, o *Options) (*verifier.Verifier, error) {
+	logger := o.logger()
 	return verifier.New(source, &verifier.Options{OnUseError: func(err error) {
 		logger.Error("use of keys could not be recorded", slog.Any("error", err))
 	}})
+}
+
+func (o *Options) logger() *slog.Logger {
+	if o == nil || o.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return o.Logger
 }
 
 // API returns all routes over st, with keys checked by v. o may be nil.
@@ -115,14 +141,19 @@ func API(st store.Store, v *verifier.Verifier, o *Options) *restapi.API {
 	if o == nil {
 		o = &Options{}
 	}
-	return newAPI(st, v, newReadiness(st, o), o)
+	return newAPI(st, newSource(st, o), v, newReadiness(st, o), o)
 }
 
-func newAPI(st store.Store, v *verifier.Verifier, ready *readiness, o *Options) *restapi.API {
+func newAPI(st store.Store, source *local.Source, v *verifier.Verifier, ready *readiness, o *Options) *restapi.API {
 	gin.SetMode(gin.ReleaseMode) // otherwise gin prints every route
 	a := restapi.New(v, &restapi.Options{Logger: o.Logger, TrustedProxies: o.TrustedProxies})
 	keyroutes.Mount(a, st, nil)
-	verifyroutes.Mount(a, v, &verifyroutes.Options{Logger: o.Logger})
+	verify := &verifyroutes.Options{Logger: o.Logger}
+	if o.Leases != nil {
+		verify.HandedOut = o.Leases.HandedOut
+		verifyroutes.MountLeases(a, o.Leases, source, st.Peppers, &verifyroutes.LeaseOptions{Logger: o.Logger})
+	}
+	verifyroutes.Mount(a, v, verify)
 	mountHealth(a, ready)
 	return a
 }

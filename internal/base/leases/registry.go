@@ -49,6 +49,7 @@ type Registry struct {
 	start  time.Time
 	logger *slog.Logger
 	done   chan struct{} // closed by Close
+	left   chan struct{} // closed by Leave
 	wake   chan struct{} // there is a lease or a follower again
 	// running are the looks and the loop.
 	running sync.WaitGroup
@@ -58,6 +59,7 @@ type Registry struct {
 
 	mu       sync.Mutex // guards what follows, and calls of slot
 	closed   bool
+	leaving  bool
 	last     *look // the last one without an error
 	looking  *look // under way, or nil
 	tried    time.Duration
@@ -92,7 +94,7 @@ type Registry struct {
 func New(f feed.Feed, slot Slot, o *Options) *Registry {
 	r := &Registry{
 		feed: f, bounds: f.Bounds(), slot: slot, now: time.Now, logger: slog.New(slog.DiscardHandler), //nolint:forbidigo // the default clock
-		done: make(chan struct{}), wake: make(chan struct{}, 1), moved: make(chan struct{}),
+		done: make(chan struct{}), left: make(chan struct{}), wake: make(chan struct{}, 1), moved: make(chan struct{}),
 		verifiers: map[who]*lease{}, byCaller: map[string]int{}, warned: map[string]time.Duration{},
 		streams: map[who]*stream{}, streaming: map[string]int{},
 		unknownUntil: protocol.Longest,
@@ -115,6 +117,17 @@ func (r *Registry) elapsed() time.Duration { return r.now().Sub(r.start) }
 
 // ErrClosed is the error of a registry that was closed.
 var ErrClosed = fmt.Errorf("%w: this server is stopping", keys.ErrUnavailable)
+
+// Leave ends all streams, and refuses new ones: the server is about to stop. Leases are granted
+// as before.
+func (r *Registry) Leave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.leaving {
+		r.leaving = true
+		close(r.left)
+	}
+}
 
 // Close ends streams and calls of [Registry.Follow], and gives the slot up. After it nothing
 // is granted. Leases that were granted count until they end.

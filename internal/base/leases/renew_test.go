@@ -544,10 +544,16 @@ func TestOneStreamForEachInstance(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = f.Close()
+		f.Leave()
 		<-last.Done()
 		if !errors.Is(context.Cause(last), leases.ErrClosed) {
 			t.Errorf("got %v, want ErrClosed", context.Cause(last))
+		}
+		if _, _, err := f.Stream(t.Context(), "other", i); !errors.Is(err, leases.ErrClosed) {
+			t.Errorf("a stream after Leave: got %v, want ErrClosed", err)
+		}
+		if g := f.verifier("caller").ask(t); g.Lease != leased {
+			t.Errorf("a renewal after Leave: got %+v, want a lease", g)
 		}
 	})
 }

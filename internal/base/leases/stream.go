@@ -18,13 +18,13 @@ var errReplaced = errors.New("the verifier opened another stream")
 type stream struct{ cancel context.CancelCauseFunc }
 
 // Stream makes room for a stream of positions to an instance, until release is called. The
-// context ends with ctx, when the registry closes, or when the instance opens another stream:
+// context ends with ctx, when the server leaves, or when the instance opens another stream:
 // the connection of the first one may have broken without notice. It fails with [ErrTooMany] or
 // [ErrClosed].
 func (r *Registry) Stream(ctx context.Context, caller string, instance protocol.Instance) (held context.Context, release func(), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	if r.closed || r.leaving {
 		return nil, nil, ErrClosed
 	}
 	id := who{strings.Clone(caller), instance}
@@ -43,6 +43,8 @@ func (r *Registry) Stream(ctx context.Context, caller string, instance protocol.
 	go func() {
 		select {
 		case <-r.done:
+			cancel(ErrClosed)
+		case <-r.left:
 			cancel(ErrClosed)
 		case <-held.Done():
 		}

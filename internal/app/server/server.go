@@ -44,7 +44,7 @@ const DefaultListen = "127.0.0.1:8420"
 // [Handler] the names.
 type Options struct {
 	DB, PepperFile  string         // the key store
-	Listen          string         // host:port; empty means DefaultListen
+	Listen          string         // host:port, or unix: and a path; empty means DefaultListen
 	TLSCert, TLSKey string         // PEM files; both or none
 	InsecureHTTP    bool           // listen beyond loopback without TLS
 	TrustedProxies  []netip.Prefix // proxies whose client addresses are trusted; see [middleware.Options]
@@ -59,7 +59,7 @@ type Options struct {
 	Abort  <-chan struct{} // ends the server at once; nil: never
 }
 
-// Run serves until ctx ends. Then /readyz answers 503, each answer closes its connection, and
+// Run serves until ctx ends, at o.Listen or at the socket that a supervisor passed. Then /readyz answers 503, each answer closes its connection, and
 // new connections are accepted for o.Drain; after that, running requests have [endTime].
 func Run(ctx context.Context, o Options) (err error) {
 	if o.Logger == nil {
@@ -99,6 +99,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	r := &running{listener: listener, cert: cert, ready: ready, o: &o}
+	notify(ctx, "READY=1")
 	return r.serve(ctx, protected(a, names))
 }
 
@@ -181,11 +182,7 @@ func greet(ctx context.Context, st store.Store, listener net.Listener, o *Option
 	if err != nil {
 		return err
 	}
-	scheme := "http"
-	if o.TLSCert != "" {
-		scheme = "https"
-	}
-	o.Logger.InfoContext(ctx, "listening", "url", scheme+"://"+listener.Addr().String())
+	o.Logger.InfoContext(ctx, "listening", "url", urlOf(listener.Addr(), o.TLSCert != ""))
 	if len(page.Keys) == 0 {
 		o.Logger.WarnContext(ctx, "there is no admin key yet; make one on this machine to use this API", "command", o.FirstKey)
 	}

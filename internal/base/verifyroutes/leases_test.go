@@ -235,7 +235,7 @@ func TestTamperedKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Exec(`UPDATE keys SET owner = 'bob' WHERE id = ?`, id); err != nil {
+	if _, err := db.Exec(`UPDATE keys SET owner = 'bob' WHERE id = ?`, []byte(id)); err != nil {
 		t.Fatal(err)
 	}
 	_ = db.Close()

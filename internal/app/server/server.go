@@ -84,7 +84,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
-	o.Leases = leases.New(st, takeSlot(ctx, st, o.Logger), &leases.Options{Logger: o.Logger})
+	o.Leases = leases.New(st, slotOf(ctx, st, o.Logger), &leases.Options{Logger: o.Logger})
 	defer func() { err = errors.Join(err, o.Leases.Close()) }()
 	if fault := st.CountingFault(ctx); fault != nil {
 		o.Logger.WarnContext(ctx, "keys are checked, but their use is not recorded until this is fixed", slog.Any("error", fault))
@@ -101,14 +101,6 @@ func Run(ctx context.Context, o Options) (err error) {
 	r := &running{listener: listener, cert: cert, ready: ready, o: &o}
 	notify(ctx, "READY=1")
 	return r.serve(ctx, protected(a, names))
-}
-
-// takeSlot takes the server's slot in the key store. Without one no lease is granted.
-func takeSlot(ctx context.Context, _ *sqlite.Store, logger *slog.Logger) leases.Slot {
-	// SLOT: the key store has no slots yet. When sqlite.Store.TakeSlot is there, return its
-	// slot here, and NoSlot with this warning only after its error.
-	logger.DebugContext(ctx, "no slot in the key store: verifiers on other hosts get no lease and ask for each request")
-	return leases.NoSlot{}
 }
 
 // NewVerifier returns the verifier that checks keys for [API]. The caller must close it.

@@ -566,8 +566,16 @@ func TestNoSlot(t *testing.T) {
 		if err != nil || g.Lease != 0 || g.Position == 0 {
 			t.Errorf("got %+v, %v, want no lease", g, err)
 		}
+		if r.HandedOut(time.Now().Add(time.Minute)) {
+			t.Error("HandedOut: got true, although nothing expects it")
+		}
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
+		unable := leases.New(newFeed(), leases.NoSlot{Expected: true}, nil)
+		if !unable.HandedOut(time.Now().Add(time.Minute)) {
+			t.Error("HandedOut where no server can have a slot: got false")
+		}
+		_ = unable.Close()
 	})
 }

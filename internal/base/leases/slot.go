@@ -30,15 +30,19 @@ type Slot interface {
 	Close(free bool) error
 }
 
-// NoSlot is the Slot of a server that cannot have one. Such a server grants no lease, so its
-// verifiers ask for each request.
-type NoSlot struct{}
+// NoSlot is the Slot of a server that has none. Such a server grants no lease, so its verifiers
+// ask for each request.
+type NoSlot struct {
+	// Expected says that the programs that change keys know that no server can have a slot, and
+	// expect each answer to be kept.
+	Expected bool
+}
 
 // Publish implements [Slot].
 func (NoSlot) Publish(uint64) bool { return false }
 
 // HandedOut implements [Slot].
-func (NoSlot) HandedOut(time.Time) bool { return false }
+func (s NoSlot) HandedOut(time.Time) bool { return s.Expected }
 
 // Describe implements [Slot].
 func (NoSlot) Describe([]byte) error { return nil }

@@ -170,7 +170,7 @@ func (l *lessor) renew(w http.ResponseWriter, r *http.Request) {
 // changes is a stream of server-sent events, each of which is one position. It ends when the
 // verify key may no longer be used, and when the registry closes.
 func (l *lessor) changes(w http.ResponseWriter, r *http.Request) {
-	var m struct{ protocol.From }
+	var m protocol.Renewal // of which only From counts
 	by, ok := l.read(w, r, &m, &m.From)
 	if !ok {
 		return

@@ -18,6 +18,7 @@ const (
 	CodeForbidden            = "forbidden"                // 403: this admin key may not do that
 	CodeCrossOrigin          = "cross_origin"             // 403: a web page of another origin sent the request
 	CodeWrongHost            = "wrong_host"               // 421: the Host header is not one that this server accepts
+	CodeBeyond               = "position_beyond"          // 400: a verifier on another host has applied changes that this key store does not have
 	CodeUnavailable          = "unavailable"              // 503: the key store cannot be read or written now
 	CodeAltered              = "store_altered"            // 503: the key store was changed outside mcpkeys; run 'keyctl doctor' on its machine
 	CodeNotAnnounced         = "not_announced"            // 500: the change is written, but servers could not be notified yet

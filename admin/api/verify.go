@@ -24,7 +24,7 @@ type Verification struct {
 	Scopes     []string    `json:"scopes,omitempty" nullable:"false" doc:"The granted scopes"`
 	ExpiresAt  *time.Time  `json:"expires_at,omitempty" doc:"Left out of a valid answer if the key never expires"`
 	Secret     *SecretUsed `json:"secret,omitempty" doc:"With valid, and with superseded: the secret that was presented, whether it has been superseded, and when it ends or ended"`
-	Lease      *time.Time  `json:"lease_expires_at,omitempty" doc:"With valid: how long the answer may be kept, one minute at most; then verify again"`
+	Lease      *time.Time  `json:"lease_expires_at,omitempty" doc:"With valid: how long the answer may be kept, one minute at most; then verify again. Without it, do not keep the answer"`
 	RateLimit  *RateState  `json:"rate_limit,omitempty" doc:"What is left of the key's rate limit; left out if the call was not counted"`
 	RetryAfter int         `json:"retry_after,omitempty" doc:"With rate_limited and unavailable: seconds to wait before the next attempt"`
 	Tampered   bool        `json:"tampered,omitempty" doc:"With unavailable: the key's row was changed outside mcpkeys"`

@@ -24,6 +24,7 @@ const (
 	labelRow    = "mcpkeys/row/v1"
 	labelIndex  = "mcpkeys/index/v1"
 	labelOnce   = "mcpkeys/once/v1"
+	labelPass   = "mcpkeys/pass/v1"
 )
 
 // pepperLen is the size of a pepper in bytes.
@@ -50,6 +51,7 @@ type pepper struct {
 	row    mac
 	index  mac // finds imported secrets
 	once   mac // compares the bodies of repeated requests
+	pass   mac // shows that a verifier on another host proved a secret
 	check  Digest
 }
 
@@ -78,8 +80,8 @@ func newPeppers(current *pepper, all []*pepper) *Set {
 
 func newPepper(id string, root []byte) (*pepper, error) {
 	p := &pepper{id: id, root: keys.NewSecret(string(root))}
-	derived := make(map[string][]byte, 5)
-	for _, label := range []string{labelDigest, labelRow, labelIndex, labelOnce, labelCheck} {
+	derived := make(map[string][]byte, 6)
+	for _, label := range []string{labelDigest, labelRow, labelIndex, labelOnce, labelPass, labelCheck} {
 		key, err := hkdf.Key(sha256.New, root, nil, label, sha256.Size)
 		if err != nil {
 			return nil, fmt.Errorf("derive %s: %w", label, err)
@@ -87,7 +89,7 @@ func newPepper(id string, root []byte) (*pepper, error) {
 		derived[label] = key
 	}
 	p.digest, p.row, p.index = newMAC(derived[labelDigest]), newMAC(derived[labelRow]), newMAC(derived[labelIndex])
-	p.once = newMAC(derived[labelOnce])
+	p.once, p.pass = newMAC(derived[labelOnce]), newMAC(derived[labelPass])
 	p.check = Digest(derived[labelCheck])
 	return p, nil
 }

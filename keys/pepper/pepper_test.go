@@ -37,6 +37,46 @@ func TestPepperLabels(t *testing.T) {
 	if got, want := hex.EncodeToString(check[:]), "2c690362374a94f5778eba1de07316e35f361ad8a8b62d6f0a7023b4f6b28fdc"; got != want {
 		t.Errorf("Checks: got %s, want %s", got, want)
 	}
+	pass := vectorPepper(t).Pass([]byte("message"))
+	if got, want := hex.EncodeToString(pass[:]), "b46a8be528b975a333825f5b88e204da00b3196224c53296a0b5298687acb8d4"; got != want {
+		t.Errorf("Pass: got %s, want %s", got, want)
+	}
+}
+
+// A pass that was made before a pepper was added is accepted after it, and one of a removed
+// pepper is not.
+func TestPassOfRetiredPepper(t *testing.T) {
+	old := vectorPepper(t)
+	both, _, err := old.Add()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := both.Remove("v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := []byte("caller, instance, key")
+	before, after := old.Pass(message), both.Pass(message)
+	for name, c := range map[string]struct {
+		peppers *pepper.Set
+		message []byte
+		pass    []byte
+		want    bool
+	}{
+		"of the retired pepper":  {both, message, before[:], true},
+		"of the current pepper":  {both, message, after[:], true},
+		"the first 16 bytes":     {both, message, before[:16], true},
+		"fewer bytes":            {both, message, before[:15], false},
+		"no bytes":               {both, message, nil, false},
+		"too many bytes":         {both, message, append(before[:], 0), false},
+		"of the removed pepper":  {fresh, message, before[:], false},
+		"before the pepper came": {old, message, after[:], false},
+		"another message":        {both, []byte("caller, instance, kez"), before[:], false},
+	} {
+		if got := c.peppers.IsPass(c.message, c.pass); got != c.want {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
 }
 
 // TestRetiredPepperVerifies: keys outlive the pepper that was current when they

@@ -20,11 +20,12 @@ func hostNames(allowed []string) (hostcheck.Names, error) {
 }
 
 // onlyNamed refuses a request whose Host header this server does not accept;
-// [hostcheck.Names.Fit] decides, by the address at which the connection arrived.
+// [hostcheck.Names.Fit] decides, by the address at which the connection arrived. A web page
+// cannot reach a Unix socket, so there the Host does not matter.
 func onlyNamed(a *restapi.API, names hostcheck.Names, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-		if names.Fit(local, r.Host) {
+		if onSocket(local) || names.Fit(local, r.Host) {
 			next.ServeHTTP(w, r)
 			return
 		}

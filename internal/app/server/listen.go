@@ -4,28 +4,24 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/hostcheck"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// listen opens the listener, and checks the address that was actually bound: a name may resolve
-// to any address.
+// listen takes the socket of the supervisor, or opens the listener, and checks the address that
+// was actually bound: a name may resolve to any address.
 func listen(ctx context.Context, o *Options) (net.Listener, error) {
-	if o.Listen == "" {
-		o.Listen = DefaultListen
+	listener, err := inherited()
+	if err == nil && listener == nil {
+		listener, err = open(ctx, o)
 	}
-	if _, port, err := net.SplitHostPort(o.Listen); err != nil || port == "" {
-		return nil, &keys.InvalidError{Field: "listen", Reason: "must be an address with a port, such as 127.0.0.1:8420 or :8420"}
-	}
-	var config net.ListenConfig
-	config.SetMultipathTCP(false) // settle needs a socket that takes a filter
-	listener, err := config.Listen(ctx, "tcp", o.Listen)
 	if err != nil {
-		return nil, unlistened(o.Listen, err)
+		return nil, err
 	}
-	switch {
-	case o.TLSCert != "" || hostcheck.OnLoopback(listener.Addr()):
+	switch at := listener.Addr(); {
+	case o.TLSCert != "" || hostcheck.OnLoopback(at) || onSocket(at):
 		return listener, nil
 	case !o.InsecureHTTP:
 		return nil, errors.Join(&keys.InvalidError{
@@ -34,5 +30,25 @@ func listen(ctx context.Context, o *Options) (net.Listener, error) {
 		}, listener.Close())
 	}
 	o.Logger.WarnContext(ctx, "plain HTTP beyond this machine: keys can be read on the network")
+	return listener, nil
+}
+
+// open opens a socket or a port.
+func open(ctx context.Context, o *Options) (net.Listener, error) {
+	if o.Listen == "" {
+		o.Listen = DefaultListen
+	}
+	if path, ok := strings.CutPrefix(o.Listen, socketPrefix); ok {
+		return listenAt(ctx, path)
+	}
+	if _, port, err := net.SplitHostPort(o.Listen); err != nil || port == "" {
+		return nil, &keys.InvalidError{Field: "listen", Reason: "must be an address with a port, such as 127.0.0.1:8420 or :8420, or unix: and the path of a socket"}
+	}
+	var config net.ListenConfig
+	config.SetMultipathTCP(false) // settle needs a socket that takes a filter
+	listener, err := config.Listen(ctx, "tcp", o.Listen)
+	if err != nil {
+		return nil, unlistened(o.Listen, err)
+	}
 	return listener, nil
 }

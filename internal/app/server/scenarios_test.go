@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
 	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -37,6 +38,11 @@ var routes = []route{
 	{method: "GET", path: "/v1/denials", scope: keys.ScopeAuditRead, field: "name", status: 200},
 	{method: "GET", path: "/v1/whoami", field: "name", status: 200},
 	{method: "POST", path: "/v1/verify", scope: keys.ScopeVerify, body: `{"key":"mcpk_"}`, field: "key", status: 200},
+	{method: "GET", path: "/v1/verifiers", scope: keys.ScopeAuditRead, field: "name", status: 200},
+	{method: "POST", path: protocol.PathLease, scope: keys.ScopeVerify, body: `{"instance":"000102030405060708090a0b0c0d0e0f","audience":"weather","applied":"0"}`, field: "audience", status: 200},
+	{method: "POST", path: protocol.PathProve, scope: keys.ScopeVerify, body: `{"instance":"000102030405060708090a0b0c0d0e0f","audience":"weather","token":"mcpk_"}`, field: "audience", status: 200},
+	{method: "POST", path: protocol.PathKey, scope: keys.ScopeVerify, body: `{"instance":"000102030405060708090a0b0c0d0e0f","audience":"weather","key_id":"nobodyhasit1","pass":"000102030405060708090a0b0c0d0e0f"}`, field: "audience", status: 200},
+	{method: "POST", path: protocol.PathCounts, scope: keys.ScopeVerify, body: `{"instance":"000102030405060708090a0b0c0d0e0f","audience":"weather","n":1}`, field: "audience", status: 200},
 }
 
 // caller is a caller, and the answer it gets before the request is read.
@@ -239,6 +245,9 @@ func TestEveryRouteNeedsAKey(t *testing.T) {
 		}
 	}
 	for path := range walked {
+		if path == protocol.PathChanges {
+			continue // a good request has no end; the tests of verifyroutes have the others
+		}
 		if !inTable[path] && !slices.Contains(restapi.Public(), path) {
 			t.Errorf("%s is not in the scenario table", path)
 		}

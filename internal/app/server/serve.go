@@ -88,6 +88,8 @@ func (r *running) reload(ctx context.Context) {
 // then waits for running requests.
 func (r *running) leave(ctx context.Context) error {
 	r.ready.leaving.Store(true)
+	notify(ctx, "STOPPING=1")
+	r.o.Leases.Leave() // its streams would hold the server up
 	r.o.Logger.InfoContext(ctx, "stopping: no longer ready, and each answer closes its connection", "drain", r.o.Drain)
 	drained := time.NewTimer(r.o.Drain)
 	defer drained.Stop()

@@ -27,6 +27,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/base/hostcheck"
 	"github.com/mcpkeys/mcpkeys/internal/base/keyroutes"
+	"github.com/mcpkeys/mcpkeys/internal/base/leases"
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
 	"github.com/mcpkeys/mcpkeys/internal/base/verifyroutes"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -39,11 +40,11 @@ import (
 // DefaultListen is the address if Options.Listen is empty.
 const DefaultListen = "127.0.0.1:8420"
 
-// Options configures [Run]; [API] uses the log, the proxies and the store's files, [Handler]
-// the names.
+// Options configures [Run]; [API] uses the log, the proxies, the leases and the store's files,
+// [Handler] the names.
 type Options struct {
 	DB, PepperFile  string         // the key store
-	Listen          string         // host:port; empty means DefaultListen
+	Listen          string         // host:port, or unix: and a path; empty means DefaultListen
 	TLSCert, TLSKey string         // PEM files; both or none
 	InsecureHTTP    bool           // listen beyond loopback without TLS
 	TrustedProxies  []netip.Prefix // proxies whose client addresses are trusted; see [middleware.Options]
@@ -51,12 +52,14 @@ type Options struct {
 	Logger          *slog.Logger   // nil discards
 	FirstKey        string         // the command that makes a first admin key, for the log
 
+	Leases *leases.Registry // of verifiers on other hosts; [Run] makes its own; nil in [API]: there are none
+
 	Drain  time.Duration   // how long it accepts connections after ctx ends
 	Reload <-chan struct{} // reads the certificate and its key again; nil: never
 	Abort  <-chan struct{} // ends the server at once; nil: never
 }
 
-// Run serves until ctx ends. Then /readyz answers 503, each answer closes its connection, and
+// Run serves until ctx ends, at o.Listen or at the socket that a supervisor passed. Then /readyz answers 503, each answer closes its connection, and
 // new connections are accepted for o.Drain; after that, running requests have [endTime].
 func Run(ctx context.Context, o Options) (err error) {
 	if o.Logger == nil {
@@ -75,16 +78,19 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	v, err := NewVerifier(st, &o)
+	source := newSource(st, &o)
+	v, err := verifierOf(source, &o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
+	o.Leases = leases.New(st, slotOf(ctx, st, o.Logger), &leases.Options{Logger: o.Logger})
+	defer func() { err = errors.Join(err, o.Leases.Close()) }()
 	if fault := st.CountingFault(ctx); fault != nil {
 		o.Logger.WarnContext(ctx, "keys are checked, but their use is not recorded until this is fixed", slog.Any("error", fault))
 	}
 	ready := newReadiness(st, &o)
-	a := newAPI(st, v, ready, &o)
+	a := newAPI(st, source, v, ready, &o)
 	listener, err := listen(ctx, &o)
 	if err != nil {
 		return err
@@ -93,21 +99,34 @@ func Run(ctx context.Context, o Options) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	r := &running{listener: listener, cert: cert, ready: ready, o: &o}
+	notify(ctx, "READY=1")
 	return r.serve(ctx, protected(a, names))
 }
 
 // NewVerifier returns the verifier that checks keys for [API]. The caller must close it.
 func NewVerifier(st local.Store, o *Options) (*verifier.Verifier, error) {
-	logger := slog.New(slog.DiscardHandler)
-	if o != nil && o.Logger != nil {
-		logger = o.Logger
-	}
-	source := local.New(st, &local.Options{OnRehashError: func(err error) {
+	return verifierOf(newSource(st, o), o)
+}
+
+func newSource(st local.Store, o *Options) *local.Source {
+	logger := o.logger()
+	return local.New(st, &local.Options{OnRehashError: func(err error) {
 		logger.Warn("used secrets could not be stored under the current pepper", slog.Any("error", err))
 	}})
+}
+
+func verifierOf(source *local.Source, o *Options) (*verifier.Verifier, error) {
+	logger := o.logger()
 	return verifier.New(source, &verifier.Options{OnUseError: func(err error) {
 		logger.Error("use of keys could not be recorded", slog.Any("error", err))
 	}})
+}
+
+func (o *Options) logger() *slog.Logger {
+	if o == nil || o.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return o.Logger
 }
 
 // API returns all routes over st, with keys checked by v. o may be nil.
@@ -115,14 +134,19 @@ func API(st store.Store, v *verifier.Verifier, o *Options) *restapi.API {
 	if o == nil {
 		o = &Options{}
 	}
-	return newAPI(st, v, newReadiness(st, o), o)
+	return newAPI(st, newSource(st, o), v, newReadiness(st, o), o)
 }
 
-func newAPI(st store.Store, v *verifier.Verifier, ready *readiness, o *Options) *restapi.API {
+func newAPI(st store.Store, source *local.Source, v *verifier.Verifier, ready *readiness, o *Options) *restapi.API {
 	gin.SetMode(gin.ReleaseMode) // otherwise gin prints every route
 	a := restapi.New(v, &restapi.Options{Logger: o.Logger, TrustedProxies: o.TrustedProxies})
 	keyroutes.Mount(a, st, nil)
-	verifyroutes.Mount(a, v, &verifyroutes.Options{Logger: o.Logger})
+	verify := &verifyroutes.Options{Logger: o.Logger}
+	if o.Leases != nil {
+		verify.HandedOut = o.Leases.HandedOut
+		verifyroutes.MountLeases(a, o.Leases, source, st.Peppers, &verifyroutes.LeaseOptions{Logger: o.Logger})
+	}
+	verifyroutes.Mount(a, v, verify)
 	mountHealth(a, ready)
 	return a
 }
@@ -150,11 +174,7 @@ func greet(ctx context.Context, st store.Store, listener net.Listener, o *Option
 	if err != nil {
 		return err
 	}
-	scheme := "http"
-	if o.TLSCert != "" {
-		scheme = "https"
-	}
-	o.Logger.InfoContext(ctx, "listening", "url", scheme+"://"+listener.Addr().String())
+	o.Logger.InfoContext(ctx, "listening", "url", urlOf(listener.Addr(), o.TLSCert != ""))
 	if len(page.Keys) == 0 {
 		o.Logger.WarnContext(ctx, "there is no admin key yet; make one on this machine to use this API", "command", o.FirstKey)
 	}

@@ -48,6 +48,7 @@ type API struct {
 	huma   huma.API
 	guards map[string]*middleware.Guard
 	closed map[string]bool // schemas of requests, which refuse unknown members
+	quiet  map[string]bool // routes of [API.Handle]
 	logger *slog.Logger
 	limit  loglimit.Limiter
 }
@@ -71,6 +72,7 @@ func New(v *verifier.Verifier, o *Options) *API {
 	a := &API{
 		engine: newEngine(),
 		closed: map[string]bool{},
+		quiet:  map[string]bool{},
 		logger: logger,
 		limit:  loglimit.Limiter{Message: "more requests without a good key"},
 		guards: map[string]*middleware.Guard{

@@ -6,6 +6,9 @@
 // shows it, and it puts the guard before the operation. An operation without Security is
 // public, and Register refuses one that is not on the list of public paths.
 //
+// [API.Handle] adds a plain route for programs, behind the same guard, without a place in the
+// document. Its handler uses [API.Read], [API.Answer] and [API.Fail].
+//
 // # The steps of a request
 //
 //	request id, log, headers that forbid caching  every request

@@ -56,7 +56,7 @@ func (a *API) log(c *gin.Context, took time.Duration) {
 		return
 	}
 	level := slog.LevelInfo
-	if caller != nil && route == routeVerify {
+	if caller != nil && (route == routeVerify || a.quiet[route] && status < http.StatusBadRequest) {
 		level = slog.LevelDebug // one line for each request of each guarded server
 	}
 	a.logger.LogAttrs(ctx, level, "request",

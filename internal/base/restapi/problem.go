@@ -3,6 +3,7 @@ package restapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -69,6 +70,15 @@ var (
 	}
 )
 
+// tooLargeFor is the problem of a body beyond limit bytes.
+func tooLargeFor(limit int64) *problem {
+	p := problemTooLarge
+	if limit != MaxBody {
+		p.Detail = fmt.Sprintf("The body is larger than %d KiB, the limit of this path.", limit>>10)
+	}
+	return &p
+}
+
 // statuses maps the domain's errors to answers; the first matching row counts. An error without
 // a row is 500 internal. An empty detail means the error's own text as a sentence; the domain
 // quotes no values in it.
@@ -83,6 +93,7 @@ var statuses = []struct {
 	{keys.ErrConflict, http.StatusConflict, api.CodeConflict, ""},
 	{keys.ErrDenied, http.StatusForbidden, api.CodeForbidden, ""},
 	{keys.ErrTampered, http.StatusConflict, api.CodeTampered, "The key was changed outside mcpkeys and cannot be trusted: revoke it, or restore the database from a backup."},
+	{ErrBeyond, http.StatusBadRequest, api.CodeBeyond, "The verifier has applied changes that this key store does not have. It must drop all keys and begin at position 0."},
 	{ErrStopping, http.StatusServiceUnavailable, api.CodeUnavailable, "This server is stopping. Send the request to another server, or again after Retry-After."},
 	{keys.ErrUnavailable, http.StatusServiceUnavailable, api.CodeUnavailable, "The key store cannot be used right now. Try again after Retry-After."},
 }
@@ -90,6 +101,18 @@ var statuses = []struct {
 // ErrStopping means that the server is about to stop. It is a normal answer and is not logged
 // as a fault.
 var ErrStopping = errors.New("the server is stopping")
+
+// BusyError is the error of a caller for which the server does too much already: 503. It is a
+// normal answer and is not logged as a fault.
+type BusyError struct{ Detail string }
+
+func (e *BusyError) Error() string { return e.Detail }
+
+// Unwrap makes it a [keys.ErrUnavailable].
+func (e *BusyError) Unwrap() error { return keys.ErrUnavailable }
+
+// ErrBeyond means that a verifier has applied changes that the key store does not have.
+var ErrBeyond = errors.New("applied is beyond the position of the key store")
 
 // WaitError is the error of a caller that must wait: 429.
 type WaitError struct {
@@ -103,6 +126,9 @@ func (e *WaitError) Error() string { return e.Detail }
 func problemOf(err error) problem {
 	if wait := (*WaitError)(nil); errors.As(err, &wait) {
 		return problem{Status: http.StatusTooManyRequests, Code: string(keys.CodeRateLimited), Detail: wait.Detail + " " + middleware.TryAgain(wait.For)}
+	}
+	if busy := (*BusyError)(nil); errors.As(err, &busy) {
+		return problem{Status: http.StatusServiceUnavailable, Code: api.CodeUnavailable, Detail: busy.Detail + " " + middleware.TryAgain(0)}
 	}
 	if found := keys.Faults(err); len(found) > 0 {
 		p := *invalid("", "")
@@ -173,7 +199,8 @@ func (a *API) failure(ctx context.Context, err error) error {
 		}
 	}
 	caller, _ := keys.IdentityFrom(ctx)
-	if f.problem.Status >= http.StatusInternalServerError && !errors.Is(err, ErrStopping) &&
+	busy := (*BusyError)(nil)
+	if f.problem.Status >= http.StatusInternalServerError && !errors.Is(err, ErrStopping) && !errors.As(err, &busy) &&
 		(caller != nil || a.lets("failed", f.problem.Code)) {
 		a.logger.LogAttrs(ctx, slog.LevelError, "request failed",
 			slog.String("request_id", requestid.From(ctx)), slog.Any("error", err))

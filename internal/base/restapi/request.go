@@ -52,7 +52,7 @@ func (a *API) readBody(op *huma.Operation) gin.HandlerFunc {
 		return func(c *gin.Context) { c.Request.Body = http.NoBody }
 	}
 	return func(c *gin.Context) {
-		body, p := readJSON(c.Writer, c.Request, op.RequestBody.Required)
+		body, p := readJSON(c.Writer, c.Request, op.RequestBody.Required, MaxBody)
 		if p != nil {
 			p.abort(c)
 			return
@@ -62,13 +62,13 @@ func (a *API) readBody(op *huma.Operation) gin.HandlerFunc {
 	}
 }
 
-// readJSON returns the body, empty if it may be left out and was.
-func readJSON(w http.ResponseWriter, r *http.Request, required bool) ([]byte, *problem) {
+// readJSON returns the body, at most limit bytes, empty if it may be left out and was.
+func readJSON(w http.ResponseWriter, r *http.Request, required bool, limit int64) ([]byte, *problem) {
 	kind := r.Header.Values("Content-Type")
 	if len(kind) > 0 && !isJSON(kind) {
 		return nil, &problemNotJSON
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
 		return nil, unread(err)
 	}
@@ -102,7 +102,7 @@ func unread(err error) *problem {
 	var network net.Error
 	switch {
 	case errors.As(err, &tooLarge):
-		return &problemTooLarge
+		return tooLargeFor(tooLarge.Limit)
 	case errors.As(err, &network) && network.Timeout():
 		return &problemTimeout
 	}

@@ -1,7 +1,10 @@
-// Package verifyroutes has the route of package verifyapi. [Mount] adds it to an API; `keyctl
-// serve` mounts it beside the routes of package keyroutes.
+// Package verifyroutes has the route of package verifyapi, and those for verifiers on other
+// hosts (package protocol). [Mount] and [MountLeases] add them to an API; `keyctl serve` mounts
+// both beside the routes of package keyroutes.
 //
-// Package verifier decides, and counts the call against the key's rate limit, as for a guard.
+// For POST /v1/verify package verifier decides, and counts the call against the key's rate
+// limit, as for a guard. A verifier on another host decides itself: these routes only prove
+// tokens, and say which keys changed.
 package verifyroutes
 
 import (
@@ -29,6 +32,10 @@ const Lease = time.Minute
 type Options struct {
 	Logger *slog.Logger     // gets the checks that failed; nil discards
 	Now    func() time.Time // nil means time.Now
+
+	// HandedOut is called before a key is looked up, with the moment up to which the answer
+	// may be kept. If it reports false, the answer must not be kept. Nil: nothing has to know.
+	HandedOut func(until time.Time) bool
 }
 
 // Mount adds the verification of keys by v to a.
@@ -39,6 +46,9 @@ func Mount(a *restapi.API, v *verifier.Verifier, o *Options) {
 	}
 	if o != nil && o.Now != nil {
 		s.now = o.Now
+	}
+	if o != nil {
+		s.handedOut = o.HandedOut
 	}
 	restapi.Register(a, huma.Operation{
 		OperationID: "verifyKey", Method: http.MethodPost, Path: "/v1/verify", Tags: []string{"verification"},
@@ -58,6 +68,8 @@ type service struct {
 	verifier *verifier.Verifier
 	logger   *slog.Logger
 	now      func() time.Time
+
+	handedOut func(until time.Time) bool // may be nil
 }
 
 type input struct{ Body api.VerifyRequest }
@@ -69,6 +81,7 @@ func (s *service) verify(ctx context.Context, in *input) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
+	until, kept := s.announce()
 	d := s.verifier.Authorize(s.verifier.Authenticate(ctx, in.Body.Key, call), call, in.Body.Scopes...)
 	if d.Code == keys.CodeRateLimited && d.Limit.IsZero() {
 		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: "Too many unknown keys from this client_ip."}
@@ -77,7 +90,19 @@ func (s *service) verify(ctx context.Context, in *input) (*output, error) {
 		s.logger.LogAttrs(ctx, slog.LevelError, "key could not be checked",
 			slog.String("key_id", d.KeyID), slog.String("request_id", requestid.From(ctx)), slog.Any("error", d.Cause))
 	}
-	return &output{s.verification(d)}, nil
+	out := &output{wire.Verification(d)}
+	if d.Valid() && kept {
+		out.Body.Lease = lease(until, d.Ends)
+	}
+	return out, nil
+}
+
+// announce publishes until when the answer may be kept, before the key is looked up: a change
+// that this look does not see comes later, and its program finds the moment. It reports whether
+// the answer may be kept.
+func (s *service) announce() (until time.Time, kept bool) {
+	until = s.now().UTC().Add(Lease).Truncate(time.Microsecond)
+	return until, s.handedOut == nil || s.handedOut(until)
 }
 
 // call returns what is asked about the key, within the caller's own rights.
@@ -107,17 +132,8 @@ func call(ctx context.Context, body *api.VerifyRequest) (verifier.Call, error) {
 	return out, err
 }
 
-func (s *service) verification(d keys.Decision) api.Verification {
-	out := wire.Verification(d)
-	if d.Valid() {
-		out.Lease = s.lease(d.Ends)
-	}
-	return out
-}
-
-// lease ends when the key expires, or the grace of its secret.
-func (s *service) lease(expires time.Time) *time.Time {
-	until := s.now().UTC().Add(Lease).Truncate(time.Microsecond)
+// lease ends at until, or when the key expires, or the grace of its secret.
+func lease(until, expires time.Time) *time.Time {
 	if !expires.IsZero() && expires.Before(until) {
 		until = expires
 	}

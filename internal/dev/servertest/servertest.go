@@ -21,6 +21,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/app/server"
+	"github.com/mcpkeys/mcpkeys/internal/base/leases"
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
@@ -28,11 +29,13 @@ import (
 
 // Fixture is a running API. It is safe for concurrent use.
 type Fixture struct {
-	URL   string
-	Path  string // of the database
-	API   *restapi.API
-	Store *sqlite.Store
-	Close func() // stops the verifier, and records the use of keys
+	URL    string
+	Path   string // of the database
+	API    *restapi.API
+	Store  *sqlite.Store
+	Leases *leases.Registry
+	Slot   *Slot
+	Close  func() // stops the verifier, and records the use of keys
 
 	t       testing.TB
 	manager *admin.Local
@@ -64,6 +67,10 @@ func New(t testing.TB) *Fixture {
 	}
 	f.Close = func() { _ = v.Close() }
 	t.Cleanup(f.Close)
+	f.Slot = &Slot{}
+	f.Leases = leases.New(f.Store, f.Slot, &leases.Options{Logger: logger})
+	o.Leases = f.Leases
+	t.Cleanup(func() { _ = f.Leases.Close() })
 	f.API = server.API(f.Store, v, o)
 	handler, err := server.Handler(f.API, o)
 	if err != nil {

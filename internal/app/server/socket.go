@@ -1,0 +1,105 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/mcpkeys/mcpkeys/internal/base/filemode"
+	"github.com/mcpkeys/mcpkeys/internal/base/newfile"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// socketPrefix begins a listen address that is a Unix socket.
+const socketPrefix = "unix:"
+
+// maxSocketPath is the longest path of a socket on every system, in bytes.
+const maxSocketPath = 103
+
+// listenAt opens a Unix socket, 0600, or 0660 if the user's groups are allowed. It replaces the
+// socket file of a server that ended without removing it, and nothing else.
+func listenAt(ctx context.Context, path string) (net.Listener, error) {
+	if path == "" || len(path) > maxSocketPath {
+		return nil, keys.Invalid("listen", "must name a socket after unix:, such as unix:/run/mcpkeys/mcpkeys.sock, in at most %d bytes", maxSocketPath)
+	}
+	unlock, err := newfile.Lock(filepath.Dir(path)) // two servers that start at once would remove each other's
+	if err != nil {
+		return nil, unsocketed(path, err)
+	}
+	defer unlock()
+	if err := clearSocket(ctx, path); err != nil {
+		return nil, err
+	}
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return private(c) }}
+	listener, err := config.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, unsocketed(path, err)
+	}
+	mode := fs.FileMode(0o600)
+	if os.Getenv(filemode.Variable) == "1" {
+		mode = 0o660
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		return nil, errors.Join(unsocketed(path, err), listener.Close())
+	}
+	return listener, nil
+}
+
+// clearSocket removes a socket file at which no program listens.
+func clearSocket(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return unsocketed(path, err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("%s exists and is not a socket; remove it, or choose another path with --listen", path)
+	}
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err == nil {
+		_ = conn.Close() // only a question
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("another server listens at %s; stop it, or choose another path with --listen", path)
+	}
+	if err := os.Remove(path); err != nil {
+		return unsocketed(path, err)
+	}
+	return nil
+}
+
+// unsocketed says why the server cannot listen at the path.
+func unsocketed(path string, err error) error {
+	switch dir := filepath.Dir(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("directory %s not found; make it first, or choose another path with --listen", dir)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("this user may not make a socket in directory %s; fix its permissions, or choose another path with --listen", dir)
+	}
+	return fmt.Errorf("cannot listen at %s; choose another path with --listen: %w", path, err)
+}
+
+// onSocket reports whether only programs of this machine can connect, through a file.
+func onSocket(at net.Addr) bool {
+	_, ok := at.(*net.UnixAddr)
+	return ok
+}
+
+// urlOf is where clients reach the server.
+func urlOf(at net.Addr, tls bool) string {
+	switch {
+	case onSocket(at):
+		return socketPrefix + strings.TrimPrefix(at.String(), socketPrefix)
+	case tls:
+		return "https://" + at.String()
+	}
+	return "http://" + at.String()
+}

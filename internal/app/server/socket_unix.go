@@ -1,0 +1,13 @@
+//go:build unix
+
+package server
+
+import "syscall"
+
+// private has the socket file made 0600 where the system takes its mode from the socket; it is
+// set again after that.
+func private(c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) }) //nolint:gosec // a descriptor fits
+}
+
+func closeOnExec(fd int) { syscall.CloseOnExec(fd) }

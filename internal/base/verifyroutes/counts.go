@@ -1,0 +1,258 @@
+package verifyroutes
+
+import (
+	"container/list"
+	"context"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
+)
+
+const (
+	// numbersKept is how long the number of the last Counts of an instance is kept, and
+	// maxNumbers for how many instances.
+	numbersKept = time.Hour
+	maxNumbers  = 20_000
+
+	// Of one key in one message; a verifier counts less.
+	maxCountsEach = 256
+	maxLastEach   = 16
+
+	maxCalls     = 1 << 40 // of one row
+	maxScopeText = 128     // of a scope that is counted on its own
+	maxOffered   = 1024
+)
+
+// numbers remembers which Counts were applied, so that a repeated one is counted once.
+type numbers struct {
+	mu   sync.Mutex
+	by   map[sender]*list.Element
+	used list.List // of *applied, the longest unused first
+}
+
+type sender struct {
+	caller   string
+	instance protocol.Instance
+}
+
+// applied is what was counted of one instance.
+type applied struct {
+	of   sender
+	used time.Time // numbers.mu guards it
+
+	mu   sync.Mutex // held while a message is applied
+	last int64      // the number of the last message
+	uses int64      // the number of the last message of which the uses were counted
+}
+
+// of returns what was applied of an instance.
+func (n *numbers) of(s sender, now time.Time) *applied {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.by == nil {
+		n.by = map[sender]*list.Element{}
+	}
+	for e := n.used.Front(); e != nil; e = n.used.Front() {
+		old := e.Value.(*applied) //nolint:errcheck // nothing else is in the list
+		if now.Sub(old.used) < numbersKept && n.used.Len() < maxNumbers {
+			break
+		}
+		n.used.Remove(e)
+		delete(n.by, old.of)
+	}
+	if e := n.by[s]; e != nil {
+		n.used.MoveToBack(e)
+		one := e.Value.(*applied) //nolint:errcheck // as above
+		one.used = now
+		return one
+	}
+	one := &applied{of: s, used: now}
+	n.by[s] = n.used.PushBack(one)
+	return one
+}
+
+// counts adds the uses and denials of a verifier to those of the key store, each message once.
+func (l *lessor) counts(w http.ResponseWriter, r *http.Request) {
+	var m protocol.Counts
+	by, ok := l.read(w, r, &m, &m.From)
+	if !ok {
+		return
+	}
+	if err := checkCounts(&m); err != nil {
+		l.fail(w, r, err)
+		return
+	}
+	u, err := l.callers.enter(by.caller)
+	if err != nil {
+		l.fail(w, r, err)
+		return
+	}
+	defer l.callers.leave(by.caller, u)
+	if err := l.apply(r.Context(), &by, &m); err != nil {
+		l.fail(w, r, err)
+		return
+	}
+	l.api.Answer(w, struct{}{})
+}
+
+func checkCounts(m *protocol.Counts) error {
+	switch {
+	case m.N < 1:
+		return &keys.InvalidError{Field: "n", Reason: "must be at least 1"}
+	case len(m.Uses) > protocol.MaxUses:
+		return keys.Invalid("uses", "must be at most %d", protocol.MaxUses)
+	case len(m.Denials) > protocol.MaxDenials:
+		return keys.Invalid("denials", "must be at most %d", protocol.MaxDenials)
+	}
+	return nil
+}
+
+// apply counts m, unless it was counted. Uses and denials are two transactions: if only the
+// second fails, the repeated message counts only the denials.
+func (l *lessor) apply(ctx context.Context, by *asker, m *protocol.Counts) error {
+	now := l.now().UTC()
+	one := l.numbers.of(sender{strings.Clone(by.caller), by.instance}, now)
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if m.N <= one.last {
+		return nil
+	}
+	if m.N > one.uses {
+		if err := l.source.AddUse(ctx, l.uses(by, m.Uses, now)); err != nil {
+			return err
+		}
+		one.uses = m.N
+	}
+	if err := l.source.AddDenials(ctx, l.denials(by, m.Denials, now)); err != nil {
+		return err
+	}
+	one.last = m.N
+	return nil
+}
+
+// uses leaves out keys without a valid pass, and rows that a verifier would not send.
+func (l *lessor) uses(by *asker, given []protocol.Use, now time.Time) []usage.Use {
+	var out []usage.Use
+	for i := range given {
+		g := &given[i]
+		if !keys.ValidID(g.KeyID) || !l.isPass(by, g.KeyID, g.Pass) {
+			continue
+		}
+		use := usage.Use{KeyID: g.KeyID}
+		for _, c := range g.Counts[:min(len(g.Counts), maxCountsEach)] {
+			if code, ok := codeOf(c.Code); ok && c.Calls > 0 {
+				use.Counts = append(use.Counts, usage.Count{
+					Hour: earlier(c.Hour, now).Truncate(time.Hour), Code: code, Scope: scopeOf(c.Scope), Calls: min(c.Calls, maxCalls),
+				})
+			}
+		}
+		for _, last := range g.Last[:min(len(g.Last), maxLastEach)] {
+			if last.Secret > 0 {
+				use.Last = append(use.Last, keys.LastUse{
+					Secret: last.Secret, At: earlier(last.At, now).Truncate(time.Microsecond),
+					ClientIP: addressOf(last.ClientIP), Agent: usage.AgentOf(last.Agent),
+				})
+			}
+		}
+		if len(use.Counts)+len(use.Last) > 0 {
+			out = append(out, use)
+		}
+	}
+	return out
+}
+
+// denials are for the caller's audience, and proved only with a valid pass.
+func (l *lessor) denials(by *asker, given []protocol.Denial, now time.Time) []usage.Denial {
+	var out []usage.Denial
+	for i := range given {
+		g := &given[i]
+		code, ok := codeOf(g.Code)
+		if !ok || code == keys.CodeValid || g.Calls < 1 || g.KeyID != "" && !keys.ValidID(g.KeyID) {
+			continue
+		}
+		d := usage.Denial{
+			Minute: earlier(g.Minute, now).Truncate(time.Minute), Code: code, KeyID: g.KeyID, Audience: by.audience,
+			Source: sourceOf(g.Source), Agent: usage.AgentOf(g.Agent), Calls: min(g.Calls, maxCalls),
+		}
+		d.Proved = g.KeyID != "" && g.Pass != nil && l.isPass(by, g.KeyID, *g.Pass)
+		if code == keys.CodeInsufficientScope {
+			d.Scope = scopesOf(g.Scope)
+		}
+		if code == keys.CodeWrongAudience && d.Proved {
+			d.Offered = offeredOf(g.Offered)
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+func codeOf(text string) (keys.Code, bool) {
+	if text == string(keys.CodeValid) {
+		return keys.CodeValid, true
+	}
+	code, err := usage.ParseCode(text)
+	return code, err == nil
+}
+
+func earlier(a, now time.Time) time.Time {
+	if a.After(now) {
+		return now
+	}
+	return a.UTC()
+}
+
+// scopeOf is what is stored of one scope.
+func scopeOf(scope string) string {
+	if scope == "" || len(scope) <= maxScopeText && keys.ValidateRequired(scope) == nil && !keys.LooksLikeToken(scope) {
+		return scope
+	}
+	return usage.OtherScopes
+}
+
+// scopesOf is what is stored of several scopes, joined by spaces.
+func scopesOf(text string) string {
+	if len(text) > maxScopeText {
+		return usage.OtherScopes
+	}
+	for scope := range strings.FieldsSeq(text) {
+		if scopeOf(scope) != scope {
+			return usage.OtherScopes
+		}
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// offeredOf is what is stored of the servers that a key is for; empty if one is not a name.
+func offeredOf(text string) string {
+	if len(text) > maxOffered {
+		return ""
+	}
+	for name := range strings.FieldsSeq(text) {
+		if keys.ValidateAudience(name) != nil {
+			return ""
+		}
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+func addressOf(text string) netip.Addr {
+	ip, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ip.Unmap().WithZone("")
+}
+
+func sourceOf(text string) netip.Prefix {
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return usage.SourceOf(p.Addr())
+}

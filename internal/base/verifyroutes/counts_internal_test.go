@@ -1,0 +1,128 @@
+package verifyroutes
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
+	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
+)
+
+// failing counts what is added, and fails as told.
+type failing struct {
+	Source
+	uses, denials int
+	err           error // of uses
+	errDenials    error
+}
+
+func (f *failing) AddUse(_ context.Context, list []usage.Use) error {
+	if f.err == nil {
+		f.uses += len(list)
+	}
+	return f.err
+}
+
+func (f *failing) AddDenials(_ context.Context, list []usage.Denial) error {
+	if f.errDenials == nil {
+		f.denials += len(list)
+	}
+	return f.errDenials
+}
+
+// A message that was not counted, or only in part, is counted when it is repeated: each part of
+// it once.
+func TestCountsAfterAFailure(t *testing.T) {
+	peppers, err := pepper.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := &failing{}
+	l := &lessor{source: source, now: time.Now, peppers: func() *pepper.Set { return peppers }}
+	by := &asker{caller: "caller", instance: protocol.NewInstance()}
+	const id = "AAAAAAAAAAAA"
+	m := &protocol.Counts{
+		N:       7,
+		Uses:    []protocol.Use{{KeyID: id, Pass: l.passOf(by, id), Counts: []protocol.Count{{Hour: time.Now(), Code: "valid", Calls: 1}}}},
+		Denials: []protocol.Denial{{Minute: time.Now(), Code: "revoked", Calls: 1}},
+	}
+	broken := errors.New("no disk")
+	for i, step := range []struct {
+		err, errDenials error
+		uses, denials   int
+	}{{broken, nil, 0, 0}, {nil, broken, 1, 0}, {broken, broken, 1, 0}, {nil, nil, 1, 1}, {nil, nil, 1, 1}} {
+		source.err, source.errDenials = step.err, step.errDenials
+		err := l.apply(t.Context(), by, m)
+		if source.uses != step.uses || source.denials != step.denials || (err == nil) != (source.denials == 1) {
+			t.Errorf("step %d: got %v, %d uses, %d denials, want %d and %d", i, err, source.uses, source.denials, step.uses, step.denials)
+		}
+	}
+}
+
+// A22. What is remembered of verifiers is bounded, and leaves after an hour.
+func TestA22NumbersAreBounded(t *testing.T) {
+	var n numbers
+	now := time.Now()
+	first := sender{caller: "caller"}
+	n.of(first, now).last = 5
+	if got := n.of(first, now.Add(numbersKept-1)).last; got != 5 {
+		t.Errorf("within an hour: got %d, want 5", got)
+	}
+	if got := n.of(first, now.Add(2*numbersKept)).last; got != 0 {
+		t.Errorf("after an hour: got %d, want it forgotten", got)
+	}
+	for range 2 * maxNumbers {
+		n.of(sender{"caller", protocol.NewInstance()}, now)
+	}
+	if len(n.by) > maxNumbers || n.used.Len() != len(n.by) {
+		t.Errorf("got %d and %d, want at most %d", len(n.by), n.used.Len(), maxNumbers)
+	}
+}
+
+// A6. One verify key has at most 128 questions under way, and one slow hash.
+func TestA6QuestionsOfACallerAreBounded(t *testing.T) {
+	var c callers
+	var all []*underWay
+	for range maxProofs {
+		u, err := c.enter("caller")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, u)
+	}
+	var busy *restapi.BusyError
+	if _, err := c.enter("caller"); !errors.As(err, &busy) || !errors.Is(err, keys.ErrUnavailable) {
+		t.Errorf("one question too many: got %v, want a BusyError", err)
+	}
+	other, err := c.enter("other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two, third := &slowTurn{callers: &c, of: all[0]}, &slowTurn{callers: &c, of: all[1]}, &slowTurn{callers: &c, of: other}
+	if err := errors.Join(one.take(), one.take(), third.take()); err != nil {
+		t.Errorf("one of each key: got %v", err)
+	}
+	if err := two.take(); !errors.As(err, &busy) {
+		t.Errorf("a second one: got %v, want a BusyError", err)
+	}
+	two.end()
+	if err := two.take(); !errors.As(err, &busy) {
+		t.Errorf("after the end of one that had no turn: got %v, want a BusyError", err)
+	}
+	one.end()
+	if err := two.take(); err != nil {
+		t.Errorf("after the end of the first: got %v", err)
+	}
+	for _, u := range all {
+		c.leave("caller", u)
+	}
+	c.leave("other", other)
+	if len(c.by) != 0 {
+		t.Errorf("got %d callers, want none", len(c.by))
+	}
+}

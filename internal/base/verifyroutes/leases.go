@@ -1,0 +1,256 @@
+package verifyroutes
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/base/leases"
+	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
+	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
+	"github.com/mcpkeys/mcpkeys/keys/usage"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+// Source is what the routes for verifiers on other hosts need of a source of keys;
+// verifier/local has it.
+type Source interface {
+	Prove(ctx context.Context, q *verifier.Question) (verifier.Proof, error)
+	Key(ctx context.Context, id string) (*keys.Key, error)
+	AddUse(ctx context.Context, uses []usage.Use) error
+	AddDenials(ctx context.Context, denials []usage.Denial) error
+}
+
+// LeaseOptions configures [MountLeases]. Nil and the zero value are valid.
+type LeaseOptions struct {
+	Logger *slog.Logger     // gets the questions that failed; nil discards
+	Now    func() time.Time // nil means time.Now
+
+	// ClientIP returns the client address of a request, for the list of verifiers. Nil means
+	// the address of the connection.
+	ClientIP func(*http.Request) netip.Addr
+}
+
+// MountLeases adds the routes of package protocol, and the list of verifiers. Registry grants
+// the leases, source reads the key store, and peppers returns its peppers as they are now.
+func MountLeases(a *restapi.API, registry *leases.Registry, source Source, peppers func() *pepper.Set, o *LeaseOptions) {
+	if o == nil {
+		o = &LeaseOptions{}
+	}
+	l := &lessor{
+		api: a, registry: registry, source: source, peppers: peppers,
+		logger: o.Logger, now: o.Now, clientIP: o.ClientIP,
+	}
+	if l.logger == nil {
+		l.logger = slog.New(slog.DiscardHandler)
+	}
+	if l.now == nil {
+		l.now = time.Now //nolint:forbidigo // the default clock
+	}
+	if l.clientIP == nil {
+		l.clientIP = peer
+	}
+	a.Handle(http.MethodPost, protocol.PathLease, keys.ScopeVerify, l.renew)
+	a.Handle(http.MethodPost, protocol.PathChanges, keys.ScopeVerify, l.changes)
+	a.Handle(http.MethodPost, protocol.PathProve, keys.ScopeVerify, l.prove)
+	a.Handle(http.MethodPost, protocol.PathKey, keys.ScopeVerify, l.key)
+	a.Handle(http.MethodPost, protocol.PathCounts, keys.ScopeVerify, l.counts)
+	restapi.Register(a, huma.Operation{
+		OperationID: "listVerifiers", Method: http.MethodGet, Path: "/v1/verifiers", Tags: []string{"verification"},
+		Summary: "List the verifiers on other hosts",
+		Description: "Guards on other hosts that have a lease of this server. If the key store has several servers, ask each. " +
+			"A guard that checks keys in the process of its key store is not in the list.",
+		Security: restapi.AdminKey(keys.ScopeAuditRead),
+	}, l.list)
+}
+
+// lessor answers verifiers on other hosts.
+type lessor struct {
+	api      *restapi.API
+	registry *leases.Registry
+	source   Source
+	peppers  func() *pepper.Set
+	logger   *slog.Logger
+	now      func() time.Time
+	clientIP func(*http.Request) netip.Addr
+
+	callers callers
+	numbers numbers
+}
+
+// peer is the address of the connection; zero for a Unix socket.
+func peer(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap()
+}
+
+// asker is who sends a message: one process of a verify key, for one audience.
+type asker struct {
+	caller   string // the id of the verify key
+	instance protocol.Instance
+	audience string
+}
+
+// read reads a message into m, which contains from. If it reports false, it has refused the
+// request.
+func (l *lessor) read(w http.ResponseWriter, r *http.Request, m any, from *protocol.From) (asker, bool) {
+	if !l.api.Read(w, r, protocol.MaxMessage, m) {
+		return asker{}, false
+	}
+	by, err := askerOf(r.Context(), from)
+	if err != nil {
+		l.fail(w, r, err)
+		return asker{}, false
+	}
+	return by, true
+}
+
+func askerOf(ctx context.Context, from *protocol.From) (asker, error) {
+	if from.Instance == (protocol.Instance{}) {
+		return asker{}, &keys.InvalidError{Field: "instance", Reason: "must be a random number of the verifier's process, and not zero"}
+	}
+	if from.Audience != "" {
+		if err := keys.ValidateAudience(from.Audience); err != nil {
+			return asker{}, err
+		}
+	}
+	caller, _ := keys.IdentityFrom(ctx)
+	audience, err := admin.Restrict(nil, caller, nil).Audience(from.Audience)
+	return asker{caller.KeyID(), from.Instance, audience}, err
+}
+
+// fail refuses r with the problem for err.
+func (l *lessor) fail(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, leases.ErrBeyond):
+		err = restapi.ErrBeyond
+	case errors.Is(err, leases.ErrClosed):
+		err = restapi.ErrStopping
+	case errors.Is(err, leases.ErrTooMany):
+		err = &restapi.BusyError{Detail: "This server has too many streams of changes."}
+	}
+	l.api.Fail(w, r, err)
+}
+
+func (l *lessor) renew(w http.ResponseWriter, r *http.Request) {
+	var m protocol.Renewal
+	by, ok := l.read(w, r, &m, &m.From)
+	if !ok {
+		return
+	}
+	address := ""
+	if ip := l.clientIP(r); ip.IsValid() {
+		address = ip.String()
+	}
+	granted, err := l.registry.Renew(r.Context(), leases.Renewal{
+		Caller: by.caller, Instance: by.instance, Audience: by.audience,
+		Address: address, Agent: usage.AgentOf(r.UserAgent()), Applied: m.Applied,
+	})
+	if err != nil {
+		l.fail(w, r, err)
+		return
+	}
+	l.api.Answer(w, granted)
+}
+
+// changes is a stream of server-sent events, each of which is one position. It ends when the
+// verify key may no longer be used, and when the registry closes.
+func (l *lessor) changes(w http.ResponseWriter, r *http.Request) {
+	var m protocol.Renewal // of which only From counts
+	by, ok := l.read(w, r, &m, &m.From)
+	if !ok {
+		return
+	}
+	held, release := l.api.Hold(r.Context())
+	defer release()
+	ctx, done, err := l.registry.Stream(held, by.caller, by.instance)
+	if err != nil {
+		l.fail(w, r, err)
+		return
+	}
+	defer done()
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no")
+	l.send(ctx, http.NewResponseController(w), w)
+}
+
+// eventWithin is how long a reader may take for one event. A slower one is cut off.
+const eventWithin = 5 * time.Second
+
+// send writes positions until ctx ends or the reader is too slow. Each event has a deadline of
+// its own, because the server's deadlines are for whole requests.
+func (l *lessor) send(ctx context.Context, conn *http.ResponseController, w http.ResponseWriter) {
+	_ = conn.SetReadDeadline(time.Time{}) // otherwise the end of the request's time would end ctx
+	var at protocol.Position
+	for {
+		next, err := l.follow(ctx, at)
+		if err != nil {
+			return
+		}
+		event := ": \n\n"
+		if next != at {
+			event = fmt.Sprintf("data: %d\n\n", next)
+		}
+		at = next
+		_ = conn.SetWriteDeadline(time.Now().Add(eventWithin)) //nolint:forbidigo // of the network, not of a key
+		if _, err := w.Write([]byte(event)); err != nil || conn.Flush() != nil {
+			return
+		}
+	}
+}
+
+// follow returns the next position, or the same one when it is time for a sign of life.
+func (l *lessor) follow(ctx context.Context, at protocol.Position) (protocol.Position, error) {
+	beat, cancel := context.WithTimeout(ctx, protocol.HeartEvery)
+	defer cancel()
+	next, err := l.registry.Follow(beat, at)
+	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return at, nil
+	}
+	return next, err
+}
+
+// passMessage is what a pass is computed of: each part after its length, so that no two
+// messages are alike.
+func (by *asker) passMessage(keyID string) []byte {
+	var out []byte
+	for _, part := range []string{by.caller, string(by.instance[:]), keyID} {
+		out = binary.BigEndian.AppendUint32(out, uint32(len(part))) //nolint:gosec // ids are short
+		out = append(out, part...)
+	}
+	return out
+}
+
+func (l *lessor) passOf(by *asker, keyID string) protocol.Pass {
+	whole := l.peppers().Pass(by.passMessage(keyID))
+	return protocol.Pass(whole[:len(protocol.Pass{})])
+}
+
+func (l *lessor) isPass(by *asker, keyID string, pass protocol.Pass) bool {
+	return l.peppers().IsPass(by.passMessage(keyID), pass[:])
+}
+
+type verifiersOutput struct{ Body api.Verifiers }
+
+func (l *lessor) list(context.Context, *struct{}) (*verifiersOutput, error) {
+	out := &verifiersOutput{api.Verifiers{Data: []api.Verifier{}}}
+	for _, v := range l.registry.List() {
+		out.Body.Data = append(out.Body.Data, api.Verifier(v))
+	}
+	return out, nil
+}

@@ -1,0 +1,234 @@
+package verifyroutes
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
+	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
+	"github.com/mcpkeys/mcpkeys/verifier"
+)
+
+// maxProofs is how many questions of one caller may be under way.
+const maxProofs = 128
+
+// callers counts what is under way for each verify key.
+type callers struct {
+	mu sync.Mutex
+	by map[string]*underWay
+}
+
+// underWay is what a caller makes the server do now. callers.mu guards it.
+type underWay struct {
+	questions int
+	slow      bool // a slow hash is being computed
+}
+
+// enter notes a question. It fails if there are too many.
+func (c *callers) enter(caller string) (*underWay, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := c.by[caller]
+	if u == nil {
+		if c.by == nil {
+			c.by = map[string]*underWay{}
+		}
+		u = &underWay{}
+		c.by[caller] = u
+	}
+	if u.questions >= maxProofs {
+		return nil, &restapi.BusyError{Detail: "Too many questions with this verify key are under way."}
+	}
+	u.questions++
+	return u, nil
+}
+
+func (c *callers) leave(caller string, u *underWay) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if u.questions--; u.questions == 0 {
+		delete(c.by, caller)
+	}
+}
+
+var errSlowBusy = &restapi.BusyError{Detail: "An imported key with a slow hash is being checked for this verify key."}
+
+// slowTurn lets one question of a caller compute slow hashes at a time.
+type slowTurn struct {
+	callers *callers
+	of      *underWay
+	mine    bool
+}
+
+func (s *slowTurn) take() error {
+	s.callers.mu.Lock()
+	defer s.callers.mu.Unlock()
+	if s.of.slow && !s.mine {
+		return errSlowBusy
+	}
+	s.of.slow, s.mine = true, true
+	return nil
+}
+
+func (s *slowTurn) end() {
+	s.callers.mu.Lock()
+	defer s.callers.mu.Unlock()
+	if s.mine {
+		s.of.slow = false
+	}
+}
+
+func (l *lessor) prove(w http.ResponseWriter, r *http.Request) {
+	var m protocol.Question
+	by, ok := l.read(w, r, &m, &m.From)
+	if !ok {
+		return
+	}
+	u, err := l.callers.enter(by.caller)
+	if err != nil {
+		l.fail(w, r, err)
+		return
+	}
+	defer l.callers.leave(by.caller, u)
+	turn := &slowTurn{callers: &l.callers, of: u}
+	defer turn.end()
+	out, err := l.answer(r.Context(), &by, m.Token, turn)
+	if err != nil {
+		l.fail(w, r, err)
+		return
+	}
+	l.api.Answer(w, out)
+}
+
+// answer reads the position before it reads the key: so the answer is of that position or a
+// later one.
+func (l *lessor) answer(ctx context.Context, by *asker, token string, turn *slowTurn) (out protocol.Answer, err error) {
+	if out.Position, err = l.registry.Position(ctx); err != nil {
+		return out, err
+	}
+	q := &verifier.Question{Token: token, Now: l.now(), Current: l.source.Key, Slow: turn.take}
+	if t, err := keys.ParseToken(token); err == nil {
+		q.ID = t.ID()
+	} else if !keys.HasImportedForm(token) {
+		out.Time = l.now().UTC()
+		return out, nil // it cannot be a secret
+	}
+	p, err := l.source.Prove(ctx, q)
+	out.Time = l.now().UTC()
+	if errors.Is(err, keys.ErrTampered) {
+		l.tampered(ctx, &out, keyOf(&p, q), err)
+		return out, nil
+	}
+	if err != nil {
+		return out, err
+	}
+	l.proof(by, &p, &out)
+	return out, nil
+}
+
+// keyOf is the key that a failed proof is about.
+func keyOf(p *verifier.Proof, q *verifier.Question) string {
+	if p.KeyID != "" {
+		return p.KeyID
+	}
+	return q.ID
+}
+
+// tampered answers for a key whose row cannot be trusted.
+func (l *lessor) tampered(ctx context.Context, out *protocol.Answer, id string, err error) {
+	out.KeyID, out.Tampered = id, true
+	l.logger.LogAttrs(ctx, slog.LevelError, "key could not be checked",
+		slog.String("key_id", id), slog.String("request_id", requestid.From(ctx)), slog.Any("error", err))
+}
+
+func (l *lessor) proof(by *asker, p *verifier.Proof, out *protocol.Answer) {
+	out.KeyID = p.KeyID
+	if p.Key != nil {
+		out.KeyID = p.Key.ID
+	}
+	if p.Ended != nil {
+		out.Ended = &protocol.Ended{Secret: p.Ended.Secret, At: p.Ended.At}
+	}
+	switch {
+	case p.Key == nil:
+	case p.Secret == 0:
+		out.Exists = true
+	default:
+		pass := l.passOf(by, p.Key.ID)
+		out.Key, out.Secret, out.Pass = keyFor(by.audience, p.Key), p.Secret, &pass
+	}
+}
+
+// key answers a verifier that proved a secret of the key. Without the pass the answer is that of
+// a key that does not exist.
+func (l *lessor) key(w http.ResponseWriter, r *http.Request) {
+	var m protocol.KeyQuestion
+	by, ok := l.read(w, r, &m, &m.From)
+	if !ok {
+		return
+	}
+	u, err := l.callers.enter(by.caller)
+	if err != nil {
+		l.fail(w, r, err)
+		return
+	}
+	defer l.callers.leave(by.caller, u)
+	out, err := l.keyAnswer(r.Context(), &by, &m)
+	if err != nil {
+		l.fail(w, r, err)
+		return
+	}
+	l.api.Answer(w, out)
+}
+
+func (l *lessor) keyAnswer(ctx context.Context, by *asker, m *protocol.KeyQuestion) (out protocol.Answer, err error) {
+	if out.Position, err = l.registry.Position(ctx); err != nil {
+		return out, err
+	}
+	if !keys.ValidID(m.KeyID) || !l.isPass(by, m.KeyID, m.Pass) {
+		out.Time = l.now().UTC()
+		return out, nil
+	}
+	k, err := l.source.Key(ctx, m.KeyID)
+	out.Time = l.now().UTC()
+	switch {
+	case errors.Is(err, keys.ErrNotFound):
+		return out, nil
+	case errors.Is(err, keys.ErrTampered):
+		l.tampered(ctx, &out, m.KeyID, err)
+		return out, nil
+	case err != nil:
+		return out, err
+	}
+	out.KeyID, out.Key = k.ID, keyFor(by.audience, k)
+	return out, nil
+}
+
+// keyFor is what a verifier for that audience may know of k.
+func keyFor(audience string, k *keys.Key) *protocol.Key {
+	out := &protocol.Key{ID: k.ID, Kind: string(k.Kind), Secrets: make([]protocol.Secret, 0, len(k.Secrets))}
+	for _, s := range k.Secrets {
+		out.Secrets = append(out.Secrets, protocol.Secret{Number: s.Number, ExpiresAt: s.ExpiresAt})
+	}
+	if k.Kind != keys.KindKey || len(k.Audience) > 0 && !slices.Contains(k.Audience, audience) {
+		out.Withheld = true
+		return out
+	}
+	out.Name, out.Owner, out.Scopes, out.Metadata = k.Name, k.Owner, k.Scopes, k.Metadata
+	if len(k.Audience) > 0 {
+		out.Audience = []string{audience}
+	}
+	for _, p := range k.AllowedIPs {
+		out.AllowedIPs = append(out.AllowedIPs, p.String())
+	}
+	out.RateLimit = k.RateLimit.String()
+	out.CreatedAt, out.CreatedBy, out.ExpiresAt = k.CreatedAt, k.CreatedBy, k.ExpiresAt
+	out.DisabledAt, out.RevokedAt, out.Version = k.DisabledAt, k.RevokedAt, k.Version
+	return out
+}

@@ -60,7 +60,7 @@ func (s *Source) AddDenials(ctx context.Context, denials []usage.Denial) error {
 }
 
 // deliver sends what waits and then the messages. An error means that none of the messages was
-// taken; those that could not be sent wait for the next call.
+// taken; a message that could not be sent waits for the next call.
 func (c *counts) deliver(ctx context.Context, messages []*protocol.Counts) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

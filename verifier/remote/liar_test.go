@@ -17,7 +17,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier/remote"
 )
 
-// liar is a server that answers as a test wants it to, also as no server of ours does. It knows
+// liar is a server that answers as a test wants it to, also as our server never does. It knows
 // one key.
 type liar struct {
 	*httptest.Server

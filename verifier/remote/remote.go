@@ -103,8 +103,8 @@ func (s *Source) from() protocol.From {
 	return protocol.From{Instance: s.known.instance, Audience: s.o.Audience}
 }
 
-// Open implements [verifier.Source]. It reads the verify key, and sends nothing: a server that
-// is not running yet is no reason for a guarded program not to start.
+// Open implements [verifier.Source]. It reads the verify key, and sends nothing: a guarded program
+// starts also if the server is not running yet.
 func (s *Source) Open() error {
 	if s.fault != nil {
 		return s.fault

@@ -71,9 +71,9 @@ func TestRenewalsFindChangesWithoutStream(t *testing.T) {
 	until(t, "the key is refused", func() bool { return l.check(v).Code == keys.CodeRevoked })
 }
 
-// A28. The answer to a question that was asked before a change is not remembered, and one that
+// A17. The answer to a question that was asked before a change is not remembered, and one that
 // is behind what the verifier has heard is not used at all.
-func TestLateAnswer(t *testing.T) {
+func TestA17LateAnswer(t *testing.T) {
 	l := newLiar(t)
 	asked, letGo := make(chan struct{}), make(chan struct{})
 	var once atomic.Bool
@@ -181,8 +181,7 @@ func TestStreamThatLies(t *testing.T) {
 	}
 }
 
-// Answers that are not those of a server of ours end as unavailable, with a reason for the
-// operator.
+// Answers that our server does not give end as unavailable, with a reason for the operator.
 func TestWrongAnswers(t *testing.T) {
 	other := keys.NewToken(keys.KindKey)
 	for name, tc := range map[string]struct {
@@ -227,7 +226,7 @@ func TestWrongAnswers(t *testing.T) {
 	}
 }
 
-// What is no server of ours is asked for nothing further, and sees no secret a second time.
+// Another program at the address ends checks as unavailable, with what to do.
 func TestWrongServers(t *testing.T) {
 	for status, says := range map[int]string{
 		http.StatusMovedPermanently: "status 301", http.StatusNotFound: "not an mcpkeys server",
@@ -247,7 +246,7 @@ func TestWrongServers(t *testing.T) {
 	}
 }
 
-// TLS that does not verify is no connection.
+// Nothing is sent if the certificate cannot be verified.
 func TestUnverifiedTLS(t *testing.T) {
 	var asked atomic.Int64
 	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))

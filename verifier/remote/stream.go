@@ -58,7 +58,7 @@ func (s *Source) stream() {
 	}
 }
 
-// event takes one line; it is false if that is none of ours.
+// event takes one line; it is false if our server does not send such lines.
 func (s *Source) event(line string) bool {
 	line = strings.TrimRight(line, "\r\n")
 	text, isData := strings.CutPrefix(line, "data: ")

@@ -103,6 +103,17 @@ var layers = []layer{
 		why:   "it joins a store that it is given with its peppers",
 	},
 	{
+		path:  "verifier/remote",
+		may:   []string{"keys", "keys/feed", "keys/usage", "verifier", "verifier/internal/...", "internal/base/protocol", "internal/base/hostcheck", "internal/base/infile", "golang.org/x/sys/..."},
+		never: []string{sqlite, gin + "/...", huma + "/...", "admin/...", "store/...", "keys/pepper", "verifier/local", "internal/base/leases", "internal/base/restapi"},
+		why:   "a guarded program that asks a server holds neither key store nor pepper",
+	},
+	{
+		path: "internal/base/protocol",
+		may:  []string{},
+		why:  "both sides of the network have the same messages, and nothing else in common",
+	},
+	{
 		path: "verifier/internal/...",
 		may:  []string{"keys"},
 		why:  "the parts of a verifier know nothing of the whole",

@@ -39,11 +39,11 @@ func (a *app) refusal(e *effect) string {
 // noteEffect adds what a person may want to know of the waiting.
 func (a *app) noteEffect(e *effect) {
 	if e.wait.Unheard > 0 {
-		a.say("note: waited %s, because a guard or a server did not confirm the change; `%s` lists the guards",
+		a.say("note: waited %s, because a guard or a server did not confirm the change;\n  `%s` lists the guards",
 			e.wait.Waited.Round(100*time.Millisecond), a.command("verifiers"))
 	}
 	if left := e.wait.Everywhere.Sub(a.now()); left > 0 && !e.noWait {
-		a.say("note: a program that asked the verification API may keep its last answer until %s", a.when(e.wait.Everywhere))
+		a.say("note: a program that asked the verification API may keep its last answer\n  until %s", a.when(e.wait.Everywhere))
 	}
 }
 

@@ -79,7 +79,7 @@ MCP servers. It works on a key store on this machine, or through a server.`,
 		newIssue(a), newList(a), newShow(a), newUsage(a), newEdit(a), newRotate(a), newDisable(a), newEnable(a), newRevoke(a),
 		newVerify(a),
 		newScan(a),
-		newAudit(a),
+		newAudit(a), newVerifiers(a),
 		newTUI(a),
 
 		newInit(a),

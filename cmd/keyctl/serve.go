@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -34,8 +35,14 @@ func newServe(a *app) *cobra.Command {
 interrupted. Callers need an admin key. Make the first one on this machine, with
 keyctl issue NAME --admin. /openapi.yaml describes the API.
 
-It listens on 127.0.0.1 by default, and on other addresses only with TLS. The
-log goes to standard error and holds no secrets.
+It listens on 127.0.0.1 by default, and on other addresses only with TLS. With
+--listen unix:PATH it listens at a Unix socket that only its user may open, or
+its group too with --allow-group. A socket that systemd passes (LISTEN_FDS) is
+used instead of --listen. The log goes to standard error and holds no secrets.
+
+Guards on other hosts need no key store: they send the secrets of their clients
+here, with an admin key that has only the scope verify, for one audience. While
+the server runs, a change that takes something away returns when they know it.
 
 Behind a proxy, name the proxy with --trusted-proxy, as narrowly as possible.
 The client address is then the one in its X-Forwarded-For header; without that
@@ -84,7 +91,7 @@ A second signal ends it at once. Closing the terminal does not end it.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.listen, "listen", server.DefaultListen, "the `ADDRESS` to listen on; port 0 means any free port")
+	flags.StringVar(&f.listen, "listen", server.DefaultListen, "the `ADDRESS` to listen on, or unix:PATH; port 0 means any free port")
 	flags.StringVar(&f.cert, "tls-cert", "", "use TLS with the certificate in this PEM `FILE`")
 	flags.StringVar(&f.key, "tls-key", "", "the certificate's key, in this PEM `FILE`")
 	listVar(flags, &f.proxies, "trusted-proxy", "trust X-Forwarded-For from this address or `CIDR` range")
@@ -97,6 +104,9 @@ A second signal ends it at once. Closing the terminal does not end it.`,
 // checkListen wants an address and a port. Many people first type only a port, so the error
 // shows the whole value. An empty port would mean any free one, for which 0 is needed.
 func checkListen(text string) error {
+	if path, ok := strings.CutPrefix(text, "unix:"); ok && path != "" {
+		return nil
+	}
 	if _, port, err := net.SplitHostPort(text); err == nil && port != "" {
 		if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err == nil {
 			return nil
@@ -105,7 +115,7 @@ func checkListen(text string) error {
 	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
 		return usagef("--listen takes an address and a port; for this machine only: --listen 127.0.0.1:%s", text)
 	}
-	return usagef("--listen takes an address and a port, such as 127.0.0.1:8420")
+	return usagef("--listen takes an address and a port, such as 127.0.0.1:8420, or unix: and the path of a socket")
 }
 
 // maxDrain is longer than any proxy needs to notice that the server ends.

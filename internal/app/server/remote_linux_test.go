@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/internal/app/connect"
 	"github.com/mcpkeys/mcpkeys/internal/app/server"
 	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -57,6 +58,11 @@ func TestA17RemoteGuardRefusesAfterRevoke(t *testing.T) {
 			t.Errorf("the revoke waited %v, %d servers were not heard, want some milliseconds", w.Waited, w.Unheard)
 		}
 		t.Logf("waited %v", w.Waited)
+	}
+	time.Sleep(1100 * time.Millisecond) // the list is stored once a second
+	list, err := connect.Settings{DB: f.Path}.Verifiers(t.Context())
+	if err != nil || len(list) != 1 || list[0].Audience != "weather" || list[0].Behind || !list[0].Streaming || list[0].Agent != "mcpkeys-verifier" {
+		t.Errorf("Verifiers: got %+v, %v, want the guard", list, err)
 	}
 	if err := v.Close(); err != nil {
 		t.Errorf("Close: %v", err)

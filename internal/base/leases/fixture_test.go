@@ -16,7 +16,12 @@ import (
 
 // memory is a slot in memory. Committers read it as they read a slot of a key store.
 type memory struct {
-	mu       sync.Mutex
+	mu sync.Mutex
+	shown
+}
+
+// shown is what a slot holds.
+type shown struct {
 	lost     bool // a committer took the nonce out
 	refuses  bool // there is no free slot
 	floor    uint64
@@ -72,6 +77,13 @@ func (m *memory) Close(free bool) error {
 	return nil
 }
 
+// now is what the slot holds now.
+func (m *memory) now() shown {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.shown
+}
+
 // see is what a committer sees.
 func (m *memory) see() uint64 {
 	m.mu.Lock()
@@ -105,6 +117,12 @@ func (f *changing) at() protocol.Position {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return protocol.Position(f.word())
+}
+
+func (f *changing) looked() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.looks
 }
 
 // commit changes keys; announce moves the epoch.

@@ -64,7 +64,9 @@ func TestFloorIsPublishedBeforeTheLook(t *testing.T) {
 		}
 		f.feed.change("one")
 		seen := leases.FloorNone
+		f.feed.mu.Lock()
 		f.feed.onLook = func() { seen = min(seen, f.slot.see()) }
+		f.feed.mu.Unlock()
 		f.verifier("caller").ask(t)
 		if seen != 1 {
 			t.Errorf("during the look: got floor %d, want that of a verifier that applied nothing", seen)
@@ -79,9 +81,9 @@ func TestLookCoversWhatWasAcknowledged(t *testing.T) {
 		f := start(t)
 		v := f.verifier("caller")
 		v.renew(t)
-		looks := f.feed.looks
+		looks := f.feed.looked()
 		v.ask(t)
-		if f.feed.looks != looks {
+		if f.feed.looked() != looks {
 			t.Error("the store was read again although nothing changed")
 		}
 		f.feed.change("one")
@@ -275,8 +277,8 @@ func TestWithoutOwnNonceNothingIsGranted(t *testing.T) {
 		if g := v.ask(t); g.Lease != 0 {
 			t.Errorf("when the slot is taken: got %+v, want no lease yet", g)
 		}
-		if g := v.ask(t); g.Lease != leased || f.slot.see() != leases.FloorUnknown || f.slot.renewals != 1 {
-			t.Errorf("in the new slot: got lease %d, floor %d, %d renewals, want a lease and an unknown floor", g.Lease, f.slot.see(), f.slot.renewals)
+		if g := v.ask(t); g.Lease != leased || f.slot.see() != leases.FloorUnknown || f.slot.now().renewals != 1 {
+			t.Errorf("in the new slot: got lease %d, floor %d, %d renewals, want a lease and an unknown floor", g.Lease, f.slot.see(), f.slot.now().renewals)
 		}
 		time.Sleep(protocol.Lease)
 		v.ask(t)
@@ -298,8 +300,8 @@ func TestLostSlotIsNoticed(t *testing.T) {
 		f.HandedOut(until)
 		f.slot.lose(false)
 		time.Sleep(time.Second)
-		if f.slot.renewals != 1 || f.slot.handed.Before(until) {
-			t.Errorf("got %d renewals, answers until %v, want 1 and %v", f.slot.renewals, f.slot.handed, until)
+		if f.slot.now().renewals != 1 || f.slot.now().handed.Before(until) {
+			t.Errorf("got %d renewals, answers until %v, want 1 and %v", f.slot.now().renewals, f.slot.now().handed, until)
 		}
 	})
 }
@@ -397,11 +399,11 @@ func TestIdleRegistryDoesNotLook(t *testing.T) {
 		f := start(t)
 		f.verifier("caller").renew(t)
 		time.Sleep(protocol.Longest + time.Second)
-		looks := f.feed.looks
+		looks := f.feed.looked()
 		f.feed.change("one")
 		time.Sleep(time.Minute)
-		if f.feed.looks != looks {
-			t.Errorf("got %d looks, want none", f.feed.looks-looks)
+		if f.feed.looked() != looks {
+			t.Errorf("got %d looks, want none", f.feed.looked()-looks)
 		}
 	})
 }
@@ -428,8 +430,8 @@ func TestClose(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := begin(t)
 				c.before(t, f)
-				if err := f.Close(); err != nil || !f.slot.closed || f.slot.free != c.free {
-					t.Errorf("got %v, closed %v, free %v, want free %v", err, f.slot.closed, f.slot.free, c.free)
+				if err := f.Close(); err != nil || !f.slot.now().closed || f.slot.now().free != c.free {
+					t.Errorf("got %v, closed %v, free %v, want free %v", err, f.slot.now().closed, f.slot.now().free, c.free)
 				}
 				if _, err := f.verifier("caller").try(); !errors.Is(err, leases.ErrClosed) {
 					t.Errorf("Renew: got %v, want ErrClosed", err)
@@ -449,19 +451,19 @@ func TestHandedOut(t *testing.T) {
 		f := start(t)
 		for range 1000 {
 			until := time.Now().Add(time.Minute)
-			if !f.HandedOut(until) || f.slot.handed.Before(until) || f.slot.handed.After(until.Add(time.Second)) {
-				t.Fatalf("got %v, want %v or up to a second later", f.slot.handed, until)
+			if !f.HandedOut(until) || f.slot.now().handed.Before(until) || f.slot.now().handed.After(until.Add(time.Second)) {
+				t.Fatalf("got %v, want %v or up to a second later", f.slot.now().handed, until)
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		if f.slot.stored > 12 {
-			t.Errorf("stored %d times in 10 s, want about 10", f.slot.stored)
+		if f.slot.now().stored > 12 {
+			t.Errorf("stored %d times in 10 s, want about 10", f.slot.now().stored)
 		}
 		f.slot.lose(false)
 		time.Sleep(time.Second)
 		until := time.Now().Add(time.Minute)
-		if !f.HandedOut(until) || f.slot.handed.Before(until) {
-			t.Errorf("in a new slot: got %v, want %v", f.slot.handed, until)
+		if !f.HandedOut(until) || f.slot.now().handed.Before(until) {
+			t.Errorf("in a new slot: got %v, want %v", f.slot.now().handed, until)
 		}
 		f.slot.lose(true)
 		if f.HandedOut(time.Now().Add(time.Hour)) {
@@ -498,18 +500,18 @@ func TestList(t *testing.T) {
 			t.Error("streaming after the stream ended")
 		}
 		time.Sleep(1100 * time.Millisecond)
-		if !strings.Contains(f.slot.list, a.instance.Short()) || strings.Contains(f.slot.list, fmt.Sprintf("%x", a.instance)) {
-			t.Errorf("got list %s, want the verifiers with their short instance", f.slot.list)
+		if !strings.Contains(f.slot.now().list, a.instance.Short()) || strings.Contains(f.slot.now().list, fmt.Sprintf("%x", a.instance)) {
+			t.Errorf("got list %s, want the verifiers with their short instance", f.slot.now().list)
 		}
 		time.Sleep(protocol.Longest + time.Second)
-		if f.slot.list != "[]" {
-			t.Errorf("after the leases: got list %s, want an empty one", f.slot.list)
+		if f.slot.now().list != "[]" {
+			t.Errorf("after the leases: got list %s, want an empty one", f.slot.now().list)
 		}
 		for range 1000 {
 			f.verifier("caller").ask(t)
 		}
 		time.Sleep(1100 * time.Millisecond)
-		if n := len(f.slot.list); n > 60_000 || n < 59_000 {
+		if n := len(f.slot.now().list); n > 60_000 || n < 59_000 {
 			t.Errorf("got a list of %d bytes, want just below 60,000", n)
 		}
 	})

@@ -187,8 +187,14 @@ var layers = []layer{
 		why:   "the API acts through admin.Manager, and another decides who may call it",
 	},
 	{
+		path:  "internal/base/leases",
+		may:   []string{"keys", "keys/feed", "internal/base/protocol"},
+		never: []string{sqlite, gin + "/...", huma + "/...", "store/...", "verifier/..."},
+		why:   "who holds a lease is known without a store and without HTTP",
+	},
+	{
 		path:  "internal/base/verifyroutes",
-		may:   []string{"keys", "keys/requestid", "verifier", "admin", "admin/api", "internal/base/restapi", "internal/base/wire", huma + "/..."},
+		may:   []string{"keys", "keys/pepper", "keys/requestid", "keys/usage", "verifier", "admin", "admin/api", "internal/base/leases", "internal/base/protocol", "internal/base/restapi", "internal/base/wire", huma + "/..."},
 		never: []string{sqlite, "store/sqlite/..."},
 		why:   "the decision is the verifier's",
 	},

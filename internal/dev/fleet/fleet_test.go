@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
 	mathrand "math/rand/v2"
 	"net"
@@ -21,7 +22,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -53,7 +53,7 @@ type fleet struct {
 	returned []uint64 // when the revocation of each key returned; 0: it has not
 	took     []time.Duration
 	next     int
-	restarts atomic.Int64
+	happened map[string]int
 }
 
 // guardProcess is one guard, and the network between it and the server.
@@ -95,9 +95,11 @@ func TestRevokedOnEveryHost(t *testing.T) {
 	f.until("each guard accepts keys", func() bool {
 		return !slices.ContainsFunc(f.guards, func(g *guardProcess) bool { return g.board.get(wordAccepted) < 100 })
 	})
+	f.holdsNothing()
 	over := make(chan struct{})
 	var accidents sync.WaitGroup
-	accidents.Go(func() { f.accidents(over) })
+	accidents.Go(func() { f.accidents(over, f.toGuards()) })
+	accidents.Go(func() { f.accidents(over, f.toServer()) })
 	var all sync.WaitGroup
 	for range 3 {
 		all.Go(f.revokeAll)
@@ -110,10 +112,33 @@ func TestRevokedOnEveryHost(t *testing.T) {
 	f.judge()
 }
 
+// holdsNothing: a guard has neither key store nor pepper open (P14).
+func (f *fleet) holdsNothing() {
+	for _, g := range f.guards {
+		open, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", g.cmd.Process.Pid))
+		if err != nil || len(open) == 0 {
+			f.t.Fatalf("no descriptors of the guard: %v", err)
+		}
+		mapped, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", g.cmd.Process.Pid))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		for _, fd := range open {
+			name, _ := os.Readlink(fd)
+			if strings.HasPrefix(name, f.db) {
+				f.t.Errorf("a guard has %s open", name)
+			}
+		}
+		if strings.Contains(string(mapped), f.db) {
+			f.t.Error("a guard has a file of the key store in its memory")
+		}
+	}
+}
+
 func newFleet(t *testing.T, size int) *fleet {
 	t.Helper()
 	dir := t.TempDir()
-	f := &fleet{t: t, dir: dir, keyctl: filepath.Join(dir, "keyctl"), db: filepath.Join(dir, "keys.db"), returned: make([]uint64, size)}
+	f := &fleet{t: t, dir: dir, keyctl: filepath.Join(dir, "keyctl"), db: filepath.Join(dir, "keys.db"), returned: make([]uint64, size), happened: map[string]int{}}
 	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number
 	f.random = mathrand.New(mathrand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
@@ -343,39 +368,66 @@ func (f *fleet) revokeKilled(id string, after time.Duration) {
 	_ = cmd.Wait()
 }
 
-// accidents happen until it is over, one after the other.
-func (f *fleet) accidents(over <-chan struct{}) {
+// accidents happen until it is over, one after the other. Each comes before any comes again.
+func (f *fleet) accidents(over <-chan struct{}, all map[string]func()) {
 	for {
-		select {
-		case <-over:
-			return
-		case <-time.After(f.pause(200, 1200)):
+		names := slices.Sorted(maps.Keys(all))
+		f.mu.Lock()
+		f.random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		f.mu.Unlock()
+		for _, name := range names {
+			select {
+			case <-over:
+				return
+			case <-time.After(f.pause(200, 1500)):
+			}
+			all[name]()
+			f.mu.Lock()
+			f.happened[name]++
+			f.mu.Unlock()
 		}
-		g := f.guards[f.roll(len(f.guards))]
-		switch f.roll(6) {
-		case 0, 1:
+	}
+}
+
+func (f *fleet) any() *guardProcess { return f.guards[f.roll(len(f.guards))] }
+
+// toGuards is what happens to one guard at a time.
+func (f *fleet) toGuards() map[string]func() {
+	return map[string]func(){
+		"guard cut off": func() {
+			g := f.any()
 			g.network.cut(true)
 			time.Sleep(f.pause(100, 4000))
 			g.network.cut(false)
-		case 2:
+		},
+		"guard stopped": func() {
+			g := f.any()
 			g.signal(syscall.SIGSTOP)
 			time.Sleep(f.pause(100, 4000))
 			g.signal(syscall.SIGCONT)
-		case 3:
-			f.signalServer(syscall.SIGSTOP)
-			time.Sleep(f.pause(100, 4000))
-			f.signalServer(syscall.SIGCONT)
-		case 4:
-			f.signalServer(syscall.SIGKILL)
-			_ = f.server.Wait()
-			f.restarts.Add(1)
-			time.Sleep(f.pause(0, 500))
-			f.startServer()
-		case 5:
+		},
+		"guard killed": func() {
+			g := f.any()
 			g.signal(syscall.SIGKILL)
 			_ = g.cmd.Wait()
 			f.startGuard(g)
-		}
+		},
+	}
+}
+
+func (f *fleet) toServer() map[string]func() {
+	return map[string]func(){
+		"server stopped": func() {
+			f.signalServer(syscall.SIGSTOP)
+			time.Sleep(f.pause(100, 4000))
+			f.signalServer(syscall.SIGCONT)
+		},
+		"server killed": func() {
+			f.signalServer(syscall.SIGKILL)
+			_ = f.server.Wait()
+			time.Sleep(f.pause(0, 500))
+			f.startServer()
+		},
 	}
 }
 
@@ -411,8 +463,8 @@ func (f *fleet) judge() {
 		accepted, refused, unknown = accepted+g.board.get(wordAccepted), refused+g.board.get(wordRefused), unknown+g.board.get(wordUnknown)
 	}
 	slices.Sort(f.took)
-	f.t.Logf("%d revocations: p50 %v, max %v; %d checks accepted, %d refused, %d not decided; server started again %d times; accepted after the revocation returned: %d",
-		len(f.took), f.took[len(f.took)/2], f.took[len(f.took)-1], accepted, refused, unknown, f.restarts.Load(), wrong)
+	f.t.Logf("%d revocations: p50 %v, max %v; %d checks accepted, %d refused, %d not decided; accidents: %v; accepted after the revocation returned: %d",
+		len(f.took), f.took[len(f.took)/2], f.took[len(f.took)-1], accepted, refused, unknown, f.happened, wrong)
 	if seen < len(f.returned) {
 		f.t.Errorf("only %d of %d pairs of key and host were ever accepted: the test shows too little", seen, hosts*len(f.returned))
 	}

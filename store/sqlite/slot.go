@@ -27,11 +27,12 @@ type Slot struct {
 	number int
 	nonce  uint64
 	floor  uint64 // the word that this server wrote last
+	free   bool   // it was free when it was taken
 }
 
-// TakeSlot takes a slot for a server, with an unknown floor. It must stay unknown until leases
-// that another server granted in the slot before have ended: for [feed.Bounds].Lease and 5 %
-// from now. On systems other than Linux the error is [errors.ErrUnsupported].
+// TakeSlot takes a slot for a server, with an unknown floor. Unless [Slot.WasFree], it must stay
+// unknown until leases that another server granted in the slot before have ended: for
+// [feed.Bounds].Lease and 5 % from now. On systems other than Linux the error is [errors.ErrUnsupported].
 //
 // Close the slot before the store.
 func (s *Store) TakeSlot() (*Slot, error) {
@@ -40,6 +41,14 @@ func (s *Store) TakeSlot() (*Slot, error) {
 		return nil, err
 	}
 	return slot, nil
+}
+
+// WasFree reports whether the slot was free when it was taken. A slot is free only if all of its
+// leases have ended: each change waits for the leases of another one.
+func (s *Slot) WasFree() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.free
 }
 
 // Renew takes a slot again, with a new nonce and an unknown floor, as [Store.TakeSlot] does.
@@ -139,6 +148,7 @@ func (s *Slot) enter(p *page, number int) error {
 	if !ok {
 		return errCutShort
 	}
+	s.free = was.nonce == slotFree
 	s.nonce = newNonce(was.floor)
 	s.floor = floorWord(s.nonce, FloorUnknown)
 	if !p.setSlot(number, slotFloor, s.floor) || !p.setSlot(number, slotNonce, s.nonce) {

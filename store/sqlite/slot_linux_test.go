@@ -198,6 +198,30 @@ func TestChangeDoesNotWait(t *testing.T) {
 	}
 }
 
+// A slot is free at first, and after a server that ended without leases. After one that was
+// killed, or left leases, it is not.
+func TestSlotWasFree(t *testing.T) {
+	path := create(t)
+	take := func() *sqlite.Slot { return takeSlot(t, open(t, path)) }
+	first := take()
+	if !first.WasFree() {
+		t.Error("the first slot: was not free")
+	}
+	must(t, first.Close(true))
+	second := take()
+	if !second.WasFree() {
+		t.Error("after a server without leases: was not free")
+	}
+	must(t, second.Close(false))
+	third := take()
+	if third.WasFree() {
+		t.Error("after a server with leases: was free")
+	}
+	if fourth := take(); !fourth.WasFree() {
+		t.Error("another slot: was not free")
+	}
+}
+
 // A change that takes nothing away does not wait, and says nothing about guards.
 func TestWideningDoesNotWait(t *testing.T) {
 	r := newRemote(t, "a")

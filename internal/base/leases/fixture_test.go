@@ -22,6 +22,7 @@ type memory struct {
 
 // shown is what a slot holds.
 type shown struct {
+	wasFree  bool
 	lost     bool // a committer took the nonce out
 	refuses  bool // there is no free slot
 	floor    uint64
@@ -32,6 +33,8 @@ type shown struct {
 	closed   bool
 	free     bool
 }
+
+func (m *memory) WasFree() bool { return m.wasFree }
 
 func (m *memory) Publish(floor uint64) bool {
 	m.mu.Lock()

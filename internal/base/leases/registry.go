@@ -89,8 +89,8 @@ type Registry struct {
 }
 
 // New returns the registry of a server that reads f and holds slot. The caller closes it
-// before the store. Until a lease and 5 % after New the floor is unknown, because an earlier
-// server may have granted leases.
+// before the store. Unless the slot was free, the floor is unknown until a lease and 5 % after
+// New, because an earlier server may have granted leases.
 func New(f feed.Feed, slot Slot, o *Options) *Registry {
 	r := &Registry{
 		feed: f, bounds: f.Bounds(), slot: slot, now: time.Now, logger: slog.New(slog.DiscardHandler), //nolint:forbidigo // the default clock
@@ -98,6 +98,9 @@ func New(f feed.Feed, slot Slot, o *Options) *Registry {
 		verifiers: map[who]*lease{}, byCaller: map[string]int{}, warned: map[string]time.Duration{},
 		streams: map[who]*stream{}, streaming: map[string]int{},
 		unknownUntil: protocol.Longest,
+	}
+	if slot.WasFree() {
+		r.unknownUntil = 0
 	}
 	if o != nil && o.Now != nil {
 		r.now = o.Now

@@ -15,6 +15,9 @@ const (
 // Slot is where a server tells the programs that change keys what its verifiers have applied.
 // It outlives the server. A [Registry] makes one call at a time.
 type Slot interface {
+	// WasFree reports whether the slot was free when it was taken. Otherwise leases of an earlier
+	// server may be left in it, and the floor is unknown until they have ended.
+	WasFree() bool
 	// Publish makes floor the slot's floor, and then reports whether the slot is still this
 	// server's: if not, nothing may be granted before Renew has succeeded.
 	Publish(floor uint64) bool
@@ -37,6 +40,9 @@ type NoSlot struct {
 	// expect each answer to be kept.
 	Expected bool
 }
+
+// WasFree implements [Slot].
+func (NoSlot) WasFree() bool { return false }
 
 // Publish implements [Slot].
 func (NoSlot) Publish(uint64) bool { return false }

@@ -35,6 +35,9 @@ func (s *Slot) Handed() time.Time {
 	return s.handed
 }
 
+// WasFree implements leases.Slot.
+func (s *Slot) WasFree() bool { return true }
+
 // Publish implements leases.Slot.
 func (s *Slot) Publish(floor uint64) bool {
 	s.mu.Lock()

@@ -5,6 +5,7 @@ type server struct {
 	up      bool
 	nonce   int8
 	started int8
+	clean   bool     // its slot was free, so no lease of before is left in it
 	leases  [2]noted // of the verifier, and of another process with its verify key
 }
 
@@ -31,7 +32,7 @@ func counted(r rules) int8 {
 
 // floor is the lowest position that a verifier with a lease may still stand at.
 func (w *world) floor(s *server, r rules) int8 {
-	if r.unknownStart && w.now < s.started+counted(r) {
+	if r.unknownStart && !s.clean && w.now < s.started+counted(r) {
 		return unknown
 	}
 	lowest := int8(unlimited)
@@ -122,14 +123,14 @@ func (w *world) kill(i int8) (what string, ok bool) {
 	return "is killed", true
 }
 
-// restart takes the slot of before, whatever others did with it since:
-// the floor is unknown until the leases of before have run out.
+// restart takes the slot of before. Unless others have freed it since, the floor is unknown
+// until the leases of before have run out.
 func (w *world) restart(i int8, r rules) (what string, ok bool) {
 	if !w.happened.kill || w.happened.restart {
 		return "", false
 	}
 	w.happened.restart = true
-	w.servers[i] = server{up: true, nonce: 2, started: w.now}
+	w.servers[i] = server{up: true, nonce: 2, started: w.now, clean: w.slots[w.at[i]].nonce == 0}
 	w.slots[w.at[i]] = slot{nonce: 2, by: 2, locked: true, floor: w.floor(&w.servers[i], r)}
 	return "starts again", true
 }

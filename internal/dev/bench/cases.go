@@ -45,6 +45,14 @@ func (s *Stage) Cases(ctx context.Context) ([]Case, error) {
 		{Name: "Issue32Writers", Floor: floorCommit, Run: s.issueBy(ctx, writers)},
 	}
 	cases = append(cases, s.guards()...)
+	if err := s.openFar(ctx); err != nil {
+		return nil, err
+	}
+	remotes, err := s.remotes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cases = append(cases, remotes...)
 	return append(cases,
 		Case{Name: floorMap, Run: s.hashAndLook(1)},
 		Case{Name: floorMapOf1000, Run: s.hashAndLook(few)},

@@ -43,6 +43,7 @@ type Stage struct {
 	manyTokens []string
 	point      *sql.DB // the same file, for the floor
 
+	far     *far    // nil until it is needed
 	scratch *sql.DB // an empty database, for the floor of writing
 	issued  atomic.Int64
 }
@@ -129,7 +130,7 @@ func (s *Stage) openMany(ctx context.Context, path string, size int) error {
 
 // Close closes what Open opened; the files stay.
 func (s *Stage) Close() error {
-	var all []error
+	all := []error{s.far.shut()}
 	for _, v := range []*verifier.Verifier{s.hit, s.miss} {
 		if v != nil {
 			all = append(all, v.Close())

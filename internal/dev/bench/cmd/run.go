@@ -14,7 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/dev/bench"
 )
 
-var errUsage = errors.New("say what to run: table, check, http or peers (see the Makefile)")
+var errUsage = errors.New("say what to run: table, check, remote, http or peers (see the Makefile)")
 
 // checkKeys is how many keys the check makes for VerifyMiss: enough that SQLite's tree has as
 // many levels as with a million.
@@ -49,6 +49,8 @@ func run(ctx context.Context, args []string) error {
 		return table(ctx, s)
 	case "check":
 		return check(ctx, s)
+	case "remote":
+		return spread(ctx)
 	case "http":
 		return loopback(ctx, s)
 	case "peers":
@@ -109,6 +111,21 @@ func checkLoopback(ctx context.Context, s *bench.Stage) error {
 	}
 	bench.PrintPairs(os.Stdout, pairs)
 	return bench.KeptPairs(pairs)
+}
+
+// spread measures a server with 100 verifiers and with 1,000.
+func spread(ctx context.Context) error {
+	fmt.Fprintln(os.Stderr, bench.Machine())
+	return on(ctx, 0, func(s *bench.Stage) error {
+		for _, of := range []struct{ verifiers, revokes int }{{100, 300}, {1000, 0}} {
+			result, err := s.Spread(ctx, of.verifiers, of.revokes)
+			if err != nil {
+				return err
+			}
+			bench.PrintSpread(os.Stdout, []bench.Spread{result})
+		}
+		return nil
+	})
 }
 
 func loopback(ctx context.Context, set settings) error {

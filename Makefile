@@ -26,7 +26,7 @@ demo-up: _toolchain ## the demo server, until Ctrl-C (go run ./cmd/keyctl demo)
 .PHONY: test slow race build
 # Not in make test, which is for each commit: the packages whose tests run for minutes (the
 # pages of docs/, the exhaustive model), and tests that take more than some seconds.
-SLOW_PACKAGES := internal/dev/readmetest|verifier/internal/model(/leases)?
+SLOW_PACKAGES := internal/dev/(fleet|readmetest)|verifier/internal/model(/leases)?
 SLOW = $(LONG)|TestScriptsThroughServer|TestA27EveryColumnOfAnAuditRowIsCovered|TestEachBreakFails|TestImportBesideRevokes|TestLoopback|TestOddPaths|TestStrictRunRefusesSkips|TestWhatIsNoFile
 test: _toolchain ## the tests for each commit, none of them skipped
 	.ci/strict-test -skip '^($(SLOW))$$' $$(go list ./... | grep -vE '/($(SLOW_PACKAGES))$$')
@@ -37,7 +37,7 @@ slow: _toolchain ## the tests that make test leaves out
 # memory, and the model, which is one thread; and tests that take long without showing
 # the detector more than others do. All of them run in make test or make slow. With -short
 # the processes of the others revoke fewer keys.
-ALONE := cmd/keyctl|examples|verifier/internal/model|internal/app/demo|internal/dev/(archtest|bench|mutants|readmetest|scale)
+ALONE := cmd/keyctl|examples|verifier/internal/model|internal/app/demo|internal/dev/(archtest|bench|fleet|mutants|readmetest|scale)
 LONG  := TestA19KilledAtRandom|TestA19KilledWhileMigrating|TestA19KilledWhileRestoring|TestA22MemoryIsBounded|TestA6QueueFlood|TestCloseUnmapsTheEpoch|TestEpochFileForeign|TestEveryRoomFitsEverySize|TestExtremeKeysFitEverySize|TestGolden|TestImportKilled|TestInventedNamesAreCountedTogether|TestRevokedWhereFilesWereReplaced|TestSecretInAWrongPlaceIsNowhere|TestSecretInTheWrongFieldIsMasked
 race: _toolchain ## what runs at the same time as other things, with the race detector
 	.ci/strict-test -race -short -shuffle=on -skip '^($(LONG))$$' $$(go list ./... | grep -vE '/($(ALONE))(/|$$)')
@@ -73,8 +73,8 @@ mutants-sample: _toolchain ## five of them, other ones with each commit
 fuzz: _toolchain ## every fuzz target for FUZZTIME (20s) each
 	@go list ./... | while read -r p; do for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
 	  go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done || exit 1; done
-soak: _toolchain ## revocations, imports, restores and migrations in processes that write together or are killed, for some minutes
-	MCPKEYS_SOAK=1 go test -count=1 -timeout 30m -run 'TestA1|UnderLoad|TestImport|TestCrowd|UnderUse' -v ./verifier ./store/sqlite
+soak: _toolchain ## revocations, imports, restores and migrations in processes that write together or are killed, and on three hosts (root), for some minutes
+	MCPKEYS_SOAK=1 go test -count=1 -timeout 30m -run 'TestA1|UnderLoad|TestImport|TestCrowd|UnderUse|OnEveryHost' -v ./verifier ./store/sqlite ./internal/dev/fleet
 clean: ## remove what make build made
 	rm -rf bin coverage.out
 

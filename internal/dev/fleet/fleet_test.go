@@ -20,6 +20,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -85,7 +86,7 @@ func TestRevokedOnEveryHost(t *testing.T) {
 		revocations = 300
 	}
 	f := newFleet(t, revocations)
-	f.start(func(i int) network {
+	f.start(1, func(i int) network {
 		if soak {
 			return newNamespace(t, i, f.port)
 		}
@@ -133,6 +134,50 @@ func (f *fleet) holdsNothing() {
 			f.t.Error("a guard has a file of the key store in its memory")
 		}
 	}
+}
+
+// A server that is killed under load and starts again: nothing is accepted wrongly, and all
+// verifiers work again. How many checks were refused, and for how long, is reported.
+func TestServerStartsAgainUnderLoad(t *testing.T) {
+	f := newFleet(t, 20)
+	f.start(10, func(int) network { return newRelay(t, f.port) })
+	f.window(0)
+	f.until("all guards accept keys", func() bool {
+		return !slices.ContainsFunc(f.guards, func(g *guardProcess) bool { return g.board.get(wordAccepted) < 2000 })
+	})
+	before := f.sum(wordUnknown)
+	down := time.Now()
+	f.signalServer(syscall.SIGKILL)
+	_ = f.server.Wait()
+	f.revokeByFile(f.ids[0])
+	f.returned[0] = clock()
+	time.Sleep(time.Second)
+	up := time.Now()
+	f.startServer()
+	f.until("no check is left undecided", func() bool {
+		was, accepted := f.sum(wordUnknown), f.sum(wordAccepted)
+		time.Sleep(200 * time.Millisecond)
+		return f.sum(wordUnknown) == was && f.sum(wordAccepted) > accepted+100
+	})
+	t.Logf("30 verifiers, server away for %v: %d checks not decided, all decided again %v after its start",
+		up.Sub(down).Round(time.Millisecond), f.sum(wordUnknown)-before, (time.Since(up) - 200*time.Millisecond).Round(time.Millisecond))
+	f.revokeByFile(f.ids[1])
+	f.returned[1] = clock()
+	time.Sleep(time.Second)
+	for i := range 2 {
+		for h, g := range f.guards {
+			if last := g.board.get(wordKeys + i); last > f.returned[i] {
+				t.Errorf("host %d accepted key %d in a check that began %v after its revocation had returned", h, i, time.Duration(last-f.returned[i]))
+			}
+		}
+	}
+}
+
+func (f *fleet) sum(word int) (n uint64) {
+	for _, g := range f.guards {
+		n += g.board.get(word)
+	}
+	return n
 }
 
 func newFleet(t *testing.T, size int) *fleet {
@@ -228,7 +273,7 @@ func (f *fleet) certify() {
 }
 
 // start starts the server and the guards.
-func (f *fleet) start(networkOf func(i int) network) {
+func (f *fleet) start(verifiers int, networkOf func(i int) network) {
 	f.startServer()
 	f.t.Cleanup(f.stop)
 	for i := range hosts {
@@ -238,7 +283,7 @@ func (f *fleet) start(networkOf func(i int) network) {
 			f.t.Fatal(err)
 		}
 		n := networkOf(i)
-		g := &guardProcess{board: b, network: n, args: []string{n.url(), f.path("verify.key"), f.path("cert.pem"), f.path("secrets"), name}}
+		g := &guardProcess{board: b, network: n, args: []string{n.url(), f.path("verify.key"), f.path("cert.pem"), f.path("secrets"), name, strconv.Itoa(verifiers)}}
 		f.guards = append(f.guards, g)
 		f.startGuard(g)
 	}

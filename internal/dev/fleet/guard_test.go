@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -89,10 +90,14 @@ const checkers = 2
 
 // guard checks the keys of the board's window without pause, until it is killed. Its arguments
 // are the server, the file of the verify key, the file with the server's certificate, that of
-// the secrets, and that of the board.
+// the secrets, that of the board, and how many verifiers to have.
 func guard(args []string) error {
-	if len(args) != 5 {
-		return errors.New("five arguments are needed")
+	if len(args) != 6 {
+		return errors.New("six arguments are needed")
+	}
+	verifiers, err := strconv.Atoi(args[5])
+	if err != nil {
+		return err
 	}
 	text, err := os.ReadFile(args[3])
 	if err != nil {
@@ -109,20 +114,22 @@ func guard(args []string) error {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	v, err := verifier.New(remote.New(args[0], &remote.Options{
-		KeyFile: args[1], Audience: "weather",
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true, TLSHandshakeTimeout: time.Second},
-	}), nil)
-	if err != nil {
-		return err
-	}
-	for i := range checkers {
-		go check(v, b, secrets, i)
+	for range verifiers {
+		v, err := verifier.New(remote.New(args[0], &remote.Options{
+			KeyFile: args[1], Audience: "weather",
+			Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true, TLSHandshakeTimeout: time.Second},
+		}), nil)
+		if err != nil {
+			return err
+		}
+		for i := range checkers {
+			go check(v, b, secrets, i, verifiers)
+		}
 	}
 	select {}
 }
 
-func check(v *verifier.Verifier, b *board, secrets []string, at int) {
+func check(v *verifier.Verifier, b *board, secrets []string, at, verifiers int) {
 	for ; ; at++ {
 		from, to := int(b.get(wordFrom)), int(b.get(wordTo)) //nolint:gosec // numbers of keys
 		if to <= from {
@@ -142,7 +149,7 @@ func check(v *verifier.Verifier, b *board, secrets []string, at int) {
 			b.add(wordRefused)
 		}
 		if at%8 == 0 {
-			time.Sleep(200 * time.Microsecond) // there are other guards on this machine
+			time.Sleep(time.Duration(verifiers) * 200 * time.Microsecond) // there are others on this machine
 		}
 	}
 }

@@ -40,7 +40,7 @@ type committer struct {
 	database string
 	page     *page
 	position uint64
-	since    time.Time // when the commit had returned
+	since    time.Time // when the change was committed and announced
 
 	done   [slotCount]bool
 	closed [slotCount]time.Time // when this change obtained the lock of the slot, which it keeps
@@ -194,14 +194,13 @@ func (c *committer) close(i int) {
 	if locked, err := c.locks.tryByte(i); err != nil || !locked {
 		return
 	}
-	now := clock()
 	s, ok := c.page.slot(i)
 	switch {
 	case !c.locks.isAt(slotsPath(c.database)): // the server may have the lock in the new file
 		c.no = true
 		c.locks.freeByte(i)
 	case ok && s.nonce != slotFree && c.page.swapSlot(i, slotNonce, s.nonce, slotClosed):
-		c.closed[i] = now
+		c.closed[i] = clock() // from here on its server grants nothing
 	default:
 		c.locks.freeByte(i)
 	}

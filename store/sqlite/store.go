@@ -279,13 +279,15 @@ func (s *Store) inTurn(ctx context.Context, change func(context.Context, *work) 
 		done.work = w
 		return change(ctx, w)
 	}))
-	done.since = clock()
 	if err != nil && !succeeded(err) {
 		return nil, err
 	}
 	if unannounced := s.announce(ctx, done); unannounced != nil {
 		return nil, unannounced
 	}
+	// Not from the commit: until the announcement a server may grant leases without having seen
+	// the change, because it looks at the database only when the epoch has moved.
+	done.since = clock()
 	return done, err
 }
 

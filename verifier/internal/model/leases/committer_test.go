@@ -13,15 +13,16 @@ type act int8
 const (
 	begin act = iota
 	commit
+	announce
 	wait
 	acknowledge
 )
 
 func program(r rules) []act {
 	if r.floorsAfter {
-		return []act{begin, commit, wait, acknowledge}
+		return []act{begin, commit, announce, wait, acknowledge}
 	}
-	return []act{begin, wait, commit, acknowledge}
+	return []act{begin, wait, commit, announce, acknowledge}
 }
 
 // move does the committer's next thing that it can do now.
@@ -42,8 +43,11 @@ func (p *committer) move(w *world, r rules, servers int) (what string, ok bool) 
 				p.step = int8(len(list) - 2)
 			}
 		}
-		w.revoked = true
-		if r.fromCommit {
+		w.revoked, p.since = true, w.now
+	case announce:
+		what = "announces it"
+		w.announced = true
+		if r.fromAnnounce {
 			p.since = w.now
 		}
 	case wait:
@@ -116,5 +120,5 @@ func (s *slot) tend(now int8, r rules) {
 // mayDie reports whether a crash of the committer matters here: it committed, and
 // has not returned.
 func (p *committer) mayDie(r rules) bool {
-	return r.floorsAfter && !p.retry && p.step == 2
+	return r.floorsAfter && !p.retry && (p.step == 2 || p.step == 3)
 }

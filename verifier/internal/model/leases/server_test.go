@@ -56,7 +56,7 @@ func (w *world) serve(r rules) (what string, ok bool) {
 	switch m.stage {
 	case sent:
 		if !r.noteFirst {
-			m.position, m.stage = w.position(), published
+			m.position, m.stage = w.seen(), published
 			return "looks at the store", true
 		}
 		w.note(m, s, held, r)
@@ -75,7 +75,7 @@ func (w *world) serve(r rules) (what string, ok bool) {
 			m.stage = answered
 			return "notes the lease, publishes its floor, and answers", true
 		}
-		m.position, m.stage = w.position(), answered
+		m.position, m.stage = w.seen(), answered
 		return "looks at the store and answers", true
 	}
 	return "", false
@@ -100,7 +100,7 @@ func (w *world) publish(i int8, r rules) (what string, ok bool) {
 // grantTwin is a renewal of another process with the same verify key, which has applied all.
 func (w *world) grantTwin(r rules) (what string, ok bool) {
 	s := &w.servers[0]
-	l := noted{until: w.now + counted(r), applied: w.position()}
+	l := noted{until: w.now + counted(r), applied: w.seen()}
 	i := 0
 	if r.byInstance {
 		i = 1

@@ -124,7 +124,7 @@ func (w *world) hear(r rules) (what string, ok bool) {
 	case !r.onlyRenewals && (!w.v.leased || w.v.mono != w.mono()):
 		w.v.leased, w.v.mono, w.v.wall = true, w.mono(), w.wall()
 		return "hears that the stream is there", true
-	case !w.revoked || w.v.hearing == 2:
+	case !w.announced || w.v.hearing == 2:
 		return "", false
 	}
 	w.v.hearing++
@@ -154,7 +154,7 @@ func (w *world) move(i int8, r rules) (what string, ok bool) {
 			c.end(refused)
 			return "cannot ask", true
 		}
-		c.good, c.behind, c.stage = !w.revoked, w.position(), looked
+		c.good, c.behind, c.stage = !w.revoked, w.seen(), looked
 		return "is looked up by the server", true
 	case looked:
 		if c.behind < w.v.heard && r.notBehind {

@@ -37,9 +37,10 @@ type scenario struct {
 
 // world is everything there is. It is comparable and holds numbers only.
 type world struct {
-	now      int8
-	revoked  bool // the store's position is 1, and 0 without it
-	returned bool
+	now       int8
+	revoked   bool // the store's position is 1, and 0 without it
+	announced bool // servers know that the store has changed
+	returned  bool
 
 	v        verifier
 	renewal  renewal
@@ -70,6 +71,14 @@ type verifier struct {
 
 func (w *world) position() int8 {
 	if w.revoked {
+		return 1
+	}
+	return 0
+}
+
+// seen is the position that a server knows: it reads the store when a change is announced.
+func (w *world) seen() int8 {
+	if w.announced {
 		return 1
 	}
 	return 0

@@ -88,6 +88,7 @@ func (h *hold) begin() {
 // check decides again. If the result is valid, it plans the next check for when that may
 // end.
 func (h *hold) check() {
+	began := h.verifier.clock()
 	now, code, until := h.verifier.stillGood(h.granted, &h.call)
 	if code == keys.CodeValid && h.enough != nil && !h.enough(now) {
 		code = keys.CodeInsufficientScope
@@ -96,7 +97,7 @@ func (h *hold) check() {
 	defer h.mu.Unlock()
 	switch {
 	case h.over:
-	case h.waits(code):
+	case h.waits(code, began):
 		h.stop()
 		h.timer = time.AfterFunc(askAgain, h.check)
 	case code != keys.CodeValid:
@@ -111,16 +112,15 @@ func (h *hold) check() {
 
 // waits reports whether to ask again before the connection is ended: a remote source did not
 // answer, but not for long.
-func (h *hold) waits(code keys.Code) bool {
+func (h *hold) waits(code keys.Code, began time.Time) bool {
 	if code != keys.CodeUnavailable || !h.verifier.remote {
 		h.unanswered = time.Time{}
 		return false
 	}
-	now := h.verifier.clock()
 	if h.unanswered.IsZero() {
-		h.unanswered = now
+		h.unanswered = began
 	}
-	return now.Sub(h.unanswered) < askEvery
+	return h.verifier.clock().Sub(h.unanswered) < askEvery
 }
 
 func (h *hold) stop() {

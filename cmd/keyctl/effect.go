@@ -31,21 +31,24 @@ func (e *effect) of(ctx context.Context) context.Context {
 // refusal says which guards refuse what the change took away.
 func (a *app) refusal(e *effect) string {
 	if e.noWait {
-		return "guards on " + a.where() + " refuse it now, and all others within " + protocol.Longest.String()
+		return "guards that open the key store refuse it now, and all others within " + protocol.Longest.String()
 	}
 	return "no guard accepts it from now on"
 }
 
 // noteEffect adds what a person may want to know of the waiting.
 func (a *app) noteEffect(e *effect) {
-	if e.wait.Unheard > 0 {
-		a.say("note: waited %s, because a guard or a server did not confirm the change;\n  `%s` lists the guards",
+	if e.wait.Unheard > 0 || e.wait.Waited > slow {
+		a.say("note: waited %s until the lease of a guard had ended that did not confirm the\n  change, or of a server that has stopped; `%s` lists the others",
 			e.wait.Waited.Round(100*time.Millisecond), a.command("verifiers"))
 	}
 	if left := e.wait.Everywhere.Sub(a.now()); left > 0 && !e.noWait {
 		a.say("note: a program that asked the verification API may keep its last answer\n  until %s", a.when(e.wait.Everywhere))
 	}
 }
+
+// slow is longer than a guard takes to confirm a change.
+const slow = time.Second
 
 // json adds the time to the answer.
 func (e *effect) json(k api.Key) api.Key {

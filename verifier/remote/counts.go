@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -26,9 +27,22 @@ type counts struct {
 	waiting []*protocol.Counts
 }
 
-// usesAtOnce is how many keys are in one message. Each has a hundred counts at the most, so the
-// message is not longer than [protocol.MaxMessage].
-const usesAtOnce = protocol.MaxUses / 10
+// parts splits a list so that no message is too long.
+func parts[T any](list []T, most int) (out [][]T) {
+	begin, size := 0, 0
+	for i := range list {
+		text, _ := json.Marshal(list[i]) // texts and numbers
+		if i > begin && (i-begin == most || size+len(text) > protocol.MaxMessage/2) {
+			out = append(out, list[begin:i])
+			begin, size = i, 0
+		}
+		size += len(text) + 1
+	}
+	if begin < len(list) {
+		out = append(out, list[begin:])
+	}
+	return out
+}
 
 // AddUse implements [verifier.Source]. Uses of keys that were not proved to this process are
 // left out: the server would not count them.
@@ -40,7 +54,7 @@ func (s *Source) AddUse(ctx context.Context, uses []usage.Use) error {
 		}
 	}
 	var messages []*protocol.Counts
-	for part := range slices.Chunk(list, usesAtOnce) {
+	for _, part := range parts(list, protocol.MaxUses) {
 		messages = append(messages, &protocol.Counts{Uses: part})
 	}
 	return s.counts.deliver(ctx, messages)
@@ -53,7 +67,7 @@ func (s *Source) AddDenials(ctx context.Context, denials []usage.Denial) error {
 		list = append(list, s.denialOf(d))
 	}
 	var messages []*protocol.Counts
-	for part := range slices.Chunk(list, protocol.MaxDenials) {
+	for _, part := range parts(list, protocol.MaxDenials) {
 		messages = append(messages, &protocol.Counts{Denials: part})
 	}
 	return s.counts.deliver(ctx, messages)

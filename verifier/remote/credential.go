@@ -58,7 +58,11 @@ func (c *credential) read() (keys.Secret, error) {
 	if same {
 		return key, nil
 	}
-	return c.reread()
+	now, err := c.reread()
+	if err != nil && !key.IsZero() {
+		return key, nil // as before; if the server refuses it, the error says both
+	}
+	return now, err
 }
 
 // reread reads the file, whatever its time says.
@@ -69,13 +73,10 @@ func (c *credential) reread() (keys.Secret, error) {
 	key, seen, err := readKey(c.path)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case err == nil:
+	if err == nil {
 		c.key, c.stamp = key, seen
-	case c.key.IsZero():
-		return keys.Secret{}, err
 	}
-	return c.key, nil
+	return c.key, err
 }
 
 func readKey(path string) (keys.Secret, stamp, error) {

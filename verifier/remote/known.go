@@ -13,14 +13,14 @@ type known struct {
 	instance protocol.Instance
 	most     int
 
-	mu     sync.Mutex // guards what follows
-	passes map[string]protocol.Pass
+	mu     sync.Mutex                // guards what follows
+	passes map[string]*protocol.Pass // nil for a key that is withheld
 	ids    map[protocol.Tag]string
 	full   bool // the next renewal drops everything
 }
 
 // add comes before the verifier hears of the key.
-func (k *known) add(id string, pass protocol.Pass) {
+func (k *known) add(id string, pass *protocol.Pass) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if _, again := k.passes[id]; !again {
@@ -29,7 +29,7 @@ func (k *known) add(id string, pass protocol.Pass) {
 			return
 		}
 		if k.passes == nil {
-			k.passes, k.ids = map[string]protocol.Pass{}, map[protocol.Tag]string{}
+			k.passes, k.ids = map[string]*protocol.Pass{}, map[protocol.Tag]string{}
 		}
 		k.ids[k.instance.TagOf(id)] = id
 	}
@@ -39,8 +39,10 @@ func (k *known) add(id string, pass protocol.Pass) {
 func (k *known) pass(id string) (protocol.Pass, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	pass, ok := k.passes[id]
-	return pass, ok
+	if pass := k.passes[id]; pass != nil {
+		return *pass, true
+	}
+	return protocol.Pass{}, false
 }
 
 // unknownKey stands for a changed key that this process does not know: no key has this id.

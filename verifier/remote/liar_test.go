@@ -75,7 +75,7 @@ func (l *liar) lease(w http.ResponseWriter, r *http.Request) {
 	l.renewals.Add(1)
 	l.applied.Store(uint64(m.Applied))
 	l.mu.Lock()
-	g := protocol.Granted{Position: l.position, Imported: true, Time: time.Now(), Lease: protocol.Lease.Milliseconds()}
+	g := protocol.Granted{Position: l.position, Imported: true, Time: time.Now(), Lease: protocol.Lease.Milliseconds(), Era: "era"}
 	if l.revoked > m.Applied {
 		g.Drop = []protocol.Tag{m.Instance.TagOf(l.token.ID())}
 	}

@@ -59,7 +59,7 @@ func (p *peer) checkDirectory() error {
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || info.Mode().Perm()&0o022 != 0 || !slices.Contains(p.users, int(owner.Uid)) {
-		return fmt.Errorf("%w: other users may put a socket into %s; use a directory of the server's user that only it may write to", keys.ErrUnavailable, dir)
+		return &peerError{fmt.Sprintf("other users may put a socket into %s; use a directory of the server's user that only it may write to", dir)}
 	}
 	return nil
 }
@@ -67,7 +67,7 @@ func (p *peer) checkDirectory() error {
 func (p *peer) checkListener(conn net.Conn) error {
 	c, ok := conn.(*net.UnixConn)
 	if !ok {
-		return keys.ErrUnavailable
+		return net.ErrClosed
 	}
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -84,7 +84,7 @@ func (p *peer) checkListener(conn net.Conn) error {
 		return failed
 	}
 	if !slices.Contains(p.users, int(cred.Uid)) {
-		return fmt.Errorf("%w: the user %d listens at %s, and not the server's; if keyctl serve runs as that user, name it as the server's user", keys.ErrUnavailable, cred.Uid, p.path)
+		return &peerError{fmt.Sprintf("the user %d listens there, who is neither root nor the server's user; if keyctl serve runs as that user, name it as the server's user", cred.Uid)}
 	}
 	return nil
 }

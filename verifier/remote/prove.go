@@ -18,7 +18,12 @@ const (
 	// triesBehind is how often a question is asked again because the verifier has applied
 	// newer changes than the answer knows.
 	triesBehind = 3
+	// maxAsking is how many questions are under way at once. Others wait for their turn. A
+	// server answers twice as many of one verify key.
+	maxAsking = 64
 )
+
+var errCrowded = fmt.Errorf("%w: too many requests wait for answers of the server", keys.ErrUnavailable)
 
 // Prove implements [verifier.Source].
 func (s *Source) Prove(ctx context.Context, q *verifier.Question) (verifier.Proof, error) {
@@ -32,14 +37,14 @@ func (s *Source) Prove(ctx context.Context, q *verifier.Question) (verifier.Proo
 	if a.Secret == 0 {
 		return verifier.Proof{KeyID: a.KeyID, Ended: endedOf(a.Ended)}, nil
 	}
-	if a.Key == nil || a.Pass == nil || q.ID != "" && a.Key.ID != q.ID {
+	if a.Key == nil || a.Pass == nil && !a.Key.Withheld || q.ID != "" && a.Key.ID != q.ID {
 		return verifier.Proof{}, s.server.unknown("it answered about another key")
 	}
 	k, err := keyOf(a.Key)
 	if err != nil {
 		return verifier.Proof{}, err
 	}
-	s.known.add(k.ID, *a.Pass)
+	s.known.add(k.ID, a.Pass)
 	return verifier.Proof{Key: k, Secret: a.Secret}, nil
 }
 
@@ -90,6 +95,12 @@ func (s *Source) current(ask func() (*protocol.Answer, error)) (*protocol.Answer
 func (s *Source) answer(ctx context.Context, path string, question any) (*protocol.Answer, error) {
 	ctx, cancel := s.within(ctx, answerWithin)
 	defer cancel()
+	select {
+	case s.asking <- struct{}{}:
+		defer func() { <-s.asking }()
+	case <-ctx.Done():
+		return nil, errCrowded
+	}
 	if s.ctx.Err() != nil {
 		return nil, errClosed
 	}
@@ -98,7 +109,7 @@ func (s *Source) answer(ctx context.Context, path string, question any) (*protoc
 	if err := s.server.post(ctx, path, question, a); err != nil {
 		return nil, err
 	}
-	s.clock.Store(&serverTime{a.Time, asked})
+	s.heardTime(a.Time, asked)
 	return a, nil
 }
 
@@ -115,6 +126,8 @@ func (s *Source) Key(ctx context.Context, id string) (*keys.Key, error) {
 		return nil, err
 	case a.Tampered:
 		return nil, keys.ErrTampered
+	case a.Unproved: // the pepper of the pass was retired
+		return nil, fmt.Errorf("%w: the server no longer knows that a secret of key %s was proved to this program", keys.ErrUnavailable, id)
 	case a.Key == nil:
 		return nil, keys.ErrNotFound
 	case a.Key.ID != id:
@@ -122,7 +135,7 @@ func (s *Source) Key(ctx context.Context, id string) (*keys.Key, error) {
 	}
 	k, err := keyOf(a.Key)
 	if err == nil {
-		s.known.add(id, pass)
+		s.known.add(id, &pass)
 	}
 	return k, err
 }
@@ -138,7 +151,7 @@ const (
 func keyOf(in *protocol.Key) (*keys.Key, error) {
 	k := &keys.Key{
 		ID: in.ID, Kind: keys.Kind(in.Kind), Name: in.Name, Owner: in.Owner, Scopes: in.Scopes, Audience: in.Audience,
-		Metadata: in.Metadata, CreatedAt: in.CreatedAt, CreatedBy: in.CreatedBy,
+		Metadata: in.Metadata, CreatedAt: in.CreatedAt,
 		ExpiresAt: in.ExpiresAt, DisabledAt: in.DisabledAt, RevokedAt: in.RevokedAt, Version: in.Version,
 	}
 	if in.Withheld {

@@ -42,7 +42,7 @@ type Options struct {
 	Keys int
 
 	// Transport makes the connections to an https or http server; nil means new ones with
-	// the system's certificates and without a proxy.
+	// the system's certificates and without a proxy. It cannot be combined with a unix socket.
 	Transport *http.Transport
 
 	Logger *slog.Logger // hears when the server cannot be used, and when it can again; nil means slog's default
@@ -60,12 +60,14 @@ type Source struct {
 
 	questions flight.Group[[32]byte, *protocol.Answer]
 	counts    counts
+	asking    chan struct{} // questions under way
 
 	mu      sync.Mutex    // guards what follows
 	wake    chan struct{} // is closed when something is to do
 	told    uint64        // the position that the last renewal said was applied
 	applied uint64
 	pace    pace
+	logged  logged
 
 	stop    context.CancelFunc
 	ctx     context.Context //nolint:containedctx // of what runs from Open to Close
@@ -93,6 +95,7 @@ func New(address string, o *Options) *Source {
 	}
 	s.known.most = 4 * s.o.Keys
 	s.known.instance = protocol.NewInstance()
+	s.asking = make(chan struct{}, maxAsking)
 	s.counts.source = s
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.server, s.fault = newServer(address, &s.o)
@@ -153,8 +156,8 @@ func (s *Source) Now(t time.Time) time.Time {
 func (s *Source) Wait(ctx context.Context, epoch uint64) {
 	for {
 		s.mu.Lock()
-		wake, due, failed := s.wake, time.Until(s.pace.next), s.pace.failed > 0
-		if !failed && (s.applied != s.told || s.epoch.Load() != epoch) {
+		wake, due := s.wake, time.Until(s.pace.next)
+		if s.pace.err == nil && (s.applied != s.told || s.epoch.Load() != epoch) {
 			due = 0
 		}
 		s.mu.Unlock()

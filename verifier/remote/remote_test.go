@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -120,7 +121,7 @@ func TestOtherGeneration(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLiar(t)
 			l.granted = func(m *protocol.Renewal, g *protocol.Granted) {
-				g.All = m.Applied.Generation() != g.Position.Generation()
+				g.Era = strconv.FormatUint(uint64(g.Position), 10)
 			}
 			v := l.verifier(nil)
 			if d := l.check(v); !d.Valid() {

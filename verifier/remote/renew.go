@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
@@ -52,30 +51,31 @@ var errNoLease = fmt.Errorf("%w: the server grants no lease at the moment, so it
 // server must not believe that all is dropped.
 func (s *Source) Changes(ctx context.Context, since feed.Position) (feed.Changes, error) {
 	s.mu.Lock()
-	wait, before := s.pace.failed > 0 && time.Now().Before(s.pace.next), s.pace.err
+	wait, before := s.pace.err != nil && time.Now().Before(s.pace.next), s.pace.err
 	s.mu.Unlock()
 	if wait {
 		return feed.Changes{}, before
 	}
 	ctx, cancel := s.within(ctx, renewWithin)
 	defer cancel()
-	changes, err := s.renew(ctx, protocol.Position(since.Word))
+	changes, err := s.renew(ctx, since)
 	s.mu.Lock()
 	if s.pace.went(err); err == nil {
 		s.told = since.Word
 	}
 	s.mu.Unlock()
-	s.report(before, err)
-	if err != nil && !errors.Is(err, errNoLease) {
+	s.report(err)
+	if errors.Is(err, errUnreached) {
 		s.server.reconnect()
 	}
 	return changes, err
 }
 
-func (s *Source) renew(ctx context.Context, applied protocol.Position) (feed.Changes, error) {
+func (s *Source) renew(ctx context.Context, since feed.Position) (feed.Changes, error) {
 	var g protocol.Granted
+	applied := protocol.Position(since.Word)
 	asked := time.Now()
-	err := s.server.post(ctx, protocol.PathLease, &protocol.Renewal{From: s.from(), Applied: applied}, &g)
+	err := s.server.post(ctx, protocol.PathLease, &protocol.Renewal{From: s.from(), Applied: applied, Era: since.Generation}, &g)
 	var refused *StatusError
 	if errors.As(err, &refused) && refused.Status == http.StatusBadRequest && applied != 0 { // this is another key store, or an older state of it
 		applied = 0
@@ -85,11 +85,11 @@ func (s *Source) renew(ctx context.Context, applied protocol.Position) (feed.Cha
 	if err != nil {
 		return feed.Changes{}, err
 	}
-	s.clock.Store(&serverTime{g.Time, asked})
+	s.heardTime(g.Time, asked)
 	if g.Lease < protocol.Lease.Milliseconds() {
 		return feed.Changes{}, errNoLease
 	}
-	if applied == 0 {
+	if applied == 0 || g.Era != since.Generation {
 		g.All = true
 	}
 	if uint64(g.Position) < s.heard.Load() && !g.All {
@@ -103,21 +103,50 @@ func (s *Source) renew(ctx context.Context, applied protocol.Position) (feed.Cha
 	return feed.Changes{
 		IDs: ids, Lost: all, Imported: g.Imported, Time: g.Time,
 		Next: feed.Position{
-			Generation: strconv.FormatUint(g.Position.Generation(), 10),
+			Generation: g.Era,
 			Seq:        int64(uint64(g.Position) & (1<<48 - 1)), //nolint:gosec // 48 bits
 			Word:       uint64(g.Position),
 		},
 	}, nil
 }
 
-// report logs when the server can no longer be used, and when it can again.
-func (s *Source) report(before, now error) {
+// logged is the reason that was logged last, and when. Empty: the lease was renewed.
+type logged struct {
+	reason string
+	at     time.Time
+}
+
+// report logs why the lease cannot be renewed: each new reason, and the same one once a minute.
+// It also logs when it can be renewed again.
+func (s *Source) report(err error) {
+	now := logged{at: time.Now()}
+	if err != nil {
+		now.reason = err.Error()
+	}
+	s.mu.Lock()
+	before := s.logged
+	news := now.reason != before.reason || err != nil && now.at.Sub(before.at) >= time.Minute
+	if news = news && s.ctx.Err() == nil; news {
+		s.logged = now
+	}
+	s.mu.Unlock()
 	switch {
-	case s.ctx.Err() != nil:
-	case now != nil && before == nil:
-		s.o.Logger.Warn("the lease could not be renewed; without one each request asks the server", slog.String("server", s.server.name), slog.Any("error", now))
-	case now == nil && before != nil:
+	case !news:
+	case err != nil:
+		s.o.Logger.Warn("the lease could not be renewed; without one each request asks the server", slog.String("server", s.server.name), slog.Any("error", err))
+	default:
 		s.o.Logger.Info("the lease is renewed again", slog.String("server", s.server.name))
+	}
+}
+
+// heardTime notes what the server's clock said. An answer that was asked for earlier than the
+// last one tells nothing: the computer may have slept since.
+func (s *Source) heardTime(told, asked time.Time) {
+	for {
+		was := s.clock.Load()
+		if was != nil && !asked.After(was.asked) || s.clock.CompareAndSwap(was, &serverTime{told, asked}) {
+			return
+		}
 	}
 }
 

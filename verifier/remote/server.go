@@ -3,6 +3,7 @@ package remote
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -36,6 +38,9 @@ const dialWithin = protocol.Lease / 2
 func newServer(address string, o *Options) (*server, error) {
 	s := &server{name: address, credential: newCredential(o), given: o.Transport}
 	if path, isSocket := strings.CutPrefix(address, "unix:"); isSocket {
+		if o.Transport != nil {
+			return nil, badAddress("is a unix socket, which cannot be combined with a transport of your own")
+		}
 		if path == "" || keys.HoldsToken(path) {
 			return nil, badAddress("must be unix: and the path of the server's socket, such as unix:/run/mcpkeys/socket")
 		}
@@ -55,7 +60,7 @@ func newServer(address string, o *Options) (*server, error) {
 	case u.Scheme == "http" && !hostcheck.ThisMachine(u.Hostname()):
 		return nil, badAddress("names another machine, and plain HTTP would show every client's secret to the network; use https")
 	case u.Scheme == "http" && !o.InsecureHTTP:
-		return nil, badAddress("is plain HTTP, so another program at that port would be sent every client's secret; use https or a unix socket, or --insecure-http for a trial")
+		return nil, badAddress("is plain HTTP, so another program at that port would be sent every client's secret; use https or a unix socket, or allow plain HTTP for a trial")
 	}
 	s.name, s.base = u.Scheme+"://"+u.Host, strings.TrimRight(u.String(), "/")
 	s.dial = (&net.Dialer{Timeout: dialWithin}).DialContext
@@ -68,7 +73,9 @@ func badAddress(reason string) error { return &keys.InvalidError{Field: "server"
 // would see the secrets.
 func (s *server) transport() *http.Transport {
 	if s.given != nil {
-		return s.given.Clone()
+		t := s.given.Clone()
+		t.Proxy = nil
+		return t
 	}
 	return &http.Transport{
 		DialContext: s.dial, TLSHandshakeTimeout: dialWithin, ForceAttemptHTTP2: true,
@@ -113,7 +120,7 @@ func (s *server) post(ctx context.Context, path string, message, answer any) err
 	text, err := io.ReadAll(io.LimitReader(resp.Body, protocol.MaxMessage+1))
 	switch {
 	case err != nil:
-		return s.unreached(err)
+		return s.unreached(ctx, err)
 	case len(text) > protocol.MaxMessage:
 		return s.unknown("its answer is too long")
 	case answer == nil:
@@ -134,7 +141,7 @@ func (s *server) open(ctx context.Context, path string, message any) (io.ReadClo
 	return resp.Body, nil
 }
 
-// send sends a message, once more if the verify key was replaced meanwhile.
+// send sends a message, once more if the verify key was replaced since it was read.
 func (s *server) send(ctx context.Context, path string, message any) (*http.Response, error) {
 	text, err := json.Marshal(message)
 	if err != nil {
@@ -148,12 +155,17 @@ func (s *server) send(ctx context.Context, path string, message any) (*http.Resp
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return s.accepted(resp, err)
 	}
-	if other, err := s.credential.reread(); err == nil && other.Reveal() != key.Reveal() {
+	other, why := s.credential.reread()
+	if why == nil && other.Reveal() != key.Reveal() {
 		_ = resp.Body.Close() // it is not needed
 		resp, err = s.once(ctx, path, text, other)
 		return s.accepted(resp, err)
 	}
-	return s.accepted(resp, nil)
+	_, err = s.accepted(resp, nil)
+	if why != nil {
+		err = fmt.Errorf("%w; the key file cannot be used: %w", err, why)
+	}
+	return nil, err
 }
 
 func (s *server) once(ctx context.Context, path string, text []byte, key keys.Secret) (*http.Response, error) {
@@ -166,7 +178,7 @@ func (s *server) once(ctx context.Context, path string, text []byte, key keys.Se
 	r.Header.Set("User-Agent", "mcpkeys-verifier")
 	resp, err := s.connections().Do(r)
 	if err != nil {
-		return nil, s.unreached(err)
+		return nil, s.unreached(ctx, err)
 	}
 	return resp, nil
 }
@@ -181,11 +193,13 @@ type StatusError struct {
 func (e *StatusError) Error() string {
 	switch e.Status {
 	case http.StatusUnauthorized:
-		return e.Server + " refuses the verify key: issue another one with 'keyctl issue NAME --admin --scope verify --audience AUDIENCE', and put it into the key file"
+		return e.Server + " refuses the verify key: it was revoked or rotated, or has expired; write its new secret, or that of a new verify key, into the key file"
 	case http.StatusForbidden:
-		return e.Server + " does not allow this verify key to ask for this audience: the key needs the scope verify, and the audience of the guarded server"
+		return e.Server + " does not allow this verify key to ask for this audience: the key must have the scope verify and no other, and the audience of the guarded server"
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
 		return e.Server + " is not an mcpkeys server, or is too old to serve guards on other hosts"
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return e.Server + " cannot read this program's messages: name the audience if the verify key is for several, and use the same version of mcpkeys on both sides"
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return e.Server + " cannot answer at the moment; look at the log of keyctl serve"
 	}
@@ -207,14 +221,43 @@ func (s *server) accepted(resp *http.Response, err error) (*http.Response, error
 	return resp, nil
 }
 
-// unreached removes the URL from net/http's errors.
-func (s *server) unreached(err error) error {
-	var inner *url.Error
-	if errors.As(err, &inner) {
-		err = inner.Err
-	}
-	return fmt.Errorf("%w: %s cannot be reached: %w", keys.ErrUnavailable, s.name, err)
+// errUnreached is in the errors of messages without an answer.
+var errUnreached = errors.New("no answer")
+
+// unreachedError is a message without an answer. Its text has nothing of what came from the
+// other side.
+type unreachedError struct {
+	text  string
+	cause error
 }
+
+func (e *unreachedError) Error() string   { return e.text }
+func (e *unreachedError) Unwrap() []error { return []error{keys.ErrUnavailable, errUnreached, e.cause} }
+
+func (s *server) unreached(ctx context.Context, err error) error {
+	var certificate *tls.CertificateVerificationError
+	var network *net.OpError
+	var refused *peerError
+	text := "does not answer as an mcpkeys server does; check the address"
+	switch {
+	case errors.As(err, &refused):
+		text = "cannot be used: " + refused.reason
+	case errors.As(err, &certificate):
+		text = fmt.Sprintf("has a certificate that cannot be verified (%v); it must be valid for the name in the address, and signed by an authority that this system knows", certificate.Err)
+	case ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded):
+		text = "did not answer in time"
+	case errors.As(err, &network):
+		text = fmt.Sprintf("cannot be reached: %v", network)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		text = "closed the connection without an answer"
+	}
+	return &unreachedError{fmt.Sprintf("%v: %s %s", keys.ErrUnavailable, s.name, text), err}
+}
+
+// peerError says why a unix socket is not used.
+type peerError struct{ reason string }
+
+func (e *peerError) Error() string { return e.reason }
 
 func (s *server) unknown(what string) error {
 	return fmt.Errorf("%w: %s: %s; check the address", keys.ErrUnavailable, s.name, what)

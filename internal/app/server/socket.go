@@ -41,6 +41,14 @@ func listenAt(ctx context.Context, path string) (net.Listener, error) {
 	if err != nil {
 		return nil, unsocketed(path, err)
 	}
+	if l, ok := listener.(*net.UnixListener); ok {
+		l.SetUnlinkOnClose(false) // the path may lead to another server's socket by then
+		info, err := os.Lstat(path)
+		if err != nil {
+			return nil, errors.Join(unsocketed(path, err), listener.Close())
+		}
+		listener = &socketFile{l, path, info}
+	}
 	mode := fs.FileMode(0o600)
 	if os.Getenv(filemode.Variable) == "1" {
 		mode = 0o660
@@ -49,6 +57,21 @@ func listenAt(ctx context.Context, path string) (net.Listener, error) {
 		return nil, errors.Join(unsocketed(path, err), listener.Close())
 	}
 	return listener, nil
+}
+
+// socketFile is a listener that removes its file, and no other of that name, when it is closed.
+type socketFile struct {
+	*net.UnixListener
+	path string
+	file fs.FileInfo
+}
+
+// Close implements [net.Listener].
+func (s *socketFile) Close() error {
+	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.file) {
+		return errors.Join(os.Remove(s.path), s.UnixListener.Close())
+	}
+	return s.UnixListener.Close()
 }
 
 // clearSocket removes a socket file at which no program listens.

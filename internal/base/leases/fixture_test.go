@@ -223,6 +223,7 @@ type verifier struct {
 	caller   string
 	instance protocol.Instance
 	applied  protocol.Position
+	era      string
 }
 
 func (f *fixture) verifier(caller string) *verifier {
@@ -241,7 +242,7 @@ func (v *verifier) ask(t *testing.T) protocol.Granted {
 
 func (v *verifier) try() (protocol.Granted, error) {
 	return v.f.Renew(context.Background(), leases.Renewal{
-		Caller: v.caller, Instance: v.instance, Audience: "weather", Address: "192.0.2.1", Agent: "mcpkeys/1", Applied: v.applied,
+		Caller: v.caller, Instance: v.instance, Audience: "weather", Address: "192.0.2.1", Agent: "mcpkeys/1", Applied: v.applied, Era: v.era,
 	})
 }
 
@@ -249,6 +250,7 @@ func (v *verifier) try() (protocol.Granted, error) {
 func (v *verifier) renew(t *testing.T) {
 	t.Helper()
 	for range 2 {
-		v.applied = v.ask(t).Position
+		g := v.ask(t)
+		v.applied, v.era = g.Position, g.Era
 	}
 }

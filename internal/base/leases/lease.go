@@ -3,6 +3,7 @@ package leases
 import (
 	"container/list"
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"strings"
@@ -39,11 +40,6 @@ type lease struct {
 	until                    time.Duration     // a lease and 5 % after the last renewal arrived
 	applied                  protocol.Position // as it counts for the floor
 	place                    *list.Element
-
-	drops    bool              // it must be told to drop everything
-	lost     int               // what losses was when it was told to
-	told     protocol.Position // the position of that answer; zero if there was none
-	toldFrom protocol.Position // what it had applied then
 }
 
 // Renewal is a request for a lease.
@@ -52,6 +48,7 @@ type Renewal struct {
 	Instance                 protocol.Instance
 	Audience, Address, Agent string
 	Applied                  protocol.Position
+	Era                      string // of the last answer whose All the verifier has heeded
 }
 
 // Renew notes the lease, publishes the floor, makes sure of the slot, and only then looks at
@@ -110,7 +107,7 @@ func (r *Registry) note(q *Renewal, arrived time.Duration) (l *lease, granted bo
 	}
 	l.audience, l.address, l.agent = strings.Clone(q.Audience), strings.Clone(q.Address), strings.Clone(q.Agent)
 	l.until = max(l.until, arrived+protocol.Longest)
-	l.applied = r.counted(l, q.Applied)
+	l.applied = r.counted(q)
 	r.floors.add(l.applied)
 	return l, r.publish(), nil
 }
@@ -122,7 +119,7 @@ func (r *Registry) enter(id who) *lease {
 		return nil
 	}
 	id.caller = strings.Clone(id.caller)
-	l := &lease{who: id, since: r.now().UTC(), drops: true, lost: r.losses}
+	l := &lease{who: id, since: r.now().UTC()}
 	l.place = r.arrivals.PushBack(l)
 	r.verifiers[id] = l
 	r.byCaller[id.caller]++
@@ -146,33 +143,29 @@ func (r *Registry) expire() {
 	}
 }
 
-// counted is what applied counts for the floor. What the store has not reached, as far as this
-// server knows, and what was applied before the history was lost, counts as nothing.
-func (r *Registry) counted(l *lease, applied protocol.Position) protocol.Position {
-	if l.lost != r.losses && !r.heeded(l, applied) {
+// counted is what a verifier has applied, as it counts for the floor. What the store has not
+// reached, as far as this server knows, and what was applied in another era, counts as nothing.
+func (r *Registry) counted(q *Renewal) protocol.Position {
+	if q.Era != r.era || q.Applied > r.position {
 		return before
 	}
-	if applied > r.position || applied.Generation() != r.position.Generation() {
-		return before
-	}
-	return max(applied, before)
+	return max(q.Applied, before)
 }
 
-// heeded reports whether a verifier has dropped everything, as it was told when the history was
-// lost: it has applied that answer's position, and says so for the first time.
-func (r *Registry) heeded(l *lease, applied protocol.Position) bool {
-	return l.told != 0 && applied >= l.told && applied != l.toldFrom && applied <= r.position
-}
-
-// distrust is called when the history was lost: what verifiers have applied counts as nothing.
+// distrust is called when the history was lost: another era begins. Whatever a verifier has
+// applied counts as nothing, until it says that it has dropped everything in the new one.
 func (r *Registry) distrust() {
+	r.era = newEra()
 	for _, l := range r.verifiers {
 		r.floors.remove(l.applied)
-		l.applied, l.drops, l.told = before, true, 0
+		l.applied = before
 		r.floors.add(before)
 	}
 	r.publish()
 }
+
+// newEra is a text that no other era has, of any server.
+func newEra() string { return rand.Text() }
 
 // ahead reports whether a verifier has applied what this server has not seen.
 func (r *Registry) ahead(applied protocol.Position) bool {
@@ -188,26 +181,21 @@ func (r *Registry) grant(q *Renewal, l *lease) (out protocol.Granted, ids []stri
 	if q.Applied > r.position {
 		return out, nil, ErrBeyond
 	}
-	out = protocol.Granted{Position: r.position, Imported: r.imported}
-	ids, known := r.history.since(q.Applied)
-	if l == nil {
-		out.All = true
-		return out, nil, nil
+	out = protocol.Granted{Position: r.position, Era: r.era, Imported: r.imported}
+	if l != nil {
+		r.recount(l, q)
 	}
-	r.heed(l, q.Applied)
-	if out.All = l.drops || !known; out.All {
-		l.told, l.toldFrom = r.position, q.Applied
+	ids, known := r.history.since(q.Applied)
+	if out.All = l == nil || q.Era != r.era || !known; out.All {
 		return out, nil, nil
 	}
 	return out, ids, nil
 }
 
-// heed notes that the verifier has dropped everything, and counts what it has applied.
-func (r *Registry) heed(l *lease, applied protocol.Position) {
-	if l.lost == r.losses && l.told != 0 && applied >= l.told || r.heeded(l, applied) {
-		l.drops, l.lost = false, r.losses
-	}
-	if now := r.counted(l, applied); now > l.applied && r.verifiers[l.who] == l {
+// recount counts what the verifier has applied once more: the look may have found that the store
+// has reached it.
+func (r *Registry) recount(l *lease, q *Renewal) {
+	if now := r.counted(q); now > l.applied && r.verifiers[l.who] == l {
 		r.floors.remove(l.applied)
 		l.applied = now
 		r.floors.add(now)

@@ -126,7 +126,6 @@ func (r *Registry) takeIn(c feed.Changes) {
 		r.history.reset(at)
 	case c.Lost, at < r.position, at.Generation() != r.position.Generation():
 		r.history.reset(at)
-		r.losses++
 		r.distrust()
 	default:
 		r.history.add(at, c.IDs)

@@ -66,7 +66,7 @@ type Registry struct {
 	position protocol.Position // zero before the first look
 	imported bool
 	history  history
-	losses   int           // how often the history was lost
+	era      string        // another one since the history was lost
 	moved    chan struct{} // closed when position moves
 
 	verifiers map[who]*lease
@@ -96,7 +96,7 @@ func New(f feed.Feed, slot Slot, o *Options) *Registry {
 		feed: f, bounds: f.Bounds(), slot: slot, now: time.Now, logger: slog.New(slog.DiscardHandler), //nolint:forbidigo // the default clock
 		done: make(chan struct{}), left: make(chan struct{}), wake: make(chan struct{}, 1), moved: make(chan struct{}),
 		verifiers: map[who]*lease{}, byCaller: map[string]int{}, warned: map[string]time.Duration{},
-		streams: map[who]*stream{}, streaming: map[string]int{},
+		era: newEra(), streams: map[who]*stream{}, streaming: map[string]int{},
 		unknownUntil: protocol.Longest,
 	}
 	if slot.WasFree() {
@@ -209,13 +209,15 @@ func (r *Registry) HandedOut(until time.Time) bool {
 	if r.closed {
 		return false
 	}
-	if !until.After(r.handed) {
+	if r.held && !until.After(r.handed) {
 		return true // the loop checks the slot, and publishes it again in the next one
 	}
-	r.handed = until.Add(handedAtOnce).Truncate(handedAtOnce)
-	if r.slot.HandedOut(r.handed) {
+	next := until.Add(handedAtOnce).Truncate(handedAtOnce)
+	if r.slot.HandedOut(next) {
+		r.handed = next
 		return true
 	}
+	r.held = false
 	r.renewSlot()
 	return false
 }

@@ -47,7 +47,7 @@ func TestDropsWhatChangedAfterApplied(t *testing.T) {
 		if again := v.ask(t); !slices.Equal(again.Drop, g.Drop) {
 			t.Errorf("after a lost answer: got %+v, want the same", again)
 		}
-		v.applied = g.Position
+		v.applied, v.era = g.Position, g.Era
 		if g := v.ask(t); !v.names(g) {
 			t.Errorf("after they were applied: got %+v, want nothing", g)
 		}
@@ -176,8 +176,8 @@ func TestDropsEverything(t *testing.T) {
 			}
 			f.feed.announce()
 		},
-		"an instance that lost its lease": func(*fixture, *verifier) { time.Sleep(protocol.Longest + time.Second) },
-		"an instance of another server":   func(_ *fixture, v *verifier) { v.instance = protocol.NewInstance() },
+		"a verifier of another server": func(_ *fixture, v *verifier) { v.era = "another" },
+		"a new verifier":               func(_ *fixture, v *verifier) { v.era = "" },
 		"the store was changed outside mcpkeys, and repaired": func(f *fixture, v *verifier) {
 			f.feed.fail(&feed.AlteredError{})
 			_, _ = v.try()
@@ -195,7 +195,7 @@ func TestDropsEverything(t *testing.T) {
 				if !g.All || len(g.Drop) > 0 || g.Lease != leased {
 					t.Fatalf("got %v, %d tags, lease %d, want everything, and a lease", g.All, len(g.Drop), g.Lease)
 				}
-				if again := v.ask(t); !again.All && name != "an instance of another server" && name != "an instance that lost its lease" {
+				if again := v.ask(t); !again.All {
 					t.Error("the answer was lost, and the next one did not drop everything")
 				}
 				f.feed.change("later")
@@ -206,6 +206,67 @@ func TestDropsEverything(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The feed lost its place, and stands where it stood. A verifier that has lost its lease since, and
+// the answer as well, is told again; one that has dropped everything is told once.
+func TestLossAtTheSamePosition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t)
+		away, here := f.verifier("caller"), f.verifier("caller")
+		away.renew(t)
+		here.renew(t)
+		f.feed.mu.Lock()
+		f.feed.lost = true
+		f.feed.mu.Unlock()
+		f.feed.announce()
+		time.Sleep(protocol.Longest + time.Second)
+		for range 3 { // the answers are lost
+			if g := away.ask(t); !g.All {
+				t.Fatal("a verifier that was away keeps what it remembered before the loss")
+			}
+		}
+		if got := f.slot.see(); got != 1 {
+			t.Errorf("before everything is dropped: got floor %d, want 1", got)
+		}
+		for _, v := range []*verifier{away, here} {
+			v.renew(t)
+			if g := v.ask(t); g.All {
+				t.Error("a verifier that has dropped everything is told to again")
+			}
+		}
+		if got := f.slot.see(); got != uint64(f.feed.at()) {
+			t.Errorf("after everything was dropped: got floor %d, want %d", got, f.feed.at())
+		}
+	})
+}
+
+// A verifier whose lease ended is told what changed since, and no more.
+func TestVerifierThatWasAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t)
+		v := f.verifier("caller")
+		v.renew(t)
+		f.feed.change("one")
+		time.Sleep(time.Hour)
+		if g := v.ask(t); !v.names(g, "one") {
+			t.Errorf("got %+v, want one key", g)
+		}
+	})
+}
+
+// An answer may be kept only if that was published, also if it failed a moment before.
+func TestHandedOutWithoutSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t)
+		f.slot.lose(true)
+		until := time.Now().Add(time.Minute)
+		for range 3 {
+			if f.HandedOut(until) {
+				t.Error("an answer may be kept, and no program that changes a key can know")
+			}
+		}
+	})
 }
 
 // What was applied of another generation, or before the feed lost its place, counts as nothing.

@@ -136,11 +136,15 @@ type From struct {
 type Renewal struct {
 	From
 	Applied Position `json:"applied"` // everything up to here was dropped; zero for a new process
+	// Era is that of the last answer whose All was heeded. If the server's is another one, the
+	// verifier must drop everything, whatever it has applied.
+	Era string `json:"era,omitempty"`
 }
 
 // Granted is the answer to a [Renewal].
 type Granted struct {
 	Position Position  `json:"position"`       // of the look at the store
+	Era      string    `json:"era"`            // changes when the server cannot tell what changed since
 	All      bool      `json:"all,omitempty"`  // drop everything
 	Drop     []Tag     `json:"drop,omitempty"` // drop these
 	Imported bool      `json:"imported"`       // see [feed.Changes]
@@ -169,8 +173,8 @@ type Answer struct {
 	KeyID    string `json:"key_id,omitempty"`   // the key that it is about, also if nothing was proved
 	Key      *Key   `json:"key,omitempty"`      // to a Question only with a Secret
 	Secret   int64  `json:"secret,omitempty"`   // the number of the secret that was proved
-	Pass     *Pass  `json:"pass,omitempty"`     // with a Secret
-	Exists   bool   `json:"exists,omitempty"`   // a key has the id in the token, but not the secret
+	Pass     *Pass  `json:"pass,omitempty"`     // with a Secret, unless the key is withheld
+	Unproved bool   `json:"unproved,omitempty"` // to a KeyQuestion: the pass is not valid
 	Ended    *Ended `json:"ended,omitempty"`    // a rotation ended the secret
 	Tampered bool   `json:"tampered,omitempty"` // the key's row was changed outside mcpkeys, so it cannot be checked
 }
@@ -182,7 +186,7 @@ type Ended struct {
 }
 
 // Key is what a guard needs to know of a key. Of a key that is not for the caller's audience, or
-// is an admin key, only ID, Kind and Secrets are set, and Withheld.
+// is an admin key, only ID, Kind, Version and the secret that was proved are set, and Withheld.
 type Key struct {
 	ID         string            `json:"id"`
 	Kind       string            `json:"kind"`
@@ -195,7 +199,6 @@ type Key struct {
 	RateLimit  string            `json:"rate_limit,omitempty"`
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	CreatedAt  time.Time         `json:"created_at,omitzero"`
-	CreatedBy  string            `json:"created_by,omitempty"`
 	ExpiresAt  time.Time         `json:"expires_at,omitzero"`
 	DisabledAt time.Time         `json:"disabled_at,omitzero"`
 	RevokedAt  time.Time         `json:"revoked_at,omitzero"`

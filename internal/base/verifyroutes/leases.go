@@ -119,6 +119,9 @@ func (l *lessor) read(w http.ResponseWriter, r *http.Request, m any, from *proto
 	return by, true
 }
 
+// errNoVerifyKey: a guarded program is exposed, so its key must be of no other use.
+var errNoVerifyKey = fmt.Errorf("%w: a guard's key must have the scope verify and no other, and an audience; make one with 'keyctl issue NAME --admin --scope verify --audience AUDIENCE'", keys.ErrDenied)
+
 func askerOf(ctx context.Context, from *protocol.From) (asker, error) {
 	if from.Instance == (protocol.Instance{}) {
 		return asker{}, &keys.InvalidError{Field: "instance", Reason: "must be a random number of the verifier's process, and not zero"}
@@ -129,6 +132,9 @@ func askerOf(ctx context.Context, from *protocol.From) (asker, error) {
 		}
 	}
 	caller, _ := keys.IdentityFrom(ctx)
+	if scopes := caller.Scopes(); len(scopes) != 1 || scopes[0] != keys.ScopeVerify || len(caller.Audience()) == 0 {
+		return asker{}, errNoVerifyKey
+	}
 	audience, err := admin.Restrict(nil, caller, nil).Audience(from.Audience)
 	return asker{caller.KeyID(), from.Instance, audience}, err
 }
@@ -158,7 +164,7 @@ func (l *lessor) renew(w http.ResponseWriter, r *http.Request) {
 	}
 	granted, err := l.registry.Renew(r.Context(), leases.Renewal{
 		Caller: by.caller, Instance: by.instance, Audience: by.audience,
-		Address: address, Agent: usage.AgentOf(r.UserAgent()), Applied: m.Applied,
+		Address: address, Agent: usage.AgentOf(r.UserAgent()), Applied: m.Applied, Era: m.Era,
 	})
 	if err != nil {
 		l.fail(w, r, err)

@@ -34,6 +34,9 @@ type guard struct {
 // newGuard issues a verify key for an audience, and a process of it.
 func newGuard(t *testing.T, f *servertest.Fixture, audience ...string) *guard {
 	t.Helper()
+	if len(audience) == 0 {
+		audience = []string{"weather"}
+	}
 	token, _ := f.Issue(admin.IssueRequest{
 		Kind: keys.KindAdmin, Scopes: []string{keys.ScopeVerify}, Audience: audience, Expires: keys.NeverExpires(),
 	})
@@ -184,7 +187,7 @@ func TestProve(t *testing.T) {
 	})
 	a := g.prove(token)
 	k := a.Key
-	if a.KeyID != id || a.Secret != 1 || a.Pass == nil || a.Position == 0 || a.Time.IsZero() || k == nil || a.Tampered || a.Exists {
+	if a.KeyID != id || a.Secret != 1 || a.Pass == nil || a.Position == 0 || a.Time.IsZero() || k == nil || a.Tampered {
 		t.Fatalf("got %+v, want the key", a)
 	}
 	if k.ID != id || k.Kind != "key" || k.Withheld || k.Owner != "ann" || !slices.Equal(k.Scopes, []string{"tools:a"}) ||
@@ -193,14 +196,14 @@ func TestProve(t *testing.T) {
 		t.Errorf("got %+v, want all that a guard needs, and only its own audience", k)
 	}
 	wrong := keys.NewTokenFor(keys.KindKey, id).Secret().Reveal()
-	if a := g.prove(wrong); !a.Exists || a.KeyID != id || a.Key != nil || a.Secret != 0 || a.Pass != nil {
-		t.Errorf("a wrong secret: got %+v, want only that the key exists", a)
+	if a := g.prove(wrong); a.KeyID != "" || a.Key != nil || a.Secret != 0 || a.Pass != nil {
+		t.Errorf("a wrong secret: got %+v, want nothing about the key", a)
 	}
 	for name, text := range map[string]string{
 		"an unknown id": keys.NewToken(keys.KindKey).Secret().Reveal(), "junk": "x", "nothing": "", "an imported form": "sk-" + strings.Repeat("a", 40),
 		"long junk": strings.Repeat("x", 5000),
 	} {
-		if a := g.prove(text); a.Exists || a.Key != nil || a.Secret != 0 || a.Tampered || a.Position == 0 {
+		if a := g.prove(text); a.KeyID != "" || a.Key != nil || a.Secret != 0 || a.Tampered || a.Position == 0 {
 			t.Errorf("%s: got %+v, want nothing", name, a)
 		}
 	}
@@ -211,10 +214,10 @@ func TestProve(t *testing.T) {
 	maps, _ := f.Issue(admin.IssueRequest{Owner: "bob", Audience: []string{"maps"}})
 	for name, token := range map[string]string{"another audience": maps, "an admin key": f.Admin()} {
 		a := g.prove(token)
-		if a.Secret != 1 || a.Pass == nil || a.Key == nil || !a.Key.Withheld || len(a.Key.Secrets) != 1 {
+		if a.Secret != 1 || a.Pass != nil || a.Key == nil || !a.Key.Withheld || len(a.Key.Secrets) != 1 || !a.Key.Secrets[0].ExpiresAt.IsZero() {
 			t.Fatalf("%s: got %+v, want a withheld key", name, a)
 		}
-		a.Key.Secrets, a.Key.Withheld, a.Key.ID, a.Key.Kind = nil, false, "", ""
+		a.Key.Secrets, a.Key.Withheld, a.Key.ID, a.Key.Kind, a.Key.Version = nil, false, "", "", 0
 		if got := fmt.Sprintf("%+v", *a.Key); got != fmt.Sprintf("%+v", protocol.Key{}) {
 			t.Errorf("%s: got %s, want nothing of the key", name, got)
 		}
@@ -246,6 +249,21 @@ func TestTamperedKey(t *testing.T) {
 	}
 }
 
+// A key that can do more than verify, or at any server, has no place in a guard.
+func TestOnlyVerifyKeys(t *testing.T) {
+	f := servertest.New(t)
+	for name, req := range map[string]admin.IssueRequest{
+		"every scope": {Kind: keys.KindAdmin}, "another scope": {Kind: keys.KindAdmin, Scopes: []string{keys.ScopeVerify, keys.ScopeKeysRead}, Audience: []string{"weather"}},
+		"no audience": {Kind: keys.KindAdmin, Scopes: []string{keys.ScopeVerify}},
+	} {
+		token, _ := f.Issue(req)
+		g := &guard{f, t, token, protocol.From{Instance: protocol.NewInstance(), Audience: "weather"}}
+		if p := g.post(protocol.PathLease, protocol.Renewal{From: g.from}).Problem(t); p.Status != 403 || !strings.Contains(p.Detail, "scope verify and no other") {
+			t.Errorf("%s: got %+v, want 403", name, p)
+		}
+	}
+}
+
 // A pass is good for the process of the verify key that proved the secret, and for that key.
 // Without it the answer is that of an unknown key.
 func TestKeyNeedsPass(t *testing.T) {
@@ -265,7 +283,7 @@ func TestKeyNeedsPass(t *testing.T) {
 		"a wrong pass": g.key(id, wrong), "no pass": g.key(id, protocol.Pass{}), "another key": g.key(second, pass),
 		"another process": g.twin().key(id, pass), "another verify key": stolen.key(id, pass), "an unknown key": g.key("AAAAAAAAAAAA", pass), "no id": g.key("x", pass),
 	} {
-		if a.Key != nil || a.KeyID != "" || a.Tampered || a.Exists || a.Position == 0 {
+		if a.Key != nil || a.KeyID != "" || a.Tampered || !a.Unproved || a.Position == 0 {
 			t.Errorf("%s: got %+v, want no key", name, a)
 		}
 	}

@@ -148,25 +148,23 @@ func (l *lessor) tampered(ctx context.Context, out *protocol.Answer, id string, 
 }
 
 func (l *lessor) proof(by *asker, p *verifier.Proof, out *protocol.Answer) {
-	out.KeyID = p.KeyID
-	if p.Key != nil {
-		out.KeyID = p.Key.ID
-	}
 	if p.Ended != nil {
-		out.Ended = &protocol.Ended{Secret: p.Ended.Secret, At: p.Ended.At}
+		out.KeyID, out.Ended = p.KeyID, &protocol.Ended{Secret: p.Ended.Secret, At: p.Ended.At}
 	}
-	switch {
-	case p.Key == nil:
-	case p.Secret == 0:
-		out.Exists = true
-	default:
-		pass := l.passOf(by, p.Key.ID)
-		out.Key, out.Secret, out.Pass = keyFor(by.audience, p.Key), p.Secret, &pass
+	if p.Key == nil || p.Secret == 0 { // whether a key has the id is not told
+		return
 	}
+	out.KeyID = p.Key.ID
+	out.Key, out.Secret = keyFor(by.audience, p.Key), p.Secret
+	if out.Key.Withheld {
+		out.Key.Secrets = []protocol.Secret{{Number: p.Secret}}
+		return
+	}
+	pass := l.passOf(by, p.Key.ID)
+	out.Pass = &pass
 }
 
-// key answers a verifier that proved a secret of the key. Without the pass the answer is that of
-// a key that does not exist.
+// key answers a verifier that proved a secret of the key. Without the pass it says nothing.
 func (l *lessor) key(w http.ResponseWriter, r *http.Request) {
 	var m protocol.KeyQuestion
 	by, ok := l.read(w, r, &m, &m.From)
@@ -192,7 +190,7 @@ func (l *lessor) keyAnswer(ctx context.Context, by *asker, m *protocol.KeyQuesti
 		return out, err
 	}
 	if !keys.ValidID(m.KeyID) || !l.isPass(by, m.KeyID, m.Pass) {
-		out.Time = l.now().UTC()
+		out.Unproved, out.Time = true, l.now().UTC()
 		return out, nil
 	}
 	k, err := l.source.Key(ctx, m.KeyID)
@@ -212,13 +210,13 @@ func (l *lessor) keyAnswer(ctx context.Context, by *asker, m *protocol.KeyQuesti
 
 // keyFor is what a verifier for that audience may know of k.
 func keyFor(audience string, k *keys.Key) *protocol.Key {
-	out := &protocol.Key{ID: k.ID, Kind: string(k.Kind), Secrets: make([]protocol.Secret, 0, len(k.Secrets))}
-	for _, s := range k.Secrets {
-		out.Secrets = append(out.Secrets, protocol.Secret{Number: s.Number, ExpiresAt: s.ExpiresAt})
-	}
+	out := &protocol.Key{ID: k.ID, Kind: string(k.Kind), Version: k.Version, Secrets: []protocol.Secret{}}
 	if k.Kind != keys.KindKey || len(k.Audience) > 0 && !slices.Contains(k.Audience, audience) {
 		out.Withheld = true
 		return out
+	}
+	for _, s := range k.Secrets {
+		out.Secrets = append(out.Secrets, protocol.Secret{Number: s.Number, ExpiresAt: s.ExpiresAt})
 	}
 	out.Name, out.Owner, out.Scopes, out.Metadata = k.Name, k.Owner, k.Scopes, k.Metadata
 	if len(k.Audience) > 0 {
@@ -228,7 +226,7 @@ func keyFor(audience string, k *keys.Key) *protocol.Key {
 		out.AllowedIPs = append(out.AllowedIPs, p.String())
 	}
 	out.RateLimit = k.RateLimit.String()
-	out.CreatedAt, out.CreatedBy, out.ExpiresAt = k.CreatedAt, k.CreatedBy, k.ExpiresAt
-	out.DisabledAt, out.RevokedAt, out.Version = k.DisabledAt, k.RevokedAt, k.Version
+	out.CreatedAt, out.ExpiresAt = k.CreatedAt, k.ExpiresAt
+	out.DisabledAt, out.RevokedAt = k.DisabledAt, k.RevokedAt
 	return out
 }

@@ -129,7 +129,7 @@ func (l *lessor) apply(ctx context.Context, by *asker, m *protocol.Counts) error
 		}
 		one.uses = m.N
 	}
-	if err := l.source.AddDenials(ctx, l.denials(by, m.Denials, now)); err != nil {
+	if err := l.source.AddDenials(ctx, l.shares.cut(strings.Clone(by.caller), l.denials(by, m.Denials, now), now)); err != nil {
 		return err
 	}
 	one.last = m.N

@@ -3,6 +3,8 @@ package verifyroutes
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -81,6 +83,59 @@ func TestA22NumbersAreBounded(t *testing.T) {
 	}
 	if len(n.by) > maxNumbers || n.used.Len() != len(n.by) {
 		t.Errorf("got %d and %d, want at most %d", len(n.by), n.used.Len(), maxNumbers)
+	}
+}
+
+// rowsOf returns n denials that differ from those of other series.
+func rowsOf(series, n int) (list []usage.Denial) {
+	for i := range n {
+		list = append(list, usage.Denial{Code: keys.CodeNotFound, Source: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(series), byte(i >> 8), byte(i)}), 32), Calls: 1})
+	}
+	return list
+}
+
+// A22. A verify key adds at most 640 rows of denials a minute, in all its processes together. More
+// calls of a row that it added are counted, and so is a message that is repeated.
+func TestA22RowsOfDenialsAreBounded(t *testing.T) {
+	peppers, err := pepper.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC)
+	source := &failing{}
+	l := &lessor{source: source, now: func() time.Time { return now }, peppers: func() *pepper.Set { return peppers }}
+	send := func(what, caller string, series, want int) {
+		t.Helper()
+		m := &protocol.Counts{N: 1}
+		for _, d := range rowsOf(series, 500) {
+			m.Denials = append(m.Denials, protocol.Denial{Minute: now, Code: string(d.Code), Source: d.Source.String(), Calls: 1})
+		}
+		before := source.denials
+		err := l.apply(t.Context(), &asker{caller: caller, instance: protocol.NewInstance()}, m)
+		if got := source.denials - before; got != want || (err == nil) != (source.errDenials == nil) {
+			t.Errorf("%s: got %d rows, %v, want %d", what, got, err, want)
+		}
+	}
+	source.errDenials = errors.New("no disk")
+	send("a failure", "caller", 1, 0)
+	source.errDenials = nil
+	send("the first message", "caller", 1, 500)
+	send("another process", "caller", 2, 140)
+	send("no room", "caller", 3, 0)
+	send("rows that it added", "caller", 1, 500)
+	send("another verify key", "other", 3, 500)
+	now = now.Add(time.Minute)
+	send("a minute later", "caller", 3, 500)
+
+	var s shares
+	for i := range 2 * maxDenying {
+		s.cut(fmt.Sprint(i), rowsOf(0, 1), now)
+	}
+	if len(s.of) > maxDenying+1 {
+		t.Errorf("got %d verify keys, want at most %d", len(s.of), maxDenying+1)
+	}
+	if got := len(s.cut("one more", rowsOf(1, 2*maxDenialRows), now)); got == 0 || got > maxDenialRows {
+		t.Errorf("one verify key too many: got %d rows, want some", got)
 	}
 }
 

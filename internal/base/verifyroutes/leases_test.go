@@ -365,6 +365,37 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+// A22. The attack: three messages of one verify key have more denials than the store keeps, and
+// push out those of all other audiences.
+func TestA22DenialsOfOneVerifyKey(t *testing.T) {
+	f := servertest.New(t)
+	g, other := newGuard(t, f, "weather"), newGuard(t, f, "maps")
+	const theirs = 100
+	send := func(g *guard, n int64, rows int, minute time.Time) {
+		m := protocol.Counts{From: g.from, N: n}
+		for i := range rows {
+			source := fmt.Sprintf("10.%d.%d.%d/32", n, i/250, i%250)
+			m.Denials = append(m.Denials, protocol.Denial{Minute: minute, Code: "not_found", Source: source, Calls: 1})
+		}
+		ask[struct{}](g, protocol.PathCounts, m)
+	}
+	send(other, 1, theirs, time.Now().Add(-time.Minute))
+	for n := range int64(3) {
+		send(g, n+1, protocol.MaxDenials, time.Now())
+	}
+	all, err := f.Store.Denials(t.Context(), store.DenialQuery{Limit: 5000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]int{}
+	for _, d := range all {
+		rows[d.Audience]++
+	}
+	if rows["maps"] != theirs || rows["weather"] == 0 || rows["weather"] > 2*640 { // twice, if a minute ended in between
+		t.Errorf("got %v rows, want all %d of maps, and at most 640 a minute of weather", rows, theirs)
+	}
+}
+
 // stream opens the stream of changes.
 func (g *guard) stream() (*bufio.Reader, func()) {
 	g.t.Helper()

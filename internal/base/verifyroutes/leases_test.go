@@ -396,6 +396,52 @@ func TestA22DenialsOfOneVerifyKey(t *testing.T) {
 	}
 }
 
+// A22. The attack: one message of a verify key puts thousands of rows into the usage file, for a
+// key of which it knows one secret: under many scopes, texts that are not scopes, and hours of the
+// past.
+func TestA22UsesOfOneKey(t *testing.T) {
+	f := servertest.New(t)
+	g := newGuard(t, f, "weather")
+	token, id := f.Issue(admin.IssueRequest{})
+	one := protocol.Use{KeyID: id, Pass: *g.prove(token).Pass}
+	now := time.Now()
+	for i := range 150 {
+		one.Counts = append(one.Counts, protocol.Count{Hour: now, Code: "valid", Scope: fmt.Sprintf("tools:%d", i), Calls: 1})
+	}
+	for _, scope := range []string{token, "a b", "tools:*", strings.Repeat("x", 129)} {
+		one.Counts = append(one.Counts, protocol.Count{Hour: now, Code: "valid", Scope: scope, Calls: 1})
+	}
+	for i := range 50 {
+		one.Counts = append(one.Counts, protocol.Count{Hour: now.Add(-7*24*time.Hour - time.Duration(i+1)*time.Hour), Code: "valid", Calls: 1})
+	}
+	one.Counts = append(one.Counts, protocol.Count{Hour: now.Add(-6 * 24 * time.Hour), Code: "valid", Calls: 1})
+	ask[struct{}](g, protocol.PathCounts, protocol.Counts{From: g.from, N: 1, Uses: []protocol.Use{one}})
+	u, err := f.Store.Usage(t.Context(), id, now.Add(-usage.Kept))
+	if err != nil {
+		t.Fatal(err)
+	}
+	scopes, hours := map[string]int64{}, map[time.Time]int64{}
+	for _, c := range u.Counts {
+		if c.Scope != "" {
+			scopes[c.Scope] += c.Calls
+		} else {
+			hours[c.Hour] += c.Calls
+		}
+	}
+	if len(scopes) != 101 || scopes[usage.OtherScopes] != 50+4 {
+		t.Errorf("got %d scopes, and %d calls of others, want 101 and 54", len(scopes), scopes[usage.OtherScopes])
+	}
+	oldest := now.Add(-7 * 24 * time.Hour)
+	for hour, calls := range hours {
+		if hour.Before(oldest.Add(-time.Hour)) {
+			t.Errorf("got %d calls at %v, want none before %v", calls, hour, oldest)
+		}
+	}
+	if got := u.Calls(); got != 51 || len(hours) != 2 {
+		t.Errorf("got %d calls in %d hours, want 51 in 2: those that are late are moved, not lost", got, len(hours))
+	}
+}
+
 // stream opens the stream of changes.
 func (g *guard) stream() (*bufio.Reader, func()) {
 	g.t.Helper()

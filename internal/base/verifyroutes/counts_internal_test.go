@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
@@ -139,7 +140,7 @@ func TestA22RowsOfDenialsAreBounded(t *testing.T) {
 	}
 }
 
-// A6. One verify key has at most 128 questions under way, and one slow hash.
+// A6. One verify key has at most 128 questions under way.
 func TestA6QuestionsOfACallerAreBounded(t *testing.T) {
 	var c callers
 	var all []*underWay
@@ -158,21 +159,6 @@ func TestA6QuestionsOfACallerAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, two, third := &slowTurn{callers: &c, of: all[0]}, &slowTurn{callers: &c, of: all[1]}, &slowTurn{callers: &c, of: other}
-	if err := errors.Join(one.take(), one.take(), third.take()); err != nil {
-		t.Errorf("one of each key: got %v", err)
-	}
-	if err := two.take(); !errors.As(err, &busy) {
-		t.Errorf("a second one: got %v, want a BusyError", err)
-	}
-	two.end()
-	if err := two.take(); !errors.As(err, &busy) {
-		t.Errorf("after the end of one that had no turn: got %v, want a BusyError", err)
-	}
-	one.end()
-	if err := two.take(); err != nil {
-		t.Errorf("after the end of the first: got %v", err)
-	}
 	for _, u := range all {
 		c.leave("caller", u)
 	}
@@ -180,4 +166,58 @@ func TestA6QuestionsOfACallerAreBounded(t *testing.T) {
 	if len(c.by) != 0 {
 		t.Errorf("got %d callers, want none", len(c.by))
 	}
+}
+
+// A6. Slow hashes of one verify key are computed one after the other. At most 16 questions wait for
+// that, each for a second, and not for those of other verify keys.
+func TestA6SlowTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c callers
+		turn := func(caller string) *slowTurn {
+			u, err := c.enter(caller)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &slowTurn{callers: &c, of: u}
+		}
+		one, two, began := turn("caller"), turn("caller"), time.Now()
+		if err := errors.Join(one.take(t.Context()), one.take(t.Context()), turn("other").take(t.Context())); err != nil {
+			t.Errorf("one of each verify key: got %v", err)
+		}
+		time.AfterFunc(900*time.Millisecond, one.end)
+		if err := two.take(t.Context()); err != nil || time.Since(began) != 900*time.Millisecond {
+			t.Errorf("a second one: got %v after %v, want its turn after 900ms", err, time.Since(began))
+		}
+		one.end() // it has no turn now
+		began = time.Now()
+		var busy *restapi.BusyError
+		if err := one.take(t.Context()); !errors.As(err, &busy) || time.Since(began) != slowPatience {
+			t.Errorf("while another one takes long: got %v after %v, want a BusyError after a second", err, time.Since(began))
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		began = time.Now()
+		if err := one.take(short); !errors.Is(err, keys.ErrUnavailable) || time.Since(began) != time.Millisecond {
+			t.Errorf("of a client that leaves: got %v after %v, want ErrUnavailable at once", err, time.Since(began))
+		}
+		errs := make(chan error, maxSlowWaiting)
+		for range maxSlowWaiting {
+			go func() { s := turn("caller"); errs <- s.take(t.Context()); s.end() }()
+		}
+		synctest.Wait()
+		began = time.Now()
+		if err := one.take(t.Context()); !errors.As(err, &busy) || time.Since(began) != 0 {
+			t.Errorf("one too many that wait: got %v after %v, want a BusyError at once", err, time.Since(began))
+		}
+		two.end()
+		for range maxSlowWaiting {
+			if err := <-errs; err != nil {
+				t.Errorf("one of 16 that wait: got %v, want its turn", err)
+			}
+		}
+		synctest.Wait()
+		if one.of.waiting != 0 || len(one.of.slow) != 0 {
+			t.Errorf("in the end: got %d that wait, %d that compute, want none", one.of.waiting, len(one.of.slow))
+		}
+	})
 }

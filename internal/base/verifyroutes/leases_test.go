@@ -9,16 +9,21 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	_ "github.com/mattn/go-sqlite3"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
@@ -223,6 +228,88 @@ func TestProve(t *testing.T) {
 	f.Send("POST", "/v1/keys/"+id+"/rotate", f.Admin(), `{"grace":"0s"}`)
 	if a := g.prove(token); a.Ended == nil || a.Ended.Secret != 1 || a.KeyID != id || a.Key != nil || a.Position <= before {
 		t.Errorf("a secret that a rotation ended: got %+v, want that, from a later position", a)
+	}
+}
+
+// imports adds a key of another system, with a slow hash of its token ID.s3cret.
+func imports(t *testing.T, f *servertest.Fixture, id string) {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte("s3cret"), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := importing.Row{Line: 1, ID: id, IssueRequest: admin.IssueRequest{Name: id}}
+	if r.Hash, err = pepper.ParseHash(string(hash)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := admin.NewLocal(f.Store, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := importing.Import(t.Context(), m, func(yield func(importing.Row, error) bool) { yield(r, nil) }, importing.Options{})
+	if err != nil {
+		t.Fatalf("Import: %v (%v)", err, report.Reasons)
+	}
+}
+
+// guess sends wrong secrets of a key under a slow hash, as many at once as clients says. It returns
+// when all clients are at work; what they get is 200, or 503 with the time to come back, and the
+// returned function ends them and counts the 503.
+func (g *guard) guess(id string, clients int) (end func() (busy int64)) {
+	var wg sync.WaitGroup
+	var stop atomic.Bool
+	var busy, sent atomic.Int64
+	for range clients {
+		wg.Go(func() {
+			for !stop.Load() {
+				n := sent.Add(1)
+				a := g.post(protocol.PathProve, protocol.Question{From: g.from, Token: fmt.Sprintf("%s.wrong-%d", id, n)})
+				if a.Status == 503 && a.Header.Get("Retry-After") != "" {
+					busy.Add(1)
+				} else if a.Status != 200 {
+					g.t.Errorf("a wrong secret: got %d %v %s, want 200, or 503 with Retry-After", a.Status, a.Header, a.Body)
+				}
+			}
+		})
+	}
+	for sent.Load() < int64(clients)+2 {
+		time.Sleep(time.Millisecond)
+	}
+	end = func() int64 {
+		stop.Store(true)
+		wg.Wait()
+		return busy.Load()
+	}
+	g.t.Cleanup(func() { end() })
+	return end
+}
+
+// A6. The attack: one client of a guarded server sends wrong secrets for a key under a slow hash,
+// and all other clients of that server whose keys have slow hashes are refused.
+func TestA6WrongClient(t *testing.T) {
+	f := servertest.New(t)
+	g := newGuard(t, f, "weather")
+	for _, id := range []string{"target", "known", "first", "second", "third"} {
+		imports(t, f, id)
+	}
+	known := g.prove("known.s3cret")
+	end := g.guess("target", 1)
+	for _, id := range []string{"first", "second", "third", "known"} {
+		if a := g.prove(id + ".s3cret"); a.Secret != 1 {
+			t.Errorf("%s: got %+v, want it proved", id, a)
+		}
+	}
+	if busy := end(); busy != 0 {
+		t.Errorf("got %d refusals of a client that waits for its answers, want none", busy)
+	}
+	end = g.guess("target", 40)
+	for range 20 { // a match that is remembered costs no slow hash, so it waits for none
+		if a := g.prove("known.s3cret"); a.KeyID != known.KeyID || a.Secret != 1 {
+			t.Errorf("a remembered match: got %+v, want it proved", a)
+		}
+	}
+	if end() == 0 {
+		t.Error("40 wrong secrets at once: got no refusal, want some")
 	}
 }
 

@@ -66,7 +66,7 @@ func (s imported) fast(q *verifier.Question, candidates []*keys.Key) (owner *key
 }
 
 // slowly computes at most [keys.MaxPerHandle] slow hashes, as long as
-// [verifier.Question].Slow allows them. Revoked keys come first: if two keys have the same
+// [verifier.Question].Slow allows them. A match that is remembered needs no hash. Revoked keys come first: if two keys have the same
 // token, it returns the revoked one. With an error it returns the key whose hash was not
 // computed, if there is one.
 func (s imported) slowly(ctx context.Context, q *verifier.Question, candidates []*keys.Key) (*keys.Key, *keys.KeySecret, error) {
@@ -77,6 +77,9 @@ func (s imported) slowly(ctx context.Context, q *verifier.Question, candidates [
 			secret := &k.Secrets[i]
 			if !secret.Scheme.Slow() {
 				continue
+			}
+			if s.slow.remembers(secret, q.Token) {
+				return k, secret, nil
 			}
 			if err := q.Slow(); err != nil {
 				return nil, nil, err

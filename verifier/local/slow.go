@@ -65,6 +65,12 @@ func newSlowHashes(slots chan struct{}) (*slowHashes, error) {
 	return s, err
 }
 
+// remembers reports whether token is known to match secret.
+func (s *slowHashes) remembers(secret *keys.KeySecret, token string) bool {
+	_, ok := s.proven.GetIfPresent(s.fingerprint(secret, token))
+	return ok
+}
+
 // proves reports whether token matches secret. An error means that this is not known: too
 // many slow hashes waited, or ctx ended.
 func (s *slowHashes) proves(ctx context.Context, secret *keys.KeySecret, token string) (bool, error) {

@@ -23,6 +23,9 @@ const (
 	// Of one key in one message; a verifier counts less.
 	maxCountsEach = 256
 	maxLastEach   = 16
+	maxScopesEach = 100 // that are counted separately
+
+	maxLate = 7 * 24 * time.Hour // of uses; a verifier that was cut off may be days late
 
 	maxCalls     = 1 << 40 // of one row
 	maxScopeText = 128     // of a scope that is counted on its own
@@ -129,7 +132,7 @@ func (l *lessor) apply(ctx context.Context, by *asker, m *protocol.Counts) error
 		}
 		one.uses = m.N
 	}
-	if err := l.source.AddDenials(ctx, l.denials(by, m.Denials, now)); err != nil {
+	if err := l.source.AddDenials(ctx, l.shares.cut(strings.Clone(by.caller), l.denials(by, m.Denials, now), now)); err != nil {
 		return err
 	}
 	one.last = m.N
@@ -144,14 +147,7 @@ func (l *lessor) uses(by *asker, given []protocol.Use, now time.Time) []usage.Us
 		if !keys.ValidID(g.KeyID) || !l.isPass(by, g.KeyID, g.Pass) {
 			continue
 		}
-		use := usage.Use{KeyID: g.KeyID}
-		for _, c := range g.Counts[:min(len(g.Counts), maxCountsEach)] {
-			if code, ok := codeOf(c.Code); ok && c.Calls > 0 {
-				use.Counts = append(use.Counts, usage.Count{
-					Hour: earlier(c.Hour, now).Truncate(time.Hour), Code: code, Scope: scopeOf(c.Scope), Calls: min(c.Calls, maxCalls),
-				})
-			}
-		}
+		use := usage.Use{KeyID: g.KeyID, Counts: countsOf(g.Counts, now)}
 		for _, last := range g.Last[:min(len(g.Last), maxLastEach)] {
 			if last.Secret > 0 {
 				use.Last = append(use.Last, keys.LastUse{
@@ -165,6 +161,41 @@ func (l *lessor) uses(by *asker, given []protocol.Use, now time.Time) []usage.Us
 		}
 	}
 	return out
+}
+
+// countsOf leaves out counts that a verifier would not send.
+func countsOf(given []protocol.Count, now time.Time) (out []usage.Count) {
+	scopes := map[string]struct{}{}
+	for _, c := range given[:min(len(given), maxCountsEach)] {
+		if code, ok := codeOf(c.Code); ok && c.Calls > 0 {
+			out = append(out, usage.Count{Hour: hourOf(c.Hour, now), Code: code, Scope: separate(scopes, c.Scope), Calls: min(c.Calls, maxCalls)})
+		}
+	}
+	return out
+}
+
+// hourOf is the hour under which a count is stored. A count that is older than [maxLate] is moved
+// to the oldest hour allowed, so that the sum of the calls stays right.
+func hourOf(hour, now time.Time) time.Time {
+	hour = earlier(hour, now).Truncate(time.Hour)
+	if oldest := now.Add(-maxLate).Truncate(time.Hour); hour.Before(oldest) {
+		return oldest
+	}
+	return hour
+}
+
+// separate is what is stored of one scope of a key: [usage.OtherScopes] if the key has
+// [maxScopesEach] others. It adds the scope to those of the key.
+func separate(scopes map[string]struct{}, scope string) string {
+	scope = scopeOf(scope)
+	if scope == "" || scope == usage.OtherScopes {
+		return scope
+	}
+	if _, ok := scopes[scope]; !ok && len(scopes) >= maxScopesEach {
+		return usage.OtherScopes
+	}
+	scopes[scope] = struct{}{}
+	return scope
 }
 
 // denials are for the caller's audience, and proved only with a valid pass.

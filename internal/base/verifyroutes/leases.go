@@ -87,6 +87,7 @@ type lessor struct {
 
 	callers callers
 	numbers numbers
+	shares  shares
 }
 
 // peer is the address of the connection; zero for a Unix socket.

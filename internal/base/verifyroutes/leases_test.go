@@ -9,16 +9,21 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	_ "github.com/mattn/go-sqlite3"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
 )
@@ -229,6 +234,88 @@ func TestProve(t *testing.T) {
 	}
 }
 
+// imports adds a key of another system, with a slow hash of its token ID.s3cret.
+func imports(t *testing.T, f *servertest.Fixture, id string) {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte("s3cret"), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := importing.Row{Line: 1, ID: id, IssueRequest: admin.IssueRequest{Name: id}}
+	if r.Hash, err = pepper.ParseHash(string(hash)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := admin.NewLocal(f.Store, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := importing.Import(t.Context(), m, func(yield func(importing.Row, error) bool) { yield(r, nil) }, importing.Options{})
+	if err != nil {
+		t.Fatalf("Import: %v (%v)", err, report.Reasons)
+	}
+}
+
+// guess sends wrong secrets of a key under a slow hash, as many at once as clients says. It returns
+// when all clients are at work; what they get is 200, or 503 with the time to come back, and the
+// returned function ends them and counts the 503.
+func (g *guard) guess(id string, clients int) (end func() (busy int64)) {
+	var wg sync.WaitGroup
+	var stop atomic.Bool
+	var busy, sent atomic.Int64
+	for range clients {
+		wg.Go(func() {
+			for !stop.Load() {
+				n := sent.Add(1)
+				a := g.post(protocol.PathProve, protocol.Question{From: g.from, Token: fmt.Sprintf("%s.wrong-%d", id, n)})
+				if a.Status == 503 && a.Header.Get("Retry-After") != "" {
+					busy.Add(1)
+				} else if a.Status != 200 {
+					g.t.Errorf("a wrong secret: got %d %v %s, want 200, or 503 with Retry-After", a.Status, a.Header, a.Body)
+				}
+			}
+		})
+	}
+	for sent.Load() < int64(clients)+2 {
+		time.Sleep(time.Millisecond)
+	}
+	end = func() int64 {
+		stop.Store(true)
+		wg.Wait()
+		return busy.Load()
+	}
+	g.t.Cleanup(func() { end() })
+	return end
+}
+
+// A6. The attack: one client of a guarded server sends wrong secrets for a key under a slow hash,
+// and all other clients of that server whose keys have slow hashes are refused.
+func TestA6WrongClient(t *testing.T) {
+	f := servertest.New(t)
+	g := newGuard(t, f, "weather")
+	for _, id := range []string{"target", "known", "first", "second", "third"} {
+		imports(t, f, id)
+	}
+	known := g.prove("known.s3cret")
+	end := g.guess("target", 1)
+	for _, id := range []string{"first", "second", "third", "known"} {
+		if a := g.prove(id + ".s3cret"); a.Secret != 1 {
+			t.Errorf("%s: got %+v, want it proved", id, a)
+		}
+	}
+	if busy := end(); busy != 0 {
+		t.Errorf("got %d refusals of a client that waits for its answers, want none", busy)
+	}
+	end = g.guess("target", 40)
+	for range 20 { // a match that is remembered costs no slow hash, so it waits for none
+		if a := g.prove("known.s3cret"); a.KeyID != known.KeyID || a.Secret != 1 {
+			t.Errorf("a remembered match: got %+v, want it proved", a)
+		}
+	}
+	if end() == 0 {
+		t.Error("40 wrong secrets at once: got no refusal, want some")
+	}
+}
+
 func TestTamperedKey(t *testing.T) {
 	f := servertest.New(t)
 	g := newGuard(t, f)
@@ -380,6 +467,83 @@ func TestCounts(t *testing.T) {
 		if p := g.post(protocol.PathCounts, m).Problem(t); p.Status != 422 {
 			t.Errorf("%s: got %+v, want 422", name, p)
 		}
+	}
+}
+
+// A22. The attack: three messages of one verify key have more denials than the store keeps, and
+// push out those of all other audiences.
+func TestA22DenialsOfOneVerifyKey(t *testing.T) {
+	f := servertest.New(t)
+	g, other := newGuard(t, f, "weather"), newGuard(t, f, "maps")
+	const theirs = 100
+	send := func(g *guard, n int64, rows int, minute time.Time) {
+		m := protocol.Counts{From: g.from, N: n}
+		for i := range rows {
+			source := fmt.Sprintf("10.%d.%d.%d/32", n, i/250, i%250)
+			m.Denials = append(m.Denials, protocol.Denial{Minute: minute, Code: "not_found", Source: source, Calls: 1})
+		}
+		ask[struct{}](g, protocol.PathCounts, m)
+	}
+	send(other, 1, theirs, time.Now().Add(-time.Minute))
+	for n := range int64(3) {
+		send(g, n+1, protocol.MaxDenials, time.Now())
+	}
+	all, err := f.Store.Denials(t.Context(), store.DenialQuery{Limit: 5000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]int{}
+	for _, d := range all {
+		rows[d.Audience]++
+	}
+	if rows["maps"] != theirs || rows["weather"] == 0 || rows["weather"] > 2*640 { // twice, if a minute ended in between
+		t.Errorf("got %v rows, want all %d of maps, and at most 640 a minute of weather", rows, theirs)
+	}
+}
+
+// A22. The attack: one message of a verify key puts thousands of rows into the usage file, for a
+// key of which it knows one secret: under many scopes, texts that are not scopes, and hours of the
+// past.
+func TestA22UsesOfOneKey(t *testing.T) {
+	f := servertest.New(t)
+	g := newGuard(t, f, "weather")
+	token, id := f.Issue(admin.IssueRequest{})
+	one := protocol.Use{KeyID: id, Pass: *g.prove(token).Pass}
+	now := time.Now()
+	for i := range 150 {
+		one.Counts = append(one.Counts, protocol.Count{Hour: now, Code: "valid", Scope: fmt.Sprintf("tools:%d", i), Calls: 1})
+	}
+	for _, scope := range []string{token, "a b", "tools:*", strings.Repeat("x", 129)} {
+		one.Counts = append(one.Counts, protocol.Count{Hour: now, Code: "valid", Scope: scope, Calls: 1})
+	}
+	for i := range 50 {
+		one.Counts = append(one.Counts, protocol.Count{Hour: now.Add(-7*24*time.Hour - time.Duration(i+1)*time.Hour), Code: "valid", Calls: 1})
+	}
+	one.Counts = append(one.Counts, protocol.Count{Hour: now.Add(-6 * 24 * time.Hour), Code: "valid", Calls: 1})
+	ask[struct{}](g, protocol.PathCounts, protocol.Counts{From: g.from, N: 1, Uses: []protocol.Use{one}})
+	u, err := f.Store.Usage(t.Context(), id, now.Add(-usage.Kept))
+	if err != nil {
+		t.Fatal(err)
+	}
+	scopes, hours := map[string]int64{}, map[time.Time]int64{}
+	for _, c := range u.Counts {
+		if c.Scope != "" {
+			scopes[c.Scope] += c.Calls
+		} else {
+			hours[c.Hour] += c.Calls
+		}
+	}
+	if len(scopes) != 101 || scopes[usage.OtherScopes] != 50+4 {
+		t.Errorf("got %d scopes, and %d calls of others, want 101 and 54", len(scopes), scopes[usage.OtherScopes])
+	}
+	oldest := now.Add(-7 * 24 * time.Hour)
+	for hour, calls := range hours {
+		if hour.Before(oldest.Add(-time.Hour)) {
+			t.Errorf("got %d calls at %v, want none before %v", calls, hour, oldest)
+		}
+	}
+	if got := u.Calls(); got != 51 || len(hours) != 2 {
+		t.Errorf("got %d calls in %d hours, want 51 in 2: those that are late are moved, not lost", got, len(hours))
 	}
 }
 

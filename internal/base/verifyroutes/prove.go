@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
@@ -15,8 +16,14 @@ import (
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
-// maxProofs is how many questions of one caller may be under way.
-const maxProofs = 128
+const (
+	// maxProofs is how many questions of one caller may be under way.
+	maxProofs = 128
+	// maxSlowWaiting is how many of them may wait for a slow hash of another one, and
+	// slowPatience is how long.
+	maxSlowWaiting = 16
+	slowPatience   = time.Second
+)
 
 // callers counts what is under way for each verify key.
 type callers struct {
@@ -24,10 +31,11 @@ type callers struct {
 	by map[string]*underWay
 }
 
-// underWay is what a caller makes the server do now. callers.mu guards it.
+// underWay is what a caller makes the server do now.
 type underWay struct {
-	questions int
-	slow      bool // a slow hash is being computed
+	questions int           // callers.mu guards it
+	waiting   int           // for their turn; callers.mu guards it
+	slow      chan struct{} // full while a slow hash is being computed
 }
 
 // enter notes a question. It fails if there are too many.
@@ -39,7 +47,7 @@ func (c *callers) enter(caller string) (*underWay, error) {
 		if c.by == nil {
 			c.by = map[string]*underWay{}
 		}
-		u = &underWay{}
+		u = &underWay{slow: make(chan struct{}, 1)}
 		c.by[caller] = u
 	}
 	if u.questions >= maxProofs {
@@ -57,30 +65,64 @@ func (c *callers) leave(caller string, u *underWay) {
 	}
 }
 
-var errSlowBusy = &restapi.BusyError{Detail: "An imported key with a slow hash is being checked for this verify key."}
+var errSlowBusy = &restapi.BusyError{Detail: "Too many imported keys with slow hashes are being checked for this verify key."}
 
-// slowTurn lets one question of a caller compute slow hashes at a time.
+// slowTurn lets one question of a caller compute slow hashes at a time. The others wait in the
+// order in which they came.
 type slowTurn struct {
 	callers *callers
 	of      *underWay
 	mine    bool
 }
 
-func (s *slowTurn) take() error {
-	s.callers.mu.Lock()
-	defer s.callers.mu.Unlock()
-	if s.of.slow && !s.mine {
+// take waits for the turn. It fails if too many wait, after slowPatience, and when ctx ends.
+func (s *slowTurn) take(ctx context.Context) error {
+	if s.mine {
+		return nil
+	}
+	select {
+	case s.of.slow <- struct{}{}:
+		s.mine = true
+		return nil
+	default:
+	}
+	if !s.queue() {
 		return errSlowBusy
 	}
-	s.of.slow, s.mine = true, true
-	return nil
+	defer s.unqueue()
+	patience := time.NewTimer(slowPatience)
+	defer patience.Stop()
+	select {
+	case s.of.slow <- struct{}{}:
+		s.mine = true
+		return nil
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+	return errSlowBusy
+}
+
+// queue reports whether one more may wait.
+func (s *slowTurn) queue() bool {
+	s.callers.mu.Lock()
+	defer s.callers.mu.Unlock()
+	if s.of.waiting >= maxSlowWaiting {
+		return false
+	}
+	s.of.waiting++
+	return true
+}
+
+func (s *slowTurn) unqueue() {
+	s.callers.mu.Lock()
+	defer s.callers.mu.Unlock()
+	s.of.waiting--
 }
 
 func (s *slowTurn) end() {
-	s.callers.mu.Lock()
-	defer s.callers.mu.Unlock()
 	if s.mine {
-		s.of.slow = false
+		s.mine = false
+		<-s.of.slow
 	}
 }
 
@@ -96,9 +138,7 @@ func (l *lessor) prove(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer l.callers.leave(by.caller, u)
-	turn := &slowTurn{callers: &l.callers, of: u}
-	defer turn.end()
-	out, err := l.answer(r.Context(), &by, m.Token, turn)
+	out, err := l.answer(r.Context(), &by, m.Token, &slowTurn{callers: &l.callers, of: u})
 	if err != nil {
 		l.fail(w, r, err)
 		return
@@ -107,12 +147,13 @@ func (l *lessor) prove(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer reads the position before it reads the key: so the answer is of that position or a
-// later one.
+// later one. The turn ends before the answer is sent, because the client may read it slowly.
 func (l *lessor) answer(ctx context.Context, by *asker, token string, turn *slowTurn) (out protocol.Answer, err error) {
 	if out.Position, err = l.registry.Position(ctx); err != nil {
 		return out, err
 	}
-	q := &verifier.Question{Token: token, Now: l.now(), Current: l.source.Key, Slow: turn.take}
+	q := &verifier.Question{Token: token, Now: l.now(), Current: l.source.Key, Slow: func() error { return turn.take(ctx) }}
+	defer turn.end()
 	if t, err := keys.ParseToken(token); err == nil {
 		q.ID = t.ID()
 	} else if !keys.HasImportedForm(token) {

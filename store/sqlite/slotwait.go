@@ -65,7 +65,7 @@ func (c *committer) everywhere(ctx context.Context, w *store.Wait) (servers int,
 		err = c.wait(ctx)
 		w.Waited, w.Unheard = time.Since(begun), c.unheard()
 	}
-	w.Everywhere = later(handed, clock())
+	w.Everywhere = later(handed, clock()).UTC().Add(time.Microsecond - 1).Truncate(time.Microsecond)
 	return servers, err
 }
 

@@ -68,8 +68,11 @@ var callers = []caller{
 		return token
 	}, 401, "invalid_token"},
 	{"admin key", func(f *servertest.Fixture, r route) string {
-		if r.scope == "" {
+		switch {
+		case r.scope == "":
 			return f.Admin()
+		case strings.HasPrefix(r.path, protocol.PathLease):
+			return f.VerifyKey("weather")
 		}
 		return f.Admin(r.scope)
 	}, 0, ""},

@@ -114,7 +114,7 @@ func TestServeRefusesOtherSockets(t *testing.T) {
 // A server that stops ends its streams at once, and grants leases until it closes its listener.
 func TestStopEndsStreams(t *testing.T) {
 	f := servertest.New(t)
-	token := f.Admin("verify")
+	token := f.VerifyKey("weather")
 	path := filepath.Join(t.TempDir(), "s")
 	_, stop := start(t, server.Options{DB: f.Path, Listen: "unix:" + path, Drain: 500 * time.Millisecond}, 1)
 	post := func(to, body string) (*http.Response, error) {

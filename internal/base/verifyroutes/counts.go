@@ -127,7 +127,7 @@ func (l *lessor) apply(ctx context.Context, by *asker, m *protocol.Counts) error
 		return nil
 	}
 	if m.N > one.uses {
-		if err := l.source.AddUse(ctx, l.uses(by, m.Uses, now)); err != nil {
+		if err := l.source.AddUse(ctx, l.uses(ctx, by, m.Uses, now)); err != nil {
 			return err
 		}
 		one.uses = m.N
@@ -139,8 +139,9 @@ func (l *lessor) apply(ctx context.Context, by *asker, m *protocol.Counts) error
 	return nil
 }
 
-// uses leaves out keys without a valid pass, and rows that a verifier would not send.
-func (l *lessor) uses(by *asker, given []protocol.Use, now time.Time) []usage.Use {
+// uses leaves out keys without a valid pass, secrets that the key does not have, and rows that a
+// verifier would not send.
+func (l *lessor) uses(ctx context.Context, by *asker, given []protocol.Use, now time.Time) []usage.Use {
 	var out []usage.Use
 	for i := range given {
 		g := &given[i]
@@ -148,8 +149,9 @@ func (l *lessor) uses(by *asker, given []protocol.Use, now time.Time) []usage.Us
 			continue
 		}
 		use := usage.Use{KeyID: g.KeyID, Counts: countsOf(g.Counts, now)}
+		k, err := l.source.Key(ctx, g.KeyID)
 		for _, last := range g.Last[:min(len(g.Last), maxLastEach)] {
-			if last.Secret > 0 {
+			if err == nil && k.Secret(last.Secret) != nil {
 				use.Last = append(use.Last, keys.LastUse{
 					Secret: last.Secret, At: earlier(last.At, now).Truncate(time.Microsecond),
 					ClientIP: addressOf(last.ClientIP), Agent: usage.AgentOf(last.Agent),

@@ -24,6 +24,10 @@ type failing struct {
 	errDenials    error
 }
 
+func (f *failing) Key(_ context.Context, id string) (*keys.Key, error) {
+	return &keys.Key{ID: id, Secrets: []keys.KeySecret{{Number: 1}}}, nil
+}
+
 func (f *failing) AddUse(_ context.Context, list []usage.Use) error {
 	if f.err == nil {
 		f.uses += len(list)

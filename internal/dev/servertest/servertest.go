@@ -128,6 +128,15 @@ func (f *Fixture) Admin(scopes ...string) string {
 	return token
 }
 
+// VerifyKey makes the key of a guard on another host and returns its token.
+func (f *Fixture) VerifyKey(audience string) string {
+	f.t.Helper()
+	token, _ := f.Issue(admin.IssueRequest{
+		Kind: keys.KindAdmin, Scopes: []string{keys.ScopeVerify}, Audience: []string{audience}, Expires: keys.NeverExpires(),
+	})
+	return token
+}
+
 // Revoke ends the key.
 func (f *Fixture) Revoke(id string) {
 	f.t.Helper()

@@ -113,6 +113,13 @@ func checkCounts(m *protocol.Counts) error {
 	case len(m.Denials) > protocol.MaxDenials:
 		return keys.Invalid("denials", "must be at most %d", protocol.MaxDenials)
 	}
+	seen := make(map[string]struct{}, len(m.Uses))
+	for i := range m.Uses {
+		seen[m.Uses[i].KeyID] = struct{}{}
+	}
+	if len(seen) < len(m.Uses) { // what is allowed for a key is allowed once
+		return &keys.InvalidError{Field: "uses", Reason: "must have each key once"}
+	}
 	return nil
 }
 

@@ -463,6 +463,7 @@ func TestCounts(t *testing.T) {
 	for name, m := range map[string]protocol.Counts{
 		"no number": {From: g.from}, "too many uses": {From: g.from, N: 9, Uses: make([]protocol.Use, 1001)},
 		"too many denials": {From: g.from, N: 9, Denials: make([]protocol.Denial, 1001)},
+		"a key twice":      {From: g.from, N: 9, Uses: []protocol.Use{m.Uses[0], {KeyID: second}, m.Uses[0]}},
 	} {
 		if p := g.post(protocol.PathCounts, m).Problem(t); p.Status != 422 {
 			t.Errorf("%s: got %+v, want 422", name, p)
@@ -499,6 +500,29 @@ func TestA22DenialsOfOneVerifyKey(t *testing.T) {
 	if rows["maps"] != theirs || rows["weather"] == 0 || rows["weather"] > 2*640 { // twice, if a minute ended in between
 		t.Errorf("got %v rows, want all %d of maps, and at most 640 a minute of weather", rows, theirs)
 	}
+}
+
+// A22. The attack: a message names one key a thousand times, and so has a thousand times the counts
+// that are allowed for a key.
+func TestA22OneKeyManyTimes(t *testing.T) {
+	f := servertest.New(t)
+	g := newGuard(t, f, "weather")
+	token, id := f.Issue(admin.IssueRequest{})
+	m := protocol.Counts{From: g.from, N: 1}
+	pass := *g.prove(token).Pass
+	for i := range protocol.MaxUses {
+		m.Uses = append(m.Uses, protocol.Use{KeyID: id, Pass: pass, Counts: []protocol.Count{
+			{Hour: time.Now(), Code: "valid", Scope: fmt.Sprintf("tools:%d", i), Calls: 1},
+		}})
+	}
+	if p := g.post(protocol.PathCounts, m).Problem(t); p.Status != 422 || len(p.Errors) != 1 || p.Errors[0].Field != "uses" {
+		t.Errorf("got %+v, want 422 about uses", p)
+	}
+	if u, err := f.Store.Usage(t.Context(), id, time.Now().Add(-usage.Kept)); err != nil || len(u.Counts) != 0 {
+		t.Errorf("got %d rows, %v, want none", len(u.Counts), err)
+	}
+	m.Uses = m.Uses[:1]
+	ask[struct{}](g, protocol.PathCounts, m) // the refused one does not use up the number
 }
 
 // A22. The attack: one message of a verify key puts thousands of rows into the usage file, for a

@@ -54,10 +54,51 @@ func (s *Source) AddUse(ctx context.Context, uses []usage.Use) error {
 		}
 	}
 	var messages []*protocol.Counts
-	for _, part := range parts(list, protocol.MaxUses) {
-		messages = append(messages, &protocol.Counts{Uses: part})
+	for _, round := range rounds(list) {
+		for _, part := range parts(round, protocol.MaxUses) {
+			messages = append(messages, &protocol.Counts{Uses: part})
+		}
 	}
 	return s.counts.deliver(ctx, messages)
+}
+
+// countsAtOnce and lastAtOnce are how much of one key is in one message; the server leaves out more.
+const (
+	countsAtOnce = 100
+	lastAtOnce   = 16
+)
+
+// rounds has each key once in a round, because the server refuses a message that names a key
+// twice. After a write that failed, list has many uses of a key.
+func rounds(list []protocol.Use) (out [][]protocol.Use) {
+	type place struct{ round, i int }
+	newest := map[string]place{} // of each key
+	for _, u := range list {
+		for len(u.Counts)+len(u.Last) > 0 {
+			at, ok := newest[u.KeyID]
+			if ok && fill(&out[at.round][at.i], &u) {
+				continue
+			}
+			if ok {
+				at.round++
+			}
+			if at.round == len(out) {
+				out = append(out, nil)
+			}
+			at.i = len(out[at.round])
+			out[at.round] = append(out[at.round], protocol.Use{KeyID: u.KeyID, Pass: u.Pass})
+			newest[u.KeyID] = at
+		}
+	}
+	return out
+}
+
+// fill moves from u to part what part has room for, and reports whether that was something.
+func fill(part, u *protocol.Use) bool {
+	counts, last := min(countsAtOnce-len(part.Counts), len(u.Counts)), min(lastAtOnce-len(part.Last), len(u.Last))
+	part.Counts, u.Counts = append(part.Counts, u.Counts[:counts]...), u.Counts[counts:]
+	part.Last, u.Last = append(part.Last, u.Last[:last]...), u.Last[last:]
+	return counts+last > 0
 }
 
 // AddDenials implements [verifier.Source].

@@ -547,3 +547,50 @@ func TestCloseWhileServerHangs(t *testing.T) {
 		t.Errorf("Close: %v", err)
 	}
 }
+
+// A server that grants no lease is not asked for one more often, whatever its stream says and
+// however many checks there are.
+func TestNoFloodWithoutLease(t *testing.T) {
+	for name, refuse := range map[string]func(*protocol.Granted){
+		"from the start": func(g *protocol.Granted) { g.Lease = 0 },
+		"after a change": func(g *protocol.Granted) {
+			if g.Position != 1<<48|5 {
+				g.Lease = 0
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLiar(t)
+			l.granted = func(_ *protocol.Renewal, g *protocol.Granted) { refuse(g) }
+			l.stream = func(w http.ResponseWriter, r *http.Request) {
+				for r.Context().Err() == nil {
+					l.mu.Lock()
+					at := uint64(l.position)
+					l.mu.Unlock()
+					event(w, "data: "+strconv.FormatUint(at, 10)+"\n\n")
+					time.Sleep(20 * time.Millisecond)
+				}
+			}
+			v := l.verifier(nil)
+			l.check(v)
+			l.set(func() { l.position = 1<<48 | 6 })
+			began, before := time.Now(), l.renewals.Load()
+			for time.Since(began) < 3*time.Second {
+				if d := l.check(v); !d.Valid() {
+					t.Fatalf("got %+v", d)
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			if got, most := l.renewals.Load()-before, int64(time.Since(began)/(protocol.RenewEvery/2))+3; got > most {
+				t.Errorf("%d renewals, want %d at the most", got, most)
+			}
+		})
+	}
+}
+
+// A transport of one's own does not lead around the checks of a unix socket.
+func TestTransportWithSocket(t *testing.T) {
+	_, err := verifier.New(remote.New("unix:/run/x", &remote.Options{Key: keys.NewToken(keys.KindAdmin).Secret(), Transport: &http.Transport{}}), nil)
+	mustSay(t, err, "unix socket")
+}

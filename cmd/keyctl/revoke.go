@@ -376,11 +376,3 @@ func (a *app) tell(targets []*target, e *effect, failing string, line func(*targ
 	}
 	return len(done), nil
 }
-
-// where names the machine whose guards know of a change by the time it returns.
-func (a *app) where() string {
-	if s, err := a.settings(); err == nil && s.Server != "" {
-		return "the server"
-	}
-	return "this machine"
-}

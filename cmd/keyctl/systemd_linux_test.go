@@ -52,7 +52,7 @@ func TestServeUnderSystemd(t *testing.T) {
 	_, _ = passed.Close(), l.Close() // the server has its own
 	hears("READY=1")
 	resp, err := http.Get("http://" + l.Addr().String() + "/readyz")
-	if err != nil || resp.StatusCode != 200 {
+	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Errorf("at the socket of systemd: got %v, %v, want 200", resp, err)
 	} else {
 		_ = resp.Body.Close()

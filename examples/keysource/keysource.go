@@ -31,9 +31,9 @@ func Flags() *Source {
 	return s
 }
 
-// Open returns a verifier for the guarded server with this name, which may be empty. Call close
+// Open returns a verifier for the guarded server with this name, which may be empty. Call closeSource
 // at the end: it writes the counts of the last seconds.
-func (s *Source) Open(audience string) (v *verifier.Verifier, close func() error, err error) {
+func (s *Source) Open(audience string) (v *verifier.Verifier, closeSource func() error, err error) {
 	s.audience = audience
 	switch {
 	case s.server != "" && s.db != "":

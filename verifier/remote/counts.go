@@ -141,7 +141,7 @@ func (c *counts) send(ctx context.Context) error {
 			return err
 		}
 		if err != nil {
-			c.source.o.Logger.Error("the server refused counts of use, which are lost", slog.Any("error", err))
+			c.source.o.Logger.ErrorContext(ctx, "the server refused counts of use, which are lost", slog.Any("error", err))
 		}
 		c.waiting = c.waiting[1:]
 	}

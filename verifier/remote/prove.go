@@ -104,7 +104,7 @@ func (s *Source) answer(ctx context.Context, path string, question any) (*protoc
 	if s.ctx.Err() != nil {
 		return nil, errClosed
 	}
-	asked := time.Now()
+	asked := now()
 	a := &protocol.Answer{}
 	if err := s.server.post(ctx, path, question, a); err != nil {
 		return nil, err

@@ -120,7 +120,7 @@ func TestOtherGeneration(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLiar(t)
-			l.granted = func(m *protocol.Renewal, g *protocol.Granted) {
+			l.granted = func(_ *protocol.Renewal, g *protocol.Granted) {
 				g.Era = strconv.FormatUint(uint64(g.Position), 10)
 			}
 			v := l.verifier(nil)

@@ -38,7 +38,7 @@ func (p *pace) went(err error) {
 		wait = min(firstPause<<min(p.failed, 10), longestPause)
 		p.failed++
 	}
-	p.next = time.Now().Add(wait*9/10 + rand.N(wait/5)) //nolint:gosec // it spreads load
+	p.next = now().Add(wait*9/10 + rand.N(wait/5)) //nolint:gosec // it spreads load
 }
 
 var errNoLease = fmt.Errorf("%w: the server grants no lease at the moment, so it is asked for each request", keys.ErrUnavailable)
@@ -51,7 +51,7 @@ var errNoLease = fmt.Errorf("%w: the server grants no lease at the moment, so it
 // server must not believe that all is dropped.
 func (s *Source) Changes(ctx context.Context, since feed.Position) (feed.Changes, error) {
 	s.mu.Lock()
-	wait, before := s.pace.err != nil && time.Now().Before(s.pace.next), s.pace.err
+	wait, before := s.pace.err != nil && now().Before(s.pace.next), s.pace.err
 	s.mu.Unlock()
 	if wait {
 		return feed.Changes{}, before
@@ -74,12 +74,12 @@ func (s *Source) Changes(ctx context.Context, since feed.Position) (feed.Changes
 func (s *Source) renew(ctx context.Context, since feed.Position) (feed.Changes, error) {
 	var g protocol.Granted
 	applied := protocol.Position(since.Word)
-	asked := time.Now()
+	asked := now()
 	err := s.server.post(ctx, protocol.PathLease, &protocol.Renewal{From: s.from(), Applied: applied, Era: since.Generation}, &g)
 	var refused *StatusError
 	if errors.As(err, &refused) && refused.Status == http.StatusBadRequest && applied != 0 { // this is another key store, or an older state of it
 		applied = 0
-		asked = time.Now()
+		asked = now()
 		err = s.server.post(ctx, protocol.PathLease, &protocol.Renewal{From: s.from()}, &g)
 	}
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *Source) renew(ctx context.Context, since feed.Position) (feed.Changes, 
 		IDs: ids, Lost: all, Imported: g.Imported, Time: g.Time,
 		Next: feed.Position{
 			Generation: g.Era,
-			Seq:        int64(uint64(g.Position) & (1<<48 - 1)), //nolint:gosec // 48 bits
+			Seq:        int64(uint64(g.Position) & (1<<48 - 1)),
 			Word:       uint64(g.Position),
 		},
 	}, nil
@@ -119,15 +119,15 @@ type logged struct {
 // report logs why the lease cannot be renewed: each new reason, and the same one once a minute.
 // It also logs when it can be renewed again.
 func (s *Source) report(err error) {
-	now := logged{at: time.Now()}
+	said := logged{at: now()}
 	if err != nil {
-		now.reason = err.Error()
+		said.reason = err.Error()
 	}
 	s.mu.Lock()
 	before := s.logged
-	news := now.reason != before.reason || err != nil && now.at.Sub(before.at) >= time.Minute
+	news := said.reason != before.reason || err != nil && said.at.Sub(before.at) >= time.Minute
 	if news = news && s.ctx.Err() == nil; news {
-		s.logged = now
+		s.logged = said
 	}
 	s.mu.Unlock()
 	switch {

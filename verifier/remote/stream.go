@@ -22,7 +22,7 @@ const (
 // for longer, and the renewals find each change half a second later.
 func (s *Source) listen() {
 	for pause := firstPause; s.ctx.Err() == nil; pause = min(2*pause, streamPause) {
-		began := time.Now()
+		began := now()
 		s.stream()
 		if time.Since(began) > silence {
 			pause = firstPause

@@ -55,7 +55,7 @@ func TestServeAtASocket(t *testing.T) {
 	}
 	for _, host := range []string{"localhost", "whatever"} { // a web page cannot reach it
 		resp, err := over(path).Get("http://" + host + "/readyz")
-		if err != nil || resp.StatusCode != 200 {
+		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatalf("GET with Host %s: got %v, %v, want 200", host, resp, err)
 		}
 		_ = resp.Body.Close()
@@ -128,7 +128,7 @@ func TestStopEndsStreams(t *testing.T) {
 	}
 	const from = `{"instance":"000102030405060708090a0b0c0d0e0f"`
 	stream, err := post("/v1/lease/changes", from+`}`)
-	if err != nil || stream.StatusCode != 200 {
+	if err != nil || stream.StatusCode != http.StatusOK {
 		t.Fatalf("got %v, %v, want a stream", stream, err)
 	}
 	ended := make(chan time.Duration, 1)
@@ -147,7 +147,7 @@ func TestStopEndsStreams(t *testing.T) {
 		t.Errorf("the stream ended after %v, want at once", took)
 	}
 	renewal, err := post("/v1/lease", from+`,"applied":"0"}`)
-	if err != nil || renewal.StatusCode != 200 || !renewal.Close {
+	if err != nil || renewal.StatusCode != http.StatusOK || !renewal.Close {
 		t.Errorf("a renewal while it stops: got %v, %v, want 200 that closes the connection", renewal, err)
 	}
 	if err := <-stopped; err != nil || time.Since(began) > 5*time.Second {

@@ -34,8 +34,8 @@ func TestFloors(t *testing.T) {
 				want = p
 			}
 		}
-		if got, any := f.lowest(); got != want || any != (len(held) > 0) {
-			t.Fatalf("step %d: got %d, %v, want %d", i, got, any, want)
+		if got, some := f.lowest(); got != want || some != (len(held) > 0) {
+			t.Fatalf("step %d: got %d, %v, want %d", i, got, some, want)
 		}
 		if len(f.heap) > 2*len(held)+minHeap || len(f.count) != len(f.heap) {
 			t.Fatalf("step %d: %d leases, %d positions kept, %d counted", i, len(held), len(f.heap), len(f.count))

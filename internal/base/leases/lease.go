@@ -57,7 +57,7 @@ type Renewal struct {
 // because an earlier answer may have granted it.
 func (r *Registry) Renew(ctx context.Context, q Renewal) (protocol.Granted, error) {
 	arrived := r.elapsed()
-	l, granted, err := r.note(&q, arrived)
+	l, granted, err := r.note(&q, arrived) //nolint:contextcheck // a warning about the server is of no request
 	if err != nil {
 		return protocol.Granted{}, err
 	}
@@ -69,7 +69,7 @@ func (r *Registry) Renew(ctx context.Context, q Renewal) (protocol.Granted, erro
 			return protocol.Granted{}, err
 		}
 	}
-	out, ids, err := r.grant(&q, l)
+	out, ids, err := r.grant(&q, l) //nolint:contextcheck // as above
 	if err != nil {
 		return out, err
 	}
@@ -130,7 +130,7 @@ func (r *Registry) enter(id who) *lease {
 func (r *Registry) expire() {
 	now := r.elapsed()
 	for e := r.arrivals.Front(); e != nil; e = r.arrivals.Front() {
-		l := e.Value.(*lease) //nolint:errcheck // nothing else is in the list
+		l := e.Value.(*lease)
 		if l.until > now {
 			return
 		}

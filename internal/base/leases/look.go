@@ -46,7 +46,7 @@ func (r *Registry) look(ctx context.Context, enough func(*look) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	for {
-		l, mine := r.join()
+		l, mine := r.join() //nolint:contextcheck // a look is for all that wait
 		select {
 		case <-l.over:
 		case <-ctx.Done():

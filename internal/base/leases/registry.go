@@ -155,7 +155,7 @@ func (r *Registry) floor() uint64 {
 	if r.elapsed() < r.unknownUntil {
 		return FloorUnknown
 	}
-	if lowest, any := r.floors.lowest(); any {
+	if lowest, some := r.floors.lowest(); some {
 		return uint64(lowest)
 	}
 	return FloorNone
@@ -198,7 +198,7 @@ func (r *Registry) warn(message string, attrs ...slog.Attr) {
 		return
 	}
 	r.warned[message] = now
-	r.logger.LogAttrs(context.Background(), slog.LevelWarn, message, attrs...)
+	r.logger.LogAttrs(context.Background(), slog.LevelWarn, message, attrs...) //nolint:sloglint // it is a constant of the caller
 }
 
 // HandedOut publishes that an answer about a key may be kept until then. Call it before the

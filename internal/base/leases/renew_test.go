@@ -241,7 +241,7 @@ func TestLossAtTheSamePosition(t *testing.T) {
 	})
 }
 
-// A verifier whose lease ended is told what changed since, and no more.
+// A verifier whose lease ended is told what changed since.
 func TestVerifierThatWasAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t)

@@ -62,7 +62,7 @@ func (n *numbers) of(s sender, now time.Time) *applied {
 		n.by = map[sender]*list.Element{}
 	}
 	for e := n.used.Front(); e != nil; e = n.used.Front() {
-		old := e.Value.(*applied) //nolint:errcheck // nothing else is in the list
+		old := e.Value.(*applied)
 		if now.Sub(old.used) < numbersKept && n.used.Len() < maxNumbers {
 			break
 		}
@@ -71,7 +71,7 @@ func (n *numbers) of(s sender, now time.Time) *applied {
 	}
 	if e := n.by[s]; e != nil {
 		n.used.MoveToBack(e)
-		one := e.Value.(*applied) //nolint:errcheck // as above
+		one := e.Value.(*applied)
 		one.used = now
 		return one
 	}

@@ -580,11 +580,11 @@ func (g *guard) stream() (*bufio.Reader, func()) {
 	}
 	r := g.Request("POST", protocol.PathChanges, g.token, string(body))
 	ctx, cancel := context.WithCancel(context.Background())
-	resp, err := http.DefaultTransport.RoundTrip(r.WithContext(ctx)) //nolint:bodyclose // the returned function closes it
+	resp, err := http.DefaultTransport.RoundTrip(r.WithContext(ctx))
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" ||
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" ||
 		resp.Header.Get("X-Accel-Buffering") != "no" || resp.Header.Get("Cache-Control") != "no-store" {
 		g.t.Fatalf("got %d %v, want a stream", resp.StatusCode, resp.Header)
 	}
@@ -631,17 +631,22 @@ func TestChanges(t *testing.T) {
 	again, stopAgain := g.stream()
 	defer stopAgain()
 	event(again)
-	for event(in) != "" {
-	}
+	drain(in)
 	f.Leases.Leave()
-	for event(again) != "" {
-	}
+	drain(again)
 	body, _ := json.Marshal(g.from)
 	if p := g.Send("POST", protocol.PathChanges, g.token, string(body)).Problem(t); p.Status != 503 {
 		t.Errorf("a stream of a server that stops: got %+v, want 503", p)
 	}
 	if g.renew(at).Lease == 0 {
 		t.Error("a renewal of a server that stops: got no lease")
+	}
+}
+
+// drain reads a stream to its end.
+func drain(in *bufio.Reader) {
+	for more := true; more; more = event(in) != "" {
+		continue
 	}
 }
 
@@ -659,8 +664,7 @@ func TestChangesEndWithTheKey(t *testing.T) {
 	f.Revoke(token.ID())
 	ended := make(chan struct{})
 	go func() {
-		for event(in) != "" {
-		}
+		drain(in)
 		close(ended)
 	}()
 	select {

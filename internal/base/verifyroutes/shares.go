@@ -65,7 +65,7 @@ func (s *shares) cut(caller string, list []usage.Denial, now time.Time) []usage.
 	})
 }
 
-// added returns the sums of caller, or those that all verify keys above the limit have together.
+// added returns the sums of caller, or the common ones of all verify keys above the limit.
 func (s *shares) added(caller string) map[uint64]struct{} {
 	if s.of[caller] == nil && len(s.of) >= maxDenying {
 		caller = ""

@@ -143,7 +143,7 @@ func (s *Stage) roundTrip(ctx context.Context) (func(int) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := json.Marshal(protocol.Answer{
+	answer, err := json.Marshal(protocol.Answer{ //nolint:gosec // an empty pass
 		Time: time.Now(), Secret: 1, Pass: &protocol.Pass{},
 		Key: &protocol.Key{ID: "012345678901", Kind: "key", Name: "issued-1", Owner: "bench", Scopes: []string{"tools:get_*", "tools:search", "prompts:*"}, Audience: []string{audience}, CreatedAt: time.Now(), ExpiresAt: time.Now(), Secrets: []protocol.Secret{{Number: 1}}},
 	})

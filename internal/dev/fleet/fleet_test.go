@@ -184,7 +184,7 @@ func newFleet(t *testing.T, size int) *fleet {
 	t.Helper()
 	dir := t.TempDir()
 	f := &fleet{t: t, dir: dir, keyctl: filepath.Join(dir, "keyctl"), db: filepath.Join(dir, "keys.db"), returned: make([]uint64, size), happened: map[string]int{}}
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number
+	seed := uint64(time.Now().UnixNano())
 	f.random = mathrand.New(mathrand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
 	run(t, exec.Command("go", "build", "-o", f.keyctl, "github.com/mcpkeys/mcpkeys/cmd/keyctl"))
@@ -224,7 +224,7 @@ func newFleet(t *testing.T, size int) *fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.port = l.Addr().(*net.TCPAddr).Port //nolint:errcheck // it is one
+	f.port = l.Addr().(*net.TCPAddr).Port
 	_ = l.Close()
 	roots := x509.NewCertPool()
 	text, _ := os.ReadFile(f.path("cert.pem"))

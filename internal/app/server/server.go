@@ -59,8 +59,9 @@ type Options struct {
 	Abort  <-chan struct{} // ends the server at once; nil: never
 }
 
-// Run serves until ctx ends, at o.Listen or at the socket that a supervisor passed. Then /readyz answers 503, each answer closes its connection, and
-// new connections are accepted for o.Drain; after that, running requests have [endTime].
+// Run serves until ctx ends, at o.Listen or at the socket that a supervisor passed. Then /readyz
+// answers 503, each answer closes its connection, and new connections are accepted for o.Drain;
+// after that, running requests have [endTime].
 func Run(ctx context.Context, o Options) (err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -84,6 +85,11 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
+	listener, err := listen(ctx, &o)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }() // it is closed already, unless what follows fails
 	o.Leases = leases.New(st, slotOf(ctx, st, o.Logger), &leases.Options{Logger: o.Logger})
 	defer func() { err = errors.Join(err, o.Leases.Close()) }()
 	if fault := st.CountingFault(ctx); fault != nil {
@@ -91,12 +97,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	ready := newReadiness(st, &o)
 	a := newAPI(st, source, v, ready, &o)
-	listener, err := listen(ctx, &o)
-	if err != nil {
-		return err
-	}
 	if err := greet(ctx, st, listener, &o); err != nil {
-		return errors.Join(err, listener.Close())
+		return err
 	}
 	r := &running{listener: listener, cert: cert, ready: ready, o: &o}
 	notify(ctx, "READY=1")

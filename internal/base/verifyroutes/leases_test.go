@@ -399,8 +399,10 @@ func TestCounts(t *testing.T) {
 			{
 				KeyID: id, Pass: pass,
 				Counts: []protocol.Count{
-					{Hour: future, Code: "valid", Calls: 3}, {Hour: time.Now(), Code: "valid", Scope: token, Calls: 2},
-					{Hour: time.Now(), Code: "nonsense", Calls: 100}, {Hour: time.Now(), Code: "valid", Calls: -100},
+					{Hour: future, Code: "valid", Calls: 3},
+					{Hour: time.Now(), Code: "valid", Scope: token, Calls: 2},
+					{Hour: time.Now(), Code: "nonsense", Calls: 100},
+					{Hour: time.Now(), Code: "valid", Calls: -100},
 				},
 				Last: []protocol.LastUse{{Secret: 1, At: future, ClientIP: "192.0.2.7", Agent: "curl/8 x"}},
 			},

@@ -178,7 +178,7 @@ func (g *Guard) Refused(r *http.Request, code keys.Code, attrs ...slog.Attr) *ht
 // log writes the one line of a refusal. The query is left out.
 func (g *Guard) log(r *http.Request, d keys.Decision, ip netip.Addr, attrs ...slog.Attr) {
 	g.logRefusal(r.Context(), d, append([]slog.Attr{
-		slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String(attrIP, ip.String()),
+		slog.String("method", r.Method), slog.String("path", r.URL.Path), addressAttr(ip),
 	}, attrs...)...)
 }
 
@@ -198,7 +198,7 @@ func (g *Guard) LogRefusal(ctx context.Context, code keys.Code, cause error, att
 	d := keys.Decision{Code: code}
 	if a := g.admitted(ctx); a != nil {
 		d = a.decision.Refuse(code)
-		attrs = append(attrs, slog.String(attrIP, a.ip.String()))
+		attrs = append(attrs, addressAttr(a.ip))
 	}
 	d.Cause = cause
 	g.logRefusal(ctx, d, attrs...)
@@ -261,6 +261,14 @@ func sourceIn(attrs []slog.Attr) netip.Prefix {
 }
 
 const attrIP = "remote_ip"
+
+// addressAttr is the client's address; empty if it is not known, as of a Unix socket.
+func addressAttr(ip netip.Addr) slog.Attr {
+	if !ip.IsValid() {
+		return slog.String(attrIP, "")
+	}
+	return slog.String(attrIP, ip.String())
+}
 
 func loggable(text string) string {
 	if keys.LooksLikeToken(text) {

@@ -14,7 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-const unknownIP = "invalid IP" // as netip writes the zero Addr
+const unknownIP = ""
 
 func ranges(texts ...string) []netip.Prefix {
 	var out []netip.Prefix

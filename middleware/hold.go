@@ -130,7 +130,7 @@ func (g *Guard) logEnd(ctx context.Context, a *admission, code keys.Code) {
 		g.logger.LogAttrs(ctx, slog.LevelInfo, "held request ended",
 			slog.String("code", string(code)),
 			slog.String("key_id", a.decision.KeyID),
-			slog.String(attrIP, a.ip.String()),
+			addressAttr(a.ip),
 			slog.String("request_id", requestid.From(ctx)))
 	})
 }

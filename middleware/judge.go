@@ -37,7 +37,7 @@ func (g *Guard) Judge(ctx context.Context, m Message) keys.Decision {
 		}
 	}
 	if !d.Valid() {
-		g.logRefusal(ctx, d, slog.String("method", m.Method), slog.String("asked", m.Scope), slog.String(attrIP, a.ip.String()))
+		g.logRefusal(ctx, d, slog.String("method", m.Method), slog.String("asked", m.Scope), addressAttr(a.ip))
 	}
 	return d
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"strings"
 
@@ -39,6 +40,9 @@ func open(ctx context.Context, o *Options) (net.Listener, error) {
 		o.Listen = DefaultListen
 	}
 	if path, ok := strings.CutPrefix(o.Listen, socketPrefix); ok {
+		if why := exposed(path); why != "" {
+			o.Logger.WarnContext(ctx, "guards will refuse this socket", slog.String("reason", why))
+		}
 		return listenAt(ctx, path)
 	}
 	if _, port, err := net.SplitHostPort(o.Listen); err != nil || port == "" {

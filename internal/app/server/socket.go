@@ -59,6 +59,15 @@ func listenAt(ctx context.Context, path string) (net.Listener, error) {
 	return listener, nil
 }
 
+// exposed says why guards refuse a socket at path: another user could put one there.
+func exposed(path string) string {
+	info, err := os.Stat(filepath.Dir(path))
+	if err != nil || info.Mode().Perm()&0o022 == 0 {
+		return ""
+	}
+	return filepath.Dir(path) + " may be written to by other users; choose a directory that only this user may write to"
+}
+
 // socketFile is a listener that removes its file, and no other of that name, when it is closed.
 type socketFile struct {
 	*net.UnixListener

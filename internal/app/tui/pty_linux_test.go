@@ -52,7 +52,9 @@ func newPTY(t testing.TB) *pty {
 		t.Fatal(err)
 	}
 	p := &pty{user: user, tty: tty, grown: make(chan struct{}, 1)}
-	t.Cleanup(func() { _, _ = user.Close(), tty.Close() })
+	// The tty is closed when it is not referenced any longer: a program that has ended may still
+	// ask for its size.
+	t.Cleanup(func() { _ = user.Close() })
 	go p.read()
 	return p
 }

@@ -19,6 +19,7 @@ const (
 	// maxNumbers for how many instances.
 	numbersKept = time.Hour
 	maxNumbers  = 20_000
+	maxOfCaller = 2_000 // twice as many as may have a lease
 
 	// Of one key in one message; a verifier counts less.
 	maxCountsEach = 256
@@ -36,7 +37,8 @@ const (
 type numbers struct {
 	mu   sync.Mutex
 	by   map[sender]*list.Element
-	used list.List // of *applied, the longest unused first
+	used list.List      // of *applied, the longest unused first
+	each map[string]int // how many there are of a verify key
 }
 
 type sender struct {
@@ -59,15 +61,14 @@ func (n *numbers) of(s sender, now time.Time) *applied {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.by == nil {
-		n.by = map[sender]*list.Element{}
+		n.by, n.each = map[sender]*list.Element{}, map[string]int{}
 	}
 	for e := n.used.Front(); e != nil; e = n.used.Front() {
 		old := e.Value.(*applied)
 		if now.Sub(old.used) < numbersKept && n.used.Len() < maxNumbers {
 			break
 		}
-		n.used.Remove(e)
-		delete(n.by, old.of)
+		n.drop(e)
 	}
 	if e := n.by[s]; e != nil {
 		n.used.MoveToBack(e)
@@ -75,9 +76,30 @@ func (n *numbers) of(s sender, now time.Time) *applied {
 		one.used = now
 		return one
 	}
+	if n.each[s.caller] >= maxOfCaller { // a verify key makes only its own numbers forgotten
+		n.drop(n.oldest(s.caller))
+	}
 	one := &applied{of: s, used: now}
 	n.by[s] = n.used.PushBack(one)
+	n.each[s.caller]++
 	return one
+}
+
+func (n *numbers) drop(e *list.Element) {
+	of := n.used.Remove(e).(*applied).of
+	delete(n.by, of)
+	if n.each[of.caller]--; n.each[of.caller] == 0 {
+		delete(n.each, of.caller)
+	}
+}
+
+// oldest is the longest unused one of a verify key.
+func (n *numbers) oldest(caller string) *list.Element {
+	e := n.used.Front()
+	for e.Value.(*applied).of.caller != caller {
+		e = e.Next()
+	}
+	return e
 }
 
 // counts adds the uses and denials of a verifier to those of the key store, each message once.

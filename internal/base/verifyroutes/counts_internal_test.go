@@ -83,8 +83,13 @@ func TestA22NumbersAreBounded(t *testing.T) {
 	if got := n.of(first, now.Add(2*numbersKept)).last; got != 0 {
 		t.Errorf("after an hour: got %d, want it forgotten", got)
 	}
+	other := sender{caller: "other"}
+	n.of(other, now).last = 7
 	for range 2 * maxNumbers {
 		n.of(sender{"caller", protocol.NewInstance()}, now)
+	}
+	if got := n.of(other, now).last; got != 7 || n.each["caller"] != maxOfCaller || n.each["other"] != 1 {
+		t.Errorf("after a flood of another verify key: got %d, and %v, want 7", got, n.each)
 	}
 	if len(n.by) > maxNumbers || n.used.Len() != len(n.by) {
 		t.Errorf("got %d and %d, want at most %d", len(n.by), n.used.Len(), maxNumbers)

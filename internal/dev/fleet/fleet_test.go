@@ -77,8 +77,8 @@ const hosts = 3
 
 // The promise over hosts (P2f): no check that begins after a revocation returned accepts the
 // key, while servers and guards are stopped and killed, and the network between them is cut.
-// Half of the revocations go through the server, the others to the file; some of those are
-// killed on the way and made again.
+// Half of the revocations go through the server, the others to the file; some of these are
+// stopped on the way, or killed and made again.
 func TestRevokedOnEveryHost(t *testing.T) {
 	revocations := 24
 	soak := os.Getenv(soakVar) != ""
@@ -376,6 +376,8 @@ func (f *fleet) revokeAll() {
 			f.revokeKilled(f.ids[i], early)
 			began = time.Now()
 			f.revokeByFile(f.ids[i])
+		case way == 1:
+			f.revokePaused(f.ids[i], early)
 		default:
 			f.revokeByFile(f.ids[i])
 		}
@@ -398,6 +400,22 @@ func (f *fleet) revokeByFile(id string) {
 	out, err := exec.Command(f.keyctl, "--db", f.db, "revoke", id, "--yes").CombinedOutput()
 	if err != nil {
 		f.t.Errorf("revoke: %v\n%s", err, out)
+	}
+}
+
+// revokePaused stops a revocation on its way, also between its commit and its announcement.
+func (f *fleet) revokePaused(id string, after time.Duration) {
+	cmd := exec.Command(f.keyctl, "--db", f.db, "revoke", id, "--yes")
+	if err := cmd.Start(); err != nil {
+		f.t.Error(err)
+		return
+	}
+	time.Sleep(after)
+	_ = cmd.Process.Signal(syscall.SIGSTOP)
+	time.Sleep(f.pause(50, 500))
+	_ = cmd.Process.Signal(syscall.SIGCONT)
+	if err := cmd.Wait(); err != nil {
+		f.t.Errorf("revoke: %v", err)
 	}
 }
 

@@ -31,10 +31,6 @@ type Changes struct {
 	// Imported is true while the store has a secret with a lookup. If false, a token that
 	// is not in the mcpkeys form cannot be valid.
 	Imported bool
-
-	// Time is the time by the feed's clock, if that is on another host: when the answer was
-	// made. Zero: the reader's own clock counts.
-	Time time.Time
 }
 
 // Feed tells which keys changed, in the order of commits, including changes of other

@@ -33,7 +33,7 @@ func holdRole(path string) error {
 	select {}
 }
 
-// revokeRole revokes the key that it is told.
+// revokeRole revokes the key whose id is in its environment.
 func revokeRole(path string) error {
 	_, m, err := childStore(path)
 	if err != nil {

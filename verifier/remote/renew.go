@@ -101,7 +101,7 @@ func (s *Source) renew(ctx context.Context, since feed.Position) (feed.Changes, 
 		s.questions.Mark(true)
 	}
 	return feed.Changes{
-		IDs: ids, Lost: all, Imported: g.Imported, Time: g.Time,
+		IDs: ids, Lost: all, Imported: g.Imported,
 		Next: feed.Position{
 			Generation: g.Era,
 			Seq:        int64(uint64(g.Position) & (1<<48 - 1)),

@@ -208,8 +208,8 @@ func TestDropsEverything(t *testing.T) {
 	}
 }
 
-// The feed lost its place, and stands where it stood. A verifier that has lost its lease since, and
-// the answer as well, is told again; one that has dropped everything is told once.
+// The feed lost its place at an unchanged position. A verifier must drop everything until it says
+// that it did, also if its lease ended and answers were lost. It does not have to do so twice.
 func TestLossAtTheSamePosition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t)
@@ -232,7 +232,7 @@ func TestLossAtTheSamePosition(t *testing.T) {
 		for _, v := range []*verifier{away, here} {
 			v.renew(t)
 			if g := v.ask(t); g.All {
-				t.Error("a verifier that has dropped everything is told to again")
+				t.Error("a verifier that dropped everything has to drop everything again")
 			}
 		}
 		if got := f.slot.see(); got != uint64(f.feed.at()) {

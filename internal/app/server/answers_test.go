@@ -158,7 +158,7 @@ func TestInvalidFields(t *testing.T) {
 		{`{"name":" x"}`, "name", 422},
 		{`{"name":"x","scopes":["a b"]}`, "scopes", 422},
 		{`{"name":"x","scopes":[1]}`, "scopes", 422},
-		{`{"name":"x","scopes":[null]}`, "scopes", 422},
+		{`{"name":"x","scopes":[null]}`, "body", 422},
 		{`{"name":"x","audience":["a b"]}`, "audience", 422},
 		{`{"name":"x","allowed_ips":["10.0.0.0/99"]}`, "allowed_ips", 422},
 		{`{"name":"x","rate_limit":"60"}`, "rate_limit", 422},

@@ -53,6 +53,12 @@ func (a *API) readBody(op *huma.Operation) gin.HandlerFunc {
 	}
 	return func(c *gin.Context) {
 		body, p := readJSON(c.Writer, c.Request, op.RequestBody.Required, MaxBody)
+		if p == nil && len(body) > 0 {
+			var plain any
+			if err := decode(body, &plain); err != nil { // huma would answer 400
+				p = invalid(fieldBody, err.Error())
+			}
+		}
 		if p != nil {
 			p.abort(c)
 			return
@@ -79,9 +85,6 @@ func readJSON(w http.ResponseWriter, r *http.Request, required bool, limit int64
 		return nil, invalid(fieldBody, "is required: one JSON object")
 	case len(kind) == 0:
 		return nil, &problemNotJSON
-	}
-	if err := checkJSON(body); err != nil {
-		return nil, invalid(fieldBody, err.Error())
 	}
 	return body, nil
 }

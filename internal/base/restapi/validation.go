@@ -89,6 +89,9 @@ func missing(message string) (string, bool) {
 
 // messages is the closed list of messages about types. huma's own texts are keys only.
 var messages = map[string]string{
+	errNotJSON.Error():               errNotJSON.Error(),
+	errTwice.Error():                 errTwice.Error(),
+	errText.Error():                  errText.Error(),
 	errUnknown.Error():               errUnknown.Error(),
 	errNull.Error():                  errNull.Error(),
 	errWrongType.Error():             errWrongType.Error(),

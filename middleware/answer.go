@@ -116,6 +116,9 @@ func (g *Guard) tell(w http.ResponseWriter, r *http.Request, a answer, scopes []
 	if !a.silent {
 		w.Header().Set("WWW-Authenticate", g.challenge(&a, needed))
 	}
+	if g != nil {
+		g.proxied.mark(w.Header(), &a)
+	}
 	Problem{Status: a.status, Code: a.code, Detail: a.detail}.Write(w, r)
 }
 

@@ -82,7 +82,8 @@ type Guard struct {
 	realm    string
 	logger   *slog.Logger
 	noFields bool
-	limit    loglimit.Limiter
+	limit    *loglimit.Limiter
+	proxied  *proxied // nil unless a proxy asks for its client
 }
 
 // New returns a Guard that uses v. It panics if v is nil or an option is invalid: a server that
@@ -96,7 +97,7 @@ func New(v Verifier, o *Options) *Guard {
 	}
 	g := &Guard{
 		verifier: v, call: o.call(), cost: o.Cost,
-		realm: o.Realm, logger: o.Logger, noFields: o.NoRateLimitFields,
+		realm: o.Realm, logger: o.Logger, noFields: o.NoRateLimitFields, limit: &loglimit.Limiter{},
 	}
 	if g.realm == "" {
 		g.realm = DefaultRealm

@@ -119,9 +119,18 @@ func decision(answer api.Verification, req api.VerifyRequest, kind keys.Kind) ke
 	if !answer.Valid {
 		return d
 	}
-	k := &keys.Key{ID: answer.KeyID, Kind: kind, Name: answer.Name, Owner: answer.Owner, Scopes: answer.Scopes}
-	if answer.ExpiresAt != nil {
-		k.ExpiresAt = *answer.ExpiresAt
+	if answer.Key == nil {
+		return keys.Decision{
+			Code: keys.CodeUnavailable, KeyID: answer.KeyID,
+			Cause: errors.New("the server's answer does not say which key it is; use keyctl of the server's version"),
+		}
+	}
+	k := &keys.Key{
+		ID: answer.Key.ID, Kind: kind, Name: answer.Key.Name, Owner: answer.Key.Owner,
+		Scopes: answer.Key.Scopes, Metadata: answer.Key.Metadata,
+	}
+	if answer.Key.ExpiresAt != nil {
+		k.ExpiresAt = *answer.Key.ExpiresAt
 	}
 	var err error
 	if d.Identity, err = keys.NewIdentity(k); err != nil {

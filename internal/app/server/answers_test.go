@@ -53,7 +53,7 @@ func TestStory(t *testing.T) {
 		{`,"audience":"maps","client_ip":"10.0.0.7"`, "wrong_audience"},
 	} {
 		v := verify(tc.more)
-		if v.Code != tc.code || v.Valid != (tc.code == "valid") || v.KeyID != issued.ID || v.Valid != (v.Name == "ci") {
+		if v.Code != tc.code || v.Valid != (tc.code == "valid") || v.KeyID != issued.ID || v.Valid != (v.Key != nil && v.Key.Name == "ci") {
 			t.Errorf("verify%s: got %+v, want %s, and a name only if valid", tc.more, v, tc.code)
 		}
 	}
@@ -70,7 +70,7 @@ func TestStory(t *testing.T) {
 	if a.Read(t, &shown); a.Status != 200 || shown.RevokedReason != "laptop lost" {
 		t.Errorf("revoke again: got %d %+v, want the first reason to stand", a.Status, shown)
 	}
-	if v := verify(`,"audience":"weather","client_ip":"10.0.0.7"`); v.Code != "revoked" || v.Name != "" {
+	if v := verify(`,"audience":"weather","client_ip":"10.0.0.7"`); v.Code != "revoked" || v.Key != nil {
 		t.Errorf("verify after revoke: got %+v, want revoked", v)
 	}
 }

@@ -21,11 +21,12 @@ func hostNames(allowed []string) (hostcheck.Names, error) {
 
 // onlyNamed refuses a request whose Host header this server does not accept;
 // [hostcheck.Names.Fit] decides, by the address at which the connection arrived. A web page
-// cannot reach a Unix socket, so there the Host does not matter.
+// cannot reach a Unix socket, so there the Host does not matter, and what a proxy asks has the
+// Host of the proxy's client.
 func onlyNamed(a *restapi.API, names hostcheck.Names, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-		if onSocket(local) || names.Fit(local, r.Host) {
+		if onSocket(local) || a.ForProxies(r) || names.Fit(local, r.Host) {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -38,6 +38,7 @@ var routes = []route{
 	{method: "GET", path: "/v1/denials", scope: keys.ScopeAuditRead, field: "name", status: 200},
 	{method: "GET", path: "/v1/whoami", field: "name", status: 200},
 	{method: "POST", path: "/v1/verify", scope: keys.ScopeVerify, body: `{"key":"mcpk_"}`, field: "key", status: 200},
+	{method: "POST", path: "/v1/verify/batch", scope: keys.ScopeVerify, body: `{"checks":[{"key":"mcpk_"}]}`, field: "checks", status: 200},
 	{method: "GET", path: "/v1/verifiers", scope: keys.ScopeAuditRead, field: "name", status: 200},
 	{method: "POST", path: protocol.PathLease, scope: keys.ScopeVerify, body: `{"instance":"000102030405060708090a0b0c0d0e0f","audience":"weather","applied":"0"}`, field: "audience", status: 200},
 	{method: "POST", path: protocol.PathProve, scope: keys.ScopeVerify, body: `{"instance":"000102030405060708090a0b0c0d0e0f","audience":"weather","token":"mcpk_"}`, field: "audience", status: 200},
@@ -248,8 +249,8 @@ func TestEveryRouteNeedsAKey(t *testing.T) {
 		}
 	}
 	for path := range walked {
-		if path == protocol.PathChanges {
-			continue // a good request has no end; the tests of verifyroutes have the others
+		if path == protocol.PathChanges || path == "/v1/introspect" {
+			continue // a good request to the first has no end, the second reads a form: verifyroutes tests both
 		}
 		if !inTable[path] && !slices.Contains(restapi.Public(), path) {
 			t.Errorf("%s is not in the scenario table", path)

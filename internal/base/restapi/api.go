@@ -25,10 +25,11 @@ func Public() []string {
 	return []string{"/healthz", "/readyz", "/openapi.json", "/openapi.yaml"}
 }
 
-// The names of the two guards, as the OpenAPI document has them.
+// The names of the guards, as the OpenAPI document has them.
 const (
 	schemeAdminKey = "adminKey"
 	schemeAnyKey   = "anyKey"
+	schemeKey      = "key"
 )
 
 // AdminKey is the Security of an operation for admin keys with all of scopes.
@@ -47,8 +48,10 @@ type API struct {
 	engine *gin.Engine
 	huma   huma.API
 	guards map[string]*middleware.Guard
-	closed map[string]bool // schemas of requests, which refuse unknown members
-	quiet  map[string]bool // routes of [API.Handle]
+	closed map[string]bool  // schemas of requests, which refuse unknown members
+	quiet  map[string]bool  // routes that programs call for each of their requests
+	plain  map[string]Plain // operations that huma does not serve, by their id
+	proxy  []forProxies
 	logger *slog.Logger
 	limit  loglimit.Limiter
 }
@@ -73,15 +76,17 @@ func New(v *verifier.Verifier, o *Options) *API {
 		engine: newEngine(),
 		closed: map[string]bool{},
 		quiet:  map[string]bool{},
+		plain:  map[string]Plain{},
 		logger: logger,
 		limit:  loglimit.Limiter{Message: "more requests without a good key"},
 		guards: map[string]*middleware.Guard{
 			schemeAdminKey: middleware.New(v, &middleware.Options{Admin: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
 			schemeAnyKey:   middleware.New(v, &middleware.Options{Any: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
+			schemeKey:      middleware.New(v, &middleware.Options{Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
 		},
 	}
 	a.engine.Use(a.open, a.recover)
-	a.engine.NoRoute(refuseWith(problemNoRoute))
+	a.engine.NoRoute(a.forProxies, refuseWith(problemNoRoute))
 	a.engine.NoMethod(refuseWith(problemNoMethod))
 	a.huma = huma.NewAPI(config(a.transform), adapter{a})
 	a.serveDocument()
@@ -146,14 +151,26 @@ type adapter struct{ *API }
 func (a adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 	path := strings.NewReplacer("{", ":", "}", "").Replace(op.Path)
 	var chain []gin.HandlerFunc
+	plain, isPlain := a.plain[op.OperationID]
+	if plain.Before != nil {
+		chain = append(chain, func(c *gin.Context) {
+			if !plain.Before(c.Writer, c.Request) {
+				c.Writer.WriteHeaderNow()
+				c.Abort()
+			}
+		})
+	}
 	for _, alternative := range op.Security {
 		for scheme, scopes := range alternative {
 			chain = append(chain, ginauth.Require(a.guards[scheme], scopes...))
 		}
 	}
-	chain = append(chain, checkQuery(op), a.readBody(op), func(c *gin.Context) {
-		handler(humagin.NewContext(op, c))
-	})
+	chain = append(chain, checkQuery(op))
+	if isPlain {
+		chain = append(chain, serve(plain.Serve))
+	} else {
+		chain = append(chain, a.readBody(op), func(c *gin.Context) { handler(humagin.NewContext(op, c)) })
+	}
 	a.engine.Handle(op.Method, path, chain...)
 	if op.Method == http.MethodGet {
 		a.engine.HEAD(path, chain...) // net/http omits the body

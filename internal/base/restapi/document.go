@@ -42,6 +42,10 @@ func config(transform huma.Transformer) huma.Config {
 						Type: "http", Scheme: "bearer", BearerFormat: "mcpk_ or mcpa_",
 						Description: "Any active key.",
 					},
+					schemeKey: {
+						Type: "http", Scheme: "bearer", BearerFormat: "mcpk_",
+						Description: "The key of a client, for the named audience. A proxy passes it on as it came: as Authorization: Bearer or as X-API-Key.",
+					},
 				},
 			},
 		},
@@ -94,8 +98,11 @@ func (a *API) mendDocument(op huma.Operation) {
 	delete(schemas, "ErrorDetail")
 	item := a.huma.OpenAPI().Paths[op.Path]
 	for _, made := range []*huma.Operation{item.Post, item.Patch} {
-		if made != nil && made.RequestBody != nil {
-			a.closed[path.Base(made.RequestBody.Content["application/json"].Schema.Ref)] = true
+		if made == nil || made.RequestBody == nil {
+			continue
+		}
+		if body := made.RequestBody.Content["application/json"]; body != nil {
+			a.closed[path.Base(body.Schema.Ref)] = true
 		}
 	}
 	for name, schema := range schemas {

@@ -63,11 +63,48 @@ func faultOf(data []byte, err error) error {
 	case errors.Is(err, json.ErrUnknownName):
 		return errUnknown
 	case !errors.As(err, &syntax):
-		return errWrongType
+		return &typeError{memberOf(err)}
 	case !utf8.Valid(data) || stdjson.Valid(data): // half of a surrogate pair is valid for encoding/json
 		return errText
 	}
 	return errNotJSON
+}
+
+// typeError is an [errWrongType] that names the member of the outermost object.
+type typeError struct{ member string }
+
+func (e *typeError) Error() string { return errWrongType.Error() }
+func (e *typeError) Unwrap() error { return errWrongType }
+
+// memberOf names the member that err is about. It is one of the target's members: others are
+// refused before.
+func memberOf(err error) string {
+	var semantic *json.SemanticError
+	if !errors.As(err, &semantic) {
+		return ""
+	}
+	for member := range semantic.JSONPointer.Tokens() {
+		return member
+	}
+	return ""
+}
+
+// lacks returns the first of members that data, which was decoded without an error, does not
+// have.
+func lacks(data []byte, members []string) string {
+	for _, member := range members {
+		if bytes.Contains(data, []byte(`"`+member+`"`)) { // if it is only in a value, the operation finds an empty member
+			continue
+		}
+		var given map[string]jsontext.Value // a name may be written with escapes
+		if err := json.Unmarshal(data, &given); err != nil {
+			return member
+		}
+		if _, has := given[member]; !has {
+			return member
+		}
+	}
+	return ""
 }
 
 // checkTokens refuses null and NUL at any depth.

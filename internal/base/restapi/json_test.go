@@ -3,6 +3,7 @@ package restapi
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -51,7 +52,7 @@ func TestStrictJSON(t *testing.T) {
 		{"deep", `{"name":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}`, errWrongType},
 	} {
 		var req api.IssueRequest
-		if got := strictJSON.Unmarshal([]byte(tc.text), &req); got != tc.want {
+		if got := strictJSON.Unmarshal([]byte(tc.text), &req); !errors.Is(got, tc.want) {
 			t.Errorf("%s: Unmarshal(%q): got %v, want %v", tc.name, tc.text, got, tc.want)
 		}
 	}

@@ -32,11 +32,10 @@ func (a *API) open(c *gin.Context) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	c.Next()
-	a.log(c, time.Since(start))
+	if !c.GetBool(keyForProxies) {
+		a.log(c, time.Since(start))
+	}
 }
-
-// routeVerify is called by programs, for each of their requests.
-const routeVerify = "/v1/verify"
 
 // lets limits the log lines of callers without a valid key, who can cause any number of them.
 func (a *API) lets(kind ...string) bool {
@@ -56,7 +55,7 @@ func (a *API) log(c *gin.Context, took time.Duration) {
 		return
 	}
 	level := slog.LevelInfo
-	if caller != nil && (route == routeVerify || a.quiet[route] && status < http.StatusBadRequest) {
+	if caller != nil && a.quiet[route] && status < http.StatusBadRequest {
 		level = slog.LevelDebug // one line for each request of each guarded server
 	}
 	a.logger.LogAttrs(ctx, level, "request",

@@ -20,27 +20,81 @@ func (a *API) Handle(method, path, scope string, h http.HandlerFunc) {
 	a.engine.Handle(method, path,
 		ginauth.Require(a.guards[schemeAdminKey], scope),
 		checkQuery(&huma.Operation{}),
-		func(c *gin.Context) {
-			h(c.Writer, c.Request)
-			c.Writer.WriteHeaderNow()
-		})
+		serve(h))
+}
+
+func serve(h http.HandlerFunc) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		h(c.Writer, c.Request)
+		c.Writer.WriteHeaderNow()
+	}
+}
+
+// Plain is how an operation is served that is in the document, but not served by huma, which
+// reads each body three times: programs call it for each of their requests.
+type Plain struct {
+	// Before runs before the guard, and may move the caller's key to the header that the guard
+	// reads. If it returns false, it has refused the request. Nil does nothing.
+	Before func(http.ResponseWriter, *http.Request) bool
+	Serve  http.HandlerFunc // reads the request with [API.Read], and answers with [API.Answer] and [API.Fail]
+}
+
+// RegisterPlain adds an operation with inputs I and outputs O to the document, as [Register]
+// does, and serves it with p. Like the routes of [API.Handle] it is logged only if it refuses.
+func RegisterPlain[I, O any](a *API, op huma.Operation, p Plain) {
+	a.quiet[op.Path] = true
+	a.plain[op.OperationID] = p
+	Register(a, op, func(context.Context, *I) (*O, error) { panic("restapi: " + op.OperationID + " is not served by huma") })
+}
+
+// Body is an input or an output with a JSON body.
+type Body[T any] struct{ Body T }
+
+// Answering serves an operation that reads a JSON body with the required members, and answers
+// with another one.
+func Answering[I, O any](a *API, do func(context.Context, *I) (*O, error), required ...string) Plain {
+	return Plain{Serve: func(w http.ResponseWriter, r *http.Request) {
+		var in I
+		if !a.Read(w, r, MaxBody, &in, required...) {
+			return
+		}
+		out, err := do(r.Context(), &in)
+		if err != nil {
+			a.Fail(w, r, err)
+			return
+		}
+		a.Answer(w, out)
+	}}
 }
 
 // Read reads the body of r, at most limit bytes, into v, which points to a struct. It accepts
 // the same JSON as an operation: no duplicate or unknown members, at any depth, and names that
-// match exactly. If it reports false, it has refused the request.
-func (a *API) Read(w http.ResponseWriter, r *http.Request, limit int64, v any) bool {
+// match exactly. The required members must be there. If it reports false, it has refused the
+// request.
+func (a *API) Read(w http.ResponseWriter, r *http.Request, limit int64, v any, required ...string) bool {
 	body, p := readJSON(w, r, true, limit)
 	if p == nil {
-		if err := decode(body, v); err != nil {
-			p = invalid(fieldBody, err.Error())
-		}
+		p = into(body, v, required)
 	}
 	if p != nil {
 		p.refuse(w, r)
 		return false
 	}
 	return true
+}
+
+func into(body []byte, v any, required []string) *problem {
+	err := decode(body, v)
+	if named := (*typeError)(nil); errors.As(err, &named) && named.member != "" {
+		return invalid(named.member, err.Error())
+	}
+	if err != nil {
+		return invalid(fieldBody, err.Error())
+	}
+	if member := lacks(body, required); member != "" {
+		return invalid(member, "is required")
+	}
+	return nil
 }
 
 // Answer writes v as JSON, with status 200.
@@ -70,4 +124,14 @@ func (a *API) Hold(ctx context.Context) (held context.Context, release func()) {
 // refuse answers r with p.
 func (p *problem) refuse(w http.ResponseWriter, r *http.Request) {
 	middleware.Problem(*p).Write(w, r)
+}
+
+// RefuseBody refuses r because its body could not be read, for the reason err.
+func (a *API) RefuseBody(w http.ResponseWriter, r *http.Request, err error) { unread(err).refuse(w, r) }
+
+// RefuseType refuses r because its body is not of that media type.
+func (a *API) RefuseType(w http.ResponseWriter, r *http.Request, media string) {
+	p := problemNotJSON
+	p.Detail = "Send the body as Content-Type: " + media + "."
+	p.refuse(w, r)
 }

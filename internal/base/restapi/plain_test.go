@@ -1,6 +1,7 @@
 package restapi
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
@@ -29,7 +30,7 @@ func TestMessagesAreReadExactly(t *testing.T) {
 		{"an object for an instance", `{"instance":{"a":1},"n":1}`, errWrongType},
 	} {
 		var m protocol.Counts
-		if got := decode([]byte(tc.text), &m); got != tc.want {
+		if got := decode([]byte(tc.text), &m); !errors.Is(got, tc.want) {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 	}

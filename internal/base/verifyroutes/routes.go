@@ -1,8 +1,8 @@
-// Package verifyroutes has the route of package verifyapi, and those for verifiers on other
+// Package verifyroutes has the routes of package verifyapi, and those for verifiers on other
 // hosts (package protocol). [Mount] and [MountLeases] add them to an API; `keyctl serve` mounts
 // both beside the routes of package keyroutes.
 //
-// For POST /v1/verify package verifier decides, and counts the call against the key's rate
+// For verification and introspection package verifier decides, and counts the call against the key's rate
 // limit, as for a guard. A verifier on another host decides itself: these routes only prove
 // tokens, and say which keys changed.
 package verifyroutes
@@ -40,7 +40,7 @@ type Options struct {
 
 // Mount adds the verification of keys by v to a.
 func Mount(a *restapi.API, v *verifier.Verifier, o *Options) {
-	s := &service{verifier: v, logger: slog.New(slog.DiscardHandler), now: time.Now} //nolint:forbidigo // the default clock
+	s := &service{api: a, verifier: v, logger: slog.New(slog.DiscardHandler), now: time.Now} //nolint:forbidigo // the default clock
 	if o != nil && o.Logger != nil {
 		s.logger = o.Logger
 	}
@@ -50,21 +50,33 @@ func Mount(a *restapi.API, v *verifier.Verifier, o *Options) {
 	if o != nil {
 		s.handedOut = o.HandedOut
 	}
-	restapi.Register(a, huma.Operation{
-		OperationID: "verifyKey", Method: http.MethodPost, Path: "/v1/verify", Tags: []string{"verification"},
-		Summary: "Verify a key",
-		Description: "The answer is 200 for any key: look at valid. A caller whose own key has an audience can verify keys for that audience only; " +
-			"if that is a single server, audience may be left out. 429 is about the caller, not the key: " +
-			"too many unknown keys from this client_ip, or too many calls of this caller.",
-		Security: restapi.AdminKey(keys.ScopeVerify),
+	restapi.RegisterPlain[restapi.Body[api.VerifyRequest], restapi.Body[api.Verification]](a,
+		operation("verifyKey", "/v1/verify", "Verify a key",
+			"The answer is 200 for any key: look at valid. A caller whose own key has an audience can verify keys for that audience only; "+
+				"if that is a single server, audience may be left out. One call with ask answers for a whole list of tools, and counts once. "+
+				"429 is about the caller, not the key: too many unknown keys from this client_ip, or too many calls of this caller."),
+		restapi.Answering(a, s.verify, "key"))
+	restapi.RegisterPlain[restapi.Body[api.VerifyBatchRequest], restapi.Body[api.Verifications]](a,
+		operation("verifyKeys", "/v1/verify/batch", "Verify several keys",
+			"At most 100 checks, each as for one key, and each counted. If one of them cannot be asked, none is made."),
+		restapi.Answering(a, s.batch, "checks"))
+	s.mountIntrospection()
+	mountForwardAuth(a)
+}
+
+func operation(id, path, summary, description string) huma.Operation {
+	return huma.Operation{
+		OperationID: id, Method: http.MethodPost, Path: path, Tags: []string{"verification"},
+		Summary: summary, Description: description, Security: restapi.AdminKey(keys.ScopeVerify),
 		Errors: []int{
 			http.StatusRequestTimeout, http.StatusRequestEntityTooLarge,
 			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
 		},
-	}, s.verify)
+	}
 }
 
 type service struct {
+	api      *restapi.API
 	verifier *verifier.Verifier
 	logger   *slog.Logger
 	now      func() time.Time
@@ -72,29 +84,77 @@ type service struct {
 	handedOut func(until time.Time) bool // may be nil
 }
 
-type input struct{ Body api.VerifyRequest }
-
-type output struct{ Body api.Verification }
-
-func (s *service) verify(ctx context.Context, in *input) (*output, error) {
-	call, err := call(ctx, &in.Body)
+func (s *service) verify(ctx context.Context, in *api.VerifyRequest) (*api.Verification, error) {
+	call, err := call(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	until, kept := s.announce()
-	d := s.verifier.Authorize(s.verifier.Authenticate(ctx, in.Body.Key, call), call, in.Body.Scopes...)
-	if d.Code == keys.CodeRateLimited && d.Limit.IsZero() {
-		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: "Too many unknown keys from this client_ip."}
+	out := s.check(ctx, in, call)
+	if out.Code == string(keys.CodeRateLimited) && out.RateLimit == nil {
+		return nil, &restapi.WaitError{For: time.Duration(out.RetryAfter) * time.Second, Detail: tooManyUnknown}
+	}
+	return &out, nil
+}
+
+// batch refuses the whole request before the first check if one of them cannot be asked.
+func (s *service) batch(ctx context.Context, in *api.VerifyBatchRequest) (*api.Verifications, error) {
+	if len(in.Checks) == 0 || len(in.Checks) > maxBatch {
+		return nil, keys.Invalid("checks", "must be 1 to %d checks", maxBatch)
+	}
+	calls := make([]verifier.Call, len(in.Checks))
+	for i := range in.Checks {
+		var err error
+		if calls[i], err = call(ctx, &in.Checks[i]); err != nil {
+			return nil, err
+		}
+	}
+	out := &api.Verifications{Data: make([]api.Verification, len(in.Checks))}
+	for i := range in.Checks {
+		out.Data[i] = s.check(ctx, &in.Checks[i], calls[i])
+	}
+	return out, nil
+}
+
+const (
+	maxBatch = 100
+	maxAsk   = 500
+	maxCost  = 1_000_000
+
+	tooManyUnknown = "Too many unknown keys from this client_ip."
+)
+
+// check decides about one key and counts the call.
+func (s *service) check(ctx context.Context, in *api.VerifyRequest, call verifier.Call) api.Verification {
+	d, until, kept := s.decide(ctx, in.Key, call, in.Scopes)
+	out := wire.Verification(d)
+	if !d.Valid() {
+		return out
+	}
+	for _, scope := range in.Ask {
+		if d.Identity.Allows(scope) {
+			out.Allowed = append(out.Allowed, scope)
+		} else {
+			out.Missing = append(out.Missing, scope)
+		}
+	}
+	if kept {
+		out.Lease = &until
+	}
+	return out
+}
+
+// decide decides about a token. A positive answer may be kept until then, if kept is true.
+func (s *service) decide(ctx context.Context, token string, call verifier.Call, scopes []string) (d keys.Decision, until time.Time, kept bool) {
+	until, kept = s.announce()
+	d = s.verifier.Authenticate(ctx, token, call)
+	if len(scopes) > 0 {
+		d = s.verifier.Authorize(d, call, scopes...)
 	}
 	if d.Code == keys.CodeUnavailable {
 		s.logger.LogAttrs(ctx, slog.LevelError, "key could not be checked",
 			slog.String("key_id", d.KeyID), slog.String("request_id", requestid.From(ctx)), slog.Any("error", d.Cause))
 	}
-	out := &output{wire.Verification(d)}
-	if d.Valid() && kept {
-		out.Body.Lease = lease(until, d.Ends)
-	}
-	return out, nil
+	return d, keys.Earliest(until, d.Ends), kept
 }
 
 // announce publishes until when the answer may be kept, before the key is looked up: a change
@@ -106,36 +166,47 @@ func (s *service) announce() (until time.Time, kept bool) {
 }
 
 // call returns what is asked about the key, within the caller's own rights.
-func call(ctx context.Context, body *api.VerifyRequest) (verifier.Call, error) {
-	for _, scope := range body.Scopes {
-		if err := keys.ValidateRequired(scope); err != nil {
-			return verifier.Call{}, err
+func call(ctx context.Context, in *api.VerifyRequest) (verifier.Call, error) {
+	if len(in.Ask) > maxAsk || len(in.Scopes) > maxAsk {
+		field := "ask"
+		if len(in.Scopes) > maxAsk {
+			field = "scopes"
+		}
+		return verifier.Call{}, keys.Invalid(field, "must be at most %d scopes", maxAsk)
+	}
+	for _, list := range [][]string{in.Scopes, in.Ask} {
+		for _, scope := range list {
+			if err := keys.ValidateRequired(scope); err != nil {
+				return verifier.Call{}, err
+			}
 		}
 	}
-	if body.Audience != "" {
-		if err := keys.ValidateAudience(body.Audience); err != nil {
-			return verifier.Call{}, err
-		}
+	if in.Cost < 0 || in.Cost > maxCost {
+		return verifier.Call{}, keys.Invalid("cost", "must be between 0 and %d", maxCost)
 	}
+	out, err := callFor(ctx, in.Audience, in.ClientIP)
+	out.Agent, out.Cost = in.Agent, in.Cost
+	return out, err
+}
+
+// callFor is a call of the server audience by a client at that address; each may be empty.
+func callFor(ctx context.Context, audience, ip string) (verifier.Call, error) {
 	out := verifier.Call{Kind: keys.KindKey}
-	if body.ClientIP != "" {
-		ip, err := netip.ParseAddr(body.ClientIP)
+	if audience != "" {
+		if err := keys.ValidateAudience(audience); err != nil {
+			return out, err
+		}
+	}
+	if ip != "" {
+		parsed, err := netip.ParseAddr(ip)
 		if err != nil {
 			return out, &keys.InvalidError{Field: "client_ip", Reason: "must be one address, such as 10.0.0.7 or 2001:db8::1"}
 		}
-		out.ClientIP = ip
+		out.ClientIP = parsed
 	}
 	caller, _ := keys.IdentityFrom(ctx)
 	out.Caller = caller.KeyID()
 	var err error
-	out.Audience, err = admin.Restrict(nil, caller, nil).Audience(body.Audience)
+	out.Audience, err = admin.Restrict(nil, caller, nil).Audience(audience)
 	return out, err
-}
-
-// lease ends at until, or when the key expires, or the grace of its secret.
-func lease(until, expires time.Time) *time.Time {
-	if !expires.IsZero() && expires.Before(until) {
-		until = expires
-	}
-	return &until
 }

@@ -101,10 +101,16 @@ func Verification(d keys.Decision) api.Verification {
 		out.Missing, out.Offered = d.Lacks.Missing, d.Lacks.Offered
 	}
 	if d.Valid() {
-		out.Name, out.Owner, out.Scopes = d.Identity.Name(), d.Identity.Owner(), d.Identity.Scopes()
-		out.ExpiresAt = Moment(d.Identity.ExpiresAt())
+		out.Key = verifiedKey(d.Identity)
 	}
 	return out
+}
+
+func verifiedKey(i *keys.Identity) *api.VerifiedKey {
+	return &api.VerifiedKey{
+		ID: i.KeyID(), Name: i.Name(), Owner: i.Owner(), Scopes: List(i.Scopes()),
+		ExpiresAt: Moment(i.ExpiresAt()), Metadata: i.Metadata(),
+	}
 }
 
 func secretUsed(d keys.Decision) *api.SecretUsed {

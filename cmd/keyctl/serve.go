@@ -20,9 +20,10 @@ import (
 )
 
 type serveFlags struct {
-	listen, cert, key, logFormat string
-	proxies, hosts               []string
-	drain                        string
+	listen, verifyListen string
+	cert, key, logFormat string
+	proxies, hosts       []string
+	drain                string
 }
 
 func newServe(a *app) *cobra.Command {
@@ -39,6 +40,8 @@ It listens on 127.0.0.1 by default, and on other addresses only with TLS. With
 --listen unix:PATH it listens at a Unix socket that only its user may open, or
 its group too with --allow-group. A socket that systemd passes (LISTEN_FDS) is
 used instead of --listen. The log goes to standard error and holds no secrets.
+With --verify-listen, programs on other hosts can verify keys at that address
+while administration stays at --listen, which only this machine reaches.
 
 Guards on other hosts need no key store: they send the secrets of their clients
 here, with an admin key that has only the scope verify, for one audience. While
@@ -63,7 +66,7 @@ A second signal ends it at once. Closing the terminal does not end it.`,
 			if err != nil {
 				return err
 			}
-			if err := checkListen(f.listen); err != nil {
+			if err := f.checkListen(); err != nil {
 				return err
 			}
 			proxies, err := f.trustedProxies()
@@ -82,7 +85,7 @@ A second signal ends it at once. Closing the terminal does not end it.`,
 			defer stop()
 			return server.Run(cmd.Context(), server.Options{
 				DB: s.DB, PepperFile: s.PepperFile,
-				Listen: f.listen, TLSCert: f.cert, TLSKey: f.key, InsecureHTTP: a.insecureHTTP,
+				Listen: f.listen, VerifyListen: f.verifyListen, TLSCert: f.cert, TLSKey: f.key, InsecureHTTP: a.insecureHTTP,
 				TrustedProxies: proxies, AllowedHosts: f.hosts,
 				Drain: drain, Reload: reload, Abort: abort,
 				Logger: logger, FirstKey: a.command("issue", "me", "--admin"),
@@ -92,6 +95,7 @@ A second signal ends it at once. Closing the terminal does not end it.`,
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&f.listen, "listen", server.DefaultListen, "the `ADDRESS` to listen on, or unix:PATH; port 0 means any free port")
+	flags.StringVar(&f.verifyListen, "verify-listen", "", "also listen on this `ADDRESS`, and serve only verification there")
 	flags.StringVar(&f.cert, "tls-cert", "", "use TLS with the certificate in this PEM `FILE`")
 	flags.StringVar(&f.key, "tls-key", "", "the certificate's key, in this PEM `FILE`")
 	listVar(flags, &f.proxies, "trusted-proxy", "trust X-Forwarded-For from this address or `CIDR` range")
@@ -101,9 +105,16 @@ A second signal ends it at once. Closing the terminal does not end it.`,
 	return cmd
 }
 
+func (f *serveFlags) checkListen() error {
+	if err := checkListen("--listen", f.listen); err != nil || f.verifyListen == "" {
+		return err
+	}
+	return checkListen("--verify-listen", f.verifyListen)
+}
+
 // checkListen wants an address and a port. Many people first type only a port, so the error
 // shows the whole value. An empty port would mean any free one, for which 0 is needed.
-func checkListen(text string) error {
+func checkListen(flag, text string) error {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok && path != "" {
 		return nil
 	}
@@ -113,9 +124,9 @@ func checkListen(text string) error {
 		}
 	}
 	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
-		return usagef("--listen takes an address and a port; for this machine only: --listen 127.0.0.1:%s", text)
+		return usagef("%s takes an address and a port; for this machine only: %s 127.0.0.1:%s", flag, flag, text)
 	}
-	return usagef("--listen takes an address and a port, such as 127.0.0.1:8420, or unix: and the path of a socket")
+	return usagef("%s takes an address and a port, such as 127.0.0.1:8420, or unix: and the path of a socket", flag)
 }
 
 // maxDrain is longer than any proxy needs to notice that the server ends.

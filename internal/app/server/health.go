@@ -26,15 +26,20 @@ type health struct {
 
 type healthOutput struct{ Body health }
 
+const (
+	pathHealth = "/healthz"
+	pathReady  = "/readyz"
+)
+
 // mountHealth adds the routes for supervisors. Their answers say nothing about keys.
 func mountHealth(a *restapi.API, ready *readiness) {
 	ok := &healthOutput{health{Status: "ok"}}
 	restapi.Register(a, huma.Operation{
-		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz", Tags: []string{"health"},
+		OperationID: "healthz", Method: http.MethodGet, Path: pathHealth, Tags: []string{"health"},
 		Summary: "Is the process running?",
 	}, func(context.Context, *struct{}) (*healthOutput, error) { return ok, nil })
 	restapi.Register(a, huma.Operation{
-		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Tags: []string{"health"},
+		OperationID: "readyz", Method: http.MethodGet, Path: pathReady, Tags: []string{"health"},
 		Summary: "Can it handle requests?",
 		Description: "200 if the key store can be read and changed and its pepper file is in place. " +
 			"503 otherwise, after two seconds without a result, and once the server begins to stop.",

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -11,48 +12,66 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// listen takes the socket of the supervisor, or opens the listener, and checks the address that
-// was actually bound: a name may resolve to any address.
+// listenAll opens the listeners of o, the one for verification last.
+func listenAll(ctx context.Context, o *Options) ([]net.Listener, error) {
+	first, err := listen(ctx, o)
+	if err != nil || o.VerifyListen == "" {
+		return []net.Listener{first}, err
+	}
+	second, err := open(ctx, o, o.VerifyListen)
+	if err == nil {
+		err = o.mayListen(ctx, "verify_listen", second)
+	}
+	if err != nil {
+		return nil, errors.Join(err, first.Close())
+	}
+	return []net.Listener{first, verifyListener{second}}, nil
+}
+
+// listen takes the socket of the supervisor, or opens the listener.
 func listen(ctx context.Context, o *Options) (net.Listener, error) {
 	listener, err := inherited()
 	if err == nil && listener == nil {
-		listener, err = open(ctx, o)
+		listener, err = open(ctx, o, cmp.Or(o.Listen, DefaultListen))
 	}
 	if err != nil {
 		return nil, err
 	}
+	return listener, o.mayListen(ctx, "listen", listener)
+}
+
+// mayListen checks the address that was actually bound: a name may resolve to any address. It
+// closes a listener that it refuses.
+func (o *Options) mayListen(ctx context.Context, field string, listener net.Listener) error {
 	switch at := listener.Addr(); {
 	case o.TLSCert != "" || hostcheck.OnLoopback(at) || onSocket(at):
-		return listener, nil
+		return nil
 	case !o.InsecureHTTP:
-		return nil, errors.Join(&keys.InvalidError{
-			Field:  "listen",
+		return errors.Join(&keys.InvalidError{
+			Field:  field,
 			Reason: "is an address that other machines can reach, and plain HTTP would show keys to the network; use --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy with TLS, or use --insecure-http",
 		}, listener.Close())
 	}
 	o.Logger.WarnContext(ctx, "plain HTTP beyond this machine: keys can be read on the network")
-	return listener, nil
+	return nil
 }
 
 // open opens a socket or a port.
-func open(ctx context.Context, o *Options) (net.Listener, error) {
-	if o.Listen == "" {
-		o.Listen = DefaultListen
-	}
-	if path, ok := strings.CutPrefix(o.Listen, socketPrefix); ok {
+func open(ctx context.Context, o *Options, address string) (net.Listener, error) {
+	if path, ok := strings.CutPrefix(address, socketPrefix); ok {
 		if why := exposed(path); why != "" {
 			o.Logger.WarnContext(ctx, "guards will refuse this socket", slog.String("reason", why))
 		}
 		return listenAt(ctx, path)
 	}
-	if _, port, err := net.SplitHostPort(o.Listen); err != nil || port == "" {
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
 		return nil, &keys.InvalidError{Field: "listen", Reason: "must be an address with a port, such as 127.0.0.1:8420 or :8420, or unix: and the path of a socket"}
 	}
 	var config net.ListenConfig
 	config.SetMultipathTCP(false) // settle needs a socket that takes a filter
-	listener, err := config.Listen(ctx, "tcp", o.Listen)
+	listener, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, unlistened(o.Listen, err)
+		return nil, unlistened(address, err)
 	}
 	return listener, nil
 }

@@ -14,12 +14,12 @@ const endTime = 10 * time.Second
 
 // running is a server from its first connection to its last.
 type running struct {
-	listener net.Listener
-	cert     *certificate // nil: plain HTTP
-	ready    *readiness
-	o        *Options
-	http     *http.Server
-	ended    chan error // the error of Serve, once
+	listeners []net.Listener
+	cert      *certificate // nil: plain HTTP
+	ready     *readiness
+	o         *Options
+	http      *http.Server
+	ended     chan error // the error of Serve, once for each listener
 
 	mu   sync.Mutex
 	busy map[net.Conn]bool // connections with a running request, or without a first one
@@ -38,16 +38,19 @@ func (r *running) serve(ctx context.Context, handler http.Handler) error {
 		IdleTimeout:                  60 * time.Second,
 		MaxHeaderBytes:               16 << 10,
 		ConnState:                    r.note,
+		ConnContext:                  markConn,
 		ErrorLog:                     newErrorLog(r.o.Logger),
 	}
-	r.ended, r.busy = make(chan error, 1), map[net.Conn]bool{}
-	go func() {
-		if r.cert != nil {
-			r.ended <- r.http.ServeTLS(r.listener, "", "")
-			return
-		}
-		r.ended <- r.http.Serve(r.listener)
-	}()
+	r.ended, r.busy = make(chan error, len(r.listeners)), map[net.Conn]bool{}
+	for _, l := range r.listeners {
+		go func() {
+			if r.cert != nil {
+				r.ended <- r.http.ServeTLS(l, "", "")
+				return
+			}
+			r.ended <- r.http.Serve(l)
+		}()
+	}
 	for {
 		select {
 		case err := <-r.ended:
@@ -100,9 +103,12 @@ func (r *running) leave(ctx context.Context) error {
 		return r.http.Close()
 	case <-drained.C:
 	}
-	settle(r.listener)
-	err := r.listener.Close()
-	<-r.ended //nolint:errcheck // the listener is closed; from here on the server knows every accepted connection
+	var err error
+	for _, l := range r.listeners {
+		settle(l)
+		err = errors.Join(err, l.Close())
+		<-r.ended //nolint:errcheck // a listener is closed; after the last one the server knows every accepted connection
+	}
 	return errors.Join(err, r.finish(ctx))
 }
 

@@ -45,6 +45,7 @@ const DefaultListen = "127.0.0.1:8420"
 type Options struct {
 	DB, PepperFile  string         // the key store
 	Listen          string         // host:port, or unix: and a path; empty means DefaultListen
+	VerifyListen    string         // one more address, which serves verification and health only; empty for none
 	TLSCert, TLSKey string         // PEM files; both or none
 	InsecureHTTP    bool           // listen beyond loopback without TLS
 	TrustedProxies  []netip.Prefix // proxies whose client addresses are trusted; see [middleware.Options]
@@ -85,11 +86,15 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
-	listener, err := listen(ctx, &o)
+	listeners, err := listenAll(ctx, &o)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = listener.Close() }() // it is closed already, unless what follows fails
+	defer func() {
+		for _, l := range listeners {
+			_ = l.Close() // it is closed already, unless what follows fails
+		}
+	}()
 	o.Leases = leases.New(st, slotOf(ctx, st, o.Logger), &leases.Options{Logger: o.Logger})
 	defer func() { err = errors.Join(err, o.Leases.Close()) }()
 	if fault := st.CountingFault(ctx); fault != nil {
@@ -97,10 +102,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	ready := newReadiness(st, &o)
 	a := newAPI(st, source, v, ready, &o)
-	if err := greet(ctx, st, listener, &o); err != nil {
+	if err := greet(ctx, st, listeners, &o); err != nil {
 		return err
 	}
-	r := &running{listener: listener, cert: cert, ready: ready, o: &o}
+	r := &running{listeners: listeners, cert: cert, ready: ready, o: &o}
 	notify(ctx, "READY=1")
 	return r.serve(ctx, protected(a, names))
 }
@@ -167,16 +172,22 @@ func Handler(a *restapi.API, o *Options) (http.Handler, error) {
 }
 
 func protected(a *restapi.API, names hostcheck.Names) http.Handler {
-	return onlyNamed(a, names, sameOrigin(a, a.Handler()))
+	return onlyNamed(a, names, onlyVerification(a, sameOrigin(a, a.Handler())))
 }
 
 // greet logs where the server listens, and how to begin if there is no admin key.
-func greet(ctx context.Context, st store.Store, listener net.Listener, o *Options) error {
+func greet(ctx context.Context, st store.Store, listeners []net.Listener, o *Options) error {
 	page, err := st.List(ctx, keys.Query{Kind: keys.KindAdmin, Unrevoked: true, Limit: 1})
 	if err != nil {
 		return err
 	}
-	o.Logger.InfoContext(ctx, "listening", "url", urlOf(listener.Addr(), o.TLSCert != ""))
+	for i, l := range listeners {
+		message := "listening"
+		if i > 0 {
+			message = "listening for verification only"
+		}
+		o.Logger.InfoContext(ctx, message, "url", urlOf(l.Addr(), o.TLSCert != "")) //nolint:sloglint // one of two constants
+	}
 	if len(page.Keys) == 0 {
 		o.Logger.WarnContext(ctx, "there is no admin key yet; make one on this machine to use this API", "command", o.FirstKey)
 	}

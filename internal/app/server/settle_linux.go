@@ -16,6 +16,9 @@ const settleTime = time.Second
 // drops new ones, as a firewall does, until none is left. A client that is connecting then
 // tries again and gets "connection refused".
 func settle(l net.Listener) {
+	if marked, ok := l.(verifyListener); ok {
+		l = marked.Listener
+	}
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {
 		return

@@ -46,7 +46,7 @@ func introspectionForm() *huma.RequestBody {
 }
 
 func (s *service) mountIntrospection() {
-	op := operation("introspect", "/v1/introspect", "Introspect a key (RFC 7662)",
+	op := operation("introspect", pathIntrospect, "Introspect a key (RFC 7662)",
 		"For the token verifiers of MCP SDKs. The caller's admin key is the Bearer token, or the password of Basic with any user name, as it is or form-encoded, "+
 			"or client_secret in the form: one of them. A key that is not valid for the audience is inactive. "+
 			"429 is about the key's rate limit, or about the caller, as for /v1/verify.")

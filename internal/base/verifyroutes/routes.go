@@ -18,6 +18,8 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/base/forwardauth"
+	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -51,18 +53,35 @@ func Mount(a *restapi.API, v *verifier.Verifier, o *Options) {
 		s.handedOut = o.HandedOut
 	}
 	restapi.RegisterPlain[restapi.Body[api.VerifyRequest], restapi.Body[api.Verification]](a,
-		operation("verifyKey", "/v1/verify", "Verify a key",
+		operation("verifyKey", pathVerify, "Verify a key",
 			"The answer is 200 for any key: look at valid. A caller whose own key has an audience can verify keys for that audience only; "+
 				"if that is a single server, audience may be left out. One call with ask answers for a whole list of tools, and counts once. "+
 				"429 is about the caller, not the key: too many unknown keys from this client_ip, or too many calls of this caller."),
 		restapi.Answering(a, s.verify, "key"))
 	restapi.RegisterPlain[restapi.Body[api.VerifyBatchRequest], restapi.Body[api.Verifications]](a,
-		operation("verifyKeys", "/v1/verify/batch", "Verify several keys",
+		operation("verifyKeys", pathBatch, "Verify several keys",
 			"At most 100 checks, each as for one key, and each counted. If one of them cannot be asked, none is made."),
 		restapi.Answering(a, s.batch, "checks"))
 	s.mountIntrospection()
 	mountForwardAuth(a)
 }
+
+// Is reports whether r is for one of the routes with which keys are verified: those of [Mount]
+// and [MountLeases], except the list of verifiers.
+func Is(r *http.Request) bool {
+	switch r.URL.Path {
+	case pathVerify, pathBatch, pathIntrospect,
+		protocol.PathLease, protocol.PathChanges, protocol.PathProve, protocol.PathKey, protocol.PathCounts:
+		return true
+	}
+	return forwardauth.Is(r)
+}
+
+const (
+	pathVerify     = "/v1/verify"
+	pathBatch      = "/v1/verify/batch"
+	pathIntrospect = "/v1/introspect"
+)
 
 func operation(id, path, summary, description string) huma.Operation {
 	return huma.Operation{

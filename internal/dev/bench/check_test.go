@@ -95,16 +95,28 @@ func TestLoopback(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", program, "./cmd").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	client := func(addr, token string) *exec.Cmd {
+	client := func(addr string, request []byte) *exec.Cmd {
 		c := exec.CommandContext(t.Context(), program, "load", addr, "50ms")
-		c.Env = append(c.Environ(), "MCPKEYS_BENCH_TOKEN="+token)
+		c.Env = append(c.Environ(), "MCPKEYS_BENCH_REQUEST="+string(request))
 		return c
 	}
 	pairs, err := s.Loopback(t.Context(), client, 1)
 	if err != nil || len(pairs) != 1 || pairs[0].Guarded.Requests == 0 || pairs[0].Guarded.CPU == 0 {
 		t.Errorf("Loopback: got %+v, %v, want one run of each", pairs, err)
 	}
-	if _, err = s.Loopback(t.Context(), func(addr, _ string) *exec.Cmd { return client(addr, "") }, 1); err == nil {
+	without := func(addr string, request []byte) *exec.Cmd {
+		return client(addr, []byte(strings.Replace(string(request), "Bearer mcpk_", "Bearer ", 1)))
+	}
+	if _, err = s.Loopback(t.Context(), without, 1); err == nil {
 		t.Error("Loopback with a client that has no key: got no error")
+	}
+	all, err := s.Answers(t.Context(), client, 1)
+	if err != nil || len(all) != 4 {
+		t.Fatalf("Answers: got %+v, %v, want four", all, err)
+	}
+	for _, a := range all {
+		if a.Pairs[0].Guarded.Requests == 0 {
+			t.Errorf("Answers: %s answered nothing", a.Name)
+		}
 	}
 }

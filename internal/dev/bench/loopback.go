@@ -44,13 +44,13 @@ func (p Pair) PerWork() float64 { return float64(p.Plain.CPU) / float64(p.Guarde
 // and parses nothing ([Loader]): so the server limits the throughput, and the cost of the guard
 // shows in full. The key has the defaults: without a rate limit, and so without its header
 // fields.
-func (s *Stage) Loopback(ctx context.Context, load func(addr, token string) *exec.Cmd, runs int) ([]Pair, error) {
+func (s *Stage) Loopback(ctx context.Context, load Client, runs int) ([]Pair, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	issued, err := s.manager.Issue(ctx, admin.IssueRequest{Name: "loopback", Scopes: []string{needed}, Audience: []string{audience}})
 	if err != nil {
 		return nil, err
 	}
-	token := issued.Token.Reveal()
+	request := []byte(get("/", issued.Token.Reveal())) // of both, so that they read the same bytes
 	bare, stopBare, err := listen(ctx, plain)
 	if err != nil {
 		return nil, err
@@ -61,13 +61,24 @@ func (s *Stage) Loopback(ctx context.Context, load func(addr, token string) *exe
 		return nil, err
 	}
 	defer stopBehind()
-	var pairs []Pair
+	return inTurn(bare, behind, request, load, runs)
+}
+
+// Client makes a process that loads a server with a request ([Loader]).
+type Client func(addr string, request []byte) *exec.Cmd
+
+func get(path, token string) string {
+	return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Go-http-client/1.1\r\nAuthorization: Bearer " + token + "\r\nAccept-Encoding: gzip\r\n\r\n"
+}
+
+// inTurn loads two servers in turn.
+func inTurn(bare, ours string, request []byte, load Client, runs int) (pairs []Pair, err error) {
 	for range runs + 1 {
 		var p Pair
-		if p.Plain, err = under(load(bare, token)); err != nil {
+		if p.Plain, err = under(load(bare, request)); err != nil {
 			return nil, err
 		}
-		if p.Guarded, err = under(load(behind, token)); err != nil {
+		if p.Guarded, err = under(load(ours, request)); err != nil {
 			return nil, err
 		}
 		pairs = append(pairs, p)

@@ -14,7 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/dev/bench"
 )
 
-var errUsage = errors.New("say what to run: table, check, remote, http or peers (see the Makefile)")
+var errUsage = errors.New("say what to run: table, check, remote, http, answers or peers (see the Makefile)")
 
 // checkKeys is how many keys the check makes for VerifyMiss: enough that SQLite's tree has as
 // many levels as with a million.
@@ -53,6 +53,8 @@ func run(ctx context.Context, args []string) error {
 		return spread(ctx)
 	case "http":
 		return loopback(ctx, s)
+	case "answers":
+		return answers(ctx, s)
 	case "peers":
 		return peers(ctx, f.Args()[1:])
 	case "load": // what http runs in a second process
@@ -140,6 +142,18 @@ func loopback(ctx context.Context, set settings) error {
 	})
 }
 
+func answers(ctx context.Context, set settings) error {
+	fmt.Fprintln(os.Stderr, bench.Machine())
+	return on(ctx, 0, func(s *bench.Stage) error {
+		all, err := s.Answers(ctx, loader(ctx, set.seconds), set.runs)
+		if err != nil {
+			return err
+		}
+		bench.PrintAnswers(os.Stdout, all)
+		return nil
+	})
+}
+
 // peersKeys is how many keys VerifyMiss uses beside a peer: more than the verifier remembers,
 // and few enough that both databases are in memory.
 const peersKeys = 10_000
@@ -166,19 +180,19 @@ func peers(ctx context.Context, args []string) error {
 }
 
 // loader runs this program again, as the client, on one processor.
-func loader(ctx context.Context, d time.Duration) func(addr, token string) *exec.Cmd {
-	return func(addr, token string) *exec.Cmd {
+func loader(ctx context.Context, d time.Duration) bench.Client {
+	return func(addr string, request []byte) *exec.Cmd {
 		self, err := os.Executable()
 		if err != nil {
 			self = os.Args[0]
 		}
 		c := exec.CommandContext(ctx, self, "load", addr, d.String())
-		c.Env = append(os.Environ(), "GOMAXPROCS=1", tokenVariable+"="+token)
+		c.Env = append(os.Environ(), "GOMAXPROCS=1", requestVariable+"="+string(request))
 		return c
 	}
 }
 
-const tokenVariable = "MCPKEYS_BENCH_TOKEN"
+const requestVariable = "MCPKEYS_BENCH_REQUEST"
 
 func load(ctx context.Context, args []string) error {
 	if len(args) != 2 {
@@ -188,7 +202,7 @@ func load(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	l, err := bench.Loader{Addr: args[0], Token: os.Getenv(tokenVariable), Conns: 16, For: d}.Run(ctx)
+	l, err := bench.Loader{Addr: args[0], Request: []byte(os.Getenv(requestVariable)), Conns: 16, For: d}.Run(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,134 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/internal/app/server"
+	"github.com/mcpkeys/mcpkeys/internal/base/leases"
+	"github.com/mcpkeys/mcpkeys/keys"
+)
+
+// AnswerPromise is the part of a bare route's throughput that is promised of a verification.
+const AnswerPromise = 0.50
+
+// Answer is a verification of `keyctl serve`, beside a route of gin that reads the same request
+// and writes the same bytes.
+type Answer struct {
+	Name  string
+	Pairs []Pair
+}
+
+// Answers measures the verifications for other languages and for proxies over loopback, as
+// [Stage.Loopback] does: all of the server's handlers, a registry of leases included.
+func (s *Stage) Answers(ctx context.Context, load Client, runs int) (out []Answer, err error) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	caller, err := s.manager.Issue(ctx, admin.IssueRequest{
+		Name: "answers", Kind: keys.KindAdmin, Scopes: []string{keys.ScopeVerify}, Audience: []string{audience},
+	})
+	if err != nil {
+		return nil, err
+	}
+	slot, err := s.store.TakeSlot()
+	if err != nil {
+		return nil, err
+	}
+	registry := leases.New(s.store, slot, nil)
+	defer func() { _ = registry.Close() }()
+	o := &server.Options{Leases: registry}
+	v, err := server.NewVerifier(s.store, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = v.Close() }()
+	handler, err := server.Handler(server.API(s.store, v, o), o)
+	if err != nil {
+		return nil, err
+	}
+	ours, stop, err := listen(ctx, handler)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	for _, q := range questions(caller.Token.Reveal(), s.tokens[0]) {
+		pairs, err := beside(ctx, ours, q, load, runs)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", q.name, err)
+		}
+		out = append(out, Answer{q.name, pairs})
+	}
+	return out, nil
+}
+
+type question struct{ name, request string }
+
+func questions(caller, token string) []question {
+	var tools []string
+	for i := range 100 {
+		tools = append(tools, fmt.Sprintf(`"tools:get_%d"`, i))
+	}
+	post := func(path, kind, body string) string {
+		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: python-httpx/0.28.1\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+			path, caller, kind, len(body), body)
+	}
+	return []question{
+		{"/v1/verify", post("/v1/verify", "application/json", `{"key":"`+token+`","audience":"weather","scopes":["`+needed+`"]}`)},
+		{"/v1/verify, ask 100", post("/v1/verify", "application/json", `{"key":"`+token+`","audience":"weather","ask":[`+strings.Join(tools, ",")+`]}`)},
+		{"/v1/introspect", post("/v1/introspect", "application/x-www-form-urlencoded", "token="+token+"&token_type_hint=access_token")},
+		{"/v1/forward-auth", get("/v1/forward-auth?audience=weather", token)},
+	}
+}
+
+// beside asks once, and then loads a route that gives that answer in turn with ours.
+func beside(ctx context.Context, ours string, q question, load Client, runs int) ([]Pair, error) {
+	head, body, _ := strings.Cut(q.request, "\r\n\r\n")
+	fields := strings.Fields(head)
+	r, err := http.NewRequestWithContext(ctx, fields[0], "http://"+ours+fields[1], strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range strings.Split(head, "\r\n")[1:] {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
+	}
+	a, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := io.ReadAll(a.Body)
+	_ = a.Body.Close()
+	if err != nil || a.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%w: %s %w", errWrong, a.Status, err)
+	}
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	e.Any(r.URL.Path, func(c *gin.Context) {
+		_, _ = io.ReadAll(c.Request.Body)
+		c.Data(http.StatusOK, a.Header.Get("Content-Type"), answer)
+	})
+	bare, stop, err := listen(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	return inTurn(bare, ours, []byte(q.request), load, runs)
+}
+
+// PrintAnswers writes a line for each answer.
+func PrintAnswers(w io.Writer, all []Answer) {
+	fmt.Fprintf(w, "%-22s%14s%14s%8s%22s\n", "answer", "bare route/s", "ours/s", "part", "part, by CPU time")
+	for _, a := range all {
+		fmt.Fprintf(w, "%-22s%14.0f%14.0f%6.0f %%%20.0f %%\n", a.Name,
+			medianOf(a.Pairs, func(p Pair) float64 { return p.Plain.PerSecond() }),
+			medianOf(a.Pairs, func(p Pair) float64 { return p.Guarded.PerSecond() }),
+			100*medianOf(a.Pairs, Pair.Ratio), 100*medianOf(a.Pairs, Pair.PerWork))
+	}
+	fmt.Fprintf(w, "medians of %d alternating runs; promised: %.0f %% or more of a bare gin route that reads and writes the same bytes\n", len(all[0].Pairs), 100*AnswerPromise)
+}

@@ -30,6 +30,8 @@ func fresh() string { return uuid.Must(uuid.NewV7()).String() }
 // The error is an [*keys.InvalidError] that never repeats the id.
 func Validate(id string) error {
 	switch {
+	case isUUID(id): // most ids, also those that this package makes: it holds no 24 letters and digits in a row, and no underscore
+		return nil
 	case id == "" || len(id) > maxLen || strings.IndexFunc(id, notAllowed) >= 0:
 		return keys.Invalid("request_id", "must be 1 to %d letters, digits, dots, hyphens and underscores", maxLen)
 	case keys.HoldsToken(id):
@@ -41,6 +43,24 @@ func Validate(id string) error {
 		}
 	}
 	return nil
+}
+
+// isUUID reports whether id is a UUID in lower case.
+func isUUID(id string) bool {
+	if len(id) != 36 {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case (c < '0' || c > '9') && (c < 'a' || c > 'f'):
+			return false
+		}
+	}
+	return true
 }
 
 func notAllowed(r rune) bool {

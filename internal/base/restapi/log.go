@@ -27,15 +27,23 @@ func (a *API) open(c *gin.Context) {
 	c.Request = middleware.Identify(c.Request)
 	c.Request.Header.Del("Accept") // there is one format; huma would let the client choose others
 	h := c.Writer.Header()
-	h.Set("X-Request-Id", requestid.From(c.Request.Context()))
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h["X-Request-Id"] = []string{requestid.From(c.Request.Context())}
+	h["Cache-Control"] = noStore
+	h["X-Content-Type-Options"] = noSniff
+	h["Referrer-Policy"] = noReferrer
 	c.Next()
 	if !c.GetBool(keyForProxies) {
 		a.log(c, time.Since(start))
 	}
 }
+
+// Values of headers that all answers share. An Add makes a copy, because they have no room.
+var (
+	noStore    = []string{"no-store"}
+	noSniff    = []string{"nosniff"}
+	noReferrer = []string{"no-referrer"}
+	ofJSON     = []string{"application/json"}
+)
 
 // lets limits the log lines of callers without a valid key, who can cause any number of them.
 func (a *API) lets(kind ...string) bool {
@@ -57,6 +65,9 @@ func (a *API) log(c *gin.Context, took time.Duration) {
 	level := slog.LevelInfo
 	if caller != nil && a.quiet[route] && status < http.StatusBadRequest {
 		level = slog.LevelDebug // one line for each request of each guarded server
+	}
+	if !a.logger.Enabled(ctx, level) {
+		return
 	}
 	a.logger.LogAttrs(ctx, level, "request",
 		slog.String("method", plainMethod(c.Request.Method)),

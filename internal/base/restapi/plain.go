@@ -99,7 +99,7 @@ func into(body []byte, v any, required []string) *problem {
 
 // Answer writes v as JSON, with status 200.
 func (a *API) Answer(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
+	w.Header()["Content-Type"] = ofJSON
 	_ = strictJSON.Marshal(w, v) // the client may be gone
 }
 

@@ -30,7 +30,7 @@ func fresh() string { return uuid.Must(uuid.NewV7()).String() }
 // The error is an [*keys.InvalidError] that never repeats the id.
 func Validate(id string) error {
 	switch {
-	case isUUID(id): // most ids, also those that this package makes: it holds no 24 letters and digits in a row, and no underscore
+	case isUUID(id): // as this package makes them; a UUID has no underscore, and at most 12 letters and digits in a row
 		return nil
 	case id == "" || len(id) > maxLen || strings.IndexFunc(id, notAllowed) >= 0:
 		return keys.Invalid("request_id", "must be 1 to %d letters, digits, dots, hyphens and underscores", maxLen)

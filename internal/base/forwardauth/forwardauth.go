@@ -12,8 +12,8 @@
 // read from headers, which the client may have sent.
 //
 // The answer to any method is 200 with the identity headers ([Headers]), or a denial, which the
-// guard of package middleware writes. The package does not look at Host and Origin: they are the
-// client's, and a proxy is no browser. It never reads a body.
+// guard of package middleware writes. The package never reads a body, and does not look at Host
+// and Origin, which are the client's.
 package forwardauth
 
 import (

@@ -194,13 +194,19 @@ var layers = []layer{
 	},
 	{
 		path:  "internal/base/verifyroutes",
-		may:   []string{"keys", "keys/pepper", "keys/requestid", "keys/usage", "verifier", "admin", "admin/api", "internal/base/leases", "internal/base/protocol", "internal/base/restapi", "internal/base/wire", huma + "/..."},
+		may:   []string{"keys", "keys/pepper", "keys/requestid", "keys/usage", "verifier", "admin", "admin/api", "internal/base/leases", "internal/base/protocol", "internal/base/forwardauth", "internal/base/restapi", "internal/base/wire", huma + "/..."},
 		never: []string{sqlite, "store/sqlite/..."},
 		why:   "the decision is the verifier's",
 	},
 	{
+		path:  "internal/base/forwardauth",
+		may:   []string{"keys", "middleware", "admin/api"},
+		never: []string{sqlite, "store/sqlite/...", huma + "/..."},
+		why:   "the decision is the guard's",
+	},
+	{
 		path:  "internal/base/restapi",
-		may:   []string{"keys", "keys/feed", "keys/requestid", "store", "admin", "verifier", "middleware", "middleware/ginauth", "internal/base/loglimit", "admin/api", gin + "/...", huma + "/..."},
+		may:   []string{"keys", "keys/feed", "keys/requestid", "store", "admin", "verifier", "middleware", "middleware/ginauth", "internal/base/loglimit", "admin/api", gin + "/...", huma + "/...", "github.com/go-json-experiment/json/..."},
 		never: []string{sqlite, "store/sqlite/..."},
 		why:   "what the APIs share knows no database",
 	},

@@ -84,7 +84,7 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 // does not change a text of several sentences.
 func clause(detail string) string {
 	text, one := strings.CutSuffix(detail, ".")
-	if !one || strings.Contains(text, ". ") {
+	if !one || text == "" || strings.Contains(text, ". ") {
 		return detail
 	}
 	first, size := utf8.DecodeRuneInString(text)

@@ -74,7 +74,7 @@ func New(v *verifier.Verifier, o *Options) *API {
 		closed: map[string]bool{},
 		quiet:  map[string]bool{},
 		logger: logger,
-		limit:  loglimit.Limiter{Message: "more requests without a good key"},
+		limit:  loglimit.Limiter{Message: "more requests without a valid key"},
 		guards: map[string]*middleware.Guard{
 			schemeAdminKey: middleware.New(v, &middleware.Options{Admin: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
 			schemeAnyKey:   middleware.New(v, &middleware.Options{Any: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),

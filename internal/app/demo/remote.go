@@ -37,7 +37,7 @@ func (s *stage) serveRemote(ctx context.Context) error {
 		return err
 	}
 	// Ctrl-C ends keyctl serve together with the demo; the guard would log that it is gone.
-	v, err := verifier.New(remote.New(address, &remote.Options{
+	v, err := verifier.New(remote.New(address, &remote.Options{ //nolint:contextcheck // it runs until close
 		Key: verifyKey.Secret(), Audience: audience, InsecureHTTP: true, // plain HTTP stays on this machine
 		Logger: slog.New(slog.DiscardHandler),
 	}), &verifier.Options{OnUseError: func(error) {}})
@@ -54,7 +54,7 @@ var listening = regexp.MustCompile(`msg=listening url=(\S+)`)
 
 // serveKeys starts keyctl serve as a process, and returns its address.
 func (s *stage) serveKeys() (address string, err error) {
-	cmd := exec.Command(s.keyctl.Path, "serve", "--listen", "127.0.0.1:0", "--drain", "0")
+	cmd := exec.Command(s.keyctl.Path, "serve", "--listen", "127.0.0.1:0", "--drain", "0") //nolint:noctx // close ends it
 	cmd.Dir, cmd.Env = s.dir, environment(os.Environ())
 	log, err := cmd.StderrPipe()
 	if err != nil {

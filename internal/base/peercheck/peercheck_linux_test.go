@@ -56,7 +56,7 @@ func TestDial(t *testing.T) {
 			t.Errorf("server user %q: %v", serverUser, err)
 		}
 	}
-	if err := os.Chmod(filepath.Dir(path), 0o720); err != nil { //nolint:gosec // that is refused
+	if err := os.Chmod(filepath.Dir(path), 0o720); err != nil {
 		t.Fatal(err)
 	}
 	s, err := New(path, "", time.Minute)

@@ -260,12 +260,12 @@ func TestB4RotateRenews(t *testing.T) {
 	if k := issued.Key; !k.ExpiresAt.Equal(noon.Add(90*24*time.Hour)) || !k.Secrets[0].ExpiresAt.Equal(noon.Add(admin.DefaultGrace)) {
 		t.Errorf("Rotate with an expiry: the key ends %v, the old secret %v", k.ExpiresAt, k.Secrets[0].ExpiresAt)
 	}
-	if issued.Key.Warnings(l.now)[0] == "" || strings.Contains(strings.Join(issued.Key.Warnings(l.now), " "), "the key ends") {
+	if issued.Key.Warnings(l.now)[0] == "" || strings.Contains(strings.Join(issued.Key.Warnings(l.now), " "), "the key expires") {
 		t.Errorf("warnings of a renewed key: %q", issued.Key.Warnings(l.now))
 	}
 	l.now = noon.Add(80 * 24 * time.Hour)
 	issued = l.mustRotate(first.Key.ID, admin.RotateRequest{})
-	if got := strings.Join(issued.Key.Warnings(l.now), " "); !strings.Contains(got, "the key ends 2027-02-20T12:00:00Z") {
+	if got := strings.Join(issued.Key.Warnings(l.now), " "); !strings.Contains(got, "the key expires 2027-02-20T12:00:00Z") {
 		t.Errorf("warnings of a key that was rotated and ends soon: %q", got)
 	}
 }

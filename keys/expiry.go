@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Expiry says when a key ends: after a duration, at an instant, or never. The zero
+// Expiry says when a key expires: after a duration, at an instant, or never. The zero
 // value means [DefaultLife].
 type Expiry struct {
 	mode expiryMode
@@ -24,7 +24,7 @@ const (
 	expiryNever
 )
 
-// NeverExpires is for keys without an end. It is never the default.
+// NeverExpires is for keys without an expiry. It is never the default.
 func NeverExpires() Expiry { return Expiry{mode: expiryNever} }
 
 // ExpiresAt is for keys that end at t.

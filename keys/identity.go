@@ -107,7 +107,7 @@ func (i *Identity) Metadata() map[string]string {
 	return maps.Clone(i.metadata)
 }
 
-// ExpiresAt is when the key ends; zero means never.
+// ExpiresAt is when the key expires; zero means never.
 func (i *Identity) ExpiresAt() time.Time {
 	if i == nil {
 		return time.Time{}

@@ -9,7 +9,7 @@ import (
 const (
 	// DefaultLife is the life of a key without a given expiry.
 	DefaultLife = 90 * 24 * time.Hour
-	// ExpiringWithin is how long before its end a key counts as expiring.
+	// ExpiringWithin is how long before its expiry a key counts as expiring.
 	ExpiringWithin = 14 * 24 * time.Hour
 
 	// An admin key limits the life of ordinary keys that it issues. The limit is

@@ -18,7 +18,7 @@ func (k *Key) Warnings(now time.Time) []string {
 	case k.Expired(now):
 		out = append(out, "the key has expired, so it is refused; issue a new key")
 	case k.Version > 1 && k.ExpiresAt.Sub(now) < ExpiringWithin: // the issuer of a new key has just said when it ends
-		out = append(out, "the key ends "+k.ExpiresAt.Format(time.RFC3339)+", in less than 14 days, with all its secrets; a new expiry renews it")
+		out = append(out, "the key expires "+k.ExpiresAt.Format(time.RFC3339)+", in less than 14 days, with all its secrets; a new expiry renews it")
 	}
 	return out
 }

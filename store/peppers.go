@@ -15,7 +15,7 @@ type PepperState string
 // The states of peppers.
 const (
 	PepperCurrent PepperState = "current" // new digests and seals are made with it
-	PepperRetired PepperState = "retired" // it still verifies what was made with it
+	PepperOld     PepperState = "old"     // it still verifies what was made with it
 	PepperMissing PepperState = "missing" // the database or its rows name it, but the pepper file lacks it
 )
 

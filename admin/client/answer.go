@@ -44,7 +44,7 @@ var domain = map[string]error{
 // refused turns an error answer into the error that a local manager would return.
 func (c *Client) refused(resp *http.Response, text []byte) error {
 	if resp.StatusCode/100 == 3 {
-		return fmt.Errorf("%w: %s: %w; use the address that it redirects to", keys.ErrUnavailable, c.base.Host, errRedirect)
+		return fmt.Errorf("%w: %s: %w; use the address that it redirects to", keys.ErrUnavailable, c.name, errRedirect)
 	}
 	var p api.Problem
 	if err := json.Unmarshal(text, &p); err != nil || p.Code == "" {
@@ -55,11 +55,11 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	}
 	switch {
 	case p.Code == api.CodeNotAnnounced:
-		return store.NotAnnounced(fmt.Errorf("%s could not tell them (request %s)", c.base.Host, p.RequestID))
+		return store.NotAnnounced(fmt.Errorf("%s could not tell them (request %s)", c.name, p.RequestID))
 	case p.Code == api.CodeMayBeLost:
-		return &store.MayBeLostError{Cause: fmt.Errorf("the files of the key store were replaced or removed while %s made it, and that server must be started again (request %s)", c.base.Host, p.RequestID)}
+		return &store.MayBeLostError{Cause: fmt.Errorf("the files of the key store were replaced or removed while %s made it, and that server must be started again (request %s)", c.name, p.RequestID)}
 	case p.Code == api.CodeAltered:
-		return &feed.AlteredError{What: "the request was not carried out", Fix: "run 'keyctl doctor' on the machine of " + c.base.Host}
+		return &feed.AlteredError{What: "the request was not carried out", Fix: "run 'keyctl doctor' on the machine of " + c.name}
 	case p.Code == api.CodeInvalidArgument && len(p.Errors) > 0:
 		return &keys.InvalidError{Field: field(p.Errors[0].Field), Reason: p.Errors[0].Message}
 	case p.Code == api.CodeTooLarge:
@@ -69,7 +69,7 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	case p.Code == api.CodeConflict && p.Rotation != nil:
 		return &admin.RotationError{Old: p.Rotation.Finish, Until: instant(p.Rotation.Until), Newest: p.Rotation.Replace}
 	case resp.StatusCode == http.StatusUnauthorized:
-		return fmt.Errorf("%w: %s does not accept it; it may be revoked or expired, or belong to another key store", keys.ErrDenied, c.base.Host)
+		return fmt.Errorf("%w: %s does not accept it; it may be revoked or expired, or belong to another key store", keys.ErrDenied, c.name)
 	case p.Code == api.CodeNotFound, p.Code == api.CodeTampered, p.Code == api.CodePreconditionFailed:
 		return domain[p.Code]
 	case p.Code == api.CodeConflict, p.Code == api.CodeSecretDelivered, p.Code == api.CodeForbidden:
@@ -77,14 +77,14 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	case domain[p.Code] != nil:
 		return &remoteError{p.Detail, domain[p.Code]}
 	}
-	return fmt.Errorf("%s answered %d %s (request %s): %s", c.base.Host, resp.StatusCode, p.Code, p.RequestID, p.Detail)
+	return fmt.Errorf("%s answered %d %s (request %s): %s", c.name, resp.StatusCode, p.Code, p.RequestID, p.Detail)
 }
 
 // clause returns the text of an error from the sentence that the server made of it. It
 // does not change a text of several sentences.
 func clause(detail string) string {
 	text, one := strings.CutSuffix(detail, ".")
-	if !one || strings.Contains(text, ". ") {
+	if !one || text == "" || strings.Contains(text, ". ") {
 		return detail
 	}
 	first, size := utf8.DecodeRuneInString(text)

@@ -12,8 +12,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/internal/base/peercheck"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
@@ -103,16 +105,20 @@ func (c *Client) render(ctx context.Context, req *request) (*http.Request, error
 
 // unreachedError is a [keys.ErrUnavailable] without an answer of the server.
 type unreachedError struct {
-	host string
+	name string // of the server
 	err  error
 	sent bool // the request may have reached the server
 }
 
 func (e *unreachedError) Error() string {
 	if errors.Is(e.err, http.ErrSchemeMismatch) {
-		return fmt.Sprintf("%v: %s speaks plain HTTP, not HTTPS; give it a certificate, or on this machine use http://", keys.ErrUnavailable, e.host)
+		return fmt.Sprintf("%v: %s speaks plain HTTP, not HTTPS; give it a certificate, or on this machine use http://", keys.ErrUnavailable, e.name)
 	}
-	return fmt.Sprintf("%v: %s cannot be reached (%v); check the address, and that keyctl serve is running there", keys.ErrUnavailable, e.host, e.err)
+	var refused *peercheck.RefusedError
+	if errors.As(e.err, &refused) {
+		return fmt.Sprintf("%v: %s cannot be used: %s", keys.ErrUnavailable, e.name, refused.Reason)
+	}
+	return fmt.Sprintf("%v: %s cannot be reached (%v); check the address, and that keyctl serve is running there", keys.ErrUnavailable, e.name, e.err)
 }
 
 func (e *unreachedError) Unwrap() []error { return []error{keys.ErrUnavailable, e.err} }
@@ -124,8 +130,13 @@ func (c *Client) unreached(err error) error {
 		err = inner.Err
 	}
 	var network *net.OpError
-	notSent := errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &network) && network.Op == "dial"
-	return &unreachedError{c.base.Host, err, !notSent}
+	var refused *peercheck.RefusedError
+	notSent := errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &refused) || errors.As(err, &network) && network.Op == "dial"
+	var cause syscall.Errno
+	if errors.As(err, &cause) && strings.HasPrefix(c.name, "unix:") { // the rest of the text repeats the path
+		err = cause
+	}
+	return &unreachedError{c.name, err, !notSent}
 }
 
 // unknownServer is the error for an answer that the mcpkeys API does not give.
@@ -134,5 +145,5 @@ func (c *Client) unknownServer(status int) error {
 	if strings.HasPrefix(c.base.Path, "/v1") { // the client adds it
 		fix = ", and leave /v1 out"
 	}
-	return fmt.Errorf("%w: %s answered %d, but not as the mcpkeys API does; check the address%s", keys.ErrUnavailable, c.base.Host, status, fix)
+	return fmt.Errorf("%w: %s answered %d, but not as the mcpkeys API does; check the address%s", keys.ErrUnavailable, c.name, status, fix)
 }

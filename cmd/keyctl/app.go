@@ -22,6 +22,7 @@ type app struct {
 	db           string
 	pepper       string
 	server       string
+	serverUser   string
 	insecureHTTP bool
 	allowGroup   bool
 	output       format
@@ -54,9 +55,9 @@ func (a *app) localSettings() (connect.Settings, error) {
 
 func (a *app) named() (connect.Settings, error) {
 	s := connect.Settings{
-		DB: a.db, PepperFile: a.pepper, Server: a.server, InsecureHTTP: a.insecureHTTP,
+		DB: a.db, PepperFile: a.pepper, Server: a.server, ServerUser: a.serverUser, InsecureHTTP: a.insecureHTTP,
 	}.WithEnv(a.getenv)
-	if err := refuseTokens([]string{s.DB, s.PepperFile, s.Server, s.AdminKeyFile}); err != nil {
+	if err := refuseTokens([]string{s.DB, s.PepperFile, s.Server, s.ServerUser, s.AdminKeyFile}); err != nil {
 		return s, usagef("a KEYCTL_ variable holds a key where a path or a URL belongs; if it is a real key, revoke it")
 	}
 	return s, nil
@@ -101,6 +102,9 @@ func (a *app) command(words ...string) string {
 	}
 	if a.server != "" {
 		line += " --server " + shell.Quote(a.server)
+	}
+	if a.serverUser != "" {
+		line += " --server-user " + shell.Quote(a.serverUser)
 	}
 	if a.insecureHTTP {
 		line += " --insecure-http"

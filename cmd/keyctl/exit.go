@@ -198,6 +198,8 @@ func (a *app) flagOf(field string) string {
 		return "NAME"
 	case field == "server" && !a.ran.Flags().Changed("server"):
 		return "KEYCTL_SERVER"
+	case field == "server_user" && !a.ran.Flags().Changed("server-user"):
+		return "KEYCTL_SERVER_USER"
 	}
 	var given []string
 	for _, name := range append(flagNames[field], strings.NewReplacer("_", "-", " ", "-").Replace(field)) {

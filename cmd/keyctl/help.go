@@ -138,8 +138,10 @@ func newEnvironment() *cobra.Command {
 
   KEYCTL_DB              file of the key store, if --db is not given
   KEYCTL_PEPPER_FILE     file of its pepper, if --pepper is not given
-  KEYCTL_SERVER          URL of a keyctl serve, if --server is not given; do
-                         not combine it with KEYCTL_DB
+  KEYCTL_SERVER          URL of a keyctl serve, or unix:SOCKET, if --server is
+                         not given; do not combine it with KEYCTL_DB
+  KEYCTL_SERVER_USER     user that runs the keyctl serve of unix:SOCKET, if it
+                         is neither root nor you
   KEYCTL_ADMIN_KEY_FILE  file with the admin key for that server
   KEYCTL_ADMIN_KEY       the admin key itself, if there is no file
   MCPKEYS_ALLOW_GROUP    1 allows one of your groups to open the files of the

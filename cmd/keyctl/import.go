@@ -181,7 +181,7 @@ func (a *app) reportRefused(err error) {
 
 func (a *app) reportImport(r importing.Report, f *importFlags, err error) error {
 	if isA[*store.WrittenError](err) {
-		return fmt.Errorf("%d of %d keys were imported: %w", r.Imported, r.Rows, err)
+		return fmt.Errorf("%s: %w", f.outcome(r), err)
 	}
 	if isA[*store.MayBeLostError](err) {
 		return fmt.Errorf("%d of %d keys may have been imported: %w", r.Imported, r.Rows, err)
@@ -219,8 +219,17 @@ func (f *importFlags) done() string {
 	return "were imported"
 }
 
+// outcome says how many keys were imported.
+func (f *importFlags) outcome(r importing.Report) string {
+	done := f.done()
+	if r.Rows == 1 {
+		done = strings.Replace(done, "were", "was", 1)
+	}
+	return fmt.Sprintf("%d of %s %s", r.Imported, wording.Counted(r.Rows, "key", "keys"), done)
+}
+
 func (a *app) printImport(r importing.Report, f *importFlags) error {
-	if err := a.print(fmt.Sprintf("%d of %d keys %s\n", r.Imported, r.Rows, f.done())); err != nil {
+	if err := a.print(f.outcome(r) + "\n"); err != nil {
 		return err
 	}
 	if r.Already > 0 {

@@ -24,7 +24,7 @@ func newPepper(a *app) *cobra.Command {
 		GroupID: groupStore,
 		Long: `Show, add and retire peppers. They are in the pepper file; without them no key
 in the database can be verified or forged. New keys use the current pepper. An
-older key needs the pepper that it was made with, which may be a retired one.
+older key needs the pepper that it was made with, which may be an old one.
 
 To replace a pepper, add a new one, wait until the keys in use have been used,
 and retire the old one: a key moves to the new pepper when it is used. See
@@ -141,7 +141,7 @@ func noteOnPepper(u *store.PepperUse) string {
 		return "is not in the pepper file: restore the file from backup"
 	case u.State == store.PepperMissing && (u.LiveKeys > 0 || u.Seals > 0):
 		return "is not in the pepper file, but keys name it: the database was changed outside mcpkeys"
-	case u.State == store.PepperRetired && !u.Noted:
+	case u.State == store.PepperOld && !u.Noted:
 		return "is still in the pepper file, because its retirement did not finish: retire it again"
 	}
 	return ""
@@ -153,9 +153,9 @@ func newPepperAdd(a *app) *cobra.Command {
 		Use:     "add",
 		Short:   "Make a new pepper for new and used keys",
 		GroupID: groupPepper,
-		Long: `Make a new pepper and add it to the pepper file as the current one. The previous
-pepper is then retired but still verifies: all keys continue to work. A key
-moves to the new pepper when it is used or rotated.
+		Long: `Make a new pepper and add it to the pepper file as the current one. The one
+before is then old, but still verifies: all keys continue to work. A key moves
+to the new pepper when it is used or rotated.
 
 Then back up the pepper file again: without the new pepper, keys that are made
 from now on cannot be verified. Servers on this machine that have the key store

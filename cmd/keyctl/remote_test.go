@@ -79,7 +79,7 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 var servers sync.Map
 
 // listening finds the address in the server's log, in either form.
-var listening = regexp.MustCompile(`url"?[=:]"?(https?://[^" ]+)`)
+var listening = regexp.MustCompile(`url"?[=:]"?(https?://[^" ]+|unix:[^" ]+)`)
 
 // startServer runs keyctl serve until the script ends, and then checks that its log does not
 // hold a key.

@@ -36,7 +36,7 @@ It prints valid and exits 0, or prints the reason and exits 3. Without
 --audience it decides like a server without a name, which accepts only keys
 without an audience.`,
 		Example: `  keyctl verify - --scope tools:get_forecast <key.txt
-  if pass show ci-key | keyctl verify - >/dev/null; then echo good; fi`,
+  if pass show ci-key | keyctl verify - >/dev/null; then echo valid; fi`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] != "-" {
 				return usagef("verify reads the key from standard input, never from an argument: keyctl verify - <FILE")

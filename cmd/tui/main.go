@@ -1,8 +1,8 @@
 // Command tui is the dashboard of `keyctl tui` as a program of its own, for a machine that
 // needs nothing else of keyctl.
 //
-// It takes --db, --pepper, --server, --insecure-http and --read-only, and reads the KEYCTL_
-// variables, as keyctl does. The dashboard is in internal/app/tui, the connection to the store
+// It takes --db, --pepper, --server, --server-user, --insecure-http and --read-only, and reads
+// the KEYCTL_ variables, as keyctl does. The dashboard is in internal/app/tui, the connection to the store
 // in internal/app/connect.
 //
 // It refuses to start without a terminal, without a store, or if an argument contains a key.
@@ -36,7 +36,7 @@ func main() {
 	os.Exit(code)
 }
 
-const usage = "wrong arguments; use only --db FILE, --pepper FILE, --server URL, --insecure-http and --read-only"
+const usage = "wrong arguments; use only --db FILE, --pepper FILE, --server URL, --server-user USER, --insecure-http and --read-only"
 
 // run returns the exit code: 1 for a wrong command line or terminal, 2 for a store that
 // cannot be used.
@@ -51,6 +51,7 @@ func run(ctx context.Context, args []string) (code int, err error) {
 	flags.StringVar(&s.DB, "db", "", "")
 	flags.StringVar(&s.PepperFile, "pepper", "", "")
 	flags.StringVar(&s.Server, "server", "", "")
+	flags.StringVar(&s.ServerUser, "server-user", "", "")
 	flags.BoolVar(&s.InsecureHTTP, "insecure-http", false, "")
 	flags.BoolVar(&readOnly, "read-only", false, "")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {

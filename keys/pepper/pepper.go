@@ -31,7 +31,7 @@ const (
 const pepperLen = 32
 
 // Set contains the peppers, the secrets outside the database without which nothing in it
-// can be verified or forged: one current, for new digests, and any number of retired ones
+// can be verified or forged: one current, for new digests, and any number of old ones
 // that still verify. A program with the peppers and write access to the database can make
 // valid keys; with one of the two it cannot.
 //
@@ -127,7 +127,7 @@ const pepperHeader = `# mcpkeys peppers. Without this file no key of its databas
 const storeWord = "store"
 
 // Parse reads the text that [Set.Encode] writes: a line "store hex", unless
-// the peppers belong to no store yet, a line per pepper of "id current|retired hex", and
+// the peppers belong to no store yet, a line per pepper of "id current|old hex", and
 // comments after #. Errors name the line, never its content.
 func Parse(text []byte) (*Set, error) {
 	read := pepperText{seen: map[string]bool{}}
@@ -179,8 +179,8 @@ func (t *pepperText) line(line string) (err error) {
 
 func parsePepperLine(line string) (p *pepper, isCurrent bool, err error) {
 	fields := strings.Fields(line)
-	if len(fields) != 3 || (fields[1] != "current" && fields[1] != "retired") {
-		return nil, false, fmt.Errorf("must be: id, current or retired, %d hex digits", 2*pepperLen)
+	if len(fields) != 3 || (fields[1] != "current" && fields[1] != "old") {
+		return nil, false, fmt.Errorf("must be: id, current or old, %d hex digits", 2*pepperLen)
 	}
 	root, err := hex.DecodeString(fields[2])
 	if err != nil || len(root) != pepperLen || !base62.Is(fields[0]) {
@@ -198,7 +198,7 @@ func (p *Set) Encode() []byte {
 		fmt.Fprintf(&b, "%s %s\n", storeWord, p.store)
 	}
 	for _, one := range p.order {
-		state := "retired"
+		state := "old"
 		if one == p.current {
 			state = "current"
 		}

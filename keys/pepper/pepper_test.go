@@ -45,7 +45,7 @@ func TestPepperLabels(t *testing.T) {
 
 // A pass that was made before a pepper was added is accepted after it, and one of a removed
 // pepper is not.
-func TestPassOfRetiredPepper(t *testing.T) {
+func TestPassOfOldPepper(t *testing.T) {
 	old := vectorPepper(t)
 	both, _, err := old.Add()
 	if err != nil {
@@ -63,7 +63,7 @@ func TestPassOfRetiredPepper(t *testing.T) {
 		pass    []byte
 		want    bool
 	}{
-		"of the retired pepper":  {both, message, before[:], true},
+		"of the old pepper":      {both, message, before[:], true},
 		"of the current pepper":  {both, message, after[:], true},
 		"the first 16 bytes":     {both, message, before[:16], true},
 		"fewer bytes":            {both, message, before[:15], false},
@@ -79,12 +79,12 @@ func TestPassOfRetiredPepper(t *testing.T) {
 	}
 }
 
-// TestRetiredPepperVerifies: keys outlive the pepper that was current when they
+// TestOldPepperVerifies: keys outlive the pepper that was current when they
 // were issued, and no other pepper verifies them.
-func TestRetiredPepperVerifies(t *testing.T) {
+func TestOldPepperVerifies(t *testing.T) {
 	old, _ := pepper.Generate()
 	fresh, _ := pepper.Generate()
-	both, err := pepper.Parse([]byte(strings.Replace(string(old.Encode()), " current ", " retired ", 1) + string(fresh.Encode())))
+	both, err := pepper.Parse([]byte(strings.Replace(string(old.Encode()), " current ", " old ", 1) + string(fresh.Encode())))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,13 +92,13 @@ func TestRetiredPepperVerifies(t *testing.T) {
 	digest, pepperID := old.Digest(token.Secret())
 	k := &keys.Key{ID: token.ID(), Secrets: []keys.KeySecret{{Number: 1, Scheme: keys.SchemeHMAC, PepperID: pepperID, Digest: digest[:]}}}
 	if both.Verify(k, token.Secret()) == nil {
-		t.Error("Verify: a retired pepper does not verify its own digest")
+		t.Error("Verify: an old pepper does not verify its own digest")
 	}
 	if fresh.Verify(k, token.Secret()) != nil {
 		t.Error("Verify: a pepper verified another's digest")
 	}
 	if _, current := both.Digest(token.Secret()); current == pepperID {
-		t.Error("Digest: used a retired pepper")
+		t.Error("Digest: used an old pepper")
 	}
 }
 
@@ -167,8 +167,8 @@ func TestPepperErrorsEchoNothing(t *testing.T) {
 		"no state":         "p1 " + canary + "0",
 		"unknown state":    "p1 " + canary + "0 " + canary + "0",
 		"two current":      "p1 current " + canary + "0\np2 current " + canary + "1",
-		"same id":          "p1 current " + canary + "0\np1 retired " + canary + "1",
-		"only retired":     "p1 retired " + canary + "0",
+		"same id":          "p1 current " + canary + "0\np1 old " + canary + "1",
+		"only old":         "p1 old " + canary + "0",
 		"odd id":           "p/1 current " + canary + "0",
 		"trailing content": "p1 current " + canary + "0 x",
 		"a store of no id": "p1 current " + canary + "0\nstore c0ffee",

@@ -8,7 +8,7 @@ import (
 )
 
 // Add returns the peppers together with a fresh one, which is current from then on,
-// and its id. The one that was current is retired: it still verifies. The receiver
+// and its id. The one that was current is old now: it still verifies. The receiver
 // stays as it is.
 func (p *Set) Add() (with *Set, id string, err error) {
 	fresh, err := Generate()
@@ -22,7 +22,7 @@ func (p *Set) Add() (with *Set, id string, err error) {
 	return newPeppers(fresh.current, all).ForStore(p.store), fresh.current.id, nil
 }
 
-// Remove returns the peppers without one that is retired: nothing that was made with it
+// Remove returns the peppers without one that is old: nothing that was made with it
 // verifies any more. It fails with ErrConflict for the current one, and with
 // ErrNotFound. The receiver stays as it is.
 func (p *Set) Remove(id string) (*Set, error) {

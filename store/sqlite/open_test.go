@@ -122,7 +122,7 @@ func TestAddedPepperIsNoted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	more := strings.Replace(string(text), " current ", " retired ", 1) + "pnew01 current " + strings.Repeat("ab", 32) + "\n"
+	more := strings.Replace(string(text), " current ", " old ", 1) + "pnew01 current " + strings.Repeat("ab", 32) + "\n"
 	write(t, path+".pepper", more)
 	s := open(t, path)
 	if k := issue(t, s, admin.IssueRequest{Name: "new"}).Key; k.Seal.PepperID != "pnew01" {

@@ -454,7 +454,7 @@ func TestPepperUses(t *testing.T) {
 		uses[i].Since = time.Time{}
 	}
 	want := []store.PepperUse{
-		{ID: old, State: store.PepperRetired, Noted: true, LiveKeys: 2, Secrets: 2, Seals: 2},
+		{ID: old, State: store.PepperOld, Noted: true, LiveKeys: 2, Secrets: 2, Seals: 2},
 		{ID: id, State: store.PepperCurrent, Noted: true, LiveKeys: 1, Secrets: 1, Seals: 1},
 		{ID: "nobody", State: store.PepperMissing, DeadKeys: 1, Secrets: 1},
 	}

@@ -45,7 +45,7 @@ func useOf(uses map[string]*store.PepperUse, id string) *store.PepperUse {
 func inOrder(uses map[string]*store.PepperUse, peppers *pepper.Set) []store.PepperUse {
 	ids := peppers.IDs()
 	for _, id := range ids {
-		useOf(uses, id).State = store.PepperRetired
+		useOf(uses, id).State = store.PepperOld
 	}
 	uses[peppers.Current()].State = store.PepperCurrent
 	for _, id := range slices.Sorted(maps.Keys(uses)) {

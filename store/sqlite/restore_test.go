@@ -292,7 +292,7 @@ func TestRestoreWhereNothingIs(t *testing.T) {
 // store knows of it, so that its loss would be noticed.
 func TestRestoreNotesPeppers(t *testing.T) {
 	h := newHistory(t, "ci")
-	write(t, h.path+".pepper", string(read(t, h.path+".pepper"))+"pAdded1 retired "+strings.Repeat("1f", 32)+"\n")
+	write(t, h.path+".pepper", string(read(t, h.path+".pepper"))+"pAdded1 old "+strings.Repeat("1f", 32)+"\n")
 	h.restore(t, sqlite.RestoreOptions{})
 	var noted int
 	if err := shell(t, h.path).QueryRow(`SELECT count(*) FROM meta WHERE name = 'pepper/pAdded1'`).Scan(&noted); err != nil || noted != 1 {

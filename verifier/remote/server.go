@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/hostcheck"
+	"github.com/mcpkeys/mcpkeys/internal/base/peercheck"
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -37,18 +38,15 @@ const dialWithin = protocol.Lease / 2
 
 func newServer(address string, o *Options) (*server, error) {
 	s := &server{name: address, credential: newCredential(o), given: o.Transport}
-	if path, isSocket := strings.CutPrefix(address, "unix:"); isSocket {
+	if path, isSocket := peercheck.Path(address); isSocket {
 		if o.Transport != nil {
 			return nil, badAddress("is a unix socket, which cannot be combined with a transport of your own")
 		}
-		if path == "" || keys.HoldsToken(path) {
-			return nil, badAddress("must be unix: and the path of the server's socket, such as unix:/run/mcpkeys/socket")
-		}
-		peer, err := newPeer(path, o.ServerUser)
+		socket, err := peercheck.New(path, o.ServerUser, dialWithin)
 		if err != nil {
 			return nil, err
 		}
-		s.base, s.dial = "http://mcpkeys", peer.dial
+		s.base, s.dial = "http://mcpkeys", socket.Dial
 		return s, s.credential.check()
 	}
 	u, err := url.Parse(address)
@@ -237,11 +235,11 @@ func (e *unreachedError) Unwrap() []error { return []error{keys.ErrUnavailable, 
 func (s *server) unreached(ctx context.Context, err error) error {
 	var certificate *tls.CertificateVerificationError
 	var network *net.OpError
-	var refused *peerError
+	var refused *peercheck.RefusedError
 	text := "does not answer as an mcpkeys server does; check the address"
 	switch {
 	case errors.As(err, &refused):
-		text = "cannot be used: " + refused.reason
+		text = "cannot be used: " + refused.Reason
 	case errors.As(err, &certificate):
 		text = fmt.Sprintf("has a certificate that cannot be verified (%v); it must be valid for the name in the address, and signed by an authority that this system knows", certificate.Err)
 	case ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded):
@@ -253,11 +251,6 @@ func (s *server) unreached(ctx context.Context, err error) error {
 	}
 	return &unreachedError{fmt.Sprintf("%v: %s %s", keys.ErrUnavailable, s.name, text), err}
 }
-
-// peerError says why a unix socket is not used.
-type peerError struct{ reason string }
-
-func (e *peerError) Error() string { return e.reason }
 
 func (s *server) unknown(what string) error {
 	return fmt.Errorf("%w: %s: %s; check the address", keys.ErrUnavailable, s.name, what)

@@ -23,7 +23,7 @@ func (s Settings) client(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(s.Server, key, &client.Options{InsecureHTTP: s.InsecureHTTP})
+	c, err := client.New(s.Server, key, &client.Options{InsecureHTTP: s.InsecureHTTP, ServerUser: s.ServerUser})
 	if bad := (*keys.InvalidError)(nil); errors.As(err, &bad) && bad.Field == "admin key" {
 		setting := "KEYCTL_ADMIN_KEY"
 		if s.AdminKeyFile != "" {

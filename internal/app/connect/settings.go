@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"github.com/mcpkeys/mcpkeys/internal/base/peercheck"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
@@ -14,7 +15,8 @@ type Settings struct {
 	DB         string // path of the database
 	PepperFile string // path of its pepper; empty means DB with .pepper behind it
 
-	Server       string      // URL of an admin API, instead of DB
+	Server       string      // URL of an admin API, instead of DB; or unix: and the path of its socket
+	ServerUser   string      // who runs the server behind a socket, besides root; empty means this user
 	AdminKeyFile string      // file with the admin key for Server
 	AdminKey     keys.Secret // the admin key, if there is no file
 	InsecureHTTP bool        // allow a Server on another machine without TLS
@@ -30,6 +32,9 @@ func (s Settings) WithEnv(getenv func(string) string) Settings {
 	}
 	fill(&s.DB, getenv("KEYCTL_DB"))
 	fill(&s.Server, getenv("KEYCTL_SERVER"))
+	if _, isSocket := peercheck.Path(s.Server); isSocket { // for other servers it would be refused
+		fill(&s.ServerUser, getenv("KEYCTL_SERVER_USER"))
+	}
 	fill(&s.AdminKeyFile, getenv("KEYCTL_ADMIN_KEY_FILE"))
 	if text := getenv("KEYCTL_ADMIN_KEY"); s.AdminKey.IsZero() && text != "" {
 		s.AdminKey = keys.NewSecret(text)

@@ -1,5 +1,5 @@
-// Package demo shows the life of one key on loopback: a guarded MCP server, a real MCP client,
-// and keyctl as separate processes.
+// Package demo shows the life of one key on loopback: a guarded MCP server that reads the key
+// store, a second one that asks keyctl serve, a real MCP client, and keyctl as separate processes.
 //
 // [Once] runs all steps, prints and checks each, and stops with an error at the first step that
 // fails. [Serve] starts the same server and prints commands to try.

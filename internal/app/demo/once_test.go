@@ -28,9 +28,10 @@ func TestOnceTellsTheStory(t *testing.T) {
 		"get_feels_like, get_forecast, get_stations, and no other",
 		"feels like -13", "word for word like a tool that does not exist",
 		"> keyctl rotate demo-agent --grace 2s", "none refused", "401 for the old secret; the client continued",
-		"> keyctl revoke demo-agent --yes", "after revoke returned",
-		"3 rows, key.issue, key.rotate and key.revoke, and the hash chain is intact",
-		"All 11 steps worked",
+		"> keyctl serve", "the second accepts the key too",
+		"> keyctl revoke demo-agent --yes", "401 Unauthorized from both", "after revoke returned",
+		"key.issue, key.rotate and key.revoke in ", "rows, and the chain is intact",
+		"All 12 steps worked",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("Once printed no %q:\n%s", want, out.String())
@@ -85,7 +86,7 @@ func TestOnceEndsWithItsListener(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	for _, lines := range []int{0, 5} {
-		// Step 3 would fail, but it is not run any more.
+		// Step 4 would fail, but it is not run any more.
 		err := demo.Once(t.Context(), realKeyctl(), &hangUp{lines}, &demo.Options{Guarded: unguarded})
 		if !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("Once after %d lines: got %v, want io.ErrClosedPipe", lines, err)
@@ -123,21 +124,22 @@ func TestEachBreakFails(t *testing.T) {
 		{"init-readable-by-all", nil, "step 1", "0644"},
 		{"issue-fails", nil, "step 2", "exit status 2"},
 		{"issue-talks", nil, "step 2", "did not print a key alone"},
-		{"", &demo.Options{Guarded: unguarded}, "step 3", "answered 200"},
-		{"issue-everything", nil, "step 4", "set_reading"},
-		{"", &demo.Options{Guarded: brokenTool}, "step 5", "get_feels_like"},
-		{"", &demo.Options{Guarded: wrongAnswer}, "step 5", "-13"},
-		{"", &demo.Options{Guarded: deniedAloud}, "step 6", "which shows that it exists"},
-		{"", &demo.Options{Guarded: deniedRuns}, "step 6", "it ran"},
-		{"rotate-fails", nil, "step 7", "exit status 2"},
-		{"rotate-talks", nil, "step 7", "did not print a key alone"},
-		{"rotate-at-once", nil, "step 7", "of the busy client failed"},
-		{"rotate-slowly", nil, "step 8", "more than 2s"},
-		{"revoke-fails", nil, "step 9", "exit status 2"},
-		{"revoke-does-nothing", nil, "step 10", "it still works"},
-		{"revoke-breaks-the-store", nil, "step 10", "answered 503"},
-		{"revoke-edits-the-audit-log", nil, "step 11", "was changed after it was written"},
-		{"revoke-cuts-the-audit-log", nil, "step 11", "want [key.issue key.rotate key.revoke]"},
+		{"", &demo.Options{Guarded: unguarded}, "step 4", "answered 200"},
+		{"issue-everything", nil, "step 5", "set_reading"},
+		{"", &demo.Options{Guarded: brokenTool}, "step 6", "get_feels_like"},
+		{"", &demo.Options{Guarded: wrongAnswer}, "step 6", "-13"},
+		{"", &demo.Options{Guarded: deniedAloud}, "step 7", "which shows that it exists"},
+		{"", &demo.Options{Guarded: deniedRuns}, "step 7", "it ran"},
+		{"rotate-fails", nil, "step 8", "exit status 2"},
+		{"rotate-talks", nil, "step 8", "did not print a key alone"},
+		{"rotate-at-once", nil, "step 8", "of the busy client failed"},
+		{"rotate-slowly", nil, "step 9", "more than 2s"},
+		{"revoke-fails", nil, "step 10", "exit status 2"},
+		{"serve-fails", nil, "step 3", "keyctl serve did not listen"},
+		{"revoke-does-nothing", nil, "step 11", "it still works"},
+		{"revoke-breaks-the-store", nil, "step 11", "answered 503"},
+		{"revoke-edits-the-audit-log", nil, "step 12", "was changed after it was written"},
+		{"revoke-cuts-the-audit-log", nil, "step 12", "want [key.issue key.rotate key.revoke]"},
 	}
 	heading := regexp.MustCompile(`(?m)^(\d+)\. `)
 	for _, b := range breaks {
@@ -149,7 +151,7 @@ func TestEachBreakFails(t *testing.T) {
 			}
 			var out bytes.Buffer
 			err := demo.Once(t.Context(), keyctl, &out, b.opts)
-			if err == nil || !strings.HasPrefix(err.Error(), b.step+" of 11 failed") || !strings.Contains(err.Error(), b.printed) {
+			if err == nil || !strings.HasPrefix(err.Error(), b.step+" of 12 failed") || !strings.Contains(err.Error(), b.printed) {
 				t.Fatalf("Once: got %v, want %s to fail with %q", err, b.step, b.printed)
 			}
 			headings := heading.FindAllStringSubmatch(out.String(), -1)

@@ -12,7 +12,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Serve starts the guarded server, prints to out what to try, and ends with ctx.
+// Serve starts the guarded servers, prints to out what to try, and ends with ctx.
 func Serve(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err error) {
 	st, err := newStage(keyctl, o)
 	if err != nil {
@@ -26,7 +26,7 @@ func Serve(ctx context.Context, keyctl Keyctl, out io.Writer, o *Options) (err e
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(st.writeFiles(token), st.serve()); err != nil {
+	if err := errors.Join(st.writeFiles(token), st.serve(), st.serveRemote(ctx)); err != nil {
 		return err
 	}
 	p := &page{out: out}
@@ -88,16 +88,17 @@ func (s *stage) invite(p *page) {
 	file := func(name string) string { return shell.Quote(filepath.Join(s.dir, name)) }
 	p.line("A guarded MCP server runs at %s", s.url)
 	p.line("Its key store has one key, %s, for its tools %s.", keyName, granted)
+	p.line("A second one, without the key store: its guard asks `keyctl serve`. It runs at\n%s", s.remote.url)
 	p.line("\nIn another terminal, call a tool without the key, and with it:\n")
 	p.line("  curl %s -d @%s", s.url, file(callFile))
 	p.line("  curl %s -d @%s \\", s.url, file(callFile))
 	p.line("    -H @%s", file(headersFile))
-	p.line("\nLook at the key, revoke it, and call again:\n")
+	p.line("\nThe second server answers alike. Look at the key, revoke it, and call both again:\n")
 	p.line("  %s list", keyctl)
 	p.line("  %s revoke %s --yes", keyctl, keyName)
 	p.line("\nOr let Claude Code use it; its settings then hold the name of a variable, not the key:\n")
 	p.line("  export MCPKEYS_DEMO_KEY=$(cat %s)", file(keyFile))
 	p.line("  claude mcp add --transport http mcpkeys-demo %s \\", s.url)
 	p.line("    --header 'Authorization: Bearer ${MCPKEYS_DEMO_KEY}'")
-	p.line("\nCtrl-C ends the server and removes everything.")
+	p.line("\nCtrl-C ends the servers and removes everything.")
 }

@@ -33,7 +33,10 @@ func TestServe(t *testing.T) {
 	if keys.HoldsToken(text) {
 		t.Error("Serve printed the key")
 	}
-	url := regexp.MustCompile(`http://\S+`).FindString(text)
+	urls := regexp.MustCompile(`runs at\s(http://\S+)`).FindAllStringSubmatch(text, -1)
+	if len(urls) != 2 {
+		t.Fatalf("Serve printed %d addresses of servers, want 2:\n%s", len(urls), text)
+	}
 	dirs, err := filepath.Glob(filepath.Join(tmp, "mcpkeys-demo-*"))
 	if err != nil || len(dirs) != 1 {
 		t.Fatalf("directories of the demo: %v, %v", dirs, err)
@@ -47,18 +50,22 @@ func TestServe(t *testing.T) {
 	body := string(must(os.ReadFile(filepath.Join(dir, "call.json"))))
 	headers := string(must(os.ReadFile(filepath.Join(dir, "headers"))))
 
-	if status, _ := post(t, url, body, ""); status != http.StatusUnauthorized {
-		t.Errorf("call without the key: got %d, want 401", status)
-	}
-	if status, answer := post(t, url, body, headers); status != http.StatusOK || !strings.Contains(answer, "-13") {
-		t.Errorf("call with the key: got %d and %q, want 200 and the wind chill", status, answer)
+	for _, url := range urls {
+		if status, _ := post(t, url[1], body, ""); status != http.StatusUnauthorized {
+			t.Errorf("call without the key: got %d, want 401", status)
+		}
+		if status, answer := post(t, url[1], body, headers); status != http.StatusOK || !strings.Contains(answer, "-13") {
+			t.Errorf("call with the key: got %d and %q, want 200 and the wind chill", status, answer)
+		}
 	}
 	revoke := regexp.MustCompile(`keyctl (--db \S+ revoke \S+ --yes)`).FindStringSubmatch(text)
 	if out, err := exec.Command(realKeyctl().Path, strings.Fields(revoke[1])...).CombinedOutput(); err != nil {
 		t.Fatalf("the printed revoke: %v: %s", err, out)
 	}
-	if status, _ := post(t, url, body, headers); status != http.StatusUnauthorized {
-		t.Errorf("call with the revoked key: got %d, want 401", status)
+	for _, url := range urls {
+		if status, _ := post(t, url[1], body, headers); status != http.StatusUnauthorized {
+			t.Errorf("call with the revoked key: got %d, want 401", status)
+		}
 	}
 
 	cancel()

@@ -31,6 +31,8 @@ type stage struct {
 	verifier *verifier.Verifier
 	server   *http.Server
 	url      string
+
+	remote remoteGuard
 }
 
 func newStage(keyctl Keyctl, o *Options) (*stage, error) {
@@ -45,7 +47,7 @@ func (s *stage) db() string { return filepath.Join(s.dir, "mcpkeys.db") }
 
 // close ends the server and removes the directory.
 func (s *stage) close() error {
-	var errs []error
+	errs := []error{s.remote.close()}
 	if s.server != nil {
 		errs = append(errs, s.server.Close())
 	}
@@ -105,19 +107,20 @@ func (s *stage) serve() error {
 		return err
 	}
 	s.verifier = v
-	guard := middleware.New(v, nil)
-	mux := http.NewServeMux()
-	mux.Handle("/mcp", s.opts.guarded()(guard, weather.New()))
-	return s.listen(mux)
+	s.server, s.url, err = s.listen(v)
+	return err
 }
 
-func (s *stage) listen(handler http.Handler) error {
+// listen starts an MCP server whose guard asks v.
+func (s *stage) listen(v *verifier.Verifier) (server *http.Server, url string, err error) {
+	guard := middleware.New(v, &middleware.Options{Audience: audience})
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", s.opts.guarded()(guard, weather.New()))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("listen on loopback: %w", err)
+		return nil, "", fmt.Errorf("listen on loopback: %w", err)
 	}
-	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	s.url = "http://" + l.Addr().String() + "/mcp"
-	go func() { _ = s.server.Serve(l) }() // ends with close; if it fails, the calls fail
-	return nil
+	server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = server.Serve(l) }() // ends with close; if it fails, the calls fail
+	return server, "http://" + l.Addr().String() + "/mcp", nil
 }

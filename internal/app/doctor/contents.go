@@ -40,9 +40,9 @@ func (e *examination) peppers(r *sqlite.Reader) {
 		case u.State == store.PepperMissing && u.LiveKeys > 0:
 			good = false
 			e.bad("peppers", "restore a pepper file that holds it, or revoke those keys", "%s pepper %s, which is not in the pepper file", wording.Counted(u.LiveKeys, "key needs", "keys need"), u.ID)
-		case u.State == store.PepperRetired && u.LiveKeys == 0:
+		case u.State == store.PepperOld && u.LiveKeys == 0:
 			good = false
-			e.warn("peppers", "run 'keyctl pepper retire "+u.ID+"'", "no key needs the retired pepper %s any more", u.ID)
+			e.warn("peppers", "run 'keyctl pepper retire "+u.ID+"'", "no key needs the old pepper %s any more", u.ID)
 		case u.State != store.PepperMissing:
 			held = append(held, fmt.Sprintf("%s (%s, needed by %s)", u.ID, u.State, wording.Counted(u.LiveKeys, "key", "keys")))
 		}

@@ -494,8 +494,8 @@ func TestPeppers(t *testing.T) {
 	old := s.Peppers().Current()
 	_, err = m.AddPepper(t.Context())
 	must(t, err)
-	if found, _ := p.examine(t, nil); found["peppers"].State != doctor.OK || !strings.Contains(found["peppers"].Says, old+" (retired, needed by 1 key)") {
-		t.Errorf("peppers: got %v, want that the retired one is needed", found["peppers"])
+	if found, _ := p.examine(t, nil); found["peppers"].State != doctor.OK || !strings.Contains(found["peppers"].Says, old+" (old, needed by 1 key)") {
+		t.Errorf("peppers: got %v, want that the old one is needed", found["peppers"])
 	}
 	_, err = m.Revoke(t.Context(), p.issued.Key.ID, "done")
 	must(t, err)

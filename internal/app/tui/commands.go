@@ -10,6 +10,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/keys/usage"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // Every function here waits for the store, the clock or the terminal. A command runs beside the
@@ -43,13 +44,17 @@ type (
 		issued  admin.Issued
 		rotated bool // the key had a secret before
 		err     error
+
+		everywhere time.Time // from when on the old secret has ended everywhere; zero if it has not
 	}
 
-	// changedMsg is the key after a dialog's change, and the verb for the change.
+	// changedMsg is the key after a dialog's change, the verb for the change, and from when on
+	// it is in effect everywhere; zero if it took nothing away.
 	changedMsg struct {
-		key  *keys.Key
-		said string
-		err  error
+		key        *keys.Key
+		said       string
+		everywhere time.Time
+		err        error
 	}
 
 	// auditMsg is a page of the audit log, of the reading with that round.
@@ -127,8 +132,9 @@ func mayChange(ask func(context.Context) (bool, error)) tea.Cmd {
 
 func rotateKey(m admin.Manager, id string, req admin.RotateRequest) tea.Cmd {
 	return asking(func(ctx context.Context) tea.Msg {
-		issued, err := m.Rotate(ctx, id, req)
-		return issuedMsg{issued: issued, rotated: true, err: err}
+		w := &store.Wait{}
+		issued, err := m.Rotate(store.WithWait(ctx, w), id, req)
+		return issuedMsg{issued: issued, rotated: true, everywhere: w.Everywhere, err: err}
 	})
 }
 
@@ -164,8 +170,9 @@ func rereadKey(m admin.Manager, id string) tea.Cmd {
 
 func change(said string, do func(context.Context) (*keys.Key, error)) tea.Cmd {
 	return asking(func(ctx context.Context) tea.Msg {
-		k, err := do(ctx)
-		return changedMsg{key: k, said: said, err: err}
+		w := &store.Wait{}
+		k, err := do(store.WithWait(ctx, w))
+		return changedMsg{key: k, said: said, everywhere: w.Everywhere, err: err}
 	})
 }
 

@@ -32,7 +32,8 @@ type deed struct {
 	doing string
 	done  string // the participle, for "may have been ..."
 
-	secret bool // the answer carries a secret
+	secret bool                   // the answer carries a secret
+	takes  func(text string) bool // whether it takes something away, so that it waits for guards; nil: never
 
 	back  room    // where No goes back to
 	shows []field // in addition to the fields of every dialog
@@ -76,6 +77,10 @@ func (m *Model) closeDialog() {
 func (m *Model) keyDialog(msg tea.KeyPressMsg) tea.Cmd {
 	d := &m.dialog
 	switch {
+	case d.busy && m.leavable() && msg.Code == tea.KeyEscape:
+		m.unanswered.aside = true
+		m.closeDialog()
+		return nil
 	case d.busy:
 		return nil
 	case msg.Code == tea.KeyEscape:
@@ -149,15 +154,31 @@ func (m *Model) confirm() tea.Cmd {
 			return m.focusDialog(chooseText)
 		}
 	}
-	d.busy, d.err = true, nil
+	if d.err = m.unready(); d.err != nil {
+		return nil
+	}
+	d.busy = true
 	m.ask(d.deed.secret, "key %s (%s) may have been %s", d.key.Label(), d.key.ID, d.deed.done)
-	return d.deed.does(d.key.ID, d.text.Value())
+	m.unanswered.key, m.unanswered.doing = d.key.Label(), d.deed.doing
+	m.unanswered.takes = d.deed.takes != nil && d.deed.takes(d.text.Value())
+	return tea.Batch(d.deed.does(d.key.ID, d.text.Value()), notice())
 }
+
+// always is for changes that take something away, whatever was typed.
+func always(string) bool { return true }
+
+// leavable reports whether esc may leave the dialog while the change waits: the answer needs
+// neither the dialog nor the form.
+func (m *Model) leavable() bool { return !m.dialog.deed.secret && m.form == nil }
 
 // onChanged shows the changed key. After an error the dialog stays open and shows it.
 func (m *Model) onChanged(msg changedMsg) tea.Cmd {
+	sent := m.unanswered
 	leave := m.answered()
 	switch {
+	case sent.aside && msg.err != nil:
+		m.toast = toast{text: "✗ " + strings.TrimSuffix(sent.doing, "…") + " " + wording.Clean(sent.key+": "+msg.err.Error()), until: m.now.Add(errorTime)}
+		return m.reload()
 	case m.form != nil && errors.Is(msg.err, keys.ErrVersion):
 		return rereadKey(m.manager, m.dialog.key.ID)
 	case msg.err != nil:
@@ -166,11 +187,13 @@ func (m *Model) onChanged(msg changedMsg) tea.Cmd {
 	if leave {
 		return tea.Quit
 	}
-	m.closeDialog()
-	if m.form != nil {
-		m.closeForm()
+	if !sent.aside {
+		m.closeDialog()
+		if m.form != nil {
+			m.closeForm()
+		}
 	}
-	m.toast.show(m.now, msg.said+" "+wording.Clean(msg.key.Label()))
+	m.toast.show(m.now, msg.said+" "+wording.Clean(msg.key.Label())+m.effect(msg.everywhere, sent.sent))
 	m.list.replace(msg.key, m.filter.tests, m.now)
 	return m.reload()
 }
@@ -211,7 +234,9 @@ func (m *Model) dialogBox() string {
 	}
 	says := shorten(m.dialogSays(width), m.height-len(lines)-dialogFrame) // the buttons stay in sight
 	lines = append(append(lines, ""), says...)
-	lines = append(lines, "", "   "+m.button("No", d.focus == chooseNo)+"   "+m.button("Yes, "+d.deed.yes, d.focus == chooseYes))
+	if !d.busy {
+		lines = append(lines, "", "   "+m.button("No", d.focus == chooseNo)+"   "+m.button("Yes, "+d.deed.yes, d.focus == chooseYes))
+	}
 	return t.framed(d.deed.title, lines, width+4, m.height-1)
 }
 
@@ -234,7 +259,7 @@ func (m *Model) dialogSays(width int) []string {
 	d := &m.dialog
 	switch {
 	case d.busy:
-		return paint(m.theme.accent, []string{d.deed.doing})
+		return paint(m.theme.accent, []string{d.deed.doing, m.waits()}) // two lines from the start, so that nothing jumps
 	case d.err != nil:
 		return paint(m.theme.bad, wrap("✗ "+wording.Clean(d.err.Error())+m.wayOut(), width))
 	}
@@ -271,7 +296,12 @@ func (d *dialog) typing() key.Binding {
 
 func (m *Model) dialogBindings() []key.Binding {
 	d := &m.dialog
-	if d.focus == chooseText {
+	switch {
+	case d.busy && m.leavable():
+		return []key.Binding{bind("esc", "leave; the change continues", "esc")}
+	case d.busy:
+		return nil
+	case d.focus == chooseText:
 		return []key.Binding{bind("enter", "done", "enter"), bind("esc", "cancel", "esc")}
 	}
 	yes := m.bind.Yes

@@ -28,7 +28,7 @@ func (m *Model) openToggle() {
 
 func (m *Model) disableDeed(k *keys.Key) deed {
 	about := m.withReason(deed{
-		title: "Disable this key?", yes: "disable", doing: "disabling…", done: "disabled",
+		title: "Disable this key?", yes: "disable", doing: "disabling…", done: "disabled", takes: always,
 		mind: func() string { return "It is refused until you enable it again." },
 		does: func(id, reason string) tea.Cmd { return disableKey(m.manager, id, reason) },
 	})

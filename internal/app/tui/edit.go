@@ -40,7 +40,7 @@ func (m *Model) askEdit() tea.Cmd {
 		return nil
 	}
 	m.openDialog(f.of, deed{
-		title: "Save these changes?", yes: "save", doing: "saving…", done: "changed", back: roomForm,
+		title: "Save these changes?", yes: "save", doing: "saving…", done: "changed", back: roomForm, takes: always,
 		shows: m.changes(f.of, req),
 		mind: func() string {
 			return "The changes apply from the next request on." + newWarnings(f.of.Warnings(m.now), f.draft.warnings(m.now))

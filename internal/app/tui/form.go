@@ -188,13 +188,18 @@ func (m *Model) submit() tea.Cmd {
 	if f.err = err; err != nil {
 		return nil
 	}
+	if f.err = m.unready(); f.err != nil {
+		return nil
+	}
 	f.busy = true
 	m.ask(true, "key %s may have been issued", req.Name)
+	m.unanswered.key = req.Name
 	return issue(m.manager, req)
 }
 
 // onIssued shows the secret, or after an error the form or the dialog with its texts.
 func (m *Model) onIssued(msg issuedMsg) tea.Cmd {
+	sent := m.unanswered.sent
 	leave := m.answered()
 	switch {
 	case msg.err != nil && msg.rotated:
@@ -207,6 +212,7 @@ func (m *Model) onIssued(msg issuedMsg) tea.Cmd {
 	}
 	m.form, m.dialog = nil, dialog{}
 	m.openSecret(msg)
+	m.secret.effect = m.effect(msg.everywhere, sent)
 	if leave { // the user pressed ctrl+c before there was a secret to store
 		m.secret.armed, m.secret.quit = m.now, true
 	}

@@ -113,7 +113,7 @@ func (m *Model) onKey(msg tea.KeyPressMsg) tea.Cmd {
 func (m *Model) keyTable(msg tea.KeyPressMsg) tea.Cmd {
 	switch {
 	case key.Matches(msg, m.bind.Quit):
-		return tea.Quit
+		return m.interrupt()
 	case key.Matches(msg, m.bind.New):
 		return m.openForm(newDraft(), nil)
 	case key.Matches(msg, m.bind.Filter):

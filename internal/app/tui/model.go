@@ -131,6 +131,7 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		return m.onChanged(msg)
 	case rereadMsg:
 		return m.onReread(msg)
+	case waitMsg: // only the time on the screen changes
 	case tea.MouseWheelMsg:
 		return m.onWheel(msg)
 	case tea.MouseClickMsg:

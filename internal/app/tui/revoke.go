@@ -18,7 +18,7 @@ func (m *Model) openRevoke() {
 		return
 	}
 	about := m.withReason(deed{
-		title: "Revoke this key?", yes: "revoke", doing: "revoking…", done: "revoked",
+		title: "Revoke this key?", yes: "revoke", doing: "revoking…", done: "revoked", takes: always,
 		mind: func() string { return "It is refused from now on. This cannot be undone." },
 		does: func(id, reason string) tea.Cmd { return revokeKey(m.manager, id, reason) },
 	})

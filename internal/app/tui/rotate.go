@@ -40,6 +40,7 @@ func (m *Model) rotateDeed(k *keys.Key) deed {
 		asks:  "grace", text: usual, hint: usual,
 		check: func(text string) error { _, err := admin.ParseGrace(text); return err },
 		mind:  m.rotateMeans,
+		takes: endsAtOnce,
 		does: func(id, text string) tea.Cmd {
 			grace, _ := admin.ParseGrace(text) // checked before
 			return rotateKey(m.manager, id, admin.RotateRequest{Grace: grace})
@@ -54,7 +55,7 @@ func (m *Model) replaceDeed(k *keys.Key) deed {
 	says := fmt.Sprintf("A rotation is under way: secrets %d and %d are both valid. Secret %[1]d ends %[3]s; f ends it now. "+
 		"Yes ends secret %[2]d now and makes another.", old.Number, newest, m.when(old.ExpiresAt))
 	return deed{
-		title: "Replace the newest secret?", yes: "replace", doing: "replacing…", done: "rotated", secret: true,
+		title: "Replace the newest secret?", yes: "replace", doing: "replacing…", done: "rotated", secret: true, takes: always,
 		shows: []field{m.expiryField(k)},
 		mind:  func() string { return says },
 		does: func(id, _ string) tea.Cmd {
@@ -63,9 +64,15 @@ func (m *Model) replaceDeed(k *keys.Key) deed {
 	}
 }
 
+// endsAtOnce reports whether a rotation with that grace ends the old secret at once.
+func endsAtOnce(text string) bool {
+	grace, err := admin.ParseGrace(text)
+	return err == nil && grace != nil && *grace == 0
+}
+
 // rotateMeans says what happens to the old secret.
 func (m *Model) rotateMeans() string {
-	if grace, err := admin.ParseGrace(m.dialog.text.Value()); err == nil && grace != nil && *grace == 0 {
+	if endsAtOnce(m.dialog.text.Value()) {
 		return "It gets a new secret, shown once. The old one ends at once: clients that still use it are refused."
 	}
 	return "It gets a new secret, shown once. The old one stays valid for the grace, but not after the key expires."
@@ -99,7 +106,7 @@ func (m *Model) wayOut() string {
 func (m *Model) finishDeed(k *keys.Key) deed {
 	old := m.outgoing(k).Number
 	return deed{
-		title: "Finish the rotation?", yes: "finish", doing: "finishing…", done: "changed",
+		title: "Finish the rotation?", yes: "finish", doing: "finishing…", done: "changed", takes: always,
 		shows: []field{m.oldSecretField(k)},
 		mind: func() string {
 			return "The old secret ends at once: clients that still use it are refused. The new one stays."

@@ -17,6 +17,7 @@ import (
 type secret struct {
 	key    *keys.Key
 	verb   string // issued or rotated
+	effect string // from when on the old secret has ended everywhere
 	token  keys.Secret
 	shown  time.Time
 	armed  time.Time // when the first press came; zero before it
@@ -75,14 +76,14 @@ func (m *Model) pressLeave(quit bool) tea.Cmd {
 
 // leaveSecret drops the secret and selects its key.
 func (m *Model) leaveSecret() tea.Cmd {
-	k, verb, quit := m.secret.key, m.secret.verb, m.secret.quit
+	k, verb, effect, quit := m.secret.key, m.secret.verb, m.secret.effect, m.secret.quit
 	m.secret = secret{}
 	m.room = roomTable
 	if quit {
 		return tea.Quit
 	}
 	m.list.choose(k.ID)
-	m.toast.show(m.now, verb+" "+wording.Clean(k.Label()))
+	m.toast.show(m.now, verb+" "+wording.Clean(k.Label())+effect)
 	return tea.Batch(tea.ClearScreen, m.readDetail())
 }
 

@@ -1,6 +1,7 @@
 package tui_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/app/tui"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 )
 
 // slow is a real manager whose changes are made at once and answered when the test says so.
@@ -20,6 +22,8 @@ type slow struct {
 	admin.Manager
 	answer chan struct{}
 	err    error // instead of the answer
+
+	everywhere time.Time // from when on a change is in effect, instead of the store's moment
 }
 
 func (s *slow) Issue(ctx context.Context, req admin.IssueRequest) (admin.Issued, error) {
@@ -39,6 +43,15 @@ func (s *slow) Rotate(ctx context.Context, id string, req admin.RotateRequest) (
 
 func (s *slow) Revoke(ctx context.Context, id, reason string) (*keys.Key, error) {
 	k, err := s.Manager.Revoke(ctx, id, reason)
+	<-s.answer
+	if !s.everywhere.IsZero() {
+		store.WaitFrom(ctx).Everywhere = s.everywhere
+	}
+	return k, cmp.Or(s.err, err)
+}
+
+func (s *slow) Disable(ctx context.Context, id, reason string) (*keys.Key, error) {
+	k, err := s.Manager.Disable(ctx, id, reason)
 	<-s.answer
 	return k, err
 }
@@ -246,4 +259,94 @@ func TestDialogsOfExtremeKeysShowTheirButtons(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A change that waits for guards on other hosts says so, once the wait can be noticed, and then
+// from when on it is in effect.
+func TestWaitShows(t *testing.T) {
+	const waits = "Waiting until every guard knows (2.1s at most)"
+	for _, tc := range []struct{ press, doing, done string }{
+		{"x", "revoking…", "revoked ci"},
+		{"d", "disabling…", "disabled ci"},
+	} {
+		bubble(t, func(t *testing.T) {
+			s, v := slowly(t)
+			s.press(tc.press, "Y")
+			s.wants(tc.doing)
+			s.lacks(waits) // a guard that answers needs some milliseconds
+			s.wait(time.Second)
+			s.wants(tc.doing, waits, "esc")
+			s.lacks("Yes,") // the answer was given
+			s.send(tea.WindowSizeMsg{Width: 60, Height: 16})
+			s.wants(waits)
+			s.wait(3 * time.Second)
+			s.wants("Waiting for the answer")
+			s.lacks(waits)
+			s.send(tea.WindowSizeMsg{Width: 80, Height: 24})
+			v.answer <- struct{}{}
+			s.settle()
+			s.wants(tc.done + ", in effect everywhere (waited 4s)")
+		})
+	}
+	bubble(t, func(t *testing.T) {
+		s, v := slowly(t)
+		s.press("x", "Y")
+		v.answer <- struct{}{}
+		s.settle()
+		s.wants("revoked ci, in effect everywhere")
+		s.lacks("(waited")
+	})
+}
+
+// A program that asked the verification API may keep its answer for longer: the message names
+// the moment.
+func TestEffectLater(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, v := slowly(t)
+		v.everywhere = time.Now().Add(40 * time.Second)
+		s.press("x", "Y")
+		v.answer <- struct{}{}
+		s.settle()
+		s.wants("revoked ci, in effect everywhere at 00:00:40 (in 39s)")
+	})
+}
+
+// Esc leaves the question while a change waits. The change continues, and its answer is shown on
+// any screen. Until then no other change is sent.
+func TestEscWhileAChangeWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, v := slowly(t)
+		mustIssue(t, v.Manager, admin.IssueRequest{Name: "nightly"})
+		s.press("r")
+		s.press("x", "Y")
+		s.wait(time.Second)
+		s.press("esc")
+		s.lacks("Revoke this key?")
+		s.wants("revoking ci… Waiting until every guard knows (2.1s at most)")
+		s.press("down", "x", "Y")
+		s.wants("the change of ci is not answered yet; wait for it")
+		s.press("esc", "n", "new", "ctrl+s")
+		s.wants("the change of ci is not answered yet; wait for it")
+		s.press("esc")
+		s.press("q")
+		if s.quit {
+			t.Fatal("q left before the answer")
+		}
+		s.wants("Waiting for the answer. Press ctrl+c again to leave without it.")
+		v.answer <- struct{}{}
+		s.settle()
+		if !s.quit || s.model.Left() != nil {
+			t.Errorf("after the answer: quit %v, %v, want to leave and nothing to say", s.quit, s.model.Left())
+		}
+	})
+	bubble(t, func(t *testing.T) {
+		s, v := slowly(t)
+		v.err = keys.ErrConflict
+		s.press("x", "Y", "esc", "a")
+		v.answer <- struct{}{}
+		s.settle()
+		s.wants("✗ revoking ci: ")
+		s.press("esc")
+		s.lacks("Revoke this key?")
+	})
 }

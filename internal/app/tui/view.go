@@ -219,7 +219,10 @@ type toast struct {
 	until time.Time
 }
 
-const toastTime = 4 * time.Second
+const (
+	toastTime = 4 * time.Second
+	errorTime = 15 * time.Second // of an error without a dialog
+)
 
 func (t *toast) show(now time.Time, text string) { *t = toast{text: text, until: now.Add(toastTime)} }
 

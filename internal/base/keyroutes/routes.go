@@ -55,7 +55,7 @@ func mountLooks(a *restapi.API, s *service) {
 	restapi.Register(a, huma.Operation{
 		OperationID: "listAudit", Method: http.MethodGet, Path: "/v1/audit", Tags: []string{"audit"},
 		Summary: "Read the audit log, newest first",
-		Description: "A row is shown if it matches every filter. Rows are shown as they are stored: to check that they were not changed, run `keyctl audit verify` " +
+		Description: "The rows that match every filter. This does not check whether stored rows were changed; `keyctl audit verify` does, " +
 			"on the machine of the key store. A caller who may read the log sees all of it, whatever its own audience.",
 		Security: restapi.AdminKey(keys.ScopeAuditRead),
 		Errors:   []int{http.StatusUnprocessableEntity},

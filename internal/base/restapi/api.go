@@ -78,7 +78,7 @@ func New(v *verifier.Verifier, o *Options) *API {
 		quiet:  map[string]bool{},
 		plain:  map[string]Plain{},
 		logger: logger,
-		limit:  loglimit.Limiter{Message: "more requests without a good key"},
+		limit:  loglimit.Limiter{Message: "more requests without a valid key"},
 		guards: map[string]*middleware.Guard{
 			schemeAdminKey: middleware.New(v, &middleware.Options{Admin: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),
 			schemeAnyKey:   middleware.New(v, &middleware.Options{Any: true, Logger: guardLogger, TrustedProxies: o.TrustedProxies}),

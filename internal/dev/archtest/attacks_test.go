@@ -78,7 +78,7 @@ var attacks = []struct{ number, attack, holds string }{
 	},
 	{
 		"A18", "A process is stopped, a key is revoked, and the process continues.",
-		"It looks before it accepts: what it remembers is good only as long as its lease.",
+		"It looks before it accepts: what it remembers counts only as long as its lease.",
 	},
 	{
 		"A19", "A process is killed in the middle of a change.",
@@ -94,19 +94,19 @@ var attacks = []struct{ number, attack, holds string }{
 	},
 	{
 		"A22", "A flood of bad keys, from one address or a million, fills memory, disk or log.",
-		"Everything that is remembered, counted and logged of strangers is bounded. IPv6 counts by networks of 64 bits. Good keys stay fast.",
+		"Everything that is remembered, counted and logged of strangers is bounded. IPv6 counts by networks of 64 bits. Checks of valid keys stay fast.",
 	},
 	{
 		"A23", "A secret is in a log, an error, an answer, the database, a crash report or the terminal's history.",
 		"A secret has a type that prints `[redacted]`. The key store keeps a digest only. A key in a wrong field is not repeated.",
 	},
 	{
-		"A24", "The clock is set forward or back, or a key ends at the edge of what a clock can say.",
+		"A24", "The clock is set forward or back, or a key expires at the edge of what a clock can say.",
 		"Expiry follows the wall clock to the microsecond. Leases and rate limits follow the monotonic clock.",
 	},
 	{
 		"A25", "A key store, or a key, was made by an older version.",
-		"It is migrated by the first program that changes it, and its keys stay good. An older program refuses a newer key store.",
+		"It is migrated by the first program that changes it, and its keys stay valid. An older program refuses a newer key store.",
 	},
 	{
 		"A26", "A limited admin key makes, changes or ends a stronger key.",

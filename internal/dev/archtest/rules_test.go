@@ -104,7 +104,7 @@ var layers = []layer{
 	},
 	{
 		path:  "verifier/remote",
-		may:   []string{"keys", "keys/feed", "keys/usage", "verifier", "verifier/internal/...", "internal/base/protocol", "internal/base/hostcheck", "internal/base/infile", "golang.org/x/sys/..."},
+		may:   []string{"keys", "keys/feed", "keys/usage", "verifier", "verifier/internal/...", "internal/base/protocol", "internal/base/hostcheck", "internal/base/infile", "internal/base/peercheck"},
 		never: []string{sqlite, gin + "/...", huma + "/...", "admin/...", "store/...", "keys/pepper", "verifier/local", "internal/base/leases", "internal/base/restapi"},
 		why:   "a guarded program that asks a server holds neither key store nor pepper",
 	},
@@ -158,13 +158,18 @@ var layers = []layer{
 		why:  "one rule for two servers depends on neither",
 	},
 	{
+		path: "internal/base/peercheck",
+		may:  []string{"keys", "golang.org/x/sys/..."},
+		why:  "guards and keyctl check a socket by one rule, which depends on neither",
+	},
+	{
 		path: "admin/api",
 		may:  []string{},
 		why:  "what goes over the wire depends on nothing",
 	},
 	{
 		path:  "admin/client",
-		may:   []string{"keys", "keys/feed", "keys/usage", "keys/audit", "store", "admin", "admin/api", "internal/base/hostcheck"},
+		may:   []string{"keys", "keys/feed", "keys/usage", "keys/audit", "store", "admin", "admin/api", "internal/base/hostcheck", "internal/base/peercheck"},
 		never: []string{sqlite, gin + "/...", huma + "/...", "store/sqlite/...", "middleware/...", "verifier", "admin/server", "internal/base/restapi", "internal/app/server"},
 		why:   "the client links no server code",
 	},

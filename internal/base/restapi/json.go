@@ -2,11 +2,13 @@ package restapi
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"io"
 	"reflect"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -43,7 +45,11 @@ var strictJSON = huma.Format{
 }
 
 // checkJSON refuses every body that two readers might understand differently.
-func checkJSON(data []byte) error {
+func checkJSON(data []byte) error { return checkJSONOf(data, nil) }
+
+// checkJSONOf also refuses null, and members that t does not have by exactly that name. Other
+// wrong types are left to encoding/json. A nil t allows null and all names.
+func checkJSONOf(data []byte, t reflect.Type) error {
 	if !utf8.Valid(data) {
 		return errText
 	}
@@ -52,10 +58,10 @@ func checkJSON(data []byte) error {
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	return checkValue(dec, 0)
+	return checkValue(dec, 0, t)
 }
 
-func checkValue(dec *json.Decoder, depth int) error {
+func checkValue(dec *json.Decoder, depth int, t reflect.Type) error {
 	if depth > maxDepth {
 		return errTooDeep
 	}
@@ -63,41 +69,91 @@ func checkValue(dec *json.Decoder, depth int) error {
 	if err != nil {
 		return errNotJSON
 	}
-	switch t := token.(type) {
+	switch v := token.(type) {
+	case nil:
+		if t != nil {
+			return errNull
+		}
 	case string:
-		return checkText(t)
+		return checkText(v)
 	case json.Delim:
-		return checkMembers(dec, t == '{', depth)
+		for t != nil && t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if v == '{' {
+			return checkObject(dec, depth, membersOf(t))
+		}
+		if t != nil && t.Kind() == reflect.Slice {
+			return checkList(dec, depth, t.Elem())
+		}
+		return checkList(dec, depth, nil)
 	}
 	return nil
 }
 
-// checkMembers reads to the end of an object or array.
-func checkMembers(dec *json.Decoder, object bool, depth int) error {
+// checkObject reads to the end of an object. Nil members allow all names.
+func checkObject(dec *json.Decoder, depth int, members map[string]reflect.Type) error {
 	seen := map[string]bool{}
 	for dec.More() {
-		if object {
-			token, err := dec.Token()
-			name, ok := token.(string)
-			if err != nil || !ok {
-				return errNotJSON
-			}
-			if err := checkText(name); err != nil {
-				return err
-			}
-			if seen[name] {
-				return errTwice
-			}
-			seen[name] = true
+		token, err := dec.Token()
+		name, ok := token.(string)
+		if err != nil || !ok {
+			return errNotJSON
 		}
-		if err := checkValue(dec, depth+1); err != nil {
+		if err := checkText(name); err != nil {
+			return err
+		}
+		if seen[name] {
+			return errTwice
+		}
+		seen[name] = true
+		member, known := members[name]
+		if members != nil && !known {
+			return errUnknown
+		}
+		if err := checkValue(dec, depth+1, member); err != nil {
 			return err
 		}
 	}
+	return checkEnd(dec)
+}
+
+func checkList(dec *json.Decoder, depth int, of reflect.Type) error {
+	for dec.More() {
+		if err := checkValue(dec, depth+1, of); err != nil {
+			return err
+		}
+	}
+	return checkEnd(dec)
+}
+
+func checkEnd(dec *json.Decoder) error {
 	if _, err := dec.Token(); err != nil {
 		return errNotJSON
 	}
 	return nil
+}
+
+// memberNames has what membersOf found, by [reflect.Type].
+var memberNames sync.Map
+
+// membersOf returns the JSON members of a struct, also those of embedded structs. It returns nil
+// for other types, and for those that read their JSON themselves.
+func membersOf(t reflect.Type) map[string]reflect.Type {
+	if t == nil || t.Kind() != reflect.Struct || reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return nil
+	}
+	if found, ok := memberNames.Load(t); ok {
+		return found.(map[string]reflect.Type)
+	}
+	out := map[string]reflect.Type{}
+	for _, f := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
+			out[name] = f.Type
+		}
+	}
+	memberNames.Store(t, out)
+	return out
 }
 
 // checkText: the decoder turns half of a surrogate pair into U+FFFD.

@@ -59,6 +59,9 @@ func (a *API) log(c *gin.Context, took time.Duration) {
 	if caller != nil && (route == routeVerify || a.quiet[route] && status < http.StatusBadRequest) {
 		level = slog.LevelDebug // one line for each request of each guarded server
 	}
+	if !a.logger.Enabled(ctx, level) {
+		return
+	}
 	a.logger.LogAttrs(ctx, level, "request",
 		slog.String("method", plainMethod(c.Request.Method)),
 		slog.String("route", route),

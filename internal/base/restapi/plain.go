@@ -1,14 +1,11 @@
 package restapi
 
 import (
-	"bytes"
 	"context"
-	"encoding"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"reflect"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
@@ -35,7 +32,7 @@ func (a *API) Handle(method, path, scope string, h http.HandlerFunc) {
 // the same JSON as an operation: no duplicate or unknown members, at any depth, and names that
 // match exactly. If it reports false, it has refused the request.
 func (a *API) Read(w http.ResponseWriter, r *http.Request, limit int64, v any) bool {
-	body, p := readJSON(w, r, true, limit)
+	body, p := readBytes(w, r, true, limit)
 	if p == nil {
 		if err := decodeExactly(body, v); err != nil {
 			p = invalid(fieldBody, err.Error())
@@ -74,66 +71,10 @@ func (a *API) Hold(ctx context.Context) (held context.Context, release func()) {
 
 // decodeExactly decodes one JSON object.
 func decodeExactly(data []byte, v any) error {
-	if err := checkJSON(data); err != nil {
-		return err
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	var plain any
-	if err := dec.Decode(&plain); err != nil {
-		return errNotJSON
-	}
-	if err := checkNames(plain, reflect.TypeOf(v).Elem()); err != nil {
+	if err := checkJSONOf(data, reflect.TypeOf(v).Elem()); err != nil {
 		return err
 	}
 	return wrongType(json.Unmarshal(data, v))
-}
-
-// checkNames refuses members that t does not have by exactly that name, and null. Other wrong
-// types are left to encoding/json.
-func checkNames(plain any, t reflect.Type) error {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	switch value := plain.(type) {
-	case nil:
-		return errNull
-	case []any:
-		if t.Kind() != reflect.Slice {
-			return nil
-		}
-		for _, one := range value {
-			if err := checkNames(one, t.Elem()); err != nil {
-				return err
-			}
-		}
-	case map[string]any:
-		if t.Kind() != reflect.Struct || reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
-			return nil
-		}
-		members := membersOf(t)
-		for name, one := range value {
-			member, known := members[name]
-			if !known {
-				return errUnknown
-			}
-			if err := checkNames(one, member); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// membersOf returns the JSON members of a struct, also those of embedded structs.
-func membersOf(t reflect.Type) map[string]reflect.Type {
-	out := map[string]reflect.Type{}
-	for _, f := range reflect.VisibleFields(t) {
-		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
-			out[name] = f.Type
-		}
-	}
-	return out
 }
 
 // refuse answers r with p.

@@ -62,8 +62,19 @@ func (a *API) readBody(op *huma.Operation) gin.HandlerFunc {
 	}
 }
 
-// readJSON returns the body, at most limit bytes, empty if it may be left out and was.
+// readJSON is readBytes of a body that [checkJSON] accepts.
 func readJSON(w http.ResponseWriter, r *http.Request, required bool, limit int64) ([]byte, *problem) {
+	body, p := readBytes(w, r, required, limit)
+	if p == nil && len(body) > 0 {
+		if err := checkJSON(body); err != nil {
+			return nil, invalid(fieldBody, err.Error())
+		}
+	}
+	return body, p
+}
+
+// readBytes returns the body, at most limit bytes, empty if it may be left out and was.
+func readBytes(w http.ResponseWriter, r *http.Request, required bool, limit int64) ([]byte, *problem) {
 	kind := r.Header.Values("Content-Type")
 	if len(kind) > 0 && !isJSON(kind) {
 		return nil, &problemNotJSON
@@ -79,9 +90,6 @@ func readJSON(w http.ResponseWriter, r *http.Request, required bool, limit int64
 		return nil, invalid(fieldBody, "is required: one JSON object")
 	case len(kind) == 0:
 		return nil, &problemNotJSON
-	}
-	if err := checkJSON(body); err != nil {
-		return nil, invalid(fieldBody, err.Error())
 	}
 	return body, nil
 }

@@ -28,6 +28,11 @@ type Changes struct {
 	Next Position
 	Lost bool
 
+	// More says that the reader must call Changes again, from Next, once it has dropped IDs. Until
+	// an answer without More it has read nothing, and may trust what it remembers for no longer.
+	// Only a feed on another host says so: it heard of the changes without asking.
+	More bool
+
 	// Imported is true while the store has a secret with a lookup. If false, a token that
 	// is not in the mcpkeys form cannot be valid.
 	Imported bool

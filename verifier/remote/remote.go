@@ -66,6 +66,8 @@ type Source struct {
 	wake    chan struct{} // is closed when something is to do
 	told    uint64        // the position that the last renewal said was applied
 	applied uint64
+	era     string // of the last answer
+	events  streamed
 	pace    pace
 	logged  logged
 

@@ -41,11 +41,11 @@ func TestRemembers(t *testing.T) {
 func TestStreamBringsDropAndAcknowledgement(t *testing.T) {
 	l := newLiar(t)
 	moved := make(chan struct{})
-	l.stream = func(w http.ResponseWriter, r *http.Request) {
+	l.stream = func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
 		event(w, ": \n\n")
 		select {
 		case <-moved:
-			event(w, "data: 281474976710662\n\n")
+			tell(w, protocol.Event{Era: era, To: 1<<48 | 6})
 		case <-r.Context().Done():
 		}
 		<-r.Context().Done()
@@ -62,10 +62,74 @@ func TestStreamBringsDropAndAcknowledgement(t *testing.T) {
 	}
 }
 
+// What the stream names is dropped without a question, and one renewal says so. The renewals
+// here tell of no change before the verifier says that it has applied it.
+func TestOneRenewalForAChange(t *testing.T) {
+	l := newLiar(t)
+	l.granted = func(m *protocol.Renewal, g *protocol.Granted) {
+		if m.Applied < 1<<48|7 {
+			g.Position, g.Drop = 1<<48|5, nil
+		}
+	}
+	changed := make(chan struct{})
+	l.stream = func(w http.ResponseWriter, r *http.Request, tag protocol.Tag) {
+		tell(w, protocol.Event{Era: era, To: 1<<48 | 5, Imported: true})
+		select {
+		case <-changed:
+			tell(w, protocol.Event{Era: era, From: 1<<48 | 5, To: 1<<48 | 6, Drop: []protocol.Tag{{1}}, Imported: true})
+			tell(w, protocol.Event{Era: era, From: 1<<48 | 6, To: 1<<48 | 7, Drop: []protocol.Tag{tag}, Imported: true})
+		case <-r.Context().Done():
+		}
+		<-r.Context().Done()
+	}
+	v := l.verifier(nil)
+	if d := l.check(v); !d.Valid() {
+		t.Fatalf("got %+v", d)
+	}
+	l.set(func() { l.position, l.revoked = 1<<48|7, 1<<48|7 })
+	close(changed)
+	until(t, "the verifier says that it applied both changes", func() bool { return l.applied.Load() == 1<<48|7 })
+	if d := l.check(v); d.Code != keys.CodeRevoked {
+		t.Errorf("got %s, want revoked", d.Code)
+	}
+}
+
+// The verifier renews, and has applied nothing, if an event does not continue where it stands.
+func TestEventsThatDoNotContinue(t *testing.T) {
+	for name, e := range map[string]protocol.Event{
+		"a gap":              {Era: era, From: 1<<48 | 6, To: 1<<48 | 7},
+		"another era":        {Era: "old", From: 1<<48 | 5, To: 1<<48 | 7},
+		"without an era":     {From: 1<<48 | 5, To: 1<<48 | 7},
+		"a position":         {Era: era, To: 1<<48 | 7},
+		"another generation": {Era: era, From: 1<<48 | 5, To: 2<<48 | 7},
+		"of before":          {Era: era, From: 1<<48 | 3, To: 1<<48 | 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLiar(t)
+			var before atomic.Int64 // renewals when the event was sent
+			l.stream = func(w http.ResponseWriter, r *http.Request, tag protocol.Tag) {
+				for l.applied.Load() == 0 && r.Context().Err() == nil {
+					time.Sleep(time.Millisecond)
+				}
+				e.Drop = []protocol.Tag{tag}
+				before.Store(l.renewals.Load())
+				tell(w, e)
+				<-r.Context().Done()
+			}
+			l.verifier(nil)
+			until(t, "the verifier has renewed after the event", func() bool { return before.Load() > 0 && l.renewals.Load() > before.Load()+2 })
+			if got := l.applied.Load(); got != 1<<48|5 {
+				t.Errorf("the verifier says that it applied %d, want what the renewals told", got&(1<<48-1))
+			}
+		})
+	}
+}
+
 // Without a stream the renewals find the change.
 func TestRenewalsFindChangesWithoutStream(t *testing.T) {
 	l := newLiar(t)
-	l.stream = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }
+	l.stream = func(w http.ResponseWriter, _ *http.Request, _ protocol.Tag) { w.WriteHeader(http.StatusBadGateway) }
 	v := l.verifier(nil)
 	l.check(v)
 	l.set(func() { l.position, l.revoked = 1<<48|6, 1<<48|6 })
@@ -139,28 +203,32 @@ func TestOtherGeneration(t *testing.T) {
 
 // Whatever the stream says, it extends nothing and ends nothing but itself.
 func TestStreamThatLies(t *testing.T) {
-	for name, lie := range map[string]func(w http.ResponseWriter, r *http.Request){
-		"old positions": func(w http.ResponseWriter, r *http.Request) {
+	for name, lie := range map[string]func(w http.ResponseWriter, r *http.Request, tag protocol.Tag){
+		"old positions": func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
 			for r.Context().Err() == nil {
-				event(w, "data: 1\n\n")
+				tell(w, protocol.Event{Era: era, To: 1})
 				time.Sleep(time.Millisecond)
 			}
 		},
-		"positions that never were": func(w http.ResponseWriter, r *http.Request) {
-			event(w, "data: 18446744073709551615\n\n")
+		"positions that never were": func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
+			tell(w, protocol.Event{Era: era, To: 18446744073709551615})
 			<-r.Context().Done()
 		},
-		"an endless line": func(w http.ResponseWriter, r *http.Request) {
+		"backwards": func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
+			tell(w, protocol.Event{Era: era, From: 1<<48 | 6, To: 1<<48 | 5})
+			<-r.Context().Done()
+		},
+		"an endless line": func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
 			for r.Context().Err() == nil {
 				event(w, strings.Repeat("x", 1<<16))
 			}
 		},
-		"no events": func(w http.ResponseWriter, r *http.Request) {
+		"no events": func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
 			event(w, "hello\nworld\n")
 			<-r.Context().Done()
 		},
-		"no numbers": func(w http.ResponseWriter, r *http.Request) {
-			event(w, "data: -1\n\n")
+		"no numbers": func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
+			event(w, "data: {\"to\":\"-1\"}\n\n")
 			<-r.Context().Done()
 		},
 	} {
@@ -563,12 +631,12 @@ func TestNoFloodWithoutLease(t *testing.T) {
 			t.Parallel()
 			l := newLiar(t)
 			l.granted = func(_ *protocol.Renewal, g *protocol.Granted) { refuse(g) }
-			l.stream = func(w http.ResponseWriter, r *http.Request) {
+			l.stream = func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
 				for r.Context().Err() == nil {
 					l.mu.Lock()
-					at := uint64(l.position)
+					at := l.position
 					l.mu.Unlock()
-					event(w, "data: "+strconv.FormatUint(at, 10)+"\n\n")
+					tell(w, protocol.Event{Era: era, From: at - 1, To: at})
 					time.Sleep(20 * time.Millisecond)
 				}
 			}

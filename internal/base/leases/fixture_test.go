@@ -154,6 +154,14 @@ func (f *changing) restore() {
 	f.epoch++
 }
 
+// lose makes the next look find that changes are missing.
+func (f *changing) lose() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost = true
+	f.epoch++
+}
+
 func (f *changing) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -606,14 +606,14 @@ func (g *guard) stream() (*bufio.Reader, func()) {
 	return bufio.NewReader(resp.Body), func() { cancel(); _ = resp.Body.Close() }
 }
 
-// event reads one event; empty at the end of the stream.
-func event(in *bufio.Reader) string {
+// event reads one event; false at the end of the stream.
+func event(in *bufio.Reader) (e protocol.Event, more bool) {
 	line, err := in.ReadString('\n')
 	if err != nil {
-		return ""
+		return e, false
 	}
 	_, _ = in.ReadString('\n')
-	return strings.TrimSuffix(line, "\n")
+	return e, json.Unmarshal([]byte(strings.TrimPrefix(line, "data: ")), &e) == nil
 }
 
 func TestChanges(t *testing.T) {
@@ -622,23 +622,20 @@ func TestChanges(t *testing.T) {
 	at := g.renew(0).Position
 	in, stop := g.stream()
 	defer stop()
-	if got := event(in); got != fmt.Sprintf("data: %d", at) {
-		t.Fatalf("got %q, want the position at once", got)
+	if got, _ := event(in); got.To != at || got.Era != g.era || got.From != 0 || got.Drop != nil || got.Imported {
+		t.Fatalf("got %+v, want the position %d and the era at once", got, at)
 	}
-	f.Issue(admin.IssueRequest{})
-	began := time.Now()
-	for last := at; ; {
-		got := event(in)
-		at, err := f.Leases.Position(t.Context())
-		if err != nil || got == "" {
-			t.Fatalf("got %q, %v, want an event", got, err)
-		}
-		if got == fmt.Sprintf("data: %d", at) && at > last {
-			break
-		}
+	_, id := f.Issue(admin.IssueRequest{})
+	now, err := f.Leases.Position(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("the change came after %v, want some milliseconds", took)
+	for last := at; last < now; {
+		got, more := event(in)
+		if !more || got.From != last || got.To <= last || got.Era != g.era || !slices.Equal(got.Drop, []protocol.Tag{g.from.Instance.TagOf(id)}) {
+			t.Fatalf("got %+v, want the tag of the key from %d on", got, last)
+		}
+		last = got.To
 	}
 	if v := f.Leases.List(); len(v) != 1 || !v[0].Streaming {
 		t.Errorf("got %+v, want one verifier with a stream", v)
@@ -660,8 +657,8 @@ func TestChanges(t *testing.T) {
 
 // drain reads a stream to its end.
 func drain(in *bufio.Reader) {
-	for more := true; more; more = event(in) != "" {
-		continue
+	for more := true; more; {
+		_, more = event(in)
 	}
 }
 

@@ -107,7 +107,7 @@ func revoke(ctx context.Context, t testing.TB, s store.Store, id string, w store
 func mustWait(t *testing.T, s store.Store, id string) {
 	t.Helper()
 	r := revoke(t.Context(), t, s, id, store.Wait{})
-	if r.err != nil || r.Unheard != 1 || r.took < sqlite.Grace || r.Waited == 0 {
+	if r.err != nil || r.Unheard != 1 || r.took < feed.LongestLease || r.Waited == 0 {
 		t.Errorf("Revoke: got %v, %d unheard, after %v, want the longest wait for 1 server", r.err, r.Unheard, r.took)
 	}
 	if r.Everywhere.IsZero() || r.Everywhere.After(time.Now()) {
@@ -148,7 +148,7 @@ func TestChangeWaitsForTheFloor(t *testing.T) {
 	got := revoke(t.Context(), t, r.s, r.ids[0], store.Wait{})
 	close(stop)
 	following.Wait()
-	if got.err != nil || got.Unheard != 0 || got.Waited >= sqlite.Grace || got.Everywhere.After(time.Now()) || got.Everywhere.IsZero() {
+	if got.err != nil || got.Unheard != 0 || got.Waited >= feed.LongestLease || got.Everywhere.After(time.Now()) || got.Everywhere.IsZero() {
 		t.Errorf("Revoke: got %v, %+v, want it to end when the floor reached it", got.err, got.Wait)
 	}
 }
@@ -239,7 +239,7 @@ func TestChangeThatMustNotWait(t *testing.T) {
 	r := newRemote(t, "a", "b")
 	begun := time.Now()
 	got := revoke(t.Context(), t, r.s, r.ids[0], store.Wait{No: true})
-	if got.err != nil || got.Waited != 0 || got.Everywhere.Before(begun.Add(time.Second)) || got.Everywhere.After(time.Now().Add(sqlite.Grace)) {
+	if got.err != nil || got.Waited != 0 || got.Everywhere.Before(begun.Add(time.Second)) || got.Everywhere.After(time.Now().Add(feed.LongestLease)) {
 		t.Errorf("Revoke: got %v, %+v, want it in effect about a lease after it returned", got.err, got.Wait)
 	}
 	publish(t, r.slot, sqlite.FloorNone)
@@ -539,7 +539,7 @@ func TestRestoreWaits(t *testing.T) {
 	publish(t, slot, floor)
 	begun := time.Now()
 	h.restore(t, sqlite.RestoreOptions{})
-	if took := time.Since(begun); took < sqlite.Grace {
+	if took := time.Since(begun); took < feed.LongestLease {
 		t.Errorf("Run: returned after %v, want it to wait for leases", took)
 	}
 	publish(t, slot, floor+100)

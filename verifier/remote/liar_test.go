@@ -13,6 +13,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/remote"
 )
@@ -29,7 +30,7 @@ type liar struct {
 	granted  func(*protocol.Renewal, *protocol.Granted)
 	answered func(*protocol.Answer)
 	stream   func(w http.ResponseWriter, r *http.Request, tag protocol.Tag) // tag is that of the key
-	status   int // of all answers, if not zero
+	status   int                                                            // of all answers, if not zero
 
 	token    keys.Token
 	renewals atomic.Int64
@@ -78,7 +79,7 @@ func (l *liar) lease(w http.ResponseWriter, r *http.Request) {
 	l.renewals.Add(1)
 	l.applied.Store(uint64(m.Applied))
 	l.mu.Lock()
-	g := protocol.Granted{Position: l.position, Imported: true, Time: time.Now(), Lease: protocol.Lease.Milliseconds(), Era: era}
+	g := protocol.Granted{Position: l.position, Imported: true, Time: time.Now(), Lease: feed.Lease.Milliseconds(), Era: era}
 	if l.revoked > m.Applied {
 		g.Drop = []protocol.Tag{m.Instance.TagOf(l.token.ID())}
 	}

@@ -139,7 +139,7 @@ func (s *Source) Bounds() feed.Bounds {
 	if s.o.Strict {
 		return feed.Bounds{Remote: true}
 	}
-	return feed.Bounds{Lease: protocol.Lease, Look: protocol.Lease, Remote: true}
+	return feed.Bounds{Lease: feed.Lease, Look: feed.Lease, Remote: true}
 }
 
 // Epoch implements [feed.Feed]: a number of this process.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/remote"
 )
@@ -399,7 +400,7 @@ func TestLeaseEnds(t *testing.T) {
 	until(t, "the key is refused", func() bool {
 		began := time.Now()
 		d := l.check(v)
-		if d.Valid() && began.Sub(gone) > protocol.Lease {
+		if d.Valid() && began.Sub(gone) > feed.Lease {
 			t.Errorf("accepted in a check that began %v after the last answer", began.Sub(gone))
 		}
 		return !d.Valid()
@@ -410,7 +411,7 @@ func TestLeaseEnds(t *testing.T) {
 
 // The wall clock of a computer that slept is ahead of its monotonic one, and the lease is over.
 func TestSleep(t *testing.T) {
-	for name, jump := range map[string]time.Duration{"asleep": protocol.Lease, "set back": -time.Hour} {
+	for name, jump := range map[string]time.Duration{"asleep": feed.Lease, "set back": -time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			l := newLiar(t)
 			var jumped atomic.Int64
@@ -580,14 +581,14 @@ func TestHoldOutlivesLease(t *testing.T) {
 	}
 	l.set(func() { l.status = http.StatusServiceUnavailable })
 	gone := time.Now()
-	if code := <-ended; code != keys.CodeUnavailable || time.Since(gone) < protocol.Lease {
-		t.Errorf("ended with %s after %v, want unavailable after %v", code, time.Since(gone), protocol.Lease)
+	if code := <-ended; code != keys.CodeUnavailable || time.Since(gone) < feed.Lease {
+		t.Errorf("ended with %s after %v, want unavailable after %v", code, time.Since(gone), feed.Lease)
 	}
 }
 
 // A connection of a key that is revoked ends, with and without a lease.
 func TestHoldEnds(t *testing.T) {
-	for _, lease := range []int64{0, protocol.Lease.Milliseconds()} {
+	for _, lease := range []int64{0, feed.Lease.Milliseconds()} {
 		l := newLiar(t)
 		l.granted = func(_ *protocol.Renewal, g *protocol.Granted) { g.Lease = lease }
 		v := l.verifier(nil)

@@ -16,7 +16,7 @@ import (
 
 // renewWithin bounds one renewal. After a failure there is time for another before the lease
 // ends.
-const renewWithin = protocol.Lease / 2
+const renewWithin = feed.Lease / 2
 
 // pace says when to renew. After a failure it waits longer each time, up to longestPause.
 type pace struct {
@@ -90,7 +90,7 @@ func (s *Source) renew(ctx context.Context, since feed.Position) (feed.Changes, 
 		return feed.Changes{}, err
 	}
 	s.heardTime(g.Time, asked)
-	if g.Lease < protocol.Lease.Milliseconds() {
+	if g.Lease < feed.Lease.Milliseconds() {
 		return feed.Changes{}, errNoLease
 	}
 	if applied == 0 || g.Era != since.Generation {

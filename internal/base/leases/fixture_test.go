@@ -213,7 +213,7 @@ type fixture struct {
 func start(t *testing.T) *fixture {
 	t.Helper()
 	f := begin(t)
-	time.Sleep(protocol.Longest + 10*time.Millisecond)
+	time.Sleep(feed.LongestLease + 10*time.Millisecond)
 	return f
 }
 

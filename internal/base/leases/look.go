@@ -21,7 +21,7 @@ type look struct {
 }
 
 // lookTime is how long a caller waits for a look. No lease lasts longer.
-const lookTime = protocol.Lease
+const lookTime = feed.Lease
 
 // covers reports whether a caller that came at the moment at, and read that epoch, may rely on
 // l.

@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	tick         = 5 * time.Millisecond   // how often the epoch is compared while there are verifiers
+	tick         = 2 * time.Millisecond   // how often the epoch is compared while there are verifiers
 	slotEvery    = 500 * time.Millisecond // how often the slot is checked in any case
 	listEvery    = time.Second            // how often the list of verifiers is stored
 	retryLook    = 100 * time.Millisecond // the pause after a look that failed
@@ -98,7 +98,7 @@ func New(f feed.Feed, slot Slot, o *Options) *Registry {
 		done: make(chan struct{}), left: make(chan struct{}), wake: make(chan struct{}, 1), moved: make(chan struct{}),
 		verifiers: map[who]*lease{}, byCaller: map[string]int{}, warned: map[string]time.Duration{},
 		era: newEra(), streams: map[who]*stream{}, streaming: map[string]int{},
-		unknownUntil: protocol.Longest,
+		unknownUntil: feed.LongestLease,
 	}
 	if slot.WasFree() {
 		r.unknownUntil = 0
@@ -185,7 +185,7 @@ func (r *Registry) renewSlot() {
 		}
 		return
 	}
-	r.unknownUntil = r.elapsed() + protocol.Longest
+	r.unknownUntil = r.elapsed() + feed.LongestLease
 	r.published = FloorUnknown
 	if !r.handed.IsZero() {
 		r.slot.HandedOut(r.handed)

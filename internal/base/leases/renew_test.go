@@ -26,7 +26,7 @@ func (v *verifier) names(g protocol.Granted, ids ...string) bool {
 	return !g.All && slices.Equal(g.Drop, want)
 }
 
-const leased = int64(protocol.Lease / time.Millisecond)
+const leased = int64(feed.Lease / time.Millisecond)
 
 func TestDropsWhatChangedAfterApplied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestLeaseLeavesTheFloor(t *testing.T) {
 		gone, here := f.verifier("caller"), f.verifier("caller")
 		gone.renew(t)
 		first, second := f.feed.at(), f.feed.change("one")
-		ended := time.Now().Add(protocol.Longest)
+		ended := time.Now().Add(feed.LongestLease)
 		for time.Now().Before(ended.Add(-time.Millisecond)) {
 			here.renew(t)
 			if got := f.slot.see(); got != uint64(first) {
@@ -136,7 +136,7 @@ func TestLeaseLeavesTheFloor(t *testing.T) {
 		if got := f.slot.see(); got != uint64(second) {
 			t.Errorf("after its lease: got floor %d, want %d", got, second)
 		}
-		time.Sleep(protocol.Longest)
+		time.Sleep(feed.LongestLease)
 		if got := f.slot.see(); got != leases.FloorNone {
 			t.Errorf("after all leases: got floor %d, want none", got)
 		}
@@ -149,7 +149,7 @@ func TestFloorIsUnknownAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := begin(t)
 		v := f.verifier("caller")
-		for began := time.Now(); time.Since(began) < protocol.Longest-5*time.Millisecond; time.Sleep(100 * time.Millisecond) {
+		for began := time.Now(); time.Since(began) < feed.LongestLease-5*time.Millisecond; time.Sleep(100 * time.Millisecond) {
 			v.renew(t)
 			if g := v.ask(t); g.Lease != leased || f.slot.see() != leases.FloorUnknown {
 				t.Fatalf("after %v: got lease %d, floor %d, want a lease and an unknown floor", time.Since(began), g.Lease, f.slot.see())
@@ -221,7 +221,7 @@ func TestLossAtTheSamePosition(t *testing.T) {
 		f.feed.lost = true
 		f.feed.mu.Unlock()
 		f.feed.announce()
-		time.Sleep(protocol.Longest + time.Second)
+		time.Sleep(feed.LongestLease + time.Second)
 		for range 3 { // the answers are lost
 			if g := away.ask(t); !g.All {
 				t.Fatal("a verifier that was away keeps what it remembered before the loss")
@@ -342,12 +342,12 @@ func TestWithoutOwnNonceNothingIsGranted(t *testing.T) {
 		if g := v.ask(t); g.Lease != leased || f.slot.see() != leases.FloorUnknown || f.slot.now().renewals != 1 {
 			t.Errorf("in the new slot: got lease %d, floor %d, %d renewals, want a lease and an unknown floor", g.Lease, f.slot.see(), f.slot.now().renewals)
 		}
-		time.Sleep(protocol.Lease)
+		time.Sleep(feed.Lease)
 		v.ask(t)
 		if got := f.slot.see(); got != leases.FloorUnknown {
 			t.Errorf("within a lease: got floor %d, want unknown", got)
 		}
-		time.Sleep(protocol.Longest - protocol.Lease + 10*time.Millisecond)
+		time.Sleep(feed.LongestLease - feed.Lease + 10*time.Millisecond)
 		if got := f.slot.see(); got != uint64(v.applied) {
 			t.Errorf("after a lease and 5 %%: got floor %d, want %d", got, v.applied)
 		}
@@ -417,7 +417,7 @@ func TestLimits(t *testing.T) {
 		if got := strings.Count(f.log.String(), "too many verifiers"); got != 1 {
 			t.Errorf("got %d lines in the log, want 1", got)
 		}
-		time.Sleep(protocol.Longest + 10*time.Millisecond)
+		time.Sleep(feed.LongestLease + 10*time.Millisecond)
 		if got := granted("late", 1); got != 1 {
 			t.Error("after the leases have ended: got no lease")
 		}
@@ -516,7 +516,7 @@ func TestIdleRegistryDoesNotLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t)
 		f.verifier("caller").renew(t)
-		time.Sleep(protocol.Longest + time.Second)
+		time.Sleep(feed.LongestLease + time.Second)
 		looks := f.feed.looked()
 		f.feed.change("one")
 		time.Sleep(time.Minute)
@@ -533,15 +533,15 @@ func TestClose(t *testing.T) {
 		free   bool
 	}{
 		"at the start":   {func(*testing.T, *fixture) {}, false},
-		"without leases": {func(*testing.T, *fixture) { time.Sleep(protocol.Longest) }, true},
+		"without leases": {func(*testing.T, *fixture) { time.Sleep(feed.LongestLease) }, true},
 		"with a lease": {func(t *testing.T, f *fixture) {
-			time.Sleep(protocol.Longest)
+			time.Sleep(feed.LongestLease)
 			f.verifier("caller").ask(t)
-			time.Sleep(protocol.Lease)
+			time.Sleep(feed.Lease)
 		}, false},
 		"after a lease": {func(t *testing.T, f *fixture) {
 			f.verifier("caller").ask(t)
-			time.Sleep(protocol.Longest)
+			time.Sleep(feed.LongestLease)
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -607,7 +607,7 @@ func TestList(t *testing.T) {
 			t.Fatalf("got %+v, want two verifiers", got)
 		}
 		if one := got[0]; one.KeyID != "a" || one.Instance != a.instance.Short() || !one.Behind || one.Streaming || one.Applied != uint64(a.applied) ||
-			one.Audience != "weather" || one.Address != "192.0.2.1" || one.Agent != "mcpkeys/1" || time.Until(one.LeaseEnds) != protocol.Longest {
+			one.Audience != "weather" || one.Address != "192.0.2.1" || one.Agent != "mcpkeys/1" || time.Until(one.LeaseEnds) != feed.LongestLease {
 			t.Errorf("got %+v, want the first verifier, behind", one)
 		}
 		if two := got[1]; two.KeyID != "b" || two.Behind || !two.Streaming {
@@ -621,7 +621,7 @@ func TestList(t *testing.T) {
 		if !strings.Contains(f.slot.now().list, a.instance.Short()) || strings.Contains(f.slot.now().list, fmt.Sprintf("%x", a.instance)) {
 			t.Errorf("got list %s, want the verifiers with their short instance", f.slot.now().list)
 		}
-		time.Sleep(protocol.Longest + time.Second)
+		time.Sleep(feed.LongestLease + time.Second)
 		if f.slot.now().list != "[]" {
 			t.Errorf("after the leases: got list %s, want an empty one", f.slot.now().list)
 		}

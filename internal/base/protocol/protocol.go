@@ -31,16 +31,8 @@ const (
 	PathCounts  = "/v1/lease/counts"
 )
 
-const (
-	// Lease is how long a verifier may use what it remembers, from the moment before it
-	// sent the renewal.
-	Lease = 2 * time.Second
-	// Longest is how long all others count a lease: 5 % longer, for clocks that run at
-	// different speeds.
-	Longest = Lease + Lease/20
-	// RenewEvery is how often a verifier renews its lease.
-	RenewEvery = 500 * time.Millisecond
-)
+// RenewEvery is how often a verifier renews its lease, which lasts [feed.Lease].
+const RenewEvery = 500 * time.Millisecond
 
 // Limits of the messages, in bytes and entries.
 const (
@@ -132,6 +124,9 @@ type From struct {
 	Instance Instance `json:"instance"`
 	Audience string   `json:"audience,omitempty"` // empty only if the caller's key has exactly one, or for a guard without a name
 }
+
+// Sender returns f, for all messages alike.
+func (f *From) Sender() *From { return f }
 
 // Renewal asks for a lease.
 type Renewal struct {

@@ -138,7 +138,7 @@ func checkEnd(dec *json.Decoder) error {
 var memberNames sync.Map
 
 // membersOf returns the JSON members of a struct, also those of embedded structs. It returns nil
-// for other types, and for those that read their JSON themselves.
+// for other types, and for types that read their own JSON.
 func membersOf(t reflect.Type) map[string]reflect.Type {
 	if t == nil || t.Kind() != reflect.Struct || reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
 		return nil

@@ -23,6 +23,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/keys/pepper"
 	"github.com/mcpkeys/mcpkeys/keys/usage"
 	"github.com/mcpkeys/mcpkeys/store"
@@ -94,7 +95,7 @@ func TestRenew(t *testing.T) {
 	f := servertest.New(t)
 	g := newGuard(t, f, "weather")
 	first := g.renew(0)
-	if !first.All || first.Lease != protocol.Lease.Milliseconds() || first.Position == 0 || time.Since(first.Time).Abs() > time.Minute {
+	if !first.All || first.Lease != feed.Lease.Milliseconds() || first.Position == 0 || time.Since(first.Time).Abs() > time.Minute {
 		t.Fatalf("got %+v, want everything, and a lease", first)
 	}
 	g.renew(first.Position)

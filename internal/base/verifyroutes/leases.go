@@ -64,9 +64,9 @@ func MountLeases(a *restapi.API, registry *leases.Registry, source Source, peppe
 	}
 	a.Handle(http.MethodPost, protocol.PathLease, keys.ScopeVerify, l.renew)
 	a.Handle(http.MethodPost, protocol.PathChanges, keys.ScopeVerify, l.changes)
-	a.Handle(http.MethodPost, protocol.PathProve, keys.ScopeVerify, l.prove)
-	a.Handle(http.MethodPost, protocol.PathKey, keys.ScopeVerify, l.key)
-	a.Handle(http.MethodPost, protocol.PathCounts, keys.ScopeVerify, l.counts)
+	a.Handle(http.MethodPost, protocol.PathProve, keys.ScopeVerify, question(l, l.prove))
+	a.Handle(http.MethodPost, protocol.PathKey, keys.ScopeVerify, question(l, l.key))
+	a.Handle(http.MethodPost, protocol.PathCounts, keys.ScopeVerify, question(l, l.counts))
 	restapi.Register(a, huma.Operation{
 		OperationID: "listVerifiers", Method: http.MethodGet, Path: "/v1/verifiers", Tags: []string{"verification"},
 		Summary: "List the verifiers on other hosts",
@@ -119,6 +119,39 @@ func (l *lessor) read(w http.ResponseWriter, r *http.Request, m any, from *proto
 		return asker{}, false
 	}
 	return by, true
+}
+
+// question is a route for messages that make the server work: it reads a message, bounds how many
+// of one verify key are under way, and sends what do answers.
+func question[M any, P interface {
+	*M
+	Sender() *protocol.From
+}, A any](l *lessor, do func(context.Context, *asking, P) (A, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		m := P(new(M))
+		by, ok := l.read(w, r, m, m.Sender())
+		if !ok {
+			return
+		}
+		u, err := l.callers.enter(by.caller)
+		if err != nil {
+			l.fail(w, r, err)
+			return
+		}
+		defer l.callers.leave(by.caller, u)
+		out, err := do(r.Context(), &asking{by, u}, m)
+		if err != nil {
+			l.fail(w, r, err)
+			return
+		}
+		l.api.Answer(w, out)
+	}
+}
+
+// asking is who asks a question, and what its verify key makes the server do now.
+type asking struct {
+	asker
+	underWay *underWay
 }
 
 // errNoVerifyKey: a guarded program is exposed, so its key must be of no other use.

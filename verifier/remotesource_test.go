@@ -78,3 +78,59 @@ func TestA17LateProofIsNotRemembered(t *testing.T) {
 		t.Errorf("got %s, want revoked: the answer from before the change was remembered", d.Code)
 	}
 }
+
+// hearing is a source that hears of its change without asking, and whose answers then fail.
+type hearing struct {
+	distant
+	heard atomic.Bool // it tells of the change, once
+	fails atomic.Bool
+}
+
+func (s *hearing) Changes(ctx context.Context, since feed.Position) (feed.Changes, error) {
+	if s.heard.CompareAndSwap(true, false) {
+		return feed.Changes{IDs: []string{s.token.ID()}, Next: feed.Position{Seq: since.Seq + 1}, More: true}, nil
+	}
+	if s.fails.Load() {
+		return feed.Changes{}, keys.ErrUnavailable
+	}
+	return s.distant.Changes(ctx, since)
+}
+
+// What a source heard of is dropped, and extends no lease.
+func TestHearsayExtendsNoLease(t *testing.T) {
+	s := &hearing{distant: distant{token: keys.NewToken(keys.KindKey)}}
+	var later atomic.Int64
+	v, err := verifier.New(s, &verifier.Options{Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = v.Close() }()
+	var asked atomic.Int64
+	s.between = func(func()) { asked.Add(1) }
+	check := func() keys.Decision {
+		return v.Authenticate(t.Context(), s.token.Secret().Reveal(), verifier.Call{})
+	}
+	for range 2 {
+		if d := check(); !d.Valid() {
+			t.Fatalf("got %+v", d)
+		}
+	}
+	if n := asked.Load(); n != 1 {
+		t.Fatalf("asked %d times, want once", n)
+	}
+	s.fails.Store(true)
+	s.heard.Store(true)
+	s.seq.Add(1) // the epoch moves, and the key is revoked
+	if d := check(); d.Code != keys.CodeRevoked {
+		t.Errorf("got %s, want revoked", d.Code)
+	}
+	later.Store(int64(time.Hour)) // the lease of before has ended
+	s.heard.Store(true)
+	n := asked.Load()
+	for range 3 {
+		check()
+	}
+	if got := asked.Load() - n; got != 3 {
+		t.Errorf("asked %d times in 3 checks without a lease, want 3", got)
+	}
+}

@@ -170,8 +170,19 @@ func (w *watch) run(l *look) {
 	}()
 	l.Result = w.clock()
 	l.Noted = w.source.Epoch()
+	for more := true; more; {
+		if more, l.Err = w.read(); l.Err != nil {
+			return
+		}
+	}
+	w.last.Store(l)
+	w.source.Applied(w.next)
+}
+
+// read reads the feed once and drops what changed. It reports [feed.Changes].More.
+func (w *watch) read() (more bool, err error) {
 	changes, err := w.source.Changes(context.Background(), w.next)
-	if l.Err = err; err != nil {
+	if err != nil {
 		if endsLease(err) {
 			w.last.Store(nil)
 			// The store that comes back may be another one, or the same in an older state: its
@@ -180,11 +191,10 @@ func (w *watch) run(l *look) {
 			// already looked must find a remembered revocation, not read the older state.
 			w.adrift, w.next = true, feed.Position{}
 		}
-		return
+		return false, err
 	}
 	changes.Lost = changes.Lost || w.adrift
 	w.forget(changes)
 	w.next, w.adrift = changes.Next, false
-	w.last.Store(l)
-	w.source.Applied(changes.Next)
+	return changes.More, nil
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
-	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -31,7 +31,7 @@ func (e *effect) of(ctx context.Context) context.Context {
 // refusal says which guards refuse what the change took away.
 func (a *app) refusal(e *effect) string {
 	if e.noWait {
-		return "guards that open the key store refuse it now, and all others within " + protocol.Longest.String()
+		return "guards that open the key store refuse it now, and all others within " + feed.LongestLease.String()
 	}
 	return "no guard accepts it from now on"
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/app/connect"
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
-	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
@@ -128,7 +128,7 @@ func (e *effect) revokeAll(ctx context.Context, m admin.Manager, targets []*targ
 		return
 	}
 	if _, err := m.Revoke(e.of(ctx), last.key.ID, reason); err != nil {
-		last.err = fmt.Errorf("the keys are revoked, but guards on other hosts may accept them for %s more: %w", protocol.Longest, err)
+		last.err = fmt.Errorf("the keys are revoked, but guards on other hosts may accept them for %s more: %w", feed.LongestLease, err)
 	}
 }
 

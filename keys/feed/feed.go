@@ -10,6 +10,17 @@ import (
 	"time"
 )
 
+const (
+	// Lease is how long a reader may trust what it remembers of a store whose changes it may
+	// miss: in other processes of the store's machine, and on other hosts. It runs from the moment
+	// before the reader looked or asked.
+	Lease = 2 * time.Second
+
+	// LongestLease is how long writers and servers count a lease: 5 % longer, for clocks that run at
+	// different speeds.
+	LongestLease = Lease + Lease/20
+)
+
 // Position is how far a reader has followed a [Feed].
 type Position struct {
 	Generation string // a restored store has another one
@@ -27,6 +38,11 @@ type Changes struct {
 	IDs  []string
 	Next Position
 	Lost bool
+
+	// More says that the reader must call Changes again, from Next, once it has dropped IDs. Until
+	// an answer without More it has read nothing, and may trust what it remembers for no longer.
+	// Only a feed on another host says so: it heard of the changes without asking.
+	More bool
 
 	// Imported is true while the store has a secret with a lookup. If false, a token that
 	// is not in the mcpkeys form cannot be valid.

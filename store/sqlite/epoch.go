@@ -220,18 +220,12 @@ func (e *epoch) tell(now standing) (*counter, error) {
 
 func (c *counter) bump(word uint64) bool { return c.page.move(counterAt(word)) }
 
-const (
-	// lease is how long others may trust what they read without having looked.
-	lease = 2 * time.Second
-	// lookEvery is how often they look although the counter stands still: a database
-	// shell moves no counter, and a process may die between its commit and its word.
-	lookEvery = 250 * time.Millisecond
-	// grace is a lease and a little more, for clocks that run at different speeds.
-	grace = lease + lease/20
-)
+// lookEvery is how often readers look although the counter stands still: a database shell moves no
+// counter, and a process may die between its commit and its word.
+const lookEvery = 250 * time.Millisecond
 
 // Bounds implements [feed.Feed].
-func (r *Reader) Bounds() feed.Bounds { return feed.Bounds{Lease: lease, Look: lookEvery} }
+func (r *Reader) Bounds() feed.Bounds { return feed.Bounds{Lease: feed.Lease, Look: lookEvery} }
 
 // settle waits until every process that still maps the previous file must have looked, and
 // so found this one: none uses what it remembers for longer than a lease without looking.
@@ -241,7 +235,7 @@ func (c *counter) settle() {
 	if c.page.settled() {
 		return
 	}
-	time.Sleep(grace - time.Since(c.since))
+	time.Sleep(feed.LongestLease - time.Since(c.since))
 	c.page.setSettled()
 }
 

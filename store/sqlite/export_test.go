@@ -123,9 +123,6 @@ func SlotNonce(t testing.TB, path string, i int) uint64 {
 	return s.nonce
 }
 
-// Grace is how long a change waits at most for guards on other hosts.
-const Grace = grace
-
 // FirstLook reads all slots once, as a change does.
 func FirstLook(s *Store) {
 	c := &committer{database: s.path, page: s.epoch.now.Load().page}

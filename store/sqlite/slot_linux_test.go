@@ -1,47 +1,18 @@
 package sqlite_test
 
 import (
-	"bufio"
-	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
-	"github.com/mcpkeys/mcpkeys/keys/audit"
 	"github.com/mcpkeys/mcpkeys/keys/feed"
-	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
-
-// holdRole is a server that takes a slot and publishes nothing.
-func holdRole(path string) error {
-	s, _, err := childStore(path)
-	if err != nil {
-		return err
-	}
-	if _, err := s.TakeSlot(); err != nil {
-		return err
-	}
-	fmt.Println("held")
-	select {}
-}
-
-// revokeRole revokes the key whose id is in its environment.
-func revokeRole(path string) error {
-	_, m, err := childStore(path)
-	if err != nil {
-		return err
-	}
-	_, err = m.Revoke(context.Background(), os.Getenv("MCPKEYS_TEST_KEY"), "")
-	return err
-}
 
 // remote is a key store with a server that holds a slot.
 type remote struct {
@@ -87,117 +58,6 @@ func position(t testing.TB, s *sqlite.Store) uint64 {
 	return mustChanges(t, s, feed.Position{}).Next.Word
 }
 
-// revoked is what came of a revocation, and how long it took.
-type revoked struct {
-	store.Wait
-	took time.Duration
-	err  error
-}
-
-func revoke(ctx context.Context, t testing.TB, s store.Store, id string, w store.Wait) revoked {
-	t.Helper()
-	r := revoked{Wait: w}
-	begun := time.Now()
-	_, r.err = manager(t, s).Revoke(store.WithWait(ctx, &r.Wait), id, "")
-	r.took = time.Since(begun)
-	return r
-}
-
-// mustWait revokes, and wants the longest wait.
-func mustWait(t *testing.T, s store.Store, id string) {
-	t.Helper()
-	r := revoke(t.Context(), t, s, id, store.Wait{})
-	if r.err != nil || r.Unheard != 1 || r.took < sqlite.Grace || r.Waited == 0 {
-		t.Errorf("Revoke: got %v, %d unheard, after %v, want the longest wait for 1 server", r.err, r.Unheard, r.took)
-	}
-	if r.Everywhere.IsZero() || r.Everywhere.After(time.Now()) {
-		t.Errorf("Revoke: everywhere from %v on, want a time that is over", r.Everywhere)
-	}
-}
-
-// mustNotWait revokes, and wants no wait.
-func mustNotWait(t *testing.T, s store.Store, id string) {
-	t.Helper()
-	r := revoke(t.Context(), t, s, id, store.Wait{})
-	if r.err != nil || r.Unheard != 0 || r.Waited != 0 || r.Everywhere.IsZero() {
-		t.Errorf("Revoke: got %v, %+v, want no wait", r.err, r.Wait)
-	}
-}
-
-func TestChangeWaitsForTheFloor(t *testing.T) {
-	t.Parallel()
-	r := newRemote(t, "a")
-	publish(t, r.slot, position(t, r.s))
-	server := open(t, r.path)
-	stop := make(chan struct{})
-	var following sync.WaitGroup
-	following.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(5 * time.Millisecond):
-			}
-			c, err := server.Changes(t.Context(), feed.Position{})
-			if err != nil || !r.slot.Publish(c.Next.Word) {
-				t.Errorf("the server follows: %v", err)
-				return
-			}
-		}
-	})
-	got := revoke(t.Context(), t, r.s, r.ids[0], store.Wait{})
-	close(stop)
-	following.Wait()
-	if got.err != nil || got.Unheard != 0 || got.Waited >= sqlite.Grace || got.Everywhere.After(time.Now()) || got.Everywhere.IsZero() {
-		t.Errorf("Revoke: got %v, %+v, want it to end when the floor reached it", got.err, got.Wait)
-	}
-}
-
-func TestChangeWaitsTheLongestTime(t *testing.T) {
-	for name, prepare := range map[string]func(*testing.T, *remote){
-		"the floor is unknown":             func(*testing.T, *remote) {},
-		"the floor is behind":              func(t *testing.T, r *remote) { publish(t, r.slot, position(t, r.s)) },
-		"the floor does not fit":           func(t *testing.T, r *remote) { publish(t, r.slot, position(t, r.s)|1<<40) },
-		"the floor of another generation":  func(t *testing.T, r *remote) { publish(t, r.slot, position(t, r.s)+1<<48) },
-		"the server did not end cleanly":   func(t *testing.T, r *remote) { publish(t, r.slot, sqlite.FloorNone); must(t, r.slot.Close(false)) },
-		"the floor was none, and is known": func(t *testing.T, r *remote) { publish(t, r.slot, sqlite.FloorNone); publish(t, r.slot, 1<<48) },
-		"a server took the slot again":     func(t *testing.T, r *remote) { publish(t, r.slot, sqlite.FloorNone); must(t, r.slot.Renew()) },
-		"it was revoked without a wait": func(t *testing.T, r *remote) {
-			if got := revoke(t.Context(), t, r.s, r.ids[0], store.Wait{No: true}); got.err != nil || got.Waited != 0 {
-				t.Errorf("Revoke: got %v, %+v", got.err, got.Wait)
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newRemote(t, "a")
-			prepare(t, r)
-			mustWait(t, r.s, r.ids[0])
-		})
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestChangeDoesNotWait(t *testing.T) {
-	for name, prepare := range map[string]func(*testing.T, *remote){
-		"there is no lease":        func(t *testing.T, r *remote) { publish(t, r.slot, sqlite.FloorNone) },
-		"the server ended cleanly": func(t *testing.T, r *remote) { must(t, r.slot.Close(true)) },
-		"the floor is beyond":      func(t *testing.T, r *remote) { publish(t, r.slot, position(t, r.s)+100) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRemote(t, "a")
-			prepare(t, r)
-			mustNotWait(t, r.s, r.ids[0])
-		})
-	}
-}
-
 // A slot is free at first, and after a server that ended without leases. After one that was
 // killed, or left leases, it is not.
 func TestSlotWasFree(t *testing.T) {
@@ -222,205 +82,6 @@ func TestSlotWasFree(t *testing.T) {
 	}
 }
 
-// A change that takes nothing away does not wait, and says nothing about guards.
-func TestWideningDoesNotWait(t *testing.T) {
-	r := newRemote(t, "a")
-	var w store.Wait
-	name := "b"
-	if _, err := manager(t, r.s).Edit(store.WithWait(t.Context(), &w), r.ids[0], admin.EditRequest{Name: &name}); err != nil {
-		t.Fatal(err)
-	}
-	if w != (store.Wait{}) {
-		t.Errorf("Edit: got %+v, want no wait", w)
-	}
-}
-
-func TestChangeThatMustNotWait(t *testing.T) {
-	r := newRemote(t, "a", "b")
-	begun := time.Now()
-	got := revoke(t.Context(), t, r.s, r.ids[0], store.Wait{No: true})
-	if got.err != nil || got.Waited != 0 || got.Everywhere.Before(begun.Add(time.Second)) || got.Everywhere.After(time.Now().Add(sqlite.Grace)) {
-		t.Errorf("Revoke: got %v, %+v, want it in effect about a lease after it returned", got.err, got.Wait)
-	}
-	publish(t, r.slot, sqlite.FloorNone)
-	if got := revoke(t.Context(), t, r.s, r.ids[1], store.Wait{No: true}); got.err != nil || got.Everywhere.After(time.Now()) {
-		t.Errorf("Revoke without leases: got %v, %+v, want it in effect", got.err, got.Wait)
-	}
-}
-
-// An answer that may be kept is named, and not waited for, also when its server has ended.
-func TestHandedOut(t *testing.T) {
-	r := newRemote(t, "a")
-	until := time.Now().Add(time.Hour)
-	for _, at := range []time.Time{until, until.Add(-time.Minute)} {
-		if !r.slot.HandedOut(at) {
-			t.Fatal("HandedOut: the slot is lost")
-		}
-	}
-	must(t, r.slot.Close(true))
-	takeSlot(t, open(t, r.path))
-	got := revoke(t.Context(), t, r.s, r.ids[0], store.Wait{No: true})
-	if late := got.Everywhere.Sub(until); got.err != nil || late < 0 || late > time.Millisecond {
-		t.Errorf("Revoke: got %v, everywhere %v after the answer ends, want not before and within a millisecond", got.err, late)
-	}
-}
-
-func TestWaitIsGivenUp(t *testing.T) {
-	r := newRemote(t, "a")
-	ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer stop()
-	got := revoke(ctx, t, r.s, r.ids[0], store.Wait{})
-	var written *store.WrittenError
-	if !errors.As(got.err, &written) || !strings.Contains(got.err.Error(), "guards on other hosts") {
-		t.Errorf("Revoke: got %v, want a WrittenError", got.err)
-	}
-	if k, err := r.s.Key(t.Context(), r.ids[0]); err != nil || k.RevokedAt.IsZero() {
-		t.Errorf("Key: got %v, %v, want it revoked", k, err)
-	}
-}
-
-// A repeated request waits, because the program that made the change may have ended before.
-func TestReplayWaits(t *testing.T) {
-	t.Parallel()
-	r := newRemote(t, "a")
-	m := manager(t, r.s)
-	if _, err := m.Revoke(store.WithWait(word(t.Context(), "w"), &store.Wait{No: true}), r.ids[0], ""); err != nil {
-		t.Fatal(err)
-	}
-	var w store.Wait
-	_, err := m.Revoke(store.WithWait(word(t.Context(), "w"), &w), r.ids[0], "")
-	var before *store.ReplayedError
-	if !errors.As(err, &before) || w.Unheard != 1 || w.Everywhere.IsZero() {
-		t.Errorf("Revoke again: got %v, %+v, want a ReplayedError after the longest wait", err, w)
-	}
-}
-
-// A database shell marks a key as revoked, so that a revocation seems to take nothing away. Guards
-// may remember the key as it was before.
-func TestRevokeOfATamperedKeyWaits(t *testing.T) {
-	t.Parallel()
-	r := newRemote(t, "a")
-	mustExec(t, shell(t, r.path), `UPDATE keys SET revoked_at = created_at`)
-	mustWait(t, r.s, r.ids[0])
-}
-
-// A renewed digest takes nothing away, so it does not wait.
-func TestRehashDoesNotWait(t *testing.T) {
-	r := newRemote(t)
-	issued := issue(t, r.s, admin.IssueRequest{Name: "a"})
-	addPepper(t, r.s)
-	k, err := r.s.Key(t.Context(), issued.Key.ID)
-	must(t, err)
-	peppers := r.s.Peppers()
-	must(t, r.s.Rehash(t.Context(), peppers.Rehash(k, peppers.Verify(k, issued.Token), issued.Token), time.Now()))
-	page, err := r.s.Audit(t.Context(), audit.Query{})
-	if err != nil || page.Events[0].Action != audit.ActionRehash {
-		t.Errorf("Audit: got %v, %v, want no row of a wait after the new digest", page.Events, err)
-	}
-}
-
-func TestRetiredPepperWaits(t *testing.T) {
-	t.Parallel()
-	r := newRemote(t)
-	old := r.s.Peppers().Current()
-	addPepper(t, r.s)
-	var w store.Wait
-	if err := r.s.RemovePepper(store.WithWait(t.Context(), &w), old, time.Now(), pepperEvent(t)); err != nil || w.Unheard != 1 {
-		t.Errorf("RemovePepper: got %v, %+v, want the longest wait", err, w)
-	}
-}
-
-// A server is killed. Its guards may hold leases, so a change waits for those to end. Then the
-// slot is free.
-func TestKilledServer(t *testing.T) {
-	t.Parallel()
-	path, ids := killedServer(t, "a", "b")
-	s := open(t, path)
-	mustWait(t, s, ids[0])
-	if list, err := sqlite.Servers(t.Context(), path); err != nil || len(list) != 0 {
-		t.Errorf("Servers: got %v, %v, want none", list, err)
-	}
-	mustNotWait(t, s, ids[1])
-}
-
-func killedServer(t *testing.T, names ...string) (path string, ids []string) {
-	t.Helper()
-	path = create(t)
-	inStore(t, path, func(s *sqlite.Store) {
-		for _, name := range names {
-			ids = append(ids, issue(t, s, admin.IssueRequest{Name: name}).Key.ID)
-		}
-	})
-	cmd := child(t, "hold", path)
-	if line, err := bufio.NewReader(begin(t, cmd)).ReadString('\n'); err != nil || line != "held\n" {
-		t.Fatalf("the server said %q, %v", line, err)
-	}
-	must(t, cmd.Process.Kill())
-	_ = cmd.Wait() // it was killed
-	return path, ids
-}
-
-// Two changes wait for a killed server at once: one closes its slot, and the other one waits
-// until that is free.
-func TestTwoChangesAtOnce(t *testing.T) {
-	t.Parallel()
-	path, ids := killedServer(t, "a", "b")
-	var both sync.WaitGroup
-	for _, id := range ids {
-		s := open(t, path)
-		both.Go(func() {
-			if got := revoke(t.Context(), t, s, id, store.Wait{}); got.err != nil || got.took < 2*time.Second {
-				t.Errorf("Revoke: got %v after %v, want it to wait for a lease", got.err, got.took)
-			}
-		})
-	}
-	both.Wait()
-	if n := sqlite.SlotNonce(t, path, 0); n != 0 {
-		t.Errorf("the slot has the nonce %x, want it free", n)
-	}
-}
-
-// A program that closed the slot of a killed server is killed too. The slot stays closed, and
-// the next change waits as long as the first one had to.
-func TestKilledChange(t *testing.T) {
-	t.Parallel()
-	path, ids := killedServer(t, "a", "b", "c")
-	cmd := child(t, "revoke", path)
-	cmd.Env = append(cmd.Env, "MCPKEYS_TEST_KEY="+ids[0])
-	must(t, cmd.Start())
-	for end := time.Now().Add(10 * time.Second); sqlite.SlotNonce(t, path, 0) != 1; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the slot was not closed")
-		}
-	}
-	must(t, cmd.Process.Kill())
-	_ = cmd.Wait() // it was killed
-	s := open(t, path)
-	mustWait(t, s, ids[1])
-	mustNotWait(t, s, ids[2])
-}
-
-// A server that starts while a slot is closed takes another one.
-func TestServerStartsBesideAClosedSlot(t *testing.T) {
-	t.Parallel()
-	path, ids := killedServer(t, "a")
-	s := open(t, path)
-	done := make(chan revoked, 1)
-	go func() { done <- revoke(t.Context(), t, s, ids[0], store.Wait{}) }()
-	for end := time.Now().Add(10 * time.Second); sqlite.SlotNonce(t, path, 0) != 1; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the slot was not closed")
-		}
-	}
-	publish(t, takeSlot(t, s), sqlite.FloorNone)
-	if list, err := sqlite.Servers(t.Context(), path); err != nil || len(list) != 2 || list[1].Slot != 1 || !list[1].Running {
-		t.Errorf("Servers: got %+v, %v, want the new server in the second slot", list, err)
-	}
-	if got := <-done; got.err != nil || got.Unheard != 1 {
-		t.Errorf("Revoke: got %v, %+v", got.err, got.Wait)
-	}
-}
-
 // Without the file of locks a change takes the server for one that is not running, and the
 // server must notice.
 func TestFileOfLocksIsReplaced(t *testing.T) {
@@ -442,45 +103,6 @@ func TestFileOfLocksIsReplaced(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A change closes the slot of a server that lost its lock. The server then grants nothing,
-// also where the file is back.
-func TestServerThatLostItsLock(t *testing.T) {
-	t.Parallel()
-	r := newRemote(t, "a", "b")
-	publish(t, r.slot, position(t, r.s))
-	mustRename(t, r.path+"-slots", r.path+"-moved")
-	mustWait(t, r.s, r.ids[0])
-	mustRename(t, r.path+"-moved", r.path+"-slots")
-	if r.slot.Publish(sqlite.FloorNone) {
-		t.Error("Publish: the slot is still held, want it lost")
-	}
-	mustNotWait(t, r.s, r.ids[1])
-}
-
-// A server that lost its slot, and was paused, writes into the slot of the next one. Its floor
-// does not count.
-func TestPausedServerDoesNotWrite(t *testing.T) {
-	t.Parallel()
-	r := newRemote(t, "a")
-	publish(t, r.slot, position(t, r.s))
-	mustRename(t, r.path+"-slots", r.path+"-moved")
-	next := takeSlot(t, open(t, r.path))
-	publish(t, next, position(t, r.s))
-	mustRename(t, r.path+"-slots", r.path+"-other")
-	mustRename(t, r.path+"-moved", r.path+"-slots")
-	if r.slot.Publish(sqlite.FloorNone) || r.slot.HandedOut(time.Now()) {
-		t.Error("Publish or HandedOut: the slot is still held, want it lost")
-	}
-	if list, err := sqlite.Servers(t.Context(), r.path); err != nil || len(list) != 1 || list[0].Floor != position(t, r.s) {
-		t.Errorf("Servers: got %+v, %v, want the floor of the next server", list, err)
-	}
-	mustRename(t, r.path+"-other", r.path+"-slots")
-	publish(t, next, position(t, r.s))
-	mustWait(t, r.s, r.ids[0])
-	must(t, r.slot.Close(true)) // which must not free the slot of the next one
-	publish(t, next, sqlite.FloorNone)
 }
 
 func TestSlotsRunOut(t *testing.T) {
@@ -528,45 +150,6 @@ func TestEpochFileIsReplacedUnderASlot(t *testing.T) {
 	}
 	must(t, slot.Renew())
 	publish(t, slot, sqlite.FloorNone)
-}
-
-// A restore waits for leases, and then every floor of before is one of another generation.
-func TestRestoreWaits(t *testing.T) {
-	t.Parallel()
-	h := newHistory(t, "a")
-	slot := takeSlot(t, open(t, h.path))
-	floor := position(t, h.store)
-	publish(t, slot, floor)
-	begun := time.Now()
-	h.restore(t, sqlite.RestoreOptions{})
-	if took := time.Since(begun); took < sqlite.Grace {
-		t.Errorf("Run: returned after %v, want it to wait for leases", took)
-	}
-	publish(t, slot, floor+100)
-	mustWait(t, h.store, h.id("a"))
-	publish(t, slot, sqlite.FloorNone)
-}
-
-// A change that waited for a server has a second audit row.
-func TestEffectiveIsRecorded(t *testing.T) {
-	r := newRemote(t, "a", "b")
-	publish(t, r.slot, sqlite.FloorNone)
-	mustNotWait(t, r.s, r.ids[0])
-	page, err := r.s.Audit(t.Context(), audit.Query{})
-	if err != nil || len(page.Events) < 2 {
-		t.Fatalf("Audit: got %v, %v", page, err)
-	}
-	e, of := page.Events[0], page.Events[1]
-	want := fmt.Sprintf(`{"row":%d,"key":%q,"position":"%d","waited_ms":0,"servers":1,"unheard":0}`, of.Seq, r.ids[0], position(t, r.s))
-	if e.Action != audit.ActionEffective || of.Action != audit.ActionRevoke || e.Actor != of.Actor || e.Detail != want {
-		t.Errorf("Audit: got %s by %s after %s, %s, want %s", e.Action, e.Actor, of.Action, e.Detail, want)
-	}
-	must(t, r.slot.Close(true))
-	mustNotWait(t, r.s, r.ids[1])
-	if page, err = r.s.Audit(t.Context(), audit.Query{}); err != nil || page.Events[0].Action != audit.ActionRevoke {
-		t.Errorf("Audit without servers: got %v, %v, want no second row", page.Events[0], err)
-	}
-	wholeChain(t, r.s.Reader)
 }
 
 func TestServersTellTheList(t *testing.T) {
@@ -632,13 +215,5 @@ func TestSlotInAPageThatIsCutShort(t *testing.T) {
 	}
 	if err := r.slot.Renew(); err == nil {
 		t.Error("Renew: got no error, want that the page cannot be used")
-	}
-}
-
-// BenchmarkFirstLook is what a change that takes something away pays without servers.
-func BenchmarkFirstLook(b *testing.B) {
-	s := open(b, create(b))
-	for b.Loop() {
-		sqlite.FirstLook(s)
 	}
 }

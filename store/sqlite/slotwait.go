@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -29,7 +30,7 @@ const (
 
 	// closeWithin is how long after its commit a change closes slots, so that it can free them
 	// soon after it has waited long enough for itself.
-	closeWithin = grace - lease
+	closeWithin = feed.LongestLease - feed.Lease
 
 	// handedOutUnknown is how long an answer may be kept for all that is known.
 	handedOutUnknown = time.Minute
@@ -59,7 +60,7 @@ func (c *committer) everywhere(ctx context.Context, w *store.Wait) (servers int,
 	handed, servers, left := c.first()
 	switch {
 	case w.No && left:
-		handed = later(handed, clock().Add(grace-time.Since(c.since)))
+		handed = later(handed, clock().Add(feed.LongestLease-time.Since(c.since)))
 	case left:
 		begun := clock()
 		err = c.wait(ctx)
@@ -161,7 +162,7 @@ func (c *committer) look() (left bool) {
 			left = c.free(i) || left
 		case c.reached(i):
 			c.done[i] = true
-		case waited < grace:
+		case waited < feed.LongestLease:
 			left = true
 			if waited < closeWithin {
 				c.close(i)
@@ -209,7 +210,7 @@ func (c *committer) close(i int) {
 // free frees a slot that this change closed, when its leases have ended, and reports whether
 // they have not.
 func (c *committer) free(i int) (left bool) {
-	if time.Since(c.closed[i]) < grace {
+	if time.Since(c.closed[i]) < feed.LongestLease {
 		return true
 	}
 	if c.locks.isAt(slotsPath(c.database)) { // else the next change closes the slot again

@@ -49,17 +49,17 @@ func (k *known) pass(id string) (protocol.Pass, bool) {
 const unknownKey = ""
 
 // changed returns the ids of the changed keys. All is true if everything must be dropped.
-func (k *known) changed(g *protocol.Granted) (ids []string, all bool) {
+func (k *known) changed(tags []protocol.Tag, lost bool) (ids []string, all bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.full {
 		k.passes, k.ids, k.full = nil, nil, false
 		return nil, true
 	}
-	if g.All {
+	if lost {
 		return nil, true
 	}
-	for _, tag := range g.Drop {
+	for _, tag := range tags {
 		id, ok := k.ids[tag]
 		if !ok {
 			id = unknownKey

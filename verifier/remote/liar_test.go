@@ -13,6 +13,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/remote"
 )
@@ -28,8 +29,8 @@ type liar struct {
 	revoked  protocol.Position // the position of the key's revocation; zero: it is good
 	granted  func(*protocol.Renewal, *protocol.Granted)
 	answered func(*protocol.Answer)
-	stream   func(w http.ResponseWriter, r *http.Request)
-	status   int // of all answers, if not zero
+	stream   func(w http.ResponseWriter, r *http.Request, tag protocol.Tag) // tag is that of the key
+	status   int                                                            // of all answers, if not zero
 
 	token    keys.Token
 	renewals atomic.Int64
@@ -37,6 +38,9 @@ type liar struct {
 	counts   []protocol.Counts
 	applied  atomic.Uint64
 }
+
+// era is the era of the liar's renewals.
+const era = "era"
 
 func newLiar(t *testing.T) *liar {
 	t.Helper()
@@ -75,7 +79,7 @@ func (l *liar) lease(w http.ResponseWriter, r *http.Request) {
 	l.renewals.Add(1)
 	l.applied.Store(uint64(m.Applied))
 	l.mu.Lock()
-	g := protocol.Granted{Position: l.position, Imported: true, Time: time.Now(), Lease: protocol.Lease.Milliseconds(), Era: "era"}
+	g := protocol.Granted{Position: l.position, Imported: true, Time: time.Now(), Lease: feed.Lease.Milliseconds(), Era: era}
 	if l.revoked > m.Applied {
 		g.Drop = []protocol.Tag{m.Instance.TagOf(l.token.ID())}
 	}
@@ -125,7 +129,9 @@ func (l *liar) changes(w http.ResponseWriter, r *http.Request) {
 	own := l.stream
 	l.mu.Unlock()
 	if own != nil {
-		own(w, r)
+		var m protocol.Renewal
+		_ = json.NewDecoder(r.Body).Decode(&m)
+		own(w, r, m.Instance.TagOf(l.token.ID()))
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -164,6 +170,12 @@ func until(t *testing.T, what string, is func() bool) {
 			t.Fatalf("waited in vain until %s", what)
 		}
 	}
+}
+
+// tell sends an event of the stream.
+func tell(w http.ResponseWriter, e protocol.Event) {
+	text, _ := json.Marshal(e)
+	event(w, "data: "+string(text)+"\n\n")
 }
 
 func event(w http.ResponseWriter, text string) {

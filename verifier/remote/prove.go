@@ -8,12 +8,13 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
 const (
 	// answerWithin bounds one question.
-	answerWithin = protocol.Lease
+	answerWithin = feed.Lease
 	// triesBehind is how often a question is asked again because the verifier has applied
 	// newer changes than the answer knows.
 	triesBehind = 3

@@ -66,6 +66,8 @@ type Source struct {
 	wake    chan struct{} // is closed when something is to do
 	told    uint64        // the position that the last renewal said was applied
 	applied uint64
+	era     string // of the last answer
+	events  streamed
 	pace    pace
 	logged  logged
 
@@ -137,7 +139,7 @@ func (s *Source) Bounds() feed.Bounds {
 	if s.o.Strict {
 		return feed.Bounds{Remote: true}
 	}
-	return feed.Bounds{Lease: protocol.Lease, Look: protocol.Lease, Remote: true}
+	return feed.Bounds{Lease: feed.Lease, Look: feed.Lease, Remote: true}
 }
 
 // Epoch implements [feed.Feed]: a number of this process.

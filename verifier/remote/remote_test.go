@@ -16,6 +16,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/remote"
 )
@@ -41,11 +42,11 @@ func TestRemembers(t *testing.T) {
 func TestStreamBringsDropAndAcknowledgement(t *testing.T) {
 	l := newLiar(t)
 	moved := make(chan struct{})
-	l.stream = func(w http.ResponseWriter, r *http.Request) {
+	l.stream = func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
 		event(w, ": \n\n")
 		select {
 		case <-moved:
-			event(w, "data: 281474976710662\n\n")
+			tell(w, protocol.Event{Era: era, To: 1<<48 | 6})
 		case <-r.Context().Done():
 		}
 		<-r.Context().Done()
@@ -62,10 +63,80 @@ func TestStreamBringsDropAndAcknowledgement(t *testing.T) {
 	}
 }
 
+// What the stream names is dropped without a question, and one renewal says so. The renewals
+// here tell of no change before the verifier says that it has applied it.
+func TestOneRenewalForAChange(t *testing.T) {
+	l := newLiar(t)
+	l.granted = func(m *protocol.Renewal, g *protocol.Granted) {
+		if m.Applied < 1<<48|7 {
+			g.Position, g.Drop = 1<<48|5, nil
+		}
+	}
+	changed := make(chan struct{})
+	l.stream = func(w http.ResponseWriter, r *http.Request, tag protocol.Tag) {
+		tell(w, protocol.Event{Era: era, To: 1<<48 | 5, Imported: true})
+		select {
+		case <-changed:
+			tell(w, protocol.Event{Era: era, From: 1<<48 | 5, To: 1<<48 | 6, Drop: []protocol.Tag{{1}}, Imported: true})
+			tell(w, protocol.Event{Era: era, From: 1<<48 | 6, To: 1<<48 | 7, Drop: []protocol.Tag{tag}, Imported: true})
+		case <-r.Context().Done():
+		}
+		<-r.Context().Done()
+	}
+	v := l.verifier(nil)
+	if d := l.check(v); !d.Valid() {
+		t.Fatalf("got %+v", d)
+	}
+	l.set(func() { l.position, l.revoked = 1<<48|7, 1<<48|7 })
+	close(changed)
+	until(t, "the verifier says that it applied both changes", func() bool { return l.applied.Load() == 1<<48|7 })
+	if d := l.check(v); d.Code != keys.CodeRevoked {
+		t.Errorf("got %s, want revoked", d.Code)
+	}
+}
+
+// The verifier renews, and has applied nothing, if an event does not continue where it stands.
+func TestEventsThatDoNotContinue(t *testing.T) {
+	for name, e := range map[string]protocol.Event{
+		"a gap":              {Era: era, From: 1<<48 | 6, To: 1<<48 | 7},
+		"another era":        {Era: "old", From: 1<<48 | 5, To: 1<<48 | 7},
+		"without an era":     {From: 1<<48 | 5, To: 1<<48 | 7},
+		"a position":         {Era: era, To: 1<<48 | 7},
+		"another generation": {Era: era, From: 1<<48 | 5, To: 2<<48 | 7},
+		"of before":          {Era: era, From: 1<<48 | 3, To: 1<<48 | 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLiar(t)
+			var before atomic.Int64 // renewals when the event was sent
+			var beyond atomic.Bool
+			l.granted = func(m *protocol.Renewal, _ *protocol.Granted) {
+				if m.Applied > 1<<48|5 {
+					beyond.Store(true)
+				}
+			}
+			l.stream = func(w http.ResponseWriter, r *http.Request, tag protocol.Tag) {
+				for l.applied.Load() == 0 && r.Context().Err() == nil {
+					time.Sleep(time.Millisecond)
+				}
+				e.Drop = []protocol.Tag{tag}
+				before.Store(l.renewals.Load())
+				tell(w, e)
+				<-r.Context().Done()
+			}
+			l.verifier(nil)
+			until(t, "the verifier has renewed after the event", func() bool { return before.Load() > 0 && l.renewals.Load() > before.Load()+2 })
+			if got := l.applied.Load(); beyond.Load() || got != 1<<48|5 {
+				t.Errorf("the verifier says that it applied %d, or said that it applied more, want what the renewals told", got&(1<<48-1))
+			}
+		})
+	}
+}
+
 // Without a stream the renewals find the change.
 func TestRenewalsFindChangesWithoutStream(t *testing.T) {
 	l := newLiar(t)
-	l.stream = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }
+	l.stream = func(w http.ResponseWriter, _ *http.Request, _ protocol.Tag) { w.WriteHeader(http.StatusBadGateway) }
 	v := l.verifier(nil)
 	l.check(v)
 	l.set(func() { l.position, l.revoked = 1<<48|6, 1<<48|6 })
@@ -139,28 +210,32 @@ func TestOtherGeneration(t *testing.T) {
 
 // Whatever the stream says, it extends nothing and ends nothing but itself.
 func TestStreamThatLies(t *testing.T) {
-	for name, lie := range map[string]func(w http.ResponseWriter, r *http.Request){
-		"old positions": func(w http.ResponseWriter, r *http.Request) {
+	for name, lie := range map[string]func(w http.ResponseWriter, r *http.Request, tag protocol.Tag){
+		"old positions": func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
 			for r.Context().Err() == nil {
-				event(w, "data: 1\n\n")
+				tell(w, protocol.Event{Era: era, To: 1})
 				time.Sleep(time.Millisecond)
 			}
 		},
-		"positions that never were": func(w http.ResponseWriter, r *http.Request) {
-			event(w, "data: 18446744073709551615\n\n")
+		"positions that never were": func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
+			tell(w, protocol.Event{Era: era, To: 18446744073709551615})
 			<-r.Context().Done()
 		},
-		"an endless line": func(w http.ResponseWriter, r *http.Request) {
+		"backwards": func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
+			tell(w, protocol.Event{Era: era, From: 1<<48 | 6, To: 1<<48 | 5})
+			<-r.Context().Done()
+		},
+		"an endless line": func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
 			for r.Context().Err() == nil {
 				event(w, strings.Repeat("x", 1<<16))
 			}
 		},
-		"no events": func(w http.ResponseWriter, r *http.Request) {
+		"no events": func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
 			event(w, "hello\nworld\n")
 			<-r.Context().Done()
 		},
-		"no numbers": func(w http.ResponseWriter, r *http.Request) {
-			event(w, "data: -1\n\n")
+		"no numbers": func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
+			event(w, "data: {\"to\":\"-1\"}\n\n")
 			<-r.Context().Done()
 		},
 	} {
@@ -331,7 +406,7 @@ func TestLeaseEnds(t *testing.T) {
 	until(t, "the key is refused", func() bool {
 		began := time.Now()
 		d := l.check(v)
-		if d.Valid() && began.Sub(gone) > protocol.Lease {
+		if d.Valid() && began.Sub(gone) > feed.Lease {
 			t.Errorf("accepted in a check that began %v after the last answer", began.Sub(gone))
 		}
 		return !d.Valid()
@@ -342,7 +417,7 @@ func TestLeaseEnds(t *testing.T) {
 
 // The wall clock of a computer that slept is ahead of its monotonic one, and the lease is over.
 func TestSleep(t *testing.T) {
-	for name, jump := range map[string]time.Duration{"asleep": protocol.Lease, "set back": -time.Hour} {
+	for name, jump := range map[string]time.Duration{"asleep": feed.Lease, "set back": -time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			l := newLiar(t)
 			var jumped atomic.Int64
@@ -512,14 +587,14 @@ func TestHoldOutlivesLease(t *testing.T) {
 	}
 	l.set(func() { l.status = http.StatusServiceUnavailable })
 	gone := time.Now()
-	if code := <-ended; code != keys.CodeUnavailable || time.Since(gone) < protocol.Lease {
-		t.Errorf("ended with %s after %v, want unavailable after %v", code, time.Since(gone), protocol.Lease)
+	if code := <-ended; code != keys.CodeUnavailable || time.Since(gone) < feed.Lease {
+		t.Errorf("ended with %s after %v, want unavailable after %v", code, time.Since(gone), feed.Lease)
 	}
 }
 
 // A connection of a key that is revoked ends, with and without a lease.
 func TestHoldEnds(t *testing.T) {
-	for _, lease := range []int64{0, protocol.Lease.Milliseconds()} {
+	for _, lease := range []int64{0, feed.Lease.Milliseconds()} {
 		l := newLiar(t)
 		l.granted = func(_ *protocol.Renewal, g *protocol.Granted) { g.Lease = lease }
 		v := l.verifier(nil)
@@ -563,12 +638,12 @@ func TestNoFloodWithoutLease(t *testing.T) {
 			t.Parallel()
 			l := newLiar(t)
 			l.granted = func(_ *protocol.Renewal, g *protocol.Granted) { refuse(g) }
-			l.stream = func(w http.ResponseWriter, r *http.Request) {
+			l.stream = func(w http.ResponseWriter, r *http.Request, _ protocol.Tag) {
 				for r.Context().Err() == nil {
 					l.mu.Lock()
-					at := uint64(l.position)
+					at := l.position
 					l.mu.Unlock()
-					event(w, "data: "+strconv.FormatUint(at, 10)+"\n\n")
+					tell(w, protocol.Event{Era: era, From: at - 1, To: at})
 					time.Sleep(20 * time.Millisecond)
 				}
 			}

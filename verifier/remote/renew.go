@@ -16,7 +16,7 @@ import (
 
 // renewWithin bounds one renewal. After a failure there is time for another before the lease
 // ends.
-const renewWithin = protocol.Lease / 2
+const renewWithin = feed.Lease / 2
 
 // pace says when to renew. After a failure it waits longer each time, up to longestPause.
 type pace struct {
@@ -44,12 +44,16 @@ func (p *pace) went(err error) {
 var errNoLease = fmt.Errorf("%w: the server grants no lease at the moment, so it is asked for each request", keys.ErrUnavailable)
 
 // Changes implements [feed.Feed]: it renews the lease, which runs from before this call, and
-// tells the server that everything up to since was applied.
+// tells the server that everything up to since was applied. If the stream told of changes, the
+// verifier drops those first, and the renewal of the next call says so.
 //
 // The position that was heard moves before the verifier drops what changed, and the one that is
 // told moves after it: an answer that comes between the two must not be remembered, and the
 // server must not believe that all is dropped.
 func (s *Source) Changes(ctx context.Context, since feed.Position) (feed.Changes, error) {
+	if changes, ok := s.heardOf(since); ok {
+		return changes, nil
+	}
 	s.mu.Lock()
 	wait, before := s.pace.err != nil && now().Before(s.pace.next), s.pace.err
 	s.mu.Unlock()
@@ -61,7 +65,7 @@ func (s *Source) Changes(ctx context.Context, since feed.Position) (feed.Changes
 	changes, err := s.renew(ctx, since)
 	s.mu.Lock()
 	if s.pace.went(err); err == nil {
-		s.told = since.Word
+		s.told, s.era = since.Word, changes.Next.Generation
 	}
 	s.mu.Unlock()
 	s.report(err)
@@ -86,7 +90,7 @@ func (s *Source) renew(ctx context.Context, since feed.Position) (feed.Changes, 
 		return feed.Changes{}, err
 	}
 	s.heardTime(g.Time, asked)
-	if g.Lease < protocol.Lease.Milliseconds() {
+	if g.Lease < feed.Lease.Milliseconds() {
 		return feed.Changes{}, errNoLease
 	}
 	if applied == 0 || g.Era != since.Generation {
@@ -95,19 +99,21 @@ func (s *Source) renew(ctx context.Context, since feed.Position) (feed.Changes, 
 	if uint64(g.Position) < s.heard.Load() && !g.All {
 		return feed.Changes{}, fmt.Errorf("%w: the server went back from position %d to %d", keys.ErrUnavailable, s.heard.Load(), g.Position)
 	}
-	ids, all := s.known.changed(&g)
-	s.heard.Store(uint64(g.Position))
+	return s.changed(g.Drop, g.All, g.Imported, g.Era, g.Position), nil
+}
+
+// changed is what the verifier must drop to stand at a position. From now on answers from before
+// it are not used, and those under way are not shared.
+func (s *Source) changed(tags []protocol.Tag, all, imported bool, era string, at protocol.Position) feed.Changes {
+	ids, all := s.known.changed(tags, all)
+	s.heard.Store(uint64(at))
 	if all || len(ids) > 0 {
 		s.questions.Mark(true)
 	}
 	return feed.Changes{
-		IDs: ids, Lost: all, Imported: g.Imported,
-		Next: feed.Position{
-			Generation: g.Era,
-			Seq:        int64(uint64(g.Position) & (1<<48 - 1)),
-			Word:       uint64(g.Position),
-		},
-	}, nil
+		IDs: ids, Lost: all, Imported: imported,
+		Next: feed.Position{Generation: era, Seq: int64(uint64(at) & (1<<48 - 1)), Word: uint64(at)},
+	}
 }
 
 // logged is the reason that was logged last, and when. Empty: the lease was renewed.

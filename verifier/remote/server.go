@@ -20,6 +20,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/base/peercheck"
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 // server is the other side: where it is, and how it is asked.
@@ -34,7 +35,7 @@ type server struct {
 	client *http.Client
 }
 
-const dialWithin = protocol.Lease / 2
+const dialWithin = feed.Lease / 2
 
 func newServer(address string, o *Options) (*server, error) {
 	s := &server{name: address, credential: newCredential(o), given: o.Transport}
@@ -78,7 +79,7 @@ func (s *server) transport() *http.Transport {
 	return &http.Transport{
 		DialContext: s.dial, TLSHandshakeTimeout: dialWithin, ForceAttemptHTTP2: true,
 		MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
-		HTTP2: &http.HTTP2Config{SendPingTimeout: protocol.Lease, PingTimeout: protocol.Lease},
+		HTTP2: &http.HTTP2Config{SendPingTimeout: feed.Lease, PingTimeout: feed.Lease},
 	}
 }
 

@@ -2,12 +2,14 @@ package remote
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 const (
@@ -17,9 +19,9 @@ const (
 	streamPause = 5 * time.Second
 )
 
-// listen follows the stream of changes until the source is closed. An event only says that it
-// is time to renew the lease: whatever the stream says, and if there is none, nothing is used
-// for longer, and the renewals find each change half a second later.
+// listen follows the stream of changes until the source is closed. An event says what to drop, or
+// only that it is time to renew the lease: whatever the stream says, and if there is none,
+// nothing is used for longer, and the renewals find each change half a second later.
 func (s *Source) listen() {
 	for pause := firstPause; s.ctx.Err() == nil; pause = min(2*pause, streamPause) {
 		began := now()
@@ -52,26 +54,72 @@ func (s *Source) stream() {
 			return
 		}
 		watchdog.Reset(silence)
-		if !s.event(string(line)) {
+		if !s.event(line) {
 			return
 		}
 	}
 }
 
 // event takes one line; it is false if our server does not send such lines.
-func (s *Source) event(line string) bool {
-	line = strings.TrimRight(line, "\r\n")
-	text, isData := strings.CutPrefix(line, "data: ")
+func (s *Source) event(line []byte) bool {
+	line = bytes.TrimRight(line, "\r\n")
+	text, isData := bytes.CutPrefix(line, []byte("data: "))
 	if !isData {
-		return line == "" || strings.HasPrefix(line, ":")
+		return len(line) == 0 || line[0] == ':'
 	}
-	var at protocol.Position
-	if at.UnmarshalText([]byte(text)) != nil {
+	var e protocol.Event
+	if json.Unmarshal(text, &e) != nil || e.From > 0 && e.From >= e.To {
 		return false
 	}
-	if uint64(at) != s.heard.Load() {
+	s.mu.Lock()
+	s.events.add(&e)
+	news := e.Era != s.era || uint64(e.To) != s.heard.Load()
+	s.mu.Unlock()
+	if news {
 		s.epoch.Add(1)
 		s.rouse()
 	}
 	return true
+}
+
+// streamed is what the stream told since the last look: one event that says all of it. A zero From
+// says that the next look has to ask.
+type streamed struct {
+	protocol.Event
+	dropped bool // the verifier drops what was told, and the next call renews
+}
+
+// mostStreamed is how many tags are kept.
+const mostStreamed = 10 * protocol.MaxTags
+
+// add adds e to what was told. If e does not continue it, only e counts.
+func (t *streamed) add(e *protocol.Event) {
+	if t.From > 0 && e.From > 0 && t.Era == e.Era && t.To == e.From && len(t.Drop)+len(e.Drop) <= mostStreamed {
+		t.To, t.Drop, t.Imported = e.To, append(t.Drop, e.Drop...), e.Imported
+		return
+	}
+	t.Event = *e
+}
+
+// heardOf returns what the stream told, if that is all that changed since. Otherwise the next
+// renewal finds out, which comes in any case. Only a look calls it.
+func (s *Source) heardOf(since feed.Position) (feed.Changes, bool) {
+	s.mu.Lock()
+	e, again := s.events.Event, s.events.dropped
+	s.events.dropped = false
+	if again { // what has come since waits for the next look
+		s.mu.Unlock()
+		return feed.Changes{}, false
+	}
+	s.events.Event = protocol.Event{}
+	ok := e.From > 0 && e.Era == since.Generation && uint64(e.From) <= since.Word && since.Word < uint64(e.To) &&
+		e.From.Generation() == e.To.Generation()
+	s.events.dropped = ok
+	s.mu.Unlock()
+	if !ok {
+		return feed.Changes{}, false
+	}
+	changes := s.changed(e.Drop, false, e.Imported, e.Era, e.To)
+	changes.More = true
+	return changes, true
 }

@@ -8,7 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
-	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 // unanswered is a change that was sent to the store and is not answered yet. To leave now could
@@ -57,7 +57,7 @@ func (m *Model) unready() error {
 // A wait is shown after noticed. Until longest it is for guards on other hosts.
 const (
 	noticed = 300 * time.Millisecond
-	longest = protocol.Longest + time.Second/2
+	longest = feed.LongestLease + time.Second/2
 )
 
 // waitMsg: the wait for an answer can be noticed.
@@ -72,7 +72,7 @@ func (m *Model) waits() string {
 	case waited < noticed:
 		return ""
 	case u.takes && waited < longest:
-		return "Waiting until every guard knows (" + protocol.Longest.String() + " at most)"
+		return "Waiting until every guard knows (" + feed.LongestLease.String() + " at most)"
 	}
 	return "Waiting for the answer"
 }

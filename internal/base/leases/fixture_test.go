@@ -154,6 +154,14 @@ func (f *changing) restore() {
 	f.epoch++
 }
 
+// lose makes the next look find that changes are missing.
+func (f *changing) lose() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost = true
+	f.epoch++
+}
+
 func (f *changing) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -205,7 +213,7 @@ type fixture struct {
 func start(t *testing.T) *fixture {
 	t.Helper()
 	f := begin(t)
-	time.Sleep(protocol.Longest + 10*time.Millisecond)
+	time.Sleep(feed.LongestLease + 10*time.Millisecond)
 	return f
 }
 

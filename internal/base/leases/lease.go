@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
 // How many verifiers may have a lease. Others ask for each request.
@@ -77,8 +78,8 @@ func (r *Registry) Renew(ctx context.Context, q Renewal) (protocol.Granted, erro
 		out.Drop = append(out.Drop, q.Instance.TagOf(id))
 	}
 	out.Time = r.now().UTC()
-	if granted && r.elapsed() < arrived+protocol.Longest {
-		out.Lease = protocol.Lease.Milliseconds()
+	if granted && r.elapsed() < arrived+feed.LongestLease {
+		out.Lease = feed.Lease.Milliseconds()
 	}
 	return out, nil
 }
@@ -106,7 +107,7 @@ func (r *Registry) note(q *Renewal, arrived time.Duration) (l *lease, granted bo
 		r.arrivals.MoveToBack(l.place)
 	}
 	l.audience, l.address, l.agent = strings.Clone(q.Audience), strings.Clone(q.Address), strings.Clone(q.Agent)
-	l.until = max(l.until, arrived+protocol.Longest)
+	l.until = max(l.until, arrived+feed.LongestLease)
 	l.applied = r.counted(q)
 	r.floors.add(l.applied)
 	return l, r.publish(), nil

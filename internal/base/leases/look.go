@@ -21,7 +21,7 @@ type look struct {
 }
 
 // lookTime is how long a caller waits for a look. No lease lasts longer.
-const lookTime = protocol.Lease
+const lookTime = feed.Lease
 
 // covers reports whether a caller that came at the moment at, and read that epoch, may rely on
 // l.
@@ -120,7 +120,7 @@ func endsTrust(err error) bool {
 
 // takeIn notes what a look found. It is called with r.mu.
 func (r *Registry) takeIn(c feed.Changes) {
-	at := protocol.Position(c.Next.Word)
+	at, was := protocol.Position(c.Next.Word), Place{r.era, r.position}
 	switch {
 	case r.position == 0:
 		r.history.reset(at)
@@ -131,8 +131,7 @@ func (r *Registry) takeIn(c feed.Changes) {
 		r.history.add(at, c.IDs)
 	}
 	r.imported = c.Imported
-	if at != r.position {
-		r.position = at
+	if r.position = at; was != (Place{r.era, at}) {
 		close(r.moved)
 		r.moved = make(chan struct{})
 	}

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ import (
 )
 
 const (
-	tick         = 5 * time.Millisecond   // how often the epoch is compared while there are verifiers
+	tick         = 2 * time.Millisecond   // how often the epoch is compared while there are verifiers
 	slotEvery    = 500 * time.Millisecond // how often the slot is checked in any case
 	listEvery    = time.Second            // how often the list of verifiers is stored
 	retryLook    = 100 * time.Millisecond // the pause after a look that failed
@@ -67,7 +68,7 @@ type Registry struct {
 	imported bool
 	history  history
 	era      string        // another one since the history was lost
-	moved    chan struct{} // closed when position moves
+	moved    chan struct{} // closed when position or era moves
 
 	verifiers map[who]*lease
 	byCaller  map[string]int
@@ -97,7 +98,7 @@ func New(f feed.Feed, slot Slot, o *Options) *Registry {
 		done: make(chan struct{}), left: make(chan struct{}), wake: make(chan struct{}, 1), moved: make(chan struct{}),
 		verifiers: map[who]*lease{}, byCaller: map[string]int{}, warned: map[string]time.Duration{},
 		era: newEra(), streams: map[who]*stream{}, streaming: map[string]int{},
-		unknownUntil: protocol.Longest,
+		unknownUntil: feed.LongestLease,
 	}
 	if slot.WasFree() {
 		r.unknownUntil = 0
@@ -184,7 +185,7 @@ func (r *Registry) renewSlot() {
 		}
 		return
 	}
-	r.unknownUntil = r.elapsed() + protocol.Longest
+	r.unknownUntil = r.elapsed() + feed.LongestLease
 	r.published = FloorUnknown
 	if !r.handed.IsZero() {
 		r.slot.HandedOut(r.handed)
@@ -293,8 +294,21 @@ func (r *Registry) Position(ctx context.Context) (protocol.Position, error) {
 	return r.position, nil
 }
 
-// Follow returns the position once it differs from since.
-func (r *Registry) Follow(ctx context.Context, since protocol.Position) (protocol.Position, error) {
+// Place is where a stream of changes stands. The zero Place is before everything.
+type Place struct {
+	Era      string
+	Position protocol.Position
+}
+
+// News is what a stream of changes tells next.
+type News struct {
+	Place             // after the changes
+	IDs      []string // of the keys that changed; nil if they cannot be named one by one, or are too many
+	Imported bool
+}
+
+// Follow returns what is new once the registry has left the place since.
+func (r *Registry) Follow(ctx context.Context, since Place) (News, error) {
 	r.mu.Lock()
 	r.followers++
 	r.mu.Unlock()
@@ -306,19 +320,36 @@ func (r *Registry) Follow(ctx context.Context, since protocol.Position) (protoco
 	}()
 	for {
 		r.mu.Lock()
-		at, moved, closed := r.position, r.moved, r.closed
+		news, some := r.news(since)
+		moved, closed := r.moved, r.closed
 		r.mu.Unlock()
 		switch {
 		case closed:
-			return 0, ErrClosed
-		case at != 0 && at != since:
-			return at, nil
+			return News{}, ErrClosed
+		case some:
+			return news, nil
 		}
 		select {
 		case <-moved:
 		case <-r.done:
 		case <-ctx.Done():
-			return 0, context.Cause(ctx)
+			return News{}, context.Cause(ctx)
 		}
 	}
+}
+
+// news reports false while there is none. It names keys only within one era and generation, and
+// only if it can name all of them: a change that is not about one key has no id.
+func (r *Registry) news(since Place) (n News, some bool) {
+	n = News{Place: Place{r.era, r.position}, Imported: r.imported}
+	if n.Position == 0 || n.Place == since {
+		return n, false
+	}
+	if n.Era != since.Era || n.Position.Generation() != since.Position.Generation() {
+		return n, true
+	}
+	if ids, known := r.history.since(since.Position); known && len(ids) <= protocol.MaxTags && !slices.Contains(ids, "") {
+		n.IDs = ids
+	}
+	return n, true
 }

@@ -5,7 +5,7 @@
 // A verifier posts a [Renewal] every [RenewEvery], and again when it has applied a change. It
 // posts a [Question] for a secret that it does not remember, a [KeyQuestion] for a key with open
 // requests, and [Counts]. All are posted, because a URL may be logged. [PathChanges] answers with
-// server-sent events, each of which is one position.
+// server-sent events, each of which is one [Event].
 //
 // Every message names the audience, which must be the caller's own. No answer says anything
 // about keys of other audiences, except that an id has changed, by a [Tag] that only the holder
@@ -31,16 +31,8 @@ const (
 	PathCounts  = "/v1/lease/counts"
 )
 
-const (
-	// Lease is how long a verifier may use what it remembers, from the moment before it
-	// sent the renewal.
-	Lease = 2 * time.Second
-	// Longest is how long all others count a lease: 5 % longer, for clocks that run at
-	// different speeds.
-	Longest = Lease + Lease/20
-	// RenewEvery is how often a verifier renews its lease.
-	RenewEvery = 500 * time.Millisecond
-)
+// RenewEvery is how often a verifier renews its lease, which lasts [feed.Lease].
+const RenewEvery = 500 * time.Millisecond
 
 // Limits of the messages, in bytes and entries.
 const (
@@ -48,7 +40,8 @@ const (
 	MaxUses     = 1000    // keys in one Counts
 	MaxDenials  = 1000    // rows in one Counts
 	MaxDrop     = 10_000  // tags in one Granted; more changes are All
-	MaxEvent    = 64      // of one line in the stream of changes
+	MaxTags     = 100     // in one Event; of more changes it has no tags
+	MaxEvent    = 4096    // of one line in the stream of changes
 	HeartEvery  = 10 * time.Second
 	instanceLen = 16
 )
@@ -132,6 +125,9 @@ type From struct {
 	Audience string   `json:"audience,omitempty"` // empty only if the caller's key has exactly one, or for a guard without a name
 }
 
+// Sender returns f, for all messages alike.
+func (f *From) Sender() *From { return f }
+
 // Renewal asks for a lease.
 type Renewal struct {
 	From
@@ -150,6 +146,18 @@ type Granted struct {
 	Imported bool      `json:"imported"`       // see [feed.Changes]
 	Time     time.Time `json:"time"`           // by the server's clock
 	Lease    int64     `json:"lease_ms"`       // zero: no lease; ask for each request
+}
+
+// Event says that the key store has come from one position to another, and which keys changed on
+// the way. A verifier that stands between the two in that era drops these keys, and has then applied
+// everything up to To. If From is zero, the event says only that it is time to renew, and so
+// does an event about another era or other positions. No event extends a lease.
+type Event struct {
+	Era      string   `json:"era"`
+	From     Position `json:"from,omitempty"`
+	To       Position `json:"to"`
+	Drop     []Tag    `json:"drop,omitempty"` // with From: a tag for each key that changed after From
+	Imported bool     `json:"imported"`       // see [feed.Changes]
 }
 
 // Question asks whose secret a token is.

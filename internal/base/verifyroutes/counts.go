@@ -3,7 +3,6 @@ package verifyroutes
 import (
 	"container/list"
 	"context"
-	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
@@ -103,27 +102,11 @@ func (n *numbers) oldest(caller string) *list.Element {
 }
 
 // counts adds the uses and denials of a verifier to those of the key store, each message once.
-func (l *lessor) counts(w http.ResponseWriter, r *http.Request) {
-	var m protocol.Counts
-	by, ok := l.read(w, r, &m, &m.From)
-	if !ok {
-		return
+func (l *lessor) counts(ctx context.Context, by *asking, m *protocol.Counts) (struct{}, error) {
+	if err := checkCounts(m); err != nil {
+		return struct{}{}, err
 	}
-	if err := checkCounts(&m); err != nil {
-		l.fail(w, r, err)
-		return
-	}
-	u, err := l.callers.enter(by.caller)
-	if err != nil {
-		l.fail(w, r, err)
-		return
-	}
-	defer l.callers.leave(by.caller, u)
-	if err := l.apply(r.Context(), &by, &m); err != nil {
-		l.fail(w, r, err)
-		return
-	}
-	l.api.Answer(w, struct{}{})
+	return struct{}{}, l.apply(ctx, &by.asker, m)
 }
 
 func checkCounts(m *protocol.Counts) error {

@@ -3,6 +3,7 @@ package verifyroutes
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,9 +64,9 @@ func MountLeases(a *restapi.API, registry *leases.Registry, source Source, peppe
 	}
 	a.Handle(http.MethodPost, protocol.PathLease, keys.ScopeVerify, l.renew)
 	a.Handle(http.MethodPost, protocol.PathChanges, keys.ScopeVerify, l.changes)
-	a.Handle(http.MethodPost, protocol.PathProve, keys.ScopeVerify, l.prove)
-	a.Handle(http.MethodPost, protocol.PathKey, keys.ScopeVerify, l.key)
-	a.Handle(http.MethodPost, protocol.PathCounts, keys.ScopeVerify, l.counts)
+	a.Handle(http.MethodPost, protocol.PathProve, keys.ScopeVerify, question(l, l.prove))
+	a.Handle(http.MethodPost, protocol.PathKey, keys.ScopeVerify, question(l, l.key))
+	a.Handle(http.MethodPost, protocol.PathCounts, keys.ScopeVerify, question(l, l.counts))
 	restapi.Register(a, huma.Operation{
 		OperationID: "listVerifiers", Method: http.MethodGet, Path: "/v1/verifiers", Tags: []string{"verification"},
 		Summary: "List the verifiers on other hosts",
@@ -118,6 +119,39 @@ func (l *lessor) read(w http.ResponseWriter, r *http.Request, m any, from *proto
 		return asker{}, false
 	}
 	return by, true
+}
+
+// question is a route for messages that make the server work: it reads a message, bounds how many
+// of one verify key are under way, and sends what do answers.
+func question[M any, P interface {
+	*M
+	Sender() *protocol.From
+}, A any](l *lessor, do func(context.Context, *asking, P) (A, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		m := P(new(M))
+		by, ok := l.read(w, r, m, m.Sender())
+		if !ok {
+			return
+		}
+		u, err := l.callers.enter(by.caller)
+		if err != nil {
+			l.fail(w, r, err)
+			return
+		}
+		defer l.callers.leave(by.caller, u)
+		out, err := do(r.Context(), &asking{by, u}, m)
+		if err != nil {
+			l.fail(w, r, err)
+			return
+		}
+		l.api.Answer(w, out)
+	}
+}
+
+// asking is who asks a question, and what its verify key makes the server do now.
+type asking struct {
+	asker
+	underWay *underWay
 }
 
 // errNoVerifyKey: a guarded program is exposed, so its key must be of no other use.
@@ -174,7 +208,7 @@ func (l *lessor) renew(w http.ResponseWriter, r *http.Request) {
 	l.api.Answer(w, granted)
 }
 
-// changes is a stream of server-sent events, each of which is one position. It ends when the
+// changes is a stream of server-sent events, each of which is one [protocol.Event]. It ends when the
 // verify key may no longer be used, and when the registry closes.
 func (l *lessor) changes(w http.ResponseWriter, r *http.Request) {
 	var m protocol.Renewal // of which only From counts
@@ -193,43 +227,59 @@ func (l *lessor) changes(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
-	l.send(ctx, http.NewResponseController(w), w)
+	l.send(ctx, http.NewResponseController(w), w, by.instance)
 }
 
 // eventWithin is how long a reader may take for one event. A slower one is cut off.
 const eventWithin = 5 * time.Second
 
-// send writes positions until ctx ends or the reader is too slow. Each event has a deadline of
-// its own, because the server's deadlines are for whole requests.
-func (l *lessor) send(ctx context.Context, conn *http.ResponseController, w http.ResponseWriter) {
+// send writes events until ctx ends or the reader is too slow. Each event has a deadline of
+// its own, because the server's deadlines are for whole requests. What changes while a reader is
+// waited for is one event.
+func (l *lessor) send(ctx context.Context, conn *http.ResponseController, w http.ResponseWriter, to protocol.Instance) {
 	_ = conn.SetReadDeadline(time.Time{}) // otherwise the end of the request's time would end ctx
-	var at protocol.Position
+	var at leases.Place
 	for {
-		next, err := l.follow(ctx, at)
+		news, err := l.follow(ctx, at)
 		if err != nil {
 			return
 		}
-		event := ": \n\n"
-		if next != at {
-			event = fmt.Sprintf("data: %d\n\n", next)
+		event := signOfLife
+		if news.Place != at {
+			event = eventOf(at, &news, to)
 		}
-		at = next
+		at = news.Place
 		_ = conn.SetWriteDeadline(time.Now().Add(eventWithin)) //nolint:forbidigo // of the network, not of a key
-		if _, err := w.Write([]byte(event)); err != nil || conn.Flush() != nil {
+		if _, err := w.Write(event); err != nil || conn.Flush() != nil {
 			return
 		}
 	}
 }
 
-// follow returns the next position, or the same one when it is time for a sign of life.
-func (l *lessor) follow(ctx context.Context, at protocol.Position) (protocol.Position, error) {
+var signOfLife = []byte(": \n\n")
+
+// eventOf is what a verifier that stands at a place is told.
+func eventOf(at leases.Place, news *leases.News, to protocol.Instance) []byte {
+	e := protocol.Event{Era: news.Era, To: news.Position, Imported: news.Imported}
+	if news.IDs != nil {
+		e.From = at.Position
+	}
+	for _, id := range news.IDs {
+		e.Drop = append(e.Drop, to.TagOf(id))
+	}
+	text, _ := json.Marshal(e) // it has only texts and numbers
+	return append(append([]byte("data: "), text...), "\n\n"...)
+}
+
+// follow returns what is new, or the same place when it is time for a sign of life.
+func (l *lessor) follow(ctx context.Context, at leases.Place) (leases.News, error) {
 	beat, cancel := context.WithTimeout(ctx, protocol.HeartEvery)
 	defer cancel()
-	next, err := l.registry.Follow(beat, at)
+	news, err := l.registry.Follow(beat, at)
 	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		return at, nil
+		return leases.News{Place: at}, nil
 	}
-	return next, err
+	return news, err
 }
 
 // passMessage is what a pass is computed of: each part after its length, so that no two

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -126,24 +125,8 @@ func (s *slowTurn) end() {
 	}
 }
 
-func (l *lessor) prove(w http.ResponseWriter, r *http.Request) {
-	var m protocol.Question
-	by, ok := l.read(w, r, &m, &m.From)
-	if !ok {
-		return
-	}
-	u, err := l.callers.enter(by.caller)
-	if err != nil {
-		l.fail(w, r, err)
-		return
-	}
-	defer l.callers.leave(by.caller, u)
-	out, err := l.answer(r.Context(), &by, m.Token, &slowTurn{callers: &l.callers, of: u})
-	if err != nil {
-		l.fail(w, r, err)
-		return
-	}
-	l.api.Answer(w, out)
+func (l *lessor) prove(ctx context.Context, by *asking, m *protocol.Question) (protocol.Answer, error) {
+	return l.answer(ctx, &by.asker, m.Token, &slowTurn{callers: &l.callers, of: by.underWay})
 }
 
 // answer reads the position before it reads the key: so the answer is of that position or a
@@ -206,31 +189,11 @@ func (l *lessor) proof(by *asker, p *verifier.Proof, out *protocol.Answer) {
 }
 
 // key answers a verifier that proved a secret of the key. Without the pass it says nothing.
-func (l *lessor) key(w http.ResponseWriter, r *http.Request) {
-	var m protocol.KeyQuestion
-	by, ok := l.read(w, r, &m, &m.From)
-	if !ok {
-		return
-	}
-	u, err := l.callers.enter(by.caller)
-	if err != nil {
-		l.fail(w, r, err)
-		return
-	}
-	defer l.callers.leave(by.caller, u)
-	out, err := l.keyAnswer(r.Context(), &by, &m)
-	if err != nil {
-		l.fail(w, r, err)
-		return
-	}
-	l.api.Answer(w, out)
-}
-
-func (l *lessor) keyAnswer(ctx context.Context, by *asker, m *protocol.KeyQuestion) (out protocol.Answer, err error) {
+func (l *lessor) key(ctx context.Context, by *asking, m *protocol.KeyQuestion) (out protocol.Answer, err error) {
 	if out.Position, err = l.registry.Position(ctx); err != nil {
 		return out, err
 	}
-	if !keys.ValidID(m.KeyID) || !l.isPass(by, m.KeyID, m.Pass) {
+	if !keys.ValidID(m.KeyID) || !l.isPass(&by.asker, m.KeyID, m.Pass) {
 		out.Unproved, out.Time = true, l.now().UTC()
 		return out, nil
 	}

@@ -124,7 +124,16 @@ func (s scenario) accidents(r rules, try func(string, func(*world) (string, bool
 	once(s.evict, func(w *world) *bool { return &w.happened.evict }, "the verifier", "forgets the key", func(w *world) { w.v.remembers = false })
 	once(s.unlock, func(w *world) *bool { return &w.happened.unlock }, "server 1", "loses the lock of its slot", func(w *world) { w.slots[0].locked = false })
 	if s.stream {
-		try("the verifier", func(w *world) (string, bool) { return w.hear(r) })
+		try("the verifier", func(w *world) (string, bool) { return w.streams(r) })
+		try("the verifier", func(w *world) (string, bool) { return w.hear(1, r) })
+	}
+	if s.gap {
+		try("the verifier", func(w *world) (string, bool) { return w.hear(2, r) })
+		try("another change", func(w *world) (string, bool) {
+			ok := w.announced && !w.later
+			w.later = w.later || ok
+			return "of another key is announced", ok
+		})
 	}
 	if s.twin {
 		try("server 1", func(w *world) (string, bool) { return w.grantTwin(r) })

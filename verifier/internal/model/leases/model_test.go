@@ -31,6 +31,7 @@ type rules struct {
 	dropFirst    bool // it drops what an answer names before the lease of that answer counts
 	applyLast    bool // it says that it applied a position after it dropped everything up to there
 	markFills    bool // a drop marks the questions under way; their answers are not remembered
+	continues    bool // an event of the stream counts only if it begins where the verifier stands
 
 	// A server grants it.
 	noteFirst  bool // it publishes the lease in its floor before it looks at the store
@@ -61,7 +62,7 @@ type rules struct {
 }
 
 var all = rules{
-	true, true, true, true, true, true, true, true, true, true, true,
+	true, true, true, true, true, true, true, true, true, true, true, true,
 	true, true, true, true, true, true, true, true, true, true, true,
 }
 
@@ -90,6 +91,7 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 		{"let the stream of changes extend a lease", "stream", func(r *rules) { r.onlyRenewals = false }},
 		{"extend the lease before dropping", "two checks", func(r *rules) { r.dropFirst = false }},
 		{"say applied before dropping", "stream", func(r *rules) { r.applyLast = false }},
+		{"apply an event after a gap", "stream with a gap", func(r *rules) { r.continues = false }},
 		{"remember what was asked before a change", "two checks", func(r *rules) { r.markFills = false }},
 		{"look at the store before noting the lease", "verifier that was away", func(r *rules) { r.noteFirst = false }},
 		{"keep one lease for two processes of a key", "two processes with one key", func(r *rules) { r.byInstance = false }},
@@ -134,6 +136,9 @@ func TestRevokeReturns(t *testing.T) {
 	answered := explore(all, scenario{name: "answered", checks: 1, renewals: 2, started: hot})
 	if !answered.returned {
 		t.Error("a verifier acknowledged the change, and the revoke did not return")
+	}
+	if !explore(all, scenario{name: "streamed", checks: 1, renewals: 1, stream: true, started: hot}).returned {
+		t.Error("a verifier dropped what the stream named and renewed once, and the revoke did not return")
 	}
 	s := scenario{name: "silent", checks: 1, started: hot}
 	if explore(all, s).returned {

@@ -92,13 +92,17 @@ func (w *world) takeIn(r rules) (what string, ok bool) {
 // verifier said that it applied.
 func (w *world) drop(r rules) string {
 	if w.renewal.position > w.renewal.applied {
-		w.forget(r)
+		w.forget(w.renewal.applied < 1, w.renewal.position, r)
 	}
 	return "drops what the answer names"
 }
 
-func (w *world) forget(r rules) {
-	w.v.remembers, w.v.heard = false, 1
+// forget drops the key if it is named, and another one otherwise.
+func (w *world) forget(named bool, to int8, r rules) {
+	w.v.heard = max(w.v.heard, to)
+	if named {
+		w.v.remembers = false
+	}
 	if w.v.flying != none && r.markFills {
 		w.checks[w.v.flying].marked = true
 	}
@@ -117,23 +121,37 @@ func (w *world) extend(r rules) string {
 	return "has the lease"
 }
 
-// hear is what the stream of changes does: drop, then note what was applied, so that a
-// renewal says so only after.
-func (w *world) hear(r rules) (what string, ok bool) {
-	switch {
-	case !r.onlyRenewals && (!w.v.leased || w.v.mono != w.mono()):
-		w.v.leased, w.v.mono, w.v.wall = true, w.mono(), w.wall()
-		return "hears that the stream is there", true
-	case !w.announced || w.v.hearing == 2:
+// streams is a stream that extends the lease.
+func (w *world) streams(r rules) (what string, ok bool) {
+	if r.onlyRenewals || w.v.leased && w.v.mono == w.mono() {
 		return "", false
 	}
-	w.v.hearing++
-	if (w.v.hearing == 1) == r.applyLast {
-		w.forget(r)
-		return "drops what the stream names", true
+	w.v.leased, w.v.mono, w.v.wall = true, w.mono(), w.wall()
+	return "hears that the stream is there", true
+}
+
+// hear is what the verifier does with the event that leads to a position, from the one before:
+// drop, then note what was applied, so that a renewal says so only after. The event of position 1
+// names the key.
+func (w *world) hear(to int8, r rules) (what string, ok bool) {
+	switch {
+	case w.v.hearing == to:
+		w.v.hearing = 0
+		return w.heed(to, !r.applyLast, r), true
+	case w.v.hearing != 0, w.seen() < to, w.v.applied >= to, r.continues && w.v.applied != to-1:
+		return "", false
 	}
-	w.v.applied = 1
-	return "notes what it applied", true
+	w.v.hearing = to
+	return w.heed(to, r.applyLast, r), true
+}
+
+func (w *world) heed(to int8, drop bool, r rules) string {
+	if drop {
+		w.forget(to == 1, to, r)
+		return "drops what the stream names"
+	}
+	w.v.applied = max(w.v.applied, to)
+	return "notes what it applied"
 }
 
 // move does the next thing of check i.

@@ -27,6 +27,7 @@ type scenario struct {
 	sleep   bool // its computer sleeps: the monotonic clock stops
 	evict   bool // the verifier forgets the key once
 	stream  bool // the change may be told by the stream
+	gap     bool // another key changes later, and the stream may tell of that change only
 	twin    bool // another process with the same verify key renews its own lease
 	kill    bool // the first server is killed, and starts again
 	unlock  bool // the first server loses the lock of its slot and does not notice
@@ -38,8 +39,9 @@ type scenario struct {
 // world is everything there is. It is comparable and holds numbers only.
 type world struct {
 	now       int8
-	revoked   bool // the store's position is 1, and 0 without it
+	revoked   bool // the store's position is 1 or 2, and 0 without it
 	announced bool // servers know that the store has changed
+	later     bool // a later change of another key, at position 2, is announced as well
 	returned  bool
 
 	v        verifier
@@ -64,13 +66,16 @@ type verifier struct {
 	mono, wall         int8 // when the lease began
 	heard              int8 // what is behind this is not used; it moves with the drop
 	applied            int8 // what a renewal says; it moves after the drop
-	hearing            int8 // steps taken for what the stream told
+	hearing            int8 // the position of the event of which the first step was taken; zero for none
 	remembers          bool // that the key is good
 	flying             int8 // the check whose question others may wait for
 }
 
 func (w *world) position() int8 {
-	if w.revoked {
+	switch {
+	case w.later:
+		return 2
+	case w.revoked:
 		return 1
 	}
 	return 0
@@ -78,7 +83,10 @@ func (w *world) position() int8 {
 
 // seen is the position that a server knows: it reads the store when a change is announced.
 func (w *world) seen() int8 {
-	if w.announced {
+	switch {
+	case w.later:
+		return 2
+	case w.announced:
 		return 1
 	}
 	return 0
@@ -128,6 +136,7 @@ var scenarios = []scenario{
 	{name: "verifier that was away", checks: 1, servers: 1, renewals: 2, ticks: 3, started: away},
 	{name: "two checks", checks: 2, servers: 1, renewals: 1, ticks: 3, evict: true, started: hot},
 	{name: "stream", checks: 2, servers: 1, renewals: 1, ticks: 3, stream: true, started: hot},
+	{name: "stream with a gap", checks: 1, servers: 1, renewals: 1, ticks: 3, stream: true, gap: true, started: hot},
 	{name: "slow clock", checks: 1, servers: 1, renewals: 1, ticks: 5, drift: true, started: hot},
 	{name: "sleep", checks: 1, servers: 1, renewals: 1, ticks: 4, sleep: true, started: hot},
 	{name: "two processes with one key", checks: 1, servers: 1, renewals: 1, ticks: 2, twin: true, started: hot},

@@ -142,6 +142,9 @@ var promises = []struct {
 	{"D7 a denial in the future is one of now", futureDenialIsNow},
 	{"denials are bounded, and callers without a key wash away none with one", denialsAreBounded},
 	{"denials are written whole or not at all", denialsAreOneTransaction},
+	{"a message is counted once, also after a restart", messageIsCountedOnce},
+	{"a message is counted whole or not at all", messageIsOneTransaction},
+	{"numbers of messages are bounded for each verify key", messageNumbersAreBounded},
 
 	{"everything survives a restart", everythingSurvivesRestart},
 	{"a closed store is unavailable", closedIsUnavailable},

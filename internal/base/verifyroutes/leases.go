@@ -28,8 +28,7 @@ import (
 type Source interface {
 	Prove(ctx context.Context, q *verifier.Question) (verifier.Proof, error)
 	Key(ctx context.Context, id string) (*keys.Key, error)
-	AddUse(ctx context.Context, uses []usage.Use) error
-	AddDenials(ctx context.Context, denials []usage.Denial) error
+	AddMessage(ctx context.Context, m *usage.Message) error
 }
 
 // LeaseOptions configures [MountLeases]. Nil and the zero value are valid.
@@ -86,7 +85,6 @@ type lessor struct {
 	clientIP func(*http.Request) netip.Addr
 
 	callers callers
-	numbers numbers
 	shares  shares
 }
 

@@ -131,8 +131,9 @@ type UseLog interface {
 // DenialLog stores denials. A [Reader] has it beside its [UseLog].
 type DenialLog interface {
 	// AddDenials adds all in one transaction, or fails and adds none. It also deletes rows
-	// beyond [usage.DenialsKept] or older than [usage.Kept]. A time in the future counts as
-	// now. Times are compared with the store's clock.
+	// older than [usage.Kept], and rows beyond [usage.DenialsKept]: the oldest of the audience
+	// with the most rows. A time in the future counts as now. Times are compared with the
+	// store's clock.
 	AddDenials(ctx context.Context, denials []usage.Denial) error
 
 	// Denials returns the denials that fit q, newest first. It fails with ErrUnavailable if

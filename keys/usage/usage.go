@@ -64,8 +64,9 @@ const (
 	// DefaultSince is the default of [ParseSince].
 	DefaultSince = 24 * time.Hour
 	// DenialsKept is how many rows are kept of denials with a proved key, and how many
-	// without; the oldest are deleted first. So callers without a key cannot push out the
-	// denials of callers with one.
+	// without. If there are more, the audience with the most rows loses its oldest ones. So
+	// callers without a key cannot push out the denials of callers with one, and those of one
+	// audience cannot push out the share of another.
 	DenialsKept = 2500
 	// MessagesKept is how long the number of the last [Message] of a sender is kept, and
 	// SendersKept for how many senders of a verify key. Of more, the longest unused are deleted.

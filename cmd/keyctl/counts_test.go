@@ -23,7 +23,8 @@ import (
 // The server is killed when it has stored the counts of a guard, and its answer is lost. The guard
 // sends the same message to the server that was started again, which counts it once.
 func TestCountsOnceIfTheServerIsKilled(t *testing.T) {
-	var verify, secret, id string
+	var verify, id string
+	var secrets []string
 	var st *sqlite.Store
 	s := startServingOver(t, func(db string) {
 		var err error
@@ -44,15 +45,19 @@ func TestCountsOnceIfTheServerIsKilled(t *testing.T) {
 		}
 		verify = issue(admin.IssueRequest{Kind: keys.KindAdmin, Name: "guard", Scopes: []string{keys.ScopeVerify}}).Token.Reveal()
 		one := issue(admin.IssueRequest{Name: "ci"})
-		secret, id = one.Token.Reveal(), one.Key.ID
+		two, err := m.Rotate(t.Context(), one.Key.ID, admin.RotateRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets, id = []string{one.Token.Reveal(), two.Token.Reveal()}, one.Key.ID
 	})
 	t.Cleanup(func() { _ = st.Close() })
-	stored := func() int64 {
+	stored := func() (calls int64, secrets int) {
 		u, err := st.Usage(context.Background(), id, time.Time{})
 		if err != nil {
 			t.Errorf("Usage: %v", err)
 		}
-		return u.Calls()
+		return u.Calls(), len(u.Last)
 	}
 
 	var target atomic.Pointer[url.URL]
@@ -73,7 +78,7 @@ func TestCountsOnceIfTheServerIsKilled(t *testing.T) {
 			if !strings.HasSuffix(r.Request.URL.Path, "/counts") || messages.Add(1) > 1 {
 				return nil
 			}
-			s.until("the counts are stored", func() bool { return stored() > 0 })
+			s.until("the counts are stored", func() bool { calls, _ := stored(); return calls > 0 })
 			s.signal(os.Kill)
 			<-s.ended
 			s.launch()
@@ -89,16 +94,16 @@ func TestCountsOnceIfTheServerIsKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const requests = 3
-	for range requests {
-		if d := v.Authenticate(t.Context(), secret, verifier.Call{Audience: "weather"}); !d.Valid() {
+	const requests = 6
+	for i := range requests {
+		if d := v.Authenticate(t.Context(), secrets[i%2], verifier.Call{Audience: "weather"}); !d.Valid() {
 			t.Fatalf("Authenticate: got %s: %v, want valid", d.Code, d.Cause)
 		}
 	}
 	if err := v.Close(); err != nil {
 		t.Errorf("Close: got %v, want the counts delivered", err)
 	}
-	if got := stored(); got != requests || messages.Load() != 2 {
-		t.Errorf("got %d calls of %d messages, want %d of 2: one message, which was repeated", got, messages.Load(), requests)
+	if got, used := stored(); got != requests || used != 2 || messages.Load() != 2 {
+		t.Errorf("got %d calls with %d secrets, of %d messages, want %d with 2, of 2: one message, which was repeated", got, used, messages.Load(), requests)
 	}
 }

@@ -43,7 +43,11 @@ func (s *Source) Prove(ctx context.Context, q *verifier.Question) (verifier.Proo
 	if err != nil {
 		return verifier.Proof{}, err
 	}
-	s.known.add(k.ID, a.Pass)
+	var one *proved
+	if a.Pass != nil {
+		one = &proved{a.Secret, *a.Pass}
+	}
+	s.known.add(k.ID, one)
 	return verifier.Proof{Key: k, Secret: a.Secret}, nil
 }
 
@@ -114,11 +118,11 @@ func (s *Source) answer(ctx context.Context, path string, question any) (*protoc
 
 // Key implements [verifier.Source], for keys of which a secret was proved to this process.
 func (s *Source) Key(ctx context.Context, id string) (*keys.Key, error) {
-	pass, ok := s.known.pass(id)
+	one, ok := s.known.newest(id)
 	if !ok {
 		return nil, fmt.Errorf("%w: no secret of key %s was proved to this program", keys.ErrUnavailable, id)
 	}
-	question := &protocol.KeyQuestion{From: s.from(), KeyID: id, Pass: pass}
+	question := &protocol.KeyQuestion{From: s.from(), KeyID: id, Secret: one.secret, Pass: one.pass}
 	a, err := s.current(func() (*protocol.Answer, error) { return s.answer(ctx, protocol.PathKey, question) })
 	switch {
 	case err != nil:
@@ -134,7 +138,7 @@ func (s *Source) Key(ctx context.Context, id string) (*keys.Key, error) {
 	}
 	k, err := keyOf(a.Key)
 	if err == nil {
-		s.known.add(id, &pass)
+		s.known.add(id, &one)
 	}
 	return k, err
 }

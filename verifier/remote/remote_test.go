@@ -414,7 +414,7 @@ func TestCountsAreNumbered(t *testing.T) {
 			t.Errorf("message %d has the number %d", i+1, m.N)
 		}
 		for _, u := range m.Uses {
-			if u.Pass != (protocol.Pass{1}) || len(u.Last) != 1 {
+			if u.Secret != 1 || u.Pass != (protocol.Pass{1}) || len(u.Last) != 1 || u.Last[0].Secret != 1 || u.Last[0].Pass != u.Pass {
 				t.Errorf("got %+v", u)
 			}
 			for _, c := range u.Counts {

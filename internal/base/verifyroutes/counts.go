@@ -73,7 +73,7 @@ func checkCounts(m *protocol.Counts) error {
 func (l *lessor) apply(ctx context.Context, by *asker, m *protocol.Counts) error {
 	now := l.now().UTC()
 	return l.source.AddMessage(ctx, &usage.Message{
-		Caller: by.caller, Sender: by.sender(), N: m.N, Uses: l.uses(ctx, by, m.Uses, now),
+		Caller: by.caller, Sender: by.sender(), N: m.N, Uses: l.uses(by, m.Uses, now),
 		Denials: l.shares.cut(strings.Clone(by.caller), l.denials(by, m.Denials, now), now),
 	})
 }
@@ -86,19 +86,17 @@ func (by *asker) sender() (out [16]byte) {
 	return out
 }
 
-// uses leaves out keys without a valid pass, secrets that the key does not have, and rows that a
-// verifier would not send.
-func (l *lessor) uses(ctx context.Context, by *asker, given []protocol.Use, now time.Time) []usage.Use {
+// uses leaves out keys and secrets without a valid pass, and rows that a verifier would not send.
+func (l *lessor) uses(by *asker, given []protocol.Use, now time.Time) []usage.Use {
 	var out []usage.Use
 	for i := range given {
 		g := &given[i]
-		if !keys.ValidID(g.KeyID) || !l.isPass(by, g.KeyID, g.Pass) {
+		if !l.isPass(by, g.KeyID, g.Secret, g.Pass) {
 			continue
 		}
 		use := usage.Use{KeyID: g.KeyID, Counts: countsOf(g.Counts, now)}
-		k, err := l.source.Key(ctx, g.KeyID)
 		for _, last := range g.Last[:min(len(g.Last), maxLastEach)] {
-			if err == nil && k.Secret(last.Secret) != nil {
+			if l.isPass(by, g.KeyID, last.Secret, last.Pass) {
 				use.Last = append(use.Last, keys.LastUse{
 					Secret: last.Secret, At: earlier(last.At, now).Truncate(time.Microsecond),
 					ClientIP: addressOf(last.ClientIP), Agent: usage.AgentOf(last.Agent),
@@ -160,7 +158,7 @@ func (l *lessor) denials(by *asker, given []protocol.Denial, now time.Time) []us
 			Minute: earlier(g.Minute, now).Truncate(time.Minute), Code: code, KeyID: g.KeyID, Audience: by.audience,
 			Source: sourceOf(g.Source), Agent: usage.AgentOf(g.Agent), Calls: min(g.Calls, maxCalls),
 		}
-		d.Proved = g.KeyID != "" && g.Pass != nil && l.isPass(by, g.KeyID, *g.Pass)
+		d.Proved = g.Pass != nil && l.isPass(by, g.KeyID, g.Secret, *g.Pass)
 		if code == keys.CodeInsufficientScope {
 			d.Scope = scopesOf(g.Scope)
 		}

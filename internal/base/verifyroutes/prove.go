@@ -201,7 +201,7 @@ func (l *lessor) proof(by *asker, p *verifier.Proof, out *protocol.Answer) {
 		out.Key.Secrets = []protocol.Secret{{Number: p.Secret}}
 		return
 	}
-	pass := l.passOf(by, p.Key.ID)
+	pass := l.passOf(by, p.Key.ID, p.Secret)
 	out.Pass = &pass
 }
 
@@ -230,7 +230,7 @@ func (l *lessor) keyAnswer(ctx context.Context, by *asker, m *protocol.KeyQuesti
 	if out.Position, err = l.registry.Position(ctx); err != nil {
 		return out, err
 	}
-	if !keys.ValidID(m.KeyID) || !l.isPass(by, m.KeyID, m.Pass) {
+	if !l.isPass(by, m.KeyID, m.Secret, m.Pass) {
 		out.Unproved, out.Time = true, l.now().UTC()
 		return out, nil
 	}

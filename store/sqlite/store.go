@@ -209,6 +209,9 @@ func (s *Store) update(ctx context.Context, w *work, id string, change func(*key
 	}
 	w.moved(id, 1+secretsMoved(before.Secrets, after.Secrets))
 	done = w.wrote(after, true)
+	if w.takesAway {
+		e = e.WithLease(lease)
+	}
 	if err := s.note(ctx, w, after, e); err != nil {
 		return nil, nil, err
 	}

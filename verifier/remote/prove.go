@@ -148,6 +148,10 @@ func (s *Source) Key(ctx context.Context, id string) (*keys.Key, error) {
 const (
 	withheldAudience = "(another server)"
 	withheldScope    = "\x00"
+
+	// withheldKind stands for an admin key, which no guard on another host accepts: also one that
+	// asks for admin keys refuses it as the wrong kind.
+	withheldKind keys.Kind = "(an admin key)"
 )
 
 // keyOf is the key as a verifier judges it, without digests.
@@ -159,6 +163,9 @@ func keyOf(in *protocol.Key) (*keys.Key, error) {
 	}
 	if in.Withheld {
 		k.Scopes, k.Audience = []string{withheldScope}, []string{withheldAudience}
+		if k.Kind == keys.KindAdmin {
+			k.Kind = withheldKind
+		}
 	}
 	for _, one := range in.Secrets {
 		k.Secrets = append(k.Secrets, keys.KeySecret{Number: one.Number, ExpiresAt: one.ExpiresAt})

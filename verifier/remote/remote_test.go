@@ -217,6 +217,15 @@ func TestWrongAnswers(t *testing.T) {
 						t.Errorf("a guard that asks for %+v accepted it", call)
 					}
 				}
+				l.set(func() {
+					l.answered = func(a *protocol.Answer) { a.Key.Withheld, a.Key.Kind = true, string(keys.KindAdmin) }
+				})
+				v := l.verifier(nil)
+				for _, call := range []verifier.Call{{}, {Kind: keys.KindAdmin}, {Kind: keys.KindAdmin, Audience: "weather"}} {
+					if d := v.Authenticate(t.Context(), l.token.Secret().Reveal(), call); d.Code != keys.CodeWrongKind {
+						t.Errorf("an admin key at a guard that asks for %+v: got %s: %v, want wrong_kind", call, d.Code, d.Cause)
+					}
+				}
 				return
 			}
 			if d.Code != keys.CodeUnavailable {

@@ -20,7 +20,7 @@ var (
 	errText      = errors.New("must be valid Unicode text without NUL")
 	errTooDeep   = errors.New("is nested too deep")
 	errNull      = errors.New("must not contain null; leave the member out, or give it a value, such as an empty one")
-	errWrongType = errors.New("must have the types that the OpenAPI document gives")
+	errWrongType = errors.New("must have members of the types that this path takes")
 )
 
 // maxDepth is more than any body of this API needs.

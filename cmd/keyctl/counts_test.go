@@ -80,7 +80,7 @@ func TestCountsOnceIfTheServerIsKilled(t *testing.T) {
 			}
 			s.until("the counts are stored", func() bool { calls, _ := stored(); return calls > 0 })
 			s.signal(os.Kill)
-			<-s.ended
+			_ = <-s.ended // it was killed
 			s.launch()
 			aim()
 			panic(http.ErrAbortHandler) // the answer is lost

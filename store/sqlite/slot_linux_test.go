@@ -571,7 +571,7 @@ func TestEffectiveIsRecorded(t *testing.T) {
 	wholeChain(t, r.s.Reader)
 }
 
-// The rows name the guards that confirmed a change, and those that did not, as the lists of the
+// The rows name the guards that confirmed a change, and the late ones, as the lists of the
 // servers say. A list that another program wrote names nothing.
 func TestEffectiveNamesGuards(t *testing.T) {
 	t.Parallel()

@@ -80,7 +80,9 @@ func TestCountsOnceIfTheServerIsKilled(t *testing.T) {
 			}
 			s.until("the counts are stored", func() bool { calls, _ := stored(); return calls > 0 })
 			s.signal(os.Kill)
-			_ = <-s.ended // it was killed
+			if err := <-s.ended; err == nil {
+				t.Error("keyctl serve ended with 0, want it killed")
+			}
 			s.launch()
 			aim()
 			panic(http.ErrAbortHandler) // the answer is lost

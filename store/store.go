@@ -19,6 +19,7 @@ type Reader interface {
 	feed.Feed
 	UseLog
 	DenialLog
+	MessageLog
 	pepper.Rehasher
 
 	// Key returns the key with the exact id, whatever its status, or ErrNotFound.
@@ -130,13 +131,24 @@ type UseLog interface {
 // DenialLog stores denials. A [Reader] has it beside its [UseLog].
 type DenialLog interface {
 	// AddDenials adds all in one transaction, or fails and adds none. It also deletes rows
-	// beyond [usage.DenialsKept] or older than [usage.Kept]. A time in the future counts as
-	// now. Times are compared with the store's clock.
+	// older than [usage.Kept], and rows beyond [usage.DenialsKept]: the oldest of the audience
+	// with the most rows. A time in the future counts as now. Times are compared with the
+	// store's clock.
 	AddDenials(ctx context.Context, denials []usage.Denial) error
 
 	// Denials returns the denials that fit q, newest first. It fails with ErrUnavailable if
 	// they cannot be read.
 	Denials(ctx context.Context, q DenialQuery) ([]usage.Denial, error)
+}
+
+// MessageLog stores what guards on other hosts counted, in the [UseLog] and the [DenialLog].
+type MessageLog interface {
+	// AddMessage adds the uses, the denials and the number of m in one transaction, or fails and
+	// adds nothing. If the sender's number is m.N already, or higher, it adds nothing and
+	// succeeds, also after a restart and through another handle. It also deletes numbers beyond
+	// [usage.SendersKept] of the verify key, or older than [usage.MessagesKept] by the store's
+	// clock.
+	AddMessage(ctx context.Context, m *usage.Message) error
 }
 
 // VerifyAudit is [audit.Verify] of the log and the keys of r.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -25,6 +26,31 @@ type Wait struct {
 	// Unheard is how many servers did not report in time that all of their guards know. The
 	// leases of these guards have ended, so they do not accept the old state either.
 	Unheard int
+	// Confirmed are the guards that have dropped what changed, and Late those whose leases ended
+	// first, as far as that is known.
+	Confirmed, Late []Guard
+}
+
+// Guard is a process on another host that checks keys, as `keyctl verifiers` shows it.
+type Guard struct {
+	Key      string // the id of its verify key
+	Instance string // the short form
+	Audience string
+	Address  string
+}
+
+// Compare orders guards by audience, and then as the fields come.
+func (g Guard) Compare(o Guard) int {
+	return cmp.Or(cmp.Compare(g.Audience, o.Audience), cmp.Compare(g.Address, o.Address), cmp.Compare(g.Key, o.Key), cmp.Compare(g.Instance, o.Instance))
+}
+
+// String names the guard for people.
+func (g Guard) String() string {
+	text := g.Key + "/" + g.Instance
+	if g.Address != "" {
+		text = g.Address + ", " + text
+	}
+	return cmp.Or(g.Audience, "a guard without an audience") + " (" + text + ")"
 }
 
 type waitKey struct{}

@@ -41,6 +41,13 @@ func (a *app) noteEffect(e *effect) {
 	if e.wait.Unheard > 0 || e.wait.Waited > slow {
 		a.say("note: waited %s until the lease of a guard had ended that did not confirm the\n  change, or of a server that has stopped; `%s` lists the others",
 			e.wait.Waited.Round(100*time.Millisecond), a.command("verifiers"))
+		for i, guard := range e.wait.Late {
+			if i == mostLate {
+				a.say("  and %d more", len(e.wait.Late)-mostLate)
+				break
+			}
+			a.say("  did not confirm: %s", guard)
+		}
 	}
 	if left := e.wait.Everywhere.Sub(a.now()); left > 0 && !e.noWait {
 		a.say("note: a program that asked the verification API may keep its last answer\n  until %s", a.when(e.wait.Everywhere))
@@ -49,6 +56,9 @@ func (a *app) noteEffect(e *effect) {
 
 // slow is longer than a guard takes to confirm a change.
 const slow = time.Second
+
+// mostLate is how many guards a note names.
+const mostLate = 10
 
 // json adds the time to the answer.
 func (e *effect) json(k api.Key) api.Key {

@@ -73,16 +73,24 @@ func startServingOver(t *testing.T, spoil func(db string), args ...string) *serv
 	}
 	s.admin = issued.Token.Reveal()
 	spoil(s.db)
+	s.launch(args...)
+	return s
+}
+
+// launch starts the server, which may have run before.
+func (s *serving) launch(args ...string) {
+	s.t.Helper()
 	s.cmd = exec.Command("keyctl", append([]string{"serve", "--db", s.db, "--listen", "127.0.0.1:0"}, args...)...)
 	s.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+	cmd := s.cmd
+	s.t.Cleanup(func() { _ = cmd.Process.Kill() })
 	address := make(chan string, 1)
 	go func() {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
@@ -93,14 +101,13 @@ func startServingOver(t *testing.T, spoil func(db string), args ...string) *serv
 				address <- found[1]
 			}
 		}
-		s.ended <- s.cmd.Wait()
+		s.ended <- cmd.Wait()
 	}()
 	select {
 	case s.url = <-address:
 	case err := <-s.ended:
-		t.Fatalf("keyctl serve: ended with %v before it listened:\n%s", err, s.text())
+		s.t.Fatalf("keyctl serve: ended with %v before it listened:\n%s", err, s.text())
 	}
-	return s
 }
 
 func (s *serving) text() string {

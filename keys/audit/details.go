@@ -34,4 +34,10 @@ type Effective struct {
 	WaitedMS int64  `json:"waited_ms"`
 	Servers  int    `json:"servers"` // slots that were in use
 	Unheard  int    `json:"unheard"` // servers that did not report in time: the leases of their guards have ended
+
+	// The names of guards that confirmed the change, and of those whose leases ended before they
+	// did, as far as that is known.
+	Confirmed []string `json:"confirmed,omitempty"`
+	Late      []string `json:"late,omitempty"`
+	More      int      `json:"more,omitempty"` // guards that are left out
 }

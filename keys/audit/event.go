@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -242,6 +244,20 @@ func detail(before, after *KeyState) (string, error) {
 		return "", fmt.Errorf("render audit detail: %w", err)
 	}
 	return string(text), nil
+}
+
+// WithLease returns e with the longest lease of guards on other hosts in its detail, for a change
+// that takes something away: in lease_s, in seconds. The detail must be a JSON object.
+func (e Event) WithLease(lease time.Duration) Event {
+	rest, ok := strings.CutSuffix(e.Detail, "}")
+	if !ok {
+		return e
+	}
+	if rest != "{" {
+		rest += ","
+	}
+	e.Detail = rest + `"lease_s":` + strconv.FormatFloat(lease.Seconds(), 'g', -1, 64) + "}"
+	return e
 }
 
 // ChangeDetail is the detail of the audit row of a change from before to after.

@@ -19,6 +19,16 @@ type Use struct {
 	Counts []Count        // without zero counts
 }
 
+// Message is what a guard on another host counted since its last message. The guard repeats a
+// message with the same number if it heard no answer, so a store adds each number once.
+type Message struct {
+	Caller  string   // the id of the verify key
+	Sender  [16]byte // names the guard's process
+	N       int64    // 1 for the first message of a sender, one more with each
+	Uses    []Use
+	Denials []Denial
+}
+
 // Count is how often a key was used in one hour with one outcome.
 //
 // With an empty Scope it counts requests, each once, under the outcome of its
@@ -54,9 +64,14 @@ const (
 	// DefaultSince is the default of [ParseSince].
 	DefaultSince = 24 * time.Hour
 	// DenialsKept is how many rows are kept of denials with a proved key, and how many
-	// without; the oldest are deleted first. So callers without a key cannot push out the
-	// denials of callers with one.
+	// without. If there are more, the audience with the most rows loses its oldest ones. So
+	// callers without a key cannot push out the denials of callers with one, and those of one
+	// audience cannot push out the share of another.
 	DenialsKept = 2500
+	// MessagesKept is how long the number of the last [Message] of a sender is kept, and
+	// SendersKept for how many senders of a verify key. Of more, the longest unused are deleted.
+	MessagesKept = 7 * 24 * time.Hour
+	SendersKept  = 2000
 	// OtherScopes counts all required scopes of a key and an hour that are too many to
 	// count separately, too long, or look like a secret. It cannot be a required scope.
 	OtherScopes = "*"

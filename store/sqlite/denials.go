@@ -17,10 +17,14 @@ const (
 	upsertDenied = `INSERT INTO denied (minute, code, key_id, proved, source, audience, scope, offered, agent, calls) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET calls = min(calls + excluded.calls, ` + most + `), agent = iif(agent = '', excluded.agent, agent)`
 	deleteDenied = `DELETE FROM denied WHERE minute < ?`
-	// The oldest of those with a key, or of those without, go from the end of the primary key.
+	countDenied  = `SELECT count(*) FROM denied WHERE proved = ?`
+	// Of those with a key, or of those without: each audience keeps as many of its newest rows as
+	// every other that has as many.
 	trimDenied = `DELETE FROM denied WHERE (proved, minute, code, key_id, source, audience, scope) IN (
-		SELECT proved, minute, code, key_id, source, audience, scope FROM denied WHERE proved = ?
-		ORDER BY minute DESC, code DESC, key_id DESC, source DESC, audience DESC, scope DESC LIMIT -1 OFFSET ?)`
+		SELECT proved, minute, code, key_id, source, audience, scope FROM (
+			SELECT *, row_number() OVER (PARTITION BY audience ORDER BY minute DESC, code DESC, key_id DESC, source DESC, scope DESC) AS place
+			FROM denied WHERE proved = ?)
+		ORDER BY place, minute DESC, audience LIMIT -1 OFFSET ?)`
 )
 
 // AddDenials implements [store.DenialLog], also for a handle that cannot write keys, as
@@ -56,7 +60,12 @@ func addDenials(ctx context.Context, tx *sql.Tx, denials []usage.Denial, now tim
 		return unavailable("let old denials go", err)
 	}
 	for _, proved := range []bool{false, true} {
-		if _, err := tx.ExecContext(ctx, trimDenied, proved, usage.DenialsKept); err != nil {
+		var rows int
+		err := tx.QueryRowContext(ctx, countDenied, proved).Scan(&rows)
+		if err == nil && rows > usage.DenialsKept {
+			_, err = tx.ExecContext(ctx, trimDenied, proved, usage.DenialsKept)
+		}
+		if err != nil {
 			return unavailable("let old denials go", err)
 		}
 	}

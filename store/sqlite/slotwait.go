@@ -43,6 +43,7 @@ type committer struct {
 	position uint64
 	since    time.Time // when the change was committed and announced
 
+	nonces [slotCount]uint64 // as the change found them
 	done   [slotCount]bool
 	closed [slotCount]time.Time // when this change obtained the lock of the slot, which it keeps
 	locks  *lockFile            // nil until it is needed
@@ -52,7 +53,7 @@ type committer struct {
 // everywhere waits, and fills w. It returns how many slots were in use. Where no server can hold one, answers of the
 // verification endpoint may be kept all the same.
 func (c *committer) everywhere(ctx context.Context, w *store.Wait) (servers int, err error) {
-	w.Everywhere, w.Waited, w.Unheard = time.Time{}, 0, 0
+	w.Everywhere, w.Waited, w.Unheard, w.Confirmed, w.Late = time.Time{}, 0, 0, nil, nil
 	if !canHold {
 		w.Everywhere = clock().Add(handedOutUnknown)
 		return 0, nil
@@ -62,9 +63,10 @@ func (c *committer) everywhere(ctx context.Context, w *store.Wait) (servers int,
 	case w.No && left:
 		handed = later(handed, clock().Add(feed.LongestLease-time.Since(c.since)))
 	case left:
-		begun := clock()
+		begun, before := clock(), c.lists()
 		err = c.wait(ctx)
 		w.Waited, w.Unheard = time.Since(begun), c.unheard()
+		w.Confirmed, w.Late = c.names(before)
 	}
 	w.Everywhere = later(handed, clock()).UTC().Add(time.Microsecond - 1).Truncate(time.Microsecond)
 	return servers, err
@@ -84,6 +86,17 @@ func (s *Store) spread(ctx context.Context, done *told) error {
 	return err
 }
 
+// mostNamed is how many guards one audit row names that confirmed its change, and how many that
+// did not.
+const mostNamed = 20
+
+func few(list []store.Guard) (names []string) {
+	for _, g := range list[:min(len(list), mostNamed)] {
+		names = append(names, g.String())
+	}
+	return names
+}
+
 // noteTime is how long a change waits for its turn to write that it is in effect.
 const noteTime = 250 * time.Millisecond
 
@@ -94,6 +107,7 @@ func (s *Store) noteEffective(ctx context.Context, done *told, w *store.Wait, se
 	e, err := audit.NewEvent(ctx, audit.Actor(of.Actor), audit.ActionEffective, s.usage.now(), audit.Effective{
 		Row: of.Seq, Key: of.KeyID, Position: done.position,
 		WaitedMS: w.Waited.Milliseconds(), Servers: servers, Unheard: w.Unheard,
+		Confirmed: few(w.Confirmed), Late: few(w.Late), More: max(len(w.Confirmed)-mostNamed, 0) + max(len(w.Late)-mostNamed, 0),
 	})
 	if err != nil {
 		return
@@ -125,7 +139,7 @@ func (c *committer) first() (handed time.Time, servers int, left bool) {
 		if s.nonce != slotFree {
 			servers++
 		}
-		c.done[i] = s.reached(c.position)
+		c.nonces[i], c.done[i] = s.nonce, s.reached(c.position)
 		left = left || !c.done[i]
 	}
 	return handed, servers, left

@@ -2,8 +2,10 @@ package sqlite_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -135,7 +137,7 @@ func TestWideningDoesNotWait(t *testing.T) {
 	if _, err := manager(t, r.s).Edit(store.WithWait(t.Context(), &w), r.ids[0], admin.EditRequest{Name: &name}); err != nil {
 		t.Fatal(err)
 	}
-	if w != (store.Wait{}) {
+	if !w.Everywhere.IsZero() || w.Waited != 0 {
 		t.Errorf("Edit: got %+v, want no wait", w)
 	}
 }
@@ -270,6 +272,61 @@ func TestEffectiveIsRecorded(t *testing.T) {
 	mustNotWait(t, r.s, r.ids[1])
 	if page, err = r.s.Audit(t.Context(), audit.Query{}); err != nil || page.Events[0].Action != audit.ActionRevoke {
 		t.Errorf("Audit without servers: got %v, %v, want no second row", page.Events[0], err)
+	}
+	wholeChain(t, r.s.Reader)
+}
+
+// The rows name the guards that confirmed a change, and the late ones, as the lists of the
+// servers say. A list that another program wrote names nothing.
+func TestEffectiveNamesGuards(t *testing.T) {
+	t.Parallel()
+	r := newRemote(t, "a", "b", "c")
+	behind := position(t, r.s)
+	publish(t, r.slot, behind)
+	row := func(instance, audience string, applied uint64, ends time.Time) string {
+		return fmt.Sprintf(`{"key_id":"AAAAAAAAAAAA","instance":%q,"audience":%q,"address":"192.0.2.7","applied":"%d","lease_ends":%q}`,
+			instance, audience, applied, ends.Format(time.RFC3339Nano))
+	}
+	list := func(rows ...string) { must(t, r.slot.Describe([]byte("["+strings.Join(rows, ",")+"]"))) }
+	soon, later := time.Now().Add(feed.LongestLease), time.Now().Add(time.Hour)
+	list(row("00000001", "weather", behind+1000, later), row("00000002", "maps", behind, soon), row("00000003", "gone", behind, time.Now()),
+		row("0000000x", "strange", behind, later), row("00000004", "a b", behind, later))
+	want := func(what string, confirmed, late []string) {
+		t.Helper()
+		page, err := r.s.Audit(t.Context(), audit.Query{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got audit.Effective
+		if e := page.Events[0]; e.Action != audit.ActionEffective || json.Unmarshal([]byte(e.Detail), &got) != nil ||
+			!slices.Equal(got.Confirmed, confirmed) || !slices.Equal(got.Late, late) {
+			t.Errorf("%s: got %s %s, want %q confirmed and %q late", what, e.Action, e.Detail, confirmed, late)
+		}
+		if change := page.Events[1]; !strings.HasSuffix(change.Detail, `,"lease_s":2}`) {
+			t.Errorf("%s: got the detail %s, want the lease", what, change.Detail)
+		}
+	}
+	maps, weather := "maps (192.0.2.7, AAAAAAAAAAAA/00000002)", "weather (192.0.2.7, AAAAAAAAAAAA/00000001)"
+	got := revoke(t.Context(), t, r.s, r.ids[0], store.Wait{})
+	if got.err != nil || len(got.Late) != 1 || got.Late[0].String() != maps {
+		t.Errorf("Revoke: got %v, %+v late, want the guard for maps", got.err, got.Late)
+	}
+	want("a guard that does not answer", []string{weather}, []string{maps})
+
+	publish(t, r.slot, position(t, r.s))
+	list(row("00000002", "maps", behind, later))
+	done := make(chan revoked, 1)
+	go func() { done <- revoke(t.Context(), t, r.s, r.ids[1], store.Wait{}) }()
+	for !r.slot.Publish(behind+1000) || len(done) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if got := <-done; got.err != nil || got.Unheard != 0 || len(got.Late) != 0 {
+		t.Errorf("Revoke: got %v, %+v, want no guard late", got.err, got.Wait)
+	}
+	publish(t, r.slot, sqlite.FloorNone)
+	must(t, r.slot.Close(true))
+	if _, err := manager(t, r.s).Revoke(t.Context(), r.ids[2], ""); err != nil {
+		t.Fatal(err)
 	}
 	wholeChain(t, r.s.Reader)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/audit"
+	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/store"
 )
 
@@ -209,6 +210,9 @@ func (s *Store) update(ctx context.Context, w *work, id string, change func(*key
 	}
 	w.moved(id, 1+secretsMoved(before.Secrets, after.Secrets))
 	done = w.wrote(after, true)
+	if w.takesAway {
+		e = e.WithLease(feed.Lease)
+	}
 	if err := s.note(ctx, w, after, e); err != nil {
 		return nil, nil, err
 	}

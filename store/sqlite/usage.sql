@@ -34,6 +34,19 @@ CREATE TABLE last_used (
   PRIMARY KEY (key_id, secret)
 ) STRICT, WITHOUT ROWID;
 
+-- The number of the last message of each guard on another host, so that a message that is
+-- repeated is counted once.
+CREATE TABLE heard (
+  caller TEXT    NOT NULL CHECK (caller <> '' AND length(caller) <= 64),  -- the verify key
+  sender BLOB    NOT NULL CHECK (length(sender) = 16),
+  n      INTEGER NOT NULL CHECK (n > 0),
+  at     INTEGER NOT NULL,
+  PRIMARY KEY (caller, sender)
+) STRICT, WITHOUT ROWID;
+
+-- Old numbers are let go.
+CREATE INDEX heard_at ON heard (at);
+
 -- Refusals, sampled by the minute: who was refused what, where, how often.
 CREATE TABLE denied (
   minute   INTEGER NOT NULL,  -- its beginning

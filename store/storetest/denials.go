@@ -102,6 +102,53 @@ func denialsAreBounded(t *testing.T, f *fixture) {
 	f.wantDenials("long after", store.DenialQuery{}, newest)
 }
 
+// rows is how many rows of denials each audience has.
+func (f *fixture) rows() map[string]int {
+	f.t.Helper()
+	list, err := f.store.Denials(f.t.Context(), store.DenialQuery{Limit: 3 * usage.DenialsKept})
+	if err != nil {
+		f.t.Fatalf("Denials: %v", err)
+	}
+	rows := map[string]int{}
+	for _, d := range list {
+		rows[d.Audience]++
+	}
+	return rows
+}
+
+// The rows of several audiences are more than are kept. The audiences with the most rows lose
+// their oldest ones.
+func denialsAreShared(t *testing.T, f *fixture) {
+	add := func(audience string, n int, ago time.Duration) {
+		var list []usage.Denial
+		for i := range n {
+			d := denial(ago, keys.CodeNotFound, 1)
+			d.Audience, d.KeyID = audience, strconv.Itoa(i)
+			list = append(list, d)
+		}
+		f.addDenials(list...)
+	}
+	want := func(what string, rows map[string]int) {
+		t.Helper()
+		if d := cmp.Diff(rows, f.rows()); d != "" {
+			t.Errorf("%s: rows (-want +got):\n%s", what, d)
+		}
+	}
+	const all = usage.DenialsKept
+	add("maps", 100, time.Hour)
+	add("weather", all-100, 0)
+	want("as many as are kept", map[string]int{"maps": 100, "weather": all - 100})
+	for ago := time.Minute; ago >= 0; ago -= time.Minute {
+		add("flood", all, ago)
+	}
+	want("after a flood", map[string]int{"maps": 100, "weather": (all - 100) / 2, "flood": (all - 100) / 2})
+	f.wantDenials("the newest of the flood", store.DenialQuery{KeyID: strconv.Itoa(all - 1)}, usage.Denial{
+		Minute: minute, Code: keys.CodeNotFound, KeyID: strconv.Itoa(all - 1), Proved: true, Audience: "flood", Calls: 1,
+	})
+	add("", 10, 0)
+	want("of a guard without an audience", map[string]int{"": 10, "maps": 100, "weather": (all - 110) / 2, "flood": (all - 110) / 2})
+}
+
 func futureDenialIsNow(_ *testing.T, f *fixture) {
 	f.setClock(start)
 	before, far := denial(time.Minute, keys.CodeRevoked, 1), denial(-73*365*24*time.Hour, keys.CodeExpired, 2)

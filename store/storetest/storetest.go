@@ -141,7 +141,11 @@ var promises = []struct {
 	{"conditions on denials select", denialsSelect},
 	{"D7 a denial in the future is one of now", futureDenialIsNow},
 	{"denials are bounded, and callers without a key wash away none with one", denialsAreBounded},
+	{"denials of one audience push out no share of another", denialsAreShared},
 	{"denials are written whole or not at all", denialsAreOneTransaction},
+	{"a message is counted once, also after a restart", messageIsCountedOnce},
+	{"a message is counted whole or not at all", messageIsOneTransaction},
+	{"numbers of messages are bounded for each verify key", messageNumbersAreBounded},
 
 	{"everything survives a restart", everythingSurvivesRestart},
 	{"a closed store is unavailable", closedIsUnavailable},

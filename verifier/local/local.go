@@ -29,6 +29,7 @@ type Store interface {
 	MayCount() error
 	AddUse(ctx context.Context, uses []usage.Use) error
 	AddDenials(ctx context.Context, denials []usage.Denial) error
+	AddMessage(ctx context.Context, m *usage.Message) error
 
 	pepper.Rehasher
 }
@@ -163,6 +164,14 @@ func (s *Source) AddDenials(ctx context.Context, denials []usage.Denial) error {
 		return nil
 	}
 	return s.store.AddDenials(ctx, denials)
+}
+
+// AddMessage stores what a guard on another host counted, if it was not stored before.
+func (s *Source) AddMessage(ctx context.Context, m *usage.Message) error {
+	if s.readOnly {
+		return nil
+	}
+	return s.store.AddMessage(ctx, m)
 }
 
 // Prove implements [verifier.Source].

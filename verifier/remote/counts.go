@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
-	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
@@ -49,8 +48,8 @@ func parts[T any](list []T, most int) (out [][]T) {
 func (s *Source) AddUse(ctx context.Context, uses []usage.Use) error {
 	list := make([]protocol.Use, 0, len(uses))
 	for _, u := range uses {
-		if pass, ok := s.known.pass(u.KeyID); ok {
-			list = append(list, useOf(u, pass))
+		if one, ok := s.known.newest(u.KeyID); ok {
+			list = append(list, s.useOf(u, one))
 		}
 	}
 	var messages []*protocol.Counts
@@ -86,7 +85,7 @@ func rounds(list []protocol.Use) (out [][]protocol.Use) {
 				out = append(out, nil)
 			}
 			at.i = len(out[at.round])
-			out[at.round] = append(out[at.round], protocol.Use{KeyID: u.KeyID, Pass: u.Pass})
+			out[at.round] = append(out[at.round], protocol.Use{KeyID: u.KeyID, Secret: u.Secret, Pass: u.Pass})
 			newest[u.KeyID] = at
 		}
 	}
@@ -163,19 +162,18 @@ func (c *counts) drain() error {
 	return c.send(context.Background())
 }
 
-func useOf(u usage.Use, pass protocol.Pass) protocol.Use {
-	out := protocol.Use{KeyID: u.KeyID, Pass: pass}
+// useOf leaves out secrets that were not proved to this process.
+func (s *Source) useOf(u usage.Use, one proved) protocol.Use {
+	out := protocol.Use{KeyID: u.KeyID, Secret: one.secret, Pass: one.pass}
 	for _, c := range u.Counts {
 		out.Counts = append(out.Counts, protocol.Count{Hour: c.Hour, Code: string(c.Code), Scope: c.Scope, Calls: c.Calls})
 	}
 	for _, l := range u.Last {
-		out.Last = append(out.Last, lastOf(l))
+		if pass, ok := s.known.pass(u.KeyID, l.Secret); ok {
+			out.Last = append(out.Last, protocol.LastUse{Secret: l.Secret, Pass: pass, At: l.At, ClientIP: addressText(l.ClientIP), Agent: l.Agent})
+		}
 	}
 	return out
-}
-
-func lastOf(l keys.LastUse) protocol.LastUse {
-	return protocol.LastUse{Secret: l.Secret, At: l.At, ClientIP: addressText(l.ClientIP), Agent: l.Agent}
 }
 
 func addressText(ip netip.Addr) string {
@@ -193,8 +191,8 @@ func (s *Source) denialOf(d usage.Denial) protocol.Denial {
 	if d.Source.IsValid() {
 		out.Source = d.Source.String()
 	}
-	if pass, ok := s.known.pass(d.KeyID); ok && d.Proved {
-		out.Pass = &pass
+	if one, ok := s.known.newest(d.KeyID); ok && d.Proved {
+		out.Secret, out.Pass = one.secret, &one.pass
 	}
 	return out
 }

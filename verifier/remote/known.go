@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
@@ -13,34 +14,66 @@ type known struct {
 	instance protocol.Instance
 	most     int
 
-	mu     sync.Mutex                // guards what follows
-	passes map[string]*protocol.Pass // nil for a key that is withheld
+	mu     sync.Mutex          // guards what follows
+	passes map[string][]proved // of each key, the newest last; empty for a key that is withheld
 	ids    map[protocol.Tag]string
 	full   bool // the next renewal drops everything
 }
 
-// add comes before the verifier hears of the key.
-func (k *known) add(id string, pass *protocol.Pass) {
+// proved is a secret that was proved to this process, with its pass.
+type proved struct {
+	secret int64
+	pass   protocol.Pass
+}
+
+// maxProved is of how many secrets of one key the passes are kept, the newest ones. A key has two
+// secrets that are valid.
+const maxProved = 8
+
+// add comes before the verifier hears of the key. One is nil for a key that is withheld.
+func (k *known) add(id string, one *proved) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, again := k.passes[id]; !again {
+	list, again := k.passes[id]
+	if !again {
 		if len(k.passes) >= k.most {
 			k.full = true
 			return
 		}
 		if k.passes == nil {
-			k.passes, k.ids = map[string]*protocol.Pass{}, map[protocol.Tag]string{}
+			k.passes, k.ids = map[string][]proved{}, map[protocol.Tag]string{}
 		}
 		k.ids[k.instance.TagOf(id)] = id
 	}
-	k.passes[id] = pass
+	if one == nil {
+		k.passes[id] = nil
+		return
+	}
+	list = slices.DeleteFunc(list, func(p proved) bool { return p.secret == one.secret })
+	if len(list) == maxProved {
+		list = slices.Delete(list, 0, 1)
+	}
+	k.passes[id] = append(list, *one)
 }
 
-func (k *known) pass(id string) (protocol.Pass, bool) {
+// newest returns the secret of the key that was proved last.
+func (k *known) newest(id string) (proved, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if pass := k.passes[id]; pass != nil {
-		return *pass, true
+	if list := k.passes[id]; len(list) > 0 {
+		return list[len(list)-1], true
+	}
+	return proved{}, false
+}
+
+// pass returns the pass of one secret.
+func (k *known) pass(id string, secret int64) (protocol.Pass, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, p := range k.passes[id] {
+		if p.secret == secret {
+			return p.pass, true
+		}
 	}
 	return protocol.Pass{}, false
 }

@@ -44,7 +44,11 @@ func (s *Source) Prove(ctx context.Context, q *verifier.Question) (verifier.Proo
 	if err != nil {
 		return verifier.Proof{}, err
 	}
-	s.known.add(k.ID, a.Pass)
+	var one *proved
+	if a.Pass != nil {
+		one = &proved{a.Secret, *a.Pass}
+	}
+	s.known.add(k.ID, one)
 	return verifier.Proof{Key: k, Secret: a.Secret}, nil
 }
 
@@ -115,11 +119,11 @@ func (s *Source) answer(ctx context.Context, path string, question any) (*protoc
 
 // Key implements [verifier.Source], for keys of which a secret was proved to this process.
 func (s *Source) Key(ctx context.Context, id string) (*keys.Key, error) {
-	pass, ok := s.known.pass(id)
+	one, ok := s.known.newest(id)
 	if !ok {
 		return nil, fmt.Errorf("%w: no secret of key %s was proved to this program", keys.ErrUnavailable, id)
 	}
-	question := &protocol.KeyQuestion{From: s.from(), KeyID: id, Pass: pass}
+	question := &protocol.KeyQuestion{From: s.from(), KeyID: id, Secret: one.secret, Pass: one.pass}
 	a, err := s.current(func() (*protocol.Answer, error) { return s.answer(ctx, protocol.PathKey, question) })
 	switch {
 	case err != nil:
@@ -135,7 +139,7 @@ func (s *Source) Key(ctx context.Context, id string) (*keys.Key, error) {
 	}
 	k, err := keyOf(a.Key)
 	if err == nil {
-		s.known.add(id, &pass)
+		s.known.add(id, &one)
 	}
 	return k, err
 }
@@ -145,6 +149,10 @@ func (s *Source) Key(ctx context.Context, id string) (*keys.Key, error) {
 const (
 	withheldAudience = "(another server)"
 	withheldScope    = "\x00"
+
+	// withheldKind stands for an admin key, which no guard on another host accepts: also one that
+	// asks for admin keys refuses it as the wrong kind.
+	withheldKind keys.Kind = "(an admin key)"
 )
 
 // keyOf is the key as a verifier judges it, without digests.
@@ -156,6 +164,9 @@ func keyOf(in *protocol.Key) (*keys.Key, error) {
 	}
 	if in.Withheld {
 		k.Scopes, k.Audience = []string{withheldScope}, []string{withheldAudience}
+		if k.Kind == keys.KindAdmin {
+			k.Kind = withheldKind
+		}
 	}
 	for _, one := range in.Secrets {
 		k.Secrets = append(k.Secrets, keys.KeySecret{Number: one.Number, ExpiresAt: one.ExpiresAt})

@@ -292,6 +292,15 @@ func TestWrongAnswers(t *testing.T) {
 						t.Errorf("a guard that asks for %+v accepted it", call)
 					}
 				}
+				l.set(func() {
+					l.answered = func(a *protocol.Answer) { a.Key.Withheld, a.Key.Kind = true, string(keys.KindAdmin) }
+				})
+				v := l.verifier(nil)
+				for _, call := range []verifier.Call{{}, {Kind: keys.KindAdmin}, {Kind: keys.KindAdmin, Audience: "weather"}} {
+					if d := v.Authenticate(t.Context(), l.token.Secret().Reveal(), call); d.Code != keys.CodeWrongKind {
+						t.Errorf("an admin key at a guard that asks for %+v: got %s: %v, want wrong_kind", call, d.Code, d.Cause)
+					}
+				}
 				return
 			}
 			if d.Code != keys.CodeUnavailable {
@@ -489,7 +498,7 @@ func TestCountsAreNumbered(t *testing.T) {
 			t.Errorf("message %d has the number %d", i+1, m.N)
 		}
 		for _, u := range m.Uses {
-			if u.Pass != (protocol.Pass{1}) || len(u.Last) != 1 {
+			if u.Secret != 1 || u.Pass != (protocol.Pass{1}) || len(u.Last) != 1 || u.Last[0].Secret != 1 || u.Last[0].Pass != u.Pass {
 				t.Errorf("got %+v", u)
 			}
 			for _, c := range u.Counts {

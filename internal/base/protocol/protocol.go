@@ -82,7 +82,8 @@ func (t Tag) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, t[:]),
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (t *Tag) UnmarshalText(text []byte) error { return fixed(t[:], text) }
 
-// Pass proves that a secret of the key was proved to this instance.
+// Pass proves that one secret of a key was proved to this instance. Whatever has a Pass also has
+// the number of that secret.
 type Pass [16]byte
 
 // MarshalText implements [encoding.TextMarshaler].
@@ -169,8 +170,9 @@ type Question struct {
 // KeyQuestion asks for a key of which a secret was proved to this instance.
 type KeyQuestion struct {
 	From
-	KeyID string `json:"key_id"`
-	Pass  Pass   `json:"pass"`
+	KeyID  string `json:"key_id"`
+	Secret int64  `json:"secret"`
+	Pass   Pass   `json:"pass"`
 }
 
 // Answer is the answer to a [Question] and to a [KeyQuestion].
@@ -229,9 +231,10 @@ type Counts struct {
 	Denials []Denial `json:"denials,omitempty"`
 }
 
-// Use is [usage.Use] with the pass of its key.
+// Use is [usage.Use] with a pass of its key.
 type Use struct {
 	KeyID  string    `json:"key_id"`
+	Secret int64     `json:"secret"`
 	Pass   Pass      `json:"pass"`
 	Counts []Count   `json:"counts,omitempty"`
 	Last   []LastUse `json:"last,omitempty"`
@@ -245,19 +248,21 @@ type Count struct {
 	Calls int64     `json:"calls"`
 }
 
-// LastUse is [keys.LastUse].
+// LastUse is [keys.LastUse] with the pass of its secret.
 type LastUse struct {
 	Secret   int64     `json:"secret"`
+	Pass     Pass      `json:"pass"`
 	At       time.Time `json:"at"`
 	ClientIP string    `json:"client_ip,omitempty"`
 	Agent    string    `json:"agent,omitempty"`
 }
 
-// Denial is [usage.Denial]. Only with the pass of its key it counts as proved.
+// Denial is [usage.Denial]. Only with a pass of its key it counts as proved.
 type Denial struct {
 	Minute   time.Time `json:"minute"`
 	Code     string    `json:"code"`
 	KeyID    string    `json:"key_id,omitempty"`
+	Secret   int64     `json:"secret,omitempty"`
 	Pass     *Pass     `json:"pass,omitempty"`
 	Source   string    `json:"source,omitempty"`
 	Audience string    `json:"audience,omitempty"`

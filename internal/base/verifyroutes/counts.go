@@ -1,11 +1,10 @@
 package verifyroutes
 
 import (
-	"container/list"
 	"context"
+	"crypto/sha256"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/protocol"
@@ -14,92 +13,17 @@ import (
 )
 
 const (
-	// numbersKept is how long the number of the last Counts of an instance is kept, and
-	// maxNumbers for how many instances.
-	numbersKept = time.Hour
-	maxNumbers  = 20_000
-	maxOfCaller = 2_000 // twice as many as may have a lease
-
 	// Of one key in one message; a verifier counts less.
 	maxCountsEach = 256
 	maxLastEach   = 16
 	maxScopesEach = 100 // that are counted separately
 
-	maxLate = 7 * 24 * time.Hour // of uses; a verifier that was cut off may be days late
+	maxLate = usage.MessagesKept // of uses; a verifier that was cut off may be days late
 
 	maxCalls     = 1 << 40 // of one row
 	maxScopeText = 128     // of a scope that is counted on its own
 	maxOffered   = 1024
 )
-
-// numbers remembers which Counts were applied, so that a repeated one is counted once.
-type numbers struct {
-	mu   sync.Mutex
-	by   map[sender]*list.Element
-	used list.List      // of *applied, the longest unused first
-	each map[string]int // how many there are of a verify key
-}
-
-type sender struct {
-	caller   string
-	instance protocol.Instance
-}
-
-// applied is what was counted of one instance.
-type applied struct {
-	of   sender
-	used time.Time // numbers.mu guards it
-
-	mu   sync.Mutex // held while a message is applied
-	last int64      // the number of the last message
-	uses int64      // the number of the last message of which the uses were counted
-}
-
-// of returns what was applied of an instance.
-func (n *numbers) of(s sender, now time.Time) *applied {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.by == nil {
-		n.by, n.each = map[sender]*list.Element{}, map[string]int{}
-	}
-	for e := n.used.Front(); e != nil; e = n.used.Front() {
-		old := e.Value.(*applied)
-		if now.Sub(old.used) < numbersKept && n.used.Len() < maxNumbers {
-			break
-		}
-		n.drop(e)
-	}
-	if e := n.by[s]; e != nil {
-		n.used.MoveToBack(e)
-		one := e.Value.(*applied)
-		one.used = now
-		return one
-	}
-	if n.each[s.caller] >= maxOfCaller { // a verify key makes only its own numbers forgotten
-		n.drop(n.oldest(s.caller))
-	}
-	one := &applied{of: s, used: now}
-	n.by[s] = n.used.PushBack(one)
-	n.each[s.caller]++
-	return one
-}
-
-func (n *numbers) drop(e *list.Element) {
-	of := n.used.Remove(e).(*applied).of
-	delete(n.by, of)
-	if n.each[of.caller]--; n.each[of.caller] == 0 {
-		delete(n.each, of.caller)
-	}
-}
-
-// oldest is the longest unused one of a verify key.
-func (n *numbers) oldest(caller string) *list.Element {
-	e := n.used.Front()
-	for e.Value.(*applied).of.caller != caller {
-		e = e.Next()
-	}
-	return e
-}
 
 // counts adds the uses and denials of a verifier to those of the key store, each message once.
 func (l *lessor) counts(ctx context.Context, by *asking, m *protocol.Counts) (struct{}, error) {
@@ -128,42 +52,34 @@ func checkCounts(m *protocol.Counts) error {
 	return nil
 }
 
-// apply counts m, unless it was counted. Uses and denials are two transactions: if only the
-// second fails, the repeated message counts only the denials.
+// apply counts m, unless it was counted.
 func (l *lessor) apply(ctx context.Context, by *asker, m *protocol.Counts) error {
 	now := l.now().UTC()
-	one := l.numbers.of(sender{strings.Clone(by.caller), by.instance}, now)
-	one.mu.Lock()
-	defer one.mu.Unlock()
-	if m.N <= one.last {
-		return nil
-	}
-	if m.N > one.uses {
-		if err := l.source.AddUse(ctx, l.uses(ctx, by, m.Uses, now)); err != nil {
-			return err
-		}
-		one.uses = m.N
-	}
-	if err := l.source.AddDenials(ctx, l.shares.cut(strings.Clone(by.caller), l.denials(by, m.Denials, now), now)); err != nil {
-		return err
-	}
-	one.last = m.N
-	return nil
+	return l.source.AddMessage(ctx, &usage.Message{
+		Caller: by.caller, Sender: by.sender(), N: m.N, Uses: l.uses(by, m.Uses, now),
+		Denials: l.shares.cut(strings.Clone(by.caller), l.denials(by, m.Denials, now), now),
+	})
 }
 
-// uses leaves out keys without a valid pass, secrets that the key does not have, and rows that a
-// verifier would not send.
-func (l *lessor) uses(ctx context.Context, by *asker, given []protocol.Use, now time.Time) []usage.Use {
+// sender names the asker's process. The instance itself is not stored: with it, a reader of the
+// store could tell which keys the process is told of.
+func (by *asker) sender() (out [16]byte) {
+	sum := sha256.Sum256(by.instance[:])
+	copy(out[:], sum[:])
+	return out
+}
+
+// uses leaves out keys and secrets without a valid pass, and rows that a verifier would not send.
+func (l *lessor) uses(by *asker, given []protocol.Use, now time.Time) []usage.Use {
 	var out []usage.Use
 	for i := range given {
 		g := &given[i]
-		if !keys.ValidID(g.KeyID) || !l.isPass(by, g.KeyID, g.Pass) {
+		if !l.isPass(by, g.KeyID, g.Secret, g.Pass) {
 			continue
 		}
 		use := usage.Use{KeyID: g.KeyID, Counts: countsOf(g.Counts, now)}
-		k, err := l.source.Key(ctx, g.KeyID)
 		for _, last := range g.Last[:min(len(g.Last), maxLastEach)] {
-			if err == nil && k.Secret(last.Secret) != nil {
+			if l.isPass(by, g.KeyID, last.Secret, last.Pass) {
 				use.Last = append(use.Last, keys.LastUse{
 					Secret: last.Secret, At: earlier(last.At, now).Truncate(time.Microsecond),
 					ClientIP: addressOf(last.ClientIP), Agent: usage.AgentOf(last.Agent),
@@ -225,7 +141,7 @@ func (l *lessor) denials(by *asker, given []protocol.Denial, now time.Time) []us
 			Minute: earlier(g.Minute, now).Truncate(time.Minute), Code: code, KeyID: g.KeyID, Audience: by.audience,
 			Source: sourceOf(g.Source), Agent: usage.AgentOf(g.Agent), Calls: min(g.Calls, maxCalls),
 		}
-		d.Proved = g.KeyID != "" && g.Pass != nil && l.isPass(by, g.KeyID, *g.Pass)
+		d.Proved = g.Pass != nil && l.isPass(by, g.KeyID, g.Secret, *g.Pass)
 		if code == keys.CodeInsufficientScope {
 			d.Scope = scopesOf(g.Scope)
 		}

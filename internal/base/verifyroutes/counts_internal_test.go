@@ -16,84 +16,22 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
-// failing counts what is added, and fails as told.
+// failing counts the denials that are added, and fails as told.
 type failing struct {
 	Source
-	uses, denials int
-	err           error // of uses
-	errDenials    error
+	denials int
+	err     error
 }
 
 func (f *failing) Key(_ context.Context, id string) (*keys.Key, error) {
 	return &keys.Key{ID: id, Secrets: []keys.KeySecret{{Number: 1}}}, nil
 }
 
-func (f *failing) AddUse(_ context.Context, list []usage.Use) error {
+func (f *failing) AddMessage(_ context.Context, m *usage.Message) error {
 	if f.err == nil {
-		f.uses += len(list)
+		f.denials += len(m.Denials)
 	}
 	return f.err
-}
-
-func (f *failing) AddDenials(_ context.Context, list []usage.Denial) error {
-	if f.errDenials == nil {
-		f.denials += len(list)
-	}
-	return f.errDenials
-}
-
-// A message that was not counted, or only in part, is counted when it is repeated: each part of
-// it once.
-func TestCountsAfterAFailure(t *testing.T) {
-	peppers, err := pepper.Generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	source := &failing{}
-	l := &lessor{source: source, now: time.Now, peppers: func() *pepper.Set { return peppers }}
-	by := &asker{caller: "caller", instance: protocol.NewInstance()}
-	const id = "AAAAAAAAAAAA"
-	m := &protocol.Counts{
-		N:       7,
-		Uses:    []protocol.Use{{KeyID: id, Pass: l.passOf(by, id), Counts: []protocol.Count{{Hour: time.Now(), Code: "valid", Calls: 1}}}},
-		Denials: []protocol.Denial{{Minute: time.Now(), Code: "revoked", Calls: 1}},
-	}
-	broken := errors.New("no disk")
-	for i, step := range []struct {
-		err, errDenials error
-		uses, denials   int
-	}{{broken, nil, 0, 0}, {nil, broken, 1, 0}, {broken, broken, 1, 0}, {nil, nil, 1, 1}, {nil, nil, 1, 1}} {
-		source.err, source.errDenials = step.err, step.errDenials
-		err := l.apply(t.Context(), by, m)
-		if source.uses != step.uses || source.denials != step.denials || (err == nil) != (source.denials == 1) {
-			t.Errorf("step %d: got %v, %d uses, %d denials, want %d and %d", i, err, source.uses, source.denials, step.uses, step.denials)
-		}
-	}
-}
-
-// A22. What is remembered of verifiers is bounded, and leaves after an hour.
-func TestA22NumbersAreBounded(t *testing.T) {
-	var n numbers
-	now := time.Now()
-	first := sender{caller: "caller"}
-	n.of(first, now).last = 5
-	if got := n.of(first, now.Add(numbersKept-1)).last; got != 5 {
-		t.Errorf("within an hour: got %d, want 5", got)
-	}
-	if got := n.of(first, now.Add(2*numbersKept)).last; got != 0 {
-		t.Errorf("after an hour: got %d, want it forgotten", got)
-	}
-	other := sender{caller: "other"}
-	n.of(other, now).last = 7
-	for range 2 * maxNumbers {
-		n.of(sender{"caller", protocol.NewInstance()}, now)
-	}
-	if got := n.of(other, now).last; got != 7 || n.each["caller"] != maxOfCaller || n.each["other"] != 1 {
-		t.Errorf("after a flood of another verify key: got %d, and %v, want 7", got, n.each)
-	}
-	if len(n.by) > maxNumbers || n.used.Len() != len(n.by) {
-		t.Errorf("got %d and %d, want at most %d", len(n.by), n.used.Len(), maxNumbers)
-	}
 }
 
 // rowsOf returns n denials that differ from those of other series.
@@ -122,13 +60,13 @@ func TestA22RowsOfDenialsAreBounded(t *testing.T) {
 		}
 		before := source.denials
 		err := l.apply(t.Context(), &asker{caller: caller, instance: protocol.NewInstance()}, m)
-		if got := source.denials - before; got != want || (err == nil) != (source.errDenials == nil) {
+		if got := source.denials - before; got != want || (err == nil) != (source.err == nil) {
 			t.Errorf("%s: got %d rows, %v, want %d", what, got, err, want)
 		}
 	}
-	source.errDenials = errors.New("no disk")
+	source.err = errors.New("no disk")
 	send("a failure", "caller", 1, 0)
-	source.errDenials = nil
+	source.err = nil
 	send("the first message", "caller", 1, 500)
 	send("another process", "caller", 2, 140)
 	send("no room", "caller", 3, 0)

@@ -3,6 +3,7 @@ package verifyroutes_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,22 +37,22 @@ func TestCounts(t *testing.T) {
 		From: g.from, N: 1,
 		Uses: []protocol.Use{
 			{
-				KeyID: id, Pass: pass,
+				KeyID: id, Secret: 1, Pass: pass,
 				Counts: []protocol.Count{
 					{Hour: future, Code: "valid", Calls: 3},
 					{Hour: time.Now(), Code: "valid", Scope: token, Calls: 2},
 					{Hour: time.Now(), Code: "nonsense", Calls: 100},
 					{Hour: time.Now(), Code: "valid", Calls: -100},
 				},
-				Last: []protocol.LastUse{{Secret: 1, At: future, ClientIP: "192.0.2.7", Agent: "curl/8 x"}},
+				Last: []protocol.LastUse{{Secret: 1, Pass: pass, At: future, ClientIP: "192.0.2.7", Agent: "curl/8 x"}},
 			},
-			{KeyID: second, Pass: pass, Counts: []protocol.Count{{Hour: time.Now(), Code: "valid", Calls: 7}}},
+			{KeyID: second, Secret: 1, Pass: pass, Counts: []protocol.Count{{Hour: time.Now(), Code: "valid", Calls: 7}}},
 		},
 		Denials: []protocol.Denial{
-			{Minute: future, Code: "revoked", KeyID: id, Pass: &pass, Source: "192.0.2.7/24", Audience: "maps", Calls: 1},
-			{Minute: time.Now(), Code: "revoked", KeyID: second, Pass: &pass, Calls: 2},
+			{Minute: future, Code: "revoked", KeyID: id, Secret: 1, Pass: &pass, Source: "192.0.2.7/24", Audience: "maps", Calls: 1},
+			{Minute: time.Now(), Code: "revoked", KeyID: second, Secret: 1, Pass: &pass, Calls: 2},
 			{Minute: time.Now(), Code: "not_found", KeyID: id, Calls: 3},
-			{Minute: time.Now(), Code: "insufficient_scope", KeyID: id, Pass: &pass, Scope: token + " tools:x", Calls: 4},
+			{Minute: time.Now(), Code: "insufficient_scope", KeyID: id, Secret: 1, Pass: &pass, Scope: token + " tools:x", Calls: 4},
 			{Minute: time.Now(), Code: "valid", Calls: 5},
 			{Minute: time.Now(), Code: "malformed", KeyID: token, Calls: 6},
 		},
@@ -112,6 +113,49 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+// The attack: a guard to which one secret of a key was proved says that the key's other secret
+// is in use, or is no longer.
+func TestUseOfAnotherSecret(t *testing.T) {
+	f := servertest.New(t)
+	g := newGuard(t, f)
+	m, err := admin.NewLocal(f.Store, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, id := f.Issue(admin.IssueRequest{})
+	first := *g.prove(token).Pass
+	rotated, err := m.Rotate(t.Context(), id, admin.RotateRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := []protocol.Count{{Hour: time.Now(), Code: "valid", Calls: 1}}
+	last := func(secret int64, pass protocol.Pass) []protocol.LastUse {
+		return []protocol.LastUse{{Secret: secret, Pass: pass, At: time.Now(), Agent: "curl"}}
+	}
+	send := func(n int64, one protocol.Use, d protocol.Denial) {
+		t.Helper()
+		one.KeyID, one.Counts, d.KeyID, d.Code, d.Minute, d.Calls = id, count, id, "expired", time.Now(), 1
+		ask[struct{}](g, protocol.PathCounts, protocol.Counts{From: g.from, N: n, Uses: []protocol.Use{one}, Denials: []protocol.Denial{d}})
+	}
+	send(1, protocol.Use{Secret: 1, Pass: first, Last: last(2, first)}, protocol.Denial{Secret: 2, Pass: &first})
+	send(2, protocol.Use{Secret: 2, Pass: first, Last: last(2, first)}, protocol.Denial{Pass: &first})
+	if calls, uses := use(t, f, id); calls != 1 || len(uses) != 0 {
+		t.Errorf("with the pass of the first secret: got %d calls, %+v, want one, and no use of the second", calls, uses)
+	}
+	denials, err := f.Store.Denials(t.Context(), store.DenialQuery{})
+	if err != nil || len(denials) == 0 || slices.ContainsFunc(denials, func(d usage.Denial) bool { return d.Proved }) {
+		t.Errorf("Denials: got %+v, %v, want none that is proved", denials, err)
+	}
+	a := g.prove(rotated.Token.Reveal())
+	if a.Secret != 2 || a.Pass == nil || *a.Pass == first {
+		t.Fatalf("the second secret: got %+v, want a pass of its own", a)
+	}
+	send(3, protocol.Use{Secret: 2, Pass: *a.Pass, Last: append(last(2, *a.Pass), last(1, first)...)}, protocol.Denial{Secret: 2, Pass: a.Pass})
+	if calls, uses := use(t, f, id); calls != 2 || len(uses) != 2 {
+		t.Errorf("with both passes: got %d calls, %+v, want two, and a use of both secrets", calls, uses)
+	}
+}
+
 // A22. The attack: three messages of one verify key have more denials than the store keeps, and
 // push out those of all other audiences.
 func TestA22DenialsOfOneVerifyKey(t *testing.T) {
@@ -152,7 +196,7 @@ func TestA22OneKeyManyTimes(t *testing.T) {
 	m := protocol.Counts{From: g.from, N: 1}
 	pass := *g.prove(token).Pass
 	for i := range protocol.MaxUses {
-		m.Uses = append(m.Uses, protocol.Use{KeyID: id, Pass: pass, Counts: []protocol.Count{
+		m.Uses = append(m.Uses, protocol.Use{KeyID: id, Secret: 1, Pass: pass, Counts: []protocol.Count{
 			{Hour: time.Now(), Code: "valid", Scope: fmt.Sprintf("tools:%d", i), Calls: 1},
 		}})
 	}
@@ -173,7 +217,7 @@ func TestA22UsesOfOneKey(t *testing.T) {
 	f := servertest.New(t)
 	g := newGuard(t, f, "weather")
 	token, id := f.Issue(admin.IssueRequest{})
-	one := protocol.Use{KeyID: id, Pass: *g.prove(token).Pass}
+	one := protocol.Use{KeyID: id, Secret: 1, Pass: *g.prove(token).Pass}
 	now := time.Now()
 	for i := range 150 {
 		one.Counts = append(one.Counts, protocol.Count{Hour: now, Code: "valid", Scope: fmt.Sprintf("tools:%d", i), Calls: 1})

@@ -67,7 +67,7 @@ func (g *guard) prove(token string) protocol.Answer {
 	return ask[protocol.Answer](g, protocol.PathProve, protocol.Question{From: g.from, Token: token})
 }
 
-func (g *guard) key(id string, pass protocol.Pass) protocol.Answer {
+func (g *guard) key(id string, secret int64, pass protocol.Pass) protocol.Answer {
 	g.t.Helper()
-	return ask[protocol.Answer](g, protocol.PathKey, protocol.KeyQuestion{From: g.from, KeyID: id, Pass: pass})
+	return ask[protocol.Answer](g, protocol.PathKey, protocol.KeyQuestion{From: g.from, KeyID: id, Secret: secret, Pass: pass})
 }

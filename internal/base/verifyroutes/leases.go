@@ -29,8 +29,7 @@ import (
 type Source interface {
 	Prove(ctx context.Context, q *verifier.Question) (verifier.Proof, error)
 	Key(ctx context.Context, id string) (*keys.Key, error)
-	AddUse(ctx context.Context, uses []usage.Use) error
-	AddDenials(ctx context.Context, denials []usage.Denial) error
+	AddMessage(ctx context.Context, m *usage.Message) error
 }
 
 // LeaseOptions configures [MountLeases]. Nil and the zero value are valid.
@@ -87,7 +86,6 @@ type lessor struct {
 	clientIP func(*http.Request) netip.Addr
 
 	callers callers
-	numbers numbers
 	shares  shares
 }
 
@@ -283,23 +281,24 @@ func (l *lessor) follow(ctx context.Context, at leases.Place) (leases.News, erro
 }
 
 // passMessage is what a pass is computed of: each part after its length, so that no two
-// messages are alike.
-func (by *asker) passMessage(keyID string) []byte {
+// messages are alike. It names the secret: one that was proved says nothing about the key's other
+// secrets.
+func (by *asker) passMessage(keyID string, secret int64) []byte {
 	var out []byte
 	for _, part := range []string{by.caller, string(by.instance[:]), keyID} {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(part))) //nolint:gosec // ids are short
 		out = append(out, part...)
 	}
-	return out
+	return binary.BigEndian.AppendUint64(out, uint64(secret)) //nolint:gosec // any number
 }
 
-func (l *lessor) passOf(by *asker, keyID string) protocol.Pass {
-	whole := l.peppers().Pass(by.passMessage(keyID))
+func (l *lessor) passOf(by *asker, keyID string, secret int64) protocol.Pass {
+	whole := l.peppers().Pass(by.passMessage(keyID, secret))
 	return protocol.Pass(whole[:len(protocol.Pass{})])
 }
 
-func (l *lessor) isPass(by *asker, keyID string, pass protocol.Pass) bool {
-	return l.peppers().IsPass(by.passMessage(keyID), pass[:])
+func (l *lessor) isPass(by *asker, keyID string, secret int64, pass protocol.Pass) bool {
+	return keys.ValidID(keyID) && l.peppers().IsPass(by.passMessage(keyID, secret), pass[:])
 }
 
 type verifiersOutput struct{ Body api.Verifiers }

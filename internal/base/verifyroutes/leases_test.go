@@ -61,7 +61,7 @@ func TestRefusedMessages(t *testing.T) {
 		"without a body":              {g.token, "POST", "", 422},
 		"without an instance":         {g.token, "POST", `{}`, 422},
 		"a zero instance":             {g.token, "POST", `{"instance":"` + strings.Repeat("0", 32) + `"}`, 422},
-		"an unknown member":           {g.token, "POST", `{` + instance + `,"secret":1}`, 422},
+		"an unknown member":           {g.token, "POST", `{` + instance + `,"sort":1}`, 422},
 		"another case":                {g.token, "POST", `{` + instance + `,"Audience":"weather"}`, 422},
 		"twice":                       {g.token, "POST", `{` + instance + `,` + instance + `}`, 422},
 		"trailing data":               {g.token, "POST", `{` + instance + `}{}`, 422},

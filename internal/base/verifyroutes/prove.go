@@ -184,7 +184,7 @@ func (l *lessor) proof(by *asker, p *verifier.Proof, out *protocol.Answer) {
 		out.Key.Secrets = []protocol.Secret{{Number: p.Secret}}
 		return
 	}
-	pass := l.passOf(by, p.Key.ID)
+	pass := l.passOf(by, p.Key.ID, p.Secret)
 	out.Pass = &pass
 }
 
@@ -193,7 +193,7 @@ func (l *lessor) key(ctx context.Context, by *asking, m *protocol.KeyQuestion) (
 	if out.Position, err = l.registry.Position(ctx); err != nil {
 		return out, err
 	}
-	if !keys.ValidID(m.KeyID) || !l.isPass(&by.asker, m.KeyID, m.Pass) {
+	if !l.isPass(&by.asker, m.KeyID, m.Secret, m.Pass) {
 		out.Unproved, out.Time = true, l.now().UTC()
 		return out, nil
 	}

@@ -181,7 +181,7 @@ func TestTamperedKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = db.Close()
-	for name, a := range map[string]protocol.Answer{"prove": g.prove(token), "key": g.key(id, *pass)} {
+	for name, a := range map[string]protocol.Answer{"prove": g.prove(token), "key": g.key(id, 1, *pass)} {
 		if !a.Tampered || a.KeyID != id || a.Key != nil || a.Secret != 0 {
 			t.Errorf("%s: got %+v, want tampered", name, a)
 		}
@@ -197,15 +197,15 @@ func TestKeyNeedsPass(t *testing.T) {
 	_, second := f.Issue(admin.IssueRequest{})
 	pass := *g.prove(token).Pass
 	f.Revoke(id)
-	if a := g.key(id, pass); a.Key == nil || a.Key.RevokedAt.IsZero() || a.KeyID != id {
+	if a := g.key(id, 1, pass); a.Key == nil || a.Key.RevokedAt.IsZero() || a.KeyID != id {
 		t.Fatalf("got %+v, want the revoked key", a)
 	}
 	wrong := pass
 	wrong[15] ^= 1
 	stolen := &guard{Fixture: f, t: t, token: other.token, from: g.from}
 	for name, a := range map[string]protocol.Answer{
-		"a wrong pass": g.key(id, wrong), "no pass": g.key(id, protocol.Pass{}), "another key": g.key(second, pass),
-		"another process": g.twin().key(id, pass), "another verify key": stolen.key(id, pass), "an unknown key": g.key("AAAAAAAAAAAA", pass), "no id": g.key("x", pass),
+		"a wrong pass": g.key(id, 1, wrong), "no pass": g.key(id, 1, protocol.Pass{}), "another key": g.key(second, 1, pass), "another secret": g.key(id, 2, pass),
+		"another process": g.twin().key(id, 1, pass), "another verify key": stolen.key(id, 1, pass), "an unknown key": g.key("AAAAAAAAAAAA", 1, pass), "no id": g.key("x", 1, pass),
 	} {
 		if a.Key != nil || a.KeyID != "" || a.Tampered || !a.Unproved || a.Position == 0 {
 			t.Errorf("%s: got %+v, want no key", name, a)

@@ -14,7 +14,7 @@ import (
 const (
 	// maxDenialRows is how many rows of denials one verify key adds in a minute: twice as many
 	// as a verifier counts separately. The store keeps [usage.DenialsKept] rows of all audiences
-	// together.
+	// together, and the audience with the most rows loses its oldest ones.
 	maxDenialRows = 640
 	// maxDenying is how many verify keys have a share of their own in a minute; further ones
 	// have one together.

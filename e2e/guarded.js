@@ -11,7 +11,7 @@ import { join } from 'node:path'
 const bin = process.env.E2E_BIN
 if (!bin) throw new Error('E2E_BIN names no folder with keyctl and mcpserver: run make e2e')
 
-const dir = mkdtempSync(join(tmpdir(), 'mcpkeys-e2e-'))
+export const dir = mkdtempSync(join(tmpdir(), 'mcpkeys-e2e-'))
 
 // Nothing stays behind, also when the runner gives up on a test or Ctrl-C ends it.
 export const leftovers = [() => rmSync(dir, { recursive: true, force: true })]
@@ -31,6 +31,38 @@ export function run(program, ...args) {
     resolve({ code: error ? error.code ?? error.signal : 0, stdout, stderr })))
 }
 
+// start starts a program that ends with the tests at the latest.
+export function start(program, ...args) {
+  const child = spawn(program, args, { env })
+  leftovers.push(() => child.kill('SIGKILL'))
+  return child
+}
+
+// keyStore makes a key store and returns its database, a log, and keyctl and issue for it as
+// guarded does.
+export async function keyStore() {
+  const db = join(dir, `${crypto.randomUUID()}.db`), log = []
+  const keyctl = async (...args) => {
+    const { code, stdout, stderr } = await run(join(bin, 'keyctl'), ...args, '--db', db)
+    log.push(stderr)
+    if (code !== 0) throw new Error(`keyctl ${args.join(' ')}: exit ${code}: ${stderr}`)
+    return stdout.trim()
+  }
+  const issue = async (...args) => {
+    const secret = await keyctl('issue', ...args)
+    secrets.push(secret)
+    return secret
+  }
+  await keyctl('init')
+  return { db, log, keyctl, issue }
+}
+
+// serve starts keyctl serve on the database of a key store, and returns it and its port.
+export async function serve(db, log, ...args) {
+  const child = start(join(bin, 'keyctl'), 'serve', '--db', db, '--listen', '127.0.0.1:0', ...args)
+  return { child, port: await listening(child, log) }
+}
+
 // guarded starts everything and returns
 //   url         where clients connect
 //   issue(...)  makes a key, with keyctl's own arguments, and returns its secret
@@ -42,35 +74,19 @@ export function run(program, ...args) {
 //   leaks()     pieces of secrets that stand in the log or in an answer
 //   stop()      ends the server, which must do so by itself and with code 0
 export async function guarded({ audience = '', program = 'mcpserver' } = {}) {
-  const db = join(dir, `${crypto.randomUUID()}.db`)
-  const log = [], exchanges = []
-  const keyctl = async (...args) => {
-    const { code, stdout, stderr } = await run(join(bin, 'keyctl'), ...args, '--db', db)
-    log.push(stderr)
-    if (code !== 0) throw new Error(`keyctl ${args.join(' ')}: exit ${code}: ${stderr}`)
-    return stdout.trim()
-  }
-  await keyctl('init')
-
-  const server = spawn(join(bin, program), ['--db', db, '--addr', '127.0.0.1:0', '--audience', audience], { env })
-  leftovers.push(() => server.kill('SIGKILL'))
+  const exchanges = []
+  const { db, log, keyctl, issue } = await keyStore()
+  const server = start(join(bin, program), '--db', db, '--addr', '127.0.0.1:0', '--audience', audience)
   const ended = once(server, 'exit')
   const recorder = await record(await listening(server, log), exchanges)
   return {
     url: new URL(`http://127.0.0.1:${recorder.address().port}/mcp`),
     log,
     exchanges,
-    issue: async (...args) => {
-      const secret = await keyctl('issue', ...args)
-      secrets.push(secret)
-      return secret
-    },
+    issue,
     revoke: (...names) => keyctl('revoke', ...names, '--yes'),
     keyctl,
-    leaks: () => {
-      const written = log.join('') + exchanges.map(e => e.body + JSON.stringify(e.response)).join('\n')
-      return secrets.flatMap(pieces).filter(piece => written.includes(piece))
-    },
+    leaks: () => leaks(log.join('') + exchanges.map(e => e.body + JSON.stringify(e.response)).join('\n')),
     stop: async () => {
       recorder.close()
       recorder.closeAllConnections()
@@ -79,6 +95,11 @@ export async function guarded({ audience = '', program = 'mcpserver' } = {}) {
       if (code !== 0) throw new Error(`the server ended with ${code}:\n${log.join('')}`)
     },
   }
+}
+
+// leaks are the pieces of secrets that stand in a text.
+export function leaks(text) {
+  return secrets.flatMap(pieces).filter(piece => text.includes(piece))
 }
 
 // pieces cuts the secret half of a key into runs of eight characters: already one
@@ -96,7 +117,7 @@ function listening(server, log) {
     server.stdout.on('data', text => log.push(String(text)))
     server.stderr.on('data', text => {
       log.push(String(text))
-      const line = log.join('').match(/msg=listening url=http:\/\/127\.0\.0\.1:(\d+)\//)
+      const line = log.join('').match(/msg=listening url=http:\/\/127\.0\.0\.1:(\d+)[/\n]/)
       if (line) resolve(Number(line[1]))
     })
   })

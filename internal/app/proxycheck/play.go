@@ -1,0 +1,217 @@
+package proxycheck
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/internal/base/forwardauth"
+)
+
+const (
+	headerKeyID = "X-Mcpkeys-Key-Id"
+	headerOwner = "X-Mcpkeys-Owner"
+
+	headerPlay = "Keyctl-Doctor" // has the id of a request, or of the request that is answered
+	forged     = "forged-by-keyctl-doctor"
+	ping       = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
+
+	maxBody = 1 << 16
+)
+
+// lookalike is a header that CGI and WSGI do not tell from name.
+func lookalike(name string) string { return strings.ReplaceAll(name, "-", "_") }
+
+// call is a request to play.
+type call struct {
+	method      string // empty means GET
+	key, second string // in Authorization, and in X-API-Key
+	body        string
+	forge       bool // send identity headers
+	stream      bool // the server answers with two events
+}
+
+// reply is what came of a call.
+type reply struct {
+	status  int
+	header  http.Header
+	err     error
+	arrived *arrival // nil if it did not reach the server, or if the server is not ours
+}
+
+// passed reports whether the request reached the server. If the server is not ours, all answers
+// count but those that a proxy gives by itself: a refusal with the status want, and the usual ones.
+func (r *reply) passed(ours bool, want int) bool {
+	if r.err != nil || ours {
+		return r.arrived != nil
+	}
+	switch r.status {
+	case want, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusTooManyRequests, http.StatusUnprocessableEntity:
+		return false
+	}
+	return r.status < http.StatusInternalServerError
+}
+
+// ask plays c. It does not read the body of the answer.
+func (e *examination) ask(ctx context.Context, c call) reply {
+	ctx, cancel := context.WithTimeout(ctx, e.Patience)
+	defer cancel()
+	res, id, err := e.send(ctx, c)
+	if err != nil {
+		return reply{err: err, arrived: e.server.arrival(id)}
+	}
+	_ = res.Body.Close()
+	return reply{status: res.StatusCode, header: res.Header, arrived: e.server.arrival(id)}
+}
+
+func (e *examination) send(ctx context.Context, c call) (res *http.Response, id string, err error) {
+	if c.method == "" {
+		c.method = http.MethodGet
+	}
+	r, err := http.NewRequestWithContext(ctx, c.method, e.URL, strings.NewReader(c.body))
+	if err != nil {
+		return nil, "", err
+	}
+	id = rand.Text()
+	if c.stream {
+		e.server.willStream(id)
+	}
+	r.Header.Set(headerPlay, id)
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	if c.body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.key != "" {
+		r.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	if c.second != "" {
+		r.Header.Set("X-API-Key", c.second)
+	}
+	if c.forge {
+		for _, name := range forwardauth.Headers() {
+			r.Header.Set(name, forged)
+			r.Header[lookalike(name)] = []string{forged}
+		}
+	}
+	res, err = e.client.Do(r)
+	return res, id, err
+}
+
+// stream plays an answer of two events: the server sends the second one after the client has
+// read the first one.
+func (e *examination) stream(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, e.Patience)
+	defer cancel()
+	res, id, err := e.send(ctx, call{key: e.Keys.Good.Reveal(), stream: true})
+	defer e.server.proceed(id)
+	if err == nil {
+		defer func() { _ = res.Body.Close() }()
+		events := bufio.NewReader(res.Body)
+		if _, err = events.ReadString('\n'); err == nil {
+			e.server.proceed(id)
+			_, err = io.Copy(io.Discard, events)
+		}
+	}
+	if err != nil {
+		e.bad("stream", fixStream, "events of a stream do not reach the client one by one")
+		return
+	}
+	e.ok("stream", "each event of a stream reaches the client at once")
+}
+
+// server is what Examine serves in place of the server behind the proxy.
+type server struct {
+	patience time.Duration
+
+	mu      sync.Mutex
+	seen    map[string]*arrival
+	streams map[string]chan struct{} // closed when the second event may be sent
+}
+
+// arrival is a request that reached the server.
+type arrival struct {
+	header http.Header
+	body   string
+}
+
+func newServer(patience time.Duration) *server {
+	return &server{patience: patience, seen: map[string]*arrival{}, streams: map[string]chan struct{}{}}
+}
+
+// serve serves at l until the function that it returns is called.
+func (s *server) serve(l net.Listener) (stop func()) {
+	srv := &http.Server{Handler: s, ReadHeaderTimeout: s.patience}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = srv.Serve(l) // ends with Close
+	}()
+	return func() {
+		_ = srv.Close()
+		<-done
+	}
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := r.Header.Get(headerPlay)
+	if id == "" { // a client of the real server
+		w.Header().Set("Retry-After", "60")
+		http.Error(w, "keyctl doctor examines the proxy. Try again in a minute.", http.StatusServiceUnavailable)
+		return
+	}
+	body, _ := io.ReadAll(io.LimitReader(r.Body, maxBody)) // compared by the caller
+	s.mu.Lock()
+	s.seen[id] = &arrival{header: r.Header.Clone(), body: string(body)}
+	second := s.streams[id]
+	s.mu.Unlock()
+	if second == nil {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	_, _ = io.WriteString(w, "data: 1\n\n") // a lost connection shows at the client
+	_ = http.NewResponseController(w).Flush()
+	select {
+	case <-second:
+	case <-r.Context().Done():
+	}
+	_, _ = io.WriteString(w, "data: 2\n\n")
+}
+
+func (s *server) arrival(id string) *arrival {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen[id]
+}
+
+func (s *server) willStream(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.streams[id] = make(chan struct{})
+}
+
+// proceed lets the server send the second event of a stream.
+func (s *server) proceed(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.streams[id]; c != nil {
+		close(c)
+		s.streams[id] = nil
+	}
+}
+
+// bare is the cause of a failed request, without its method and URL.
+func bare(err error) error {
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}

@@ -26,6 +26,7 @@ for (const [name, startProxy] of Object.entries(proxies)) {
       store = await keyStore()
       behind = await plainServer()
       keyctl = await serve(store.db, store.log, '--trusted-proxy', '127.0.0.1')
+      running.push(keyctl.child)
       good = await store.issue('good', '--owner', 'Zoë', '--audience', 'weather', '--tool', 'get_*')
       port = await proxy()
     })
@@ -35,9 +36,9 @@ for (const [name, startProxy] of Object.entries(proxies)) {
     })
 
     // proxy starts one and returns its port. Settings follow ?audience=weather in its URL.
-    async function proxy(settings = '') {
+    async function proxy(settings = '', server = behind.port) {
       const port = await freePort()
-      const process = startProxy(port, keyctl.port, behind.port, settings)
+      const process = startProxy(port, keyctl.port, server, settings)
       running.push(process)
       process.stderr.on('data', text => store.log.push(String(text)))
       process.on('error', error => { throw error })
@@ -156,6 +157,15 @@ for (const [name, startProxy] of Object.entries(proxies)) {
 
     test('other paths lead nowhere', async () => {
       for (const path of ['/', '/keyctl', '/v1/keys', '/v1/forward-auth?audience=weather', '/mcp/../v1/keys']) await refused(404, bearer(good), { path })
+    })
+
+    test('keyctl doctor finds nothing wrong with the proxy', async () => {
+      const server = await freePort()
+      const scoped = await proxy('&scope=tools:get_forecast', server)
+      const findings = JSON.parse(await store.keyctl('doctor', '--proxy', `http://127.0.0.1:${scoped}/mcp`, '--audience', 'weather',
+        '--scope', 'tools:get_forecast', '--behind', `127.0.0.1:${server}`, '-o', 'json'))
+      assert.deepEqual(findings.filter(f => f.state !== 'ok').map(f => f.check), ['outage'])
+      assert.equal(findings.length, 19)
     })
 
     test('without the key store, and without keyctl serve, a client gets 503', async () => {

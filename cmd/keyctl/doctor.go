@@ -14,9 +14,10 @@ import (
 
 func newDoctor(a *app) *cobra.Command {
 	var fix, yes bool
+	proxy := &proxyFlags{}
 	cmd := &cobra.Command{
 		Use:     "doctor",
-		Short:   "Check the key store and say what to fix",
+		Short:   "Check the key store, or a proxy, and say what to fix",
 		GroupID: groupStore,
 		Long: `Check the key store: the modes and owners of its files, the disk, every page of
 the database, the pepper, the seal of every key, the chain of the audit log, and
@@ -28,11 +29,28 @@ exits 2 if anything is wrong. Reading a large key store takes a while.
 --fix makes the database usable as it is, if servers refuse it because its epoch
 file is missing, is a copy, belongs to another database, or knows changes that
 the database lacks. The missing changes, which may be revocations, stay lost; to
-get them back, restore a backup instead.`,
+get them back, restore a backup instead.
+
+--proxy checks a proxy in front of an MCP server that asks keyctl serve about
+keys, instead of the key store: it plays clients without a key and with bad
+ones. With --audience it makes keys for ten minutes, plays them too, and revokes
+them at the end; the audit log shows both. With --key it plays one of yours.
+With --behind it also plays the MCP server, and sees what arrives there: stop
+yours first.`,
 		Example: `  keyctl doctor
+  keyctl doctor --proxy https://mcp.example.com/mcp --audience weather
   keyctl doctor -o json | jq '.[] | select(.state != "ok")'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := proxy.check(); err != nil {
+				return err
+			}
+			if proxy.url != "" {
+				if fix {
+					return usagef("--fix is for the key store, and --proxy checks a proxy; run doctor twice")
+				}
+				return a.doctorProxy(cmd.Context(), proxy)
+			}
 			if fix {
 				if err := a.mend(cmd.Context(), yes); err != nil {
 					return err
@@ -43,6 +61,7 @@ get them back, restore a backup instead.`,
 	}
 	cmd.Flags().BoolVar(&fix, "fix", false, "use the database as it is, if servers refuse it because of its epoch file")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	proxy.register(cmd)
 	formats(cmd, formatTable, formatJSON, formatJSONL)
 	return cmd
 }
@@ -94,8 +113,13 @@ func (a *app) doctor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return a.findings(func(tell func(doctor.Finding)) (doctor.State, error) { return s.Examine(ctx, a.now(), tell) })
+}
+
+// findings prints what examine reports.
+func (a *app) findings(examine func(tell func(doctor.Finding)) (worst doctor.State, err error)) error {
 	all, lost := []findingJSON{}, error(nil)
-	worst, err := s.Examine(ctx, a.now(), func(f doctor.Finding) {
+	worst, err := examine(func(f doctor.Finding) {
 		one := findingJSON{f.Check, f.State, wording.Clean(a.hinted(f.Says)), wording.Clean(a.hinted(f.Fix))}
 		if all = append(all, one); a.output != formatJSON {
 			lost = errors.Join(lost, a.printFinding(one))
@@ -137,4 +161,4 @@ func (a *app) printFinding(f findingJSON) error {
 // there is nothing more to report.
 type unsoundError struct{}
 
-func (*unsoundError) Error() string { return "something is wrong with the key store" }
+func (*unsoundError) Error() string { return "something is wrong" }

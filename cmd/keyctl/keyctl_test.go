@@ -61,6 +61,7 @@ func runScripts(t *testing.T, dir string) {
 			"asanswered": cmdAsAnswered,
 			"remote":     cmdRemote,
 			"serve":      cmdServe,
+			"proxy":      cmdProxy,
 			"request":    cmdRequest,
 			"use":        cmdUse,
 			"mcp":        cmdMCP,

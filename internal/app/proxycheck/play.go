@@ -2,6 +2,7 @@ package proxycheck
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -24,7 +25,8 @@ const (
 	forged     = "forged-by-keyctl-doctor"
 	ping       = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
 
-	maxBody = 1 << 16
+	maxBody  = 1 << 16
+	streamed = 3 // events of a stream
 )
 
 // lookalike is a header that CGI and WSGI do not tell from name.
@@ -36,7 +38,7 @@ type call struct {
 	key, second string // in Authorization, and in X-API-Key
 	body        string
 	forge       bool // send identity headers
-	stream      bool // the server answers with two events
+	stream      bool // the server answers with events
 }
 
 // reply is what came of a call.
@@ -105,19 +107,21 @@ func (e *examination) send(ctx context.Context, c call) (res *http.Response, id 
 	return res, id, err
 }
 
-// stream plays an answer of two events: the server sends the second one after the client has
-// read the first one.
+// stream plays an answer of several events. The server sends each one only after the client has
+// read what came before: the headers, too, because a proxy may pass on what comes with them.
 func (e *examination) stream(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, e.Patience)
 	defer cancel()
 	res, id, err := e.send(ctx, call{key: e.Keys.Good.Reveal(), stream: true})
-	defer e.server.proceed(id)
 	if err == nil {
 		defer func() { _ = res.Body.Close() }()
-		events := bufio.NewReader(res.Body)
-		if _, err = events.ReadString('\n'); err == nil {
+		events := bufio.NewScanner(res.Body)
+		for range streamed {
 			e.server.proceed(id)
-			_, err = io.Copy(io.Discard, events)
+			if !events.Scan() {
+				err = cmp.Or(events.Err(), io.ErrUnexpectedEOF)
+				break
+			}
 		}
 	}
 	if err != nil {
@@ -133,7 +137,7 @@ type server struct {
 
 	mu      sync.Mutex
 	seen    map[string]*arrival
-	streams map[string]chan struct{} // closed when the second event may be sent
+	streams map[string]chan struct{} // gets a value for each event that may be sent
 }
 
 // arrival is a request that reached the server.
@@ -170,20 +174,23 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxBody)) // compared by the caller
 	s.mu.Lock()
 	s.seen[id] = &arrival{header: r.Header.Clone(), body: string(body)}
-	second := s.streams[id]
+	events := s.streams[id]
 	s.mu.Unlock()
-	if second == nil {
+	if events == nil {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
-	_, _ = io.WriteString(w, "data: 1\n\n") // a lost connection shows at the client
-	_ = http.NewResponseController(w).Flush()
-	select {
-	case <-second:
-	case <-r.Context().Done():
+	_ = http.NewResponseController(w).Flush() // a lost connection shows at the client
+	for range streamed {
+		select {
+		case <-events:
+		case <-r.Context().Done():
+			return
+		}
+		_, _ = io.WriteString(w, "data\n")
+		_ = http.NewResponseController(w).Flush()
 	}
-	_, _ = io.WriteString(w, "data: 2\n\n")
 }
 
 func (s *server) arrival(id string) *arrival {
@@ -195,17 +202,14 @@ func (s *server) arrival(id string) *arrival {
 func (s *server) willStream(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.streams[id] = make(chan struct{})
+	s.streams[id] = make(chan struct{}, streamed)
 }
 
-// proceed lets the server send the second event of a stream.
+// proceed lets the server send the next event of a stream.
 func (s *server) proceed(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.streams[id]; c != nil {
-		close(c)
-		s.streams[id] = nil
-	}
+	s.streams[id] <- struct{}{} // has room
 }
 
 // bare is the cause of a failed request, without its method and URL.

@@ -110,7 +110,7 @@ const (
 	fixMethod    = "let the proxy ask for every method: in nginx leave out limit_except around auth_request, in Caddy a matcher for methods"
 	fixURL       = "the URL of /v1/forward-auth in the proxy is not valid: name one audience, at most one scope, and deny only as 403"
 	fixPath      = "name the URL that clients call, and ask /v1/forward-auth of keyctl serve in the proxy"
-	fixReach     = "start keyctl serve, and name its address in the proxy: proxy_pass in nginx, forward_auth in Caddy"
+	fixReach     = "start keyctl serve and the MCP server, and name their addresses in the proxy"
 	fixDeny      = "nginx makes 500 of answers other than 401 and 403: add deny=403 to its URL of /v1/forward-auth"
 	fixCode      = "nginx: auth_request_set $code $upstream_http_x_mcpkeys_code; and error_page 403 = @denied, which returns 429 for rate_limited"
 	fixChallenge = "let WWW-Authenticate through to clients: proxy_pass_header in nginx, client_headers in APISIX; in Envoy leave out allowed_client_headers"
@@ -178,7 +178,7 @@ func (e *examination) wrongStatus(check, what string, got, want int) {
 	case got > http.StatusInternalServerError:
 		e.bad(check, fixReach, "%s", text)
 	case want == http.StatusOK:
-		e.bad(check, "compare the audience and the scope in the proxy's URL of /v1/forward-auth with those of the key", "%s", text)
+		e.bad(check, "compare the audience and the scope in the proxy's URL of /v1/forward-auth with those of the key, and the key store of keyctl serve with yours", "%s", text)
 	default:
 		e.bad(check, "pass the answer of /v1/forward-auth on as it is", "%s", text)
 	}

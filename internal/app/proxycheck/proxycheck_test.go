@@ -37,13 +37,13 @@ type flaws struct {
 	dropsBody   bool        // passes no body on
 	noXAPIKey   bool        // asks with Authorization only
 	remembers   bool        // keeps answers
-	remembered  sync.Map    // by key
 	unreachable bool        // does not reach keyctl serve
 }
 
 // proxy is a reverse proxy in front of the server behind, which asks the API at auth.
 func (f *flaws) proxy(t *testing.T, auth, behind string) *httptest.Server {
 	to, _ := url.Parse(behind)
+	remembered := new(sync.Map) // by key
 	target := f.target
 	if target == "" {
 		target = forwardauth.Prefix + "?audience=weather"
@@ -67,7 +67,7 @@ func (f *flaws) proxy(t *testing.T, auth, behind string) *httptest.Server {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
-		if !f.open && !slices.Contains(f.openMethods, r.Method) && !f.ask(t, w, r, auth+target) {
+		if !f.open && !slices.Contains(f.openMethods, r.Method) && !f.ask(t, w, r, auth+target, remembered) {
 			return
 		}
 		if !f.showsKey {
@@ -87,10 +87,10 @@ func (f *flaws) proxy(t *testing.T, auth, behind string) *httptest.Server {
 	return s
 }
 
-// ask asks about r, and answers it unless it may pass.
-func (f *flaws) ask(t *testing.T, w http.ResponseWriter, r *http.Request, target string) bool {
+// ask asks about r, and answers it unless it may pass. It puts keys that may into remembered.
+func (f *flaws) ask(t *testing.T, w http.ResponseWriter, r *http.Request, target string, remembered *sync.Map) bool {
 	key := r.Header.Get("Authorization")
-	if _, ok := f.remembered.Load(key); ok && f.remembers {
+	if _, ok := remembered.Load(key); ok && f.remembers {
 		return true
 	}
 	q, err := http.NewRequestWithContext(r.Context(), http.MethodGet, target, nil)
@@ -122,7 +122,7 @@ func (f *flaws) ask(t *testing.T, w http.ResponseWriter, r *http.Request, target
 		_, _ = io.Copy(w, a.Body)
 		return false
 	}
-	f.remembered.Store(key, true)
+	remembered.Store(key, true)
 	for _, name := range forwardauth.Headers() {
 		switch {
 		case f.anonymous:

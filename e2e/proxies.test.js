@@ -56,7 +56,7 @@ for (const [name, startProxy] of Object.entries(proxies)) {
     }
 
     for (const [header, of] of Object.entries({ Authorization: bearer, 'X-API-Key': key => ({ 'X-API-Key': key }) })) {
-      test(`a good key in ${header} passes, and the server learns of the key but does not get it`, async () => {
+      test(`a valid key in ${header} passes, and the server learns of the key but does not get it`, async () => {
         const forged = Object.fromEntries(identity.flatMap(h => [[h, 'forged'], [h.replaceAll('-', '_'), 'forged']]))
         const { status } = await through({ ...of(good), ...forged, Host: 'mcp.example.com', 'X-Forwarded-Host': 'evil.example' })
         assert.equal(status, 200)
@@ -110,7 +110,7 @@ for (const [name, startProxy] of Object.entries(proxies)) {
       assert.deepEqual(chunks, ['data: 1\n\n', 'data: 2\n\n'])
     })
 
-    test('no key, a bad key, an admin key and a key for another server get 401 with a challenge', async () => {
+    test('no key, an invalid key, an admin key and a key for another server get 401 with a challenge', async () => {
       const admin = await store.issue('root', '--admin')
       const elsewhere = await store.issue('elsewhere', '--audience', 'maps', '--tool', '*')
       const last = good.at(-1) === 'x' ? 'y' : 'x'

@@ -32,11 +32,11 @@ the database lacks. The missing changes, which may be revocations, stay lost; to
 get them back, restore a backup instead.
 
 --proxy checks a proxy in front of an MCP server that asks keyctl serve about
-keys, instead of the key store: it plays clients without a key and with bad
-ones. With --audience it makes keys for ten minutes, plays them too, and revokes
-them at the end; the audit log shows both. With --key it plays one of yours.
-With --behind it also plays the MCP server, and sees what arrives there: stop
-yours first.`,
+keys, instead of the key store. It plays clients without a key and with invalid
+ones. With --audience it also makes keys for ten minutes, plays them, and
+revokes them at the end; the audit log shows both. With --key it plays one of
+yours. With --behind it plays the MCP server too, and sees what arrives there:
+stop yours first.`,
 		Example: `  keyctl doctor
   keyctl doctor --proxy https://mcp.example.com/mcp --audience weather
   keyctl doctor -o json | jq '.[] | select(.state != "ok")'`,

@@ -31,7 +31,7 @@ func (f *proxyFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.audience, "audience", "", "with --proxy: make keys for this `SERVER`, revoked at the end")
 	flags.StringVar(&f.scope, "scope", "", "with --audience: the `SCOPE` in the proxy's URL of /v1/forward-auth")
 	flags.StringVar(&f.behind, "behind", "", "with --proxy: listen on this `ADDRESS` in place of the MCP server")
-	flags.StringVar(&f.key, "key", "", "with --proxy: try the good key in this `FILE`; - is standard input")
+	flags.StringVar(&f.key, "key", "", "with --proxy: try the valid key in this `FILE`; - is standard input")
 }
 
 func (f *proxyFlags) check() error {
@@ -64,7 +64,7 @@ func (a *app) doctorProxy(ctx context.Context, f *proxyFlags) (err error) {
 		return usagef("--proxy is plain HTTP to another machine, and the network could read the keys; use https, or --insecure-http")
 	}
 	if f.key != "" {
-		if s.Keys.Good, err = a.goodKey(ctx, f.key); err != nil {
+		if s.Keys.Valid, err = a.validKey(ctx, f.key); err != nil {
 			return err
 		}
 	}
@@ -102,8 +102,8 @@ func listenFault(err error) error {
 	return err
 }
 
-// goodKey reads a key from a file, or from standard input.
-func (a *app) goodKey(ctx context.Context, path string) (keys.Secret, error) {
+// validKey reads a key from a file, or from standard input.
+func (a *app) validKey(ctx context.Context, path string) (keys.Secret, error) {
 	var text string
 	if path == "-" {
 		var err error
@@ -166,12 +166,12 @@ func (t *trialKeys) issue(ctx context.Context, f *proxyFlags, s *proxycheck.Subj
 		return nil
 	}
 	here := []string{f.audience}
-	if err := make(&s.Keys.Good, "good", admin.IssueRequest{Audience: here, Scopes: scopes}); err != nil {
+	if err := make(&s.Keys.Valid, "valid", admin.IssueRequest{Audience: here, Scopes: scopes}); err != nil {
 		return err
 	}
-	good := t.ids[0]
+	valid := t.ids[0]
 	s.Revoke = func(ctx context.Context) error {
-		_, err := t.admin.Revoke(ctx, good, "doctor --proxy")
+		_, err := t.admin.Revoke(ctx, valid, "doctor --proxy")
 		return err
 	}
 	if err := make(&s.Keys.Limited, "limited", admin.IssueRequest{

@@ -50,7 +50,7 @@ type reply struct {
 }
 
 // passed reports whether the request reached the server. If the server is not ours, all answers
-// count but those that a proxy gives by itself: a refusal with the status want, and the usual ones.
+// count, except refusals that a proxy gives by itself: the status want, and the usual ones.
 func (r *reply) passed(ours bool, want int) bool {
 	if r.err != nil || ours {
 		return r.arrived != nil
@@ -63,8 +63,8 @@ func (r *reply) passed(ours bool, want int) bool {
 }
 
 // ask plays c. It does not read the body of the answer.
-func (e *examination) ask(ctx context.Context, c call) reply {
-	ctx, cancel := context.WithTimeout(ctx, e.Patience)
+func (e *examination) ask(c call) reply {
+	ctx, cancel := context.WithTimeout(e.ctx, e.Patience)
 	defer cancel()
 	res, id, err := e.send(ctx, c)
 	if err != nil {
@@ -109,10 +109,10 @@ func (e *examination) send(ctx context.Context, c call) (res *http.Response, id 
 
 // stream plays an answer of several events. The server sends each one only after the client has
 // read what came before: the headers, too, because a proxy may pass on what comes with them.
-func (e *examination) stream(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, e.Patience)
+func (e *examination) stream() {
+	ctx, cancel := context.WithTimeout(e.ctx, e.Patience)
 	defer cancel()
-	res, id, err := e.send(ctx, call{key: e.Keys.Good.Reveal(), stream: true})
+	res, id, err := e.send(ctx, call{key: e.Keys.Valid.Reveal(), stream: true})
 	if err == nil {
 		defer func() { _ = res.Body.Close() }()
 		events := bufio.NewScanner(res.Body)

@@ -1,4 +1,4 @@
-// Package proxycheck plays clients, good and bad, against a proxy that asks /v1/forward-auth, for
+// Package proxycheck plays clients with and without valid keys against a proxy that asks /v1/forward-auth, for
 // `keyctl doctor --proxy`. Each finding names what leaks or breaks, and the line of the proxy's
 // configuration to change.
 //
@@ -8,6 +8,7 @@
 package proxycheck
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -26,13 +27,13 @@ type Subject struct {
 	URL      string       // where clients call
 	Behind   net.Listener // in place of the server behind the proxy; Examine closes it. May be nil
 	Keys     Keys
-	Revoke   func(context.Context) error // revokes Keys.Good; nil if it must not be revoked
+	Revoke   func(context.Context) error // revokes Keys.Valid; nil if it must not be revoked
 	Patience time.Duration               // how long to wait for each answer, and for an event of a stream; 0 means 10 s
 }
 
 // Keys are the secrets to try. What an empty one is for is not tried.
 type Keys struct {
-	Good      keys.Secret // the server behind accepts it
+	Valid     keys.Secret // the server behind accepts it
 	Elsewhere keys.Secret // for another audience
 	Admin     keys.Secret
 	Narrow    keys.Secret // without the scope that the proxy demands
@@ -64,7 +65,7 @@ func Examine(ctx context.Context, s Subject, tell func(doctor.Finding)) (doctor.
 	if s.Patience == 0 {
 		s.Patience = 10 * time.Second
 	}
-	e := &examination{Subject: s, tell: tell, worst: doctor.OK, server: newServer(s.Patience)}
+	e := &examination{Subject: s, ctx: ctx, tell: tell, worst: doctor.OK, server: newServer(s.Patience)}
 	if s.Behind != nil {
 		defer e.server.serve(s.Behind)()
 	}
@@ -72,31 +73,24 @@ func Examine(ctx context.Context, s Subject, tell func(doctor.Finding)) (doctor.
 		Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	first := e.ask(ctx, call{})
+	first := e.ask(call{})
 	if first.err != nil {
 		e.bad("proxy", "name the URL that clients call, and start the proxy", "the proxy cannot be reached: %v", bare(first.err))
 		return e.worst, ctx.Err()
 	}
-	e.refusals(ctx, first)
-	if ctx.Err() == nil {
-		e.goodKey(ctx)
-	}
-	if ctx.Err() == nil {
-		e.limit(ctx)
-	}
-	var err error
-	if ctx.Err() == nil {
-		err = e.revoked(ctx)
+	e.refusals(first)
+	e.validKey()
+	e.limit()
+	if err := cmp.Or(ctx.Err(), e.revoked()); err != nil {
+		return e.worst, err
 	}
 	e.untried()
-	if ctx.Err() != nil {
-		return e.worst, ctx.Err()
-	}
-	return e.worst, err
+	return e.worst, nil
 }
 
 type examination struct {
 	Subject
+	ctx    context.Context //nolint:containedctx // of one run
 	tell   func(doctor.Finding)
 	worst  doctor.State
 	server *server
@@ -123,24 +117,24 @@ const (
 	fixCache     = "do not keep answers of /v1/forward-auth: leave out proxy_cache in nginx"
 )
 
-const badKey = "not-a-key"
+const noKey = "not-a-key"
 
 // refusals plays what must not pass. First is the answer to a request without a key.
-func (e *examination) refusals(ctx context.Context, first reply) {
+func (e *examination) refusals(first reply) {
 	e.refused("no-key", "a request without a key", first, http.StatusUnauthorized, fixAsk)
-	e.refused("bad-key", "a bad key", e.ask(ctx, call{key: badKey}), http.StatusUnauthorized, fixAsk)
-	e.refused("two-keys", "a request with two keys", e.ask(ctx, call{key: badKey, second: badKey}), http.StatusBadRequest, fixAsk)
-	e.refused("head", "HEAD without a key", e.ask(ctx, call{method: http.MethodHead}), http.StatusUnauthorized, fixMethod)
-	e.refused("options", "OPTIONS without a key", e.ask(ctx, call{method: http.MethodOptions}), http.StatusUnauthorized,
+	e.refused("invalid-key", "an invalid key", e.ask(call{key: noKey}), http.StatusUnauthorized, fixAsk)
+	e.refused("two-keys", "a request with two keys", e.ask(call{key: noKey, second: noKey}), http.StatusBadRequest, fixAsk)
+	e.refused("head", "HEAD without a key", e.ask(call{method: http.MethodHead}), http.StatusUnauthorized, fixMethod)
+	e.refused("options", "OPTIONS without a key", e.ask(call{method: http.MethodOptions}), http.StatusUnauthorized,
 		fixMethod+"; if the proxy answers preflights itself, nothing is wrong")
 	if k := e.Keys.Elsewhere; !k.IsZero() {
-		e.refused("audience", "a key for another server", e.ask(ctx, call{key: k.Reveal()}), http.StatusUnauthorized, fixAsk)
+		e.refused("audience", "a key for another server", e.ask(call{key: k.Reveal()}), http.StatusUnauthorized, fixAsk)
 	}
 	if k := e.Keys.Admin; !k.IsZero() {
-		e.refused("admin-key", "an admin key", e.ask(ctx, call{key: k.Reveal()}), http.StatusUnauthorized, fixAsk)
+		e.refused("admin-key", "an admin key", e.ask(call{key: k.Reveal()}), http.StatusUnauthorized, fixAsk)
 	}
 	if k := e.Keys.Narrow; !k.IsZero() {
-		e.refused("scope", "a key without the scope", e.ask(ctx, call{key: k.Reveal()}), http.StatusForbidden,
+		e.refused("scope", "a key without the scope", e.ask(call{key: k.Reveal()}), http.StatusForbidden,
 			"add the scope to the proxy's URL: /v1/forward-auth?audience=NAME&scope=SCOPE")
 	}
 }
@@ -184,23 +178,23 @@ func (e *examination) wrongStatus(check, what string, got, want int) {
 	}
 }
 
-// goodKey plays a good key: it must pass, and the server must not see more than it should.
-func (e *examination) goodKey(ctx context.Context) {
-	if e.Keys.Good.IsZero() {
+// validKey plays a valid key: it must pass, and the server must not see more than it should.
+func (e *examination) validKey() {
+	if e.Keys.Valid.IsZero() {
 		return
 	}
-	good := e.Keys.Good.Reveal()
-	r := e.ask(ctx, call{method: http.MethodPost, key: good, body: ping, forge: true})
-	if !e.allowed("good-key", "a good key", r) {
+	valid := e.Keys.Valid.Reveal()
+	r := e.ask(call{method: http.MethodPost, key: valid, body: ping, forge: true})
+	if !e.allowed("valid-key", "a valid key", r) {
 		return
 	}
-	e.allowed("head-good", "HEAD with a good key", e.ask(ctx, call{method: http.MethodHead, key: good}))
-	second := e.ask(ctx, call{method: http.MethodPost, second: good, body: ping})
-	switch {
-	case second.err == nil && second.status == http.StatusUnauthorized:
+	e.allowed("head-valid", "HEAD with a valid key", e.ask(call{method: http.MethodHead, key: valid}))
+	second := e.ask(call{method: http.MethodPost, second: valid, body: ping})
+	if second.err == nil && second.status == http.StatusUnauthorized {
 		e.warn("x-api-key", "let the proxy send X-API-Key to /v1/forward-auth: allowed_headers in Envoy, request_headers in APISIX",
-			"a good key in X-API-Key is refused")
-	case e.allowed("x-api-key", "a good key in X-API-Key", second):
+			"a valid key in X-API-Key is refused")
+	} else {
+		e.allowed("x-api-key", "a valid key in X-API-Key", second)
 	}
 	if e.Behind == nil {
 		return
@@ -213,7 +207,7 @@ func (e *examination) goodKey(ctx context.Context) {
 	} else {
 		e.ok("body", "the body of a POST reaches the server")
 	}
-	e.stream(ctx)
+	e.stream()
 }
 
 // allowed reports whether the request passed.
@@ -246,7 +240,7 @@ func (e *examination) identity(got *arrival) {
 		}
 	}
 	id := got.header.Get(headerKeyID)
-	t, err := keys.ParseToken(e.Keys.Good.Reveal())
+	t, err := keys.ParseToken(e.Keys.Valid.Reveal())
 	switch {
 	case !sound:
 	case id == "":
@@ -264,7 +258,7 @@ func (e *examination) secret(name string, got *arrival) {
 		return
 	}
 	for _, values := range got.header {
-		if strings.Contains(strings.Join(values, " "), e.Keys.Good.Reveal()) {
+		if strings.Contains(strings.Join(values, " "), e.Keys.Valid.Reveal()) {
 			e.bad("secret", fmt.Sprintf(fixKey, name), "the server sees the client's key in %s", name)
 			return
 		}
@@ -272,15 +266,15 @@ func (e *examination) secret(name string, got *arrival) {
 	e.ok("secret", "the server does not see a key in %s", name)
 }
 
-func (e *examination) limit(ctx context.Context) {
+func (e *examination) limit() {
 	if e.Keys.Limited.IsZero() {
 		return
 	}
 	key := e.Keys.Limited.Reveal()
-	if r := e.ask(ctx, call{key: key}); !r.passed(e.Behind != nil, 0) {
-		return // good-key says why
+	if r := e.ask(call{key: key}); !r.passed(e.Behind != nil, 0) {
+		return // valid-key says why
 	}
-	r := e.ask(ctx, call{key: key})
+	r := e.ask(call{key: key})
 	if r.err == nil && r.status == http.StatusTooManyRequests && r.arrived == nil && r.header.Get("Retry-After") == "" {
 		e.bad("limit", fixWait, "a key over its rate limit gets 429 without Retry-After")
 		return
@@ -288,23 +282,23 @@ func (e *examination) limit(ctx context.Context) {
 	e.refused("limit", "a key over its rate limit", r, http.StatusTooManyRequests, fixCache)
 }
 
-func (e *examination) revoked(ctx context.Context) error {
-	if e.Keys.Good.IsZero() || e.Revoke == nil {
+func (e *examination) revoked() error {
+	if e.Keys.Valid.IsZero() || e.Revoke == nil {
 		return nil
 	}
-	if err := e.Revoke(ctx); err != nil {
+	if err := e.Revoke(e.ctx); err != nil {
 		return err
 	}
-	e.refused("revoked", "a key that was just revoked", e.ask(ctx, call{key: e.Keys.Good.Reveal()}), http.StatusUnauthorized, fixCache)
+	e.refused("revoked", "a key that was just revoked", e.ask(call{key: e.Keys.Valid.Reveal()}), http.StatusUnauthorized, fixCache)
 	return nil
 }
 
 // untried says what was not played, and how to try it.
 func (e *examination) untried() {
 	switch {
-	case e.Keys.Good.IsZero():
+	case e.Keys.Valid.IsZero():
 		e.warn("untried", "add --audience NAME to make keys for ten minutes, or give one with --key FILE",
-			"a good key, a limited key, and keys for other servers were not tried")
+			"a valid key, a limited key, and keys for other servers were not tried")
 	case e.Revoke == nil:
 		e.warn("untried", "add --audience NAME instead of --key to make keys for ten minutes",
 			"a limited, a revoked and an admin key, and one for another server were not tried")
@@ -313,22 +307,29 @@ func (e *examination) untried() {
 		e.warn("behind", "stop the MCP server and add --behind with its address: doctor listens there in its place",
 			"what reaches the server was not seen: spoofed headers, the client's key, bodies and streams")
 	}
-	e.warn("outage", "stop keyctl serve and send a good key: clients must get 503, and nothing may reach the server",
+	e.warn("outage", "stop keyctl serve and send a valid key: clients must get 503, and nothing may reach the server",
 		"a stopped keyctl serve was not tried")
 }
 
+// report drops what comes of requests that the end of ctx ended.
+func (e *examination) report(f doctor.Finding) {
+	if e.ctx.Err() != nil {
+		return
+	}
+	if f.State == doctor.Problem || f.State == doctor.Warning && e.worst == doctor.OK {
+		e.worst = f.State
+	}
+	e.tell(f)
+}
+
 func (e *examination) ok(check, says string, args ...any) {
-	e.tell(doctor.Finding{Check: check, State: doctor.OK, Says: fmt.Sprintf(says, args...)})
+	e.report(doctor.Finding{Check: check, State: doctor.OK, Says: fmt.Sprintf(says, args...)})
 }
 
 func (e *examination) warn(check, fix, says string, args ...any) {
-	if e.worst == doctor.OK {
-		e.worst = doctor.Warning
-	}
-	e.tell(doctor.Finding{Check: check, State: doctor.Warning, Says: fmt.Sprintf(says, args...), Fix: fix})
+	e.report(doctor.Finding{Check: check, State: doctor.Warning, Says: fmt.Sprintf(says, args...), Fix: fix})
 }
 
 func (e *examination) bad(check, fix, says string, args ...any) {
-	e.worst = doctor.Problem
-	e.tell(doctor.Finding{Check: check, State: doctor.Problem, Says: fmt.Sprintf(says, args...), Fix: fix})
+	e.report(doctor.Finding{Check: check, State: doctor.Problem, Says: fmt.Sprintf(says, args...), Fix: fix})
 }

@@ -2,6 +2,7 @@ package proxycheck_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -136,7 +137,7 @@ func (f *flaws) ask(t *testing.T, w http.ResponseWriter, r *http.Request, target
 
 // subject has all keys, and the server behind unless it is not ours.
 func subject(t *testing.T, f *servertest.Fixture) proxycheck.Subject {
-	good, id := f.Issue(admin.IssueRequest{Owner: "Zoë, ops", Audience: []string{"weather"}, Scopes: []string{"tools:get_*"}})
+	valid, id := f.Issue(admin.IssueRequest{Owner: "Zoë, ops", Audience: []string{"weather"}, Scopes: []string{"tools:get_*"}})
 	elsewhere, _ := f.Issue(admin.IssueRequest{Audience: []string{"not-weather"}, Scopes: []string{"*"}})
 	limited, _ := f.Issue(admin.IssueRequest{Audience: []string{"weather"}, RateLimit: keys.RateLimit{Count: 1, Window: time.Hour, Burst: 1}})
 	behind, err := net.Listen("tcp", "127.0.0.1:0")
@@ -146,7 +147,7 @@ func subject(t *testing.T, f *servertest.Fixture) proxycheck.Subject {
 	return proxycheck.Subject{
 		Behind: behind,
 		Keys: proxycheck.Keys{
-			Good: keys.NewSecret(good), Elsewhere: keys.NewSecret(elsewhere), Limited: keys.NewSecret(limited), Admin: keys.NewSecret(f.Admin()),
+			Valid: keys.NewSecret(valid), Elsewhere: keys.NewSecret(elsewhere), Limited: keys.NewSecret(limited), Admin: keys.NewSecret(f.Admin()),
 		},
 		Revoke: func(context.Context) error {
 			f.Revoke(id)
@@ -155,7 +156,7 @@ func subject(t *testing.T, f *servertest.Fixture) proxycheck.Subject {
 	}
 }
 
-// examine returns the findings that are not good, by check, and the names of all.
+// examine returns the findings that are not ok, by check, and the names of all.
 func examine(t *testing.T, s proxycheck.Subject) (bad map[string]doctor.Finding, all []string, worst doctor.State) {
 	t.Helper()
 	bad = map[string]doctor.Finding{}
@@ -188,20 +189,21 @@ func TestExamine(t *testing.T) {
 	}{
 		{"right", flaws{}, nil},
 		{"asks nothing", flaws{open: true}, map[string]string{
-			"no-key": "/v1/forward-auth", "bad-key": "reaches the server", "two-keys": "reaches the server", "head": "reaches", "options": "reaches",
+			"no-key": "/v1/forward-auth", "invalid-key": "reaches the server", "two-keys": "reaches the server", "head": "reaches", "options": "reaches",
 			"audience": "reaches", "admin-key": "reaches", "identity": "believes", "limit": "reaches", "revoked": "reaches",
 		}},
 		{"asks nothing for HEAD", flaws{openMethods: []string{"HEAD"}}, map[string]string{"head": "every method"}},
 		{"asks nothing for OPTIONS", flaws{openMethods: []string{"OPTIONS"}}, map[string]string{"options": "preflights"}},
-		{"the audience of another server", flaws{target: forwardauth.Prefix + "?audience=not-weather"}, map[string]string{"audience": "reaches", "good-key": "compare the audience"}},
+		{"the audience of another server", flaws{target: forwardauth.Prefix + "?audience=not-weather"}, map[string]string{"audience": "reaches", "valid-key": "compare the audience"}},
+		{"asks whoami", flaws{target: "/v1/whoami"}, map[string]string{"audience": "/v1/whoami is not", "admin-key": "/v1/whoami is not", "identity": "does not learn"}},
 		{"an invalid URL", flaws{target: forwardauth.Prefix}, map[string]string{
-			"no-key": "name one audience", "bad-key": "name one", "two-keys": "name one", "head": "name one", "options": "name one", "audience": "name one",
-			"admin-key": "name one", "good-key": "name one", "revoked": "name one",
+			"no-key": "name one audience", "invalid-key": "name one", "two-keys": "name one", "head": "name one", "options": "name one", "audience": "name one",
+			"admin-key": "name one", "valid-key": "name one", "revoked": "name one",
 		}},
 		{"makes 500 of what nginx does not know", flaws{becomes: map[int]int{400: 500, 429: 500}}, map[string]string{"two-keys": "deny=403", "limit": "deny=403"}},
 		{"makes 403 of what nginx is told as 403", flaws{becomes: map[int]int{400: 403, 429: 403}}, map[string]string{"two-keys": "two_credentials", "limit": "@denied"}},
 		{"drops WWW-Authenticate", flaws{drops: []string{"Www-Authenticate"}}, map[string]string{
-			"no-key": "WWW-Authenticate", "bad-key": "WWW", "head": "WWW", "options": "WWW", "audience": "WWW", "admin-key": "WWW", "revoked": "WWW",
+			"no-key": "WWW-Authenticate", "invalid-key": "WWW", "head": "WWW", "options": "WWW", "audience": "WWW", "admin-key": "WWW", "revoked": "WWW",
 		}},
 		{"drops Retry-After", flaws{drops: []string{"Retry-After"}}, map[string]string{"limit": "Retry-After"}},
 		{"shows the key", flaws{showsKey: true}, map[string]string{"secret": "proxy_set_header"}},
@@ -214,7 +216,7 @@ func TestExamine(t *testing.T) {
 		{"does not send X-API-Key", flaws{noXAPIKey: true}, map[string]string{"x-api-key": "allowed_headers", "two-keys": "401"}},
 		{"keeps answers", flaws{remembers: true}, map[string]string{"limit": "proxy_cache", "revoked": "proxy_cache"}},
 		{"does not reach keyctl serve", flaws{unreachable: true}, map[string]string{
-			"no-key": "start keyctl serve", "bad-key": "502", "two-keys": "502", "head": "502", "options": "502", "audience": "502", "admin-key": "502", "good-key": "502", "revoked": "502",
+			"no-key": "start keyctl serve", "invalid-key": "502", "two-keys": "502", "head": "502", "options": "502", "audience": "502", "admin-key": "502", "valid-key": "502", "revoked": "502",
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -274,8 +276,8 @@ func TestExamineFromOutside(t *testing.T) {
 	}{
 		"right":                   {want: []string{"behind"}},
 		"without keys":            {without: func(s *proxycheck.Subject) { s.Keys, s.Revoke = proxycheck.Keys{}, nil }, want: []string{"behind", "untried"}},
-		"with a key of the user":  {without: func(s *proxycheck.Subject) { s.Keys, s.Revoke = proxycheck.Keys{Good: s.Keys.Good}, nil }, want: []string{"behind", "untried"}},
-		"asks nothing, from here": {flaws: flaws{open: true}, want: []string{"admin-key", "audience", "bad-key", "behind", "head", "limit", "no-key", "options", "revoked"}},
+		"with a key of the user":  {without: func(s *proxycheck.Subject) { s.Keys, s.Revoke = proxycheck.Keys{Valid: s.Keys.Valid}, nil }, want: []string{"behind", "untried"}},
+		"asks nothing, from here": {flaws: flaws{open: true}, want: []string{"admin-key", "audience", "behind", "head", "invalid-key", "limit", "no-key", "options", "revoked"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := servertest.New(t)
@@ -310,17 +312,34 @@ func TestExamineWithoutProxy(t *testing.T) {
 	}
 }
 
+// At the end of the context nothing more is reported.
+func TestExamineEnds(t *testing.T) {
+	f := servertest.New(t)
+	s := subject(t, f)
+	s.URL = (&flaws{}).proxy(t, f.URL, "http://"+s.Behind.Addr().String()).URL
+	ctx, cancel := context.WithCancel(t.Context())
+	var all []string
+	_, err := proxycheck.Examine(ctx, s, func(f doctor.Finding) {
+		if all = append(all, f.Check); len(all) == 3 {
+			cancel()
+		}
+	})
+	if len(all) != 3 || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %q, %v", all, err)
+	}
+}
+
 func TestSubject(t *testing.T) {
-	for url, want := range map[string]struct{ good, plain bool }{
+	for url, want := range map[string]struct{ valid, plain bool }{
 		"http://127.0.0.1:8080/mcp": {true, false}, "http://localhost/mcp": {true, false}, "http://[::1]:80": {true, false}, "https://mcp.example.com/mcp": {true, false},
 		"http://mcp.example.com": {true, true}, "http://10.0.0.1": {true, true},
-		"": {}, "mcp.example.com": {}, "ftp://x/": {}, "http://": {}, "https://user:pw@x/": {good: false}, "%": {},
+		"": {}, "mcp.example.com": {}, "ftp://x/": {}, "http://": {}, "https://user:pw@x/": {valid: false}, "%": {},
 	} {
 		s := proxycheck.Subject{URL: url}
-		if got := s.Check() == nil; got != want.good {
+		if got := s.Check() == nil; got != want.valid {
 			t.Errorf("Check %q: got %t", url, got)
 		}
-		if got := s.IsPlain(); want.good && got != want.plain {
+		if got := s.IsPlain(); want.valid && got != want.plain {
 			t.Errorf("IsPlain %q: got %t", url, got)
 		}
 	}

@@ -155,7 +155,7 @@ func (t *trialKeys) issue(ctx context.Context, f *proxyFlags, s *proxycheck.Subj
 	if f.scope != "" {
 		scopes = []string{f.scope}
 	}
-	make := func(into *keys.Secret, name string, req admin.IssueRequest) error {
+	issue := func(into *keys.Secret, name string, req admin.IssueRequest) error {
 		req.Name, req.Owner, req.Expires = "doctor-"+name+"-"+run, "keyctl doctor", expires
 		issued, err := t.admin.Issue(ctx, req)
 		if err != nil {
@@ -166,7 +166,7 @@ func (t *trialKeys) issue(ctx context.Context, f *proxyFlags, s *proxycheck.Subj
 		return nil
 	}
 	here := []string{f.audience}
-	if err := make(&s.Keys.Valid, "valid", admin.IssueRequest{Audience: here, Scopes: scopes}); err != nil {
+	if err := issue(&s.Keys.Valid, "valid", admin.IssueRequest{Audience: here, Scopes: scopes}); err != nil {
 		return err
 	}
 	valid := t.ids[0]
@@ -174,13 +174,13 @@ func (t *trialKeys) issue(ctx context.Context, f *proxyFlags, s *proxycheck.Subj
 		_, err := t.admin.Revoke(ctx, valid, "doctor --proxy")
 		return err
 	}
-	if err := make(&s.Keys.Limited, "limited", admin.IssueRequest{
+	if err := issue(&s.Keys.Limited, "limited", admin.IssueRequest{
 		Audience: here, Scopes: scopes, RateLimit: keys.RateLimit{Count: 1, Window: time.Hour, Burst: 1},
 	}); err != nil {
 		return err
 	}
 	if f.scope != "" {
-		if err := make(&s.Keys.Narrow, "narrow", admin.IssueRequest{Audience: here}); err != nil {
+		if err := issue(&s.Keys.Narrow, "narrow", admin.IssueRequest{Audience: here}); err != nil {
 			return err
 		}
 	}
@@ -192,7 +192,7 @@ func (t *trialKeys) issue(ctx context.Context, f *proxyFlags, s *proxycheck.Subj
 		{&s.Keys.Elsewhere, "elsewhere", admin.IssueRequest{Audience: []string{"doctor-" + run}, Scopes: scopes}},
 		{&s.Keys.Admin, "admin", admin.IssueRequest{Kind: keys.KindAdmin, Scopes: []string{keys.ScopeVerify}, Audience: here}},
 	} {
-		err := make(optional.into, optional.name, optional.req)
+		err := issue(optional.into, optional.name, optional.req)
 		if errors.Is(err, keys.ErrDenied) {
 			t.noAdmin = t.noAdmin || optional.name == "admin"
 			continue

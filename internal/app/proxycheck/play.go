@@ -63,8 +63,8 @@ func (r *reply) passed(ours bool, want int) bool {
 }
 
 // ask plays c. It does not read the body of the answer.
-func (e *examination) ask(c call) reply {
-	ctx, cancel := context.WithTimeout(e.ctx, e.Patience)
+func (e *examination) ask(ctx context.Context, c call) reply {
+	ctx, cancel := context.WithTimeout(ctx, e.Patience)
 	defer cancel()
 	res, id, err := e.send(ctx, c)
 	if err != nil {
@@ -109,8 +109,8 @@ func (e *examination) send(ctx context.Context, c call) (res *http.Response, id 
 
 // stream plays an answer of several events. The server sends each one only after the client has
 // read what came before: the headers, too, because a proxy may pass on what comes with them.
-func (e *examination) stream() {
-	ctx, cancel := context.WithTimeout(e.ctx, e.Patience)
+func (e *examination) stream(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, e.Patience)
 	defer cancel()
 	res, id, err := e.send(ctx, call{key: e.Keys.Valid.Reveal(), stream: true})
 	if err == nil {

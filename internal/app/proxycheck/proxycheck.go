@@ -65,7 +65,13 @@ func Examine(ctx context.Context, s Subject, tell func(doctor.Finding)) (doctor.
 	if s.Patience == 0 {
 		s.Patience = 10 * time.Second
 	}
-	e := &examination{Subject: s, ctx: ctx, tell: tell, worst: doctor.OK, server: newServer(s.Patience)}
+	report := tell
+	tell = func(f doctor.Finding) {
+		if ctx.Err() == nil { // else the end of ctx ended the request
+			report(f)
+		}
+	}
+	e := &examination{Subject: s, tell: tell, worst: doctor.OK, server: newServer(s.Patience)}
 	if s.Behind != nil {
 		defer e.server.serve(s.Behind)()
 	}
@@ -73,15 +79,15 @@ func Examine(ctx context.Context, s Subject, tell func(doctor.Finding)) (doctor.
 		Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	first := e.ask(call{})
+	first := e.ask(ctx, call{})
 	if first.err != nil {
 		e.bad("proxy", "name the URL that clients call, and start the proxy", "the proxy cannot be reached: %v", bare(first.err))
 		return e.worst, ctx.Err()
 	}
-	e.refusals(first)
-	e.validKey()
-	e.limit()
-	if err := cmp.Or(ctx.Err(), e.revoked()); err != nil {
+	e.refusals(ctx, first)
+	e.validKey(ctx)
+	e.limit(ctx)
+	if err := cmp.Or(ctx.Err(), e.revoked(ctx)); err != nil {
 		return e.worst, err
 	}
 	e.untried()
@@ -90,7 +96,6 @@ func Examine(ctx context.Context, s Subject, tell func(doctor.Finding)) (doctor.
 
 type examination struct {
 	Subject
-	ctx    context.Context //nolint:containedctx // of one run
 	tell   func(doctor.Finding)
 	worst  doctor.State
 	server *server
@@ -120,21 +125,21 @@ const (
 const noKey = "not-a-key"
 
 // refusals plays what must not pass. First is the answer to a request without a key.
-func (e *examination) refusals(first reply) {
+func (e *examination) refusals(ctx context.Context, first reply) {
 	e.refused("no-key", "a request without a key", first, http.StatusUnauthorized, fixAsk)
-	e.refused("invalid-key", "an invalid key", e.ask(call{key: noKey}), http.StatusUnauthorized, fixAsk)
-	e.refused("two-keys", "a request with two keys", e.ask(call{key: noKey, second: noKey}), http.StatusBadRequest, fixAsk)
-	e.refused("head", "HEAD without a key", e.ask(call{method: http.MethodHead}), http.StatusUnauthorized, fixMethod)
-	e.refused("options", "OPTIONS without a key", e.ask(call{method: http.MethodOptions}), http.StatusUnauthorized,
+	e.refused("invalid-key", "an invalid key", e.ask(ctx, call{key: noKey}), http.StatusUnauthorized, fixAsk)
+	e.refused("two-keys", "a request with two keys", e.ask(ctx, call{key: noKey, second: noKey}), http.StatusBadRequest, fixAsk)
+	e.refused("head", "HEAD without a key", e.ask(ctx, call{method: http.MethodHead}), http.StatusUnauthorized, fixMethod)
+	e.refused("options", "OPTIONS without a key", e.ask(ctx, call{method: http.MethodOptions}), http.StatusUnauthorized,
 		fixMethod+"; if the proxy answers preflights itself, nothing is wrong")
 	if k := e.Keys.Elsewhere; !k.IsZero() {
-		e.refused("audience", "a key for another server", e.ask(call{key: k.Reveal()}), http.StatusUnauthorized, fixAsk)
+		e.refused("audience", "a key for another server", e.ask(ctx, call{key: k.Reveal()}), http.StatusUnauthorized, fixAsk)
 	}
 	if k := e.Keys.Admin; !k.IsZero() {
-		e.refused("admin-key", "an admin key", e.ask(call{key: k.Reveal()}), http.StatusUnauthorized, fixAsk)
+		e.refused("admin-key", "an admin key", e.ask(ctx, call{key: k.Reveal()}), http.StatusUnauthorized, fixAsk)
 	}
 	if k := e.Keys.Narrow; !k.IsZero() {
-		e.refused("scope", "a key without the scope", e.ask(call{key: k.Reveal()}), http.StatusForbidden,
+		e.refused("scope", "a key without the scope", e.ask(ctx, call{key: k.Reveal()}), http.StatusForbidden,
 			"add the scope to the proxy's URL: /v1/forward-auth?audience=NAME&scope=SCOPE")
 	}
 }
@@ -179,17 +184,17 @@ func (e *examination) wrongStatus(check, what string, got, want int) {
 }
 
 // validKey plays a valid key: it must pass, and the server must not see more than it should.
-func (e *examination) validKey() {
+func (e *examination) validKey(ctx context.Context) {
 	if e.Keys.Valid.IsZero() {
 		return
 	}
 	valid := e.Keys.Valid.Reveal()
-	r := e.ask(call{method: http.MethodPost, key: valid, body: ping, forge: true})
+	r := e.ask(ctx, call{method: http.MethodPost, key: valid, body: ping, forge: true})
 	if !e.allowed("valid-key", "a valid key", r) {
 		return
 	}
-	e.allowed("head-valid", "HEAD with a valid key", e.ask(call{method: http.MethodHead, key: valid}))
-	second := e.ask(call{method: http.MethodPost, second: valid, body: ping})
+	e.allowed("head-valid", "HEAD with a valid key", e.ask(ctx, call{method: http.MethodHead, key: valid}))
+	second := e.ask(ctx, call{method: http.MethodPost, second: valid, body: ping})
 	if second.err == nil && second.status == http.StatusUnauthorized {
 		e.warn("x-api-key", "let the proxy send X-API-Key to /v1/forward-auth: allowed_headers in Envoy, request_headers in APISIX",
 			"a valid key in X-API-Key is refused")
@@ -207,7 +212,7 @@ func (e *examination) validKey() {
 	} else {
 		e.ok("body", "the body of a POST reaches the server")
 	}
-	e.stream()
+	e.stream(ctx)
 }
 
 // allowed reports whether the request passed.
@@ -266,15 +271,15 @@ func (e *examination) secret(name string, got *arrival) {
 	e.ok("secret", "the server does not see a key in %s", name)
 }
 
-func (e *examination) limit() {
+func (e *examination) limit(ctx context.Context) {
 	if e.Keys.Limited.IsZero() {
 		return
 	}
 	key := e.Keys.Limited.Reveal()
-	if r := e.ask(call{key: key}); !r.passed(e.Behind != nil, 0) {
+	if r := e.ask(ctx, call{key: key}); !r.passed(e.Behind != nil, 0) {
 		return // valid-key says why
 	}
-	r := e.ask(call{key: key})
+	r := e.ask(ctx, call{key: key})
 	if r.err == nil && r.status == http.StatusTooManyRequests && r.arrived == nil && r.header.Get("Retry-After") == "" {
 		e.bad("limit", fixWait, "a key over its rate limit gets 429 without Retry-After")
 		return
@@ -282,14 +287,14 @@ func (e *examination) limit() {
 	e.refused("limit", "a key over its rate limit", r, http.StatusTooManyRequests, fixCache)
 }
 
-func (e *examination) revoked() error {
+func (e *examination) revoked(ctx context.Context) error {
 	if e.Keys.Valid.IsZero() || e.Revoke == nil {
 		return nil
 	}
-	if err := e.Revoke(e.ctx); err != nil {
+	if err := e.Revoke(ctx); err != nil {
 		return err
 	}
-	e.refused("revoked", "a key that was just revoked", e.ask(call{key: e.Keys.Valid.Reveal()}), http.StatusUnauthorized, fixCache)
+	e.refused("revoked", "a key that was just revoked", e.ask(ctx, call{key: e.Keys.Valid.Reveal()}), http.StatusUnauthorized, fixCache)
 	return nil
 }
 
@@ -311,11 +316,7 @@ func (e *examination) untried() {
 		"a stopped keyctl serve was not tried")
 }
 
-// report drops what comes of requests that the end of ctx ended.
 func (e *examination) report(f doctor.Finding) {
-	if e.ctx.Err() != nil {
-		return
-	}
 	if f.State == doctor.Problem || f.State == doctor.Warning && e.worst == doctor.OK {
 		e.worst = f.State
 	}

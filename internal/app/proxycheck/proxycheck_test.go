@@ -267,8 +267,8 @@ func TestExamineScope(t *testing.T) {
 
 // In front of the real server only answers are seen, and what was not tried is said.
 func TestExamineFromOutside(t *testing.T) {
-	real := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) }))
-	t.Cleanup(real.Close)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) }))
+	t.Cleanup(server.Close)
 	for name, tc := range map[string]struct {
 		flaws   flaws
 		without func(*proxycheck.Subject)
@@ -287,7 +287,7 @@ func TestExamineFromOutside(t *testing.T) {
 			if tc.without != nil {
 				tc.without(&s)
 			}
-			s.URL = tc.flaws.proxy(t, f.URL, real.URL).URL
+			s.URL = tc.flaws.proxy(t, f.URL, server.URL).URL
 			got, _, _ := examine(t, s)
 			var names []string
 			for check := range got {

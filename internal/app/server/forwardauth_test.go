@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-
 	"net/url"
 	"strings"
 	"testing"
@@ -154,17 +153,17 @@ func TestForwardAuthRefusesWrongURLs(t *testing.T) {
 func TestForwardAuthDeny403(t *testing.T) {
 	f := servertest.New(t)
 	token, _ := f.Issue(admin.IssueRequest{Audience: []string{"weather"}, RateLimit: keys.RateLimit{Count: 1, Window: time.Hour, Burst: 1}})
-	if a := ask(t, f, "GET", "?audience=weather&deny=403", token); a.StatusCode != 200 {
+	if a := ask(t, f, "GET", "?audience=weather&deny=403", token); a.StatusCode != http.StatusOK {
 		t.Fatalf("first call: got %d", a.StatusCode)
 	}
 	limited := ask(t, f, "GET", "?audience=weather&deny=403", token)
-	if limited.StatusCode != 403 || limited.Header.Get("X-Mcpkeys-Code") != "rate_limited" || limited.Header.Get("Retry-After") == "" {
+	if limited.StatusCode != http.StatusForbidden || limited.Header.Get("X-Mcpkeys-Code") != "rate_limited" || limited.Header.Get("Retry-After") == "" {
 		t.Errorf("limited: got %d %v", limited.StatusCode, limited.Header)
 	}
-	if a := ask(t, f, "GET", "?audience=weather", token); a.StatusCode != 429 || a.Header.Get("Retry-After") == "" {
+	if a := ask(t, f, "GET", "?audience=weather", token); a.StatusCode != http.StatusTooManyRequests || a.Header.Get("Retry-After") == "" {
 		t.Errorf("limited, without deny: got %d %v", a.StatusCode, a.Header)
 	}
-	r, _ := http.NewRequest("GET", f.URL+forwardauth.Prefix+"?audience=weather&deny=403", nil)
+	r, _ := http.NewRequest(http.MethodGet, f.URL+forwardauth.Prefix+"?audience=weather&deny=403", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("X-Api-Key", token)
 	a, err := http.DefaultTransport.RoundTrip(r)
@@ -172,13 +171,13 @@ func TestForwardAuthDeny403(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = a.Body.Close()
-	if a.StatusCode != 403 || a.Header.Get("X-Mcpkeys-Code") != "two_credentials" {
+	if a.StatusCode != http.StatusForbidden || a.Header.Get("X-Mcpkeys-Code") != "two_credentials" {
 		t.Errorf("two keys: got %d %v", a.StatusCode, a.Header)
 	}
 	if err := f.Store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if a := ask(t, f, "GET", "?audience=weather&deny=403", token); a.StatusCode != 503 || a.Header.Get("X-Mcpkeys-Code") != "unavailable" {
+	if a := ask(t, f, "GET", "?audience=weather&deny=403", token); a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("X-Mcpkeys-Code") != "unavailable" {
 		t.Errorf("without the store: got %d %v, want 503", a.StatusCode, a.Header)
 	}
 }
@@ -192,7 +191,7 @@ func TestForwardAuthBelievesNamedProxiesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	token, _ := f.Issue(admin.IssueRequest{Audience: []string{"weather"}, AllowedIPs: []netip.Prefix{prefix}})
-	r, _ := http.NewRequest("GET", f.URL+forwardauth.Prefix+"?audience=weather", nil)
+	r, _ := http.NewRequest(http.MethodGet, f.URL+forwardauth.Prefix+"?audience=weather", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("X-Forwarded-For", "10.0.0.7")
 	a, err := http.DefaultTransport.RoundTrip(r)
@@ -200,7 +199,7 @@ func TestForwardAuthBelievesNamedProxiesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = a.Body.Close()
-	if a.StatusCode != 403 || a.Header.Get("X-Mcpkeys-Code") != "forbidden" {
+	if a.StatusCode != http.StatusForbidden || a.Header.Get("X-Mcpkeys-Code") != "forbidden" {
 		t.Errorf("a claimed address: got %d %v, want 403", a.StatusCode, a.Header)
 	}
 }

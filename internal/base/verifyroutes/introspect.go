@@ -204,7 +204,7 @@ func parametersOf(r *http.Request) (in parameters, err error) {
 	one := func(name string) string {
 		given := append(form[name], query[name]...)
 		if len(given) > 1 {
-			err = cmp.Or(err, error(keys.Invalid(name, "must not be given twice")))
+			err = cmp.Or(err, keys.Invalid(name, "must not be given twice"))
 		}
 		return strings.Join(given, " ")
 	}

@@ -102,8 +102,8 @@ func beside(ctx context.Context, ours string, q question, load Client, runs int)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = a.Body.Close() }()
 	answer, err := io.ReadAll(a.Body)
-	_ = a.Body.Close()
 	if err != nil || a.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%w: %s %w", errWrong, a.Status, err)
 	}

@@ -3,10 +3,11 @@
 // with a recorder in front that keeps every exchange as it went over the wire.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 const bin = process.env.E2E_BIN
 if (!bin) throw new Error('E2E_BIN names no folder with keyctl and mcpserver: run make e2e')
@@ -86,7 +87,7 @@ export async function guarded({ audience = '', program = 'mcpserver' } = {}) {
     issue,
     revoke: (...names) => keyctl('revoke', ...names, '--yes'),
     keyctl,
-    leaks: () => leaks(log.join('') + exchanges.map(e => e.body + JSON.stringify(e.response)).join('\n')),
+    leaks: () => leaks(written(log, exchanges)),
     stop: async () => {
       recorder.close()
       recorder.closeAllConnections()
@@ -95,6 +96,73 @@ export async function guarded({ audience = '', program = 'mcpserver' } = {}) {
       if (code !== 0) throw new Error(`the server ended with ${code}:\n${log.join('')}`)
     },
   }
+}
+
+// recipe runs keyctl serve, and an MCP server made of code blocks of docs/other-languages.md, which
+// asks it through a recorder. parts are the numbers of the blocks in the section, and audience
+// is the one that the page has. It returns what guarded returns; exchanges are those with
+// keyctl serve, and endKeys() ends it.
+export async function recipe(section, parts, audience) {
+  const folder = join(dir, crypto.randomUUID())
+  mkdirSync(folder)
+  const here = dirname(fileURLToPath(import.meta.url))
+  symlinkSync(join(here, 'node_modules'), join(folder, 'node_modules'))
+  const db = join(folder, 'keys.db'), verifyKey = join(folder, 'verify.key')
+  const log = [], exchanges = []
+  const keyctl = async (...args) => {
+    const { code, stdout, stderr } = await run(join(bin, 'keyctl'), ...args, '--db', db)
+    log.push(stderr)
+    if (code !== 0) throw new Error(`keyctl ${args.join(' ')}: exit ${code}: ${stderr}`)
+    return stdout.trim()
+  }
+  await keyctl('init')
+  await keyctl('issue', 'verifier', '--admin', '--scope', 'verify', '--audience', audience, '--out-file', verifyKey)
+  secrets.push(readFileSync(verifyKey, 'utf8').trim())
+
+  const programs = []
+  const start = (program, args, options) => {
+    const process = spawn(program, args, options)
+    leftovers.push(() => process.kill('SIGKILL'))
+    programs.push([process, once(process, 'exit')])
+    return process
+  }
+  const keys = start(join(bin, 'keyctl'), ['serve', '--db', db, '--listen', '127.0.0.1:0'], { env })
+  const recorder = await record(await listening(keys, log), exchanges)
+
+  const page = readFileSync(join(here, '../docs/other-languages.md'), 'utf8')
+  const blocks = page.split(`\n## ${section}\n`)[1].split('\n## ')[0].split('```js\n').slice(1).map(text => text.split('```')[0])
+  const asked = 'http://127.0.0.1:8420'
+  const program = parts.map(i => blocks[i]).join('\n')
+  if (program.split(asked).length !== 2) throw new Error(`${asked} must be once in the recipe:\n${program}`)
+  writeFileSync(join(folder, 'server.mjs'), program.replace(asked, `http://127.0.0.1:${recorder.address().port}`))
+  const server = start(process.execPath, [join(folder, 'server.mjs')], { env: { ...env, PORT: '0', MCPKEYS_VERIFY_KEY_FILE: verifyKey } })
+
+  const endKeys = async () => {
+    recorder.close()
+    recorder.closeAllConnections()
+    keys.kill('SIGKILL')
+    await programs[0][1]
+  }
+  return {
+    url: new URL(`http://127.0.0.1:${await listening(server, log, /^listening on (\d+)$/m)}/mcp`),
+    log, exchanges, keyctl, endKeys,
+    issue: async (...args) => {
+      const secret = await keyctl('issue', ...args)
+      secrets.push(secret)
+      return secret
+    },
+    leaks: () => leaks(written(log, exchanges)),
+    stop: async () => {
+      await endKeys()
+      server.kill('SIGTERM')
+      await programs[1][1]
+    },
+  }
+}
+
+// written is all that a log and the answers hold.
+function written(log, exchanges) {
+  return log.join('') + exchanges.map(e => e.body + JSON.stringify(e.response)).join('\n')
 }
 
 // leaks are the pieces of secrets that stand in a text.
@@ -110,16 +178,19 @@ function pieces(secret) {
 }
 
 // listening waits for the log line that names the port.
-function listening(server, log) {
+function listening(server, log, line = /msg=listening url=http:\/\/127\.0\.0\.1:(\d+)[/\n]/) {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.once('exit', () => reject(new Error(`the server did not start:\n${log.join('')}`)))
-    server.stdout.on('data', text => log.push(String(text)))
-    server.stderr.on('data', text => {
-      log.push(String(text))
-      const line = log.join('').match(/msg=listening url=http:\/\/127\.0\.0\.1:(\d+)[/\n]/)
-      if (line) resolve(Number(line[1]))
-    })
+    const own = []
+    for (const stream of [server.stdout, server.stderr]) {
+      stream.on('data', text => {
+        log.push(String(text))
+        own.push(String(text))
+        const found = own.join('').match(line)
+        if (found) resolve(Number(found[1]))
+      })
+    }
   })
 }
 

@@ -92,7 +92,7 @@ MCP servers. It works on a key store on this machine, or through a server.`,
 		newPepper(a),
 		newDoctor(a),
 
-		newDemo(a), newCompletion(a), newVersion(a),
+		newDemo(a), newSnippet(a), newCompletion(a), newVersion(a),
 		newExitCodes(), newEnvironment(),
 	)
 	root.SetHelpCommand(newHelp())

@@ -36,13 +36,16 @@ func mountHealth(a *restapi.API, ready *readiness) {
 	ok := &healthOutput{health{Status: "ok"}}
 	restapi.Register(a, huma.Operation{
 		OperationID: "healthz", Method: http.MethodGet, Path: pathHealth, Tags: []string{"health"},
-		Summary: "Is the process running?",
+		Summary:     "Is the process running?",
+		Description: "Always 200. It does not look at the key store: see /readyz.",
+		Security:    restapi.NoKey(),
 	}, func(context.Context, *struct{}) (*healthOutput, error) { return ok, nil })
 	restapi.Register(a, huma.Operation{
 		OperationID: "readyz", Method: http.MethodGet, Path: pathReady, Tags: []string{"health"},
 		Summary: "Can it handle requests?",
 		Description: "200 if the key store can be read and changed and its pepper file is in place. " +
 			"503 otherwise, after two seconds without a result, and once the server begins to stop.",
+		Security: restapi.NoKey(),
 	}, func(ctx context.Context, _ *struct{}) (*healthOutput, error) {
 		if err := ready.check(ctx); err != nil {
 			return nil, err

@@ -40,9 +40,10 @@ func mountLooks(a *restapi.API, s *service) {
 	}, s.list)
 	restapi.Register(a, huma.Operation{
 		OperationID: "getKey", Method: http.MethodGet, Path: "/v1/keys/{id}", Tags: []string{"keys"},
-		Summary:  "Show a key, without its secret",
-		Security: restapi.AdminKey(keys.ScopeKeysRead),
-		Errors:   []int{http.StatusNotFound, http.StatusConflict},
+		Summary:     "Show a key, without its secret",
+		Description: "The id may be that of a revoked key. The ETag is for If-Match of a change.",
+		Security:    restapi.AdminKey(keys.ScopeKeysRead),
+		Errors:      []int{http.StatusNotFound, http.StatusConflict},
 	}, s.get)
 	restapi.Register(a, huma.Operation{
 		OperationID: "keyUsage", Method: http.MethodGet, Path: "/v1/keys/{id}/usage", Tags: []string{"keys"},
@@ -70,8 +71,9 @@ func mountLooks(a *restapi.API, s *service) {
 	}, s.denials)
 	restapi.Register(a, huma.Operation{
 		OperationID: "whoami", Method: http.MethodGet, Path: "/v1/whoami", Tags: []string{"keys"},
-		Summary:  "Show the caller's own key and what it may do",
-		Security: restapi.AnyKey(),
+		Summary:     "Show the caller's own key and what it may do",
+		Description: "Any active key may ask, an ordinary one too. It is not for proxies: it does not know which server was called. Use /v1/forward-auth.",
+		Security:    restapi.AnyKey(),
 	}, s.whoami)
 }
 

@@ -29,6 +29,15 @@ func config(transform huma.Transformer) huma.Config {
 					"Every error is application/problem+json with a code; only requests that are not valid HTTP are refused in plain text.  " +
 					"No answer repeats any part of a request, except a valid X-Request-Id. " +
 					"HEAD is answered like GET, without the body. Later versions may add members to answers: ignore unknown ones.",
+				Contact: &huma.Contact{Name: "mcpkeys", URL: "https://github.com/mcpkeys/mcpkeys"},
+				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
+			},
+			Servers: []*huma.Server{{URL: "/", Description: "The keyctl serve that this document comes from"}},
+			Tags: []*huma.Tag{
+				{Name: "keys", Description: "Keys and their use"},
+				{Name: "audit", Description: "What was changed, and which calls were refused"},
+				{Name: "verification", Description: "Whether a key is valid for a call"},
+				{Name: "health", Description: "For supervisors; no key is needed"},
 			},
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
@@ -58,6 +67,9 @@ func config(transform huma.Transformer) huma.Config {
 		Transformers:  []huma.Transformer{transform},
 	}
 }
+
+// NoKey documents that an operation needs no key.
+func NoKey() []map[string][]string { return []map[string][]string{} }
 
 // responses documents the problems that op can answer with. With more than one, huma does not
 // add its own error model.

@@ -8,7 +8,9 @@
 package verifyroutes
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -193,12 +195,8 @@ func call(ctx context.Context, in *api.VerifyRequest) (verifier.Call, error) {
 		}
 		return verifier.Call{}, keys.Invalid(field, "must be at most %d scopes", maxAsk)
 	}
-	for _, list := range [][]string{in.Scopes, in.Ask} {
-		for _, scope := range list {
-			if err := keys.ValidateRequired(scope); err != nil {
-				return verifier.Call{}, err
-			}
-		}
+	if err := cmp.Or(literal("scopes", in.Scopes), literal("ask", in.Ask)); err != nil {
+		return verifier.Call{}, err
 	}
 	if in.Cost < 0 || in.Cost > maxCost {
 		return verifier.Call{}, keys.Invalid("cost", "must be between 0 and %d", maxCost)
@@ -206,6 +204,20 @@ func call(ctx context.Context, in *api.VerifyRequest) (verifier.Call, error) {
 	out, err := callFor(ctx, in.Audience, in.ClientIP)
 	out.Agent, out.Cost = in.Agent, in.Cost
 	return out, err
+}
+
+// literal checks that list, the value of field, has scopes without wildcards.
+func literal(field string, list []string) error {
+	for _, scope := range list {
+		err := keys.ValidateRequired(scope)
+		if invalid := (*keys.InvalidError)(nil); errors.As(err, &invalid) {
+			return &keys.InvalidError{Field: field, Reason: invalid.Reason}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // callFor is a call of the server audience by a client at that address; each may be empty.

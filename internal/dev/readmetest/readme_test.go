@@ -71,7 +71,7 @@ func TestMakeTargetsOfReadmeAreRun(t *testing.T) {
 }
 
 // inTree are the pages whose commands run in a copy of the tree.
-var inTree = []string{"README.md", "docs/quickstart.md", "docs/mcp.md", "docs/clients.md", "docs/other-hosts.md"}
+var inTree = []string{"README.md", "docs/quickstart.md", "docs/mcp.md", "docs/clients.md", "docs/other-hosts.md", "docs/other-languages.md"}
 
 // The commands of a page work from top to bottom and print what it shows.
 func TestPagesRun(t *testing.T) {

@@ -57,7 +57,7 @@ for (const [name, startProxy] of Object.entries(proxies)) {
 
     for (const [header, of] of Object.entries({ Authorization: bearer, 'X-API-Key': key => ({ 'X-API-Key': key }) })) {
       test(`a valid key in ${header} passes, and the server learns of the key but does not get it`, async () => {
-        const forged = Object.fromEntries(identity.flatMap(h => [[h, 'forged'], [h.replaceAll('-', '_'), 'forged']]))
+        const forged = Object.fromEntries(identity.flatMap(h => [[h, 'forged'], [h.replaceAll('-', '_'), 'forged'], [h.replace('-Key', '_Key').replace(/-([^-]*)$/, '_$1'), 'forged'], [h.replace('-', '_'), 'forged']]))
         const { status } = await through({ ...of(good), ...forged, Host: 'mcp.example.com', 'X-Forwarded-Host': 'evil.example' })
         assert.equal(status, 200)
         const { headers } = behind.seen.at(-1)
@@ -70,6 +70,12 @@ for (const [name, startProxy] of Object.entries(proxies)) {
         assert.deepEqual(leaks(JSON.stringify(headers)), [])
       })
     }
+
+    test('a key with many scopes passes', async () => {
+      const tools = Array.from({ length: 100 }, (_, i) => ['--tool', `get_${'x'.repeat(36)}_${i}`]).flat()
+      const { status, body } = await through(bearer(await store.issue('many', '--audience', 'weather', ...tools)))
+      assert.equal(status, 200, body)
+    })
 
     test('a key without an owner has none, also if the client names one', async () => {
       const key = await store.issue('unowned', '--audience', 'weather')

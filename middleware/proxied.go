@@ -20,13 +20,17 @@ type proxied struct {
 // 429 has the status 403: nginx knows only 401 and 403 as denials, and makes 500 of others. An
 // outage stays 503.
 //
-// The new guard shares g's limit on log lines. The error is a [*keys.InvalidError].
+// The new guard shares g's limit on log lines, and accepts no other audience, also if g accepts
+// any. The error is a [*keys.InvalidError].
 func (g *Guard) ForProxy(audience string, only403 bool) (*Guard, error) {
 	if err := keys.ValidateAudience(audience); err != nil {
 		return nil, err
 	}
+	if g == nil {
+		g = &Guard{} // answers 503
+	}
 	out := *g
-	out.call.Audience, out.proxied = audience, &proxied{only403}
+	out.call.Audience, out.call.Any, out.proxied = audience, false, &proxied{only403}
 	return &out, nil
 }
 

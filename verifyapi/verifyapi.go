@@ -1,11 +1,13 @@
 // Package verifyapi is for programs that are not written in Go, or cannot read the key store:
 // they send the secret that a client presented, and learn whether it is valid.
 //
-// [Handler] serves POST /v1/verify in your own program; `keyctl serve` runs it, together with
-// the API of package admin/server. Package verifier decides, as for a guard, and the call
+// [Handler] serves POST /v1/verify in your own program, also for several keys (/v1/verify/batch),
+// as RFC 7662 has it (/v1/introspect), and for proxies (/v1/forward-auth); `keyctl serve` runs it,
+// together with the API of package admin/server. Package verifier decides, as for a guard, and the call
 // counts against the key's rate limit.
 //
-// Callers need an admin key with the scope verify. If that key has an audience, it can verify
+// Callers need an admin key with the scope verify, except a proxy, for which its client's key
+// decides. If that key has an audience, it can verify
 // keys only for that audience. The answer about a key that is not valid gives the true reason,
 // for the log of the guarded server; do not pass it on to the client.
 //
@@ -21,6 +23,7 @@ package verifyapi
 import (
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
@@ -35,16 +38,20 @@ const Lease = verifyroutes.Lease
 type Options struct {
 	Logger *slog.Logger     // gets the checks that failed; nil discards
 	Now    func() time.Time // nil means time.Now
+
+	// TrustedProxies are those whose X-Forwarded-For is believed at /v1/forward-auth, see
+	// [middleware.Options].
+	TrustedProxies []netip.Prefix
 }
 
 // Handler serves the API with v, which also checks the admin keys of its callers, for a program
-// with its own listener. The path is /v1/verify. It checks neither Host nor Origin: a listener
+// with its own listener, at the four paths that the package comment names. It checks neither Host nor Origin: a listener
 // that browsers can reach needs its own protection from web pages.
 func Handler(v *verifier.Verifier, o *Options) http.Handler {
 	if o == nil {
 		o = &Options{}
 	}
-	a := restapi.New(v, &restapi.Options{Logger: o.Logger})
+	a := restapi.New(v, &restapi.Options{Logger: o.Logger, TrustedProxies: o.TrustedProxies})
 	verifyroutes.Mount(a, v, &verifyroutes.Options{Logger: o.Logger, Now: o.Now})
 	return a.Handler()
 }

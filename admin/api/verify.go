@@ -7,11 +7,11 @@ import "time"
 type VerifyRequest struct {
 	Key      string   `json:"key" doc:"The secret as it was presented"`
 	Audience string   `json:"audience,omitempty" doc:"The server that was called; without it only keys for every server are valid" example:"weather"`
-	Scopes   []string `json:"scopes,omitempty" nullable:"false" doc:"The scopes that the call needs, all of them, without wildcards" example:"[\"tools:get_forecast\"]"`
+	Scopes   []string `json:"scopes,omitempty" nullable:"false" maxItems:"500" doc:"The scopes that the call needs, all of them, without wildcards" example:"[\"tools:get_forecast\"]"`
 	Ask      []string `json:"ask,omitempty" nullable:"false" maxItems:"500" doc:"Scopes without wildcards, such as one for each tool of a list. The answer sorts them into allowed and missing. They do not decide whether the key is valid" example:"[\"tools:get_forecast\",\"tools:set_alarm\"]"`
 	ClientIP string   `json:"client_ip,omitempty" doc:"The client's address; required for keys that are limited to addresses" example:"10.0.0.7"`
 	Agent    string   `json:"agent,omitempty" doc:"The client's User-Agent; its first word is noted with the last use" example:"claude-code/2.1"`
-	Cost     int      `json:"cost,omitempty" minimum:"0" doc:"What the call counts against the key's rate limit; without it, 1" example:"1"`
+	Cost     int      `json:"cost,omitempty" minimum:"0" maximum:"1000000" doc:"What the call counts against the key's rate limit; without it, 1" example:"1"`
 }
 
 // Verification is the answer, with status 200 for any key.
@@ -69,6 +69,5 @@ type Introspection struct {
 	Username  string `json:"username,omitempty" doc:"The key's owner and name, with a slash between them; the name alone if it has no owner"`
 	Audience  string `json:"aud,omitempty" doc:"The audience that was asked for"`
 	TokenType string `json:"token_type,omitempty" doc:"Bearer"`
-	IssuedAt  int64  `json:"iat,omitempty" doc:"Now, in seconds since 1970"`
 	ExpiresAt int64  `json:"exp,omitempty" doc:"How long the answer may be kept, one minute at most, in seconds since 1970; then ask again"`
 }

@@ -24,8 +24,18 @@ type credential struct {
 
 // stamp tells states of a file apart.
 type stamp struct {
-	size    int64
-	changed time.Time
+	file os.FileInfo // nil before the file was read
+	read time.Time
+}
+
+// settling is longer than the steps in which file systems tell times. A file that changed less
+// than that before it was read may have changed again at the same time.
+const settling = 2 * time.Second
+
+// holds reports whether a file that is now like info is the one that was read.
+func (s stamp) holds(info os.FileInfo) bool {
+	return s.file != nil && os.SameFile(s.file, info) && s.file.Size() == info.Size() &&
+		s.file.ModTime().Equal(info.ModTime()) && s.read.Sub(info.ModTime()) > settling
 }
 
 // maxKeyFile, in bytes, is more than a key and a line end need.
@@ -53,7 +63,7 @@ func (c *credential) read() (keys.Secret, error) {
 	}
 	info, err := os.Stat(c.path)
 	c.mu.Lock()
-	key, same := c.key, err == nil && c.stamp == stamp{info.Size(), info.ModTime()}
+	key, same := c.key, err == nil && c.stamp.holds(info)
 	c.mu.Unlock()
 	if same {
 		return key, nil
@@ -86,6 +96,7 @@ func readKey(path string) (keys.Secret, stamp, error) {
 		return keys.Secret{}, stamp{}, fmt.Errorf("%w (%w)", bad, err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
+	began := time.Now() //nolint:forbidigo // beside the times of a file, which are of the machine's clock
 	info, err := f.Stat()
 	if err != nil {
 		return keys.Secret{}, stamp{}, bad
@@ -95,7 +106,7 @@ func readKey(path string) (keys.Secret, stamp, error) {
 		return keys.Secret{}, stamp{}, bad
 	}
 	key := keys.NewSecret(strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"))
-	return key, stamp{info.Size(), info.ModTime()}, isVerifyKey(key)
+	return key, stamp{info, began}, isVerifyKey(key)
 }
 
 func isVerifyKey(key keys.Secret) error {

@@ -547,6 +547,34 @@ func TestKeyFileIsReadAgain(t *testing.T) {
 	until(t, "the key of before stays in use", func() bool { return l.renewals.Load() > n+1 })
 }
 
+// Two keys that are written within one step of the file system's clock, in place, have the same
+// file, size and time.
+func TestKeyFileOfTheSameTimeIsReadAgain(t *testing.T) {
+	l := newLiar(t)
+	var seen atomic.Value
+	inner := l.Config.Handler
+	l.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen.Store(r.Header.Get("Authorization"))
+		inner.ServeHTTP(w, r)
+	})
+	path := filepath.Join(t.TempDir(), "verify.key")
+	at := time.Now().Add(time.Hour)
+	write := func(key keys.Token) {
+		if err := os.WriteFile(path, []byte(key.Secret().Reveal()+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := keys.NewToken(keys.KindAdmin), keys.NewToken(keys.KindAdmin)
+	write(first)
+	l.verifier(func(o *remote.Options) { o.Key, o.KeyFile = keys.Secret{}, path })
+	until(t, "the first key is used", func() bool { return seen.Load() == "Bearer "+first.Secret().Reveal() })
+	write(second)
+	until(t, "the second key is used", func() bool { return seen.Load() == "Bearer "+second.Secret().Reveal() })
+}
+
 func TestOptions(t *testing.T) {
 	key := keys.NewToken(keys.KindAdmin).Secret()
 	for address, tc := range map[string]struct {

@@ -112,13 +112,13 @@ const (
 	fixReach     = "start keyctl serve and the MCP server, and name their addresses in the proxy"
 	fixDeny      = "nginx makes 500 of answers other than 401 and 403: add deny=403 to its URL of /v1/forward-auth"
 	fixCode      = "nginx: auth_request_set $code $upstream_http_x_mcpkeys_code; and error_page 403 = @denied, which returns 429 for rate_limited"
-	fixChallenge = "let WWW-Authenticate through to clients: proxy_pass_header in nginx, client_headers in APISIX; in Envoy leave out allowed_client_headers"
-	fixWait      = "let Retry-After through to clients: nginx: auth_request_set $wait $upstream_http_retry_after; add_header Retry-After $wait always;"
-	fixKey       = "remove the key behind the proxy: proxy_set_header %[1]s \"\"; in nginx, request_header -%[1]s after forward_auth in Caddy"
-	fixIdentity  = "overwrite it: proxy_set_header %[1]s with the variable of auth_request_set in nginx, copy_headers %[1]s in Caddy"
-	fixLookalike = "remove headers with underscores: underscores_in_headers off; in nginx, request_header -X_Mcpkeys_* in Caddy"
+	fixChallenge = "let WWW-Authenticate through to clients. nginx: proxy_pass_header;  APISIX: client_headers;  Envoy: leave out allowed_client_headers"
+	fixWait      = "let Retry-After through to clients. nginx: auth_request_set $wait $upstream_http_retry_after; add_header Retry-After $wait always;"
+	fixKey       = "remove the key behind the proxy. nginx: proxy_set_header %[1]s \"\";  Caddy: request_header -%[1]s, after forward_auth"
+	fixIdentity  = "overwrite it. nginx: proxy_set_header %[1]s with the variable of auth_request_set;  Caddy: copy_headers %[1]s"
+	fixLookalike = "remove headers with underscores. nginx: underscores_in_headers off;  Caddy: request_header -X-Mcpkeys* and request_header -X_Mcpkeys*, before forward_auth"
 	fixBody      = "pass bodies on to the server; only the request to /v1/forward-auth has none (proxy_pass_request_body off; belongs there)"
-	fixStream    = "do not buffer answers: proxy_buffering off; in nginx, flush_interval -1 in Caddy"
+	fixStream    = "do not buffer answers. nginx: proxy_buffering off;  Caddy: flush_interval -1"
 	fixCache     = "do not keep answers of /v1/forward-auth: leave out proxy_cache in nginx"
 )
 
@@ -172,7 +172,8 @@ func (e *examination) wrongStatus(check, what string, got, want int) {
 		e.bad(check, fixCode, "%s", text)
 	case got == http.StatusForbidden && want == http.StatusBadRequest:
 		e.warn(check, strings.ReplaceAll(strings.ReplaceAll(fixCode, "429", "400"), "rate_limited", "two_credentials"), "%s", text)
-	case got == http.StatusInternalServerError:
+	case got == http.StatusInternalServerError, // and nginx with an error_page for 500:
+		got == http.StatusServiceUnavailable && (want == http.StatusBadRequest || want == http.StatusTooManyRequests):
 		e.bad(check, fixDeny+"; if it has that, "+fixReach, "%s", text)
 	case got > http.StatusInternalServerError:
 		e.bad(check, fixReach, "%s", text)

@@ -39,6 +39,8 @@ func TestForwardAuth(t *testing.T) {
 		{"an audience with a slash", "/a/team%2Fweather/-/", token, 200, ""},
 		{"path with a scope", "/a/weather/s/tools:get_forecast/-/", token, 200, ""},
 		{"the client's path and query", "/a/weather/-/mcp/../../x?audience=maps&scope=nothing&deny=no&key=a;b", token, 200, ""},
+		{"an audience with a slash, and characters that need an encoding", "/a/team%2Fweather/-/{x}|^", token, 200, ""},
+		{"an audience that is not the key's, with the mark in it", "/a/weather%2F-%2Fx/-/{x}", token, 401, "invalid_token"},
 		{"the client's settings", "/a/weather/s/tools:set_x/-/a/weather/-/", token, 403, "insufficient_scope"},
 		{"the client's audience", "/a/maps/-/?audience=weather", token, 401, "invalid_token"},
 		{"no key", "?audience=weather", "", 401, "no_credential"},
@@ -80,10 +82,11 @@ func TestForwardAuth(t *testing.T) {
 // and the identity headers are forged.
 func ask(t *testing.T, f *servertest.Fixture, method, rest, token string) *http.Response {
 	t.Helper()
-	r, err := http.NewRequest(method, f.URL+forwardauth.Prefix+rest, nil)
+	r, err := http.NewRequest(method, f.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.URL.Opaque = forwardauth.Prefix + rest // as it is, also where Go would encode it
 	r.Host = "mcp.example.com"
 	r.Header.Set("Origin", "https://evil.example")
 	r.Header.Set("Sec-Fetch-Site", "cross-site")

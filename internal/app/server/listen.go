@@ -18,7 +18,7 @@ func listenAll(ctx context.Context, o *Options) ([]net.Listener, error) {
 	if err != nil || o.VerifyListen == "" {
 		return []net.Listener{first}, err
 	}
-	second, err := open(ctx, o, o.VerifyListen)
+	second, err := open(ctx, o, "verify_listen", o.VerifyListen)
 	if err == nil {
 		err = o.mayListen(ctx, "verify_listen", second)
 	}
@@ -32,7 +32,7 @@ func listenAll(ctx context.Context, o *Options) ([]net.Listener, error) {
 func listen(ctx context.Context, o *Options) (net.Listener, error) {
 	listener, err := inherited()
 	if err == nil && listener == nil {
-		listener, err = open(ctx, o, cmp.Or(o.Listen, DefaultListen))
+		listener, err = open(ctx, o, "listen", cmp.Or(o.Listen, DefaultListen))
 	}
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (o *Options) mayListen(ctx context.Context, field string, listener net.List
 }
 
 // open opens a socket or a port.
-func open(ctx context.Context, o *Options, address string) (net.Listener, error) {
+func open(ctx context.Context, o *Options, field, address string) (net.Listener, error) {
 	if path, ok := strings.CutPrefix(address, socketPrefix); ok {
 		if why := exposed(path); why != "" {
 			o.Logger.WarnContext(ctx, "guards will refuse this socket", slog.String("reason", why))
@@ -65,7 +65,7 @@ func open(ctx context.Context, o *Options, address string) (net.Listener, error)
 		return listenAt(ctx, path)
 	}
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		return nil, &keys.InvalidError{Field: "listen", Reason: "must be an address with a port, such as 127.0.0.1:8420 or :8420, or unix: and the path of a socket"}
+		return nil, &keys.InvalidError{Field: field, Reason: "must be an address with a port, such as 127.0.0.1:8420 or :8420, or unix: and the path of a socket"}
 	}
 	var config net.ListenConfig
 	config.SetMultipathTCP(false) // settle needs a socket that takes a filter

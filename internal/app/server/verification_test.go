@@ -27,7 +27,7 @@ func TestVerifyListenServesNoAdministration(t *testing.T) {
 		if found == nil {
 			t.Fatalf("log: got %q", log)
 		}
-		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
 		send := func(method, path, body string) int {
 			r, err := http.NewRequest(method, found[1]+path, strings.NewReader(body))
 			if err != nil {

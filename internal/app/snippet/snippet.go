@@ -1,5 +1,6 @@
-// Package snippet has the texts that let MCP servers in other languages check keys: those of
-// docs/other-languages.md, filled in. Call [Text].
+// Package snippet has the texts that let MCP servers in other languages check keys, and proxies
+// in front of them: those of docs/other-languages.md and docs/forward-auth.md, filled in. Call
+// [Text].
 //
 // A value is quoted as the language needs. No text has a secret: it names where the secret is.
 package snippet
@@ -23,9 +24,14 @@ const sampleAudience = "weather"
 
 // parts are the files of each text, in their order.
 var parts = map[string][]string{
+	"apisix":  {"apisix.json"},
+	"caddy":   {"Caddyfile"},
+	"envoy":   {"envoy.yaml"},
 	"fastmcp": {"fastmcp.py"},
+	"nginx":   {"nginx.conf"},
 	"python":  {"python.py"},
 	"spring":  {"spring.yaml"},
+	"traefik": {"traefik.yaml"},
 	"ts":      {"ts-1.js", "ts-2.js", "ts-3.js"},
 	"ts-v1":   {"ts-v1-1.js", "ts-2.js", "ts-v1-3.js"},
 }
@@ -39,6 +45,9 @@ func Servers() []string {
 	slices.Sort(names)
 	return names
 }
+
+// PlainHTTP reports whether the text for a server works only with a keyctl serve without TLS.
+func PlainHTTP(server string) bool { return server == "nginx" }
 
 // Text is the text for a server, which must be one of [Servers], for this audience and the
 // keyctl serve at this URL. Both are quoted as the language needs.
@@ -61,12 +70,20 @@ func fill(name, text, audience, at string) string {
 	case strings.HasSuffix(name, ".py"):
 		return strings.NewReplacer(`"`+sampleAudience+`"`, quoted(audience), `"`+DefaultURL+`"`, quoted(at)).Replace(text)
 	}
+	address := strings.TrimPrefix(at, "http://")
+	encoded := url.QueryEscape(audience) // fits a path too: an audience has no spaces
+	switch name {
+	case "nginx.conf", "Caddyfile":
+		return strings.NewReplacer("audience="+sampleAudience, "audience="+encoded, strings.TrimPrefix(DefaultURL, "http://"), address).Replace(text)
+	case "envoy.yaml":
+		return strings.NewReplacer("/a/"+sampleAudience+"/", "/a/"+encoded+"/", DefaultURL, at).Replace(text)
+	}
 	// Within double quotes, where Spring also replaces ${...}: the query's encoding has none of these characters.
 	within := strings.Trim(quoted(at), `"`)
-	return strings.NewReplacer("audience="+sampleAudience, "audience="+url.QueryEscape(audience), DefaultURL, within).Replace(text)
+	return strings.NewReplacer("audience="+sampleAudience, "audience="+encoded, DefaultURL, within).Replace(text)
 }
 
-// quoted is s as a string of JSON in ASCII, which Python, JavaScript and YAML read as well.
+// quoted is s as a string of JSON, which Python, JavaScript and YAML read as well.
 func quoted(s string) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)

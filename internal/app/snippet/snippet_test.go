@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -11,18 +12,20 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/dev/readmetest"
 )
 
-// The page shows the texts as the command prints them, for the audience weather at the default
+// The pages show the texts as the command prints them, for the audience weather at the default
 // URL. A text of several blocks has an empty line between them.
-func TestPageHasTheTexts(t *testing.T) {
-	page, err := os.ReadFile("../../../docs/other-languages.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestPagesHaveTheTexts(t *testing.T) {
 	blocks := map[string]int{} // the text of a block to how many texts have it
-	for _, b := range readmetest.Blocks(string(page)) {
-		switch b.Lang {
-		case "js", "python", "yaml":
-			blocks[strings.Join(b.Lines, "\n")+"\n"] = 0
+	for _, name := range []string{"other-languages.md", "forward-auth.md"} {
+		page, err := os.ReadFile("../../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range readmetest.Blocks(string(page)) {
+			switch b.Lang {
+			case "js", "python", "yaml", "json", "nginx", "caddyfile":
+				blocks[strings.Join(b.Lines, "\n")+"\n"] = 0
+			}
 		}
 	}
 	for _, name := range snippet.Servers() {
@@ -37,13 +40,13 @@ func TestPageHasTheTexts(t *testing.T) {
 				}
 			}
 			if len(rest) == before {
-				t.Fatalf("%s: the page does not have this:\n%s", name, rest)
+				t.Fatalf("%s: no page has this:\n%s", name, rest)
 			}
 		}
 	}
 	for block, n := range blocks {
 		if n == 0 {
-			t.Errorf("no text has this block of the page:\n%s", block)
+			t.Errorf("no text has this block of a page:\n%s", block)
 		}
 	}
 }
@@ -74,6 +77,7 @@ func TestTextsQuote(t *testing.T) {
 		}
 		uri := assignment(t, snippet.Text("spring", audience, "https://[::1]:8420"), "introspection-uri: ")
 		u, err := url.Parse(strings.Trim(uri, `"`))
+		proxied(t, audience)
 		if err != nil || u.Query().Get("audience") != audience || u.Query().Get("scope") != "tools:get_forecast tools:set_alarm" ||
 			strings.ContainsAny(uri, `${}\`) {
 			t.Errorf("spring: got %s, want the audience %q in it", uri, audience)
@@ -81,12 +85,35 @@ func TestTextsQuote(t *testing.T) {
 	}
 }
 
+// proxied checks the URL in the configuration of each proxy.
+func proxied(t *testing.T, audience string) {
+	t.Helper()
+	for _, name := range []string{"nginx", "caddy", "traefik", "envoy", "apisix"} {
+		text := snippet.Text(name, audience, "http://10.0.0.7:8420")
+		found := regexp.MustCompile(`(?:/v1/forward-auth\?audience=([^&";\s]*)|/v1/forward-auth/a/([^/]*)/-)`).FindStringSubmatch(text)
+		if found == nil || !strings.Contains(text, "10.0.0.7:8420") {
+			t.Errorf("%s: got %s, want the URL with the audience", name, text)
+			continue
+		}
+		if got, err := url.PathUnescape(found[1] + found[2]); err != nil || got != audience {
+			t.Errorf("%s: got the audience %q (%v), want %q", name, got, err, audience)
+		}
+	}
+}
+
 // No text still has the sample where something else was given.
 func TestTextsAreFilled(t *testing.T) {
 	for _, name := range snippet.Servers() {
-		text := snippet.Text(name, "billing", "https://keys.internal:8420")
+		at := "https://keys.internal:8420"
+		if snippet.PlainHTTP(name) {
+			at = "http://keys.internal:8420"
+		}
+		text := snippet.Text(name, "billing", at)
+		if snippet.PlainHTTP(name) {
+			at = "keys.internal:8420"
+		}
 		if strings.Contains(text, "weather") || strings.Contains(text, "127.0.0.1:8420") || !strings.Contains(text, "billing") ||
-			!strings.Contains(text, "https://keys.internal:8420") {
+			!strings.Contains(text, at) {
 			t.Errorf("%s: got %s, want the audience and the URL that were given", name, text)
 		}
 		if strings.Contains(text, "mcpk_") || strings.Contains(text, "mcpa_") {

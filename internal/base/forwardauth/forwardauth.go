@@ -17,6 +17,7 @@
 package forwardauth
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -46,7 +47,7 @@ const (
 
 // Is reports whether r is for this package.
 func Is(r *http.Request) bool {
-	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), Prefix)
+	rest, ok := strings.CutPrefix(sent(r.URL), Prefix)
 	return ok && (rest == "" || rest[0] == '/')
 }
 
@@ -61,6 +62,7 @@ func Handler(guard *middleware.Guard) http.Handler {
 				return
 			}
 		}
+		w.Header().Set("X-Mcpkeys-Code", api.CodeInvalidArgument)
 		guard.Refuse(w, middleware.Identify(r), middleware.Problem{
 			Status: http.StatusUnprocessableEntity, Code: api.CodeInvalidArgument,
 			Detail: "The proxy's URL for " + Prefix + " is not valid: it needs one audience, at most one scope without wildcards, and deny only as 403.",
@@ -122,10 +124,15 @@ func encode(text string) string {
 	return string(out)
 }
 
+// sent is the path as it was sent. [url.URL.EscapedPath] alone would encode all of it again if the
+// client's part has characters that need an encoding: then %2F in the operator's part becomes a
+// slash.
+func sent(u *url.URL) string { return cmp.Or(u.RawPath, u.EscapedPath()) }
+
 var errURL = keys.Invalid("url", "is not one that the package comment describes")
 
 func parse(u *url.URL) (settings, error) {
-	rest := strings.TrimPrefix(u.EscapedPath(), Prefix)
+	rest := strings.TrimPrefix(sent(u), Prefix)
 	if rest == "" {
 		return parseQuery(u.RawQuery)
 	}

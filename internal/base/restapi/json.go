@@ -93,10 +93,10 @@ func memberOf(err error) string {
 // have.
 func lacks(data []byte, members []string) string {
 	for _, member := range members {
-		if bytes.Contains(data, []byte(`"`+member+`"`)) { // if it is only in a value, the operation finds an empty member
+		if bytes.Contains(data, []byte(`"`+member+`":`)) { // only a name is followed by a colon
 			continue
 		}
-		var given map[string]jsontext.Value // a name may be written with escapes
+		var given map[string]jsontext.Value // a name may have escapes, or space after it
 		if err := json.Unmarshal(data, &given); err != nil {
 			return member
 		}

@@ -30,8 +30,8 @@ func serve(h http.HandlerFunc) gin.HandlerFunc {
 	}
 }
 
-// Plain is how an operation is served that is in the document, but not served by huma, which
-// reads each body three times: programs call it for each of their requests.
+// Plain serves an operation that the document describes and huma does not serve: programs call it
+// for each of their requests, and huma reads each body three times.
 type Plain struct {
 	// Before runs before the guard, and may move the caller's key to the header that the guard
 	// reads. If it returns false, it has refused the request. Nil does nothing.

@@ -2,6 +2,7 @@ package restapi
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
@@ -52,6 +53,10 @@ func (a *API) forProxies(c *gin.Context) {
 func (a *API) Describe(op huma.Operation) {
 	op.Security = []map[string][]string{{schemeKey: {}}}
 	answers := a.responses(op)
+	delete(answers, strconv.Itoa(http.StatusMisdirectedRequest)) // the Host is not checked
+	for _, denial := range answers {
+		denial.Headers = map[string]*huma.Header{"X-Mcpkeys-Code": {Description: "The code of the body", Schema: &huma.Schema{Type: huma.TypeString}}}
+	}
 	for status, r := range op.Responses {
 		answers[status] = r
 	}

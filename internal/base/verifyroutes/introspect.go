@@ -150,18 +150,17 @@ func (s *service) introspection(r *http.Request) (*api.Introspection, error) {
 	case !d.Valid():
 		return &api.Introspection{}, nil
 	}
-	now := s.now()
 	if !kept { // clients need an exp that is not over yet
-		until = keys.Earliest(now.Add(time.Second), d.Ends)
+		until = keys.Earliest(s.now().Add(time.Second), d.Ends)
 	}
-	return active(d.Identity, &in, call.Audience, now, until), nil
+	return active(d.Identity, &in, call.Audience, until), nil
 }
 
 // active is the answer for a valid key.
-func active(i *keys.Identity, in *parameters, audience string, now, until time.Time) *api.Introspection {
+func active(i *keys.Identity, in *parameters, audience string, until time.Time) *api.Introspection {
 	out := &api.Introspection{
 		Active: true, ClientID: i.KeyID(), Subject: i.KeyID(), Username: i.Name(), Audience: audience,
-		TokenType: "Bearer", IssuedAt: now.Unix(), ExpiresAt: until.Unix(),
+		TokenType: "Bearer", ExpiresAt: until.Unix(),
 	}
 	if i.Owner() != "" {
 		out.Username = i.Owner() + "/" + i.Name()

@@ -15,11 +15,13 @@ func mountForwardAuth(a *restapi.API) {
 	a.HandleProxies(forwardauth.Is, forwardauth.Handler)
 	headers := map[string]*huma.Header{}
 	for _, name := range forwardauth.Headers() {
-		headers[name] = &huma.Header{Description: "Of the key; percent-encoded", Schema: &huma.Schema{Type: huma.TypeString}}
+		headers[name] = &huma.Header{Description: "Percent-encoded", Schema: &huma.Schema{Type: huma.TypeString}}
 	}
 	parameter := func(name, what string, required bool) *huma.Param {
 		return &huma.Param{Name: name, In: "query", Required: required, Description: what, Schema: &huma.Schema{Type: huma.TypeString}}
 	}
+	deny := parameter("deny", "403: answer 403 instead of 400 and 429, for nginx", false)
+	deny.Schema.Enum = []any{"403"}
 	a.Describe(huma.Operation{
 		OperationID: "forwardAuth", Method: http.MethodGet, Path: forwardauth.Prefix, Tags: []string{"verification"},
 		Summary: "Decide for a proxy",
@@ -29,7 +31,7 @@ func mountForwardAuth(a *restapi.API) {
 		Parameters: []*huma.Param{
 			parameter("audience", "The server behind the proxy", true),
 			parameter("scope", "The scope that every request needs, without wildcards", false),
-			parameter("deny", "403: answer 403 instead of 400 and 429, for nginx", false),
+			deny,
 		},
 		Responses: map[string]*huma.Response{"200": {Description: "Pass the request on", Headers: headers}},
 	})

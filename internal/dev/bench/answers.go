@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,33 +31,17 @@ type Answer struct {
 // [Stage.Loopback] does: all of the server's handlers, a registry of leases included.
 func (s *Stage) Answers(ctx context.Context, load Client, runs int) (out []Answer, err error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	ours, stop, err := s.serveAPI(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
 	caller, err := s.manager.Issue(ctx, admin.IssueRequest{
 		Name: "answers", Kind: keys.KindAdmin, Scopes: []string{keys.ScopeVerify}, Audience: []string{audience},
 	})
 	if err != nil {
 		return nil, err
 	}
-	slot, err := s.store.TakeSlot()
-	if err != nil {
-		return nil, err
-	}
-	registry := leases.New(s.store, slot, nil)
-	defer func() { _ = registry.Close() }()
-	o := &server.Options{Leases: registry}
-	v, err := server.NewVerifier(s.store, o)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = v.Close() }()
-	handler, err := server.Handler(server.API(s.store, v, o), o)
-	if err != nil {
-		return nil, err
-	}
-	ours, stop, err := listen(ctx, handler)
-	if err != nil {
-		return nil, err
-	}
-	defer stop()
 	for _, q := range questions(caller.Token.Reveal(), s.tokens[0]) {
 		pairs, err := beside(ctx, ours, q, load, runs)
 		if err != nil {
@@ -65,6 +50,32 @@ func (s *Stage) Answers(ctx context.Context, load Client, runs int) (out []Answe
 		out = append(out, Answer{q.name, pairs})
 	}
 	return out, nil
+}
+
+// serveAPI serves what `keyctl serve` serves.
+func (s *Stage) serveAPI(ctx context.Context) (addr string, stop func(), err error) {
+	slot, err := s.store.TakeSlot()
+	if err != nil {
+		return "", nil, err
+	}
+	registry := leases.New(s.store, slot, nil)
+	o := &server.Options{Leases: registry}
+	v, err := server.NewVerifier(s.store, o)
+	if err != nil {
+		return "", nil, errors.Join(err, registry.Close())
+	}
+	shut := func() { _, _ = v.Close(), registry.Close() }
+	handler, err := server.Handler(server.API(s.store, v, o), o)
+	if err != nil {
+		shut()
+		return "", nil, err
+	}
+	addr, end, err := listen(ctx, handler)
+	if err != nil {
+		shut()
+		return "", nil, err
+	}
+	return addr, func() { end(); shut() }, nil
 }
 
 type question struct{ name, request string }

@@ -96,7 +96,7 @@ func readKey(path string) (keys.Secret, stamp, error) {
 		return keys.Secret{}, stamp{}, fmt.Errorf("%w (%w)", bad, err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	began := time.Now() //nolint:forbidigo // beside the times of a file, which are of the machine's clock
+	began := time.Now()              //nolint:forbidigo // beside the times of a file, which are of the machine's clock
 	info, err := f.Stat()
 	if err != nil {
 		return keys.Secret{}, stamp{}, bad

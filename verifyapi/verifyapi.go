@@ -16,8 +16,8 @@
 // client's guesses neither cost this server much nor stop the caller's other clients: over the
 // limit the answer is 429, because the key was not checked.
 //
-// The package reads a secret only from the body, and answers 200 whether or not that secret
-// is valid; the other statuses refuse the request itself.
+// /v1/verify and /v1/verify/batch read a secret only from the body, and answer 200 whether or not
+// that secret is valid; the other statuses refuse the request itself.
 package verifyapi
 
 import (

@@ -234,6 +234,9 @@ func TestIntrospectionRefusesBadInput(t *testing.T) {
 		{"audience in both", "?audience=weather", good + "&audience=weather", 422, "invalid_argument"},
 		{"client_ip twice", "", good + "&client_ip=10.0.0.1&client_ip=10.0.0.2", 422, "invalid_argument"},
 		{"client_ip with a port", "", good + "&client_ip=10.0.0.1:" + spoilt, 422, "invalid_argument"},
+		{"an empty catalogue", "?scope=", good, 422, "invalid_argument"},
+		{"an empty catalogue in the form", "", good + "&scope=+", 422, "invalid_argument"},
+		{"an empty audience", "?audience=", good, 422, "invalid_argument"},
 		{"a pattern", "?scope=tools:*" + spoilt, good, 422, "invalid_argument"},
 		{"501 scopes", "", good + "&scope=" + many, 422, "invalid_argument"},
 		{"NUL in a scope", "", good + "&scope=" + spoilt + "%00", 422, "invalid_argument"},
@@ -329,7 +332,7 @@ func TestIntrospectionTakesOneCaller(t *testing.T) {
 		"form, empty and full":          {body: "&client_secret=&client_secret=" + caller, status: 400},
 		"Basic and Bearer":              {headers: map[string][]string{"Authorization": {auth("a", caller)["Authorization"][0], "Bearer " + caller}}, status: 400},
 		"Basic twice":                   {headers: map[string][]string{"Authorization": {auth("a", caller)["Authorization"][0], auth("a", caller)["Authorization"][0]}}, status: 400},
-		"Basic, wrong, and form, right": {headers: auth("a", "wrong"), body: "&client_secret=" + caller, status: 400},
+		"Basic, wrong, and form, right": {headers: auth("a", "wrong"), body: "&client_secret=" + caller, status: 401},
 		"none":                          {status: 401},
 	} {
 		r := form(f, "", "token="+token+tc.body, "")

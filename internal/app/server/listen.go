@@ -62,7 +62,7 @@ func open(ctx context.Context, o *Options, field, address string) (net.Listener,
 		if why := exposed(path); why != "" {
 			o.Logger.WarnContext(ctx, "guards will refuse this socket", slog.String("reason", why))
 		}
-		return listenAt(ctx, path)
+		return listenAt(ctx, field, path)
 	}
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
 		return nil, &keys.InvalidError{Field: field, Reason: "must be an address with a port, such as 127.0.0.1:8420 or :8420, or unix: and the path of a socket"}
@@ -71,7 +71,7 @@ func open(ctx context.Context, o *Options, field, address string) (net.Listener,
 	config.SetMultipathTCP(false) // settle needs a socket that takes a filter
 	listener, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, unlistened(address, err)
+		return nil, unlistened(field, address, err)
 	}
 	return listener, nil
 }

@@ -24,9 +24,9 @@ const maxSocketPath = 103
 
 // listenAt opens a Unix socket, 0600, or 0660 if the user's groups are allowed. It replaces the
 // socket file of a server that ended without removing it, and nothing else.
-func listenAt(ctx context.Context, path string) (net.Listener, error) {
+func listenAt(ctx context.Context, field, path string) (net.Listener, error) {
 	if path == "" || len(path) > maxSocketPath {
-		return nil, keys.Invalid("listen", "must name a socket after unix:, such as unix:/run/mcpkeys/mcpkeys.sock, in at most %d bytes", maxSocketPath)
+		return nil, keys.Invalid(field, "must name a socket after unix:, such as unix:/run/mcpkeys/mcpkeys.sock, in at most %d bytes", maxSocketPath)
 	}
 	unlock, err := newfile.Lock(filepath.Dir(path)) // two servers that start at once would remove each other's
 	if err != nil {

@@ -18,7 +18,8 @@
 //	types                                         422
 //	the operation
 //
-// A body is read only after the guard let the request in. JSON is read strictly: these are
+// A body is read only after the guard let the request in, except a form without a key in a header,
+// which may have the key: it must arrive within a second. JSON is read strictly: these are
 // refused, because two readers could understand such a body differently: duplicate members,
 // unknown members, names that differ in case, NUL, text that is not UTF-8, and anything after
 // the object.

@@ -27,7 +27,7 @@ func config(transform huma.Transformer) huma.Config {
 				Version: "1",
 				Description: "API keys for internal MCP servers: issue, list, change, revoke and verify them.\n\n" +
 					"Every error is application/problem+json with a code; only requests that are not valid HTTP are refused in plain text.  " +
-					"No answer repeats any part of a request, except a valid X-Request-Id. " +
+					"No error repeats any part of a request, except a valid X-Request-Id and the scope that was needed. " +
 					"HEAD is answered like GET, without the body. Later versions may add members to answers: ignore unknown ones.",
 				Contact: &huma.Contact{Name: "mcpkeys", URL: "https://github.com/mcpkeys/mcpkeys"},
 				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},

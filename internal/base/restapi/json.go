@@ -20,7 +20,7 @@ var (
 	errUnknown   = errors.New("must not have unknown members; names must match exactly, including case")
 	errText      = errors.New("must be valid Unicode text without NUL")
 	errNull      = errors.New("must not contain null; leave the member out, or give it a value, such as an empty one")
-	errWrongType = errors.New("must have members of the types that this path takes")
+	errWrongType = errors.New("has a value of the wrong type")
 )
 
 // strictJSON is the only format. It writes like encoding/json, without escaping <, > and &, and

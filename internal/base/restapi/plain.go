@@ -3,6 +3,7 @@ package restapi
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -124,6 +125,18 @@ func (a *API) Hold(ctx context.Context) (held context.Context, release func()) {
 // refuse answers r with p.
 func (p *problem) refuse(w http.ResponseWriter, r *http.Request) {
 	middleware.Problem(*p).Write(w, r)
+}
+
+// ReadSoon reads the body of a request that no guard has let in, at most limit bytes. All of it
+// must arrive within a second. If it reports false, it has refused the request.
+func (a *API) ReadSoon(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
+	middleware.HurryBody(w, r)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if err != nil {
+		unread(err).refuse(w, r)
+		return nil, false
+	}
+	return body, true
 }
 
 // RefuseBody refuses r because its body could not be read, for the reason err.

@@ -1,7 +1,9 @@
 package verifyroutes
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"encoding/base64"
 	"io"
 	"mime"
@@ -57,7 +59,8 @@ func (s *service) mountIntrospection() {
 const formType = "application/x-www-form-urlencoded"
 
 // credentials moves the caller's key from where OAuth clients send it to the header that the
-// guard reads. The guard refuses a request with two keys.
+// guard reads. The guard refuses a request with two keys. The form of a caller without such a
+// header is read before the guard knows the caller, so it must arrive soon.
 func (s *service) credentials(w http.ResponseWriter, r *http.Request) bool {
 	h := r.Header
 	if sent := h["Authorization"]; len(sent) == 1 {
@@ -65,26 +68,26 @@ func (s *service) credentials(w http.ResponseWriter, r *http.Request) bool {
 			h["Authorization"] = []string{"Bearer " + password}
 		}
 	}
-	if !isForm(h["Content-Type"]) {
-		return true // refused after the guard
+	if len(h["Authorization"]) > 0 || len(h["X-Api-Key"]) > 0 || !isForm(h["Content-Type"]) {
+		return true
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, restapi.MaxBody))
-	if err != nil {
-		s.api.RefuseBody(w, r, err)
+	body, ok := s.api.ReadSoon(w, r, restapi.MaxBody)
+	if !ok {
 		return false
 	}
-	r.Body = io.NopCloser(strings.NewReader(string(body)))
 	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return true // refused after the guard
-	}
-	if secret := form["client_secret"]; len(secret) > 0 {
-		for _, one := range secret {
-			h["Authorization"] = append(h["Authorization"], "Bearer "+one)
+	if err == nil {
+		for _, secret := range form[formSecret] {
+			h["Authorization"] = append(h["Authorization"], "Bearer "+secret)
 		}
+		form.Del(formSecret)
+		body = []byte(form.Encode())
 	}
+	r.Body = io.NopCloser(bytes.NewReader(body)) // a form that cannot be parsed is refused after the guard
 	return true
 }
+
+const formSecret = "client_secret"
 
 // passwordOf returns the password of Basic credentials. RFC 6749 has both parts form-encoded;
 // many clients send them as they are. An admin key has no character that the two write
@@ -122,7 +125,21 @@ func (s *service) introspect(w http.ResponseWriter, r *http.Request) {
 		s.api.RefuseType(w, r, formType)
 		return
 	}
-	out, err := s.introspection(r)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, restapi.MaxBody))
+	if err != nil {
+		s.api.RefuseBody(w, r, err)
+		return
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		s.api.Fail(w, r, keys.Invalid("body", "must be a form; encode each name and value"))
+		return
+	}
+	if form.Has(formSecret) {
+		s.api.Refuse(w, r, http.StatusBadRequest, string(keys.CodeTwoCredentials), "Send exactly one API key: in one header, or as client_secret in the form.") //nolint:contextcheck // the request has it
+		return
+	}
+	out, err := s.introspection(r.Context(), form, r.URL.Query())
 	if err != nil {
 		s.api.Fail(w, r, err)
 		return
@@ -130,28 +147,32 @@ func (s *service) introspect(w http.ResponseWriter, r *http.Request) {
 	s.api.Answer(w, out)
 }
 
-func (s *service) introspection(r *http.Request) (*api.Introspection, error) {
-	in, err := parametersOf(r)
+func (s *service) introspection(ctx context.Context, form, query url.Values) (*api.Introspection, error) {
+	in, err := parametersOf(form, query)
 	if err != nil {
 		return nil, err
 	}
-	call, err := callFor(r.Context(), in.audience, in.ip)
+	call, err := callFor(ctx, in.audience, in.ip)
 	if err != nil {
 		return nil, err
 	}
-	d, until, kept := s.decide(r.Context(), in.token, call, nil)
+	d, until, kept := s.decide(ctx, in.token, call, nil)
 	switch {
 	case d.Code == keys.CodeUnavailable:
 		return nil, cmp.Or(d.Cause, keys.ErrUnavailable)
 	case d.Code == keys.CodeRateLimited && d.Limit.IsZero():
 		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: tooManyUnknown}
 	case d.Code == keys.CodeRateLimited:
-		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: "Too many calls with the key that token is a secret of."}
+		return nil, &restapi.WaitError{For: d.RetryAfter, Detail: "Too many calls with the introspected key."}
 	case !d.Valid():
 		return &api.Introspection{}, nil
 	}
+	now := s.now()
 	if !kept { // clients need an exp that is not over yet
-		until = keys.Earliest(s.now().Add(time.Second), d.Ends)
+		until = keys.Earliest(now.Add(time.Second), d.Ends)
+	}
+	if until.Unix() <= now.Unix() { // exp has no fractions: the key ends within this second
+		return &api.Introspection{}, nil
 	}
 	return active(d.Identity, &in, call.Audience, until), nil
 }
@@ -184,28 +205,25 @@ type parameters struct {
 	scopes              []string // the catalogue; nil if none was given
 }
 
-// parametersOf reads the form, and the query, which the route has checked. A parameter that
-// would count must not be given twice; unknown ones in the form are ignored, as RFC 6749 wants.
-func parametersOf(r *http.Request) (in parameters, err error) {
-	body, err := io.ReadAll(r.Body) // credentials has read it before
-	if err != nil {
-		return in, err
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return in, keys.Invalid("body", "must be a form; encode each name and value")
-	}
+// parametersOf reads the form, and the query, whose names the route has checked. A parameter that
+// counts must not be given twice, and must not be empty; unknown ones in the form are ignored, as
+// RFC 6749 wants.
+func parametersOf(form, query url.Values) (in parameters, err error) {
 	if len(form["token"]) != 1 {
 		return in, keys.Invalid("token", "must be given once, in the form")
 	}
 	in.token = form.Get("token")
-	query := r.URL.Query()
 	one := func(name string) string {
 		given := append(form[name], query[name]...)
-		if len(given) > 1 {
+		switch text := strings.TrimSpace(strings.Join(given, " ")); {
+		case len(given) > 1:
 			err = cmp.Or(err, keys.Invalid(name, "must not be given twice"))
+		case len(given) == 1 && text == "":
+			err = cmp.Or(err, keys.Invalid(name, "must not be empty; leave it out"))
+		default:
+			return text
 		}
-		return strings.Join(given, " ")
+		return ""
 	}
 	in.audience, in.ip = one("audience"), one("client_ip")
 	scope := one("scope")

@@ -93,6 +93,7 @@ func TestVerifyAuditHolds(t *testing.T) {
 // A27. The attack: a database shell changes one byte of the log, in any column, to blame
 // another actor or hide a change. The row is named.
 func TestA27EveryColumnOfAnAuditRowIsCovered(t *testing.T) {
+	t.Parallel()
 	for _, set := range []string{
 		`seq = 99`, `at = at + 1`, `at = -at`, `actor = 'T' || substr(actor, 2)`, `actor = actor || char(0) || 'x'`, `action = 'key.enablf'`,
 		`key_id = substr(key_id, 1, 11) || '-'`, `key_id = ''`, `request_id = substr(request_id, 2)`,

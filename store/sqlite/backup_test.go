@@ -36,6 +36,7 @@ func backUp(t testing.TB, r *sqlite.Reader, path string) sqlite.Snapshot {
 // A backup is the key store of one moment, whatever is written during it, and no writer waits
 // for it.
 func TestBackupIsOneMoment(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	swell(t, path)
 	s := open(t, path)

@@ -24,6 +24,7 @@ import (
 // fails without a partial effect, and a leaked key can be revoked permanently. The disk is a
 // small one that only a child process of the test sees.
 func TestA20FullDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	script := `mount -t tmpfs -o size=24m none "$1" && exec "$2" "$1"`
 	cmd := exec.CommandContext(t.Context(), "unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", dir, os.Args[0])

@@ -111,6 +111,7 @@ func unfinished(t testing.TB, path string) (batches, rows int) {
 // valid or none is, for a reader that was open all the time too; the audit log holds; and
 // the next import does its work, with the same names.
 func TestImportKilled(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	s, r := open(t, path), openVerifier(t, path)
 	const n = 1200
@@ -183,6 +184,7 @@ func killedImport(t *testing.T, path string, n int, names string) {
 
 // What a killed import left behind is in the way of no ordinary issue.
 func TestNameOfAKilledImport(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	killedImport(t, path, 800, "old")
 	s := open(t, path)
@@ -199,6 +201,7 @@ func TestNameOfAKilledImport(t *testing.T) {
 // With a database shell its keys are made valid, and with them tokens that were never let in.
 // None of the ways that need no pepper works.
 func TestUnfinishedImportIsNotMadeValidBySQL(t *testing.T) {
+	t.Parallel()
 	for what, statements := range map[string][]string{
 		"valid_at":        {`UPDATE batches SET valid_at = started_at WHERE valid_at IS NULL`},
 		"another's seal":  {`UPDATE batches SET (started_at, actor, valid_at, seal_pepper, seal) = (SELECT started_at, actor, valid_at, seal_pepper, seal FROM batches WHERE valid_at IS NOT NULL) WHERE valid_at IS NULL`},
@@ -289,6 +292,7 @@ func listed(t *testing.T, r store.Reader, name string) string {
 // The attack: an import is valid, and a backup from the middle of it is restored. A reader
 // that knew the import as valid shows a key of it without having looked at the feed.
 func TestKeyOfAnImportAfterARestoreFromItsMiddle(t *testing.T) {
+	t.Parallel()
 	h := newHistory(t, "stays")
 	_, err := importing.Import(t.Context(), manager(t, h.store), manyRows(1200, "import", func(row int) {
 		if row == 702 {
@@ -372,6 +376,7 @@ func TestImportBesideRevokes(t *testing.T) {
 
 // A restore ends although servers change keys all the time.
 func TestRestoreUnderUse(t *testing.T) {
+	t.Parallel()
 	h := newHistory(t, "stays")
 	w := startWriters(t, h.path, 3, 1_000_000)
 	w.begin()
@@ -390,6 +395,7 @@ func TestRestoreUnderUse(t *testing.T) {
 // A backup is restored while an import runs. The import fails, and no key of it is left in
 // the restored key store, not even one that takes a name.
 func TestRestoreDuringImport(t *testing.T) {
+	t.Parallel()
 	h := newHistory(t, "stays")
 	_, err := importing.Import(t.Context(), manager(t, h.store), manyRows(1200, "import", func(row int) {
 		if row == 700 {
@@ -409,6 +415,7 @@ func TestRestoreDuringImport(t *testing.T) {
 // runs. It holds the batch and some of its keys, so the import could go on; and would then
 // report keys that are not there.
 func TestImportAfterARestoreOfItself(t *testing.T) {
+	t.Parallel()
 	h := newHistory(t, "stays")
 	_, err := importing.Import(t.Context(), manager(t, h.store), manyRows(2000, "import", func(row int) {
 		switch row {
@@ -441,6 +448,7 @@ func noneOf(t *testing.T, path string, s *sqlite.Store) {
 // import wrote for something that a killed import left. The import says what happened, and
 // nothing of a restore.
 func TestImportWhoseLockFileIsRemoved(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	s, other := open(t, path), open(t, path)
 	_, err := importing.Import(t.Context(), manager(t, s), manyRows(1200, "import", func(row int) {
@@ -459,6 +467,7 @@ func TestImportWhoseLockFileIsRemoved(t *testing.T) {
 // clean-up that was broken off, or in a database shell. What becomes valid must be all that
 // is reported.
 func TestImportThatLostKeys(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	s := open(t, path)
 	_, err := importing.Import(t.Context(), manager(t, s), manyRows(1200, "import", func(row int) {
@@ -478,6 +487,7 @@ func TestImportThatLostKeys(t *testing.T) {
 // Whether an import runs is known by the lock of a file. Where that file is there and cannot
 // be opened nothing is imported, and nothing is taken for left behind.
 func TestImportWhoseLockFileCannotBeOpened(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	killedImport(t, path, 600, "old")
 	remove(t, path+"-import")

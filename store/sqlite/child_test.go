@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -32,6 +33,8 @@ func TestMain(m *testing.M) {
 	}
 	role, ok := roles[os.Getenv(roleVar)]
 	if !ok {
+		flag.Parse()
+		_ = flag.Set("test.parallel", "8") // most of these tests wait for another process
 		os.Exit(m.Run())
 	}
 	if os.Getenv(stepVar) != "" {
@@ -110,6 +113,7 @@ func writeRole(path string) error {
 // Another process writes; this one reads, and writes as well. What the other one
 // says is done is seen by the very next read.
 func TestSecondProcessWrites(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	s := open(t, path)
 	r, err := sqlite.OpenVerifier(path, nil)

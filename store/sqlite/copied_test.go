@@ -51,6 +51,7 @@ func inStore(t *testing.T, path string, do func(s *sqlite.Store)) {
 // revoked key must not be good there. Nothing can be changed in a copy as long as it has
 // the original's id.
 func TestCopyThatWentFurtherIsCopiedBack(t *testing.T) {
+	t.Parallel()
 	for how, over := range map[string]struct {
 		suffixes []string
 		reason   string
@@ -115,6 +116,7 @@ func TestMovedWithItsDirectory(t *testing.T) {
 
 // A backup is restored over a copy, which makes it a key store of its own as well.
 func TestRestoreOverACopy(t *testing.T) {
+	t.Parallel()
 	path, id := closedStore(t)
 	two := copyStore(t, path)
 	backup := filepath.Join(t.TempDir(), "backup.db")
@@ -139,6 +141,7 @@ func TestRestoreOverACopy(t *testing.T) {
 
 // What a copied page says is a MisplacedError: a guard that remembers a key refuses it.
 func TestCopiedPageIsMisplaced(t *testing.T) {
+	t.Parallel()
 	path, _ := closedStore(t)
 	r := openVerifier(t, path)
 	next := mustChanges(t, r, feed.Position{}).Next
@@ -156,6 +159,7 @@ func TestCopiedPageIsMisplaced(t *testing.T) {
 
 // The original is gone, and a copy of its epoch file has got its inode number.
 func TestCopyWithTheOriginalsInode(t *testing.T) {
+	t.Parallel()
 	path, id := closedStore(t)
 	const born = 80
 	text := read(t, path+"-epoch")

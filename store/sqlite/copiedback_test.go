@@ -14,6 +14,7 @@ import (
 // its old state. It must not move it to the number at which a guard made its last look, or
 // the guard accepts the key for a quarter of a second more.
 func TestOlderEpochFileIsCopiedBack(t *testing.T) {
+	t.Parallel()
 	for _, names := range [][]string{{}, {"a"}, {"a", "b"}, {"a", "b", "c"}} {
 		w := newWorld(t)
 		file := w.path + "-epoch"
@@ -39,6 +40,7 @@ func TestOlderEpochFileIsCopiedBack(t *testing.T) {
 // TestCounterNeverComesBack tells the same of each number: whatever state of the file is
 // copied back, a change moves the counter above all numbers that it had.
 func TestCounterNeverComesBack(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	s, r := open(t, path), openVerifier(t, path)
 	states := [][]byte{read(t, path+"-epoch")}
@@ -99,8 +101,10 @@ func (w *world) issue(t testing.TB, names ...string) {
 // matches. A key is revoked, and other changes get the numbers that the guard has read. The
 // guard must not confuse them with those it knows, with or without a check in between.
 func TestFilesAreCopiedBackUnderAGuard(t *testing.T) {
+	t.Parallel()
 	for name, asks := range map[string]bool{"quiet": false, "asked in between": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := copiedBack(t)
 			ask := func(after string) {
 				if !asks {
@@ -130,6 +134,7 @@ func TestFilesAreCopiedBackUnderAGuard(t *testing.T) {
 // The guard's advice works after a store was put back: a program that is started again uses
 // the store as it is, and after a restore the guard itself continues.
 func TestGuardSaysWhatHelpsWhereFilesWereCopiedBack(t *testing.T) {
+	t.Parallel()
 	w := copiedBack(t)
 	code := w.check()
 	for _, want := range []string{"unavailable", "'keyctl restore' with a backup", "start this program again"} {

@@ -44,6 +44,7 @@ func mustRename(t testing.TB, from, to string) {
 // Another process changes keys. As soon as it says so this process's epoch has moved,
 // and it has not moved for any change that cannot be read yet.
 func TestEpochOfAnotherProcess(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	r := openVerifier(t, path)
 	cmd := child(t, "write", path)
@@ -90,6 +91,7 @@ func TestEpochStandsStill(t *testing.T) {
 // Without the file nothing is accepted and nothing is changed, because no other process
 // could be told. Keys can be listed, and Mend makes the file.
 func TestEpochFileMissing(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	s, r := open(t, path), openVerifier(t, path)
 	key := issue(t, s, admin.IssueRequest{Name: "ci"}).Key
@@ -136,6 +138,7 @@ func mustMend(t testing.TB, path string) {
 // that servers map. It is refused until Mend, which waits for those servers; they share the
 // copy then.
 func TestEpochFileCopied(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	s, r := open(t, path), openVerifier(t, path)
 	key, second := issue(t, s, admin.IssueRequest{Name: "ci"}).Key, issue(t, s, admin.IssueRequest{Name: "two"}).Key

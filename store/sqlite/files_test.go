@@ -85,6 +85,7 @@ func read(t testing.TB, path string) []byte {
 // In a file URI these characters have a meaning of their own: SQLite would cut the
 // name off at the first of them and open, or make, another file.
 func TestOddPaths(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"a?b.db", "a#b.db", "a%b.db", "a%41.db", "a b.db", "a&mode=memory.db", "a?mode=memory", "ключ.db", "a'b\".db", "a+b;c.db", ":memory:", "file:x.db"} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -177,8 +177,10 @@ var replacements = []struct {
 // is refused with the reason, or the guard refuses the key at once. A program that lost
 // its files changes nothing, and does not take back what others did when it ends.
 func TestRevokedWhereFilesWereReplaced(t *testing.T) {
+	t.Parallel()
 	for _, c := range replacements {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			path, behind := c.do(t, w)
 			answer := w.revoke(t, path, behind...)

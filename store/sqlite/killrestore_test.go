@@ -47,6 +47,7 @@ func restoreRole(path string) error {
 // reader that was open all the time sees the one or the other; and the next restore
 // comes through.
 func TestA19KilledWhileRestoring(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	s := open(t, path)
 	issue(t, s, admin.IssueRequest{Name: "old"})

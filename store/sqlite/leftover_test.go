@@ -65,6 +65,7 @@ func twoClosedStores(t *testing.T) (one, two string, id string) {
 // A file of another store lies beside a database that is opened. SQLite would take it for
 // the database's own.
 func TestFilesOfAnotherStore(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ suffix, reason string }{
 		{"-wal", "belongs to another key store"},
 		{"-epoch", "belongs to another key store"},
@@ -135,6 +136,7 @@ func TestOlderDatabase(t *testing.T) {
 // log, which would hide that changes are missing, and let a revoke in that no program hears
 // of that has the old one open.
 func TestLookedOverWithoutItsLog(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	s := open(t, path)
 	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
@@ -208,6 +210,7 @@ func TestPublicationOfAKeptFileBrokenOff(t *testing.T) {
 // A program that has the store open lost its -shm, another one revokes and ends, and then
 // the first one ends without a change. Its close must not take the revocation back.
 func TestCloseAfterSharedMemoryWasRemoved(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	s := open(t, path)
 	id := issue(t, s, admin.IssueRequest{Name: "ci"}).Key.ID
@@ -230,6 +233,7 @@ func TestCloseAfterSharedMemoryWasRemoved(t *testing.T) {
 // The same where the pool gives up a connection whose files others do not have open any
 // more.
 func TestConnectionGivenUp(t *testing.T) {
+	t.Parallel()
 	path, id := closedStore(t)
 	db, err := sqlite.OpenWatchedAt(path)
 	if err != nil {

@@ -47,6 +47,7 @@ func lost(t *testing.T) *history {
 // must say how many acknowledged changes are missing, before and in the audit log; and that
 // this cannot be told where the epoch file does not tell.
 func TestRestoreOverADatabaseThatLacksChanges(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		page    func(t *testing.T, path string)

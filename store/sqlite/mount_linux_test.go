@@ -14,6 +14,7 @@ import (
 // A disk is mounted over the directory of a store in use. The guard does not continue with
 // files that no other process finds any more.
 func TestMountedOverWhileInUse(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	guard := start(t, "mountedguard", w.path, "unshare", "--user", "--map-root-user", "--mount")
 	if got := guard.ask("check " + w.key.Token.Reveal()); got != "valid" {
@@ -36,6 +37,7 @@ const overlaid = `mount -t overlay overlay -o userxattr,lowerdir="$1",upperdir="
 // files were copied up from a lower layer. They now have other inode numbers, like a copy, but
 // are not copies.
 func TestBroughtUpAndMountedAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.admin.end()
 	w.guard.end()
@@ -59,6 +61,7 @@ func TestBroughtUpAndMountedAgain(t *testing.T) {
 // TestA17LowerLayer: the store is in a lower layer of an overlay file system, as one that
 // came with a container's image is. What a guard mapped there would never change.
 func TestA17LowerLayer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.admin.end()
 	w.guard.end()
@@ -107,6 +110,7 @@ func mountedGuardRole(path string) error {
 // The database has other names, in other directories. What the message says to run lists
 // them all, also where the path is an odd one.
 func TestHintListsAllNames(t *testing.T) {
+	t.Parallel()
 	disk := t.TempDir()
 	path := filepath.Join(disk, "it's here", "deep", "keys.db")
 	ns := start(t, "linked", path, inNamespace(`mount -t tmpfs none "$1"`, disk)...)

@@ -72,6 +72,7 @@ var numbersOutOfRange = []struct{ name, statement, want string }{
 // be made any more, or is made and not announced. Running processes report it in one sentence;
 // guards refuse; nothing is written.
 func TestA27NumbersOutOfRangeAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, c := range numbersOutOfRange {
 		t.Run(c.name, func(t *testing.T) {
 			path := create(t)
@@ -132,6 +133,7 @@ func TestSchemaRefusesNumbersOutOfRange(t *testing.T) {
 // or counts round. That one key is refused; it is listed, and can be revoked; all others
 // go on.
 func TestA27KeyNumbersOutOfRange(t *testing.T) {
+	t.Parallel()
 	const most, least = `9223372036854775807`, `-9223372036854775808`
 	for _, set := range []string{
 		`version = 281474976710655`, `version = 281474976710654`, `version = 280375465082880`, `version = 280375465082879`, `version = 280375465082878`,
@@ -186,6 +188,7 @@ func wantOneTampered(t *testing.T, s *sqlite.Store, ids map[string][]byte) {
 // A change number that was pushed out of range is mended by a restore, which then counts
 // on from the backup.
 func TestRestoreMendsNumbers(t *testing.T) {
+	t.Parallel()
 	for _, statement := range []string{
 		`UPDATE meta SET value = 281474976710655 WHERE name = 'change_seq'`,
 		`UPDATE meta SET value = 280375465082880 WHERE name = 'change_seq'`,
@@ -228,6 +231,7 @@ func TestRestoreMendsNumbers(t *testing.T) {
 // doctor calls sound and that no revocation can be made in; and a restore counts on from
 // the backup.
 func TestNumbersThatRunOut(t *testing.T) {
+	t.Parallel()
 	for _, seq := range []int64{1<<48 - 1, 1<<48 - 2, 1<<48 - 1<<40, 1<<48 - 1<<40 - 1, 1<<48 - 1<<40 - 2, 1 << 47, 1<<47 - 1} {
 		t.Run(strconv.FormatInt(seq, 10), func(t *testing.T) {
 			path := create(t)

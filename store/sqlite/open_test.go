@@ -17,6 +17,7 @@ import (
 
 // Each refusal says what to do, and leaves everything as it is.
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		spoil func(t *testing.T, path string)
@@ -80,6 +81,7 @@ func TestOpenRefuses(t *testing.T) {
 
 // Permissions do not apply to root, so a second process tries it as the user `nobody`.
 func TestReadOnlyPlacesAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name          string
 		dir, database fs.FileMode

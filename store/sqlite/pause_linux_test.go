@@ -33,60 +33,70 @@ func TestA17PauseBeforeTheAnnouncement(t *testing.T) {
 	for renewals, what := range []string{"a lease of before the commit", "a lease of the pause"} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			path := create(t)
-			s, reader := open(t, path), open(t, path)
-			one := issue(t, s, admin.IssueRequest{Name: "ci"})
-			n := newNetwork(t, serveAt(t, path))
-			v := guardAt(t, n.URL, issue(t, s, admin.IssueRequest{
-				Name: "guard", Kind: keys.KindAdmin, Scopes: []string{keys.ScopeVerify}, Audience: []string{"weather"},
-			}).Token)
-			accepts := func() bool {
-				return v.Authenticate(t.Context(), one.Token.Reveal(), verifier.Call{Audience: "weather"}).Valid()
-			}
-			for before := n.renewals.Load(); n.renewals.Load() < before+2; time.Sleep(time.Millisecond) { // it has a lease, and remembers the key
-				if !accepts() {
-					t.Fatal("the guard refuses the key before it is revoked")
-				}
-			}
-
-			resume := pauseAfterCommit(t, s, func() {
-				if renewals == 0 {
-					n.fail()
-				}
-			})
-			returned := make(chan revoked, 1)
-			go func() { returned <- revoke(context.Background(), t, s, one.Key.ID, store.Wait{}) }()
-			for committed := false; !committed; time.Sleep(time.Millisecond) {
-				k, err := reader.Key(t.Context(), one.Key.ID)
-				committed = err == nil && !k.RevokedAt.IsZero()
-			}
-			for before := n.renewals.Load(); n.renewals.Load() < before+int64(renewals); {
-				time.Sleep(time.Millisecond)
-			}
-			n.fail()
-			if len(returned) > 0 {
-				t.Fatal("revoke returned before the change was announced, so this test shows nothing")
-			}
-			resume()
-			accepted := 0
-			for len(returned) == 0 {
-				if accepts() {
-					accepted++
-				}
-			}
-			for range 1000 {
-				if accepts() {
-					t.Fatal("the guard accepts the key after revoke returned")
-				}
-			}
-			if r := <-returned; r.err != nil {
-				t.Errorf("Revoke: %v", r.err)
-			}
-			if renewals == 0 && accepted == 0 {
-				t.Error("the guard accepted nothing while revoke waited, so this test shows nothing")
+			// With a lease of the pause it may accept nothing.
+			for acceptedInPause(t, renewals) == 0 && renewals == 0 {
+				t.Log("the lease ended before the guard was asked, which shows nothing: once more")
 			}
 		})
 	}
+}
+
+// acceptedInPause is how often the guard accepted the key between COMMIT and the return of
+// revoke. The guard's lease is of that many renewals after the commit.
+func acceptedInPause(t *testing.T, renewals int) (accepted int) {
+	t.Helper()
+	path := create(t)
+	s, reader := open(t, path), open(t, path)
+	one := issue(t, s, admin.IssueRequest{Name: "ci"})
+	n := newNetwork(t, serveAt(t, path))
+	v := guardAt(t, n.URL, issue(t, s, admin.IssueRequest{
+		Name: "guard", Kind: keys.KindAdmin, Scopes: []string{keys.ScopeVerify}, Audience: []string{"weather"},
+	}).Token)
+	accepts := func() bool {
+		return v.Authenticate(t.Context(), one.Token.Reveal(), verifier.Call{Audience: "weather"}).Valid()
+	}
+	for before := n.renewals.Load(); n.renewals.Load() < before+2; time.Sleep(time.Millisecond) { // it has a lease, and remembers the key
+		if !accepts() {
+			t.Fatal("the guard refuses the key before it is revoked")
+		}
+	}
+
+	resume := pauseAfterCommit(t, s, func() {
+		if renewals == 0 {
+			n.fail()
+		}
+	})
+	returned := make(chan revoked, 1)
+	go func() { returned <- revoke(context.Background(), t, s, one.Key.ID, store.Wait{}) }()
+	for committed := false; !committed; time.Sleep(time.Millisecond) {
+		k, err := reader.Key(t.Context(), one.Key.ID)
+		committed = err == nil && !k.RevokedAt.IsZero()
+	}
+	for before := n.renewals.Load(); n.renewals.Load() < before+int64(renewals); {
+		time.Sleep(time.Millisecond)
+	}
+	n.fail()
+	if accepts() {
+		accepted++
+	}
+	if len(returned) > 0 {
+		t.Fatal("revoke returned before the change was announced, so this test shows nothing")
+	}
+	resume()
+	for len(returned) == 0 {
+		if accepts() {
+			accepted++
+		}
+	}
+	for range 1000 {
+		if accepts() {
+			t.Fatal("the guard accepts the key after revoke returned")
+		}
+	}
+	if r := <-returned; r.err != nil {
+		t.Errorf("Revoke: %v", r.err)
+	}
+	return accepted
 }
 
 // pauseAfterCommit stops the next change of s between COMMIT and its announcement, for which it

@@ -301,6 +301,7 @@ func TestA27ResealMendsNoBrokenSeal(t *testing.T) {
 
 // Many batches, with keys among them that must not be sealed again.
 func TestResealGoesThroughAll(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	s := open(t, path)
 	m := manager(t, s)

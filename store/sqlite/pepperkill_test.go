@@ -111,6 +111,7 @@ func pepperRole(path string) error {
 // store opens and its chain holds; every key that was told of is there, sealed, and
 // good or revoked; and another handle, open all the while, sees the same.
 func TestA19KilledWhileChangingPeppers(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	stays := forChecks(t, path)
 	var told []string
@@ -159,6 +160,7 @@ func wantToldKeys(t *testing.T, r store.Reader, told []string) {
 // Peppers change while other handles write, one of them for two callers at once. No
 // write fails but those of keys that are revoked meanwhile, and no key is lost.
 func TestPeppersChangeWhileOthersWrite(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	one, two := open(t, path), open(t, path)
 	var issued [3][]admin.Issued

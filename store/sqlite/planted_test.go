@@ -191,6 +191,7 @@ func TestA27TablesThatChangePlaces(t *testing.T) {
 // What is missing is as bad: without the triggers of the feed no process would learn
 // of a change. Such a store is not opened, and one that is open writes nothing.
 func TestMissingObjectsAreNoticed(t *testing.T) {
+	t.Parallel()
 	for _, statement := range []string{
 		`DROP TRIGGER keys_updated`, `DROP INDEX keys_name`,
 		`DROP TRIGGER keys_updated; CREATE TRIGGER keys_updated AFTER UPDATE ON keys BEGIN SELECT 1; END`,
@@ -309,6 +310,7 @@ func interfere(t *testing.T, s *sqlite.Store, trigger string) {
 // A key of an unfinished import that is removed comes back before the commit: what is to be
 // gone is looked for, as the last thing.
 func TestRemovedKeyThatComesBackIsNoticed(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	killedImport(t, path, 600, "old")
 	s := open(t, path)

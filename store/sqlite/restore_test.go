@@ -253,6 +253,7 @@ func TestA19RevokedWhileRestoring(t *testing.T) {
 
 // On a new machine there are the backup and the pepper, and nothing else.
 func TestRestoreWhereNothingIs(t *testing.T) {
+	t.Parallel()
 	h := newHistory(t, "ci")
 	dir := t.TempDir()
 	path := filepath.Join(dir, "keys.db")
@@ -302,6 +303,7 @@ func TestRestoreNotesPeppers(t *testing.T) {
 
 // Each refusal says what to do, and leaves everything as it is.
 func TestRestoreRefuses(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		spoil func(t *testing.T, h *history)
@@ -400,6 +402,7 @@ func TestA27RestoreOfARowPutBack(t *testing.T) {
 // told of, and restored: all other keys may need it. However many such rows there are, they
 // hide no other fault.
 func TestA27RestoreOfEditedRows(t *testing.T) {
+	t.Parallel()
 	h := newHistory(t, "stays", "edited")
 	mustExec(t, shell(t, h.backup), `UPDATE keys SET scopes = '["*"]' WHERE name = 'edited'`)
 	r := h.prepare(t)
@@ -436,6 +439,7 @@ func TestA27RestoreOfEditedRows(t *testing.T) {
 // An honest backup is restored, also one of keys that were revoked and rotated, with a
 // second pepper, after a restore.
 func TestRestoreOfABusyLife(t *testing.T) {
+	t.Parallel()
 	h := newHistory(t, "ci", "old")
 	h.revoke(t, "old", "done")
 	if _, err := manager(t, h.store).Rotate(t.Context(), h.id("ci"), admin.RotateRequest{}); err != nil {
@@ -540,6 +544,7 @@ func TestRestoreOverDamage(t *testing.T) {
 // A backup of another key store, or one from before an earlier restore, is compared row
 // by row.
 func TestRestoreUnrelated(t *testing.T) {
+	t.Parallel()
 	h := newHistory(t, "ci", "old")
 	second := filepath.Join(t.TempDir(), "second.db")
 	h.issue(t, "new")

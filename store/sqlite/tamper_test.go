@@ -41,6 +41,7 @@ func tamperable(t *testing.T) (*sqlite.Store, string, map[string][]byte) {
 // put the digest of a secret that they know into a mightier key's row. Each such
 // key, and no other, is known as tampered, and the feed tells every cache of it.
 func TestA27EditedRowsAreTampered(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, statement string
 		want            []string
@@ -162,6 +163,7 @@ func TestA27RenamedAndDeletedRowsAreTold(t *testing.T) {
 // hope that it falls over, or reads it as "no restriction". The key is refused; it
 // can still be seen and revoked, and all others go on.
 func TestA27UnreadableColumns(t *testing.T) {
+	t.Parallel()
 	empty := []string{`scopes = '{}'`, `metadata = '[]'`, `metadata = 'null'`} // read as none, which the seal denies
 	for _, set := range append(empty,
 		`allowed_ips = '["everywhere"]'`, `allowed_ips = '["10.0.0.0/8", "10.0.0.0/99"]'`, `allowed_ips = '[7]'`,
@@ -221,6 +223,7 @@ func TestSchemaRefuses(t *testing.T) {
 // A27. The attack: after a change was made, its audit row is edited, removed or
 // replaced. The chain names the first row that does not hold.
 func TestA27EditedAuditIsNamed(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		statement string
 		want      int64

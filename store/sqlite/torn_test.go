@@ -28,6 +28,7 @@ func tear(t *testing.T, path string, word uint64) {
 // A power cut tore the position word of the epoch page. What is said of it is true, and
 // Mend and a restore get the store out of it, under the eyes of those who have it open.
 func TestTornPosition(t *testing.T) {
+	t.Parallel()
 	ways := map[string]func(t *testing.T, path, backup string) error{
 		"Mend": func(t *testing.T, path, _ string) error {
 			_, err := sqlite.Mend(t.Context(), path, nil, "test", time.Now())

@@ -85,6 +85,7 @@ var spoilt = map[string]struct {
 // must not run a statement, or prevent that keys are checked, listed, issued and revoked.
 // Commands that need the counts say what is wrong, and the file is not changed.
 func TestA27SpoiltUsageStopsNothing(t *testing.T) {
+	t.Parallel()
 	for name, c := range spoilt {
 		t.Run(name, func(t *testing.T) {
 			path := create(t)
@@ -271,6 +272,7 @@ func countRole(path string) error {
 // Two processes that only check keys, and this one, count at once, also while the file
 // is being made.
 func TestProcessesLoseNoUse(t *testing.T) {
+	t.Parallel()
 	path := create(t)
 	s := open(t, path)
 	remove(t, path+".usage")

@@ -89,7 +89,7 @@ func From(ctx context.Context) string {
 // Or returns given, the request's own id, if it is valid, and a fresh id
 // otherwise.
 func Or(given string) string {
-	if Validate(given) == nil {
+	if given != "" && Validate(given) == nil {
 		return given
 	}
 	return fresh()

@@ -52,8 +52,8 @@ func RegisterPlain[I, O any](a *API, op huma.Operation, p Plain) {
 type Body[T any] struct{ Body T }
 
 // Answering serves an operation that reads a JSON body with the required members, and answers
-// with another one.
-func Answering[I, O any](a *API, do func(context.Context, *I) (*O, error), required ...string) Plain {
+// with another one, as appendTo writes it.
+func Answering[I, O any](a *API, do func(context.Context, *I) (*O, error), appendTo func([]byte, *O) []byte, required ...string) Plain {
 	return Plain{Serve: func(w http.ResponseWriter, r *http.Request) {
 		var in I
 		if !a.Read(w, r, MaxBody, &in, required...) {
@@ -64,9 +64,12 @@ func Answering[I, O any](a *API, do func(context.Context, *I) (*O, error), requi
 			a.Fail(w, r, err)
 			return
 		}
-		a.Answer(w, out)
+		w.Header()["Content-Type"] = ofJSON
+		_, _ = w.Write(append(appendTo(make([]byte, 0, usualAnswer), out), '\n')) // the client may be gone
 	}}
 }
+
+const usualAnswer = 1 << 10
 
 // Read reads the body of r, at most limit bytes, into v, which points to a struct. It accepts
 // the same JSON as an operation: no duplicate or unknown members, at any depth, and names that

@@ -59,11 +59,11 @@ func Mount(a *restapi.API, v *verifier.Verifier, o *Options) {
 			"The answer is 200 for any key: look at valid. A caller whose own key has an audience can verify keys for that audience only; "+
 				"if that is a single server, audience may be left out. One call with ask answers for a whole list of tools, and counts once. "+
 				"429 is about the caller, not the key: too many unknown keys from this client_ip, or too many calls of this caller."),
-		restapi.Answering(a, s.verify, "key"))
+		restapi.Answering(a, s.verify, wire.AppendVerification, "key"))
 	restapi.RegisterPlain[restapi.Body[api.VerifyBatchRequest], restapi.Body[api.Verifications]](a,
 		operation("verifyKeys", pathBatch, "Verify several keys",
 			"At most 100 checks, each as for one key, and each counted. If one of them cannot be asked, none is made."),
-		restapi.Answering(a, s.batch, "checks"))
+		restapi.Answering(a, s.batch, wire.AppendVerifications, "checks"))
 	s.mountIntrospection()
 	mountForwardAuth(a)
 }
@@ -151,6 +151,9 @@ func (s *service) check(ctx context.Context, in *api.VerifyRequest, call verifie
 	if !d.Valid() {
 		return out
 	}
+	if len(in.Ask) > 0 {
+		out.Allowed = make([]string, 0, len(in.Ask))
+	}
 	for _, scope := range in.Ask {
 		if d.Identity.Allows(scope) {
 			out.Allowed = append(out.Allowed, scope)
@@ -210,12 +213,13 @@ func call(ctx context.Context, in *api.VerifyRequest) (verifier.Call, error) {
 func literal(field string, list []string) error {
 	for _, scope := range list {
 		err := keys.ValidateRequired(scope)
+		if err == nil {
+			continue
+		}
 		if invalid := (*keys.InvalidError)(nil); errors.As(err, &invalid) {
 			return &keys.InvalidError{Field: field, Reason: invalid.Reason}
 		}
-		if err != nil {
-			return err
-		}
+		return err
 	}
 	return nil
 }

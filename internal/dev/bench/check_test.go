@@ -110,13 +110,34 @@ func TestLoopback(t *testing.T) {
 	if _, err = s.Loopback(t.Context(), without, 1); err == nil {
 		t.Error("Loopback with a client that has no key: got no error")
 	}
-	all, err := s.Answers(t.Context(), client, 1)
+	all, err := s.Answers(t.Context(), client, 1, func(string, bool) bool { return true })
 	if err != nil || len(all) != 4 {
 		t.Fatalf("Answers: got %+v, %v, want four", all, err)
 	}
 	for _, a := range all {
 		if a.Pairs[0].Guarded.Requests == 0 {
 			t.Errorf("Answers: %s answered nothing", a.Name)
+		}
+	}
+}
+
+// An answer is too slow if it takes more processor time than its slack allows, and only if
+// something was promised of it.
+func TestKeptAnswers(t *testing.T) {
+	pair := func(part float64) []bench.Pair {
+		ran := func(cpu time.Duration) bench.Run { return bench.Run{CPU: cpu} }
+		return []bench.Pair{{Plain: ran(time.Millisecond), Guarded: ran(time.Duration(float64(time.Millisecond) / part))}}
+	}
+	for _, c := range []struct {
+		answer bench.Answer
+		kept   bool
+	}{
+		{bench.Answer{Name: "fast", Promised: true, Pairs: pair(0.6)}, true},
+		{bench.Answer{Name: "slow", Promised: true, Pairs: pair(0.3)}, false},
+		{bench.Answer{Name: "nothing promised", Pairs: pair(0.3)}, true},
+	} {
+		if err := bench.KeptAnswers([]bench.Answer{c.answer}); (err == nil) != c.kept {
+			t.Errorf("KeptAnswers of %s: got %v, want kept: %v", c.answer.Name, err, c.kept)
 		}
 	}
 }

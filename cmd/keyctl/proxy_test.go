@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/forwardauth"
+	"github.com/mcpkeys/mcpkeys/internal/base/idheader"
 )
 
 // cmdProxy starts a proxy in front of the address BEHIND, which asks SERVER, and puts its
@@ -56,7 +57,7 @@ func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
 					delete(r.Header, name)
 				}
 			}
-			for _, name := range forwardauth.Headers() {
+			for _, name := range idheader.Names() {
 				r.Header[name] = a.Header[name]
 			}
 		}

@@ -1,12 +1,9 @@
 package remote
 
 import (
+	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/infile"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -16,32 +13,16 @@ import (
 // rotated while the program runs; if that fails, the key of before stays in use.
 type credential struct {
 	path string
-
-	mu    sync.Mutex // guards what follows
-	key   keys.Secret
-	stamp stamp
-}
-
-// stamp tells states of a file apart.
-type stamp struct {
-	file os.FileInfo // nil before the file was read
-	read time.Time
-}
-
-// settling is longer than the steps in which file systems tell times. A file that changed less
-// than that before it was read may have changed again at the same time.
-const settling = 2 * time.Second
-
-// holds reports whether a file that is now like info is the one that was read.
-func (s stamp) holds(info os.FileInfo) bool {
-	return s.file != nil && os.SameFile(s.file, info) && s.file.Size() == info.Size() &&
-		s.file.ModTime().Equal(info.ModTime()) && s.read.Sub(info.ModTime()) > settling
+	key  keys.Secret // without a file
+	file *infile.Current[keys.Secret]
 }
 
 // maxKeyFile, in bytes, is more than a key and a line end need.
 const maxKeyFile = 1024
 
-func newCredential(o *Options) *credential { return &credential{path: o.KeyFile, key: o.Key} }
+func newCredential(o *Options) *credential {
+	return &credential{path: o.KeyFile, key: o.Key, file: infile.NewCurrent(o.KeyFile, maxKeyFile, parseKey)}
+}
 
 // check refuses options without a key, or with two.
 func (c *credential) check() error {
@@ -61,18 +42,11 @@ func (c *credential) read() (keys.Secret, error) {
 	if c.path == "" {
 		return c.key, nil
 	}
-	info, err := os.Stat(c.path)
-	c.mu.Lock()
-	key, same := c.key, err == nil && c.stamp.holds(info)
-	c.mu.Unlock()
-	if same {
-		return key, nil
+	key, had, err := c.file.Get()
+	if had {
+		return key, nil // as before, if err is not nil; if the server refuses it, the error says both
 	}
-	now, err := c.reread()
-	if err != nil && !key.IsZero() {
-		return key, nil // as before; if the server refuses it, the error says both
-	}
-	return now, err
+	return key, named(err)
 }
 
 // reread reads the file, whatever its time says.
@@ -80,33 +54,22 @@ func (c *credential) reread() (keys.Secret, error) {
 	if c.path == "" {
 		return c.key, nil
 	}
-	key, seen, err := readKey(c.path)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil {
-		c.key, c.stamp = key, seen
-	}
-	return c.key, err
+	key, _, err := c.file.Reread()
+	return key, named(err)
 }
 
-func readKey(path string) (keys.Secret, stamp, error) {
+// named says which file err is about, unless it is about the key in it.
+func named(err error) error {
+	if invalid := (*keys.InvalidError)(nil); err == nil || errors.As(err, &invalid) {
+		return err
+	}
 	bad := &keys.InvalidError{Field: "key_file", Reason: "must name a file that this user may read and that holds only the verify key"}
-	f, err := infile.Regular(path)
-	if err != nil {
-		return keys.Secret{}, stamp{}, fmt.Errorf("%w (%w)", bad, err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	began := time.Now()              //nolint:forbidigo // beside the times of a file, which are of the machine's clock
-	info, err := f.Stat()
-	if err != nil {
-		return keys.Secret{}, stamp{}, bad
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
-	if err != nil {
-		return keys.Secret{}, stamp{}, bad
-	}
+	return fmt.Errorf("%w (%w)", bad, err)
+}
+
+func parseKey(text []byte) (keys.Secret, error) {
 	key := keys.NewSecret(strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"))
-	return key, stamp{info, began}, isVerifyKey(key)
+	return key, isVerifyKey(key)
 }
 
 func isVerifyKey(key keys.Secret) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/base/forwardauth"
+	"github.com/mcpkeys/mcpkeys/internal/base/idheader"
 	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -66,7 +67,7 @@ func TestForwardAuth(t *testing.T) {
 				identifies(t, a, id, audience)
 				continue
 			}
-			for _, name := range forwardauth.Headers() {
+			for _, name := range idheader.Names() {
 				if len(a.Header[name]) > 0 {
 					t.Errorf("%s, %s: a denial has %s", tc.name, method, name)
 				}
@@ -92,7 +93,7 @@ func ask(t *testing.T, f *servertest.Fixture, method, rest, token string) *http.
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	r.Header.Set("X-Forwarded-Uri", forwardauth.Prefix+"?audience=maps")
 	r.Header.Set("X-Original-URL", forwardauth.Prefix+"?audience=maps")
-	for _, name := range forwardauth.Headers() {
+	for _, name := range idheader.Names() {
 		r.Header.Set(name, "forged")
 	}
 	if token != "" {

@@ -11,7 +11,7 @@
 // The first form is for proxies that append the client's path, such as Envoy. Settings are never
 // read from headers, which the client may have sent.
 //
-// The answer to any method is 200 with the identity headers ([Headers]), or a denial, which the
+// The answer to any method is 200 with the identity headers (package idheader), or a denial, which the
 // guard of package middleware writes. The package never reads a body, and does not look at Host
 // and Origin, which are the client's.
 package forwardauth
@@ -23,27 +23,13 @@ import (
 	"strings"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/base/idheader"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
 // Prefix is the path of all requests: itself, and what comes after it and a slash.
 const Prefix = "/v1/forward-auth"
-
-// Headers are the identity headers. An answer that lets a request pass has all of them, each
-// once, so that a proxy that copies them overwrites what the client sent. Characters other than
-// printable ASCII, and %, are percent-encoded.
-func Headers() []string {
-	return []string{headerKeyID, headerKeyName, headerOwner, headerScopes, headerAudience}
-}
-
-const (
-	headerKeyID    = "X-Mcpkeys-Key-Id"
-	headerKeyName  = "X-Mcpkeys-Key-Name"
-	headerOwner    = "X-Mcpkeys-Owner"
-	headerScopes   = "X-Mcpkeys-Scopes" // separated by spaces
-	headerAudience = "X-Mcpkeys-Audience"
-)
 
 // Is reports whether r is for this package.
 func Is(r *http.Request) bool {
@@ -84,44 +70,10 @@ func (s *settings) decide(w http.ResponseWriter, r *http.Request, guard *middlew
 	}
 	i, _ := keys.IdentityFrom(r.Context())
 	h := w.Header()
-	h[headerKeyID] = []string{i.KeyID()}
-	h[headerKeyName] = []string{encode(i.Name())}
-	h[headerOwner] = []string{encode(i.Owner())}
-	h[headerScopes] = []string{encodeAll(i.Scopes())}
-	h[headerAudience] = []string{encode(s.audience)}
+	idheader.Set(h, i, s.audience)
 	h["Cache-Control"] = []string{"no-store"}
 	h["Content-Length"] = []string{"0"}
 	w.WriteHeader(http.StatusOK) // Envoy takes 204 for a denial
-}
-
-func encodeAll(texts []string) string {
-	for i, text := range texts {
-		texts[i] = encode(text)
-	}
-	return strings.Join(texts, " ")
-}
-
-// encode makes text safe as the value of a header. Most texts stay as they are.
-func encode(text string) string {
-	const hex = "0123456789ABCDEF"
-	var out []byte
-	for i := range len(text) {
-		c := text[i]
-		if c > ' ' && c < 0x7f && c != '%' {
-			if out != nil {
-				out = append(out, c)
-			}
-			continue
-		}
-		if out == nil {
-			out = append(make([]byte, 0, len(text)+8), text[:i]...)
-		}
-		out = append(out, '%', hex[c>>4], hex[c&15])
-	}
-	if out == nil {
-		return text
-	}
-	return string(out)
 }
 
 // sent is the path as it was sent. [url.URL.EscapedPath] alone would encode all of it again if the

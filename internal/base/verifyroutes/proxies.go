@@ -6,6 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/forwardauth"
+	"github.com/mcpkeys/mcpkeys/internal/base/idheader"
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
 )
 
@@ -14,7 +15,7 @@ import (
 func mountForwardAuth(a *restapi.API) {
 	a.HandleProxies(forwardauth.Is, forwardauth.Handler)
 	headers := map[string]*huma.Header{}
-	for _, name := range forwardauth.Headers() {
+	for _, name := range idheader.Names() {
 		headers[name] = &huma.Header{Description: "Percent-encoded", Schema: &huma.Schema{Type: huma.TypeString}}
 	}
 	parameter := func(name, what string, required bool) *huma.Param {

@@ -199,13 +199,13 @@ var layers = []layer{
 	},
 	{
 		path:  "internal/base/verifyroutes",
-		may:   []string{"keys", "keys/pepper", "keys/requestid", "keys/usage", "verifier", "admin", "admin/api", "internal/base/leases", "internal/base/protocol", "internal/base/forwardauth", "internal/base/restapi", "internal/base/wire", huma + "/..."},
+		may:   []string{"keys", "keys/pepper", "keys/requestid", "keys/usage", "verifier", "admin", "admin/api", "internal/base/leases", "internal/base/protocol", "internal/base/forwardauth", "internal/base/idheader", "internal/base/restapi", "internal/base/wire", huma + "/..."},
 		never: []string{sqlite, "store/sqlite/..."},
 		why:   "the decision is the verifier's",
 	},
 	{
 		path:  "internal/base/forwardauth",
-		may:   []string{"keys", "middleware", "admin/api"},
+		may:   []string{"keys", "middleware", "admin/api", "internal/base/idheader"},
 		never: []string{sqlite, "store/sqlite/...", huma + "/..."},
 		why:   "the decision is the guard's",
 	},

@@ -202,6 +202,7 @@ func TestIntrospectionReadsWhatTheDocumentSays(t *testing.T) {
 	caller := f.VerifyKey("weather")
 	token, _ := f.Issue(admin.IssueRequest{Audience: []string{"weather"}})
 	values := map[string]string{"token": token, "audience": "weather", "scope": "tools:a", "client_ip": "10.0.0.7", "client_secret": caller}
+	judged := []string{"audience", "scope", "client_ip"}
 	op := read(t, f).Paths["/v1/introspect"]["post"]
 	send := func(form, query url.Values) servertest.Answer {
 		token := caller
@@ -237,6 +238,10 @@ func TestIntrospectionReadsWhatTheDocumentSays(t *testing.T) {
 		if a := send(form, nil); a.Status != http.StatusOK || !strings.Contains(a.Body, `"active":true`) {
 			t.Errorf("%s in the form: got %d %s", member, a.Status, a.Body)
 		}
+		form.Set(member, "not *valid")
+		if a := send(form, nil); slices.Contains(judged, member) && a.Status != 422 {
+			t.Errorf("a wrong %s in the form: got %d %s, want 422", member, a.Status, a.Body)
+		}
 	}
 	if s.AdditionalProperties == false {
 		t.Error("the document does not allow unknown members of the form")
@@ -244,6 +249,9 @@ func TestIntrospectionReadsWhatTheDocumentSays(t *testing.T) {
 	for _, p := range op.Parameters {
 		if a := send(least, url.Values{p.Name: {values[p.Name]}}); p.In != "query" || p.Required || a.Status != http.StatusOK {
 			t.Errorf("%s in the query: got %d %s", p.Name, a.Status, a.Body)
+		}
+		if a := send(least, url.Values{p.Name: {"not *valid"}}); !slices.Contains(judged, p.Name) || a.Status != 422 {
+			t.Errorf("a wrong %s in the query: got %d", p.Name, a.Status)
 		}
 		if a := send(least, url.Values{p.Name: {values[p.Name], values[p.Name]}}); a.Status != 422 {
 			t.Errorf("%s twice in the query: got %d", p.Name, a.Status)

@@ -100,9 +100,9 @@ export async function guarded({ audience = '', program = 'mcpserver' } = {}) {
 
 // recipe runs keyctl serve, and an MCP server made of code blocks of docs/other-languages.md, which
 // asks it through a recorder. parts are the numbers of the blocks in the section, and audience
-// is the one that the page has. It returns what guarded returns; exchanges are those with
+// is the one that the page has; edit may change the program. It returns what guarded returns; exchanges are those with
 // keyctl serve, and endKeys() ends it.
-export async function recipe(section, parts, audience) {
+export async function recipe(section, parts, audience, edit = text => text) {
   const folder = join(dir, crypto.randomUUID())
   mkdirSync(folder)
   const here = dirname(fileURLToPath(import.meta.url))
@@ -132,7 +132,7 @@ export async function recipe(section, parts, audience) {
   const page = readFileSync(join(here, '../docs/other-languages.md'), 'utf8')
   const blocks = page.split(`\n## ${section}\n`)[1].split('\n## ')[0].split('```js\n').slice(1).map(text => text.split('```')[0])
   const asked = 'http://127.0.0.1:8420'
-  const program = parts.map(i => blocks[i]).join('\n')
+  const program = edit(parts.map(i => blocks[i]).join('\n'))
   if (program.split(asked).length !== 2) throw new Error(`${asked} must be once in the recipe:\n${program}`)
   writeFileSync(join(folder, 'server.mjs'), program.replace(asked, `http://127.0.0.1:${recorder.address().port}`))
   const server = start(process.execPath, [join(folder, 'server.mjs')], { env: { ...env, PORT: '0', MCPKEYS_VERIFY_KEY_FILE: verifyKey } })

@@ -10,6 +10,12 @@ import { recipe } from './guarded.js'
 const me = { name: 'mcpkeys-e2e', version: '1.0.0' }
 const v1 = { Client, StreamableHTTPClientTransport }
 
+// replaced is a text with one part in another form.
+function replaced(text, part, by) {
+  assert.equal(text.split(part).length, 2, `${part} must be once in the recipe`)
+  return text.replace(part, () => by)
+}
+
 // The blocks of the page's section, in its order.
 const blocks = { 'SDK v2': [0, 2, 3], 'SDK v1': [1, 2, 4] }
 
@@ -112,4 +118,72 @@ for (const [serverName, parts] of Object.entries(blocks)) {
       })
     })
   }
+}
+
+// The block that keeps answers, and what the page says to change. Tools may have any name.
+const odd = 'moon: phase (~100%*) ö'
+for (const [serverName, parts] of Object.entries({ 'SDK v2': [0, 2, 5, 3], 'SDK v1': [1, 2, 5, 4] })) {
+  describe(`a server of ${serverName} that keeps answers and has tools with odd names`, () => {
+    let server
+    before(async () => {
+      server = await recipe('TypeScript SDK', parts, 'weather', text => replaced(replaced(text,
+        'await verify(token, req)', 'await kept(token, req)'),
+      '  set_alarm: {', `  ${JSON.stringify(odd)}: { description: 'The moon', run: () => 'full' },\n  set_alarm: {`))
+    })
+    after(() => server?.stop())
+    const post = async (key, method = 'tools/list', params = {}) => {
+      const answer = await fetch(server.url, {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json', Accept: 'application/json, text/event-stream' },
+        body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+      })
+      return { status: answer.status, body: await answer.text() }
+    }
+    // questions is how many questions keyctl serve got during do.
+    const questions = async act => {
+      const before = server.exchanges.length
+      await act()
+      return server.exchanges.length - before
+    }
+
+    test('a tool with an odd name is granted by its name', async () => {
+      const one = await server.issue('odd', '--audience', 'weather', '--tool', odd)
+      const { body } = await post(one)
+      assert.ok(body.includes(JSON.stringify(odd)) && !body.includes('set_alarm'), body)
+      assert.match((await post(one, 'tools/call', { name: odd, arguments: {} })).body, /full/)
+      const other = await server.issue('even', '--audience', 'weather', '--tool', 'get_*')
+      assert.ok(!(await post(other)).body.includes('moon'))
+      assert.doesNotMatch((await post(other, 'tools/call', { name: odd, arguments: {} })).body, /full/)
+    })
+
+    test('a valid answer is kept, for its own key', async () => {
+      const key = await server.issue('kept', '--audience', 'weather', '--tool', '*')
+      assert.equal(await questions(async () => {
+        for (let i = 0; i < 3; i++) assert.equal((await post(key)).status, 200)
+      }), 1)
+      const narrow = await server.issue('narrow', '--audience', 'weather', '--tool', 'get_*')
+      assert.equal(await questions(async () => assert.ok(!(await post(narrow)).body.includes('set_alarm'))), 1)
+      await server.keyctl('revoke', 'kept', '--yes')
+      assert.equal(await questions(async () => assert.equal((await post(key)).status, 200)), 0, 'as the page says, until the kept answer ends')
+    })
+
+    test('a kept answer ends when lease_expires_at says', async () => {
+      const key = await server.issue('short', '--audience', 'weather', '--tool', '*', '--expires', '4s')
+      assert.equal((await post(key)).status, 200)
+      const { key: { expires_at }, lease_expires_at } = JSON.parse(server.exchanges.at(-1).body)
+      assert.equal(Date.parse(lease_expires_at), Date.parse(expires_at))
+      let status
+      assert.equal(await questions(async () => {
+        do ({ status } = await post(key)); while (status === 200)
+      }), 1)
+      assert.equal(status, 401)
+    })
+
+    test('other answers are not kept', async () => {
+      assert.equal(await questions(async () => {
+        for (let i = 0; i < 2; i++) assert.equal((await post('mcpk_nonsense')).status, 401)
+      }), 2)
+      assert.deepEqual(server.leaks(), [])
+    })
+  })
 }

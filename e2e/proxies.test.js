@@ -171,7 +171,7 @@ for (const [name, startProxy] of Object.entries(proxies)) {
       const findings = JSON.parse(await store.keyctl('doctor', '--proxy', `http://127.0.0.1:${scoped}/mcp`, '--audience', 'weather',
         '--scope', 'tools:get_forecast', '--behind', `127.0.0.1:${server}`, '-o', 'json'))
       assert.deepEqual(findings.filter(f => f.state !== 'ok').map(f => f.check), ['outage'])
-      assert.equal(findings.length, 19)
+      assert.equal(findings.length, 22)
     })
 
     test('without the key store, and without keyctl serve, a client gets 503', async () => {

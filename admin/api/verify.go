@@ -5,7 +5,7 @@ import "time"
 // VerifyRequest asks whether a key is valid for a call. The audience and the address are those
 // of the call that the key came with.
 type VerifyRequest struct {
-	Key      string   `json:"key" doc:"The secret as it was presented"`
+	Key      string   `json:"key" doc:"The secret as it was presented. If none was, an empty text: no_credential"`
 	Audience string   `json:"audience,omitempty" doc:"The server that was called; without it only keys for every server are valid" example:"weather"`
 	Scopes   []string `json:"scopes,omitempty" nullable:"false" maxItems:"500" doc:"The scopes that the call needs, all of them, without wildcards" example:"[\"tools:get_forecast\"]"`
 	Ask      []string `json:"ask,omitempty" nullable:"false" maxItems:"500" doc:"Scopes without wildcards, such as one for each tool of a list. The answer sorts them into allowed and missing. They do not decide whether the key is valid" example:"[\"tools:get_forecast\",\"tools:set_alarm\"]"`

@@ -87,9 +87,6 @@ func (a *app) doctorProxy(ctx context.Context, f *proxyFlags) (err error) {
 		if err := made.issue(ctx, f, &s); err != nil {
 			return err
 		}
-		if made.noAdmin {
-			a.say("An admin key is not tried, because yours may not issue one.")
-		}
 		a.say("Made %s for %s. They are revoked at the end.", wording.Counted(len(made.ids), "key", "keys"), "10 minutes")
 		return examine()
 	})
@@ -136,9 +133,8 @@ func (a *app) validKey(ctx context.Context, path string) (keys.Secret, error) {
 
 // trialKeys are keys for one examination.
 type trialKeys struct {
-	admin   admin.Manager
-	ids     []string
-	noAdmin bool // an admin key must not be issued
+	admin admin.Manager
+	ids   []string
 }
 
 // trialLife ends the keys if they cannot be revoked.
@@ -156,7 +152,10 @@ func (t *trialKeys) issue(ctx context.Context, f *proxyFlags, s *proxycheck.Subj
 		scopes = []string{f.scope}
 	}
 	issue := func(into *keys.Secret, name string, req admin.IssueRequest) error {
-		req.Name, req.Owner, req.Expires = "doctor-"+name+"-"+run, "keyctl doctor", expires
+		req.Name, req.Expires = "doctor-"+name+"-"+run, expires
+		if into != &s.Keys.Bare {
+			req.Owner = "keyctl doctor"
+		}
 		issued, err := t.admin.Issue(ctx, req)
 		if err != nil {
 			return err
@@ -179,22 +178,36 @@ func (t *trialKeys) issue(ctx context.Context, f *proxyFlags, s *proxycheck.Subj
 	}); err != nil {
 		return err
 	}
+	if err := issue(&s.Keys.Bare, "bare", admin.IssueRequest{Audience: here, Scopes: scopes}); err != nil {
+		return err
+	}
 	if f.scope != "" {
 		if err := issue(&s.Keys.Narrow, "narrow", admin.IssueRequest{Audience: here}); err != nil {
 			return err
 		}
 	}
 	for _, optional := range []struct {
-		into *keys.Secret
-		name string
-		req  admin.IssueRequest
+		into       *keys.Secret
+		name       string
+		req        admin.IssueRequest
+		check, why string
 	}{
-		{&s.Keys.Elsewhere, "elsewhere", admin.IssueRequest{Audience: []string{"doctor-" + run}, Scopes: scopes}},
-		{&s.Keys.Admin, "admin", admin.IssueRequest{Kind: keys.KindAdmin, Scopes: []string{keys.ScopeVerify}, Audience: here}},
+		{
+			&s.Keys.Bound, "bound", admin.IssueRequest{Audience: here, Scopes: scopes, AllowedIPs: s.OtherAddresses(ctx)},
+			proxycheck.CheckAddress, "your admin key may not issue a key for other client addresses",
+		},
+		{
+			&s.Keys.Elsewhere, "elsewhere", admin.IssueRequest{Audience: []string{"doctor-" + run}, Scopes: scopes},
+			proxycheck.CheckAudience, "your admin key may not issue a key for another server",
+		},
+		{
+			&s.Keys.Admin, "admin", admin.IssueRequest{Kind: keys.KindAdmin, Scopes: []string{keys.ScopeVerify}, Audience: here},
+			proxycheck.CheckAdmin, "your admin key may not issue an admin key",
+		},
 	} {
 		err := issue(optional.into, optional.name, optional.req)
 		if errors.Is(err, keys.ErrDenied) {
-			t.noAdmin = t.noAdmin || optional.name == "admin"
+			s.Left = append(s.Left, proxycheck.Left{Check: optional.check, Why: optional.why, Fix: "use an admin key that may, or run doctor beside the key store"})
 			continue
 		}
 		if err != nil {

@@ -36,6 +36,8 @@ func cmdProxy(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 		q.Header = r.Header.Clone()
+		client, _, _ := net.SplitHostPort(r.RemoteAddr)
+		q.Header.Set("X-Forwarded-For", client)
 		a, err := http.DefaultTransport.RoundTrip(q)
 		if err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)

@@ -29,16 +29,32 @@ const (
 	streamed = 3 // events of a stream
 )
 
-// lookalike is a header that CGI and WSGI do not tell from name.
-func lookalike(name string) string { return strings.ReplaceAll(name, "-", "_") }
+// fold makes one name of those that CGI and WSGI do not tell apart.
+func fold(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "-")) }
+
+// lookalikes are all names with which CGI and WSGI take a header for name, and name itself.
+func lookalikes(name string) []string {
+	first, rest, more := strings.Cut(name, "-")
+	if !more {
+		return []string{name}
+	}
+	var out []string
+	for _, end := range lookalikes(rest) {
+		out = append(out, first+"-"+end, first+"_"+end)
+	}
+	return out
+}
 
 // call is a request to play.
 type call struct {
 	method      string // empty means GET
 	key, second string // in Authorization, and in X-API-Key
 	body        string
-	forge       bool // send identity headers
-	stream      bool // the server answers with events
+	forge       bool              // send identity headers, and headers that look like them
+	forgeLower  bool              // send identity headers with lower-case names
+	stream      bool              // the server answers with events
+	header      map[string]string // to add
+	far         bool              // from another address of this machine, if the proxy is on it
 }
 
 // reply is what came of a call.
@@ -50,7 +66,7 @@ type reply struct {
 }
 
 // passed reports whether the request reached the server. If the server is not ours, all answers
-// count, except refusals that a proxy gives by itself: the status want, and the usual ones.
+// count, except redirects, and refusals that a proxy gives by itself: the status want, and the usual ones.
 func (r *reply) passed(ours bool, want int) bool {
 	if r.err != nil || ours {
 		return r.arrived != nil
@@ -59,7 +75,7 @@ func (r *reply) passed(ours bool, want int) bool {
 	case want, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusTooManyRequests, http.StatusUnprocessableEntity:
 		return false
 	}
-	return r.status < http.StatusInternalServerError
+	return r.status < http.StatusMultipleChoices || r.status >= http.StatusBadRequest && r.status < http.StatusInternalServerError
 }
 
 // ask plays c. It does not read the body of the answer.
@@ -83,9 +99,7 @@ func (e *examination) send(ctx context.Context, c call) (res *http.Response, id 
 		return nil, "", err
 	}
 	id = rand.Text()
-	if c.stream {
-		e.server.willStream(id)
-	}
+	e.server.expect(id, c.stream)
 	r.Header.Set(headerPlay, id)
 	r.Header.Set("Accept", "application/json, text/event-stream")
 	if c.body != "" {
@@ -97,13 +111,24 @@ func (e *examination) send(ctx context.Context, c call) (res *http.Response, id 
 	if c.second != "" {
 		r.Header.Set("X-API-Key", c.second)
 	}
-	if c.forge {
-		for _, name := range forwardauth.Headers() {
-			r.Header.Set(name, forged)
-			r.Header[lookalike(name)] = []string{forged}
+	for _, name := range forwardauth.Headers() {
+		if c.forgeLower {
+			r.Header[strings.ToLower(name)] = []string{forged} // sent as it is
+		}
+		if c.forge {
+			for _, like := range lookalikes(name) {
+				r.Header[like] = []string{forged}
+			}
 		}
 	}
-	res, err = e.client.Do(r)
+	for name, value := range c.header {
+		r.Header.Set(name, value)
+	}
+	client := e.client
+	if c.far {
+		client = e.far
+	}
+	res, err = client.Do(r)
 	return res, id, err
 }
 
@@ -136,7 +161,7 @@ type server struct {
 	patience time.Duration
 
 	mu      sync.Mutex
-	seen    map[string]*arrival
+	seen    map[string]*arrival      // by the ids of this run; nil if it did not arrive
 	streams map[string]chan struct{} // gets a value for each event that may be sent
 }
 
@@ -166,7 +191,7 @@ func (s *server) serve(l net.Listener) (stop func()) {
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := r.Header.Get(headerPlay)
-	if id == "" { // a client of the real server
+	if !s.expects(id) { // a client of the real server
 		w.Header().Set("Retry-After", "60")
 		http.Error(w, "keyctl doctor examines the proxy. Try again in a minute.", http.StatusServiceUnavailable)
 		return
@@ -199,10 +224,21 @@ func (s *server) arrival(id string) *arrival {
 	return s.seen[id]
 }
 
-func (s *server) willStream(id string) {
+// expect makes the server accept the request with that id.
+func (s *server) expect(id string, stream bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.streams[id] = make(chan struct{}, streamed)
+	s.seen[id] = nil
+	if stream {
+		s.streams[id] = make(chan struct{}, streamed)
+	}
+}
+
+func (s *server) expects(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.seen[id]
+	return ok
 }
 
 // proceed lets the server send the next event of a stream.

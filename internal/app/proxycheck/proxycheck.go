@@ -10,15 +10,19 @@ package proxycheck
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/app/doctor"
 	"github.com/mcpkeys/mcpkeys/internal/base/forwardauth"
+	"github.com/mcpkeys/mcpkeys/internal/base/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -27,6 +31,7 @@ type Subject struct {
 	URL      string       // where clients call
 	Behind   net.Listener // in place of the server behind the proxy; Examine closes it. May be nil
 	Keys     Keys
+	Left     []Left                      // checks for which there is no key
 	Revoke   func(context.Context) error // revokes Keys.Valid; nil if it must not be revoked
 	Patience time.Duration               // how long to wait for each answer, and for an event of a stream; 0 means 10 s
 }
@@ -34,11 +39,23 @@ type Subject struct {
 // Keys are the secrets to try. What an empty one is for is not tried.
 type Keys struct {
 	Valid     keys.Secret // the server behind accepts it
+	Bare      keys.Secret // likewise, and it has no owner
+	Bound     keys.Secret // likewise, for clients at [Subject.OtherAddresses]
 	Elsewhere keys.Secret // for another audience
 	Admin     keys.Secret
 	Narrow    keys.Secret // without the scope that the proxy demands
 	Limited   keys.Secret // has one call left
 }
+
+// Names of checks that need a key which the caller may not be able to make.
+const (
+	CheckAudience = "audience"  // Keys.Elsewhere
+	CheckAdmin    = "admin-key" // Keys.Admin
+	CheckAddress  = "address"   // Keys.Bound
+)
+
+// Left is a check that is left out.
+type Left struct{ Check, Why, Fix string }
 
 // Check returns an error if the URL cannot be examined.
 func (s *Subject) Check() error {
@@ -75,9 +92,9 @@ func Examine(ctx context.Context, s Subject, tell func(doctor.Finding)) (doctor.
 	if s.Behind != nil {
 		defer e.server.serve(s.Behind)()
 	}
-	e.client = &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	e.client = client(nil)
+	if e.far = e.client; s.isLoopback(ctx) {
+		e.far = client(farAddress)
 	}
 	first := e.ask(ctx, call{})
 	if first.err != nil {
@@ -87,6 +104,7 @@ func Examine(ctx context.Context, s Subject, tell func(doctor.Finding)) (doctor.
 	e.refusals(ctx, first)
 	e.validKey(ctx)
 	e.limit(ctx)
+	e.address(ctx)
 	if err := cmp.Or(ctx.Err(), e.revoked(ctx)); err != nil {
 		return e.worst, err
 	}
@@ -100,6 +118,19 @@ type examination struct {
 	worst  doctor.State
 	server *server
 	client *http.Client
+	far    *http.Client // calls from an address that is not of [Subject.OtherAddresses]
+	open   bool         // an invalid key passes
+	passes bool         // a valid key passes
+}
+
+func client(from net.Addr) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DisableKeepAlives: true, DisableCompression: true,
+			DialContext: (&net.Dialer{LocalAddr: from}).DialContext, ForceAttemptHTTP2: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // What to change. Each names the line for nginx and for Caddy.
@@ -107,15 +138,21 @@ const (
 	fixAsk = "let the proxy ask /v1/forward-auth?audience=NAME, with the server's own name, about every request: " +
 		"auth_request in nginx, forward_auth in Caddy; /v1/whoami is not for proxies"
 	fixMethod    = "let the proxy ask for every method: in nginx leave out limit_except around auth_request, in Caddy a matcher for methods"
+	fixOptions   = fixMethod + "; or let it answer preflights itself"
+	fixRedirect  = "if the URL has moved, name the new one; if it leads to a login page, let the proxy pass on the answer of /v1/forward-auth instead"
 	fixURL       = "the URL of /v1/forward-auth in the proxy is not valid: name one audience, at most one scope, and deny only as 403"
 	fixPath      = "name the URL that clients call, and ask /v1/forward-auth of keyctl serve in the proxy"
 	fixReach     = "start keyctl serve and the MCP server, and name their addresses in the proxy"
+	fixHidden    = "if both run, compare its URL of /v1/forward-auth with docs/forward-auth.md: for an invalid URL (422) or a wrong path (404), nginx answers in the same way"
 	fixDeny      = "nginx makes 500 of answers other than 401 and 403: add deny=403 to its URL of /v1/forward-auth"
 	fixCode      = "nginx: auth_request_set $code $upstream_http_x_mcpkeys_code; and error_page 403 = @denied, which returns 429 for rate_limited"
 	fixChallenge = "let WWW-Authenticate through to clients. nginx: proxy_pass_header;  APISIX: client_headers;  Envoy: leave out allowed_client_headers"
 	fixWait      = "let Retry-After through to clients. nginx: auth_request_set $wait $upstream_http_retry_after; add_header Retry-After $wait always;"
 	fixKey       = "remove the key behind the proxy. nginx: proxy_set_header %[1]s \"\";  Caddy: request_header -%[1]s, after forward_auth"
 	fixIdentity  = "overwrite it. nginx: proxy_set_header %[1]s with the variable of auth_request_set;  Caddy: copy_headers %[1]s"
+	fixEmpty     = "remove it before the proxy asks. Caddy: request_header -X-Mcpkeys* before forward_auth;  nginx: proxy_set_header %[1]s with the variable of auth_request_set"
+	fixProxy     = "start keyctl serve with --trusted-proxy and the address from which the proxy calls it, and let the proxy send the client's address: proxy_set_header X-Forwarded-For $remote_addr; in nginx"
+	fixClaimed   = "let the proxy overwrite X-Forwarded-For, or append to it. nginx: proxy_set_header X-Forwarded-For $remote_addr;  Envoy: use_remote_address: true;  Caddy: leave out trusted_proxies"
 	fixLookalike = "remove headers with underscores. nginx: underscores_in_headers off;  Caddy: request_header -X-Mcpkeys* and request_header -X_Mcpkeys*, before forward_auth"
 	fixBody      = "pass bodies on to the server; only the request to /v1/forward-auth has none (proxy_pass_request_body off; belongs there)"
 	fixStream    = "do not buffer answers. nginx: proxy_buffering off;  Caddy: flush_interval -1"
@@ -127,16 +164,20 @@ const noKey = "not-a-key"
 // refusals plays what must not pass. First is the answer to a request without a key.
 func (e *examination) refusals(ctx context.Context, first reply) {
 	e.refused("no-key", "a request without a key", first, http.StatusUnauthorized, fixAsk)
-	e.refused("invalid-key", "an invalid key", e.ask(ctx, call{key: noKey}), http.StatusUnauthorized, fixAsk)
+	invalid := e.ask(ctx, call{key: noKey})
+	e.open = invalid.passed(e.Behind != nil, http.StatusUnauthorized)
+	e.refused("invalid-key", "an invalid key", invalid, http.StatusUnauthorized, fixAsk)
 	e.refused("two-keys", "a request with two keys", e.ask(ctx, call{key: noKey, second: noKey}), http.StatusBadRequest, fixAsk)
 	e.refused("head", "HEAD without a key", e.ask(ctx, call{method: http.MethodHead}), http.StatusUnauthorized, fixMethod)
-	e.refused("options", "OPTIONS without a key", e.ask(ctx, call{method: http.MethodOptions}), http.StatusUnauthorized,
-		fixMethod+"; if the proxy answers preflights itself, nothing is wrong")
+	e.preflight("options", "OPTIONS without a key", e.ask(ctx, call{method: http.MethodOptions}))
+	e.preflight("preflight", "a browser's preflight", e.ask(ctx, call{method: http.MethodOptions, header: map[string]string{
+		"Origin": "https://keyctl-doctor.example", "Access-Control-Request-Method": http.MethodPost,
+	}}))
 	if k := e.Keys.Elsewhere; !k.IsZero() {
-		e.refused("audience", "a key for another server", e.ask(ctx, call{key: k.Reveal()}), http.StatusUnauthorized, fixAsk)
+		e.refused(CheckAudience, "a key for another server", e.ask(ctx, call{key: k.Reveal()}), http.StatusUnauthorized, fixAsk)
 	}
 	if k := e.Keys.Admin; !k.IsZero() {
-		e.refused("admin-key", "an admin key", e.ask(ctx, call{key: k.Reveal()}), http.StatusUnauthorized, fixAsk)
+		e.refused(CheckAdmin, "an admin key", e.ask(ctx, call{key: k.Reveal()}), http.StatusUnauthorized, fixAsk)
 	}
 	if k := e.Keys.Narrow; !k.IsZero() {
 		e.refused("scope", "a key without the scope", e.ask(ctx, call{key: k.Reveal()}), http.StatusForbidden,
@@ -161,6 +202,19 @@ func (e *examination) refused(check, what string, r reply, want int, leak string
 	}
 }
 
+// preflight reports on OPTIONS, which a proxy may answer itself.
+func (e *examination) preflight(check, what string, r reply) {
+	itself := r.err == nil && (r.status/100 == 2 || r.status == http.StatusMethodNotAllowed)
+	switch {
+	case itself && e.Behind != nil && r.arrived == nil:
+		e.ok(check, "the proxy answers %s itself with %d", what, r.status)
+	case itself && e.Behind == nil:
+		e.warn(check, "add --behind to see which; if it is the server, "+fixOptions, "%s gets %d, from the proxy or from the server", what, r.status)
+	default:
+		e.refused(check, what, r, http.StatusUnauthorized, fixOptions)
+	}
+}
+
 func (e *examination) wrongStatus(check, what string, got, want int) {
 	text := fmt.Sprintf("%s gets %d, not %d", what, got, want)
 	switch {
@@ -172,16 +226,28 @@ func (e *examination) wrongStatus(check, what string, got, want int) {
 		e.bad(check, fixCode, "%s", text)
 	case got == http.StatusForbidden && want == http.StatusBadRequest:
 		e.warn(check, strings.ReplaceAll(strings.ReplaceAll(fixCode, "429", "400"), "rate_limited", "two_credentials"), "%s", text)
-	case got == http.StatusInternalServerError, // and nginx with an error_page for 500:
-		got == http.StatusServiceUnavailable && (want == http.StatusBadRequest || want == http.StatusTooManyRequests):
-		e.bad(check, fixDeny+"; if it has that, "+fixReach, "%s", text)
-	case got > http.StatusInternalServerError:
-		e.bad(check, fixReach, "%s", text)
+	case got >= http.StatusInternalServerError:
+		e.bad(check, fixOutage(got, want), "%s", text)
+	case got >= http.StatusMultipleChoices && got < http.StatusBadRequest:
+		e.bad(check, fixRedirect, "%s gets a redirect (%d): it is neither passed on nor refused", what, got)
 	case want == http.StatusOK:
 		e.bad(check, "compare the audience and the scope in the proxy's URL of /v1/forward-auth with those of the key, and the key store of keyctl serve with yours", "%s", text)
 	default:
 		e.bad(check, "pass the answer of /v1/forward-auth on as it is", "%s", text)
 	}
+}
+
+// fixOutage is for a status of 500 and more. nginx makes 500 of every answer but 401 and 403, and
+// a page for it may make 503 of that.
+func fixOutage(got, want int) string {
+	if got != http.StatusInternalServerError && got != http.StatusServiceUnavailable {
+		return fixReach
+	}
+	fix := fixReach + "; " + fixHidden
+	if want == http.StatusBadRequest || want == http.StatusTooManyRequests {
+		return fixDeny + "; if it has that, " + fix
+	}
+	return fix
 }
 
 // validKey plays a valid key: it must pass, and the server must not see more than it should.
@@ -191,11 +257,11 @@ func (e *examination) validKey(ctx context.Context) {
 	}
 	valid := e.Keys.Valid.Reveal()
 	r := e.ask(ctx, call{method: http.MethodPost, key: valid, body: ping, forge: true})
-	if !e.allowed("valid-key", "a valid key", r) {
+	if e.passes = e.allowed("valid-key", "a valid key", r); !e.passes {
 		return
 	}
 	e.allowed("head-valid", "HEAD with a valid key", e.ask(ctx, call{method: http.MethodHead, key: valid}))
-	second := e.ask(ctx, call{method: http.MethodPost, second: valid, body: ping})
+	second := e.ask(ctx, call{method: http.MethodPost, second: valid, body: ping, forgeLower: true})
 	if second.err == nil && second.status == http.StatusUnauthorized {
 		e.warn("x-api-key", "let the proxy send X-API-Key to /v1/forward-auth: allowed_headers in Envoy, request_headers in APISIX",
 			"a valid key in X-API-Key is refused")
@@ -205,7 +271,9 @@ func (e *examination) validKey(ctx context.Context) {
 	if e.Behind == nil {
 		return
 	}
-	e.identity(r.arrived)
+	if e.identity(r.arrived, second.arrived) {
+		e.noOwner(ctx)
+	}
 	e.secret("Authorization", r.arrived)
 	e.secret("X-API-Key", second.arrived)
 	if r.arrived.body != ping {
@@ -230,25 +298,35 @@ func (e *examination) allowed(check, what string, r reply) bool {
 	return false
 }
 
-func (e *examination) identity(got *arrival) {
-	sound := true
+// believed is an identity header that the client sent and that reached the server, or "".
+func believed(got *arrival) (name string) {
+	if got == nil {
+		return ""
+	}
+	ours := map[string]bool{}
 	for _, name := range forwardauth.Headers() {
-		if strings.Contains(strings.Join(got.header[name], " "), forged) {
-			e.bad("identity", fmt.Sprintf(fixIdentity, name), "the server believes the %s that a client sends", name)
-			sound = false
+		ours[fold(name)] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(got.header)) {
+		if ours[fold(name)] && strings.Contains(strings.Join(got.header[name], " "), forged) {
+			return name
 		}
 	}
-	for name, values := range got.header {
-		if strings.Contains(name, "_") && strings.Contains(strings.Join(values, " "), forged) {
-			e.bad("identity", fixLookalike, "headers with underscores, such as %s, reach the server, and it may take them for those with hyphens", lookalike(headerOwner))
-			sound = false
-			break
-		}
-	}
+	return ""
+}
+
+// identity checks the identity headers of two requests with a valid key, in which the client
+// forged them. It reports whether they are overwritten.
+func (e *examination) identity(got, lower *arrival) bool {
 	id := got.header.Get(headerKeyID)
 	t, err := keys.ParseToken(e.Keys.Valid.Reveal())
-	switch {
-	case !sound:
+	switch name := cmp.Or(believed(got), believed(lower)); {
+	case strings.Contains(name, "_"):
+		e.bad("identity", fixLookalike, "headers with underscores, such as %s, reach the server, and it may take them for those with hyphens", name)
+		return false
+	case name != "":
+		e.bad("identity", fmt.Sprintf(fixIdentity, name), "the server believes the %s that a client sends", name)
+		return false
 	case id == "":
 		e.warn("identity", fmt.Sprintf(fixIdentity, headerKeyID), "the server does not learn which key calls; spoofed headers are removed")
 	case err == nil && id != t.ID():
@@ -256,6 +334,26 @@ func (e *examination) identity(got *arrival) {
 	default:
 		e.ok("identity", "spoofed X-Mcpkeys-* headers are overwritten")
 	}
+	return true
+}
+
+// noOwner plays a key whose identity has an empty value: some proxies then keep what the client
+// sent.
+func (e *examination) noOwner(ctx context.Context) {
+	if e.Keys.Bare.IsZero() {
+		return
+	}
+	const check = "no-owner"
+	r := e.ask(ctx, call{key: e.Keys.Bare.Reveal(), forge: true})
+	if !r.passed(true, 0) {
+		e.allowed(check, "a key without an owner", r)
+		return
+	}
+	if name := believed(r.arrived); name != "" {
+		e.bad(check, fmt.Sprintf(fixEmpty, name), "for a key without an owner, the server believes the %s that a client sends", name)
+		return
+	}
+	e.ok(check, "spoofed headers are removed for a key without an owner too")
 }
 
 // secret checks that the key, sent in the header name, did not reach the server.
@@ -288,6 +386,30 @@ func (e *examination) limit(ctx context.Context) {
 	e.refused("limit", "a key over its rate limit", r, http.StatusTooManyRequests, fixCache)
 }
 
+// address plays a key for clients at other addresses, without and with such an address in
+// X-Forwarded-For.
+func (e *examination) address(ctx context.Context) {
+	if e.Keys.Bound.IsZero() || e.open || !e.passes {
+		return
+	}
+	const what = "a key for clients at other addresses"
+	key := e.Keys.Bound.Reveal()
+	r := e.ask(ctx, call{key: key, far: true})
+	if op := (*net.OpError)(nil); errors.As(r.err, &op) && op.Op == "dial" {
+		e.warn(CheckAddress, "run doctor on another machine", "%s was not tried: the proxy is on this machine, and cannot be called from %s", what, farAddress.IP)
+		return
+	}
+	if r.passed(e.Behind != nil, http.StatusForbidden) {
+		e.bad(CheckAddress, fixProxy, "keyctl serve takes the address of the proxy for that of every client: %s reaches the server", what)
+		return
+	}
+	if r = e.ask(ctx, call{key: key, far: true, header: map[string]string{"X-Forwarded-For": claimedAddress}}); r.passed(e.Behind != nil, http.StatusForbidden) {
+		e.bad(CheckAddress, fixClaimed, "keyctl serve believes the address that a client puts into X-Forwarded-For: %s reaches the server", what)
+		return
+	}
+	e.refused(CheckAddress, what, r, http.StatusForbidden, "")
+}
+
 func (e *examination) revoked(ctx context.Context) error {
 	if e.Keys.Valid.IsZero() || e.Revoke == nil {
 		return nil
@@ -301,20 +423,24 @@ func (e *examination) revoked(ctx context.Context) error {
 
 // untried says what was not played, and how to try it.
 func (e *examination) untried() {
+	for _, l := range e.Left {
+		e.warn(l.Check, l.Fix, "not tried: %s", l.Why)
+	}
 	switch {
 	case e.Keys.Valid.IsZero():
 		e.warn("untried", "add --audience NAME to make keys for ten minutes, or give one with --key FILE",
-			"a valid key, a limited key, and keys for other servers were not tried")
+			"a valid key, a limited key, and keys for other servers and for other addresses were not tried")
 	case e.Revoke == nil:
 		e.warn("untried", "add --audience NAME instead of --key to make keys for ten minutes",
-			"a limited, a revoked and an admin key, and one for another server were not tried")
+			"a limited, a revoked and an admin key, and keys for another server, for other addresses and without an owner were not tried")
 	}
 	if e.Behind == nil {
 		e.warn("behind", "stop the MCP server and add --behind with its address: doctor listens there in its place",
 			"what reaches the server was not seen: spoofed headers, the client's key, bodies and streams")
 	}
-	e.warn("outage", "stop keyctl serve and send a valid key: clients must get 503, and nothing may reach the server",
-		"a stopped keyctl serve was not tried")
+	e.warn("outage", fmt.Sprintf("stop keyctl serve and run: curl -si -H @FILE %s; it must print 503. FILE has the line Authorization: Bearer KEY. "+
+		"To try a key store that cannot be read, see Try an outage in docs/forward-auth.md", shell.Quote(e.URL)),
+		"an outage was not tried: neither without keyctl serve, nor with a key store that cannot be read")
 }
 
 func (e *examination) report(f doctor.Finding) {

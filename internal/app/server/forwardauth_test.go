@@ -144,6 +144,23 @@ func TestForwardAuthRefusesWrongURLs(t *testing.T) {
 			}
 		}
 	}
+	for rest, want := range map[string]string{
+		"": "audience", "?scope=tools:x": "audience", "?audience=a,b": "audience", "?audience=weather&scope=tools:*": "scope", "?audience=weather&deny=401": "deny",
+		"?audience=weather&unknown=1": "query", "?audience=%zz": "query", "?audience=a&audience=b": "audience", "?scope=*&deny=": "audience scope deny",
+		"/a/weather": "path", "/a/weather/x/1/-/": "path", "/a/weather/a/maps/-/": "path", "/a/../-/": "path", "/a/two%20words/s/*/d/1/-/": "audience scope deny",
+	} {
+		a := f.Send("GET", forwardauth.Prefix+rest, token, "")
+		var fields []string
+		for _, e := range a.Problem(t).Errors {
+			if e.Message == "" {
+				t.Errorf("%s: %s has no message", rest, e.Field)
+			}
+			fields = append(fields, e.Field)
+		}
+		if got := strings.Join(fields, " "); got != want {
+			t.Errorf("%s: got errors about %q, want %q", rest, got, want)
+		}
+	}
 	for _, path := range []string{"/v1/forward-authx", "/v1/forward-aut", "/v1/%66orward-auth?audience=a", "/v1//forward-auth", "/V1/forward-auth"} {
 		r := f.Request("GET", path, token, "")
 		if a := f.Do(r); a.Status != http.StatusNotFound {

@@ -12,6 +12,9 @@ import (
 // endTime is how long running requests may take after the last connection was accepted.
 const endTime = 10 * time.Second
 
+// silentTime is how long, after that, a client may take to send the first byte on a new connection.
+const silentTime = 500 * time.Millisecond
+
 // running is a server from its first connection to its last.
 type running struct {
 	listeners []net.Listener
@@ -45,10 +48,10 @@ func (r *running) serve(ctx context.Context, handler http.Handler) error {
 	for _, l := range r.listeners {
 		go func() {
 			if r.cert != nil {
-				r.ended <- r.http.ServeTLS(l, "", "")
+				r.ended <- r.http.ServeTLS(watchedListener{l}, "", "")
 				return
 			}
-			r.ended <- r.http.Serve(l)
+			r.ended <- r.http.Serve(watchedListener{l})
 		}()
 	}
 	for {
@@ -112,16 +115,20 @@ func (r *running) leave(ctx context.Context) error {
 	return errors.Join(err, r.finish(ctx))
 }
 
-// finish waits until no connection has a running request or is still to send its first.
-// Shutdown comes after that, because it drops requests that are half read.
+// finish waits until no connection has a running request or is still to send its first. It does not
+// wait for connections that clients keep ready and send nothing on. Shutdown comes after that, because it drops requests that are half read.
 func (r *running) finish(ctx context.Context) error {
 	end := time.NewTimer(endTime)
 	defer end.Stop()
+	silent := time.NewTimer(silentTime)
+	defer silent.Stop()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	for r.anyBusy() {
 		select {
 		case <-look.C:
+		case <-silent.C:
+			r.closeSilent()
 		case <-r.o.Abort:
 			return r.http.Close()
 		case <-end.C:
@@ -146,6 +153,21 @@ func (r *running) note(conn net.Conn, state http.ConnState) {
 		return
 	}
 	delete(r.busy, conn)
+}
+
+// closeSilent closes the connections on which the client has sent nothing.
+func (r *running) closeSilent() {
+	r.mu.Lock()
+	var silent []net.Conn
+	for conn := range r.busy {
+		if w := accepted(conn); w != nil && !w.heard.Load() {
+			silent = append(silent, w)
+		}
+	}
+	r.mu.Unlock()
+	for _, conn := range silent {
+		_ = conn.Close() // its goroutine ends, and notes that it is closed
+	}
 }
 
 func (r *running) anyBusy() bool {

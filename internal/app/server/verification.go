@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"net/http"
 
@@ -30,11 +29,10 @@ type onlyVerifying struct{}
 
 // markConn notes in the context of a connection's requests which listener accepted it.
 func markConn(ctx context.Context, conn net.Conn) context.Context {
-	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn()
-	}
-	if _, ok := conn.(verifyConn); ok {
-		return context.WithValue(ctx, onlyVerifying{}, true)
+	if watched := accepted(conn); watched != nil {
+		if _, ok := watched.Conn.(verifyConn); ok {
+			return context.WithValue(ctx, onlyVerifying{}, true)
+		}
 	}
 	return ctx
 }

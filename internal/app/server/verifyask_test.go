@@ -103,6 +103,29 @@ func TestVerifyRefusesBadChecks(t *testing.T) {
 	}
 }
 
+// A fault of a batch names the check by its number. A check without a key is refused, as at
+// /v1/verify, and makes none of the others. An empty key is one that a client did not send.
+func TestVerifyBatchNamesTheCheck(t *testing.T) {
+	f := servertest.New(t)
+	caller := f.VerifyKey("weather")
+	token, _ := f.Issue(admin.IssueRequest{Audience: []string{"weather"}, RateLimit: keys.RateLimit{Count: 1000, Window: 24 * time.Hour, Burst: 1000}})
+	good := `{"key":"` + token + `"}`
+	for last, want := range map[string]string{
+		`{}`: "checks[3].key", `{"audience":"weather","ask":["tools:a"]}`: "checks[3].key", `{"key":"x","ask":["tools:*"]}`: "checks[3].ask",
+		`{"key":"x","client_ip":"here"}`: "checks[3].client_ip", `{"key":"x","cost":-1}`: "checks[3].cost", `{"key":"x","audience":"a b"}`: "checks[3].audience",
+	} {
+		a := f.Send("POST", "/v1/verify/batch", caller, `{"checks":[`+strings.Repeat(good+",", 3)+last+`]}`)
+		if p := a.Problem(t); a.Status != 422 || len(p.Errors) != 1 || p.Errors[0].Field != want {
+			t.Errorf("%s: got %d %+v, want 422 and %s", last, a.Status, p.Errors, want)
+		}
+	}
+	var v api.Verifications
+	f.Send("POST", "/v1/verify/batch", caller, `{"checks":[{"key":""},`+good+`,{"\u006bey" : ""}]}`).Read(t, &v)
+	if len(v.Data) != 3 || v.Data[0].Code != "no_credential" || v.Data[2].Code != "no_credential" || v.Data[1].RateLimit.Remaining != 999 {
+		t.Errorf("an empty key: got %+v, want no_credential, and one call counted", v.Data)
+	}
+}
+
 // A batch answers each key by itself, in its order.
 func TestVerifyBatchMixes(t *testing.T) {
 	f := servertest.New(t)

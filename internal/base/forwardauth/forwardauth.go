@@ -18,6 +18,7 @@ package forwardauth
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,18 +42,23 @@ func Is(r *http.Request) bool {
 func Handler(guard *middleware.Guard) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s, err := parse(r.URL)
+		var own *middleware.Guard
 		if err == nil {
-			guard, err := guard.ForProxy(s.audience, s.only403)
-			if err == nil {
-				s.decide(w, r, guard)
-				return
-			}
+			own, err = guard.ForProxy(s.audience, s.only403)
 		}
-		w.Header().Set("X-Mcpkeys-Code", api.CodeInvalidArgument)
-		guard.Refuse(w, middleware.Identify(r), middleware.Problem{
+		if err == nil {
+			s.decide(w, r, own)
+			return
+		}
+		p := middleware.Problem{
 			Status: http.StatusUnprocessableEntity, Code: api.CodeInvalidArgument,
 			Detail: "The proxy's URL for " + Prefix + " is not valid: it needs one audience, at most one scope without wildcards, and deny only as 403.",
-		})
+		}
+		for _, f := range keys.Faults(err) {
+			p.Errors = append(p.Errors, middleware.FieldError{Field: f.Field, Message: f.Reason})
+		}
+		w.Header().Set("X-Mcpkeys-Code", p.Code)
+		guard.Refuse(w, middleware.Identify(r), p)
 	})
 }
 
@@ -81,7 +87,11 @@ func (s *settings) decide(w http.ResponseWriter, r *http.Request, guard *middlew
 // slash.
 func sent(u *url.URL) string { return cmp.Or(u.RawPath, u.EscapedPath()) }
 
-var errURL = keys.Invalid("url", "is not one that the package comment describes")
+// The faults of a URL. Clients get these texts, so they repeat nothing of it.
+var (
+	errPath  = keys.Invalid("path", "must be %s/a/AUDIENCE[/s/SCOPE][/d/403]/-/, with percent-encoded values", Prefix)
+	errQuery = keys.Invalid("query", "must have audience, scope and deny only, with percent-encoded values")
+)
 
 func parse(u *url.URL) (settings, error) {
 	rest := strings.TrimPrefix(sent(u), Prefix)
@@ -102,14 +112,14 @@ func parsePath(path string) (s settings, err error) {
 			return fill(given)
 		}
 		if !more {
-			return s, errURL
+			return s, errPath
 		}
 		value, path, more = strings.Cut(path, "/")
 		if value, err = url.PathUnescape(value); err != nil || !more {
-			return s, errURL
+			return s, errPath
 		}
 		if _, twice := given[name]; twice || value == "." || value == ".." {
-			return s, errURL
+			return s, errPath
 		}
 		given[name] = value
 	}
@@ -118,39 +128,51 @@ func parsePath(path string) (s settings, err error) {
 func parseQuery(query string) (s settings, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return s, errURL
+		return s, errQuery
 	}
 	names := map[string]string{"audience": "a", "scope": "s", "deny": "d"}
 	given := map[string]string{}
 	for name, list := range values {
 		short, known := names[name]
-		if !known || len(list) > 1 {
-			return s, errURL
+		if !known {
+			return s, errQuery
+		}
+		if len(list) > 1 {
+			return s, keys.Invalid(name, "must not be given twice")
 		}
 		given[short] = list[0]
 	}
 	return fill(given)
 }
 
-// fill makes settings of the values by their short names.
+// fill makes settings of the values by their short names. The error names every fault.
 func fill(given map[string]string) (s settings, err error) {
-	for name, value := range given {
-		switch {
-		case name == "a":
-			s.audience, err = value, keys.ValidateAudience(value)
-		case name == "s":
-			s.scopes, err = []string{value}, keys.ValidateRequired(value)
-		case name == "d" && value == "403":
-			s.only403 = true
-		default:
-			return s, errURL
-		}
-		if err != nil {
-			return s, err
+	for name := range given {
+		if name != "a" && name != "s" && name != "d" {
+			return s, errPath
 		}
 	}
+	s.audience = given["a"]
 	if s.audience == "" {
-		return s, errURL
+		err = keys.Invalid("audience", "is required")
+	} else {
+		err = named("audience", keys.ValidateAudience(s.audience))
 	}
-	return s, nil
+	if scope, ok := given["s"]; ok {
+		s.scopes, err = []string{scope}, errors.Join(err, named("scope", keys.ValidateRequired(scope)))
+	}
+	if deny, ok := given["d"]; ok {
+		if s.only403 = deny == "403"; !s.only403 {
+			err = errors.Join(err, keys.Invalid("deny", "must be 403"))
+		}
+	}
+	return s, err
+}
+
+// named makes err one about that setting.
+func named(setting string, err error) error {
+	if invalid := (*keys.InvalidError)(nil); errors.As(err, &invalid) {
+		return keys.Invalid(setting, "%s", invalid.Reason)
+	}
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -62,7 +63,7 @@ func Mount(a *restapi.API, v *verifier.Verifier, o *Options) {
 		restapi.Answering(a, s.verify, wire.AppendVerification, "key"))
 	restapi.RegisterPlain[restapi.Body[api.VerifyBatchRequest], restapi.Body[api.Verifications]](a,
 		operation("verifyKeys", pathBatch, "Verify several keys",
-			"At most 100 checks, each as for one key, and each counted. If one of them cannot be asked, none is made."),
+			"At most 100 checks, each as for one key, and each counted. If one of them cannot be asked, none is made, and errors names it by its number, from 0: checks[3].key."),
 		restapi.Answering(a, s.batch, wire.AppendVerifications, "checks"))
 	s.mountIntrospection()
 	mountForwardAuth(a)
@@ -117,23 +118,43 @@ func (s *service) verify(ctx context.Context, in *api.VerifyRequest) (*api.Verif
 	return &out, nil
 }
 
+// batchRequest is an [api.VerifyBatchRequest] that tells a check without a key from one with an empty key.
+type batchRequest struct {
+	Checks []struct {
+		Key               *string `json:"key"`
+		api.VerifyRequest         // its Key is not read
+	} `json:"checks"`
+}
+
 // batch refuses the whole request before the first check if one of them cannot be asked.
-func (s *service) batch(ctx context.Context, in *api.VerifyBatchRequest) (*api.Verifications, error) {
+func (s *service) batch(ctx context.Context, in *batchRequest) (*api.Verifications, error) {
 	if len(in.Checks) == 0 || len(in.Checks) > maxBatch {
 		return nil, keys.Invalid("checks", "must be 1 to %d checks", maxBatch)
 	}
 	calls := make([]verifier.Call, len(in.Checks))
 	for i := range in.Checks {
+		if in.Checks[i].Key == nil {
+			return nil, ofCheck(i, keys.Invalid("key", "is required"))
+		}
+		in.Checks[i].VerifyRequest.Key = *in.Checks[i].Key
 		var err error
-		if calls[i], err = call(ctx, &in.Checks[i]); err != nil {
-			return nil, err
+		if calls[i], err = call(ctx, &in.Checks[i].VerifyRequest); err != nil {
+			return nil, ofCheck(i, err)
 		}
 	}
 	out := &api.Verifications{Data: make([]api.Verification, len(in.Checks))}
 	for i := range in.Checks {
-		out.Data[i] = s.check(ctx, &in.Checks[i], calls[i])
+		out.Data[i] = s.check(ctx, &in.Checks[i].VerifyRequest, calls[i])
 	}
 	return out, nil
+}
+
+// ofCheck names the check in an error about one of its members.
+func ofCheck(i int, err error) error {
+	if invalid := (*keys.InvalidError)(nil); errors.As(err, &invalid) {
+		return &keys.InvalidError{Field: fmt.Sprintf("checks[%d].%s", i, invalid.Field), Reason: invalid.Reason}
+	}
+	return err
 }
 
 const (

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -44,8 +45,9 @@ type Fixture struct {
 	names   int
 }
 
-// New starts an API over an empty key store; both end with the test.
-func New(t testing.TB) *Fixture {
+// New starts an API over an empty key store; both end with the test. It believes the trusted
+// proxies about their clients' addresses.
+func New(t testing.TB, trusted ...netip.Prefix) *Fixture {
 	t.Helper()
 	f := &Fixture{t: t, Path: filepath.Join(t.TempDir(), "keys.db")}
 	if err := sqlite.Create(f.Path, nil); err != nil {
@@ -60,7 +62,7 @@ func New(t testing.TB) *Fixture {
 		t.Fatalf("NewLocal: %v", err)
 	}
 	logger := slog.New(slog.NewJSONHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	o := &server.Options{DB: f.Path, Logger: logger}
+	o := &server.Options{DB: f.Path, Logger: logger, TrustedProxies: trusted}
 	v, err := server.NewVerifier(f.Store, o)
 	if err != nil {
 		t.Fatalf("NewVerifier: %v", err)

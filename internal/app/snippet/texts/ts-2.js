@@ -8,6 +8,9 @@ const tools = {
   set_alarm: { description: 'Set an alarm', run: () => 'done' },
 }
 
+// scopeOf is the scope of a tool, encoded as keyctl issue --tool does.
+const scopeOf = name => 'tools:' + encodeURIComponent(name).replace(/[!~*'()]/g, c => '%' + c.charCodeAt(0).toString(16).toUpperCase())
+
 // verify asks about the key of one request, and about every tool.
 async function verify(key, req) {
   try {
@@ -19,7 +22,7 @@ async function verify(key, req) {
         audience,
         client_ip: req.ip,
         agent: req.get('User-Agent'),
-        ask: Object.keys(tools).map(name => `tools:${name}`),
+        ask: Object.keys(tools).map(scopeOf),
       }),
       signal: AbortSignal.timeout(5000),
     })
@@ -63,7 +66,7 @@ function serverFor(auth) {
   const server = new McpServer({ name: audience, version: '1.0.0' })
   for (const [name, { description, run }] of Object.entries(tools)) {
     const tool = server.registerTool(name, { description }, () => ({ content: [{ type: 'text', text: run() }] }))
-    if (!auth.scopes.includes(`tools:${name}`)) tool.remove()
+    if (!auth.scopes.includes(scopeOf(name))) tool.remove()
   }
   return server
 }

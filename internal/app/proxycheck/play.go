@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/internal/base/forwardauth"
+	"github.com/mcpkeys/mcpkeys/internal/base/idheader"
 )
 
 const (
@@ -111,7 +111,7 @@ func (e *examination) send(ctx context.Context, c call) (res *http.Response, id 
 	if c.second != "" {
 		r.Header.Set("X-API-Key", c.second)
 	}
-	for _, name := range forwardauth.Headers() {
+	for _, name := range idheader.Names() {
 		if c.forgeLower {
 			r.Header[strings.ToLower(name)] = []string{forged} // sent as it is
 		}

@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/app/doctor"
-	"github.com/mcpkeys/mcpkeys/internal/base/forwardauth"
+	"github.com/mcpkeys/mcpkeys/internal/base/idheader"
 	"github.com/mcpkeys/mcpkeys/internal/base/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -304,7 +304,7 @@ func believed(got *arrival) (name string) {
 		return ""
 	}
 	ours := map[string]bool{}
-	for _, name := range forwardauth.Headers() {
+	for _, name := range idheader.Names() {
 		ours[fold(name)] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(got.header)) {

@@ -20,7 +20,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/app/doctor"
 	"github.com/mcpkeys/mcpkeys/internal/app/proxycheck"
-	"github.com/mcpkeys/mcpkeys/internal/base/forwardauth"
+	"github.com/mcpkeys/mcpkeys/internal/base/idheader"
 	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -150,7 +150,7 @@ func (f *flaws) ask(t *testing.T, w http.ResponseWriter, r *http.Request, target
 		return false
 	}
 	remembered.Store(key, true)
-	for _, name := range forwardauth.Headers() {
+	for _, name := range idheader.Names() {
 		switch {
 		case f.anonymous:
 			r.Header.Del(name)

@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/mcpkeys/mcpkeys/internal/app/listening"
+
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/base/hostcheck"
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
@@ -26,7 +28,7 @@ func hostNames(allowed []string) (hostcheck.Names, error) {
 func onlyNamed(a *restapi.API, names hostcheck.Names, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-		if onSocket(local) || a.ForProxies(r) || names.Fit(local, r.Host) {
+		if listening.OnSocket(local) || a.ForProxies(r) || names.Fit(local, r.Host) {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -15,6 +15,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/mcpkeys/mcpkeys/internal/app/listening"
 	"github.com/mcpkeys/mcpkeys/internal/base/hostcheck"
 	"github.com/mcpkeys/mcpkeys/internal/base/keyroutes"
 	"github.com/mcpkeys/mcpkeys/internal/base/leases"
@@ -62,7 +64,7 @@ type Options struct {
 
 // Run serves until ctx ends, at o.Listen or at the socket that a supervisor passed. Then /readyz
 // answers 503, each answer closes its connection, and new connections are accepted for o.Drain;
-// after that, running requests have [endTime].
+// after that, running requests have ten seconds.
 func Run(ctx context.Context, o Options) (err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -71,7 +73,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	cert, err := loadCertificate(&o)
+	cert, err := listening.LoadCertificate(o.listening())
 	if err != nil {
 		return err
 	}
@@ -105,9 +107,37 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := greet(ctx, st, listeners, &o); err != nil {
 		return err
 	}
-	r := &running{listeners: listeners, cert: cert, ready: ready, o: &o}
-	notify(ctx, "READY=1")
-	return r.serve(ctx, protected(a, names))
+	listening.Notify(ctx, "READY=1")
+	serve := &listening.Server{
+		Options: o.listening(), Listeners: listeners, Certificate: cert, Handler: protected(a, names),
+		ConnContext: markConn,
+		Leaving: func() {
+			ready.leaving.Store(true)
+			o.Leases.Leave() // its streams would hold the server up
+		},
+	}
+	return serve.Serve(ctx)
+}
+
+// listening are the options of the listeners.
+func (o *Options) listening() *listening.Options {
+	return &listening.Options{
+		Listen: cmp.Or(o.Listen, DefaultListen), TLSCert: o.TLSCert, TLSKey: o.TLSKey, InsecureHTTP: o.InsecureHTTP,
+		Logger: o.Logger, Drain: o.Drain, Reload: o.Reload, Abort: o.Abort,
+	}
+}
+
+// listenAll opens the listeners of o, the one for verification last.
+func listenAll(ctx context.Context, o *Options) ([]net.Listener, error) {
+	first, err := listening.Listen(ctx, o.listening())
+	if err != nil || o.VerifyListen == "" {
+		return []net.Listener{first}, err
+	}
+	second, err := listening.Open(ctx, o.listening(), "verify_listen", o.VerifyListen)
+	if err != nil {
+		return nil, errors.Join(err, first.Close())
+	}
+	return []net.Listener{first, verifyListener{second}}, nil
 }
 
 // NewVerifier returns the verifier that checks keys for [API]. The caller must close it.
@@ -186,7 +216,7 @@ func greet(ctx context.Context, st store.Store, listeners []net.Listener, o *Opt
 		if i > 0 {
 			message = "listening for verification only"
 		}
-		o.Logger.InfoContext(ctx, message, "url", urlOf(l.Addr(), o.TLSCert != "")) //nolint:sloglint // one of two constants
+		o.Logger.InfoContext(ctx, message, "url", listening.URL(l.Addr(), o.TLSCert != "")) //nolint:sloglint // one of two constants
 	}
 	if len(page.Keys) == 0 {
 		o.Logger.WarnContext(ctx, "there is no admin key yet; make one on this machine to use this API", "command", o.FirstKey)

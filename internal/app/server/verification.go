@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/mcpkeys/mcpkeys/internal/app/listening"
+
 	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/base/restapi"
 	"github.com/mcpkeys/mcpkeys/internal/base/verifyroutes"
@@ -25,14 +27,15 @@ func (l verifyListener) Accept() (net.Conn, error) {
 	return verifyConn{conn}, nil
 }
 
+// Unwrap returns the listener itself.
+func (l verifyListener) Unwrap() net.Listener { return l.Listener }
+
 type onlyVerifying struct{}
 
 // markConn notes in the context of a connection's requests which listener accepted it.
 func markConn(ctx context.Context, conn net.Conn) context.Context {
-	if watched := accepted(conn); watched != nil {
-		if _, ok := watched.Conn.(verifyConn); ok {
-			return context.WithValue(ctx, onlyVerifying{}, true)
-		}
+	if _, ok := listening.Accepted(conn).(verifyConn); ok {
+		return context.WithValue(ctx, onlyVerifying{}, true)
 	}
 	return ctx
 }

@@ -1,4 +1,4 @@
-package server
+package listening
 
 import (
 	"crypto/tls"
@@ -17,8 +17,11 @@ type certificate struct {
 	pair      atomic.Pointer[tls.Certificate]
 }
 
-// loadCertificate returns nil without TLS.
-func loadCertificate(o *Options) (*certificate, error) {
+// Certificate is the certificate of a server; nil without TLS.
+type Certificate = certificate
+
+// LoadCertificate reads the files of o. It returns nil without TLS.
+func LoadCertificate(o *Options) (*Certificate, error) {
 	if (o.TLSCert == "") != (o.TLSKey == "") {
 		return nil, &keys.InvalidError{Field: fieldCertificate, Reason: "must be given together"}
 	}

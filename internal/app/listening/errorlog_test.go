@@ -1,47 +1,16 @@
-package server_test
+package listening_test
 
 import (
 	"bytes"
-	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/mcpkeys/mcpkeys/internal/app/server"
-	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
+	"github.com/mcpkeys/mcpkeys/internal/app/listening"
 )
-
-// The attack: a client without a key opens connections that fail in the TLS handshake, as fast
-// as the network allows, so that their log lines fill the disk.
-func TestFailedHandshakesCannotFillTheLog(t *testing.T) {
-	f := servertest.New(t)
-	f.Admin()
-	cert, key, _ := certificate(t)
-	l := &logTo{lines: make(chan string, 1000)}
-	log, stop := startWith(t, l, server.Options{DB: f.Path, Listen: "127.0.0.1:0", TLSCert: cert, TLSKey: key}, 1)
-	at := strings.TrimPrefix(addressIn(t, log), "https://")
-	const failed = 60
-	for range failed {
-		conn, err := net.Dial("tcp", at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = fmt.Fprint(conn, "GET / HTTP/1.0\r\n\r\n")
-		_, _ = io.Copy(io.Discard, conn) // until the server closes
-		_ = conn.Close()
-	}
-	if err := stop(); err != nil { // waits for all connections, and so for their log lines
-		t.Errorf("Run: %v", err)
-	}
-	if n := strings.Count(l.text(), "TLS handshake error"); n == 0 || n == failed {
-		t.Errorf("%d failed handshakes: got %d lines, want some and not all", failed, n)
-	}
-}
 
 // lockedBuffer is also written by a timer's goroutine.
 type lockedBuffer struct {
@@ -66,7 +35,7 @@ func (l *lockedBuffer) String() string {
 func TestErrorLogIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b lockedBuffer
-		log := server.NewErrorLog(slog.New(slog.NewTextHandler(&b, nil)))
+		log := listening.NewErrorLog(slog.New(slog.NewTextHandler(&b, nil)))
 		for range 40 {
 			log.Print("http: TLS handshake error from 192.0.2.7:4711: EOF")
 			log.Print("http: TLS handshake error from 192.0.2.7:4711: remote error: tls: bad certificate")

@@ -1,4 +1,4 @@
-package server
+package listening
 
 import (
 	"crypto/tls"
@@ -30,6 +30,14 @@ func (c *watchedConn) Read(b []byte) (int, error) {
 		c.heard.Store(true)
 	}
 	return n, err
+}
+
+// Accepted is the connection that the listener returned, without TLS and what this package adds.
+func Accepted(conn net.Conn) net.Conn {
+	if watched := accepted(conn); watched != nil {
+		return watched.Conn
+	}
+	return conn
 }
 
 // accepted is the connection that a watchedListener returned, without TLS.

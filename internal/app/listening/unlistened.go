@@ -1,4 +1,4 @@
-package server
+package listening
 
 import (
 	"errors"
@@ -18,9 +18,9 @@ func unlistened(field, address string, err error) error {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("another program listens at %s; stop it, or choose another port with %s", address, flag)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s is not an address of this machine; choose one with %s, such as %s", address, flag, DefaultListen)
+		return fmt.Errorf("%s is not an address of this machine; choose one with %s, such as 127.0.0.1:8420", address, flag)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("this user may not listen at %s; choose a port above 1023 with %s", address, flag)
 	}
-	return fmt.Errorf("cannot listen at %s; choose an address of this machine with %s, such as %s", address, flag, DefaultListen)
+	return fmt.Errorf("cannot listen at %s; choose an address of this machine with %s, such as 127.0.0.1:8420", address, flag)
 }

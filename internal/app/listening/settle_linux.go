@@ -1,4 +1,4 @@
-package server
+package listening
 
 import (
 	"net"
@@ -16,8 +16,12 @@ const settleTime = time.Second
 // drops new ones, as a firewall does, until none is left. A client that is connecting then
 // tries again and gets "connection refused".
 func settle(l net.Listener) {
-	if marked, ok := l.(verifyListener); ok {
-		l = marked.Listener
+	for {
+		wrapped, ok := l.(interface{ Unwrap() net.Listener })
+		if !ok {
+			break
+		}
+		l = wrapped.Unwrap()
 	}
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {

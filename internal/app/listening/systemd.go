@@ -1,4 +1,4 @@
-package server
+package listening
 
 import (
 	"context"
@@ -42,9 +42,9 @@ func inherited() (net.Listener, error) {
 
 var errNoSocket = errors.New("the supervisor did not pass a stream socket (LISTEN_FDS); check its configuration")
 
-// notify tells the supervisor about the state, such as READY=1. A supervisor that does not
+// Notify tells the supervisor about the state, such as READY=1. A supervisor that does not
 // listen is not a fault of this server.
-func notify(ctx context.Context, state string) {
+func Notify(ctx context.Context, state string) {
 	at := os.Getenv("NOTIFY_SOCKET")
 	if at == "" {
 		return

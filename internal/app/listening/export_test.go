@@ -1,4 +1,4 @@
-package server
+package listening
 
 // NewErrorLog lets tests use the log without a network.
 var NewErrorLog = newErrorLog

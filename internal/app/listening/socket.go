@@ -1,4 +1,4 @@
-package server
+package listening
 
 import (
 	"context"
@@ -119,16 +119,16 @@ func unsocketed(path string, err error) error {
 	return fmt.Errorf("cannot listen at %s; choose another path with --listen: %w", path, err)
 }
 
-// onSocket reports whether only programs of this machine can connect, through a file.
-func onSocket(at net.Addr) bool {
+// OnSocket reports whether only programs of this machine can connect, through a file.
+func OnSocket(at net.Addr) bool {
 	_, ok := at.(*net.UnixAddr)
 	return ok
 }
 
-// urlOf is where clients reach the server.
-func urlOf(at net.Addr, tls bool) string {
+// URL is where clients reach a server.
+func URL(at net.Addr, tls bool) string {
 	switch {
-	case onSocket(at):
+	case OnSocket(at):
 		return socketPrefix + strings.TrimPrefix(at.String(), socketPrefix)
 	case tls:
 		return "https://" + at.String()

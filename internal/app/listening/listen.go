@@ -1,7 +1,6 @@
-package server
+package listening
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -12,39 +11,32 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// listenAll opens the listeners of o, the one for verification last.
-func listenAll(ctx context.Context, o *Options) ([]net.Listener, error) {
-	first, err := listen(ctx, o)
-	if err != nil || o.VerifyListen == "" {
-		return []net.Listener{first}, err
-	}
-	second, err := open(ctx, o, "verify_listen", o.VerifyListen)
-	if err == nil {
-		err = o.mayListen(ctx, "verify_listen", second)
-	}
-	if err != nil {
-		return nil, errors.Join(err, first.Close())
-	}
-	return []net.Listener{first, verifyListener{second}}, nil
-}
-
-// listen takes the socket of the supervisor, or opens the listener.
-func listen(ctx context.Context, o *Options) (net.Listener, error) {
+// Listen takes the socket of the supervisor, or opens the listener of o.
+func Listen(ctx context.Context, o *Options) (net.Listener, error) {
 	listener, err := inherited()
-	if err == nil && listener == nil {
-		listener, err = open(ctx, o, "listen", cmp.Or(o.Listen, DefaultListen))
-	}
 	if err != nil {
 		return nil, err
 	}
-	return listener, o.mayListen(ctx, "listen", listener)
+	if listener != nil {
+		return listener, o.mayListen(ctx, "listen", listener)
+	}
+	return Open(ctx, o, "listen", o.Listen)
+}
+
+// Open opens the listener at an address that the field of that name gave.
+func Open(ctx context.Context, o *Options, field, address string) (net.Listener, error) {
+	listener, err := open(ctx, o, field, address)
+	if err != nil {
+		return nil, err
+	}
+	return listener, o.mayListen(ctx, field, listener)
 }
 
 // mayListen checks the address that was actually bound: a name may resolve to any address. It
 // closes a listener that it refuses.
 func (o *Options) mayListen(ctx context.Context, field string, listener net.Listener) error {
 	switch at := listener.Addr(); {
-	case o.TLSCert != "" || hostcheck.OnLoopback(at) || onSocket(at):
+	case o.TLSCert != "" || hostcheck.OnLoopback(at) || OnSocket(at):
 		return nil
 	case !o.InsecureHTTP:
 		return errors.Join(&keys.InvalidError{

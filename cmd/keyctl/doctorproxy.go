@@ -193,15 +193,18 @@ func (t *trialKeys) issue(ctx context.Context, f *proxyFlags, s *proxycheck.Subj
 		check, why string
 	}{
 		{
-			&s.Keys.Bound, "bound", admin.IssueRequest{Audience: here, Scopes: scopes, AllowedIPs: s.OtherAddresses(ctx)},
+			&s.Keys.Bound, "bound",
+			admin.IssueRequest{Audience: here, Scopes: scopes, AllowedIPs: s.OtherAddresses(ctx)},
 			proxycheck.CheckAddress, "your admin key may not issue a key for other client addresses",
 		},
 		{
-			&s.Keys.Elsewhere, "elsewhere", admin.IssueRequest{Audience: []string{"doctor-" + run}, Scopes: scopes},
+			&s.Keys.Elsewhere, "elsewhere",
+			admin.IssueRequest{Audience: []string{"doctor-" + run}, Scopes: scopes},
 			proxycheck.CheckAudience, "your admin key may not issue a key for another server",
 		},
 		{
-			&s.Keys.Admin, "admin", admin.IssueRequest{Kind: keys.KindAdmin, Scopes: []string{keys.ScopeVerify}, Audience: here},
+			&s.Keys.Admin, "admin",
+			admin.IssueRequest{Kind: keys.KindAdmin, Scopes: []string{keys.ScopeVerify}, Audience: here},
 			proxycheck.CheckAdmin, "your admin key may not issue an admin key",
 		},
 	} {

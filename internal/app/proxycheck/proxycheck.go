@@ -440,7 +440,7 @@ func (e *examination) untried() {
 	}
 	e.warn("outage", fmt.Sprintf("stop keyctl serve and run: curl -si -H @FILE %s; it must print 503. FILE has the line Authorization: Bearer KEY. "+
 		"To try a key store that cannot be read, see Try an outage in docs/forward-auth.md", shell.Quote(e.URL)),
-		"an outage was not tried: neither without keyctl serve, nor with a key store that cannot be read")
+		"not tried: an outage, in which keyctl serve does not run or cannot read its key store")
 }
 
 func (e *examination) report(f doctor.Finding) {

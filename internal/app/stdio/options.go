@@ -63,6 +63,9 @@ func (o Options) complete() (Options, error) {
 			*d.value = d.usual
 		}
 	}
+	if info, err := os.Stat(o.Dir); o.Dir != "" && (err != nil || !info.IsDir()) {
+		return o, fmt.Errorf("directory %s does not exist", o.Dir)
+	}
 	path, err := exec.LookPath(o.Command[0])
 	if err != nil {
 		return o, fmt.Errorf("program %s not found: give its path, or add its directory to PATH", printable([]byte(o.Command[0]), 200))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 )
 
@@ -116,6 +117,9 @@ var errStart = errors.New("The MCP server could not be started. The log of the g
 func (b *Backend) run(s *session, owner, name string) error {
 	p, err := startProcess(b.o, b.account, s.keyID, b.account.environment(b.passed, s.keyID, owner, name))
 	b.mu.Lock()
+	if err != nil {
+		err = b.startError(err)
+	}
 	b.startErr = err
 	if err == nil && !s.shared() {
 		b.byID[s.id] = s
@@ -130,6 +134,20 @@ func (b *Backend) run(s *session, owner, name string) error {
 	s.child = newChild(b.o, s.logger(), p)
 	s.child.run(s.line, s.childGone)
 	return nil
+}
+
+// startError names what the system does not: it takes a directory that may not be entered for
+// the program.
+func (b *Backend) startError(err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	dir := b.o.Dir
+	if dir == "" {
+		dir, _ = os.Getwd()
+	}
+	return fmt.Errorf("start %s in %s as user %s: %w", b.o.Command[0], dir, b.account.name, err)
 }
 
 // failure delays the next start for a key, twice as long each time.

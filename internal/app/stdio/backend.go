@@ -143,8 +143,9 @@ func (b *Backend) initialize(ctx context.Context, who *keys.Identity) (*session,
 
 // ofKey returns the session that the clients of a key share, in use.
 func (b *Backend) ofKey(ctx context.Context, who *keys.Identity) (*session, error) {
+	owner := who.KeyID()
 	b.mu.Lock()
-	s := b.byKey[who.KeyID()]
+	s := b.byKey[owner]
 	if s != nil && s.begin() {
 		b.mu.Unlock()
 		select {
@@ -161,7 +162,7 @@ func (b *Backend) ofKey(ctx context.Context, who *keys.Identity) (*session, erro
 	}
 	s = newSession(b, "", who.KeyID())
 	s.begin()
-	b.byKey[who.KeyID()] = s
+	b.byKey[owner] = s
 	b.mu.Unlock()
 	return s, b.launch(ctx, s, who)
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -46,6 +45,7 @@ func (c *child) run(line func([]byte), gone func(why string)) {
 	go c.readErrors()
 	go func() {
 		c.read(line)
+		c.endUnlessExited("The MCP server closed its output, so it was ended.")
 		<-c.exited
 		_ = c.out.Close()
 		why := c.why()
@@ -91,9 +91,18 @@ func (c *child) end(why string) {
 	close(c.ending)
 }
 
+const deaf = "The MCP server does not read its input, so it was ended."
+
+// endUnlessExited ends a child that closed one of its streams, which is also how it exits.
+func (c *child) endUnlessExited(why string) {
+	if !c.exitsWithin(time.Second) {
+		c.end(why)
+	}
+}
+
 // send queues a message, and waits for room if the child is slow to read.
 func (c *child) send(ctx context.Context, text []byte) error {
-	stuck := time.NewTimer(stuckAfter)
+	stuck := time.NewTimer(c.o.Stuck)
 	defer stuck.Stop()
 	for {
 		ok, again := c.input.put(item{text: text})
@@ -108,7 +117,7 @@ func (c *child) send(ctx context.Context, text []byte) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-stuck.C:
-			c.end("The MCP server does not read its input, so it was ended.")
+			c.end(deaf)
 			return errGone
 		case <-again:
 		}
@@ -139,15 +148,13 @@ func (c *child) write() {
 				return
 			}
 		}
-		_ = c.in.SetWriteDeadline(clock().Add(stuckAfter))
+		_ = c.in.SetWriteDeadline(clock().Add(c.o.Stuck))
 		_, err := c.in.Write(i.text)
 		if err == nil {
 			_, err = c.in.Write([]byte{'\n'})
 		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			c.end("The MCP server does not read its input, so it was ended.")
-		}
 		if err != nil {
+			c.endUnlessExited(deaf)
 			c.input.close()
 			return
 		}

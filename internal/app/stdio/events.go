@@ -8,13 +8,14 @@ import (
 
 // events writes a stream of server-sent events.
 type events struct {
-	w  http.ResponseWriter
-	rc *http.ResponseController
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	stuck time.Duration
 }
 
 // newEvents sends the header, so that the client knows that the stream is open.
-func newEvents(w http.ResponseWriter) *events {
-	e := &events{w: w, rc: http.NewResponseController(w)}
+func newEvents(w http.ResponseWriter, stuck time.Duration) *events {
+	e := &events{w: w, rc: http.NewResponseController(w), stuck: stuck}
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
 	_ = e.rc.Flush()
@@ -26,7 +27,7 @@ func (e *events) write(i item) error {
 	if i.text == nil {
 		return nil
 	}
-	_ = e.rc.SetWriteDeadline(clock().Add(stuckAfter))
+	_ = e.rc.SetWriteDeadline(clock().Add(e.stuck))
 	for _, part := range [][]byte{[]byte("event: message\ndata: "), i.text, []byte("\n\n")} {
 		if _, err := e.w.Write(part); err != nil {
 			return err

@@ -176,7 +176,7 @@ func (b *Backend) serveGet(w http.ResponseWriter, r *http.Request, who *keys.Ide
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store, no-transform")
-	out := newEvents(w)
+	out := newEvents(w, b.o.Stuck)
 	defer out.close()
 	out.copy(r.Context(), st, func(item) bool { return true }, true)
 }

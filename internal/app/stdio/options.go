@@ -26,17 +26,17 @@ type Options struct {
 	Idle        time.Duration // without request and stream, after which a process is ended: 10 min
 	Start       time.Duration // for the answer to initialize or server/discover: 60 s
 	StopGrace   time.Duration // between the end of its input and SIGKILL: 5 s
+	Stuck       time.Duration // after which a process or a client that reads nothing is given up: 30 s
 
 	MaxRequest int // bytes of a request: 4 MiB
 	MaxLine    int // bytes of a line that the program writes: 16 MiB
 }
 
 const (
-	maxBatch     = 100              // messages in one request
-	inputQueue   = 8 << 20          // bytes that wait for a process to read them
-	streamQueue  = 1 << 20          // bytes that wait for a client to read them, or one message
-	pendingQueue = 1 << 20          // bytes that wait for a stream of their session
-	stuckAfter   = 30 * time.Second // a process or a client that reads nothing is given up
+	maxBatch     = 100     // messages in one request
+	inputQueue   = 8 << 20 // bytes that wait for a process to read them
+	streamQueue  = 1 << 20 // bytes that wait for a client to read them, or one message
+	pendingQueue = 1 << 20 // bytes that wait for a stream of their session
 )
 
 // complete fills in the defaults and refuses what cannot work.
@@ -58,7 +58,7 @@ func (o Options) complete() (Options, error) {
 	for _, d := range []struct {
 		value *time.Duration
 		usual time.Duration
-	}{{&o.Idle, 10 * time.Minute}, {&o.Start, time.Minute}, {&o.StopGrace, 5 * time.Second}} {
+	}{{&o.Idle, 10 * time.Minute}, {&o.Start, time.Minute}, {&o.StopGrace, 5 * time.Second}, {&o.Stuck, 30 * time.Second}} {
 		if *d.value <= 0 {
 			*d.value = d.usual
 		}

@@ -1,3 +1,5 @@
+//go:build linux
+
 package stdio_test
 
 import (
@@ -6,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/app/stdio"
 )
@@ -55,6 +58,7 @@ func TestDuplicateAnswerIsDropped(t *testing.T) {
 func TestServerThatEnds(t *testing.T) {
 	for tool, tc := range map[string]struct{ argument, want string }{
 		"crash": {"3", "The MCP server ended (exit status 3). Its session has ended: initialize again."},
+		"close": {"", "The MCP server closed its output, so it was ended."},
 		"half":  {"", "The MCP server ended (exit status 0)."},
 		"flood": {"0", "The MCP server wrote a line longer than 2097152 bytes, so it was ended."},
 	} {
@@ -73,6 +77,23 @@ func TestServerThatEnds(t *testing.T) {
 				t.Errorf("log:\n%s", r.log)
 			}
 		})
+	}
+}
+
+// A server that does not read its input is ended, and what waits for it is bounded.
+func TestServerThatDoesNotRead(t *testing.T) {
+	r := newRig(t, "deaf", func(o *stdio.Options) { o.Stuck = 100 * time.Millisecond })
+	c := r.initialized()
+	if got := c.call("line", strings.Repeat("x", 2<<20)); !strings.HasPrefix(got, "The MCP server does not read its input, so it was ended.") {
+		t.Errorf("got %q", got)
+	}
+	eventually(t, "the process ends", func() bool { return r.backend.Children() == 0 })
+}
+
+func TestLargeMessages(t *testing.T) {
+	c := newRig(t, "server").initialized()
+	if got := c.call("line", strings.Repeat("é", 1<<20)); len(got) < 2<<20 {
+		t.Errorf("%d bytes came back", len(got))
 	}
 }
 

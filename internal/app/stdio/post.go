@@ -151,7 +151,7 @@ func (e *exchange) status(i item) int {
 // stream writes events until every request is answered.
 func (e *exchange) stream(ctx context.Context, list []item) {
 	e.setHeader("text/event-stream", false)
-	out := newEvents(e.w)
+	out := newEvents(e.w, e.s.b.o.Stuck)
 	defer out.close()
 	answers := 0
 	for _, i := range list {

@@ -157,6 +157,7 @@ func (p *process) wait() {
 // stop asks the process to end, and ends its group if it does not. The end of the input is
 // first, since a good server ends by that.
 func (p *process) stop(grace time.Duration, closeInput func()) {
+	family.note(p)
 	closeInput()
 	if p.exitsWithin(grace / 5) {
 		return

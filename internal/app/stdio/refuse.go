@@ -1,12 +1,15 @@
 package stdio
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 func writeError(w http.ResponseWriter, status int, id []byte, code int64, sentence string) {
@@ -95,4 +98,16 @@ func decodedHeader(value string) (string, bool) {
 	}
 	text, err := base64.StdEncoding.DecodeString(inner)
 	return string(text), err == nil
+}
+
+// errorLine is a JSON-RPC error of our own.
+func errorLine(id []byte, code int64, sentence string) []byte {
+	if id == nil {
+		id = []byte("null")
+	}
+	text, err := jsontext.AppendQuote(nil, sentence)
+	if err != nil {
+		text = []byte(`"error"`)
+	}
+	return bytes.Join([][]byte{[]byte(`{"jsonrpc":"2.0","id":`), id, []byte(`,"error":{"code":`), strconv.AppendInt(nil, code, 10), []byte(`,"message":`), text, []byte(`}}`)}, nil)
 }

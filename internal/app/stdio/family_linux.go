@@ -210,7 +210,7 @@ func (r *relatives) sweep(p *process) {
 }
 
 // left returns what p left behind: its group and session, its descendants, and orphans that
-// belong to no other process of ours.
+// belong to no other MCP server.
 func (r *relatives) left(p *process) map[int]stat {
 	all := scan()
 	take := below(all, p.pid)

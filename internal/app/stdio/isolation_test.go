@@ -15,7 +15,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/app/stdio"
 )
 
-// The MCP server gets no variable but those that it needs and those that were named.
+// The MCP server gets only the variables that it needs and the named ones.
 func TestEnvironmentIsSmall(t *testing.T) {
 	t.Setenv("LANG", "C.UTF-8")
 	t.Setenv("SECRET_OF_THE_GUARD", "hidden")

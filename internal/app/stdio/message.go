@@ -32,7 +32,7 @@ type message struct {
 	uri     string // params.uri
 }
 
-// A span is a place in a text. The zero span is no place.
+// A span is a place in a text. The zero span stands for a missing value.
 type span struct{ from, to int }
 
 func (s span) none() bool { return s.to == 0 }

@@ -91,7 +91,7 @@ func number(text string) (uint32, error) {
 	return uint32(n), err
 }
 
-// environment returns all variables of a process: nothing else of ours is passed.
+// environment returns all variables of a process: nothing else is passed.
 func (a *account) environment(passed []string, keyID, owner, name string) []string {
 	path := os.Getenv("PATH")
 	if path == "" {

@@ -11,6 +11,7 @@
 // memory of every queue are bounded.
 //
 // On Linux the program that runs a Backend becomes the parent of all processes that its MCP
-// servers leave behind, and ends them. Such a program must not start other processes itself.
+// servers leave behind, and ends them. Such a program must not start other processes in sessions
+// of their own (setsid).
 // On other Unix systems only the process group of an MCP server is ended. Elsewhere New fails.
 package stdio

@@ -23,7 +23,6 @@ type relatives struct {
 	mu       sync.Mutex
 	users    int              // Backends that are open
 	ours     map[int]*process // by number, until reaped
-	before   map[int]uint64   // children that were there before the first Backend, with their start
 	starts   chan func()
 	children chan os.Signal
 }
@@ -44,12 +43,6 @@ func (r *relatives) open() error {
 	r.users++
 	if r.users > 1 {
 		return nil
-	}
-	r.before = map[int]uint64{}
-	for pid, s := range scan() {
-		if s.parent == os.Getpid() && r.ours[pid] == nil {
-			r.before[pid] = s.began
-		}
 	}
 	r.starts, r.children = make(chan func()), make(chan os.Signal, 1)
 	go starter(r.starts)
@@ -168,10 +161,11 @@ func (r *relatives) reapAll() {
 	}
 }
 
-// orphan reports whether a process became ours because its parent ended.
+// orphan reports whether a process became our child because its parent ended. No process gets
+// back into our session after an MCP server has left it, so a child in it is not an orphan.
 func (r *relatives) orphan(pid int, s stat) bool {
-	began, known := r.before[pid]
-	return s.parent == os.Getpid() && r.ours[pid] == nil && !(known && began == s.began)
+	own, err := unix.Getsid(0)
+	return err == nil && s.parent == os.Getpid() && s.session != own && r.ours[pid] == nil
 }
 
 // note remembers the descendants of p. Once p has ended they cannot be told from others.

@@ -6,7 +6,9 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -41,6 +43,13 @@ func TestWaitForKill(t *testing.T) {
 		return
 	}
 	pid := newRig(t, "server").initialized().call("pid", "")
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(n, syscall.SIGSTOP); err != nil { // it does not see the end of its input
+		t.Fatal(err)
+	}
 	_, _ = os.Stdout.WriteString("server is " + pid + "\n")
 	select {}
 }

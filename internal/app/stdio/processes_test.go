@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -80,6 +81,30 @@ func TestServerThatIgnoresSIGTERM(t *testing.T) {
 	}
 	c.delete()
 	eventually(t, "the process is killed", func() bool { return !running(pid) })
+}
+
+// Other children of the guard are left alone, and their exit status is theirs.
+func TestOtherChildrenStay(t *testing.T) {
+	r := newRig(t, "server")
+	cmd := exec.Command("/bin/sh", "-c", "read line; exit 9")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c := r.initialized()
+	c.call("spawn", "daemon")
+	c.delete()
+	eventually(t, "the session ends", func() bool { return r.backend.Children() == 0 })
+	_ = in.Close()
+	eventually(t, "it ends", func() bool { return !running(strconv.Itoa(cmd.Process.Pid)) })
+	r.initialized().delete()
+	eventually(t, "the session ends", func() bool { return r.backend.Children() == 0 })
+	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 9 {
+		t.Errorf("got %v, want exit status 9", cmd.ProcessState)
+	}
 }
 
 // The MCP server has a session of its own, so no terminal of the guard.

@@ -24,6 +24,7 @@ func goSDKRole() {
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "hello"}}}, nil, nil
 	})
 	mcp.AddTool(s, &mcp.Tool{Name: "wait"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ noArgs) (*mcp.CallToolResult, any, error) {
+		_ = os.WriteFile(os.Getenv("STDIO_TEST_CANCELLED")+".open", nil, 0o600)
 		<-ctx.Done()
 		_ = os.WriteFile(os.Getenv("STDIO_TEST_CANCELLED"), []byte("cancelled"), 0o600)
 		return nil, nil, ctx.Err()
@@ -107,7 +108,7 @@ func TestGoSDKCancels(t *testing.T) {
 				_, err := cs.CallTool(ctx, &mcp.CallToolParams{Name: "wait"})
 				done <- err
 			}()
-			eventually(t, "the call is open", func() bool { return r.backend.OpenCalls() > 0 })
+			eventually(t, "the tool runs", func() bool { return exists(note + ".open") })
 			cancel()
 			if err := <-done; !errors.Is(err, context.Canceled) {
 				t.Errorf("CallTool: got %v, want canceled", err)

@@ -39,6 +39,9 @@ func TestDescendantsEnd(t *testing.T) {
 				if !running(pid) || !running(child) {
 					t.Fatalf("not started: %s, %s", child, pid)
 				}
+				if how == "daemon" { // only then it says of no key that it belongs to it
+					eventually(t, "its environment is empty", func() bool { return !strings.Contains(readFile("/proc/"+pid+"/environ"), "MCPKEYS") })
+				}
 				if end == "deleted" {
 					c.delete()
 				} else if got := c.call("crash", "3"); !strings.Contains(got, "exit status 3") {

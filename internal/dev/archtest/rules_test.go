@@ -221,6 +221,12 @@ var layers = []layer{
 		why:   "what public packages share is linked into every program of theirs",
 	},
 	{
+		path:  "internal/app/stdio",
+		may:   []string{"keys", "github.com/go-json-experiment/json/...", "golang.org/x/sys/..."},
+		never: []string{sqlite, gin + "/...", gosdk + "/...", "store/...", "keys/pepper", "admin/..."},
+		why:   "what talks to an MCP server knows who calls, and no secret",
+	},
+	{
 		path:  "internal/app/...",
 		never: []string{"internal/dev/..."},
 		why:   "what tests and measures is in no program",
@@ -407,6 +413,8 @@ func TestWrongArrowsAreRefused(t *testing.T) {
 		{path: "internal/base/newfile", deps: module + "/internal/app/connect"},
 		{path: "internal/app/tui", deps: module + "/internal/dev/scale"},
 		{path: "middleware", imports: module + "/internal/app/wording"},
+		{path: "internal/app/stdio", imports: module + "/middleware"},
+		{path: "internal/app/stdio", deps: module + "/keys/pepper"},
 		{path: "admin/api", imports: module + "/keys"},
 		{path: "admin", imports: module + "/verifier"},
 		{path: "cmd/keyctl", imports: huma},

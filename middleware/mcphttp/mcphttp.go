@@ -55,7 +55,7 @@ func Handler(guard *middleware.Guard, next http.Handler, o *Options) http.Handle
 		if !ok {
 			return
 		}
-		guard.Refuse(w, r, middleware.Problem{Status: http.StatusNotImplemented, Code: "not_implemented", Detail: "This is not built yet."})
+		guard.Refuse(w, r, middleware.Problem{Status: http.StatusNotImplemented, Code: "no_route", Detail: "This is not built yet."})
 	})
 }
 

@@ -1,10 +1,16 @@
 package mcphttp
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
 // DefaultMaxBody is how large the body of a request may be by default.
@@ -28,8 +34,8 @@ type Options struct {
 	AllowedHosts []string
 
 	// Methods are methods of the server's own, with the scope that each needs: "acme/export"
-	// needs "tools:export". Methods that the protocol defines and this package judges cannot be
-	// named here.
+	// needs "tools:export". Each of their messages is a call that counts. Methods that the
+	// protocol defines and this package judges cannot be named here.
 	Methods map[string]string
 
 	// MaxBody is how large the body of a request may be, in bytes; DefaultMaxBody if zero.
@@ -50,20 +56,34 @@ func Handler(guard *middleware.Guard, next http.Handler, o *Options) http.Handle
 	if guard == nil || next == nil {
 		panic("mcphttp: Handler needs a guard and a handler")
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r, ok := guard.AdmitMessages(w, r)
-		if !ok {
-			return
+	if o == nil {
+		o = &Options{}
+	}
+	if err := checkMethods(o.Methods); err != nil {
+		panic(fmt.Errorf("mcphttp: Options.Methods: %w", err))
+	}
+	return &handler{
+		guard: guard, next: next, methods: maps.Clone(o.Methods),
+		front:   mcpfront.New("mcphttp", guard, o.TrustedOrigins, o.AllowedHosts, false),
+		maxBody: cmp.Or(o.MaxBody, DefaultMaxBody),
+		timeout: cmp.Or(o.SessionTimeout, DefaultSessionTimeout),
+	}
+}
+
+// checkMethods refuses methods that the protocol has, and scopes that no key can be granted.
+func checkMethods(methods map[string]string) error {
+	if err := mcppolicy.CheckCustom(methods); err != nil {
+		return err
+	}
+	for method, scope := range methods {
+		if err := keys.ValidateRequired(scope); err != nil {
+			return fmt.Errorf("the scope of %q: %w", method, err)
 		}
-		guard.Refuse(w, r, middleware.Problem{Status: http.StatusNotImplemented, Code: "no_route", Detail: "This is not built yet."})
-	})
+	}
+	return nil
 }
 
 // NotFound answers everything with 404 and a JSON body, except a POST to /register, which gets
 // the error of RFC 7591 that says that this server takes API keys. Mount it at "/" beside
 // [Handler], for the reasons of mcpauth.NotFound. A nil guard logs nothing.
-func NotFound(guard *middleware.Guard) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		guard.Refuse(w, r, middleware.Problem{Status: http.StatusNotFound, Code: "no_route", Detail: "Path not found."})
-	})
-}
+func NotFound(guard *middleware.Guard) http.Handler { return mcpfront.NotFound(guard) }

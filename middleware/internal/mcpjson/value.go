@@ -126,8 +126,11 @@ type Edit struct {
 }
 
 // With is the text of o after the edits. A member that was not there comes last. All other
-// bytes stay as they are.
+// bytes stay as they are. The zero Object is an empty one.
 func (o Object) With(edits ...Edit) []byte {
+	if o.raw == nil {
+		o.raw = []byte("{}")
+	}
 	out := append(make([]byte, 0, len(o.raw)+64), '{')
 	last, first := 1, true
 	for _, m := range o.members {

@@ -112,7 +112,7 @@ func (s *sink) begin(status int, kind string, length int) {
 // notPassed are headers of next that this side sets, or that are about its connection or its
 // way to authenticate.
 var notPassed = map[string]bool{
-	"Content-Length": true, "Content-Encoding": true, "Content-Type": true, "Connection": true, "Keep-Alive": true, "Proxy-Connection": true,
+	"Content-Length": true, "Content-Encoding": true, "Content-Type": true, "Connection": true, "Proxy-Connection": true,
 	"Transfer-Encoding": true, "Upgrade": true, "Trailer": true, "Te": true, "Www-Authenticate": true, "Proxy-Authenticate": true,
 	"Proxy-Authentication-Info": true, "Authentication-Info": true, "Location": true, mcpfront.HeaderSession: true,
 }

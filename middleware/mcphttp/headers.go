@@ -18,12 +18,12 @@ const (
 	typeEvents    = "text/event-stream"
 )
 
-// judged are the headers by which a server may act. Another spelling of them is removed, and
+// judged has the headers by which a server may act. Another spelling of them is removed, and
 // so is every header that only this side may set.
 var judged = []string{mcpfront.HeaderSession, headerVersion, headerMethod, headerName, "Content-Type", "Content-Encoding", "Content-Length"}
 
 // connectionOnly concern the connection of the client.
-var connectionOnly = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+var connectionOnly = []string{"Connection", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
 // clean makes the headers of a client those that next may see.
 func clean(h http.Header) {

@@ -46,7 +46,11 @@ func (x *exchange) list(m *message, l mcppolicy.List) ([]byte, *mcppolicy.Error)
 	defer release()
 	defer context.AfterFunc(held, cancel)()
 	raw, err := x.gather(ctx, m, l)
-	if ended := needs.Check(x.admitted, x.h.guard); ended != nil {
+	ended := needs.Check(x.admitted, x.h.guard)
+	if ended == nil {
+		ended = context.Cause(held) // nil while it is held
+	}
+	if ended != nil {
 		return refused(mcppolicy.Ending(ended, needs, x.id))
 	}
 	var lost *lostError

@@ -9,7 +9,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
-// envelope are the members of a message, params and meta those that a reader may judge by. No
+// envelope has the members of a message; params, meta and the others have members that are judged. No
 // other way of writing them is accepted.
 var (
 	envelope = []string{"jsonrpc", "id", "method", "params", "result", "error"}

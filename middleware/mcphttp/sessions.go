@@ -10,7 +10,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
-// sessions are those that next has opened through one handler, by id.
+// sessions has the sessions that next has opened through one handler, by id.
 type sessions struct {
 	mu   sync.Mutex
 	byID map[string]*session

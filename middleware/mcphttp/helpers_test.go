@@ -46,7 +46,7 @@ func idsIn(t testing.TB, body string) map[string]string {
 	read := func(text string) {
 		var batch []json.RawMessage
 		if json.Unmarshal([]byte(text), &batch) != nil {
-			batch = []json.RawMessage{json.RawMessage(text)}
+			batch = []json.RawMessage{json.RawMessage(strings.TrimSpace(text))}
 		}
 		for _, raw := range batch {
 			var m struct {

@@ -84,9 +84,6 @@ func (s *sink) close(err error) {
 			s.x.reply(http.StatusOK, s.own[0])
 		}
 	}
-	if s.initializes() && s.status != 0 && s.x.session == nil {
-		s.orphan()
-	}
 	s.cancel(err)
 	s.stop()
 }

@@ -34,7 +34,7 @@ func slowbox(began func()) (server *mcp.Server, ended chan struct{}) {
 }
 
 // A running call whose key ends is answered at once with one error, its request at the server
-// is cancelled, and no more is sent.
+// is cancelled, and nothing else is sent.
 func TestRunningCallEndsWithItsKey(t *testing.T) {
 	for _, version := range eras {
 		for _, inJSON := range []bool{false, true} {

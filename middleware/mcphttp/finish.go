@@ -60,6 +60,9 @@ func (s *sink) finishCalls() {
 	if s.long != nil || s.fault == nil && s.form == asEvents && s.events.ids {
 		return
 	}
+	if s.fault != nil && s.bound {
+		go s.x.session.end() // its client does not learn its id
+	}
 	answers := s.own
 	s.own = nil
 	for _, c := range s.open() {
@@ -113,7 +116,6 @@ func (s *sink) finishStatus() {
 	}
 	switch {
 	case good:
-		s.got.Del("Content-Type")
 		status := http.StatusAccepted
 		if s.x.r.Method == http.MethodDelete {
 			status = s.status

@@ -141,7 +141,7 @@ func mutate(r *rand.Rand) []byte {
 }
 
 // Twenty thousand mutated messages: no call that is denied reaches the server, however it reads
-// JSON, and those that are granted arrive byte for byte.
+// JSON, and granted calls arrive byte for byte.
 func TestMutatedMessages(t *testing.T) {
 	k := guardtest.NewKeyring(t)
 	var body []byte

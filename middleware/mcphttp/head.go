@@ -72,6 +72,7 @@ func (s *sink) bind() bool {
 		s.fail(faultOf("the id of its session cannot be used, or another session has it"))
 		return false
 	}
+	s.bound = true
 	return true
 }
 

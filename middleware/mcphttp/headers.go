@@ -23,9 +23,9 @@ const (
 var judged = []string{mcpfront.HeaderSession, headerVersion, headerMethod, headerName, "Content-Type", "Content-Encoding", "Content-Length"}
 
 // connectionOnly concern the connection of the client.
-var connectionOnly = []string{"Connection", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+var connectionOnly = []string{"Connection", "Proxy-Connection", "Expect", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// clean makes the headers of a client those that next may see.
+// clean leaves the headers of a client that next may see.
 func clean(h http.Header) {
 	for name := range h {
 		folded := foldHeader(name)

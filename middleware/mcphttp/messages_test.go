@@ -25,7 +25,7 @@ func echo() http.Handler {
 }
 
 // Two readers may read these messages differently, or this one cannot read them at all: they do
-// not reach the server, and are no call.
+// not reach the server.
 func TestAmbiguousMessagesAreRefused(t *testing.T) {
 	s := newSite(t, echo(), nil)
 	token := s.Granted("tools:add")

@@ -16,7 +16,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcphttp"
 )
 
-// counted is a server that opens numbered sessions, and notes those that are deleted.
+// counted is a server that opens numbered sessions, and notes which are deleted.
 type counted struct {
 	opened  atomic.Int64
 	mu      sync.Mutex
@@ -109,6 +109,23 @@ func TestSessionIDIsUsedOnce(t *testing.T) {
 			t.Errorf("session id %q: got %d, want 502", id, resp.StatusCode)
 		}
 	}
+}
+
+// A session whose answer cannot be read is ended: its client does not learn its id.
+func TestSessionWithoutAnAnswer(t *testing.T) {
+	s := newSite(t, says(200, "application/json", "garbage", "Mcp-Session-Id: one"), nil)
+	resp, _ := s.do(request{token: s.Granted("tools:a"), body: initialize})
+	if resp.StatusCode != http.StatusBadGateway || resp.Header.Get("Mcp-Session-Id") != "" {
+		t.Errorf("got %d %v, want 502", resp.StatusCode, resp.Header)
+	}
+	until(t, "the session is deleted", func() bool {
+		for _, r := range s.reached() {
+			if r.method == http.MethodDelete && r.header.Get("Mcp-Session-Id") == "one" {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func TestSixtyFourSessions(t *testing.T) {

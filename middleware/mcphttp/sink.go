@@ -42,6 +42,7 @@ type sink struct {
 	mu       sync.Mutex
 	got      http.Header // those with which it began
 	left     bool        // over is closed
+	bound    bool        // a session was opened
 	calls    []*call
 	own      [][]byte // answers that were not sent yet
 	form     form

@@ -91,7 +91,7 @@ func (s *sink) passAnswer(m *message) ([]byte, error) {
 	}
 	if len(s.calls) != 1 || s.x.batch {
 		if err := c.needs.Check(s.x.admitted, s.x.h.guard); err != nil {
-			c.done = true
+			s.answering = append(s.answering, c)
 			return failure(m.id, mcppolicy.Ending(err, c.needs, s.x.id)), nil
 		}
 	}
@@ -99,7 +99,7 @@ func (s *sink) passAnswer(m *message) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.done = true
+	s.answering = append(s.answering, c)
 	if m.key == "" {
 		edits = append(edits, mcpjson.Edit{Name: "id", Raw: c.message.id.Raw()})
 	}

@@ -125,6 +125,37 @@ func TestNothingPassesAfterARevoke(t *testing.T) {
 	}
 }
 
+// What the server writes when a revoke has just returned is not sent, in any form.
+func TestNothingIsSentOnceARevokeHasReturned(t *testing.T) {
+	for i := range 40 {
+		kind, late := "application/json", strings.Replace(good, "[]", `["late"]`, 1)
+		if i%2 == 0 {
+			kind, late = "text/event-stream", "data: "+late+"\n\n"
+		}
+		revoked := make(chan struct{})
+		s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			w.WriteHeader(http.StatusOK)
+			<-revoked
+			_, _ = w.Write([]byte(late))
+		}), nil)
+		token, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:add"}})
+		r := callOf(legacy, "add")
+		r.token = token
+		done := make(chan string, 1)
+		go func() {
+			_, body := s.post(r)
+			done <- body
+		}()
+		until(t, "the call runs", func() bool { return len(s.reached()) > 0 })
+		s.Revoke(id)
+		close(revoked)
+		if body := <-done; strings.Contains(body, "late") || !strings.Contains(body, "-31401") {
+			t.Fatalf("%s: got %s, want the end of the call", kind, body)
+		}
+	}
+}
+
 // A batch loses the call whose scope was removed; the server is told, and the rest is answered.
 func TestOneCallOfABatchEnds(t *testing.T) {
 	release := make(chan struct{})

@@ -63,23 +63,23 @@ func (s *sink) finishCalls() {
 	if s.fault != nil && s.bound {
 		go s.x.session.end() // its client does not learn its id
 	}
+	if s.began {
+		for _, c := range s.open() {
+			s.answering = []*call{c}
+			_ = s.send(eventOf(failure(c.message.id, errNoAnswer)))
+		}
+		return
+	}
 	answers := s.own
-	s.own = nil
 	for _, c := range s.open() {
-		c.done = true
 		answers = append(answers, failure(c.message.id, errNoAnswer))
 	}
-	switch {
-	case s.began:
-		for _, a := range answers {
-			_ = s.send(eventOf(a))
-		}
-	case len(answers) > 0:
+	if len(answers) > 0 {
 		s.replyAll(http.StatusBadGateway, answers)
-	case s.fault != nil:
-		s.began = true
-		s.x.h.guard.Refuse(s.x.w, s.x.r, badUpstream)
+		return
 	}
+	s.began = true
+	s.x.h.guard.Refuse(s.x.w, s.x.r, badUpstream)
 }
 
 var badUpstream = middleware.Problem{

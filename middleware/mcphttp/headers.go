@@ -28,21 +28,31 @@ var connectionOnly = []string{"Connection", "Proxy-Connection", "Expect", "Te", 
 // clean leaves the headers of a client that next may see.
 func clean(h http.Header) {
 	for name := range h {
-		folded := foldHeader(name)
-		if strings.HasPrefix(folded, "x-mcpkeys-") || folded == "x-mcpkeys" {
+		if foreign(name) {
 			delete(h, name)
-			continue
-		}
-		for _, own := range judged {
-			if name != own && folded == foldHeader(own) {
-				delete(h, name)
-			}
 		}
 	}
 	for _, name := range connectionOnly {
 		delete(h, name)
 	}
 	h["Accept-Encoding"] = []string{"identity"}
+}
+
+// foreign reports whether a name is one of this side, or another spelling of a judged one.
+func foreign(name string) bool {
+	if !strings.Contains(name, "_") && !strings.HasPrefix(name, "X-Mcpkeys") && name == http.CanonicalHeaderKey(name) {
+		return false // nearly all names
+	}
+	folded := foldHeader(name)
+	if strings.HasPrefix(folded, "x-mcpkeys-") || folded == "x-mcpkeys" {
+		return true
+	}
+	for _, own := range judged {
+		if name != own && folded == foldHeader(own) {
+			return true
+		}
+	}
+	return false
 }
 
 // foldHeader makes names equal that some server takes for the same: CGI knows no hyphens.

@@ -202,6 +202,6 @@ func (l *long) finish() error {
 	if key, err := idKey(v); err != nil || key != l.call.message.key {
 		return errLong
 	}
-	l.call.done = true
+	l.s.answering = append(l.s.answering, l.call)
 	return nil
 }

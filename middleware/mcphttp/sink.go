@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
@@ -39,26 +40,27 @@ type sink struct {
 	over   chan struct{}           // closed when the request can end
 	header http.Header             // that next sets
 
-	mu       sync.Mutex
-	got      http.Header // those with which it began
-	left     bool        // over is closed
-	bound    bool        // a session was opened
-	calls    []*call
-	own      [][]byte // answers that were not sent yet
-	form     form
-	status   int // that next gave
-	began    bool
-	ended    bool // nothing more is sent
-	torn     bool // the answer stops in the middle of a message
-	fault    error
-	events   events
-	body     []byte
-	long     *long
-	whole    bool     // the message cannot pass while it arrives
-	tail     bool     // the rest of an event after its long message
-	waiting  [][]byte // notifications, while a long message is sent
-	listener *mcpfront.Listener
-	overs    func() // called when the listener is over
+	mu        sync.Mutex
+	got       http.Header // those with which it began
+	left      bool        // over is closed
+	bound     bool        // a session was opened
+	calls     []*call
+	own       [][]byte // answers that were not sent yet
+	answering []*call  // whose answers are what is sent next
+	form      form
+	status    int // that next gave
+	began     bool
+	ended     bool // nothing more is sent
+	torn      bool // the answer stops in the middle of a message
+	fault     error
+	events    events
+	body      []byte
+	long      *long
+	whole     bool     // the message cannot pass while it arrives
+	tail      bool     // the rest of an event after its long message
+	waiting   [][]byte // notifications, while a long message is sent
+	listener  *mcpfront.Listener
+	overs     func() // called when the listener is over
 }
 
 func newSink(x *exchange, calls []verdict, own [][]byte, cancel context.CancelCauseFunc) *sink {
@@ -115,7 +117,7 @@ func (s *sink) closed() bool {
 // open are the calls without an answer.
 func (s *sink) open() (open []*call) {
 	for _, c := range s.calls {
-		if !c.done {
+		if !c.done && !slices.Contains(s.answering, c) {
 			open = append(open, c)
 		}
 	}
@@ -127,7 +129,16 @@ func (s *sink) send(p []byte) error {
 	if !s.permits() {
 		return errUpstream
 	}
+	s.settle()
 	return s.write(p)
+}
+
+// settle notes that the answers that are sent next are sent.
+func (s *sink) settle() {
+	for _, c := range s.answering {
+		c.done = true
+	}
+	s.answering = nil
 }
 
 // permits checks the key. If it has ended, so has the answer.
@@ -136,6 +147,7 @@ func (s *sink) permits() bool {
 		return false
 	}
 	if err := s.needs().Check(s.x.admitted, s.x.h.guard); err != nil {
+		s.answering = nil // they get another answer
 		s.endNow(err)
 		return false
 	}
@@ -166,7 +178,7 @@ func (s *sink) fail(err error) {
 	if s.ended || s.fault != nil {
 		return
 	}
-	s.fault = err
+	s.fault, s.answering = err, nil
 	if errors.Is(err, errUpstream) {
 		method := s.x.r.Method
 		if len(s.calls) > 0 {

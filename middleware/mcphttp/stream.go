@@ -101,8 +101,11 @@ func (s *sink) feedLong(p []byte) (rest []byte, err error) {
 	if err := s.long.finish(); err != nil {
 		return nil, err
 	}
+	if err := s.send(append(out, '\n')); err != nil {
+		return nil, err
+	}
 	s.long, s.tail = nil, true
-	return p[i+1:], s.send(append(out, '\n'))
+	return p[i+1:], nil
 }
 
 // feedTail passes on the lines after a long message, up to the end of its event.
@@ -187,8 +190,9 @@ func (s *sink) finishJSON() error {
 	}
 	if s.permits() {
 		s.own = nil
+		s.settle()
 		s.begin(s.status, typeJSON, len(out))
-		return s.send(out)
+		return s.write(out)
 	}
 	return nil
 }
@@ -203,7 +207,7 @@ func (s *sink) merge(out []byte) []byte {
 		answers = append(answers, out)
 	}
 	for _, c := range s.open() {
-		c.done = true
+		s.answering = append(s.answering, c)
 		answers = append(answers, failure(c.message.id, errNoAnswer))
 	}
 	return array(answers)

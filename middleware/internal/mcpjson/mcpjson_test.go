@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -50,6 +51,23 @@ func TestObjectRefusesWhatReadersReadDifferently(t *testing.T) {
 		}
 		if _, err := v.Object("name", "kind", "secret"); !errors.Is(err, want) {
 			t.Errorf("Object of %s: got %v, want %v", text, err, want)
+		}
+	}
+}
+
+// The same for an object with many members, which costs little for each.
+func TestManyMembers(t *testing.T) {
+	text := []byte{'{'}
+	for i := range 200000 {
+		text = fmt.Appendf(text, `"m%d":0,`, i)
+	}
+	for last, want := range map[string]error{`"n":0}`: nil, `"M7":0}`: mcpjson.ErrDuplicate, `"m199999":0}`: mcpjson.ErrDuplicate, `"NAME":0}`: mcpjson.ErrCase} {
+		v, err := mcpjson.Parse(append(text[:len(text):len(text)], last...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Object("name"); !errors.Is(err, want) {
+			t.Errorf("Object that ends with %s: got %v, want %v", last, err, want)
 		}
 	}
 }

@@ -73,31 +73,55 @@ func (v Value) Object(known ...string) (Object, error) {
 		return Object{}, ErrType
 	}
 	o := Object{raw: v.raw}
-	there := make(map[string]bool, len(known)+4)
-	expected := make(map[string]string, len(known))
-	for _, name := range known {
-		expected[fold(name)] = name
-	}
+	var there map[string]bool // of many members
 	for i := space(v.raw, 1); v.raw[i] != '}'; {
 		s, _ := scanMember(v.raw, i, 0) // Parse has checked it
 		name, err := decode(v.raw[s.start:s.name])
 		if err != nil {
 			return Object{}, err
 		}
-		folded := fold(name)
-		if exact, ok := expected[folded]; ok && exact != name {
-			return Object{}, ErrCase
+		for _, exact := range known {
+			if exact != name && strings.EqualFold(exact, name) {
+				return Object{}, ErrCase
+			}
 		}
-		if there[folded] {
-			return Object{}, ErrDuplicate
+		if there, err = o.fresh(name, there); err != nil {
+			return Object{}, err
 		}
-		there[folded] = true
 		o.members = append(o.members, member{name, s})
 		if i = space(v.raw, s.end); v.raw[i] == ',' {
 			i = space(v.raw, i+1)
 		}
 	}
 	return o, nil
+}
+
+// fewMembers is how many members are compared one by one.
+const fewMembers = 16
+
+// fresh refuses a name that is there already. It returns the names that are there, if there are
+// many, so that an object with very many members costs little for each.
+func (o *Object) fresh(name string, there map[string]bool) (map[string]bool, error) {
+	if len(o.members) < fewMembers {
+		for _, m := range o.members {
+			if strings.EqualFold(m.name, name) {
+				return nil, ErrDuplicate
+			}
+		}
+		return nil, nil
+	}
+	if there == nil {
+		there = map[string]bool{}
+		for _, m := range o.members {
+			there[Fold(m.name)] = true
+		}
+	}
+	folded := Fold(name)
+	if there[folded] {
+		return nil, ErrDuplicate
+	}
+	there[folded] = true
+	return there, nil
 }
 
 // Get returns the member, or a value that is not there.
@@ -241,9 +265,7 @@ func Quote(text string) []byte {
 }
 
 // Fold makes names equal that a reader may take for the same.
-func Fold(name string) string { return fold(name) }
-
-func fold(name string) string {
+func Fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		for { // the smallest of all that fold together
 			next := unicode.SimpleFold(r)

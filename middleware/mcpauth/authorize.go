@@ -22,7 +22,7 @@ func authorize(guard *middleware.Guard) mcp.Middleware {
 			c, ok := callerOf(req)
 			if !ok {
 				guard.LogRefusal(ctx, keys.CodeNoCredential, nil, slog.String("method", method))
-				return nil, rpc(mcppolicy.Unauthenticated)
+				return nil, rpc(mcppolicy.ErrUnauthenticated)
 			}
 			ctx = c.context(ctx)
 			scope, unknown := need(method, req)
@@ -128,7 +128,7 @@ func resource(uri string) (scope string, unknown error) {
 func completion(ref *mcp.CompleteReference) (scope string, unknown error) {
 	switch {
 	case ref == nil:
-		return "", rpc(mcppolicy.NoReference)
+		return "", rpc(mcppolicy.ErrNoReference)
 	case ref.Type == "ref/resource":
 		return resource(ref.URI)
 	}

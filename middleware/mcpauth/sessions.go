@@ -41,7 +41,7 @@ func (l *sessions) open(server *mcp.ServerSession, c caller, promised mcpfront.L
 	}
 	s := &session{server: server, keyID: c.identity.KeyID(), last: c}
 	s.changes = listener(server, s.caller, promised, nil, l.send)
-	s.watch = mcpfront.NewWatch(c.by.guard, c.admitted, func() { closeSession(server, s.caller()) })
+	s.watch = mcpfront.NewWatch(c.admitted, c.by.guard, func() { closeSession(server, s.caller()) })
 	l.mu.Lock()
 	_, known := l.byID[id]
 	if !known {

@@ -77,7 +77,7 @@ func TestRunningCallEndsWithItsKey(t *testing.T) {
 // A scope that a call does not need may go.
 func TestNarrowedKeyKeepsOtherCalls(t *testing.T) {
 	release := make(chan struct{})
-	s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		<-release
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(good))
@@ -112,7 +112,8 @@ func TestNothingPassesAfterARevoke(t *testing.T) {
 	r.token = token
 	resp := s.stream(r)
 	lines := bufio.NewScanner(resp.Body)
-	for i := 0; i < 10 && lines.Scan(); i++ {
+	for range 10 {
+		lines.Scan()
 	}
 	s.Revoke(id)
 	rest, _ := io.ReadAll(resp.Body)
@@ -133,7 +134,7 @@ func TestNothingIsSentOnceARevokeHasReturned(t *testing.T) {
 			kind, late = "text/event-stream", "data: "+late+"\n\n"
 		}
 		revoked := make(chan struct{})
-		s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", kind)
 			w.WriteHeader(http.StatusOK)
 			<-revoked

@@ -89,7 +89,7 @@ func (x *exchange) need(m *message) (scope string, unknown *mcppolicy.Error) {
 	}
 	switch subject := mcppolicy.SubjectOf(m.method); {
 	case subject == mcppolicy.Ref && m.ref == nil:
-		return "", mcppolicy.NoReference
+		return "", mcppolicy.ErrNoReference
 	case subject == mcppolicy.Ref:
 		return mcppolicy.Completion(m.ref.kind, m.ref.name, m.ref.uri)
 	case subject != mcppolicy.None:

@@ -46,9 +46,9 @@ func setBody(r *http.Request, body []byte) {
 // call calls next in the calling goroutine. It returns a panic as an error.
 func (h *handler) call(w http.ResponseWriter, r *http.Request) (err error) {
 	defer func() {
-		switch panicked := recover(); {
-		case panicked == nil:
-		case panicked == http.ErrAbortHandler: //nolint:errorlint // the very value
+		switch panicked := recover(); panicked {
+		case nil:
+		case http.ErrAbortHandler:
 			err = http.ErrAbortHandler
 		default:
 			err = fmt.Errorf("panic in the handler behind the guard: %v\n%s", panicked, debug.Stack())

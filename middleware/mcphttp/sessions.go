@@ -95,7 +95,7 @@ func (x *exchange) bind(id string) bool {
 		return false
 	}
 	x.h.sessions.byID[id] = s
-	s.watch = mcpfront.NewWatch(x.h.guard, x.admitted, s.end)
+	s.watch = mcpfront.NewWatch(x.admitted, x.h.guard, s.end)
 	s.idle = time.AfterFunc(x.h.timeout, s.end)
 	if !x.visit.Opened(id, s.end) {
 		go s.end()

@@ -42,9 +42,8 @@ type site struct {
 	url string
 	log guardtest.Buffer
 
-	mu   sync.Mutex
-	saw  []seen
-	wait chan struct{} // closed when a request arrives
+	mu  sync.Mutex
+	saw []seen
 }
 
 // newSite guards next.
@@ -244,16 +243,6 @@ func (s *site) open(token string) string {
 	s.post(request{token: token, session: id, version: legacy, body: `{"jsonrpc":"2.0","method":"notifications/initialized"}`})
 	s.reached()
 	return id
-}
-
-// send posts r as token in the version: in a new session if the version has sessions.
-func (s *site) send(version, token string, r request) (int, string) {
-	s.t.Helper()
-	r.token, r.version = token, version
-	if version < modern {
-		r.session = s.open(token)
-	}
-	return s.post(r)
 }
 
 // until waits for a condition.

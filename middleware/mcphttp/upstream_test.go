@@ -10,7 +10,7 @@ import (
 
 // says is a server that answers every request alike.
 func says(status int, kind, body string, headers ...string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for _, line := range headers {
 			name, value, _ := strings.Cut(line, ": ")
 			w.Header().Add(name, value)
@@ -92,7 +92,7 @@ func TestServersThatMisbehave(t *testing.T) {
 }
 
 func TestCompressedAnswer(t *testing.T) {
-	s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Encoding", "gzip")
 		z := gzip.NewWriter(w)
@@ -123,7 +123,7 @@ func TestEventsPassByteForByte(t *testing.T) {
 // The next event is sent when it has arrived, not when the stream ends.
 func TestEventsArriveAtOnce(t *testing.T) {
 	more := make(chan struct{})
-	s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = w.Write([]byte("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n"))
 		<-more
@@ -167,7 +167,7 @@ func TestLongAnswers(t *testing.T) {
 		"id twice":         {"application/json", "", `7,"id":8}`, false},
 		"another case":     {"application/json", "", `7,"Result":{}}`, false},
 	} {
-		s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", c.kind)
 			endless(w, size, c.before, c.after)
 		}), nil)
@@ -205,7 +205,9 @@ func TestServerThatIgnoresItsContext(t *testing.T) {
 	}()
 	until(t, "the call runs", func() bool { return len(s.reached()) > 0 })
 	cancel()
-	<-done
+	if err := <-done; err == nil {
+		t.Error("got an answer, want none")
+	}
 }
 
 // A GET that is refused keeps its status, because clients take 405 for no stream.
@@ -214,7 +216,8 @@ func TestGETAndDELETE(t *testing.T) {
 		verb         string
 		status, want int
 	}{
-		{http.MethodGet, 405, 405}, {http.MethodGet, 400, 400}, {http.MethodGet, 500, 502}, {http.MethodGet, 401, 502}, {http.MethodGet, 200, 502},
+		{http.MethodGet, 405, 405},
+		{http.MethodGet, 400, 400}, {http.MethodGet, 500, 502}, {http.MethodGet, 401, 502}, {http.MethodGet, 200, 502},
 		{http.MethodDelete, 405, 405}, {http.MethodDelete, 200, 200}, {http.MethodDelete, 500, 502},
 	} {
 		s := newSite(t, says(c.status, "text/plain", "words"), nil)

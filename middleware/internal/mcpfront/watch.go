@@ -32,7 +32,7 @@ const askEvery = time.Second
 // NewWatch watches a session that was opened by an admitted request, whose context must not
 // end. It calls end once, in a goroutine, when the key has ended and no request is running: the
 // calls of a session must still get their error.
-func NewWatch(guard *middleware.Guard, admitted context.Context, end func()) *Watch {
+func NewWatch(admitted context.Context, guard *middleware.Guard, end func()) *Watch {
 	w := &Watch{guard: guard, end: end, last: admitted}
 	w.mu.Lock()
 	defer w.mu.Unlock()

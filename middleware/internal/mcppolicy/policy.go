@@ -121,8 +121,8 @@ func Resource(uri string) (scope string, unknown *Error) {
 	}
 }
 
-// NoReference is the error for a completion without a reference.
-var NoReference = InvalidParams("invalid params: missing required 'ref' field")
+// ErrNoReference is the error for a completion without a reference.
+var ErrNoReference = InvalidParams("invalid params: missing required 'ref' field")
 
 // Completion is [Need] for a completion: it suggests values for the arguments of a prompt or
 // template, which says something about it, so it needs the same scope as using it. A kind that

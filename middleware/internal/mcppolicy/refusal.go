@@ -42,8 +42,8 @@ func InvalidRequest(message string) *Error {
 	return &Error{Code: CodeInvalidRequest, Message: message}
 }
 
-// Unauthenticated is the error for a message without a known caller.
-var Unauthenticated = InvalidRequest("authentication required")
+// ErrUnauthenticated is the error for a message without a known caller.
+var ErrUnauthenticated = InvalidRequest("authentication required")
 
 // Refusal is the error for a message that d refused. A name that was not granted is unknown.
 func Refusal(d keys.Decision, unknown *Error) *Error {
@@ -55,7 +55,7 @@ func Refusal(d keys.Decision, unknown *Error) *Error {
 	case keys.CodeUnavailable:
 		return later(CodeInternal, "API keys cannot be checked right now.", "unavailable", d)
 	}
-	return Unauthenticated
+	return ErrUnauthenticated
 }
 
 // later says when to try again, also in the text, because a model sees only that.

@@ -2,9 +2,7 @@ package mcpauth
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"math"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -12,26 +10,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
-
-// openMethods name nothing that a scope could be about, so every valid key may use them. The
-// lists and subscriptions/listen are narrowed instead.
-var openMethods = map[string]bool{
-	"initialize":                       true,
-	"ping":                             true,
-	"server/discover":                  true,
-	"logging/setLevel":                 true,
-	"notifications/initialized":        true,
-	"notifications/cancelled":          true,
-	"notifications/progress":           true,
-	"notifications/roots/list_changed": true,
-
-	"tools/list":               true,
-	"prompts/list":             true,
-	"resources/list":           true,
-	"resources/templates/list": true,
-	listenMethod:               true,
-}
 
 // authorize returns the receiving middleware: the only place where messages are judged, for all
 // transports. It uses only [keys.Identity.Allows].
@@ -41,27 +22,27 @@ func authorize(guard *middleware.Guard) mcp.Middleware {
 			c, ok := callerOf(req)
 			if !ok {
 				guard.LogRefusal(ctx, keys.CodeNoCredential, nil, slog.String("method", method))
-				return nil, errNobody
+				return nil, rpc(mcppolicy.ErrUnauthenticated)
 			}
 			ctx = c.context(ctx)
 			scope, unknown := need(method, req)
 			if unknown != nil {
 				m := middleware.Message{Method: method, Scope: scope}
-				ctx, m.Call = c.count(ctx, req)
+				ctx, m.Call = c.count(ctx, method, req)
 				if d := c.by.guard.Judge(c.admitted, m); !d.Valid() {
 					return nil, refusal(d, unknown)
 				}
 			}
 			if _, ok := req.(*mcp.ServerRequest[*mcp.InitializeParams]); ok {
-				if !c.visit.reserve() {
-					return nil, errTooManySessions
+				if !c.visit.Reserve() {
+					return nil, rpc(mcpfront.ErrTooManySessions)
 				}
-				defer c.visit.settle()
+				defer c.visit.Settle()
 			}
-			if method == listenMethod && !c.visit.listen() {
-				return nil, errTooManyStreams
+			if method == mcppolicy.Listen && !c.visit.Listen() {
+				return nil, rpc(mcpfront.ErrTooManyStreams)
 			}
-			res, err := c.run(ctx, needsOf(req, scope), func(ctx context.Context) (mcp.Result, error) {
+			res, err := c.run(ctx, mcppolicy.NeedsOf(method, scope), func(ctx context.Context) (mcp.Result, error) {
 				return c.answer(req, func(req mcp.Request) (mcp.Result, error) { return next(ctx, method, req) })
 			})
 			if err != nil {
@@ -83,9 +64,9 @@ func authorize(guard *middleware.Guard) mcp.Middleware {
 func need(method string, req mcp.Request) (scope string, unknown error) {
 	switch r := req.(type) {
 	case *mcp.CallToolRequest:
-		return mcpscope.Tool(r.Params.Name), invalidParams("unknown tool %q", r.Params.Name)
+		return told(mcppolicy.Tool(r.Params.Name))
 	case *mcp.GetPromptRequest:
-		return prompt(r.Params.Name)
+		return told(mcppolicy.Prompt(r.Params.Name))
 	case *mcp.ReadResourceRequest:
 		return resource(r.Params.URI)
 	case *mcp.SubscribeRequest:
@@ -95,20 +76,17 @@ func need(method string, req mcp.Request) (scope string, unknown error) {
 	case *mcp.CompleteRequest:
 		return completion(r.Params.Ref)
 	}
-	if openMethods[method] {
+	if mcppolicy.Open(method) {
 		return "", nil
 	}
-	return "", &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf("method not found: %q unsupported", method)}
+	return "", rpc(mcppolicy.UnknownMethod(method))
 }
 
 // count reports whether req is a call that was not counted yet: it counts once, also if the
 // middleware is installed twice. It notes that in the context under the message's extra, which
-// other middleware keeps when it makes another request from it. Lists check every name there
-// is, and subscriptions and completions use nothing: those are not counted.
-func (c caller) count(ctx context.Context, req mcp.Request) (context.Context, bool) {
-	switch req.(type) {
-	case *mcp.CallToolRequest, *mcp.GetPromptRequest, *mcp.ReadResourceRequest:
-	default:
+// other middleware keeps when it makes another request from it.
+func (c caller) count(ctx context.Context, method string, req mcp.Request) (context.Context, bool) {
+	if !mcppolicy.Counts(method) {
 		return ctx, false
 	}
 	message := req.GetExtra()
@@ -124,48 +102,37 @@ type countedKey struct{}
 // limit. Its data is {"code": "rate_limited", "retry_after": seconds}, and its text also has
 // the seconds, because a model sees only the text. Like the codes of calls that ended, it is
 // -31000 minus the HTTP status, outside of the codes that JSON-RPC and MCP reserve.
-const CodeRateLimited = -31429
+const CodeRateLimited = mcppolicy.CodeRateLimited
 
-// refusal is the error for a message that d refused. A name that was not granted is unknown.
+// refusal is the error for a message that d refused.
 func refusal(d keys.Decision, unknown error) error {
-	seconds := max(1, int64(math.Ceil(d.RetryAfter.Seconds())))
-	switch d.Code {
-	case keys.CodeInsufficientScope:
+	if d.Code == keys.CodeInsufficientScope {
 		return unknown
-	case keys.CodeRateLimited:
-		return &jsonrpc.Error{
-			Code: CodeRateLimited, Message: "Too many calls with this API key. " + middleware.TryAgain(d.RetryAfter),
-			Data: fmt.Appendf(nil, `{"code":"rate_limited","retry_after":%d}`, seconds),
-		}
-	case keys.CodeUnavailable:
-		return &jsonrpc.Error{
-			Code: jsonrpc.CodeInternalError, Message: "API keys cannot be checked right now. " + middleware.TryAgain(d.RetryAfter),
-			Data: fmt.Appendf(nil, `{"code":"unavailable","retry_after":%d}`, seconds),
-		}
 	}
-	return errNobody
+	return rpc(mcppolicy.Refusal(d, nil))
 }
 
-func prompt(name string) (scope string, unknown error) {
-	return mcpscope.Prompt(name), invalidParams("unknown prompt %q", name)
+// rpc is e as the SDK's error.
+func rpc(e *mcppolicy.Error) error {
+	return &jsonrpc.Error{Code: e.Code, Message: e.Message, Data: e.Data}
 }
 
+func told(scope string, unknown *mcppolicy.Error) (string, error) { return scope, rpc(unknown) }
+
+// resource has the SDK's own error, whose code depends on a setting of the SDK.
 func resource(uri string) (scope string, unknown error) {
-	return mcpscope.Resource(uri), mcp.ResourceNotFoundError(uri)
+	scope, _ = mcppolicy.Resource(uri)
+	return scope, mcp.ResourceNotFoundError(uri)
 }
 
-// completion suggests values for the arguments of a prompt or template, which says something
-// about it, so it needs the same scope as using it.
 func completion(ref *mcp.CompleteReference) (scope string, unknown error) {
 	switch {
 	case ref == nil:
-		return "", invalidParams("invalid params: missing required 'ref' field")
-	case ref.Type == "ref/prompt":
-		return prompt(ref.Name)
+		return "", rpc(mcppolicy.ErrNoReference)
 	case ref.Type == "ref/resource":
 		return resource(ref.URI)
 	}
-	return "", invalidParams("invalid params: unknown kind of reference")
+	return told(mcppolicy.Completion(ref.Type, ref.Name, ref.URI))
 }
 
 // answer passes a message on, with lists and subscriptions narrowed to what was granted.
@@ -201,10 +168,4 @@ func (c caller) narrow(r *mcp.SubscriptionsListenRequest) *mcp.SubscriptionsList
 	}
 	params.Notifications, request.Params = &wanted, &params
 	return &request
-}
-
-var errNobody = &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: "authentication required"}
-
-func invalidParams(message string, args ...any) error {
-	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf(message, args...)}
 }

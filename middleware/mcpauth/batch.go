@@ -7,21 +7,13 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
-// maxBatch is how many messages one request may carry. Only the oldest protocol versions have
-// batches, and the SDK parses them before any middleware runs.
-const maxBatch = 16
-
-var batchTooLarge = middleware.Problem{
-	Status: http.StatusBadRequest, Code: "batch_too_large",
-	Detail: "One request may carry at most 16 messages. Send the others in further requests.",
-}
-
 // look reads as much of a POST as it needs to tell whether it is a batch, and of a batch as
-// much as it needs to tell that it is too large: such a batch is refused before it is parsed,
-// in any version. opens says that the request would open a session.
+// much as it needs to tell that it is too large: such a batch is refused before the SDK parses
+// it, in any version. opens says that the request would open a session.
 func (h *handler) look(w http.ResponseWriter, r *http.Request) (opens, ok bool) {
 	if r.Method != http.MethodPost || r.Body == nil {
 		return false, true
@@ -30,10 +22,10 @@ func (h *handler) look(w http.ResponseWriter, r *http.Request) (opens, ok bool) 
 	if h.maxBody > 0 {
 		body = http.MaxBytesReader(w, r.Body, h.maxBody)
 	}
-	mayOpen := r.Header.Get(headerSession) == "" && !sessionless(r)
+	mayOpen := r.Header.Get(mcpfront.HeaderSession) == "" && !mcpfront.Sessionless(r)
 	text, rest, err := readBatch(body, mayOpen)
 	if err != nil {
-		h.guard.Refuse(w, r, batchTooLarge)
+		h.guard.Refuse(w, r, mcpfront.BatchTooLarge)
 		return false, false
 	}
 	r.Body = struct {
@@ -53,7 +45,7 @@ func readBatch(body io.Reader, whole bool) (text []byte, rest io.Reader, err err
 	for {
 		n, err := body.Read(piece)
 		text = append(text, piece[:n]...)
-		if c.count(piece[:n]); c.elements > maxBatch {
+		if c.count(piece[:n]); c.elements > mcpfront.MaxBatch {
 			return nil, nil, errTooMany
 		}
 		if err != nil {
@@ -135,7 +127,7 @@ func initializes(text []byte) bool {
 		}
 	}
 	for _, m := range batch {
-		if m.Method == "initialize" {
+		if m.Method == mcppolicy.Initialize {
 			return true
 		}
 	}

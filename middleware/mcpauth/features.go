@@ -5,7 +5,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
 // feature gives access to the common parts of the SDK's types for one of the four lists. P and
@@ -21,21 +21,21 @@ var tools = feature[mcp.ListToolsParams, mcp.ListToolsResult, *mcp.Tool]{
 	cursor: func(p *mcp.ListToolsParams) *string { return &p.Cursor },
 	page:   func(r *mcp.ListToolsResult) (*[]*mcp.Tool, *string) { return &r.Tools, &r.NextCursor },
 	name:   func(t *mcp.Tool) string { return t.Name },
-	scope:  mcpscope.Tool,
+	scope:  mcppolicy.Tools.Scope,
 }
 
 var prompts = feature[mcp.ListPromptsParams, mcp.ListPromptsResult, *mcp.Prompt]{
 	cursor: func(p *mcp.ListPromptsParams) *string { return &p.Cursor },
 	page:   func(r *mcp.ListPromptsResult) (*[]*mcp.Prompt, *string) { return &r.Prompts, &r.NextCursor },
 	name:   func(p *mcp.Prompt) string { return p.Name },
-	scope:  mcpscope.Prompt,
+	scope:  mcppolicy.Prompts.Scope,
 }
 
 var resources = feature[mcp.ListResourcesParams, mcp.ListResourcesResult, *mcp.Resource]{
 	cursor: func(p *mcp.ListResourcesParams) *string { return &p.Cursor },
 	page:   func(r *mcp.ListResourcesResult) (*[]*mcp.Resource, *string) { return &r.Resources, &r.NextCursor },
 	name:   func(r *mcp.Resource) string { return r.URI },
-	scope:  mcpscope.Resource,
+	scope:  mcppolicy.Resources.Scope,
 }
 
 var templates = feature[mcp.ListResourceTemplatesParams, mcp.ListResourceTemplatesResult, *mcp.ResourceTemplate]{
@@ -44,7 +44,7 @@ var templates = feature[mcp.ListResourceTemplatesParams, mcp.ListResourceTemplat
 		return &r.ResourceTemplates, &r.NextCursor
 	},
 	name:  func(t *mcp.ResourceTemplate) string { return t.URITemplate },
-	scope: mcpscope.Resource,
+	scope: mcppolicy.Templates.Scope,
 }
 
 type (

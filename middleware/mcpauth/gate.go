@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
 // gate is the only way to send to one caller. It checks every piece of an answer. After the key
@@ -24,9 +26,9 @@ type gate struct {
 	alone    bool            // the request holds one message
 	linger   bool            // whether calls may be waiting for an answer
 	let      context.CancelCauseFunc
-	takes    atomic.Pointer[needs] // of the only message
-	began    atomic.Bool           // something was sent
-	stream   atomic.Bool           // it is a stream of events
+	takes    atomic.Pointer[mcppolicy.Needs] // of the only message
+	began    atomic.Bool                     // something was sent
+	stream   atomic.Bool                     // it is a stream of events
 
 	mu    sync.Mutex
 	ended error
@@ -54,18 +56,18 @@ func newGate(w http.ResponseWriter, r *http.Request, guard *middleware.Guard, c 
 
 // runs notes what a message of the request needs. With several messages, each checks for
 // itself: one of them may lose its scope while the others continue.
-func (g *gate) runs(n needs) {
+func (g *gate) runs(n mcppolicy.Needs) {
 	if g.alone {
 		g.takes.Store(&n)
 	}
 }
 
 // needs is what must still be granted for anything to pass.
-func (g *gate) needs() needs {
+func (g *gate) needs() mcppolicy.Needs {
 	if n := g.takes.Load(); n != nil {
 		return *n
 	}
-	return needs{}
+	return mcppolicy.Needs{}
 }
 
 // pass checks the key again. The SDK writes one event at a time.
@@ -73,7 +75,7 @@ func (g *gate) pass() error {
 	if err := g.why(); err != nil {
 		return err
 	}
-	if err := check(g.admitted, g.guard, g.needs()); err != nil {
+	if err := g.needs().Check(g.admitted, g.guard); err != nil {
 		g.end(err)
 		return err
 	}
@@ -126,12 +128,12 @@ func (g *gate) Write(p []byte) (int, error) {
 	if err == nil {
 		return g.ResponseWriter.Write(p)
 	}
-	answers := endMessages(messages(p), endingOf(err, g.needs(), g.id))
+	answers := endMessages(messages(p), mcppolicy.Ending(err, g.needs(), g.id))
 	if answers == nil {
 		return 0, err
 	}
 	if !g.began.Load() {
-		g.Header().Del(headerSession) // of a session that is closed
+		g.Header().Del(mcpfront.HeaderSession) // of a session that is closed
 	}
 	if g.begin(); g.stream.Load() {
 		answers = fmt.Appendf(nil, "event: message\ndata: %s\n\n", answers)
@@ -162,13 +164,13 @@ func (g *gate) finish() {
 		return // its client is gone
 	}
 	err := g.why()
-	if now := check(g.admitted, g.guard, g.needs()); now != nil {
+	if now := g.needs().Check(g.admitted, g.guard); now != nil {
 		err = now
 	}
 	if err == nil {
 		return
 	}
-	for _, name := range []string{"Connection", headerSession} {
+	for _, name := range []string{"Connection", mcpfront.HeaderSession} {
 		g.Header().Del(name) // of the answer that was dropped
 	}
 	g.guard.RefuseEnded(g.ResponseWriter, g.req, err)

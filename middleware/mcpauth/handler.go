@@ -11,6 +11,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
 // DefaultSessionTimeout ends a session after so long without a request of its client. Without
@@ -64,10 +66,12 @@ func Handler(guard *middleware.Guard, server *mcp.Server, o *Options) http.Handl
 		withSessions.SessionTimeout = DefaultSessionTimeout
 	}
 	withSessions.Stateless = false
-	withSessions.DisableLocalhostProtection = true // hosts decides instead
+	withSessions.DisableLocalhostProtection = true // mcpfront decides instead
 	without := withSessions
 	without.Stateless, without.EventStore = true, nil // nothing is resumed there
 
+	anyHost := o.HTTP != nil && o.HTTP.DisableLocalhostProtection
+	front := mcpfront.New("mcpauth", guard, o.TrustedOrigins, o.AllowedHosts, anyHost)
 	server.AddReceivingMiddleware(authorize(guard))
 	eras := &eras{
 		server:   server,
@@ -76,7 +80,7 @@ func Handler(guard *middleware.Guard, server *mcp.Server, o *Options) http.Handl
 	}
 	eras.sessionless = mcp.NewStreamableHTTPHandler(eras.serverFor, &without)
 	h := &handler{
-		guard: guard, hosts: newHosts(o), origins: newOrigins(o.TrustedOrigins), next: identified(eras),
+		guard: guard, front: front, next: identified(eras),
 		maxBody: cmp.Or(withSessions.MaxRequestBodyBytes, mcp.DefaultMaxRequestBodyBytes),
 	}
 	server.AddSendingMiddleware(h.sessions.tell)
@@ -85,31 +89,15 @@ func Handler(guard *middleware.Guard, server *mcp.Server, o *Options) http.Handl
 
 type handler struct {
 	guard    *middleware.Guard
-	hosts    hosts
-	origins  origins
+	front    *mcpfront.Front
 	next     http.Handler
 	maxBody  int64 // no limit if negative
 	sessions sessions
-	slots    slots
+	slots    mcpfront.Slots
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if oauthPath(r.URL.Path) {
-		noOAuth(w, h.guard.Refused(r, keys.Code(nothingHere.Code)))
-		return
-	}
-	if !h.hosts.allow(r) {
-		h.refuseHost(w, r)
-		return
-	}
-	if !h.origins.allow(r) {
-		h.guard.Refuse(w, r, middleware.Problem{
-			Status: http.StatusForbidden, Code: "origin_not_allowed",
-			Detail: "Calls from this web page are not allowed. The server's operator can name it as a trusted origin.",
-		})
-		return
-	}
-	r, ok := h.guard.AdmitMessages(w, r)
+	r, ok := h.front.Admit(w, r)
 	if !ok {
 		return
 	}
@@ -117,17 +105,17 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if v == nil {
 		return
 	}
-	defer v.leave()
+	defer v.Leave()
 	opens, ok := h.look(w, r)
 	if !ok {
 		return
 	}
-	if opens && !v.reserve() {
-		h.guard.Refuse(w, r, tooManySessions)
+	if opens && !v.Reserve() {
+		h.guard.Refuse(w, r, mcpfront.TooManySessions)
 		return
 	}
-	if listens(r) && !v.listen() {
-		h.guard.Refuse(w, r, tooManyStreams)
+	if listens(r) && !v.Listen() {
+		h.guard.Refuse(w, r, mcpfront.TooManyStreams)
 		return
 	}
 	h.serve(w, r, v)
@@ -156,30 +144,18 @@ type eras struct {
 	sessions, sessionless *mcp.StreamableHTTPHandler
 }
 
-// firstSessionless is the first protocol version without sessions. Versions are dates, and the
-// SDK also compares them as text.
-const firstSessionless = "2026-07-28"
-
 func (e *eras) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if sessionless(r) {
+	if mcpfront.Sessionless(r) {
 		e.sessionless.ServeHTTP(w, r)
 		return
 	}
 	e.sessions.ServeHTTP(w, r)
 }
 
-const headerSession = "Mcp-Session-Id"
-
-// sessionless reports whether a request says that it has no session. One with a session's id
-// belongs to that session.
-func sessionless(r *http.Request) bool {
-	return r.Header.Get(headerSession) == "" && r.Header.Get("Mcp-Protocol-Version") >= firstSessionless
-}
-
 // listens reports whether a request says that it opens a subscription. Others are noticed when
 // the message is judged.
 func listens(r *http.Request) bool {
-	return sessionless(r) && r.Header.Get("Mcp-Method") == listenMethod
+	return mcpfront.Sessionless(r) && r.Header.Get("Mcp-Method") == mcppolicy.Listen
 }
 
 // serverFor sends calls of tools that were not granted to another server. Before any middleware

@@ -13,12 +13,14 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/requestid"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
 // serve answers an admitted request for as long as its key allows. The SDK releases a stream
 // when the request's context ends. That comes after the end of the key, so that the SDK can
 // still answer the calls of the stream.
-func (h *handler) serve(w http.ResponseWriter, r *http.Request, v *visit) {
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, v *mcpfront.Visit) {
 	ctx, let := context.WithCancelCause(r.Context())
 	defer let(nil)
 	id, _ := keys.IdentityFrom(ctx)
@@ -27,7 +29,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, v *visit) {
 	held, release := h.guard.HoldFor(c.admitted)
 	defer release()
 	defer context.AfterFunc(held, func() { c.out.end(context.Cause(held)) })()
-	defer h.sessions.seen(r.Header.Get(headerSession), c)()
+	defer h.sessions.seen(r.Header.Get(mcpfront.HeaderSession), c)()
 	h.next.ServeHTTP(c.out, r.WithContext(context.WithValue(ctx, callerKey{}, c)))
 	c.out.finish()
 }
@@ -46,8 +48,8 @@ var errNoAnswer = &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "the 
 // A panic continues in the goroutine of the caller, with its value, where outer middleware can
 // recover it. A panic of a handler that was left running is logged and ends there: no code
 // could recover it, and the process must not end because of one key.
-func (c caller) run(ctx context.Context, n needs, answer func(context.Context) (mcp.Result, error)) (mcp.Result, error) {
-	held, release := c.hold(n)
+func (c caller) run(ctx context.Context, n mcppolicy.Needs, answer func(context.Context) (mcp.Result, error)) (mcp.Result, error) {
+	held, release := n.Hold(c.admitted, c.by.guard)
 	defer release()
 	c.out.runs(n)
 	call := &running{caller: c, takes: n}
@@ -79,24 +81,24 @@ func (c caller) run(ctx context.Context, n needs, answer func(context.Context) (
 			panic(o.panicked)
 		}
 		if err := c.late(n); err != nil {
-			return nil, endingOf(err, n, c.requestID)
+			return nil, rpc(mcppolicy.Ending(err, n, c.requestID))
 		}
 		return o.res, o.err
 	case <-held.Done():
 		err := context.Cause(held)
 		call.end(err)
 		cancel(err)
-		return nil, endingOf(err, n, c.requestID)
+		return nil, rpc(mcppolicy.Ending(err, n, c.requestID))
 	}
 }
 
 // late returns why an answer comes too late, if the gate cannot tell: of several messages in
 // one request it does not know which one an answer is for.
-func (c caller) late(n needs) error {
+func (c caller) late(n mcppolicy.Needs) error {
 	if c.out.alone {
 		return nil
 	}
-	return c.check(n)
+	return n.Check(c.admitted, c.by.guard)
 }
 
 // logPanic logs where a panic began, which code that recovers it elsewhere cannot see. Call it

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/requestid"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
 )
 
 // extraCaller is where our TokenInfo holds its caller.
@@ -20,7 +21,7 @@ type caller struct {
 	requestID string
 	admitted  context.Context // the request's context as the guard admitted it, without cancellation
 	by        *handler
-	visit     *visit
+	visit     *mcpfront.Visit
 	out       *gate // sends to that request
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
 // page is one page of any of the four lists.
@@ -79,7 +81,7 @@ func readCursor(cursor string, may func(name string) bool) (last string, err err
 	text, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	last, ours := strings.CutPrefix(string(text), cursorMark)
 	if err != nil || !ours || !may(last) {
-		return "", invalidParams("invalid params")
+		return "", rpc(mcppolicy.InvalidParams("invalid params"))
 	}
 	return last, nil
 }

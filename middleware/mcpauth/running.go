@@ -4,53 +4,13 @@ import (
 	"context"
 	"sync"
 
-	"github.com/modelcontextprotocol/go-sdk/mcp"
-
-	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
-
-// needs is what a message needs of its key for as long as it runs. The zero needs requires only
-// a valid key.
-type needs struct {
-	whole  bool     // everything that was granted, because a list shows it
-	scopes []string // the scopes for which a call was admitted
-}
-
-// needsOf returns what a message needs that was admitted for scope, which may be empty.
-func needsOf(req mcp.Request, scope string) needs {
-	switch req.(type) {
-	case *mcp.ListToolsRequest, *mcp.ListPromptsRequest, *mcp.ListResourcesRequest, *mcp.ListResourceTemplatesRequest:
-		return needs{whole: true}
-	}
-	if scope == "" {
-		return needs{}
-	}
-	return needs{scopes: []string{scope}}
-}
-
-// hold returns a context that ends when c's key no longer grants n.
-func (c caller) hold(n needs) (held context.Context, release func()) {
-	if n.whole {
-		return c.by.guard.Hold(c.admitted)
-	}
-	return c.by.guard.HoldFor(c.admitted, n.scopes...)
-}
-
-// check checks now what hold watches.
-func (c caller) check(n needs) error { return check(c.admitted, c.by.guard, n) }
-
-func check(admitted context.Context, guard *middleware.Guard, n needs) error {
-	if n.whole {
-		return guard.Recheck(admitted)
-	}
-	_, err := guard.RecheckFor(admitted, n.scopes...)
-	return err
-}
 
 // running is one message that is being answered. It is in the context of its handler.
 type running struct {
 	caller caller
-	takes  needs
+	takes  mcppolicy.Needs
 
 	mu    sync.Mutex
 	done  bool
@@ -74,7 +34,7 @@ func (r *running) maySpeak() error {
 	if over != nil {
 		return over
 	}
-	return r.caller.check(r.takes)
+	return r.takes.Check(r.caller.admitted, r.caller.by.guard)
 }
 
 // then calls f when r is done, at once if it is.

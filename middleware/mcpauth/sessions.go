@@ -2,15 +2,12 @@ package mcpauth
 
 import (
 	"context"
-	"errors"
 	"sync"
-	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
-	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
 )
 
 // sessions are the sessions of one handler, by id. The SDK keeps a session when its key ends,
@@ -20,42 +17,31 @@ type sessions struct {
 
 	mu      sync.Mutex
 	byID    map[string]*session
-	without map[*mcp.ServerSession]*listener // subscriptions without a session
+	without map[*mcp.ServerSession]caller // subscriptions without a session
 }
 
-// session belongs to one key. The key's last request decides what the client is told: a
-// session that was opened with a rotated secret continues with the new one, and is told only
-// what the key was granted at its last request.
+// session belongs to one key. The key's last request decides what the client is told: only what
+// the key was granted then.
 type session struct {
 	server  *mcp.ServerSession
 	keyID   string
-	changes *listener
+	changes *mcpfront.Listener
+	watch   *mcpfront.Watch
 
-	mu      sync.Mutex
-	last    caller
-	serving int    // running requests
-	idle    func() // called when there is none
-	held    bool   // whether last is held; otherwise the key is checked every askEvery
-	release func() // ends the hold or the timer
-	over    bool
+	mu   sync.Mutex
+	last caller
 }
-
-// askEvery is how often a session's key is checked while the key cannot be held. The session
-// may outlive its key by this time.
-const askEvery = time.Second
 
 // open notes a session that c has just initialized. Its client was promised notifications of
 // changed lists. One without an id ends with its request.
-func (l *sessions) open(server *mcp.ServerSession, c caller, promised lists) {
+func (l *sessions) open(server *mcp.ServerSession, c caller, promised mcpfront.Lists) {
 	id := server.ID()
 	if id == "" {
 		return
 	}
 	s := &session{server: server, keyID: c.identity.KeyID(), last: c}
-	s.changes = &listener{session: server, speaks: s.caller, wants: promised, send: l.send}
-	s.mu.Lock()
-	s.hold() // before other goroutines can see it
-	s.mu.Unlock()
+	s.changes = listener(server, s.caller, promised, nil, l.send)
+	s.watch = mcpfront.NewWatch(c.admitted, c.by.guard, func() { closeSession(server, s.caller()) })
 	l.mu.Lock()
 	_, known := l.byID[id]
 	if !known {
@@ -70,16 +56,16 @@ func (l *sessions) open(server *mcp.ServerSession, c caller, promised lists) {
 		return
 	}
 	end := func() { closeSession(server, c) }
-	if !c.visit.opened(id, end) {
+	if !c.visit.Opened(id, end) {
 		go end()
 	}
-	s.changes.begin()
+	s.changes.Begin()
 	go func() {
 		_ = server.Wait()
 		l.mu.Lock()
 		delete(l.byID, id)
 		l.mu.Unlock()
-		c.by.slots.closed(id)
+		c.by.slots.Closed(id)
 		s.close()
 	}()
 }
@@ -101,25 +87,9 @@ func (l *sessions) seen(id string, c caller) (done func()) {
 		return func() {}
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.last = c
-	s.serving++
-	if !s.held && !s.over {
-		s.release()
-		s.hold()
-	}
-	return s.served
-}
-
-// served notes that a request was answered.
-func (s *session) served() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.serving--
-	if s.serving == 0 && s.idle != nil {
-		go s.idle()
-		s.idle = nil
-	}
+	s.mu.Unlock()
+	return s.watch.Seen(c.admitted)
 }
 
 // caller is the caller of the last request.
@@ -127,56 +97,6 @@ func (s *session) caller() caller {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.last
-}
-
-// hold begins to watch the key. It is called with s.mu held.
-func (s *session) hold() {
-	held, release := s.last.by.guard.HoldFor(s.last.admitted)
-	stop := context.AfterFunc(held, s.ended)
-	s.held, s.release = true, func() {
-		stop()
-		release()
-	}
-}
-
-// ask checks the session again later. It is called with s.mu held.
-func (s *session) ask() {
-	again := time.AfterFunc(askEvery, s.ended)
-	s.held, s.release = false, func() { again.Stop() }
-}
-
-// ended closes the session if its key has ended. A key that cannot be checked now may be valid
-// again: the last request can then no longer be held, but the key can still end.
-func (s *session) ended() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.over {
-		return
-	}
-	s.release()
-	var ended *middleware.EndedError
-	_, err := s.last.by.guard.RecheckFor(s.last.admitted)
-	switch {
-	case err == nil: // the last request was made with another secret than the held one
-		s.hold()
-	case errors.As(err, &ended) && ended.Code == keys.CodeUnavailable:
-		s.ask()
-	default:
-		s.over = true
-		last := s.last
-		s.whenIdle(func() { closeSession(s.server, last) })
-	}
-}
-
-// whenIdle calls f when no request is running: in a closed session the SDK writes nothing more,
-// and the calls in it must still get their error. It is called with s.mu held.
-func (s *session) whenIdle(f func()) {
-	var once sync.Once
-	s.idle = func() { once.Do(f) }
-	if s.serving == 0 {
-		go s.idle()
-		s.idle = nil
-	}
 }
 
 // closeSession waits for what runs in the session. It calls the EventStore, which is foreign
@@ -187,11 +107,8 @@ func closeSession(server *mcp.ServerSession, last caller) {
 }
 
 func (s *session) close() {
-	s.changes.end()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.over = true
-	s.release()
+	s.changes.End()
+	s.watch.Close()
 }
 
 // tell returns the sending middleware: a call that ended sends nothing more, and changes of a
@@ -229,20 +146,17 @@ func (l *sessions) subscribed(call *running, req mcp.Request, params *mcp.Subscr
 		return
 	}
 	agreed := params.Notifications
-	changes := &listener{
-		session: server, send: l.send, subscription: params.Meta[mcp.MetaKeySubscriptionID],
-		speaks: func() caller { return call.caller },
-		wants:  lists{agreed.ToolsListChanged, agreed.PromptsListChanged, agreed.ResourcesListChanged},
-	}
+	wants := mcpfront.Lists{Tools: agreed.ToolsListChanged, Prompts: agreed.PromptsListChanged, Resources: agreed.ResourcesListChanged}
+	changes := listener(server, func() caller { return call.caller }, wants, params.Meta[mcp.MetaKeySubscriptionID], l.send)
 	l.mu.Lock()
 	if l.without == nil {
-		l.without = map[*mcp.ServerSession]*listener{}
+		l.without = map[*mcp.ServerSession]caller{}
 	}
-	l.without[server] = changes
+	l.without[server] = call.caller
 	l.mu.Unlock()
-	changes.begin()
+	changes.Begin()
 	call.then(func() {
-		changes.end()
+		changes.End()
 		l.mu.Lock()
 		delete(l.without, server)
 		l.mu.Unlock()
@@ -267,8 +181,6 @@ func (l *sessions) listening(session mcp.Session) (caller, bool) {
 	server, _ := session.(*mcp.ServerSession)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if changes := l.without[server]; changes != nil {
-		return changes.speaks(), true
-	}
-	return caller{}, false
+	c, ok := l.without[server]
+	return c, ok
 }

@@ -106,7 +106,7 @@ func (u *upstream) transport() *http.Transport {
 }
 
 // rewrite sends the request to the upstream's URL, as the caller's. Whatever the client sent in
-// headers of ours is gone, in any spelling that a server may take for them.
+// our headers is gone, in any spelling that a server may take for them.
 func (u *upstream) rewrite(r *httputil.ProxyRequest) {
 	to := *u.to
 	r.Out.URL, r.Out.Host = &to, u.to.Host

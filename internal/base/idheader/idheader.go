@@ -1,7 +1,9 @@
-// Package idheader has the headers in which a server behind a proxy reads who calls: those that
-// /v1/forward-auth answers with, and those that `keyctl guard` sends. [Set] writes all of them, each
-// once, so that they overwrite what a client sent. Characters other than printable ASCII, and %,
-// are percent-encoded.
+// Package idheader has the headers in which a server behind a proxy reads who calls.
+// /v1/forward-auth answers with them, and `keyctl guard` sends them. [Set] writes all of them, each
+// once, so that they overwrite what a client sent; [Remove] deletes what a client sent in any
+// spelling. Characters other than printable ASCII, and %, are percent-encoded.
+//
+// The package makes no decisions: the identity is the one that a guard found.
 package idheader
 
 import (

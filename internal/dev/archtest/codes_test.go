@@ -72,7 +72,7 @@ func httpCodes(t *testing.T) map[string]string {
 			note(value, "")
 		}
 	}
-	for _, dir := range []string{"middleware", "middleware/ginauth", "middleware/mcpauth", "internal/base/restapi", "internal/app/server", "admin/server", "verifyapi"} {
+	for _, dir := range []string{"middleware", "middleware/ginauth", "middleware/mcpauth", "middleware/mcphttp", "middleware/internal/mcpfront", "internal/base/restapi", "internal/app/server", "admin/server", "verifyapi"} {
 		own := stringConsts(t, dir)
 		for _, file := range sources(t, dir) {
 			ast.Inspect(file, func(n ast.Node) bool {
@@ -162,7 +162,7 @@ func statusOf(e ast.Expr) string {
 // rpcCodes are the numbers of JSON-RPC errors that are our own.
 func rpcCodes(t *testing.T) map[string]string {
 	out := map[string]string{}
-	for _, file := range sources(t, "middleware/mcpauth") {
+	for _, file := range sources(t, "middleware/internal/mcppolicy") {
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.CompositeLit:

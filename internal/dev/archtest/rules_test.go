@@ -132,9 +132,26 @@ var layers = []layer{
 	},
 	{
 		path:  "middleware/mcpauth",
-		may:   []string{"keys", "keys/mcpscope", "keys/requestid", "verifier", "middleware", "internal/base/hostcheck", gosdk + "/..."},
+		may:   []string{"keys", "keys/mcpscope", "keys/requestid", "verifier", "middleware", "middleware/internal/...", gosdk + "/..."},
 		never: []string{sqlite, gin + "/..."},
 		why:   "an MCP server that is guarded links no web framework and no database through us",
+	},
+	{
+		path:  "middleware/mcphttp",
+		may:   []string{"keys", "keys/mcpscope", "keys/requestid", "middleware", "middleware/internal/..."},
+		never: []string{sqlite, gin + "/...", gosdk + "/...", "store/...", "keys/pepper"},
+		why:   "it guards servers in any language, and links no SDK",
+	},
+	{
+		path: "middleware/internal/mcpjson",
+		may:  []string{},
+		why:  "a reader of JSON depends on nothing",
+	},
+	{
+		path:  "middleware/internal/...",
+		may:   []string{"keys", "keys/mcpscope", "keys/requestid", "middleware", "middleware/internal/...", "internal/base/hostcheck"},
+		never: []string{sqlite, gin + "/...", gosdk + "/..."},
+		why:   "the adapters for MCP share it, and one of them links no SDK",
 	},
 	{
 		path:  "mcpkeystest",
@@ -405,6 +422,9 @@ func TestWrongArrowsAreRefused(t *testing.T) {
 		{path: "middleware/ginauth", imports: module + "/store/sqlite"},
 		{path: "middleware/mcpauth", deps: gin + "/binding"},
 		{path: "middleware/mcpauth", deps: sqlite},
+		{path: "middleware/mcphttp", deps: gosdk + "/mcp"},
+		{path: "middleware/internal/mcppolicy", imports: gosdk + "/mcp"},
+		{path: "middleware/internal/mcpjson", imports: module + "/keys"},
 		{path: "store/storetest", deps: module + "/verifier"},
 		{path: "store/sqlite", deps: module + "/middleware/ginauth"},
 		{path: "admin/client", deps: module + "/store/sqlite"},

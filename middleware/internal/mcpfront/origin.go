@@ -1,4 +1,4 @@
-package mcpauth
+package mcpfront
 
 import (
 	"fmt"
@@ -12,10 +12,10 @@ import (
 type origins []string
 
 // newOrigins panics on an origin that no browser would send, since it would never match.
-func newOrigins(trusted []string) origins {
+func newOrigins(owner string, trusted []string) origins {
 	for i, o := range trusted {
 		if _, ok := originHost(o); !ok {
-			panic(fmt.Sprintf("mcpauth: Options.TrustedOrigins[%d] must be scheme://host or scheme://host:port in lower case, such as https://inspector.example", i))
+			panic(fmt.Sprintf("%s: Options.TrustedOrigins[%d] must be scheme://host or scheme://host:port in lower case, such as https://inspector.example", owner, i))
 		}
 	}
 	return slices.Clone(trusted)

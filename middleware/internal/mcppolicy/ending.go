@@ -1,0 +1,111 @@
+package mcppolicy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/middleware"
+)
+
+// Errors for calls that ended with their key have codes that JSON-RPC leaves to applications:
+// this base less the HTTP status that a later request gets. The Go SDK would write some
+// reserved codes without the framing of the stream, which clients cannot read.
+const codeBase = -31000
+
+// ending is what a client is told about a call that ended with its key: what happened, and what
+// to do. Only the log says why the key is not valid.
+type ending struct {
+	status  int
+	code    string
+	message string
+	retry   bool // in a second
+}
+
+var (
+	keyEnded = ending{
+		status: 401, code: "invalid_token",
+		message: "its API key is no longer valid for this server. Do not repeat the call with this key; ask the person who issued it for a current one.",
+	}
+	scopeEnded = ending{
+		status: 403, code: "insufficient_scope",
+		message: "its API key was changed and no longer grants %s. Do not repeat the call; ask the person who issued the key for that scope.",
+	}
+	grantChanged = ending{
+		status: 503, code: "key_changed", retry: true,
+		message: "its API key was changed while the call ran. Try again in 1 second.",
+	}
+	uncheckable = ending{
+		status: 503, code: "unavailable", retry: true,
+		message: "API keys cannot be checked right now. Try again in 1 second.",
+	}
+)
+
+// Ending is the JSON-RPC error for a call that needed n and ended because of err.
+func Ending(err error, n Needs, requestID string) *Error {
+	told := keyEnded
+	var ended *middleware.EndedError
+	switch {
+	case !errors.As(err, &ended) || ended.Code == keys.CodeUnavailable:
+		told = uncheckable
+	case ended.Code == keys.CodeInsufficientScope && len(n.Scopes) > 0:
+		told = scopeEnded
+		told.message = fmt.Sprintf(told.message, strings.Join(n.Scopes, " "))
+	case ended.Code == keys.CodeInsufficientScope:
+		told = grantChanged
+	}
+	data := struct {
+		Code       string `json:"code"`
+		RetryAfter int    `json:"retry_after,omitempty"` // in seconds
+		RequestID  string `json:"request_id,omitempty"`
+	}{Code: told.code, RequestID: requestID}
+	if told.retry {
+		data.RetryAfter = 1
+	}
+	raw, _ := json.Marshal(data) // strings and a number: nothing that could fail
+	return &Error{
+		Code:    int64(codeBase - told.status),
+		Message: "The call was ended before it was finished: " + told.message,
+		Data:    raw,
+	}
+}
+
+// Needs is what a message needs of its key for as long as it runs. The zero Needs requires only
+// a valid key.
+type Needs struct {
+	Whole  bool     // everything that was granted, because a list shows it
+	Scopes []string // the scopes for which a call was admitted
+}
+
+// NeedsOf returns what a message needs that was admitted for scope, which may be empty.
+func NeedsOf(method, scope string) Needs {
+	for _, list := range Lists {
+		if method == list.Method {
+			return Needs{Whole: true}
+		}
+	}
+	if scope == "" {
+		return Needs{}
+	}
+	return Needs{Scopes: []string{scope}}
+}
+
+// Hold returns a context that ends when the key of an admitted request no longer grants n.
+func (n Needs) Hold(admitted context.Context, guard *middleware.Guard) (held context.Context, release func()) {
+	if n.Whole {
+		return guard.Hold(admitted)
+	}
+	return guard.HoldFor(admitted, n.Scopes...)
+}
+
+// Check checks now what Hold watches.
+func (n Needs) Check(admitted context.Context, guard *middleware.Guard) error {
+	if n.Whole {
+		return guard.Recheck(admitted)
+	}
+	_, err := guard.RecheckFor(admitted, n.Scopes...)
+	return err
+}

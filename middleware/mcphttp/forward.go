@@ -1,0 +1,80 @@
+package mcphttp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
+)
+
+// pass gives the request to next, with the body if it has one, and passes its answer on for as
+// long as the key allows. calls are the requests in the body; own are answers of this handler
+// that belong to it.
+func (x *exchange) pass(body []byte, calls []verdict, own [][]byte) {
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	defer cancel(nil)
+	s := newSink(x, calls, own, cancel)
+	r := x.r.WithContext(ctx)
+	r.Header = x.r.Header.Clone()
+	r.Trailer = nil
+	setBody(r, body)
+	if x.session != nil {
+		for _, v := range calls {
+			x.session.remember(v)
+		}
+	}
+	defer s.hold()()
+	done := make(chan error, 1)
+	go func() {
+		err := x.h.call(s, r)
+		if err != nil && s.closed() {
+			x.panicked(err) // the goroutine of the request no longer waits
+		}
+		done <- err
+	}()
+	var err error
+	select {
+	case err = <-done:
+		x.panicked(err)
+	case <-s.over: // next may ignore the end of its context
+	case <-x.r.Context().Done():
+	}
+	s.finish(err)
+	if s.torn {
+		panic(http.ErrAbortHandler) // the client must not take what it has for the whole
+	}
+}
+
+// panicked logs a panic of next, which becomes a fault of its answer: next may be a copy of a
+// server that this process must outlast.
+func (x *exchange) panicked(err error) {
+	if err != nil && !errors.Is(err, http.ErrAbortHandler) {
+		x.h.guard.LogRefusal(x.admitted, "panicked", err, slog.String("path", x.r.URL.Path))
+	}
+}
+
+// hold watches the key for as long as next answers.
+func (s *sink) hold() (release func()) {
+	var releases []func()
+	watch := func(n mcppolicy.Needs, ended func(error)) {
+		held, release := n.Hold(s.x.admitted, s.x.h.guard)
+		stop := context.AfterFunc(held, func() { ended(context.Cause(held)) })
+		releases = append(releases, func() {
+			stop()
+			release()
+		})
+	}
+	for _, c := range s.calls {
+		watch(c.needs, func(err error) { s.endCall(c, err) })
+	}
+	if len(s.calls) == 0 {
+		watch(mcppolicy.Needs{}, s.endAll)
+	}
+	return func() {
+		for _, release := range releases {
+			release()
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package mcphttp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpjson"
+)
+
+// ownWithin is how long a cancellation or a DELETE of this handler may take.
+const ownWithin = 10 * time.Second
+
+// ownRequest makes a request of this handler from one of a client.
+func ownRequest(ctx context.Context, template *http.Request, method string, body []byte) *http.Request {
+	r := template.Clone(ctx)
+	r.Method, r.TransferEncoding, r.Trailer = method, nil, nil
+	r.Header.Del("Last-Event-Id")
+	r.Header.Del("Content-Length")
+	setBody(r, body)
+	return r
+}
+
+// setBody makes body that of r.
+func setBody(r *http.Request, body []byte) {
+	r.TransferEncoding = nil
+	if body == nil {
+		r.Body, r.ContentLength = http.NoBody, 0
+		r.Header.Del("Content-Length")
+		return
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	r.GetBody = nil
+}
+
+// call calls next in the calling goroutine. It returns a panic as an error.
+func (h *handler) call(w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() {
+		switch panicked := recover(); panicked {
+		case nil:
+		case http.ErrAbortHandler:
+			err = http.ErrAbortHandler
+		default:
+			err = fmt.Errorf("panic in the handler behind the guard: %v\n%s", panicked, debug.Stack())
+		}
+	}()
+	h.next.ServeHTTP(w, r)
+	return nil
+}
+
+// deleteSession ends a session on the side of next.
+func (h *handler) deleteSession(admitted context.Context, template *http.Request, id string) {
+	ctx, cancel := context.WithTimeout(admitted, ownWithin)
+	defer cancel()
+	r := ownRequest(ctx, template, http.MethodDelete, nil)
+	for _, name := range []string{"Content-Type", headerMethod, headerName} {
+		r.Header.Del(name)
+	}
+	r.Header.Set(mcpfront.HeaderSession, id)
+	h.tell(ctx, r, "DELETE")
+}
+
+// cancel tells next that a call has ended.
+func (x *exchange) cancel(m *message) {
+	ctx, cancel := context.WithTimeout(x.admitted, ownWithin)
+	defer cancel()
+	body := fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s,"reason":"the API key of the call ended"}}`, m.id.Raw())
+	r := ownRequest(ctx, x.r, http.MethodPost, body)
+	r.Header.Del(headerMethod)
+	r.Header.Del(headerName)
+	x.h.tell(ctx, r, "notifications/cancelled")
+}
+
+// tell sends a request whose answer is not needed.
+func (h *handler) tell(ctx context.Context, r *http.Request, what string) {
+	done := make(chan error, 1)
+	go func() { done <- h.call(&collector{header: http.Header{}, left: 0}, r) }()
+	select {
+	case err := <-done:
+		if err != nil && !errors.Is(err, http.ErrAbortHandler) {
+			h.guard.LogRefusal(ctx, "panicked", err, slog.String("method", what))
+		}
+	case <-ctx.Done():
+	}
+}
+
+// errUpstream is the kind of all faults of next.
+var errUpstream = errors.New("the MCP server behind this guard gave no usable answer")
+
+func faultOf(why string) error { return fmt.Errorf("%w: %s", errUpstream, why) }
+
+// ask sends one request of this handler to next, and returns the message that answers it. left
+// is how many bytes of an answer it may still read.
+func (x *exchange) ask(ctx context.Context, fields mcpjson.Object, edits []mcpjson.Edit, left *int) (*message, int, error) {
+	id := fmt.Sprintf("mcpkeys-%d", x.h.asked.Add(1))
+	body := fields.With(append(edits, mcpjson.Edit{Name: "id", Raw: mcpjson.Quote(id)})...)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := &collector{header: http.Header{}, left: *left, key: "s" + id, found: make(chan struct{})}
+	r := ownRequest(ctx, x.r, http.MethodPost, body)
+	r.Header.Set("Accept", typeJSON+", "+typeEvents)
+	done := make(chan error, 1)
+	go func() { done <- x.h.call(c, r) }()
+	var err error
+	select {
+	case err = <-done:
+	case <-c.found:
+	case <-ctx.Done():
+		err = faultOf("it took too long")
+	}
+	m, status, failed := c.answer()
+	*left = c.rest()
+	switch {
+	case m != nil:
+		return m, status, nil
+	case failed != nil:
+		return nil, status, failed
+	case err != nil && !errors.Is(err, http.ErrAbortHandler):
+		return nil, status, err
+	}
+	return nil, status, faultOf("status " + strconv.Itoa(status))
+}
+
+// collector reads the answer to a request of this handler. It keeps the one message with the
+// right id.
+type collector struct {
+	key   string
+	found chan struct{}
+
+	mu     sync.Mutex
+	header http.Header
+	status int
+	left   int
+	events *events
+	buf    []byte
+	got    *message
+	failed error
+}
+
+func (c *collector) Header() http.Header { return c.header }
+
+func (c *collector) WriteHeader(status int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begin(status)
+}
+
+func (c *collector) begin(status int) {
+	if c.status != 0 || status < http.StatusOK {
+		return
+	}
+	c.status = status
+	switch {
+	case encoded(c.header):
+		c.failed = faultOf("its answer is encoded")
+	case mediaType(c.header) == typeEvents:
+		c.events = &events{max: c.left}
+	case mediaType(c.header) != typeJSON:
+		c.failed = faultOf("status " + strconv.Itoa(status) + ", and not JSON")
+	}
+}
+
+func (c *collector) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begin(http.StatusOK)
+	if c.left -= len(p); c.left < 0 && c.failed == nil && c.key != "" {
+		c.failed = faultOf("its answer is too large")
+	}
+	switch {
+	case c.failed != nil:
+		return 0, c.failed
+	case c.key == "" || c.got != nil:
+		return len(p), nil
+	case c.events == nil:
+		c.buf = append(c.buf, p...)
+	default:
+		if err := c.events.feed(p, func(e event) error { c.take(e.data); return nil }); err != nil {
+			c.failed = err
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+// FlushError is there because a proxy that cannot flush ends.
+func (c *collector) FlushError() error { return nil }
+
+// take keeps the message if it is the answer.
+func (c *collector) take(text []byte) {
+	v, err := mcpjson.Parse(text)
+	if err != nil || c.got != nil {
+		return
+	}
+	if m, err := readMessage(v); err == nil && m.method == "" && m.key == c.key {
+		c.got = m
+		close(c.found)
+	}
+}
+
+func (c *collector) answer() (*message, int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.events == nil && c.got == nil && c.failed == nil {
+		c.take(c.buf)
+	}
+	return c.got, c.status, c.failed
+}
+
+func (c *collector) rest() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.left
+}
+
+// encoded reports whether the body of an answer is not as it is read here.
+func encoded(h http.Header) bool {
+	values := h["Content-Encoding"]
+	return len(values) > 1 || len(values) == 1 && values[0] != "" && values[0] != "identity"
+}

@@ -20,6 +20,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/app/doctor"
 	"github.com/mcpkeys/mcpkeys/internal/app/proxycheck"
+	"github.com/mcpkeys/mcpkeys/internal/base/forwardauth"
 	"github.com/mcpkeys/mcpkeys/internal/base/idheader"
 	"github.com/mcpkeys/mcpkeys/internal/dev/servertest"
 	"github.com/mcpkeys/mcpkeys/keys"

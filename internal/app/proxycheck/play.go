@@ -29,9 +29,6 @@ const (
 	streamed = 3 // events of a stream
 )
 
-// fold maps names that CGI and WSGI do not tell apart to one name.
-func fold(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "-")) }
-
 // lookalikes are all names with which CGI and WSGI take a header for name, and name itself.
 func lookalikes(name string) []string {
 	first, rest, more := strings.Cut(name, "-")

@@ -303,12 +303,8 @@ func believed(got *arrival) (name string) {
 	if got == nil {
 		return ""
 	}
-	ours := map[string]bool{}
-	for _, name := range idheader.Names() {
-		ours[fold(name)] = true
-	}
 	for _, name := range slices.Sorted(maps.Keys(got.header)) {
-		if ours[fold(name)] && strings.Contains(strings.Join(got.header[name], " "), forged) {
+		if idheader.Is(name) && strings.Contains(strings.Join(got.header[name], " "), forged) {
 			return name
 		}
 	}

@@ -185,11 +185,11 @@ func (c *child) read(line func([]byte)) {
 var errLong = errors.New("the line is too long")
 
 // readLine returns a line without its end; if it has none, also the error.
-func readLine(in *bufio.Reader, max int) ([]byte, error) {
+func readLine(in *bufio.Reader, limit int) ([]byte, error) {
 	var out []byte
 	for {
 		part, err := in.ReadSlice('\n')
-		if len(out)+len(part) > max+1 {
+		if len(out)+len(part) > limit+1 {
 			return nil, errLong
 		}
 		out = append(out, part...)
@@ -221,16 +221,16 @@ func (c *child) readErrors() {
 				text = append(text, part...)
 			}
 		}
-		c.logLine(&c.errors, slog.LevelInfo, "MCP server says", text)
+		c.logLine(&c.errors, c.log.Info, "MCP server says", text)
 	}
 }
 
 // odd logs a line of the child that fits nothing.
 func (c *child) odd(what string, text []byte) {
-	c.logLine(&c.strange, slog.LevelWarn, "MCP server: unusable output", text, slog.String("problem", what))
+	c.logLine(&c.strange, c.log.Warn, "MCP server: unusable output", text, slog.String("problem", what))
 }
 
-func (c *child) logLine(m *meter, level slog.Level, message string, text []byte, more ...slog.Attr) {
+func (c *child) logLine(m *meter, log func(string, ...any), message string, text []byte, more ...any) {
 	ok, lost := m.lets()
 	if !ok {
 		return
@@ -239,5 +239,5 @@ func (c *child) logLine(m *meter, level slog.Level, message string, text []byte,
 	if lost > 0 {
 		more = append(more, slog.Int("not_logged", lost))
 	}
-	c.log.LogAttrs(context.Background(), level, message, more...) //nolint:sloglint // one of two constants
+	log(message, more...)
 }

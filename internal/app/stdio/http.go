@@ -22,7 +22,7 @@ const (
 func (b *Backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	who, ok := keys.IdentityFrom(r.Context())
 	if !ok {
-		b.o.Logger.Error("a request reached the MCP server without a guard")
+		b.o.Logger.ErrorContext(r.Context(), "a request reached the MCP server without a guard")
 		writeError(w, http.StatusInternalServerError, nil, codeInternal, "This endpoint is not guarded.")
 		return
 	}
@@ -62,14 +62,19 @@ func (b *Backend) servePost(w http.ResponseWriter, r *http.Request, who *keys.Id
 		return
 	}
 	e.s = s
+	defer b.finish(e, who)
 	e.st = newStream(accepts.stream && e.first != methodDiscover)
 	e.post(r.Context(), list)
-	s.done()
+}
+
+// finish counts the request as over. A process that only a failed probe needed ends.
+func (b *Backend) finish(e *exchange, who *keys.Identity) {
+	e.s.done()
 	if e.legacy {
 		b.mu.Lock()
 		b.caller(who.KeyID()).legacy = clock().Add(legacyFor)
 		b.mu.Unlock()
-		_ = s.endIfIdle("The MCP server does not know the protocol without sessions.")
+		_ = e.s.endIfIdle("The MCP server does not know the protocol without sessions.")
 	}
 }
 
@@ -134,12 +139,22 @@ func (b *Backend) modernSession(e *exchange, r *http.Request, who *keys.Identity
 		writeError(e.w, http.StatusBadRequest, id, codeHeader, problem)
 		return nil, false
 	}
+	if !m.request() && !b.runs(who.KeyID()) {
+		e.w.WriteHeader(http.StatusAccepted) // it is about nothing
+		return nil, false
+	}
 	if m.method == methodDiscover && b.knownLegacy(who.KeyID()) {
 		writeError(e.w, http.StatusBadRequest, id, codeMethodNotFound, "This MCP server needs sessions: send initialize.")
 		return nil, false
 	}
 	s, err := b.ofKey(r.Context(), who)
 	return s, startFailed(e.w, id, err)
+}
+
+func (b *Backend) runs(keyID string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.byKey[keyID] != nil
 }
 
 func (b *Backend) knownLegacy(keyID string) bool {

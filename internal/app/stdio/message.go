@@ -39,8 +39,7 @@ func (s span) none() bool { return s.to == 0 }
 
 func (m *message) bytes(s span) []byte { return m.text[s.from:s.to] }
 
-func (m *message) request() bool      { return m.method != "" && !m.id.none() }
-func (m *message) notification() bool { return m.method != "" && m.id.none() }
+func (m *message) request() bool { return m.method != "" && !m.id.none() }
 
 const (
 	metaVersion      = "io.modelcontextprotocol/protocolVersion"
@@ -118,7 +117,8 @@ func parse(text []byte, strict bool) (*message, error) {
 	if !version || m.answer == (m.method != "") || m.answer && m.id.none() {
 		return nil, errShape
 	}
-	if !m.id.none() && !(m.failed && string(m.bytes(m.id)) == "null") {
+	unknown := m.failed && string(m.bytes(m.id)) == "null" // an error of a request that could not be read
+	if !m.id.none() && !unknown {
 		if _, ok := idKey(m.bytes(m.id)); !ok {
 			return nil, errors.New("an id is a string or a whole number")
 		}

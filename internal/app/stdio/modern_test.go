@@ -250,6 +250,17 @@ func TestSharedProcessIsStartedAgain(t *testing.T) {
 	})
 }
 
+// A notification alone starts no process.
+func TestNotificationStartsNothing(t *testing.T) {
+	c := newRig(t, "modern").withoutSession()
+	if res := c.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`); res.StatusCode != http.StatusAccepted {
+		t.Errorf("got %s, want 202", res.Status)
+	}
+	if n := c.backend.Children(); n != 0 {
+		t.Errorf("%d processes, want none", n)
+	}
+}
+
 func TestStatusOfErrors(t *testing.T) {
 	c := newRig(t, "modern").withoutSession()
 	res := c.send(`{"jsonrpc":"2.0","id":1,"method":"no/such","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`)

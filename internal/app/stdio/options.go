@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -69,6 +70,9 @@ func (o Options) complete() (Options, error) {
 	path, err := exec.LookPath(o.Command[0])
 	if err != nil {
 		return o, fmt.Errorf("program %s not found: give its path, or add its directory to PATH", printable([]byte(o.Command[0]), 200))
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return o, err
 	}
 	o.Command = append([]string{path}, o.Command[1:]...)
 	return o, nil

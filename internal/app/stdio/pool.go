@@ -111,7 +111,7 @@ func (b *Backend) longestIdle(keyID string, perKey bool) (found *session) {
 	return found
 }
 
-var errStart = errors.New("The MCP server could not be started. The log of the guard says why.")
+var errStart = errors.New("the MCP server could not be started; the log of the guard says why")
 
 // run starts the child of s, which has a place.
 func (b *Backend) run(s *session, owner, name string) error {

@@ -8,11 +8,11 @@ import (
 	"unicode"
 )
 
-// printable returns at most max bytes of text, with everything escaped that is not printable.
-func printable(text []byte, max int) string {
-	cut := len(text) > max
+// printable returns at most limit bytes of text, with everything escaped that is not printable.
+func printable(text []byte, limit int) string {
+	cut := len(text) > limit
 	if cut {
-		text = text[:max]
+		text = text[:limit]
 	}
 	var out strings.Builder
 	for _, r := range strings.ToValidUTF8(string(text), "\ufffd") {

@@ -24,7 +24,7 @@ type queue struct {
 // itemCost is what an item takes beside its text.
 const itemCost = 64
 
-func newQueue(max int) *queue { return &queue{max: max, changed: make(chan struct{})} }
+func newQueue(limit int) *queue { return &queue{max: limit, changed: make(chan struct{})} }
 
 // put adds an item. If there is no room for it, the channel closes when to try again.
 func (q *queue) put(i item) (ok bool, again <-chan struct{}) {

@@ -42,7 +42,7 @@ func startFailed(w http.ResponseWriter, id []byte, err error) (ok bool) {
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		writeError(w, http.StatusServiceUnavailable, id, codeInternal, "The client did not wait.")
 	default:
-		writeError(w, http.StatusBadGateway, id, codeInternal, errStart.Error())
+		writeError(w, http.StatusBadGateway, id, codeInternal, "The MCP server could not be started. The log of the guard says why.")
 	}
 	return false
 }

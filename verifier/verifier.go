@@ -133,6 +133,16 @@ func (v *Verifier) Close() error {
 	return errors.Join(v.ledger.close(), v.source.Close())
 }
 
+// Ready reports whether keys can be checked now, for probes: nil, or why the source cannot be
+// read. It waits for a look at the source if the last one is too old. It does not know that for a
+// remote source without leases, and returns nil.
+func (v *Verifier) Ready(ctx context.Context) error {
+	if v.cache.watch.strict() {
+		return nil
+	}
+	return v.cache.watch.fresh(ctx, v.moment())
+}
+
 // check is one running call of Authenticate: the token, and the key found for it.
 type check struct {
 	token    string

@@ -78,8 +78,8 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 // servers holds, by the folder of a script, the function that stops its last server.
 var servers sync.Map
 
-// listening finds the address in the server's log, in either form.
-var listening = regexp.MustCompile(`url"?[=:]"?(https?://[^" ]+|unix:[^" ]+)`)
+// listeningAt finds the address in the server's log, in either form.
+var listeningAt = regexp.MustCompile(`url"?[=:]"?(https?://[^" ]+|unix:[^" ]+)`)
 
 // startServer runs keyctl serve until the script ends, and then checks that its log does not
 // hold a key.
@@ -94,7 +94,7 @@ func startServer(ts *testscript.TestScript, args ...string) (address string) {
 	lines := bufio.NewScanner(stderr)
 	for address == "" && lines.Scan() {
 		fmt.Fprintln(&log, lines.Text())
-		if found := listening.FindStringSubmatch(lines.Text()); found != nil {
+		if found := listeningAt.FindStringSubmatch(lines.Text()); found != nil {
 			address = found[1]
 		}
 	}

@@ -85,6 +85,7 @@ MCP servers. It works on a key store on this machine, or through a server.`,
 
 		newInit(a),
 		newServe(a),
+		newGuard(a),
 		newImport(a),
 		newExport(a),
 		newBackup(a),

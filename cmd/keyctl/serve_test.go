@@ -97,7 +97,7 @@ func (s *serving) launch(args ...string) {
 			s.mu.Lock()
 			fmt.Fprintln(&s.log, lines.Text())
 			s.mu.Unlock()
-			if found := listening.FindStringSubmatch(lines.Text()); found != nil {
+			if found := listeningAt.FindStringSubmatch(lines.Text()); found != nil {
 				address <- found[1]
 			}
 		}

@@ -72,7 +72,7 @@ func httpCodes(t *testing.T) map[string]string {
 			note(value, "")
 		}
 	}
-	for _, dir := range []string{"middleware", "middleware/ginauth", "middleware/mcpauth", "middleware/mcphttp", "middleware/internal/mcpfront", "internal/base/restapi", "internal/app/server", "admin/server", "verifyapi"} {
+	for _, dir := range []string{"middleware", "middleware/ginauth", "middleware/mcpauth", "middleware/mcphttp", "middleware/internal/mcpfront", "internal/base/restapi", "internal/app/server", "internal/app/guardproxy", "internal/app/stdio", "admin/server", "verifyapi"} {
 		own := stringConsts(t, dir)
 		for _, file := range sources(t, dir) {
 			ast.Inspect(file, func(n ast.Node) bool {

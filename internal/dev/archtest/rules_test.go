@@ -265,7 +265,7 @@ type border struct {
 var borders = []border{
 	{
 		path: "store/sqlite/...",
-		only: []string{"store/sqlite/...", "cmd/...", "examples/...", "e2e/...", "internal/app/connect", "internal/app/doctor", "internal/app/server", "internal/dev/servertest", "internal/app/demo", "internal/dev/guardtest", "internal/dev/bench", "internal/dev/scale/..."},
+		only: []string{"store/sqlite/...", "cmd/...", "examples/...", "e2e/...", "internal/app/connect", "internal/app/doctor", "internal/app/server", "internal/app/guardproxy", "internal/dev/servertest", "internal/app/demo", "internal/dev/guardtest", "internal/dev/bench", "internal/dev/scale/..."},
 		why:  "which store runs is wiring, and wiring has its places; a doctor looks below the interfaces",
 	},
 	{

@@ -1,0 +1,205 @@
+package guardproxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mcpkeys/mcpkeys/internal/app/listening"
+	"github.com/mcpkeys/mcpkeys/middleware"
+	"github.com/mcpkeys/mcpkeys/middleware/mcphttp"
+)
+
+// DefaultListen is where the guard listens by default.
+const DefaultListen = "127.0.0.1:8421"
+
+// endTime is how long programs may take to end.
+const endTime = 10 * time.Second
+
+// Options configures [Run]. Either Server or Config is set.
+type Options struct {
+	listening.Options
+
+	Keys   Keys
+	Server *Server
+	Config string // the file of several servers; read again when Reload says so
+
+	TrustedProxies               []netip.Prefix
+	AllowedHosts, TrustedOrigins []string
+	Headers                      []string // more headers that may carry a key
+}
+
+// Run guards the servers of o until its context ends.
+func Run(ctx context.Context, o Options) (err error) {
+	p, err := Open(o)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+		defer cancel()
+		err = errors.Join(err, p.Close(ending))
+	}()
+	cert, err := listening.LoadCertificate(&o.Options)
+	if err != nil {
+		return err
+	}
+	listener, err := listening.Listen(ctx, &o.Options)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }() // it is closed already, unless what follows fails
+	url := listening.URL(listener.Addr(), cert != nil)
+	for _, r := range p.now.Load().list {
+		o.Logger.InfoContext(ctx, "listening", slog.String("url", url+r.server.path()), slog.String("audience", r.server.Audience))
+	}
+	listening.Notify(ctx, "READY=1")
+	serve := &listening.Server{
+		Options: &o.Options, Listeners: []net.Listener{listener}, Certificate: cert, Handler: p, Streams: true,
+		Leaving: func() { p.leaving.Store(true) },
+	}
+	if o.Config != "" {
+		serve.Reloaded = p.reload
+	}
+	return serve.Serve(ctx)
+}
+
+// Proxy is the handler of all guarded servers, and of the probes /healthz and /readyz.
+type Proxy struct {
+	o       Options
+	shared  shared
+	leaving atomic.Bool
+	now     atomic.Pointer[table]
+
+	mu      sync.Mutex // one change at a time
+	closing sync.WaitGroup
+}
+
+// table is the servers of one state of the configuration. It does not change.
+type table struct {
+	list   []*route
+	byPath map[string]*route
+	rest   http.Handler // answers all other paths
+}
+
+// Open prepares the servers of o. Close must be called in the end.
+func Open(o Options) (*Proxy, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Proxy{o: o, shared: shared{
+		keys: o.Keys, logger: o.Logger, proxies: o.TrustedProxies, headers: o.Headers,
+		allowedHosts: o.AllowedHosts, trustedOrigins: o.TrustedOrigins,
+	}}
+	p.now.Store(&table{})
+	servers, err := p.servers()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.use(servers); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Proxy) servers() ([]Server, error) {
+	if p.o.Server != nil {
+		return []Server{*p.o.Server}, nil
+	}
+	return ReadConfig(p.o.Config)
+}
+
+// use changes to these servers. A server that stays as it was keeps its sessions and programs. If
+// one of the others cannot be opened, nothing changes.
+func (p *Proxy) use(servers []Server) (ended []*route, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.now.Load()
+	now := &table{byPath: map[string]*route{}}
+	kept, opened := map[*route]bool{}, []*route(nil)
+	for _, s := range servers {
+		r := before.byPath[s.path()]
+		if r == nil || !reflect.DeepEqual(r.server, s) {
+			if r, err = p.shared.open(s); err != nil {
+				for _, o := range opened {
+					err = errors.Join(err, o.close(context.Background()))
+				}
+				return nil, named(s, err)
+			}
+			opened = append(opened, r)
+		}
+		kept[r] = true
+		now.list, now.byPath[s.path()] = append(now.list, r), r
+	}
+	now.rest = mcphttp.NotFound(middleware.New(now.list[0].checker, &middleware.Options{Logger: p.o.Logger}))
+	p.now.Store(now)
+	for _, r := range before.list {
+		if !kept[r] {
+			ended = append(ended, r)
+		}
+	}
+	return ended, nil
+}
+
+// reload reads the file again. An error leaves everything as it was.
+func (p *Proxy) reload(ctx context.Context) {
+	servers, err := p.servers()
+	if err == nil {
+		var ended []*route
+		if ended, err = p.use(servers); err == nil {
+			p.o.Logger.InfoContext(ctx, "configuration reloaded", slog.Int("servers", len(servers)), slog.Int("ended", len(ended)))
+			p.end(context.WithoutCancel(ctx), ended)
+			return
+		}
+	}
+	p.o.Logger.ErrorContext(ctx, "the new configuration cannot be used; the old one stays in use", slog.Any("error", err))
+}
+
+// end closes servers that are no longer configured, in the background: their programs may take a
+// while to end.
+func (p *Proxy) end(ctx context.Context, list []*route) {
+	for _, r := range list {
+		p.closing.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, endTime)
+			defer cancel()
+			if err := r.close(ctx); err != nil {
+				p.o.Logger.ErrorContext(ctx, "a server did not end properly", slog.String("server", r.server.Name), slog.Any("error", err))
+			}
+		})
+	}
+}
+
+// Close ends all servers.
+func (p *Proxy) Close(ctx context.Context) error {
+	p.closing.Wait()
+	var err error
+	for _, r := range p.now.Load().list {
+		err = errors.Join(err, r.close(ctx))
+	}
+	return err
+}
+
+// ServeHTTP implements [http.Handler].
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/healthz":
+		probe(w, r, nil)
+		return
+	case "/readyz":
+		probe(w, r, p.ready(r.Context()))
+		return
+	}
+	now := p.now.Load()
+	if route := now.byPath[r.URL.Path]; route != nil {
+		route.guarded.ServeHTTP(w, r)
+		return
+	}
+	now.rest.ServeHTTP(w, r)
+}

@@ -19,15 +19,19 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
 )
 
-// slowbox is a server of the SDK with one tool that runs until its context ends.
-func slowbox(began func()) (server *mcp.Server, ended chan struct{}) {
+// slowbox is a server of the SDK with one tool that runs until its context ends, or stop is
+// closed.
+func slowbox(began func(), stop chan struct{}) (server *mcp.Server, ended chan struct{}) {
 	server, ended = toolbox(nil, "add"), make(chan struct{}, 10)
 	server.AddTool(&mcp.Tool{Name: "slow", InputSchema: json.RawMessage(`{"type":"object"}`)},
 		func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			_ = req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: "p", Message: "began"})
 			began()
-			<-ctx.Done()
-			ended <- struct{}{}
+			select {
+			case <-ctx.Done():
+				ended <- struct{}{}
+			case <-stop:
+			}
 			return nil, ctx.Err()
 		})
 	return server, ended
@@ -43,8 +47,10 @@ func TestRunningCallEndsWithItsKey(t *testing.T) {
 				"-31403": func(k *keys.Key) { k.Scopes = []string{"tools:add"} },
 			} {
 				var began atomic.Bool
-				server, ended := slowbox(func() { began.Store(true) })
+				stop := make(chan struct{})
+				server, ended := slowbox(func() { began.Store(true) }, stop)
 				s := newSite(t, sdk(server, mcp.StreamableHTTPOptions{JSONResponse: inJSON, PropagateRequestCancellation: true}), nil)
+				t.Cleanup(func() { close(stop) }) // before the server is closed
 				token, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:add", "tools:slow"}})
 				r := callOf(version, "slow")
 				r.token = token
@@ -58,7 +64,13 @@ func TestRunningCallEndsWithItsKey(t *testing.T) {
 				}()
 				until(t, "the call runs", began.Load)
 				s.Elsewhere().Change(id, change)
-				answer := idsIn(t, <-done)["7"]
+				var answer string
+				select {
+				case body := <-done:
+					answer = idsIn(t, body)["7"]
+				case <-time.After(20 * time.Second):
+					t.Fatalf("%s JSON=%v: the call is not answered", version, inJSON)
+				}
 				for _, want := range []string{code, "The call was ended before it was finished", `"request_id"`} {
 					if !strings.Contains(answer, want) {
 						t.Errorf("%s JSON=%v: got %s, want %s", version, inJSON, answer, want)

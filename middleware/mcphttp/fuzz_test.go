@@ -2,12 +2,14 @@ package mcphttp_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -182,5 +184,53 @@ func TestMutatedMessages(t *testing.T) {
 	t.Logf("%d passed, %d refused", passed, denied)
 	if passed < 2000 || denied < 2000 {
 		t.Errorf("%d passed, %d refused: the messages show nothing", passed, denied)
+	}
+}
+
+// The same with a server of the SDK, which notes what it is about to do.
+func TestMutatedMessagesToTheSDK(t *testing.T) {
+	var mu sync.Mutex
+	var called []string
+	server := toolbox(nil, "open_a", "open_b", "hidden_a", "hidden_b")
+	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			mu.Lock()
+			switch r := req.(type) {
+			case *mcp.CallToolRequest:
+				called = append(called, r.Params.Name)
+			case *mcp.GetPromptRequest:
+				called = append(called, r.Params.Name)
+			}
+			mu.Unlock()
+			return next(ctx, method, req)
+		}
+	})
+	k := guardtest.NewKeyring(t)
+	h := mcphttp.Handler(k.Guard(nil), mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+		&mcp.StreamableHTTPOptions{Stateless: true, DisableLocalhostProtection: true}), nil)
+	token := k.Granted(granted...)
+	r := rand.New(rand.NewPCG(14, 2))
+	total := 0
+	for range 4000 {
+		sent := mutate(r)
+		mu.Lock()
+		called = nil
+		mu.Unlock()
+		req := httptest.NewRequest(http.MethodPost, "/mcp", bytes.NewReader(sent))
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Accept", "application/json, text/event-stream")
+		h.ServeHTTP(httptest.NewRecorder(), req)
+		mu.Lock()
+		for _, name := range called {
+			if !may(name) {
+				t.Fatalf("%q: the server ran %q", sent, name)
+			}
+		}
+		total += len(called)
+		mu.Unlock()
+	}
+	if total < 500 {
+		t.Errorf("%d calls: the messages show nothing", total)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mcpkeys/mcpkeys/internal/base/idheader"
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
@@ -120,7 +121,7 @@ var notPassed = map[string]bool{
 
 func copyHeaders(to, from http.Header) {
 	for name, values := range from {
-		if _, own := to[name]; own || notPassed[name] || strings.HasPrefix(name, http.TrailerPrefix) || strings.HasPrefix(foldHeader(name), "x-mcpkeys-") {
+		if _, own := to[name]; own || notPassed[name] || strings.HasPrefix(name, http.TrailerPrefix) || idheader.Is(name) {
 			continue
 		}
 		to[name] = values

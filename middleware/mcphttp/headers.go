@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/mcpkeys/mcpkeys/internal/base/idheader"
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
@@ -43,10 +44,10 @@ func foreign(name string) bool {
 	if !strings.Contains(name, "_") && !strings.HasPrefix(name, "X-Mcpkeys") && name == http.CanonicalHeaderKey(name) {
 		return false // nearly all names
 	}
-	folded := foldHeader(name)
-	if strings.HasPrefix(folded, "x-mcpkeys-") || folded == "x-mcpkeys" {
+	if idheader.Is(name) {
 		return true
 	}
+	folded := foldHeader(name)
 	for _, own := range judged {
 		if name != own && folded == foldHeader(own) {
 			return true

@@ -217,8 +217,13 @@ func TestGETAndDELETE(t *testing.T) {
 		status, want int
 	}{
 		{http.MethodGet, 405, 405},
-		{http.MethodGet, 400, 400}, {http.MethodGet, 500, 502}, {http.MethodGet, 401, 502}, {http.MethodGet, 200, 502},
-		{http.MethodDelete, 405, 405}, {http.MethodDelete, 200, 200}, {http.MethodDelete, 500, 502},
+		{http.MethodGet, 400, 400},
+		{http.MethodGet, 500, 502},
+		{http.MethodGet, 401, 502},
+		{http.MethodGet, 200, 502},
+		{http.MethodDelete, 405, 405},
+		{http.MethodDelete, 200, 200},
+		{http.MethodDelete, 500, 502},
 	} {
 		s := newSite(t, says(c.status, "text/plain", "words"), nil)
 		resp, body := s.do(request{verb: c.verb, token: s.Granted("tools:a"), version: legacy})

@@ -138,7 +138,7 @@ var layers = []layer{
 	},
 	{
 		path:  "middleware/mcphttp",
-		may:   []string{"keys", "keys/mcpscope", "keys/requestid", "middleware", "middleware/internal/..."},
+		may:   []string{"keys", "keys/mcpscope", "keys/requestid", "middleware", "middleware/internal/...", "internal/base/idheader"},
 		never: []string{sqlite, gin + "/...", gosdk + "/...", "store/...", "keys/pepper"},
 		why:   "it guards servers in any language, and links no SDK",
 	},

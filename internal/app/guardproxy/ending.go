@@ -29,12 +29,12 @@ type lastUse struct {
 
 func (e *endings) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if i, ok := keys.IdentityFrom(r.Context()); ok {
-		e.note(i.KeyID(), context.WithoutCancel(r.Context()))
+		e.note(context.WithoutCancel(r.Context()), i.KeyID())
 	}
 	e.next.ServeHTTP(w, r)
 }
 
-func (e *endings) note(keyID string, admitted context.Context) {
+func (e *endings) note(admitted context.Context, keyID string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if known := e.byKey[keyID]; known != nil {
@@ -46,7 +46,7 @@ func (e *endings) note(keyID string, admitted context.Context) {
 	}
 	use := &lastUse{admitted}
 	e.byKey[keyID] = use
-	e.hold(keyID, use)
+	e.hold(keyID, use) //nolint:contextcheck // its context is in use
 }
 
 // hold waits until the key can no longer be used with the secret of its last request. It is called

@@ -38,7 +38,7 @@ type Options struct {
 
 // Run guards the servers of o until its context ends.
 func Run(ctx context.Context, o Options) (err error) {
-	p, err := Open(o)
+	p, err := Open(o) //nolint:contextcheck // a verifier runs until it is closed
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (p *Proxy) reload(ctx context.Context) {
 	servers, err := p.servers()
 	if err == nil {
 		var ended []*route
-		if ended, err = p.use(servers); err == nil {
+		if ended, err = p.use(servers); err == nil { //nolint:contextcheck // a verifier runs until it is closed
 			p.o.Logger.InfoContext(ctx, "configuration reloaded", slog.Int("servers", len(servers)), slog.Int("ended", len(ended)))
 			p.end(context.WithoutCancel(ctx), ended)
 			return

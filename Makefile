@@ -79,13 +79,15 @@ clean: ## remove what make build made
 	rm -rf bin coverage.out
 
 BENCH := go run ./internal/dev/bench/cmd
-.PHONY: bench bench-http bench-answers bench-nginx bench-remote bench-peers bench-check bench-all
+.PHONY: bench bench-http bench-answers bench-guard bench-nginx bench-remote bench-peers bench-check bench-all
 bench: _toolchain ## what a check of a key costs, beside the least that it could: one table
 	@$(BENCH) $(ARGS) table
 bench-http: _toolchain ## a guarded and an unguarded server under load, in turn
 	@$(BENCH) $(ARGS) http
 bench-answers: _toolchain ## verification over HTTP, introspection and the answers for proxies, beside bare routes, in turn
 	@$(BENCH) $(ARGS) answers
+bench-guard: _toolchain ## keyctl guard beside a plain reverse proxy, in front of the same MCP server, in turn
+	@$(BENCH) $(ARGS) guard
 bench-nginx: _toolchain ## nginx with auth_request and without, in turn; needs nginx
 	@$(BENCH) $(ARGS) nginx
 bench-remote: _toolchain ## a server with 100 and 1,000 verifiers: memory, work, and how soon a revocation is in effect
@@ -94,7 +96,7 @@ bench-peers: _toolchain ## better-auth's API keys beside ours, in process; needs
 	@internal/dev/bench/peers/run
 bench-check: _toolchain ## fails when a promise about speed is broken by far
 	@$(BENCH) check
-bench-all: bench bench-http bench-answers bench-nginx bench-remote bench-peers ## the figures of docs/performance.md, on an otherwise idle machine
+bench-all: bench bench-http bench-answers bench-guard bench-nginx bench-remote bench-peers ## the figures of docs/performance.md, on an otherwise idle machine
 
 .PHONY: _toolchain
 _toolchain:

@@ -110,6 +110,10 @@ func TestLoopback(t *testing.T) {
 	if _, err = s.Loopback(t.Context(), without, 1); err == nil {
 		t.Error("Loopback with a client that has no key: got no error")
 	}
+	pairs, err = s.GuardProxy(t.Context(), client, 1)
+	if err != nil || len(pairs) != 1 || pairs[0].Guarded.Requests == 0 {
+		t.Errorf("GuardProxy: got %+v, %v, want one run of each", pairs, err)
+	}
 	all, err := s.Answers(t.Context(), client, 1, func(string, bool) bool { return true })
 	if err != nil || len(all) != 4 {
 		t.Fatalf("Answers: got %+v, %v, want four", all, err)

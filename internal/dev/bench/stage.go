@@ -34,6 +34,7 @@ type Stage struct {
 	manager *admin.Local
 	hit     *verifier.Verifier
 	calls   *counted // of hit's store
+	few     string   // the file of store
 	tokens  []string // of few keys
 	revoked string
 
@@ -50,8 +51,8 @@ type Stage struct {
 
 // Open sets the stage in dir, an empty directory; size is the number of the many keys.
 func Open(ctx context.Context, dir string, size int) (*Stage, error) {
-	s := &Stage{}
-	err := s.openFew(ctx, filepath.Join(dir, "few.db"))
+	s := &Stage{few: filepath.Join(dir, "few.db")}
+	err := s.openFew(ctx, s.few)
 	if err == nil {
 		err = s.openMany(ctx, filepath.Join(dir, "many.db"), size)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/internal/dev/bench"
 )
 
-var errUsage = errors.New("say what to run: table, check, remote, http, answers, nginx or peers (see the Makefile)")
+var errUsage = errors.New("say what to run: table, check, remote, http, answers, guard, nginx or peers (see the Makefile)")
 
 // checkKeys is how many keys the check makes for VerifyMiss: enough that SQLite's tree has as
 // many levels as with a million.
@@ -55,6 +55,8 @@ func run(ctx context.Context, args []string) error {
 		return loopback(ctx, s)
 	case "answers":
 		return answers(ctx, s)
+	case "guard":
+		return guardProxy(ctx, s)
 	case "nginx":
 		return nginx(ctx, s)
 	case "peers":
@@ -167,6 +169,18 @@ func answers(ctx context.Context, set settings) error {
 			return err
 		}
 		bench.PrintAnswers(os.Stdout, all)
+		return nil
+	})
+}
+
+func guardProxy(ctx context.Context, set settings) error {
+	fmt.Fprintln(os.Stderr, bench.Machine())
+	return on(ctx, 0, func(s *bench.Stage) error {
+		pairs, err := s.GuardProxy(ctx, loader(ctx, set.seconds), set.runs)
+		if err != nil {
+			return err
+		}
+		bench.PrintGuardProxy(os.Stdout, pairs)
 		return nil
 	})
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func newDemo(a *app) *cobra.Command {
-	var once bool
+	var once, guard bool
 	cmd := &cobra.Command{
 		Use:     "demo",
 		Short:   "Try a guarded MCP server in a temporary directory",
@@ -27,8 +27,10 @@ KEYCTL_ variable, and removes everything when it ends.
 
 With --once it runs the steps itself, with a real MCP client: it calls a tool
 that the key was granted, calls one that it was not, rotates the key and revokes
-it. It exits 0 only if every step worked.`,
-		Example: "  keyctl demo --once\n  keyctl demo",
+it. It exits 0 only if every step worked.
+
+With --guard the server has no guard of its own, and keyctl guard runs before it.`,
+		Example: "  keyctl demo --once\n  keyctl demo --guard",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.db != "" || a.pepper != "" {
@@ -39,13 +41,15 @@ it. It exits 0 only if every step worked.`,
 				return err
 			}
 			defer surviveBrokenPipe()()
+			o := &demo.Options{Guard: guard}
 			if once {
-				return demo.Once(cmd.Context(), keyctl, a.stdout, nil)
+				return demo.Once(cmd.Context(), keyctl, a.stdout, o)
 			}
-			return demo.Serve(cmd.Context(), keyctl, a.stdout, nil)
+			return demo.Serve(cmd.Context(), keyctl, a.stdout, o)
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "run the steps and end")
+	cmd.Flags().BoolVar(&guard, "guard", false, "put keyctl guard before the server")
 	return cmd
 }
 

@@ -28,6 +28,9 @@ type Keyctl struct {
 
 // Options configures [Once] and [Serve]. Nil and the zero value are ready for use.
 type Options struct {
+	// Guard puts `keyctl guard` before the first server, which then has no guard of its own.
+	Guard bool
+
 	// Guarded puts the guard before the server; nil means mcpauth.Handler. Tests replace
 	// it to make a step fail.
 	Guarded func(*middleware.Guard, *mcp.Server) http.Handler

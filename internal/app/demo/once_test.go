@@ -42,17 +42,34 @@ func TestOnceTellsTheStory(t *testing.T) {
 	}
 }
 
+// All steps hold too where keyctl guard runs before a server that knows nothing of keys.
+func TestOnceBehindKeyctlGuard(t *testing.T) {
+	var out bytes.Buffer
+	if err := demo.Once(t.Context(), realKeyctl(), &out, &demo.Options{Guard: true}); err != nil {
+		t.Fatalf("Once: %v\n%s", err, out.String())
+	}
+	fits(t, out.String())
+	if !strings.Contains(out.String(), "keyctl guard runs before the server") || keys.HoldsToken(out.String()) {
+		t.Errorf("Once printed %s", out.String())
+	}
+}
+
 func TestOnceFitsATerminal(t *testing.T) {
 	var out bytes.Buffer
 	if err := demo.Once(t.Context(), realKeyctl(), &out, nil); err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(out.String()) {
+	fits(t, out.String())
+}
+
+func fits(t *testing.T, out string) {
+	t.Helper()
+	for line := range strings.Lines(out) {
 		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
-	if strings.Contains(out.String(), "\x1b") {
+	if strings.Contains(out, "\x1b") {
 		t.Error("Once printed an escape sequence")
 	}
 }

@@ -1,17 +1,12 @@
 package demo
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"os/exec"
-	"regexp"
-	"strings"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/verifier"
@@ -32,10 +27,11 @@ func (s *stage) serveRemote(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	address, err := s.serveKeys()
+	process, address, err := s.start("serve", "--listen", "127.0.0.1:0", "--drain", "0")
 	if err != nil {
 		return err
 	}
+	s.remote.process = process
 	// Ctrl-C ends keyctl serve together with the demo; the guard would log that it is gone.
 	v, err := verifier.New(remote.New(address, &remote.Options{ //nolint:contextcheck // it runs until close
 		Key: verifyKey.Secret(), Audience: audience, InsecureHTTP: true, // plain HTTP stays on this machine
@@ -47,32 +43,6 @@ func (s *stage) serveRemote(ctx context.Context) error {
 	s.remote.verifier = v
 	s.remote.server, s.remote.url, err = s.listen(v)
 	return err
-}
-
-// listening finds the address in the log of keyctl serve.
-var listening = regexp.MustCompile(`msg=listening url=(\S+)`)
-
-// serveKeys starts keyctl serve as a process, and returns its address.
-func (s *stage) serveKeys() (address string, err error) {
-	cmd := exec.Command(s.keyctl.Path, "serve", "--listen", "127.0.0.1:0", "--drain", "0") //nolint:noctx // close ends it
-	cmd.Dir, cmd.Env = s.dir, environment(os.Environ())
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		return "", fmt.Errorf("start keyctl serve: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return "", fmt.Errorf("start keyctl serve: %w", err)
-	}
-	s.remote.process = cmd
-	var said []string
-	for lines := bufio.NewScanner(log); lines.Scan(); {
-		if found := listening.FindStringSubmatch(lines.Text()); found != nil {
-			go func() { _, _ = io.Copy(io.Discard, log) }() // ends with the process
-			return found[1], nil
-		}
-		said = append(said, lines.Text())
-	}
-	return "", fmt.Errorf("keyctl serve did not listen: %s", strings.Join(said, "; "))
 }
 
 // guardRemotely is the step that starts the second server.
@@ -108,9 +78,5 @@ func (r *remoteGuard) close() error {
 	if r.verifier != nil {
 		_ = r.verifier.Close() // counts of use that cannot be delivered are removed anyway
 	}
-	if r.process != nil {
-		errs = append(errs, r.process.Process.Signal(os.Interrupt))
-		_ = r.process.Wait() // its key store is removed, in whatever state it ended
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, interrupt(r.process))...)
 }

@@ -86,7 +86,11 @@ func (s *stage) writeFiles(token keys.Token) error {
 func (s *stage) invite(p *page) {
 	keyctl := s.keyctl.Shown + " --db " + shell.Quote(s.db())
 	file := func(name string) string { return shell.Quote(filepath.Join(s.dir, name)) }
-	p.line("A guarded MCP server runs at %s", s.url)
+	if s.proxy != nil {
+		p.line("keyctl guard guards an MCP server that has no guard of its own. It runs at\n%s", s.url)
+	} else {
+		p.line("A guarded MCP server runs at %s", s.url)
+	}
 	p.line("Its key store has one key, %s, for its tools %s.", keyName, granted)
 	p.line("A second one, without the key store: its guard asks `keyctl serve`. It runs at\n%s", s.remote.url)
 	p.line("\nIn another terminal, call a tool without the key, and with it:\n")

@@ -7,8 +7,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpkeys/mcpkeys/examples/mcpserver/weather"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -32,6 +35,7 @@ type stage struct {
 	server   *http.Server
 	url      string
 
+	proxy  *exec.Cmd // keyctl guard, if it guards the server
 	remote remoteGuard
 }
 
@@ -47,7 +51,7 @@ func (s *stage) db() string { return filepath.Join(s.dir, "mcpkeys.db") }
 
 // close ends the server and removes the directory.
 func (s *stage) close() error {
-	errs := []error{s.remote.close()}
+	errs := []error{s.remote.close(), interrupt(s.proxy)}
 	if s.server != nil {
 		errs = append(errs, s.server.Close())
 	}
@@ -102,6 +106,9 @@ func (s *stage) serve() error {
 		return err
 	}
 	s.store = st
+	if s.opts != nil && s.opts.Guard {
+		return s.serveBehind()
+	}
 	v, err := verifier.New(local.New(st, nil), nil)
 	if err != nil {
 		return err
@@ -111,11 +118,40 @@ func (s *stage) serve() error {
 	return err
 }
 
+// serveBehind starts a server that knows nothing of keys, and keyctl guard in front of it.
+func (s *stage) serveBehind() error {
+	var err error
+	var behind string
+	if s.server, behind, err = serveAt(unguarded(weather.New())); err != nil {
+		return err
+	}
+	s.proxy, s.url, err = s.start("guard", "--audience", audience, "--listen", "127.0.0.1:0", "--upstream", behind)
+	return err
+}
+
+// unguarded serves both eras of the protocol.
+func unguarded(server *mcp.Server) http.Handler {
+	get := func(*http.Request) *mcp.Server { return server }
+	sessions := mcp.NewStreamableHTTPHandler(get, nil)
+	sessionless := mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{Stateless: true})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Mcp-Session-Id") == "" && r.Header.Get("Mcp-Protocol-Version") >= "2026-07-28" {
+			sessionless.ServeHTTP(w, r)
+			return
+		}
+		sessions.ServeHTTP(w, r)
+	})
+}
+
 // listen starts an MCP server whose guard asks v.
 func (s *stage) listen(v *verifier.Verifier) (server *http.Server, url string, err error) {
 	guard := middleware.New(v, &middleware.Options{Audience: audience})
+	return serveAt(s.opts.guarded()(guard, weather.New()))
+}
+
+func serveAt(h http.Handler) (server *http.Server, url string, err error) {
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", s.opts.guarded()(guard, weather.New()))
+	mux.Handle("/mcp", h)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, "", fmt.Errorf("listen on loopback: %w", err)

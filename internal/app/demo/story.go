@@ -99,7 +99,11 @@ func (s *story) makeStore(ctx context.Context) (string, error) {
 	if err := s.init(ctx); err != nil {
 		return "", err
 	}
-	return "mcpkeys.db and its pepper, readable only by their owner", s.serve()
+	held := "mcpkeys.db and its pepper, readable only by their owner"
+	if s.opts != nil && s.opts.Guard {
+		held = "mcpkeys.db and its pepper; keyctl guard runs before the server"
+	}
+	return held, s.serve()
 }
 
 func (s *story) issueKey(ctx context.Context) (string, error) {

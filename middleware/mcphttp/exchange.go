@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -28,7 +27,6 @@ type handler struct {
 	timeout  time.Duration
 	sessions sessions
 	slots    mcpfront.Slots
-	asked    atomic.Uint64 // numbers the handler's own requests
 }
 
 // exchange is one HTTP request of a client.
@@ -94,7 +92,10 @@ func (x *exchange) post() {
 		x.refuse(wrongType)
 		return
 	}
+	within := http.NewResponseController(x.w)
+	_ = within.SetReadDeadline(time.Now().Add(bodyWithin)) //nolint:forbidigo // of the network; a writer in a test has no deadline
 	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, x.h.maxBody))
+	_ = within.SetReadDeadline(time.Time{})
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
@@ -104,9 +105,25 @@ func (x *exchange) post() {
 		x.malformed(mcppolicy.CodeParseError, "the body did not arrive", mcpjson.Value{})
 		return
 	}
+	if x.over(mcppolicy.Needs{}) { // the body took its time
+		return
+	}
 	if messages := x.read(body); messages != nil {
 		x.answer(body, messages)
 	}
+}
+
+// bodyWithin is how long a body may take to arrive.
+const bodyWithin = 30 * time.Second
+
+// over answers a request if its key no longer grants what it needs, before next gets it: it was
+// admitted earlier, and a revoke may have returned since.
+func (x *exchange) over(needs mcppolicy.Needs) bool {
+	err := needs.Check(x.admitted, x.h.guard)
+	if err != nil {
+		x.h.guard.RefuseEnded(x.w, x.r, err)
+	}
+	return err != nil
 }
 
 // soleMessage is the first protocol version without batches.

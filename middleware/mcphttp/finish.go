@@ -25,7 +25,12 @@ func (s *sink) finish(err error) {
 		s.fail(faultOf("its answer broke off"))
 	}
 	if s.fault == nil && s.form == asJSON {
-		if err := s.finishJSON(); err != nil {
+		err := s.finishJSON()
+		if err != nil && s.status >= http.StatusBadRequest && !s.began { // such as {"error":"Bad Request"}: the status says it
+			s.finishStatus()
+			return
+		}
+		if err != nil {
 			s.fail(err)
 		}
 	}
@@ -144,8 +149,10 @@ func (s *sink) finishRefused() {
 		s.x.batch = false
 		answers = [][]byte{failure(message{}.id, e)}
 	}
-	if allow := s.got["Allow"]; allow != nil {
-		s.x.w.Header()["Allow"] = allow
+	for _, name := range []string{"Allow", "Retry-After"} {
+		if value := s.got[name]; value != nil {
+			s.x.w.Header()[name] = value
+		}
 	}
 	s.replyAll(s.status, answers)
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpjson"
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
@@ -13,6 +14,24 @@ import (
 // long as the key allows. calls are the requests in the body; own are answers of this handler
 // that belong to it.
 func (x *exchange) pass(body []byte, calls []verdict, own [][]byte) {
+	if x.over(mcppolicy.Needs{}) {
+		return
+	}
+	for _, v := range calls { // a batch may have waited for a list
+		if x.over(v.needs) {
+			return
+		}
+	}
+	if x.session != nil {
+		if !x.session.open(calls) {
+			x.malformed(mcppolicy.CodeInvalidRequest, "its id is that of a request that still runs", mcpjson.Value{})
+			return
+		}
+		defer x.session.answered(calls)
+		for _, v := range calls {
+			x.session.remember(v)
+		}
+	}
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	defer cancel(nil)
 	s := newSink(x, calls, own, cancel)
@@ -20,11 +39,6 @@ func (x *exchange) pass(body []byte, calls []verdict, own [][]byte) {
 	r.Header = x.r.Header.Clone()
 	r.Trailer = nil
 	setBody(r, body)
-	if x.session != nil {
-		for _, v := range calls {
-			x.session.remember(v)
-		}
-	}
 	defer s.hold()()
 	done := make(chan error, 1)
 	go func() {

@@ -3,6 +3,7 @@ package mcphttp
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -15,10 +16,17 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpjson"
+	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
 // ownWithin is how long a cancellation or a DELETE of this handler may take.
 const ownWithin = 10 * time.Second
+
+type ownKey struct{}
+
+// Own reports whether a request to the handler behind the guard asks for a page of a list, for the
+// guard itself: messages other than its answer do not reach the client there.
+func Own(r *http.Request) bool { return r.Context().Value(ownKey{}) != nil }
 
 // ownRequest makes a request of this handler from one of a client.
 func ownRequest(ctx context.Context, template *http.Request, method string, body []byte) *http.Request {
@@ -102,9 +110,12 @@ func faultOf(why string) error { return fmt.Errorf("%w: %s", errUpstream, why) }
 // ask sends one request of this handler to next, and returns the message that answers it. left
 // is how many bytes of an answer it may still read.
 func (x *exchange) ask(ctx context.Context, fields mcpjson.Object, edits []mcpjson.Edit, left *int) (*message, int, error) {
-	id := fmt.Sprintf("mcpkeys-%d", x.h.asked.Add(1))
+	if err := (mcppolicy.Needs{Whole: true}).Check(x.admitted, x.h.guard); err != nil {
+		return nil, 0, err
+	}
+	id := "mcpkeys-" + rand.Text() // a client that knew it could ask with the same id, and get this answer
 	body := fields.With(append(edits, mcpjson.Edit{Name: "id", Raw: mcpjson.Quote(id)})...)
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, ownKey{}, true))
 	defer cancel()
 	c := &collector{header: http.Header{}, left: *left, key: "s" + id, found: make(chan struct{})}
 	r := ownRequest(ctx, x.r, http.MethodPost, body)

@@ -29,6 +29,7 @@ type session struct {
 	promised  mcpfront.Lists // what its client is told of changed lists
 	listening bool           // a stream is told
 	uses      int
+	running   map[string]bool // the ids of requests that have no answer yet
 	asked     map[string]asked
 	order     []string
 }
@@ -128,6 +129,33 @@ func (s *session) used(admitted context.Context) (done func()) {
 		if s.uses--; s.uses == 0 {
 			s.idle.Reset(s.h.timeout)
 		}
+	}
+}
+
+// open notes that requests run. It refuses an id that another one has: a server that finds the stream
+// of a request by its id would send one's answer as the other's.
+func (s *session) open(calls []verdict) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range calls {
+		if s.running[v.message.key] {
+			return false
+		}
+	}
+	if s.running == nil {
+		s.running = map[string]bool{}
+	}
+	for _, v := range calls {
+		s.running[v.message.key] = true
+	}
+	return true
+}
+
+func (s *session) answered(calls []verdict) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range calls {
+		delete(s.running, v.message.key)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -24,7 +25,8 @@ type Backend struct {
 	byKey    map[string]*session // without sessions
 	callers  map[string]*caller  // by key id
 	closed   bool
-	startErr error // of the last start
+	startErr error     // of the last start
+	startAt  time.Time // when that failed
 }
 
 var _ http.Handler = (*Backend)(nil)
@@ -57,12 +59,19 @@ func New(o Options) (*Backend, error) {
 	}, nil
 }
 
+// staleStart is how long a failed start counts. Only a request starts a process, and a guard that
+// is not ready gets none: it must become ready again by itself.
+const staleStart = 10 * time.Second
+
 // Ready returns why the MCP server cannot be used, as far as is known.
 func (b *Backend) Ready() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return errors.New("the guard is stopping")
+	}
+	if clock().Sub(b.startAt) > staleStart {
+		return nil
 	}
 	return b.startErr
 }

@@ -119,6 +119,7 @@ func (b *Backend) run(s *session, owner, name string) error {
 	b.mu.Lock()
 	if err != nil {
 		err = b.startError(err)
+		b.startAt = clock()
 	}
 	b.startErr = err
 	if err == nil && !s.shared() {

@@ -23,6 +23,10 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 // and a home of their own to write to.
 export const env = { PATH: process.env.PATH, HOME: dir, NO_COLOR: '1' }
 
+// account are the arguments of keyctl guard that say who runs a command. As root, it needs another user.
+export const asRoot = process.getuid() === 0
+export const account = asRoot ? ['--user', 'nobody'] : ['--same-user']
+
 // secrets are all that were ever issued here, by whichever store.
 const secrets = []
 
@@ -74,14 +78,19 @@ export async function serve(db, log, ...args) {
 //   log         what the programs wrote, but for the secrets on keyctl's stdout
 //   leaks()     pieces of secrets that stand in the log or in an answer
 //   stop()      ends the server, which must do so by itself and with code 0
-export async function guarded({ audience = '', program = 'mcpserver' } = {}) {
+//
+// With guard, arguments that say what to guard, the server is keyctl guard. pid is that of the server.
+export async function guarded({ audience = '', program = 'mcpserver', guard } = {}) {
   const exchanges = []
   const { db, log, keyctl, issue } = await keyStore()
-  const server = start(join(bin, program), '--db', db, '--addr', '127.0.0.1:0', '--audience', audience)
+  const server = guard
+    ? start(join(bin, 'keyctl'), 'guard', '--db', db, '--listen', '127.0.0.1:0', '--audience', audience, ...guard)
+    : start(join(bin, program), '--db', db, '--addr', '127.0.0.1:0', '--audience', audience)
   const ended = once(server, 'exit')
   const recorder = await record(await listening(server, log), exchanges)
   return {
     url: new URL(`http://127.0.0.1:${recorder.address().port}/mcp`),
+    pid: server.pid,
     log,
     exchanges,
     issue,

@@ -74,7 +74,7 @@ const known = {
   '2025-11-25 HTTP': lists,
   '2025-11-25 stdio': [
     ...lists,
-    // Streams have no event ids, so none can be resumed.
+    // An answer with nothing before it is JSON, and streams have no event ids (docs/guard.md).
     'server-sse-polling server-sse-content-type: - -> INFO',
     'server-sse-polling server-sse-disconnect-resume: INFO -> -',
     'server-sse-polling server-sse-priming-event: WARNING -> -',

@@ -324,6 +324,15 @@ describe('a server of the TypeScript SDK v1 over HTTP', () => {
     }
   }
 
+  test('a key with every tool sets an alarm', async t => {
+    const client = await connect(server, await server.issue('setter', '--audience', 'weather', '--tool', '*'), clients['SDK v1'])
+    t.after(() => client.close())
+    const before = behind.alarms
+    await client.callTool({ name: 'set_alarm', arguments: {} })
+    assert.equal(behind.alarms, before + 1)
+    behind.alarms = before
+  })
+
   test('Inspector lists and calls what was granted, and nothing else reaches the server', async () => {
     const inspector = await key('inspector')
     assert.deepEqual(names((await inspect(server, inspector, 'tools/list')).result.tools), ['get_forecast', 'get_steps', 'get_wait'])

@@ -57,11 +57,13 @@ tidy-check: _toolchain
 	go mod tidy -diff
 	go mod verify
 
-.PHONY: lint e2e
+.PHONY: lint e2e e2e-all
 lint: _toolchain ## golangci-lint, as .golangci.yml says; ARGS=--fix repairs what it can
 	$(GOLANGCI) run $(ARGS) ./...
 e2e: _toolchain ## clients from npm (MCP Inspector, TypeScript SDKs) against our programs; needs Node and npm
 	e2e/run
+e2e-all: _toolchain ## keyctl guard with every client and both protocol eras; writes docs/clients-tested.md
+	e2e/run-all
 
 .PHONY: mutants mutants-sample
 mutants: _toolchain ## breaks of security rules, each in a copy of the tree: every one must turn a test red

@@ -3,7 +3,7 @@
 // with a recorder in front that keeps every exchange as it went over the wire.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -22,6 +22,22 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 // env is all that programs get of the caller's environment: none of their settings,
 // and a home of their own to write to.
 export const env = { PATH: process.env.PATH, HOME: dir, NO_COLOR: '1' }
+
+// account are the arguments of keyctl guard that say who runs a command. As root, it needs another user.
+export const asRoot = process.getuid() === 0
+export const account = asRoot ? ['--user', 'nobody'] : ['--same-user']
+
+// tested adds a row to the table of make e2e-all: what a client did with a server behind keyctl
+// guard. A test calls it last, so a row is there only if the test passed.
+export function tested(client, server, transport, protocol, what) {
+  if (process.env.E2E_TABLE) appendFileSync(process.env.E2E_TABLE, JSON.stringify({ client, server, transport, protocol, what }) + '\n')
+}
+
+// all is whether this is make e2e-all: then tests run for each client.
+export const all = 'E2E_TABLE' in process.env
+
+// protocolOf is the version that the newest request named.
+export const protocolOf = ({ exchanges }) => exchanges.findLast(e => e.request['mcp-protocol-version']).request['mcp-protocol-version']
 
 // secrets are all that were ever issued here, by whichever store.
 const secrets = []
@@ -74,14 +90,19 @@ export async function serve(db, log, ...args) {
 //   log         what the programs wrote, but for the secrets on keyctl's stdout
 //   leaks()     pieces of secrets that stand in the log or in an answer
 //   stop()      ends the server, which must do so by itself and with code 0
-export async function guarded({ audience = '', program = 'mcpserver' } = {}) {
+//
+// With guard, arguments that say what to guard, the server is keyctl guard. pid is that of the server.
+export async function guarded({ audience = '', program = 'mcpserver', guard } = {}) {
   const exchanges = []
   const { db, log, keyctl, issue } = await keyStore()
-  const server = start(join(bin, program), '--db', db, '--addr', '127.0.0.1:0', '--audience', audience)
+  const server = guard
+    ? start(join(bin, 'keyctl'), 'guard', '--db', db, '--listen', '127.0.0.1:0', '--audience', audience, ...guard)
+    : start(join(bin, program), '--db', db, '--addr', '127.0.0.1:0', '--audience', audience)
   const ended = once(server, 'exit')
   const recorder = await record(await listening(server, log), exchanges)
   return {
     url: new URL(`http://127.0.0.1:${recorder.address().port}/mcp`),
+    pid: server.pid,
     log,
     exchanges,
     issue,

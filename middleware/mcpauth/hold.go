@@ -49,6 +49,10 @@ var errNoAnswer = &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "the 
 // recover it. A panic of a handler that was left running is logged and ends there: no code
 // could recover it, and the process must not end because of one key.
 func (c caller) run(ctx context.Context, n mcppolicy.Needs, answer func(context.Context) (mcp.Result, error)) (mcp.Result, error) {
+	// A message may arrive long after the head of its request, which was admitted.
+	if err := n.Check(c.admitted, c.by.guard); err != nil {
+		return nil, rpc(mcppolicy.Ending(err, n, c.requestID))
+	}
 	held, release := n.Hold(c.admitted, c.by.guard)
 	defer release()
 	c.out.runs(n)

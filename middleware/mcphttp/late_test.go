@@ -1,12 +1,9 @@
 package mcphttp_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"sync"
@@ -32,7 +29,7 @@ func TestA17BodyThatEndsAfterTheRevoke(t *testing.T) {
 					s := newSite(t, echo(), nil)
 					token, id := s.Issue(admin.IssueRequest{Name: "thief", Scopes: []string{"tools:add"}})
 					r.token = token
-					finish := s.begin(t, r)
+					finish := s.Begin(t, s.request(r))
 					change(s, id)
 					status, answer := finish()
 					for _, saw := range s.reached() {
@@ -44,45 +41,6 @@ func TestA17BodyThatEndsAfterTheRevoke(t *testing.T) {
 				})
 			}
 		}
-	}
-}
-
-// begin sends a request without the last byte of its body. finish sends that and returns the answer.
-func (s *site) begin(t *testing.T, r request) (finish func() (int, string)) {
-	t.Helper()
-	at, err := url.Parse(s.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := net.Dial("tcp", at.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	req := s.request(r)
-	var head strings.Builder
-	_ = req.Header.Write(&head) // a Builder takes everything
-	last := len(r.body) - 1
-	before := s.Reads()
-	_, err = fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n%s\r\n%s", at.Host, len(r.body), head.String(), r.body[:last])
-	if err != nil {
-		t.Fatal(err)
-	}
-	until(t, "the request is admitted", func() bool { return s.Reads() > before })
-	return func() (int, string) {
-		if _, err := io.WriteString(conn, r.body[last:]); err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.ReadResponse(bufio.NewReader(conn), req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = resp.Body.Close() }()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(body)
 	}
 }
 

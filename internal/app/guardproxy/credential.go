@@ -72,7 +72,7 @@ func reserved(name string) bool {
 // set adds the header to h.
 func (c *credential) set(ctx context.Context, h http.Header) {
 	now, _, err := c.file.Get()
-	if err != nil && c.limit.Lets(loglimit.Kind{Code: fieldHeaderFile}, c.logger) {
+	if err != nil && c.limit.Lets(loglimit.Kind{}, c.logger) {
 		c.logger.LogAttrs(ctx, slog.LevelError, "the file with the header for the MCP server cannot be used; the header of before stays in use",
 			slog.String("file", c.path))
 	}

@@ -215,7 +215,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	now := p.now.Load()
 	if route := now.byPath[r.URL.Path]; route != nil {
-		route.serve(w, r, p.streams)
+		route.serve(p.streams, w, r) //nolint:contextcheck // both contexts end the request
 		return
 	}
 	now.rest.ServeHTTP(w, r)

@@ -30,17 +30,17 @@ type route struct {
 }
 
 // serve ends a request with its route, and a stream without calls with streams.
-func (r *route) serve(w http.ResponseWriter, req *http.Request, streams context.Context) {
+func (r *route) serve(streams context.Context, w http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithCancel(req.Context())
 	defer cancel()
-	defer context.AfterFunc(r.use, cancel)()
+	defer context.AfterFunc(r.use, cancel)() //nolint:contextcheck // a second end
 	if req.Method == http.MethodGet || req.Header.Get("Mcp-Method") == "subscriptions/listen" {
 		defer context.AfterFunc(streams, cancel)()
 	}
 	if r.endings != nil {
 		ctx = r.endings.with(ctx, req)
 	}
-	r.guarded.ServeHTTP(w, req.WithContext(ctx))
+	r.guarded.ServeHTTP(w, req.WithContext(ctx)) //nolint:contextcheck // it is of the request
 }
 
 // path is where clients call the server.

@@ -203,7 +203,7 @@ func (a *app) flagOf(field string) string {
 	}
 	var given []string
 	for _, name := range append(flagNames[field], strings.NewReplacer("_", "-", " ", "-").Replace(field)) {
-		if f := a.ran.Flags().Lookup(name); f != nil && (f.Changed || f.Name == "listen" || a.ran.Name() == "guard" && field == "user") {
+		if f := a.ran.Flags().Lookup(name); f != nil && (f.Changed || f.Name == "listen" || a.ran.Name() == "guard" && field == "user" && !a.ran.Flags().Changed("config")) {
 			given = append(given, "--"+name)
 		}
 	}

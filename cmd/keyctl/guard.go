@@ -187,7 +187,7 @@ func (f *guardFlags) keysFrom(a *app) (k guardproxy.Keys, err error) {
 	case a.db != "":
 		return k, &keys.InvalidError{Field: "server", Reason: "cannot be combined with --db; use one of the two"}
 	case f.keyFile == "" && f.config == "":
-		return k, usagef("--server needs --key-file with a verify key; on the server's machine: keyctl issue guard --admin --scope verify --audience NAME --out-file verify.key")
+		return k, usagef("--server needs --key-file with a verify key; make one with: keyctl issue guard --admin --scope verify --audience NAME --out-file verify.key")
 	}
 	return guardproxy.Keys{Server: a.server, ServerUser: a.serverUser, KeyFile: f.keyFile, InsecureHTTP: a.insecureHTTP}, nil
 }

@@ -7,8 +7,10 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/infile"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -37,6 +39,7 @@ const (
 	fieldAudience   = "audience"
 	fieldUpstream   = "upstream"
 	fieldHeaderFile = "upstream_header_file"
+	fieldKeyFile    = "key_file"
 	fieldUser       = "user"
 	fieldMethods    = "method"
 )
@@ -57,9 +60,12 @@ func ReadConfig(path string) ([]Server, error) {
 		return nil, &keys.InvalidError{Field: fieldConfig, Reason: "must name a file that this user may read"}
 	}
 	defer func() { _ = f.Close() }() // only read
-	text, err := io.ReadAll(io.LimitReader(f, maxConfig))
+	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
 	if err != nil {
 		return nil, &keys.InvalidError{Field: fieldConfig, Reason: "must name a file that this user may read"}
+	}
+	if len(text) > maxConfig {
+		return nil, &keys.InvalidError{Field: fieldConfig, Reason: "must name a file of 1 MiB at most"}
 	}
 	var file struct {
 		Servers map[string]Server `json:"servers"`
@@ -88,13 +94,16 @@ func ReadConfig(path string) ([]Server, error) {
 // whereWrong does not repeat the library's text, which quotes the file.
 func whereWrong(err error) string {
 	var semantic *json.SemanticError
-	if errors.As(err, &semantic) && semantic.JSONPointer != "" {
-		if errors.Is(err, json.ErrUnknownName) {
-			return fmt.Sprintf("has a member that keyctl guard does not know: %s", semantic.JSONPointer)
-		}
+	var syntactic *jsontext.SyntacticError
+	switch {
+	case errors.As(err, &semantic) && errors.Is(err, json.ErrUnknownName):
+		return fmt.Sprintf("has a member that keyctl guard does not know: %s", semantic.JSONPointer)
+	case errors.As(err, &semantic) && semantic.JSONPointer != "":
 		return fmt.Sprintf("has a value of the wrong type: %s", semantic.JSONPointer)
+	case errors.As(err, &syntactic) && errors.Is(err, jsontext.ErrDuplicateName):
+		return fmt.Sprintf("has a member twice: %s", syntactic.JSONPointer)
 	}
-	return "must be one JSON object without duplicate members, see docs/guard.md"
+	return "must be one JSON object, see docs/guard.md"
 }
 
 // check refuses what cannot be guarded.
@@ -127,10 +136,19 @@ func (s *Server) check() error {
 	return err
 }
 
-// named says which server of a file err is about.
+// inFile turns the names of flags into those of members.
+var inFile = strings.NewReplacer(
+	"--upstream-header-file", "upstream_header_file", "--upstream", "upstream", "--same-user", "same_user", "--user", "user",
+	"--dir", "dir", "--env", "env", "its command after --", "its command",
+)
+
+// named says which server of a file err is about, with the names of its members.
 func named(s Server, err error) error {
 	if s.Name == "" {
 		return err
+	}
+	if one, ok := err.(*keys.InvalidError); ok { //nolint:errorlint // made by check and open themselves
+		err = &keys.InvalidError{Field: one.Field, Reason: inFile.Replace(one.Reason)}
 	}
 	return fmt.Errorf("server %s: %w", s.Name, err)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/internal/base/idheader"
 	"github.com/mcpkeys/mcpkeys/internal/base/infile"
+	"github.com/mcpkeys/mcpkeys/internal/base/loglimit"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
@@ -18,6 +19,7 @@ type credential struct {
 	path   string
 	file   *infile.Current[header]
 	logger *slog.Logger
+	limit  loglimit.Limiter
 }
 
 type header struct{ name, value string }
@@ -31,7 +33,10 @@ var errHeaderFile = &keys.InvalidError{
 }
 
 func newCredential(path string, logger *slog.Logger) (*credential, error) {
-	c := &credential{path: path, file: infile.NewCurrent(path, maxHeaderFile, parseHeader), logger: logger}
+	c := &credential{
+		path: path, file: infile.NewCurrent(path, maxHeaderFile+1, parseHeader), logger: logger,
+		limit: loglimit.Limiter{Message: "more requests with the header of before"},
+	}
 	if _, _, err := c.file.Get(); err != nil {
 		return nil, errHeaderFile
 	}
@@ -41,7 +46,7 @@ func newCredential(path string, logger *slog.Logger) (*credential, error) {
 func parseHeader(text []byte) (header, error) {
 	name, value, ok := strings.Cut(strings.TrimRight(string(text), "\r\n"), ":")
 	value = strings.Trim(value, " \t")
-	if !ok || name == "" || value == "" || strings.ContainsFunc(name, notInName) || strings.ContainsFunc(value, notInValue) || reserved(name) {
+	if len(text) > maxHeaderFile || !ok || name == "" || value == "" || strings.ContainsFunc(name, notInName) || strings.ContainsFunc(value, notInValue) || reserved(name) {
 		return header{}, errHeaderFile
 	}
 	return header{http.CanonicalHeaderKey(name), value}, nil
@@ -67,7 +72,7 @@ func reserved(name string) bool {
 // set adds the header to h.
 func (c *credential) set(ctx context.Context, h http.Header) {
 	now, _, err := c.file.Get()
-	if err != nil {
+	if err != nil && c.limit.Lets(loglimit.Kind{}, c.logger) {
 		c.logger.LogAttrs(ctx, slog.LevelError, "the file with the header for the MCP server cannot be used; the header of before stays in use",
 			slog.String("file", c.path))
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/app/listening"
+	"github.com/mcpkeys/mcpkeys/internal/base/loglimit"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/middleware/mcphttp"
 )
@@ -63,7 +64,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	listening.Notify(ctx, "READY=1")
 	serve := &listening.Server{
 		Options: &o.Options, Listeners: []net.Listener{listener}, Certificate: cert, Handler: p, Streams: true,
-		Leaving: func() { p.leaving.Store(true) },
+		Leaving: p.leave,
 	}
 	if o.Config != "" {
 		serve.Reloaded = p.reload
@@ -76,10 +77,14 @@ type Proxy struct {
 	o       Options
 	shared  shared
 	leaving atomic.Bool
+	limit   loglimit.Limiter // of probes
 	now     atomic.Pointer[table]
 
 	mu      sync.Mutex // one change at a time
 	closing sync.WaitGroup
+
+	streams    context.Context // of streams that stay open without a call
+	endStreams context.CancelFunc
 }
 
 // table is the servers of one state of the configuration. It does not change.
@@ -94,7 +99,8 @@ func Open(o Options) (*Proxy, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Proxy{o: o, shared: shared{
+	streams, endStreams := context.WithCancel(context.Background())
+	p := &Proxy{o: o, limit: loglimit.Limiter{Message: "more probes that found the guard not ready"}, streams: streams, endStreams: endStreams, shared: shared{
 		keys: o.Keys, logger: o.Logger, proxies: o.TrustedProxies, headers: o.Headers,
 		allowedHosts: o.AllowedHosts, trustedOrigins: o.TrustedOrigins,
 	}}
@@ -176,14 +182,25 @@ func (p *Proxy) end(ctx context.Context, list []*route) {
 	}
 }
 
-// Close ends all servers.
+// leave makes probes fail, and ends the streams that would be waited for in vain once no connection
+// is accepted. Running calls continue.
+func (p *Proxy) leave() {
+	p.leaving.Store(true)
+	time.AfterFunc(p.o.Drain, p.endStreams)
+}
+
+// Close ends all servers, side by side.
 func (p *Proxy) Close(ctx context.Context) error {
+	p.endStreams()
 	p.closing.Wait()
-	var err error
-	for _, r := range p.now.Load().list {
-		err = errors.Join(err, r.close(ctx))
+	list := p.now.Load().list
+	faults := make([]error, len(list))
+	var all sync.WaitGroup
+	for i, r := range list {
+		all.Go(func() { faults[i] = r.close(ctx) })
 	}
-	return err
+	all.Wait()
+	return errors.Join(faults...)
 }
 
 // ServeHTTP implements [http.Handler].
@@ -198,7 +215,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	now := p.now.Load()
 	if route := now.byPath[r.URL.Path]; route != nil {
-		route.guarded.ServeHTTP(w, r)
+		route.serve(p.streams, w, r) //nolint:contextcheck // both contexts end the request
 		return
 	}
 	now.rest.ServeHTTP(w, r)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin/api"
+	"github.com/mcpkeys/mcpkeys/internal/base/loglimit"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
@@ -26,7 +27,9 @@ func (p *Proxy) ready(ctx context.Context) error {
 	defer cancel()
 	for _, r := range p.now.Load().list {
 		if err := r.check(ctx); err != nil {
-			p.o.Logger.LogAttrs(ctx, slog.LevelWarn, "not ready", slog.String("server", r.server.Name), slog.Any("error", err))
+			if p.limit.Lets(loglimit.Kind{Code: api.CodeUnavailable, KeyID: r.server.Name}, p.o.Logger) {
+				p.o.Logger.LogAttrs(ctx, slog.LevelWarn, "not ready", slog.String("server", r.server.Name), slog.Any("error", err))
+			}
 			return named(r.server, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 
 	"github.com/mcpkeys/mcpkeys/internal/app/stdio"
+	"github.com/mcpkeys/mcpkeys/internal/base/loglimit"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/middleware/mcphttp"
@@ -22,6 +23,24 @@ type route struct {
 	guarded http.Handler
 	ready   func(ctx context.Context) error
 	backend *stdio.Backend // nil for an upstream
+	endings *endings       // nil for an upstream
+
+	use context.Context // ends with the route, and its requests with it
+	end context.CancelFunc
+}
+
+// serve ends a request with its route, and a stream without calls with streams.
+func (r *route) serve(streams context.Context, w http.ResponseWriter, req *http.Request) {
+	ctx, cancel := context.WithCancel(req.Context())
+	defer cancel()
+	defer context.AfterFunc(r.use, cancel)() //nolint:contextcheck // a second end
+	if req.Method == http.MethodGet || req.Header.Get("Mcp-Method") == "subscriptions/listen" {
+		defer context.AfterFunc(streams, cancel)()
+	}
+	if r.endings != nil {
+		ctx = r.endings.with(ctx, req)
+	}
+	r.guarded.ServeHTTP(w, req.WithContext(ctx)) //nolint:contextcheck // it is of the request
 }
 
 // path is where clients call the server.
@@ -46,11 +65,23 @@ func (s *shared) open(server Server) (_ *route, err error) {
 	if err := server.check(); err != nil {
 		return nil, err
 	}
+	switch {
+	case s.keys.Server == "" && server.KeyFile != "":
+		return nil, &keys.InvalidError{Field: fieldKeyFile, Reason: "is for --server; without it keys are read from the key store of this machine"}
+	case s.keys.Server != "" && server.KeyFile == "" && s.keys.KeyFile == "":
+		return nil, &keys.InvalidError{Field: fieldKeyFile, Reason: "is missing: --server needs a verify key for the audience, here or in --key-file for all servers"}
+	}
 	logger := s.logger
 	if server.Name != "" {
 		logger = logger.With(slog.String("server", server.Name))
 	}
 	r := &route{server: server}
+	r.use, r.end = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			r.end()
+		}
+	}()
 	next, err := s.behind(r, logger)
 	if err != nil {
 		return nil, err
@@ -67,7 +98,8 @@ func (s *shared) open(server Server) (_ *route, err error) {
 		Audience: server.Audience, Headers: s.headers, TrustedProxies: s.proxies, Logger: logger,
 	})
 	if r.backend != nil {
-		next = &endings{guard: guard, end: r.backend.EndKey, next: next}
+		r.endings = &endings{guard: guard, headers: s.headers, end: r.backend.EndKey, next: next}
+		next = r.endings
 	}
 	r.guarded = mcphttp.Handler(guard, next, &mcphttp.Options{
 		AllowedHosts: s.allowedHosts, TrustedOrigins: s.trustedOrigins, Methods: server.Methods,
@@ -84,7 +116,10 @@ func (s *shared) behind(r *route, logger *slog.Logger) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &upstream{to: to, socket: socket, audience: r.server.Audience, logger: logger}
+	u := &upstream{
+		to: to, socket: socket, audience: r.server.Audience, logger: logger,
+		limit: loglimit.Limiter{Message: "more requests that the MCP server could not answer"},
+	}
 	if r.server.HeaderFile != "" {
 		if u.credential, err = newCredential(r.server.HeaderFile, logger); err != nil {
 			return nil, err
@@ -125,9 +160,13 @@ func (s *shared) command(r *route, logger *slog.Logger) (http.Handler, error) {
 // close ends the programs of the server, and then writes the last counts.
 func (r *route) close(ctx context.Context) error {
 	var err error
-	if r.backend != nil {
-		err = r.backend.Close(ctx)
+	if r.endings != nil {
+		r.endings.close()
 	}
+	if r.backend != nil {
+		err = r.backend.Close(ctx) // first, so that running calls are answered with the reason
+	}
+	r.end()
 	if r.checker != nil {
 		err = errors.Join(err, r.checker.Close())
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/idheader"
+	"github.com/mcpkeys/mcpkeys/internal/base/loglimit"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/requestid"
 	"github.com/mcpkeys/mcpkeys/middleware"
@@ -32,6 +33,7 @@ type upstream struct {
 	audience   string
 	credential *credential // nil without
 	logger     *slog.Logger
+	limit      loglimit.Limiter
 }
 
 // parseUpstream reads the upstream of a server. Others than this machine's must check a
@@ -67,7 +69,7 @@ func parseUpstream(text string, hasCredential bool) (to *url.URL, socket string,
 }
 
 func onLoopback(host string) bool {
-	if host == "localhost" {
+	if strings.EqualFold(host, "localhost") {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
@@ -146,22 +148,27 @@ type statusError struct {
 
 func (e *statusError) Unwrap() error { return e.error }
 
+// codeUpstream is the code of the answer if the upstream cannot be used.
+const codeUpstream = "upstream_failed"
+
 // fail answers 502, unless the client is gone. The log has the reason, and the client does not.
 func (u *upstream) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
-	attrs := []slog.Attr{
-		slog.String("audience", u.audience), slog.Any("error", err),
-		slog.String("request_id", requestid.From(r.Context())),
+	if u.limit.Lets(loglimit.Kind{Code: codeUpstream}, u.logger) {
+		attrs := []slog.Attr{
+			slog.String("audience", u.audience), slog.Any("error", err),
+			slog.String("request_id", requestid.From(r.Context())),
+		}
+		if refused := (*statusError)(nil); errors.As(err, &refused) {
+			attrs = append(attrs, slog.Int("status", refused.status))
+		}
+		u.logger.LogAttrs(r.Context(), slog.LevelError, "the MCP server cannot be used", attrs...)
 	}
-	if refused := (*statusError)(nil); errors.As(err, &refused) {
-		attrs = append(attrs, slog.Int("status", refused.status))
-	}
-	u.logger.LogAttrs(r.Context(), slog.LevelError, "the MCP server cannot be used", attrs...)
 	middleware.Problem{
-		Status: http.StatusBadGateway, Code: "upstream_failed",
+		Status: http.StatusBadGateway, Code: codeUpstream,
 		Detail: "The MCP server behind this guard cannot be used right now. Its operator finds the reason in the guard's log.",
 	}.Write(w, r)
 }

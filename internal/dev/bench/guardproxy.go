@@ -34,7 +34,7 @@ func (s *Stage) GuardProxy(ctx context.Context, load Client, runs int) (pairs []
 		return nil, err
 	}
 	defer stopBare()
-	guard, err := guardproxy.Open(guardproxy.Options{ //nolint:contextcheck // a verifier runs until it is closed
+	guard, err := guardproxy.Open(guardproxy.Options{
 		Keys:   guardproxy.Keys{DB: s.few, PepperFile: s.few + ".pepper"},
 		Server: &guardproxy.Server{Audience: audience, Upstream: to.String()},
 	})

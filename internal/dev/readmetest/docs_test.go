@@ -17,6 +17,7 @@ var standAlone = []string{
 	"docs/deploy.md",
 	"docs/errors.md",
 	"docs/glossary.md",
+	"docs/guard.md",
 	"docs/http-api.md",
 	"docs/import.md",
 	"docs/incidents.md",

@@ -55,7 +55,7 @@ func (b *Backend) servePost(w http.ResponseWriter, r *http.Request, who *keys.Id
 	}
 	e := &exchange{w: w, batch: batch, accepts: accepts, modern: modern(r.Header, list)}
 	if !batch {
-		e.first = list[0].method
+		e.first, e.formed = list[0].method, list[0].version != "" && list[0].capable
 	}
 	s, ok := b.sessionOf(e, r, who, list)
 	if !ok {

@@ -28,6 +28,7 @@ type message struct {
 	subscription span // _meta with the id of a subscriptions/listen
 
 	version string // params._meta, the protocol version
+	capable bool   // params._meta has the capabilities of the client, which each request of that version needs
 	name    string // params.name
 	uri     string // params.uri
 }
@@ -43,6 +44,7 @@ func (m *message) request() bool { return m.method != "" && !m.id.none() }
 
 const (
 	metaVersion      = "io.modelcontextprotocol/protocolVersion"
+	metaCapabilities = "io.modelcontextprotocol/clientCapabilities"
 	metaSubscription = "io.modelcontextprotocol/subscriptionId"
 )
 
@@ -172,6 +174,8 @@ func (m *message) readMetaMembers(at span) error {
 			m.token = at
 		case metaVersion:
 			m.version = unquoted(m.bytes(at))
+		case metaCapabilities:
+			m.capable = m.text[at.from] == '{'
 		case metaSubscription:
 			m.subscription = at
 		}

@@ -15,7 +15,7 @@ import (
 // withoutSession is a client of the protocol without sessions.
 func (r *rig) withoutSession() *client { return &client{rig: r, secret: r.keys.Issue(), modern: true} }
 
-const discover = `{"jsonrpc":"2.0","id":"d","method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`
+const discover = `{"jsonrpc":"2.0","id":"d","method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
 
 // A process serves all clients of one key, and never those of another key.
 func TestProcessBelongsToOneKey(t *testing.T) {

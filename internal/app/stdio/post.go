@@ -20,6 +20,7 @@ type exchange struct {
 	accepts accepted
 	first   string // the method of a single request
 	modern  bool   // the protocol without sessions
+	formed  bool   // the single request has what that protocol demands
 	legacy  bool   // it turned out that the server does not know that protocol
 }
 
@@ -138,7 +139,9 @@ func (e *exchange) status(i item) int {
 	case !i.failed || !e.modern:
 		return http.StatusOK
 	case e.first == methodDiscover:
-		e.legacy = i.code != codeVersion
+		// Servers without that method answer with different codes. An error to a request that lacks
+		// something says nothing about the server.
+		e.legacy = i.code == codeMethodNotFound || e.formed && i.code != codeVersion
 		return http.StatusBadRequest
 	case i.code == codeMethodNotFound:
 		return http.StatusNotFound

@@ -63,10 +63,6 @@ async function withKey(to, key) {
 // Lists are edited, so the guard answers them as JSON and not as a stream.
 const lists = ['server-sse-multiple-streams server-sse-streams-functional: SUCCESS -> INFO']
 
-// A call without the URI that says what it is about gets 400 "Resource not found", before it is
-// asked whether the era has this method.
-const subscribe = ['subscribe', 'unsubscribe']
-  .map(method => `server-stateless sep-2575-http-server-method-not-found-404-resources-${method}: SUCCESS -> FAILURE`)
 
 // known are the differences that there are, by era and transport. A test fails also if one of
 // them is gone: then remove it here.
@@ -81,9 +77,9 @@ const known = {
     'server-sse-polling server-sse-retry-field: SUCCESS -> -',
     'server-sse-polling stream-closed: INFO -> -',
   ],
-  '2026-07-28 HTTP': [...lists, ...subscribe],
+  '2026-07-28 HTTP': lists,
   '2026-07-28 stdio': [
-    ...lists, ...subscribe,
+    ...lists,
     // Mcp-Param-* is not checked (docs/guard.md).
     'http-custom-header-server-validation sep-2243-server-reject-invalid-param-chars: SUCCESS,SUCCESS -> FAILURE,FAILURE',
     'http-custom-header-server-validation sep-2243-server-reject-param-mismatch: SUCCESS,SUCCESS,SUCCESS -> FAILURE,FAILURE,FAILURE',
@@ -93,22 +89,6 @@ const known = {
     // The version of header and message is compared first, and gets another code.
     'server-stateless sep-2575-request-meta-invalid-missing-meta: SUCCESS -> FAILURE',
     'server-stateless sep-2575-request-meta-invalid-missing-protocol-version: SUCCESS -> FAILURE',
-    // A fault: after one invalid server/discover, all of this key get 400 for a minute.
-    'dns-rebinding-protection localhost-host-valid-accepted: SUCCESS -> FAILURE',
-    'server-stateless sep-2575-discover-capabilities-match-handlers: SUCCESS -> FAILURE',
-    'server-stateless sep-2575-request-meta-client-info-optional: SUCCESS -> FAILURE',
-    'server-stateless sep-2575-server-declares-prompts-in-discover: SUCCESS -> FAILURE',
-    'server-stateless sep-2575-server-identifies-in-result-meta: SUCCESS -> WARNING',
-    'server-stateless sep-2575-server-implements-discover: SUCCESS -> FAILURE',
-    'server-stateless sep-2575-server-sends-prompts-list-changed-on-subscription: SUCCESS -> SKIPPED',
-    'server-stateless sep-2575-server-sends-tools-list-changed-on-subscription: SUCCESS -> SKIPPED',
-    'server-stateless sep-2575-server-unsupported-version-error: SUCCESS -> FAILURE',
-    'tasks-capability-negotiation (none): - -> ERROR',
-    'tasks-capability-negotiation sep-2663-server-rejects-undeclared-client: FAILURE -> -',
-    'tasks-capability-negotiation sep-2663-tasks-methods-non-declaring: FAILURE -> -',
-    'tasks-capability-negotiation tasks-extension-advertised: FAILURE -> -',
-    'tasks-capability-negotiation tasks-per-request-meta-opt-in: FAILURE -> -',
-    'tasks-capability-negotiation wire-schema-valid: SUCCESS -> -',
   ],
 }
 

@@ -87,6 +87,9 @@ func (x *exchange) need(m *message) (scope string, unknown *mcppolicy.Error) {
 	if scope, ok := x.h.methods[m.method]; ok {
 		return scope, mcppolicy.UnknownMethod(m.method)
 	}
+	if x.modern && (m.method == "resources/subscribe" || m.method == "resources/unsubscribe") { // subscriptions/listen takes their place
+		return "", mcppolicy.UnknownMethod(m.method)
+	}
 	switch subject := mcppolicy.SubjectOf(m.method); {
 	case subject == mcppolicy.Ref && m.ref == nil:
 		return "", mcppolicy.ErrNoReference

@@ -58,10 +58,10 @@ func TestObjectRefusesWhatReadersReadDifferently(t *testing.T) {
 // The same for an object with many members, which costs little for each.
 func TestManyMembers(t *testing.T) {
 	text := []byte{'{'}
-	for i := range 200000 {
+	for i := range 9000 {
 		text = fmt.Appendf(text, `"m%d":0,`, i)
 	}
-	for last, want := range map[string]error{`"n":0}`: nil, `"M7":0}`: mcpjson.ErrDuplicate, `"m199999":0}`: mcpjson.ErrDuplicate, `"NAME":0}`: mcpjson.ErrCase} {
+	for last, want := range map[string]error{`"n":0}`: nil, `"M7":0}`: mcpjson.ErrDuplicate, `"m8999":0}`: mcpjson.ErrDuplicate, `"NAME":0}`: mcpjson.ErrCase} {
 		v, err := mcpjson.Parse(append(text[:len(text):len(text)], last...))
 		if err != nil {
 			t.Fatal(err)
@@ -69,6 +69,21 @@ func TestManyMembers(t *testing.T) {
 		if _, err := v.Object("name"); !errors.Is(err, want) {
 			t.Errorf("Object that ends with %s: got %v, want %v", last, err, want)
 		}
+	}
+}
+
+// The attack: a message of 4 MB with some hundred thousand members takes a hundred MB of memory.
+func TestA22TooManyMembers(t *testing.T) {
+	text := []byte{'{'}
+	for i := range 10_001 {
+		text = fmt.Appendf(text, `"m%d":0,`, i)
+	}
+	v, err := mcpjson.Parse(append(text, `"n":0}`...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Object(); !errors.Is(err, mcpjson.ErrMembers) {
+		t.Errorf("Object: got %v, want too many members", err)
 	}
 }
 

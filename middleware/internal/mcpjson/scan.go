@@ -24,6 +24,7 @@ var (
 	ErrDepth     = errors.New("nested too deeply")
 	ErrTrailing  = errors.New("text after the JSON value")
 	ErrDuplicate = errors.New("a member is given twice")
+	ErrMembers   = errors.New("an object has too many members")
 	ErrCase      = errors.New("a member is written in another case")
 	ErrText      = errors.New("a text has half of a surrogate pair")
 	ErrType      = errors.New("a value has the wrong type")

@@ -88,6 +88,9 @@ func (v Value) Object(known ...string) (Object, error) {
 		if there, err = o.fresh(name, there); err != nil {
 			return Object{}, err
 		}
+		if len(o.members) == maxMembers {
+			return Object{}, ErrMembers
+		}
 		o.members = append(o.members, member{name, s})
 		if i = space(v.raw, s.end); v.raw[i] == ',' {
 			i = space(v.raw, i+1)
@@ -95,6 +98,10 @@ func (v Value) Object(known ...string) (Object, error) {
 	}
 	return o, nil
 }
+
+// maxMembers is how many members an object may have that is judged: each takes some 250 bytes of
+// memory here, and 11 in a message.
+const maxMembers = 10_000
 
 // fewMembers is how many members are compared one by one.
 const fewMembers = 16

@@ -29,7 +29,7 @@ With --once it runs the steps itself, with a real MCP client: it calls a tool
 that the key was granted, calls one that it was not, rotates the key and revokes
 it. It exits 0 only if every step worked.
 
-With --guard the server has no guard of its own, and keyctl guard runs before it.`,
+With --guard the server has no guard of its own: keyctl guard runs before it.`,
 		Example: "  keyctl demo --once\n  keyctl demo --guard",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

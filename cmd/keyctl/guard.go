@@ -24,7 +24,7 @@ type guardFlags struct {
 func newGuard(a *app) *cobra.Command {
 	f := &guardFlags{}
 	cmd := &cobra.Command{
-		Use:     "guard [--audience NAME] (--upstream URL | --config FILE | -- COMMAND [ARG]...)",
+		Use:     "guard (--upstream URL | --config FILE | -- COMMAND)",
 		Short:   "Guard any MCP server, over HTTP or stdio",
 		GroupID: groupStore,
 		Long: `Guard an MCP server without a line of its code, until interrupted. Clients call
@@ -35,7 +35,7 @@ The server is the one at --upstream, or a COMMAND that speaks on standard input
 and output: the guard runs one process for each session. With --config a file
 names several servers, each at /NAME/mcp (docs/guard.md).
 
-Keys are read from the key store of this machine (--db), or from a keyctl serve:
+Keys are read from the key store of this machine (--db), or from a server:
 --server URL with --key-file, a verify key for the audience. Then the guard
 holds neither key store nor pepper. KEYCTL_SERVER is not read.
 
@@ -45,7 +45,7 @@ and it can then read all that you can.
 
 SIGHUP reads --config and the certificate again; servers that stay the same keep
 their sessions. SIGINT or SIGTERM ends the guard as it ends keyctl serve.`,
-		Example: `  keyctl guard --audience files --same-user -- npx -y @modelcontextprotocol/server-filesystem .
+		Example: `  keyctl guard --same-user -- npx -y @modelcontextprotocol/server-filesystem .
   keyctl guard --audience weather --upstream http://127.0.0.1:9001/mcp`,
 		Args: f.args,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.guard(cmd, f, args) },

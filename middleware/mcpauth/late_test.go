@@ -23,8 +23,6 @@ func TestA17BodyThatEndsAfterTheRevoke(t *testing.T) {
 				if r.token = token; version == legacy {
 					r.session = s.open(token)
 				}
-				// The key is read again, because it changed in a way that takes nothing.
-				s.Change(id, func(k *keys.Key) { k.Metadata = map[string]string{"a": "b"} })
 				finish := s.Begin(t, s.request(http.MethodPost, r))
 				change(s, id)
 				status, answer := finish()

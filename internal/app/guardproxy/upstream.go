@@ -82,6 +82,7 @@ func (u *upstream) handler() *httputil.ReverseProxy {
 		Rewrite:        u.rewrite,
 		Transport:      u.transport(),
 		FlushInterval:  -1, // events must not wait
+		BufferPool:     &copyBuffers,
 		ModifyResponse: u.judge,
 		ErrorHandler:   u.fail,
 		ErrorLog:       slog.NewLogLogger(u.logger.Handler(), slog.LevelDebug), // streams that end early
@@ -130,8 +131,8 @@ var (
 
 // judge drops answers that would make a client send its key elsewhere, or begin a login.
 func (u *upstream) judge(r *http.Response) error {
-	r.Header.Del("WWW-Authenticate")
-	r.Header.Del("Proxy-Authenticate")
+	delete(r.Header, "Www-Authenticate")
+	delete(r.Header, "Proxy-Authenticate")
 	switch {
 	case r.StatusCode == http.StatusUnauthorized, r.StatusCode == http.StatusForbidden, r.StatusCode == http.StatusProxyAuthRequired:
 		return &statusError{errRefusedUs, r.StatusCode}

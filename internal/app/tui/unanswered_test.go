@@ -316,6 +316,7 @@ func TestEffectLater(t *testing.T) {
 func TestEscWhileAChangeWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, v := slowly(t)
+		s.wait(time.Second) // keys of the same moment would be in the order of their random ids
 		mustIssue(t, v.Manager, admin.IssueRequest{Name: "nightly"})
 		s.press("r")
 		s.press("x", "Y")
@@ -323,7 +324,7 @@ func TestEscWhileAChangeWaits(t *testing.T) {
 		s.press("esc")
 		s.lacks("Revoke this key?")
 		s.wants("revoking ci… Waiting until every guard knows (2.1s at most)")
-		s.press("down", "x", "Y")
+		s.press("up", "x", "Y")
 		s.wants("the change of ci is not answered yet; wait for it")
 		s.press("esc", "n", "new", "ctrl+s")
 		s.wants("the change of ci is not answered yet; wait for it")

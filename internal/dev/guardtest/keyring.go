@@ -40,6 +40,7 @@ type Keyring struct {
 	manager  *admin.Local
 	verifier *verifier.Verifier
 	reads    atomic.Int64
+	checks   atomic.Int64
 	pulled   atomic.Bool
 	names    int
 }
@@ -121,7 +122,18 @@ func (k *Keyring) Guard(o *middleware.Options) *middleware.Guard {
 	if opts.Audience == "" {
 		opts.Audience = Audience
 	}
-	return middleware.New(k.verifier, &opts)
+	return middleware.New(&countingVerifier{k.verifier, &k.checks}, &opts)
+}
+
+// countingVerifier counts the requests whose key was checked.
+type countingVerifier struct {
+	*verifier.Verifier
+	checks *atomic.Int64
+}
+
+func (v *countingVerifier) Authenticate(ctx context.Context, token string, call verifier.Call) keys.Decision {
+	defer v.checks.Add(1)
+	return v.Verifier.Authenticate(ctx, token, call)
 }
 
 // Verifier reads these keys.

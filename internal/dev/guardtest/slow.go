@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Begin sends r, with its body but for the last byte, and waits until the guard has admitted it:
-// a key is read for that. Finish sends the last byte and returns the answer.
+// Begin sends r, with its body but for the last byte, and waits until the guard has checked its
+// key. Finish sends the last byte and returns the answer.
 func (k *Keyring) Begin(t testing.TB, r *http.Request) (finish func() (status int, body string)) {
 	t.Helper()
 	text, err := io.ReadAll(r.Body)
@@ -26,14 +26,14 @@ func (k *Keyring) Begin(t testing.TB, r *http.Request) (finish func() (status in
 	t.Cleanup(func() { _ = conn.Close() })
 	var head strings.Builder
 	_ = r.Header.Write(&head) // a Builder takes everything
-	before, last := k.Reads(), len(text)-1
+	before, last := k.checks.Load(), len(text)-1
 	_, err = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n%s\r\n%s", r.Method, r.URL.Path, r.URL.Host, len(text), head.String(), text[:last])
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(20 * time.Second); k.Reads() == before; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); k.checks.Load() == before; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("the request was not admitted within 20 s")
+			t.Fatal("the key of the request was not checked within 20 s")
 		}
 	}
 	return func() (int, string) {

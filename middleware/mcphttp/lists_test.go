@@ -3,13 +3,18 @@ package mcphttp_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
+	"github.com/mcpkeys/mcpkeys/middleware/mcphttp"
 )
 
 // pages answers a list with pages, in JSON or as events, by the number in the cursor.
@@ -174,5 +179,29 @@ func TestListEndsWithItsKey(t *testing.T) {
 		if body := <-done; !strings.Contains(idsIn(t, body)["7"], name) {
 			t.Errorf("got %s, want %s", body, name)
 		}
+	}
+}
+
+// A handler can tell the pages that the guard itself asks for: what else the server sends while it
+// answers them must go to another stream of the session.
+func TestOwn(t *testing.T) {
+	var mu sync.Mutex
+	own := map[string]bool{}
+	server := echo()
+	s := newSite(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		own[regexp.MustCompile(`"method":"([a-z/]*)"`).FindStringSubmatch(string(body))[1]] = mcphttp.Own(r)
+		mu.Unlock()
+		r.Body = io.NopCloser(strings.NewReader(string(body)))
+		server.ServeHTTP(w, r)
+	}), nil)
+	token := s.Granted("tools:add")
+	for _, r := range []request{message(legacy, "tools/list", "", "{}"), callOf(legacy, "add"), message(legacy, "ping", "", "{}")} {
+		r.token = token
+		s.post(r)
+	}
+	if want := map[string]bool{"tools/list": true, "tools/call": false, "ping": false}; !maps.Equal(own, want) {
+		t.Errorf("Own: got %v, want %v", own, want)
 	}
 }

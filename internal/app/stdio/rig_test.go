@@ -14,11 +14,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/app/stdio"
+	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/mcpkeystest"
 )
@@ -31,12 +31,12 @@ type rig struct {
 	backend *stdio.Backend
 	url     string
 	keys    *mcpkeystest.Keys
-	log     *logBuffer
+	log     *guardtest.Buffer
 }
 
 func newRig(t *testing.T, role string, change ...func(*stdio.Options)) *rig {
 	t.Helper()
-	log := &logBuffer{}
+	log := &guardtest.Buffer{}
 	o := stdio.Options{
 		Command: []string{binary}, Dir: "/", Env: []string{roleVar + "=" + role},
 		Logger: slog.New(slog.NewTextHandler(log, nil)), StopGrace: time.Second,
@@ -274,24 +274,6 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func running(pid string) bool {
 	text, err := os.ReadFile("/proc/" + pid + "/stat")
 	return err == nil && !bytes.Contains(text[bytes.LastIndexByte(text, ')'):], []byte(") Z"))
-}
-
-// A logBuffer is a log that tests read.
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // named issues a key with an owner and a name.

@@ -77,6 +77,9 @@ const usualAnswer = 1 << 10
 // request.
 func (a *API) Read(w http.ResponseWriter, r *http.Request, limit int64, v any, required ...string) bool {
 	body, p := readJSON(w, r, true, limit)
+	if p == nil && !a.Current(w, r) {
+		return false
+	}
 	if p == nil {
 		p = into(body, v, required)
 	}
@@ -85,6 +88,12 @@ func (a *API) Read(w http.ResponseWriter, r *http.Request, limit int64, v any, r
 		return false
 	}
 	return true
+}
+
+// Current checks the key of an admin's request once more, after the body was read. If it reports
+// false, it has refused the request.
+func (a *API) Current(w http.ResponseWriter, r *http.Request) bool {
+	return current(w, r, a.guards[schemeAdminKey])
 }
 
 func into(body []byte, v any, required []string) *problem {

@@ -51,8 +51,13 @@ func (a *API) readBody(op *huma.Operation) gin.HandlerFunc {
 	if op.RequestBody == nil {
 		return func(c *gin.Context) { c.Request.Body = http.NoBody }
 	}
+	guards := a.guardsOf(op)
 	return func(c *gin.Context) {
 		body, p := readJSON(c.Writer, c.Request, op.RequestBody.Required, MaxBody)
+		if p == nil && !current(c.Writer, c.Request, guards...) {
+			c.Abort()
+			return
+		}
 		if p == nil && len(body) > 0 {
 			var plain any
 			if err := decode(body, &plain); err != nil { // huma would answer 400
@@ -66,6 +71,29 @@ func (a *API) readBody(op *huma.Operation) gin.HandlerFunc {
 		c.Request.Body = io.NopCloser(bytes.NewReader(body))
 		c.Request.Header.Set("Content-Type", "application/json") // without its parameters
 	}
+}
+
+// guardsOf returns the guards of an operation.
+func (a *API) guardsOf(op *huma.Operation) (guards []*middleware.Guard) {
+	for _, alternative := range op.Security {
+		for scheme := range alternative {
+			guards = append(guards, a.guards[scheme])
+		}
+	}
+	return guards
+}
+
+// current checks the caller's key once more after the body was read: the key was checked at the head of
+// the request, and a revoke may have returned while the body was on its way. If it reports false,
+// it has refused the request.
+func current(w http.ResponseWriter, r *http.Request, guards ...*middleware.Guard) bool {
+	for _, guard := range guards {
+		if err := guard.Recheck(r.Context()); err != nil {
+			guard.RefuseEnded(w, r, err)
+			return false
+		}
+	}
+	return true
 }
 
 // readJSON returns the body, at most limit bytes, empty if it may be left out and was.

@@ -130,6 +130,9 @@ func (s *service) introspect(w http.ResponseWriter, r *http.Request) {
 		s.api.RefuseBody(w, r, err)
 		return
 	}
+	if !s.api.Current(w, r) {
+		return
+	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		s.api.Fail(w, r, keys.Invalid("body", "must be a form; encode each name and value"))

@@ -38,6 +38,7 @@ type cache struct {
 	owners   *otter.Cache[[sha256.Size]byte, owner]
 
 	changed func(feed.Changes) // is called with changes after the keys were dropped
+	dropped func()             // for tests: is called after each changed key was dropped; nil otherwise
 }
 
 // owner is the key of an imported token in one generation. After a change it is useless:
@@ -218,7 +219,11 @@ func (h *cache) forget(c feed.Changes) {
 		if one, ok := h.cells.GetIfPresent(id); ok {
 			one.entry.Store(nil)
 		}
+		if h.dropped != nil {
+			h.dropped()
+		}
 	}
+	h.forgotten.Add(1) // for checks that found a cell which was evicted before it could be emptied
 	h.changed(c)
 }
 

@@ -1,10 +1,5 @@
 package verifier
 
-import (
-	"github.com/maypok86/otter/v2"
-	"github.com/maypok86/otter/v2/stats"
-)
-
 // What tests of this package see besides its API.
 
 // Remembers reports whether anything is remembered of the key.
@@ -13,21 +8,13 @@ func (v *Verifier) Remembers(id string) bool {
 	return ok
 }
 
-// OnFound calls do whenever a key is found among the remembered ones, before anything
-// is done with it. It comes before the first check.
-func (v *Verifier) OnFound(do func()) (err error) {
-	v.cache.cells, err = otter.New(&otter.Options[string, *cell]{
-		MaximumSize: DefaultKeys, Executor: atOnce, StatsRecorder: &found{do: do},
-	})
-	return err
-}
+// OnDropped calls do whenever a look has dropped one key that changed.
+func (v *Verifier) OnDropped(do func()) { v.cache.dropped = do }
 
-type found struct {
-	stats.NoopRecorder
-	do func()
+// Evict has the verifier forget the key to make room for others.
+func (v *Verifier) Evict(id string) {
+	v.cache.cells.Invalidate(id)
 }
-
-func (f *found) RecordHits(int) { f.do() }
 
 // WhileReadsAreCounted calls do while no read of a key can begin or end.
 func (v *Verifier) WhileReadsAreCounted(do func()) {

@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/feed"
 	"github.com/mcpkeys/mcpkeys/verifier/internal/flight"
+	"github.com/mcpkeys/mcpkeys/verifier/internal/siphash"
 )
 
 // cache holds the keys that the verifier remembers. None is older than what the last look
@@ -20,7 +20,9 @@ type cache struct {
 	source Source
 	remote bool
 	watch  watch
-	cells  *otter.Cache[string, *cell]
+	cells  *cells
+
+	hash siphash.Key // of this process: tokens are compared by its sums
 
 	// forgotten counts how often keys were dropped: the generation of the cache.
 	forgotten atomic.Uint64
@@ -32,10 +34,10 @@ type cache struct {
 	// look that found the change would have marked it.
 	fills flight.Group[string, *entry]
 
-	// Imported tokens name no key. Owners has the key of a token by the token's SHA-256.
+	// Imported tokens name no key. Owners has the key of a token by the token's sum.
 	// While the feed says that nothing is imported, such tokens are refused without a read.
 	imported atomic.Bool
-	owners   *otter.Cache[[sha256.Size]byte, owner]
+	owners   *otter.Cache[siphash.Sum, owner]
 
 	changed func(feed.Changes) // is called with changes after the keys were dropped
 	dropped func()             // for tests: is called after each changed key was dropped; nil otherwise
@@ -53,10 +55,8 @@ func (h *cache) open(source Source, size int, clock func() moment, changed func(
 	h.source, h.changed = source, changed
 	h.remote = source.Bounds().Remote
 	h.watch.source, h.watch.bounds, h.watch.clock, h.watch.forget = source, source.Bounds(), clock, h.forget
-	if h.cells, err = otter.New(&otter.Options[string, *cell]{MaximumSize: size, Executor: atOnce}); err != nil {
-		return err
-	}
-	h.owners, err = otter.New(&otter.Options[[sha256.Size]byte, owner]{MaximumSize: size, Executor: atOnce})
+	h.cells, h.hash = newCells(size), siphash.NewKey()
+	h.owners, err = otter.New(&otter.Options[siphash.Sum, owner]{MaximumSize: size, Executor: atOnce})
 	return err
 }
 
@@ -69,7 +69,8 @@ func (h *cache) seek(c *check) bool {
 		return false
 	}
 	c.id, c.generation = id, h.forgotten.Load()
-	c.cell, c.guessed = h.cells.GetIfPresent(id)
+	c.cell = h.cells.find(id)
+	c.guessed = c.cell != nil
 	return c.guessed
 }
 
@@ -79,7 +80,7 @@ func (h *cache) remembers(c *check) bool {
 	case c.imported:
 		h.seekOwner(c, generation)
 	case c.generation != generation: // the cell may have been evicted before it could be emptied
-		c.cell, _ = h.cells.GetIfPresent(c.id)
+		c.cell = h.cells.find(c.id)
 	}
 	if c.cell == nil {
 		return false
@@ -98,7 +99,7 @@ func (h *cache) seekOwner(c *check, generation uint64) {
 	}
 	c.id = o.id
 	if o.generation == generation {
-		c.cell, _ = h.cells.GetIfPresent(o.id)
+		c.cell = h.cells.find(o.id)
 	}
 }
 
@@ -144,12 +145,10 @@ func (h *cache) keep(c *check, k *keys.Key) *entry {
 
 // cell returns the cell of an existing key. If the cache has none, it adds an empty one.
 func (h *cache) cell(id string) *cell {
-	if c, ok := h.cells.GetIfPresent(id); ok {
+	if c := h.cells.find(id); c != nil {
 		return c
 	}
-	id = strings.Clone(id) // or the token would stay in memory with it
-	c, _ := h.cells.SetIfAbsent(id, newCell(id))
-	return c
+	return h.cells.add(id)
 }
 
 // key is what current knows of the key, for [Question].Current.
@@ -167,7 +166,7 @@ func (h *cache) key(ctx context.Context, id string) (*keys.Key, error) {
 // current returns the key's present entry or a later one, nil for an unknown id. Call it
 // after fresh.
 func (h *cache) current(ctx context.Context, id string) (*entry, error) {
-	if c, ok := h.cells.GetIfPresent(id); ok {
+	if c := h.cells.find(id); c != nil {
 		if e := c.entry.Load(); e != nil {
 			return e, nil
 		}
@@ -211,12 +210,12 @@ func (h *cache) forget(c feed.Changes) {
 	h.fills.Mark(c.Lost, c.IDs...)
 	h.fills.Hold(func() { h.forgotten.Add(1) }) // see keep
 	if c.Lost {
-		for _, one := range h.cells.All() {
+		for _, one := range h.cells.each() {
 			one.entry.Store(nil)
 		}
 	}
 	for _, id := range c.IDs {
-		if one, ok := h.cells.GetIfPresent(id); ok {
+		if one := h.cells.find(id); one != nil {
 			one.entry.Store(nil)
 		}
 		if h.dropped != nil {

@@ -19,12 +19,12 @@ func unavailable(id string, err error) keys.Decision {
 
 // decide judges a key that was proved to be the caller's.
 func (v *Verifier) decide(d *keys.Decision, c *check, call *Call) {
-	k := c.entry.key
-	d.KeyID, d.Secret = k.ID, c.proof.secret.Number
-	d.Code = k.Admit(c.proof.secret, c.now, call.demand())
+	t := &c.proof.terms
+	d.KeyID, d.Secret = t.keyID, t.secret
+	d.Code = t.admit(c.now, call)
 	if d.Code != keys.CodeValid {
 		if d.Code == keys.CodeWrongAudience {
-			d.Lacks = &keys.Lack{Audience: strings.Clone(call.Audience), Offered: slices.Clone(k.Audience)}
+			d.Lacks = &keys.Lack{Audience: strings.Clone(call.Audience), Offered: slices.Clone(t.audience)}
 		}
 		return
 	}
@@ -32,25 +32,25 @@ func (v *Verifier) decide(d *keys.Decision, c *check, call *Call) {
 		*d = unavailable(d.KeyID, c.entry.flaw)
 		return
 	}
-	if d.Limit = k.RateLimit; !d.Limit.IsZero() {
-		of, cost := &c.cell.bucket, max(call.Cost, 1)
-		if call.Messages {
-			d.Limit, of, cost = d.Limit.Requests(), &c.cell.requests, 1
-		}
-		wait, room := of.spend(d.Limit, cost, c.at)
-		d.Remaining, d.Reset = room.left, room.full
-		if wait > 0 {
-			d.Code, d.RetryAfter = keys.CodeRateLimited, wait
-			return
-		}
+	if c.entry.limit.all != 0 && !c.spend(d, call) {
+		return
 	}
-	d.Identity, d.Ends = c.entry.identity, k.Ends(c.proof.secret)
-	d.Newer = c.proof.newer
+	d.Identity, d.Ends, d.Newer = c.entry.identity, t.ends, t.newer
 	c.proof.slot.use(c.now, call)
 }
 
-func (c *Call) demand() keys.Demand {
-	return keys.Demand{Kind: c.Kind, Any: c.Any, Audience: c.Audience, ClientIP: c.ClientIP}
+// spend counts the call against the key's limit and reports whether it fits.
+func (c *check) spend(d *keys.Decision, call *Call) bool {
+	l, of, cost := &c.entry.limit, &c.cell.bucket, max(call.Cost, 1)
+	if call.Messages {
+		l, of, cost = &c.entry.requests, &c.cell.requests, 1
+	}
+	wait, room := of.spend(l, cost, c.at)
+	d.Limit, d.Remaining, d.Reset = l.RateLimit, room.left, room.full
+	if wait > 0 {
+		d.Code, d.RetryAfter = keys.CodeRateLimited, wait
+	}
+	return wait == 0
 }
 
 // Charge counts one call of a request that d was decided for, with the same call and
@@ -70,12 +70,12 @@ func (v *Verifier) Charge(d keys.Decision, call Call) keys.Decision {
 	if e == nil {
 		return v.ledger.denied(d.Refuse(keys.CodeNotFound), &call)
 	}
-	d.Limit, d.Remaining, d.Reset = e.key.RateLimit, 0, 0
+	d.Limit, d.Remaining, d.Reset = e.limit.RateLimit, 0, 0
 	if d.Limit.IsZero() {
 		return d
 	}
 	c := v.cache.cell(d.KeyID)
-	wait, room := c.bucket.spend(d.Limit, max(call.Cost, 1), v.sinceStart())
+	wait, room := c.bucket.spend(&e.limit, max(call.Cost, 1), v.clock.elapsed())
 	d.Remaining, d.Reset = room.left, room.full
 	if wait == 0 {
 		return d

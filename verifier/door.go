@@ -1,8 +1,6 @@
 package verifier
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
 	"net/netip"
 	"time"
 
@@ -10,6 +8,7 @@ import (
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/usage"
+	"github.com/mcpkeys/mcpkeys/verifier/internal/siphash"
 )
 
 const (
@@ -58,7 +57,7 @@ func newDoor(strangers keys.RateLimit) (d door, err error) {
 // refuses returns the zero Decision if the source may be asked for c's token. Existing keys
 // do not count against the limit, however many callers ask at once.
 func (o *door) refuses(c *check, from address) keys.Decision {
-	if !c.alone && o.unknown.has(c.token, c.generation) {
+	if !c.alone && o.unknown.has(c.sum, c.generation) {
 		return notFound(c.named())
 	}
 	if wait := o.asked.wait(from, c.at); wait > 0 && !c.exists() {
@@ -69,7 +68,7 @@ func (o *door) refuses(c *check, from address) keys.Decision {
 
 // accounts limit what calls from one address may cost.
 type accounts struct {
-	limit   keys.RateLimit
+	limit   limit
 	buckets *otter.Cache[address, *bucket]
 }
 
@@ -82,12 +81,12 @@ type address struct {
 // addressOf tells callers of the verification API apart too.
 func addressOf(call *Call) address { return address{call.Caller, usage.SourceOf(call.ClientIP)} }
 
-func newAccounts(limit keys.RateLimit) (accounts, error) {
-	if err := limit.Validate(); err != nil {
+func newAccounts(each keys.RateLimit) (accounts, error) {
+	if err := each.Validate(); err != nil {
 		return accounts{}, err
 	}
 	buckets, err := otter.New(&otter.Options[address, *bucket]{MaximumSize: maxSources, Executor: atOnce})
-	return accounts{limit, buckets}, err
+	return accounts{newLimit(each), buckets}, err
 }
 
 func (a *accounts) of(from address) *bucket {
@@ -100,41 +99,30 @@ func (a *accounts) of(from address) *bucket {
 
 // wait is how long a call from that address has to wait; it charges nothing.
 func (a *accounts) wait(from address, at time.Duration) time.Duration {
-	return a.of(from).wait(a.limit, at)
+	return a.of(from).wait(&a.limit, at)
 }
 
-func (a *accounts) charge(from address, at time.Duration) { a.of(from).spend(a.limit, 1, at) }
+func (a *accounts) charge(from address, at time.Duration) { a.of(from).spend(&a.limit, 1, at) }
 
 // unknown remembers whole tokens that no key has, so that a client that repeats a wrong one
 // does not cause reads of the source. It remembers tokens, never ids: junk with a known id
 // must not lock out the key's owner. A change to any key drops all of them, because the
 // missing key may have been issued.
 type unknown struct {
-	key    [sha256.Size]byte // of this process, so that fingerprints cannot be predicted
-	tokens *otter.Cache[[sha256.Size]byte, uint64]
+	tokens *otter.Cache[siphash.Sum, uint64]
 }
 
 func newUnknown() (unknown, error) {
-	tokens, err := otter.New(&otter.Options[[sha256.Size]byte, uint64]{MaximumSize: maxUnknown, Executor: atOnce})
-	u := unknown{tokens: tokens}
-	_, _ = rand.Read(u.key[:]) // documented to never fail
-	return u, err
-}
-
-func (u *unknown) fingerprint(token string) [sha256.Size]byte {
-	text := make([]byte, 0, 128)
-	text = append(append(text, u.key[:]...), token...)
-	return sha256.Sum256(text)
+	tokens, err := otter.New(&otter.Options[siphash.Sum, uint64]{MaximumSize: maxUnknown, Executor: atOnce})
+	return unknown{tokens: tokens}, err
 }
 
 // has reports whether the token was unknown in this generation, which moves with every
 // change.
-func (u *unknown) has(token string, generation uint64) bool {
-	g, ok := u.tokens.GetIfPresent(u.fingerprint(token))
+func (u *unknown) has(token siphash.Sum, generation uint64) bool {
+	g, ok := u.tokens.GetIfPresent(token)
 	return ok && g == generation
 }
 
 // add notes an unknown token. The generation was read before the source was asked.
-func (u *unknown) add(token string, generation uint64) {
-	u.tokens.Set(u.fingerprint(token), generation)
-}
+func (u *unknown) add(token siphash.Sum, generation uint64) { u.tokens.Set(token, generation) }

@@ -1,27 +1,25 @@
 package verifier
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"sync/atomic"
 	"unsafe"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier/internal/siphash"
 )
 
 // cell is what this process remembers of one key. It outlives its entry: when the key
 // changes, the entry is removed, but the used part of the rate limit and the counts stay.
 type cell struct {
 	entry    atomic.Pointer[entry] // nil: ask the source
+	found    atomic.Bool           // a check found it since cells last looked for one to remove
 	bucket   bucket
 	requests bucket // for requests that carry calls
-	tally    tally
+	tally    tally  // with the key's id
 
 	// Fills a cache line, so that cores that check different keys do not wait for each other.
-	_ [cacheLine - (24+unsafe.Sizeof(tally{}))%cacheLine]byte
+	_ [cacheLine - (32+unsafe.Sizeof(tally{}))%cacheLine]byte
 }
-
-func newCell(keyID string) *cell { return &cell{tally: tally{keyID: keyID}} }
 
 const cacheLine = 64
 
@@ -31,71 +29,64 @@ type entry struct {
 	key      *keys.Key
 	identity *keys.Identity // nil if none can be made of it
 	flaw     error          // why identity is nil; a revoked key is still refused as revoked
-	proofs   atomic.Pointer[[]proof]
+	limit    limit
+	requests limit                 // of requests that carry calls
+	proofs   atomic.Pointer[proof] // the newest
 }
 
-// proof notes that a token with this SHA-256 is one of the key's secrets. Comparing
-// it costs half of the HMAC that found it out. It is as strong: only the token itself makes a
-// proof match, and the proof never leaves this process.
+// proof notes that a token with this sum is one of the key's secrets. Comparing it costs a
+// fraction of the HMAC that found it out. It is as good: the sums are those of a secret hash
+// function of this process, so only the token itself makes a proof match, and neither sums
+// nor function leave the process.
 type proof struct {
-	sum    [sha256.Size]byte
-	secret *keys.KeySecret
-	slot   *slot // where its use is noted
-	newer  bool  // the key has a newer secret
-}
-
-// sumOf hashes a token where it is: a conversion would copy it to the heap. Hashing
-// only reads, so the string stays what it was.
-func sumOf(token string) [sha256.Size]byte {
-	return sha256.Sum256(unsafe.Slice(unsafe.StringData(token), len(token)))
+	sum   siphash.Sum
+	next  *proof // of the key's other secret
+	terms terms
+	slot  *slot // where its use is noted
 }
 
 func newEntry(k *keys.Key) *entry {
 	identity, err := keys.NewIdentity(k)
-	return &entry{key: k, identity: identity, flaw: err}
+	e := &entry{key: k, identity: identity, flaw: err}
+	if !k.RateLimit.IsZero() {
+		e.limit, e.requests = newLimit(k.RateLimit), newLimit(k.RateLimit.Requests())
+	}
+	return e
+}
+
+// terms are those of the key's secret with that number; false if it has none.
+func (e *entry) terms(secret int64) (terms, bool) {
+	for p := e.proofs.Load(); p != nil; p = p.next {
+		if p.terms.secret == secret {
+			return p.terms, true
+		}
+	}
+	if s := e.key.Secret(secret); s != nil {
+		return termsOf(e.key, s), true
+	}
+	return terms{}, false
 }
 
 // proved returns the proof that a token of this sum is a secret of the key, or nil.
-func (e *entry) proved(sum *[sha256.Size]byte) *proof {
-	list := e.proofs.Load()
-	if list == nil {
-		return nil
+func (e *entry) proved(sum *siphash.Sum) *proof {
+	p := e.proofs.Load()
+	for p != nil && !p.sum.Equal(sum) {
+		p = p.next
 	}
-	for i := range *list {
-		p := &(*list)[i]
-		if equal(&p.sum, sum) {
-			return p
-		}
-	}
-	return nil
-}
-
-// equal takes the same time wherever the two differ, as crypto/subtle does. That compares
-// byte by byte, which would take a tenth of the whole check.
-func equal(a, b *[sha256.Size]byte) bool {
-	var differ uint64
-	for i := 0; i < sha256.Size; i += 8 {
-		differ |= binary.NativeEndian.Uint64(a[i:]) ^ binary.NativeEndian.Uint64(b[i:])
-	}
-	return differ == 0
+	return p
 }
 
 // note remembers that a token of this sum was proved to be the secret. A key has two
 // secrets at the most, so the list stays short.
-func (e *entry) note(secret *keys.KeySecret, sum *[sha256.Size]byte, t *tally) *proof {
-	newest := e.key.Secrets[len(e.key.Secrets)-1].Number
-	made := proof{*sum, secret, t.slot(secret.Number), secret.Number != newest}
+func (e *entry) note(secret *keys.KeySecret, sum *siphash.Sum, t *tally) *proof {
+	made := &proof{sum: *sum, terms: termsOf(e.key, secret), slot: t.slot(secret.Number)}
 	for {
-		old := e.proofs.Load()
 		if known := e.proved(sum); known != nil { // or the list would grow with each time
 			return known
 		}
-		list := []proof{made}
-		if old != nil {
-			list = append(list, *old...)
-		}
-		if e.proofs.CompareAndSwap(old, &list) {
-			return &list[0]
+		made.next = e.proofs.Load()
+		if e.proofs.CompareAndSwap(made.next, made) {
+			return made
 		}
 	}
 }

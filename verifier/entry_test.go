@@ -1,26 +1,37 @@
 package verifier
 
 import (
-	"crypto/sha256"
 	"testing"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier/internal/siphash"
 )
 
-// TestA5SumsAreComparedWhole: two sums that differ in one bit, wherever it is, are two.
-// Tokens with such sums cannot be made, so no test with tokens would show it.
-func TestA5SumsAreComparedWhole(t *testing.T) {
-	sum := sumOf("a token")
+// Each of a key's secrets has a proof of its own, found by the sum of its token and no other.
+func TestProofs(t *testing.T) {
+	hash, k := siphash.NewKey(), &keys.Key{Secrets: []keys.KeySecret{{Number: 1}, {Number: 2}}}
 	var e entry
-	e.proofs.Store(&[]proof{{sum: sum, secret: &keys.KeySecret{Number: 1}}})
-	if e.proved(&sum) == nil {
-		t.Error("the sum itself: got no proof")
+	e.key = k
+	var used tally
+	first, second, other := hash.Sum("first"), hash.Sum("second"), hash.Sum("other")
+	for range 2 { // the second time nothing is added
+		e.note(&k.Secrets[0], &first, &used)
+		e.note(&k.Secrets[1], &second, &used)
 	}
-	for bit := range sha256.Size * 8 {
-		other := sum
-		other[bit/8] ^= 1 << (bit % 8)
-		if e.proved(&other) != nil {
-			t.Errorf("a sum that differs in bit %d: got a proof", bit)
-		}
+	if p := e.proved(&first); p == nil || p.terms.secret != 1 || !p.terms.newer {
+		t.Errorf("the first secret: got %+v", p)
+	}
+	if p := e.proved(&second); p == nil || p.terms.secret != 2 || p.terms.newer {
+		t.Errorf("the second secret: got %+v", p)
+	}
+	if p := e.proved(&other); p != nil {
+		t.Errorf("another token: got a proof of secret %d", p.terms.secret)
+	}
+	n := 0
+	for p := e.proofs.Load(); p != nil; p = p.next {
+		n++
+	}
+	if n != 2 {
+		t.Errorf("proofs: got %d, want 2", n)
 	}
 }

@@ -1,11 +1,12 @@
 package verifier
 
+import "slices"
+
 // What tests of this package see besides its API.
 
 // Remembers reports whether anything is remembered of the key.
 func (v *Verifier) Remembers(id string) bool {
-	_, ok := v.cache.cells.GetIfPresent(id)
-	return ok
+	return v.cache.cells.find(id) != nil
 }
 
 // OnDropped calls do whenever a look has dropped one key that changed.
@@ -13,7 +14,12 @@ func (v *Verifier) OnDropped(do func()) { v.cache.dropped = do }
 
 // Evict has the verifier forget the key to make room for others.
 func (v *Verifier) Evict(id string) {
-	v.cache.cells.Invalidate(id)
+	c := v.cache.cells
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one := c.look((*keyID)([]byte(id)))
+	c.remove(one)
+	c.all = slices.DeleteFunc(c.all, func(o *cell) bool { return o == one })
 }
 
 // WhileReadsAreCounted calls do while no read of a key can begin or end.

@@ -88,7 +88,7 @@ func (h *hold) begin() {
 // check decides again. If the result is valid, it plans the next check for when that may
 // end.
 func (h *hold) check() {
-	began := h.verifier.clock()
+	began := h.verifier.clock.time()
 	now, code, until := h.verifier.stillGood(h.granted, &h.call)
 	if code == keys.CodeValid && h.enough != nil && !h.enough(now) {
 		code = keys.CodeInsufficientScope
@@ -120,7 +120,7 @@ func (h *hold) waits(code keys.Code, began time.Time) bool {
 	if h.unanswered.IsZero() {
 		h.unanswered = began
 	}
-	return h.verifier.clock().Sub(h.unanswered) < askEvery
+	return h.verifier.clock.time().Sub(h.unanswered) < askEvery
 }
 
 func (h *hold) stop() {
@@ -153,12 +153,12 @@ func (v *Verifier) stillGood(d keys.Decision, call *Call) (now *keys.Identity, c
 	if e == nil {
 		return nil, keys.CodeNotFound, 0
 	}
-	secret := e.key.Secret(d.Secret)
-	if secret == nil {
+	t, ok := e.terms(d.Secret)
+	if !ok {
 		return nil, keys.CodeExpired, 0 // it was replaced
 	}
-	clock := v.time(v.moment())
-	if code := e.key.Admit(secret, clock, call.demand()); code != keys.CodeValid {
+	at := v.clock.moment().now
+	if code := t.admit(at, call); code != keys.CodeValid {
 		return nil, code, 0
 	}
 	if e.identity == nil {
@@ -168,8 +168,8 @@ func (v *Verifier) stillGood(d keys.Decision, call *Call) (now *keys.Identity, c
 	if v.remote {
 		until = askEvery
 	}
-	if ends := e.key.Ends(secret); !ends.IsZero() {
-		until = min(until, ends.Sub(clock))
+	if !t.ends.IsZero() {
+		until = min(until, time.Duration(t.until-at))
 	}
 	return e.identity, keys.CodeValid, until
 }
@@ -178,7 +178,7 @@ func (v *Verifier) stillGood(d keys.Decision, call *Call) (now *keys.Identity, c
 func (v *Verifier) lookAgain(id string) (*entry, error) {
 	ctx := context.Background()
 	look := v.cache.current
-	if err := v.cache.watch.fresh(ctx, v.moment()); err != nil {
+	if err := v.cache.watch.fresh(ctx, v.clock.moment()); err != nil {
 		if !v.remote {
 			return nil, err
 		}
@@ -233,7 +233,7 @@ func (v *Verifier) OnChange(keyID string, f func()) (cancel func()) {
 // the first look is not a change.
 func (v *Verifier) followFrom() {
 	w := &v.cache.watch
-	if w.last.Load() == nil && w.fresh(context.Background(), v.moment()) != nil {
+	if w.last.Load() == nil && w.fresh(context.Background(), v.clock.moment()) != nil {
 		v.holds.changed(feed.Changes{Lost: true})
 	}
 }
@@ -368,7 +368,7 @@ func (l *holds) wait(ctx context.Context, w *watch) {
 // followOnce compares the epoch. It reports once, at the start, that the source cannot be
 // read for too long.
 func (v *Verifier) followOnce(lost bool) bool {
-	look := func() error { return v.cache.watch.fresh(context.Background(), v.moment()) }
+	look := func() error { return v.cache.watch.fresh(context.Background(), v.clock.moment()) }
 	if v.remote { // also if nothing changed: it renews the lease
 		look = func() error { return v.cache.watch.renew(context.Background()) }
 	}

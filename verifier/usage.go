@@ -32,7 +32,7 @@ var counted = [...]keys.Code{
 // tally is what was counted of one key and not written yet. It lies in the key's
 // cell, and is still written when the cell is evicted.
 type tally struct {
-	keyID   string
+	key     keyID
 	pending atomic.Bool // it is in the list of those to be written
 	counts  [len(counted)]atomic.Uint32
 
@@ -73,11 +73,11 @@ func (t *tally) slot(secret int64) *slot {
 
 // use notes the address before the time: so a time is never written with an address from
 // before the last write.
-func (s *slot) use(now time.Time, call *Call) {
+func (s *slot) use(now int64, call *Call) {
 	if !s.placed.Load() {
 		s.place(call)
 	}
-	at := now.UnixMicro()
+	at := now / int64(time.Microsecond)
 	if since := at - s.at.Load(); since < 0 || since >= lastUseStep {
 		s.at.Store(at)
 	}
@@ -110,12 +110,12 @@ func (v *Verifier) CountScopes(d keys.Decision, scopes ...string) {
 	if len(scopes) == 0 || d.Code != keys.CodeValid && d.Code != keys.CodeInsufficientScope {
 		return
 	}
-	c, ok := v.cache.cells.GetIfPresent(d.KeyID)
-	if !ok {
+	c := v.cache.cells.find(d.KeyID)
+	if c == nil {
 		return
 	}
 	for _, scope := range scopes {
-		c.tally.countScope(scopeCount{scope, d.Code}, v.clock)
+		c.tally.countScope(scopeCount{scope, d.Code}, v.clock.time)
 	}
 	v.ledger.uses.note(&c.tally)
 }
@@ -185,7 +185,7 @@ func (t *tally) forgetWritten() {
 // empty empties the tally into a Use. A count that is added at that moment is either in the
 // Use or stays in the tally.
 func (t *tally) empty(hour time.Time) usage.Use {
-	use := usage.Use{KeyID: t.keyID}
+	use := usage.Use{KeyID: string(t.key[:])}
 	for i := range t.counts {
 		if n := t.counts[i].Swap(0); n > 0 {
 			use.Counts = append(use.Counts, usage.Count{Hour: hour, Code: counted[i], Calls: int64(n)})

@@ -54,7 +54,7 @@ func newLedger(b *book) *ledger {
 func TestUseBelongsToItsHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{}
-		l, c := newLedger(b), newCell("id")
+		l, c := newLedger(b), newCells(1).add("abcdefghijkl")
 		time.Sleep(time.Hour - time.Second) // of the bubble: it takes no time
 		first := time.Now().UTC().Truncate(time.Hour)
 		for range 3 { // one a second, over the end of the hour
@@ -74,9 +74,9 @@ func TestUseBelongsToItsHour(t *testing.T) {
 func TestUnwrittenUseIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{shut: true}
-		l, c := newLedger(b), newCell("id")
+		l, c := newLedger(b), newCells(1).add("abcdefghijkl")
 		at := time.Now()
-		c.tally.slot(1).use(at, &Call{Agent: "a"})
+		c.tally.slot(1).use(at.UnixNano(), &Call{Agent: "a"})
 		c.tally.count(keys.CodeExpired)
 		c.tally.countScope(scopeCount{"x", keys.CodeValid}, time.Now)
 		l.uses.note(&c.tally)
@@ -112,7 +112,7 @@ func TestUnwrittenUseIsKept(t *testing.T) {
 func TestNoCountIsLostInTheRush(t *testing.T) {
 	const rounds = 50_000
 	b := &book{}
-	l, c := newLedger(b), newCell("id")
+	l, c := newLedger(b), newCells(1).add("abcdefghijkl")
 	for i := range rounds {
 		var wg sync.WaitGroup
 		c.tally.count(keys.CodeValid)

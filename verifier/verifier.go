@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier/internal/siphash"
 )
 
 // DefaultKeys is how many keys a verifier remembers unless told otherwise.
@@ -52,9 +52,7 @@ type Call struct {
 // use. The zero Verifier is not usable.
 type Verifier struct {
 	source Source
-	clock  func() time.Time
-	start  time.Time
-
+	clock  clock
 	remote bool // the source is on another host
 
 	door   door
@@ -72,11 +70,8 @@ func New(source Source, o *Options) (*Verifier, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	v := &Verifier{source: source, clock: o.Now}
-	if v.clock == nil {
-		v.clock = time.Now //nolint:forbidigo // the default clock
-	}
-	v.start = v.clock()
+	v := &Verifier{source: source}
+	v.clock.open(o.Now)
 	size := o.Keys
 	if size <= 0 {
 		size = DefaultKeys
@@ -86,17 +81,20 @@ func New(source Source, o *Options) (*Verifier, error) {
 	}
 	var err error
 	if v.door, err = newDoor(o.Strangers); err == nil {
-		err = v.cache.open(source, size, v.moment, v.holds.changed)
+		err = v.cache.open(source, size, v.clock.moment, v.holds.changed)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("verifier: %w", err), source.Close())
 	}
 	onUseError := o.OnUseError
 	if onUseError == nil {
-		onUseError = logUseErrors(v.clock)
+		onUseError = logUseErrors(v.clock.time)
 	}
-	v.ledger.open(source, v.clock, v.sinceStart, 2*size, onUseError)
-	if v.remote = v.cache.watch.bounds.Remote; v.remote && !v.cache.watch.strict() {
+	v.ledger.open(source, v.clock.time, v.clock.elapsed, 2*size, onUseError)
+	if v.remote = v.cache.watch.bounds.Remote; v.remote {
+		v.clock.follow(source)
+	}
+	if v.remote && !v.cache.watch.strict() {
 		v.holds.always(v.follow)
 	}
 	return v, nil
@@ -106,22 +104,6 @@ func New(source Source, o *Options) (*Verifier, error) {
 func isNilPointer(source Source) bool {
 	s := reflect.ValueOf(source)
 	return s.Kind() == reflect.Pointer && s.IsNil()
-}
-
-func (v *Verifier) sinceStart() time.Duration { return v.clock().Sub(v.start) }
-
-// moment is now, by both clocks.
-func (v *Verifier) moment() moment {
-	now := v.clock()
-	return moment{now.Sub(v.start), now}
-}
-
-// time is m by the clock of the source, which judges expiry.
-func (v *Verifier) time(m moment) time.Time {
-	if v.remote {
-		return v.source.Now(m.now)
-	}
-	return m.now
 }
 
 // Close writes the usage counts, ends all subscriptions of [Verifier.OnChange], closes the
@@ -140,19 +122,19 @@ func (v *Verifier) Ready(ctx context.Context) error {
 	if v.cache.watch.strict() {
 		return nil
 	}
-	return v.cache.watch.fresh(ctx, v.moment())
+	return v.cache.watch.fresh(ctx, v.clock.moment())
 }
 
 // check is one running call of Authenticate: the token, and the key found for it.
 type check struct {
 	token    string
-	id       string    // the id in an mcpkeys token; for an imported token the id of its key, if known
-	imported bool      // the token has the form of an imported one
-	guessed  bool      // a key has the id in the token; nothing else was checked yet
-	alone    bool      // the source is asked for this check alone, and nothing is remembered
-	now      time.Time // by the source's clock
+	id       string // the id in an mcpkeys token; for an imported token the id of its key, if known
+	imported bool   // the token has the form of an imported one
+	guessed  bool   // a key has the id in the token; nothing else was checked yet
+	alone    bool   // the source is asked for this check alone, and nothing is remembered
 	at       time.Duration
-	sum      [sha256.Size]byte
+	now      int64 // by the source's clock, in nanoseconds since 1970
+	sum      siphash.Sum
 
 	generation uint64 // of what the cache remembers
 	cell       *cell  // nil remembers nothing
@@ -195,8 +177,8 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	if !v.cache.seek(&c) && !c.form() { // junk ends here, before the source is asked for anything
 		return v.ledger.malformed(&call)
 	}
-	m := v.moment()
-	c.at, c.now = m.at, v.time(m)
+	m := v.clock.moment()
+	c.at, c.now = m.at, m.now
 	if err := v.cache.watch.fresh(ctx, m); err != nil {
 		if c.alone = v.remote; !c.alone {
 			return v.ledger.denied(unavailable(c.named(), err), &call)
@@ -205,7 +187,7 @@ func (v *Verifier) Authenticate(ctx context.Context, token string, call Call) (d
 	if c.imported && !v.mayBeImported(&c) {
 		return v.ledger.malformed(&call)
 	}
-	c.sum = sumOf(token)
+	c.sum = v.cache.hash.Sum(token)
 	if c.alone || !v.cache.remembers(&c) {
 		if d := v.prove(ctx, &c, &call); d.Code != "" {
 			return v.ledger.denied(d, &call)
@@ -241,10 +223,10 @@ func (v *Verifier) prove(ctx context.Context, c *check, call *Call) keys.Decisio
 		}
 	}
 	slow := slowTurn{guessed: &v.door.guessed, from: from, at: c.at, free: c.exists()}
-	q := &Question{Token: c.token, ID: c.named(), Now: c.now, Alone: c.alone, Current: v.cache.key, Slow: slow.next}
+	q := &Question{Token: c.token, ID: c.named(), Now: time.Unix(0, c.now), Alone: c.alone, Current: v.cache.key, Slow: slow.next}
 	p, err := v.source.Prove(ctx, q)
 	if v.remote { // the answer took a while, and told the source's time
-		c.now = v.time(v.moment())
+		c.now = v.clock.exactly().now
 	}
 	switch {
 	case slow.wait > 0:
@@ -306,7 +288,7 @@ func (v *Verifier) unproved(c *check, p *Proof, from address, tried bool) keys.D
 	}
 	v.door.asked.charge(from, c.at)
 	if p.Ended == nil && !c.alone {
-		v.door.unknown.add(c.token, c.generation)
+		v.door.unknown.add(c.sum, c.generation)
 	}
 	return d
 }

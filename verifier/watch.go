@@ -39,12 +39,6 @@ type watch struct {
 // look is one reading of the feed; its result is when it began.
 type look = flight.Flight[moment]
 
-// moment is a time by both clocks.
-type moment struct {
-	at  time.Duration // monotonic, since the verifier started
-	now time.Time
-}
-
 // covers reports whether a check that began at that moment, and read that epoch, may rely on
 // the look.
 func (w *watch) covers(l *look, epoch uint64, now moment) bool {
@@ -58,7 +52,7 @@ func (w *watch) slept(l *look, now moment) bool {
 	if !w.bounds.Remote || now.at < l.Result.at {
 		return false
 	}
-	advance := now.now.UnixNano() - l.Result.now.UnixNano()
+	advance := now.wall - l.Result.wall
 	return advance < 0 || advance >= int64(w.bounds.Lease)
 }
 

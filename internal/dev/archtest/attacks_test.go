@@ -38,7 +38,7 @@ var attacks = []struct{ number, attack, holds string }{
 	},
 	{
 		"A5", "Two keys are equal in all but a few characters, and a cache takes one for the other.",
-		"Whole tokens and whole SHA-256 sums are compared.",
+		"Whole tokens and whole sums are compared.",
 	},
 	{
 		"A6", "An imported hash asks for more work than the server has, or many wrong secrets do.",

@@ -192,18 +192,29 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, messages bool, sco
 	if !d.Limit.IsZero() && !g.noFields {
 		writeLimit(w.Header(), policyOf(messages), &d)
 	}
-	if granted := g.authorize(d, call, scopes); !granted.Valid() {
-		g.refuse(w, identified(r), granted, call)
+	if len(scopes) > 0 && d.Valid() {
+		d = g.verifier.Authorize(d, call, scopes...)
+	}
+	if !d.Valid() {
+		g.refuse(w, identified(r), d, call)
 		return nil, false
 	}
-	a := &admission{
-		Context: requestid.Context{Context: r.Context(), Identity: d.Identity, Given: givenID(r)},
-		guard:   g, ip: call.ClientIP, agent: call.Agent, cost: call.Cost, decision: d,
-	}
-	a.paid.Store(!messages)
-	r = r.WithContext(a)
-	r.Trailer = nil // it is filled after the body is read: a key in it would reach the handler
-	return r, true
+	return g.pass(r, &call, &d), true
+}
+
+// pass returns the request to pass on.
+func (g *Guard) pass(r *http.Request, call *verifier.Call, d *keys.Decision) *http.Request {
+	both := &struct { // in one piece of memory
+		admission
+		http.Request
+	}{}
+	a := &both.admission
+	a.Context = requestid.Context{Context: r.Context(), Identity: d.Identity, Given: givenID(r)}
+	a.guard, a.ip, a.agent, a.cost, a.decision = g, call.ClientIP, call.Agent, call.Cost, *d
+	a.paid.Store(!call.Messages)
+	both.Request = *r.WithContext(a)
+	both.Trailer = nil // it is filled after the body is read: a key in it would reach the handler
+	return &both.Request
 }
 
 // admission is the context of a request that a guard admitted, and the guard's note about it.
@@ -249,19 +260,14 @@ func DecisionFrom(ctx context.Context) (keys.Decision, bool) {
 // route. The key is already removed and counted, so only the scopes are checked.
 func (g *Guard) again(w http.ResponseWriter, r *http.Request, a *admission, scopes []string) (*http.Request, bool) {
 	_, _ = g.headers.take(r.Header) // removes credentials that were added since
-	if granted := g.authorize(a.decision, a.call(), scopes); !granted.Valid() {
+	if len(scopes) == 0 {
+		return r, true
+	}
+	if granted := g.verifier.Authorize(a.decision, a.call(), scopes...); !granted.Valid() {
 		g.refuse(w, r, granted, a.call())
 		return nil, false
 	}
 	return r, true
-}
-
-// authorize narrows d to the needed scopes, and counts the check.
-func (g *Guard) authorize(d keys.Decision, call verifier.Call, scopes []string) keys.Decision {
-	if len(scopes) == 0 || !d.Valid() {
-		return d
-	}
-	return g.verifier.Authorize(d, call, scopes...)
 }
 
 // sample notes what the guard itself refuses; the verifier notes the rest.

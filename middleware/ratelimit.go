@@ -1,10 +1,10 @@
 package middleware
 
 import (
-	"math"
 	"net/http"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -33,15 +33,15 @@ func policyOf(messages bool) string {
 // seconds; r calls are left for the next t seconds, and then the full burst is available again.
 // After a refusal t is Retry-After, because it must not be later.
 //
-// Both texts share one string, and both values one array: this runs with every call of a key
-// that has a limit.
+// This runs with every call of a key that has a limit, so the texts and the lists that hold them
+// are one piece of memory.
 func writeLimit(h http.Header, name string, d *keys.Decision) {
 	reset := d.Reset
 	if d.Code == keys.CodeRateLimited {
 		reset = max(d.RetryAfter, time.Second)
 	}
-	var buf [128]byte
-	b := append(append(buf[:0], name...), `;q=`...)
+	fields := &limitFields{}
+	b := append(append(fields.text[:0], name...), `;q=`...)
 	b = strconv.AppendInt(b, int64(d.Limit.Count), 10)
 	b = append(b, `;w=`...)
 	b = strconv.AppendInt(b, seconds(d.Limit.Window), 10)
@@ -51,13 +51,25 @@ func writeLimit(h http.Header, name string, d *keys.Decision) {
 	b = append(b, `;t=`...)
 	b = strconv.AppendInt(b, seconds(reset), 10)
 
-	text := string(b)
-	values := &[2]string{text[:policy], text[policy:]}
-	h[headerPolicy], h[headerLimit] = values[0:1:1], values[1:2:2]
+	text := unsafe.String(unsafe.SliceData(b), len(b)) // nothing writes to b from here on
+	fields.policy[0], fields.limit[0] = text[:policy], text[policy:]
+	h[headerPolicy], h[headerLimit] = fields.policy[:], fields.limit[:]
+}
+
+// limitFields are the values of the two fields; text has room for the longest.
+type limitFields struct {
+	policy, limit [1]string
+	text          [128]byte
 }
 
 // seconds rounds up, so that callers do not come back too early.
-func seconds(wait time.Duration) int64 { return int64(math.Ceil(wait.Seconds())) }
+func seconds(wait time.Duration) int64 {
+	whole := wait / time.Second
+	if wait%time.Second > 0 {
+		whole++
+	}
+	return int64(whole)
+}
 
 // retryAfter is in whole seconds and never 0.
 func retryAfter(wait time.Duration) string {

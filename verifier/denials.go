@@ -26,16 +26,17 @@ const (
 // keeps some hundred numbers, however many requests are refused.
 type denials struct {
 	source writer
-	clock  func() time.Time
+	clock  *clock
 	within func(after time.Duration) // plans a write of the counts
 
-	last atomic.Pointer[denied] // the last one counted, so that a flood of one kind takes no lock
+	open atomic.Pointer[sample] // of this minute, if a write is planned: such refusals are counted without a lock
 	junk atomic.Pointer[junk]   // the last malformed text, which must cost almost nothing
 
 	mu       sync.Mutex // guards what follows
 	minute   time.Time
-	kinds    map[kind]*denied
+	sample   *sample // of minute
 	unproved int
+	proved   int
 	waiting  []usage.Denial // of minutes that are over
 	planned  bool           // a write is planned
 	closed   bool
@@ -56,6 +57,7 @@ type denied struct {
 	kind
 	agent string
 	calls atomic.Int64
+	next  *denied // of the same key
 }
 
 // NoteDenial samples a refusal of a guard. [Verifier.Authenticate] does so for its own. It
@@ -71,7 +73,7 @@ func (l *ledger) denied(d keys.Decision, call *Call) keys.Decision {
 	if d.Lacks != nil {
 		k.scope, k.offered = scopeNoted(d.Lacks.Required), strings.Join(d.Lacks.Offered, " ")
 	}
-	l.denials.note(k, call.Agent)
+	l.denials.note(&k, call.Agent)
 	return d
 }
 
@@ -101,7 +103,7 @@ func (l *ledger) malformed(call *Call) (d keys.Decision) {
 		j.counted.calls.Add(1)
 		return d
 	}
-	one := l.denials.note(kind{code: d.Code, source: usage.SourceOf(call.ClientIP), audience: call.Audience}, call.Agent)
+	one := l.denials.note(&kind{code: d.Code, source: usage.SourceOf(call.ClientIP), audience: call.Audience}, call.Agent)
 	if one != nil {
 		l.denials.junk.Store(&junk{call.ClientIP, strings.Clone(call.Audience), one})
 	}
@@ -109,23 +111,23 @@ func (l *ledger) malformed(call *Call) (d keys.Decision) {
 }
 
 // note counts a refusal and returns its counter, or nil after close.
-func (n *denials) note(k kind, agent string) *denied {
-	if last := n.last.Load(); last != nil && last.kind == k {
-		last.calls.Add(1)
-		return last
+func (n *denials) note(k *kind, agent string) *denied {
+	now := n.clock.moment().wall
+	if one := n.open.Load().find(k, now); one != nil {
+		one.calls.Add(1)
+		return one
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
 		return nil
 	}
-	now := n.clock()
-	if minute := now.UTC().Truncate(time.Minute); !minute.Equal(n.minute) {
+	if minute := time.Unix(0, now).UTC().Truncate(time.Minute); !minute.Equal(n.minute) {
 		n.turn(minute)
 	}
 	one := n.kind(k, agent)
 	one.calls.Add(1)
-	n.last.Store(one)
+	n.open.Store(n.sample)
 	if !n.planned {
 		n.planned = true
 		n.within(flushEvery)
@@ -136,52 +138,45 @@ func (n *denials) note(k kind, agent string) *denied {
 // turn begins a minute.
 func (n *denials) turn(minute time.Time) {
 	n.collect()
-	n.minute, n.kinds, n.unproved = minute, map[kind]*denied{}, 0
+	n.minute, n.sample, n.unproved, n.proved = minute, &sample{from: minute.UnixNano()}, 0, 0
 }
 
 // kind returns k's counter, creating it, or the overflow counter if full.
-func (n *denials) kind(k kind, agent string) *denied {
-	if one := n.kinds[k]; one != nil {
+func (n *denials) kind(k *kind, agent string) *denied {
+	if one := n.sample.find(k, n.sample.from); one != nil {
 		return one
 	}
-	if k.scope != "" && k.scope != usage.OtherScopes && n.scopesOf(k.keyID) >= maxDenied {
-		k.scope = usage.OtherScopes
-		return n.kind(k, agent)
+	if k.scope != "" && k.scope != usage.OtherScopes && n.sample.scopesOf(k.keyID) >= maxDenied {
+		other := *k
+		other.scope = usage.OtherScopes
+		return n.kind(&other, agent)
 	}
-	full := !k.proved && n.unproved >= maxUnproved || k.proved && len(n.kinds)-n.unproved >= maxProved
+	full := !k.proved && n.unproved >= maxUnproved || k.proved && n.proved >= maxProved
 	if full {
-		k = kind{code: k.code, proved: k.proved}
-		agent = ""
-		if one := n.kinds[k]; one != nil {
+		k, agent = &kind{code: k.code, proved: k.proved}, ""
+		if one := n.sample.exactly(k); one != nil {
 			return one
 		}
 	}
-	k.keyID, k.audience, k.scope = strings.Clone(k.keyID), strings.Clone(k.audience), strings.Clone(k.scope) // or the token, or a message, would stay in memory with it
-	one := &denied{kind: k, agent: usage.AgentOf(agent)}
-	n.kinds[k] = one
-	if !k.proved && !full {
+	one := &denied{kind: *k, agent: usage.AgentOf(agent)}
+	one.keyID, one.audience, one.scope = strings.Clone(k.keyID), strings.Clone(k.audience), strings.Clone(k.scope) // or the token, or a message, would stay in memory with it
+	n.sample = n.sample.with(one, full)
+	switch {
+	case full:
+	case k.proved:
+		n.proved++
+	default:
 		n.unproved++
 	}
 	return one
 }
 
-// scopesOf counts the scopes of a key that are counted separately: a caller without any
-// scope can still name every tool.
-func (n *denials) scopesOf(keyID string) (count int) {
-	for k := range n.kinds {
-		if k.keyID == keyID && k.scope != "" {
-			count++
-		}
-	}
-	return count
-}
-
-// collect moves the counts to waiting. A refusal that another goroutine counts through last
+// collect moves the counts to waiting. A refusal that another goroutine counts without the lock
 // at that moment may be lost: one of many.
 func (n *denials) collect() {
-	n.last.Store(nil)
+	n.open.Store(nil)
 	n.junk.Store(nil)
-	for _, one := range n.kinds {
+	for one := range n.sample.all() {
 		calls := one.calls.Swap(0)
 		if calls == 0 || len(n.waiting) >= maxWaiting {
 			continue

@@ -37,10 +37,10 @@ type writer interface {
 
 // open opens l in place: its parts point at each other. OnError, which may be nil,
 // hears of what could not be written; most is how many keys may wait.
-func (l *ledger) open(source writer, clock func() time.Time, elapsed func() time.Duration, most int, onError func(error)) {
-	l.uses.source, l.uses.clock, l.uses.max, l.uses.within = source, clock, most, l.flusher.Within
-	l.denials.source, l.denials.clock, l.denials.within = source, clock, l.flusher.Within
-	l.flusher.Rest, l.flusher.Retry, l.flusher.Elapsed = flushEvery, true, elapsed
+func (l *ledger) open(source writer, c *clock, most int, onError func(error)) {
+	l.uses.source, l.uses.clock, l.uses.max, l.uses.within = source, c.time, most, l.flusher.Within
+	l.denials.source, l.denials.clock, l.denials.within = source, c, l.flusher.Within
+	l.flusher.Rest, l.flusher.Retry, l.flusher.Elapsed = flushEvery, true, c.elapsed
 	l.flusher.Write = func() error { return errors.Join(flush.Safely(l.uses.write), flush.Safely(l.denials.write)) }
 	l.flusher.After = func(err error) {
 		if err != nil && onError != nil {

@@ -12,16 +12,6 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/usage"
 )
 
-const (
-	// maxScopes is how many granted scopes of one key are counted separately in one hour, and
-	// maxDenied how many that were not granted. A key for every tool can also name tools that
-	// do not exist, and so can a key for none.
-	maxScopes = 64
-	maxDenied = 16
-	// maxScopeText is the longest scope, in bytes, that is counted on its own.
-	maxScopeText = 128
-)
-
 // counted are the outcomes that are counted of a key. The most frequent one is first, because
 // they are searched in this order.
 var counted = [...]keys.Code{
@@ -36,15 +26,9 @@ type tally struct {
 	pending atomic.Bool // it is in the list of those to be written
 	counts  [len(counted)]atomic.Uint32
 
-	mu     sync.Mutex
-	slots  []*slot
-	scopes map[scopeCount]*int64 // zeros stay, so that there is a limit to the scopes of an hour
-	hour   time.Time
-}
-
-type scopeCount struct {
-	scope string
-	code  keys.Code
+	mu    sync.Mutex // guards slots
+	slots []*slot
+	scopes
 }
 
 // slot is the last use of one secret. The time is that of the last use; where it came
@@ -104,82 +88,17 @@ func (t *tally) count(code keys.Code) {
 	}
 }
 
-// CountScopes counts the required scopes of a request, each under d's code, which is valid
-// or insufficient_scope. Guards call it once a request. It never fails and decides nothing.
-func (v *Verifier) CountScopes(d keys.Decision, scopes ...string) {
-	if len(scopes) == 0 || d.Code != keys.CodeValid && d.Code != keys.CodeInsufficientScope {
-		return
-	}
-	c := v.cache.cells.find(d.KeyID)
-	if c == nil {
+// countScopes counts the required scopes of a request, each under the code of the decision on
+// it, which is valid or insufficient_scope. It never fails and decides nothing.
+func (v *Verifier) countScopes(id string, code keys.Code, scopes []string) {
+	c := v.cache.cells.find(id)
+	if len(scopes) == 0 || c == nil {
 		return
 	}
 	for _, scope := range scopes {
-		c.tally.countScope(scopeCount{scope, d.Code}, v.clock.time)
+		c.tally.countScope(scope, code, v.clock.time)
 	}
 	v.ledger.uses.note(&c.tally)
-}
-
-func (t *tally) countScope(s scopeCount, clock func() time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := t.scopes[s]
-	if n == nil {
-		n = t.newScope(s, clock().UTC().Truncate(time.Hour))
-	}
-	*n++
-}
-
-// newScope returns a counter for a scope that is new in this hour, or the shared counter if
-// there are too many.
-func (t *tally) newScope(s scopeCount, hour time.Time) *int64 {
-	if !t.hour.Equal(hour) {
-		t.hour = hour
-		t.forgetWritten()
-	}
-	if !t.roomFor(s.code) || unfitToKeep(s.scope) {
-		s.scope = usage.OtherScopes
-	}
-	return t.scope(s)
-}
-
-// unfitToKeep: a tool name sent by a caller may be too long, not a scope, or contain a key
-// or a secret. The log leaves out the same names.
-func unfitToKeep(scope string) bool {
-	return len(scope) > maxScopeText || keys.ValidateRequired(scope) != nil || keys.LooksLikeToken(scope)
-}
-
-func (t *tally) roomFor(code keys.Code) bool {
-	most, n := maxScopes, 0
-	if code != keys.CodeValid {
-		most = maxDenied
-	}
-	for s := range t.scopes {
-		if s.code == code {
-			n++
-		}
-	}
-	return n < most
-}
-
-func (t *tally) scope(s scopeCount) *int64 {
-	n := t.scopes[s]
-	if n == nil {
-		if t.scopes == nil {
-			t.scopes = map[scopeCount]*int64{}
-		}
-		n = new(int64)
-		t.scopes[s] = n
-	}
-	return n
-}
-
-func (t *tally) forgetWritten() {
-	for s, n := range t.scopes {
-		if *n == 0 {
-			delete(t.scopes, s)
-		}
-	}
 }
 
 // empty empties the tally into a Use. A count that is added at that moment is either in the
@@ -191,14 +110,9 @@ func (t *tally) empty(hour time.Time) usage.Use {
 			use.Counts = append(use.Counts, usage.Count{Hour: hour, Code: counted[i], Calls: int64(n)})
 		}
 	}
+	use.Counts = t.scopes.empty(use.Counts, hour)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for s, n := range t.scopes {
-		if *n > 0 {
-			use.Counts = append(use.Counts, usage.Count{Hour: hour, Code: s.code, Scope: s.scope, Calls: *n})
-			*n = 0
-		}
-	}
 	for _, s := range t.slots {
 		if last, ok := s.empty(); ok {
 			use.Last = append(use.Last, last)

@@ -45,8 +45,9 @@ func (b *book) AddUse(_ context.Context, uses []usage.Use) error {
 func (b *book) AddDenials(context.Context, []usage.Denial) error { return nil }
 
 func newLedger(b *book) *ledger {
-	l, began := &ledger{}, time.Now()
-	l.open(b, time.Now, func() time.Duration { return time.Since(began) }, 10, nil)
+	l, c := &ledger{}, &clock{}
+	c.open(nil)
+	l.open(b, c, 10, nil)
 	return l
 }
 
@@ -78,7 +79,7 @@ func TestUnwrittenUseIsKept(t *testing.T) {
 		at := time.Now()
 		c.tally.slot(1).use(at.UnixNano(), &Call{Agent: "a"})
 		c.tally.count(keys.CodeExpired)
-		c.tally.countScope(scopeCount{"x", keys.CodeValid}, time.Now)
+		c.tally.countScope("x", keys.CodeValid, time.Now)
 		l.uses.note(&c.tally)
 		time.Sleep(time.Hour)
 		synctest.Wait()

@@ -42,9 +42,9 @@ func TestUseIsCounted(t *testing.T) {
 	call := verifier.Call{ClientIP: netip.MustParseAddr("::ffff:192.0.2.7"), Agent: "weather-bot/1.2 (+https://bot.example)"}
 	for range 3 {
 		d := wantCode(t, b.v, token, call, keys.CodeValid, "a good call")
-		b.v.CountScopes(d.Authorize("tools:get_x", "tools:get_y"), "tools:get_x", "tools:get_y")
-		b.v.CountScopes(d.Authorize("tools:set_x"), "tools:set_x")
-		b.v.CountScopes(d)
+		b.v.Authorize(d, verifier.Call{}, "tools:get_x", "tools:get_y")
+		b.v.Authorize(d, verifier.Call{}, "tools:set_x")
+		b.v.Authorize(d, verifier.Call{})
 	}
 	b.now = b.now.Add(time.Second)
 	wantCode(t, b.v, token, verifier.Call{}, keys.CodeValid, "the last good call")
@@ -81,7 +81,7 @@ func TestA3RequestCountsOnce(t *testing.T) {
 		d := wantCode(t, b.v, token, verifier.Call{}, keys.CodeValid, "within the limit")
 		for i := range 20 {
 			d.Identity.Allows(fmt.Sprint("tools:", i))
-			b.v.CountScopes(d.Authorize("tools:x"), "tools:x")
+			b.v.Authorize(d, verifier.Call{}, "tools:x")
 		}
 		if wait := time.Duration(10-left) * 6 * time.Second; d.Remaining != left || d.Reset != wait || d.Limit.Count != 10 {
 			t.Errorf("got %d left of %d and all in %v, want %d of 10 and %v", d.Remaining, d.Limit.Count, d.Reset, left, wait)
@@ -129,7 +129,7 @@ func TestScopesAreBounded(t *testing.T) {
 	id, token := b.issue(t, admin.IssueRequest{Name: "ci", Scopes: []string{"*"}})
 	d := wantCode(t, b.v, token, verifier.Call{}, keys.CodeValid, "a good call")
 	for i := range 10_000 {
-		b.v.CountScopes(d, fmt.Sprint("tools:", i))
+		b.v.Authorize(d, verifier.Call{}, fmt.Sprint("tools:", i))
 	}
 	_ = b.v.Close()
 	got := counts(t, b.store, id)
@@ -146,7 +146,7 @@ func TestDeniedScopesAreBounded(t *testing.T) {
 	d := wantCode(t, b.v, token, verifier.Call{}, keys.CodeValid, "a good call")
 	for i := range 1000 {
 		scope := fmt.Sprint("tools:", i, strings.Repeat("x", 1000-i))
-		b.v.CountScopes(d.Authorize(scope), scope)
+		b.v.Authorize(d, verifier.Call{}, scope)
 	}
 	_ = b.v.Close()
 	got := counts(t, b.store, id)

@@ -90,7 +90,7 @@ func New(source Source, o *Options) (*Verifier, error) {
 	if onUseError == nil {
 		onUseError = logUseErrors(v.clock.time)
 	}
-	v.ledger.open(source, v.clock.time, v.clock.elapsed, 2*size, onUseError)
+	v.ledger.open(source, &v.clock, 2*size, onUseError)
 	if v.remote = v.cache.watch.bounds.Remote; v.remote {
 		v.clock.follow(source)
 	}

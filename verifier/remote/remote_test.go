@@ -485,7 +485,7 @@ func TestCountsAreNumbered(t *testing.T) {
 	for range 3 {
 		l.check(v)
 	}
-	v.CountScopes(l.check(v), "tools:get_x")
+	v.Authorize(l.check(v), verifier.Call{}, "tools:get_x")
 	v.Authenticate(t.Context(), keys.NewToken(keys.KindKey).Secret().Reveal(), verifier.Call{})
 	if err := v.Close(); err != nil {
 		t.Fatal(err)

@@ -27,14 +27,10 @@ import (
 type Source interface {
 	// Feed is how a verifier learns of changes. Epoch is called once for each check and must
 	// not wait for anything: if changes arrive over a network, it is a number in this
-	// process, which moves when a change arrives.
-	feed.Feed
-
-	// Wait returns when the epoch differs from the given one, or when ctx ends. It may return
-	// early, and is then called again; but while the source cannot be read, it must not
-	// return at once each time. That of a remote source also returns when it is time to call
+	// process, which moves when a change arrives. Wait must not return at once each time while
+	// the source cannot be read. That of a remote source also returns when it is time to call
 	// Changes, which renews the lease.
-	Wait(ctx context.Context, epoch uint64)
+	feed.Feed
 
 	// Now returns the time t by the source's clock, by which keys expire. That of a remote
 	// source is what the other side last told, and how much the monotonic clock advanced

@@ -60,6 +60,11 @@ type Feed interface {
 	// not what changed; a repeated change without an effect may also cause one.
 	Epoch() uint64
 
+	// Wait returns when the epoch differs from the given one, or when ctx ends. It may return
+	// early, and is then called again. A store that cannot be told of changes compares now and
+	// then: see [Poll].
+	Wait(ctx context.Context, epoch uint64)
+
 	// Changes returns the ids of keys changed after the position since, oldest
 	// first, at most once each, and the position for the next call. A reader starts with
 	// the zero Position, which yields no ids. Lost is true if the store cannot list all

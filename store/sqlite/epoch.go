@@ -39,6 +39,8 @@ type epoch struct {
 	mu    sync.Mutex // guards what follows, and who stores now
 	turns uint64
 	why   error // there is no page
+
+	sleepers sleepers
 }
 
 const epochSuffix = "-epoch"
@@ -176,8 +178,12 @@ func (e *epoch) distrust(why error) {
 // close releases the file. Later callers are told to look, and find the store closed.
 func (e *epoch) close() {
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	last := e.now.Load()
 	e.use(nil)
+	e.mu.Unlock()
+	if last != nil {
+		e.sleepers.close(last.page)
+	}
 }
 
 // current reports whether what has the name is what is mapped, and whole.

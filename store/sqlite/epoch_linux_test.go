@@ -2,10 +2,14 @@ package sqlite_test
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -35,4 +39,41 @@ func TestCloseUnmapsTheEpoch(t *testing.T) {
 		}
 	}
 	t.Errorf("%d mappings are left of %d that were closed", left, closed)
+}
+
+// A writer wakes the readers that wait, and so does a store that is closed: they
+// do not look by themselves before an hour is over. Many changes, because a reader that has not
+// begun to sleep yet hears of one in another way.
+func TestWriterWakesReaders(t *testing.T) {
+	const changes = 100
+	path := create(t)
+	s := open(t, path)
+	r := openVerifier(t, path)
+	r.SleepLong(time.Hour)
+	from, told := r.Epoch(), make(chan struct{})
+	go func() {
+		for range changes + 1 {
+			for r.Epoch() == from {
+				r.Wait(context.Background(), from)
+			}
+			from = r.Epoch()
+			told <- struct{}{}
+		}
+	}()
+	hears := func(what string) {
+		t.Helper()
+		select {
+		case <-told:
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: the reader still sleeps", what)
+		}
+	}
+	for i := range changes {
+		issue(t, s, admin.IssueRequest{Name: fmt.Sprint("key ", i)})
+		hears("a change")
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	hears("the end of the store")
 }

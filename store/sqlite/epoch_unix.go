@@ -158,8 +158,9 @@ func (p *page) load() (n uint64, ok bool) {
 // of the file was copied over it.
 func (p *page) add() bool { return p.move(0) }
 
-// move makes the counter at least n, and more than it was.
+// move makes the counter at least n, and more than it was, and wakes all that wait for that.
 func (p *page) move(n uint64) bool {
+	defer p.wake()
 	return p.touch(func() {
 		for counter := p.word(wordCounter); ; {
 			was := counter.Load()

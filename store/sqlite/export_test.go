@@ -128,3 +128,6 @@ func FirstLook(s *Store) {
 	c := &committer{database: s.path, page: s.epoch.now.Load().page}
 	c.first()
 }
+
+// SleepLong has readers that wait for the epoch look by themselves only after so long.
+func (r *Reader) SleepLong(d time.Duration) { r.epoch.sleepers.atMost = d }

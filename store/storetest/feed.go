@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -201,6 +203,58 @@ func epochNeverFalls(t *testing.T, f *fixture) {
 			t.Fatalf("Epoch after %d changes: got %d, want more than %d", i+1, now, last)
 		}
 		last = now
+	}
+}
+
+// Readers at two handles wait for the changes that a third makes. None misses one, also one that
+// is made when it is about to wait, and none waits longer than its context or its store.
+func eachChangeEndsTheWaiting(t *testing.T, f *fixture) {
+	const changes = 50
+	moved := make([]chan uint64, 2) // each reader tells of each number
+	for i := range moved {
+		moved[i] = make(chan uint64)
+		h := f.another()
+		from := h.Epoch()
+		go func() {
+			for range changes {
+				for h.Epoch() == from {
+					h.Wait(context.Background(), from)
+				}
+				from = h.Epoch()
+				moved[i] <- from
+			}
+		}()
+	}
+	for n := range changes {
+		f.create("key "+strconv.Itoa(n), nil)
+		for i, told := range moved {
+			select {
+			case <-told:
+			case <-time.After(time.Minute):
+				t.Fatalf("reader %d still waits for change %d", i, n)
+			}
+		}
+	}
+
+	h := f.another()
+	over := make(chan struct{}, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { h.Wait(ctx, h.Epoch()); over <- struct{}{} }()
+	cancel()
+	<-over
+	go func() {
+		for from := h.Epoch(); h.Epoch() == from; {
+			h.Wait(context.Background(), from)
+		}
+		over <- struct{}{}
+	}()
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-over:
+	case <-time.After(time.Minute):
+		t.Error("a reader still waits although its store is closed")
 	}
 }
 

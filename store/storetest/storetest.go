@@ -124,6 +124,7 @@ var promises = []struct {
 	{"the epoch moves with every acknowledged change", epochMoves},
 	{"the epoch never falls", epochNeverFalls},
 	{"the feed states its bounds", feedStatesBounds},
+	{"each change ends the waiting", eachChangeEndsTheWaiting},
 
 	{"counts of use add up", countsAddUp},
 	{"what was never used has no usage", unknownHasNoUsage},

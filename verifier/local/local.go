@@ -110,25 +110,6 @@ func (s *Source) Close() error {
 	return nil
 }
 
-// tick is how often the epoch is compared by [Source.Wait]. It is one load from memory.
-const tick = 5 * time.Millisecond
-
-// Wait implements [verifier.Source].
-func (s *Source) Wait(ctx context.Context, epoch uint64) {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if s.Epoch() != epoch {
-				return
-			}
-		}
-	}
-}
-
 // Now implements [verifier.Source].
 func (s *Source) Now(t time.Time) time.Time { return t }
 

@@ -175,6 +175,8 @@ func (f *changing) Epoch() uint64 {
 	return f.epoch
 }
 
+func (f *changing) Wait(ctx context.Context, epoch uint64) { feed.Poll(ctx, f.Epoch, epoch) }
+
 func (f *changing) Bounds() feed.Bounds {
 	return feed.Bounds{Lease: time.Second, Look: 250 * time.Millisecond}
 }

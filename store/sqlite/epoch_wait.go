@@ -1,0 +1,115 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"sync"
+	"time"
+)
+
+// sleepers wait for the epoch to move. While there are some, one goroutine sleeps in the system until
+// a writer wakes it (page.move). So a guard with open connections does nothing between changes, and
+// hears of each at once. Only the goroutine sleeps on the page: such a sleep ends neither with a
+// context nor with a channel.
+type sleepers struct {
+	mu      sync.Mutex
+	waiting int
+	moved   chan struct{} // closed when the epoch moves; nil: the goroutine does not run
+	over    chan struct{} // closed when the goroutine has ended
+	closed  bool
+	atMost  time.Duration // for tests, instead of sleepAtMost
+}
+
+const (
+	// sleepAtMost is how long the goroutine sleeps before it looks whether any caller still waits.
+	sleepAtMost = 500 * time.Millisecond
+	// sleepShort is how long it sleeps where the system cannot wake it.
+	sleepShort = 5 * time.Millisecond
+)
+
+// Wait implements [feed.Feed].
+func (r *Reader) Wait(ctx context.Context, epoch uint64) {
+	for ctx.Err() == nil && r.epoch.load() == epoch {
+		moved := r.epoch.join()
+		if r.epoch.load() == epoch { // otherwise it moved before the goroutine was asked
+			select {
+			case <-moved:
+			case <-ctx.Done():
+			}
+		}
+		r.epoch.leave()
+	}
+}
+
+// join returns a channel that is closed when the epoch moves after this call. Leave must follow.
+func (e *epoch) join() <-chan struct{} {
+	s := &e.sleepers
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting++
+	if s.moved == nil {
+		s.moved = make(chan struct{})
+		if s.closed {
+			close(s.moved)
+			return s.moved
+		}
+		s.over = make(chan struct{})
+		go e.sleep(e.load(), s.over)
+	}
+	return s.moved
+}
+
+func (e *epoch) leave() {
+	e.sleepers.mu.Lock()
+	defer e.sleepers.mu.Unlock()
+	e.sleepers.waiting--
+}
+
+// sleep tells of each move of the epoch from seen on, until there is nothing to tell it to.
+func (e *epoch) sleep(seen uint64, over chan struct{}) {
+	defer close(over)
+	for {
+		now := e.load()
+		if !e.sleepers.tell(now != seen) {
+			return
+		}
+		seen = now
+		if page := e.now.Load().page; page == nil || !page.sleep(uint32(seen), cmp.Or(e.sleepers.atMost, sleepAtMost)) { //nolint:gosec // its low half
+			time.Sleep(sleepShort)
+		}
+	}
+}
+
+// tell ends all waiting if the epoch moved, and reports whether the goroutine is still needed.
+func (s *sleepers) tell(moved bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || moved {
+		close(s.moved)
+		s.moved = make(chan struct{})
+	}
+	if s.closed {
+		close(s.moved) // for all that come later
+		return false
+	}
+	if s.waiting == 0 {
+		s.moved = nil
+	}
+	return s.waiting > 0
+}
+
+// close ends all waiting, and the goroutine, which may sleep on page.
+func (s *sleepers) close(page *page) {
+	s.mu.Lock()
+	s.closed = true
+	over, runs := s.over, s.moved != nil
+	s.mu.Unlock()
+	for runs {
+		page.wake()
+		select {
+		case <-over:
+			return
+		case <-time.After(time.Millisecond): // it was not asleep yet
+		}
+	}
+}

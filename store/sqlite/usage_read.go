@@ -197,5 +197,5 @@ func (f *filter) addUnused(by time.Time) {
 	if by.IsZero() {
 		return
 	}
-	f.and(`created_at <= ? AND NOT EXISTS (SELECT 1 FROM usage.last_used u WHERE u.key_id = k.id AND u.at > ?)`, before(by), before(by))
+	f.and(f.read(`created_at`)+` <= ? AND NOT EXISTS (SELECT 1 FROM usage.last_used u WHERE u.key_id = k.id AND u.at > ?)`, before(by), before(by))
 }

@@ -107,6 +107,7 @@ var promises = []struct {
 
 	{"lists run newest first", listsRunNewestFirst},
 	{"paging shows each key once while others are issued", pagingUnderInserts},
+	{"the pages of keys of one instant are the whole list", pagesOfOneInstant},
 	{"a page counts keys and not secrets", pageCountsKeys},
 	{"a page is bounded", pageIsBounded},
 	{"a strange cursor is refused", strangeCursorIsRefused},

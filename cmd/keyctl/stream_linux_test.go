@@ -151,9 +151,15 @@ func TestListsArePrintedWhileTheyAreRead(t *testing.T) {
 		env  []string
 		line string
 	}{
-		{local, "list -o jsonl"}, {local, "list -o csv"}, {local, "list -o json"}, {local, "list -o name"},
-		{local, "export"}, {local, "export -o csv --with-digests"}, {local, "export -o json"},
-		{remote, "list -o jsonl"}, {remote, "export -o csv"},
+		{local, "list -o jsonl"},
+		{local, "list -o csv"},
+		{local, "list -o json"},
+		{local, "list -o name"},
+		{local, "export"},
+		{local, "export -o csv --with-digests"},
+		{local, "export -o json"},
+		{remote, "list -o jsonl"},
+		{remote, "export -o csv"},
 	} {
 		where, _, _ := strings.Cut(list.env[0], "=")
 		t.Run(where+" "+list.line, func(t *testing.T) {

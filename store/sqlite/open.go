@@ -29,7 +29,7 @@ type Options struct {
 	// 64; 0 means 64. A command that reads all keys once needs few.
 	CacheMiB int
 
-	Now func() time.Time // the clock by which old usage counts are deleted; nil means time.Now
+	Now func() time.Time // the clock by which old usage counts and events go; nil means time.Now
 }
 
 func (o *Options) now() func() time.Time {

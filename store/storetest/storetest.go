@@ -119,6 +119,7 @@ var promises = []struct {
 	{"the feed tells each change once", feedTellsOnce},
 	{"the feed tells of other handles", feedTellsOfOthers},
 	{"the feed is silent when nothing changed", feedIsSilent},
+	{"what changed is told for a day", changesAreToldForADay},
 	{"a position that never was is lost", futurePositionIsLost},
 	{"a position at which another change stands is lost", otherChangeIsLost},
 	{"a commit is seen by every handle at once", commitIsSeenAtOnce},

@@ -9,8 +9,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys/feed"
 )
 
-// The feed tells at most 10,000 changes one by one, so it keeps no more, however many there
-// are in a day, as after an import. The last of them stays for those who stand at it.
+// The feed tells at most 10,000 changes one by one, so it keeps only as many, also if a day has
+// more, as after an import.
 func TestFeedIsTrimmed(t *testing.T) {
 	const kept, changes = 10_000, 25_000
 	path := create(t)

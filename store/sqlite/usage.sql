@@ -36,7 +36,7 @@ CREATE TABLE hours (
   PRIMARY KEY (day, series)
 ) STRICT, WITHOUT ROWID;
 
--- The sums of days whose hours were let go.
+-- The sums of days whose hours were deleted.
 CREATE TABLE days (
   day    INTEGER NOT NULL,
   series INTEGER NOT NULL,

@@ -27,7 +27,7 @@ demo-up: _toolchain ## the demo server, until Ctrl-C (go run ./cmd/keyctl demo)
 # Not in make test, which is for each commit: the packages whose tests run for minutes (the
 # pages of docs/, the exhaustive model), and tests that take more than some seconds.
 SLOW_PACKAGES := internal/dev/(fleet|readmetest)|verifier/internal/model(/leases)?
-SLOW = $(LONG)|TestScriptsThroughServer|TestA27EveryColumnOfAnAuditRowIsCovered|TestEachBreakFails|TestImportBesideRevokes|TestLoopback|TestOddPaths|TestStrictRunRefusesSkips|TestWhatIsNoFile
+SLOW = $(LONG)|TestScriptsThroughServer|TestA27EveryColumnOfAnAuditRowIsCovered|TestEachBreakFails|TestImportBesideRevokes|TestLoopback|TestOddPaths|TestStrictRunRefusesSkips|TestWhatIsNoFile|TestListsArePrintedWhileTheyAreRead|TestClosedPipeEndsAListQuietly|TestYearOfUse
 test: _toolchain ## the tests for each commit, none of them skipped
 	.ci/strict-test -skip '^($(SLOW))$$' $$(go list ./... | grep -vE '/($(SLOW_PACKAGES))$$')
 slow: _toolchain ## the tests that make test leaves out

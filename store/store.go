@@ -120,11 +120,12 @@ type UseLog interface {
 
 	// AddUse adds all of uses in one transaction, or fails and adds none. A last use older
 	// than the known one changes nothing. A time in the future, by the store's clock, counts
-	// as now. AddUse also deletes counts older than [usage.Kept], by that clock.
+	// as now. By that clock, AddUse also sums up the oldest day whose hours are all older than
+	// [usage.Kept], one day each time, and deletes counts of days older than [usage.DaysKept].
 	AddUse(ctx context.Context, uses []usage.Use) error
 
 	// Usage returns the use of the key with the exact id, with counts from the hour of
-	// since on. For a key that was never used, or does not exist, only Since is set.
+	// since on, or from its day if the hours of that day were summed up. For a key that was never used, or does not exist, only Since is set.
 	Usage(ctx context.Context, keyID string, since time.Time) (usage.Usage, error)
 }
 

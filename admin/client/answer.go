@@ -149,7 +149,7 @@ func usageOf(in *api.Usage) usage.Usage {
 		out.Last = append(out.Last, keys.LastUse{Secret: l.Secret, At: l.At, ClientIP: ip.WithZone(""), Agent: usage.AgentOf(l.Agent)})
 	}
 	for _, c := range in.Counts {
-		out.Counts = append(out.Counts, usage.Count{Hour: c.Hour, Code: keys.Code(c.Code), Scope: c.Scope, Calls: c.Calls})
+		out.Counts = append(out.Counts, usage.Count{Hour: c.Hour, Day: c.Day, Code: keys.Code(c.Code), Scope: c.Scope, Calls: c.Calls})
 	}
 	return out
 }

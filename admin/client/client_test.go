@@ -259,9 +259,12 @@ func TestSameUsageAsBesideTheStore(t *testing.T) {
 	at := time.Now().UTC().Truncate(time.Microsecond)
 	if err := f.Store.AddUse(t.Context(), []usage.Use{{
 		KeyID: id, Last: []keys.LastUse{{Secret: 1, At: at.Add(-time.Hour)}, {Secret: 2, At: at, ClientIP: netip.MustParseAddr("2001:db8::1"), Agent: "node"}},
-		Counts: []usage.Count{{Hour: at.Truncate(time.Hour), Code: keys.CodeValid, Calls: 3}, {Hour: at.Truncate(time.Hour), Code: keys.CodeInsufficientScope, Scope: "*", Calls: 1}},
+		Counts: []usage.Count{{Hour: at.Truncate(time.Hour), Code: keys.CodeValid, Calls: 3}, {Hour: at.Truncate(time.Hour), Code: keys.CodeInsufficientScope, Scope: "*", Calls: 1}, {Hour: at.Add(-100 * 24 * time.Hour), Code: keys.CodeValid, Calls: 7}},
 	}}); err != nil {
 		t.Fatal(err)
+	}
+	if u, err := local.Usage(t.Context(), id, time.Time{}); err != nil || !u.Counts[0].Day {
+		t.Errorf("Usage: got %+v, %v, want a count of a day first", u.Counts, err)
 	}
 	sameAddr := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 	for _, id := range []string{id, idle, "nobodyhasit1", "no id"} {

@@ -8,12 +8,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mcpkeys/mcpkeys/admin"
-	"github.com/mcpkeys/mcpkeys/admin/api"
 	"github.com/mcpkeys/mcpkeys/internal/app/connect"
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
 	"github.com/mcpkeys/mcpkeys/internal/base/wire"
@@ -45,8 +45,8 @@ Every change of a key has a row, which is written together with the change. A
 row is shown if it matches every flag that you give.
 
 The table shows the latest 50 rows, cut to fit a terminal or COLUMNS; -o json,
-jsonl and csv show all rows. -f prints the latest rows, oldest first, and then
-each new row until Ctrl-C.
+jsonl and csv show all rows, and print them while they are read. -f prints the
+latest rows, oldest first, and then each new row until Ctrl-C.
 
 KEY is a name, an id or the beginning of an id; the whole id of a key that no
 longer exists works too. ACTOR is key:ID or local:USER(UID), as in the rows.
@@ -137,11 +137,11 @@ func (a *app) audit(ctx context.Context, m admin.Manager, q audit.Query, f *audi
 		return a.followAudit(ctx, m, q, f, out)
 	}
 	more, err := auditPages(ctx, m, q, f.most(a.output), out.add)
-	if err != nil {
-		return err
+	if err == nil {
+		err = out.end()
 	}
-	if err := out.end(); err != nil {
-		return err
+	if err != nil {
+		return incomplete(err, out.printed, "row", "rows")
 	}
 	switch {
 	case more && f.limit == 0:
@@ -172,9 +172,9 @@ func (a *app) auditedKey(ctx context.Context, m admin.Manager, ref string) (stri
 	return "", err
 }
 
-// auditPages gives each row to add, at most limit rows unless limit is 0, and reports
-// whether there are more.
-func auditPages(ctx context.Context, m admin.Manager, q audit.Query, limit int, add func(audit.Event) error) (more bool, err error) {
+// auditPages gives the rows of each page to add, at most limit rows unless limit is 0, and
+// reports whether there are more.
+func auditPages(ctx context.Context, m admin.Manager, q audit.Query, limit int, add func([]audit.Event) error) (more bool, err error) {
 	left := limit
 	for {
 		q.Limit = keys.MaxLimit
@@ -182,13 +182,11 @@ func auditPages(ctx context.Context, m admin.Manager, q audit.Query, limit int, 
 			q.Limit = min(keys.MaxLimit, left)
 		}
 		page, err := m.Audit(ctx, q)
+		if err == nil {
+			err = add(page.Events)
+		}
 		if err != nil {
 			return false, err
-		}
-		for _, e := range page.Events {
-			if err := add(e); err != nil {
-				return false, err
-			}
 		}
 		left -= len(page.Events)
 		if page.Next == 0 || limit > 0 && left <= 0 {
@@ -201,49 +199,73 @@ func auditPages(ctx context.Context, m admin.Manager, q audit.Query, limit int, 
 // latest returns the newest rows that fit q, in the order in which they were written.
 func latest(ctx context.Context, m admin.Manager, q audit.Query, limit int) ([]audit.Event, error) {
 	var rows []audit.Event
-	_, err := auditPages(ctx, m, q, limit, func(e audit.Event) error {
-		rows = append(rows, e)
+	_, err := auditPages(ctx, m, q, limit, func(page []audit.Event) error {
+		rows = append(rows, page...)
 		return nil
 	})
 	slices.Reverse(rows)
 	return rows, err
 }
 
-// auditPrinter takes rows one by one and prints them in the chosen format: table and json at
-// the end, jsonl and csv at once, because a log may be larger than memory. With -f the widths
-// of a table are set before the rows are known.
+// auditPrinter takes the rows of each page and prints them in the chosen format: a table at the
+// end, all else at once, because a log may be larger than memory. With -f the widths of a table
+// are set before the rows are known.
 type auditPrinter struct {
 	*app
-	rows   int
-	table  *table
-	list   []api.AuditEvent
-	widths []int
+	begun   bool // a page was added
+	rows    int
+	printed int // of the rows
+	table   *table
+	list    *jsonList
+	widths  []int
 }
 
 func newAuditPrinter(a *app) *auditPrinter {
-	return &auditPrinter{app: a, table: auditTable(), list: []api.AuditEvent{}}
+	return &auditPrinter{app: a, table: auditTable(), list: newJSONList(a, a.stdout)}
 }
 
-func (p *auditPrinter) add(e audit.Event) error {
-	p.rows++
-	switch p.output {
-	case formatJSON:
-		p.list = append(p.list, wire.Event(&e))
-	case formatJSONL:
-		return p.printJSON(wire.Event(&e))
-	case formatCSV:
-		if p.rows > 1 {
-			return p.print(csvText(auditCSV(&e)))
-		}
-		return p.print(csvText(auditHeader, auditCSV(&e)))
-	default:
-		id := e.KeyID
-		if p.width(p.stdout) < 110 { // a narrow table has the name only; -o json has both
-			id = ""
-		}
-		p.table.add(wording.Date(e.At, time.Local), wording.Action(e.Action), wording.KeyOf(&e), id, e.Actor, wording.Change(&e))
+func (p *auditPrinter) add(page []audit.Event) error {
+	var cells [][]string
+	if !p.begun {
+		cells = append(cells, auditHeader)
 	}
+	p.begun = true
+	p.rows += len(page)
+	for i := range page {
+		e := &page[i]
+		switch p.output {
+		case formatJSON, formatJSONL:
+			if err := p.list.add(wire.Event(e)); err != nil {
+				return err
+			}
+		case formatCSV:
+			cells = append(cells, auditCSV(e))
+		default:
+			p.addRow(e)
+		}
+	}
+	switch p.output {
+	case formatTable:
+		return nil
+	case formatCSV:
+		if err := p.print(csvText(cells...)); err != nil {
+			return err
+		}
+	default:
+		if err := p.list.flush(); err != nil {
+			return err
+		}
+	}
+	p.printed = p.rows
 	return nil
+}
+
+func (p *auditPrinter) addRow(e *audit.Event) {
+	id := e.KeyID
+	if p.width(p.stdout) < 110 { // a narrow table has the name only; -o json has both
+		id = ""
+	}
+	p.table.add(wording.Date(e.At, time.Local), wording.Action(e.Action), wording.KeyOf(e), id, e.Actor, wording.Change(e))
 }
 
 // flush prints the collected rows of a table that follows the log.
@@ -267,9 +289,7 @@ func (p *auditPrinter) flush() error {
 func (p *auditPrinter) end() error {
 	switch {
 	case p.output == formatJSON:
-		return p.printJSON(p.list)
-	case p.output == formatCSV && p.rows == 0:
-		return p.print(csvText(auditHeader))
+		return p.list.end()
 	case p.output == formatTable && p.rows > 0:
 		return p.print(p.table.text(p.width(p.stdout)))
 	}
@@ -312,13 +332,14 @@ func auditCSV(e *audit.Event) []string {
 // followEvery is the pause between two reads of the log.
 const followEvery = time.Second
 
-// followAudit shows the latest rows and then each new one until ctx ends, which is not an
-// error.
+// followAudit shows the latest rows and then each new one until ctx ends or the reader closes
+// its pipe, which is not an error.
 func (a *app) followAudit(ctx context.Context, m admin.Manager, q audit.Query, f *auditFlags, out *auditPrinter) error {
-	if err := a.follow(ctx, m, q, f, out); ctx.Err() == nil {
-		return err
+	err := a.follow(ctx, m, q, f, out)
+	if ctx.Err() != nil || errors.Is(err, syscall.EPIPE) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 func (a *app) follow(ctx context.Context, m admin.Manager, q audit.Query, f *auditFlags, out *auditPrinter) error {
@@ -336,10 +357,8 @@ func (a *app) follow(ctx context.Context, m admin.Manager, q audit.Query, f *aud
 	if err != nil {
 		return err
 	}
-	for _, e := range rows {
-		if err := out.add(e); err != nil {
-			return err
-		}
+	if err := out.add(rows); err != nil {
+		return err
 	}
 	if err := out.flush(); err != nil {
 		return err
@@ -368,9 +387,11 @@ func (a *app) followOn(ctx context.Context, m admin.Manager, q audit.Query, last
 		return last, fmt.Errorf("the audit log ends with row %d, but had row %d before: a backup was restored, or rows were cut off; run `%s`", newest, last, a.command("audit", "verify"))
 	}
 	q.OldestFirst, q.After = true, last
-	_, err = auditPages(ctx, m, q, 0, func(e audit.Event) error {
-		newest = max(newest, e.Seq)
-		return out.add(e)
+	_, err = auditPages(ctx, m, q, 0, func(rows []audit.Event) error {
+		for i := range rows {
+			newest = max(newest, rows[i].Seq)
+		}
+		return out.add(rows)
 	})
 	if err != nil {
 		return last, err

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/app/connect"
 	"github.com/mcpkeys/mcpkeys/internal/app/keyfile"
 	"github.com/mcpkeys/mcpkeys/internal/app/wording"
@@ -34,7 +34,11 @@ hashes of imported keys.
 A digest of a key that mcpkeys issued works only with its pepper. A key store
 with the same pepper can import such a key, under the same id and with its
 newest secret. import refuses admin keys and disabled or expired keys. To move a
-key store, restore a backup of it instead.`,
+key store, restore a backup of it instead.
+
+The keys are written while they are read, each once and as it is at that moment;
+keys that are issued after the export began are not in it. If reading fails, an
+error says after how many keys the output ends, and --out-file is removed.`,
 		Example: `  keyctl export > keys.jsonl
   keyctl export -o csv --out-file keys.csv`,
 		Args: noArgs,
@@ -57,53 +61,99 @@ func (a *app) export(ctx context.Context, f *exportFlags) (err error) {
 	if s.Server != "" && f.digests {
 		return usagef("--with-digests works only on the key store's own machine: a server does not send digests")
 	}
-	return a.withAdmin(ctx, func(m *connect.Admin) error {
-		found, err := pages(ctx, m, keys.Query{Unrevoked: !f.all, Limit: keys.MaxLimit}, 0)
-		if err != nil {
-			return err
-		}
-		file, err := newSecretFile(f.outFile, "exported")
-		if err != nil {
-			return err
-		}
-		if file == nil {
-			return a.writeKeys(a.stdout, found, f)
-		}
-		if err := a.writeKeys(file.file, found, f); err != nil {
-			return errors.Join(err, file.remove())
-		}
-		if err := errors.Join(file.file.Sync(), file.file.Close()); err != nil {
-			return fmt.Errorf("write the export: %w", err)
-		}
-		a.say("%s written to %s", wording.Counted(len(found.Keys), "key", "keys"), wording.Clean(f.outFile))
-		a.sayTampered(found.Tampered)
-		return nil
-	})
+	return a.withAdmin(ctx, func(m *connect.Admin) error { return a.exportOf(ctx, m, f) })
 }
 
-// writeKeys writes the keys. It leaves out the digest of a key that was changed outside
-// mcpkeys.
-func (a *app) writeKeys(w io.Writer, found keys.Page, f *exportFlags) error {
-	rows := make([]keyfile.Row, 0, len(found.Keys))
-	for _, k := range found.Keys {
-		row := keyfile.NewRow(k, a.now())
-		switch {
-		case slices.Contains(found.Tampered, k.ID):
-			row.Status = changed
-		case f.digests:
-			row.AddHash(k)
-		}
-		rows = append(rows, row)
+func (a *app) exportOf(ctx context.Context, m admin.Manager, f *exportFlags) error {
+	e := &exporter{app: a, digests: f.digests, path: f.outFile}
+	_, err := eachPage(ctx, m, keys.Query{Unrevoked: !f.all}, 0, e.add)
+	if err == nil {
+		err = e.end()
+	}
+	if err != nil {
+		return e.abort(err)
+	}
+	return nil
+}
+
+// exporter writes each page of keys before the next one is read.
+type exporter struct {
+	*app
+	digests  bool
+	path     string      // of --out-file
+	file     *secretFile // nil for standard output
+	out      *keyfile.Writer
+	n        int // keys that were written
+	tampered tampered
+}
+
+// open creates the file when the first keys were read, so that an export that cannot begin
+// leaves none.
+func (e *exporter) open() (err error) {
+	if e.file, err = newSecretFile(e.path, "exported"); err != nil {
+		return err
+	}
+	w := e.stdout
+	if e.file != nil {
+		w = e.file.file
 	}
 	format := keyfile.JSONL
-	switch a.output {
+	switch e.output {
 	case formatCSV:
 		format = keyfile.CSV
 	case formatJSON:
 		format = keyfile.JSON
 	}
-	if err := keyfile.Write(w, format, rows); err != nil {
+	e.out = keyfile.NewWriter(w, format)
+	return nil
+}
+
+// add writes keys. It leaves out the digest of a key that was changed outside mcpkeys.
+func (e *exporter) add(page keys.Page) error {
+	if e.out == nil {
+		if err := e.open(); err != nil {
+			return err
+		}
+	}
+	for _, k := range page.Keys {
+		row := keyfile.NewRow(k, e.now())
+		switch {
+		case slices.Contains(page.Tampered, k.ID):
+			row.Status = changed
+		case e.digests:
+			row.AddHash(k)
+		}
+		if err := e.out.Write(&row); err != nil {
+			return fmt.Errorf("write the export: %w", err)
+		}
+	}
+	if err := e.out.Flush(); err != nil {
 		return fmt.Errorf("write the export: %w", err)
 	}
+	e.n += len(page.Keys)
+	e.tampered.add(page.Tampered)
 	return nil
+}
+
+func (e *exporter) end() error {
+	err := e.out.Close()
+	if err == nil && e.file != nil {
+		err = errors.Join(e.file.file.Sync(), e.file.file.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("write the export: %w", err)
+	}
+	if e.file != nil {
+		e.say("%s written to %s", wording.Counted(e.n, "key", "keys"), wording.Clean(e.path))
+		e.sayTampered(&e.tampered)
+	}
+	return nil
+}
+
+// abort removes an incomplete file, and says where the output of an incomplete export ends.
+func (e *exporter) abort(err error) error {
+	if e.file != nil {
+		return errors.Join(err, e.file.remove())
+	}
+	return incomplete(err, e.n, "key", "keys")
 }

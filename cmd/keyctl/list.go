@@ -38,8 +38,14 @@ func newList(a *app) *cobra.Command {
 revoked. A key is listed if it matches every flag that you give.
 
 On a terminal, or if COLUMNS is set, the table is cut to fit; in a file or a
-pipe it is not. -o json, jsonl and csv show all fields. -o name prints only ids,
-one on each line, for other commands.`,
+pipe it is not. It shows the newest 10,000 keys, unless --limit says otherwise.
+-o json, jsonl and csv show all fields of all keys. -o name prints only ids, one
+on each line, for other commands.
+
+These formats are printed while the keys are read, so a list may be longer than
+memory. Each key is listed once, as it is when its page is read; keys that are
+issued after the list began are not in it. If reading fails, an error says after
+how many keys the output ends.`,
 		Example: `  keyctl list --expiring-within 14d
   keyctl list --unused-for 90d
   keyctl list --owner data-team -o name | xargs -r keyctl revoke --yes`,
@@ -76,10 +82,7 @@ func (f *listFlags) register(cmd *cobra.Command) {
 }
 
 func (f *listFlags) query(cmd *cobra.Command, now time.Time) (keys.Query, error) {
-	q := keys.Query{
-		Unrevoked: !f.all, Scope: f.scope, Audience: f.audience, Search: f.search, Cursor: f.cursor,
-		Limit: keys.MaxLimit,
-	}
+	q := keys.Query{Unrevoked: !f.all, Scope: f.scope, Audience: f.audience, Search: f.search, Cursor: f.cursor}
 	if cmd.Flags().Changed("owner") {
 		q.Owner = &f.owner
 	}
@@ -132,43 +135,64 @@ func checkFilters(scope, audience string) error {
 	return nil
 }
 
+// tableShown is how many keys a table shows without --limit. All of its rows are in memory,
+// because each can make a column wider.
+const tableShown = 10_000
+
+// most is how many keys are wanted; 0 is all of them.
+func (f *listFlags) most(output format) int {
+	if f.limit == 0 && output == formatTable {
+		return tableShown
+	}
+	return f.limit
+}
+
 func (a *app) list(ctx context.Context, m admin.Manager, q keys.Query, f *listFlags) error {
-	found, err := pages(ctx, m, q, f.limit)
+	out := newKeyPrinter(a)
+	next, err := eachPage(ctx, m, q, f.most(a.output), out.add)
+	if err == nil {
+		err = out.end()
+	}
 	if err != nil {
-		return err
+		return incomplete(err, out.n, "key", "keys")
 	}
-	if err := a.printKeys(found); err != nil {
-		return err
-	}
-	a.sayTampered(found.Tampered)
+	a.sayTampered(&out.tampered)
 	switch {
-	case found.Next != "":
-		a.say("more: run the same command with --cursor %s", wording.Clean(found.Next))
-	case len(found.Keys) == 0 && a.output == formatTable:
+	case next != "" && f.limit == 0:
+		a.say("more: the table ends after %d keys; use -o jsonl for all keys, or --cursor %s to continue", tableShown, wording.Clean(next))
+	case next != "":
+		a.say("more: run the same command with --cursor %s", wording.Clean(next))
+	case out.none && a.output == formatTable:
 		a.sayNothingFound(ctx, m)
 	}
 	return nil
 }
 
-// pages collects keys up to limit, or all if it is zero, into one page.
-func pages(ctx context.Context, m admin.Manager, q keys.Query, limit int) (all keys.Page, err error) {
-	for {
+// eachPage gives the pages of q to add, up to limit keys, or all if it is zero. It returns the
+// cursor of what is left. There is at least one page, which may be empty.
+func eachPage(ctx context.Context, m admin.Manager, q keys.Query, limit int, add func(keys.Page) error) (next string, err error) {
+	for left := limit; ; {
+		q.Limit = keys.MaxLimit
 		if limit > 0 {
-			q.Limit = min(keys.MaxLimit, limit-len(all.Keys))
+			q.Limit = min(keys.MaxLimit, left)
 		}
 		page, err := m.List(ctx, q)
-		if err != nil {
-			return keys.Page{}, err
+		if err == nil {
+			err = add(page)
 		}
-		all.Keys = append(all.Keys, page.Keys...)
-		all.Tampered = append(all.Tampered, page.Tampered...)
-		all.Next = page.Next
-		all.LastUsed = joined(all.LastUsed, page.LastUsed, len(all.Keys) == len(page.Keys))
-		if page.Next == "" || len(all.Keys) == limit {
-			return all, nil
+		left -= len(page.Keys)
+		if err != nil || page.Next == "" || limit > 0 && left <= 0 {
+			return page.Next, err
 		}
 		q.Cursor = page.Next
 	}
+}
+
+// collect adds a page to all, the pages before it.
+func collect(all *keys.Page, page keys.Page) {
+	all.LastUsed = joined(all.LastUsed, page.LastUsed, len(all.Keys) == 0)
+	all.Keys = append(all.Keys, page.Keys...)
+	all.Tampered = append(all.Tampered, page.Tampered...)
 }
 
 // joined merges the last uses of two pages; it is nil if one of them does not know them.
@@ -183,20 +207,36 @@ func joined(all, page map[string]keys.LastUse, first bool) map[string]keys.LastU
 	return all
 }
 
-// sayTampered names the keys whose rows were changed outside mcpkeys.
-func (a *app) sayTampered(ids []string) {
-	if len(ids) == 0 {
+// tamperedNamed is how many keys that were changed outside mcpkeys are named.
+const tamperedNamed = 100
+
+// tampered are keys whose rows were changed outside mcpkeys: how many, and the ids of the
+// first ones.
+type tampered struct {
+	n   int
+	ids []string
+}
+
+func (t *tampered) add(ids []string) {
+	t.n += len(ids)
+	for _, id := range ids[:min(len(ids), tamperedNamed-len(t.ids))] {
+		t.ids = append(t.ids, wording.Clean(id))
+	}
+}
+
+func (a *app) sayTampered(t *tampered) {
+	if t.n == 0 {
 		return
 	}
-	them := "it"
-	if len(ids) > 1 {
+	them, more := "it", ""
+	if t.n > 1 {
 		them = "them"
 	}
-	for i := range ids {
-		ids[i] = wording.Clean(ids[i])
+	if rest := t.n - len(t.ids); rest > 0 {
+		more = fmt.Sprintf(" and %d more", rest)
 	}
-	a.say("%s: %s changed outside mcpkeys; no server accepts %s: %s", a.name(), wording.Counted(len(ids), "key was", "keys were"), them, strings.Join(ids, ", "))
-	a.say("revoke %s, or restore the database from a backup: %s", them, a.command(append([]string{"revoke"}, ids...)...))
+	a.say("%s: %s changed outside mcpkeys; no server accepts %s: %s", a.name(), wording.Counted(t.n, "key was", "keys were"), them, strings.Join(t.ids, ", ")+more)
+	a.say("revoke %s, or restore the database from a backup: %s", them, a.command(append([]string{"revoke"}, t.ids...)...))
 }
 
 // sayNothingFound says whether the store is empty or the conditions fit no key.
@@ -209,29 +249,65 @@ func (a *app) sayNothingFound(ctx context.Context, m admin.Manager) {
 	a.say("No matching keys. Use --all to include revoked keys.")
 }
 
-// printKeys writes a list in the format that was asked for.
-func (a *app) printKeys(found keys.Page) error {
-	now := a.now()
-	switch a.output {
+// keyPrinter prints each page of a list in the format that was asked for, before the next one
+// is read. A table is printed at the end.
+type keyPrinter struct {
+	*app
+	now      time.Time
+	begun    bool // a page was added
+	none     bool // no key was found
+	n        int  // keys that were printed
+	list     *jsonList
+	rows     keys.Page // of a table
+	tampered tampered
+}
+
+func newKeyPrinter(a *app) *keyPrinter {
+	return &keyPrinter{app: a, now: a.now(), none: true, list: newJSONList(a, a.stdout)}
+}
+
+func (p *keyPrinter) add(page keys.Page) error {
+	first := !p.begun
+	p.begun, p.none = true, p.none && len(page.Keys) == 0
+	p.tampered.add(page.Tampered)
+	switch p.output {
+	case formatTable:
+		collect(&p.rows, page)
+		return nil
 	case formatJSON, formatJSONL:
-		all := make([]listedJSON, 0, len(found.Keys))
-		for _, k := range found.Keys {
-			all = append(all, listedJSON{wire.Key(k, now), lastUsedOf(&found, k.ID), slices.Contains(found.Tampered, k.ID)})
+		for _, k := range page.Keys {
+			if err := p.list.add(listedJSON{wire.Key(k, p.now), lastUsedOf(&page, k.ID), slices.Contains(page.Tampered, k.ID)}); err != nil {
+				return err
+			}
 		}
-		return printAll(a, all)
+		if err := p.list.flush(); err != nil {
+			return err
+		}
 	case formatCSV:
-		return a.print(keysCSV(found, now))
+		if err := p.print(keysCSV(page, p.now, first)); err != nil {
+			return err
+		}
 	case formatName:
 		var b strings.Builder
-		for _, k := range found.Keys {
+		for _, k := range page.Keys {
 			b.WriteString(wording.Clean(k.ID) + "\n") // a server may say anything
 		}
-		return a.print(b.String())
+		if err := p.print(b.String()); err != nil {
+			return err
+		}
 	}
-	if len(found.Keys) == 0 {
-		return nil
+	p.n += len(page.Keys)
+	return nil
+}
+
+func (p *keyPrinter) end() error {
+	switch {
+	case p.output == formatJSON:
+		return p.list.end()
+	case p.output == formatTable && !p.none:
+		return p.print(keysTable(p.rows, p.now).text(p.width(p.stdout) - 1))
 	}
-	return a.print(keysTable(found, now).text(a.width(a.stdout) - 1))
+	return nil
 }
 
 // changed is shown instead of the status of a key that was changed outside mcpkeys.
@@ -303,9 +379,12 @@ func scopesWithin(scopes []string, width int) string {
 	return cut(wording.Clean(scopes[0]), width-1-len(more)) + "…" + more
 }
 
-// keysCSV writes a header, and a row for each key.
-func keysCSV(found keys.Page, now time.Time) string {
-	rows := [][]string{{"id", "name", "owner", "kind", "scopes", "audience", "created_at", "expires_at", "status", "last_used_at"}}
+// keysCSV writes a row for each key, after a header if they are the first ones.
+func keysCSV(found keys.Page, now time.Time, first bool) string {
+	var rows [][]string
+	if first {
+		rows = append(rows, []string{"id", "name", "owner", "kind", "scopes", "audience", "created_at", "expires_at", "status", "last_used_at"})
+	}
 	for _, k := range found.Keys {
 		ends := ""
 		if !k.ExpiresAt.IsZero() {

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf16"
 
@@ -62,37 +65,108 @@ func (f *format) Type() string { return "format" }
 
 // print writes a result to standard output.
 func (a *app) print(text string) error {
-	if _, err := fmt.Fprint(a.stdout, text); err != nil {
-		return fmt.Errorf("standard output cannot be written: %w", err)
+	_, err := io.WriteString(a.stdout, text)
+	return unwritten(err)
+}
+
+func unwritten(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("standard output cannot be written: %w", err)
 }
 
 // printJSON writes v as one indented value, or as one line for jsonl.
 func (a *app) printJSON(v any) error {
+	text, err := a.json(v, "")
+	if err != nil {
+		return err
+	}
+	return a.print(text)
+}
+
+// json renders v as -o json or -o jsonl has it. The lines after the first begin with prefix.
+func (a *app) json(v any, prefix string) (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if a.output == formatJSON {
-		enc.SetIndent("", "  ")
+		enc.SetIndent(prefix, "  ")
 	}
 	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("render the result: %w", err)
+		return "", fmt.Errorf("render the result: %w", err)
 	}
-	return a.print(escaped(b.String()))
+	return escaped(b.String()), nil
 }
 
 // printAll writes a list as -o json or -o jsonl has it.
 func printAll[T any](a *app, all []T) error {
-	if a.output == formatJSON {
-		return a.printJSON(append([]T{}, all...)) // an empty list is [], never null
-	}
+	l := newJSONList(a, a.stdout)
 	for _, one := range all {
-		if err := a.printJSON(one); err != nil {
+		if err := l.add(one); err != nil {
 			return err
 		}
 	}
-	return nil
+	return l.end()
+}
+
+// jsonList writes a list as -o json or -o jsonl has it, value by value: a list may be longer
+// than memory. What it holds back goes out with flush and end.
+type jsonList struct {
+	app *app
+	out *bufio.Writer
+	n   int
+}
+
+func newJSONList(a *app, w io.Writer) *jsonList { return &jsonList{app: a, out: bufio.NewWriter(w)} }
+
+func (l *jsonList) add(v any) error {
+	if l.app.output == formatJSONL {
+		text, err := l.app.json(v, "")
+		return errors.Join(err, l.write(text))
+	}
+	text, err := l.app.json(v, "  ")
+	if err != nil {
+		return err
+	}
+	before := ",\n  "
+	if l.n == 0 {
+		before = "[\n  "
+	}
+	l.n++
+	return l.write(before + strings.TrimSuffix(text, "\n"))
+}
+
+func (l *jsonList) end() error {
+	if l.app.output == formatJSON {
+		after := "\n]\n"
+		if l.n == 0 {
+			after = "[]\n"
+		}
+		if err := l.write(after); err != nil {
+			return err
+		}
+	}
+	return l.flush()
+}
+
+func (l *jsonList) write(text string) error {
+	_, err := l.out.WriteString(text)
+	return unwritten(err)
+}
+
+func (l *jsonList) flush() error { return unwritten(l.out.Flush()) }
+
+// incomplete explains err to a reader of what was printed so far, which is the first n of
+// things. A reader that has closed its pipe has all that it wants, so that is not an error.
+func incomplete(err error, n int, thing, things string) error {
+	switch {
+	case err == nil || errors.Is(err, syscall.EPIPE):
+		return nil
+	case n == 0:
+		return err
+	}
+	return fmt.Errorf("the output is incomplete, it ends after %s: %w", wording.Counted(n, thing, things), err)
 }
 
 // csvText renders rows as CSV, without control characters and formulas: CSV is opened in

@@ -217,7 +217,7 @@ func (f *revokeFlags) check(cmd *cobra.Command, args []string) error {
 }
 
 func (f *revokeFlags) query() keys.Query {
-	q := keys.Query{Unrevoked: true, Audience: f.audience, Limit: keys.MaxLimit}
+	q := keys.Query{Unrevoked: true, Audience: f.audience}
 	if f.owner != "" {
 		q.Owner = &f.owner
 	}
@@ -230,7 +230,11 @@ func (f *revokeFlags) query() keys.Query {
 // selected finds all keys before any is revoked. Admin keys come last: one of them may be the
 // caller's own, and after its revocation the rest would be refused.
 func selected(ctx context.Context, m admin.Manager, q keys.Query) ([]*target, error) {
-	found, err := pages(ctx, m, q, 0)
+	var found keys.Page
+	_, err := eachPage(ctx, m, q, 0, func(page keys.Page) error {
+		collect(&found, page)
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -26,8 +26,9 @@ func newUsage(a *app) *cobra.Command {
 key was presented, with which outcome, and for which scopes.
 
 Guarded servers write their counts every five seconds; a crash may lose the last
-five seconds. Counts are kept by the hour for 90 days, last uses permanently.
--o jsonl and csv print a row for each hour, outcome and scope, with the key.
+five seconds. Counts are kept by the hour for 90 days, then by the day for two
+years, last uses permanently. -o jsonl and csv print a row for each hour, or
+day, with each outcome and scope, and with the key.
 
 ` + keyReference,
 		Example: "  keyctl usage ci\n  keyctl usage ci --since 7d -o csv",
@@ -187,9 +188,13 @@ func newUsageJSON(k *keys.Key, since time.Time, u usage.Usage) usageJSON {
 }
 
 func usageCSV(k *keys.Key, u usage.Usage) string {
-	rows := [][]string{{"id", "name", "owner", "hour", "code", "scope", "calls"}}
+	rows := [][]string{{"id", "name", "owner", "hour", "code", "scope", "calls", "day"}}
 	for _, c := range u.Counts {
-		rows = append(rows, []string{k.ID, k.Name, k.Owner, c.Hour.Format(time.RFC3339), string(c.Code), c.Scope, calls(c.Calls)})
+		day := ""
+		if c.Day {
+			day = "true" // as in JSON
+		}
+		rows = append(rows, []string{k.ID, k.Name, k.Owner, c.Hour.Format(time.RFC3339), string(c.Code), c.Scope, calls(c.Calls), day})
 	}
 	return csvText(rows...)
 }

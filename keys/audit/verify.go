@@ -18,6 +18,10 @@ type VerifyOptions struct {
 	// Checkpoint is an earlier state of the log, or nil. Without one Verify
 	// does not notice that the end of the log was cut off.
 	Checkpoint *Checkpoint
+	// Key is called with each key that is compared with the log, and with the error of its seal,
+	// so that a program that looks at all keys need not read them again; nil is allowed. Where
+	// the chain does not hold, no key is compared.
+	Key func(k *keys.Key, seal error)
 	// Progress is called now and then with the number of rows read; nil is allowed.
 	Progress func(rows int64)
 }
@@ -273,7 +277,11 @@ func (v *auditCheck) listKeys(ctx context.Context) (doubtful []string, err error
 		}
 		for _, k := range page.Keys {
 			v.report.Keys++
-			if v.listed(k); v.judge(k) != "" {
+			seal := v.sealed(k)
+			if v.options.Key != nil {
+				v.options.Key(k, seal)
+			}
+			if v.listed(k); v.judge(k, seal) != "" {
 				doubtful = append(doubtful, k.ID)
 			}
 		}
@@ -315,8 +323,8 @@ func (v *auditCheck) neverValid(t told) bool {
 const reasonTampered = "its row was changed outside mcpkeys and does not match its seal; revoke it, or restore a backup"
 
 // judge says what is wrong with a key's row, compared with the log as read so far.
-func (v *auditCheck) judge(k *keys.Key) string {
-	if v.sealed(k) != nil {
+func (v *auditCheck) judge(k *keys.Key, seal error) string {
+	if seal != nil {
 		return reasonTampered
 	}
 	var t told
@@ -386,7 +394,7 @@ func (v *auditCheck) reason(id string, k *keys.Key) string {
 		}
 		return "its row is missing, and mcpkeys never removes one; restore a backup"
 	}
-	return v.judge(k)
+	return v.judge(k, v.sealed(k))
 }
 
 // fault adds f. In a full list it replaces a row that does not match its seal, unless it is

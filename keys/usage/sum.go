@@ -96,7 +96,7 @@ func (u Usage) Scopes() []Scope {
 }
 
 // Hourly is the number of requests in each hour, from the hour of since to the hour of now,
-// the oldest first. It goes back no further than [Kept].
+// the oldest first. It goes back no further than [Kept], and leaves out counts of days.
 func (u Usage) Hourly(since, now time.Time) []int64 {
 	last := now.Truncate(time.Hour)
 	first := since.Truncate(time.Hour)
@@ -108,7 +108,7 @@ func (u Usage) Hourly(since, now time.Time) []int64 {
 	}
 	hours := make([]int64, last.Sub(first)/time.Hour+1)
 	for _, c := range u.Counts {
-		if c.Scope != "" || c.Hour.Before(first) || c.Hour.After(last) {
+		if c.Scope != "" || c.Day || c.Hour.Before(first) || c.Hour.After(last) {
 			continue
 		}
 		i := c.Hour.Sub(first) / time.Hour

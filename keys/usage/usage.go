@@ -29,7 +29,8 @@ type Message struct {
 	Denials []Denial
 }
 
-// Count is how often a key was used in one hour with one outcome.
+// Count is how often a key was used in one hour with one outcome, or in one day whose hours
+// were summed up.
 //
 // With an empty Scope it counts requests, each once, under the outcome of its
 // authentication. An MCP call that exceeds the key's rate limit is also counted, under
@@ -37,6 +38,7 @@ type Message struct {
 // [keys.CodeInsufficientScope]; one request may require several scopes.
 type Count struct {
 	Hour  time.Time // its start, UTC
+	Day   bool      // it is of the whole day that starts then, in UTC
 	Code  keys.Code
 	Scope string // a required scope, [OtherScopes], or empty
 	Calls int64
@@ -59,8 +61,11 @@ func (u Usage) LastUsed() keys.LastUse {
 
 // What is kept, and how long.
 const (
-	// Kept is how long counts are kept. Last uses are kept permanently.
+	// Kept is how long counts are kept by the hour. After that a day has one count of each
+	// outcome and scope. Last uses are kept permanently.
 	Kept = 90 * 24 * time.Hour
+	// DaysKept is how long these counts of days are kept.
+	DaysKept = 2 * 365 * 24 * time.Hour
 	// DefaultSince is the default of [ParseSince].
 	DefaultSince = 24 * time.Hour
 	// DenialsKept is how many rows are kept of denials with a proved key, and how many

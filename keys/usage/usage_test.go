@@ -64,6 +64,10 @@ func TestUsageSums(t *testing.T) {
 	if got, want := len(u.Hourly(time.Time{}, hour)), 90*24+1; got != want {
 		t.Errorf("Hourly of all times: got %d hours, want %d", got, want)
 	}
+	u.Counts = append(u.Counts, usage.Count{Hour: hour, Day: true, Code: keys.CodeValid, Calls: 1000})
+	if got := u.Hourly(hour, hour); len(got) != 1 || got[0] != 4 || u.Calls() != 1159 {
+		t.Errorf("with a count of a day: got %v by the hour and %d in all, want 4 and 1159", got, u.Calls())
+	}
 	u = usage.Usage{Counts: []usage.Count{count(0, keys.CodeValid, "", math.MaxInt64), count(0, keys.CodeRevoked, "", math.MaxInt64)}}
 	if got := u.Calls(); got != math.MaxInt64 {
 		t.Errorf("Calls of planted numbers: got %d, want the largest", got)

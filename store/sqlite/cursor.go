@@ -56,6 +56,6 @@ func (f *filter) addCursor(text string) error {
 	if err != nil {
 		return err
 	}
-	f.and(`created_at <= ? AND (created_at < ? OR id > ?)`, c.createdAt, c.createdAt, []byte(c.id))
+	f.after = &c
 	return nil
 }

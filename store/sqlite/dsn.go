@@ -9,9 +9,18 @@ import (
 	"time"
 )
 
-// cachePages is SQLite's page cache per connection, as PRAGMA cache_size reads it:
-// 64 MiB. Random ids touch pages all over the file.
+// cacheMiB is SQLite's page cache per connection. Random ids touch pages all over the file.
+const cacheMiB = 64
+
+// cachePages is that cache as PRAGMA cache_size reads it.
 const cachePages = "-65536"
+
+func cacheSize(mib int) string { return strconv.Itoa(-mib << 10) }
+
+// withCache is a DSN of a reader with another page cache.
+func withCache(dsn string, mib int) string {
+	return strings.Replace(dsn, "_cache_size="+cachePages, "_cache_size="+cacheSize(mib), 1)
+}
 
 // busyTimeout is how long SQLite waits for a writer that takes no turns: see fairLock.
 const busyTimeout = 5 * time.Second

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"testing"
@@ -52,7 +53,8 @@ func (r *Reader) Plan(q keys.Query) ([]string, error) {
 	if err := f.add(&q); err != nil {
 		return nil, err
 	}
-	rows, err := r.db.Query(`EXPLAIN QUERY PLAN `+f.sql(), append(f.args, 1)...)
+	statement, args := f.page(1)
+	rows, err := r.db.Query(`EXPLAIN QUERY PLAN `+statement, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +69,15 @@ func (r *Reader) Plan(q keys.Query) ([]string, error) {
 		steps = append(steps, step)
 	}
 	return steps, rows.Err()
+}
+
+// Visit lists a page over db with one more condition, which comes before those of q, and
+// returns the cursor of the next page.
+func (r *Reader) Visit(ctx context.Context, db *sql.DB, q keys.Query, condition string) (next string, err error) {
+	var f filter
+	f.and(condition)
+	page, err := r.pageOf(ctx, db, &f, q)
+	return page.Next, err
 }
 
 // Misfit reports whether a pepper file was read that could not be taken over.

@@ -39,12 +39,17 @@ func (r *Reader) list(ctx context.Context, q keys.Query) (keys.Page, error) {
 }
 
 func (r *Reader) listIn(ctx context.Context, db *sql.DB, q keys.Query) (keys.Page, error) {
-	var f filter
+	return r.pageOf(ctx, db, &filter{}, q)
+}
+
+// pageOf lists the page of q whose keys also meet the conditions of f.
+func (r *Reader) pageOf(ctx context.Context, db *sql.DB, f *filter, q keys.Query) (keys.Page, error) {
 	if err := f.add(&q); err != nil {
 		return keys.Page{}, err
 	}
 	limit := pageSize(q.Limit)
-	rows, err := db.QueryContext(ctx, f.sql(), append(f.args, limit+1)...)
+	statement, args := f.page(limit + 1)
+	rows, err := db.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return keys.Page{}, unavailable("list keys", err)
 	}
@@ -81,31 +86,10 @@ func pageSize(limit int) int {
 	return limit
 }
 
-// filter gathers conditions, which must all hold. Values are always bound, never
-// written into the statement. The index keys_newest has all their columns, so that they
-// are decided without reading the row.
-type filter struct {
-	where []string
-	args  []any
-}
-
-func (f *filter) and(condition string, args ...any) {
-	f.where = append(f.where, condition)
-	f.args = append(f.args, args...)
-}
-
-// sql picks the page first, and then reads its keys and their secrets: one statement,
-// one state.
-func (f *filter) sql() string {
-	where := strings.Join(append([]string{finished}, f.where...), " AND ")
-	return `SELECT ` + keyColumns + `, ` + secretColumns + `
-		FROM (SELECT id FROM keys k WHERE ` + where + ` ORDER BY created_at DESC, id LIMIT ?) page
-		CROSS JOIN keys k ON k.id = page.id
-		LEFT JOIN secrets s ON s.key_id = k.id
-		ORDER BY k.created_at DESC, k.id, s.number`
-}
-
 func (f *filter) add(q *keys.Query) error {
+	if err := f.addCursor(q.Cursor); err != nil {
+		return err
+	}
 	if err := f.addStatus(q.Status, q.Now); err != nil {
 		return err
 	}
@@ -116,13 +100,13 @@ func (f *filter) add(q *keys.Query) error {
 		f.and(`kind = ?`, string(q.Kind))
 	}
 	if q.Name != "" {
-		f.and(`name = ?`, q.Name)
+		f.and(f.read(`name`)+` = ?`, q.Name)
 	}
 	if q.Owner != nil {
 		f.and(`owner = ?`, *q.Owner)
 	}
 	if q.IDPrefix != "" {
-		f.and(`id BETWEEN ? AND ?`, []byte(q.IDPrefix), []byte(q.IDPrefix+"\xff"))
+		f.and(f.read(`id`)+` BETWEEN ? AND ?`, []byte(q.IDPrefix), []byte(q.IDPrefix+"\xff"))
 	}
 	if q.Scope != "" {
 		f.addMember("scopes", q.Scope)
@@ -137,7 +121,7 @@ func (f *filter) add(q *keys.Query) error {
 		f.and(`revoked_at IS NULL AND expires_at <= ?`, before(q.ExpiresBy))
 	}
 	f.addUnused(q.UnusedBy)
-	return f.addCursor(q.Cursor)
+	return nil
 }
 
 // addMember asks whether a column's list holds a text. The list is parsed only where

@@ -25,7 +25,11 @@ type Options struct {
 	// make that store again, empty and with the same id, because its database was lost.
 	SameStore bool
 
-	Now func() time.Time // the clock by which old usage counts are deleted; nil means time.Now
+	// CacheMiB is how many MiB of the database each connection that reads keeps in memory, up to
+	// 64; 0 means 64. A command that reads all keys once needs few.
+	CacheMiB int
+
+	Now func() time.Time // the clock by which old usage counts and events go; nil means time.Now
 }
 
 func (o *Options) now() func() time.Time {
@@ -33,6 +37,13 @@ func (o *Options) now() func() time.Time {
 		return time.Now //nolint:forbidigo // the default clock
 	}
 	return o.Now
+}
+
+func (o *Options) cacheMiB() int {
+	if o == nil || o.CacheMiB <= 0 {
+		return cacheMiB
+	}
+	return min(o.CacheMiB, cacheMiB)
 }
 
 func (o *Options) pepperFile(path string) string {
@@ -89,7 +100,7 @@ func openReader(given, path string, o *Options, writable bool) (*Reader, error) 
 	if err := inspect(path); err != nil {
 		return nil, err
 	}
-	r := &Reader{given: given, path: path, writable: writable}
+	r := &Reader{given: given, path: path, writable: writable, cacheMiB: o.cacheMiB()}
 	r.epoch.path, r.epoch.sharing = epochPath(path), share
 	var err error
 	if r.pepperFile, err = filepath.Abs(o.pepperFile(path)); err != nil {
@@ -178,7 +189,7 @@ func (r *Reader) tryStart(ctx context.Context) (h handle, err error) {
 		open, h.raised = raisingDSN, true
 	}
 	h.spot, h.watch = at, &schemaWatch{}
-	h.db = openWatched(at, open(r.path), readerConns(), h.watch)
+	h.db = openWatched(at, withCache(open(r.path), r.cacheMiB), readerConns(), h.watch)
 	var peppers *pepper.Set
 	h.schema, err = known(ctx, h.db, r.path)
 	if err == nil {

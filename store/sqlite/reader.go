@@ -23,6 +23,7 @@ type Reader struct {
 	usage      usageFile
 	renewer    renewer
 	writable   bool // the epoch is mapped for writing
+	cacheMiB   int  // of the page cache of each connection of db
 
 	gate gate // callers inside may use the fields below; they change only while it is shut
 	handle

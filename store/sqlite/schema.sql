@@ -158,14 +158,16 @@ CREATE TABLE audit (
 CREATE INDEX audit_key ON audit (key_id, seq);
 
 -- The feed: which key changed, in the order of commits, numbered without gaps. A
--- gap tells a reader that it missed something and must forget all it knows. The id is
+-- gap tells a reader that it missed something and must forget all it knows. Old events are
+-- deleted; the newest one stays. The id is
 -- random: where the database was put back to an older state, other changes have the
 -- numbers that a reader knows, and never the ids.
 CREATE TABLE events (
   seq    INTEGER NOT NULL PRIMARY KEY CHECK (seq <= 281474976710655),
   id     BLOB    NOT NULL CHECK (length(id) = 16),
   key_id BLOB    NOT NULL,
-  kind   TEXT    NOT NULL
+  kind   TEXT    NOT NULL,
+  at     INTEGER NOT NULL DEFAULT (CAST(strftime('%s', 'now') AS INTEGER) * 1000000)
 ) STRICT;
 
 CREATE TRIGGER keys_inserted AFTER INSERT ON keys BEGIN

@@ -102,28 +102,25 @@ func (u *usageFile) close() error {
 // which the column refuses, and every flush with it.
 const most = "9000000000000000000"
 
-const (
-	upsertCount = `INSERT INTO usage (key_id, hour, code, scope, calls) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET calls = min(calls + excluded.calls, ` + most + `)`
-	upsertLast = `INSERT INTO last_used (key_id, secret, at, client_ip, agent) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET at = excluded.at, client_ip = excluded.client_ip, agent = excluded.agent
-		WHERE excluded.at > at`
-	deleteCounts = `DELETE FROM usage WHERE hour < ?`
-)
+const upsertLast = `INSERT INTO last_used (key_id, secret, at, client_ip, agent) VALUES (?, ?, ?, ?, ?)
+	ON CONFLICT DO UPDATE SET at = excluded.at, client_ip = excluded.client_ip, agent = excluded.agent
+	WHERE excluded.at > at`
 
 // addUses adds uses up to now. A use in the future, from a process with a wrong clock,
-// counts as now: a use in 2099 would otherwise remain the last use permanently and, as the
-// newest, cause all other counts to be deleted.
+// counts as now: a use in 2099 would otherwise remain the last use permanently. What is old
+// goes by now too, and never by the times of uses.
 func addUses(ctx context.Context, tx *sql.Tx, uses []usage.Use, now time.Time) error {
-	counts, err1 := tx.PrepareContext(ctx, upsertCount)
-	last, err2 := tx.PrepareContext(ctx, upsertLast)
-	if err := errors.Join(err1, err2); err != nil {
-		return unavailable("count use", err)
+	last, err := tx.PrepareContext(ctx, upsertLast)
+	if err != nil {
+		return unavailable("note last use", err)
 	}
+	counts := tally{tx: tx}
+	counts.kept, _ = dayOf(now.Add(-usage.DaysKept))
 	for _, u := range uses {
 		id := []byte(u.KeyID)
 		for _, c := range u.Counts {
-			if _, err := counts.ExecContext(ctx, id, hourOf(earlier(c.Hour, now)), string(c.Code), c.Scope, c.Calls); err != nil {
+			c.Hour = earlier(c.Hour, now)
+			if err := counts.add(ctx, id, &c); err != nil {
 				return unavailable("count use", err)
 			}
 		}
@@ -133,8 +130,7 @@ func addUses(ctx context.Context, tx *sql.Tx, uses []usage.Use, now time.Time) e
 			}
 		}
 	}
-	_, err := tx.ExecContext(ctx, deleteCounts, hourOf(now.Add(-usage.Kept)))
-	return unavailable("let old counts go", err)
+	return unavailable("sum up old counts", rollUp(ctx, tx, now))
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -143,6 +139,3 @@ func earlier(a, b time.Time) time.Time {
 	}
 	return a
 }
-
-// hourOf is the beginning of the hour that t lies in.
-func hourOf(t time.Time) int64 { return micros(t.Truncate(time.Hour)) }

@@ -1,4 +1,4 @@
--- The schema of the file that use is counted in, version 1. See docs/adr/0005.
+-- The schema of the file that use is counted in, version 2. See docs/adr/0005.
 --
 -- Times are integer microseconds since 1970, UTC. Nothing here decides anything, and
 -- no row refers to the key store: a key that is gone leaves its counts behind until
@@ -10,19 +10,39 @@ CREATE TABLE counting (
   since INTEGER NOT NULL PRIMARY KEY
 ) STRICT;
 
--- How often a key was presented in one hour with one outcome; with a scope, what was
--- asked beyond that.
-CREATE TABLE usage (
+-- What is counted: how often a key was presented with one outcome; with a scope, how often
+-- that scope was asked for besides. It is here once, and has a number in the counts.
+CREATE TABLE series (
+  n      INTEGER NOT NULL PRIMARY KEY,
   key_id BLOB    NOT NULL,
-  hour   INTEGER NOT NULL,  -- its beginning
   code   TEXT    NOT NULL CHECK (code <> '' AND length(code) <= 64),
   scope  TEXT    NOT NULL CHECK (length(scope) <= 1024),
-  calls  INTEGER NOT NULL CHECK (calls > 0),
-  PRIMARY KEY (key_id, hour, code, scope)
+  UNIQUE (key_id, code, scope)
+) STRICT;
+
+-- The counts of a day's hours. Day counts days since 1970. It comes first, so that a flush
+-- changes rows that lie side by side.
+CREATE TABLE hours (
+  day    INTEGER NOT NULL,
+  series INTEGER NOT NULL,
+  h00 INTEGER NOT NULL DEFAULT 0, h01 INTEGER NOT NULL DEFAULT 0, h02 INTEGER NOT NULL DEFAULT 0,
+  h03 INTEGER NOT NULL DEFAULT 0, h04 INTEGER NOT NULL DEFAULT 0, h05 INTEGER NOT NULL DEFAULT 0,
+  h06 INTEGER NOT NULL DEFAULT 0, h07 INTEGER NOT NULL DEFAULT 0, h08 INTEGER NOT NULL DEFAULT 0,
+  h09 INTEGER NOT NULL DEFAULT 0, h10 INTEGER NOT NULL DEFAULT 0, h11 INTEGER NOT NULL DEFAULT 0,
+  h12 INTEGER NOT NULL DEFAULT 0, h13 INTEGER NOT NULL DEFAULT 0, h14 INTEGER NOT NULL DEFAULT 0,
+  h15 INTEGER NOT NULL DEFAULT 0, h16 INTEGER NOT NULL DEFAULT 0, h17 INTEGER NOT NULL DEFAULT 0,
+  h18 INTEGER NOT NULL DEFAULT 0, h19 INTEGER NOT NULL DEFAULT 0, h20 INTEGER NOT NULL DEFAULT 0,
+  h21 INTEGER NOT NULL DEFAULT 0, h22 INTEGER NOT NULL DEFAULT 0, h23 INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (day, series)
 ) STRICT, WITHOUT ROWID;
 
--- Old hours are let go, whichever key they are of.
-CREATE INDEX usage_hour ON usage (hour);
+-- The sums of days whose hours were deleted.
+CREATE TABLE days (
+  day    INTEGER NOT NULL,
+  series INTEGER NOT NULL,
+  calls  INTEGER NOT NULL CHECK (calls > 0),
+  PRIMARY KEY (day, series)
+) STRICT, WITHOUT ROWID;
 
 -- When a secret of a key was last accepted.
 CREATE TABLE last_used (

@@ -23,7 +23,7 @@ var usageSchema string
 // The numbers in the header of a usage file.
 const (
 	usageApplicationID = 0x6d637075 // "mcpu"
-	usageVersion       = 1
+	usageVersion       = 2
 )
 
 func (o *Options) usageFile(path string) string {
@@ -144,7 +144,9 @@ func (u *usageFile) recognise(ctx context.Context, db *sql.DB, name string) erro
 		return u.explain(unavailable("open", err))
 	case application != usageApplicationID:
 		return unknown(nil, "%s is not a usage file; move it away", u.path)
-	case version != usageVersion:
+	case version < usageVersion:
+		return unknown(nil, "%s was made by an earlier mcpkeys (schema %d; this one knows %d); remove it, and counts begin again", u.path, version, usageVersion)
+	case version > usageVersion:
 		return unknown(nil, "%s has schema %d, and this mcpkeys knows %d; use the version that made it, or remove it", u.path, version, usageVersion)
 	}
 	strange, missing, err := compareSchema(ctx, db, name, usageSchema)

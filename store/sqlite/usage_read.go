@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,14 +36,19 @@ func (r *Reader) Usage(ctx context.Context, keyID string, since time.Time) (usag
 		return found, err
 	}
 	defer r.usage.gate.leave()
-	err := r.usage.read(ctx, func(db *sql.DB) (err error) {
-		if found.Since, err = r.usage.since(ctx, db); err != nil {
+	err := r.usage.read(ctx, func(db *sql.DB) error {
+		tx, err := db.BeginTx(ctx, nil) // one state: a count may move from hours to days
+		if err != nil {
+			return unavailable("read usage", err)
+		}
+		defer func() { _ = tx.Rollback() }() // it was only read
+		if found.Since, err = r.usage.since(ctx, tx); err != nil {
 			return err
 		}
-		if found.Last, err = lastUses(ctx, db, keyID); err != nil {
+		if found.Last, err = lastUses(ctx, tx, keyID); err != nil {
 			return err
 		}
-		found.Counts, err = counts(ctx, db, keyID, since)
+		found.Counts, err = counts(ctx, tx, keyID, since)
 		return err
 	})
 	if err != nil {
@@ -51,7 +58,7 @@ func (r *Reader) Usage(ctx context.Context, keyID string, since time.Time) (usag
 }
 
 // since is when this file began to count.
-func (u *usageFile) since(ctx context.Context, db *sql.DB) (time.Time, error) {
+func (u *usageFile) since(ctx context.Context, db querier) (time.Time, error) {
 	var since sql.NullInt64
 	if err := db.QueryRowContext(ctx, `SELECT max(since) FROM counting`).Scan(&since); err != nil {
 		return time.Time{}, unavailable("read usage", err)
@@ -62,23 +69,66 @@ func (u *usageFile) since(ctx context.Context, db *sql.DB) (time.Time, error) {
 	return instant(since.Int64), nil
 }
 
-func lastUses(ctx context.Context, db *sql.DB, keyID string) ([]keys.LastUse, error) {
+func lastUses(ctx context.Context, db querier, keyID string) ([]keys.LastUse, error) {
 	rows, err := db.QueryContext(ctx, `SELECT key_id, secret, at, client_ip, agent FROM last_used WHERE key_id = ? ORDER BY at DESC, secret`, []byte(keyID))
 	var uses []keys.LastUse
 	err = eachLast(rows, err, func(_ string, l keys.LastUse) { uses = append(uses, l) })
 	return uses, err
 }
 
-func counts(ctx context.Context, db *sql.DB, keyID string, since time.Time) ([]usage.Count, error) {
-	var counts []usage.Count
-	err := answer(db.QueryContext(ctx, `SELECT hour, code, scope, calls FROM usage WHERE key_id = ? AND hour >= ? ORDER BY hour, code, scope`, []byte(keyID), hourOf(since))).each("read usage", func(rows *sql.Rows) error {
-		var hour int64
-		var c usage.Count
-		if err := rows.Scan(&hour, &c.Code, &c.Scope, &c.Calls); err != nil {
+// daysOf goes from one day that a table has to the next. The table begins with the day, so
+// that finding a key's counts does not read those of all keys.
+const daysOf = `WITH RECURSIVE d (day) AS (
+		SELECT min(day) FROM {table} WHERE day >= ?1
+		UNION ALL
+		SELECT (SELECT min(day) FROM {table} WHERE day > d.day) FROM d WHERE d.day IS NOT NULL)
+	SELECT s.code, s.scope, c.* FROM d CROSS JOIN series s ON s.key_id = ?2 CROSS JOIN {table} c ON c.day = d.day AND c.series = s.n`
+
+// counts returns the counts of a key by the hour from the hour of since, and its counts of days
+// from the day of since.
+func counts(ctx context.Context, tx *sql.Tx, keyID string, since time.Time) ([]usage.Count, error) {
+	from, hour := dayOf(since)
+	since = hourOf(from, int(hour))
+	counts, err := countsOf(ctx, tx, "days", keyID, from, 1)
+	if err != nil {
+		return nil, err
+	}
+	for i := range counts {
+		counts[i].Day = true
+	}
+	hours, err := countsOf(ctx, tx, "hours", keyID, from, hoursADay)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range hours {
+		if !c.Hour.Before(since) {
+			counts = append(counts, c)
+		}
+	}
+	slices.SortStableFunc(counts, func(a, b usage.Count) int {
+		return cmp.Or(a.Hour.Compare(b.Hour), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Scope, b.Scope))
+	})
+	return counts, nil
+}
+
+// countsOf reads the counts of a table that has so many of a day in one row.
+func countsOf(ctx context.Context, tx *sql.Tx, table, keyID string, from int64, aDay int) (counts []usage.Count, err error) {
+	var c usage.Count
+	var day, series int64
+	calls := make([]int64, aDay)
+	into := []any{&c.Code, &c.Scope, &day, &series}
+	for i := range calls {
+		into = append(into, &calls[i])
+	}
+	err = answer(tx.QueryContext(ctx, strings.ReplaceAll(daysOf, "{table}", table), from, []byte(keyID))).each("read usage", func(rows *sql.Rows) error {
+		if err := rows.Scan(into...); err != nil {
 			return err
 		}
-		if c.Hour = instant(hour); plausible(c.Hour) {
-			counts = append(counts, c)
+		for hour, n := range calls {
+			if n > 0 && 0 <= day && day <= lastDay { // a database shell may have written anything
+				c.Hour, c.Calls = hourOf(day, hour), n
+				counts = append(counts, c)
+			}
 		}
 		return nil
 	})
@@ -197,5 +247,5 @@ func (f *filter) addUnused(by time.Time) {
 	if by.IsZero() {
 		return
 	}
-	f.and(`created_at <= ? AND NOT EXISTS (SELECT 1 FROM usage.last_used u WHERE u.key_id = k.id AND u.at > ?)`, before(by), before(by))
+	f.and(f.read(`created_at`)+` <= ? AND NOT EXISTS (SELECT 1 FROM usage.last_used u WHERE u.key_id = k.id AND u.at > ?)`, before(by), before(by))
 }

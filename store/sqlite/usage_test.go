@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -72,12 +73,13 @@ var spoilt = map[string]struct {
 	"a newer one":              {func(t *testing.T, path string) { mustExec(t, shell(t, path), `PRAGMA user_version = 3`) }, "schema 3"},
 	"one that others may read": {func(t *testing.T, path string) { chmod(t, path, 0o640) }, "chmod 600"},
 	"a view in it":             {func(t *testing.T, path string) { mustExec(t, shell(t, path), `CREATE VIEW keys AS SELECT 1`) }, `view "keys"`},
-	"no index in it":           {func(t *testing.T, path string) { mustExec(t, shell(t, path), `DROP INDEX usage_hour`) }, "lacks 1"},
+	"an earlier one":           {func(t *testing.T, path string) { mustExec(t, shell(t, path), `PRAGMA user_version = 1`) }, "earlier mcpkeys (schema 1; this one knows 2); remove it"},
+	"no index in it":           {func(t *testing.T, path string) { mustExec(t, shell(t, path), `DROP INDEX heard_at`) }, "lacks 1"},
 	"a view for a table": {func(t *testing.T, path string) {
 		mustExec(t, shell(t, path), `DROP TABLE last_used; CREATE VIEW last_used AS SELECT CAST('x' AS BLOB) key_id, 1 secret, 1 at, '' client_ip, '' agent`)
 	}, `view "last_used"`},
 	"a trigger in it": {func(t *testing.T, path string) {
-		mustExec(t, shell(t, path), `CREATE TRIGGER more AFTER INSERT ON usage BEGIN DELETE FROM last_used; END`)
+		mustExec(t, shell(t, path), `CREATE TRIGGER more AFTER INSERT ON hours BEGIN DELETE FROM last_used; END`)
 	}, `trigger "more"`},
 }
 
@@ -211,7 +213,7 @@ func TestUsageSettings(t *testing.T) {
 	countUse(t, s, "AAAAAAAAAAAA")
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "1", "busy_timeout": "5000", "trusted_schema": "0", "cell_size_check": "1",
-		"mmap_size": "0", "application_id": "1835233397", "user_version": "1",
+		"mmap_size": "0", "application_id": "1835233397", "user_version": "2",
 	} {
 		var got string
 		if err := s.UsageWriter().QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
@@ -236,8 +238,14 @@ func TestA28PlantedUsageIsHarmless(t *testing.T) {
 	mustExec(t, db, `INSERT INTO last_used VALUES (?, 2, 9223372036854775807, '', '')`, []byte(id))
 	mustExec(t, db, `INSERT INTO last_used VALUES (?, 3, -9223372036854775808, '', '')`, []byte(id))
 	now := time.Now().UTC().Truncate(time.Hour)
-	mustExec(t, db, `INSERT INTO usage VALUES (?, ?, 'valid', '', 9223372036854775807)`, []byte(id), now.UnixMicro())
-	mustExec(t, db, `INSERT INTO usage VALUES (?, 9223372036854775807, 'valid', '', 1)`, []byte(id))
+	mustExec(t, db, `INSERT INTO series VALUES (1, ?, 'valid', '')`, []byte(id))
+	hour := fmt.Sprintf("h%02d", now.Hour())
+	mustExec(t, db, `INSERT INTO hours (day, series, `+hour+`) VALUES (?, 1, 9223372036854775807)`, now.Unix()/86400)
+	for _, day := range []int64{math.MinInt64, -1, 2_932_897, math.MaxInt64} {
+		mustExec(t, db, `INSERT INTO hours (day, series, h00) VALUES (?, 1, 1)`, day)
+		mustExec(t, db, `INSERT INTO days VALUES (?, 1, 1)`, day)
+	}
+	mustExec(t, db, `INSERT INTO hours (day, series, h00) VALUES (30000, 1, -5)`)
 	if err := s.AddUse(t.Context(), []usage.Use{{KeyID: id, Counts: []usage.Count{{Hour: now, Code: keys.CodeValid, Calls: 9}}}}); err != nil {
 		t.Fatalf("AddUse onto the highest number: %v", err)
 	}

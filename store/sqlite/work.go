@@ -59,6 +59,9 @@ func (s *Store) inWork(ctx context.Context, tx *sql.Tx, change func(*work) error
 	if err != nil {
 		return err
 	}
+	if err := w.trimEvents(ctx, s.usage.now()); err != nil {
+		return err
+	}
 	if err := change(w); err != nil {
 		return err
 	}

@@ -89,6 +89,36 @@ func feedIsSilent(t *testing.T, f *fixture) {
 	}
 }
 
+// What changed is told for a day. A reader that was away for longer is told that it lost
+// something, unless nothing changed: then it stands where it stood.
+func changesAreToldForADay(t *testing.T, f *fixture) {
+	now := time.Now() // changes may be noted by the database, which has no other clock
+	f.setClock(now)
+	first := f.create("first", nil)
+	long := f.changes(f.store, feed.Position{}).Next
+	f.mustUpdate(first.ID, func(k *keys.Key) { k.Owner = "x" })
+	f.setClock(now.Add(23 * time.Hour))
+	second := f.create("second", nil)
+	if c := f.changes(f.store, long); c.Lost || !slices.Equal(c.IDs, []string{first.ID, second.ID}) {
+		t.Errorf("Changes after 23 hours: got %+v, want both keys", c)
+	}
+	newest := f.changes(f.store, feed.Position{}).Next
+	f.setClock(now.Add(25 * time.Hour))
+	if c := f.changes(f.another(), newest); c.Lost || len(c.IDs) > 0 || c.Next != newest {
+		t.Errorf("Changes where nothing changed for 25 hours: got %+v, want nothing", c)
+	}
+	third := f.create("third", nil)
+	if c := f.changes(f.another(), newest); c.Lost || !slices.Equal(c.IDs, []string{third.ID}) {
+		t.Errorf("Changes of a reader that had seen all before: got %+v, want the key", c)
+	}
+	f.mustUpdate(third.ID, func(k *keys.Key) { k.Owner = "x" })
+	for _, since := range []feed.Position{long, {Generation: long.Generation}} {
+		if c := f.changes(f.another(), since); !c.Lost || len(c.IDs) > 0 {
+			t.Errorf("Changes since %d, after 25 hours: got %+v, want lost", since.Seq, c)
+		}
+	}
+}
+
 // A position ahead of the store is from a time that a restored backup undid: what its reader
 // remembers may be wrong.
 func futurePositionIsLost(t *testing.T, f *fixture) {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -69,6 +70,74 @@ func pagingUnderInserts(t *testing.T, f *fixture) {
 	for name, n := range seen {
 		if n > 1 {
 			t.Errorf("%s: seen %d times", name, n)
+		}
+	}
+}
+
+// An import makes many keys at one instant. The pages of each list are together the whole
+// list, in one order: newest first, then by id.
+func pagesOfOneInstant(t *testing.T, f *fixture) {
+	same, ann := f.now, "ann"
+	for i := range 60 {
+		f.create("key "+strconv.Itoa(i), func(k *keys.Key) {
+			if i%4 != 0 {
+				k.CreatedAt = same
+			}
+			if i%3 == 0 {
+				k.Owner, k.Scopes, k.Audience = ann, []string{"tools:a"}, []string{"weather"}
+			} else {
+				k.Name, k.Owner = "shared", "owner "+strconv.Itoa(i)
+			}
+			if i%5 == 0 {
+				k.RevokedAt = f.now
+			}
+			if i%7 == 0 {
+				k.ExpiresAt = same.Add(time.Hour)
+			}
+		})
+	}
+	all := f.all(keys.Query{})
+	if !slices.IsSortedFunc(all, func(a, b *keys.Key) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), strings.Compare(a.ID, b.ID))
+	}) {
+		t.Error("List: keys are not in the order of creation, newest first, and then of ids")
+	}
+	prefix := all[0].ID[:1]
+	for what, c := range map[string]struct {
+		q    keys.Query
+		fits func(*keys.Key) bool
+	}{
+		"all":       {keys.Query{}, func(*keys.Key) bool { return true }},
+		"unrevoked": {keys.Query{Unrevoked: true}, func(k *keys.Key) bool { return k.RevokedAt.IsZero() }},
+		"revoked":   {keys.Query{Status: keys.StatusRevoked, Now: same}, func(k *keys.Key) bool { return !k.RevokedAt.IsZero() }},
+		"owner":     {keys.Query{Owner: &ann}, func(k *keys.Key) bool { return k.Owner == ann }},
+		"name":      {keys.Query{Name: "shared"}, func(k *keys.Key) bool { return k.Name == "shared" }},
+		"unrevoked name": {keys.Query{Name: "shared", Unrevoked: true}, func(k *keys.Key) bool {
+			return k.Name == "shared" && k.RevokedAt.IsZero()
+		}},
+		"id prefix":  {keys.Query{IDPrefix: prefix}, func(k *keys.Key) bool { return strings.HasPrefix(k.ID, prefix) }},
+		"scope":      {keys.Query{Scope: "tools:a"}, func(k *keys.Key) bool { return k.Owner == ann }},
+		"audience":   {keys.Query{Audience: "weather"}, func(k *keys.Key) bool { return k.Owner == ann }},
+		"search":     {keys.Query{Search: "key"}, func(k *keys.Key) bool { return strings.Contains(k.Name, "key") }},
+		"expires by": {keys.Query{ExpiresBy: same.Add(2 * time.Hour)}, func(k *keys.Key) bool { return k.RevokedAt.IsZero() && !k.ExpiresAt.IsZero() }},
+		"kind":       {keys.Query{Kind: keys.KindAdmin}, func(*keys.Key) bool { return false }},
+		"unused":     {keys.Query{UnusedBy: time.Now().Add(24 * time.Hour)}, func(*keys.Key) bool { return true }},
+	} {
+		var want []string
+		for _, k := range all {
+			if c.fits(k) {
+				want = append(want, k.ID)
+			}
+		}
+		for _, limit := range []int{1, 3, len(all)} {
+			c.q.Limit = limit
+			var got []string
+			for _, k := range f.all(c.q) {
+				got = append(got, k.ID)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("List(%s) in pages of %d: got %q, want %q", what, limit, got, want)
+			}
 		}
 	}
 }

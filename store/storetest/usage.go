@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,23 +115,126 @@ func addUseIsOneTransaction(t *testing.T, f *fixture) {
 	f.wantUsage("after a failure", f.store, good.KeyID, time.Time{}, usage.Usage{})
 }
 
+// Day by day, hours older than usage.Kept become one count of their day, with each outcome and
+// scope. The sums are as before, the border included, and a count that comes late is added.
+func oldHoursAreSummedUp(t *testing.T, f *fixture) {
+	a, b := f.create("a", nil).ID, f.create("b", nil).ID
+	first := hour.Truncate(day)
+	last := lastUse(1, start, "192.0.2.1", "curl")
+	f.setClock(first.Add(4 * day))
+	for d := range 3 {
+		for h := range 24 {
+			at := first.Add(time.Duration(d*24+h) * time.Hour)
+			f.addUse(f.store, usage.Use{KeyID: a, Last: []keys.LastUse{last}, Counts: []usage.Count{
+				calls(at, keys.CodeValid, "", int64(100*d+h+1)), calls(at, keys.CodeInsufficientScope, "tools:a", 1),
+			}}, usage.Use{KeyID: b, Counts: []usage.Count{calls(at, keys.CodeRevoked, "", 7)}})
+		}
+	}
+	before := f.usage(a, time.Time{})
+	flush := func(at time.Time) {
+		f.setClock(at)
+		f.addUse(f.store, usage.Use{KeyID: b, Last: []keys.LastUse{last}})
+	}
+	flush(first.Add(usage.Kept + day - time.Nanosecond))
+	if d := diffUsage(before, f.usage(a, time.Time{})); d != "" {
+		t.Errorf("a moment before the first day is old (-want +got):\n%s", d)
+	}
+	for d, at := range []time.Time{first.Add(usage.Kept + day), first.Add(usage.Kept + 5*day), first.Add(usage.Kept + 5*day)} {
+		flush(at)
+		got := f.usage(a, time.Time{})
+		sums := 0
+		for _, c := range got.Counts {
+			if c.Day {
+				sums++
+			}
+		}
+		if want := 2 * (d + 1); sums != want || len(got.Counts) != want+2*24*(2-d) {
+			t.Errorf("day %d: got %d counts, %d of them of days, want %d of days and the hours of %d days", d, len(got.Counts), sums, want, 2-d)
+		}
+		if d := diffUsage([]any{before.Calls(), before.Outcomes(), before.Scopes(), before.Last}, []any{got.Calls(), got.Outcomes(), got.Scopes(), got.Last}); d != "" {
+			t.Errorf("sums (-before +after):\n%s", d)
+		}
+	}
+	sum := func(at time.Time, code keys.Code, scope string, n int64) usage.Count {
+		return usage.Count{Hour: at, Day: true, Code: code, Scope: scope, Calls: n}
+	}
+	late := first.Add(30 * time.Hour)
+	f.addUse(f.store, usage.Use{KeyID: a, Counts: []usage.Count{calls(late, keys.CodeValid, "", 1000)}})
+	f.addUse(f.store)
+	f.wantUsage("from an hour of the second day", f.store, a, late, usage.Usage{Last: []keys.LastUse{last}, Counts: []usage.Count{
+		sum(first.Add(day), keys.CodeInsufficientScope, "tools:a", 24), sum(first.Add(day), keys.CodeValid, "", 24*100+300+1000),
+		sum(first.Add(2*day), keys.CodeInsufficientScope, "tools:a", 24), sum(first.Add(2*day), keys.CodeValid, "", 24*200+300),
+	}})
+}
+
+const day = 24 * time.Hour
+
+func (f *fixture) usage(id string, since time.Time) usage.Usage {
+	f.t.Helper()
+	u, err := f.store.Usage(f.t.Context(), id, since)
+	if err != nil {
+		f.t.Fatalf("Usage(%s): %v", id, err)
+	}
+	return u
+}
+
+// Counts of days are deleted in the end, by the store's clock; last uses are not.
 func oldCountsAreLetGo(t *testing.T, f *fixture) {
 	a, b := f.create("a", nil).ID, f.create("b", nil).ID
-	last := lastUse(1, start, "192.0.2.1", "curl")
+	last, other := lastUse(1, start, "192.0.2.1", "curl"), lastUse(1, start, "", "")
+	first := hour.Truncate(day)
 	f.addUse(f.store, usage.Use{KeyID: a, Last: []keys.LastUse{last}, Counts: []usage.Count{
-		calls(hour, keys.CodeValid, "", 1), calls(hour.Add(time.Hour), keys.CodeValid, "", 2),
+		calls(first, keys.CodeValid, "", 1), calls(first.Add(day), keys.CodeValid, "", 2),
 	}})
-	at := hour.Add(usage.Kept)
-	f.setClock(at)
-	f.addUse(f.store, usage.Use{KeyID: b, Counts: []usage.Count{calls(at, keys.CodeValid, "", 4)}})
-	f.wantUsage("at the limit", f.store, a, time.Time{}, usage.Usage{Last: []keys.LastUse{last}, Counts: []usage.Count{
-		calls(hour, keys.CodeValid, "", 1), calls(hour.Add(time.Hour), keys.CodeValid, "", 2),
-	}})
-	f.setClock(at.Add(time.Hour))
-	f.addUse(f.store, usage.Use{KeyID: b, Counts: []usage.Count{calls(at.Add(time.Hour), keys.CodeValid, "", 8)}})
-	f.wantUsage("an hour later", f.store, a, time.Time{}, usage.Usage{Last: []keys.LastUse{last}, Counts: []usage.Count{
-		calls(hour.Add(time.Hour), keys.CodeValid, "", 2),
-	}})
+	kept := []usage.Count{
+		{Hour: first, Day: true, Code: keys.CodeValid, Calls: 1}, {Hour: first.Add(day), Day: true, Code: keys.CodeValid, Calls: 2},
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  []usage.Count
+	}{{day - time.Nanosecond, kept}, {day, kept[1:]}, {2*day - time.Nanosecond, kept[1:]}, {2 * day, nil}} {
+		f.setClock(first.Add(usage.DaysKept + c.after))
+		for range 3 {
+			f.addUse(f.store, usage.Use{KeyID: b, Last: []keys.LastUse{other}, Counts: []usage.Count{calls(first.Add(c.after-2*day), keys.CodeValid, "", 4)}})
+		}
+		f.wantUsage(fmt.Sprintf("%v after two years", c.after), f.store, a, time.Time{}, usage.Usage{Last: []keys.LastUse{last}, Counts: c.want})
+	}
+	f.wantUsage("counts that came too late", f.store, b, time.Time{}, usage.Usage{Last: []keys.LastUse{other}})
+}
+
+// Several handles count while the clock passes an hour, a day and the age at which hours are
+// summed up: no use is lost.
+func turningHourLosesNoUse(t *testing.T, f *fixture) {
+	id := f.create("a", nil).ID
+	first := hour.Truncate(day)
+	const writers, rounds = 3, 60
+	var clock atomic.Int64
+	f.setClock(first)
+	var wg sync.WaitGroup
+	for range writers {
+		s := f.another()
+		wg.Go(func() {
+			for range rounds {
+				now := first.Add(time.Duration(clock.Add(1)) * time.Hour)
+				f.setClock(now) // it may also go back by an hour or two
+				counts := []usage.Count{calls(now.Truncate(time.Hour), keys.CodeValid, "", 1), calls(now.Add(-time.Hour), keys.CodeValid, "", 1)}
+				if err := s.AddUse(t.Context(), []usage.Use{{KeyID: id, Counts: counts}}); err != nil {
+					t.Errorf("AddUse: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for d := range 10 {
+		if got, want := f.usage(id, time.Time{}).Calls(), int64(2*writers*rounds); got != want {
+			t.Fatalf("after %d days were summed up: got %d calls, want %d", d, got, want)
+		}
+		f.setClock(first.Add(usage.Kept + time.Duration(d+1)*day))
+		f.addUse(f.store, usage.Use{KeyID: id, Last: []keys.LastUse{lastUse(1, first, "", "")}})
+	}
+	if u := f.usage(id, time.Time{}); len(u.Counts) == 0 || !u.Counts[0].Day || !u.Counts[len(u.Counts)-1].Day {
+		t.Errorf("got %+v, want counts of days alone", u.Counts)
+	}
 }
 
 // A guard whose clock is wrong reports uses of the year 2099. No other count goes because

@@ -78,4 +78,10 @@ func (s Settings) Local() error {
 	return s.Validate()
 }
 
-func (s Settings) options() *sqlite.Options { return &sqlite.Options{PepperFile: s.PepperFile} }
+// cacheMiB is enough for a process that reads a key, or all keys once: lists of any length then
+// take little memory.
+const cacheMiB = 4
+
+func (s Settings) options() *sqlite.Options {
+	return &sqlite.Options{PepperFile: s.PepperFile, CacheMiB: cacheMiB}
+}

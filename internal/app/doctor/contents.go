@@ -61,10 +61,11 @@ func (e *examination) usage(r *sqlite.Reader) {
 }
 
 // audit checks the chain of the log, and compares every key with the log. It leaves the seals
-// to keys.
+// to keys, and notes for it what the keys are.
 func (e *examination) audit(r store.Reader) {
-	report, err := store.VerifyAudit(e.ctx, r, nil)
+	report, err := store.VerifyAudit(e.ctx, r, &audit.VerifyOptions{Key: e.note})
 	if err != nil {
+		e.seen = census{} // perhaps not of all keys
 		e.problem("audit", err)
 		return
 	}
@@ -84,40 +85,78 @@ func (e *examination) audit(r store.Reader) {
 	}
 }
 
-// keys checks the seal of every row, revoked keys included.
+// census is what is noted of all keys.
+type census struct {
+	all      int
+	tampered sample
+	ending   sample // admin keys that expire soon
+}
+
+// sample has the first of many texts, and their number.
+type sample struct {
+	n     int
+	first []string
+}
+
+func (s *sample) add(text string) {
+	if s.n++; s.n <= named {
+		s.first = append(s.first, text)
+	}
+}
+
+// String names the first ones, and how many more there are.
+func (s *sample) String() string {
+	text := strings.Join(s.first, ", ")
+	if more := s.n - len(s.first); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+func (e *examination) note(k *keys.Key, seal error) {
+	e.seen.all++
+	switch {
+	case seal != nil:
+		e.seen.tampered.add(k.ID)
+	case e.endsSoon(k):
+		e.seen.ending.add(k.Label() + " (" + k.ID + ", " + k.ExpiresAt.UTC().Format(time.DateOnly) + ")")
+	}
+}
+
+// keys reports on the seal of every row, revoked keys included. It reads the keys if audit did
+// not, because the log is damaged.
 func (e *examination) keys(r store.Reader) {
-	all, tampered, ending := 0, []string{}, []string{}
-	q := keys.Query{Limit: keys.MaxLimit, Now: e.Now}
-	for {
-		page, err := r.List(e.ctx, q)
-		if err != nil {
+	if e.seen.all == 0 {
+		if err := e.readKeys(r); err != nil {
 			e.problem("keys", err)
 			return
 		}
-		all += len(page.Keys)
-		for _, k := range page.Keys {
-			if r.Peppers().CheckSeal(k) != nil {
-				tampered = append(tampered, k.ID)
-				continue
-			}
-			if e.endsSoon(k) {
-				ending = append(ending, k.Label()+" ("+k.ID+", "+k.ExpiresAt.UTC().Format(time.DateOnly)+")")
-			}
-		}
-		if q.Cursor = page.Next; page.Next == "" {
-			break
-		}
 	}
-	if len(ending) > 0 {
+	if ending := &e.seen.ending; ending.n > 0 {
 		e.warn("admin keys", "renew each in time with keyctl rotate KEY --expires 90d, on this machine",
-			"%s within 30 days, and programs that use it then stop working: %s", wording.Counted(len(ending), "admin key expires", "admin keys expire"), some(ending))
+			"%s within 30 days, and programs that use it then stop working: %s", wording.Counted(ending.n, "admin key expires", "admin keys expire"), ending)
 	}
-	if len(tampered) > 0 {
+	if tampered := &e.seen.tampered; tampered.n > 0 {
 		e.bad("keys", "revoke them, or restore the database from a backup; the audit log has their earlier values",
-			"%s changed outside mcpkeys; no server accepts such keys: %s", wording.Counted(len(tampered), "key was", "keys were"), some(tampered))
+			"%s changed outside mcpkeys; no server accepts such keys: %s", wording.Counted(tampered.n, "key was", "keys were"), tampered)
 		return
 	}
-	e.ok("keys", "%s, every seal matches", wording.Counted(all, "key", "keys"))
+	e.ok("keys", "%s, every seal matches", wording.Counted(e.seen.all, "key", "keys"))
+}
+
+func (e *examination) readKeys(r store.Reader) error {
+	for q := (keys.Query{Limit: keys.MaxLimit}); ; {
+		page, err := r.List(e.ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, k := range page.Keys {
+			e.note(k, r.Peppers().CheckSeal(k))
+		}
+		if q.Cursor = page.Next; page.Next == "" {
+			return nil
+		}
+	}
 }
 
 // endsSoon reports whether k is an admin key that expires within 30 days.
@@ -171,14 +210,6 @@ func first(faults []string) string {
 		return faults[0]
 	}
 	return fmt.Sprintf("%s (and %d more: 'keyctl audit verify')", faults[0], len(faults)-1)
-}
-
-// some names the first of a list, and how many more there are.
-func some(list []string) string {
-	if len(list) <= named {
-		return strings.Join(list, ", ")
-	}
-	return strings.Join(list[:named], ", ") + fmt.Sprintf(" and %d more", len(list)-named)
 }
 
 // slack is how far the clock may be behind the newest audit row without a warning.

@@ -53,6 +53,7 @@ type examination struct {
 	tell   func(Finding)
 	places sqlite.Places
 	worst  State
+	seen   census // of the keys that were read
 
 	strange  []string // names of files of the store at which there is something else
 	unopened bool     // the checks that open the database are left out

@@ -15,7 +15,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/admin/importing"
 	"github.com/mcpkeys/mcpkeys/internal/app/doctor"
+	"github.com/mcpkeys/mcpkeys/internal/dev/scale"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/store"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 )
 
@@ -507,5 +509,58 @@ func TestPeppers(t *testing.T) {
 	p.sql(t, `UPDATE keys SET revoked_at = NULL WHERE name = 'ci'`)
 	if found, _ := p.examine(t, nil); found["peppers"].State != doctor.Problem || !strings.Contains(found["peppers"].Says, "1 key needs pepper pGone00") {
 		t.Errorf("peppers: got %v, want that a needed one is missing", found["peppers"])
+	}
+}
+
+// listed counts the pages of keys that are read.
+type listed struct {
+	store.Reader
+	pages int
+}
+
+func (l *listed) List(ctx context.Context, q keys.Query) (keys.Page, error) {
+	l.pages++
+	return l.Reader.List(ctx, q)
+}
+
+// All keys are read once, for the comparison with the log and for the seals, whether they are
+// sound or not. Only where the log is damaged, and was compared with no key, they are read for
+// their seals alone.
+func TestKeysAreReadOnce(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "keys.db")
+	if err := scale.Fill(t.Context(), db, 2*keys.MaxLimit+1, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := sqlite.OpenVerifier(db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	for _, c := range []struct {
+		what, damage, want string
+	}{
+		{"sound", "", "401 keys, every seal matches"},
+		{"a changed key", `UPDATE keys SET scopes = '["*"]' WHERE id = (SELECT min(id) FROM keys)`, "1 key was changed outside mcpkeys"},
+		{"a changed log", `UPDATE audit SET actor = 'x' WHERE seq = 7`, "1 key was changed outside mcpkeys"},
+	} {
+		if c.damage != "" {
+			shell, err := sql.Open("sqlite3", "file:"+db)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = shell.ExecContext(t.Context(), c.damage)
+			if err := errors.Join(err, shell.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := &listed{Reader: s}
+		var says []string
+		doctor.ExamineKeys(t.Context(), r, time.Now(), func(f doctor.Finding) { says = append(says, f.Check+": "+f.Says) })
+		if r.pages != 3 {
+			t.Errorf("%s: got %d pages, want 3: each key once", c.what, r.pages)
+		}
+		if text := strings.Join(says, "\n"); !strings.Contains(text, c.want) {
+			t.Errorf("%s: no %q in\n%s", c.what, c.want, text)
+		}
 	}
 }

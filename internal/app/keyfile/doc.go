@@ -3,7 +3,7 @@
 //
 // [Read] turns a file into rows for importing.Import, one at a time. A line that cannot be
 // read becomes a row with a Flaw and its number, and reading continues, so that the user gets
-// all wrong lines at once. [Write] writes rows that Read can read.
+// all wrong lines at once. A [Writer] writes rows that Read can read.
 //
 // The package does not check what a key may be: that is for package keys. Its errors repeat
 // nothing of a file, because any part of it may be a secret.

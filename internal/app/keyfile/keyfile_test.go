@@ -44,12 +44,15 @@ func TestRoundTrip(t *testing.T) {
 	}
 	want = append(want, &keys.Key{Kind: keys.KindKey, Name: "bare", CreatedAt: noon})
 	for _, format := range []keyfile.Format{keyfile.JSONL, keyfile.CSV} {
-		var rows []keyfile.Row
-		for _, k := range want {
-			rows = append(rows, keyfile.NewRow(k, noon))
-		}
 		var file bytes.Buffer
-		if err := keyfile.Write(&file, format, rows); err != nil {
+		w := keyfile.NewWriter(&file, format)
+		for _, k := range want {
+			row := keyfile.NewRow(k, noon)
+			if err := w.Write(&row); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
 		text := file.String()

@@ -1,8 +1,10 @@
 package keyfile
 
 import (
+	"bufio"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -11,47 +13,80 @@ import (
 	"github.com/mcpkeys/mcpkeys/keys"
 )
 
-// Write writes rows to w.
-func Write(w io.Writer, format Format, rows []Row) error {
-	switch format {
+// Writer writes a file row by row. What it holds back goes out with Flush and Close.
+type Writer struct {
+	format Format
+	out    *bufio.Writer
+	cells  *csv.Writer // of CSV
+	rows   int
+}
+
+// NewWriter returns a writer of a file of that format.
+func NewWriter(w io.Writer, format Format) *Writer {
+	out := bufio.NewWriter(w)
+	return &Writer{format: format, out: out, cells: csv.NewWriter(out)}
+}
+
+// Write writes one row.
+func (w *Writer) Write(row *Row) error {
+	w.rows++
+	switch w.format {
 	case CSV:
-		return writeCSV(w, rows)
+		return w.writeCells(row)
 	case JSON:
-		out := encoder(w)
-		out.SetIndent("", "  ")
-		return out.Encode(rows)
-	}
-	out := encoder(w)
-	for i := range rows {
-		if err := out.Encode(&rows[i]); err != nil {
-			return err
+		before := ",\n  "
+		if w.rows == 1 {
+			before = "[\n  "
 		}
-	}
-	return nil
-}
-
-func encoder(w io.Writer) *json.Encoder {
-	out := json.NewEncoder(w)
-	out.SetEscapeHTML(false)
-	return out
-}
-
-func writeCSV(w io.Writer, rows []Row) error {
-	out := csv.NewWriter(w)
-	if err := out.Write(columns); err != nil {
+		text, err := w.json(row)
+		_, _ = w.out.WriteString(before + strings.TrimSuffix(text, "\n")) // Flush reports it
 		return err
 	}
-	for i := range rows {
-		cells, err := rows[i].cells()
-		if err != nil {
-			return err
-		}
-		if err := out.Write(cells); err != nil {
-			return err
-		}
+	text, err := w.json(row)
+	_, _ = w.out.WriteString(text) // Flush reports it
+	return err
+}
+
+func (w *Writer) json(row *Row) (string, error) {
+	var b strings.Builder
+	out := json.NewEncoder(&b)
+	out.SetEscapeHTML(false)
+	if w.format == JSON {
+		out.SetIndent("  ", "  ")
 	}
-	out.Flush()
-	return out.Error()
+	err := out.Encode(row)
+	return b.String(), err
+}
+
+func (w *Writer) writeCells(row *Row) error {
+	if w.rows == 1 {
+		_ = w.cells.Write(columns) // Flush reports it
+	}
+	cells, err := row.cells()
+	if err != nil {
+		return err
+	}
+	return w.cells.Write(cells)
+}
+
+// Flush writes what was held back.
+func (w *Writer) Flush() error {
+	w.cells.Flush()
+	return errors.Join(w.cells.Error(), w.out.Flush())
+}
+
+// Close writes what a file has at its end, and what was held back. It does not close the
+// underlying writer.
+func (w *Writer) Close() error {
+	switch {
+	case w.format == CSV && w.rows == 0:
+		_ = w.cells.Write(columns) // Flush reports it
+	case w.format == JSON && w.rows == 0:
+		_, _ = w.out.WriteString("[]\n") // Flush reports it
+	case w.format == JSON:
+		_, _ = w.out.WriteString("\n]\n") // Flush reports it
+	}
+	return w.Flush()
 }
 
 // NewRow returns the row of a key, without its hash. Its status is as of now. Its texts have no

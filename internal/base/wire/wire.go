@@ -86,9 +86,9 @@ func LastUse(l keys.LastUse) api.LastUse {
 	return api.LastUse{Secret: l.Secret, At: l.At, ClientIP: address(l.ClientIP), Agent: l.Agent}
 }
 
-// Count converts the uses of a key in one hour with one outcome.
+// Count converts the uses of a key in one hour, or one day, with one outcome.
 func Count(c usage.Count) api.UseCount {
-	return api.UseCount{Hour: c.Hour, Code: string(c.Code), Scope: c.Scope, Calls: c.Calls}
+	return api.UseCount{Hour: c.Hour, Day: c.Day, Code: string(c.Code), Scope: c.Scope, Calls: c.Calls}
 }
 
 // Verification converts a decision, without a lease, which only a server gives.

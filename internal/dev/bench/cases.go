@@ -52,7 +52,11 @@ func (s *Stage) Cases(ctx context.Context) ([]Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	cases = append(cases, remotes...)
+	paged, err := s.pages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cases = append(append(cases, remotes...), paged...)
 	return append(cases,
 		Case{Name: floorMap, Run: s.hashAndLook(1)},
 		Case{Name: floorMapOf1000, Run: s.hashAndLook(few)},

@@ -12,9 +12,12 @@ import (
 const shown = 200_000
 
 // makeMany makes a key store of size sealed keys at path, and returns the tokens of
-// some of them, spread over all. All are valid, and like the keys of a [Stage].
+// some of them, spread over all. All are valid, like the keys of a [Stage], and made at one
+// instant.
 func makeMany(ctx context.Context, path string, size int) ([]string, error) {
-	err := scale.FillWith(ctx, path, size, time.Now(), func(_ int, k *keys.Key) {
+	now := time.Now()
+	err := scale.FillWith(ctx, path, size, now, func(_ int, k *keys.Key) {
+		k.CreatedAt = keys.StoredTime(now)
 		k.Scopes, k.Audience = []string{"tools:get_*", "tools:search", "prompts:*"}, []string{audience}
 		k.RateLimit = keys.RateLimit{Count: 100_000_000, Window: time.Second, Burst: 100_000_000}
 		k.ExpiresAt = k.CreatedAt.Add(400 * 24 * time.Hour)

@@ -1,0 +1,58 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+const (
+	// eventsKept is how long an event is kept. A reader that was away for longer forgets all
+	// that it knows, which it must do anyway when its lease has ended.
+	eventsKept = 24 * time.Hour
+
+	// trimMost is how many events a transaction deletes: more than it adds, and so few that no
+	// other change waits for long.
+	trimMost = 10_000
+)
+
+const (
+	selectOldest = `SELECT seq, at FROM events WHERE seq < ? ORDER BY seq LIMIT ?`
+	deleteEvents = `DELETE FROM events WHERE seq <= ?`
+)
+
+// trimEvents deletes events that no reader needs: old ones, and those so many changes
+// ago that a reader is not told of them one by one. The newest stays, for readers that stand at
+// it. Nothing is deleted in a store with foreign objects, which could run by that.
+func (w *work) trimEvents(ctx context.Context, now time.Time) error {
+	if w.beside != nil {
+		return nil
+	}
+	last, err := w.lastUnneeded(ctx, micros(now.Add(-eventsKept)))
+	if err != nil || !last.Valid {
+		return unavailable("read events", err)
+	}
+	_, err = w.ExecContext(ctx, deleteEvents, last.Int64)
+	return unavailable("delete old events", err)
+}
+
+// lastUnneeded returns the last of the oldest events that may go, if there is one.
+func (w *work) lastUnneeded(ctx context.Context, old int64) (last sql.NullInt64, err error) {
+	newest := w.before.changeSeq()
+	rows, err := w.QueryContext(ctx, selectOldest, newest, trimMost)
+	if err != nil {
+		return last, err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err reports it
+	for rows.Next() {
+		var seq, at int64
+		if err := rows.Scan(&seq, &at); err != nil {
+			return last, err
+		}
+		if seq >= newest-maxChanges && at >= old {
+			break
+		}
+		last = sql.NullInt64{Int64: seq, Valid: true}
+	}
+	return last, rows.Err()
+}

@@ -43,6 +43,7 @@
 // and sessions end with their key, as in mcpauth; next is told by the end of the request's
 // context, notifications/cancelled and DELETE. After an edit of its scopes, clients are sent
 // list_changed. If a stream is resumed, its answers are judged by what the key may do then.
+// [Endpoint.End] ends all of them, for a server that is configured in another way.
 //
 // # What this package refuses to do
 //

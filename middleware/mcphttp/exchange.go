@@ -18,7 +18,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
-type handler struct {
+// Endpoint is a guarded MCP endpoint, made by [Handler].
+type Endpoint struct {
 	guard    *middleware.Guard
 	next     http.Handler
 	front    *mcpfront.Front
@@ -27,11 +28,12 @@ type handler struct {
 	timeout  time.Duration
 	sessions sessions
 	slots    mcpfront.Slots
+	life     *life
 }
 
 // exchange is one HTTP request of a client.
 type exchange struct {
-	h        *handler
+	h        *Endpoint
 	w        http.ResponseWriter
 	r        *http.Request
 	admitted context.Context // of the request as the guard admitted it, without cancellation
@@ -56,7 +58,8 @@ var (
 	}
 )
 
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP implements [http.Handler].
+func (h *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r, ok := h.front.Admit(w, r)
 	if !ok {
 		return
@@ -121,9 +124,23 @@ const bodyWithin = 30 * time.Second
 func (x *exchange) over(needs mcppolicy.Needs) bool {
 	err := needs.Check(x.admitted, x.h.guard)
 	if err != nil {
-		x.h.guard.RefuseEnded(x.w, x.r, err)
+		x.refuseEnded(err)
 	}
 	return err != nil
+}
+
+// refuseEnded answers a request that can no longer be passed on.
+func (x *exchange) refuseEnded(err error) {
+	var why mcppolicy.ServerEnded
+	if !errors.As(err, &why) {
+		x.h.guard.RefuseEnded(x.w, x.r, err)
+		return
+	}
+	x.w.Header().Set("Retry-After", "1")
+	x.refuse(middleware.Problem{
+		Status: http.StatusServiceUnavailable, Code: "server_ended",
+		Detail: "This MCP server cannot be used right now: " + string(why) + ". Try again in 1 second.",
+	})
 }
 
 // soleMessage is the first protocol version without batches.

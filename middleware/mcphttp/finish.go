@@ -96,7 +96,7 @@ var badUpstream = middleware.Problem{
 func (s *sink) replyAll(status int, answers [][]byte) {
 	if err := s.needs().Check(s.x.admitted, s.x.h.guard); err != nil {
 		s.began = true
-		s.x.h.guard.RefuseEnded(s.x.w, s.x.r, err)
+		s.x.refuseEnded(err)
 		return
 	}
 	s.began = true
@@ -111,7 +111,7 @@ func (s *sink) replyAll(status int, answers [][]byte) {
 func (s *sink) finishStatus() {
 	if err := s.needs().Check(s.x.admitted, s.x.h.guard); err != nil {
 		s.began = true
-		s.x.h.guard.RefuseEnded(s.x.w, s.x.r, err)
+		s.x.refuseEnded(err)
 		return
 	}
 	good := s.status < http.StatusMultipleChoices

@@ -1,6 +1,7 @@
 package mcphttp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -39,16 +40,21 @@ func (x *exchange) list(m *message, l mcppolicy.List) ([]byte, *mcppolicy.Error)
 	if c := m.params.Get("cursor"); c.Exists() && c.Kind() != 'n' && string(c.Raw()) != `""` {
 		return refused(errCursor)
 	}
+	needs := mcppolicy.NeedsOf(m.method, "")
+	if err := x.h.life.begin(); err != nil {
+		return refused(mcppolicy.Ending(err, needs, x.id))
+	}
+	defer x.h.life.running.Done()
 	ctx, cancel := context.WithTimeout(x.r.Context(), listWithin)
 	defer cancel()
-	needs := mcppolicy.NeedsOf(m.method, "")
+	defer context.AfterFunc(x.h.life.over, cancel)()
 	held, release := needs.Hold(x.admitted, x.h.guard)
 	defer release()
 	defer context.AfterFunc(held, cancel)()
 	raw, err := x.gather(ctx, m, l)
 	ended := needs.Check(x.admitted, x.h.guard)
 	if ended == nil {
-		ended = context.Cause(held) // nil while it is held
+		ended = cmp.Or(context.Cause(held), context.Cause(x.h.life.over)) // nil while it is held
 	}
 	if ended != nil {
 		return refused(mcppolicy.Ending(ended, needs, x.id))

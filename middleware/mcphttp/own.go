@@ -52,7 +52,7 @@ func setBody(r *http.Request, body []byte) {
 }
 
 // call calls next in the calling goroutine. It returns a panic as an error.
-func (h *handler) call(w http.ResponseWriter, r *http.Request) (err error) {
+func (h *Endpoint) call(w http.ResponseWriter, r *http.Request) (err error) {
 	defer func() {
 		switch panicked := recover(); panicked {
 		case nil:
@@ -67,7 +67,7 @@ func (h *handler) call(w http.ResponseWriter, r *http.Request) (err error) {
 }
 
 // deleteSession ends a session on the side of next.
-func (h *handler) deleteSession(admitted context.Context, template *http.Request, id string) {
+func (h *Endpoint) deleteSession(admitted context.Context, template *http.Request, id string) {
 	ctx, cancel := context.WithTimeout(admitted, ownWithin)
 	defer cancel()
 	r := ownRequest(ctx, template, http.MethodDelete, nil)
@@ -78,11 +78,15 @@ func (h *handler) deleteSession(admitted context.Context, template *http.Request
 	h.tell(ctx, r, "DELETE")
 }
 
-// cancel tells next that a call has ended.
-func (x *exchange) cancel(m *message) {
+// cancel tells next that a call has ended because of err.
+func (x *exchange) cancel(m *message, err error) {
 	ctx, cancel := context.WithTimeout(x.admitted, ownWithin)
 	defer cancel()
-	body := fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s,"reason":"the API key of the call ended"}}`, m.id.Raw())
+	why := "the API key of the call ended"
+	if server := mcppolicy.ServerEnded(""); errors.As(err, &server) {
+		why = string(server)
+	}
+	body := fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s,"reason":%s}}`, m.id.Raw(), mcpjson.Quote(why))
 	r := ownRequest(ctx, x.r, http.MethodPost, body)
 	r.Header.Del(headerMethod)
 	r.Header.Del(headerName)
@@ -90,7 +94,7 @@ func (x *exchange) cancel(m *message) {
 }
 
 // tell sends a request whose answer is not needed.
-func (h *handler) tell(ctx context.Context, r *http.Request, what string) {
+func (h *Endpoint) tell(ctx context.Context, r *http.Request, what string) {
 	done := make(chan error, 1)
 	go func() { done <- h.call(&collector{header: http.Header{}, left: 0}, r) }()
 	select {

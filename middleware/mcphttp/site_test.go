@@ -54,10 +54,14 @@ func newSite(t testing.TB, next http.Handler, o *mcphttp.Options) *site {
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", mcphttp.Handler(guard, s.record(next), o))
 	mux.Handle("/", mcphttp.NotFound(guard))
-	srv := httptest.NewServer(mux)
-	t.Cleanup(srv.Close)
-	s.url = srv.URL + "/mcp"
+	s.serve(mux)
 	return s
+}
+
+func (s *site) serve(h http.Handler) {
+	srv := httptest.NewServer(h)
+	s.t.Cleanup(srv.Close)
+	s.url = srv.URL + "/mcp"
 }
 
 func (s *site) record(next http.Handler) http.Handler {

@@ -84,15 +84,15 @@ func (b *Backend) EndKey(keyID string) {
 }
 
 // Close ends all processes and returns when they have ended. When ctx ends they are killed.
-// Further requests are answered 503.
-func (b *Backend) Close(ctx context.Context) error {
+// Further requests are answered 503. Running calls are told why, a clause without a full stop.
+func (b *Backend) Close(ctx context.Context, why string) error {
 	b.mu.Lock()
 	first := !b.closed
 	b.closed = true
 	b.mu.Unlock()
 	list := b.sessions(func(*session) bool { return true })
 	for _, s := range list {
-		go s.end("The guard is stopping.")
+		go s.end("Its process was ended: " + why + ".")
 	}
 	err := b.wait(ctx, list)
 	if first {

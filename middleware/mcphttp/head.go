@@ -41,6 +41,7 @@ func (s *sink) head(status int) {
 		if post && len(s.calls) > 0 && good {
 			s.fail(faultOf("status " + strconv.Itoa(status) + ", and neither JSON nor events"))
 		}
+		s.leave() // a body may not end, such as a stream that next opens for a notification
 	}
 }
 

@@ -104,10 +104,7 @@ func (e event) with(data []byte) []byte {
 			continue
 		}
 		if !done {
-			for part := range bytes.SplitSeq(data, []byte{'\n'}) {
-				out = append(append(append(out, "data: "...), part...), '\n')
-			}
-			done = true
+			out, done = appendData(out, data), true
 		}
 	}
 	return out
@@ -115,8 +112,16 @@ func (e event) with(data []byte) []byte {
 
 // eventOf is an event with a message.
 func eventOf(data []byte) []byte {
-	out := append([]byte("event: message\ndata: "), data...)
-	return append(out, "\n\n"...)
+	return append(appendData([]byte("event: message\n"), data), '\n')
+}
+
+// appendData adds a message, in as many lines as it has. In JSON, line ends stand only between
+// tokens, so a carriage return may become another one.
+func appendData(out, data []byte) []byte {
+	for line := range bytes.FieldsFuncSeq(data, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		out = append(append(append(out, "data: "...), line...), '\n')
+	}
+	return out
 }
 
 // partial is the line that has not ended, if it alone has the data of its event.

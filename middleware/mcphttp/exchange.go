@@ -193,8 +193,8 @@ func (x *exchange) answer(body []byte, messages []*message) {
 	var passed []verdict
 	var own [][]byte // answers
 	var forward [][]byte
-	same := true // next gets the body as it is
-	refused := (*mcppolicy.Error)(nil)
+	same := true            // next gets the body as it is
+	status := http.StatusOK // of an answer of this side
 	for _, m := range messages {
 		v := verdict{message: m, refused: errHeaders}
 		if x.agreed(m) {
@@ -205,18 +205,21 @@ func (x *exchange) answer(body []byte, messages []*message) {
 			same = false
 			x.h.guard.LogRefusal(x.admitted, "message_dropped", nil, slog.String("method", m.method))
 		case v.refused != nil:
-			same, refused = false, v.refused
+			same, status = false, x.statusOf(v.refused)
 			own = append(own, failure(m.id, v.refused))
 		case v.list != nil:
 			same = false
-			raw, e := x.list(m, *v.list)
-			if e == errLost {
-				x.session.forget()
+			l := x.list(m, *v.list)
+			switch {
+			case l.sent:
+				return
+			case l.lost:
 				x.refuse(mcpfront.UnknownSession)
 				return
 			}
-			refused = e
-			own = append(own, raw)
+			l.write(x.w.Header())
+			status = l.status
+			own = append(own, l.raw)
 		default:
 			same = same && len(v.forward) == len(m.value.Raw())
 			forward = append(forward, v.forward)
@@ -239,7 +242,7 @@ func (x *exchange) answer(body []byte, messages []*message) {
 	case x.batch:
 		x.reply(http.StatusOK, array(own))
 	default:
-		x.reply(x.statusOf(refused), own[0])
+		x.reply(status, own[0])
 	}
 }
 
@@ -251,8 +254,6 @@ func (x *exchange) agreed(m *message) bool {
 // protocol versions have 200 for all.
 func (x *exchange) statusOf(e *mcppolicy.Error) int {
 	switch {
-	case e == nil:
-		return http.StatusOK
 	case e == errHeaders:
 		return http.StatusBadRequest
 	case e == errNoAnswer:

@@ -200,7 +200,7 @@ func (s *site) request(r request) *http.Request {
 	for _, line := range r.headers {
 		name, value, _ := strings.Cut(line, ": ")
 		req.Header[name] = append(req.Header[name], value)
-		if name == "Content-Type" {
+		if name == "Content-Type" || name == "Accept" {
 			req.Header[name] = []string{value}
 		}
 	}

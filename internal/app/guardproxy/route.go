@@ -143,7 +143,7 @@ func (s *shared) command(r *route, logger *slog.Logger) (http.Handler, error) {
 	r.backend = backend
 	r.ready = func(context.Context) error { return backend.Ready() }
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if mcphttp.Own(r) { // what the program sends to its client must go to another stream
+		if mcphttp.AnswerOnly(r) { // what the program sends to its client must go to another stream
 			r.Header.Set("Accept", "application/json")
 		}
 		backend.ServeHTTP(w, r)

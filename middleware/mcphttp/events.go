@@ -16,6 +16,7 @@ type events struct {
 // event is one event. Its text is as it came, with the empty line.
 type event struct {
 	text []byte
+	mark int    // how long the mark before the stream is
 	data []byte // nil without data
 	name string
 }
@@ -64,19 +65,13 @@ var byteOrderMark = []byte("\ufeff")
 
 // cut returns the event in the buffer.
 func (s *events) cut() (event, error) {
-	e := event{text: s.buf}
-	s.buf = nil
-	lines := e.text
-	if !s.begun {
-		lines = bytes.TrimPrefix(lines, byteOrderMark)
-		s.begun = true
-	}
-	for line := range bytes.Lines(lines) {
-		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte{'\n'}), []byte{'\r'})
-		if bytes.IndexByte(line, '\r') >= 0 {
+	e := event{text: s.buf, mark: s.mark()}
+	s.buf, s.begun = nil, true
+	for line := range bytes.Lines(e.text[e.mark:]) {
+		name, value, ok := fieldOf(line)
+		if !ok {
 			return e, errEvent
 		}
-		name, value, _ := bytes.Cut(line, []byte{':'})
 		value = bytes.TrimPrefix(value, []byte{' '})
 		switch string(name) {
 		case "data":
@@ -94,12 +89,28 @@ func (s *events) cut() (event, error) {
 	return e, nil
 }
 
+// mark is how long the mark is that the buffer begins with, if it is the beginning of the stream.
+func (s *events) mark() int {
+	if s.begun || !bytes.HasPrefix(s.buf, byteOrderMark) {
+		return 0
+	}
+	return len(byteOrderMark)
+}
+
+// fieldOf returns the field of a line and what follows its colon. It fails for a carriage return
+// that is not part of the line's end.
+func fieldOf(line []byte) (name, value []byte, ok bool) {
+	line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte{'\n'}), []byte{'\r'})
+	name, value, _ = bytes.Cut(line, []byte{':'})
+	return name, value, bytes.IndexByte(line, '\r') < 0
+}
+
 // with returns the event with another message in it.
 func (e event) with(data []byte) []byte {
 	out, done := make([]byte, 0, len(e.text)+len(data)), false
-	for line := range bytes.Lines(e.text) {
-		name, _, _ := bytes.Cut(bytes.TrimSuffix(bytes.TrimSuffix(bytes.TrimPrefix(line, byteOrderMark), []byte{'\n'}), []byte{'\r'}), []byte{':'})
-		if string(name) != "data" {
+	out = append(out, e.text[:e.mark]...)
+	for line := range bytes.Lines(e.text[e.mark:]) {
+		if !isData(line) {
 			out = append(out, line...)
 			continue
 		}
@@ -125,17 +136,26 @@ func appendData(out, data []byte) []byte {
 }
 
 // partial is the line that has not ended, if it alone has the data of its event.
-func (s *events) partial() (line []byte, ok bool) {
-	i := bytes.LastIndexByte(s.buf, '\n') + 1
-	for before := range bytes.Lines(s.buf[:i]) {
-		if isData(before) {
-			return nil, false
+func (s *events) partial() (line []byte, ok bool, err error) {
+	from, to := s.mark(), bytes.LastIndexByte(s.buf, '\n')+1
+	for before := range bytes.Lines(s.buf[min(from, to):to]) {
+		name, _, ok := fieldOf(before)
+		if !ok {
+			return nil, false, errEvent
+		}
+		if string(name) == "data" {
+			return nil, false, nil
 		}
 	}
-	return s.buf[i:], isData(s.buf[i:])
+	line = s.buf[max(from, to):]
+	if _, _, ok := fieldOf(line); !ok {
+		return nil, false, errEvent
+	}
+	return line, isData(line), nil
 }
 
 // isData reports whether a line has data.
 func isData(line []byte) bool {
-	return bytes.HasPrefix(bytes.TrimPrefix(line, byteOrderMark), []byte("data"))
+	name, _, _ := fieldOf(line)
+	return string(name) == "data"
 }

@@ -34,9 +34,6 @@ func (r *route) serve(streams context.Context, w http.ResponseWriter, req *http.
 	if req.Method == http.MethodGet || req.Header.Get("Mcp-Method") == "subscriptions/listen" {
 		defer context.AfterFunc(streams, cancel)()
 	}
-	if r.endings != nil {
-		ctx = r.endings.with(ctx, req)
-	}
 	r.guarded.ServeHTTP(w, req.WithContext(ctx)) //nolint:contextcheck // it is of the request
 }
 
@@ -89,7 +86,7 @@ func (s *shared) open(server Server) (_ *route, err error) {
 		Audience: server.Audience, Headers: s.headers, TrustedProxies: s.proxies, Logger: logger,
 	})
 	if r.backend != nil {
-		r.endings = &endings{guard: guard, headers: s.headers, end: r.backend.EndKey, next: next}
+		r.endings = &endings{guard: guard, end: r.backend.EndKey, next: next}
 		next = r.endings
 	}
 	r.guarded = mcphttp.Handler(guard, next, &mcphttp.Options{

@@ -122,11 +122,14 @@ func (s *shared) behind(r *route, logger *slog.Logger) (http.Handler, error) {
 // command serves a program on standard input and output. What the program may read is the
 // user's decision, and the defaults are safe: with another user it can open neither key store nor
 // pepper nor key file. As the user of this process it can, so that needs a word, unless all that
-// there is to read is a verify key for this server.
+// there is to read is a verify key for this server: a file of servers may name keys for others.
 func (s *shared) command(r *route, logger *slog.Logger) (http.Handler, error) {
 	same := r.server.SameUser
 	if r.server.User == "" && !same {
-		if !s.keys.elsewhere() {
+		switch {
+		case s.keys.elsewhere() && r.server.Name != "":
+			return nil, &keys.InvalidError{Field: fieldUser, Reason: "is missing: name a user for the command who may not read the key files of the other servers (needs root); for a trial, same_user lets the command read all that this user can read"}
+		case !s.keys.elsewhere():
 			return nil, &keys.InvalidError{Field: fieldUser, Reason: "is missing: name a user for the command who may not read the key store (needs root); for a trial, --same-user lets the command read all that this user can read"}
 		}
 		same = true

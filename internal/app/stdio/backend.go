@@ -46,6 +46,9 @@ func New(o Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o, err = o.find(a.path(passed)); err != nil {
+		return nil, err
+	}
 	if err := family.open(); err != nil {
 		return nil, err
 	}

@@ -66,8 +66,12 @@ func TestNewRefusesOptionsThatNeverMatch(t *testing.T) {
 	k := mcpkeystest.New()
 	t.Cleanup(func() { _ = k.Close() })
 	for _, c := range []struct{ origins, hosts []string }{
-		{origins: []string{"inspector.example"}}, {origins: []string{"https://Inspector.example"}}, {origins: []string{"https://inspector.example/"}},
-		{origins: []string{"ftp://inspector.example"}}, {hosts: []string{"http://mcp.example"}}, {hosts: []string{""}},
+		{origins: []string{"inspector.example"}},
+		{origins: []string{"https://Inspector.example"}},
+		{origins: []string{"https://inspector.example/"}},
+		{origins: []string{"ftp://inspector.example"}},
+		{hosts: []string{"http://mcp.example"}},
+		{hosts: []string{""}},
 	} {
 		func() {
 			defer func() {

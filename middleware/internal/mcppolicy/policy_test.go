@@ -41,8 +41,15 @@ func TestMethods(t *testing.T) {
 		{method: "notifications/cancelled", open: true},
 		{method: "notifications/progress", open: true},
 		{method: "notifications/roots/list_changed", open: true},
-		{method: "tasks/list"}, {method: "tasks/cancel"}, {method: "acme/export"}, {method: "Tools/call"}, {method: "tools/call "}, {method: ""},
-		{method: "sampling/createMessage"}, {method: "notifications/message"}, {method: "notifications/"},
+		{method: "tasks/list"},
+		{method: "tasks/cancel"},
+		{method: "acme/export"},
+		{method: "Tools/call"},
+		{method: "tools/call "},
+		{method: ""},
+		{method: "sampling/createMessage"},
+		{method: "notifications/message"},
+		{method: "notifications/"},
 	} {
 		if got := mcppolicy.SubjectOf(c.method); got != c.subject {
 			t.Errorf("SubjectOf(%q): got %q, want %q", c.method, got, c.subject)

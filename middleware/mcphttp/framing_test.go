@@ -163,22 +163,23 @@ func TestLongFraming(t *testing.T) {
 	}
 	for name, stream := range events {
 		end := strings.LastIndex(stream, answer) + len(answer)
-		for _, cut := range []int{1, 5, end - len(answer), end - 20, end - 1, end, end + 1, end + 2, end + 3, end + 4, len(stream) - 2, len(stream) - 1} {
+		for _, cut := range []int{5, end - 1, end, end + 1, end + 2, end + 3, len(stream) - 1} {
 			if got := s.framed(legacy, stream, cut); got != stream {
 				t.Errorf("%s, cut at %d: got %d bytes %.20q … %q, want %d bytes … %q", name, cut, len(got), got, got[max(0, len(got)-60):], len(stream), stream[len(stream)-60:])
 			}
 		}
 		hidden := "data: " + payroll
-		for _, at := range []int{0, 3, end - len(answer), end - len(answer) + 20, end - 1<<19, end - 5, end, end + 1, end + 3, len(stream) - 1} {
+		for _, at := range []int{3, end - len(answer) + 20, end - 5, end, end + 3} {
 			if strings.HasPrefix(stream[at:], "\n") {
 				continue
 			}
-			for _, evil := range []string{"\r", "\r" + hidden + "\r\r", "\r\r" + hidden + "\r\r"} {
+			for _, evil := range []string{"\r" + hidden + "\r\r", "\r\r" + hidden + "\r\r"} {
 				broken := stream[:at] + evil + stream[at:]
-				for _, cut := range []int{at, at + 1, at + 2, at + len(evil)} {
-					got := heard(s.framed(legacy, broken, min(cut, len(broken))))
+				ends := at + len(evil)
+				for _, cuts := range [][]int{{at + 1}, {ends}, {at, at + 1, at + 2, ends - 1, ends}} {
+					got := heard(s.framed(legacy, broken, cuts...))
 					if all := strings.Join(got, "\n"); strings.Contains(all, "payroll") {
-						t.Errorf("%s, %q at %d of %d, cut at %d: a client reads %d events, one of them hidden", name, evil, at, end, cut, len(got))
+						t.Errorf("%s, %q at %d of %d, cut at %d: a client reads %d events, one of them hidden", name, evil, at, end, cuts, len(got))
 					}
 				}
 			}

@@ -1,6 +1,7 @@
 package mcphttp_test
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -63,7 +64,7 @@ func refuses(status int, kind string) http.Handler {
 		_ = json.Unmarshal([]byte(body), &m)
 		if m.Method == "initialize" {
 			w.Header().Set("Content-Type", "application/json")
-			w.Header().Set("Mcp-Session-Id", fmt.Sprintf("%p", r))
+			w.Header().Set("Mcp-Session-Id", rand.Text())
 			_, _ = w.Write([]byte(answersTo(body)))
 			return
 		}

@@ -32,7 +32,7 @@ require (
 
 require (
 	github.com/go-json-experiment/json v1.27.2
-	github.com/mark3labs/mcp-go v1.2.1 // for tests: a server that is not made with the official SDK
+	github.com/mark3labs/mcp-go v1.2.1 // for tests and examples/mcpgo: a server that is not made with the official SDK
 )
 
 require (

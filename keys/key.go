@@ -80,6 +80,17 @@ func (k *Key) Secret(number int64) *KeySecret {
 	return nil
 }
 
+// Lasting is the secret of k that is valid longest, or nil without one.
+func (k *Key) Lasting() (longest *KeySecret) {
+	for i := range k.Secrets {
+		s := &k.Secrets[i]
+		if longest == nil || s.ExpiresAt.IsZero() || !longest.ExpiresAt.IsZero() && s.ExpiresAt.After(longest.ExpiresAt) {
+			longest = s
+		}
+	}
+	return longest
+}
+
 // Ends is when a secret of k expires: with the key, or earlier with its own grace. Zero
 // means never.
 func (k *Key) Ends(s *KeySecret) time.Time { return Earliest(k.ExpiresAt, s.ExpiresAt) }

@@ -34,17 +34,24 @@ func (e *EndedError) Error() string {
 // Release must be called in the end and also ends the context. A request shorter than 5 ms
 // costs a timer. If g did not admit the request of ctx, the returned context has already ended.
 func (g *Guard) Hold(ctx context.Context) (held context.Context, release func()) {
-	return g.hold(ctx, whole)
+	return g.hold(ctx, whole, false)
 }
 
 // HoldFor is [Guard.Hold] for a part of the request that needs only scopes, literal as in
 // [Guard.Admit]: it continues if others are removed. Without scopes it continues as long as the
 // key is valid.
 func (g *Guard) HoldFor(ctx context.Context, scopes ...string) (held context.Context, release func()) {
-	return g.hold(ctx, these(scopes))
+	return g.hold(ctx, these(scopes), false)
 }
 
-func (g *Guard) hold(ctx context.Context, takes takes) (held context.Context, release func()) {
+// HoldKey is [Guard.HoldFor] without scopes for what belongs to the key rather than to a request,
+// such as a session: it continues if the grace of the request's secret ends, as long as the key has
+// another valid one.
+func (g *Guard) HoldKey(ctx context.Context) (held context.Context, release func()) {
+	return g.hold(ctx, these(nil), true)
+}
+
+func (g *Guard) hold(ctx context.Context, takes takes, anySecret bool) (held context.Context, release func()) {
 	held, cancel := context.WithCancelCause(ctx)
 	a := g.admitted(ctx)
 	if a == nil {
@@ -52,7 +59,9 @@ func (g *Guard) hold(ctx context.Context, takes takes) (held context.Context, re
 		return held, func() {}
 	}
 	enough := func(now *keys.Identity) bool { return takes(a.decision.Identity, now) }
-	forget := g.verifier.Hold(a.decision, a.call(), enough, func(code keys.Code) {
+	call := a.call()
+	call.AnySecret = anySecret
+	forget := g.verifier.Hold(a.decision, call, enough, func(code keys.Code) {
 		g.logEnd(ctx, a, code)
 		cancel(&EndedError{code})
 	})
@@ -77,22 +86,30 @@ func these(scopes []string) takes {
 // request would no longer be admitted, or be granted less. Once a revoke has returned, every
 // Recheck that starts later fails. It counts nothing and costs less than admitting.
 func (g *Guard) Recheck(ctx context.Context) error {
-	_, err := g.recheck(ctx, whole)
+	_, err := g.recheck(ctx, whole, false)
+	return err
+}
+
+// RecheckKey checks at once what [Guard.HoldKey] watches.
+func (g *Guard) RecheckKey(ctx context.Context) error {
+	_, err := g.recheck(ctx, these(nil), true)
 	return err
 }
 
 // RecheckFor checks at once what [Guard.HoldFor] watches. It also returns the caller's
 // identity with the scopes that its key has now.
 func (g *Guard) RecheckFor(ctx context.Context, scopes ...string) (now *keys.Identity, err error) {
-	return g.recheck(ctx, these(scopes))
+	return g.recheck(ctx, these(scopes), false)
 }
 
-func (g *Guard) recheck(ctx context.Context, takes takes) (*keys.Identity, error) {
+func (g *Guard) recheck(ctx context.Context, takes takes, anySecret bool) (*keys.Identity, error) {
 	a := g.admitted(ctx)
 	if a == nil {
 		return nil, &EndedError{keys.CodeNoCredential}
 	}
-	now, code := g.verifier.Recheck(a.decision, a.call())
+	call := a.call()
+	call.AnySecret = anySecret
+	now, code := g.verifier.Recheck(a.decision, call)
 	if code == keys.CodeValid {
 		if takes(a.decision.Identity, now) {
 			return now, nil

@@ -153,7 +153,11 @@ func (v *Verifier) stillGood(d keys.Decision, call *Call) (now *keys.Identity, c
 	if e == nil {
 		return nil, keys.CodeNotFound, 0
 	}
-	t, ok := e.terms(d.Secret)
+	secret := d.Secret
+	if s := e.key.Lasting(); call.AnySecret && s != nil {
+		secret = s.Number
+	}
+	t, ok := e.terms(secret)
 	if !ok {
 		return nil, keys.CodeExpired, 0 // it was replaced
 	}

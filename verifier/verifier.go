@@ -42,6 +42,10 @@ type Call struct {
 	Agent    string     // the client's User-Agent as it was sent; its first word is noted
 	Caller   string     // at the verification API, the caller that asks about its client; unknown keys are limited separately for it
 
+	// AnySecret lets [Verifier.Hold] and [Verifier.Recheck] go by the secret of the key that is valid
+	// longest, instead of the one that was sent: for a session, which outlives a rotation.
+	AnySecret bool
+
 	// Messages says that the request carries calls, each of which [Verifier.Charge] counts
 	// against the key's rate limit. The request itself then counts one against a limit of
 	// its own, [keys.RateLimit.Requests], before anything of its body is read.

@@ -59,7 +59,7 @@ func startGuard(t *testing.T, args ...string) *guarding {
 	if err := g.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	found, ended := make(chan string, 1), make(chan error, 1)
+	found, ended := make(chan string, 10), make(chan error, 1)
 	go func() {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			g.mu.Lock()

@@ -118,6 +118,34 @@ func TestRotatedKeyKeepsItsSession(t *testing.T) {
 	}
 }
 
+// A session whose requests were all made with the old secret does not end with the old one's grace:
+// its client continues with the new one. It ends with the key.
+func TestSessionOutlivesItsSecret(t *testing.T) {
+	s := newSlowSite(t)
+	old, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
+	session := s.open(old)
+	stream := s.begin(request{token: old, session: session, version: legacy})
+	stream.event(": ok")
+	fresh := s.Rotate(id, time.Hour)
+	s.Elsewhere().Change(id, func(k *keys.Key) { k.Secrets[0].ExpiresAt = now() })
+	stream.end()
+	call := callOf(legacy, "quick")
+	call.session, call.token = session, old
+	for range 100 { // in which a session that ends is gone
+		if status, _ := s.post(call); status != http.StatusUnauthorized {
+			t.Fatalf("with the old secret: got %d, want 401", status)
+		}
+	}
+	call.token = fresh
+	if status, body := s.post(call); status != http.StatusOK {
+		t.Errorf("with the new secret: got %d %s, want 200", status, body)
+	}
+	again := s.begin(request{token: fresh, session: session, version: legacy})
+	again.event(": ok")
+	s.Revoke(id)
+	again.end()
+}
+
 // Attack: a key subscribes to two resources in a session, is narrowed to one, and stays in the
 // session to be told about both.
 func TestNarrowedSessionHearsOfNoMore(t *testing.T) {

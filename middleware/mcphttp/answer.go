@@ -49,36 +49,40 @@ func (s *sink) passOne(v mcpjson.Value) ([]byte, error) {
 	if err != nil {
 		return nil, faultOf("a message of it: " + err.Error())
 	}
-	switch {
-	case m.method == "":
+	if m.method == "" {
 		return s.passAnswer(m)
-	case m.isRequest():
-		if s.x.session == nil { // its response could not be bound to a key
+	}
+	raw, err := s.x.passed(m)
+	if raw != nil && m.method == "notifications/subscriptions/acknowledged" {
+		s.acknowledged(m)
+	}
+	return raw, err
+}
+
+// passed returns what may be sent of a request or a notification of next; nil for nothing.
+func (x *exchange) passed(m *message) ([]byte, error) {
+	if m.isRequest() {
+		if x.session == nil { // its response could not be bound to a key
 			return nil, nil
 		}
-		return v.Raw(), nil
+		return m.value.Raw(), nil
 	}
 	if err := m.readParams(); err != nil {
 		return nil, faultOf("a notification of it: " + err.Error())
 	}
-	switch m.method {
-	case "notifications/resources/updated":
-		if !s.mayHear(m) {
-			return nil, nil
-		}
-	case "notifications/subscriptions/acknowledged":
-		s.acknowledged(m)
+	if m.method == "notifications/resources/updated" && !x.mayHear(m) {
+		return nil, nil
 	}
-	return v.Raw(), nil
+	return m.value.Raw(), nil
 }
 
 // mayHear reports whether the key is valid and granted the resource now.
-func (s *sink) mayHear(m *message) bool {
+func (x *exchange) mayHear(m *message) bool {
 	uri, err := text(m.params.Get("uri"))
 	if err != nil {
 		return false
 	}
-	now, err := s.x.h.guard.RecheckFor(s.x.admitted)
+	now, err := x.h.guard.RecheckFor(x.admitted)
 	return err == nil && now.Allows(mcpscope.Resource(uri))
 }
 

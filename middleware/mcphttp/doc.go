@@ -17,7 +17,8 @@
 // mcpscope.Tool of its name, and so on, as in mcpauth. next gets the same bytes. A message that
 // two parsers may read differently (a member twice, or in another case) is refused.
 //
-// Lists show only what is granted, in one page in the server's order. A name that was not granted
+// Lists show only what is granted, in one page in the server's order. What the server sends before
+// the list passes as events before it. A name that was not granted
 // is answered like every unknown one that no wildcard grants: next is not asked. Unknown methods,
 // and tasks, are refused unless [Options].Methods has them. Each message of a batch is judged
 // and counted; next gets the granted ones, and the client one answer with all.
@@ -34,7 +35,7 @@
 // # Limits
 //
 // A request has 4 MiB, by default, and at most 16 messages. A list has 200 pages, 16 MiB and 30
-// seconds. Other answers may have any length; up to 1 MiB of one is held.
+// seconds, and more time if the server asks the client something before it answers. Other answers may have any length; up to 1 MiB of one is held.
 //
 // # Sessions
 //
@@ -43,6 +44,7 @@
 // and sessions end with their key, as in mcpauth; next is told by the end of the request's
 // context, notifications/cancelled and DELETE. After an edit of its scopes, clients are sent
 // list_changed. If a stream is resumed, its answers are judged by what the key may do then.
+// [Endpoint.End] ends all of them, for a server that is configured in another way.
 //
 // # What this package refuses to do
 //

@@ -66,7 +66,7 @@ func (s *sink) finishCall(c *call, err error) {
 		s.own = append(s.own, raw)
 	}
 	if s.x.session != nil && !s.x.modern {
-		go s.x.cancel(c.message)
+		go s.x.cancel(c.message, err)
 	}
 }
 
@@ -77,7 +77,7 @@ func (s *sink) close(err error) {
 		s.x.w.Header().Del(mcpfront.HeaderSession)
 		switch {
 		case len(s.own) == 0:
-			s.x.h.guard.RefuseEnded(s.x.w, s.x.r, err)
+			s.x.refuseEnded(err)
 		case s.x.batch:
 			s.x.reply(http.StatusOK, array(s.own))
 		default:

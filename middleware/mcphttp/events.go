@@ -16,6 +16,7 @@ type events struct {
 // event is one event. Its text is as it came, with the empty line.
 type event struct {
 	text []byte
+	mark int    // how long the mark before the stream is
 	data []byte // nil without data
 	name string
 }
@@ -64,19 +65,13 @@ var byteOrderMark = []byte("\ufeff")
 
 // cut returns the event in the buffer.
 func (s *events) cut() (event, error) {
-	e := event{text: s.buf}
-	s.buf = nil
-	lines := e.text
-	if !s.begun {
-		lines = bytes.TrimPrefix(lines, byteOrderMark)
-		s.begun = true
-	}
-	for line := range bytes.Lines(lines) {
-		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte{'\n'}), []byte{'\r'})
-		if bytes.IndexByte(line, '\r') >= 0 {
+	e := event{text: s.buf, mark: s.mark()}
+	s.buf, s.begun = nil, true
+	for line := range bytes.Lines(e.text[e.mark:]) {
+		name, value, ok := fieldOf(line)
+		if !ok {
 			return e, errEvent
 		}
-		name, value, _ := bytes.Cut(line, []byte{':'})
 		value = bytes.TrimPrefix(value, []byte{' '})
 		switch string(name) {
 		case "data":
@@ -94,20 +89,33 @@ func (s *events) cut() (event, error) {
 	return e, nil
 }
 
+// mark is how long the mark is that the buffer begins with, if it is the beginning of the stream.
+func (s *events) mark() int {
+	if s.begun || !bytes.HasPrefix(s.buf, byteOrderMark) {
+		return 0
+	}
+	return len(byteOrderMark)
+}
+
+// fieldOf returns the field of a line and what follows its colon. It fails for a carriage return
+// that is not part of the line's end.
+func fieldOf(line []byte) (name, value []byte, ok bool) {
+	line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte{'\n'}), []byte{'\r'})
+	name, value, _ = bytes.Cut(line, []byte{':'})
+	return name, value, bytes.IndexByte(line, '\r') < 0
+}
+
 // with returns the event with another message in it.
 func (e event) with(data []byte) []byte {
 	out, done := make([]byte, 0, len(e.text)+len(data)), false
-	for line := range bytes.Lines(e.text) {
-		name, _, _ := bytes.Cut(bytes.TrimSuffix(bytes.TrimSuffix(bytes.TrimPrefix(line, byteOrderMark), []byte{'\n'}), []byte{'\r'}), []byte{':'})
-		if string(name) != "data" {
+	out = append(out, e.text[:e.mark]...)
+	for line := range bytes.Lines(e.text[e.mark:]) {
+		if !isData(line) {
 			out = append(out, line...)
 			continue
 		}
 		if !done {
-			for part := range bytes.SplitSeq(data, []byte{'\n'}) {
-				out = append(append(append(out, "data: "...), part...), '\n')
-			}
-			done = true
+			out, done = appendData(out, data), true
 		}
 	}
 	return out
@@ -115,22 +123,39 @@ func (e event) with(data []byte) []byte {
 
 // eventOf is an event with a message.
 func eventOf(data []byte) []byte {
-	out := append([]byte("event: message\ndata: "), data...)
-	return append(out, "\n\n"...)
+	return append(appendData([]byte("event: message\n"), data), '\n')
+}
+
+// appendData adds a message, in as many lines as it has. In JSON, line ends stand only between
+// tokens, so a carriage return may become another one.
+func appendData(out, data []byte) []byte {
+	for line := range bytes.FieldsFuncSeq(data, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		out = append(append(append(out, "data: "...), line...), '\n')
+	}
+	return out
 }
 
 // partial is the line that has not ended, if it alone has the data of its event.
-func (s *events) partial() (line []byte, ok bool) {
-	i := bytes.LastIndexByte(s.buf, '\n') + 1
-	for before := range bytes.Lines(s.buf[:i]) {
-		if isData(before) {
-			return nil, false
+func (s *events) partial() (line []byte, ok bool, err error) {
+	from, to := s.mark(), bytes.LastIndexByte(s.buf, '\n')+1
+	for before := range bytes.Lines(s.buf[min(from, to):to]) {
+		name, _, ok := fieldOf(before)
+		if !ok {
+			return nil, false, errEvent
+		}
+		if string(name) == "data" {
+			return nil, false, nil
 		}
 	}
-	return s.buf[i:], isData(s.buf[i:])
+	line = s.buf[max(from, to):]
+	if _, _, ok := fieldOf(line); !ok {
+		return nil, false, errEvent
+	}
+	return line, isData(line), nil
 }
 
 // isData reports whether a line has data.
 func isData(line []byte) bool {
-	return bytes.HasPrefix(bytes.TrimPrefix(line, byteOrderMark), []byte("data"))
+	name, _, _ := fieldOf(line)
+	return string(name) == "data"
 }

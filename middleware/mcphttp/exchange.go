@@ -18,7 +18,8 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
-type handler struct {
+// Endpoint is a guarded MCP endpoint, made by [Handler].
+type Endpoint struct {
 	guard    *middleware.Guard
 	next     http.Handler
 	front    *mcpfront.Front
@@ -27,11 +28,12 @@ type handler struct {
 	timeout  time.Duration
 	sessions sessions
 	slots    mcpfront.Slots
+	life     *life
 }
 
 // exchange is one HTTP request of a client.
 type exchange struct {
-	h        *handler
+	h        *Endpoint
 	w        http.ResponseWriter
 	r        *http.Request
 	admitted context.Context // of the request as the guard admitted it, without cancellation
@@ -56,7 +58,8 @@ var (
 	}
 )
 
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP implements [http.Handler].
+func (h *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r, ok := h.front.Admit(w, r)
 	if !ok {
 		return
@@ -121,9 +124,23 @@ const bodyWithin = 30 * time.Second
 func (x *exchange) over(needs mcppolicy.Needs) bool {
 	err := needs.Check(x.admitted, x.h.guard)
 	if err != nil {
-		x.h.guard.RefuseEnded(x.w, x.r, err)
+		x.refuseEnded(err)
 	}
 	return err != nil
+}
+
+// refuseEnded answers a request that can no longer be passed on.
+func (x *exchange) refuseEnded(err error) {
+	var why mcppolicy.ServerEnded
+	if !errors.As(err, &why) {
+		x.h.guard.RefuseEnded(x.w, x.r, err)
+		return
+	}
+	x.w.Header().Set("Retry-After", "1")
+	x.refuse(middleware.Problem{
+		Status: http.StatusServiceUnavailable, Code: "server_ended",
+		Detail: "This MCP server cannot be used right now: " + string(why) + ". Try again in 1 second.",
+	})
 }
 
 // soleMessage is the first protocol version without batches.
@@ -176,8 +193,8 @@ func (x *exchange) answer(body []byte, messages []*message) {
 	var passed []verdict
 	var own [][]byte // answers
 	var forward [][]byte
-	same := true // next gets the body as it is
-	refused := (*mcppolicy.Error)(nil)
+	same := true            // next gets the body as it is
+	status := http.StatusOK // of an answer of this side
 	for _, m := range messages {
 		v := verdict{message: m, refused: errHeaders}
 		if x.agreed(m) {
@@ -188,18 +205,21 @@ func (x *exchange) answer(body []byte, messages []*message) {
 			same = false
 			x.h.guard.LogRefusal(x.admitted, "message_dropped", nil, slog.String("method", m.method))
 		case v.refused != nil:
-			same, refused = false, v.refused
+			same, status = false, x.statusOf(v.refused)
 			own = append(own, failure(m.id, v.refused))
 		case v.list != nil:
 			same = false
-			raw, e := x.list(m, *v.list)
-			if e == errLost {
-				x.session.forget()
+			l := x.list(m, *v.list)
+			switch {
+			case l.sent:
+				return
+			case l.lost:
 				x.refuse(mcpfront.UnknownSession)
 				return
 			}
-			refused = e
-			own = append(own, raw)
+			l.write(x.w.Header())
+			status = l.status
+			own = append(own, l.raw)
 		default:
 			same = same && len(v.forward) == len(m.value.Raw())
 			forward = append(forward, v.forward)
@@ -222,7 +242,7 @@ func (x *exchange) answer(body []byte, messages []*message) {
 	case x.batch:
 		x.reply(http.StatusOK, array(own))
 	default:
-		x.reply(x.statusOf(refused), own[0])
+		x.reply(status, own[0])
 	}
 }
 
@@ -234,8 +254,6 @@ func (x *exchange) agreed(m *message) bool {
 // protocol versions have 200 for all.
 func (x *exchange) statusOf(e *mcppolicy.Error) int {
 	switch {
-	case e == nil:
-		return http.StatusOK
 	case e == errHeaders:
 		return http.StatusBadRequest
 	case e == errNoAnswer:

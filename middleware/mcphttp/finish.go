@@ -1,13 +1,11 @@
 package mcphttp
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
 
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
-	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
 // finish ends the answer when next has.
@@ -96,7 +94,7 @@ var badUpstream = middleware.Problem{
 func (s *sink) replyAll(status int, answers [][]byte) {
 	if err := s.needs().Check(s.x.admitted, s.x.h.guard); err != nil {
 		s.began = true
-		s.x.h.guard.RefuseEnded(s.x.w, s.x.r, err)
+		s.x.refuseEnded(err)
 		return
 	}
 	s.began = true
@@ -111,7 +109,7 @@ func (s *sink) replyAll(status int, answers [][]byte) {
 func (s *sink) finishStatus() {
 	if err := s.needs().Check(s.x.admitted, s.x.h.guard); err != nil {
 		s.began = true
-		s.x.h.guard.RefuseEnded(s.x.w, s.x.r, err)
+		s.x.refuseEnded(err)
 		return
 	}
 	good := s.status < http.StatusMultipleChoices
@@ -129,7 +127,7 @@ func (s *sink) finishStatus() {
 	case gone:
 		s.began = true
 		s.x.refuse(mcpfront.UnknownSession)
-	case !s.passes(s.status) || s.status >= http.StatusInternalServerError:
+	case !s.x.passes(s.status) || s.status >= http.StatusInternalServerError:
 		s.fail(faultOf("status " + strconv.Itoa(s.status)))
 		s.finishCalls()
 	default:
@@ -140,7 +138,7 @@ func (s *sink) finishStatus() {
 // finishRefused passes on that next refused the request: clients decide by the status which
 // protocol version they try.
 func (s *sink) finishRefused() {
-	e := &mcppolicy.Error{Code: mcppolicy.CodeInvalidRequest, Message: fmt.Sprintf("The MCP server behind this guard refused the request with status %d.", s.status)}
+	e := statusRefused(s.status)
 	answers := s.own
 	for _, c := range s.open() {
 		answers = append(answers, failure(c.message.id, e))
@@ -149,10 +147,6 @@ func (s *sink) finishRefused() {
 		s.x.batch = false
 		answers = [][]byte{failure(message{}.id, e)}
 	}
-	for _, name := range []string{"Allow", "Retry-After"} {
-		if value := s.got[name]; value != nil {
-			s.x.w.Header()[name] = value
-		}
-	}
+	(&listed{header: s.got}).write(s.x.w.Header())
 	s.replyAll(s.status, answers)
 }

@@ -22,6 +22,11 @@ func (x *exchange) pass(body []byte, calls []verdict, own [][]byte) {
 			return
 		}
 	}
+	if err := x.h.life.begin(); err != nil {
+		x.refuseEnded(err)
+		return
+	}
+	defer x.h.life.running.Done()
 	if x.session != nil {
 		if !x.session.open(calls) {
 			x.malformed(mcppolicy.CodeInvalidRequest, "its id is that of a request that still runs", mcpjson.Value{})
@@ -69,7 +74,7 @@ func (x *exchange) panicked(err error) {
 	}
 }
 
-// hold watches the key for as long as next answers.
+// hold watches the key, and the Endpoint, for as long as next answers.
 func (s *sink) hold() (release func()) {
 	var releases []func()
 	watch := func(n mcppolicy.Needs, ended func(error)) {
@@ -86,7 +91,10 @@ func (s *sink) hold() (release func()) {
 	if len(s.calls) == 0 {
 		watch(mcppolicy.Needs{}, s.endAll)
 	}
+	over := s.x.h.life.over
+	stop := context.AfterFunc(over, func() { s.endAll(context.Cause(over)) })
 	return func() {
+		stop()
 		for _, release := range releases {
 			release()
 		}

@@ -31,7 +31,7 @@ func (s *sink) head(status int) {
 			s.begin(http.StatusOK, typeEvents, -1)
 			s.listen()
 		}
-	case len(s.calls) > 0 && kind == typeJSON && s.passes(status):
+	case len(s.calls) > 0 && kind == typeJSON && s.x.passes(status):
 		s.form = asJSON
 		s.bind()
 	case s.x.r.Method == http.MethodGet && good, s.x.r.Method == http.MethodGet && status >= http.StatusInternalServerError:
@@ -41,17 +41,18 @@ func (s *sink) head(status int) {
 		if post && len(s.calls) > 0 && good {
 			s.fail(faultOf("status " + strconv.Itoa(status) + ", and neither JSON nor events"))
 		}
+		s.leave() // a body may not end, such as a stream that next opens for a notification
 	}
 }
 
 // passes reports whether a message with the status may pass. A 404 in a session says that the
 // session is gone, and other statuses would make a client look for a way to authenticate.
-func (s *sink) passes(status int) bool {
+func (x *exchange) passes(status int) bool {
 	switch {
 	case status < http.StatusMultipleChoices:
 		return true
 	case status == http.StatusNotFound:
-		return s.x.session == nil
+		return x.session == nil
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
 		return false
 	}

@@ -2,7 +2,6 @@ package mcphttp
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -24,51 +23,8 @@ var resultMembers = []string{"tools", "prompts", "resources", "resourceTemplates
 // entryMembers are those of an entry by which a reader knows it.
 var entryMembers = []string{"name", "uri", "uriTemplate"}
 
-var (
-	errNoAnswer = &mcppolicy.Error{
-		Code: mcppolicy.CodeInternal, Message: "The MCP server behind this guard gave no usable answer. Its operator finds the reason in the log.",
-	}
-	errLost   = mcppolicy.InvalidRequest("session not found")
-	errCursor = mcppolicy.InvalidParams("invalid params: cursor")
-)
-
-// list answers a list with what the caller may use: all pages of next in one, in their order.
-// The error, if there is one, is in the answer too.
-func (x *exchange) list(m *message, l mcppolicy.List) ([]byte, *mcppolicy.Error) {
-	refused := func(e *mcppolicy.Error) ([]byte, *mcppolicy.Error) { return failure(m.id, e), e }
-	if c := m.params.Get("cursor"); c.Exists() && c.Kind() != 'n' && string(c.Raw()) != `""` {
-		return refused(errCursor)
-	}
-	ctx, cancel := context.WithTimeout(x.r.Context(), listWithin)
-	defer cancel()
-	needs := mcppolicy.NeedsOf(m.method, "")
-	held, release := needs.Hold(x.admitted, x.h.guard)
-	defer release()
-	defer context.AfterFunc(held, cancel)()
-	raw, err := x.gather(ctx, m, l)
-	ended := needs.Check(x.admitted, x.h.guard)
-	if ended == nil {
-		ended = context.Cause(held) // nil while it is held
-	}
-	if ended != nil {
-		return refused(mcppolicy.Ending(ended, needs, x.id))
-	}
-	var lost *lostError
-	switch {
-	case errors.As(err, &lost):
-		return refused(errLost)
-	case err != nil:
-		x.log(err, m.method)
-		return refused(errNoAnswer)
-	}
-	return raw, nil
-}
-
-// lostError: next no longer knows the session.
-type lostError struct{}
-
-func (*lostError) Error() string {
-	return "the MCP server behind this guard no longer knows the session"
+var errNoAnswer = &mcppolicy.Error{
+	Code: mcppolicy.CodeInternal, Message: "The MCP server behind this guard gave no usable answer. Its operator finds the reason in the log.",
 }
 
 // log notes a fault of next.
@@ -78,7 +34,7 @@ func (x *exchange) log(err error, method string) {
 
 // gather reads all pages. Members of the result other than its entries are those of the first
 // page. An error of next becomes the answer.
-func (x *exchange) gather(ctx context.Context, m *message, l mcppolicy.List) ([]byte, error) {
+func (x *exchange) gather(ctx context.Context, m *message, l mcppolicy.List, b *beside) (out listed, err error) {
 	g := gathering{list: l, may: func(name string) bool { return x.identity.Allows(l.Scope(name)) }, names: map[string]bool{}}
 	var firstMessage *message
 	var first mcpjson.Object
@@ -86,39 +42,39 @@ func (x *exchange) gather(ctx context.Context, m *message, l mcppolicy.List) ([]
 	var cursor mcpjson.Value
 	for page := 0; ; page++ {
 		if page == maxPages {
-			return nil, faultOf("its list has too many pages")
+			return out, faultOf("its list has too many pages")
 		}
 		var edits []mcpjson.Edit
 		if cursor.Exists() || m.params.Get("cursor").Exists() {
 			edits = []mcpjson.Edit{{Name: "params", Raw: m.params.With(mcpjson.Edit{Name: "cursor", Raw: cursor.Raw()})}}
 		}
-		answer, status, err := x.ask(ctx, m.fields, edits, &left)
-		switch {
-		case err != nil && status == http.StatusNotFound && x.session != nil:
-			return nil, &lostError{}
-		case err != nil:
-			return nil, err
-		case answer.fields.Get("error").Exists():
-			return answer.fields.With(mcpjson.Edit{Name: "id", Raw: m.id.Raw()}), nil
+		answer, err := x.ask(ctx, m.fields, edits, &left, b)
+		if err != nil {
+			return out, err
+		}
+		if answer.fields.Get("error").Exists() {
+			return listed{raw: answer.fields.With(mcpjson.Edit{Name: "id", Raw: m.id.Raw()}), status: answer.status, header: answer.header}, nil
 		}
 		result, next, err := g.page(answer.fields.Get("result"))
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		if page == 0 {
-			firstMessage, first = answer, result
+			firstMessage, first = answer.message, result
 		}
 		if !next.Exists() {
 			break
 		}
 		if string(next.Raw()) == string(cursor.Raw()) {
-			return nil, faultOf("its list does not end")
+			return out, faultOf("its list does not end")
 		}
 		cursor = next
+		b.page()
 	}
 	result := first.With(append(private(first, x.modern),
 		mcpjson.Edit{Name: l.Member, Raw: array(g.shown)}, mcpjson.Edit{Name: "nextCursor"})...)
-	return firstMessage.fields.With(mcpjson.Edit{Name: "id", Raw: m.id.Raw()}, mcpjson.Edit{Name: "result", Raw: result}), nil
+	raw := firstMessage.fields.With(mcpjson.Edit{Name: "id", Raw: m.id.Raw()}, mcpjson.Edit{Name: "result", Raw: result})
+	return listed{raw: raw, status: http.StatusOK}, nil
 }
 
 // gathering is a list while it is read.

@@ -52,7 +52,7 @@ type Options struct {
 // next gets the requests of clients and some of this handler's own: further pages of a list,
 // the cancellation of a call and the DELETE of a session whose key has ended. Their context has
 // the caller's identity ([keys.IdentityFrom]).
-func Handler(guard *middleware.Guard, next http.Handler, o *Options) http.Handler {
+func Handler(guard *middleware.Guard, next http.Handler, o *Options) *Endpoint {
 	if guard == nil || next == nil {
 		panic("mcphttp: Handler needs a guard and a handler")
 	}
@@ -62,8 +62,8 @@ func Handler(guard *middleware.Guard, next http.Handler, o *Options) http.Handle
 	if err := checkMethods(o.Methods); err != nil {
 		panic(fmt.Errorf("mcphttp: Options.Methods: %w", err))
 	}
-	return &handler{
-		guard: guard, next: next, methods: maps.Clone(o.Methods),
+	return &Endpoint{
+		guard: guard, next: next, methods: maps.Clone(o.Methods), life: newLife(),
 		front:   mcpfront.New("mcphttp", guard, o.TrustedOrigins, o.AllowedHosts, false),
 		maxBody: cmp.Or(o.MaxBody, DefaultMaxBody),
 		timeout: cmp.Or(o.SessionTimeout, DefaultSessionTimeout),

@@ -2,6 +2,7 @@ package mcphttp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -22,11 +23,11 @@ import (
 // ownWithin is how long a cancellation or a DELETE of this handler may take.
 const ownWithin = 10 * time.Second
 
-type ownKey struct{}
+type answerKey struct{}
 
-// Own reports whether a request to the handler behind the guard asks for a page of a list, for the
-// guard itself: messages other than its answer do not reach the client there.
-func Own(r *http.Request) bool { return r.Context().Value(ownKey{}) != nil }
+// AnswerOnly reports whether a request to the handler behind the guard asks for a page of a list
+// whose client reads no events: messages other than the answer do not reach it there.
+func AnswerOnly(r *http.Request) bool { return r.Context().Value(answerKey{}) != nil }
 
 // ownRequest makes a request of this handler from one of a client.
 func ownRequest(ctx context.Context, template *http.Request, method string, body []byte) *http.Request {
@@ -52,7 +53,7 @@ func setBody(r *http.Request, body []byte) {
 }
 
 // call calls next in the calling goroutine. It returns a panic as an error.
-func (h *handler) call(w http.ResponseWriter, r *http.Request) (err error) {
+func (h *Endpoint) call(w http.ResponseWriter, r *http.Request) (err error) {
 	defer func() {
 		switch panicked := recover(); panicked {
 		case nil:
@@ -67,7 +68,7 @@ func (h *handler) call(w http.ResponseWriter, r *http.Request) (err error) {
 }
 
 // deleteSession ends a session on the side of next.
-func (h *handler) deleteSession(admitted context.Context, template *http.Request, id string) {
+func (h *Endpoint) deleteSession(admitted context.Context, template *http.Request, id string) {
 	ctx, cancel := context.WithTimeout(admitted, ownWithin)
 	defer cancel()
 	r := ownRequest(ctx, template, http.MethodDelete, nil)
@@ -78,11 +79,15 @@ func (h *handler) deleteSession(admitted context.Context, template *http.Request
 	h.tell(ctx, r, "DELETE")
 }
 
-// cancel tells next that a call has ended.
-func (x *exchange) cancel(m *message) {
+// cancel tells next that a call has ended because of err.
+func (x *exchange) cancel(m *message, err error) {
 	ctx, cancel := context.WithTimeout(x.admitted, ownWithin)
 	defer cancel()
-	body := fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s,"reason":"the API key of the call ended"}}`, m.id.Raw())
+	why := "the API key of the call ended"
+	if server := mcppolicy.ServerEnded(""); errors.As(err, &server) {
+		why = string(server)
+	}
+	body := fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s,"reason":%s}}`, m.id.Raw(), mcpjson.Quote(why))
 	r := ownRequest(ctx, x.r, http.MethodPost, body)
 	r.Header.Del(headerMethod)
 	r.Header.Del(headerName)
@@ -90,7 +95,7 @@ func (x *exchange) cancel(m *message) {
 }
 
 // tell sends a request whose answer is not needed.
-func (h *handler) tell(ctx context.Context, r *http.Request, what string) {
+func (h *Endpoint) tell(ctx context.Context, r *http.Request, what string) {
 	done := make(chan error, 1)
 	go func() { done <- h.call(&collector{header: http.Header{}, left: 0}, r) }()
 	select {
@@ -107,17 +112,28 @@ var errUpstream = errors.New("the MCP server behind this guard gave no usable an
 
 func faultOf(why string) error { return fmt.Errorf("%w: %s", errUpstream, why) }
 
-// ask sends one request of this handler to next, and returns the message that answers it. left
-// is how many bytes of an answer it may still read.
-func (x *exchange) ask(ctx context.Context, fields mcpjson.Object, edits []mcpjson.Edit, left *int) (*message, int, error) {
+// answered is what answers a request of this handler.
+type answered struct {
+	*message
+	status int
+	header http.Header
+}
+
+// ask sends one request of this handler to next, and returns what answers it. left is how many
+// bytes of an answer it may still read. Other messages go beside it.
+func (x *exchange) ask(ctx context.Context, fields mcpjson.Object, edits []mcpjson.Edit, left *int, b *beside) (*answered, error) {
 	if err := (mcppolicy.Needs{Whole: true}).Check(x.admitted, x.h.guard); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	id := "mcpkeys-" + rand.Text() // a client that knew it could ask with the same id, and get this answer
 	body := fields.With(append(edits, mcpjson.Edit{Name: "id", Raw: mcpjson.Quote(id)})...)
-	ctx, cancel := context.WithCancel(context.WithValue(ctx, ownKey{}, true))
+	if !b.takes {
+		ctx = context.WithValue(ctx, answerKey{}, true)
+	}
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c := &collector{header: http.Header{}, left: *left, key: "s" + id, found: make(chan struct{})}
+	c.other = func(m *message) { b.pass(m, c.key) }
 	r := ownRequest(ctx, x.r, http.MethodPost, body)
 	r.Header.Set("Accept", typeJSON+", "+typeEvents)
 	done := make(chan error, 1)
@@ -127,19 +143,27 @@ func (x *exchange) ask(ctx context.Context, fields mcpjson.Object, edits []mcpjs
 	case err = <-done:
 	case <-c.found:
 	case <-ctx.Done():
-		err = faultOf("it took too long")
+		err = errSlow
 	}
-	m, status, failed := c.answer()
+	a, failed := c.answer()
 	*left = c.rest()
+	return x.judgeAnswer(a, cmp.Or(failed, err))
+}
+
+// judgeAnswer decides about an answer as a sink does: by its status, and then by whether it has a
+// message.
+func (x *exchange) judgeAnswer(a *answered, err error) (*answered, error) {
 	switch {
-	case m != nil:
-		return m, status, nil
-	case failed != nil:
-		return nil, status, failed
+	case a.status == http.StatusNotFound && x.session != nil:
+		return nil, errLost
+	case a.message != nil && x.passes(a.status):
+		return a, nil
+	case a.status >= http.StatusBadRequest && a.status < http.StatusInternalServerError && x.passes(a.status):
+		return nil, &refusedError{a.status, a.header}
 	case err != nil && !errors.Is(err, http.ErrAbortHandler):
-		return nil, status, err
+		return nil, err
 	}
-	return nil, status, faultOf("status " + strconv.Itoa(status))
+	return nil, faultOf("status " + strconv.Itoa(a.status))
 }
 
 // collector reads the answer to a request of this handler. It keeps the one message with the
@@ -147,10 +171,12 @@ func (x *exchange) ask(ctx context.Context, fields mcpjson.Object, edits []mcpjs
 type collector struct {
 	key   string
 	found chan struct{}
+	other func(*message) // gets what is not an answer
 
 	mu     sync.Mutex
 	header http.Header
 	status int
+	began  http.Header // the headers with which the answer began
 	left   int
 	events *events
 	buf    []byte
@@ -170,7 +196,7 @@ func (c *collector) begin(status int) {
 	if c.status != 0 || status < http.StatusOK {
 		return
 	}
-	c.status = status
+	c.status, c.began = status, c.header.Clone()
 	switch {
 	case encoded(c.header):
 		c.failed = faultOf("its answer is encoded")
@@ -213,19 +239,24 @@ func (c *collector) take(text []byte) {
 	if err != nil || c.got != nil {
 		return
 	}
-	if m, err := readMessage(v); err == nil && m.method == "" && m.key == c.key {
+	m, err := readMessage(v)
+	switch {
+	case err != nil:
+	case m.method != "":
+		c.other(m)
+	case m.key == c.key:
 		c.got = m
 		close(c.found)
 	}
 }
 
-func (c *collector) answer() (*message, int, error) {
+func (c *collector) answer() (*answered, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.events == nil && c.got == nil && c.failed == nil {
 		c.take(c.buf)
 	}
-	return c.got, c.status, c.failed
+	return &answered{c.got, c.status, c.began}, c.failed
 }
 
 func (c *collector) rest() int {

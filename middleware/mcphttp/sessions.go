@@ -18,7 +18,7 @@ type sessions struct {
 
 // session belongs to one key.
 type session struct {
-	h        *handler
+	h        *Endpoint
 	id       string
 	keyID    string
 	template *http.Request // for requests of the handler's own
@@ -54,6 +54,15 @@ func (l *sessions) get(id string) *session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.byID[id]
+}
+
+func (l *sessions) all() (list []*session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.byID {
+		list = append(list, s)
+	}
+	return list
 }
 
 // enter admits a request to its session, if it names one. It returns nil if it has answered.

@@ -3,6 +3,7 @@ package mcphttp_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware/mcphttp"
 )
 
@@ -233,4 +235,35 @@ func TestRequestsOfTheServer(t *testing.T) {
 	if err != nil || res.IsError || res.Content[0].(*mcp.TextContent).Text != "the user said accept" {
 		t.Errorf("got %+v, %v\n%s", res, err, s.log.String())
 	}
+}
+
+// A session whose requests were all made with the old secret does not end with the old one's
+// grace: its streams do, and its client continues with the new secret. It ends with the key.
+func TestSessionOutlivesItsSecret(t *testing.T) {
+	s := newSite(t, sdk(toolbox(nil, "add"), mcp.StreamableHTTPOptions{}), nil)
+	old, id := s.Issue(admin.IssueRequest{Scopes: []string{"tools:add"}})
+	session := s.open(old)
+	get := request{verb: http.MethodGet, token: old, session: session, version: legacy}
+	stream := s.stream(get)
+	fresh := s.Rotate(id, time.Hour)
+	s.Elsewhere().Change(id, func(k *keys.Key) { k.Secrets[0].ExpiresAt = k.CreatedAt })
+	if _, err := io.Copy(io.Discard, stream.Body); err != nil {
+		t.Errorf("the stream of the old secret: %v, want its end", err)
+	}
+	call := callOf(legacy, "add")
+	call.session, call.token = session, old
+	for range 100 { // in which a session that ends is gone
+		if status, _ := s.post(call); status != http.StatusUnauthorized {
+			t.Fatalf("with the old secret: got %d, want 401", status)
+		}
+	}
+	call.token = fresh
+	if status, body := s.post(call); status != http.StatusOK {
+		t.Errorf("with the new secret: got %d %s, want 200", status, body)
+	}
+	if deleted(s.reached(), session) {
+		t.Error("the server was told to end the session")
+	}
+	s.Revoke(id)
+	until(t, "the session ends with the key", func() bool { return deleted(s.reached(), session) })
 }

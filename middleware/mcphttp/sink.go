@@ -56,6 +56,7 @@ type sink struct {
 	events    events
 	body      []byte
 	long      *long
+	half      bool     // a carriage return of the long message's line has come, without its line feed
 	whole     bool     // the message cannot pass while it arrives
 	tail      bool     // the rest of an event after its long message
 	waiting   [][]byte // notifications, while a long message is sent

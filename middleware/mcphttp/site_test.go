@@ -42,8 +42,10 @@ type site struct {
 	url string
 	log guardtest.Buffer
 
-	mu  sync.Mutex
-	saw []seen
+	mu     sync.Mutex
+	saw    []seen
+	next   http.Handler // that of now, instead of the first one
+	secret string       // of a key, where one is enough
 }
 
 // newSite guards next.
@@ -54,10 +56,14 @@ func newSite(t testing.TB, next http.Handler, o *mcphttp.Options) *site {
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", mcphttp.Handler(guard, s.record(next), o))
 	mux.Handle("/", mcphttp.NotFound(guard))
-	srv := httptest.NewServer(mux)
-	t.Cleanup(srv.Close)
-	s.url = srv.URL + "/mcp"
+	s.serve(mux)
 	return s
+}
+
+func (s *site) serve(h http.Handler) {
+	srv := httptest.NewServer(h)
+	s.t.Cleanup(srv.Close)
+	s.url = srv.URL + "/mcp"
 }
 
 func (s *site) record(next http.Handler) http.Handler {
@@ -69,6 +75,10 @@ func (s *site) record(next http.Handler) http.Handler {
 		}
 		s.mu.Lock()
 		s.saw = append(s.saw, seen{r.Method, r.Header.Clone(), string(body), id})
+		next := next
+		if s.next != nil {
+			next, s.saw = s.next, nil
+		}
 		s.mu.Unlock()
 		r.Body = io.NopCloser(strings.NewReader(string(body)))
 		next.ServeHTTP(w, r)
@@ -196,7 +206,7 @@ func (s *site) request(r request) *http.Request {
 	for _, line := range r.headers {
 		name, value, _ := strings.Cut(line, ": ")
 		req.Header[name] = append(req.Header[name], value)
-		if name == "Content-Type" {
+		if name == "Content-Type" || name == "Accept" {
 			req.Header[name] = []string{value}
 		}
 	}

@@ -62,14 +62,18 @@ func (s *sink) passEvent(e event) error {
 
 // longEvent begins to pass on an event that has not arrived.
 func (s *sink) longEvent() error {
-	line, ok := s.events.partial()
+	line, ok, err := s.events.partial()
+	if err != nil {
+		return err
+	}
 	if ok && len(line) > maxHeld && !s.whole {
 		before := s.events.buf[:len(s.events.buf)-len(line)]
 		field, value, _ := bytes.Cut(line, []byte{':'})
+		value, half := bytes.CutSuffix(value, []byte{'\r'})
 		l := newLong(s)
 		out, err := l.feed(value)
 		if err == nil && l.eligible() {
-			s.long, s.events.buf = l, nil
+			s.long, s.half, s.events.buf, s.events.begun = l, half, nil, true
 			head := append(append(bytes.Clone(before), field...), ':')
 			return s.send(append(head, out...))
 		}
@@ -81,31 +85,37 @@ func (s *sink) longEvent() error {
 	return nil
 }
 
-// feedLong passes on a piece of the line with a long message.
+// feedLong passes on a piece of the line with a long message. A carriage return waits for its line
+// feed, which may be in the next piece.
 func (s *sink) feedLong(p []byte) (rest []byte, err error) {
-	i := bytes.IndexByte(p, '\n')
-	line := p
-	if i >= 0 {
-		line = p[:i]
-	}
-	if c := bytes.IndexByte(line, '\r'); c >= 0 && c != len(line)-1 {
+	line, _, ended := bytes.Cut(p, []byte{'\n'})
+	if s.half && (!ended || len(line) > 0) {
 		return nil, errEvent
 	}
-	out, err := s.long.feed(line)
+	end := []byte{'\n'}
+	text, half := bytes.CutSuffix(line, []byte{'\r'})
+	if s.half = s.half || half; s.half {
+		end = []byte("\r\n")
+	}
+	if bytes.IndexByte(text, '\r') >= 0 {
+		return nil, errEvent
+	}
+	out, err := s.long.feed(text)
 	if err != nil {
 		return nil, err
 	}
-	if i < 0 {
+	if !ended {
 		return nil, s.send(out)
 	}
+	s.half = false
 	if err := s.long.finish(); err != nil {
 		return nil, err
 	}
-	if err := s.send(append(out, '\n')); err != nil {
+	if err := s.send(append(out, end...)); err != nil {
 		return nil, err
 	}
 	s.long, s.tail = nil, true
-	return p[i+1:], nil
+	return p[len(line)+1:], nil
 }
 
 // feedTail passes on the lines after a long message, up to the end of its event.
@@ -119,10 +129,11 @@ func (s *sink) feedTail(p []byte) (rest []byte, err error) {
 	}
 	line := append(s.events.buf, p[:i+1]...)
 	s.events.buf = nil
-	if isData(line) {
+	name, _, ok := fieldOf(line)
+	if !ok || string(name) == "data" {
 		return nil, errEvent
 	}
-	if bytes.HasPrefix(line, []byte("id")) {
+	if string(name) == "id" {
 		s.events.ids = true
 	}
 	if err := s.send(line); err != nil {

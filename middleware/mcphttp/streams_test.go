@@ -5,6 +5,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -143,5 +146,65 @@ func TestRateLimitsCountCalls(t *testing.T) {
 	_, body := s.post(request{token: token, body: call})
 	if !strings.Contains(body, "-31429") || !strings.Contains(body, `"retry_after":`) || !strings.Contains(body, "Try again in") {
 		t.Errorf("fourth call: got %s, want rate_limited", body)
+	}
+}
+
+// A message that has no answer is accepted at once, also if the server opens a stream for it, or
+// begins a body that does not end. The server's request ends.
+func TestMessagesWithoutAnswerDoNotWait(t *testing.T) {
+	for _, kind := range []string{"text/event-stream", "text/plain", ""} {
+		open, ended := make(chan struct{}, 10), make(chan struct{}, 10)
+		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if body := readAll(r); strings.Contains(body, `"initialize"`) {
+				w.Header().Set("Mcp-Session-Id", "one")
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = w.Write([]byte(answersTo(body)))
+				return
+			}
+			w.Header().Set("Content-Type", kind)
+			_, _ = w.Write([]byte(": open\n\n"))
+			_ = http.NewResponseController(w).Flush()
+			open <- struct{}{}
+			<-r.Context().Done()
+			ended <- struct{}{}
+		}))
+		t.Cleanup(upstream.Close)
+		to, err := url.Parse(upstream.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSite(t, &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }, FlushInterval: -1}, nil)
+		token := s.Granted("tools:add")
+		resp, _ := s.do(request{token: token, body: initialize})
+		session := resp.Header.Get("Mcp-Session-Id")
+		for what, r := range map[string]request{
+			"a notification": {body: `{"jsonrpc":"2.0","method":"notifications/initialized"}`},
+			"a response":     {body: `{"jsonrpc":"2.0","id":1,"result":{}}`},
+			"DELETE":         {verb: http.MethodDelete},
+		} {
+			if (what == "DELETE") != (kind == "") {
+				continue // it would end the session of the others
+			}
+			r.token, r.session, r.version = token, session, legacy
+			answer := make(chan int, 1)
+			go func() {
+				status, _ := s.post(r)
+				answer <- status
+			}()
+			<-open
+			select {
+			case status := <-answer:
+				if status >= 300 || r.verb == "" && status != http.StatusAccepted {
+					t.Errorf("%q: %s: got %d, want 202", kind, what, status)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("%q: %s waits for a stream", kind, what)
+			}
+			select {
+			case <-ended:
+			case <-time.After(20 * time.Second):
+				t.Fatalf("%q: %s: the server's request does not end", kind, what)
+			}
+		}
 	}
 }

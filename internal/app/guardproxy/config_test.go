@@ -63,6 +63,12 @@ func TestBadConfigFiles(t *testing.T) {
 	o.Config, o.Keys = file, guardproxy.Keys{Server: "http://127.0.0.1:1"}
 	_, err := guardproxy.Open(o)
 	wantInvalid(t, "a server without a key file", err, "key_file", "server a: key_file: is missing")
+
+	// With keys from another host there is no key store here, but the key files of all servers are.
+	writeFile(t, file, `{"servers": {"a": {"audience":"a","command":["true"]}, "b": {`+good+`}}}`)
+	o.Keys = guardproxy.Keys{Server: "https://keys.example", KeyFile: "verify.key"}
+	_, err = guardproxy.Open(o)
+	wantInvalid(t, "a command without a user", err, "user", "server a: user: is missing: name a user for the command who may not read the key files of the other servers")
 }
 
 // Each server of a file has a path and an audience of its own.

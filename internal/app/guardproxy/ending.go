@@ -18,76 +18,68 @@ import (
 // askAgain is how long endings waits while keys cannot be checked.
 const askAgain = 2 * time.Second
 
-// maxUses is how many secrets and addresses of a key are remembered.
+// maxUses is how many addresses of a key are remembered.
 const maxUses = 16
 
 // endings ends the programs of a key when the key ends, also idle ones. In the
 // protocol with sessions, package mcphttp ends the session too.
 //
-// A key may have two secrets, and clients at several addresses. Its programs end when none of
-// them would be admitted.
+// A key may have clients at several addresses. Its programs end when none of them would be admitted
+// with any secret of the key: a rotation does not end them.
 type endings struct {
-	guard   *middleware.Guard
-	headers []string // that may carry a key, beside the usual ones
-	end     func(keyID string)
-	next    http.Handler
+	guard *middleware.Guard
+	end   func(keyID string)
+	next  http.Handler
 
 	mu     sync.Mutex
 	closed bool
-	byKey  map[string]map[credentials]*lastUse
+	byKey  map[string]map[address]*lastUse
 }
 
-// credentials tell the secrets and the addresses of a key apart. They are made before the guard
-// removes the secret from the request.
-type credentials [sha256.Size]byte
+// address tells the addresses of a key apart. What proxies sent is part of it.
+type address [sha256.Size]byte
 
-// lastUse is the last request with a secret from an address.
+// lastUse is the last request from an address.
 type lastUse struct {
 	admitted context.Context
 	held     func() // releases what waits for its end
 }
 
-type credentialsKey struct{}
-
-// with remembers which credentials the request has.
-func (e *endings) with(ctx context.Context, r *http.Request) context.Context {
+// addressOf returns where a request came from.
+func addressOf(r *http.Request) address {
 	h := sha256.New()
-	for _, name := range append([]string{"Authorization", "X-Api-Key", "X-Forwarded-For"}, e.headers...) {
-		for _, value := range r.Header.Values(name) {
-			write(h, value)
-		}
-		write(h, "")
+	for _, value := range r.Header["X-Forwarded-For"] {
+		write(h, value)
 	}
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	write(h, host)
-	return context.WithValue(ctx, credentialsKey{}, credentials(h.Sum(nil)))
+	return address(h.Sum(nil))
 }
 
 func write(h hash.Hash, text string) { _, _ = io.WriteString(h, text+"\n") }
 
 func (e *endings) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if i, ok := keys.IdentityFrom(r.Context()); ok {
-		c, _ := r.Context().Value(credentialsKey{}).(credentials)
-		e.note(context.WithoutCancel(r.Context()), i.KeyID(), c)
+		e.note(context.WithoutCancel(r.Context()), i.KeyID(), addressOf(r))
 	}
 	e.next.ServeHTTP(w, r)
 }
 
-func (e *endings) note(admitted context.Context, keyID string, c credentials) {
+func (e *endings) note(admitted context.Context, keyID string, from address) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
 		return
 	}
 	if e.byKey == nil {
-		e.byKey = map[string]map[credentials]*lastUse{}
+		e.byKey = map[string]map[address]*lastUse{}
 	}
 	uses := e.byKey[keyID]
 	if uses == nil {
-		uses = map[credentials]*lastUse{}
+		uses = map[address]*lastUse{}
 		e.byKey[keyID] = uses
 	}
-	if known := uses[c]; known != nil {
+	if known := uses[from]; known != nil {
 		known.admitted = admitted
 		return
 	}
@@ -99,17 +91,17 @@ func (e *endings) note(admitted context.Context, keyID string, c credentials) {
 		delete(uses, other)
 	}
 	use := &lastUse{admitted: admitted}
-	uses[c] = use
-	e.hold(keyID, c, use) //nolint:contextcheck // its context is in use
+	uses[from] = use
+	e.hold(keyID, from, use) //nolint:contextcheck // its context is in use
 }
 
-// hold waits until the key can no longer be used with these credentials. It is called with e.mu
+// hold waits until the key can no longer be used from this address. It is called with e.mu
 // held.
-func (e *endings) hold(keyID string, c credentials, use *lastUse) {
-	held, release := e.guard.HoldFor(use.admitted)
+func (e *endings) hold(keyID string, from address, use *lastUse) {
+	held, release := e.guard.HoldKey(use.admitted)
 	stop := context.AfterFunc(held, func() {
 		release()
-		e.ended(keyID, c, use)
+		e.ended(keyID, from, use)
 	})
 	use.held = func() {
 		stop()
@@ -117,26 +109,26 @@ func (e *endings) hold(keyID string, c credentials, use *lastUse) {
 	}
 }
 
-// ended ends the programs, unless other credentials of the key are still valid.
-func (e *endings) ended(keyID string, c credentials, use *lastUse) {
+// ended ends the programs, unless the key is still valid at another address.
+func (e *endings) ended(keyID string, from address, use *lastUse) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	uses := e.byKey[keyID]
-	if e.closed || uses[c] != use {
+	if e.closed || uses[from] != use {
 		return
 	}
-	_, err := e.guard.RecheckFor(use.admitted)
+	err := e.guard.RecheckKey(use.admitted)
 	ended := (*middleware.EndedError)(nil)
 	switch {
 	case err == nil:
-		e.hold(keyID, c, use)
+		e.hold(keyID, from, use)
 		return
 	case errors.As(err, &ended) && ended.Code == keys.CodeUnavailable:
-		again := time.AfterFunc(askAgain, func() { e.ended(keyID, c, use) })
+		again := time.AfterFunc(askAgain, func() { e.ended(keyID, from, use) })
 		use.held = func() { again.Stop() }
 		return
 	}
-	delete(uses, c)
+	delete(uses, from)
 	if len(uses) == 0 {
 		delete(e.byKey, keyID)
 		e.end(keyID)

@@ -89,6 +89,30 @@ func TestProcessOutlivesAnOldSecret(t *testing.T) {
 	}
 }
 
+// Nor does it end the process, and the session, that were used with the old secret only.
+func TestProcessOutlivesTheOnlySecretThatWasSent(t *testing.T) {
+	s := command("server")
+	r := newRig(t, &s)
+	for _, version := range eras {
+		first, id := r.Issue(admin.IssueRequest{Scopes: []string{"tools:*"}})
+		c := r.client(first, version).initialize()
+		pid := c.pid()
+		second := r.Rotate(id, time.Hour)
+		r.Elsewhere().Change(id, func(k *keys.Key) { k.Secrets[0].ExpiresAt = time.Now().Add(-time.Minute) })
+		for range 50 { // in which a process that is ended is gone
+			if status, _ := c.call("pid"); status != http.StatusUnauthorized {
+				t.Fatalf("%s: the old secret: got %d, want 401", version, status)
+			}
+		}
+		c.secret = second
+		if got := c.pid(); got != pid {
+			t.Errorf("%s: the process was %s and is %s", version, pid, got)
+		}
+		r.Elsewhere().Revoke(id)
+		eventually(t, "the process ends with the key", func() bool { return !running(pid) })
+	}
+}
+
 // A revoke while the key store cannot be read ends the process when it can be read again.
 func TestRevokeWhileKeysCannotBeRead(t *testing.T) {
 	t.Parallel()

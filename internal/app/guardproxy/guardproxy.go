@@ -123,8 +123,9 @@ func (p *Proxy) servers() ([]Server, error) {
 }
 
 // use changes to these servers. A server that stays as it was keeps its sessions and programs. If
-// one of the others cannot be opened, nothing changes.
-func (p *Proxy) use(servers []Server) (ended []*route, err error) {
+// one of the others cannot be opened, nothing changes. The returned servers must be closed, for the
+// reason that is given.
+func (p *Proxy) use(servers []Server) (ended map[*route]string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.now.Load()
@@ -135,7 +136,7 @@ func (p *Proxy) use(servers []Server) (ended []*route, err error) {
 		if r == nil || !reflect.DeepEqual(r.server, s) {
 			if r, err = p.shared.open(s); err != nil {
 				for _, o := range opened {
-					err = errors.Join(err, o.close(context.Background()))
+					err = errors.Join(err, o.close(context.Background(), notUsed))
 				}
 				return nil, named(s, err)
 			}
@@ -146,9 +147,14 @@ func (p *Proxy) use(servers []Server) (ended []*route, err error) {
 	}
 	now.rest = mcphttp.NotFound(middleware.New(now.list[0].checker, &middleware.Options{Logger: p.o.Logger}))
 	p.now.Store(now)
+	ended = map[*route]string{}
 	for _, r := range before.list {
-		if !kept[r] {
-			ended = append(ended, r)
+		switch {
+		case kept[r]:
+		case now.byPath[r.server.path()] != nil:
+			ended[r] = changed
+		default:
+			ended[r] = removed
 		}
 	}
 	return ended, nil
@@ -158,7 +164,7 @@ func (p *Proxy) use(servers []Server) (ended []*route, err error) {
 func (p *Proxy) reload(ctx context.Context) {
 	servers, err := p.servers()
 	if err == nil {
-		var ended []*route
+		var ended map[*route]string
 		if ended, err = p.use(servers); err == nil { //nolint:contextcheck // a verifier runs until it is closed
 			p.o.Logger.InfoContext(ctx, "configuration reloaded", slog.Int("servers", len(servers)), slog.Int("ended", len(ended)))
 			p.end(context.WithoutCancel(ctx), ended)
@@ -170,12 +176,12 @@ func (p *Proxy) reload(ctx context.Context) {
 
 // end closes servers that are no longer configured, in the background: their programs may take a
 // while to end.
-func (p *Proxy) end(ctx context.Context, list []*route) {
-	for _, r := range list {
+func (p *Proxy) end(ctx context.Context, list map[*route]string) {
+	for r, why := range list {
 		p.closing.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, endTime)
 			defer cancel()
-			if err := r.close(ctx); err != nil {
+			if err := r.close(ctx, why); err != nil {
 				p.o.Logger.ErrorContext(ctx, "a server did not end properly", slog.String("server", r.server.Name), slog.Any("error", err))
 			}
 		})
@@ -197,7 +203,7 @@ func (p *Proxy) Close(ctx context.Context) error {
 	faults := make([]error, len(list))
 	var all sync.WaitGroup
 	for i, r := range list {
-		all.Go(func() { faults[i] = r.close(ctx) })
+		all.Go(func() { faults[i] = r.close(ctx, stopping) })
 	}
 	all.Wait()
 	return errors.Join(faults...)

@@ -90,6 +90,12 @@ func puppet(stubborn bool) {
 			result = `{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"puppet","version":"1"}}`
 		case "server/discover":
 			result = `{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}`
+		case "tools/list":
+			if os.Getenv(roleVar) == "asking" { // a client must answer first
+				fmt.Println(`{"jsonrpc":"2.0","id":"q","method":"roots/list"}`)
+				in.Scan()
+			}
+			result = `{"tools":[{"name":"pid","inputSchema":{"type":"object"}},{"name":"slow","inputSchema":{"type":"object"}}]}`
 		case "tools/call":
 			for m.Params.Name == "slow" {
 				if _, err := os.Stat(m.Params.Arguments.File); err == nil {

@@ -20,25 +20,19 @@ import (
 type route struct {
 	server  Server
 	checker *checker
-	guarded http.Handler
+	guarded *mcphttp.Endpoint
 	ready   func(ctx context.Context) error
+	idle    func()         // closes connections to the upstream that are not in use
 	backend *stdio.Backend // nil for an upstream
 	endings *endings       // nil for an upstream
-
-	use context.Context // ends with the route, and its requests with it
-	end context.CancelFunc
 }
 
-// serve ends a request with its route, and a stream without calls with streams.
+// serve ends a stream without calls with streams.
 func (r *route) serve(streams context.Context, w http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithCancel(req.Context())
 	defer cancel()
-	defer context.AfterFunc(r.use, cancel)() //nolint:contextcheck // a second end
 	if req.Method == http.MethodGet || req.Header.Get("Mcp-Method") == "subscriptions/listen" {
 		defer context.AfterFunc(streams, cancel)()
-	}
-	if r.endings != nil {
-		ctx = r.endings.with(ctx, req)
 	}
 	r.guarded.ServeHTTP(w, req.WithContext(ctx)) //nolint:contextcheck // it is of the request
 }
@@ -75,30 +69,24 @@ func (s *shared) open(server Server) (_ *route, err error) {
 	if server.Name != "" {
 		logger = logger.With(slog.String("server", server.Name))
 	}
-	r := &route{server: server}
-	r.use, r.end = context.WithCancel(context.Background())
-	defer func() {
-		if err != nil {
-			r.end()
-		}
-	}()
+	r := &route{server: server, idle: func() {}}
 	next, err := s.behind(r, logger)
 	if err != nil {
 		return nil, err
 	}
 	if r.checker, err = s.keys.open(server.Audience, server.KeyFile, logger); err != nil {
-		return nil, errors.Join(err, r.close(context.Background()))
+		return nil, errors.Join(err, r.close(context.Background(), notUsed))
 	}
 	defer func() { // an option that the packages below refuse
 		if p := recover(); p != nil {
-			err = errors.Join(fmt.Errorf("%v", p), r.close(context.Background()))
+			err = errors.Join(fmt.Errorf("%v", p), r.close(context.Background(), notUsed))
 		}
 	}()
 	guard := middleware.New(r.checker, &middleware.Options{
 		Audience: server.Audience, Headers: s.headers, TrustedProxies: s.proxies, Logger: logger,
 	})
 	if r.backend != nil {
-		r.endings = &endings{guard: guard, headers: s.headers, end: r.backend.EndKey, next: next}
+		r.endings = &endings{guard: guard, end: r.backend.EndKey, next: next}
 		next = r.endings
 	}
 	r.guarded = mcphttp.Handler(guard, next, &mcphttp.Options{
@@ -126,17 +114,22 @@ func (s *shared) behind(r *route, logger *slog.Logger) (http.Handler, error) {
 		}
 	}
 	r.ready = u.ready
-	return u.handler(), nil
+	transport := u.transport()
+	r.idle = transport.CloseIdleConnections
+	return u.handler(transport), nil
 }
 
 // command serves a program on standard input and output. What the program may read is the
 // user's decision, and the defaults are safe: with another user it can open neither key store nor
 // pepper nor key file. As the user of this process it can, so that needs a word, unless all that
-// there is to read is a verify key for this server.
+// there is to read is a verify key for this server: a file of servers may name keys for others.
 func (s *shared) command(r *route, logger *slog.Logger) (http.Handler, error) {
 	same := r.server.SameUser
 	if r.server.User == "" && !same {
-		if !s.keys.elsewhere() {
+		switch {
+		case s.keys.elsewhere() && r.server.Name != "":
+			return nil, &keys.InvalidError{Field: fieldUser, Reason: "is missing: name a user for the command who may not read the key files of the other servers (needs root); for a trial, same_user lets the command read all that this user can read"}
+		case !s.keys.elsewhere():
 			return nil, &keys.InvalidError{Field: fieldUser, Reason: "is missing: name a user for the command who may not read the key store (needs root); for a trial, --same-user lets the command read all that this user can read"}
 		}
 		same = true
@@ -150,23 +143,35 @@ func (s *shared) command(r *route, logger *slog.Logger) (http.Handler, error) {
 	r.backend = backend
 	r.ready = func(context.Context) error { return backend.Ready() }
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if mcphttp.Own(r) { // what the program sends to its client must go to another stream
+		if mcphttp.AnswerOnly(r) { // what the program sends to its client must go to another stream
 			r.Header.Set("Accept", "application/json")
 		}
 		backend.ServeHTTP(w, r)
 	}), nil
 }
 
-// close ends the programs of the server, and then writes the last counts.
-func (r *route) close(ctx context.Context) error {
+// Why a server ends, as its clients are told.
+const (
+	notUsed  = "it could not be opened" // it has no clients
+	changed  = "the configuration of this MCP server was changed"
+	removed  = "this MCP server was removed from the configuration of the guard"
+	stopping = "the guard is stopping"
+)
+
+// close answers what still runs with the reason, ends the programs of the server, and then writes
+// the last counts.
+func (r *route) close(ctx context.Context, why string) error {
 	var err error
 	if r.endings != nil {
 		r.endings.close()
 	}
-	if r.backend != nil {
-		err = r.backend.Close(ctx) // first, so that running calls are answered with the reason
+	if r.guarded != nil { // while keys can be checked
+		r.guarded.End(ctx, why)
 	}
-	r.end()
+	if r.backend != nil {
+		err = r.backend.Close(ctx, why)
+	}
+	r.idle()
 	if r.checker != nil {
 		err = errors.Join(err, r.checker.Close())
 	}

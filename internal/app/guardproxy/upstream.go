@@ -77,10 +77,10 @@ func onLoopback(host string) bool {
 }
 
 // handler passes requests that a guard has admitted on to the upstream.
-func (u *upstream) handler() *httputil.ReverseProxy {
+func (u *upstream) handler(transport http.RoundTripper) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        u.rewrite,
-		Transport:      u.transport(),
+		Transport:      transport,
 		FlushInterval:  -1, // events must not wait
 		BufferPool:     &copyBuffers,
 		ModifyResponse: u.judge,

@@ -46,6 +46,9 @@ func New(o Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o, err = o.find(a.path(passed)); err != nil {
+		return nil, err
+	}
 	if err := family.open(); err != nil {
 		return nil, err
 	}
@@ -84,15 +87,15 @@ func (b *Backend) EndKey(keyID string) {
 }
 
 // Close ends all processes and returns when they have ended. When ctx ends they are killed.
-// Further requests are answered 503.
-func (b *Backend) Close(ctx context.Context) error {
+// Further requests are answered 503. Running calls are told why, a clause without a full stop.
+func (b *Backend) Close(ctx context.Context, why string) error {
 	b.mu.Lock()
 	first := !b.closed
 	b.closed = true
 	b.mu.Unlock()
 	list := b.sessions(func(*session) bool { return true })
 	for _, s := range list {
-		go s.end("The guard is stopping.")
+		go s.end("Its process was ended: " + why + ".")
 	}
 	err := b.wait(ctx, list)
 	if first {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -31,6 +32,10 @@ func TestMain(m *testing.M) {
 		"server": func() { serve(&puppet{}) }, "modern": func() { serve(&puppet{modern: true}) },
 		"silent": silentRole, "probed": probedRole, "gone": func() { os.Exit(7) }, "deaf": deafRole,
 		"sleep": sleepRole, "gosdk": goSDKRole,
+	}
+	if filepath.Base(os.Args[0]) == "whoami" {
+		fmt.Print("effective user ", os.Geteuid(), " ")
+		return
 	}
 	if role, ok := roles[os.Getenv(roleVar)]; ok {
 		role()
@@ -149,6 +154,8 @@ func (p *puppet) call(m wire, line []byte, ended <-chan struct{}) {
 	switch m.Params.Name {
 	case "line":
 		p.text(m.ID, string(line))
+	case "probe":
+		p.text(m.ID, "done")
 	case "pid":
 		p.text(m.ID, strconv.Itoa(os.Getpid()))
 	case "env":
@@ -157,6 +164,12 @@ func (p *puppet) call(m wire, line []byte, ended <-chan struct{}) {
 		p.text(m.ID, descriptors())
 	case "id":
 		p.text(m.ID, fmt.Sprint(os.Getuid(), os.Getgid()))
+	case "file":
+		text, err := os.ReadFile(argument)
+		p.text(m.ID, fmt.Sprint(string(text), err))
+	case "run": // a copy of this program
+		text, err := exec.Command(argument).CombinedOutput()
+		p.text(m.ID, fmt.Sprint(string(text), err))
 	case "open":
 		_, err := os.ReadFile(argument)
 		p.text(m.ID, fmt.Sprint(err))

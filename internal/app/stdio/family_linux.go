@@ -64,13 +64,23 @@ func (r *relatives) close() {
 }
 
 // starter runs on a thread of its own that does not end before the Backends do: the kernel
-// kills a process with Pdeathsig when the thread that started it ends.
+// kills a process with Pdeathsig when the thread that started it ends. The thread ends with the
+// goroutine, because it may have given up privileges for the processes that it starts.
 func starter(starts <-chan func()) {
 	runtime.LockOSThread()
 	for f := range starts {
 		f()
 	}
-	runtime.UnlockOSThread()
+}
+
+// noNewPrivileges keeps what this thread starts from becoming another user again, by a program
+// with setuid or with capabilities. Only root starts processes as another user, and then all of
+// them, so none loses what it should have.
+func noNewPrivileges() error {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("keep the MCP server from gaining privileges: %w", err)
+	}
+	return nil
 }
 
 func (r *relatives) start(p *process) error {
@@ -79,7 +89,13 @@ func (r *relatives) start(p *process) error {
 		r.mu.Lock() // so that reap does not see a child that is not listed yet
 		defer r.mu.Unlock()
 		closeOnExec()
-		err := p.cmd.Start()
+		err := error(nil)
+		if p.cmd.SysProcAttr.Credential != nil {
+			err = noNewPrivileges()
+		}
+		if err == nil {
+			err = p.cmd.Start()
+		}
 		if err == nil {
 			p.pid = p.cmd.Process.Pid
 			r.ours[p.pid] = p

@@ -203,7 +203,7 @@ func (b *Backend) serveDelete(w http.ResponseWriter, r *http.Request, who *keys.
 		return
 	}
 	s.done()
-	s.end("The client ended the session.")
+	s.end("The session was ended.")
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -3,6 +3,7 @@
 package stdio_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"os/user"
@@ -38,7 +39,7 @@ func TestEnvironmentIsSmall(t *testing.T) {
 	id := strings.Split(c.secret, "_")
 	want := []string{
 		"HOME=" + u.HomeDir, "LANG=C.UTF-8", "MCPKEYS_KEY_ID=", "MCPKEYS_NAME=build bot", "MCPKEYS_OWNER=alice@example.com",
-		"PASSED_BY_NAME=shown", "PATH=" + os.Getenv("PATH"), "SET_HERE=a=b", roleVar + "=server",
+		"PASSED_BY_NAME=shown", "PATH=" + pathOfServers(), "SET_HERE=a=b", roleVar + "=server",
 	}
 	for i, v := range got {
 		if strings.HasPrefix(v, "MCPKEYS_KEY_ID=") && len(v) > len("MCPKEYS_KEY_ID=") {
@@ -50,6 +51,68 @@ func TestEnvironmentIsSmall(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("environment:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// pathOfServers is the PATH of MCP servers: not that of root.
+func pathOfServers() string {
+	if os.Geteuid() == 0 {
+		return "/usr/local/bin:/usr/bin:/bin"
+	}
+	return os.Getenv("PATH")
+}
+
+// A PATH that is passed is that of the MCP server, and the program is looked for in it.
+func TestPathOfTheServer(t *testing.T) {
+	dir := filepath.Dir(binary)
+	with := func(o *stdio.Options) { o.Command = []string{"server"}; o.Env = append(o.Env, "PATH="+dir) }
+	if got := newRig(t, "server", with).initialized().call("env", ""); !strings.Contains(got, "PATH="+dir+"\n") || strings.Count(got, "\nPATH=") > 1 {
+		t.Errorf("environment: got %s", got)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	o := stdio.Options{Command: []string{"server"}}
+	if asUser(&o); o.User == "" {
+		return // the PATH of the guard
+	}
+	_, err := stdio.New(o)
+	wantError(t, err, "with --env PATH")
+}
+
+// A program with setuid does not make the MCP server root again.
+func TestSetuidDoesNotRaise(t *testing.T) {
+	c := newRig(t, "server").initialized()
+	status := c.call("file", "/proc/self/status")
+	if os.Geteuid() != 0 {
+		if !strings.Contains(status, "NoNewPrivs:\t0") {
+			t.Errorf("a trial as the same user: got %s", status)
+		}
+		return
+	}
+	if !strings.Contains(status, "NoNewPrivs:\t1") {
+		t.Errorf("got %s", status)
+	}
+	text, err := os.ReadFile(binary)
+	whoami := filepath.Join(filepath.Dir(binary), "whoami")
+	if err = errors.Join(err, os.WriteFile(whoami, text, 0o755), os.Chmod(whoami, os.ModeSetuid|0o755)); err != nil {
+		t.Fatal(err)
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.call("run", whoami); !strings.Contains(got, "effective user "+nobody.Uid+" ") {
+		t.Errorf("a program of root with setuid: got %s", got)
+	}
+	threads, without := 0, 0
+	names, err := filepath.Glob("/proc/self/task/*/status")
+	for _, name := range names {
+		threads++
+		if strings.Contains(readFile(name), "NoNewPrivs:\t0") {
+			without++
+		}
+	}
+	if err != nil || without == 0 {
+		t.Errorf("the guard itself: %d of %d threads are as they were, %v", without, threads, err)
 	}
 }
 

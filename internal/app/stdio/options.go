@@ -67,15 +67,31 @@ func (o Options) complete() (Options, error) {
 	if info, err := os.Stat(o.Dir); o.Dir != "" && (err != nil || !info.IsDir()) {
 		return o, fmt.Errorf("directory %s does not exist", o.Dir)
 	}
-	path, err := exec.LookPath(o.Command[0])
-	if err != nil {
-		return o, fmt.Errorf("program %s not found: give its path, or add its directory to PATH", printable([]byte(o.Command[0]), 200))
-	}
-	if path, err = filepath.Abs(path); err != nil {
-		return o, err
-	}
-	o.Command = append([]string{path}, o.Command[1:]...)
 	return o, nil
+}
+
+// find looks for the program where it would look for others itself.
+func (o Options) find(path string) (Options, error) {
+	name, dirs := o.Command[0], []string{""}
+	if !strings.ContainsRune(name, filepath.Separator) {
+		dirs = filepath.SplitList(path)
+	}
+	for _, dir := range dirs {
+		found, err := exec.LookPath(filepath.Join(dir, name))
+		if err != nil || dir == "" && len(dirs) > 1 { // an empty entry of PATH would be the working directory
+			continue
+		}
+		if found, err = filepath.Abs(found); err != nil {
+			return o, err
+		}
+		o.Command = append([]string{found}, o.Command[1:]...)
+		return o, nil
+	}
+	why := "give its path, or add its directory to PATH"
+	if o.User != "" {
+		why = "give its path, or pass a PATH that has its directory with --env PATH; without that, a program with a user of its own has " + otherPath
+	}
+	return o, fmt.Errorf("program %s not found: %s", printable([]byte(name), 200), why)
 }
 
 // passed returns the variables that Env asks for.

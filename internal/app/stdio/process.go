@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -91,13 +93,26 @@ func number(text string) (uint32, error) {
 	return uint32(n), err
 }
 
+// otherPath is where a program with a user of its own looks for others. The PATH of root may have
+// directories that are none of its business.
+const otherPath = "/usr/local/bin:/usr/bin:/bin"
+
+// path returns where a process looks for programs.
+func (a *account) path(passed []string) string {
+	for _, variable := range slices.Backward(passed) {
+		if path, ok := strings.CutPrefix(variable, "PATH="); ok {
+			return path
+		}
+	}
+	if path := os.Getenv("PATH"); path != "" && !a.switches {
+		return path
+	}
+	return otherPath
+}
+
 // environment returns all variables of a process: nothing else is passed.
 func (a *account) environment(passed []string, keyID, owner, name string) []string {
-	path := os.Getenv("PATH")
-	if path == "" {
-		path = "/usr/local/bin:/usr/bin:/bin"
-	}
-	out := []string{"PATH=" + path, "HOME=" + a.home}
+	out := []string{"PATH=" + a.path(passed), "HOME=" + a.home}
 	if lang := os.Getenv("LANG"); lang != "" {
 		out = append(out, "LANG="+lang)
 	}

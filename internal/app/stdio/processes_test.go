@@ -136,7 +136,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	if err := r.backend.Ready(); err != nil {
 		t.Errorf("Ready: %v", err)
 	}
-	if err := r.backend.Close(deadline(t)); err != nil {
+	if err := r.backend.Close(deadline(t), "the guard is stopping"); err != nil {
 		t.Fatalf("Close: %v", err)
 	}
 	for _, pid := range pids {

@@ -55,7 +55,7 @@ func (s *session) answer(m *message) {
 	s.answered = true
 	c.stream.left--
 	if c.stream.left == 0 {
-		delete(s.posts, c.stream)
+		s.close(c.stream)
 	}
 	s.mu.Unlock()
 	edits := []edit{{m.id, c.id}}

@@ -25,7 +25,7 @@ func TestNewRefuses(t *testing.T) {
 		want string
 	}{
 		{"no command", stdio.Options{}, "command of the MCP server is missing"},
-		{"an unknown program", stdio.Options{Command: []string{"no-such-program"}, SameUser: true}, "program no-such-program not found"},
+		{"an unknown program", with(stdio.Options{Command: []string{"no-such-program"}}), "program no-such-program not found"},
 		{"both users", stdio.Options{Command: []string{binary}, User: "nobody", SameUser: true}, "exclude each other"},
 		{"a directory that does not exist", with(stdio.Options{Dir: "/no-such-directory"}), "directory /no-such-directory"},
 		{"a variable of keyctl", with(stdio.Options{Env: []string{"MCPKEYS_DB"}}), "MCPKEYS_DB is not passed"},
@@ -49,7 +49,9 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func with(o stdio.Options) stdio.Options {
-	o.Command = []string{binary}
+	if o.Command == nil {
+		o.Command = []string{binary}
+	}
 	asUser(&o)
 	return o
 }

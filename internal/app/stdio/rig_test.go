@@ -54,7 +54,7 @@ func newRig(t *testing.T, role string, change ...func(*stdio.Options)) *rig {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), within)
 		defer cancel()
-		if err := b.Close(ctx); err != nil {
+		if err := b.Close(ctx, "the test ends"); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 		srv.Close()

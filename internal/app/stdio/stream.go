@@ -28,7 +28,7 @@ func (s *session) leave(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	close(st.gone)
-	delete(s.posts, st)
+	s.close(st)
 	if s.get == st {
 		s.get = nil
 	}
@@ -42,6 +42,15 @@ func (s *session) leave(st *stream) {
 			s.child.tell([]byte(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":` +
 				string(c.childID) + `,"reason":"the client closed the connection"}}`))
 		}
+	}
+}
+
+// close takes st out of the streams that are open for more than their answers. What waits goes to
+// the last one that is.
+func (s *session) close(st *stream) {
+	delete(s.posts, st)
+	for rest := range s.posts {
+		s.flush(rest)
 	}
 }
 

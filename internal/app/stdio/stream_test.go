@@ -49,6 +49,18 @@ func TestServerAsksClient(t *testing.T) {
 	}
 	first.cancel()
 	second.cancel()
+
+	c = r.initialized()
+	first, second = c.openCall("8"), c.openCall("9")
+	out = c.post(c.callBody("1", "ask", ""))
+	eventually(t, "three calls are open", func() bool { return r.backend.OpenCalls() == 3 })
+	first.cancel()
+	second.cancel()
+	wantAsked(t, next(t, out))
+	c.send(answer)
+	if got := next(t, out); c.text(got) != answer {
+		t.Errorf("when the other POSTs are over: %s", got)
+	}
 }
 
 func wantAsked(t *testing.T, got string) {

@@ -10,8 +10,9 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
-// Watch ends a session with its key. The key's last request is what is watched: a session that
-// was opened with a rotated secret continues with the new one.
+// Watch ends a session with its key. The key's last request is what is watched, except for its
+// secret: after a rotation the session continues with the new one, also if nothing was sent with
+// it before the end of the grace.
 type Watch struct {
 	guard *middleware.Guard
 	end   func()
@@ -74,7 +75,7 @@ func (w *Watch) Last() context.Context {
 
 // hold begins to watch the key. It is called with w.mu held.
 func (w *Watch) hold() {
-	held, release := w.guard.HoldFor(w.last)
+	held, release := w.guard.HoldKey(w.last)
 	stop := context.AfterFunc(held, w.ended)
 	w.held, w.release = true, func() {
 		stop()
@@ -98,9 +99,9 @@ func (w *Watch) ended() {
 	}
 	w.release()
 	var ended *middleware.EndedError
-	_, err := w.guard.RecheckFor(w.last)
+	err := w.guard.RecheckKey(w.last)
 	switch {
-	case err == nil: // the last request was made with another secret than the held one
+	case err == nil: // the last request came from another address than the held one
 		w.hold()
 	case errors.As(err, &ended) && ended.Code == keys.CodeUnavailable:
 		w.ask()

@@ -38,17 +38,33 @@ var (
 		status: 503, code: "key_changed", retry: true,
 		message: "its API key was changed while the call ran. Try again in 1 second.",
 	}
+	serverEnded = ending{
+		status: 503, code: CodeServerEnded, retry: true, message: "%s. Try again in 1 second.",
+	}
 	uncheckable = ending{
 		status: 503, code: "unavailable", retry: true,
 		message: "API keys cannot be checked right now. Try again in 1 second.",
 	}
 )
 
+// CodeServerEnded is the word for a [ServerEnded].
+const CodeServerEnded = "server_ended"
+
+// ServerEnded is why calls end although their key is valid: their server is no longer guarded as
+// it was. Its text is a clause for clients.
+type ServerEnded string
+
+func (e ServerEnded) Error() string { return string(e) }
+
 // Ending is the JSON-RPC error for a call that needed n and ended because of err.
 func Ending(err error, n Needs, requestID string) *Error {
 	told := keyEnded
 	var ended *middleware.EndedError
+	var server ServerEnded
 	switch {
+	case errors.As(err, &server):
+		told = serverEnded
+		told.message = fmt.Sprintf(told.message, string(server))
 	case !errors.As(err, &ended) || ended.Code == keys.CodeUnavailable:
 		told = uncheckable
 	case ended.Code == keys.CodeInsufficientScope && len(n.Scopes) > 0:

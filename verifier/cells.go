@@ -44,7 +44,8 @@ type cells struct {
 
 type table struct {
 	slots []atomic.Pointer[cell] // a power of two
-	shift int                    // what of a hash is not the place of a slot
+	mask  uint64                 // of the place of a slot
+	shift int                    // of a hash, to its place
 	empty int                    // how many slots may still be taken; guarded by cells.mu
 }
 
@@ -70,7 +71,7 @@ func newTable(n int) *table {
 	for 1<<bits < 4*n {
 		bits++
 	}
-	return &table{slots: make([]atomic.Pointer[cell], 1<<bits), shift: 64 - bits, empty: 1 << (bits - 1)}
+	return &table{slots: make([]atomic.Pointer[cell], 1<<bits), mask: 1<<bits - 1, shift: 64 - bits, empty: 1 << (bits - 1)}
 }
 
 // hash has its best bits at the top. The two words of an id overlap.
@@ -94,7 +95,7 @@ func (c *cells) find(text string) *cell {
 func (c *cells) look(id *keyID) *cell {
 	t := c.table.Load()
 	for i := c.hash(id) >> t.shift; ; i++ {
-		one := t.slots[i&uint64(len(t.slots)-1)].Load()
+		one := t.slots[i&t.mask].Load()
 		if one == nil {
 			return nil
 		}
@@ -134,7 +135,7 @@ func (c *cells) add(text string) *cell {
 // put takes the first slot that has no cell. Its id is not in the table.
 func (c *cells) put(t *table, one *cell) {
 	for i := c.hash(&one.tally.key) >> t.shift; ; i++ {
-		slot := &t.slots[i&uint64(len(t.slots)-1)]
+		slot := &t.slots[i&t.mask]
 		switch slot.Load() {
 		case nil:
 			t.empty--
@@ -178,7 +179,7 @@ func (c *cells) next() int {
 func (c *cells) remove(one *cell) {
 	t := c.table.Load()
 	for i := c.hash(&one.tally.key) >> t.shift; ; i++ {
-		slot := &t.slots[i&uint64(len(t.slots)-1)]
+		slot := &t.slots[i&t.mask]
 		if slot.CompareAndSwap(one, vacant) {
 			return
 		}

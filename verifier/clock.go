@@ -47,7 +47,7 @@ func (c *clock) elapsed() time.Duration {
 	if c.read != nil {
 		return c.read().Sub(c.start)
 	}
-	return time.Since(c.start) //nolint:forbidigo // the default clock
+	return time.Since(c.start)
 }
 
 // moment is now.

@@ -335,11 +335,10 @@ const followEvery = time.Second
 // followAudit shows the latest rows and then each new one until ctx ends or the reader closes
 // its pipe, which is not an error.
 func (a *app) followAudit(ctx context.Context, m admin.Manager, q audit.Query, f *auditFlags, out *auditPrinter) error {
-	err := a.follow(ctx, m, q, f, out)
-	if ctx.Err() != nil || errors.Is(err, syscall.EPIPE) {
-		return nil
+	if err := a.follow(ctx, m, q, f, out); ctx.Err() == nil && !errors.Is(err, syscall.EPIPE) {
+		return err
 	}
-	return err
+	return nil
 }
 
 func (a *app) follow(ctx context.Context, m admin.Manager, q audit.Query, f *auditFlags, out *auditPrinter) error {

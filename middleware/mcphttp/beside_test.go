@@ -153,7 +153,7 @@ func TestRootsAreAskedWhileAListIsAnswered(t *testing.T) {
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			if method == "tools/list" {
-				roots, err := req.GetSession().(*mcp.ServerSession).ListRoots(ctx, nil)
+				roots, err := req.GetSession().(*mcp.ServerSession).ListRoots(ctx, nil) //nolint:staticcheck // servers still ask for them
 				if err != nil || len(roots.Roots) != 1 {
 					return nil, fmt.Errorf("the client has the roots %v, %w", roots, err)
 				}
@@ -163,7 +163,7 @@ func TestRootsAreAskedWhileAListIsAnswered(t *testing.T) {
 	})
 	s := newSite(t, sdk(server, mcp.StreamableHTTPOptions{}), nil)
 	client := mcp.NewClient(&mcp.Implementation{Name: "client"}, nil)
-	client.AddRoots(&mcp.Root{URI: "file:///srv"})
+	client.AddRoots(&mcp.Root{URI: "file:///srv"}) //nolint:staticcheck // clients still have roots
 	session, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{
 		Endpoint: s.url, MaxRetries: -1, DisableStandaloneSSE: true, HTTPClient: &http.Client{Transport: withKey(s.Granted("tools:add"))},
 	}, &mcp.ClientSessionOptions{ProtocolVersion: legacy})

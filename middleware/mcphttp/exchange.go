@@ -131,7 +131,7 @@ func (x *exchange) over(needs mcppolicy.Needs) bool {
 
 // refuseEnded answers a request that can no longer be passed on.
 func (x *exchange) refuseEnded(err error) {
-	var why mcppolicy.ServerEnded
+	var why mcppolicy.ServerEndedError
 	if !errors.As(err, &why) {
 		x.h.guard.RefuseEnded(x.w, x.r, err)
 		return

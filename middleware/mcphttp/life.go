@@ -45,7 +45,7 @@ func (l *life) finish(err error) {
 // Later requests are refused. End returns when that is done, or with ctx. why is a clause without
 // a full stop; clients are told to try again.
 func (h *Endpoint) End(ctx context.Context, why string) {
-	h.life.finish(mcppolicy.ServerEnded(why))
+	h.life.finish(mcppolicy.ServerEndedError(why))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

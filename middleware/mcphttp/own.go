@@ -84,7 +84,7 @@ func (x *exchange) cancel(m *message, err error) {
 	ctx, cancel := context.WithTimeout(x.admitted, ownWithin)
 	defer cancel()
 	why := "the API key of the call ended"
-	if server := mcppolicy.ServerEnded(""); errors.As(err, &server) {
+	if server := mcppolicy.ServerEndedError(""); errors.As(err, &server) {
 		why = string(server)
 	}
 	body := fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s,"reason":%s}}`, m.id.Raw(), mcpjson.Quote(why))

@@ -23,7 +23,7 @@ func TestProgramAsksBeforeItAnswersAList(t *testing.T) {
 	s := command("asking")
 	r := newRig(t, &s)
 	client := mcp.NewClient(&mcp.Implementation{Name: "client"}, nil)
-	client.AddRoots(&mcp.Root{URI: "file:///srv"})
+	client.AddRoots(&mcp.Root{URI: "file:///srv"}) //nolint:staticcheck // clients still have roots
 	session, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{
 		Endpoint: r.url + "/mcp", MaxRetries: -1, DisableStandaloneSSE: true, HTTPClient: &http.Client{Transport: withSecret(r.Granted("tools:pid"))},
 	}, &mcp.ClientSessionOptions{ProtocolVersion: legacy})

@@ -16,7 +16,7 @@ func held(t *testing.T) (u *upstream, began chan string, release func()) {
 	u, began = newUpstream(t), make(chan string, 10)
 	on := make(chan struct{})
 	release = sync.OnceFunc(func() { close(on) })
-	u.answers(func(w http.ResponseWriter, r *http.Request) bool {
+	u.answers(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPost && (r.Header.Get("Mcp-Session-Id") != "" || r.Header.Get("Mcp-Method") != "") {
 			began <- r.Header.Get("X-Mcpkeys-Audience")
 			select {

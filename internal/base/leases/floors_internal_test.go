@@ -68,8 +68,8 @@ func TestHistory(t *testing.T) {
 // steady is a feed without changes.
 type steady struct{}
 
-func (steady) Epoch() uint64                          { return 1 }
-func (steady) Wait(ctx context.Context, epoch uint64) { <-ctx.Done() }
+func (steady) Epoch() uint64                      { return 1 }
+func (steady) Wait(ctx context.Context, _ uint64) { <-ctx.Done() }
 
 func (steady) Bounds() feed.Bounds {
 	return feed.Bounds{Lease: time.Second, Look: 250 * time.Millisecond}

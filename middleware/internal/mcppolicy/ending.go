@@ -47,20 +47,20 @@ var (
 	}
 )
 
-// CodeServerEnded is the word for a [ServerEnded].
+// CodeServerEnded is the word for a [ServerEndedError].
 const CodeServerEnded = "server_ended"
 
-// ServerEnded is why calls end although their key is valid: their server is no longer guarded as
+// ServerEndedError is why calls end although their key is valid: their server is no longer guarded as
 // it was. Its text is a clause for clients.
-type ServerEnded string
+type ServerEndedError string
 
-func (e ServerEnded) Error() string { return string(e) }
+func (e ServerEndedError) Error() string { return string(e) }
 
 // Ending is the JSON-RPC error for a call that needed n and ended because of err.
 func Ending(err error, n Needs, requestID string) *Error {
 	told := keyEnded
 	var ended *middleware.EndedError
-	var server ServerEnded
+	var server ServerEndedError
 	switch {
 	case errors.As(err, &server):
 		told = serverEnded

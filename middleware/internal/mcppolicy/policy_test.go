@@ -148,7 +148,7 @@ func TestEndings(t *testing.T) {
 		{ended(keys.CodeInsufficientScope), mcppolicy.NeedsOf("tools/list", ""), -31503, "was changed while", true},
 		{ended(keys.CodeUnavailable), call, -31503, "cannot be checked", true},
 		{errors.New("another"), call, -31503, "cannot be checked", true},
-		{mcppolicy.ServerEnded("the weather changed"), call, -31503, "finished: the weather changed. Try again in 1 second.", true},
+		{mcppolicy.ServerEndedError("the weather changed"), call, -31503, "finished: the weather changed. Try again in 1 second.", true},
 	} {
 		got := mcppolicy.Ending(c.err, c.needs, "r-1")
 		if got.Code != c.code || !strings.Contains(got.Message, c.want) || strings.Contains(string(got.Data), "retry_after") != c.retry || !strings.Contains(string(got.Data), "r-1") {

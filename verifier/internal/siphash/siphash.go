@@ -46,7 +46,7 @@ func (k Key) Sum(text string) (sum Sum) {
 		v0 ^= m
 		rest = rest[8:]
 	}
-	m := uint64(len(text))<<56 | tail(rest) //nolint:gosec // the length modulo 256, as SipHash has it
+	m := uint64(len(text))<<56 | tail(rest) // the length modulo 256, as SipHash has it
 	v3 ^= m
 	v0, v1, v2, v3 = round(v0, v1, v2, v3)
 	v0, v1, v2, v3 = round(v0, v1, v2, v3)

@@ -33,13 +33,13 @@ func (s *Stage) Cases(ctx context.Context) ([]Case, error) {
 		return nil, err
 	}
 	cases := []Case{
-		{Name: "VerifyHit", Floor: floorMap, Promise: 3, Slack: 4, NoAllocs: true, Run: s.verifyHit(ctx, 1)},
-		{Name: "VerifyHitOf1000", Floor: floorMapOf1000, NoAllocs: true, Run: s.verifyHit(ctx, few)},
+		{Name: "VerifyHit", Floor: floorMap, Promise: 2.2, Slack: 2.8, NoAllocs: true, Run: s.verifyHit(ctx, 1)},
+		{Name: "VerifyHitOf1000", Floor: floorMapOf1000, Promise: 2.7, Slack: 3.5, NoAllocs: true, Run: s.verifyHit(ctx, few)},
 		{Name: "VerifyHitParallel", Floor: "VerifyHitOf1000", Promise: 1 / 1.5, NoAllocs: true, Run: s.verifyHitParallel(ctx), Processors: runtime.GOMAXPROCS(0)},
-		{Name: "VerifyMiss", Floor: floorPoint, Promise: 3, Slack: 4, Run: s.verifyMiss(ctx)},
-		{Name: "VerifyJunk", Floor: floorMap, Promise: 1.5, Slack: 2, NoAllocs: true, Run: s.verifyJunk(ctx)},
+		{Name: "VerifyMiss", Floor: floorPoint, Promise: 1.8, Slack: 4, Run: s.verifyMiss(ctx)},
+		{Name: "VerifyJunk", Floor: floorMap, Promise: 1.35, Slack: 2, NoAllocs: true, Run: s.verifyJunk(ctx)},
 		{Name: "VerifyUnknown", Floor: floorPoint, Run: s.verifyUnknown(ctx, unknowns)},
-		{Name: "VerifyUnknownAgain", Floor: floorMap, Run: s.verifyUnknown(ctx, few)},
+		{Name: "VerifyUnknownAgain", Floor: floorMap, Promise: 5, Slack: 8, Run: s.verifyUnknown(ctx, few)},
 		{Name: "RevokedDenied", Floor: floorMap, Run: s.revokedDenied(ctx)},
 		{Name: "Issue", Floor: floorCommit, Run: s.issueBy(ctx, 1)},
 		{Name: "Issue32Writers", Floor: floorCommit, Run: s.issueBy(ctx, writers)},

@@ -179,12 +179,16 @@ func (h *cache) current(ctx context.Context, id string) (*entry, error) {
 		}
 		return one.Result, one.Err
 	}
+	var c *cell // is made before Land, under whose lock nothing should take long
 	defer h.fills.Land(id, one, func(e *entry) {
 		if e != nil {
-			h.cell(id).entry.Store(e)
+			c.entry.Store(e)
 		}
 	})
 	one.Result, one.Err = h.read(context.WithoutCancel(ctx), id) // a caller that disconnects must not fail the waiting ones
+	if one.Result != nil {
+		c = h.cell(id)
+	}
 	return one.Result, one.Err
 }
 

@@ -148,7 +148,8 @@ func (c *cells) put(t *table, one *cell) {
 	}
 }
 
-// rebuild makes a table of all cells, without vacant slots.
+// rebuild makes a table of all cells, without vacant slots. With 100,000 keys that takes some
+// milliseconds, once in as many additions.
 func (c *cells) rebuild() {
 	t := newTable(len(c.all))
 	for _, one := range c.all {

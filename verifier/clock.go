@@ -30,8 +30,8 @@ func (c *clock) open(read func() time.Time) {
 	c.start = c.time()
 }
 
-// follow has keys expire by the clock of a remote source. The lease of such a source ends while
-// the computer sleeps. The monotonic clock stands still then, so the wall clock is read each time.
+// follow has keys expire by the clock of a remote source. The lease must also end while the
+// computer sleeps. Only the wall clock runs then, so it is read each time.
 func (c *clock) follow(source Source) { c.source = source.Now }
 
 // time is the time by both clocks, read now.

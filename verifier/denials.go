@@ -105,9 +105,19 @@ func (l *ledger) malformed(call *Call) (d keys.Decision) {
 	}
 	one := l.denials.note(&kind{code: d.Code, source: usage.SourceOf(call.ClientIP), audience: call.Audience}, call.Agent)
 	if one != nil {
-		l.denials.junk.Store(&junk{call.ClientIP, strings.Clone(call.Audience), one})
+		l.denials.remember(&junk{call.ClientIP, strings.Clone(call.Audience), one})
 	}
 	return d
+}
+
+// remember has the next malformed text from that address counted at once, unless the counter was
+// written in between: nothing would plan another write.
+func (n *denials) remember(j *junk) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.planned && n.sample.find(&j.counted.kind, n.sample.from) == j.counted {
+		n.junk.Store(j)
+	}
 }
 
 // note counts a refusal and returns its counter, or nil after close.

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -335,7 +334,7 @@ const followEvery = time.Second
 // followAudit shows the latest rows and then each new one until ctx ends or the reader closes
 // its pipe, which is not an error.
 func (a *app) followAudit(ctx context.Context, m admin.Manager, q audit.Query, f *auditFlags, out *auditPrinter) error {
-	if err := a.follow(ctx, m, q, f, out); ctx.Err() == nil && !errors.Is(err, syscall.EPIPE) {
+	if err := a.follow(ctx, m, q, f, out); ctx.Err() == nil && !closedByReader(err) {
 		return err
 	}
 	return nil

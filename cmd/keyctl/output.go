@@ -73,7 +73,20 @@ func unwritten(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("standard output cannot be written: %w", err)
+	return &outputError{err}
+}
+
+// outputError says that standard output cannot be written.
+type outputError struct{ err error }
+
+func (e *outputError) Error() string { return "standard output cannot be written: " + e.err.Error() }
+func (e *outputError) Unwrap() error { return e.err }
+
+// closedByReader reports whether the reader of standard output has closed its pipe, as head does. A
+// server can also break a connection with EPIPE; that is another error.
+func closedByReader(err error) bool {
+	var output *outputError
+	return errors.As(err, &output) && errors.Is(output.err, syscall.EPIPE)
 }
 
 // printJSON writes v as one indented value, or as one line for jsonl.
@@ -161,7 +174,7 @@ func (l *jsonList) flush() error { return unwritten(l.out.Flush()) }
 // things. A reader that has closed its pipe has all that it wants, so that is not an error.
 func incomplete(err error, n int, thing, things string) error {
 	switch {
-	case err == nil || errors.Is(err, syscall.EPIPE):
+	case err == nil || closedByReader(err):
 		return nil
 	case n == 0:
 		return err

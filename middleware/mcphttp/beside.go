@@ -76,7 +76,7 @@ func (b *beside) pass(m *message, own string) {
 	if m.isRequest() {
 		b.asked()
 	}
-	b.write(raw)
+	_ = b.write(raw) // the client may be gone
 }
 
 func (b *beside) begin() {
@@ -91,9 +91,11 @@ func (b *beside) begin() {
 	b.x.w.WriteHeader(http.StatusOK)
 }
 
-func (b *beside) write(raw []byte) {
-	_, _ = b.x.w.Write(eventOf(raw)) // the client may be gone
-	_ = http.NewResponseController(b.x.w).Flush()
+func (b *beside) write(raw []byte) error {
+	if _, err := b.x.w.Write(eventOf(raw)); err != nil {
+		return err
+	}
+	return http.NewResponseController(b.x.w).Flush()
 }
 
 // finish sends the list if the answer is a stream, and reports whether it is.
@@ -105,9 +107,14 @@ func (b *beside) finish(raw []byte, hurry bool) (sent bool) {
 	if !b.began {
 		return false
 	}
-	b.relax(hurry)
-	b.write(raw)
-	b.relax(false)
+	within := listWithin
+	if hurry {
+		within = endWithin
+	}
+	b.relax(within)
+	if b.write(raw) == nil {
+		b.relax(0)
+	}
 	return true
 }
 
@@ -116,22 +123,22 @@ func (b *beside) hurry() {
 	b.hurrying.Lock()
 	defer b.hurrying.Unlock()
 	if !b.relaxed {
-		b.deadline(true)
+		b.deadline(endWithin)
 	}
 }
 
-// relax lets the connection serve further requests, unless hurry is set.
-func (b *beside) relax(hurry bool) {
+// relax bounds what is written from now on; zero lets the connection serve further requests.
+func (b *beside) relax(within time.Duration) {
 	b.hurrying.Lock()
 	defer b.hurrying.Unlock()
 	b.relaxed = true
-	b.deadline(hurry)
+	b.deadline(within)
 }
 
-func (b *beside) deadline(soon bool) {
+func (b *beside) deadline(within time.Duration) {
 	at := time.Time{}
-	if soon {
-		at = time.Now().Add(endWithin) //nolint:forbidigo // of the network, not of a key
+	if within > 0 {
+		at = time.Now().Add(within) //nolint:forbidigo // of the network, not of a key
 	}
 	_ = http.NewResponseController(b.x.w).SetWriteDeadline(at)
 }

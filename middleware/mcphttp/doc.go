@@ -35,7 +35,11 @@
 // # Limits
 //
 // A request has 4 MiB, by default, and at most 16 messages. A list has 200 pages, 16 MiB and 30
-// seconds, and more time if the server asks the client something before it answers. Other answers may have any length; up to 1 MiB of one is held.
+// seconds, or ten minutes from when the server asks the client something before it answers. Other
+// answers may have any length; up to 1 MiB of one is held.
+//
+// The client has its answer to a notification when next has written the status. The context of the
+// request that next got ends then, so next must finish its work first, or continue it with a context of its own.
 //
 // # Sessions
 //

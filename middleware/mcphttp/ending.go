@@ -25,7 +25,7 @@ func (s *sink) endCall(c *call, err error) {
 	}
 }
 
-// endAll ends a request that has no calls.
+// endAll ends a request and all calls that it has.
 func (s *sink) endAll(err error) {
 	relax := s.hurry()
 	s.mu.Lock()
@@ -70,7 +70,7 @@ func (s *sink) finishCall(c *call, err error) {
 	}
 }
 
-// close ends the answer because the key has ended.
+// close ends the answer because the key or the server has ended.
 func (s *sink) close(err error) {
 	if !s.began {
 		s.began = true

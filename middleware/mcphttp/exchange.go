@@ -131,15 +131,17 @@ func (x *exchange) over(needs mcppolicy.Needs) bool {
 
 // refuseEnded answers a request that can no longer be passed on.
 func (x *exchange) refuseEnded(err error) {
-	var why mcppolicy.ServerEndedError
-	if !errors.As(err, &why) {
+	var server *mcppolicy.ServerEndedError
+	if !errors.As(err, &server) {
 		x.h.guard.RefuseEnded(x.w, x.r, err)
 		return
 	}
-	x.w.Header().Set("Retry-After", "1")
+	if server.Again {
+		x.w.Header().Set("Retry-After", "1")
+	}
 	x.refuse(middleware.Problem{
-		Status: http.StatusServiceUnavailable, Code: "server_ended",
-		Detail: "This MCP server cannot be used right now: " + string(why) + ". Try again in 1 second.",
+		Status: http.StatusServiceUnavailable, Code: mcppolicy.CodeServerEnded,
+		Detail: "This MCP server cannot be used right now: " + server.Why + ". " + server.Advice(),
 	})
 }
 

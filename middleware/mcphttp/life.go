@@ -43,9 +43,9 @@ func (l *life) finish(err error) {
 // End stops serving, for a server that is configured in another way or removed: running calls
 // are answered with an error that says why, streams end, and next gets the DELETE of each session.
 // Later requests are refused. End returns when that is done, or with ctx. why is a clause without
-// a full stop; clients are told to try again.
-func (h *Endpoint) End(ctx context.Context, why string) {
-	h.life.finish(mcppolicy.ServerEndedError(why))
+// a full stop; again says that clients should try again in a second.
+func (h *Endpoint) End(ctx context.Context, why string, again bool) {
+	h.life.finish(&mcppolicy.ServerEndedError{Why: why, Again: again})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -40,7 +40,7 @@ func TestEnd(t *testing.T) {
 		<-running
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		endpoint.End(ctx, "the weather changed")
+		endpoint.End(ctx, "the weather changed", true)
 		if err := ctx.Err(); err != nil {
 			t.Errorf("%s: End waits: %v", version, err)
 		}

@@ -59,7 +59,7 @@ func (x *exchange) list(m *message, l mcppolicy.List) listed {
 	held, release := needs.Hold(x.admitted, x.h.guard)
 	defer release()
 	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })()
-	b := x.beside(ctx, needs, func() { within.Stop() })
+	b := x.beside(ctx, needs, func() { within.Reset(listAsked) })
 	out, err := x.gather(ctx, m, l, b)
 	ended := cmp.Or(needs.Check(x.admitted, x.h.guard), context.Cause(held), context.Cause(x.h.life.over)) // nil while it is held
 	switch refused := (*refusedError)(nil); {

@@ -15,6 +15,7 @@ const (
 	maxPages   = 200
 	maxList    = 16 << 20
 	listWithin = 30 * time.Second
+	listAsked  = 10 * time.Minute // from a question of the server to the client on: a person may have to answer it
 )
 
 // resultMembers are those of a list's result that are judged or changed.

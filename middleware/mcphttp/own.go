@@ -84,8 +84,8 @@ func (x *exchange) cancel(m *message, err error) {
 	ctx, cancel := context.WithTimeout(x.admitted, ownWithin)
 	defer cancel()
 	why := "the API key of the call ended"
-	if server := mcppolicy.ServerEndedError(""); errors.As(err, &server) {
-		why = string(server)
+	if server := (*mcppolicy.ServerEndedError)(nil); errors.As(err, &server) {
+		why = server.Why
 	}
 	body := fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s,"reason":%s}}`, m.id.Raw(), mcpjson.Quote(why))
 	r := ownRequest(ctx, x.r, http.MethodPost, body)
@@ -143,7 +143,7 @@ func (x *exchange) ask(ctx context.Context, fields mcpjson.Object, edits []mcpjs
 	case err = <-done:
 	case <-c.found:
 	case <-ctx.Done():
-		err = errSlow
+		err = context.Cause(ctx)
 	}
 	a, failed := c.answer()
 	*left = c.rest()

@@ -111,8 +111,12 @@ func (e *epoch) lose(c *counter) *counter {
 	return e.now.Load()
 }
 
-// use makes p, or nothing, the source of numbers from now on.
+// use makes p, or nothing, the source of numbers from now on. That is another number, so it wakes
+// the goroutine that may sleep on the page that was used so far.
 func (e *epoch) use(p *page) *counter {
+	if last := e.now.Load(); last != nil {
+		defer last.page.wake()
+	}
 	e.turns++
 	c := &counter{turn: e.turns, page: p, since: time.Now()} //nolint:forbidigo // only its monotonic reading is used
 	e.now.Store(c)
@@ -177,13 +181,10 @@ func (e *epoch) distrust(why error) {
 
 // close releases the file. Later callers are told to look, and find the store closed.
 func (e *epoch) close() {
+	e.sleepers.close(func() { e.now.Load().page.wake() })
 	e.mu.Lock()
-	last := e.now.Load()
+	defer e.mu.Unlock()
 	e.use(nil)
-	e.mu.Unlock()
-	if last != nil {
-		e.sleepers.close(last.page)
-	}
 }
 
 // current reports whether what has the name is what is mapped, and whole.

@@ -26,7 +26,8 @@ func (p *page) sleep(low uint32, atMost time.Duration) bool {
 	return err == 0 || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) || errors.Is(err, unix.ETIMEDOUT)
 }
 
-// wake ends the sleep of all processes. An error is of no interest: they look four times a second.
+// wake ends the sleep of all processes. An error is of no interest: a verifier that waits looks every
+// 250 ms anyway.
 func (p *page) wake() {
 	if p == nil {
 		return

@@ -77,3 +77,28 @@ func TestWriterWakesReaders(t *testing.T) {
 	}
 	hears("the end of the store")
 }
+
+// A page that is given up while readers sleep on it ends their waiting, and the store can be closed.
+func TestLostPageWakesReaders(t *testing.T) {
+	path := create(t)
+	for range 50 {
+		r := openVerifier(t, path)
+		r.SleepLong(time.Hour)
+		from, over := r.Epoch(), make(chan struct{})
+		go func() {
+			for r.Epoch() == from {
+				r.Wait(context.Background(), from)
+			}
+			close(over)
+		}()
+		r.Distrust()
+		select {
+		case <-over:
+		case <-time.After(time.Minute):
+			t.Fatal("a reader still sleeps")
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

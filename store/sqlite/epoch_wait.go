@@ -8,9 +8,9 @@ import (
 )
 
 // sleepers wait for the epoch to move. While there are some, one goroutine sleeps in the system until
-// a writer wakes it (page.move). So a guard with open connections does nothing between changes, and
-// hears of each at once. Only the goroutine sleeps on the page: such a sleep ends neither with a
-// context nor with a channel.
+// a writer wakes it (page.move). So a guard with open connections wakes a few times a second, and
+// hears of each change at once. Only the goroutine sleeps on the page: such a sleep ends neither
+// with a context nor with a channel.
 type sleepers struct {
 	mu      sync.Mutex
 	waiting int
@@ -29,6 +29,9 @@ const (
 
 // Wait implements [feed.Feed].
 func (r *Reader) Wait(ctx context.Context, epoch uint64) {
+	if r.epoch.now.Load().page == nil { // every number is new, so a caller would ask without end
+		pause(ctx, sleepShort)
+	}
 	for ctx.Err() == nil && r.epoch.load() == epoch {
 		moved := r.epoch.join()
 		if r.epoch.load() == epoch { // otherwise it moved before the goroutine was asked
@@ -38,6 +41,16 @@ func (r *Reader) Wait(ctx context.Context, epoch uint64) {
 			}
 		}
 		r.epoch.leave()
+	}
+}
+
+// pause returns after that time, or when ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 
@@ -98,14 +111,14 @@ func (s *sleepers) tell(moved bool) bool {
 	return s.waiting > 0
 }
 
-// close ends all waiting, and the goroutine, which may sleep on page.
-func (s *sleepers) close(page *page) {
+// close ends all waiting, and the goroutine, which wake wakes.
+func (s *sleepers) close(wake func()) {
 	s.mu.Lock()
 	s.closed = true
-	over, runs := s.over, s.moved != nil
+	over, runs := s.over, s.over != nil && s.moved != nil
 	s.mu.Unlock()
 	for runs {
-		page.wake()
+		wake()
 		select {
 		case <-over:
 			return

@@ -142,3 +142,6 @@ func FirstLook(s *Store) {
 
 // SleepLong has readers that wait for the epoch look by themselves only after so long.
 func (r *Reader) SleepLong(d time.Duration) { r.epoch.sleepers.atMost = d }
+
+// Distrust has r take the epoch file for one that other processes do not use.
+func (r *Reader) Distrust() { r.epoch.distrust(errCutShort) }

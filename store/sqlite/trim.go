@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// eventsKept is how long an event is kept. A reader that was away for longer forgets all
-	// that it knows, which it must do anyway when its lease has ended.
+	// eventsKept is how long an event is kept after the one that followed it. A reader that did not
+	// look for so long forgets all that it knows, which it must do anyway when its lease has ended.
 	eventsKept = 24 * time.Hour
 
 	// trimMost is how many events a transaction deletes: more than it adds, and so few that no
@@ -21,9 +21,10 @@ const (
 	deleteEvents = `DELETE FROM events WHERE seq <= ?`
 )
 
-// trimEvents deletes events that no reader needs: old ones, and those so many changes
-// ago that a reader is not told of them one by one. The newest stays, for readers that stand at
-// it. Nothing is deleted in a store with foreign objects, which could run by that.
+// trimEvents deletes events that no reader needs: old ones, and the ones more than maxChanges back,
+// because a reader that far behind is told only that it lost something. An event stays for as long as
+// the next one is young: readers that look all the time stand at it until they look again. Nothing
+// is deleted in a store with foreign objects, which could run by that.
 func (w *work) trimEvents(ctx context.Context, now time.Time) error {
 	if w.beside != nil {
 		return nil //nolint:nilerr // it is told where the store is looked at
@@ -44,15 +45,21 @@ func (w *work) lastUnneeded(ctx context.Context, old int64) (last sql.NullInt64,
 		return last, err
 	}
 	defer func() { _ = rows.Close() }() // rows.Err reports it
+	var before sql.NullInt64
 	for rows.Next() {
 		var seq, at int64
 		if err := rows.Scan(&seq, &at); err != nil {
 			return last, err
 		}
-		if seq >= newest-maxChanges && at >= old {
-			break
+		switch {
+		case seq < newest-maxChanges:
+			last = sql.NullInt64{Int64: seq, Valid: true}
+		case at < old:
+			last = before
+		default:
+			return last, nil
 		}
-		last = sql.NullInt64{Int64: seq, Valid: true}
+		before = sql.NullInt64{Int64: seq, Valid: true}
 	}
 	return last, rows.Err()
 }

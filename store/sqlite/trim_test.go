@@ -2,7 +2,10 @@ package sqlite_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -50,5 +53,35 @@ func TestFeedIsTrimmed(t *testing.T) {
 	}
 	if c := mustChanges(t, s, begin); !c.Lost {
 		t.Errorf("Changes from the beginning: got %+v, want lost", c)
+	}
+}
+
+// After a quiet day old events go, but a reader that stands at the last one hears of each change
+// that comes then, also of two between two looks.
+func TestQuietDayIsNotLost(t *testing.T) {
+	path := create(t)
+	s := open(t, path)
+	var ids []string
+	for range 5 {
+		ids = append(ids, issue(t, s, admin.IssueRequest{Name: fmt.Sprint("key ", len(ids))}).Key.ID)
+	}
+	at := mustChanges(t, s, feed.Position{}).Next
+	db := shell(t, path)
+	mustExec(t, db, `UPDATE events SET at = at - ?`, 48*time.Hour.Microseconds())
+	m := manager(t, s)
+	for _, id := range ids[:3] {
+		if _, err := m.Revoke(t.Context(), id, "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := mustChanges(t, s, at); c.Lost || !slices.Equal(c.IDs, ids[:3]) {
+		t.Errorf("Changes since a quiet day began: got %+v, want the three keys", c)
+	}
+	var old int
+	if err := db.QueryRow(`SELECT count(*) FROM events WHERE at < ?`, time.Now().Add(-24*time.Hour).UnixMicro()).Scan(&old); err != nil {
+		t.Fatal(err)
+	}
+	if old != 1 {
+		t.Errorf("got %d old events, want the last one", old)
 	}
 }

@@ -101,7 +101,8 @@ const (
 )
 
 // rollUp sums up the oldest day if all of its hours are older than [usage.Kept], one day each
-// time, so that no flush takes long. It deletes days older than [usage.DaysKept].
+// time, so that no flush takes long. It deletes days older than [usage.DaysKept]; in a file that is as
+// old, one flush a day then reads the whole file, to find series without counts.
 func rollUp(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	var oldest sql.NullInt64
 	if err := tx.QueryRowContext(ctx, oldestHours).Scan(&oldest); err != nil {

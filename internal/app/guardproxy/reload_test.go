@@ -63,7 +63,7 @@ func (c *client) list() *http.Request {
 // notice nothing: their calls are answered.
 func TestReloadTellsRunningCalls(t *testing.T) {
 	t.Parallel()
-	const changed, removed = "the configuration of this MCP server was changed. Try again", "this MCP server was removed from the configuration of the guard. Try again"
+	const changed, removed = "the configuration of this MCP server was changed. Try again", "this MCP server was removed from the configuration of the guard. Do not try again"
 	asUser := `"user":"nobody"`
 	if command("").SameUser {
 		asUser = `"same_user":true`

@@ -166,7 +166,7 @@ func (r *route) close(ctx context.Context, why string) error {
 		r.endings.close()
 	}
 	if r.guarded != nil { // while keys can be checked
-		r.guarded.End(ctx, why)
+		r.guarded.End(ctx, why, why != removed)
 	}
 	if r.backend != nil {
 		err = r.backend.Close(ctx, why)

@@ -12,3 +12,11 @@ func (b *Backend) OpenCalls() (n int) {
 
 // Children returns the number of places that are taken.
 func (b *Backend) Children() int { return len(b.sessions(func(*session) bool { return true })) }
+
+// Find returns the program that o starts if PATH is path.
+func Find(o Options, path string) (program string, err error) {
+	if o, err = o.find(path); err != nil {
+		return "", err
+	}
+	return o.Command[0], nil
+}

@@ -78,6 +78,35 @@ func TestPathOfTheServer(t *testing.T) {
 	wantError(t, err, "with --env PATH")
 }
 
+// A path is one from the guard's directory and is looked for nowhere else. Relative entries of PATH are
+// left out, for a program of the same name may be where they lead.
+func TestRelativeProgram(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	here, sub := filepath.Join(dir, "server"), filepath.Join(dir, "bin", "server")
+	if err := os.Mkdir("bin", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{here, sub} {
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", filepath.Join(dir, "bin"))
+	for command, want := range map[string]string{"./server": here, "bin/server": sub, "../" + filepath.Base(dir) + "/server": here, "./missing": ""} {
+		got, err := stdio.Find(stdio.Options{Command: []string{command}}, os.Getenv("PATH"))
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: got %q and %v, want %q", command, got, err, want)
+		}
+	}
+	for path, want := range map[string]string{".": "", "": "", "bin": "", ".:bin:" + filepath.Join(dir, "bin"): sub} {
+		got, err := stdio.Find(stdio.Options{Command: []string{"server"}}, path)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("PATH=%s: got %q and %v, want %q", path, got, err, want)
+		}
+	}
+}
+
 // A program with setuid does not make the MCP server root again.
 func TestSetuidDoesNotRaise(t *testing.T) {
 	c := newRig(t, "server").initialized()

@@ -70,15 +70,17 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
-// find looks for the program where it would look for others itself.
+// find looks for the program where it would look for others itself. A path is one from the
+// directory of the guard; a name is looked for in the directories of path.
 func (o Options) find(path string) (Options, error) {
-	name, dirs := o.Command[0], []string{""}
+	name := o.Command[0]
+	places := []string{name}
 	if !strings.ContainsRune(name, filepath.Separator) {
-		dirs = filepath.SplitList(path)
+		places = placesOf(name, path)
 	}
-	for _, dir := range dirs {
-		found, err := exec.LookPath(filepath.Join(dir, name))
-		if err != nil || dir == "" && len(dirs) > 1 { // an empty entry of PATH would be the working directory
+	for _, place := range places {
+		found, err := exec.LookPath(place) // which has a slash, so the guard's own PATH is not read
+		if err != nil {
 			continue
 		}
 		if found, err = filepath.Abs(found); err != nil {
@@ -92,6 +94,17 @@ func (o Options) find(path string) (Options, error) {
 		why = "give its path, or pass a PATH that has its directory with --env PATH; without that, a program with a user of its own has " + otherPath
 	}
 	return o, fmt.Errorf("program %s not found: %s", printable([]byte(name), 200), why)
+}
+
+// placesOf is where a program of that name can be. Relative entries of PATH mean other directories to
+// the guard than to the program, so they are left out.
+func placesOf(name, path string) (places []string) {
+	for _, dir := range filepath.SplitList(path) {
+		if filepath.IsAbs(dir) {
+			places = append(places, filepath.Join(dir, name))
+		}
+	}
+	return places
 }
 
 // passed returns the variables that Env asks for.

@@ -38,9 +38,7 @@ var (
 		status: 503, code: "key_changed", retry: true,
 		message: "its API key was changed while the call ran. Try again in 1 second.",
 	}
-	serverEnded = ending{
-		status: 503, code: CodeServerEnded, retry: true, message: "%s. Try again in 1 second.",
-	}
+	serverEnded = ending{status: 503, code: CodeServerEnded}
 	uncheckable = ending{
 		status: 503, code: "unavailable", retry: true,
 		message: "API keys cannot be checked right now. Try again in 1 second.",
@@ -51,20 +49,31 @@ var (
 const CodeServerEnded = "server_ended"
 
 // ServerEndedError is why calls end although their key is valid: their server is no longer guarded as
-// it was. Its text is a clause for clients.
-type ServerEndedError string
+// it was.
+type ServerEndedError struct {
+	Why   string // a clause for clients
+	Again bool   // it may be served again in a moment
+}
 
-func (e ServerEndedError) Error() string { return string(e) }
+func (e *ServerEndedError) Error() string { return e.Why }
+
+// Advice says what a client should do, as a sentence.
+func (e *ServerEndedError) Advice() string {
+	if e.Again {
+		return "Try again in 1 second."
+	}
+	return "Do not try again; ask the person who runs this guard."
+}
 
 // Ending is the JSON-RPC error for a call that needed n and ended because of err.
 func Ending(err error, n Needs, requestID string) *Error {
 	told := keyEnded
 	var ended *middleware.EndedError
-	var server ServerEndedError
+	var server *ServerEndedError
 	switch {
 	case errors.As(err, &server):
 		told = serverEnded
-		told.message = fmt.Sprintf(told.message, string(server))
+		told.retry, told.message = server.Again, fmt.Sprintf("%s. %s", server.Why, server.Advice())
 	case !errors.As(err, &ended) || ended.Code == keys.CodeUnavailable:
 		told = uncheckable
 	case ended.Code == keys.CodeInsufficientScope && len(n.Scopes) > 0:

@@ -148,7 +148,8 @@ func TestEndings(t *testing.T) {
 		{ended(keys.CodeInsufficientScope), mcppolicy.NeedsOf("tools/list", ""), -31503, "was changed while", true},
 		{ended(keys.CodeUnavailable), call, -31503, "cannot be checked", true},
 		{errors.New("another"), call, -31503, "cannot be checked", true},
-		{mcppolicy.ServerEndedError("the weather changed"), call, -31503, "finished: the weather changed. Try again in 1 second.", true},
+		{&mcppolicy.ServerEndedError{Why: "the weather changed", Again: true}, call, -31503, "finished: the weather changed. Try again in 1 second.", true},
+		{&mcppolicy.ServerEndedError{Why: "it was removed"}, call, -31503, "finished: it was removed. Do not try again; ask the person who runs this guard.", false},
 	} {
 		got := mcppolicy.Ending(c.err, c.needs, "r-1")
 		if got.Code != c.code || !strings.Contains(got.Message, c.want) || strings.Contains(string(got.Data), "retry_after") != c.retry || !strings.Contains(string(got.Data), "r-1") {

@@ -65,6 +65,12 @@ func ParseToken(text string) (Token, error) {
 	return Token{id: id, kind: kind, text: NewSecret(text)}, nil
 }
 
+// IsToken reports whether [ParseToken] accepts text. It does not allocate.
+func IsToken(text string) bool {
+	_, _, err := parseToken(text)
+	return err == nil
+}
+
 // parseToken is strict: prefix, two underscores, base62, check. It checks the length
 // first, so longer input is not read.
 func parseToken(text string) (id string, kind Kind, err error) {

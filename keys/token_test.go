@@ -56,6 +56,9 @@ func TestVectors(t *testing.T) {
 			if err != nil {
 				t.Fatalf("bad vector %s: %v", rest, err)
 			}
+			if keys.IsToken(text) {
+				t.Errorf("IsToken(%q): got true", text)
+			}
 			if _, err := keys.ParseToken(text); err != keys.ErrMalformed {
 				t.Errorf("ParseToken(%q): got %v, want ErrMalformed", text, err)
 			}
@@ -63,6 +66,9 @@ func TestVectors(t *testing.T) {
 		}
 		valid++
 		f := strings.Fields(rest)
+		if !keys.IsToken(f[0]) {
+			t.Errorf("IsToken(%q): got false", f[0])
+		}
 		token, err := keys.ParseToken(f[0])
 		if err != nil {
 			t.Errorf("ParseToken(%q): %v", f[0], err)

@@ -149,7 +149,7 @@ type check struct {
 // form reports whether the token has the form of an mcpkeys or an imported token.
 func (c *check) form() bool {
 	c.guessed = false
-	if _, err := keys.ParseToken(c.token); err == nil {
+	if keys.IsToken(c.token) {
 		return true
 	}
 	c.id, c.cell, c.entry = "", nil, nil

@@ -140,7 +140,7 @@ func (x *exchange) refuseEnded(err error) {
 		x.w.Header().Set("Retry-After", "1")
 	}
 	x.refuse(middleware.Problem{
-		Status: http.StatusServiceUnavailable, Code: mcppolicy.CodeServerEnded,
+		Status: http.StatusServiceUnavailable, Code: "server_ended",
 		Detail: "This MCP server cannot be used right now: " + server.Why + ". " + server.Advice(),
 	})
 }

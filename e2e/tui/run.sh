@@ -51,13 +51,14 @@ first_frame() {
 	kill $hands $silent 2>/dev/null || true
 	wait $hands $silent 2>/dev/null || true
 }
-best=9999 # of three: a program that waits for answers takes seconds each time
-for _ in 1 2 3; do
+best=9999 # of twenty at the most: a program that waits does so each time, a busy machine does not
+for _ in $(seq 20); do
 	first_frame
 	[ "$took" -ge "$best" ] || best=$took
+	[ "$best" -ge 200 ] || break
 done
 echo "   $best ms, from the start of the process"
-[ "$best" -lt 1500 ] || fail "the first frame took $best ms"
+[ "$best" -lt 200 ] || fail "the first frame took $best ms"
 
 echo '== issue, verify, filter, revoke'
 terminal_open 80 24 'keyctl tui'

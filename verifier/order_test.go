@@ -110,32 +110,42 @@ func TestA17MarkedBeforeDropped(t *testing.T) {
 	b.want(t, token, verifier.Call{}, keys.CodeRevoked)
 }
 
-// TestA17DroppedBeforeTold: while a look drops what changed, no check may assume that
-// it is over.
-func TestA17DroppedBeforeTold(t *testing.T) {
-	b := newBench(t)
-	s := b.staged(t, 0)
+// betweenDrops remembers two keys, changes the first and revokes the second, and has the next look play
+// what the test puts on when it has dropped the first and not yet the second. It returns the second
+// key, and look, which makes that look.
+func (b *bench) betweenDrops(t *testing.T, s *stage, play func()) (id, token string, look func()) {
+	t.Helper()
 	var between scene
 	b.v.OnDropped(between.play)
 	first, firstToken := b.issue(t, admin.IssueRequest{Name: "first"})
-	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
+	id, token = b.issue(t, admin.IssueRequest{Name: "ci"})
 	_, other := b.issue(t, admin.IssueRequest{Name: "other"})
 	b.want(t, firstToken, verifier.Call{}, keys.CodeValid)
 	b.want(t, token, verifier.Call{}, keys.CodeValid)
 	b.edit(t, first, func(k *keys.Key) { k.Owner = "team-b" })
 	b.revoke(t, id)
+	s.afterChanges.put(func() { between.put(play) })
+	return id, token, func() {
+		t.Helper()
+		b.want(t, other, verifier.Call{}, keys.CodeValid)
+		between.wantPlayed(t)
+	}
+}
 
+// TestA17DroppedBeforeTold: while a look drops what changed, no check may assume that
+// it is over.
+func TestA17DroppedBeforeTold(t *testing.T) {
+	b := newBench(t)
+	s := b.staged(t, 0)
 	impatient, cancel := context.WithCancel(t.Context())
 	cancel() // or it would wait for the look that waits for it
-	s.afterChanges.put(func() {
-		between.put(func() { // the first was dropped, the other was not yet
-			if d := b.v.Authenticate(impatient, token, verifier.Call{}); d.Valid() {
-				t.Error("a check passed that began after the revoke had returned")
-			}
-		})
+	var token string
+	_, token, look := b.betweenDrops(t, s, func() {
+		if d := b.v.Authenticate(impatient, token, verifier.Call{}); d.Valid() {
+			t.Error("a check passed that began after the revoke had returned")
+		}
 	})
-	b.want(t, other, verifier.Call{}, keys.CodeValid) // and makes the look
-	between.wantPlayed(t)
+	look()
 	b.want(t, token, verifier.Call{}, keys.CodeRevoked)
 }
 
@@ -144,25 +154,13 @@ func TestA17DroppedBeforeTold(t *testing.T) {
 func TestA17EvictedWhileDropped(t *testing.T) {
 	b := newBench(t)
 	s := b.staged(t, 0)
-	var between scene
-	b.v.OnDropped(between.play)
-	first, firstToken := b.issue(t, admin.IssueRequest{Name: "first"})
-	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
-	_, other := b.issue(t, admin.IssueRequest{Name: "other"})
-	b.want(t, firstToken, verifier.Call{}, keys.CodeValid)
-	b.want(t, token, verifier.Call{}, keys.CodeValid)
-	b.edit(t, first, func(k *keys.Key) { k.Owner = "team-b" })
-	b.revoke(t, id)
-
+	var id, token string
 	var later <-chan keys.Code
-	s.afterChanges.put(func() {
-		between.put(func() { // the first was dropped, the other was not yet
-			s.beforeEpoch.put(func() { b.v.Evict(id) })
-			later = b.beside(t, token)
-		})
+	id, token, look := b.betweenDrops(t, s, func() {
+		s.beforeEpoch.put(func() { b.v.Evict(id) })
+		later = b.beside(t, token)
 	})
-	b.want(t, other, verifier.Call{}, keys.CodeValid) // and makes the look
-	between.wantPlayed(t)
+	look()
 	s.beforeEpoch.wantPlayed(t)
 	if got := <-later; got != keys.CodeRevoked {
 		t.Errorf("a check that began after the revoke had returned: got %v, want revoked", got)

@@ -28,7 +28,7 @@ type refusedError struct {
 
 func (e *refusedError) Error() string { return fmt.Sprintf("its status is %d", e.status) }
 
-// statusRefused is what a client is told of such a status.
+// statusRefused is the error for a request that next refused with that status.
 func statusRefused(status int) *mcppolicy.Error {
 	return &mcppolicy.Error{
 		Code: mcppolicy.CodeInvalidRequest, Message: fmt.Sprintf("The MCP server behind this guard refused the request with status %d.", status),

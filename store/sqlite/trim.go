@@ -21,13 +21,13 @@ const (
 	deleteEvents = `DELETE FROM events WHERE seq <= ?`
 )
 
-// trimEvents deletes events that no reader needs: old ones, and the ones more than maxChanges back,
-// because a reader that far behind is told only that it lost something. An event stays for as long as
-// the next one is young: readers that look all the time stand at it until they look again. Nothing
-// is deleted in a store with foreign objects, which could run by that.
+// trimEvents deletes events that no reader needs: old ones, and the ones more than maxChanges back. A
+// reader that far behind forgets everything, so it needs no list of changes. An event stays while the
+// next one is young, because readers that look often may still stand at it. In a store with foreign
+// objects nothing is deleted: a trigger could run.
 func (w *work) trimEvents(ctx context.Context, now time.Time) error {
 	if w.beside != nil {
-		return nil //nolint:nilerr // it is told where the store is looked at
+		return nil //nolint:nilerr // each look at the store reports it
 	}
 	last, err := w.lastUnneeded(ctx, micros(now.Add(-eventsKept)))
 	if err != nil || !last.Valid {

@@ -39,7 +39,7 @@ func (s *Stage) Cases(ctx context.Context) ([]Case, error) {
 		{Name: "VerifyMiss", Floor: floorPoint, Promise: 1.8, Slack: 4, Run: s.verifyMiss(ctx)},
 		{Name: "VerifyJunk", Floor: floorMap, Promise: 1.35, Slack: 2, NoAllocs: true, Run: s.verifyJunk(ctx)},
 		{Name: "VerifyUnknown", Floor: floorPoint, Run: s.verifyUnknown(ctx, unknowns)},
-		{Name: "VerifyUnknownAgain", Floor: floorMap, Promise: 5, Slack: 12, Run: s.verifyUnknown(ctx, few)},
+		{Name: "VerifyUnknownAgain", Floor: floorMap, Promise: 5, Slack: 8, Run: s.verifyUnknown(ctx, few)},
 		{Name: "RevokedDenied", Floor: floorMap, Run: s.revokedDenied(ctx)},
 		{Name: "Issue", Floor: floorCommit, Run: s.issueBy(ctx, 1)},
 		{Name: "Issue32Writers", Floor: floorCommit, Run: s.issueBy(ctx, writers)},

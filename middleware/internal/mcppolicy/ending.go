@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware"
@@ -60,7 +61,7 @@ func (e *ServerEndedError) Error() string { return e.Why }
 // Advice says what a client should do, as a sentence.
 func (e *ServerEndedError) Advice() string {
 	if e.Again {
-		return "Try again in 1 second."
+		return middleware.TryAgain(time.Second)
 	}
 	return "Do not try again; ask the person who runs this guard."
 }

@@ -131,7 +131,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// What a client is told of a call that ended: only what it can act on.
+// The error of a call that ended says why, and what the client can do.
 func TestEndings(t *testing.T) {
 	ended := func(code keys.Code) error { return &middleware.EndedError{Code: code} }
 	call := mcppolicy.NeedsOf("tools/call", "tools:x")

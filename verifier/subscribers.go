@@ -149,7 +149,7 @@ func (v *Verifier) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		v.holds.wait(ctx, &v.cache.watch)
 		if ctx.Err() == nil {
-			lost = v.followOnce(lost)
+			lost = v.followOnce(ctx, lost)
 		}
 		v.holds.callDue()
 		if lost {
@@ -184,11 +184,13 @@ func (l *holds) wait(ctx context.Context, w *watch) {
 }
 
 // followOnce compares the epoch. It reports once, at the start, that the source cannot be
-// read for too long.
-func (v *Verifier) followOnce(lost bool) bool {
-	look := func() error { return v.cache.watch.fresh(context.Background(), v.clock.moment()) }
+// read for too long. A look that has begun is finished also if ctx ends: checks wait for
+// the same one.
+func (v *Verifier) followOnce(ctx context.Context, lost bool) bool {
+	ctx = context.WithoutCancel(ctx)
+	look := func() error { return v.cache.watch.fresh(ctx, v.clock.moment()) }
 	if v.remote { // also if nothing changed: it renews the lease
-		look = func() error { return v.cache.watch.renew(context.Background()) }
+		look = func() error { return v.cache.watch.renew(ctx) }
 	}
 	err := look()
 	if err != nil && !lost {

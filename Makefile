@@ -24,10 +24,15 @@ demo-up: _toolchain ## the demo server, until Ctrl-C (go run ./cmd/keyctl demo)
 	@go run ./cmd/keyctl demo
 
 .PHONY: test slow race build
+none  :=
+space := $(none) $(none)
+any   = $(subst $(space),|,$(strip $(1)))
 # Not in make test, which is for each commit: the packages whose tests run for minutes (the
 # pages of docs/, the exhaustive model), and tests that take more than some seconds.
 SLOW_PACKAGES := internal/dev/(fleet|readmetest)|verifier/internal/model(/leases)?
-SLOW = $(LONG)|TestScriptsThroughServer|TestA27EveryColumnOfAnAuditRowIsCovered|TestEachBreakFails|TestImportBesideRevokes|TestLoopback|TestOddPaths|TestStrictRunRefusesSkips|TestWhatIsNoFile|TestListsArePrintedWhileTheyAreRead|TestClosedPipeEndsAListQuietly|TestYearOfUse
+SLOW = $(LONG)|$(call any, \
+  TestClosedPipeEndsAListQuietly TestEachBreakFails TestImportBesideRevokes TestListsArePrintedWhileTheyAreRead \
+  TestLoopback TestOddPaths TestScriptsThroughServer TestStrictRunRefusesSkips TestYearOfUse)
 test: _toolchain ## the tests for each commit, none of them skipped
 	.ci/strict-test -skip '^($(SLOW))$$' $$(go list ./... | grep -vE '/($(SLOW_PACKAGES))$$')
 slow: _toolchain ## the tests that make test leaves out
@@ -38,7 +43,20 @@ slow: _toolchain ## the tests that make test leaves out
 # the detector more than others do. All of them run in make test or make slow. With -short
 # the processes of the others revoke fewer keys.
 ALONE := cmd/keyctl|examples|verifier/internal/model|internal/app/demo|internal/dev/(archtest|bench|fleet|mutants|readmetest|scale)
-LONG  := TestA19KilledAtRandom|TestA19KilledWhileMigrating|TestA19KilledWhileRestoring|TestA22MemoryIsBounded|TestA6QueueFlood|TestCloseUnmapsTheEpoch|TestEpochFileForeign|TestEveryRoomFitsEverySize|TestExtremeKeysFitEverySize|TestGolden|TestImportKilled|TestInventedNamesAreCountedTogether|TestRevokedWhereFilesWereReplaced|TestSecretInAWrongPlaceIsNowhere|TestSecretInTheWrongFieldIsMasked
+LONG := $(call any, \
+  TestA19KilledAtRandom TestA19KilledWhileMigrating TestA19KilledWhileRestoring TestA22MemoryIsBounded \
+  TestA27EditedAuditIsNamed TestA27EditedRowsAreTampered TestA27EveryColumnOfAnAuditRowIsCovered \
+  TestA27KeyNumbersOutOfRange TestA27NumbersOutOfRangeAreRefused TestA27SpoiltUsageStopsNothing \
+  TestA27UnreadableColumns TestA6QueueFlood TestA6SharedHandle TestA6WrongClient TestAppendVerification \
+  TestC1LargeBatchesAreNotParsed TestCarriageReturnAtEveryPlace TestClientIP TestCloseUnmapsTheEpoch \
+  TestCopyThatWentFurtherIsCopiedBack TestEpochFileForeign TestEveryRoomFitsEverySize \
+  TestEveryScreenIsOnTheAlternateScreen TestExtremeKeysFitEverySize TestFloodTakesNoMemory TestGolden \
+  TestImportKilled TestImportRevivesNoTokenOfAnotherHash TestInventedNamesAreCountedTogether TestLongAnswers \
+  TestLongFraming TestMutatedMessages TestNearShapesOfAToken TestNumbersThatRunOut TestOpenRefuses TestProvenBy \
+  TestResealGoesThroughAll TestRestoreMendsNumbers TestRestoreOverADatabaseThatLacksChanges TestRestoreRefuses \
+  TestRevokedWhereFilesWereReplaced TestSecretInAWrongPlaceIsNowhere TestSecretInTheWrongFieldIsMasked \
+  TestTakesAwayAgreesWithAdmit TestTermsAreAdmit TestTornPosition TestUnfinishedImportIsNotMadeValidBySQL \
+  TestWhatIsNoFile)
 race: _toolchain ## what runs at the same time as other things, with the race detector
 	.ci/strict-test -race -short -shuffle=on -skip '^($(LONG))$$' $$(go list ./... | grep -vE '/($(ALONE))(/|$$)')
 build: _toolchain ## bin/keyctl and whatever else cmd/ holds

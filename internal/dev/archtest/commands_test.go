@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -127,5 +128,28 @@ func write(t *testing.T, dir, name, text string, mode os.FileMode) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A test that was renamed is in none of the Makefile's lists. It then runs where it takes too
+// long, and the list does not show it.
+func TestListsOfTheMakefileNameTests(t *testing.T) {
+	files := textFiles(t)
+	var tests strings.Builder
+	for name, text := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			tests.WriteString(text)
+		}
+	}
+	lists := regexp.MustCompile(`\$\(call any,([^)]*)\)`).FindAllStringSubmatch(files["Makefile"], -1)
+	if len(lists) != 2 {
+		t.Fatalf("Makefile: got %d lists of tests, want LONG and SLOW", len(lists))
+	}
+	for _, list := range lists {
+		for _, name := range strings.Fields(strings.ReplaceAll(list[1], `\`, "")) {
+			if !strings.Contains(tests.String(), "\nfunc "+name+"(t *testing.T)") {
+				t.Errorf("Makefile: no test is called %s", name)
+			}
+		}
 	}
 }

@@ -32,7 +32,7 @@ any   = $(subst $(space),|,$(strip $(1)))
 SLOW_PACKAGES := internal/dev/(fleet|readmetest)|verifier/internal/model(/leases)?
 SLOW = $(LONG)|$(call any, \
   TestClosedPipeEndsAListQuietly TestEachBreakFails TestImportBesideRevokes TestListsArePrintedWhileTheyAreRead \
-  TestLoopback TestOddPaths TestScriptsThroughServer TestStrictRunRefusesSkips TestYearOfUse)
+  TestLoopback TestScriptsThroughServer TestStrictRunRefusesSkips)
 test: _toolchain ## the tests for each commit, none of them skipped
 	.ci/strict-test -skip '^($(SLOW))$$' $$(go list ./... | grep -vE '/($(SLOW_PACKAGES))$$')
 slow: _toolchain ## the tests that make test leaves out
@@ -48,15 +48,18 @@ LONG := $(call any, \
   TestA27EditedAuditIsNamed TestA27EditedRowsAreTampered TestA27EveryColumnOfAnAuditRowIsCovered \
   TestA27KeyNumbersOutOfRange TestA27NumbersOutOfRangeAreRefused TestA27SpoiltUsageStopsNothing \
   TestA27UnreadableColumns TestA6QueueFlood TestA6SharedHandle TestA6WrongClient TestAppendVerification \
-  TestC1LargeBatchesAreNotParsed TestCarriageReturnAtEveryPlace TestClientIP TestCloseUnmapsTheEpoch \
-  TestCopyThatWentFurtherIsCopiedBack TestEpochFileForeign TestEveryRoomFitsEverySize \
-  TestEveryScreenIsOnTheAlternateScreen TestExtremeKeysFitEverySize TestFloodTakesNoMemory TestGolden \
-  TestImportKilled TestImportRevivesNoTokenOfAnotherHash TestInventedNamesAreCountedTogether TestLongAnswers \
-  TestLongFraming TestMutatedMessages TestNearShapesOfAToken TestNumbersThatRunOut TestOpenRefuses TestProvenBy \
-  TestResealGoesThroughAll TestRestoreMendsNumbers TestRestoreOverADatabaseThatLacksChanges TestRestoreRefuses \
-  TestRevokedWhereFilesWereReplaced TestSecretInAWrongPlaceIsNowhere TestSecretInTheWrongFieldIsMasked \
-  TestTakesAwayAgreesWithAdmit TestTermsAreAdmit TestTornPosition TestUnfinishedImportIsNotMadeValidBySQL \
-  TestWhatIsNoFile)
+  TestBroughtUpAndMountedAgain TestC1LargeBatchesAreNotParsed TestCarriageReturnAtEveryPlace TestClientIP \
+  TestCloseUnmapsTheEpoch TestCopyThatWentFurtherIsCopiedBack TestEpochFileForeign TestEveryRoomFitsEverySize \
+  TestEveryScreenIsOnTheAlternateScreen TestExtremeKeysFitEverySize TestFilesOfAnotherStore \
+  TestFloodTakesNoMemory TestGolden TestGuardSaysWhatHelpsWhereFilesWereCopiedBack \
+  TestImportAfterARestoreOfItself TestImportKilled TestImportRevivesNoTokenOfAnotherHash TestImportThatLostKeys \
+  TestInventedNamesAreCountedTogether TestKeyOfAnImportAfterARestoreFromItsMiddle TestLongAnswers \
+  TestLongFraming TestMissingObjectsAreNoticed TestMutatedMessages TestNameOfAKilledImport \
+  TestNearShapesOfAToken TestNumbersThatRunOut TestOddPaths TestOlderEpochFileIsCopiedBack TestOpenRefuses \
+  TestProvenBy TestReadOnlyPlacesAreRefused TestResealGoesThroughAll TestRestoreMendsNumbers \
+  TestRestoreOverADatabaseThatLacksChanges TestRestoreRefuses TestRevokedWhereFilesWereReplaced \
+  TestSecretInAWrongPlaceIsNowhere TestSecretInTheWrongFieldIsMasked TestTakesAwayAgreesWithAdmit \
+  TestTermsAreAdmit TestTornPosition TestUnfinishedImportIsNotMadeValidBySQL TestWhatIsNoFile TestYearOfUse)
 race: _toolchain ## what runs at the same time as other things, with the race detector
 	.ci/strict-test -race -short -shuffle=on -skip '^($(LONG))$$' $$(go list ./... | grep -vE '/($(ALONE))(/|$$)')
 build: _toolchain ## bin/keyctl and whatever else cmd/ holds

@@ -111,15 +111,16 @@ func (e *epoch) lose(c *counter) *counter {
 	return e.now.Load()
 }
 
-// use makes p, or nothing, the source of numbers from now on. That is another number, so it wakes
-// the goroutine that may sleep on the page that was used so far.
+// use makes p, or nothing, the source of numbers from now on. That is another number, so the
+// goroutine that may sleep on the page that was used so far must wake.
 func (e *epoch) use(p *page) *counter {
-	if last := e.now.Load(); last != nil {
-		defer last.page.wake()
-	}
+	last := e.now.Load()
 	e.turns++
 	c := &counter{turn: e.turns, page: p, since: time.Now()} //nolint:forbidigo // only its monotonic reading is used
 	e.now.Store(c)
+	if last != nil && last.page != p {
+		e.sleepers.wakeFrom(last.page)
+	}
 	return c
 }
 

@@ -91,6 +91,9 @@ func TestLostPageWakesReaders(t *testing.T) {
 			}
 			close(over)
 		}()
+		for !r.Sleeps() {
+			runtime.Gosched()
+		}
 		r.Distrust()
 		select {
 		case <-over:

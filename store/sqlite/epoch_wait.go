@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type sleepers struct {
 	moved   chan struct{} // closed when the epoch moves; nil: the goroutine does not run
 	over    chan struct{} // closed when the goroutine has ended
 	closed  bool
+	on      atomic.Pointer[page] // where the goroutine sleeps, or is about to
 	atMost  time.Duration // for tests, instead of sleepAtMost
 }
 
@@ -87,8 +89,29 @@ func (e *epoch) sleep(seen uint64, over chan struct{}) {
 			return
 		}
 		seen = now
-		if page := e.now.Load().page; page == nil || !page.sleep(uint32(seen), cmp.Or(e.sleepers.atMost, sleepAtMost)) { //nolint:gosec // its low half
+		if !e.sleepOnPage(uint32(seen)) { //nolint:gosec // its low half
 			time.Sleep(sleepShort)
+		}
+	}
+}
+
+// sleepOnPage reports false if it could not sleep.
+func (e *epoch) sleepOnPage(low uint32) bool {
+	s, p := &e.sleepers, e.now.Load().page
+	if p == nil {
+		return false
+	}
+	s.on.Store(p)
+	defer s.on.Store(nil)
+	return e.now.Load().page != p || p.sleep(low, cmp.Or(s.atMost, sleepAtMost)) // see wakeFrom
+}
+
+// wakeFrom returns when the goroutine does not sleep on p, which must no longer be the epoch's page.
+func (s *sleepers) wakeFrom(p *page) {
+	for p != nil && s.on.Load() == p {
+		p.wake()
+		if s.on.Load() == p { // it was not asleep yet
+			time.Sleep(time.Millisecond)
 		}
 	}
 }

@@ -143,5 +143,8 @@ func FirstLook(s *Store) {
 // SleepLong has readers that wait for the epoch look by themselves only after so long.
 func (r *Reader) SleepLong(d time.Duration) { r.epoch.sleepers.atMost = d }
 
+// Sleeps reports whether a goroutine sleeps until the epoch moves, or is about to.
+func (r *Reader) Sleeps() bool { return r.epoch.sleepers.on.Load() != nil }
+
 // Distrust has r take the epoch file for one that other processes do not use.
 func (r *Reader) Distrust() { r.epoch.distrust(errCutShort) }

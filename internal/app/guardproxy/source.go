@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/mcpkeys/mcpkeys/internal/base/hostcheck"
 	"github.com/mcpkeys/mcpkeys/store/sqlite"
 	"github.com/mcpkeys/mcpkeys/verifier"
 	"github.com/mcpkeys/mcpkeys/verifier/local"
@@ -29,7 +30,7 @@ func (k *Keys) elsewhere() bool {
 		return false
 	}
 	u, err := url.Parse(k.Server)
-	return err == nil && u.Host != "" && !onLoopback(u.Hostname())
+	return err == nil && u.Host != "" && !hostcheck.ThisMachine(u.Hostname())
 }
 
 // checker checks keys for one or more servers.

@@ -7,11 +7,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/internal/base/hostcheck"
 	"github.com/mcpkeys/mcpkeys/internal/base/idheader"
 	"github.com/mcpkeys/mcpkeys/internal/base/loglimit"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -58,7 +58,7 @@ func parseUpstream(text string, hasCredential bool) (to *url.URL, socket string,
 		return nil, "", &keys.InvalidError{Field: fieldUpstream, Reason: "must not hold a password; put the server's credential into a file, see --upstream-header-file"}
 	case to.Fragment != "":
 		return nil, "", &keys.InvalidError{Field: fieldUpstream, Reason: "must not have a #fragment"}
-	case onLoopback(to.Hostname()):
+	case hostcheck.ThisMachine(to.Hostname()):
 		return to, "", nil
 	case to.Scheme == "http":
 		return nil, "", &keys.InvalidError{Field: fieldUpstream, Reason: "is plain HTTP to another machine; use https, or a server on this machine"}
@@ -66,14 +66,6 @@ func parseUpstream(text string, hasCredential bool) (to *url.URL, socket string,
 		return nil, "", &keys.InvalidError{Field: fieldUpstream, Reason: "is on another machine, where clients could bypass the guard; give it a credential to check with --upstream-header-file"}
 	}
 	return to, "", nil
-}
-
-func onLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // handler passes requests that a guard has admitted on to the upstream.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/app/doctor"
+	"github.com/mcpkeys/mcpkeys/internal/base/hostcheck"
 	"github.com/mcpkeys/mcpkeys/internal/base/shell"
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -65,11 +66,7 @@ func (s *Subject) Check() error {
 // IsPlain reports whether the network can read what is sent to the URL.
 func (s *Subject) IsPlain() bool {
 	u, err := url.Parse(s.URL)
-	if err != nil || u.Scheme == "https" {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback())
+	return err == nil && u.Scheme != "https" && !hostcheck.ThisMachine(u.Hostname())
 }
 
 // Examine reports every finding to tell, and returns the worst state. The error is that of ctx,

@@ -64,7 +64,7 @@ func (n Names) Fit(local net.Addr, host string) bool {
 // does not ask a resolver: the only name that counts is localhost.
 func ThisMachine(host string) bool {
 	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Zone() == "" && ip.Unmap().IsLoopback()
+	return strings.EqualFold(host, "localhost") || err == nil && ip.Zone() == "" && ip.Unmap().IsLoopback()
 }
 
 // OnLoopback reports whether only this machine can reach a listener at local.

@@ -91,7 +91,7 @@ func TestNewRefuses(t *testing.T) {
 // An admin key must not be sent unencrypted over the network because an address looks like this
 // machine's.
 func TestThisMachine(t *testing.T) {
-	for _, host := range []string{"localhost", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"} {
+	for _, host := range []string{"localhost", "LocalHost", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"} {
 		if !hostcheck.ThisMachine(host) {
 			t.Errorf("ThisMachine(%q): got false, want true", host)
 		}

@@ -38,7 +38,7 @@ type exchange struct {
 	r        *http.Request
 	admitted context.Context // of the request as the guard admitted it, without cancellation
 	identity *keys.Identity
-	modern   bool   // it is of a protocol version without sessions
+	modern   bool // it is of a protocol version without sessions
 	batch    bool
 	visit    mcpfront.Visit
 	session  *session // nil without one

@@ -70,7 +70,7 @@ func (b *body) fill(whole bool) error {
 			return errTooMany
 		}
 		if b.end = err; err != nil || c.began && !c.array && !whole {
-			return nil
+			return nil //nolint:nilerr // Read returns it
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/mcpkeys/mcpkeys/internal/base/loglimit"
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -244,6 +245,31 @@ func (a *admission) Value(key any) any {
 		return a
 	}
 	return a.Context.Value(key)
+}
+
+// WithoutCancel is [context.WithoutCancel] for the context of a request that a guard admitted.
+// Adapters keep it for what outlasts the request; it takes no memory of its own.
+func WithoutCancel(ctx context.Context) context.Context {
+	if a, ok := ctx.(*admission); ok {
+		return lasting{a}
+	}
+	return context.WithoutCancel(ctx)
+}
+
+// lasting is an admission that does not end with its request.
+type lasting struct{ a *admission }
+
+func (lasting) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+func (lasting) Done() <-chan struct{}                   { return nil }
+func (lasting) Err() error                              { return nil }
+
+// Value implements [context.Context]. Guards ask for the admission; for other keys the standard
+// library knows what a context without an end must not have.
+func (l lasting) Value(key any) any {
+	if _, ok := key.(admissionKey); ok {
+		return l.a
+	}
+	return context.WithoutCancel(l.a).Value(key)
 }
 
 // DecisionFrom returns the decision of the guard that admitted the handler's request: for

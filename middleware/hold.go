@@ -58,18 +58,55 @@ func (g *Guard) hold(ctx context.Context, takes takes, anySecret bool) (held con
 		cancel(&EndedError{keys.CodeNoCredential})
 		return held, func() {}
 	}
-	enough := func(now *keys.Identity) bool { return takes(a.decision.Identity, now) }
-	call := a.call()
-	call.AnySecret = anySecret
-	forget := g.verifier.Hold(a.decision, call, enough, func(code keys.Code) {
-		g.logEnd(ctx, a, code)
-		cancel(&EndedError{code})
-	})
+	forget := g.watch(ctx, a, anySecret, &heldContext{takes, cancel})
 	return held, func() {
 		forget()
 		cancel(nil)
 	}
 }
+
+// Held is what [Guard.Watch] watches.
+type Held interface {
+	// Enough reports whether the scopes of now suffice for it to continue; before is the
+	// identity that its request was admitted with. It must not block.
+	Enough(before, now *keys.Identity) bool
+
+	// End is called once, from a goroutine of its own, when it may not continue. err is an
+	// [*EndedError].
+	End(err error)
+}
+
+// Watch is [Guard.Hold] without a context, for adapters: it calls h.End when the request of ctx
+// would be refused, or h.Enough returns false. h.Enough is asked some milliseconds after Watch and
+// whenever the key changed; what it answers may change in between, if its owner calls
+// [Guard.RecheckFor] after each such change. No call of h.End begins after release has returned.
+func (g *Guard) Watch(ctx context.Context, h Held) (release func()) {
+	a := g.admitted(ctx)
+	if a == nil {
+		go h.End(&EndedError{keys.CodeNoCredential})
+		return func() {}
+	}
+	return g.watch(ctx, a, false, h)
+}
+
+func (g *Guard) watch(ctx context.Context, a *admission, anySecret bool, h Held) (release func()) {
+	call := a.call()
+	call.AnySecret = anySecret
+	enough := func(now *keys.Identity) bool { return h.Enough(a.decision.Identity, now) }
+	return g.verifier.Hold(a.decision, call, enough, func(code keys.Code) {
+		g.logEnd(ctx, a, code)
+		h.End(&EndedError{code})
+	})
+}
+
+// heldContext is a context that ends.
+type heldContext struct {
+	takes  takes
+	cancel context.CancelCauseFunc
+}
+
+func (h *heldContext) Enough(before, now *keys.Identity) bool { return h.takes(before, now) }
+func (h *heldContext) End(err error)                          { h.cancel(err) }
 
 // takes reports whether the present scopes still suffice for a request that began with the
 // scopes before.

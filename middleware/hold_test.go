@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/admin"
 	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 	"github.com/mcpkeys/mcpkeys/middleware"
 )
 
@@ -91,6 +93,102 @@ func TestHoldOfAStranger(t *testing.T) {
 	release()
 	if !errors.Is(context.Cause(held), context.Canceled) {
 		t.Errorf("after release: got %v, want it canceled", context.Cause(held))
+	}
+}
+
+// held notes what a watch tells it.
+type held struct {
+	needs atomic.Pointer[string]
+	asked chan struct{} // one for each time
+	ended chan error
+}
+
+func newHeld(needs string) *held {
+	h := &held{asked: make(chan struct{}, 100), ended: make(chan error, 1)}
+	h.needs.Store(&needs)
+	return h
+}
+
+func (h *held) Enough(before, now *keys.Identity) bool {
+	h.asked <- struct{}{}
+	return before.Allows(*h.needs.Load()) && now.Allows(*h.needs.Load())
+}
+
+func (h *held) End(err error) { h.ended <- err }
+
+// What is watched ends when it needs more than the key grants, also if it needs that only since a
+// moment ago, and not after it was released.
+func TestWatch(t *testing.T) {
+	k := guardtest.NewKeyring(t)
+	g := k.Guard(nil)
+	token, id := k.Issue(admin.IssueRequest{Scopes: []string{"a", "b"}})
+	admitted := middleware.WithoutCancel(admit(t, g, token))
+	h, released := newHeld("a"), newHeld("a")
+	defer g.Watch(admitted, h)()
+	g.Watch(admitted, released)()
+	<-h.asked
+	b := "b"
+	h.needs.Store(&b)
+	k.Elsewhere().Change(id, func(k *keys.Key) { k.Scopes = []string{"a"} })
+	select {
+	case err := <-h.ended:
+		wantEnded(t, err, keys.CodeInsufficientScope)
+	case <-time.After(20 * time.Second):
+		t.Fatal("it does not end")
+	}
+	select {
+	case err := <-released.ended:
+		t.Errorf("after it was released: got %v", err)
+	default:
+	}
+	stranger := newHeld("a")
+	g.Watch(t.Context(), stranger)()
+	wantEnded(t, <-stranger.ended, keys.CodeNoCredential)
+}
+
+// The context of an admitted request without its end has all else of it.
+func TestWithoutCancel(t *testing.T) {
+	type own struct{}
+	k := guardtest.NewKeyring(t)
+	g := k.Guard(nil)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Authorization", "Bearer "+k.Granted("a"))
+	ctx, cancel := context.WithTimeoutCause(context.WithValue(t.Context(), own{}, 1), time.Hour, errors.New("late"))
+	defer cancel()
+	r, ok := g.Admit(httptest.NewRecorder(), r.WithContext(ctx))
+	if !ok {
+		t.Fatal("Admit: refused")
+	}
+	derived := context.WithValue(r.Context(), own{}, 2)
+	cancel()
+	for name, c := range map[string]struct {
+		of   context.Context
+		want any
+	}{"of the request": {r.Context(), 1}, "of one that was derived from it": {derived, 2}, "of another": {ctx, 1}} {
+		got := middleware.WithoutCancel(c.of)
+		if _, bounded := got.Deadline(); bounded || got.Done() != nil || got.Err() != nil || context.Cause(got) != nil {
+			t.Errorf("%s: got a context that ends: %v, %v", name, got.Err(), context.Cause(got))
+		}
+		if got.Value(own{}) != c.want {
+			t.Errorf("%s: value: got %v, want %v", name, got.Value(own{}), c.want)
+		}
+		child, end := context.WithCancel(got)
+		if child.Err() != nil {
+			t.Errorf("%s: a context that is derived from it has ended", name)
+		}
+		end()
+		if c.of == ctx {
+			continue
+		}
+		if err := g.Recheck(got); err != nil {
+			t.Errorf("%s: Recheck: %v", name, err)
+		}
+		if a, b := requestid.From(got), requestid.From(c.of); a != b {
+			t.Errorf("%s: the request's id: got %s, want %s", name, a, b)
+		}
+		if id, ok := keys.IdentityFrom(got); !ok || !id.Allows("a") {
+			t.Errorf("%s: it has no identity", name)
+		}
 	}
 }
 

@@ -30,8 +30,8 @@ const followPause = 5 * time.Millisecond
 // Hold watches something that stays open after the decision d: a stream, a long call. It
 // calls ended once, with the reason, as soon as the same request would be refused: the key
 // was revoked or disabled, it expired, the grace of its secret ended, or the source could not
-// be read for too long. It also calls enough, which must be pure, with the present identity;
-// if that returns false, the reason is insufficient_scope. A nil enough allows all.
+// be read for too long. At each look it also calls enough, which must not block, with the present
+// identity; if that returns false, the reason is insufficient_scope. A nil enough allows all.
 //
 // Call it after [Verifier.Authenticate], with the same call; changes in between are not
 // missed. The rate limit does not matter, and nothing is counted. Ended is called from its

@@ -32,6 +32,22 @@ func (c *Context) Value(key any) any {
 	return c.Context.Value(key)
 }
 
+// Shared is a context with the identity and the request's id of another one, for what an
+// adapter runs for an admitted request in a context that is not that request's.
+type Shared struct {
+	context.Context
+	Of context.Context // of the request; of its values only these two are read
+}
+
+// Value implements [context.Context].
+func (s *Shared) Value(key any) any {
+	switch key.(type) {
+	case ctxkey.Identity, ctxkey.RequestID:
+		return s.Of.Value(key)
+	}
+	return s.Context.Value(key)
+}
+
 // requestID makes the id at the first call, and returns it at every call.
 func (c *Context) requestID() string {
 	if id := c.id.Load(); id != nil {

@@ -42,6 +42,31 @@ func TestContext(t *testing.T) {
 	}
 }
 
+// A Shared has the identity and the id of another context, and nothing else of it.
+func TestShared(t *testing.T) {
+	id, err := keys.NewIdentity(&keys.Key{ID: "8Jd0sLmQ2xYz", Kind: keys.KindKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, end := context.WithCancel(context.WithValue(t.Context(), otherKey{}, "own"))
+	of, cancel := context.WithCancel(context.WithValue(&requestid.Context{Context: t.Context(), Identity: id}, otherKey{}, "other"))
+	cancel()
+	ctx := &requestid.Shared{Context: own, Of: of}
+	if got, ok := keys.IdentityFrom(ctx); got != id || !ok {
+		t.Errorf("IdentityFrom: got %v, %v, want the identity", got, ok)
+	}
+	if got, want := requestid.From(ctx), requestid.From(of); got != want {
+		t.Errorf("From: got %q, want %q", got, want)
+	}
+	if got := ctx.Value(otherKey{}); got != "own" || ctx.Err() != nil {
+		t.Errorf("it has more of the other context: %v, %v", got, ctx.Err())
+	}
+	end()
+	if ctx.Err() == nil {
+		t.Error("it outlives its own context")
+	}
+}
+
 // The id is made at the first call, and every call returns the same one.
 func TestContextHasOneID(t *testing.T) {
 	for given, kept := range map[string]bool{"ticket-4711": true, "": false, "two\nlines": false, keys.NewToken(keys.KindKey).Secret().Reveal(): false} {

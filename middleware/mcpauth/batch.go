@@ -1,11 +1,11 @@
 package mcpauth
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
@@ -14,53 +14,66 @@ import (
 // look reads as much of a POST as it needs to tell whether it is a batch, and of a batch as
 // much as it needs to tell that it is too large: such a batch is refused before the SDK parses
 // it, in any version. opens says that the request would open a session.
-func (h *handler) look(w http.ResponseWriter, r *http.Request) (opens, ok bool) {
+func (h *handler) look(w http.ResponseWriter, r *http.Request, b *body) (opens, ok bool) {
 	if r.Method != http.MethodPost || r.Body == nil {
 		return false, true
 	}
-	body := io.Reader(r.Body)
+	b.Closer, b.rest = r.Body, r.Body
 	if h.maxBody > 0 {
-		body = http.MaxBytesReader(w, r.Body, h.maxBody)
+		b.rest = http.MaxBytesReader(w, r.Body, h.maxBody)
 	}
 	mayOpen := r.Header.Get(mcpfront.HeaderSession) == "" && !mcpfront.Sessionless(r)
-	text, rest, err := readBatch(body, mayOpen)
-	if err != nil {
+	if err := b.fill(mayOpen); err != nil {
 		h.guard.Refuse(w, r, mcpfront.BatchTooLarge)
 		return false, false
 	}
-	r.Body = struct {
-		io.Reader
-		io.Closer
-	}{rest, r.Body}
-	return mayOpen && initializes(text), true
+	r.Body = b
+	return mayOpen && initializes(b.text), true
 }
 
 var errTooMany = errors.New("too many messages")
 
-// readBatch reads a complete batch, and another body only if whole is set. rest is the complete
-// body again, with the error that ended it.
-func readBatch(body io.Reader, whole bool) (text []byte, rest io.Reader, err error) {
+// body is the body of a request of which the beginning was read already.
+type body struct {
+	io.Closer
+	text []byte    // the beginning
+	rest io.Reader // what follows
+	end  error     // or why nothing follows
+}
+
+func (b *body) Read(p []byte) (n int, err error) {
+	switch {
+	case len(b.text) > 0:
+		n = copy(p, b.text)
+		if b.text = b.text[n:]; len(b.text) == 0 {
+			b.text = nil // a session keeps its last request
+		}
+		return n, nil
+	case b.end != nil:
+		return 0, b.end
+	}
+	return b.rest.Read(p)
+}
+
+// pieceSize is how much of a body is read at once.
+const pieceSize = 4 << 10
+
+// fill reads a complete batch, and another body only if whole is set.
+func (b *body) fill(whole bool) error {
 	var c counter
-	piece := make([]byte, 4<<10)
 	for {
-		n, err := body.Read(piece)
-		text = append(text, piece[:n]...)
-		if c.count(piece[:n]); c.elements > mcpfront.MaxBatch {
-			return nil, nil, errTooMany
+		b.text = slices.Grow(b.text, pieceSize)
+		from := len(b.text)
+		n, err := b.rest.Read(b.text[from : from+pieceSize])
+		b.text = b.text[:from+n]
+		if c.count(b.text[from:]); c.elements > mcpfront.MaxBatch {
+			return errTooMany
 		}
-		if err != nil {
-			return text, io.MultiReader(bytes.NewReader(text), failing{err}), nil //nolint:nilerr // rest ends with it
-		}
-		if c.began && !c.array && !whole {
-			return text, io.MultiReader(bytes.NewReader(text), body), nil
+		if b.end = err; err != nil || c.began && !c.array && !whole {
+			return nil //nolint:nilerr // Read returns it
 		}
 	}
 }
-
-// failing is the end of a body.
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // counter counts the elements of an array while it is read. For text that is not JSON the count
 // has no meaning; the parser refuses it.

@@ -22,7 +22,7 @@ func offered(c *mcp.ServerCapabilities) mcpfront.Lists {
 
 // listener tells a session, or a subscription without one, of changed lists. subscription is
 // its id, nil in a session. send skips our own middleware.
-func listener(server *mcp.ServerSession, speaks func() caller, wants mcpfront.Lists, subscription any, send mcp.MethodHandler) *mcpfront.Listener {
+func listener(server *mcp.ServerSession, speaks func() *caller, wants mcpfront.Lists, subscription any, send mcp.MethodHandler) *mcpfront.Listener {
 	var meta mcp.Meta // names the subscription that a notification belongs to
 	if subscription != nil {
 		meta = mcp.Meta{mcp.MetaKeySubscriptionID: subscription}

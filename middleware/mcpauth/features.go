@@ -1,6 +1,7 @@
 package mcpauth
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -11,6 +12,7 @@ import (
 // feature gives access to the common parts of the SDK's types for one of the four lists. P and
 // R are the params and the result, T is an entry.
 type feature[P, R, T any] struct {
+	method string
 	cursor func(*P) *string
 	page   func(*R) (entries *[]T, next *string)
 	name   func(T) string           // unique; pages are in its order
@@ -18,6 +20,7 @@ type feature[P, R, T any] struct {
 }
 
 var tools = feature[mcp.ListToolsParams, mcp.ListToolsResult, *mcp.Tool]{
+	method: mcppolicy.Tools.Method,
 	cursor: func(p *mcp.ListToolsParams) *string { return &p.Cursor },
 	page:   func(r *mcp.ListToolsResult) (*[]*mcp.Tool, *string) { return &r.Tools, &r.NextCursor },
 	name:   func(t *mcp.Tool) string { return t.Name },
@@ -25,6 +28,7 @@ var tools = feature[mcp.ListToolsParams, mcp.ListToolsResult, *mcp.Tool]{
 }
 
 var prompts = feature[mcp.ListPromptsParams, mcp.ListPromptsResult, *mcp.Prompt]{
+	method: mcppolicy.Prompts.Method,
 	cursor: func(p *mcp.ListPromptsParams) *string { return &p.Cursor },
 	page:   func(r *mcp.ListPromptsResult) (*[]*mcp.Prompt, *string) { return &r.Prompts, &r.NextCursor },
 	name:   func(p *mcp.Prompt) string { return p.Name },
@@ -32,6 +36,7 @@ var prompts = feature[mcp.ListPromptsParams, mcp.ListPromptsResult, *mcp.Prompt]
 }
 
 var resources = feature[mcp.ListResourcesParams, mcp.ListResourcesResult, *mcp.Resource]{
+	method: mcppolicy.Resources.Method,
 	cursor: func(p *mcp.ListResourcesParams) *string { return &p.Cursor },
 	page:   func(r *mcp.ListResourcesResult) (*[]*mcp.Resource, *string) { return &r.Resources, &r.NextCursor },
 	name:   func(r *mcp.Resource) string { return r.URI },
@@ -39,6 +44,7 @@ var resources = feature[mcp.ListResourcesParams, mcp.ListResourcesResult, *mcp.R
 }
 
 var templates = feature[mcp.ListResourceTemplatesParams, mcp.ListResourceTemplatesResult, *mcp.ResourceTemplate]{
+	method: mcppolicy.Templates.Method,
 	cursor: func(p *mcp.ListResourceTemplatesParams) *string { return &p.Cursor },
 	page: func(r *mcp.ListResourceTemplatesResult) (*[]*mcp.ResourceTemplate, *string) {
 		return &r.ResourceTemplates, &r.NextCursor
@@ -48,7 +54,6 @@ var templates = feature[mcp.ListResourceTemplatesParams, mcp.ListResourceTemplat
 }
 
 type (
-	forward         func(mcp.Request) (mcp.Result, error)
 	paramsOf[P any] interface {
 		*P
 		mcp.Params
@@ -61,7 +66,7 @@ type (
 
 // list answers a list request with the entries that c may use. Other members of the result,
 // such as ttlMs, are those of the server's first page.
-func list[P, R, T any, PP paramsOf[P], RR resultsOf[R]](c caller, req *mcp.ServerRequest[PP], next forward, f feature[P, R, T]) (mcp.Result, error) {
+func list[P, R, T any, PP paramsOf[P], RR resultsOf[R]](ctx context.Context, c *caller, req *mcp.ServerRequest[PP], next mcp.MethodHandler, f feature[P, R, T]) (mcp.Result, error) {
 	var params P
 	if req.Params != nil {
 		params = *req.Params
@@ -70,7 +75,7 @@ func list[P, R, T any, PP paramsOf[P], RR resultsOf[R]](c caller, req *mcp.Serve
 	fetch := func(cursor string) (page[T], error) {
 		request, params := *req, params
 		*f.cursor(&params), request.Params = cursor, &params
-		res, err := next(&request)
+		res, err := next(ctx, f.method, &request)
 		if err != nil {
 			return page[T]{}, err
 		}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
@@ -19,20 +20,19 @@ import (
 // so, because a client waits for it.
 type gate struct {
 	http.ResponseWriter
-	guard    *middleware.Guard
-	req      *http.Request   // before it was held
-	admitted context.Context // of the request
-	id       string          // of the request
-	alone    bool            // the request holds one message
-	linger   bool            // whether calls may be waiting for an answer
-	let      context.CancelCauseFunc
-	takes    atomic.Pointer[mcppolicy.Needs] // of the only message
-	began    atomic.Bool                     // something was sent
-	stream   atomic.Bool                     // it is a stream of events
+	of     *caller
+	req    *http.Request           // before it was held
+	alone  bool                    // the request holds one message
+	linger bool                    // whether calls may be waiting for an answer
+	let    context.CancelCauseFunc // releases the SDK
+	began  atomic.Bool             // something was sent
+	stream atomic.Bool             // it is a stream of events
 
 	mu    sync.Mutex
 	ended error
 	timer *time.Timer
+	over  bool // the request was answered
+	held  held
 }
 
 // lingerFor is how long the SDK may keep a stream whose key has ended, in which only the errors
@@ -43,39 +43,35 @@ const lingerFor = 5 * time.Second
 // soleMessage is the first protocol version without batches.
 const soleMessage = "2025-06-18"
 
-// newGate wraps w. let releases the SDK.
-func newGate(w http.ResponseWriter, r *http.Request, guard *middleware.Guard, c caller, let context.CancelCauseFunc) *gate {
+// open makes g the gate to w.
+func (g *gate) open(w http.ResponseWriter, r *http.Request, c *caller) {
 	resumed := r.Header.Get("Last-Event-Id")
-	return &gate{
-		ResponseWriter: w, guard: guard, req: r, admitted: c.admitted, id: c.requestID, let: let,
-		alone: r.Header.Get("Mcp-Protocol-Version") >= soleMessage,
-		// A resumed stream may be that of a call, unless it is the session's own.
-		linger: r.Method == http.MethodPost || resumed != "" && !strings.HasPrefix(resumed, "_"),
-	}
+	g.ResponseWriter, g.of, g.req = w, c, r
+	g.alone = r.Header.Get("Mcp-Protocol-Version") >= soleMessage
+	// A resumed stream may be that of a call, unless it is the session's own.
+	g.linger = r.Method == http.MethodPost || resumed != "" && !strings.HasPrefix(resumed, "_")
 }
 
-// runs notes what a message of the request needs. With several messages, each checks for
-// itself: one of them may lose its scope while the others continue.
-func (g *gate) runs(n mcppolicy.Needs) {
-	if g.alone {
-		g.takes.Store(&n)
-	}
-}
-
-// needs is what must still be granted for anything to pass.
+// needs is what must still be granted for anything to pass: what the only message needs, if it
+// has come. With several messages, each checks for itself.
 func (g *gate) needs() mcppolicy.Needs {
-	if n := g.takes.Load(); n != nil {
-		return *n
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.held.last != nil {
+		return g.held.last.takes
 	}
 	return mcppolicy.Needs{}
 }
+
+// check checks the key now.
+func (g *gate) check() error { return g.needs().Check(g.of.admitted, g.of.by.guard) }
 
 // pass checks the key again. The SDK writes one event at a time.
 func (g *gate) pass() error {
 	if err := g.why(); err != nil {
 		return err
 	}
-	if err := g.needs().Check(g.admitted, g.guard); err != nil {
+	if err := g.check(); err != nil {
 		g.end(err)
 		return err
 	}
@@ -100,6 +96,9 @@ func (g *gate) end(err error) {
 		return
 	}
 	g.ended = err
+	if g.over {
+		return
+	}
 	if !g.linger {
 		g.let(err)
 		return
@@ -128,7 +127,7 @@ func (g *gate) Write(p []byte) (int, error) {
 	if err == nil {
 		return g.ResponseWriter.Write(p)
 	}
-	answers := endMessages(messages(p), mcppolicy.Ending(err, g.needs(), g.id))
+	answers := endMessages(messages(p), mcppolicy.Ending(err, g.needs(), requestid.From(g.of.admitted)))
 	if answers == nil {
 		return 0, err
 	}
@@ -156,6 +155,7 @@ func (g *gate) FlushError() error {
 // begun gets no further answer; it ends.
 func (g *gate) finish() {
 	g.mu.Lock()
+	g.over = true
 	if g.timer != nil {
 		g.timer.Stop()
 	}
@@ -164,7 +164,7 @@ func (g *gate) finish() {
 		return // its client is gone
 	}
 	err := g.why()
-	if now := g.needs().Check(g.admitted, g.guard); now != nil {
+	if now := g.check(); now != nil {
 		err = now
 	}
 	if err == nil {
@@ -173,5 +173,5 @@ func (g *gate) finish() {
 	for _, name := range []string{"Connection", mcpfront.HeaderSession} {
 		g.Header().Del(name) // of the answer that was dropped
 	}
-	g.guard.RefuseEnded(g.ResponseWriter, g.req, err)
+	g.of.by.guard.RefuseEnded(g.ResponseWriter, g.req, err)
 }

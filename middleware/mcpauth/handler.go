@@ -101,30 +101,31 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	v := h.visit(w, r)
-	if v == nil {
+	c := newCaller(h, w, r)
+	if !h.enter(w, r, c) {
 		return
 	}
-	defer v.Leave()
-	opens, ok := h.look(w, r)
+	defer c.visit.Leave()
+	opens, ok := h.look(w, r, &c.body)
 	if !ok {
 		return
 	}
-	if opens && !v.Reserve() {
+	if opens && !c.visit.Reserve() {
 		h.guard.Refuse(w, r, mcpfront.TooManySessions)
 		return
 	}
-	if listens(r) && !v.Listen() {
+	if listens(r) && !c.visit.Listen() {
 		h.guard.Refuse(w, r, mcpfront.TooManyStreams)
 		return
 	}
-	h.serve(w, r, v)
+	h.serve(r, c)
 }
 
 // identified passes the identity that the guard found to the SDK. The SDK accepts only a bearer
 // token, so it gets a dummy, which is removed again before any message is read.
 func identified(next http.Handler) http.Handler {
-	const header, dummy = "Authorization", "Bearer admitted"
+	const header = "Authorization"
+	dummy := []string{"bearer admitted"} // only read
 	withTokenInfo := auth.RequireBearerToken(tokenInfo, &auth.RequireBearerTokenOptions{
 		AllowMissingExpiration: true, // the guard checks expiry, with each request
 	})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -132,7 +133,7 @@ func identified(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Header.Set(header, dummy)
+		r.Header[header] = dummy
 		withTokenInfo.ServeHTTP(w, r)
 	})
 }

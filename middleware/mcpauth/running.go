@@ -4,25 +4,74 @@ import (
 	"context"
 	"sync"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/keys/requestid"
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
 
-// running is one message that is being answered. It is in the context of its handler.
+// running is one message that is being answered, and the context of its handler: that of the SDK,
+// with the identity and the id of the request that brought the message.
 type running struct {
-	caller caller
-	takes  mcppolicy.Needs
+	requestid.Shared
+	caller  *caller
+	takes   mcppolicy.Needs
+	counted *mcp.RequestExtra // of a call that was counted, see count
+	ended   chan struct{}     // closed when the message is done
+
+	before  *running // another message of its request, guarded by the gate's mu
+	release func()   // ends its own hold; nil without one
 
 	mu    sync.Mutex
 	done  bool
-	over  error  // why it may send nothing more
+	gave  outcome
+	over  error  // why it may send nothing more; then its outcome does not matter
 	after func() // called when it is done
+}
+
+// outcome is what a handler gave.
+type outcome struct {
+	res      mcp.Result
+	err      error
+	panicked any
 }
 
 type runningKey struct{}
 
+// Value implements [context.Context].
+func (r *running) Value(key any) any {
+	if _, ok := key.(runningKey); ok {
+		return r
+	}
+	return r.Shared.Value(key)
+}
+
 func runningFrom(ctx context.Context) *running {
 	r, _ := ctx.Value(runningKey{}).(*running)
 	return r
+}
+
+// answer calls the handler.
+func (r *running) answer(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request) {
+	o := outcome{err: errNoAnswer}
+	defer func() {
+		o.panicked = recover()
+		r.caller.logPanic(o.panicked)
+		r.end(o, nil)
+	}()
+	o.res, o.err = r.caller.answer(ctx, next, method, req)
+}
+
+// Enough implements [middleware.Held].
+func (r *running) Enough(before, now *keys.Identity) bool { return r.takes.MetBy(before, now) }
+
+// End implements [middleware.Held]: the handler is no longer waited for.
+func (r *running) End(err error) { r.end(outcome{}, err) }
+
+// ending is what a client is told if the message ended because of err.
+func (r *running) ending(err error) error {
+	return rpc(mcppolicy.Ending(err, r.takes, requestid.From(r.caller.admitted)))
 }
 
 // maySpeak returns why the handler of r may send nothing more, or nil. With several messages in
@@ -50,13 +99,27 @@ func (r *running) then(f func()) {
 	}
 }
 
-// end notes that r is done, because of err if it was cut off.
-func (r *running) end(err error) {
+// end notes that r is done, because of err if it was cut off. Only the first end counts.
+func (r *running) end(o outcome, err error) {
 	r.mu.Lock()
-	after := r.after
-	r.done, r.over, r.after = true, err, nil
+	first, after := !r.done, r.after
+	if first {
+		r.done, r.gave, r.over, r.after = true, o, err, nil
+	}
 	r.mu.Unlock()
+	if !first {
+		return
+	}
 	if after != nil {
 		after()
 	}
+	close(r.ended)
+}
+
+// wait returns what the handler gave, or why it was cut off.
+func (r *running) wait() (o outcome, over error) {
+	<-r.ended
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gave, r.over
 }

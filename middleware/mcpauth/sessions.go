@@ -17,7 +17,7 @@ type sessions struct {
 
 	mu      sync.Mutex
 	byID    map[string]*session
-	without map[*mcp.ServerSession]caller // subscriptions without a session
+	without map[*mcp.ServerSession]*caller // subscriptions without a session
 }
 
 // session belongs to one key. The key's last request decides what the client is told: only what
@@ -29,12 +29,12 @@ type session struct {
 	watch   *mcpfront.Watch
 
 	mu   sync.Mutex
-	last caller
+	last *caller
 }
 
 // open notes a session that c has just initialized. Its client was promised notifications of
 // changed lists. One without an id ends with its request.
-func (l *sessions) open(server *mcp.ServerSession, c caller, promised mcpfront.Lists) {
+func (l *sessions) open(server *mcp.ServerSession, c *caller, promised mcpfront.Lists) {
 	id := server.ID()
 	if id == "" {
 		return
@@ -80,20 +80,22 @@ func (l *sessions) get(id string) *session {
 }
 
 // seen notes that c came with a session's id, which the SDK checks later and refuses to other
-// keys. The session stays open until done is called after the answer.
-func (l *sessions) seen(id string, c caller) (done func()) {
+// keys. It returns the session, if there is one: it stays open until its watch is told that the
+// request was served.
+func (l *sessions) seen(id string, c *caller) *session {
 	s := l.get(id)
 	if s == nil || s.keyID != c.identity.KeyID() {
-		return func() {}
+		return nil
 	}
 	s.mu.Lock()
 	s.last = c
 	s.mu.Unlock()
-	return s.watch.Seen(c.admitted)
+	s.watch.Seen(c.admitted)
+	return s
 }
 
 // caller is the caller of the last request.
-func (s *session) caller() caller {
+func (s *session) caller() *caller {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.last
@@ -101,7 +103,7 @@ func (s *session) caller() caller {
 
 // closeSession waits for what runs in the session. It calls the EventStore, which is foreign
 // code, and no outer code could recover its panic.
-func closeSession(server *mcp.ServerSession, last caller) {
+func closeSession(server *mcp.ServerSession, last *caller) {
 	defer func() { last.logPanic(recover()) }()
 	_ = server.Close()
 }
@@ -147,10 +149,10 @@ func (l *sessions) subscribed(call *running, req mcp.Request, params *mcp.Subscr
 	}
 	agreed := params.Notifications
 	wants := mcpfront.Lists{Tools: agreed.ToolsListChanged, Prompts: agreed.PromptsListChanged, Resources: agreed.ResourcesListChanged}
-	changes := listener(server, func() caller { return call.caller }, wants, params.Meta[mcp.MetaKeySubscriptionID], l.send)
+	changes := listener(server, func() *caller { return call.caller }, wants, params.Meta[mcp.MetaKeySubscriptionID], l.send)
 	l.mu.Lock()
 	if l.without == nil {
-		l.without = map[*mcp.ServerSession]caller{}
+		l.without = map[*mcp.ServerSession]*caller{}
 	}
 	l.without[server] = call.caller
 	l.mu.Unlock()
@@ -174,7 +176,7 @@ func (l *sessions) mayHear(req mcp.Request, uri string) bool {
 }
 
 // listening returns the caller of the session.
-func (l *sessions) listening(session mcp.Session) (caller, bool) {
+func (l *sessions) listening(session mcp.Session) (*caller, bool) {
 	if s := l.get(session.ID()); s != nil {
 		return s.caller(), true
 	}

@@ -96,7 +96,7 @@ func (s *sink) passAnswer(m *message) ([]byte, error) {
 	if len(s.calls) != 1 || s.x.batch {
 		if err := c.needs.Check(s.x.admitted, s.x.h.guard); err != nil {
 			s.answering = append(s.answering, c)
-			return failure(m.id, mcppolicy.Ending(err, c.needs, s.x.id)), nil
+			return failure(m.id, mcppolicy.Ending(err, c.needs, s.x.id())), nil
 		}
 	}
 	edits, err := s.edits(m, c)

@@ -13,6 +13,70 @@ import (
 	"github.com/mcpkeys/mcpkeys/middleware/mcphttp"
 )
 
+// BenchmarkInProcess is one short tools/call without a network: to a server that answers at once, and to
+// the same one behind a guard.
+func BenchmarkInProcess(b *testing.B) {
+	for _, version := range eras {
+		plain, guarded := pair(b, version)
+		for _, c := range []struct {
+			name string
+			send func()
+		}{{"plain", plain}, {"guarded", guarded}} {
+			b.Run(version+"/"+c.name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					c.send()
+				}
+			})
+		}
+	}
+}
+
+// pair sends the same tools/call to a server without a guard and with one.
+func pair(t testing.TB, version string) (plain, guarded func()) {
+	k := guardtest.NewKeyring(t)
+	token := k.Granted("tools:add")
+	return sender(t, http.HandlerFunc(quick), version, token), sender(t, mcphttp.Handler(k.Guard(nil), http.HandlerFunc(quick), nil), version, token)
+}
+
+var ranAdd = []byte(`{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"ran add"}]}}`)
+
+// quick answers each call in the same way.
+func quick(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	h := w.Header()
+	h["Content-Type"] = []string{"application/json"}
+	if r.Header.Get("Mcp-Protocol-Version") == "" {
+		h["Mcp-Session-Id"] = []string{"session"}
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"`+legacy+`","capabilities":{}}}`)
+		return
+	}
+	_, _ = w.Write(ranAdd)
+}
+
+// sender returns a function that sends one tools/call to h, in a session if the version has them.
+func sender(t testing.TB, h http.Handler, version, token string) func() {
+	t.Helper()
+	p := &guardtest.InProcess{Handler: h, Header: http.Header{
+		"Authorization": {"Bearer " + token}, "User-Agent": {"bench/1"},
+		"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"},
+	}}
+	if version >= modern {
+		p.Header.Set("Mcp-Method", "tools/call")
+		p.Header.Set("Mcp-Name", "add")
+	} else {
+		_, header, _ := p.Post([]byte(initialize))
+		p.Header.Set("Mcp-Session-Id", header.Get("Mcp-Session-Id"))
+	}
+	p.Header.Set("Mcp-Protocol-Version", version)
+	body, want := []byte(callOf(version, "add").body), []byte("ran add")
+	return func() {
+		if status, _, answer := p.Post(body); !bytes.Contains(answer, want) {
+			t.Fatalf("call: got %d %s", status, answer)
+		}
+	}
+}
+
 // BenchmarkCall is a call over loopback to a small server: through a reverse proxy, and through
 // the same proxy behind a guard.
 func BenchmarkCall(b *testing.B) {

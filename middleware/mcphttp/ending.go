@@ -11,8 +11,9 @@ import (
 // endWithin is how long a client that reads slowly may delay the end of its stream.
 const endWithin = 5 * time.Second
 
-// endCall ends one call because its key no longer grants it. The others continue.
-func (s *sink) endCall(c *call, err error) {
+// End implements [middleware.Held]: the key no longer grants the call. The others continue.
+func (c *call) End(err error) {
+	s := c.sink
 	relax := s.hurry()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -25,8 +26,8 @@ func (s *sink) endCall(c *call, err error) {
 	}
 }
 
-// endAll ends a request and all calls that it has.
-func (s *sink) endAll(err error) {
+// End implements [middleware.Held]: it ends a request and all calls that it has.
+func (s *sink) End(err error) {
 	relax := s.hurry()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +56,7 @@ func (s *sink) endNow(err error) {
 // finishCall answers a call that ended. Of what next has sent for it, nothing more passes.
 func (s *sink) finishCall(c *call, err error) {
 	c.done = true
-	raw := failure(c.message.id, mcppolicy.Ending(err, c.needs, s.x.id))
+	raw := failure(c.message.id, mcppolicy.Ending(err, c.needs, s.x.id()))
 	if s.began && s.form == asEvents {
 		if s.long != nil { // a client drops the event that this ends
 			s.long = nil

@@ -38,10 +38,9 @@ type exchange struct {
 	r        *http.Request
 	admitted context.Context // of the request as the guard admitted it, without cancellation
 	identity *keys.Identity
-	id       string // of the request
-	modern   bool   // it is of a protocol version without sessions
+	modern   bool // it is of a protocol version without sessions
 	batch    bool
-	visit    *mcpfront.Visit
+	visit    mcpfront.Visit
 	session  *session // nil without one
 }
 
@@ -64,16 +63,17 @@ func (h *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	x := &exchange{h: h, w: w, r: r, admitted: context.WithoutCancel(r.Context()), id: requestid.From(r.Context())}
+	x := &exchange{h: h, w: w, r: r, admitted: middleware.WithoutCancel(r.Context()), modern: mcpfront.Sessionless(r)}
 	x.identity, _ = keys.IdentityFrom(r.Context())
-	x.modern = mcpfront.Sessionless(r)
-	if x.visit = x.enter(); x.visit == nil {
+	x.visit = *h.slots.Visit(x.identity.KeyID())
+	if !x.enter() {
 		return
 	}
 	defer x.visit.Leave()
 	clean(r.Header)
 	if x.session != nil {
-		defer x.session.used(x.admitted)()
+		x.session.begin(x.admitted)
+		defer x.session.served()
 	}
 	switch r.Method {
 	case http.MethodPost:
@@ -86,6 +86,9 @@ func (h *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.refuse(wrongMethod)
 	}
 }
+
+// id is the id of the request.
+func (x *exchange) id() string { return requestid.From(x.admitted) }
 
 func (x *exchange) refuse(p middleware.Problem) { x.h.guard.Refuse(x.w, x.r, p) }
 

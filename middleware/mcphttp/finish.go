@@ -9,10 +9,12 @@ import (
 )
 
 // finish ends the answer when next has.
-func (s *sink) finish(err error) {
+func (s *sink) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.stop()
+	err := s.err
+	s.x.panicked(err)
 	if s.ended || s.x.r.Context().Err() != nil {
 		return
 	}

@@ -40,30 +40,35 @@ func (x *exchange) pass(body []byte, calls []verdict, own [][]byte) {
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	defer cancel(nil)
 	s := newSink(x, calls, own, cancel)
-	r := x.r.WithContext(ctx)
+	s.request = *x.r.WithContext(ctx)
+	r := &s.request
 	r.Header = x.r.Header.Clone()
 	r.Trailer = nil
 	setBody(r, body)
-	defer s.hold()()
-	done := make(chan error, 1)
-	go func() {
-		err := x.h.call(s, r)
-		if err != nil && s.closed() {
-			x.panicked(err) // the goroutine of the request no longer waits
-		}
-		done <- err
-	}()
-	var err error
+	s.hold()
+	defer s.letGo()
+	go s.serve()
 	select {
-	case err = <-done:
-		x.panicked(err)
 	case <-s.over: // next may ignore the end of its context
 	case <-x.r.Context().Done():
 	}
-	s.finish(err)
+	s.finish()
 	if s.torn {
 		panic(http.ErrAbortHandler) // the client must not take what it has for the whole
 	}
+}
+
+// serve has next answer.
+func (s *sink) serve() {
+	err := s.x.h.call(s, &s.request)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.left { // the goroutine of the request does not wait for this
+		s.x.panicked(err)
+		return
+	}
+	s.err = err
+	s.leave()
 }
 
 // panicked logs a panic of next, which becomes a fault of its answer: next may be a copy of a
@@ -74,29 +79,23 @@ func (x *exchange) panicked(err error) {
 	}
 }
 
-// hold watches the key, and the Endpoint, for as long as next answers.
-func (s *sink) hold() (release func()) {
-	var releases []func()
-	watch := func(n mcppolicy.Needs, ended func(error)) {
-		held, release := n.Hold(s.x.admitted, s.x.h.guard)
-		stop := context.AfterFunc(held, func() { ended(context.Cause(held)) })
-		releases = append(releases, func() {
-			stop()
-			release()
-		})
-	}
-	for _, c := range s.calls {
-		watch(c.needs, func(err error) { s.endCall(c, err) })
+// hold watches the key, and the Endpoint, for as long as next answers. It ends with letGo.
+func (s *sink) hold() {
+	for i := range s.calls {
+		s.calls[i].release = s.x.h.guard.Watch(s.x.admitted, &s.calls[i])
 	}
 	if len(s.calls) == 0 {
-		watch(mcppolicy.Needs{}, s.endAll)
+		s.release = s.x.h.guard.Watch(s.x.admitted, s)
 	}
-	over := s.x.h.life.over
-	stop := context.AfterFunc(over, func() { s.endAll(context.Cause(over)) })
-	return func() {
-		stop()
-		for _, release := range releases {
-			release()
-		}
+	s.x.h.life.add(s)
+}
+
+func (s *sink) letGo() {
+	s.x.h.life.remove(s)
+	for i := range s.calls {
+		s.calls[i].release()
+	}
+	if s.release != nil {
+		s.release()
 	}
 }

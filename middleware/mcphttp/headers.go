@@ -72,7 +72,11 @@ func single(h http.Header) bool {
 // mediaType is the type of a body without its parameters. A charset other than UTF-8 makes it
 // another type.
 func mediaType(h http.Header) string {
-	kind, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	value := h.Get("Content-Type")
+	if value == typeJSON || value == typeEvents {
+		return value
+	}
+	kind, params, err := mime.ParseMediaType(value)
 	if err != nil {
 		return ""
 	}

@@ -50,16 +50,16 @@ func (x *exchange) judge(m *message) verdict {
 // grant judges what the caller may do.
 func (x *exchange) grant(v *verdict) {
 	m := v.message
-	scope, unknown := x.need(m)
-	if unknown != nil {
+	target := x.need(m)
+	if target.Exists() {
 		_, custom := x.h.methods[m.method]
-		d := x.h.guard.Judge(x.admitted, middleware.Message{Method: m.method, Scope: scope, Call: custom || mcppolicy.Counts(m.method)})
+		d := x.h.guard.Judge(x.admitted, middleware.Message{Method: m.method, Scope: target.Scope, Call: custom || mcppolicy.Counts(m.method)})
 		if !d.Valid() {
-			v.refused = mcppolicy.Refusal(d, unknown)
+			v.refused = mcppolicy.Refusal(d, target)
 			return
 		}
 	}
-	v.needs = mcppolicy.NeedsOf(m.method, scope)
+	v.needs = mcppolicy.NeedsOf(m.method, target.Scope)
 	switch m.method {
 	case mcppolicy.Initialize:
 		if x.batch {
@@ -74,33 +74,32 @@ func (x *exchange) grant(v *verdict) {
 			x.narrow(v)
 		}
 	}
-	for _, list := range mcppolicy.Lists {
-		if m.method == list.Method {
-			v.list = &list
+	for i := range mcppolicy.Lists {
+		if list := &mcppolicy.Lists[i]; m.method == list.Method {
+			v.list = list
 		}
 	}
 }
 
-// need returns the scope that a request needs, and the error for a name that does not exist.
-// Without an error every valid key may send it.
-func (x *exchange) need(m *message) (scope string, unknown *mcppolicy.Error) {
+// need returns what a request needs.
+func (x *exchange) need(m *message) mcppolicy.Target {
 	if scope, ok := x.h.methods[m.method]; ok {
-		return scope, mcppolicy.UnknownMethod(m.method)
+		return mcppolicy.Method(m.method, scope)
 	}
 	if x.modern && (m.method == "resources/subscribe" || m.method == "resources/unsubscribe") { // subscriptions/listen takes their place
-		return "", mcppolicy.UnknownMethod(m.method)
+		return mcppolicy.Method(m.method, "")
 	}
 	switch subject := mcppolicy.SubjectOf(m.method); {
 	case subject == mcppolicy.Ref && m.ref == nil:
-		return "", mcppolicy.ErrNoReference
+		return mcppolicy.NoReference()
 	case subject == mcppolicy.Ref:
 		return mcppolicy.Completion(m.ref.kind, m.ref.name, m.ref.uri)
 	case subject != mcppolicy.None:
 		return mcppolicy.Need(m.method, m.subject)
 	case mcppolicy.Open(m.method):
-		return "", nil
+		return mcppolicy.Target{}
 	}
-	return "", mcppolicy.UnknownMethod(m.method)
+	return mcppolicy.Method(m.method, "")
 }
 
 // narrow removes the resources that were not granted from a subscription, as the protocol

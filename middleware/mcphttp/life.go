@@ -14,10 +14,11 @@ type life struct {
 
 	mu      sync.Mutex
 	running sync.WaitGroup // requests that next answers
+	sinks   map[*sink]struct{}
 }
 
 func newLife() *life {
-	l := &life{}
+	l := &life{sinks: map[*sink]struct{}{}}
 	l.over, l.end = context.WithCancelCause(context.Background())
 	return l
 }
@@ -38,6 +39,25 @@ func (l *life) finish(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.end(err)
+	for s := range l.sinks {
+		go s.End(err)
+	}
+}
+
+// add has s end with the life.
+func (l *life) add(s *sink) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := context.Cause(l.over); err != nil {
+		go s.End(err)
+	}
+	l.sinks[s] = struct{}{}
+}
+
+func (l *life) remove(s *sink) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.sinks, s)
 }
 
 // End stops serving, for a server that is configured in another way or removed: running calls

@@ -48,7 +48,7 @@ func (x *exchange) list(m *message, l mcppolicy.List) listed {
 	}
 	needs := mcppolicy.NeedsOf(m.method, "")
 	if err := x.h.life.begin(); err != nil {
-		return x.unlisted(m, mcppolicy.Ending(err, needs, x.id))
+		return x.unlisted(m, mcppolicy.Ending(err, needs, x.id()))
 	}
 	defer x.h.life.running.Done()
 	ctx, cancel := context.WithCancelCause(x.r.Context())
@@ -56,7 +56,7 @@ func (x *exchange) list(m *message, l mcppolicy.List) listed {
 	defer context.AfterFunc(x.h.life.over, func() { cancel(context.Cause(x.h.life.over)) })()
 	within := time.AfterFunc(listWithin, func() { cancel(errSlow) })
 	defer within.Stop()
-	held, release := needs.Hold(x.admitted, x.h.guard)
+	held, release := x.h.guard.Hold(x.admitted)
 	defer release()
 	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })()
 	b := x.beside(ctx, needs, func() { within.Reset(listAsked) })
@@ -64,7 +64,7 @@ func (x *exchange) list(m *message, l mcppolicy.List) listed {
 	ended := cmp.Or(needs.Check(x.admitted, x.h.guard), context.Cause(held), context.Cause(x.h.life.over)) // nil while it is held
 	switch refused := (*refusedError)(nil); {
 	case ended != nil:
-		out = x.unlisted(m, mcppolicy.Ending(ended, needs, x.id))
+		out = x.unlisted(m, mcppolicy.Ending(ended, needs, x.id()))
 	case errors.Is(err, errLost):
 		x.session.forget()
 		out = x.unlisted(m, mcppolicy.InvalidRequest("session not found"))

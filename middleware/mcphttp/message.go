@@ -64,8 +64,10 @@ func readMessage(v mcpjson.Value) (*message, error) {
 		return nil, err
 	}
 	m := &message{value: v, fields: fields, id: fields.Get("id")}
-	if version, err := fields.Get("jsonrpc").Text(); err != nil || version != "2.0" {
-		return nil, errEnvelope
+	if version := fields.Get("jsonrpc"); string(version.Raw()) != `"2.0"` {
+		if text, err := version.Text(); err != nil || text != "2.0" { // with an escape
+			return nil, errEnvelope
+		}
 	}
 	if method := fields.Get("method"); method.Exists() {
 		if m.method, err = text(method); err != nil || m.method == "" {

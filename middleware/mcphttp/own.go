@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -47,10 +46,16 @@ func setBody(r *http.Request, body []byte) {
 		r.Header.Del("Content-Length")
 		return
 	}
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	r.Body, r.ContentLength = &sent{*bytes.NewReader(body)}, int64(len(body))
 	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
 	r.GetBody = nil
 }
+
+// sent is a body that is there already.
+type sent struct{ bytes.Reader }
+
+// Close implements [io.Closer].
+func (*sent) Close() error { return nil }
 
 // call calls next in the calling goroutine. It returns a panic as an error.
 func (h *Endpoint) call(w http.ResponseWriter, r *http.Request) (err error) {

@@ -65,13 +65,12 @@ func (l *sessions) all() (list []*session) {
 	return list
 }
 
-// enter admits a request to its session, if it names one. It returns nil if it has answered.
-func (x *exchange) enter() *mcpfront.Visit {
-	v := x.h.slots.Visit(x.identity.KeyID())
+// enter admits a request to its session, if it names one. It returns false if it has answered.
+func (x *exchange) enter() bool {
 	ids := x.r.Header[mcpfront.HeaderSession]
 	if len(ids) == 0 || len(ids) == 1 && ids[0] == "" {
 		x.r.Header.Del(mcpfront.HeaderSession)
-		return v
+		return true
 	}
 	s := x.h.sessions.get(ids[0])
 	switch {
@@ -79,13 +78,13 @@ func (x *exchange) enter() *mcpfront.Visit {
 		x.refuse(mcpfront.UnknownSession)
 	case s.keyID != x.identity.KeyID():
 		x.refuse(mcpfront.OtherKeysSession)
-	case !v.Enter(s.id):
+	case !x.visit.Enter(s.id):
 		x.refuse(mcpfront.UnknownSession)
 	default:
 		x.session = s
-		return v
+		return true
 	}
-	return nil
+	return false
 }
 
 // bind makes the session that next has just opened one of this key. It fails for an id that
@@ -124,20 +123,21 @@ func plain(id string) bool {
 	return id != "" && len(id) <= maxSessionID
 }
 
-// used notes a request of the session. It runs until done is called.
-func (s *session) used(admitted context.Context) (done func()) {
+// begin notes a request of the session. It runs until served is called.
+func (s *session) begin(admitted context.Context) {
 	s.mu.Lock()
 	s.uses++
 	s.idle.Stop()
 	s.mu.Unlock()
-	served := s.watch.Seen(admitted)
-	return func() {
-		served()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.uses--; s.uses == 0 {
-			s.idle.Reset(s.h.timeout)
-		}
+	s.watch.Seen(admitted)
+}
+
+func (s *session) served() {
+	s.watch.Served()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.uses--; s.uses == 0 {
+		s.idle.Reset(s.h.timeout)
 	}
 }
 
@@ -194,10 +194,8 @@ func (s *session) end() {
 
 // remember notes a request that next gets.
 func (s *session) remember(v verdict) {
-	for _, scope := range v.needs.Scopes {
-		if len(scope) > keptScope {
-			return
-		}
+	if len(v.needs.Scope) > keptScope {
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

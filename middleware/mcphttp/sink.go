@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcppolicy"
 )
@@ -17,10 +18,15 @@ const maxHeld = 1 << 20
 
 // call is a request that next has.
 type call struct {
+	sink    *sink
 	message *message
 	needs   mcppolicy.Needs
-	done    bool // answered
+	done    bool   // answered
+	release func() // ends its hold
 }
+
+// Enough implements [middleware.Held].
+func (c *call) Enough(before, now *keys.Identity) bool { return c.needs.MetBy(before, now) }
 
 // form is how next answers.
 type form int
@@ -35,16 +41,19 @@ const (
 // sink is where next answers one request: the only way from it to the client. It checks the
 // key before every write.
 type sink struct {
-	x      *exchange
-	cancel context.CancelCauseFunc // ends next's request
-	over   chan struct{}           // closed when the request can end
-	header http.Header             // that next sets
+	x       *exchange
+	request http.Request            // that next gets
+	cancel  context.CancelCauseFunc // ends it
+	over    chan struct{}           // closed when the request can end
+	header  http.Header             // that next sets
+	release func()                  // ends the hold of a request without calls
 
 	mu        sync.Mutex
 	got       http.Header // those with which it began
 	left      bool        // over is closed
+	err       error       // how next ended, if it has
 	bound     bool        // a session was opened
-	calls     []*call
+	calls     []call
 	own       [][]byte // answers that were not sent yet
 	answering []*call  // whose answers are what is sent next
 	form      form
@@ -67,11 +76,15 @@ type sink struct {
 func newSink(x *exchange, calls []verdict, own [][]byte, cancel context.CancelCauseFunc) *sink {
 	s := &sink{x: x, cancel: cancel, over: make(chan struct{}), header: http.Header{}, own: own}
 	s.events.max = maxHeld
-	for _, v := range calls {
-		s.calls = append(s.calls, &call{message: v.message, needs: v.needs})
+	s.calls = make([]call, len(calls))
+	for i, v := range calls {
+		s.calls[i] = call{sink: s, message: v.message, needs: v.needs}
 	}
 	return s
 }
+
+// Enough implements [middleware.Held]: it needs only a valid key.
+func (s *sink) Enough(_, _ *keys.Identity) bool { return true }
 
 // Header implements [http.ResponseWriter].
 func (s *sink) Header() http.Header { return s.header }
@@ -108,16 +121,10 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// closed reports whether the request is over.
-func (s *sink) closed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ended
-}
-
 // open are the calls without an answer.
 func (s *sink) open() (open []*call) {
-	for _, c := range s.calls {
+	for i := range s.calls {
+		c := &s.calls[i]
 		if !c.done && !slices.Contains(s.answering, c) {
 			open = append(open, c)
 		}

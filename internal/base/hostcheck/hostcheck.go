@@ -49,9 +49,9 @@ func (n Names) Fit(local net.Addr, host string) bool {
 	if n[host] {
 		return true
 	}
-	ip, err := netip.ParseAddr(host)
+	ip, ok := parse(host)
 	at := address(local)
-	if err == nil && ip == at {
+	if ok && ip == at {
 		return true
 	}
 	if at.IsLoopback() {
@@ -63,8 +63,8 @@ func (n Names) Fit(local net.Addr, host string) bool {
 // ThisMachine reports whether a host, without its port, is only reachable from this machine. It
 // does not ask a resolver: the only name that counts is localhost.
 func ThisMachine(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && ip.Zone() == "" && ip.Unmap().IsLoopback()
+	ip, ok := parse(host)
+	return strings.EqualFold(host, "localhost") || ok && ip.Zone() == "" && ip.Unmap().IsLoopback()
 }
 
 // OnLoopback reports whether only this machine can reach a listener at local.
@@ -82,16 +82,29 @@ func bare(host string) string {
 
 // key writes an address in its canonical form, and leaves a name unchanged.
 func key(name string) string {
-	if ip, err := netip.ParseAddr(name); err == nil {
+	if ip, ok := parse(name); ok {
 		return ip.Unmap().String()
 	}
 	return name
+}
+
+// parse returns the address that host is, if it is one. Most hosts are names: an address has a
+// colon or ends with a digit, and for others no error is made.
+func parse(host string) (ip netip.Addr, ok bool) {
+	if host == "" || (host[len(host)-1] < '0' || host[len(host)-1] > '9') && strings.IndexByte(host, ':') < 0 {
+		return netip.Addr{}, false
+	}
+	ip, err := netip.ParseAddr(host)
+	return ip, err == nil
 }
 
 // address is the IP address of local, if it has one.
 func address(local net.Addr) netip.Addr {
 	if local == nil {
 		return netip.Addr{}
+	}
+	if tcp, ok := local.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
 	}
 	at, err := netip.ParseAddrPort(local.String())
 	if err != nil {

@@ -285,7 +285,7 @@ var borders = []border{
 	},
 	{
 		path: gosdk + "/...",
-		only: []string{"middleware/mcpauth", "internal/app/demo", "examples/...", "e2e/...", "cmd/..."},
+		only: []string{"middleware/mcpauth", "internal/app/demo", "internal/dev/bench", "examples/...", "e2e/...", "cmd/..."},
 		why:  "MCP is one adapter",
 	},
 	{

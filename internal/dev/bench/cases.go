@@ -44,7 +44,7 @@ func (s *Stage) Cases(ctx context.Context) ([]Case, error) {
 		{Name: "Issue", Floor: floorCommit, Run: s.issueBy(ctx, 1)},
 		{Name: "Issue32Writers", Floor: floorCommit, Run: s.issueBy(ctx, writers)},
 	}
-	cases = append(cases, s.guards()...)
+	cases = append(append(cases, s.guards()...), s.toolCalls(ctx)...)
 	if err := s.openFar(ctx); err != nil {
 		return nil, err
 	}

@@ -50,21 +50,36 @@ func (s *Stage) GuardProxy(ctx context.Context, load Client, runs int) (pairs []
 	return inTurn(bare, guarded, []byte(toolCall(s.tokens[0])), load, runs)
 }
 
-// toolCall is a call in the protocol without sessions.
-func toolCall(token string) string {
-	tool := strings.TrimPrefix(needed, "tools:")
-	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":%q,"arguments":{"station":"Bergen","days":3},`+
-		`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`, tool)
-	return fmt.Sprintf("POST /mcp HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench/1\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
-		"Accept: application/json, text/event-stream\r\nMcp-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: %s\r\nContent-Length: %d\r\n\r\n%s",
-		token, tool, len(body), body)
+// callVersion is the first version of the protocol without sessions.
+const callVersion = "2026-07-28"
+
+// tool is the tool that is called, forecast what it says.
+var (
+	tool     = strings.TrimPrefix(needed, "tools:")
+	forecast = "Bergen: rain, 7 °C, wind 12 m/s from the west, and rain again on the next two days."
+)
+
+// callBody is a call of the tool.
+func callBody() string {
+	return fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":%q,"arguments":{"station":"Bergen","days":3},`+
+		`"_meta":{"io.modelcontextprotocol/protocolVersion":%q,"io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`, tool, callVersion)
 }
+
+// toolCall is the request of a call.
+func toolCall(token string) string {
+	body := callBody()
+	return fmt.Sprintf("POST /mcp HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench/1\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
+		"Accept: application/json, text/event-stream\r\nMcp-Protocol-Version: %s\r\nMcp-Method: tools/call\r\nMcp-Name: %s\r\nContent-Length: %d\r\n\r\n%s",
+		token, callVersion, tool, len(body), body)
+}
+
+var answered = fmt.Appendf(nil, `{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":%q}],"isError":false}}`, forecast)
 
 // answerCall answers each call with the same forecast, as a small MCP server does.
 func answerCall(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	w.Header()["Content-Type"] = []string{"application/json"}
-	_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"Bergen: rain, 7 °C, wind 12 m/s from the west, and rain again on the next two days."}],"isError":false}}`)
+	_, _ = w.Write(answered)
 }
 
 // PrintGuardProxy writes the runs.

@@ -41,9 +41,9 @@ func NewWatch(admitted context.Context, guard *middleware.Guard, end func()) *Wa
 	return w
 }
 
-// Seen notes another request of the session. It stays open until done is called after the
+// Seen notes another request of the session. It stays open until Served is called after the
 // answer.
-func (w *Watch) Seen(admitted context.Context) (done func()) {
+func (w *Watch) Seen(admitted context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.last = admitted
@@ -52,11 +52,10 @@ func (w *Watch) Seen(admitted context.Context) (done func()) {
 		w.release()
 		w.hold()
 	}
-	return w.served
 }
 
-// served notes that a request was answered.
-func (w *Watch) served() {
+// Served notes that a request was answered.
+func (w *Watch) Served() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.serving--

@@ -76,20 +76,18 @@ func (v Value) Object(known ...string) (Object, error) {
 	var there map[string]bool // of many members
 	for i := space(v.raw, 1); v.raw[i] != '}'; {
 		s, _ := scanMember(v.raw, i, 0) // Parse has checked it
-		name, err := decode(v.raw[s.start:s.name])
+		name, err := nameOf(v.raw[s.start:s.name], known)
 		if err != nil {
 			return Object{}, err
-		}
-		for _, exact := range known {
-			if exact != name && strings.EqualFold(exact, name) {
-				return Object{}, ErrCase
-			}
 		}
 		if there, err = o.fresh(name, there); err != nil {
 			return Object{}, err
 		}
 		if len(o.members) == maxMembers {
 			return Object{}, ErrMembers
+		}
+		if o.members == nil {
+			o.members = make([]member, 0, usualMembers)
 		}
 		o.members = append(o.members, member{name, s})
 		if i = space(v.raw, s.end); v.raw[i] == ',' {
@@ -98,6 +96,28 @@ func (v Value) Object(known ...string) (Object, error) {
 	}
 	return o, nil
 }
+
+// nameOf decodes the name of a member. It refuses any of known in another case.
+func nameOf(raw []byte, known []string) (string, error) {
+	for _, exact := range known {
+		if string(raw[1:len(raw)-1]) == exact { // as nearly all are written
+			return exact, nil
+		}
+	}
+	name, err := decode(raw)
+	if err != nil {
+		return "", err
+	}
+	for _, exact := range known {
+		if exact != name && strings.EqualFold(exact, name) {
+			return "", ErrCase
+		}
+	}
+	return name, nil
+}
+
+// usualMembers is for how many members there is room at first.
+const usualMembers = 6
 
 // maxMembers is how many members an object may have that is judged: each takes some 250 bytes of
 // memory here, and 11 in a message.

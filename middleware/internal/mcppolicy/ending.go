@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -77,9 +76,9 @@ func Ending(err error, n Needs, requestID string) *Error {
 		told.retry, told.message = server.Again, fmt.Sprintf("%s. %s", server.Why, server.Advice())
 	case !errors.As(err, &ended) || ended.Code == keys.CodeUnavailable:
 		told = uncheckable
-	case ended.Code == keys.CodeInsufficientScope && len(n.Scopes) > 0:
+	case ended.Code == keys.CodeInsufficientScope && n.Scope != "":
 		told = scopeEnded
-		told.message = fmt.Sprintf(told.message, strings.Join(n.Scopes, " "))
+		told.message = fmt.Sprintf(told.message, n.Scope)
 	case ended.Code == keys.CodeInsufficientScope:
 		told = grantChanged
 	}
@@ -102,8 +101,8 @@ func Ending(err error, n Needs, requestID string) *Error {
 // Needs is what a message needs of its key for as long as it runs. The zero Needs requires only
 // a valid key.
 type Needs struct {
-	Whole  bool     // everything that was granted, because a list shows it
-	Scopes []string // the scopes for which a call was admitted
+	Whole bool   // everything that was granted, because a list shows it
+	Scope string // the scope for which a call was admitted, if it needed one
 }
 
 // NeedsOf returns what a message needs that was admitted for scope, which may be empty.
@@ -113,25 +112,30 @@ func NeedsOf(method, scope string) Needs {
 			return Needs{Whole: true}
 		}
 	}
-	if scope == "" {
-		return Needs{}
-	}
-	return Needs{Scopes: []string{scope}}
+	return Needs{Scope: scope}
 }
 
-// Hold returns a context that ends when the key of an admitted request no longer grants n.
-func (n Needs) Hold(admitted context.Context, guard *middleware.Guard) (held context.Context, release func()) {
-	if n.Whole {
-		return guard.Hold(admitted)
+// MetBy reports whether a valid key still meets n, for [middleware.Held]: before is the identity
+// that its request was admitted with, now the present one.
+func (n Needs) MetBy(before, now *keys.Identity) bool {
+	switch {
+	case n.Whole:
+		return now == before || now.Covers(before)
+	case n.Scope != "":
+		return now.Allows(n.Scope)
 	}
-	return guard.HoldFor(admitted, n.Scopes...)
+	return true
 }
 
-// Check checks now what Hold watches.
-func (n Needs) Check(admitted context.Context, guard *middleware.Guard) error {
-	if n.Whole {
-		return guard.Recheck(admitted)
+// Check checks now whether the key of an admitted request is valid and meets n.
+func (n Needs) Check(admitted context.Context, guard *middleware.Guard) (err error) {
+	switch {
+	case n.Whole:
+		err = guard.Recheck(admitted)
+	case n.Scope != "":
+		_, err = guard.RecheckFor(admitted, n.Scope)
+	default:
+		_, err = guard.RecheckFor(admitted)
 	}
-	_, err := guard.RecheckFor(admitted, n.Scopes...)
 	return err
 }

@@ -39,7 +39,7 @@ var openMethods = map[string]bool{
 }
 
 // Open reports whether every valid key may use a method. If not, and the method names nothing,
-// it is refused with [UnknownMethod].
+// it is a [Method] without a scope.
 func Open(method string) bool { return openMethods[method] }
 
 // Counts reports whether a message with the method is a call. Lists check every name there is,
@@ -92,9 +92,54 @@ func SubjectOf(method string) Subject {
 	return None
 }
 
-// Need returns the scope that a message about the subject needs, and the error for a subject
-// that does not exist. It is for methods with a [Name] or [URI].
-func Need(method, subject string) (scope string, unknown *Error) {
+// Target is what a message is about: the scope that it needs, and what is said if the key does not
+// grant it, as of a name that does not exist. The zero Target needs no scope.
+type Target struct {
+	Scope string // an invalid one, also an empty one, is never granted
+	kind  kind
+	name  string
+}
+
+// kind is what does not exist.
+type kind int
+
+const (
+	nothing kind = iota
+	tool
+	prompt
+	resource
+	method
+	reference     // a completion has none
+	referenceKind // a completion has one of a kind that is not known
+)
+
+// Exists reports whether a scope is needed; otherwise every valid key may send the message.
+func (t Target) Exists() bool { return t.kind != nothing }
+
+// URI returns the resource that t is, if it is one.
+func (t Target) URI() (uri string, ok bool) { return t.name, t.kind == resource }
+
+// Unknown is the error for a target that does not exist.
+func (t Target) Unknown() *Error {
+	switch t.kind {
+	case tool:
+		return InvalidParams("unknown tool %q", t.name)
+	case prompt:
+		return InvalidParams("unknown prompt %q", t.name)
+	case resource:
+		return &Error{
+			Code: CodeInvalidParams, Message: "Resource not found", Data: fmt.Appendf(nil, `{"uri":%s}`, mcpjson.Quote(t.name)),
+		}
+	case reference:
+		return InvalidParams("invalid params: missing required 'ref' field")
+	case referenceKind:
+		return InvalidParams("invalid params: unknown kind of reference")
+	}
+	return &Error{Code: CodeMethodNotFound, Message: fmt.Sprintf("method not found: %q unsupported", t.name)}
+}
+
+// Need returns what a message about the subject needs. It is for methods with a [Name] or [URI].
+func Need(method, subject string) Target {
 	switch {
 	case method == "tools/call":
 		return Tool(subject)
@@ -105,42 +150,33 @@ func Need(method, subject string) (scope string, unknown *Error) {
 }
 
 // Tool is [Need] for a call of a tool.
-func Tool(name string) (scope string, unknown *Error) {
-	return mcpscope.Tool(name), InvalidParams("unknown tool %q", name)
-}
+func Tool(name string) Target { return Target{mcpscope.Tool(name), tool, name} }
 
 // Prompt is [Need] for a prompt.
-func Prompt(name string) (scope string, unknown *Error) {
-	return mcpscope.Prompt(name), InvalidParams("unknown prompt %q", name)
-}
+func Prompt(name string) Target { return Target{mcpscope.Prompt(name), prompt, name} }
 
 // Resource is [Need] for a resource.
-func Resource(uri string) (scope string, unknown *Error) {
-	return mcpscope.Resource(uri), &Error{
-		Code: CodeInvalidParams, Message: "Resource not found", Data: fmt.Appendf(nil, `{"uri":%s}`, mcpjson.Quote(uri)),
-	}
-}
+func Resource(uri string) Target { return Target{mcpscope.Resource(uri), resource, uri} }
 
-// ErrNoReference is the error for a completion without a reference.
-var ErrNoReference = InvalidParams("invalid params: missing required 'ref' field")
+// NoReference is [Need] for a completion without a reference.
+func NoReference() Target { return Target{kind: reference} }
 
 // Completion is [Need] for a completion: it suggests values for the arguments of a prompt or
 // template, which says something about it, so it needs the same scope as using it. A kind that
 // is not known has a scope that is never granted.
-func Completion(kind, name, uri string) (scope string, unknown *Error) {
+func Completion(kind, name, uri string) Target {
 	switch kind {
 	case "ref/prompt":
 		return Prompt(name)
 	case "ref/resource":
 		return Resource(uri)
 	}
-	return "", InvalidParams("invalid params: unknown kind of reference")
+	return Target{kind: referenceKind}
 }
 
-// UnknownMethod is the error for a method that is not open and names nothing.
-func UnknownMethod(method string) *Error {
-	return &Error{Code: CodeMethodNotFound, Message: fmt.Sprintf("method not found: %q unsupported", method)}
-}
+// Method is [Need] for a method that names nothing and is not open. Without a scope it is never
+// granted.
+func Method(name, scope string) Target { return Target{scope, method, name} }
 
 // CheckCustom refuses methods that this package judges, as custom ones.
 func CheckCustom(methods map[string]string) error {

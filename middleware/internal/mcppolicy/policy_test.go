@@ -63,9 +63,10 @@ func TestMethods(t *testing.T) {
 		if c.scope == "" {
 			continue
 		}
-		scope, unknown := mcppolicy.Need(c.method, "x")
-		if scope != c.scope || unknown.Code != c.unknown || !strings.Contains(unknown.Message+string(unknown.Data), "x") {
-			t.Errorf("Need(%q): got %q, %v", c.method, scope, unknown)
+		target := mcppolicy.Need(c.method, "x")
+		unknown := target.Unknown()
+		if !target.Exists() || target.Scope != c.scope || unknown.Code != c.unknown || !strings.Contains(unknown.Message+string(unknown.Data), "x") {
+			t.Errorf("Need(%q): got %q, %v", c.method, target.Scope, unknown)
 		}
 	}
 }
@@ -78,8 +79,8 @@ func TestCompletion(t *testing.T) {
 		{"ref/tool", "greet", "doc://x", ""},
 		{"", "", "", ""},
 	} {
-		if scope, unknown := mcppolicy.Completion(c.kind, c.name, c.uri); scope != c.scope || unknown == nil {
-			t.Errorf("Completion(%q, %q, %q): got %q, %v, want %q", c.kind, c.name, c.uri, scope, unknown, c.scope)
+		if target := mcppolicy.Completion(c.kind, c.name, c.uri); target.Scope != c.scope || !target.Exists() {
+			t.Errorf("Completion(%q, %q, %q): got %+v, want %q", c.kind, c.name, c.uri, target, c.scope)
 		}
 	}
 }
@@ -91,7 +92,7 @@ func TestLists(t *testing.T) {
 		t.Errorf("got %d lists, want %d", len(mcppolicy.Lists), len(uses))
 	}
 	for _, l := range mcppolicy.Lists {
-		want, _ := mcppolicy.Need(uses[l.Method], "x")
+		want := mcppolicy.Need(uses[l.Method], "x").Scope
 		if got := l.Scope("x"); got != want || !strings.HasPrefix(got, l.About+":") {
 			t.Errorf("%s: an entry needs %q, and its use %q", l.Method, got, want)
 		}
@@ -99,8 +100,8 @@ func TestLists(t *testing.T) {
 			t.Errorf("%s: needs %+v, want all that was granted", l.Method, n)
 		}
 	}
-	for scope, want := range map[string]int{"": 0, "tools:x": 1} {
-		if n := mcppolicy.NeedsOf("tools/call", scope); n.Whole || len(n.Scopes) != want {
+	for _, scope := range []string{"", "tools:x"} {
+		if n := mcppolicy.NeedsOf("tools/call", scope); n.Whole || n.Scope != scope {
 			t.Errorf("a call for %q: needs %+v", scope, n)
 		}
 	}
@@ -117,9 +118,9 @@ func TestCheckCustom(t *testing.T) {
 // A refusal names what is not granted in the same words as what does not exist, and says when to
 // try again.
 func TestRefusals(t *testing.T) {
-	unknown := mcppolicy.InvalidParams("unknown tool %q", "x")
+	unknown := mcppolicy.Tool("x")
 	for code, want := range map[keys.Code]string{
-		keys.CodeInsufficientScope: unknown.Message,
+		keys.CodeInsufficientScope: unknown.Unknown().Message,
 		keys.CodeRateLimited:       "Try again in 3 seconds.",
 		keys.CodeUnavailable:       "cannot be checked right now",
 		keys.CodeRevoked:           "authentication required",

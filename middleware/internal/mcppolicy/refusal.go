@@ -45,11 +45,12 @@ func InvalidRequest(message string) *Error {
 // ErrUnauthenticated is the error for a message without a known caller.
 var ErrUnauthenticated = InvalidRequest("authentication required")
 
-// Refusal is the error for a message that d refused. A name that was not granted is unknown.
-func Refusal(d keys.Decision, unknown *Error) *Error {
+// Refusal is the error for a message about t that d refused. A name that was not granted is
+// unknown.
+func Refusal(d keys.Decision, t Target) *Error {
 	switch d.Code {
 	case keys.CodeInsufficientScope:
-		return unknown
+		return t.Unknown()
 	case keys.CodeRateLimited:
 		return later(CodeRateLimited, "Too many calls with this API key.", "rate_limited", d)
 	case keys.CodeUnavailable:

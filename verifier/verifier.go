@@ -227,7 +227,7 @@ func (v *Verifier) prove(ctx context.Context, c *check, call *Call) keys.Decisio
 		}
 	}
 	slow := slowTurn{guessed: &v.door.guessed, from: from, at: c.at, free: c.exists()}
-	q := &Question{Token: c.token, ID: c.named(), Now: time.Unix(0, c.now), Alone: c.alone, Current: v.cache.key, Slow: slow.next}
+	q := &Question{Token: c.token, ID: c.named(), Now: time.Unix(0, c.now), Alone: c.alone, Current: v.cache.known, Slow: slow.next}
 	p, err := v.source.Prove(ctx, q)
 	if v.remote { // the answer took a while, and told the source's time
 		c.now = v.clock.exactly().now
@@ -242,11 +242,8 @@ func (v *Verifier) prove(ctx context.Context, c *check, call *Call) keys.Decisio
 	case p.Secret == 0:
 		return v.unproved(c, &p, from, slow.tried)
 	}
-	if p.Key != nil {
-		if secret := p.Key.Secret(p.Secret); secret != nil {
-			v.cache.learn(c, p.Key, secret)
-			return keys.Decision{}
-		}
+	if v.cache.learn(c, &p) {
+		return keys.Decision{}
 	}
 	return unavailable(c.named(), errNoSuchSecret)
 }
@@ -286,8 +283,8 @@ func (v *Verifier) unproved(c *check, p *Proof, from address, tried bool) keys.D
 	if tried {
 		v.door.guessed.charge(from, c.at)
 	}
-	if p.Key != nil {
-		v.ledger.used(v.cache.cell(p.Key.ID), d.Code)
+	if id := p.exists(); id != "" {
+		v.ledger.used(v.cache.cell(id), d.Code)
 		return d
 	}
 	v.door.asked.charge(from, c.at)

@@ -107,6 +107,14 @@ func TestLoopback(t *testing.T) {
 		c.Env = append(c.Environ(), "MCPKEYS_BENCH_REQUEST="+string(request))
 		return c
 	}
+	for _, f := range s.Figures(func(args ...string) *exec.Cmd { return exec.CommandContext(t.Context(), program, args...) }) {
+		if f.Slack == 0 { // it is measured together with another one
+			continue
+		}
+		if value, err := f.Measure(t.Context()); err != nil || value <= 0 {
+			t.Errorf("%s: got %v, %v", f.Name, value, err)
+		}
+	}
 	pairs, err := s.Loopback(t.Context(), client, 1)
 	if err != nil || len(pairs) != 1 || pairs[0].Guarded.Requests == 0 || pairs[0].Guarded.CPU == 0 {
 		t.Errorf("Loopback: got %+v, %v, want one run of each", pairs, err)

@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string) error {
 	case "load": // what http runs in a second process
 		return load(ctx, f.Args()[1:])
 	case "idle": // what table and check run in a second process
-		return idle(ctx, f.Args()[1:])
+		return bench.RunIdle(ctx, f.Arg(1), os.Stdin, os.Stdout)
 	}
 	return errUsage
 }
@@ -246,22 +246,6 @@ func self(ctx context.Context) bench.Child {
 		}
 		return exec.CommandContext(ctx, path, args...)
 	}
-}
-
-// idle reads the tokens from standard input.
-func idle(ctx context.Context, args []string) error {
-	var tokens []string
-	if len(args) != 1 {
-		return errUsage
-	}
-	if err := json.NewDecoder(os.Stdin).Decode(&tokens); err != nil {
-		return fmt.Errorf("idle: read tokens: %w", err)
-	}
-	i, err := bench.RunIdle(ctx, args[0], tokens)
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(i)
 }
 
 const requestVariable = "MCPKEYS_BENCH_REQUEST"

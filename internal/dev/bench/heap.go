@@ -19,6 +19,9 @@ const remembered = 50_000
 // there before, and do not count. All keys have the same scopes and the same audience.
 func (s *Stage) heapRemembered(ctx context.Context) (float64, error) {
 	tokens := s.manyTokens[:min(remembered, len(s.manyTokens))]
+	if len(tokens) == 0 {
+		return 0, fmt.Errorf("%w: there are no keys to remember", errWrong)
+	}
 	source := &counted{Reader: s.many}
 	v, err := verifier.New(local.New(source, &local.Options{ReadOnly: true}), &verifier.Options{
 		Keys: 2 * remembered, Strangers: keys.RateLimit{Count: 100_000_000, Window: time.Second, Burst: 100_000_000},
@@ -43,7 +46,7 @@ func (s *Stage) heapRemembered(ctx context.Context) (float64, error) {
 	if err := exactly("look-ups", source.keys.Load()-reads, 0); err != nil {
 		return 0, err
 	}
-	return (after - before) / float64(max(1, len(tokens))), nil
+	return (after - before) / float64(len(tokens)), nil
 }
 
 // live is what is reachable, in bytes. What the first collection found may have had a cleanup.

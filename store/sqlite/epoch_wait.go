@@ -8,7 +8,7 @@ import (
 )
 
 // sleepers wait for the epoch to move. While there are some, one goroutine sleeps in the system until
-// a writer wakes it (page.move). So a guard with open connections wakes only to look, and
+// a writer wakes it (page.move). So a guard with open connections wakes a few times a second, and
 // hears of each change at once. Only the goroutine sleeps on the page: such a sleep ends neither
 // with a context nor with a channel.
 type sleepers struct {
@@ -21,9 +21,8 @@ type sleepers struct {
 }
 
 const (
-	// sleepAtMost is how long the goroutine sleeps before it looks whether any caller still waits. What
-	// a caller waits for wakes it: a writer, another page, or the end of the handle.
-	sleepAtMost = 10 * time.Second
+	// sleepAtMost is how long the goroutine sleeps before it looks whether any caller still waits.
+	sleepAtMost = 500 * time.Millisecond
 	// sleepShort is how long it sleeps where the system cannot wake it.
 	sleepShort = 5 * time.Millisecond
 )

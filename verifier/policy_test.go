@@ -61,8 +61,7 @@ func TestPoliciesAreShared(t *testing.T) {
 // An entry that shares its policy with others has the identity that its key alone would have.
 func TestSharedIdentities(t *testing.T) {
 	all, now := newPolicies(), time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
-	var kept []*entry
-	shared := 0
+	seen, shared := map[*policy]bool{}, 0
 	for range 20_000 {
 		k := anyKey(now)
 		k.Name, k.Owner, k.Scopes = one([]string{"a", "b"}), one([]string{"", "o"}), someOf([]string{"tools:a", "tools:get_*", "*", "not a scope"})
@@ -73,13 +72,13 @@ func TestSharedIdentities(t *testing.T) {
 		if (e.identity == nil) != (err != nil) || (e.policy.flaw == nil) != (err == nil) || err == nil && !reflect.DeepEqual(e.identity, want) {
 			t.Fatalf("got %+v and %v, want %+v and %v for\n%+v", e.identity, e.policy.flaw, want, err, k)
 		}
-		if len(kept) > 0 && e.policy == kept[len(kept)-1].policy {
+		if seen[e.policy] {
 			shared++
 		}
-		kept = append(kept, e)
+		seen[e.policy] = true
 	}
-	if shared == 0 {
-		t.Error("no entry shared its policy with the one before")
+	if shared < 100 {
+		t.Errorf("%d entries shared a policy, too few to show anything", shared)
 	}
 }
 

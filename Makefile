@@ -103,7 +103,7 @@ clean: ## remove what make build made
 
 BENCH := go run ./internal/dev/bench/cmd
 .PHONY: bench bench-http bench-answers bench-guard bench-nginx bench-remote bench-peers bench-check bench-all
-bench: _toolchain ## what a check of a key costs, beside the least that it could: one table
+bench: _toolchain ## what a check of a key costs, beside the least that it could; memory a key; wake-ups of an idle guard
 	@$(BENCH) $(ARGS) table
 bench-http: _toolchain ## a guarded and an unguarded server under load, in turn
 	@$(BENCH) $(ARGS) http

@@ -15,30 +15,60 @@ import (
 // Identity allows nothing.
 type Identity struct {
 	keyID     string
-	kind      Kind
 	name      string
 	owner     string
-	scopes    *Scopes
-	audience  []string
-	ips       []netip.Prefix
 	metadata  map[string]string
 	expiresAt time.Time
-	keyLife   time.Duration
-	rate      RateLimit
+	grant     *grant // nil: nothing
+}
+
+// grant is what many keys have in common. It is immutable, and identities share it.
+type grant struct {
+	kind     Kind
+	scopes   *Scopes
+	audience []string
+	ips      []netip.Prefix
+	keyLife  time.Duration
+	rate     RateLimit
 }
 
 // NewIdentity makes the identity of a caller with k. It fails if k's scopes do not
 // compile, which cannot happen after [Key.Validate].
-func NewIdentity(k *Key) (*Identity, error) {
+func NewIdentity(k *Key) (*Identity, error) { return NewIdentityLike(k, nil) }
+
+// NewIdentityLike is [NewIdentity]. Where k has the kind, scopes, audience, addresses and limits of
+// other, which may be nil, the two identities share the memory of these.
+func NewIdentityLike(k *Key, other *Identity) (*Identity, error) {
+	i := &Identity{keyID: k.ID, name: k.Name, owner: k.Owner, metadata: maps.Clone(k.Metadata), expiresAt: k.ExpiresAt}
+	if other != nil && other.grant != nil && other.grant.isOf(k) {
+		i.grant = other.grant
+		return i, nil
+	}
 	scopes, err := CompileScopes(k.Scopes)
 	if err != nil {
 		return nil, err
 	}
-	return &Identity{
-		keyID: k.ID, kind: k.Kind, name: k.Name, owner: k.Owner,
-		scopes: scopes, audience: slices.Clone(k.Audience), ips: slices.Clone(k.AllowedIPs),
-		metadata: maps.Clone(k.Metadata), expiresAt: k.ExpiresAt, keyLife: k.KeyLife(), rate: k.RateLimit,
-	}, nil
+	i.grant = &grant{
+		kind: k.Kind, scopes: scopes, audience: slices.Clone(k.Audience), ips: slices.Clone(k.AllowedIPs),
+		keyLife: k.KeyLife(), rate: k.RateLimit,
+	}
+	return i, nil
+}
+
+// nothing is what a nil or zero Identity grants.
+var nothing grant
+
+func (i *Identity) granted() *grant {
+	if i == nil || i.grant == nil {
+		return &nothing
+	}
+	return i.grant
+}
+
+// isOf reports whether k grants exactly g.
+func (g *grant) isOf(k *Key) bool {
+	return g.kind == k.Kind && g.keyLife == k.KeyLife() && g.rate == k.RateLimit &&
+		slices.Equal(g.scopes.granted, k.Scopes) && slices.Equal(g.audience, k.Audience) && slices.Equal(g.ips, k.AllowedIPs)
 }
 
 // KeyID is the key's public id, stable over rotations.
@@ -50,12 +80,7 @@ func (i *Identity) KeyID() string {
 }
 
 // Kind is the sort of key.
-func (i *Identity) Kind() Kind {
-	if i == nil {
-		return ""
-	}
-	return i.kind
-}
+func (i *Identity) Kind() Kind { return i.granted().kind }
 
 // Name is the key's name.
 func (i *Identity) Name() string {
@@ -75,29 +100,14 @@ func (i *Identity) Owner() string {
 
 // Scopes returns a copy of the granted scopes, which may contain wildcards. To decide,
 // use [Identity.Allows].
-func (i *Identity) Scopes() []string {
-	if i == nil {
-		return nil
-	}
-	return i.scopes.Granted()
-}
+func (i *Identity) Scopes() []string { return i.granted().scopes.Granted() }
 
 // Audience returns a copy of the servers that the key is for; empty means all of
 // this deployment.
-func (i *Identity) Audience() []string {
-	if i == nil {
-		return nil
-	}
-	return slices.Clone(i.audience)
-}
+func (i *Identity) Audience() []string { return slices.Clone(i.granted().audience) }
 
 // AllowedIPs returns a copy of the allowed client addresses; empty means all.
-func (i *Identity) AllowedIPs() []netip.Prefix {
-	if i == nil {
-		return nil
-	}
-	return slices.Clone(i.ips)
-}
+func (i *Identity) AllowedIPs() []netip.Prefix { return slices.Clone(i.granted().ips) }
 
 // Metadata returns a copy of the key's metadata.
 func (i *Identity) Metadata() map[string]string {
@@ -117,25 +127,15 @@ func (i *Identity) ExpiresAt() time.Time {
 
 // MaxKeyLife limits the life of ordinary keys that an admin key issues: [LifeForEver]
 // means no limit, zero is for keys that issue none.
-func (i *Identity) MaxKeyLife() time.Duration {
-	if i == nil {
-		return 0
-	}
-	return i.keyLife
-}
+func (i *Identity) MaxKeyLife() time.Duration { return i.granted().keyLife }
 
 // RateLimit is how often the key may call; zero means without limit.
-func (i *Identity) RateLimit() RateLimit {
-	if i == nil {
-		return RateLimit{}
-	}
-	return i.rate
-}
+func (i *Identity) RateLimit() RateLimit { return i.granted().rate }
 
 // Allows reports whether the caller was granted the literal scope required. It is
 // pure and counts nothing: call it as often as needed, for lists as for calls.
 func (i *Identity) Allows(required string) bool {
-	return i != nil && i.scopes.Allows(required)
+	return i.granted().scopes.Allows(required)
 }
 
 // AllowsAll reports whether every scope of required is granted; true if there are none.
@@ -144,7 +144,7 @@ func (i *Identity) AllowsAll(required ...string) bool {
 		return false
 	}
 	for _, r := range required {
-		if !i.scopes.Allows(r) {
+		if !i.granted().scopes.Allows(r) {
 			return false
 		}
 	}
@@ -157,10 +157,10 @@ func (i *Identity) Covers(other *Identity) bool {
 	if i == nil || other == nil {
 		return other == nil
 	}
-	mine := i.scopes.Granted()
-	return !slices.ContainsFunc(other.scopes.Granted(), func(scope string) bool {
+	mine := i.granted().scopes.Granted()
+	return !slices.ContainsFunc(other.granted().scopes.Granted(), func(scope string) bool {
 		literal := ValidateRequired(scope) == nil
-		return !slices.Contains(mine, scope) && !slices.Contains(mine, "*") && (!literal || !i.scopes.Allows(scope))
+		return !slices.Contains(mine, scope) && !slices.Contains(mine, "*") && (!literal || !i.granted().scopes.Allows(scope))
 	})
 }
 

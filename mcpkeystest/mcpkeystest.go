@@ -177,7 +177,7 @@ func (s source) Prove(ctx context.Context, q *verifier.Question) (verifier.Proof
 	if err != nil {
 		return verifier.Proof{}, err
 	}
-	return verifier.Proof{Key: key, Secret: 1}, nil
+	return verifier.Proof{Known: key, Secret: 1}, nil
 }
 
 // Key implements [verifier.Source].

@@ -22,6 +22,8 @@ type cache struct {
 	watch  watch
 	cells  *cells
 
+	policies *policies
+
 	hash siphash.Key // of this process: tokens are compared by its sums
 
 	// forgotten counts how often keys were dropped: the generation of the cache.
@@ -55,7 +57,7 @@ func (h *cache) open(source Source, size int, clock func() moment, changed func(
 	h.source, h.changed = source, changed
 	h.remote = source.Bounds().Remote
 	h.watch.source, h.watch.bounds, h.watch.clock, h.watch.forget = source, source.Bounds(), clock, h.forget
-	h.cells, h.hash = newCells(size), siphash.NewKey()
+	h.cells, h.policies, h.hash = newCells(size), newPolicies(), siphash.NewKey()
 	h.owners, err = otter.New(&otter.Options[siphash.Sum, owner]{MaximumSize: size, Executor: atOnce})
 	return err
 }
@@ -103,38 +105,43 @@ func (h *cache) seekOwner(c *check, generation uint64) {
 	}
 }
 
-// learn remembers that c's token is the secret of k. A remote source returns a key with each
-// proof, and a local one what current returned.
-func (h *cache) learn(c *check, k *keys.Key, secret *keys.KeySecret) {
-	if c.imported {
-		c.id = k.ID
-	}
-	c.cell = h.cell(k.ID)
+// learn remembers that c's token is a secret of the key that p names, and reports false if p does
+// not name one. A remote source returns a key with each proof, and a local one what current
+// returned.
+func (h *cache) learn(c *check, p *Proof) bool {
+	var e *entry
 	switch {
-	case c.alone:
-		c.entry = newEntry(k)
-	case h.remote:
-		c.entry = h.keep(c, k)
+	case h.remote && p.Key != nil && p.Key.Secret(p.Secret) != nil:
+		c.cell = h.cell(p.Key.ID)
+		if c.alone {
+			e = newEntry(p.Key)
+		} else {
+			e = h.keep(c, p.Key)
+		}
+	case !h.remote && p.Known != nil && p.Known.entry != nil && p.Known.Secret(p.Secret) != nil:
+		e = p.Known.entry // if the key changed since, c's cell has another one, or none
+		c.cell = h.cell(e.known.ID)
 	default:
-		if c.entry = c.cell.entry.Load(); c.entry == nil || c.entry.key != k { // the key changed since
-			c.entry = newEntry(k)
+		return false
+	}
+	if c.entry = e; c.imported {
+		if c.id = e.known.ID; !c.alone {
+			h.owners.Set(c.sum, owner{c.id, c.generation})
 		}
 	}
-	if c.imported && !c.alone {
-		h.owners.Set(c.sum, owner{k.ID, c.generation})
-	}
-	c.proof = c.entry.note(secret, &c.sum, &c.cell.tally)
+	c.proof = e.note(e.known.Secret(p.Secret), &c.sum, &c.cell.tally)
+	return true
 }
 
 // keep remembers a key that came with a proof, unless anything changed since before the source
 // was asked: forget counts its generations while no key can be kept.
 func (h *cache) keep(c *check, k *keys.Key) *entry {
-	e := newEntry(k)
+	e := h.made(k)
 	h.fills.Hold(func() {
 		if h.forgotten.Load() != c.generation {
 			return
 		}
-		if was := c.cell.entry.Load(); was != nil && was.key.Version == k.Version {
+		if was := c.cell.entry.Load(); was != nil && was.version == k.Version {
 			e = was // with the proof of the key's other secret
 			return
 		}
@@ -151,8 +158,8 @@ func (h *cache) cell(id string) *cell {
 	return h.cells.add(id)
 }
 
-// key is what current knows of the key, for [Question].Current.
-func (h *cache) key(ctx context.Context, id string) (*keys.Key, error) {
+// known is what current knows of the key, for [Question].Current.
+func (h *cache) known(ctx context.Context, id string) (*Known, error) {
 	e, err := h.current(ctx, id)
 	if err == nil && e == nil {
 		err = keys.ErrNotFound
@@ -160,7 +167,7 @@ func (h *cache) key(ctx context.Context, id string) (*keys.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.key, nil
+	return &e.known, nil
 }
 
 // current returns the key's present entry or a later one, nil for an unknown id. Call it
@@ -201,8 +208,11 @@ func (h *cache) read(ctx context.Context, id string) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newEntry(k), nil
+	return h.made(k), nil
 }
+
+// made is an entry of k.
+func (h *cache) made(k *keys.Key) *entry { return entryOf(k, h.policies.of(k)) }
 
 // forget drops changed keys. It first marks reads that are running, so that they cannot put
 // an old key into the cache afterwards.

@@ -20,19 +20,19 @@ func unavailable(id string, err error) keys.Decision {
 // decide judges a key that was proved to be the caller's.
 func (v *Verifier) decide(d *keys.Decision, c *check, call *Call) {
 	t := &c.proof.terms
-	d.KeyID, d.Secret = t.keyID, t.secret
+	d.KeyID, d.Secret = c.entry.known.ID, t.secret
 	d.Code = t.admit(c.now, call)
 	if d.Code != keys.CodeValid {
 		if d.Code == keys.CodeWrongAudience {
-			d.Lacks = &keys.Lack{Audience: strings.Clone(call.Audience), Offered: slices.Clone(t.audience)}
+			d.Lacks = &keys.Lack{Audience: strings.Clone(call.Audience), Offered: slices.Clone(c.entry.policy.audience)}
 		}
 		return
 	}
 	if c.entry.identity == nil {
-		*d = unavailable(d.KeyID, c.entry.flaw)
+		*d = unavailable(d.KeyID, c.entry.policy.flaw)
 		return
 	}
-	if c.entry.limit.all != 0 && !c.spend(d, call) {
+	if c.entry.policy.limit.all != 0 && !c.spend(d, call) {
 		return
 	}
 	d.Identity, d.Ends, d.Newer = c.entry.identity, t.ends, t.newer
@@ -41,9 +41,9 @@ func (v *Verifier) decide(d *keys.Decision, c *check, call *Call) {
 
 // spend counts the call against the key's limit and reports whether it fits.
 func (c *check) spend(d *keys.Decision, call *Call) bool {
-	l, of, cost := &c.entry.limit, &c.cell.bucket, max(call.Cost, 1)
+	l, of, cost := &c.entry.policy.limit, &c.cell.bucket, max(call.Cost, 1)
 	if call.Messages {
-		l, of, cost = &c.entry.requests, &c.cell.requests, 1
+		l, of, cost = &c.entry.policy.requests, &c.cell.requests, 1
 	}
 	wait, room := of.spend(l, cost, c.at)
 	d.Limit, d.Remaining, d.Reset = l.RateLimit, room.left, room.full
@@ -70,12 +70,12 @@ func (v *Verifier) Charge(d keys.Decision, call Call) keys.Decision {
 	if e == nil {
 		return v.ledger.denied(d.Refuse(keys.CodeNotFound), &call)
 	}
-	d.Limit, d.Remaining, d.Reset = e.limit.RateLimit, 0, 0
+	d.Limit, d.Remaining, d.Reset = e.policy.limit.RateLimit, 0, 0
 	if d.Limit.IsZero() {
 		return d
 	}
 	c := v.cache.cell(d.KeyID)
-	wait, room := c.bucket.spend(&e.limit, max(call.Cost, 1), v.clock.elapsed())
+	wait, room := c.bucket.spend(&e.policy.limit, max(call.Cost, 1), v.clock.elapsed())
 	d.Remaining, d.Reset = room.left, room.full
 	if wait == 0 {
 		return d

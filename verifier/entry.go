@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/mcpkeys/mcpkeys/keys"
@@ -18,19 +19,21 @@ type cell struct {
 	tally    tally  // with the key's id
 
 	// Fills a cache line, so that cores that check different keys do not wait for each other.
-	_ [cacheLine - (32+unsafe.Sizeof(tally{}))%cacheLine]byte
+	_ [(cacheLine - (32+unsafe.Sizeof(tally{}))%cacheLine) % cacheLine]byte
 }
 
 const cacheLine = 64
 
-// entry is a key as it was read, sealed and whole, with what was proved about it. It
-// is immutable but for proofs.
+// entry is what is remembered of a key as it was read, sealed and whole, with what was proved
+// about it. It is immutable but for proofs. The record itself is not kept: most of it is for
+// those who administer keys.
 type entry struct {
-	key      *keys.Key
-	identity *keys.Identity // nil if none can be made of it
-	flaw     error          // why identity is nil; a revoked key is still refused as revoked
-	limit    limit
-	requests limit                 // of requests that carry calls
+	known    Known
+	policy   *policy
+	identity *keys.Identity // nil if none can be made of it; a revoked key is still refused as revoked
+	version  int64
+	expires  time.Time             // zero means never
+	dead     keys.Code             // revoked or disabled; else empty
 	proofs   atomic.Pointer[proof] // the newest
 }
 
@@ -45,11 +48,21 @@ type proof struct {
 	slot  *slot // where its use is noted
 }
 
-func newEntry(k *keys.Key) *entry {
-	identity, err := keys.NewIdentity(k)
-	e := &entry{key: k, identity: identity, flaw: err}
-	if !k.RateLimit.IsZero() {
-		e.limit, e.requests = newLimit(k.RateLimit), newLimit(k.RateLimit.Requests())
+// newEntry is an entry that shares nothing with others.
+func newEntry(k *keys.Key) *entry { return entryOf(k, newPolicy(k)) }
+
+// entryOf is the entry of k, whose policy is p.
+func entryOf(k *keys.Key, p *policy) *entry {
+	e := &entry{policy: p, version: k.Version, expires: k.ExpiresAt}
+	e.known = Known{ID: k.ID, RevokedAt: k.RevokedAt, Secrets: k.Secrets, entry: e}
+	if p.flaw == nil {
+		e.identity, _ = keys.NewIdentityLike(k, p.identity) // its scopes are those of p, which compile
+	}
+	switch {
+	case !k.RevokedAt.IsZero():
+		e.dead = keys.CodeRevoked
+	case !k.DisabledAt.IsZero():
+		e.dead = keys.CodeDisabled
 	}
 	return e
 }
@@ -61,8 +74,8 @@ func (e *entry) terms(secret int64) (terms, bool) {
 			return p.terms, true
 		}
 	}
-	if s := e.key.Secret(secret); s != nil {
-		return termsOf(e.key, s), true
+	if s := e.known.Secret(secret); s != nil {
+		return termsOf(e, s), true
 	}
 	return terms{}, false
 }
@@ -79,7 +92,7 @@ func (e *entry) proved(sum *siphash.Sum) *proof {
 // note remembers that a token of this sum was proved to be the secret. A key has two
 // secrets at the most, so the list stays short.
 func (e *entry) note(secret *keys.KeySecret, sum *siphash.Sum, t *tally) *proof {
-	made := &proof{sum: *sum, terms: termsOf(e.key, secret), slot: t.slot(secret.Number)}
+	made := &proof{sum: *sum, terms: termsOf(e, secret), slot: t.slot(secret.Number)}
 	for {
 		if known := e.proved(sum); known != nil { // or the list would grow with each time
 			return known

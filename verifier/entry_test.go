@@ -10,8 +10,7 @@ import (
 // Each of a key's secrets has a proof of its own, found by the sum of its token and no other.
 func TestProofs(t *testing.T) {
 	hash, k := siphash.NewKey(), &keys.Key{Secrets: []keys.KeySecret{{Number: 1}, {Number: 2}}}
-	var e entry
-	e.key = k
+	e := newEntry(k)
 	var used tally
 	first, second, other := hash.Sum("first"), hash.Sum("second"), hash.Sum("other")
 	for range 2 { // the second time nothing is added

@@ -152,7 +152,7 @@ func (v *Verifier) stillGood(d keys.Decision, call *Call) (now *keys.Identity, c
 		return nil, keys.CodeNotFound, 0
 	}
 	secret := d.Secret
-	if s := e.key.Lasting(); call.AnySecret && s != nil {
+	if s := e.known.lasting(); call.AnySecret && s != nil {
 		secret = s.Number
 	}
 	t, ok := e.terms(secret)

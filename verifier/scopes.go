@@ -28,7 +28,7 @@ type scopes struct {
 	list atomic.Pointer[[]*scopeCount] // is replaced, never changed; zeros stay, so that there is a limit to the scopes of an hour
 
 	adding sync.Mutex // held to replace list
-	hour   time.Time  // in which the last one was added
+	hour   int64      // in which the last one was added, in seconds since 1970
 }
 
 type scopeCount struct {
@@ -57,7 +57,7 @@ func (s *scopes) countScope(scope string, code keys.Code, clock func() time.Time
 	}
 	s.adding.Lock()
 	defer s.adding.Unlock()
-	s.counter(scope, code, clock().UTC().Truncate(time.Hour)).add()
+	s.counter(scope, code, clock().UTC().Truncate(time.Hour).Unix()).add()
 }
 
 func (s *scopes) all() []*scopeCount {
@@ -78,11 +78,11 @@ func (s *scopes) find(scope string, code keys.Code) *scopeCount {
 
 // counter returns a counter for a scope in this hour, or the shared one if there are too many.
 // The caller holds adding.
-func (s *scopes) counter(scope string, code keys.Code, hour time.Time) *scopeCount {
+func (s *scopes) counter(scope string, code keys.Code, hour int64) *scopeCount {
 	if one := s.find(scope, code); one != nil {
 		return one
 	}
-	if !s.hour.Equal(hour) {
+	if s.hour != hour {
 		s.hour = hour
 		s.replace(slices.DeleteFunc(slices.Clone(s.all()), (*scopeCount).retire))
 	}

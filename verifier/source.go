@@ -76,9 +76,9 @@ type Question struct {
 	// of a question which was asked before this one.
 	Alone bool
 
-	// Current returns the key with the id as it stands now: what the verifier remembers,
-	// or what [Source.Key] says, asked once for all who wait for it.
-	Current func(ctx context.Context, id string) (*keys.Key, error)
+	// Current returns what proves the secrets of the key with the id, as it stands now: what the
+	// verifier remembers, or what [Source.Key] says, asked once for all who wait for it.
+	Current func(ctx context.Context, id string) (*Known, error)
 
 	// Prove calls Slow before each computation that keeps a core busy for milliseconds. An
 	// error means that this caller must wait before it causes another; Prove then returns that
@@ -86,12 +86,55 @@ type Question struct {
 	Slow func() error
 }
 
-// Proof says to which key and secret a token belongs.
+// Known is what a source needs of a key to find out whether a token is a secret of it. It is
+// immutable: a source must not change what it leads to.
+type Known struct {
+	ID        string
+	RevokedAt time.Time        // zero: it is not revoked
+	Secrets   []keys.KeySecret // in the order of their numbers
+
+	entry *entry // nil: no verifier made it
+}
+
+// KnownOf is what is to be known of k. It is for programs that ask a source without a verifier: a
+// verifier accepts only what its own [Question].Current returned.
+func KnownOf(k *keys.Key) *Known { return &Known{ID: k.ID, RevokedAt: k.RevokedAt, Secrets: k.Secrets} }
+
+// Secret returns the secret with the number, or nil.
+func (k *Known) Secret(number int64) *keys.KeySecret {
+	for i := range k.Secrets {
+		if k.Secrets[i].Number == number {
+			return &k.Secrets[i]
+		}
+	}
+	return nil
+}
+
+// lasting is [keys.Key.Lasting].
+func (k *Known) lasting() *keys.KeySecret {
+	of := keys.Key{Secrets: k.Secrets}
+	return of.Lasting()
+}
+
+// Proof says to which key and secret a token belongs. A source that is not remote sets Known, and a
+// remote one Key.
 type Proof struct {
-	Key    *keys.Key // the key that the token names or proves; nil if there is none. A source that is not remote returns what [Question].Current returned
-	Secret int64     // the number of the secret of Key that the token was proved to be; zero for none
+	Known  *Known    // what [Question].Current returned of the key that the token names or proves; nil if there is none
+	Key    *keys.Key // the key that the token names or proves; nil if there is none
+	Secret int64     // the number of the secret of that key that the token was proved to be; zero for none
 	Ended  *Ended    // with a zero Secret: the token was a secret until a rotation ended it; it opens nothing
 	KeyID  string    // with Ended, and with an error: the key that it is about, for logs
+}
+
+// exists is the id of the key that the token names; empty if there is none.
+func (p *Proof) exists() string {
+	switch {
+	case p.Known != nil:
+		return p.Known.ID
+	case p.Key != nil:
+		return p.Key.ID
+	}
+	return ""
 }
 
 // Ended is a secret that a rotation ended.

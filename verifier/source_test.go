@@ -65,7 +65,7 @@ func TestA7AnswersThatProveNothing(t *testing.T) {
 	b := newBench(t)
 	e := b.over(t)
 	id, token := b.issue(t, admin.IssueRequest{Name: "ci"})
-	current := func(ctx context.Context, q *verifier.Question) *keys.Key {
+	current := func(ctx context.Context, q *verifier.Question) *verifier.Known {
 		k, err := q.Current(ctx, q.ID)
 		if err != nil {
 			t.Errorf("Current: %v", err)
@@ -81,20 +81,28 @@ func TestA7AnswersThatProveNothing(t *testing.T) {
 			return verifier.Proof{}, errors.New("no route to host")
 		}, keys.CodeUnavailable},
 		{"a proof and an error", func(ctx context.Context, q *verifier.Question) (verifier.Proof, error) {
-			return verifier.Proof{Key: current(ctx, q), Secret: 1}, errors.New("cut off")
+			return verifier.Proof{Known: current(ctx, q), Secret: 1}, errors.New("cut off")
 		}, keys.CodeUnavailable},
 		{"a secret that the key does not have", func(ctx context.Context, q *verifier.Question) (verifier.Proof, error) {
-			return verifier.Proof{Key: current(ctx, q), Secret: 7}, nil
+			return verifier.Proof{Known: current(ctx, q), Secret: 7}, nil
+		}, keys.CodeUnavailable},
+		{"a copy of what is known", func(ctx context.Context, q *verifier.Question) (verifier.Proof, error) {
+			k := current(ctx, q)
+			return verifier.Proof{Known: &verifier.Known{ID: k.ID, Secrets: k.Secrets}, Secret: 1}, nil
+		}, keys.CodeUnavailable},
+		{"a record, as of a remote source", func(ctx context.Context, q *verifier.Question) (verifier.Proof, error) {
+			k, err := e.Key(ctx, q.ID)
+			return verifier.Proof{Key: k, Secret: 1}, err
 		}, keys.CodeUnavailable},
 		{"a secret of no key", func(context.Context, *verifier.Question) (verifier.Proof, error) {
 			return verifier.Proof{Secret: 1}, nil
 		}, keys.CodeUnavailable},
 		{"a key and no secret", func(ctx context.Context, q *verifier.Question) (verifier.Proof, error) {
-			return verifier.Proof{Key: current(ctx, q)}, nil
+			return verifier.Proof{Known: current(ctx, q)}, nil
 		}, keys.CodeNotFound},
 		{"a secret that ended", func(ctx context.Context, q *verifier.Question) (verifier.Proof, error) {
 			k := current(ctx, q)
-			return verifier.Proof{Key: k, KeyID: k.ID, Ended: &verifier.Ended{Secret: 1, At: b.now}}, nil
+			return verifier.Proof{Known: k, KeyID: k.ID, Ended: &verifier.Ended{Secret: 1, At: b.now}}, nil
 		}, keys.CodeSuperseded},
 	} {
 		e.prove = c.prove

@@ -3,7 +3,6 @@ package verifier
 import (
 	"context"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,50 +19,66 @@ var counted = [...]keys.Code{
 }
 
 // tally is what was counted of one key and not written yet. It lies in the key's
-// cell, and is still written when the cell is evicted.
+// cell, and is still written when the cell is evicted. What most keys never need is made when it
+// is used.
 type tally struct {
 	key     keyID
-	pending atomic.Bool // it is in the list of those to be written
-	counts  [len(counted)]atomic.Uint32
+	pending atomic.Bool   // it is in the list of those to be written
+	valid   atomic.Uint32 // counts the first of counted
+	others  atomic.Pointer[[len(counted) - 1]atomic.Uint32]
 
-	mu    sync.Mutex // guards slots
-	slots []*slot
+	first slot // of the secret that was proved first; the others follow it
 	scopes
 }
 
 // slot is the last use of one secret. The time is that of the last use; where it came
 // from is noted once between two writings, because that takes a lock.
 type slot struct {
-	secret int64
+	secret int64        // zero: there is none yet
 	at     atomic.Int64 // microseconds since 1970; 0 when all is written
-	placed atomic.Bool  // ip and agent are those of a use since the last writing
 
-	mu    sync.Mutex
+	mu    sync.Mutex // held to change place, and to take it
+	place atomic.Pointer[place]
+
+	next *slot // guarded by the tally's adding, like secret
+}
+
+// place is where a use since the last writing came from.
+type place struct {
 	ip    netip.Addr
 	agent string
 }
 
 // slot returns the slot of a secret, always the same one.
 func (t *tally) slot(secret int64) *slot {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	i := slices.IndexFunc(t.slots, func(s *slot) bool { return s.secret == secret })
-	if i < 0 {
-		i = len(t.slots)
-		t.slots = append(t.slots, &slot{secret: secret})
+	t.adding.Lock()
+	defer t.adding.Unlock()
+	s := &t.first
+	for s.secret != secret {
+		switch {
+		case s.secret == 0:
+			s.secret = secret
+		case s.next == nil:
+			s.next = &slot{secret: secret}
+		default:
+			s = s.next
+		}
 	}
-	return t.slots[i]
+	return s
 }
 
 // use notes the address before the time: so a time is never written with an address from
 // before the last write.
 func (s *slot) use(now int64, call *Call) {
-	if !s.placed.Load() {
-		s.place(call)
+	if s.place.Load() == nil {
+		s.note(call)
 	}
 	at := now / int64(time.Microsecond)
 	if since := at - s.at.Load(); since < 0 || since >= lastUseStep {
 		s.at.Store(at)
+		if s.place.Load() == nil { // the other one was written before this time
+			s.note(call)
+		}
 	}
 }
 
@@ -71,21 +86,44 @@ func (s *slot) use(now int64, call *Call) {
 // have the cores of a busy key wait for each other.
 const lastUseStep = 1000
 
-func (s *slot) place(call *Call) {
+func (s *slot) note(call *Call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ip, s.agent = call.ClientIP.Unmap().WithZone(""), usage.AgentOf(call.Agent)
-	s.placed.Store(true)
+	s.place.Store(&place{call.ClientIP.Unmap().WithZone(""), usage.AgentOf(call.Agent)})
 }
 
 // count counts one outcome.
 func (t *tally) count(code keys.Code) {
-	for i := range counted {
-		if counted[i] == code {
-			t.counts[i].Add(1)
+	if code == counted[0] {
+		t.valid.Add(1)
+		return
+	}
+	for i, one := range counted[1:] {
+		if one == code {
+			t.other()[i].Add(1)
 			return
 		}
 	}
+}
+
+// other has the counts of counted but the first.
+func (t *tally) other() *[len(counted) - 1]atomic.Uint32 {
+	if all := t.others.Load(); all != nil {
+		return all
+	}
+	t.others.CompareAndSwap(nil, new([len(counted) - 1]atomic.Uint32))
+	return t.others.Load()
+}
+
+// taken are the counts since the last time, in the order of counted.
+func (t *tally) taken() (counts [len(counted)]uint32) {
+	counts[0] = t.valid.Swap(0)
+	if all := t.others.Load(); all != nil {
+		for i := range all {
+			counts[1+i] = all[i].Swap(0)
+		}
+	}
+	return counts
 }
 
 // countScopes counts the required scopes of a request, each under the code of the decision on
@@ -105,15 +143,15 @@ func (v *Verifier) countScopes(id string, code keys.Code, scopes []string) {
 // Use or stays in the tally.
 func (t *tally) empty(hour time.Time) usage.Use {
 	use := usage.Use{KeyID: string(t.key[:])}
-	for i := range t.counts {
-		if n := t.counts[i].Swap(0); n > 0 {
+	for i, n := range t.taken() {
+		if n > 0 {
 			use.Counts = append(use.Counts, usage.Count{Hour: hour, Code: counted[i], Calls: int64(n)})
 		}
 	}
 	use.Counts = t.scopes.empty(use.Counts, hour)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, s := range t.slots {
+	t.adding.Lock()
+	defer t.adding.Unlock()
+	for s := &t.first; s != nil; s = s.next {
 		if last, ok := s.empty(); ok {
 			use.Last = append(use.Last, last)
 		}
@@ -124,9 +162,16 @@ func (t *tally) empty(hour time.Time) usage.Use {
 func (s *slot) empty() (last keys.LastUse, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.placed.Store(false)
+	from := s.place.Swap(nil)
 	at := s.at.Swap(0)
-	return keys.LastUse{Secret: s.secret, At: time.UnixMicro(at).UTC(), ClientIP: s.ip, Agent: s.agent}, at != 0
+	if at == 0 {
+		return last, false
+	}
+	last = keys.LastUse{Secret: s.secret, At: time.UnixMicro(at).UTC()}
+	if from != nil {
+		last.ClientIP, last.Agent = from.ip, from.agent
+	}
+	return last, true
 }
 
 // uses are the tallies that wait to be written.

@@ -55,9 +55,10 @@ type Call struct {
 // Verifier authenticates requests against one source of keys. It is safe for concurrent
 // use. The zero Verifier is not usable.
 type Verifier struct {
-	source Source
-	clock  clock
-	remote bool // the source is on another host
+	source  Source
+	clock   clock
+	remote  bool                                          // the source is on another host
+	current func(context.Context, string) (*Known, error) // of cache, for questions
 
 	door   door
 	cache  cache
@@ -75,6 +76,7 @@ func New(source Source, o *Options) (*Verifier, error) {
 		o = &Options{}
 	}
 	v := &Verifier{source: source}
+	v.current = v.cache.known
 	v.clock.open(o.Now)
 	size := o.Keys
 	if size <= 0 {
@@ -226,9 +228,16 @@ func (v *Verifier) prove(ctx context.Context, c *check, call *Call) keys.Decisio
 			return d
 		}
 	}
-	slow := slowTurn{guessed: &v.door.guessed, from: from, at: c.at, free: c.exists()}
-	q := &Question{Token: c.token, ID: c.named(), Now: time.Unix(0, c.now), Alone: c.alone, Current: v.cache.key, Slow: slow.next}
-	p, err := v.source.Prove(ctx, q)
+	q := &struct { // one allocation
+		Question
+		slow slowTurn
+	}{
+		Question{Token: c.token, ID: c.named(), Now: time.Unix(0, c.now), Alone: c.alone, Current: v.current},
+		slowTurn{guessed: &v.door.guessed, from: from, at: c.at, free: c.exists()},
+	}
+	slow := &q.slow
+	q.Slow = slow.next
+	p, err := v.source.Prove(ctx, &q.Question)
 	if v.remote { // the answer took a while, and told the source's time
 		c.now = v.clock.exactly().now
 	}
@@ -242,11 +251,8 @@ func (v *Verifier) prove(ctx context.Context, c *check, call *Call) keys.Decisio
 	case p.Secret == 0:
 		return v.unproved(c, &p, from, slow.tried)
 	}
-	if p.Key != nil {
-		if secret := p.Key.Secret(p.Secret); secret != nil {
-			v.cache.learn(c, p.Key, secret)
-			return keys.Decision{}
-		}
+	if v.cache.learn(c, &p) {
+		return keys.Decision{}
 	}
 	return unavailable(c.named(), errNoSuchSecret)
 }
@@ -286,8 +292,8 @@ func (v *Verifier) unproved(c *check, p *Proof, from address, tried bool) keys.D
 	if tried {
 		v.door.guessed.charge(from, c.at)
 	}
-	if p.Key != nil {
-		v.ledger.used(v.cache.cell(p.Key.ID), d.Code)
+	if id := p.exists(); id != "" {
+		v.ledger.used(v.cache.cell(id), d.Code)
 		return d
 	}
 	v.door.asked.charge(from, c.at)

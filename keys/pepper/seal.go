@@ -51,10 +51,11 @@ func (p *Set) sealedText(k *keys.Key) string {
 	} {
 		b.Number(n)
 	}
-	b.Number(int64(len(k.Metadata)))
-	for _, name := range slices.Sorted(maps.Keys(k.Metadata)) {
-		b.Text(name)
-		b.Text(k.Metadata[name])
+	if b.Number(int64(len(k.Metadata))); len(k.Metadata) > 0 {
+		for _, name := range slices.Sorted(maps.Keys(k.Metadata)) {
+			b.Text(name)
+			b.Text(k.Metadata[name])
+		}
 	}
 	for _, t := range []time.Time{k.CreatedAt, k.ExpiresAt, k.DisabledAt, k.RevokedAt} {
 		b.Time(t)

@@ -19,12 +19,16 @@ type sleepers struct {
 	over    chan struct{} // closed when the goroutine has ended
 	closed  bool
 	on      atomic.Pointer[page] // where the goroutine sleeps, or is about to
-	atMost  time.Duration // for tests, instead of sleepAtMost
+	left    *time.Timer          // ends a sleep for which no caller waits; nil: one waits
+	atMost  time.Duration        // for tests, instead of sleepAtMost
 }
 
 const (
 	// sleepAtMost is how long the goroutine sleeps before it looks whether any caller still waits.
-	sleepAtMost = 500 * time.Millisecond
+	sleepAtMost = 10 * time.Second
+	// sleepOn is after how long without a caller it is woken to end. Callers return soon, as a rule:
+	// they only look.
+	sleepOn = 250 * time.Millisecond
 	// sleepShort is how long it sleeps where the system cannot wake it.
 	sleepShort = 5 * time.Millisecond
 )
@@ -62,6 +66,10 @@ func (e *epoch) join() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting++
+	if s.left != nil {
+		s.left.Stop()
+		s.left = nil
+	}
 	if s.moved == nil {
 		s.moved = make(chan struct{})
 		if s.closed {
@@ -75,9 +83,23 @@ func (e *epoch) join() <-chan struct{} {
 }
 
 func (e *epoch) leave() {
-	e.sleepers.mu.Lock()
-	defer e.sleepers.mu.Unlock()
-	e.sleepers.waiting--
+	s := &e.sleepers
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting--; s.waiting == 0 && s.moved != nil && !s.closed {
+		s.left = time.AfterFunc(sleepOn, e.end)
+	}
+}
+
+// end wakes the goroutine if no caller waits, so that it ends. It wakes those of other processes too,
+// which sleep again.
+func (e *epoch) end() {
+	s := &e.sleepers
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting == 0 && !s.closed {
+		e.now.Load().page.wake()
+	}
 }
 
 // sleep tells of each move of the epoch from seen on, until there is nothing to tell it to.

@@ -38,14 +38,17 @@ func (r *Reader) keyOf(ctx context.Context, id string) (*keys.Key, error) {
 		return nil, err
 	}
 	defer r.gate.leave()
-	rec, err := one(r.keyByID.QueryContext(context.WithoutCancel(ctx), []byte(id)))
+	if ctx.Done() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	rec, err := one(r.keyByID.QueryContext(ctx, []byte(id)))
 	if err != nil {
 		return nil, err
 	}
 	if shown, err := r.mayShow(ctx, r.db, rec.batch); err != nil || !shown {
 		return nil, cmp.Or(err, keys.ErrNotFound)
 	}
-	return rec.key() // what can be understood of it, also with ErrTampered
+	return rec.take() // what can be understood of it, also with ErrTampered
 }
 
 // one reads the answer of selectKey. Secrets without a key do not count as one.
@@ -56,15 +59,15 @@ func one(rows *sql.Rows, err error) (*record, error) {
 	defer func() { _ = rows.Close() }() // rows.Err reports it
 	var found *record
 	var secrets []secretRecord
-	for rows.Next() {
-		r, s, err := scanRow(rows)
-		switch {
+	var s secretRecord
+	for r := new(record); rows.Next(); {
+		switch err := scanInto(rows, r, &s); {
 		case err != nil:
 			return nil, unavailable("read key", err)
 		case s.number.Valid:
 			secrets = append(secrets, s)
 		default:
-			found = r
+			found, r = r, new(record)
 		}
 	}
 	if err := rows.Err(); err != nil {

@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
+	"unique"
 
 	"github.com/mcpkeys/mcpkeys/keys"
 )
@@ -88,20 +91,38 @@ func scanRecords(rows *sql.Rows) ([]*record, error) {
 }
 
 func scanRow(rows *sql.Rows) (*record, secretRecord, error) {
-	var r record
-	var s secretRecord
-	err := rows.Scan(&r.id, &r.kind, &r.name, &r.owner, &r.ownerID, &r.scopes, &r.audience, &r.allowedIPs, &r.metadata,
+	var row struct {
+		record
+		secret secretRecord
+	}
+	err := scanInto(rows, &row.record, &row.secret)
+	return &row.record, row.secret, err
+}
+
+func scanInto(rows *sql.Rows, r *record, s *secretRecord) error {
+	return rows.Scan(&r.id, &r.kind, &r.name, &r.owner, &r.ownerID, &r.scopes, &r.audience, &r.allowedIPs, &r.metadata,
 		&r.rateCount, &r.rateWindow, &r.rateBurst, &r.maxConcurrent, &r.maxKeyLife, &r.quiet,
 		&r.createdAt, &r.createdBy, &r.batch, &r.expiresAt, &r.disabledAt, &r.revokedAt, &r.revokedReason,
 		&r.version, &r.sealFormat, &r.sealPepper, &r.seal,
 		&s.number, &s.scheme, &s.pepperID, &s.digest, &s.lookup, &s.createdAt, &s.expiresAt)
-	return &r, s, err
 }
 
-// key makes the key, a new copy with each call. If a column is unreadable, the row was
+// key makes the key, a new copy with each call; see take.
+func (r *record) key() (*keys.Key, error) {
+	own := *r
+	own.ownerID, own.batch, own.seal = bytes.Clone(r.ownerID), bytes.Clone(r.batch), bytes.Clone(r.seal)
+	own.secrets = slices.Clone(r.secrets)
+	for i := range own.secrets {
+		s := &own.secrets[i]
+		s.digest, s.lookup = bytes.Clone(s.digest), bytes.Clone(s.lookup)
+	}
+	return own.take()
+}
+
+// take makes the key, which from then on owns the memory of r. If a column is unreadable, the row was
 // edited: the error is then [keys.ErrTampered], and the key has the rest of the row but no
 // seal, so that it can be shown and revoked but is never accepted.
-func (r *record) key() (*keys.Key, error) {
+func (r *record) take() (*keys.Key, error) {
 	var odd error // what mcpkeys never writes reads as what the schema takes: the key can be revoked
 	within := func(column string, n, least, most int64) int64 {
 		if n >= least && n <= most {
@@ -117,7 +138,7 @@ func (r *record) key() (*keys.Key, error) {
 		return maybeInstant(us)
 	}
 	k := &keys.Key{
-		ID: string(r.id), Kind: keys.Kind(r.kind), Name: r.name, Owner: r.owner, OwnerID: bytes.Clone(r.ownerID),
+		ID: string(r.id), Kind: keys.Kind(r.kind), Name: r.name, Owner: r.owner, OwnerID: r.ownerID,
 		RateLimit: keys.RateLimit{
 			Count:  int(within("rate_count", r.rateCount, 0, math.MaxInt32)),
 			Window: time.Duration(within("rate_window", r.rateWindow, 0, math.MaxInt64)),
@@ -126,7 +147,7 @@ func (r *record) key() (*keys.Key, error) {
 		MaxConcurrent:   int(within("max_concurrent", r.maxConcurrent, 0, math.MaxInt32)),
 		MaxKeyLife:      time.Duration(within("max_key_life", r.maxKeyLife, 0, math.MaxInt64)),
 		FinishWhenQuiet: time.Duration(within("quiet", r.quiet, 0, math.MaxInt64)),
-		CreatedAt:       at("created_at", sql.NullInt64{Int64: r.createdAt, Valid: true}), CreatedBy: r.createdBy, Batch: bytes.Clone(r.batch),
+		CreatedAt:       at("created_at", sql.NullInt64{Int64: r.createdAt, Valid: true}), CreatedBy: r.createdBy, Batch: r.batch,
 		ExpiresAt: at("expires_at", r.expiresAt), DisabledAt: at("disabled_at", r.disabledAt), RevokedAt: at("revoked_at", r.revokedAt),
 		RevokedReason: r.revokedReason, Version: within("version", r.version, 1, mostSeq),
 	}
@@ -139,7 +160,11 @@ func (r *record) key() (*keys.Key, error) {
 	if n := len(r.ownerID); n != 0 && n != ownerIDLen {
 		k.OwnerID, odd = nil, errors.Join(odd, unreadable("owner_id"))
 	}
-	for _, s := range r.secrets {
+	if len(r.secrets) > 0 {
+		k.Secrets = make([]keys.KeySecret, 0, len(r.secrets))
+	}
+	for i := range r.secrets {
+		s := &r.secrets[i]
 		k.Secrets = append(k.Secrets, s.secret())
 		if !s.readable() {
 			odd = errors.Join(odd, unreadable("secrets"))
@@ -160,17 +185,21 @@ func (r *record) key() (*keys.Key, error) {
 	if err != nil {
 		return k, err
 	}
-	k.Seal = keys.Seal{Format: r.sealFormat, PepperID: r.sealPepper, MAC: bytes.Clone(r.seal)}
+	k.Seal = keys.Seal{Format: r.sealFormat, PepperID: r.sealPepper, MAC: r.seal}
 	return k, nil
 }
 
 func (s *secretRecord) secret() keys.KeySecret {
 	return keys.KeySecret{
-		Number: s.number.Int64, Scheme: keys.Scheme(s.scheme.String), PepperID: s.pepperID.String,
-		Digest: bytes.Clone(s.digest), Lookup: bytes.Clone(s.lookup),
+		Number: s.number.Int64, Scheme: keys.Scheme(shared(s.scheme.String)), PepperID: shared(s.pepperID.String),
+		Digest: s.digest, Lookup: s.lookup,
 		CreatedAt: instant(s.createdAt.Int64), ExpiresAt: maybeInstant(s.expiresAt),
 	}
 }
+
+// shared is text in memory that all keys read at about the same time share: schemes and peppers
+// are few.
+func shared(text string) string { return unique.Make(text).Value() }
 
 // readable reports whether the times are such as mcpkeys writes.
 func (s *secretRecord) readable() bool {
@@ -195,10 +224,45 @@ func fromJSON(column, text string, into any) error {
 	if text == "[]" || text == "{}" {
 		return nil
 	}
+	if list, ok := into.(*[]string); ok && plainList(text, list) {
+		return nil
+	}
 	if json.Unmarshal([]byte(text), into) != nil {
 		return unreadable(column)
 	}
 	return nil
+}
+
+// plainList reads a list of texts as toJSON writes it, if none of them needs an escape. It reports
+// false for everything else, of which encoding/json then knows more. The texts share memory.
+func plainList(text string, into *[]string) bool {
+	n, inside := 0, false
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"':
+			inside = !inside
+			n++
+		case c < ' ', c > '~', c == '\\':
+			return false
+		}
+	}
+	rest, ok := strings.CutPrefix(text, `["`)
+	if rest, ok = strings.CutSuffix(rest, `"]`); !ok || n%2 != 0 || len(text) < len(`[""]`) || text[0] != '[' {
+		return false
+	}
+	list := make([]string, 0, n/2)
+	for range n/2 - 1 {
+		var one string
+		if one, rest, ok = strings.Cut(rest, `","`); !ok || strings.Contains(one, `"`) {
+			return false
+		}
+		list = append(list, one)
+	}
+	if strings.Contains(rest, `"`) {
+		return false
+	}
+	*into = append(list, rest)
+	return true
 }
 
 // toJSON renders strings, which never fails.

@@ -7,6 +7,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/mcpkeys/mcpkeys/keys"
+	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
 // maxEndings is how many keys endings remembers.
@@ -20,7 +21,7 @@ type endings struct {
 }
 
 type ending struct {
-	key *keys.Key // as it was read
+	key *verifier.Known // as it was read
 
 	mu   sync.Mutex
 	read bool
@@ -33,7 +34,7 @@ func newEndings() (*endings, error) {
 }
 
 // of returns the superseded secrets of k.
-func (e *endings) of(ctx context.Context, store Store, k *keys.Key) ([]keys.Superseded, error) {
+func (e *endings) of(ctx context.Context, store Store, k *verifier.Known) ([]keys.Superseded, error) {
 	one, ok := e.byID.GetIfPresent(k.ID)
 	if !ok || one.key != k {
 		one = &ending{key: k}

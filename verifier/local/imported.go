@@ -34,12 +34,12 @@ func (s imported) prove(ctx context.Context, q *verifier.Question) (verifier.Pro
 }
 
 // candidates are the keys that the token may belong to, as they are now.
-func (s imported) candidates(ctx context.Context, q *verifier.Question) ([]*keys.Key, error) {
+func (s imported) candidates(ctx context.Context, q *verifier.Question) ([]*verifier.Known, error) {
 	ids, err := s.store.FindImported(ctx, s.store.Peppers().Lookups(keys.NewSecret(q.Token)))
 	if err != nil {
 		return nil, err
 	}
-	var list []*keys.Key
+	var list []*verifier.Known
 	for _, id := range ids {
 		k, err := q.Current(ctx, id)
 		if errors.Is(err, keys.ErrNotFound) {
@@ -55,9 +55,9 @@ func (s imported) candidates(ctx context.Context, q *verifier.Question) ([]*keys
 
 // fast looks for the secret among those with fast hashes. If two keys have the same token
 // and one is revoked, it returns the revoked one.
-func (s imported) fast(q *verifier.Question, candidates []*keys.Key) (owner *keys.Key, secret *keys.KeySecret) {
+func (s imported) fast(q *verifier.Question, candidates []*verifier.Known) (owner *verifier.Known, secret *keys.KeySecret) {
 	for _, k := range candidates {
-		one := s.store.Peppers().Verify(k, keys.NewSecret(q.Token))
+		one := s.verify(k, keys.NewSecret(q.Token))
 		if one != nil && (owner == nil || !k.RevokedAt.IsZero()) {
 			owner, secret = k, one
 		}
@@ -69,8 +69,8 @@ func (s imported) fast(q *verifier.Question, candidates []*keys.Key) (owner *key
 // [verifier.Question].Slow allows them. A match that is remembered needs no hash. Revoked keys come first: if two keys have the same
 // token, it returns the revoked one. With an error it returns the key whose hash was not
 // computed, if there is one.
-func (s imported) slowly(ctx context.Context, q *verifier.Question, candidates []*keys.Key) (*keys.Key, *keys.KeySecret, error) {
-	slices.SortStableFunc(candidates, func(a, b *keys.Key) int { return a.RevokedAt.Compare(b.RevokedAt) })
+func (s imported) slowly(ctx context.Context, q *verifier.Question, candidates []*verifier.Known) (*verifier.Known, *keys.KeySecret, error) {
+	slices.SortStableFunc(candidates, func(a, b *verifier.Known) int { return a.RevokedAt.Compare(b.RevokedAt) })
 	slices.Reverse(candidates)
 	for _, k := range candidates {
 		for i := range k.Secrets {

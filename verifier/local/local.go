@@ -171,9 +171,19 @@ type prover interface {
 
 // proved is the proof that the token is the secret of k. Its digest is renewed if it is
 // kept in an old way.
-func (s *Source) proved(q *verifier.Question, k *keys.Key, secret *keys.KeySecret) verifier.Proof {
+func (s *Source) proved(q *verifier.Question, k *verifier.Known, secret *keys.KeySecret) verifier.Proof {
 	if !s.readOnly {
-		s.rehashes.offer(s.store.Peppers().Rehash(k, secret, keys.NewSecret(q.Token)))
+		s.rehashes.offer(s.store.Peppers().Rehash(recordOf(k), secret, keys.NewSecret(q.Token)))
 	}
-	return verifier.Proof{Key: k, Secret: secret.Number}
+	return verifier.Proof{Known: k, Secret: secret.Number}
+}
+
+// verify finds the secret of k that the token proves with a fast hash, or nil.
+func (s *Source) verify(k *verifier.Known, token keys.Secret) *keys.KeySecret {
+	return s.store.Peppers().Verify(recordOf(k), token)
+}
+
+// recordOf is a key with as much as a proof needs, and nothing of what it may do.
+func recordOf(k *verifier.Known) *keys.Key {
+	return &keys.Key{ID: k.ID, RevokedAt: k.RevokedAt, Secrets: k.Secrets}
 }

@@ -21,10 +21,10 @@ func (s own) prove(ctx context.Context, q *verifier.Question) (verifier.Proof, e
 	case err != nil:
 		return verifier.Proof{}, err
 	}
-	if secret := s.store.Peppers().Verify(k, token); secret != nil {
+	if secret := s.verify(k, token); secret != nil {
 		return s.proved(q, k, secret), nil
 	}
-	p := verifier.Proof{Key: k, KeyID: k.ID}
+	p := verifier.Proof{Known: k, KeyID: k.ID}
 	if list, err := s.ended.of(ctx, s.store, k); err == nil { // otherwise the log only lacks a detail
 		p.Ended = endedOf(s.store.Peppers().Superseded(list, token, q.Now))
 	}

@@ -135,7 +135,8 @@ func (l *lessor) answer(ctx context.Context, by *asker, token string, turn *slow
 	if out.Position, err = l.registry.Position(ctx); err != nil {
 		return out, err
 	}
-	q := &verifier.Question{Token: token, Now: l.now(), Current: l.source.Key, Slow: func() error { return turn.take(ctx) }}
+	read := map[string]*keys.Key{}
+	q := &verifier.Question{Token: token, Now: l.now(), Current: l.readInto(read), Slow: func() error { return turn.take(ctx) }}
 	defer turn.end()
 	if t, err := keys.ParseToken(token); err == nil {
 		q.ID = t.ID()
@@ -152,8 +153,23 @@ func (l *lessor) answer(ctx context.Context, by *asker, token string, turn *slow
 	if err != nil {
 		return out, err
 	}
+	if p.Known != nil {
+		p.Key = read[p.Known.ID]
+	}
 	l.proof(by, &p, &out)
 	return out, nil
+}
+
+// readInto is [verifier.Question].Current, which keeps the records that it read.
+func (l *lessor) readInto(read map[string]*keys.Key) func(context.Context, string) (*verifier.Known, error) {
+	return func(ctx context.Context, id string) (*verifier.Known, error) {
+		k, err := l.source.Key(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		read[id] = k
+		return verifier.KnownOf(k), nil
+	}
 }
 
 // keyOf is the key that a failed proof is about.

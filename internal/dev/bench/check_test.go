@@ -91,6 +91,35 @@ func TestMeasureFindsTheFactor(t *testing.T) {
 
 var sink float64
 
+// build builds the program that measures.
+func build(t *testing.T) string {
+	t.Helper()
+	program := t.TempDir() + "/bench"
+	if out, err := exec.Command("go", "build", "-o", program, "./cmd").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return program
+}
+
+// A figure is an error unless it measured what it claims: keys that are remembered, and a process that
+// holds connections until it is told to end.
+func TestFigures(t *testing.T) {
+	s, err := bench.Open(t.Context(), t.TempDir(), 2000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	program := build(t)
+	for _, f := range s.Figures(func(args ...string) *exec.Cmd { return exec.CommandContext(t.Context(), program, args...) }) {
+		if f.Slack == 0 { // it is measured together with another one
+			continue
+		}
+		if value, err := f.Measure(t.Context()); err != nil || value <= 0 {
+			t.Errorf("%s: got %v, %v", f.Name, value, err)
+		}
+	}
+}
+
 // A refused load would measure how fast a guard refuses, so it must be an error.
 func TestLoopback(t *testing.T) {
 	s, err := bench.Open(t.Context(), t.TempDir(), 0)
@@ -98,10 +127,7 @@ func TestLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	program := t.TempDir() + "/bench"
-	if out, err := exec.Command("go", "build", "-o", program, "./cmd").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	program := build(t)
 	client := func(addr string, request []byte) *exec.Cmd {
 		c := exec.CommandContext(t.Context(), program, "load", addr, "50ms")
 		c.Env = append(c.Environ(), "MCPKEYS_BENCH_REQUEST="+string(request))

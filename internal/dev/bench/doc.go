@@ -6,7 +6,8 @@
 // A time in nanoseconds says little about another machine, or about a busy one. So each subject
 // has a floor: the least work for the same purpose, such as one SHA-256 and one lookup in a
 // map. The two run in turn, in many short slices, and the result is the median of the ratios
-// ([Case], [Measure]). Promises and checks are about ratios; nanoseconds are only printed.
+// ([Case], [Measure]). Promises and checks are about ratios; nanoseconds are only printed. Memory
+// and wake-ups have no floor ([Figure]).
 //
 // The store is SQLite in a file, written as durably as in production. A case that did not do
 // what it measures, such as a "miss" that was answered from memory or junk that reached the

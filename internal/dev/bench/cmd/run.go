@@ -63,6 +63,8 @@ func run(ctx context.Context, args []string) error {
 		return peers(ctx, f.Args()[1:])
 	case "load": // what http runs in a second process
 		return load(ctx, f.Args()[1:])
+	case "idle": // what table and check run in a second process
+		return bench.RunIdle(ctx, f.Arg(1), os.Stdin, os.Stdout)
 	}
 	return errUsage
 }
@@ -92,7 +94,10 @@ func table(ctx context.Context, set settings) error {
 		if err != nil {
 			return err
 		}
-		return bench.Print(os.Stdout, results)
+		if err := bench.Print(os.Stdout, results); err != nil {
+			return err
+		}
+		return bench.PrintFigures(ctx, os.Stdout, s.Figures(self(ctx)), set.only.MatchString)
 	})
 }
 
@@ -102,7 +107,8 @@ func check(ctx context.Context, set settings) error {
 		if err != nil {
 			return err
 		}
-		err = bench.Check(os.Stdout, cases, set.only.MatchString)
+		err = errors.Join(bench.Check(os.Stdout, cases, set.only.MatchString),
+			bench.CheckFigures(ctx, os.Stdout, s.Figures(self(ctx)), set.only.MatchString))
 		if set.only.MatchString("Loopback") {
 			err = errors.Join(err, checkLoopback(ctx, s), checkAnswers(ctx, s))
 		}
@@ -225,13 +231,20 @@ func peers(ctx context.Context, args []string) error {
 // loader runs this program again, as the client, on one processor.
 func loader(ctx context.Context, d time.Duration) bench.Client {
 	return func(addr string, request []byte) *exec.Cmd {
-		self, err := os.Executable()
-		if err != nil {
-			self = os.Args[0]
-		}
-		c := exec.CommandContext(ctx, self, "load", addr, d.String())
+		c := self(ctx)("load", addr, d.String())
 		c.Env = append(os.Environ(), "GOMAXPROCS=1", requestVariable+"="+string(request))
 		return c
+	}
+}
+
+// self runs this program again.
+func self(ctx context.Context) bench.Child {
+	return func(args ...string) *exec.Cmd {
+		path, err := os.Executable()
+		if err != nil {
+			path = os.Args[0]
+		}
+		return exec.CommandContext(ctx, path, args...)
 	}
 }
 

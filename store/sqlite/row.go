@@ -236,22 +236,21 @@ func fromJSON(column, text string, into any) error {
 // plainList reads a list of texts as toJSON writes it, if none of them needs an escape. It reports
 // false for everything else, of which encoding/json then knows more. The texts share memory.
 func plainList(text string, into *[]string) bool {
-	n, inside := 0, false
+	quotes := 0
 	for i := range len(text) {
 		switch c := text[i]; {
 		case c == '"':
-			inside = !inside
-			n++
+			quotes++
 		case c < ' ', c > '~', c == '\\':
 			return false
 		}
 	}
-	rest, ok := strings.CutPrefix(text, `["`)
-	if rest, ok = strings.CutSuffix(rest, `"]`); !ok || n%2 != 0 || len(text) < len(`[""]`) || text[0] != '[' {
+	if len(text) < len(`[""]`) || quotes%2 != 0 || !strings.HasPrefix(text, `["`) || !strings.HasSuffix(text, `"]`) {
 		return false
 	}
-	list := make([]string, 0, n/2)
-	for range n/2 - 1 {
+	rest, ok := text[len(`["`):len(text)-len(`"]`)], false
+	list := make([]string, 0, quotes/2)
+	for range quotes/2 - 1 {
 		var one string
 		if one, rest, ok = strings.Cut(rest, `","`); !ok || strings.Contains(one, `"`) {
 			return false

@@ -96,7 +96,7 @@ func switches(pid int) (sum int64, err error) {
 		err = fmt.Errorf("%w: the idle process is gone", errWrong)
 	}
 	for _, file := range files {
-		text, readErr := os.ReadFile(file) //nolint:gosec // of the system
+		text, readErr := os.ReadFile(file)
 		if readErr != nil {
 			continue // the thread has ended
 		}

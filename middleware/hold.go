@@ -71,15 +71,16 @@ type Held interface {
 	// identity that its request was admitted with. It must not block.
 	Enough(before, now *keys.Identity) bool
 
-	// End is called once, from a goroutine of its own, when it may not continue. err is an
-	// [*EndedError].
+	// End is called at most once, from a goroutine of its own, when it may not continue. err is an
+	// [*EndedError]. A call that had begun when release was called may run after release has
+	// returned; it must then leave alone what is gone.
 	End(err error)
 }
 
 // Watch is [Guard.Hold] without a context, for adapters: it calls h.End when the request of ctx
 // would be refused, or h.Enough returns false. h.Enough is asked some milliseconds after Watch and
 // whenever the key changed; what it answers may change in between, if its owner calls
-// [Guard.RecheckFor] after each such change. No call of h.End begins after release has returned.
+// [Guard.RecheckFor] after each such change. After release has returned, nothing more makes h end.
 func (g *Guard) Watch(ctx context.Context, h Held) (release func()) {
 	a := g.admitted(ctx)
 	if a == nil {

@@ -36,8 +36,9 @@ const followPause = 5 * time.Millisecond
 // Call it after [Verifier.Authenticate], with the same call; changes in between are not
 // missed. The rate limit does not matter, and nothing is counted. Ended is called from its
 // own goroutine, some milliseconds after the change; to know at once, call
-// [Verifier.Recheck]. After release returns, no call of ended begins. You must call release;
-// ended may call it.
+// [Verifier.Recheck]. After release returns, nothing more causes a call of ended; one that was
+// caused before may still come, because release does not wait for it. You must call release; ended
+// may call it.
 func (v *Verifier) Hold(d keys.Decision, call Call, enough func(now *keys.Identity) bool, ended func(keys.Code)) (release func()) {
 	h := &hold{verifier: v, granted: d, call: call, enough: enough, ended: ended}
 	h.mu.Lock()

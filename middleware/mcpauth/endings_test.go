@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +14,12 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpkeys/mcpkeys/admin"
+	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 	"github.com/mcpkeys/mcpkeys/keys"
 	"github.com/mcpkeys/mcpkeys/keys/mcpscope"
+	"github.com/mcpkeys/mcpkeys/middleware"
 	"github.com/mcpkeys/mcpkeys/middleware/mcpauth"
+	"github.com/mcpkeys/mcpkeys/verifier"
 )
 
 // endings are what a client must be told about a call that ended, by the true reason.
@@ -303,20 +307,18 @@ func TestEndedCallSaysNoMore(t *testing.T) {
 	}
 }
 
-// TestResumedCallIsToldOfItsEnd: a client that lost its connection, and waits for the answer in
-// a resumed stream, gets the error there.
-func TestResumedCallIsToldOfItsEnd(t *testing.T) {
-	s := newSlowSite(t)
-	s.serve(&mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{EventStore: mcp.NewMemoryEventStore(nil)}})
-	token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
+// resume calls telling in a session, loses the connection, and returns the resumed stream of the
+// call.
+func (s *site) resume(token string) *answer {
+	s.t.Helper()
 	session := s.open(token)
 	r := callOf(legacy, "telling")
 	r.token, r.session = token, session
-	ctx, hangUp := context.WithCancel(t.Context())
+	ctx, hangUp := context.WithCancel(s.t.Context())
 	defer hangUp()
 	resp, err := http.DefaultTransport.RoundTrip(s.request(http.MethodPost, r).WithContext(ctx))
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	first := ""
@@ -326,21 +328,62 @@ func TestResumedCallIsToldOfItsEnd(t *testing.T) {
 		}
 	}
 	hangUp()
-	var a *answer
-	for resumed := false; !resumed; { // the server notices after a while that the client is gone
-		a = s.begin(request{token: token, session: session, version: legacy, headers: []string{"Last-Event-ID: " + first}})
+	for { // the server notices after a while that the client is gone
+		a := s.begin(request{token: token, session: session, version: legacy, headers: []string{"Last-Event-ID: " + first}})
 		select {
 		case <-a.events: // what was missed
-			resumed = true
+			return a
 		case <-a.ended:
 			if status, body := a.end(); status != http.StatusConflict {
-				t.Fatalf("resume: got %d %s", status, body)
+				s.t.Fatalf("resume: got %d %s", status, body)
 			}
 		case <-time.After(patience):
-			t.Fatal("the stream is not resumed")
+			s.t.Fatal("the stream is not resumed")
 		}
 	}
+}
+
+// TestResumedCallIsToldOfItsEnd: a client that lost its connection, and waits for the answer in
+// a resumed stream, gets the error there.
+func TestResumedCallIsToldOfItsEnd(t *testing.T) {
+	s := newSlowSite(t)
+	s.serve(&mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{EventStore: mcp.NewMemoryEventStore(nil)}})
+	token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
+	a := s.resume(token)
 	s.Elsewhere().Revoke(id)
 	_, body := a.end()
 	wantEnding(t, body, 7, endings[keys.CodeRevoked]...)
+}
+
+// patient is a verifier whose holds end nothing before the test is over: what ends a hold may get
+// the processor late.
+type patient struct {
+	*verifier.Verifier
+	over <-chan struct{}
+}
+
+func (v patient) Hold(d keys.Decision, call verifier.Call, enough func(*keys.Identity) bool, ended func(keys.Code)) (release func()) {
+	return v.Verifier.Hold(d, call, enough, func(code keys.Code) {
+		<-v.over
+		ended(code)
+	})
+}
+
+// Attack: a client loses the connection of a call and resumes its stream, which knows nothing of the
+// call's scope. The scope is taken away, and the tool answers at that moment.
+func TestResumedCallGetsNoResultWithoutItsScope(t *testing.T) {
+	s := newSlowSite(t)
+	guard := middleware.New(patient{s.Verifier(), t.Context().Done()}, &middleware.Options{Audience: guardtest.Audience})
+	srv := httptest.NewServer(mcpauth.Handler(guard, s.server, &mcpauth.Options{HTTP: &mcp.StreamableHTTPOptions{EventStore: mcp.NewMemoryEventStore(nil)}}))
+	t.Cleanup(srv.Close)
+	s.url = srv.URL
+	token, id := s.Issue(admin.IssueRequest{Scopes: slowScopes})
+	a := s.resume(token)
+	s.Change(id, func(k *keys.Key) { k.Scopes = []string{"tools:quick"} })
+	close(s.slows["telling"].goOn)
+	_, body := a.end()
+	if strings.Contains(body, slowSecret) {
+		t.Errorf("after the change the result came: %s", body)
+	}
+	wantEnding(t, body, 7, endings[keys.CodeInsufficientScope]...)
 }

@@ -20,13 +20,14 @@ import (
 // so, because a client waits for it.
 type gate struct {
 	http.ResponseWriter
-	of     *caller
-	req    *http.Request           // before it was held
-	alone  bool                    // the request holds one message
-	linger bool                    // whether calls may be waiting for an answer
-	let    context.CancelCauseFunc // releases the SDK
-	began  atomic.Bool             // something was sent
-	stream atomic.Bool             // it is a stream of events
+	of      *caller
+	req     *http.Request           // before it was held
+	alone   bool                    // the request holds one message
+	session bool                    // it is of a session, where its stream may be resumed
+	linger  bool                    // whether calls may be waiting for an answer
+	let     context.CancelCauseFunc // releases the SDK
+	began   atomic.Bool             // something was sent
+	stream  atomic.Bool             // it is a stream of events
 
 	mu    sync.Mutex
 	ended error
@@ -47,7 +48,7 @@ const soleMessage = "2025-06-18"
 func (g *gate) open(w http.ResponseWriter, r *http.Request, c *caller) {
 	resumed := r.Header.Get("Last-Event-Id")
 	g.ResponseWriter, g.of, g.req = w, c, r
-	g.alone = r.Header.Get("Mcp-Protocol-Version") >= soleMessage
+	g.alone, g.session = r.Header.Get("Mcp-Protocol-Version") >= soleMessage, r.Header.Get(mcpfront.HeaderSession) != ""
 	// A resumed stream may be that of a call, unless it is the session's own.
 	g.linger = r.Method == http.MethodPost || resumed != "" && !strings.HasPrefix(resumed, "_")
 }

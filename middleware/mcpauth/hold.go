@@ -50,11 +50,6 @@ func (c *caller) run(call *running, next mcp.MethodHandler, method string, req m
 		return nil, call.ending(err)
 	}
 	defer c.letGoOf(call)
-	// A message may arrive long after the head of its request, which was admitted. It is held
-	// already, so that no change falls between the two.
-	if err := call.takes.Check(c.admitted, c.by.guard); err != nil {
-		return nil, call.ending(err)
-	}
 	ctx, cancel := context.WithCancelCause(call)
 	defer cancel(nil)
 	go call.answer(ctx, next, method, req)
@@ -73,9 +68,10 @@ func (c *caller) run(call *running, next mcp.MethodHandler, method string, req m
 }
 
 // late returns why an answer comes too late, if the gate cannot tell: of several messages in
-// one request it does not know which one an answer is for.
+// one request it does not know which one an answer is for, and in a session the answer may pass
+// through the gate of another request, which resumes the stream.
 func (c *caller) late(n mcppolicy.Needs) error {
-	if c.out.alone {
+	if c.out.alone && !c.out.session {
 		return nil
 	}
 	return n.Check(c.admitted, c.by.guard)

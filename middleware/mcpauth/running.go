@@ -52,8 +52,14 @@ func runningFrom(ctx context.Context) *running {
 	return r
 }
 
-// answer calls the handler.
+// answer calls the handler, unless the key has ended. A message may arrive long after the head of
+// its request, which was admitted, and this goroutine may get the processor late. The message is
+// held already, so that no change falls between the two.
 func (r *running) answer(ctx context.Context, next mcp.MethodHandler, method string, req mcp.Request) {
+	if err := r.maySpeak(); err != nil {
+		r.end(outcome{}, err)
+		return
+	}
 	o := outcome{err: errNoAnswer}
 	defer func() {
 		o.panicked = recover()
@@ -74,8 +80,8 @@ func (r *running) ending(err error) error {
 	return rpc(mcppolicy.Ending(err, r.takes, requestid.From(r.caller.admitted)))
 }
 
-// maySpeak returns why the handler of r may send nothing more, or nil. With several messages in
-// one request, only this knows which of them is sending.
+// maySpeak returns why the handler of r may not begin, or send nothing more, or nil. With several
+// messages in one request, only this knows which of them is sending.
 func (r *running) maySpeak() error {
 	r.mu.Lock()
 	over := r.over

@@ -26,7 +26,8 @@ type beside struct {
 	over  bool       // nothing more is sent
 
 	hurrying sync.Mutex
-	relaxed  bool
+	hurried  bool
+	relaxed  bool // or the request is answered
 }
 
 // beside begins with the list whose context is ctx. Call finish in the end.
@@ -105,6 +106,7 @@ func (b *beside) finish(raw []byte, hurry bool) (sent bool) {
 	defer b.mu.Unlock()
 	b.over = true
 	if !b.began {
+		b.leave()
 		return false
 	}
 	within := listWithin
@@ -123,7 +125,19 @@ func (b *beside) hurry() {
 	b.hurrying.Lock()
 	defer b.hurrying.Unlock()
 	if !b.relaxed {
+		b.hurried = true
 		b.deadline(endWithin)
+	}
+}
+
+// leave relaxes what was hurried, and nothing hurries from now on: the writer may be gone, or serve
+// another request.
+func (b *beside) leave() {
+	b.hurrying.Lock()
+	defer b.hurrying.Unlock()
+	b.relaxed = true
+	if b.hurried {
+		b.deadline(0)
 	}
 }
 

@@ -2,6 +2,7 @@ package mcphttp
 
 import (
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/mcpkeys/mcpkeys/middleware/internal/mcpfront"
@@ -14,10 +15,10 @@ const endWithin = 5 * time.Second
 // End implements [middleware.Held]: the key no longer grants the call. The others continue.
 func (c *call) End(err error) {
 	s := c.sink
-	relax := s.hurry()
+	s.haste.begin()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer relax()
+	defer s.haste.end()
 	if !s.ended && !c.done {
 		s.finishCall(c, err)
 		if len(s.open()) == 0 {
@@ -28,18 +29,55 @@ func (c *call) End(err error) {
 
 // End implements [middleware.Held]: it ends a request and all calls that it has.
 func (s *sink) End(err error) {
-	relax := s.hurry()
+	s.haste.begin()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer relax()
+	defer s.haste.end()
 	s.endNow(err)
 }
 
-// hurry makes a write fail that hangs. Call relax when the lock is taken.
-func (s *sink) hurry() (relax func()) {
-	c := http.NewResponseController(s.x.w)
-	_ = c.SetWriteDeadline(time.Now().Add(endWithin)) //nolint:forbidigo // of the network, not of a key
-	return func() { _ = c.SetWriteDeadline(time.Time{}) }
+// haste makes a write fail that hangs, while something ends the answer. That may come when the
+// request has just been answered: then it must not touch the writer, which over HTTP/2 no longer
+// exists, and whose connection otherwise serves the next request.
+type haste struct {
+	w http.ResponseWriter
+
+	mu   sync.Mutex
+	ends int  // that have begun
+	over bool // the request is answered
+}
+
+// begin comes before the lock of the answer is taken, which a write may hold.
+func (h *haste) begin() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ends++
+	h.deadline(time.Now().Add(endWithin)) //nolint:forbidigo // of the network, not of a key
+}
+
+func (h *haste) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ends--; h.ends == 0 {
+		h.deadline(time.Time{})
+	}
+}
+
+// leave comes before the handler returns.
+func (h *haste) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ends > 0 {
+		h.deadline(time.Time{})
+	}
+	h.over = true
+}
+
+// deadline is called with h.mu held.
+func (h *haste) deadline(at time.Time) {
+	if !h.over {
+		_ = http.NewResponseController(h.w).SetWriteDeadline(at) // a writer in a test has none
+	}
 }
 
 // endNow ends all of it.

@@ -14,7 +14,7 @@ import (
 // long as the key allows. calls are the requests in the body; own are answers of this handler
 // that belong to it.
 func (x *exchange) pass(body []byte, calls []verdict, own [][]byte) {
-	if x.over(mcppolicy.Needs{}) {
+	if len(calls) == 0 && x.over(mcppolicy.Needs{}) {
 		return
 	}
 	for _, v := range calls { // a batch may have waited for a list
@@ -60,6 +60,9 @@ func (x *exchange) pass(body []byte, calls []verdict, own [][]byte) {
 
 // serve has next answer.
 func (s *sink) serve() {
+	if !s.mayBegin() {
+		return
+	}
 	err := s.x.h.call(s, &s.request)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,6 +72,14 @@ func (s *sink) serve() {
 	}
 	s.err = err
 	s.leave()
+}
+
+// mayBegin checks the key once more, because this goroutine may get the processor late. If the key has
+// ended, so has the answer.
+func (s *sink) mayBegin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.permits()
 }
 
 // panicked logs a panic of next, which becomes a fault of its answer: next may be a copy of a
@@ -98,4 +109,5 @@ func (s *sink) letGo() {
 	if s.release != nil {
 		s.release()
 	}
+	s.haste.leave()
 }

@@ -47,6 +47,7 @@ type sink struct {
 	over    chan struct{}           // closed when the request can end
 	header  http.Header             // that next sets
 	release func()                  // ends the hold of a request without calls
+	haste   haste                   // of what ends it
 
 	mu        sync.Mutex
 	got       http.Header // those with which it began
@@ -75,7 +76,7 @@ type sink struct {
 
 func newSink(x *exchange, calls []verdict, own [][]byte, cancel context.CancelCauseFunc) *sink {
 	s := &sink{x: x, cancel: cancel, over: make(chan struct{}), header: http.Header{}, own: own}
-	s.events.max = maxHeld
+	s.events.max, s.haste.w = maxHeld, x.w
 	s.calls = make([]call, len(calls))
 	for i, v := range calls {
 		s.calls[i] = call{sink: s, message: v.message, needs: v.needs}

@@ -45,15 +45,16 @@ func (b *body) Read(p []byte) (n int, err error) {
 	switch {
 	case len(b.text) > 0:
 		n = copy(p, b.text)
-		if b.text = b.text[n:]; len(b.text) == 0 {
-			b.text = nil // a session keeps its last request
-		}
+		b.text = b.text[n:]
 		return n, nil
 	case b.end != nil:
 		return 0, b.end
 	}
 	return b.rest.Read(p)
 }
+
+// drop comes when the request is over: its session keeps it until the next one.
+func (b *body) drop() { b.text, b.rest, b.end = nil, nil, http.ErrBodyReadAfterClose }
 
 // pieceSize is how much of a body is read at once.
 const pieceSize = 4 << 10

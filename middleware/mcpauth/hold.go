@@ -27,6 +27,7 @@ func (h *handler) serve(r *http.Request, c *caller) {
 	if s := h.sessions.seen(r.Header.Get(mcpfront.HeaderSession), c); s != nil {
 		defer s.watch.Served()
 	}
+	defer c.body.drop()
 	c.request = *r.WithContext(ctx)
 	h.next.ServeHTTP(&c.out, &c.request)
 	c.out.finish()

@@ -248,14 +248,14 @@ func plainList(text string, into *[]string) bool {
 	if len(text) < len(`[""]`) || quotes%2 != 0 || !strings.HasPrefix(text, `["`) || !strings.HasSuffix(text, `"]`) {
 		return false
 	}
-	rest, ok := text[len(`["`):len(text)-len(`"]`)], false
+	rest := text[len(`["`) : len(text)-len(`"]`)]
 	list := make([]string, 0, quotes/2)
 	for range quotes/2 - 1 {
-		var one string
-		if one, rest, ok = strings.Cut(rest, `","`); !ok || strings.Contains(one, `"`) {
+		one, others, found := strings.Cut(rest, `","`)
+		if !found || strings.Contains(one, `"`) {
 			return false
 		}
-		list = append(list, one)
+		list, rest = append(list, one), others
 	}
 	if strings.Contains(rest, `"`) {
 		return false

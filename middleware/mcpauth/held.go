@@ -48,6 +48,9 @@ func (c *caller) letGo() {
 	c.out.mu.Lock()
 	h.users--
 	last := h.users == 0
+	if last {
+		h.last = nil // a session keeps its last request, and need not keep its answers
+	}
 	c.out.mu.Unlock()
 	if last {
 		h.release()

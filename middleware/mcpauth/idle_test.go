@@ -1,11 +1,15 @@
 package mcpauth_test
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpkeys/mcpkeys/internal/dev/guardtest"
 )
@@ -33,6 +37,28 @@ func TestA22IdleSessionsKeepNoBodies(t *testing.T) {
 	}
 	if grown := heap() - before; grown > sessions*size/4 {
 		t.Errorf("%d idle sessions, each after a refused batch of %d bytes: the heap grew by %d bytes", sessions, size, grown)
+	}
+	runtime.KeepAlive(s)
+}
+
+// TestA22IdleSessionsKeepNoAnswers. The attack: a caller opens many sessions, has a tool answer with
+// megabytes in each, and sends nothing more.
+func TestA22IdleSessionsKeepNoAnswers(t *testing.T) {
+	const sessions, size = 32, 2 << 20
+	s := newSite(t, nil)
+	s.server.AddTool(&mcp.Tool{Name: "large", InputSchema: json.RawMessage(`{"type":"object"}`)},
+		func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: strings.Repeat("x", size)}}}, nil
+		})
+	token := s.Granted("tools:*")
+	before := heap()
+	for range sessions {
+		if status, body := s.send(legacy, token, callOf(legacy, "large")); status != http.StatusOK || len(body) < size {
+			t.Fatalf("a call: got %d and %d bytes, want the large answer", status, len(body))
+		}
+	}
+	if grown := heap() - before; grown > sessions*size/4 {
+		t.Errorf("%d idle sessions, each after an answer of %d bytes: the heap grew by %d bytes", sessions, size, grown)
 	}
 	runtime.KeepAlive(s)
 }

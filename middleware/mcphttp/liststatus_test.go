@@ -21,7 +21,7 @@ func TestRefusedListsAreAnsweredLikeCalls(t *testing.T) {
 			if kind == "text/event-stream" && status < 300 {
 				continue // the error of a call comes as an event then
 			}
-			s.next = refuses(status, kind)
+			s.turnTo(refuses(status, kind))
 			for _, version := range []string{modern, legacy, "session"} {
 				in := func(r request) request {
 					r.token = token

@@ -66,6 +66,13 @@ func (s *site) serve(h http.Handler) {
 	s.url = srv.URL + "/mcp"
 }
 
+// turnTo has h serve from now on, also sessions that end beside the test.
+func (s *site) turnTo(h http.Handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next = h
+}
+
 func (s *site) record(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

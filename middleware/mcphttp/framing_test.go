@@ -73,9 +73,7 @@ var framings = map[string]string{
 
 func (s *site) framed(version, stream string, cuts ...int) string {
 	s.t.Helper()
-	s.mu.Lock()
 	s.turnTo(&inPieces{stream, cuts})
-	s.mu.Unlock()
 	r := message(version, "resources/read", "doc://seen", `{"uri":"doc://seen"}`)
 	r.token = s.secret
 	resp := s.stream(r)

@@ -80,8 +80,8 @@ func (l *sessions) get(id string) *session {
 }
 
 // seen notes that c came with a session's id, which the SDK checks later and refuses to other
-// keys. It returns the session, if there is one: it stays open until its watch is told that the
-// request was served.
+// keys. It returns the session, if there is one. The session stays open until Served of its watch
+// is called.
 func (l *sessions) seen(id string, c *caller) *session {
 	s := l.get(id)
 	if s == nil || s.keyID != c.identity.KeyID() {

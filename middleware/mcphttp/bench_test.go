@@ -18,17 +18,7 @@ import (
 func BenchmarkInProcess(b *testing.B) {
 	for _, version := range eras {
 		plain, guarded := pair(b, version)
-		for _, c := range []struct {
-			name string
-			send func()
-		}{{"plain", plain}, {"guarded", guarded}} {
-			b.Run(version+"/"+c.name, func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					c.send()
-				}
-			})
-		}
+		guardtest.BenchmarkBeside(b, version, plain, guarded)
 	}
 }
 

@@ -46,6 +46,29 @@ func UsualAllocations(f func()) float64 {
 	return each[len(each)/2]
 }
 
+// BenchmarkBeside measures the same request without a guard and with one.
+func BenchmarkBeside(b *testing.B, version string, plain, guarded func()) {
+	run := func(name string, send func()) {
+		b.Run(version+"/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				send()
+			}
+		})
+	}
+	run("plain", plain)
+	run("guarded", guarded)
+}
+
+// AddsAtMost fails if the guarded request makes more than most allocations that the plain one does not.
+func AddsAtMost(t *testing.T, most float64, version string, plain, guarded func()) {
+	t.Helper()
+	without, with := UsualAllocations(plain), UsualAllocations(guarded)
+	if added := with - without; added > most {
+		t.Errorf("%s: a call allocates %v times without a guard and %v times with one: %v more, want at most %v", version, without, with, added, most)
+	}
+}
+
 type reader struct{ bytes.Reader }
 
 func (*reader) Close() error { return nil }
